@@ -1,0 +1,21 @@
+/** The rate that every later step sees, Hz. */
+export const SAMPLE_RATE = 44_100
+/** Bytes of one sample of both channels, 16 bits each. */
+export const BYTES_PER_SAMPLE = 4
+
+/**
+ * A track as 16-bit 44.1 kHz stereo, whatever its master is. "Sample" means one instant of both
+ * channels throughout: `read(0, 44100)` is one second and 88,200 numbers.
+ */
+export interface PcmSource {
+  /** Length of the track in samples, ≥ 1. */
+  readonly samples: number
+  /** Interleaved left, right of the samples [start, end); exactly 2 × (end − start) numbers. */
+  read(start: number, end: number, signal?: AbortSignal): Promise<Int16Array>
+  /** The samples [start, end) in pieces of at most `size` samples (one second unless told). */
+  chunks(
+    start: number,
+    end: number,
+    options?: { size?: number; signal?: AbortSignal },
+  ): AsyncIterable<Int16Array>
+}

@@ -1,0 +1,183 @@
+/**
+ * Every code that a problem document, a log line, a tombstone or a dead letter can carry:
+ * what it means, and what the person who reads it can do.
+ */
+export const ERRORS = {
+  NOT_JSON: {
+    status: 400,
+    means: 'The body or message is not JSON.',
+    remedy: 'Send one UTF-8 JSON document.',
+  },
+  NOT_AN_ENCODE_JOB: {
+    status: 422,
+    means: 'The JSON is not an EncodeJob.',
+    remedy: 'Compare it with GET /v1/schemas/encode-job.',
+  },
+  NO_TRACK: {
+    status: 422,
+    means: 'The job names no track.',
+    remedy: 'Give asset_guid.',
+  },
+  UNKNOWN_DERIVATIVE: {
+    status: 422,
+    means: 'The job asks for a derivative asset that nobody here makes.',
+    remedy: 'GET /v1/derivatives lists what is on offer.',
+  },
+  UNKNOWN_SITE: {
+    status: 422,
+    means: 'The job names a site that has no route.',
+    remedy: 'Use a configured route, or leave site out.',
+  },
+  MASTER_OUT_OF_BOUNDS: {
+    status: 422,
+    means: 'master_uri lies outside the configured prefixes.',
+    remedy: 'Put the master below a configured prefix, or have the prefix configured.',
+  },
+  NO_MASTER: {
+    status: 422,
+    means: 'The job names no master, and no template or upload gives one.',
+    remedy: 'Upload the master first, give master_uri, or configure a template.',
+  },
+  MASTER_NOT_FOUND: {
+    status: 404,
+    means: 'The master was not there, however long stage waited.',
+    remedy: 'Deliver the master, then redrive.',
+  },
+  MASTER_CHANGED: {
+    status: 409,
+    means: 'The master changed while a run was reading it.',
+    remedy: 'None: the job went to ingest again by itself.',
+  },
+  MASTER_UNREADABLE: {
+    status: 422,
+    means: 'The master is not audio that can be read: damaged, empty or of another kind.',
+    remedy: 'Deliver a sound master (WAV, RF64, AIFF, FLAC), then redrive.',
+  },
+  TOO_LONG_TO_STAGE: {
+    status: 422,
+    means: 'A master that needs conversion is longer than the limit.',
+    remedy: 'Deliver it as 16-bit 44.1 kHz stereo WAV, which is read in place at any length.',
+  },
+  TOO_LONG_FOR_ASSET: {
+    status: 422,
+    means: 'The asset can only be made of a whole track, and this one is too long for a step.',
+    remedy: 'Ask for assets that can be made in parts.',
+  },
+  RENDER_FAILED: {
+    status: 500,
+    means: 'A derivative asset could not be made of this master, and never will be.',
+    remedy: 'Read the sentence; mend the master or the plug-in, then redrive.',
+  },
+  OVER_BUDGET: {
+    status: 500,
+    means: 'A unit ran past the hard limit of a step, again and again.',
+    remedy: 'Mend the plug-in, or correct the cost that it states.',
+  },
+  SUPERSEDED: {
+    status: 409,
+    means: 'The plan asks for a version of an asset that this worker no longer makes.',
+    remedy: 'None: the job went to ingest again by itself.',
+  },
+  SCRATCH_MISSING: {
+    status: 409,
+    means: 'An intermediate object is gone.',
+    remedy: 'None: the job went to ingest again by itself.',
+  },
+  TOO_MANY_RESTARTS: {
+    status: 500,
+    means: 'The job went to ingest again too often: its scratch or master keeps going away.',
+    remedy: 'Look at the scratch lifecycle and at who writes the master, then redrive.',
+  },
+  GAVE_UP: {
+    status: 503,
+    means: 'Twenty attempts met a passing fault each time.',
+    remedy: 'Read the sentence for the upstream at fault; redrive when it is well.',
+  },
+  NOT_A_MESSAGE: {
+    status: 422,
+    means: 'The message does not keep the contract of its topic.',
+    remedy: 'Only the chain publishes here: look for an older or foreign publisher.',
+  },
+  NOT_FOUND: {
+    status: 404,
+    means: 'There is no such thing.',
+    remedy: 'Check the identifier.',
+  },
+  BAD_REQUEST: {
+    status: 400,
+    means: 'The request cannot be understood.',
+    remedy: 'Read the detail: it says what was wrong, where, and what was expected.',
+  },
+  TOO_LARGE: {
+    status: 413,
+    means: 'The request is larger than the limit.',
+    remedy: 'Send less at once; masters go by PUT /v1/masters.',
+  },
+  WRONG_CONTENT_TYPE: {
+    status: 415,
+    means: 'The content type is not one that this address takes.',
+    remedy: 'Read the detail for those it does.',
+  },
+  UPLOAD_INCOMPLETE: {
+    status: 400,
+    means: 'Fewer bytes came than were announced.',
+    remedy: 'Ask for the offset (HEAD) and resume from there.',
+  },
+  UPLOAD_CONFLICT: {
+    status: 409,
+    means: 'The offset is not where the upload stands.',
+    remedy: 'Ask for the offset (HEAD) and resume from there.',
+  },
+  UNAUTHORIZED: {
+    status: 401,
+    means: 'No valid bearer token came with the request.',
+    remedy: 'Send Authorization: Bearer with a configured token.',
+  },
+  TOO_MANY_REQUESTS: {
+    status: 429,
+    means: 'More requests than the limit.',
+    remedy: 'Wait as Retry-After says; use NDJSON for bulk.',
+  },
+  UPSTREAM_DOWN: {
+    status: 503,
+    means: 'Something this service needs does not answer.',
+    remedy: 'Try again later: nothing was accepted.',
+  },
+  INTERNAL: {
+    status: 500,
+    means: 'A fault of ours.',
+    remedy: 'Report it with the log line.',
+  },
+} as const satisfies Record<string, { status: number; means: string; remedy: string }>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** The work can never succeed as it was asked: a verdict, never retried. Anything else thrown is. */
+export class PermanentError extends Error {
+  override readonly name = 'PermanentError'
+  readonly code: ErrorCode
+  /** Where in the input the fault lies (a JSON pointer, a byte offset), where that is known. */
+  readonly at: string | undefined
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions & { at?: string }) {
+    super(message, options)
+    this.code = code
+    this.at = options?.at
+  }
+}
+
+/** The run cannot go on as planned, but the job can: it goes to ingest again. */
+export class RestartError extends Error {
+  override readonly name = 'RestartError'
+  readonly code: 'MASTER_CHANGED' | 'SCRATCH_MISSING' | 'SUPERSEDED'
+
+  constructor(code: RestartError['code'], message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** The message of anything thrown, fit for a log line or a sentence. */
+export function sentence(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,45 @@
+import { type Static, type TProperties, type TSchema, Type } from 'typebox'
+import type { ErrorCode } from './errors.ts'
+import { PermanentError } from './errors.ts'
+import { compile } from './schema.ts'
+
+/** A message's contract: its name and version, its schema, and the one way in from untyped bytes. */
+export interface Contract<Body> {
+  /** e.g. `run@1`; travels in the attribute `schema`. */
+  readonly name: string
+  readonly schema: TSchema
+  /** @throws PermanentError naming every fault. */
+  check(value: unknown): Body
+  /** Parses and checks. @throws PermanentError NOT_JSON, or the contract's own code. */
+  parse(data: Uint8Array): Body
+}
+
+export type MessageOf<C> = C extends Contract<infer Body> ? Body : never
+
+/** Declares a message once: the schema, the static type and the validator all come from `properties`. */
+export function defineMessage<const P extends TProperties>(
+  name: string,
+  properties: P,
+  options: { code?: ErrorCode; schema?: Record<string, unknown> } = {},
+): Contract<Static<ReturnType<typeof Type.Object<P>>>> {
+  const schema = Type.Object(properties, { additionalProperties: false, ...options.schema })
+  const check = compile<Static<typeof schema>>(schema, name, options.code ?? 'NOT_A_MESSAGE')
+  return {
+    name,
+    schema,
+    check,
+    parse: (data) => check(json(data, name)),
+  }
+}
+
+/** The JSON value in `data`. @throws PermanentError NOT_JSON, saying where it stopped being JSON. */
+export function json(data: Uint8Array, what: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data))
+  } catch (error) {
+    throw new PermanentError(
+      'NOT_JSON',
+      `${what}: ${error instanceof Error ? error.message : error}`,
+    )
+  }
+}

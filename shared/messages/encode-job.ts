@@ -1,0 +1,40 @@
+import { Type } from 'typebox'
+import { defineMessage, type MessageOf } from '../message.ts'
+import { ASSET_GUID_PATTERN } from '../names.ts'
+
+/** Beatport's published contract (JSON Schema draft-06), unchanged, plus two optional extensions of ours. */
+export const EncodeJob = defineMessage(
+  'encode-job@1',
+  {
+    request_id: Type.Optional(
+      Type.String({ format: 'uuid', description: 'Names the request. Minted when absent.' }),
+    ),
+    release_id: Type.Optional(Type.Integer({ description: 'The release the track is on.' })),
+    asset_id: Type.Optional(
+      Type.Integer({ description: "The master's number at its supplier." }),
+    ),
+    asset_guid: Type.Optional(
+      Type.String({ pattern: ASSET_GUID_PATTERN, description: 'Names the track.' }),
+    ),
+    derivative_assets: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+        uniqueItems: true,
+        minItems: 1,
+        maxItems: 100,
+        description:
+          'The ids of the derivative assets to make. All that are on offer when absent.',
+      }),
+    ),
+    master_uri: Type.Optional(
+      Type.String({
+        maxLength: 2048,
+        description: 'Where the master is, within the configured prefixes: gs://… or file:///…',
+      }),
+    ),
+    site: Type.Optional(
+      Type.String({ maxLength: 64, description: 'The route to take, e.g. onprem-a.' }),
+    ),
+  },
+  { code: 'NOT_AN_ENCODE_JOB', schema: { title: 'EncodeJob' } },
+)
+export type EncodeJob = MessageOf<typeof EncodeJob>

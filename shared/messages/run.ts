@@ -1,0 +1,154 @@
+import { Type } from 'typebox'
+import { defineMessage, type MessageOf } from '../message.ts'
+import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, ROUTE_PATTERN } from '../names.ts'
+
+const Sample = Type.Integer({ minimum: 0 })
+const AssetId = Type.String({ pattern: ASSET_ID_PATTERN })
+const Version = Type.Integer({ minimum: 1 })
+
+/** An EncodeJob as it was accepted: what was left out has been filled in. */
+export const AcceptedRequest = Type.Object(
+  {
+    request_id: Type.String({ format: 'uuid' }),
+    release_id: Type.Optional(Type.Integer()),
+    asset_id: Type.Optional(Type.Integer()),
+    asset_guid: Type.String({ pattern: ASSET_GUID_PATTERN }),
+    derivative_assets: Type.Array(AssetId, { minItems: 1 }),
+    master_uri: Type.Optional(Type.String()),
+    site: Type.Optional(Type.String()),
+  },
+  { additionalProperties: false },
+)
+
+/** What every message between the services carries: whose it is, and when it was asked for. */
+const envelope = {
+  request: AcceptedRequest,
+  job: Type.String({ pattern: '^[0-9a-f]{24}$' }),
+  run: Type.Integer({ minimum: 1 }),
+  route: Type.String({ pattern: ROUTE_PATTERN }),
+  /** When the job was accepted, ISO 8601. */
+  accepted: Type.String({ format: 'date-time' }),
+  /** How often this run has been to ingest again because its scratch or its master had gone. */
+  restarts: Type.Integer({ minimum: 0 }),
+}
+
+/** ingest → stage: a job that has been validated and routed. */
+export const RunAccepted = defineMessage('run-accepted@1', {
+  ...envelope,
+  /** Where to look for the master, in this order. */
+  masters: Type.Array(Type.String(), { minItems: 1 }),
+})
+export type RunAccepted = MessageOf<typeof RunAccepted>
+
+/** One asset@version over one sample range [start, end). */
+const Unit = Type.Object(
+  { asset: AssetId, version: Version, start: Sample, end: Sample },
+  { additionalProperties: false },
+)
+
+/** Where the 16-bit 44.1 kHz stereo samples of the track are read. */
+const PcmPlace = Type.Union([
+  Type.Object(
+    {
+      /** A conformant master, read where it lies. */
+      kind: Type.Literal('in-place'),
+      uri: Type.String(),
+      revision: Type.String(),
+      /** First byte of the samples. */
+      offset: Type.Integer({ minimum: 0 }),
+      /** AIFF is big-endian. */
+      bigEndian: Type.Boolean(),
+      samples: Type.Integer({ minimum: 1 }),
+    },
+    { additionalProperties: false },
+  ),
+  Type.Object(
+    {
+      /** WAV parts in scratch, each `partSamples` long but for the last. */
+      kind: Type.Literal('staged'),
+      partSamples: Type.Integer({ minimum: 1 }),
+      samples: Type.Integer({ minimum: 1 }),
+    },
+    { additionalProperties: false },
+  ),
+])
+
+/** The units of a run, fixed once by `stage`. */
+const Plan = Type.Object(
+  {
+    /** The master's, which names the assets. */
+    revision: Type.String({ pattern: '^[a-z0-9]{1,64}$' }),
+    pcm: PcmPlace,
+    units: Type.Array(Unit),
+    /** For each stage its steps, each a list of indexes of `units`. */
+    analyze: Type.Array(Type.Array(Type.Integer({ minimum: 0 }))),
+    encode: Type.Array(Type.Array(Type.Integer({ minimum: 0 }))),
+  },
+  { additionalProperties: false },
+)
+
+/** What became of one asset of a run. */
+const Verdict = Type.Union([
+  Type.Object(
+    {
+      state: Type.Literal('made'),
+      version: Version,
+      /** Bytes of each file, by extension. */
+      files: Type.Record(Type.String(), Type.Integer({ minimum: 0 })),
+      /** The small result that the catalogue keeps, for assets that have one. */
+      result: Type.Optional(Type.Unknown()),
+    },
+    { additionalProperties: false },
+  ),
+  Type.Object(
+    {
+      state: Type.Literal('failed'),
+      version: Version,
+      code: Type.String(),
+      sentence: Type.String({ maxLength: 2000 }),
+      step: Type.String(),
+      attempt: Type.Integer({ minimum: 1 }),
+    },
+    { additionalProperties: false },
+  ),
+])
+
+const Verdicts = Type.Record(AssetId, Verdict)
+
+/** stage → analyze → encode: one step of a planned run. */
+export const StepDue = defineMessage('step-due@1', {
+  ...envelope,
+  plan: Plan,
+  /** Which step of the stage this message is; the number after the last is the stage's join. */
+  step: Type.Integer({ minimum: 0 }),
+  /** What is known of the assets so far; the rest is found by name. */
+  verdicts: Verdicts,
+})
+export type StepDue = MessageOf<typeof StepDue>
+export type Plan = StepDue['plan']
+export type Unit = Plan['units'][number]
+export type PcmPlace = Plan['pcm']
+
+/** → publish: all that a run was asked for has been made or has failed. */
+export const RunEnded = defineMessage('run-ended@1', {
+  ...envelope,
+  /** Null when the run failed before its master was read. */
+  master: Type.Union([
+    Type.Object(
+      {
+        uri: Type.String(),
+        revision: Type.String(),
+        samples: Type.Integer({ minimum: 1 }),
+        /** What the master is, e.g. `WAV 24-bit 48000 Hz 2 channels`. */
+        layout: Type.String(),
+      },
+      { additionalProperties: false },
+    ),
+    Type.Null(),
+  ]),
+  verdicts: Verdicts,
+})
+export type RunEnded = MessageOf<typeof RunEnded>
+export type Verdicts = RunEnded['verdicts']
+export type Verdict = Verdicts[string]
+export type Master = NonNullable<RunEnded['master']>

@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto'
+
+declare const brand: unique symbol
+type Branded<Name> = string & { readonly [brand]: Name }
+
+/** The name of an object within its store: slash-separated, no leading slash, no `.` or `..`. */
+export type ObjectName = Branded<'ObjectName'>
+/** Which bytes of a master: see DESIGN.md, Words. */
+export type Revision = Branded<'Revision'>
+/** One request for one track. */
+export type JobId = Branded<'JobId'>
+
+/** What an asset_guid may look like: it becomes a folder's name on every store. */
+export const ASSET_GUID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$'
+/** What a derivative asset's id may look like. */
+export const ASSET_ID_PATTERN = '^[a-z0-9][a-z0-9-]{0,63}$'
+/** What a route may be called: it becomes a topic's suffix. */
+export const ROUTE_PATTERN = '^[a-z][a-z0-9-]{0,31}$'
+
+/** Equal values, whatever the order of their keys, have equal digests. 16 hex digits unless told. */
+export function digest(value: unknown, hexDigits = 16): string {
+  return createHash('sha256')
+    .update(JSON.stringify(value, sortKeys) ?? 'undefined')
+    .digest('hex')
+    .slice(0, hexDigits)
+}
+
+export function jobId(requestId: string, assetGuid: string): JobId {
+  return digest([requestId.toLowerCase(), assetGuid], 24) as JobId
+}
+
+/** A request id for a message that gave none: the same message always has the same. A UUID of version 8. */
+export function requestIdFrom(messageId: string): string {
+  const hex = createHash('sha256').update(`pubsub:${messageId}`).digest('hex')
+  const variant = '89ab'.charAt(Number.parseInt(hex.charAt(16), 16) & 3)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
+}
+
+/** Where a finished derivative asset lives. */
+export function assetName(
+  track: string,
+  revision: Revision,
+  asset: { readonly id: string; readonly version: number },
+  extension: string,
+): ObjectName {
+  return `assets/${track}/${revision}/${asset.id}@${asset.version}.${extension}` as ObjectName
+}
+
+/** The folder of all that one run keeps while it is under way. */
+export function scratchPrefix(route: string, job: JobId, run: number): string {
+  return `${route}/${job}/${run}/`
+}
+
+/** An intermediate object of one run. */
+export function scratchName(
+  of: { readonly route: string; readonly job: JobId; readonly run: number },
+  ...path: readonly string[]
+): ObjectName {
+  return `${scratchPrefix(of.route, of.job, of.run)}${path.join('/')}` as ObjectName
+}
+
+/** A sample range as it stands in object names: fixed width, so that names sort by time. */
+export function rangeName(start: number, end: number): string {
+  return `${String(start).padStart(12, '0')}-${String(end).padStart(12, '0')}`
+}
+
+function sortKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+}

@@ -1,0 +1,62 @@
+import type { Readable } from 'node:stream'
+import type { ObjectName, Revision } from '../names.ts'
+
+export interface ObjectStat {
+  readonly name: ObjectName
+  readonly bytes: number
+  /**
+   * Which bytes these are. GCS: `g` + generation. Files: `f` + a digest of size, mtime (ns) and inode.
+   */
+  readonly revision: Revision
+  readonly modified: Date
+}
+
+export type Created = 'created' | 'exists'
+
+export type Body = Uint8Array | AsyncIterable<Uint8Array>
+
+export interface ReadOptions {
+  /** First byte, from 0. */
+  readonly start?: number
+  /** One past the last byte. */
+  readonly end?: number
+  /** Only these very bytes: anything else is a RestartError MASTER_CHANGED. */
+  readonly revision?: Revision
+  readonly signal?: AbortSignal
+}
+
+/**
+ * What a place that keeps objects must do. There is no overwrite, on purpose: a driver that
+ * cannot create an object only if it is absent cannot hold our objects.
+ */
+export interface StoreDriver {
+  /** Undefined when there is no such object. */
+  stat(name: ObjectName, options?: { signal?: AbortSignal }): Promise<ObjectStat | undefined>
+  /**
+   * The bytes [start, end) of an object, whole unless told; a range past the end is cut there.
+   * @throws NotFoundError when there is no such object; RestartError when `revision` no longer holds.
+   */
+  read(name: ObjectName, options?: ReadOptions): Promise<Readable>
+  /**
+   * Creates the object whole or not at all, durable when this resolves. `exists`: somebody did it before.
+   * An aborted or failed create leaves nothing under the name.
+   */
+  create(
+    name: ObjectName,
+    body: Body,
+    options: { contentType: string; signal?: AbortSignal },
+  ): Promise<Created>
+  /** Removing what is not there succeeds. */
+  remove(name: ObjectName): Promise<void>
+  /** Objects whose name begins with `prefix`, sorted by name. */
+  list(prefix: string, options?: { signal?: AbortSignal }): AsyncIterable<ObjectStat>
+  /** Removes all objects whose name begins with `prefix`, which must end with a slash. */
+  removeAll(prefix: string): Promise<void>
+  /** The URI of an object: `file:///…` or `gs://…`. */
+  uri(name: ObjectName): string
+}
+
+/** The object is not there. Not permanent in itself: the caller knows what that means. */
+export class NotFoundError extends Error {
+  override readonly name = 'NotFoundError'
+}
