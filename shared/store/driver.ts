@@ -20,7 +20,7 @@ export interface ReadOptions {
   readonly start?: number
   /** One past the last byte. */
   readonly end?: number
-  /** Only these very bytes: anything else is a RestartError MASTER_CHANGED. */
+  /** Only these very bytes: anything else, also that they are gone, is a RestartError MASTER_CHANGED. */
   readonly revision?: Revision
   readonly signal?: AbortSignal
 }

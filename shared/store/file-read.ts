@@ -1,0 +1,121 @@
+import { constants } from 'node:fs'
+import { type FileHandle, open, stat } from 'node:fs/promises'
+import { addAbortSignal, Readable } from 'node:stream'
+import { RestartError } from '../errors.ts'
+import { NotFoundError, type ReadOptions } from './driver.ts'
+import { type FileRoot, isMissing } from './file-root.ts'
+import { fileRevision, notRegular } from './file-stat.ts'
+import { cutRange } from './range.ts'
+
+const CHUNK_BYTES = 256 * 1024
+/** Without O_NONBLOCK, opening a FIFO that nobody writes to never returns. */
+const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
+
+/**
+ * The bytes of a file. With `revision` the file is looked at when it is opened and again behind
+ * the last byte, through a new descriptor, because that is when an NFS client asks the server.
+ * @throws NotFoundError; RestartError MASTER_CHANGED, also as the stream's error;
+ * PermanentError when it is no regular file or lies outside the root.
+ */
+export async function readFile(
+  root: FileRoot,
+  path: string,
+  options: ReadOptions | undefined,
+): Promise<Readable> {
+  options?.signal?.throwIfAborted()
+  const expected = options?.revision
+  const opened = await openInside(root, path)
+  if (!opened)
+    throw expected === undefined ? new NotFoundError(`there is no ${path}`) : changed(path)
+  const { file, found } = opened
+  try {
+    if (expected !== undefined && fileRevision(found) !== expected) throw changed(path)
+    const range = cutRange(options, Number(found.size))
+    const verify = async () => {
+      if (expected !== undefined && (await currentRevision(root, path)) !== expected)
+        throw changed(path)
+    }
+    const stream = byteStream(file, path, range, verify)
+    return options?.signal ? addAbortSignal(options.signal, stream) : stream
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+async function openInside(root: FileRoot, path: string) {
+  for (let attempt = 1; ; attempt++) {
+    let file: FileHandle
+    try {
+      file = await open(path, FLAGS)
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw error
+    }
+    try {
+      const found = await file.stat({ bigint: true })
+      const there = await stat(await root.real(path), { bigint: true })
+      if (!found.isFile()) throw notRegular(path, found)
+      // The path was swapped between open and look: what we hold may lie outside.
+      if (there.ino === found.ino && there.dev === found.dev) return { file, found }
+      if (attempt >= 5) throw new Error(`${path} is replaced faster than it can be opened`)
+      await file.close()
+    } catch (error) {
+      await file.close()
+      if (!isMissing(error)) throw error
+    }
+  }
+}
+
+async function currentRevision(root: FileRoot, path: string): Promise<string | undefined> {
+  const opened = await openInside(root, path)
+  await opened?.file.close()
+  return opened && fileRevision(opened.found)
+}
+
+function byteStream(
+  file: FileHandle,
+  path: string,
+  range: { start: number; end: number },
+  verify: () => Promise<void>,
+): Readable {
+  let at = range.start
+  const next = async (): Promise<Uint8Array | null> => {
+    if (at >= range.end) {
+      await verify()
+      return null
+    }
+    const length = Math.min(CHUNK_BYTES, range.end - at)
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, at)
+    if (bytesRead === 0) {
+      await verify()
+      throw new Error(`${path} ends at byte ${at}, before ${range.end}`)
+    }
+    at += bytesRead
+    return buffer.subarray(0, bytesRead)
+  }
+  let busy: Promise<unknown> = Promise.resolve()
+  return new Readable({
+    highWaterMark: CHUNK_BYTES,
+    read() {
+      const reading = next()
+      busy = reading.catch(() => {})
+      reading.then(
+        (chunk) => this.push(chunk),
+        (error) => this.destroy(error),
+      )
+    },
+    destroy(error, done) {
+      busy
+        .then(() => file.close())
+        .then(
+          () => done(error),
+          (failure) => done(error ?? failure),
+        )
+    },
+  })
+}
+
+function changed(path: string): RestartError {
+  return new RestartError('MASTER_CHANGED', `${path} is not what it was when the run began`)
+}

@@ -1,0 +1,73 @@
+import { stat, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { StoreDriver } from './driver.ts'
+import { createFile } from './file-create.ts'
+import { readFile } from './file-read.ts'
+import { fileRoot, isMissing } from './file-root.ts'
+import { notRegular, objectStat } from './file-stat.ts'
+import { listFiles, removeFolder, removeTemporary } from './file-tree.ts'
+import { checkedFolder, checkedName, checkedPrefix } from './object-name.ts'
+
+export interface FileStore extends StoreDriver {
+  /**
+   * Removes temporary files that crashed creates left behind and that nobody has written to for so
+   * many milliseconds (longer than any create may pause). Gives their number.
+   */
+  sweepTemporary(olderThanMs: number, options?: { signal?: AbortSignal }): Promise<number>
+}
+
+/**
+ * A store in a folder on a local disk or an NFS export, which hosts may share. An object is a
+ * regular file; its content type is not kept, the extension tells it.
+ * Errors of the system (ENOSPC, ESTALE, EIO, …) pass through as they are, to be retried.
+ */
+export function fileStore(folder: string): FileStore {
+  const root = fileRoot(folder)
+  const pathOf = (name: string) => root.pathOf(checkedName(name))
+
+  return {
+    async stat(name, options) {
+      options?.signal?.throwIfAborted()
+      const path = pathOf(name)
+      try {
+        const found = await stat(path, { bigint: true })
+        await root.real(path)
+        if (!found.isFile()) throw notRegular(path, found)
+        return objectStat(name, found)
+      } catch (error) {
+        if (isMissing(error)) return undefined
+        throw error
+      }
+    },
+    async read(name, options) {
+      return readFile(root, pathOf(name), options)
+    },
+    async create(name, body, options) {
+      return createFile(root, pathOf(name), body, options.signal)
+    },
+    async remove(name) {
+      const path = pathOf(name)
+      try {
+        await root.real(dirname(path))
+        await unlink(path)
+      } catch (error) {
+        if (isMissing(error)) return
+        const found = await stat(path).catch(() => undefined)
+        throw found && !found.isFile() ? notRegular(path, found) : error
+      }
+    },
+    list(prefix, options) {
+      return listFiles(root, checkedPrefix(prefix), options?.signal)
+    },
+    async removeAll(prefix) {
+      await removeFolder(root, checkedFolder(prefix))
+    },
+    uri(name) {
+      return pathToFileURL(pathOf(name)).href
+    },
+    sweepTemporary(olderThanMs, options) {
+      return removeTemporary(root.path, olderThanMs, options?.signal)
+    },
+  }
+}
