@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, ROUTE_PATTERN } from '../names.ts'
 
@@ -19,6 +19,8 @@ export const AcceptedRequest = Type.Object(
   },
   { additionalProperties: false },
 )
+
+export type AcceptedRequest = Static<typeof AcceptedRequest>
 
 /** What every message between the services carries: whose it is, and when it was asked for. */
 const envelope = {
@@ -73,6 +75,18 @@ const PcmPlace = Type.Union([
   ),
 ])
 
+/** The master that a run was planned for. */
+const Master = Type.Object(
+  {
+    uri: Type.String(),
+    revision: Type.String({ pattern: '^[a-z0-9]{1,64}$' }),
+    samples: Type.Integer({ minimum: 1 }),
+    /** What the master is, e.g. `WAV 24-bit 48000 Hz 2 channels`. */
+    layout: Type.String(),
+  },
+  { additionalProperties: false },
+)
+
 /** The units of a run, fixed once by `stage`. */
 const Plan = Type.Object(
   {
@@ -118,6 +132,7 @@ const Verdicts = Type.Record(AssetId, Verdict)
 /** stage → analyze → encode: one step of a planned run. */
 export const StepDue = defineMessage('step-due@1', {
   ...envelope,
+  master: Master,
   plan: Plan,
   /** Which step of the stage this message is; the number after the last is the stage's join. */
   step: Type.Integer({ minimum: 0 }),
@@ -133,22 +148,10 @@ export type PcmPlace = Plan['pcm']
 export const RunEnded = defineMessage('run-ended@1', {
   ...envelope,
   /** Null when the run failed before its master was read. */
-  master: Type.Union([
-    Type.Object(
-      {
-        uri: Type.String(),
-        revision: Type.String(),
-        samples: Type.Integer({ minimum: 1 }),
-        /** What the master is, e.g. `WAV 24-bit 48000 Hz 2 channels`. */
-        layout: Type.String(),
-      },
-      { additionalProperties: false },
-    ),
-    Type.Null(),
-  ]),
+  master: Type.Union([Master, Type.Null()]),
   verdicts: Verdicts,
 })
 export type RunEnded = MessageOf<typeof RunEnded>
 export type Verdicts = RunEnded['verdicts']
 export type Verdict = Verdicts[string]
-export type Master = NonNullable<RunEnded['master']>
+export type Master = StepDue['master']

@@ -1,0 +1,52 @@
+import { EncodeJob } from '#shared/messages/encode-job.ts'
+import type { RunAccepted } from '#shared/messages/run.ts'
+import { jobId, requestIdFrom } from '#shared/names.ts'
+import { subjectOf } from '#shared/run.ts'
+import { type DeliveryFacts, defineStep, type Step } from '#shared/step.ts'
+import { type AcceptSettings, type Again, accept, toStage } from './accept.ts'
+
+/**
+ * The consumer of the public `ingest` topic: does with a message what POST /v1/jobs does with a body.
+ * `remember` writes the job row if the database answers at once; it never fails.
+ */
+export function ingestStep(
+  settings: AcceptSettings,
+  remember: (accepted: RunAccepted) => Promise<void>,
+): Step<EncodeJob> {
+  return defineStep<EncodeJob>({
+    name: 'ingest',
+    input: EncodeJob,
+
+    subject({ request_id, asset_guid }, { id }) {
+      if (asset_guid === undefined) return {}
+      return { job: jobId(request_id ?? requestIdFrom(id), asset_guid), track: asset_guid }
+    },
+
+    async run(job, { delivery }) {
+      const accepted = accept(job, settings, againOf(delivery))
+      return {
+        sends: [toStage(accepted)],
+        afterwards: [() => remember(accepted)],
+        verdict: 'accepted',
+        request: accepted.request,
+        ...subjectOf(accepted),
+      }
+    },
+  })
+}
+
+// Only a restart or a redrive says which run it is; whoever publishes a job anew says nothing.
+function againOf({ id, attributes }: DeliveryFacts): Again {
+  const { run, restarts, accepted } = attributes
+  return {
+    requestId: requestIdFrom(id),
+    run: count(run, 1),
+    restarts: count(restarts, 0),
+    ...(accepted !== undefined && !Number.isNaN(Date.parse(accepted)) ? { accepted } : {}),
+  }
+}
+
+function count(text: string | undefined, least: number): number {
+  const number = Number(text ?? least)
+  return Number.isSafeInteger(number) && number >= least ? number : least
+}

@@ -1,0 +1,74 @@
+import { PermanentError } from '#shared/errors.ts'
+import type { ObjectName, Revision } from '#shared/names.ts'
+import type { ObjectStat, StoreDriver } from '#shared/store/driver.ts'
+
+export interface FoundMaster {
+  readonly uri: string
+  readonly driver: StoreDriver
+  readonly name: ObjectName
+  readonly bytes: number
+  /** Which bytes these are, as the store pins them. */
+  readonly pin: Revision
+  /** The same for the world: of an upload the sha256 that it is stored under, else the pin. */
+  readonly revision: Revision
+}
+
+export type Locate = (uri: string) => { driver: StoreDriver; name: ObjectName }
+
+/** Among the candidates for a master: the latest upload of this track. */
+export function uploadOf(assetGuid: string): string {
+  return `upload:${assetGuid}`
+}
+
+/**
+ * The first of the candidates that is there: object URIs, or `upload:{asset_guid}`.
+ * @throws PermanentError MASTER_NOT_FOUND once `waitSeconds` have passed since `accepted` (ISO 8601), and
+ * an ordinary Error, for another attempt, before that.
+ */
+export async function findMaster(
+  candidates: readonly string[],
+  { locate, uploads, accepted, waitSeconds, signal }: {
+    locate: Locate
+    uploads: StoreDriver
+    accepted: string
+    waitSeconds: number
+    signal: AbortSignal
+  },
+): Promise<FoundMaster> {
+  for (const uri of candidates) {
+    const guid = /^upload:(.+)$/.exec(uri)?.[1]
+    const { driver, name } =
+      guid === undefined ? locate(uri) : { driver: uploads, name: `${guid}/` as ObjectName }
+    const stat =
+      guid === undefined ? await driver.stat(name, { signal }) : await latest(driver, name, signal)
+    if (stat === undefined) continue
+    const { bytes, revision: pin } = stat
+    const found = { uri: driver.uri(stat.name), driver, name: stat.name, bytes, pin }
+    return { ...found, revision: uploadRevision(stat.name) ?? pin }
+  }
+  const words = `no master at ${candidates.join(', nor at ')}`
+  const waited = (Date.now() - Date.parse(accepted)) / 1000
+  if (waited < waitSeconds) {
+    throw new Error(`${words}; looked for ${waited.toFixed(0)} of ${waitSeconds} s`)
+  }
+  throw new PermanentError('MASTER_NOT_FOUND', `${words}, in ${waitSeconds} s`)
+}
+
+/** What the name of an upload says of its bytes; undefined when it is not the name of one. */
+function uploadRevision(name: ObjectName): Revision | undefined {
+  const sha256 = /(?:^|\/)([0-9a-f]{64})\.upload$/.exec(name)?.[1]
+  return sha256 === undefined ? undefined : (`x${sha256.slice(0, 32)}` as Revision)
+}
+
+async function latest(
+  driver: StoreDriver,
+  folder: string,
+  signal: AbortSignal,
+): Promise<ObjectStat | undefined> {
+  let found: ObjectStat | undefined
+  for await (const stat of driver.list(folder, { signal })) {
+    if (uploadRevision(stat.name) === undefined) continue
+    if (found === undefined || stat.modified > found.modified) found = stat
+  }
+  return found
+}

@@ -1,0 +1,36 @@
+import type { Delivery, Settlement } from '#shared/bus/bus.ts'
+import { letterAttributes } from '#shared/deliver.ts'
+import { PermanentError, sentence } from '#shared/errors.ts'
+import type { Bus } from '#shared/bus/bus.ts'
+import type { Log } from '#shared/log.ts'
+import { Events, type StepEvent } from '#shared/messages/event.ts'
+import { DEAD_LETTER_TOPIC } from '#shared/topology.ts'
+
+/**
+ * The handler of the `events` subscription: commits events, each once, and reports none of its own. A database
+ * that is down delays history, not work.
+ */
+export function recording({ bus, record, log }: {
+  bus: Bus
+  /** Commits the events of one message. */
+  record: (events: readonly StepEvent[]) => Promise<void>
+  log: Log
+}): (delivery: Delivery) => Promise<Settlement> {
+  return async ({ data, attributes, attempt }) => {
+    try {
+      const { events } = Events.parse(data)
+      await record(events)
+      return 'ack'
+    } catch (error) {
+      log.warn({ error: sentence(error), attempt }, 'events could not be recorded')
+      if (!(error instanceof PermanentError)) return 'nack'
+      try {
+        const letter = letterAttributes('recorder', error.code, error.message, attempt)
+        await bus.publish(DEAD_LETTER_TOPIC, { data, attributes: { ...attributes, ...letter } })
+        return 'ack'
+      } catch {
+        return 'nack'
+      }
+    }
+  }
+}

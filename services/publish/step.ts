@@ -1,0 +1,102 @@
+import type { Announcement } from '#shared/catalogue/catalogue.ts'
+import { letterAttributes } from '#shared/deliver.ts'
+import { EncodeJob } from '#shared/messages/encode-job.ts'
+import { Published } from '#shared/messages/published.ts'
+import { RunEnded, type Verdict } from '#shared/messages/run.ts'
+import { assetName, digest, type Revision } from '#shared/names.ts'
+import { attributesOf, subjectOf } from '#shared/run.ts'
+import { defineStep, type Send, type Step, send } from '#shared/step.ts'
+import type { StoreDriver } from '#shared/store/driver.ts'
+import { DEAD_LETTER_TOPIC } from '#shared/topology.ts'
+
+export interface PublishDeps {
+  /** Commits what the run made; answers what there is to announce, if anything. */
+  readonly record: (ended: RunEnded) => Promise<Announcement | undefined>
+  /** Commits that it has been announced. */
+  readonly markAnnounced: (announcement: Announcement) => Promise<void>
+  readonly assets: StoreDriver
+}
+
+/**
+ * The last step: commits the rows of what a run made or failed to make, tells the outside once per job and
+ * run, and dead-letters the job narrowed to what failed.
+ */
+export function publishStep({ record, markAnnounced, assets }: PublishDeps): Step<RunEnded> {
+  return defineStep<RunEnded>({
+    name: 'publish',
+    input: RunEnded,
+    subject: subjectOf,
+
+    async run(message) {
+      const announcement = await record(message)
+      if (announcement === undefined) return { sends: [], verdict: 'skipped' }
+      return {
+        sends: [
+          send('published', Published, published(announcement, assets), attributesOf(message)),
+          ...letters(announcement, message),
+        ],
+        afterwards: [() => markAnnounced(announcement)],
+        verdict: 'done',
+        units: Object.entries(announcement.verdicts).map(
+          ([id, { version, state }]) => `${id}@${version} ${state}`,
+        ),
+      }
+    },
+  })
+}
+
+function published(
+  { request, run, job, state, revision, verdicts }: Announcement,
+  assets: StoreDriver,
+): Published {
+  const { request_id, asset_guid, release_id, asset_id } = request
+  const wanted = Object.keys(verdicts).sort()
+  return {
+    id: digest([job, run, wanted], 32),
+    request_id,
+    asset_guid,
+    ...(release_id === undefined ? {} : { release_id }),
+    ...(asset_id === undefined ? {} : { asset_id }),
+    run,
+    state,
+    revision,
+    assets: wanted.map((asset) => told(asset, verdicts[asset] as Verdict)),
+  }
+
+  function told(asset: string, verdict: Verdict): Published['assets'][number] {
+    const { version, state } = verdict
+    if (state === 'failed') {
+      return { asset, version, state, code: verdict.code, sentence: verdict.sentence }
+    }
+    const uris = Object.keys(verdict.files).map((extension) => {
+      const name = assetName(asset_guid, revision as Revision, { id: asset, version }, extension)
+      return [extension, assets.uri(name)] as const
+    })
+    const result = verdict.result === undefined ? {} : { result: verdict.result }
+    return { asset, version, state, uris: Object.fromEntries(uris), ...result }
+  }
+}
+
+/** One dead letter per reason: the job, narrowed to the assets that failed for it. */
+function letters({ request, verdicts }: Announcement, message: RunEnded): readonly Send[] {
+  const byReason = new Map<string, { ids: string[]; attributes: Record<string, string> }>()
+  for (const [id, verdict] of Object.entries(verdicts)) {
+    if (verdict.state !== 'failed') continue
+    const { step, code, sentence, attempt } = verdict
+    const reason = JSON.stringify([step, code, sentence])
+    const letter = byReason.get(reason)
+    if (letter !== undefined) letter.ids.push(id)
+    else {
+      const attributes = letterAttributes(step, code, sentence, attempt)
+      byReason.set(reason, { ids: [id], attributes })
+    }
+  }
+  return [...byReason.values()].map(({ ids, attributes }) =>
+    send(
+      DEAD_LETTER_TOPIC,
+      EncodeJob,
+      { ...request, derivative_assets: ids.sort() },
+      { ...attributesOf(message), ...attributes },
+    ),
+  )
+}

@@ -1,0 +1,157 @@
+import { type Static, Type } from 'typebox'
+import { ROUTE_PATTERN } from './names.ts'
+import { compile } from './schema.ts'
+
+const Seconds = (fallback: number, description: string) =>
+  Type.Number({ default: fallback, minimum: 0, description: `${description} Seconds.` })
+
+const Route = Type.Object(
+  {
+    /** Where the masters of this route are when a job does not say: `{asset_guid}`, `{asset_id}`, `{release_id}` are filled in. */
+    templates: Type.Array(Type.String({ pattern: '^(gs|file)://' }), { default: [] }),
+    /** Folders or buckets that a job's `master_uri` may point into. */
+    prefixes: Type.Array(Type.String({ pattern: '^(gs|file)://' }), { default: [] }),
+    /** How much slower than the reference core this site is: its parts are that much shorter. */
+    factor: Type.Number({ default: 1, minimum: 0.1, maximum: 20 }),
+  },
+  { additionalProperties: false },
+)
+
+const StoreUri = (description: string) => Type.String({ pattern: '^(gs|file)://', description })
+
+/** Every setting there is. Each is read from TRACKCHAIN_ + its name in capitals. */
+const Schema = Type.Object(
+  {
+    project: Type.String({
+      default: 'trackchain-local',
+      description: 'Google Cloud project of the topics.',
+    }),
+    pubsub: Type.String({
+      default: '',
+      description: 'host:port of a local Pub/Sub server; empty: Google Cloud.',
+    }),
+    storage: Type.String({
+      default: '',
+      description: 'URL of another Cloud Storage endpoint, for tests; empty: Google Cloud.',
+    }),
+    database: Type.String({ default: '', description: 'PostgreSQL connection string.' }),
+    assets: StoreUri('Where finished assets live.'),
+    scratch: StoreUri("Where this route's intermediate objects live."),
+    uploads: StoreUri('Where masters that are uploaded through the API live.'),
+    route: Type.String({
+      default: 'cloud',
+      pattern: ROUTE_PATTERN,
+      description: 'The route whose topics this process consumes.',
+    }),
+    routes: Type.Record(Type.String({ pattern: ROUTE_PATTERN }), Route, {
+      default: { cloud: { templates: [], prefixes: [], factor: 1 } },
+      description: 'JSON: all routes of the deployment, the default first.',
+    }),
+    derivatives: Type.String({
+      default: '',
+      description:
+        "A folder with an operator's own derivative assets, beside the built-in ones.",
+    }),
+    concurrency: Type.Integer({
+      default: 0,
+      minimum: 0,
+      maximum: 2000,
+      description: 'Steps under way at once; 0: one per core where steps compute, else 200.',
+    }),
+    target_ms: Type.Integer({
+      default: 6000,
+      minimum: 100,
+      maximum: 10_000,
+      description: 'What a planned step may cost on one full core of the reference, ms.',
+    }),
+    master_wait: Seconds(600, 'How long stage waits for a master that is not there yet.'),
+    watchdog_after: Seconds(1800, 'When a job that has not ended is published again.'),
+    host: Type.String({ default: '127.0.0.1', description: 'What the HTTP API binds to.' }),
+    port: Type.Integer({
+      default: 8080,
+      minimum: 0,
+      maximum: 65_535,
+      description: 'Its port.',
+    }),
+    health_host: Type.String({
+      default: '127.0.0.1',
+      description: 'What /healthz, /readyz and /metrics of the other services bind to.',
+    }),
+    health_port: Type.Integer({
+      default: 0,
+      minimum: 0,
+      maximum: 65_535,
+      description: 'Their port; 0: any free one, logged at the start.',
+    }),
+    tokens: Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), {
+      default: [],
+      description: 'JSON: sha256 (hex) of each bearer token that may use the API.',
+    }),
+    max_upload_mb: Type.Integer({ default: 4096, minimum: 1, description: 'MiB per master.' }),
+    rate_limit: Type.Integer({
+      default: 0,
+      minimum: 0,
+      description: 'Requests a minute and client; 0: no limit.',
+    }),
+    log_level: Type.Union(
+      ['trace', 'debug', 'info', 'warn', 'error'].map((level) => Type.Literal(level)),
+      { default: 'info' },
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export type Config = Readonly<Static<typeof Schema>>
+
+const PREFIX = 'TRACKCHAIN_'
+const check = compile<Config>(Schema, 'configuration', 'BAD_REQUEST')
+
+/**
+ * The configuration of this process, frozen: the only reader of process.env.
+ * @throws PermanentError that names every fault at once, unknown TRACKCHAIN_ variables included.
+ */
+export function readConfig(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Config {
+  const values: Record<string, unknown> = {}
+  for (const [name, property] of Object.entries(Schema.properties)) {
+    const text = env[PREFIX + name.toUpperCase()]
+    values[name] =
+      text === undefined
+        ? (property as { default?: unknown }).default
+        : typed(text, property as { type?: unknown })
+  }
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith(PREFIX)) continue
+    const known = name.slice(PREFIX.length).toLowerCase()
+    if (!(known in Schema.properties)) values[known] = env[name]
+  }
+  for (const route of Object.values((values.routes ?? {}) as Record<string, object>)) {
+    if (typeof route !== 'object' || route === null) continue
+    const given = { ...route }
+    Object.assign(route, { templates: [], prefixes: [], factor: 1 }, given)
+  }
+  return Object.freeze(check(values))
+}
+
+/** The settings as environment variables, for a child process. */
+export function configEnv(config: Partial<Config>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(config).map(([name, value]) => [
+      PREFIX + name.toUpperCase(),
+      typeof value === 'string' ? value : JSON.stringify(value),
+    ]),
+  )
+}
+
+function typed(text: string, property: { type?: unknown }): unknown {
+  if (property.type === 'string' || property.type === undefined) return text
+  if (property.type === 'integer' || property.type === 'number') {
+    return text.trim() === '' ? text : Number(text)
+  }
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,229 @@
+import type { Bus, Delivery, Settlement } from './bus/bus.ts'
+import { PermanentError, RestartError, sentence } from './errors.ts'
+import { type EventSink, newEvent } from './events.ts'
+import type { Log } from './log.ts'
+import type { StepEvent } from './messages/event.ts'
+import type { Metrics } from './metrics.ts'
+import { HARD_LIMIT_MS } from './plan.ts'
+import type { Next, Step, StepContext, Subject } from './step.ts'
+import { type Counts, counting } from './store/counting.ts'
+import type { StoreDriver } from './store/driver.ts'
+import { DEAD_LETTER_TOPIC } from './topology.ts'
+
+/** After so many attempts a passing fault is taken to be here to stay. */
+export const MOST_ATTEMPTS = 20
+/** A step that is stopped at the hard limit this often will be stopped every time. */
+export const MOST_OVER_BUDGET = 5
+
+export interface DeliverDeps {
+  readonly bus: Bus
+  readonly events: EventSink
+  readonly assets: StoreDriver
+  readonly scratch: StoreDriver
+  readonly log: Log
+  readonly metrics: Metrics
+  /** Aborts when the running work has to be given back. */
+  readonly aborting: AbortSignal
+  readonly hardLimitMs?: number
+}
+
+interface Outcome {
+  readonly settlement: Settlement
+  readonly verdict: string
+  readonly units?: readonly string[]
+  readonly code?: string
+  readonly sentence?: string
+  readonly request?: StepEvent['request']
+}
+
+/**
+ * The handler of one step's subscription: parse → run (outputs before inputs, under the hard limit) →
+ * write → publish → ack. Each may be repeated after a crash, none is ever skipped. Never throws.
+ */
+export function delivering<In>(
+  step: Step<In>,
+  deps: DeliverDeps,
+): (delivery: Delivery) => Promise<Settlement> {
+  return async (delivery) => {
+    const began = performance.now()
+    const birth = newEvent(step.name, delivery.attempt)
+    const counts: Counts = { operations: 0, bytesRead: 0, bytesWritten: 0 }
+    deps.metrics.running.add(1, { step: step.name })
+    let subject: Partial<Subject> | undefined
+    let outcome: Outcome
+    try {
+      const message = step.input.parse(delivery.data)
+      subject = step.subject(message, delivery)
+      outcome = await runAndFollow(step, message, delivery, counts, deps)
+    } catch (error) {
+      outcome = await setAside(step.name, delivery, error, deps)
+    }
+    const ms = Math.round(performance.now() - began)
+    const event: StepEvent = {
+      ...birth,
+      ...subject,
+      verdict: outcome.verdict,
+      units: [...(outcome.units ?? [])].slice(0, 100),
+      ms,
+      storeOperations: counts.operations,
+      bytesRead: counts.bytesRead,
+      bytesWritten: counts.bytesWritten,
+      ...(outcome.request === undefined ? {} : { request: outcome.request }),
+      ...(outcome.code === undefined ? {} : { code: outcome.code }),
+      ...(outcome.sentence === undefined ? {} : { sentence: outcome.sentence.slice(0, 2000) }),
+    }
+    const settlement = await settle(event, outcome, deps)
+    deps.metrics.running.add(-1, { step: step.name })
+    deps.metrics.stepSeconds.record(ms / 1000, { step: step.name, verdict: outcome.verdict })
+    const line = { ...event, settlement, message_id: delivery.id }
+    if (['accepted', 'done', 'skipped'].includes(outcome.verdict))
+      deps.log.info(line, step.name)
+    else deps.log.warn(line, `${step.name}: ${outcome.sentence ?? outcome.verdict}`)
+    return settlement
+  }
+}
+
+/** The event goes out before the ack: a history with a hole would be worse than a step done twice. */
+async function settle(
+  event: StepEvent,
+  outcome: Outcome,
+  { events, log }: DeliverDeps,
+): Promise<Settlement> {
+  try {
+    await events.report(event)
+    return outcome.settlement
+  } catch (error) {
+    log.warn({ error: sentence(error) }, 'the event could not be published')
+    return 'nack'
+  }
+}
+
+async function runAndFollow<In>(
+  step: Step<In>,
+  message: In,
+  delivery: Delivery,
+  counts: Counts,
+  deps: DeliverDeps,
+): Promise<Outcome> {
+  const limit = AbortSignal.timeout(deps.hardLimitMs ?? HARD_LIMIT_MS)
+  const stores = {
+    assets: counting(deps.assets, counts),
+    scratch: counting(deps.scratch, counts),
+  }
+  const context: StepContext = {
+    ...stores,
+    signal: AbortSignal.any([limit, deps.aborting]),
+    delivery,
+    async write(store, name, body, contentType) {
+      const created = await stores[store].create(name, body, {
+        contentType,
+        signal: context.signal,
+      })
+      if (created === 'created') deps.metrics.created.add(1, { store })
+      return created
+    },
+  }
+  // What follows a verdict must not be cut short by the limit that may have caused it.
+  const unhurried: StepContext = { ...context, signal: deps.aborting }
+  try {
+    return await follow(await step.run(message, context), deps)
+  } catch (error) {
+    try {
+      if (error instanceof RestartError && step.restart !== undefined) {
+        return await follow(await step.restart(message, error, unhurried), deps)
+      }
+      const verdict = verdictOn(error, delivery, limit)
+      if (verdict === undefined) return again(error)
+      if (step.fail === undefined) return await setAside(step.name, delivery, verdict, deps)
+      return await follow(await step.fail(message, verdict, unhurried), deps)
+    } catch (second) {
+      return again(second)
+    }
+  }
+}
+
+/** The verdict that an error amounts to, or undefined when another attempt may succeed. */
+function verdictOn(
+  error: unknown,
+  { attempt }: Delivery,
+  limit: AbortSignal,
+): PermanentError | undefined {
+  if (error instanceof PermanentError) return error
+  if (limit.aborted && attempt >= MOST_OVER_BUDGET) {
+    return new PermanentError('OVER_BUDGET', `stopped at the hard limit ${attempt} times`, {
+      cause: error,
+    })
+  }
+  if (attempt >= MOST_ATTEMPTS) {
+    return new PermanentError('GAVE_UP', `${attempt} attempts; the last: ${sentence(error)}`, {
+      cause: error,
+    })
+  }
+  return undefined
+}
+
+async function follow(next: Next, deps: DeliverDeps): Promise<Outcome> {
+  await Promise.all(
+    next.sends.map(({ topic, data, attributes }) =>
+      deps.bus.publish(topic, { data, attributes }),
+    ),
+  )
+  for (const act of next.afterwards ?? []) await act()
+  return { settlement: 'ack', ...next }
+}
+
+function again(error: unknown): Outcome {
+  return { settlement: 'nack', verdict: 'again', sentence: sentence(error) }
+}
+
+/** A message that nobody can ever deal with goes to the dead-letter topic with its reason, as it came. */
+async function setAside(
+  step: string,
+  delivery: Delivery,
+  error: unknown,
+  { bus }: DeliverDeps,
+): Promise<Outcome> {
+  if (!(error instanceof PermanentError)) return again(error)
+  try {
+    await bus.publish(DEAD_LETTER_TOPIC, {
+      data: delivery.data,
+      attributes: {
+        ...kept(delivery.attributes),
+        ...letterAttributes(step, error.code, error.message, delivery.attempt),
+      },
+    })
+  } catch (second) {
+    return again(second)
+  }
+  return {
+    settlement: 'ack',
+    verdict: 'dead-lettered',
+    code: error.code,
+    sentence: error.message,
+  }
+}
+
+// A message may have 100 attributes; ours come on top, and Google's own may not be published again.
+function kept(attributes: Readonly<Record<string, string>>): Record<string, string> {
+  const entries = Object.entries(attributes).filter(([key]) => !key.startsWith('goog'))
+  return Object.fromEntries(entries.slice(0, 90))
+}
+
+/** What a dead letter says of itself, beside the job or message that is its body. */
+export function letterAttributes(
+  step: string,
+  code: string,
+  reason: string,
+  attempt: number,
+): Record<string, string> {
+  return {
+    dead_letter_step: step,
+    dead_letter_code: code,
+    // Attribute values hold at most 1,024 bytes.
+    dead_letter_reason: Buffer.from(reason)
+      .subarray(0, 1000)
+      .toString('utf8')
+      .replace(/\uFFFD+$/, ''),
+    dead_letter_attempt: String(attempt),
+  }
+}

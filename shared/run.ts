@@ -1,0 +1,148 @@
+import { buffer } from 'node:stream/consumers'
+import type { Derivative } from './derivative.ts'
+import { PermanentError, type RestartError } from './errors.ts'
+import { EncodeJob } from './messages/encode-job.ts'
+import {
+  type Master,
+  type RunAccepted,
+  RunEnded,
+  type Verdict,
+  type Verdicts,
+} from './messages/run.ts'
+import { assetName, type JobId, type Revision, scratchPrefix } from './names.ts'
+import type { Registry } from './registry.ts'
+import { type Next, type Send, type StepContext, type Subject, send } from './step.ts'
+import type { ObjectStat, StoreDriver } from './store/driver.ts'
+
+/** How often a run may begin anew before somebody has to look. */
+export const MOST_RESTARTS = 5
+
+/** What every message between the services carries. */
+export type Envelope = Pick<
+  RunAccepted,
+  'request' | 'job' | 'run' | 'route' | 'accepted' | 'restarts'
+>
+
+export function subjectOf({ job, run, route, request }: Envelope): Subject {
+  return { job, run, route, track: request.asset_guid }
+}
+
+/** The envelope alone, for the next message of the same run. */
+export function envelopeOf({
+  request,
+  job,
+  run,
+  route,
+  accepted,
+  restarts,
+}: Envelope): Envelope {
+  return { request, job, run, route, accepted, restarts }
+}
+
+/** Routing facts that a person may want to filter or grep by; services read the body alone. */
+export function attributesOf({ job, run, route }: Envelope): Record<string, string> {
+  return { job, run: String(run), route }
+}
+
+/** Sends a run to publish. */
+export function ended(message: Envelope, master: Master | null, verdicts: Verdicts): Send {
+  return send(
+    'publish',
+    RunEnded,
+    { ...envelopeOf(message), master, verdicts },
+    attributesOf(message),
+  )
+}
+
+/** What follows when a run has failed as a whole: a failed verdict for every asset that has none yet. */
+export function failedRun(
+  message: Envelope,
+  error: PermanentError,
+  {
+    step,
+    attempt,
+    registry,
+    master = null,
+    verdicts = {},
+  }: {
+    step: string
+    attempt: number
+    registry: Registry
+    master?: Master | null
+    verdicts?: Verdicts
+  },
+): Next {
+  const all: Verdicts = { ...verdicts }
+  for (const id of message.request.derivative_assets) {
+    all[id] ??= failed(registry.get(id)?.version ?? 1, error, step, attempt)
+  }
+  return {
+    sends: [ended(message, master, all)],
+    verdict: 'failed',
+    code: error.code,
+    sentence: error.message,
+  }
+}
+
+/** The verdict on an asset that will never be. */
+export function failed(
+  version: number,
+  error: PermanentError,
+  step: string,
+  attempt: number,
+): Verdict {
+  const words = error.message.slice(0, 2000)
+  return { state: 'failed', version, code: error.code, sentence: words, step, attempt }
+}
+
+/** What follows when the run has to begin anew: the job goes to ingest again, as the same run. */
+export function restarted(
+  message: Envelope,
+  error: RestartError,
+  otherwise: (error: PermanentError) => Next | Promise<Next>,
+): Next | Promise<Next> {
+  if (message.restarts >= MOST_RESTARTS) {
+    const words = `begun anew ${message.restarts} times; the last time: ${error.message}`
+    return otherwise(new PermanentError('TOO_MANY_RESTARTS', words, { cause: error }))
+  }
+  const again = send('ingest', EncodeJob, message.request, {
+    run: String(message.run),
+    restarts: String(message.restarts + 1),
+    accepted: message.accepted,
+  })
+  return { sends: [again], verdict: 'restarted', code: error.code, sentence: error.message }
+}
+
+/** Removes all that a run keeps in scratch. */
+export function clearScratch(
+  { route, job, run }: Envelope,
+  scratch: StoreDriver,
+): Promise<void> {
+  return scratch.removeAll(scratchPrefix(route, job as JobId, run))
+}
+
+/**
+ * The verdict `made` on an asset, by looking at the store: undefined unless all its files are there.
+ * The small result is read along where the asset has one.
+ */
+export async function lookUp(
+  asset: Derivative,
+  track: string,
+  revision: Revision,
+  { assets, signal }: Pick<StepContext, 'assets' | 'signal'>,
+): Promise<Verdict | undefined> {
+  const files: Record<string, number> = {}
+  let first: ObjectStat | undefined
+  for (const extension of Object.keys(asset.files)) {
+    const stat = await assets.stat(assetName(track, revision, asset, extension), { signal })
+    if (stat === undefined) return undefined
+    first ??= stat
+    files[extension] = stat.bytes
+  }
+  const made = { state: 'made', version: asset.version, files } as const
+  if (!asset.result || first === undefined) return made
+  const result: unknown = JSON.parse(
+    (await buffer(await assets.read(first.name, { signal }))).toString('utf8'),
+  )
+  return { ...made, result }
+}

@@ -1,0 +1,95 @@
+import { availableParallelism } from 'node:os'
+import type { Bus, Subscriber } from './bus/bus.ts'
+import { pubsubBus } from './bus/pubsub.ts'
+import { type Config, readConfig } from './config.ts'
+import { delivering } from './deliver.ts'
+import { type EventSink, eventSink } from './events.ts'
+import { type Lifecycle, EXIT_MS, runService, serveHealth } from './lifecycle.ts'
+import { createLog, type Log } from './log.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import type { ObjectName } from './names.ts'
+import { HARD_LIMIT_MS } from './plan.ts'
+import { loadRegistry, type Registry } from './registry.ts'
+import type { Step } from './step.ts'
+import type { StoreDriver } from './store/driver.ts'
+import { locate, openStore } from './store/open.ts'
+
+/** What every service is made of. */
+export interface Service {
+  readonly config: Config
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly lifecycle: Lifecycle
+  readonly bus: Bus
+  readonly events: EventSink
+  readonly assets: StoreDriver
+  readonly scratch: StoreDriver
+  readonly registry: Registry
+  /** The store and name behind an object's URI. */
+  readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
+  /** Steps of this service that may run at once, as configured. */
+  readonly concurrency: (otherwise: number) => number
+  /** Consumes a subscription with a step, until the process is told to go. */
+  consume<In>(subscription: string, step: Step<In>, options: { concurrency: number }): Subscriber
+  /** Has a subscriber closed when the process is told to go. */
+  closeFirst(subscriber: Subscriber): Subscriber
+}
+
+/** One step at a time per core: analyze and encode compute. */
+export const CORES = availableParallelism()
+/** Steps that only wait for others want a large window: rate = window ÷ latency. */
+export const WAITING_STEPS = 200
+
+/** Runs the service `name`: reads its configuration, composes what all services share, and starts it. */
+export function service(
+  name: string,
+  start: (service: Service) => Promise<{ ready?: () => boolean; health?: boolean }>,
+): Promise<void> {
+  const log = createLog(name)
+  return runService(log, async (lifecycle) => {
+    const config = readConfig()
+    log.level = config.log_level as string
+    const metrics = createMetrics(name)
+    const bus = pubsubBus({
+      projectId: config.project,
+      ...(config.pubsub === '' ? {} : { endpoint: config.pubsub }),
+    })
+    lifecycle.onClose('bus', () => bus.close())
+    const events = eventSink(bus)
+    const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
+    const assets = openStore(config.assets, gcs)
+    const scratch = openStore(config.scratch, gcs)
+    const registry = await loadRegistry(config.derivatives)
+    const subscribers: Subscriber[] = []
+    const closeFirst = (subscriber: Subscriber) => {
+      subscribers.push(subscriber)
+      lifecycle.onClose('subscriber', () => subscriber.close())
+      return subscriber
+    }
+    const deps = { bus, events, assets, scratch, log, metrics, aborting: lifecycle.aborting }
+    const { ready = () => true, health = true } = await start({
+      ...{ config, log, metrics, lifecycle, bus, events, assets, scratch, registry },
+      locate: (uri) => locate(uri, gcs),
+      concurrency: (otherwise) => (config.concurrency === 0 ? otherwise : config.concurrency),
+      consume: (subscription, step, { concurrency }) =>
+        closeFirst(
+          bus.subscribe(
+            subscription,
+            {
+              concurrency,
+              prefetch: Math.min(concurrency, 50),
+              longestMs: EXIT_MS + HARD_LIMIT_MS,
+              onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
+            },
+            delivering(step, deps),
+          ),
+        ),
+      closeFirst,
+    })
+    if (health) {
+      const at = { host: config.health_host, port: config.health_port }
+      const port = await serveHealth(at, metrics, ready, lifecycle)
+      log.info({ port }, 'health')
+    }
+  })
+}

@@ -1,0 +1,92 @@
+import type { PermanentError, RestartError } from './errors.ts'
+import type { Contract } from './message.ts'
+import type { AcceptedRequest } from './messages/run.ts'
+import type { ObjectName } from './names.ts'
+import type { Body, Created, StoreDriver } from './store/driver.ts'
+
+/** A message on its way to a topic, already checked against its contract. */
+export interface Send {
+  readonly topic: string
+  readonly data: Buffer
+  readonly attributes: Readonly<Record<string, string>>
+}
+
+/** What follows a step. The delivery loop does it, in this order, and then acks. */
+export interface Next {
+  readonly sends: readonly Send[]
+  /** Done once all sends are confirmed, one after the other: markers, clean-up. */
+  readonly afterwards?: readonly (() => Promise<unknown>)[]
+  /** `skipped`: every output was there already. */
+  readonly verdict: 'accepted' | 'done' | 'skipped' | 'failed' | 'restarted'
+  /** What was made or looked at, for the event. */
+  readonly units?: readonly string[]
+  readonly code?: string
+  readonly sentence?: string
+  /** For the event of an accepted job: so that a row that could not be written at once is written later. */
+  readonly request?: AcceptedRequest
+}
+
+/** Whose message it is, for the event and the log line. */
+export interface Subject {
+  readonly job: string
+  readonly track: string
+  readonly run: number
+  readonly route: string
+}
+
+/** What of a delivery its meaning may depend on. */
+export interface DeliveryFacts {
+  readonly id: string
+  /** From 1. */
+  readonly attempt: number
+  readonly attributes: Readonly<Record<string, string>>
+}
+
+export interface StepContext {
+  readonly assets: StoreDriver
+  readonly scratch: StoreDriver
+  /** Aborts at the hard limit of a step, or when shutting down takes too long. */
+  readonly signal: AbortSignal
+  readonly delivery: DeliveryFacts
+  /** Creates an object if it is absent; the delivery loop counts it. */
+  write(
+    store: 'assets' | 'scratch',
+    name: ObjectName,
+    body: Body,
+    contentType: string,
+  ): Promise<Created>
+}
+
+/**
+ * One bounded unit of work caused by one message. `run` looks for its outputs before its inputs, makes
+ * what is missing through `context.write`, and returns what follows; it never publishes or acks.
+ */
+export interface Step<In> {
+  readonly name: string
+  readonly input: Contract<In>
+  subject(message: In, delivery: DeliveryFacts): Partial<Subject>
+  run(message: In, context: StepContext): Promise<Next>
+  /** What follows when the work can never succeed. Without it the message itself is dead-lettered. */
+  fail?(message: In, error: PermanentError, context: StepContext): Promise<Next>
+  /** What follows when the run has to begin anew. */
+  restart?(message: In, error: RestartError, context: StepContext): Promise<Next>
+}
+
+/** The identity function, for inference. */
+export function defineStep<In>(step: Step<In>): Step<In> {
+  return step
+}
+
+/** A message for a topic. A body that breaks the contract is a compile error, and throws if it gets this far. */
+export function send<Body>(
+  topic: string,
+  contract: Contract<Body>,
+  body: NoInfer<Body>,
+  attributes: Readonly<Record<string, string>> = {},
+): Send {
+  return {
+    topic,
+    data: Buffer.from(JSON.stringify(contract.check(body))),
+    attributes: { schema: contract.name, ...attributes },
+  }
+}

@@ -1,0 +1,60 @@
+import { cachedPcm, pcmSource } from '../audio/source.ts'
+import type { Derivative, Tools } from '../derivative.ts'
+import { PermanentError, sentence } from '../errors.ts'
+import { scratchOf, type Work } from './work.ts'
+
+export interface Lent {
+  readonly tools: Tools
+  /** The verdict that a fault of a unit amounts to, or undefined when another attempt may succeed. */
+  verdictOn(error: unknown, asset: Derivative): PermanentError | undefined
+}
+
+/**
+ * The tools of a step, watched: a fault that comes out of a tool (store, ffmpeg, worker) may pass; one that
+ * is the asset's own never will, for the same samples always meet the same code.
+ */
+export function lend({ message, context, deps }: Work): Lent {
+  const passing = new WeakSet<object>()
+
+  function mark(error: unknown): never {
+    if (typeof error === 'object' && error !== null) passing.add(error)
+    throw error
+  }
+  async function* watchPieces(pieces: AsyncIterable<unknown>): AsyncGenerator<unknown> {
+    try {
+      yield* pieces
+    } catch (error) {
+      mark(error)
+    }
+  }
+  function watch<T extends object>(target: T): T {
+    return new Proxy(target, {
+      get(of, property) {
+        const value = Reflect.get(of, property)
+        if (typeof value !== 'function') return value
+        return (...given: unknown[]) => {
+          const result = value.apply(of, given)
+          if (result?.[Symbol.asyncIterator] !== undefined) return watchPieces(result)
+          return result instanceof Promise ? result.catch(mark) : result
+        }
+      },
+    })
+  }
+  function isPassing(error: unknown): boolean {
+    if (typeof error !== 'object' || error === null) return false
+    return passing.has(error) || ('cause' in error && isPassing(error.cause))
+  }
+
+  const { locate, tools } = deps
+  const place = { locate, scratch: context.scratch, run: scratchOf(message) }
+  const pcm = watch(cachedPcm(pcmSource(message.plan.pcm, place)))
+  return {
+    tools: watch(tools({ pcm, signal: context.signal })),
+    verdictOn(error, asset) {
+      if (error instanceof PermanentError) return error
+      if (context.signal.aborted || isPassing(error)) return undefined
+      const words = `${asset.id}@${asset.version}: ${sentence(error)}`
+      return new PermanentError('RENDER_FAILED', words, { cause: error })
+    },
+  }
+}

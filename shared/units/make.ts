@@ -1,0 +1,106 @@
+import { buffer } from 'node:stream/consumers'
+import type { Derivative, Rendered, Tools } from '../derivative.ts'
+import { PermanentError, RestartError, sentence } from '../errors.ts'
+import { json } from '../message.ts'
+import type { Unit, Verdict } from '../messages/run.ts'
+import { assetName, type Revision } from '../names.ts'
+import { isPart } from '../plan.ts'
+import { failed } from '../run.ts'
+import { NotFoundError } from '../store/driver.ts'
+import { lend } from './lend.ts'
+import { outcomeOf, readTombstone } from './outcome.ts'
+import { assetOf, partName, plannedUnits, tombstoneName, type Work } from './work.ts'
+
+/**
+ * Makes those of the units that are missing, each created under its own name as soon as it is made, and
+ * returns the verdicts on the whole-track ones. A unit that fails for good leaves a tombstone, and the others
+ * go on. `joining`: the units are assets whose parts are all there.
+ * @throws the first passing fault, once every other unit has had its turn.
+ */
+export async function makeUnits(
+  work: Work,
+  units: readonly Unit[],
+  { joining }: { joining: boolean },
+): Promise<Map<string, Verdict>> {
+  const { message, context, deps } = work
+  const fresh = new Map<string, Verdict>()
+  const faults: unknown[] = []
+  let lent: ReturnType<typeof lend> | undefined
+  for (const unit of units) {
+    const asset = assetOf(unit, deps.registry)
+    if ((await outcomeOf(work, unit)) !== undefined) continue
+    if (context.signal.aborted) throw context.signal.reason
+    lent ??= lend(work)
+    try {
+      const verdict = await (joining ? join : make)(work, asset, unit, lent.tools)
+      fresh.set(unit.asset, verdict)
+    } catch (error) {
+      if (error instanceof RestartError || context.signal.aborted) throw error
+      const verdict = lent.verdictOn(error, asset)
+      if (verdict === undefined) {
+        faults.push(error)
+        continue
+      }
+      const tombstone = failed(asset.version, verdict, work.stage, context.delivery.attempt)
+      const body = Buffer.from(JSON.stringify(tombstone))
+      await context.write('scratch', tombstoneName(message, unit), body, 'application/json')
+      fresh.set(unit.asset, tombstone)
+    }
+  }
+  if (faults.length > 0) throw faults[0]
+  return fresh
+}
+
+async function make(work: Work, asset: Derivative, unit: Unit, tools: Tools): Promise<Verdict> {
+  const { message, context } = work
+  // A stage lends its own assets the right tools: the registry has checked that they belong together.
+  const lent = tools as never
+  if ('render' in asset) return store(work, asset, await asset.render(lent))
+  const part = await asset.part(unit, lent)
+  if (!isPart(unit, message.plan.pcm.samples)) {
+    return store(work, asset, await asset.join([part], lent))
+  }
+  await context.write('scratch', partName(message, unit), part, 'application/octet-stream')
+  return { state: 'made', version: asset.version, files: {} }
+}
+
+async function join(work: Work, asset: Derivative, _: Unit, tools: Tools): Promise<Verdict> {
+  if (!('join' in asset)) throw new PermanentError('NOT_A_MESSAGE', `${asset.id} has no parts`)
+  const { message, context } = work
+  const { scratch, signal } = context
+  const parts: Uint8Array[] = []
+  for (const unit of plannedUnits(work)) {
+    if (unit.asset !== asset.id) continue
+    const verdict = await readTombstone(work, unit)
+    if (verdict?.state === 'failed') return verdict
+    try {
+      parts.push(await buffer(await scratch.read(partName(message, unit), { signal })))
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error
+      throw new RestartError('SCRATCH_MISSING', sentence(error), { cause: error })
+    }
+  }
+  return store(work, asset, await asset.join(parts, tools as never))
+}
+
+/** Writes an asset's files, the first one last: an asset is there when its first file is. */
+async function store(
+  { message, context }: Work,
+  asset: Derivative,
+  rendered: Rendered,
+): Promise<Verdict> {
+  const { request, plan } = message
+  const files: Record<string, number> = {}
+  for (const [extension, contentType] of Object.entries(asset.files).reverse()) {
+    const body = rendered[extension]
+    if (!(body instanceof Uint8Array)) {
+      throw new Error(`rendered no ${extension}, though files promises it`)
+    }
+    const name = assetName(request.asset_guid, plan.revision as Revision, asset, extension)
+    await context.write('assets', name, body, contentType)
+    files[extension] = body.byteLength
+  }
+  const made = { state: 'made', version: asset.version, files } as const
+  const first = rendered[Object.keys(asset.files)[0] ?? '']
+  return asset.result && first !== undefined ? { ...made, result: json(first, asset.id) } : made
+}

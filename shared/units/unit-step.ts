@@ -1,0 +1,128 @@
+import { StepDue, type Unit, type Verdict } from '../messages/run.ts'
+import {
+  attributesOf,
+  clearScratch,
+  ended,
+  envelopeOf,
+  failedRun,
+  restarted,
+  subjectOf,
+} from '../run.ts'
+import { defineStep, type Next, type Send, type Step, send } from '../step.ts'
+import { stageTopic } from '../topology.ts'
+import { makeUnits } from './make.ts'
+import { outcomeOf, verdictsByName } from './outcome.ts'
+import {
+  joinedName,
+  joinsDue,
+  type MakingStage,
+  plannedUnits,
+  type UnitDeps,
+  unitsOf,
+  type Work,
+} from './work.ts'
+
+/**
+ * The step of a stage that makes derivative assets: makes what is missing of the units that its message
+ * names, and, when it sees the whole stage made, sends the run on.
+ */
+export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
+  const step: Step<StepDue> & Required<Pick<Step<StepDue>, 'fail'>> = {
+    name: stage,
+    input: StepDue,
+    subject: subjectOf,
+
+    async run(message, context) {
+      const work = { stage, message, context, deps }
+      const joining = message.step >= message.plan[stage].length
+      const units = joining
+        ? joinsDue(work)
+        : unitsOf(message, message.plan[stage][message.step] ?? [])
+      const fresh = await makeUnits(work, units, { joining })
+      const next = await whatFollows(work, { joining, fresh })
+      return {
+        ...next,
+        verdict: fresh.size === 0 ? 'skipped' : 'done',
+        units: units.map(describe),
+      }
+    },
+
+    async fail(message, error, context) {
+      const known = await verdictsByName({ stage, message, context, deps })
+      const next = failedRun(message, error, {
+        step: stage,
+        attempt: context.delivery.attempt,
+        registry: deps.registry,
+        master: message.master,
+        verdicts: { ...message.verdicts, ...known },
+      })
+      return { ...next, afterwards: [() => clearScratch(message, context.scratch)] }
+    },
+
+    async restart(message, error, context) {
+      return restarted(message, error, (verdict) => step.fail(message, verdict, context))
+    },
+  }
+  return defineStep(step)
+}
+
+/** All steps of a stage, as messages to its topic. */
+export function stepMessages(message: StepDue, stage: MakingStage): readonly Send[] {
+  return message.plan[stage].map((_, step) => stepMessage(message, stage, step))
+}
+
+function stepMessage(message: StepDue, stage: MakingStage, step: number): Send {
+  const { master, plan, verdicts } = message
+  const due = { ...envelopeOf(message), master, plan, verdicts, step }
+  return send(stageTopic(stage, message.route), StepDue, due, attributesOf(message))
+}
+
+type Following = Pick<Next, 'sends' | 'afterwards'>
+
+/**
+ * Of the steps that a stage was fanned out into, the one that finds every planned output made, or failed for
+ * good, sends the run on and then leaves the marker; one that sees the marker sends nothing.
+ */
+async function whatFollows(
+  work: Work,
+  { joining, fresh }: { joining: boolean; fresh: ReadonlyMap<string, Verdict> },
+): Promise<Following> {
+  const { stage, message, context } = work
+  const steps = message.plan[stage].length
+  if (steps === 1 || joining) return sendOn(work, fresh)
+
+  const marker = joinedName(work)
+  const { signal } = context
+  if ((await context.scratch.stat(marker, { signal })) !== undefined) return { sends: [] }
+  for (const unit of plannedUnits(work)) {
+    if ((await outcomeOf(work, unit)) === undefined) return { sends: [] }
+  }
+  const mark = () => context.write('scratch', marker, new Uint8Array(), 'text/plain')
+  if (joinsDue(work).length > 0) {
+    return { sends: [stepMessage(message, stage, steps)], afterwards: [mark] }
+  }
+  const next = await sendOn(work, fresh)
+  return { ...next, afterwards: [mark, ...(next.afterwards ?? [])] }
+}
+
+async function sendOn(work: Work, fresh: ReadonlyMap<string, Verdict>): Promise<Following> {
+  const { stage, message, context } = work
+  const verdicts = { ...message.verdicts, ...(await verdictsByName(work, fresh)) }
+  if (stage === 'analyze' && message.plan.encode.length > 0) {
+    return { sends: stepMessages({ ...message, verdicts }, 'encode') }
+  }
+  const { plan, master } = message
+  const isScratchUsed =
+    plan.pcm.kind === 'staged' ||
+    plan.analyze.length > 1 ||
+    plan.encode.length > 1 ||
+    Object.values(verdicts).some(({ state }) => state === 'failed')
+  return {
+    sends: [ended(message, master, verdicts)],
+    afterwards: isScratchUsed ? [() => clearScratch(message, context.scratch)] : [],
+  }
+}
+
+function describe({ asset, version, start, end }: Unit): string {
+  return `${asset}@${version} ${start}-${end}`
+}

@@ -1,0 +1,90 @@
+import type { Derivative, Tools } from '../derivative.ts'
+import { PermanentError, RestartError } from '../errors.ts'
+import type { StepDue, Unit } from '../messages/run.ts'
+import { digest, type JobId, type ObjectName, rangeName, scratchName } from '../names.ts'
+import { isPart } from '../plan.ts'
+import type { Registry } from '../registry.ts'
+import type { StepContext } from '../step.ts'
+import type { StoreDriver } from '../store/driver.ts'
+
+/** The stages that make derivative assets. */
+export type MakingStage = 'analyze' | 'encode'
+
+export interface UnitDeps {
+  readonly registry: Registry
+  /** The store that a master's URI lies in. */
+  readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
+  /** What this service lends the assets of its stage, beside what every stage does. */
+  readonly tools: (lent: Tools) => Tools
+}
+
+/** One delivery of one step of a stage. */
+export interface Work {
+  readonly stage: MakingStage
+  readonly message: StepDue
+  readonly context: StepContext
+  readonly deps: UnitDeps
+}
+
+/** The units of a step. @throws PermanentError when the plan has no such unit. */
+export function unitsOf({ plan }: StepDue, indexes: readonly number[]): readonly Unit[] {
+  return indexes.map((index) => {
+    const unit = plan.units[index]
+    if (unit === undefined)
+      throw new PermanentError('NOT_A_MESSAGE', `the plan has no unit ${index}`)
+    return unit
+  })
+}
+
+/** All units of the stage. */
+export function plannedUnits({
+  stage,
+  message,
+}: Pick<Work, 'stage' | 'message'>): readonly Unit[] {
+  return unitsOf(message, message.plan[stage].flat())
+}
+
+/** The assets of the stage that were cut into parts, each as one unit over the whole track. */
+export function joinsDue(work: Pick<Work, 'stage' | 'message'>): readonly Unit[] {
+  const { samples } = work.message.plan.pcm
+  return plannedUnits(work)
+    .filter((unit) => isPart(unit, samples) && unit.start === 0)
+    .map((unit) => ({ ...unit, end: samples }))
+}
+
+/** @throws RestartError for a version that is no longer made here, Error for one that is not made here yet. */
+export function assetOf(unit: Unit, registry: Registry): Derivative {
+  const asset = registry.get(unit.asset)
+  if (asset === undefined || asset.version < unit.version) {
+    throw new Error(`${unit.asset}@${unit.version} is newer than this worker: given back`)
+  }
+  if (asset.version > unit.version) {
+    throw new RestartError(
+      'SUPERSEDED',
+      `the plan asks for ${unit.asset}@${unit.version}, this worker makes @${asset.version}`,
+    )
+  }
+  return asset
+}
+
+export function partName(message: StepDue, unit: Unit): ObjectName {
+  const range = rangeName(unit.start, unit.end)
+  const folder = `${unit.asset}@${unit.version}`
+  return scratchName(scratchOf(message), 'parts', folder, `${range}-${digest(message.plan)}`)
+}
+
+/** Where the verdict on a unit that failed for good is left. */
+export function tombstoneName(message: StepDue, unit: Unit): ObjectName {
+  const range = rangeName(unit.start, unit.end)
+  const folder = `${unit.asset}@${unit.version}`
+  return scratchName(scratchOf(message), 'failed', folder, `${range}.json`)
+}
+
+/** The marker of a stage whose continuation has been sent. */
+export function joinedName({ stage, message }: Work): ObjectName {
+  return scratchName(scratchOf(message), `joined-${stage}`)
+}
+
+export function scratchOf({ route, job, run }: StepDue) {
+  return { route, job: job as JobId, run }
+}
