@@ -1,4 +1,5 @@
-import { cachedPcm, pcmSource } from '../audio/source.ts'
+import { cachedPcm } from '../audio/cached.ts'
+import { pcmSource } from '../audio/source.ts'
 import type { Derivative, Tools } from '../derivative.ts'
 import { PermanentError, sentence } from '../errors.ts'
 import { scratchOf, type Work } from './work.ts'
@@ -46,8 +47,12 @@ export function lend({ message, context, deps }: Work): Lent {
   }
 
   const { locate, tools } = deps
-  const place = { locate, scratch: context.scratch, run: scratchOf(message) }
-  const pcm = watch(cachedPcm(pcmSource(message.plan.pcm, place)))
+  const source = pcmSource(message.plan.pcm, {
+    locate,
+    scratch: context.scratch,
+    run: scratchOf(message),
+  })
+  const pcm = watch(cachedPcm(source))
   return {
     tools: watch(tools({ pcm, signal: context.signal })),
     verdictOn(error, asset) {

@@ -1,0 +1,132 @@
+import { encodeAac } from '#shared/audio/ffmpeg.ts'
+import { BYTES_PER_SAMPLE, type PcmSource } from '#shared/audio/pcm.ts'
+import type { Range } from '#shared/derivative.ts'
+import { PermanentError } from '#shared/errors.ts'
+import {
+  mayFollow,
+  PACKET_SAMPLES,
+  packets,
+  type WindowSequence,
+  windowSequence,
+} from './adts.ts'
+import { m4aHead } from './m4a.ts'
+
+/** Packets of one cell of the grid: 119 s. */
+const CELL_PACKETS = 5120
+/** A cell's first sample is a multiple of this. It belongs to the bytes of every AAC asset: see `aacPackets`. */
+export const AAC_GRID = CELL_PACKETS * PACKET_SAMPLES
+/** Packets encoded before a cell and dropped: rate control takes about so many to forget where it began. */
+const PRE_ROLL = 256
+/** Packets encoded after a cell and dropped: the encoder looks one ahead to choose its windows. */
+const POST_ROLL = 4
+
+/**
+ * The AAC-LC packets of a range, as ADTS: see `EncodeTools.aacPackets`.
+ *
+ * Each cell of the grid is encoded by itself, whatever the range holds, so that the bytes do not
+ * depend on how a plan groups the cells.
+ * @param bitrate bits per second
+ * @throws RangeError when the range is not made of cells; Error when the encoder gave other than
+ * the packets that it must.
+ */
+export async function aacPackets(
+  pcm: PcmSource,
+  range: Range,
+  bitrate: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const { start, end } = range
+  const whole = start % AAC_GRID === 0 && (end % AAC_GRID === 0 || end === pcm.samples)
+  if (!whole || start < 0 || start >= end || end > pcm.samples) {
+    throw new RangeError(`samples ${start} to ${end} are no cells of a track of ${pcm.samples}`)
+  }
+  const cells: Uint8Array[] = []
+  for (let at = start; at < end; at += AAC_GRID) {
+    cells.push(await cellPackets(pcm, at, bitrate, signal))
+  }
+  return Buffer.concat(cells)
+}
+
+async function cellPackets(
+  pcm: PcmSource,
+  start: number,
+  bitrate: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const firstWanted = start / PACKET_SAMPLES
+  const isLast = start + AAC_GRID >= pcm.samples
+  const endWanted = isLast ? packetCount(pcm.samples) : firstWanted + CELL_PACKETS
+  const firstEncoded = Math.max(0, firstWanted - PRE_ROLL)
+  const from = firstEncoded * PACKET_SAMPLES
+  const to = Math.min(pcm.samples, (endWanted + POST_ROLL) * PACKET_SAMPLES)
+
+  const pieces: Buffer[] = []
+  for await (const piece of encodeAac(samplesAsBytes(pcm, from, to, signal), bitrate, signal)) {
+    pieces.push(piece)
+  }
+  const adts = Buffer.concat(pieces)
+  const all = [...packets(adts)]
+  if (all.length !== packetCount(to - from)) {
+    throw new Error(
+      `ffmpeg made ${all.length} packets of the samples ${from} to ${to}, not ${packetCount(to - from)}`,
+    )
+  }
+  const first = all[firstWanted - firstEncoded]
+  const last = all[endWanted - firstEncoded - 1]
+  if (!first || !last)
+    throw new Error(`the packets of the samples ${from} to ${to} are missing`)
+  return adts.subarray(first.header, last.end)
+}
+
+/** Packets of a track of so many samples: one more than it seems, for the decoder's delay. */
+function packetCount(samples: number): number {
+  return Math.ceil(samples / PACKET_SAMPLES) + 1
+}
+
+async function* samplesAsBytes(
+  pcm: PcmSource,
+  start: number,
+  end: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  let bytes = 0
+  for await (const chunk of pcm.chunks(start, end, { signal })) {
+    bytes += chunk.byteLength
+    yield new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+  }
+  if (bytes !== (end - start) * BYTES_PER_SAMPLE) {
+    throw new Error(`${bytes} bytes of the samples ${start} to ${end}`)
+  }
+}
+
+/**
+ * One .m4a of the packets of consecutive ranges, moov first, exactly `samples` long.
+ * @throws Error when the packets do not make up the track; PermanentError RENDER_FAILED when two
+ * packets in a row do not fit together.
+ */
+export function aacJoin(parts: readonly Uint8Array[], samples: number): Uint8Array {
+  const count = packetCount(samples)
+  const sizes = new Uint32Array(count)
+  const body = Buffer.allocUnsafe(parts.reduce((sum, part) => sum + part.length, 0))
+  let before: WindowSequence | undefined
+  let n = 0
+  let bytes = 0
+  for (const part of parts) {
+    for (const packet of packets(part)) {
+      const after = windowSequence(part, packet)
+      if (before && after && !mayFollow(before, after)) {
+        throw new PermanentError(
+          'RENDER_FAILED',
+          `AAC packet ${n}: a "${after}" window after a "${before}" window`,
+        )
+      }
+      before = after
+      body.set(part.subarray(packet.start, packet.end), bytes)
+      bytes += packet.end - packet.start
+      if (n < count) sizes[n] = packet.end - packet.start
+      n++
+    }
+  }
+  if (n !== count) throw new Error(`${n} AAC packets for ${samples} samples, not ${count}`)
+  return Buffer.concat([m4aHead(sizes, samples), body.subarray(0, bytes)])
+}

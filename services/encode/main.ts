@@ -1,0 +1,14 @@
+import { CORES, service } from '#shared/service.ts'
+import { stageTopic } from '#shared/topology.ts'
+import { unitStep } from '#shared/units/unit-step.ts'
+import { encodeTools } from './tools.ts'
+
+await service('encode', async ({ config, registry, locate, concurrency, consume }) => {
+  const step = unitStep('encode', {
+    registry,
+    locate,
+    tools: ({ pcm, signal }) => encodeTools(pcm, signal),
+  })
+  consume(stageTopic('encode', config.route), step, { concurrency: concurrency(CORES) })
+  return {}
+})

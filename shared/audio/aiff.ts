@@ -1,0 +1,98 @@
+import { type ByteWindow, fourCc, unreadable } from './byte-window.ts'
+import { chunks, type Format, pcm, presentBytes } from './chunks.ts'
+import type { PcmLayout } from './layout.ts'
+
+const UNKNOWN_32 = 0xffffffff
+
+/** How AIFF-C names uncompressed samples. */
+const COMPRESSIONS: Record<string, Partial<Format>> = {
+  NONE: {},
+  twos: {},
+  sowt: { bigEndian: false },
+  in24: { bits: 24 },
+  in32: { bits: 32 },
+  fl32: { encoding: 'float', bits: 32 },
+  FL32: { encoding: 'float', bits: 32 },
+  fl64: { encoding: 'float', bits: 64 },
+  FL64: { encoding: 'float', bits: 64 },
+}
+
+/**
+ * The layout of an AIFF or uncompressed AIFF-C file.
+ * Sources: Apple, Audio Interchange File Format 1.3 (1989); AIFF-C draft of 1991.
+ */
+export async function aiffLayout(
+  window: ByteWindow,
+  form: 'AIFF' | 'AIFC',
+): Promise<PcmLayout> {
+  const formSize = (await window.view(4, 4, 'the FORM size')).getUint32(0, false)
+  const outerEnd = formSize === 0 || formSize === UNKNOWN_32 ? undefined : formSize + 8
+  let common: (Format & { samples: number }) | undefined
+  let sound: { offset: number; size: number } | undefined
+
+  for await (const chunk of chunks(window, false)) {
+    if (chunk.id === 'COMM') {
+      common = await commonOf(window, chunk.offset, chunk.size, form)
+    } else if (chunk.id === 'SSND') {
+      const skip = (await window.view(chunk.offset, 8, 'the "SSND" chunk')).getUint32(0, false)
+      sound = {
+        offset: chunk.offset + 8 + skip,
+        size: chunk.size === UNKNOWN_32 ? UNKNOWN_32 : Math.max(0, chunk.size - 8 - skip),
+      }
+      if (!common && sound.offset + sound.size >= window.bytes) break
+    }
+    if (common && sound) break
+  }
+  if (!common)
+    throw unreadable(12, 'there is no "COMM" chunk', 'one that describes the samples')
+  if (!sound) throw unreadable(12, 'there is no "SSND" chunk', 'one that holds the samples')
+  const { samples: said, ...format } = common
+  const block = (format.bits / 8) * format.channels
+  const bytes = presentBytes(window, sound.offset, sound.size, outerEnd)
+  return pcm(
+    form === 'AIFF' ? 'AIFF' : 'AIFF-C',
+    format,
+    sound.offset,
+    said === 0 ? bytes : Math.min(bytes, said * block),
+  )
+}
+
+async function commonOf(
+  window: ByteWindow,
+  offset: number,
+  size: number,
+  form: 'AIFF' | 'AIFC',
+): Promise<Format & { samples: number }> {
+  const least = form === 'AIFF' ? 18 : 22
+  if (size < least) {
+    throw unreadable(offset - 4, `the "COMM" chunk has ${size} bytes`, `${least} or more`)
+  }
+  const view = await window.view(offset, least, 'the "COMM" chunk')
+  const compression = form === 'AIFF' ? 'NONE' : fourCc(view, 18)
+  const kind = COMPRESSIONS[compression]
+  if (!kind) {
+    throw unreadable(
+      offset + 18,
+      `samples compressed as "${compression}"`,
+      Object.keys(COMPRESSIONS).join(', '),
+    )
+  }
+  return {
+    encoding: 'int',
+    bits: Math.ceil(view.getInt16(6, false) / 8) * 8,
+    unsigned: false,
+    bigEndian: true,
+    rate: extended(view, 8),
+    channels: view.getUint16(0, false),
+    mask: 0,
+    at: offset,
+    samples: view.getUint32(2, false),
+    ...kind,
+  }
+}
+
+/** An IEEE 754 80-bit extended number, as Apple's SANE wrote it; rates are whole, so it is rounded. */
+function extended(view: DataView, at: number): number {
+  const exponent = (view.getUint16(at, false) & 0x7fff) - 16_383
+  return Math.round(Number(view.getBigUint64(at + 2, false)) * 2 ** (exponent - 63))
+}

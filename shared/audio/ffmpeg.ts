@@ -1,0 +1,209 @@
+import { PassThrough, Readable } from 'node:stream'
+import ffmpeg from 'fluent-ffmpeg'
+import { PermanentError } from '../errors.ts'
+import { SAMPLE_RATE } from './pcm.ts'
+
+/** What `convert` is fed with: bare numbers, or a FLAC stream. */
+export interface Feed {
+  /** `flac`, or as ffmpeg names bare samples: `u8`, `s24le`, `f32be`, … */
+  readonly format: string
+  /** Hz. */
+  readonly rate: number
+  readonly channels: number
+  /** Weights of each channel in the left and in the right. */
+  readonly mix: readonly (readonly [number, number])[]
+  /** ffmpeg stops here, whatever the master claims. */
+  readonly maxSeconds: number
+}
+
+/**
+ * 44.1 kHz stereo of anything: numbers of full scale 1, left and right interleaved, little-endian
+ * 32-bit floats, in pieces of any length (also ones that cut a number in two).
+ *
+ * Bare samples are named to ffmpeg in so many words, and of FLAC it gets the one demuxer and the
+ * one decoder, on a pipe: no byte of an upload can make it open anything else.
+ * @throws PermanentError MASTER_UNREADABLE when ffmpeg refuses a FLAC stream; any other fault
+ * (no ffmpeg, killed, out of memory) is an ordinary Error. An input that ends early is no error
+ * to ffmpeg: count what comes out.
+ */
+export async function* convert(
+  input: AsyncIterable<Uint8Array>,
+  feed: Feed,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const flac = feed.format === 'flac'
+  const filters = ['aformat=sample_fmts=fltp', pan(feed.mix), resampler(feed.rate)]
+  const pieces = through(input, signal, (command) =>
+    command
+      .inputFormat(feed.format)
+      .inputOptions(['-nostdin', '-protocol_whitelist', 'pipe'])
+      .inputOptions(['-format_whitelist', feed.format])
+      .inputOptions(['-codec_whitelist', flac ? 'flac' : `pcm_${feed.format}`])
+      .inputOptions(['-max_streams', '1', '-threads', '1'])
+      .inputOptions(flac ? [] : ['-ar', `${feed.rate}`, '-ac', `${feed.channels}`])
+      .inputOptions(['-t', `${feed.maxSeconds}`])
+      .noVideo()
+      .audioFilters(filters.filter((filter) => filter !== ''))
+      .audioCodec('pcm_f32le')
+      .outputOptions(['-filter_threads', '1'])
+      .format('f32le'),
+  )
+  try {
+    yield* pieces
+  } catch (error) {
+    if (!(flac && error instanceof FfmpegExit)) throw error
+    throw new PermanentError(
+      'MASTER_UNREADABLE',
+      `the FLAC stream cannot be decoded: ${error.said}`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+/**
+ * AAC-LC of 16-bit 44.1 kHz stereo (little-endian bytes) as ADTS, at a constant bit rate.
+ * For n samples the encoder gives ceil(n / 1024) + 1 packets: count them.
+ * @param bitrate bits per second
+ */
+export async function* encodeAac(
+  pcm: AsyncIterable<Uint8Array>,
+  bitrate: number,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  yield* through(pcm, signal, (command) =>
+    command
+      .inputFormat('s16le')
+      .inputOptions(['-nostdin', '-protocol_whitelist', 'pipe', '-threads', '1'])
+      .inputOptions(['-ar', `${SAMPLE_RATE}`, '-ac', '2'])
+      .noVideo()
+      .audioCodec('aac')
+      // The fast coder costs the same on any music; two-loop takes two to five times as long on some.
+      .outputOptions(['-b:a', `${bitrate}`, '-aac_coder', 'fast', '-flags:a', '+bitexact'])
+      .outputOptions(['-map_metadata', '-1', '-threads', '1'])
+      .format('adts'),
+  )
+}
+
+/** Left and right as weighted sums; nothing where the input is stereo already. */
+function pan(mix: Feed['mix']): string {
+  if (mix.length === 2) return ''
+  const side = (i: 0 | 1) =>
+    mix
+      .flatMap((weights, c) => (weights[i] ? [`${weights[i].toFixed(9)}*c${c}`] : []))
+      .join('+')
+  return `pan=stereo|c0=${side(0)}|c1=${side(1)}`
+}
+
+/**
+ * swresample rather than soxr, because every build of ffmpeg has it and the same master should give
+ * the same bytes everywhere. So set, tones up to 15 kHz come through 48 → 44.1 kHz with an error
+ * 135 dB below them, at 20 kHz 118 dB, and the cost is that of soxr.
+ */
+function resampler(rate: number): string {
+  if (rate === SAMPLE_RATE) return ''
+  return `aresample=${SAMPLE_RATE}:filter_size=128:cutoff=0.98:kaiser_beta=12:exact_rational=1:internal_sample_fmt=fltp`
+}
+
+/** ffmpeg ran, and gave up by itself. */
+class FfmpegExit extends Error {
+  override readonly name = 'FfmpegExit'
+  /** The end of what it wrote to stderr. */
+  readonly said: string
+
+  constructor(message: string, said: string) {
+    super(said ? `${message} (${said})` : message)
+    this.said = said || message
+  }
+}
+
+const STDERR_BYTES = 2048
+
+interface Ended {
+  readonly error?: Error
+  readonly stderr?: string | null
+}
+
+/**
+ * Pipes `input` through one ffmpeg and yields what it writes. However this ends (its end, an
+ * error, an abort, a consumer that stops), the child has exited by then.
+ */
+async function* through(
+  input: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+  configure: (command: ffmpeg.FfmpegCommand) => ffmpeg.FfmpegCommand,
+): AsyncGenerator<Buffer> {
+  signal.throwIfAborted()
+  let inputFault: { error: unknown } | undefined
+  const source = Readable.from(
+    caught(input, (error) => {
+      inputFault = { error }
+    }),
+    { objectMode: false, highWaterMark: 1 << 18 },
+  )
+  // fluent-ffmpeg kills ffmpeg 20 ms after its output closes, exited or not: so it must not close.
+  const sink = new PassThrough({ autoDestroy: false, emitClose: false })
+  const command = configure(ffmpeg(source, { stdoutLines: 20 }).addOption('-v', 'error'))
+  let stopped = false
+  const stop = () => {
+    stopped = true
+    ;(command as unknown as Child).ffmpegProc?.kill('SIGKILL')
+  }
+  const ended = new Promise<Ended>((resolve) => {
+    command.on('start', () => stopped && stop())
+    command.on('end', () => resolve({}))
+    command.on('error', (error, _stdout, stderr) => {
+      resolve({ error, stderr })
+      sink.destroy(error)
+    })
+  })
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    command.pipe(sink)
+    yield* sink as AsyncIterable<Buffer>
+    const { error } = await ended
+    if (error) throw error
+    if (inputFault) throw inputFault.error
+  } catch (error) {
+    signal.throwIfAborted()
+    if (inputFault) throw inputFault.error
+    throw fault(error, await ended)
+  } finally {
+    signal.removeEventListener('abort', stop)
+    stop()
+    source.destroy()
+    sink.destroy()
+    await ended
+  }
+}
+
+interface Child {
+  readonly ffmpegProc?: { kill(signal: string): boolean }
+}
+
+/** An input that fails ends; why is told on the side, so that ffmpeg is never left half fed and running. */
+async function* caught(
+  input: AsyncIterable<Uint8Array>,
+  onError: (error: unknown) => void,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* input
+  } catch (error) {
+    onError(error)
+  }
+}
+
+function fault(error: unknown, { stderr }: Ended): unknown {
+  if (!(error instanceof Error)) return error
+  if (/cannot find ffmpeg|ENOENT/i.test(error.message)) {
+    return new Error('ffmpeg is not installed, or not on the PATH', { cause: error })
+  }
+  const said = (stderr ?? '')
+    .trim()
+    .slice(-STDERR_BYTES)
+    .replace(/\s*\n\s*/g, '; ')
+  const exited = /^ffmpeg exited with code \d+/.exec(error.message)?.[0]
+  if (exited) return new FfmpegExit(exited, said)
+  return said ? new Error(`${error.message} (${said})`, { cause: error }) : error
+}

@@ -1,0 +1,41 @@
+/** What a file that is no master of ours looks like from its first bytes, for people. */
+export function looksLike(head: Uint8Array): string {
+  const text = new TextDecoder('latin1').decode(head)
+  const known = MAGIC.find(([at, magic]) => text.startsWith(magic, at))?.[2]
+  const first = Buffer.from(head.subarray(0, 8)).toString('hex').replace(/..\B/g, '$& ')
+  if (known) return `looks like ${known} (${first})`
+  if (isMpeg(head)) return `looks like MP3 or AAC (${first})`
+  if (head.every((byte) => byte === 0)) return 'the master begins with nothing but zeros'
+  if (head.every((byte) => (byte >= 0x20 && byte !== 0x7f) || (byte >= 9 && byte <= 13))) {
+    return `looks like text: ${JSON.stringify(text.slice(0, 40))}`
+  }
+  return `begins with ${first}, which is no audio known here`
+}
+
+const MAGIC: readonly (readonly [at: number, magic: string, name: string])[] = [
+  [0, 'RIFX', 'big-endian RIFF'],
+  [0, 'riff', 'Wave64'],
+  [0, 'OggS', 'Ogg'],
+  [0, 'ID3', 'MP3'],
+  [4, 'ftyp', 'MP4 or M4A'],
+  [0, '#EXTM3U', 'an HLS or M3U playlist'],
+  [0, 'ffconcat', 'an ffconcat script'],
+  [0, 'caff', 'Core Audio Format'],
+  [0, '.snd', 'Sun AU'],
+  [0, 'wvpk', 'WavPack'],
+  [0, 'MAC ', "Monkey's Audio"],
+  [0, 'TTA1', 'True Audio'],
+  [0, 'DSD ', 'DSD'],
+  [0, 'FRM8', 'DSDIFF'],
+  [0, '\x1aE\xdf\xa3', 'Matroska or WebM'],
+  [0, '0&\xb2u', 'Windows Media'],
+  [0, 'PK\x03\x04', 'a ZIP archive'],
+  [0, '\x1f\x8b', 'gzip'],
+  [0, '%PDF', 'PDF'],
+  [0, '<', 'HTML or XML'],
+]
+
+/** The eleven set bits that begin every frame of MPEG audio, ADTS included. */
+function isMpeg(head: Uint8Array): boolean {
+  return head[0] === 0xff && ((head[1] ?? 0) & 0xe0) === 0xe0
+}

@@ -1,0 +1,44 @@
+import { type PcmSource, SAMPLE_RATE } from './pcm.ts'
+
+export type ReadSamples = PcmSource['read']
+
+/** A source of anything that can be read by range. Checks ranges and lengths. */
+export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
+  const read: ReadSamples = async (start, end, signal) => {
+    if (
+      !(
+        Number.isInteger(start) &&
+        Number.isInteger(end) &&
+        start >= 0 &&
+        end <= samples &&
+        start <= end
+      )
+    ) {
+      throw new RangeError(`samples ${start} to ${end} of a track of ${samples}`)
+    }
+    signal?.throwIfAborted()
+    if (start === end) return new Int16Array(0)
+    const pcm = await readSamples(start, end, signal)
+    if (pcm.length !== 2 * (end - start)) {
+      throw new Error(`read ${pcm.length / 2} samples at ${start}, not ${end - start}`)
+    }
+    return pcm
+  }
+  return {
+    samples,
+    read,
+    async *chunks(start, end, { size = SAMPLE_RATE, signal } = {}) {
+      // One range of a store costs a round trip: fetch more at once than is handed out.
+      const ahead = Math.max(size, AHEAD_SAMPLES - (AHEAD_SAMPLES % size))
+      for (let from = start; from < end; from += ahead) {
+        const block = await read(from, Math.min(end, from + ahead), signal)
+        for (let at = 0; at < block.length; at += 2 * size) {
+          yield block.subarray(at, at + 2 * size)
+        }
+      }
+    },
+  }
+}
+
+/** 4 MiB. */
+const AHEAD_SAMPLES = 1 << 20

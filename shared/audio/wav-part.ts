@@ -1,0 +1,24 @@
+import { BYTES_PER_SAMPLE, SAMPLE_RATE } from './pcm.ts'
+
+/** Bytes before the samples of a WAV of ours. */
+export const WAV_HEADER_BYTES = 44
+
+/** A plain WAV file of 16-bit 44.1 kHz stereo; `pcm` is interleaved and below 4 GiB. */
+export function wavPart(pcm: Int16Array): Uint8Array {
+  const bytes = pcm.byteLength
+  const wav = Buffer.allocUnsafe(WAV_HEADER_BYTES + bytes)
+  wav.write('RIFF', 0, 'latin1')
+  wav.writeUInt32LE(WAV_HEADER_BYTES - 8 + bytes, 4)
+  wav.write('WAVEfmt ', 8, 'latin1')
+  wav.writeUInt32LE(16, 16)
+  wav.writeUInt16LE(1, 20)
+  wav.writeUInt16LE(2, 22)
+  wav.writeUInt32LE(SAMPLE_RATE, 24)
+  wav.writeUInt32LE(SAMPLE_RATE * BYTES_PER_SAMPLE, 28)
+  wav.writeUInt16LE(BYTES_PER_SAMPLE, 32)
+  wav.writeUInt16LE(16, 34)
+  wav.write('data', 36, 'latin1')
+  wav.writeUInt32LE(bytes, 40)
+  Buffer.from(pcm.buffer, pcm.byteOffset, bytes).copy(wav, WAV_HEADER_BYTES)
+  return wav
+}

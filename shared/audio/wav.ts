@@ -1,0 +1,108 @@
+import { type ByteWindow, fourCc, unreadable } from './byte-window.ts'
+import { chunks, type Format, pcm, presentBytes } from './chunks.ts'
+import type { PcmLayout } from './layout.ts'
+
+const UNKNOWN_32 = 0xffffffff
+
+/**
+ * The layout of a WAV, RF64 or BW64 file.
+ * Sources: Multimedia Programming Interface and Data Specifications 1.0 (RIFF, WAVE), Microsoft
+ * "Multiple channel audio data and WAVE files" (extensible), EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64).
+ */
+export async function wavLayout(
+  window: ByteWindow,
+  id: 'RIFF' | 'RF64' | 'BW64',
+): Promise<PcmLayout> {
+  const riffSize = (await window.view(4, 4, 'the RIFF size')).getUint32(0, true)
+  let outerEnd = riffSize === 0 || riffSize === UNKNOWN_32 ? undefined : riffSize + 8
+  let longDataBytes: number | undefined
+  let format: Format | undefined
+  let data: { offset: number; size: number } | undefined
+
+  for await (const chunk of chunks(window, true)) {
+    if (chunk.id === 'ds64' && id !== 'RIFF') {
+      const view = await window.view(chunk.offset, 16, 'the ds64 chunk')
+      outerEnd = Number(view.getBigUint64(0, true)) + 8
+      longDataBytes = Number(view.getBigUint64(8, true))
+    } else if (chunk.id === 'fmt ') {
+      format = await formatOf(window, chunk.offset, chunk.size)
+    } else if (chunk.id === 'data') {
+      data = {
+        offset: chunk.offset,
+        size: chunk.size === UNKNOWN_32 ? (longDataBytes ?? chunk.size) : chunk.size,
+      }
+      if (!format && data.offset + data.size >= window.bytes) break
+    }
+    if (format && data) break
+  }
+  if (!format) throw unreadable(12, 'there is no "fmt " chunk', 'one before the samples')
+  if (!data) throw unreadable(12, 'there is no "data" chunk', 'one that holds the samples')
+  const bytes = presentBytes(window, data.offset, data.size, outerEnd)
+  return pcm(id === 'RIFF' ? 'WAV' : 'RF64', format, data.offset, bytes)
+}
+
+const TAGS: Record<number, string> = {
+  2: 'Microsoft ADPCM',
+  6: 'A-law',
+  7: 'µ-law',
+  17: 'IMA ADPCM',
+  80: 'MPEG',
+  85: 'MP3',
+  255: 'AAC',
+  8192: 'AC-3',
+}
+
+/** The last 14 bytes of the subformats that stand for a plain format tag, RFC 2361 and mmreg.h. */
+const SUBFORMAT_TAIL = '000000001000800000aa00389b71'
+
+async function formatOf(window: ByteWindow, offset: number, size: number): Promise<Format> {
+  if (size < 16)
+    throw unreadable(offset - 4, `the "fmt " chunk has ${size} bytes`, '16 or more')
+  const view = await window.view(offset, Math.min(size, 40), 'the "fmt " chunk')
+  let tag = view.getUint16(0, true)
+  const channels = view.getUint16(2, true)
+  const blockBytes = view.getUint16(12, true)
+  let mask = 0
+  if (tag === 0xfffe) {
+    if (size < 40) {
+      throw unreadable(offset - 4, `an extensible "fmt " chunk of ${size} bytes`, '40 bytes')
+    }
+    mask = view.getUint32(20, true)
+    tag = view.getUint16(24, true)
+    const tail = Buffer.from(view.buffer, view.byteOffset + 26, 14).toString('hex')
+    if (tail !== SUBFORMAT_TAIL) {
+      throw unreadable(
+        offset + 24,
+        `an unknown subformat (${fourCc(view, 24)}…)`,
+        'PCM or IEEE float',
+      )
+    }
+  }
+  if (tag !== 1 && tag !== 3) {
+    const name = TAGS[tag] ? ` (${TAGS[tag]})` : ''
+    throw unreadable(
+      offset,
+      `the samples are of format 0x${tag.toString(16).padStart(4, '0')}${name}`,
+      'PCM (1) or IEEE float (3)',
+    )
+  }
+  const bits = view.getUint16(14, true)
+  const bytes = blockBytes / (channels || 1)
+  if (!Number.isInteger(bytes) || bits === 0 || bytes < bits / 8) {
+    throw unreadable(
+      offset + 12,
+      `a block of ${blockBytes} bytes for ${channels} channels of ${bits} bits`,
+      'a block that holds one number per channel',
+    )
+  }
+  return {
+    encoding: tag === 3 ? 'float' : 'int',
+    bits: bytes * 8,
+    unsigned: bytes === 1,
+    bigEndian: false,
+    rate: view.getUint32(4, true),
+    channels,
+    mask,
+    at: offset,
+  }
+}

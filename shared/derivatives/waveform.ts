@@ -1,0 +1,23 @@
+import { packPeaks, peaksOf, unpackPeaks } from '../audio/peaks.ts'
+import { waveformJson } from '../audio/waveform-json.ts'
+import { waveformPicture } from '../audio/waveform-picture.ts'
+import { defineDerivative } from '../derivative.ts'
+
+export default defineDerivative({
+  id: 'waveform',
+  version: 1,
+  stage: 'encode',
+  title: 'Peaks as JSON for players (as audiowaveform writes it) and as a picture',
+  files: { json: 'application/json', png: 'image/png' },
+  cost: { fixedMs: 150, msPerSecond: 0.5 },
+  // That of aac-128, so that a step that makes both reads the same samples.
+  grid: 5120 * 1024,
+  part: async (range, { pcm, signal }) => packPeaks(await peaksOf(pcm, range, signal)),
+  join: async (parts, { pcm }) => {
+    const peaks = unpackPeaks(parts)
+    return {
+      json: Buffer.from(waveformJson(peaks, pcm.samples)),
+      png: waveformPicture(peaks, pcm.samples),
+    }
+  },
+})
