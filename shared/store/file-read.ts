@@ -1,10 +1,11 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
-import { addAbortSignal, Readable } from 'node:stream'
+import { addAbortSignal, type Readable } from 'node:stream'
 import { RestartError } from '../errors.ts'
 import { NotFoundError, type ReadOptions } from './driver.ts'
 import { type FileRoot, isMissing } from './file-root.ts'
 import { fileRevision, notRegular } from './file-stat.ts'
+import { pullStream } from './pull-stream.ts'
 import { cutRange } from './range.ts'
 
 const CHUNK_BYTES = 256 * 1024
@@ -94,26 +95,7 @@ function byteStream(
     at += bytesRead
     return buffer.subarray(0, bytesRead)
   }
-  let busy: Promise<unknown> = Promise.resolve()
-  return new Readable({
-    highWaterMark: CHUNK_BYTES,
-    read() {
-      const reading = next()
-      busy = reading.catch(() => {})
-      reading.then(
-        (chunk) => this.push(chunk),
-        (error) => this.destroy(error),
-      )
-    },
-    destroy(error, done) {
-      busy
-        .then(() => file.close())
-        .then(
-          () => done(error),
-          (failure) => done(error ?? failure),
-        )
-    },
-  })
+  return pullStream({ next, close: () => file.close() }, CHUNK_BYTES)
 }
 
 function changed(path: string): RestartError {

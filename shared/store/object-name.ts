@@ -42,7 +42,12 @@ export function checkedFolder(prefix: string): string {
   return checkedPrefix(prefix)
 }
 
-/** True for names that `checkedName` would take. */
+/** True for what `checkedName` would take. */
+export function isLegalName(name: string): name is ObjectName {
+  return name.split('/').every(isLegalSegment) && Buffer.byteLength(name) <= NAME_BYTES
+}
+
+/** True for what may stand between two slashes of a name. */
 export function isLegalSegment(segment: string): boolean {
   return segmentFault(segment) === undefined
 }

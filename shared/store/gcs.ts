@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto'
+import { Storage } from '@google-cloud/storage'
+import type { ObjectName, Revision } from '../names.ts'
+import type { ObjectStat, StoreDriver } from './driver.ts'
+import { readObject } from './gcs-read.ts'
+import { openSession, type Upload, upload } from './gcs-upload.ts'
+import { GcsError, gcsWire, type Patience, type Wire } from './gcs-wire.ts'
+import { checkedFolder, checkedName, checkedPrefix, isLegalName } from './object-name.ts'
+
+/** How to reach Cloud Storage; shared by all stores that are opened with it. */
+export interface GcsSettings extends Patience {
+  /** Another endpoint than Google's. One of http: is an emulator and gets no credentials. */
+  readonly apiEndpoint?: string
+}
+
+export interface GcsStore extends StoreDriver {
+  /**
+   * A URL to which whoever holds it can upload this one object, resumably, within a week, if it is
+   * absent until the end. `origin`: the site whose pages may do so.
+   * @throws GcsError of status 412 when the object exists.
+   */
+  resumableUploadUrl(
+    name: ObjectName,
+    options: { contentType: string; origin?: string; signal?: AbortSignal },
+  ): Promise<string>
+}
+
+/** Removals at once. */
+const WIDTH = 16
+const FIELDS = 'name,size,generation,timeCreated'
+
+/**
+ * A store in a bucket, below `prefix` (empty, or ending with a slash).
+ *
+ * The client library lends its credentials and its idea of the endpoint; the requests are our own.
+ * The library's cannot be aborted, an unconditional write turns its retries off for good, and an
+ * error on one download closes the connections of all others.
+ */
+export function gcsStore({
+  bucket,
+  prefix = '',
+  connection,
+  ...settings
+}: GcsSettings & {
+  readonly bucket: string
+  readonly prefix?: string
+  /** One to share with other stores; else the store gets its own. */
+  readonly connection?: Wire
+}): GcsStore {
+  const wire = connection ?? gcsConnection(settings)
+  const inBucket = (name: string) => prefix + checkedName(name)
+  const objects = `/storage/v1/b/${encodeURIComponent(bucket)}/o`
+  const urlOf = (full: string) => `${objects}/${encodeURIComponent(full)}`
+  const uriOf = (full: string) => `gs://${bucket}/${full}`
+
+  const look = async (full: string, fields: string, signal: AbortSignal | undefined) => {
+    const url = urlOf(full)
+    const answer = await wire.send({
+      method: 'GET',
+      url,
+      query: { fields },
+      answers: [404],
+      signal,
+    })
+    if (answer.status !== 404) return answer.body as ObjectResource
+    checkBucket(answer.body, bucket)
+    return undefined
+  }
+
+  async function* pages(within: string, signal: AbortSignal | undefined) {
+    let pageToken: string | undefined
+    do {
+      const query = { prefix: within, pageToken, fields: `items(${FIELDS}),nextPageToken` }
+      const answer = await wire.send({ method: 'GET', url: objects, query, signal })
+      const page = answer.body as { items?: ObjectResource[]; nextPageToken?: string }
+      yield page.items ?? []
+      pageToken = page.nextPageToken
+    } while (pageToken)
+  }
+
+  const removeOne = async (full: string) => {
+    const url = urlOf(full)
+    const answer = await wire.send({ method: 'DELETE', url, answers: [404] })
+    if (answer.status === 404) checkBucket(answer.body, bucket)
+  }
+
+  return {
+    async stat(name, options) {
+      const found = await look(inBucket(name), FIELDS, options?.signal)
+      return found && objectStat(name, found)
+    },
+    async read(name, options) {
+      const full = inBucket(name)
+      const generation = options?.revision && generationOf(options.revision)
+      return readObject(wire, { url: urlOf(full), uri: uriOf(full) }, generation, options)
+    },
+    async create(name, body, { contentType, signal }) {
+      const creation = randomUUID()
+      const full = inBucket(name)
+      const to: Upload = { bucket, name: full, contentType, metadata: { creation }, signal }
+      const uploaded = await upload(wire, to, body)
+      if (uploaded.outcome === 'created' || !uploaded.doubtful) return uploaded.outcome
+      // Our first try may have got through and only its answer been lost.
+      const found = await look(full, 'metadata', signal)
+      return found?.metadata?.creation === creation ? 'created' : 'exists'
+    },
+    async remove(name) {
+      await removeOne(inBucket(name))
+    },
+    async *list(within, options) {
+      for await (const page of pages(prefix + checkedPrefix(within), options?.signal))
+        for (const found of page) {
+          const name = found.name.slice(prefix.length)
+          // Others keep placeholders for folders and the like: no objects of ours.
+          if (isLegalName(name)) yield objectStat(name, found)
+        }
+    },
+    async removeAll(within) {
+      for await (const page of pages(prefix + checkedFolder(within), undefined))
+        for (let at = 0; at < page.length; at += WIDTH)
+          await Promise.all(page.slice(at, at + WIDTH).map(({ name }) => removeOne(name)))
+    },
+    uri: (name) => uriOf(inBucket(name)),
+    async resumableUploadUrl(name, { contentType, origin, signal }) {
+      const to: Upload = { bucket, name: inBucket(name), contentType, signal }
+      const url = await openSession(wire, to, origin)
+      if (url === 'exists') throw new GcsError(412, `${uriOf(to.name)} exists`)
+      return url
+    },
+  }
+}
+
+/** A connection for several stores to share: each asks for access tokens of its own. */
+export function gcsConnection(settings: GcsSettings): Wire {
+  const { apiEndpoint } = settings
+  const storage = new Storage(apiEndpoint === undefined ? {} : { apiEndpoint })
+  const isEmulator = storage.apiEndpoint.startsWith('http:')
+  const credentials = async (url: string) =>
+    isEmulator ? {} : await storage.authClient.getRequestHeaders(url)
+  return gcsWire(storage.apiEndpoint, credentials, settings)
+}
+
+/** Of https://cloud.google.com/storage/docs/json_api/v1/objects#resource, what we ask for. */
+interface ObjectResource {
+  readonly name: string
+  readonly size: string
+  readonly generation: string
+  readonly timeCreated: string
+  readonly metadata?: Readonly<Record<string, string>>
+}
+
+function objectStat(name: ObjectName, found: ObjectResource): ObjectStat {
+  return {
+    name,
+    bytes: Number(found.size),
+    revision: `g${found.generation}` as Revision,
+    modified: new Date(found.timeCreated),
+  }
+}
+
+/** A revision of another kind of store can never be of this one: generation 1 never exists. */
+function generationOf(revision: Revision): string {
+  return /^g(\d+)$/.exec(revision)?.[1] ?? '1'
+}
+
+/** A bucket that is not there is a fault of configuration, not an absent object. */
+function checkBucket(body: unknown, bucket: string): void {
+  const said = (body as { error?: { message?: string } } | undefined)?.error?.message ?? ''
+  if (/bucket does not exist/i.test(said))
+    throw new GcsError(404, `there is no bucket ${bucket}`)
+}

@@ -1,0 +1,362 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** What the next matching requests meet instead of, or on top of, an honest answer. */
+export interface Fault {
+  /** Only requests whose `METHOD /path?query` matches. */
+  readonly on?: RegExp
+  /** How many of them; 1 unless told. */
+  times?: number
+  /** Answer with this status, and do nothing. */
+  readonly status?: number
+  /** With `status`: the header Retry-After, seconds. */
+  readonly retryAfter?: number
+  /** Do as asked, then cut the connection instead of answering. */
+  readonly loseAnswer?: true
+  /** Cut the connection after so many bytes of the answer's body (0: before the headers). */
+  readonly resetAfter?: number
+  /** Cut the connection after so many bytes of the request's body; sessions keep whole 256 KiB of them. */
+  readonly cutUploadAfter?: number
+  /** Send so many bytes of the answer's body, then nothing for ever (0: not even headers). */
+  readonly hangAfter?: number
+  /** Wait so long before anything is done, milliseconds. */
+  readonly delayMs?: number
+}
+
+export interface StoredObject {
+  readonly bytes: Buffer
+  readonly generation: number
+  readonly contentType: string
+  readonly metadata: Record<string, string>
+  readonly created: string
+}
+
+export interface GcsServer {
+  readonly endpoint: string
+  /** All objects by bucket and name. */
+  readonly buckets: Map<string, Map<string, StoredObject>>
+  /** `METHOD /path?query` and range of every request so far. */
+  readonly requests: { line: string; range: string | undefined }[]
+  /** Faults in waiting; the first that matches is met. */
+  readonly faults: Fault[]
+  /** Objects on a page of a list; 1000 unless told. */
+  pageSize: number
+  /** Overwrites whatever is there. */
+  put(bucket: string, name: string, bytes: Uint8Array): void
+  close(): Promise<void>
+}
+
+interface Session {
+  readonly bucket: string
+  readonly name: string
+  readonly contentType: string
+  readonly metadata: Record<string, string>
+  readonly ifGenerationMatch: string | null
+  held: Buffer
+}
+
+/**
+ * A stand-in for Cloud Storage: enough of its JSON API for our driver and for Google's own
+ * clients, in memory, and it misbehaves on command.
+ */
+export async function startGcsServer(...bucketNames: readonly string[]): Promise<GcsServer> {
+  const buckets = new Map(
+    bucketNames.map((name) => [name, new Map<string, StoredObject>()] as const),
+  )
+  const sessions = new Map<string, Session>()
+  const sockets = new Set<Socket>()
+  // Cloud Storage counts in microseconds since 1970; only that it grows matters.
+  let generation = Date.now() * 1000
+
+  const store = (session: Omit<Session, 'held'>, bytes: Buffer): Reply => {
+    const bucket = buckets.get(session.bucket)
+    if (!bucket) return noBucket
+    const present = bucket.get(session.name)
+    const { ifGenerationMatch: wanted } = session
+    if (wanted !== null && wanted !== String(present?.generation ?? 0)) return mismatch
+    const object: StoredObject = {
+      bytes,
+      generation: ++generation,
+      contentType: session.contentType,
+      metadata: session.metadata,
+      created: new Date().toISOString(),
+    }
+    bucket.set(session.name, object)
+    return { status: 200, json: resource(session.bucket, session.name, object) }
+  }
+
+  const insert = (url: URL, bucket: string, request: IncomingMessage, body: Buffer): Reply => {
+    if (!buckets.has(bucket)) return noBucket
+    const type = request.headers['content-type'] ?? 'application/octet-stream'
+    const kind = url.searchParams.get('uploadType')
+    const ifGenerationMatch = url.searchParams.get('ifGenerationMatch')
+    if (kind === 'media') {
+      const name = url.searchParams.get('name') ?? ''
+      return store({ bucket, name, contentType: type, metadata: {}, ifGenerationMatch }, body)
+    }
+    const [head, media] = kind === 'multipart' ? multipart(type, body) : [body, undefined]
+    const given = head.length > 0 ? JSON.parse(head.toString()) : {}
+    const session: Session = {
+      bucket,
+      name: url.searchParams.get('name') ?? given.name,
+      contentType: given.contentType ?? request.headers['x-upload-content-type'] ?? type,
+      metadata: given.metadata ?? {},
+      ifGenerationMatch,
+      held: Buffer.alloc(0),
+    }
+    if (media) {
+      if (given.md5Hash !== undefined && given.md5Hash !== md5(media))
+        return failure(400, 'Provided MD5 hash does not match')
+      return store(session, media)
+    }
+    const id = randomUUID()
+    sessions.set(id, session)
+    url.searchParams.set('upload_id', id)
+    return { status: 200, headers: { location: url.href } }
+  }
+
+  const proceed = (url: URL, request: IncomingMessage, body: Buffer): Reply => {
+    const id = url.searchParams.get('upload_id') ?? ''
+    const session = sessions.get(id)
+    if (!session) return failure(404, 'No such upload session')
+    if (request.method === 'DELETE') {
+      sessions.delete(id)
+      return { status: 499 }
+    }
+    const range = /^bytes (?:(\d+)-(\d+|\*)|\*)\/(\d+|\*)$/.exec(
+      request.headers['content-range'] ?? `bytes 0-*/${body.length}`,
+    )
+    if (!range) return failure(400, 'Bad Content-Range')
+    const [, start, , total] = range
+    if (start !== undefined) {
+      if (Number(start) > session.held.length) return failure(503, 'Bytes are missing')
+      session.held = Buffer.concat([session.held.subarray(0, Number(start)), body])
+    }
+    const isWhole = total !== '*' && session.held.length === Number(total)
+    if (isWhole) {
+      sessions.delete(id)
+      return store(session, session.held)
+    }
+    // Only whole units of 256 KiB are sure to be kept.
+    session.held = session.held.subarray(0, Math.floor(session.held.length / 262144) * 262144)
+    const headers = session.held.length ? { range: `bytes=0-${session.held.length - 1}` } : {}
+    return { status: 308, headers }
+  }
+
+  const one = (url: URL, bucketName: string, name: string, request: IncomingMessage): Reply => {
+    const bucket = buckets.get(bucketName)
+    if (!bucket) return noBucket
+    const object = bucket.get(name)
+    const wanted = url.searchParams.get('generation')
+    if (!object || (wanted !== null && wanted !== String(object.generation)))
+      return failure(404, `No such object: ${bucketName}/${name}`)
+    const match = url.searchParams.get('ifGenerationMatch')
+    if (match !== null && match !== String(object.generation)) return mismatch
+    if (request.method === 'DELETE') {
+      bucket.delete(name)
+      return { status: 204 }
+    }
+    if (url.searchParams.get('alt') !== 'media')
+      return { status: 200, json: resource(bucketName, name, object) }
+    return media(object, request.headers.range)
+  }
+
+  const list = (url: URL, bucketName: string): Reply => {
+    const bucket = buckets.get(bucketName)
+    if (!bucket) return noBucket
+    const prefix = url.searchParams.get('prefix') ?? ''
+    const after = url.searchParams.get('pageToken')
+    const limit = Math.min(Number(url.searchParams.get('maxResults') ?? 1000), server.pageSize)
+    const last = after === null ? undefined : Buffer.from(after, 'base64url')
+    const found = [...bucket.keys()]
+      .filter((name) => name.startsWith(prefix))
+      .filter((name) => last === undefined || Buffer.compare(Buffer.from(name), last) > 0)
+      .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+    const names = found.slice(0, limit)
+    const items = names.map((name) =>
+      resource(bucketName, name, bucket.get(name) as StoredObject),
+    )
+    const more = found.length > limit ? names.at(-1) : undefined
+    const nextPageToken = more && Buffer.from(more).toString('base64url')
+    return { status: 200, json: { kind: 'storage#objects', items, nextPageToken } }
+  }
+
+  const route = (request: IncomingMessage, body: Buffer): Reply => {
+    const url = new URL(request.url ?? '/', server.endpoint)
+    const [, root, bucket, name] =
+      /^(\/upload|\/download)?\/storage\/v1\/b\/([^/]+)\/o(?:\/(.+))?$/.exec(url.pathname) ?? []
+    const [bucketName, objectName] = [bucket, name].map((part) =>
+      part === undefined ? undefined : decodeURIComponent(part),
+    )
+    if (bucketName === undefined) return failure(404, 'Not Found')
+    if (root === '/upload')
+      return request.method === 'POST'
+        ? insert(url, bucketName, request, body)
+        : proceed(url, request, body)
+    return objectName === undefined
+      ? list(url, bucketName)
+      : one(url, bucketName, objectName, request)
+  }
+
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    const line = `${request.method} ${request.url}`
+    const range = request.headers.range ?? request.headers['content-range']
+    server.requests.push({ line, range })
+    const fault = nextFault(server.faults, line)
+    if (fault?.delayMs) await sleep(fault.delayMs)
+    const chunks: Buffer[] = []
+    let received = 0
+    for await (const chunk of request) {
+      chunks.push(chunk)
+      received += chunk.length
+      if (fault?.cutUploadAfter !== undefined && received >= fault.cutUploadAfter) break
+    }
+    const body = Buffer.concat(chunks)
+    if (fault?.cutUploadAfter !== undefined) {
+      const part = body.subarray(0, fault.cutUploadAfter)
+      const start = Number(/^bytes (\d+)-/.exec(range ?? '')?.[1])
+      const session = sessions.get(
+        new URL(request.url ?? '', server.endpoint).searchParams.get('upload_id') ?? '',
+      )
+      if (session && start <= session.held.length) {
+        const held = Buffer.concat([session.held.subarray(0, start), part])
+        session.held = held.subarray(0, Math.floor(held.length / 262144) * 262144)
+      }
+      return request.socket.destroy()
+    }
+    if (fault?.hangAfter === 0) return
+    if (fault?.resetAfter === 0) return request.socket.resetAndDestroy()
+    if (fault?.status !== undefined) {
+      const wait =
+        fault.retryAfter === undefined ? {} : { 'retry-after': String(fault.retryAfter) }
+      return respond(response, { ...failure(fault.status, 'on command'), headers: wait })
+    }
+    const reply = route(request, body)
+    if (fault?.loseAnswer) return request.socket.resetAndDestroy()
+    const only = fault?.resetAfter ?? fault?.hangAfter
+    if (only === undefined || !reply.media) return respond(response, reply)
+    response.writeHead(reply.status, { ...reply.headers, 'content-length': reply.media.length })
+    response.write(reply.media.subarray(0, only), () => {
+      // The bytes must leave the machine before the reset overtakes them.
+      if (fault?.resetAfter !== undefined) setTimeout(() => request.socket.destroy(), 30)
+    })
+  }
+
+  const http = createServer((request, response) => {
+    answer(request, response).catch((error) => {
+      if (!response.headersSent) respond(response, failure(500, String(error)))
+    })
+  })
+  http.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {}).on('close', () => sockets.delete(socket))
+  })
+  await new Promise<void>((listening) => http.listen(0, '127.0.0.1', listening))
+
+  const server: GcsServer = {
+    endpoint: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    buckets,
+    requests: [],
+    faults: [],
+    pageSize: 1000,
+    put(bucket, name, bytes) {
+      const contentType = 'application/octet-stream'
+      const to = { bucket, name, contentType, metadata: {}, ifGenerationMatch: null }
+      store(to, Buffer.from(bytes))
+    },
+    async close() {
+      const closed = new Promise((done) => http.close(done))
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
+  return server
+}
+
+interface Reply {
+  readonly status: number
+  readonly headers?: Record<string, string>
+  readonly json?: unknown
+  readonly media?: Buffer
+}
+
+const noBucket = failure(404, 'The specified bucket does not exist.')
+const mismatch = failure(412, 'At least one of the pre-conditions you specified did not hold.')
+
+function failure(code: number, message: string): Reply {
+  return { status: code, json: { error: { code, message, errors: [{ message }] } } }
+}
+
+function respond(response: ServerResponse, { status, headers, json, media }: Reply): void {
+  const body =
+    media ?? (json === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify(json)))
+  response.writeHead(status, {
+    ...(json === undefined ? {} : { 'content-type': 'application/json; charset=UTF-8' }),
+    ...headers,
+    ...(status === 204 ? {} : { 'content-length': body.length }),
+  })
+  response.end(status === 204 ? undefined : body)
+}
+
+function media(object: StoredObject, range: string | undefined): Reply {
+  const { bytes } = object
+  const headers = {
+    'content-type': object.contentType,
+    'x-goog-generation': String(object.generation),
+    'x-goog-hash': `md5=${md5(bytes)}`,
+    'x-goog-stored-content-encoding': 'identity',
+  }
+  const asked = /^bytes=(\d+)-(\d*)$/.exec(range ?? '')
+  if (!asked) return { status: 200, headers, media: bytes }
+  const start = Number(asked[1])
+  const end = Math.min(asked[2] ? Number(asked[2]) + 1 : bytes.length, bytes.length)
+  if (start >= bytes.length) return failure(416, 'The requested range cannot be satisfied.')
+  return {
+    status: 206,
+    headers: { ...headers, 'content-range': `bytes ${start}-${end - 1}/${bytes.length}` },
+    media: bytes.subarray(start, end),
+  }
+}
+
+function resource(bucket: string, name: string, object: StoredObject) {
+  return {
+    kind: 'storage#object',
+    bucket,
+    name,
+    size: String(object.bytes.length),
+    generation: String(object.generation),
+    metageneration: '1',
+    contentType: object.contentType,
+    metadata: object.metadata,
+    md5Hash: md5(object.bytes),
+    timeCreated: object.created,
+    updated: object.created,
+  }
+}
+
+function md5(bytes: Uint8Array): string {
+  return createHash('md5').update(bytes).digest('base64')
+}
+
+/** The two parts of a multipart/related body. */
+function multipart(type: string, body: Buffer): [Buffer, Buffer] {
+  const boundary = /boundary="?([^";]+)"?/.exec(type)?.[1] ?? ''
+  const first = body.indexOf('\r\n\r\n') + 4
+  const middle = body.indexOf(`\r\n--${boundary}\r\n`, first)
+  const second = body.indexOf('\r\n\r\n', middle + boundary.length) + 4
+  return [
+    body.subarray(first, middle),
+    body.subarray(second, body.lastIndexOf(`\r\n--${boundary}--`)),
+  ]
+}
+
+function nextFault(faults: Fault[], line: string): Fault | undefined {
+  const index = faults.findIndex(({ on }) => on === undefined || on.test(line))
+  const fault = faults[index]
+  if (!fault) return undefined
+  fault.times = (fault.times ?? 1) - 1
+  if (fault.times <= 0) faults.splice(index, 1)
+  return fault
+}
