@@ -1,0 +1,29 @@
+/** The gRPC status codes that this server gives: https://grpc.io/docs/guides/status-codes/ */
+export const STATUS = {
+  CANCELLED: 1,
+  INVALID_ARGUMENT: 3,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+} as const
+
+export type Status = keyof typeof STATUS
+
+/** A refusal that the caller is told about, over gRPC and REST alike. grpc-js reads `code` and `details`. */
+export class Fault extends Error {
+  override readonly name = 'Fault'
+  readonly status: Status
+  readonly code: number
+  readonly details: string
+
+  constructor(status: Status, details: string) {
+    super(details)
+    this.status = status
+    this.code = STATUS[status]
+    this.details = details
+  }
+}

@@ -1,0 +1,193 @@
+import type { Socket } from 'node:net'
+import {
+  type Server as GrpcServer,
+  type handleUnaryCall,
+  type MethodDefinition,
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js'
+import type protobuf from 'protobufjs'
+import type { Broker } from './broker.ts'
+import { Fault } from './fault.ts'
+import { checkDeadline, type Operation, operations, pull } from './operations.ts'
+import { type Method, plain } from './protos.ts'
+import { streamingPull } from './streaming-pull.ts'
+import {
+  type Decoded,
+  decodePublish,
+  decodeSettle,
+  decodeStreamingPull,
+  encodeLoans,
+  encodePublished,
+} from './wire.ts'
+
+/** The gRPC front end: give it sockets on which HTTP/2 is spoken. */
+export interface GrpcFront {
+  inject(socket: Socket): void
+  /** Ends all connections. */
+  close(): void
+}
+
+/** Larger requests are read and then refused with a sentence, instead of by a status that clients retry. */
+const MAX_REQUEST_BYTES = 64 << 20
+
+type Codec = Pick<
+  MethodDefinition<unknown, unknown>,
+  'requestDeserialize' | 'responseSerialize'
+>
+
+export function grpcFront(broker: Broker, methods: readonly Method[]): GrpcFront {
+  const server: GrpcServer = new Server({
+    'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
+    'grpc.max_send_message_length': -1,
+    // Clients may ask every few seconds whether the link is alive.
+    'grpc.http2.min_time_between_pings_ms': 1000,
+  } as Record<string, number>)
+  const streams = streamingPull(broker)
+  const handlers: UntypedServiceImplementation = {
+    ...administrative(broker, methods),
+    ...frequent(broker),
+    StreamingPull: streams.handle,
+  }
+  server.addService(definition(methods), handlers)
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+  return {
+    inject(socket) {
+      const peer = `${socket.remoteAddress}:${socket.remotePort}`
+      socket.once('close', () => streams.lost(peer))
+      injector.injectConnection(socket)
+    },
+    close() {
+      injector.destroy()
+      server.forceShutdown()
+    },
+  }
+}
+
+function frequent(broker: Broker): UntypedServiceImplementation {
+  const settle = (each: (request: SettleIn, now: number) => void) =>
+    unary<Decoded<SettleIn>, Buffer>((request, done) => {
+      if (request instanceof Fault) throw request
+      each(request, Date.now())
+      broker.committed(() => done(EMPTY))
+    })
+  return {
+    Publish: unary<ReturnType<typeof decodePublish>, Buffer>((request, done) => {
+      if (request instanceof Fault) throw request
+      const ids = broker.publish(request.topic, request.messages)
+      broker.committed(() => done(encodePublished(ids)))
+    }),
+    Acknowledge: settle(({ subscription, ackIds }) => {
+      const queue = broker.queue(subscription)
+      for (const { id } of ackIds) queue.ack(id)
+    }),
+    ModifyAckDeadline: settle(({ subscription, ackIds, ackDeadlineSeconds }, now) => {
+      checkDeadline(ackDeadlineSeconds)
+      const queue = broker.queue(subscription)
+      for (const { id, attempt } of ackIds) queue.modify(id, attempt, ackDeadlineSeconds, now)
+    }),
+    Pull: unary<PullIn, Buffer>(
+      ({ subscription, maxMessages, returnImmediately }, done, call) => {
+        const counted = broker.queue(subscription).config.deadLetterPolicy !== undefined
+        const withdraw = pull(
+          broker,
+          { subscription, max: maxMessages, wait: !returnImmediately },
+          (loans) => done(encodeLoans(loans, counted)),
+        )
+        call.on('cancelled', withdraw)
+      },
+    ),
+  }
+}
+
+interface SettleIn {
+  readonly subscription: string
+  readonly ackIds: readonly { readonly id: number; readonly attempt: number }[]
+  readonly ackDeadlineSeconds: number
+}
+
+interface PullIn {
+  readonly subscription: string
+  readonly maxMessages: number
+  readonly returnImmediately: boolean
+}
+
+const EMPTY = Buffer.alloc(0)
+
+function administrative(
+  broker: Broker,
+  methods: readonly Method[],
+): UntypedServiceImplementation {
+  const known = operations(broker)
+  return Object.fromEntries(
+    methods.map(({ name, request: type }) => [
+      name,
+      unary<protobuf.Message, object>((request, done) => {
+        const operation: Operation | undefined = known[name]
+        if (!operation)
+          throw new Fault('UNIMPLEMENTED', `This server does not implement ${name}.`)
+        const response = operation(plain(type, request))
+        broker.committed(() => done(response))
+      }),
+    ]),
+  )
+}
+
+function unary<In, Out>(
+  handle: (
+    request: In,
+    done: (response: Out) => void,
+    call: Parameters<handleUnaryCall<In, Out>>[0],
+  ) => void,
+): handleUnaryCall<In, Out> {
+  return (call, callback) => {
+    try {
+      handle(call.request, (response) => callback(null, response), call)
+    } catch (error) {
+      callback(error as Error)
+    }
+  }
+}
+
+function definition(methods: readonly Method[]): ServiceDefinition {
+  return Object.fromEntries(
+    methods.map((method) => {
+      const codec = CODECS[method.name] ?? generic(method)
+      return [
+        method.name,
+        {
+          path: method.path,
+          originalName: method.name,
+          requestStream: method.streaming,
+          responseStream: method.streaming,
+          requestSerialize: raw,
+          responseDeserialize: raw,
+          ...codec,
+        },
+      ]
+    }),
+  )
+}
+
+const raw = (bytes: unknown): Buffer => bytes as Buffer
+
+const CODECS: Record<string, Codec> = {
+  Publish: { requestDeserialize: decodePublish, responseSerialize: raw },
+  Acknowledge: { requestDeserialize: decodeSettle(2), responseSerialize: raw },
+  ModifyAckDeadline: { requestDeserialize: decodeSettle(4), responseSerialize: raw },
+  StreamingPull: { requestDeserialize: decodeStreamingPull, responseSerialize: raw },
+}
+
+function generic(method: Method): Codec {
+  return {
+    requestDeserialize: (bytes) => method.request.decode(bytes),
+    responseSerialize: (response) =>
+      Buffer.isBuffer(response)
+        ? response
+        : Buffer.from(
+            method.response.encode(method.response.fromObject(response as object)).finish(),
+          ),
+  }
+}

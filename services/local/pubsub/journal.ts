@@ -1,0 +1,50 @@
+import type { SubscriptionConfig, TopicConfig } from './resources.ts'
+
+/** A message that waits for one subscription, as it is kept. */
+export interface Kept {
+  /** The message: see `Broker`, message ids. */
+  readonly id: number
+  /** Deliveries so far that were not acknowledged. */
+  readonly attempt: number
+  /** Not to be delivered before this, ms since the epoch. 0: at once. */
+  readonly due: number
+  /** Size of the body, bytes. */
+  readonly bytes: number
+  /** Other subscriptions wait for the same message. */
+  readonly shared: boolean
+  /** Large bodies are left where they are until they are needed. */
+  readonly body: Buffer | undefined
+}
+
+/** What the broker must not forget. Everything written in one turn of the event loop is one transaction. */
+export interface Journal {
+  topics(): TopicConfig[]
+  subscriptions(): { readonly key: number; readonly config: SubscriptionConfig }[]
+  /** The highest message id that was ever given, 0 on a new journal. */
+  lastId(): number
+
+  saveTopic(config: TopicConfig): void
+  removeTopic(name: string): void
+  /** @returns the key of a new subscription, or that of the one that has this name. */
+  saveSubscription(config: SubscriptionConfig): number
+  /** Removes the subscription and all that waits for it. */
+  removeSubscription(key: number): void
+
+  /** Keeps one message for each of these subscriptions (at least one). */
+  add(id: number, body: Buffer, subscriptions: readonly number[]): void
+  /** Forgets a message for one subscription, and its body with the last. Of what is not there: nothing. */
+  settle(subscription: number, id: number, shared: boolean): void
+  /** Notes the attempts so far, and when the next may be made. */
+  note(subscription: number, id: number, attempt: number, due: number): void
+  /** What waits for a subscription, by id, after `after`. */
+  page(subscription: number, after: number, limit: number): Kept[]
+  body(id: number): Buffer | undefined
+  /** Forgets what waits for a subscription and has a lower id. @returns how many. */
+  expire(subscription: number, below: number): number
+
+  /** True while something is written and not yet committed. */
+  readonly dirty: boolean
+  /** Makes durable all that was written. @throws when the disk refuses: the journal is then useless. */
+  commit(): void
+  close(): void
+}

@@ -1,0 +1,147 @@
+import type { Broker } from './broker.ts'
+import { Fault } from './fault.ts'
+import type { Loan } from './queue.ts'
+import type { SubscriptionConfig, TopicConfig } from './resources.ts'
+
+type Request = Record<string, unknown>
+
+/** What the administrative methods do: plain request in, plain response out, for gRPC and REST alike. */
+export type Operation = (request: Request) => object
+
+/** Settling: which attempt an acknowledgement id means. */
+export interface AckId {
+  readonly id: number
+  readonly attempt: number
+}
+
+/** How long a pull waits for the first message, ms: short of the client library's own limit of 60 s. */
+const PULL_WAIT_MS = 20_000
+const PAGE_SIZE = 1000
+
+/** The methods that are called seldom. Publishing, pulling and settling are in the front ends. */
+export function operations(broker: Broker): Record<string, Operation> {
+  return {
+    CreateTopic: (request) => broker.createTopic(request),
+    GetTopic: (request) => broker.topic(String(request.topic)),
+    UpdateTopic: (request) => {
+      const { topic, updateMask } = request as { topic: Request; updateMask?: Mask }
+      return broker.updateTopic(merge(broker.topic(String(topic?.name)), topic, updateMask))
+    },
+    DeleteTopic: (request) => {
+      broker.deleteTopic(String(request.topic))
+      return {}
+    },
+    ListTopics: (request) => page(request, 'topics', within(request.project, broker.topics())),
+    ListTopicSubscriptions: (request) => {
+      const { name } = broker.topic(String(request.topic))
+      const of = broker.subscriptions().filter((subscription) => subscription.topic === name)
+      return page(
+        request,
+        'subscriptions',
+        of.map((subscription) => subscription.name),
+      )
+    },
+    ListTopicSnapshots: () => ({ snapshots: [] }),
+    ListSnapshots: () => ({ snapshots: [] }),
+    CreateSubscription: (request) => broker.createSubscription(request),
+    GetSubscription: (request) => broker.queue(String(request.subscription)).config,
+    UpdateSubscription: (request) => {
+      const { subscription, updateMask } = request as {
+        subscription: Request
+        updateMask?: Mask
+      }
+      const { config } = broker.queue(String(subscription?.name))
+      return broker.updateSubscription(merge(config, subscription, updateMask))
+    },
+    DeleteSubscription: (request) => {
+      broker.deleteSubscription(String(request.subscription))
+      return {}
+    },
+    ListSubscriptions: (request) =>
+      page(request, 'subscriptions', within(request.project, broker.subscriptions())),
+  }
+}
+
+/**
+ * Lends up to `max` messages: at once if there are any or if the caller does not wait, else when
+ * there are, and none after 20 s. @returns a function that withdraws.
+ */
+export function pull(
+  broker: Broker,
+  request: { subscription: string; max: number; wait: boolean },
+  answer: (loans: Loan[]) => void,
+): () => void {
+  const queue = broker.queue(request.subscription)
+  if (!(request.max > 0)) throw new Fault('INVALID_ARGUMENT', 'maxMessages must be positive.')
+  if (!request.wait) {
+    queue.pump()
+    answer(queue.lend(request.max))
+    return () => {}
+  }
+  const timer = setTimeout(() => {
+    withdraw()
+    answer([])
+  }, PULL_WAIT_MS).unref()
+  const withdraw = queue.pull(request.max, (loans) => {
+    clearTimeout(timer)
+    answer(loans)
+  })
+  return () => {
+    clearTimeout(timer)
+    withdraw()
+  }
+}
+
+export function ackId(loan: AckId): string {
+  return `${loan.id}-${loan.attempt}`
+}
+
+/** @throws Fault for what was never an acknowledgement id of this server. */
+export function parseAckId(text: string): AckId {
+  const dash = text.indexOf('-')
+  const id = Number(text.slice(0, dash))
+  const attempt = Number(text.slice(dash + 1))
+  if (dash < 1 || !Number.isSafeInteger(id) || !Number.isSafeInteger(attempt))
+    throw new Fault('INVALID_ARGUMENT', `Not an acknowledgement id: ${JSON.stringify(text)}`)
+  return { id, attempt }
+}
+
+export function checkDeadline(leaseSeconds: number): void {
+  if (!(leaseSeconds >= 0 && leaseSeconds <= 600))
+    throw new Fault(
+      'INVALID_ARGUMENT',
+      `An acknowledgement deadline must be between 0 and 600 s: ${leaseSeconds}.`,
+    )
+}
+
+interface Mask {
+  readonly paths?: readonly string[]
+}
+
+function merge(
+  old: TopicConfig | SubscriptionConfig,
+  asked: Request,
+  mask: Mask | undefined,
+): Request {
+  if (!mask?.paths?.length)
+    throw new Fault('INVALID_ARGUMENT', 'The update mask is empty: nothing is to be changed.')
+  const merged: Request = { ...old }
+  for (const path of mask.paths) {
+    const [field = ''] = path.replace(/_([a-z])/g, (_, c: string) => c.toUpperCase()).split('.')
+    merged[field] = asked[field]
+  }
+  return merged
+}
+
+function within<T extends { readonly name: string }>(project: unknown, all: T[]): T[] {
+  return all.filter(({ name }) => name.startsWith(`${project}/`))
+}
+
+function page(request: Request, key: string, all: readonly unknown[]): object {
+  const from = Number(request.pageToken || 0)
+  const size = Number(request.pageSize || PAGE_SIZE)
+  if (!Number.isSafeInteger(from) || from < 0)
+    throw new Fault('INVALID_ARGUMENT', 'The page token is not one of ours.')
+  const next = from + size < all.length ? { nextPageToken: String(from + size) } : {}
+  return { [key]: all.slice(from, from + size), ...next }
+}

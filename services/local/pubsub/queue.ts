@@ -1,0 +1,353 @@
+import type { Fault } from './fault.ts'
+import { Fifo } from './fifo.ts'
+import type { Journal, Kept } from './journal.ts'
+import { type SubscriptionConfig, seconds } from './resources.ts'
+import type { Timed, Wheel } from './wheel.ts'
+
+/** A message on loan to a client. Its body is the encoding that `body.ts` describes. */
+export interface Loan {
+  readonly id: number
+  readonly attempt: number
+  readonly body: Buffer
+}
+
+/** Somebody who takes deliveries as they come: a streaming pull. */
+export interface Consumer {
+  /** On loan at once, at most. */
+  readonly maxMessages: number
+  readonly maxBytes: number
+  leaseMs: number
+  /** Kept by the queue. */
+  outstanding: number
+  outstandingBytes: number
+  /** The link takes no more for now. */
+  readonly blocked: boolean
+  deliver(loans: readonly Loan[]): void
+  /** The subscription is gone. */
+  end(fault: Fault): void
+}
+
+/** What a queue needs of the broker. */
+export interface Host {
+  readonly journal: Journal
+  readonly wheel: Wheel<Entry>
+  /** How many bytes of bodies all queues may keep in memory, and do. */
+  readonly cache: { readonly limit: number; used: number }
+  /** Something was written, or can be delivered: `pump` when it is committed. */
+  wake(queue: Queue): void
+  /** Publishes to the dead-letter topic. False when there is none. */
+  deadLetter(queue: Queue, entry: Entry): boolean
+}
+
+/** A message that a queue has in mind: ready, on loan, or waiting for another attempt. */
+export interface Entry extends Timed {
+  readonly queue: Queue
+  readonly id: number
+  readonly bytes: number
+  readonly shared: boolean
+  body: Buffer | undefined
+  state: 'ready' | 'lent' | 'waiting' | 'gone'
+  attempt: number
+  /** The attempt that the journal knows of. */
+  noted: number
+  lentAt: number
+  consumer: Consumer | undefined
+  /** The client has shown that it got this loan. */
+  seen: boolean
+}
+
+/** More than this many ready messages stay in the journal until their turn comes. */
+const WINDOW = 10_000
+const PAGE = 1_000
+const BATCH_MESSAGES = 500
+const BATCH_BYTES = 1 << 20
+/** An attempt is worth a write of its own when the client has worked on it this long. */
+const NOTE_AFTER_MS = 1_000
+
+/**
+ * The messages of one subscription: who has which, until when, and what comes next. It keeps bodies
+ * only of what is about to be delivered, and of a long backlog not even the ids.
+ */
+export class Queue {
+  readonly key: number
+  config: SubscriptionConfig
+  readonly consumers: Consumer[] = []
+  readonly #host: Host
+  readonly #entries = new Map<number, Entry>()
+  readonly #ready = new Fifo<Entry>()
+  readonly #pulls = new Fifo<{ max: number; give: ((loans: Loan[]) => void) | undefined }>()
+  /** The highest id that was taken from the journal, and whether it holds more. */
+  #cursor = 0
+  #behind = true
+  #turn = 0
+
+  constructor(key: number, config: SubscriptionConfig, host: Host) {
+    this.key = key
+    this.config = config
+    this.#host = host
+  }
+
+  /** Takes a message that the journal has just been given. */
+  offer(id: number, body: Buffer, shared: boolean): void {
+    if (!this.#behind && this.#ready.length >= WINDOW) this.#behind = true
+    if (!this.#behind) {
+      this.#cursor = id
+      this.#enter({ id, attempt: 0, due: 0, bytes: body.length, shared, body }, 0)
+    }
+    this.#host.wake(this)
+  }
+
+  /** Done with, whoever says so and however late: the work has been done, that is all that counts. */
+  ack(id: number): void {
+    const entry = this.#entries.get(id)
+    if (entry) this.#forget(entry)
+    this.#host.journal.settle(this.key, id, entry?.shared ?? true)
+    this.#host.wake(this)
+  }
+
+  /** Lengthens or shortens the loan of this attempt; 0 gives it back. Of another attempt: nothing. */
+  modify(id: number, attempt: number, leaseSeconds: number, now = Date.now()): void {
+    const entry = this.#entries.get(id)
+    if (entry?.state !== 'lent' || entry.attempt !== attempt) return
+    entry.seen = true
+    if (leaseSeconds === 0) {
+      this.#again(entry, now, true)
+      return
+    }
+    this.#host.wheel.set(entry, now + leaseSeconds * 1000)
+    if (entry.noted !== attempt && now - entry.lentAt >= NOTE_AFTER_MS) this.#note(entry, 0)
+  }
+
+  attach(consumer: Consumer): void {
+    this.consumers.push(consumer)
+    this.#host.wake(this)
+  }
+
+  /**
+   * No more deliveries for this one.
+   * @param give which of its loans go back at once, without back-off: `all` when the client has died,
+   * `unseen` when it has left and what was under way to it may not have arrived.
+   */
+  detach(consumer: Consumer, give: 'all' | 'unseen' | 'none'): void {
+    const at = this.consumers.indexOf(consumer)
+    if (at >= 0) this.consumers.splice(at, 1)
+    if (give === 'none' || consumer.outstanding === 0) return
+    const now = Date.now()
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.consumer !== consumer || entry.state !== 'lent') continue
+      if (give === 'all' || !entry.seen) this.#again(entry, now, false)
+    }
+  }
+
+  /** Lends up to `max`, now or when there is something. @returns a function that withdraws. */
+  pull(max: number, give: (loans: Loan[]) => void): () => void {
+    const waiting: { max: number; give: typeof give | undefined } = { max, give }
+    this.#pulls.push(waiting)
+    this.#host.wake(this)
+    return () => {
+      waiting.give = undefined
+    }
+  }
+
+  /** Lends up to `max` of what is ready. */
+  lend(max: number): Loan[] {
+    return this.#take(max, Number.POSITIVE_INFINITY, undefined)
+  }
+
+  /** A consumer has room again. */
+  wake(): void {
+    this.#host.wake(this)
+  }
+
+  /** Hands out what can be handed out. */
+  pump(): void {
+    this.#refill()
+    while (this.#ready.length > 0) {
+      const pull = this.#pulls.shift()
+      if (!pull) break
+      if (!pull.give) continue
+      const loans = this.lend(pull.max)
+      if (loans.length === 0) this.#pulls.push(pull)
+      else pull.give(loans)
+    }
+    while (this.#ready.length > 0) {
+      const open = this.consumers.filter(hasRoom)
+      if (open.length === 0) break
+      const share = Math.min(BATCH_MESSAGES, Math.ceil(this.#ready.length / open.length))
+      for (let i = 0; i < open.length; i++) {
+        const consumer = open[(this.#turn + i) % open.length] as Consumer
+        const room = Math.min(share, consumer.maxMessages - consumer.outstanding)
+        const bytes = Math.min(BATCH_BYTES, consumer.maxBytes - consumer.outstandingBytes)
+        const loans = this.#take(room, bytes, consumer)
+        if (loans.length > 0) consumer.deliver(loans)
+      }
+      this.#turn++
+      this.#refill()
+    }
+  }
+
+  /** The wheel says that the time of a loan, or of a wait, is up. */
+  expired(entry: Entry, now: number): void {
+    if (entry.state === 'lent') this.#again(entry, now, true)
+    else if (entry.state === 'waiting') this.#makeReady(entry)
+  }
+
+  /** Drops what is older than the retention. */
+  expire(now: number): void {
+    const below = (now - seconds(this.config.messageRetentionDuration) * 1000) * 1000
+    for (const entry of [...this.#entries.values()]) if (entry.id < below) this.#forget(entry)
+    if (this.#host.journal.expire(this.key, below) > 0) this.#host.wake(this)
+  }
+
+  /** Lets go of everything in memory. */
+  close(fault: Fault): void {
+    for (const consumer of this.consumers.splice(0)) consumer.end(fault)
+    for (let pull = this.#pulls.shift(); pull; pull = this.#pulls.shift()) pull.give?.([])
+    for (const entry of [...this.#entries.values()]) this.#forget(entry)
+  }
+
+  /** Notes the attempts that are under way, for a restart. */
+  note(): void {
+    for (const entry of this.#entries.values())
+      if (entry.noted !== entry.attempt) this.#note(entry, 0)
+  }
+
+  #take(max: number, maxBytes: number, consumer: Consumer | undefined): Loan[] {
+    const { journal, wheel } = this.#host
+    const now = Date.now()
+    const due = now + (consumer?.leaseMs ?? this.config.ackDeadlineSeconds * 1000)
+    const loans: Loan[] = []
+    for (let bytes = 0; loans.length < max && bytes < maxBytes; ) {
+      const entry = this.#ready.shift()
+      if (!entry) break
+      if (entry.state !== 'ready') continue
+      const body = entry.body ?? journal.body(entry.id)
+      if (!body) {
+        this.#forget(entry)
+        continue
+      }
+      this.#uncache(entry)
+      entry.state = 'lent'
+      entry.attempt++
+      entry.lentAt = now
+      entry.seen = false
+      entry.consumer = consumer
+      if (consumer) {
+        consumer.outstanding++
+        consumer.outstandingBytes += entry.bytes
+      }
+      wheel.set(entry, due)
+      bytes += entry.bytes
+      loans.push({ id: entry.id, attempt: entry.attempt, body })
+    }
+    return loans
+  }
+
+  /** Not acknowledged: another attempt, or the dead-letter topic. */
+  #again(entry: Entry, now: number, backOff: boolean): void {
+    this.#unlend(entry)
+    const { deadLetterPolicy, retryPolicy } = this.config
+    const worn = deadLetterPolicy && entry.attempt >= deadLetterPolicy.maxDeliveryAttempts
+    if (worn && this.#host.deadLetter(this, entry)) {
+      this.ack(entry.id)
+      return
+    }
+    const delay = backOff && retryPolicy ? backOffMs(retryPolicy, entry.attempt) : 0
+    this.#note(entry, delay && now + delay)
+    if (delay === 0) this.#makeReady(entry)
+    else {
+      entry.state = 'waiting'
+      this.#host.wheel.set(entry, now + delay)
+    }
+  }
+
+  #note(entry: Entry, due: number): void {
+    entry.noted = entry.attempt
+    this.#host.journal.note(this.key, entry.id, entry.attempt, due)
+    this.#host.wake(this)
+  }
+
+  #makeReady(entry: Entry): void {
+    entry.state = 'ready'
+    this.#ready.push(entry)
+    this.#host.wake(this)
+  }
+
+  #unlend(entry: Entry): void {
+    this.#host.wheel.drop(entry)
+    const { consumer } = entry
+    if (!consumer) return
+    consumer.outstanding--
+    consumer.outstandingBytes -= entry.bytes
+    entry.consumer = undefined
+  }
+
+  #forget(entry: Entry): void {
+    this.#unlend(entry)
+    this.#uncache(entry)
+    this.#entries.delete(entry.id)
+    entry.state = 'gone'
+  }
+
+  #uncache(entry: Entry): void {
+    if (!entry.body) return
+    this.#host.cache.used -= entry.bytes
+    entry.body = undefined
+  }
+
+  #refill(): void {
+    if (!this.#behind || this.#ready.length > PAGE / 2) return
+    const page = this.#host.journal.page(this.key, this.#cursor, PAGE)
+    this.#behind = page.length === PAGE
+    const now = Date.now()
+    for (const kept of page) {
+      this.#cursor = kept.id
+      this.#enter(kept, now)
+    }
+  }
+
+  #enter(kept: Kept, now: number): void {
+    const { cache } = this.#host
+    const keep = kept.body && cache.used + kept.bytes <= cache.limit
+    const entry: Entry = {
+      due: 0,
+      slot: undefined,
+      queue: this,
+      id: kept.id,
+      bytes: kept.bytes,
+      shared: kept.shared,
+      body: keep ? kept.body : undefined,
+      state: 'ready',
+      attempt: kept.attempt,
+      noted: kept.attempt,
+      lentAt: 0,
+      consumer: undefined,
+      seen: false,
+    }
+    if (keep) cache.used += kept.bytes
+    this.#entries.set(entry.id, entry)
+    if (kept.due <= now) this.#ready.push(entry)
+    else {
+      entry.state = 'waiting'
+      this.#host.wheel.set(entry, kept.due)
+    }
+  }
+}
+
+function hasRoom(consumer: Consumer): boolean {
+  return (
+    !consumer.blocked &&
+    consumer.outstanding < consumer.maxMessages &&
+    consumer.outstandingBytes < consumer.maxBytes
+  )
+}
+
+/** Doubles with each attempt: https://cloud.google.com/pubsub/docs/handling-failures#exponential_backoff */
+function backOffMs(
+  policy: NonNullable<SubscriptionConfig['retryPolicy']>,
+  attempt: number,
+): number {
+  const minimum = seconds(policy.minimumBackoff) * 1000
+  const maximum = seconds(policy.maximumBackoff) * 1000
+  return Math.min(maximum, minimum * 2 ** (attempt - 1))
+}

@@ -1,0 +1,160 @@
+import { Fault } from './fault.ts'
+
+/** As google.protobuf.Duration. */
+export interface Duration {
+  readonly seconds?: number
+  readonly nanos?: number
+}
+
+/** google.pubsub.v1.Topic, as far as this server keeps it. */
+export interface TopicConfig {
+  readonly name: string
+  readonly labels?: Readonly<Record<string, string>>
+  readonly messageRetentionDuration?: Duration
+  readonly state?: string
+}
+
+/** google.pubsub.v1.Subscription, as far as this server keeps it. */
+export interface SubscriptionConfig {
+  readonly name: string
+  readonly topic: string
+  readonly ackDeadlineSeconds: number
+  readonly messageRetentionDuration: Duration
+  readonly labels?: Readonly<Record<string, string>>
+  readonly expirationPolicy?: { readonly ttl?: Duration }
+  readonly deadLetterPolicy?: {
+    readonly deadLetterTopic: string
+    readonly maxDeliveryAttempts: number
+  }
+  readonly retryPolicy?: {
+    readonly minimumBackoff: Duration
+    readonly maximumBackoff: Duration
+  }
+  readonly state?: string
+}
+
+export const DELETED_TOPIC = '_deleted-topic_'
+
+// Names: https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
+const NAME = '[A-Za-z][A-Za-z0-9_.~+%-]{2,254}'
+const TOPIC = new RegExp(`^projects/[^/]+/topics/(?!goog)${NAME}$`)
+const SUBSCRIPTION = new RegExp(`^projects/[^/]+/subscriptions/(?!goog)${NAME}$`)
+
+const REFUSED_OF_TOPICS = [
+  'kmsKeyName',
+  'schemaSettings',
+  'ingestionDataSourceSettings',
+  'messageTransforms',
+]
+const REFUSED_OF_SUBSCRIPTIONS = [
+  'bigqueryConfig',
+  'cloudStorageConfig',
+  'bigtableConfig',
+  'retainAckedMessages',
+  'enableMessageOrdering',
+  'filter',
+  'detached',
+  'enableExactlyOnceDelivery',
+  'messageTransforms',
+]
+
+/** Checks what a client wants a topic to be. @throws Fault */
+export function topicConfig(asked: Record<string, unknown>): TopicConfig {
+  const name = String(asked.name ?? '')
+  if (!TOPIC.test(name)) throw new Fault('INVALID_ARGUMENT', badName('topic', name))
+  refuse(asked, REFUSED_OF_TOPICS, 'topics')
+  const retention = asked.messageRetentionDuration as Duration | undefined
+  return {
+    name,
+    ...labels(asked),
+    ...(retention && { messageRetentionDuration: retention }),
+    state: 'ACTIVE',
+  }
+}
+
+/** Checks what a client wants a subscription to be, and fills in Pub/Sub's defaults. @throws Fault */
+export function subscriptionConfig(asked: Record<string, unknown>): SubscriptionConfig {
+  const name = String(asked.name ?? '')
+  const topic = String(asked.topic ?? '')
+  if (!SUBSCRIPTION.test(name))
+    throw new Fault('INVALID_ARGUMENT', badName('subscription', name))
+  if (!TOPIC.test(topic) && topic !== DELETED_TOPIC)
+    throw new Fault('INVALID_ARGUMENT', badName('topic', topic))
+  refuse(asked, REFUSED_OF_SUBSCRIPTIONS, 'subscriptions')
+  if ((asked.pushConfig as { pushEndpoint?: string } | undefined)?.pushEndpoint)
+    throw new Fault('UNIMPLEMENTED', 'Push subscriptions are not implemented: pull.')
+  const ackDeadlineSeconds = Number(asked.ackDeadlineSeconds || 10)
+  within(ackDeadlineSeconds, 10, 600, 'ackDeadlineSeconds')
+  const retention = (asked.messageRetentionDuration as Duration) ?? { seconds: 604_800 }
+  within(seconds(retention), 600, 31 * 86_400, 'messageRetentionDuration')
+  const expiration = asked.expirationPolicy as SubscriptionConfig['expirationPolicy']
+  return {
+    name,
+    topic,
+    ackDeadlineSeconds,
+    messageRetentionDuration: retention,
+    ...labels(asked),
+    ...(expiration && { expirationPolicy: expiration }),
+    ...deadLetterPolicy(asked.deadLetterPolicy),
+    ...retryPolicy(asked.retryPolicy),
+    state: 'ACTIVE',
+  }
+}
+
+export function seconds(duration: Duration): number {
+  return Number(duration.seconds ?? 0) + (duration.nanos ?? 0) / 1e9
+}
+
+function deadLetterPolicy(asked: unknown): Pick<SubscriptionConfig, 'deadLetterPolicy'> {
+  const policy = asked as Partial<SubscriptionConfig['deadLetterPolicy']>
+  if (!policy?.deadLetterTopic) return {}
+  if (!TOPIC.test(policy.deadLetterTopic))
+    throw new Fault('INVALID_ARGUMENT', badName('topic', policy.deadLetterTopic))
+  const maxDeliveryAttempts = Number(policy.maxDeliveryAttempts || 5)
+  within(maxDeliveryAttempts, 5, 100, 'deadLetterPolicy.maxDeliveryAttempts')
+  return {
+    deadLetterPolicy: { deadLetterTopic: policy.deadLetterTopic, maxDeliveryAttempts },
+  }
+}
+
+function retryPolicy(asked: unknown): Pick<SubscriptionConfig, 'retryPolicy'> {
+  const policy = asked as Partial<SubscriptionConfig['retryPolicy']>
+  if (!policy) return {}
+  const minimumBackoff = policy.minimumBackoff ?? { seconds: 10 }
+  const maximumBackoff = policy.maximumBackoff ?? { seconds: 600 }
+  within(seconds(minimumBackoff), 0, 600, 'retryPolicy.minimumBackoff')
+  within(
+    seconds(maximumBackoff),
+    seconds(minimumBackoff),
+    600,
+    'retryPolicy.maximumBackoff (at least the minimum)',
+  )
+  return { retryPolicy: { minimumBackoff, maximumBackoff } }
+}
+
+function labels(asked: Record<string, unknown>): { labels?: Record<string, string> } {
+  const given = asked.labels as Record<string, string> | undefined
+  return given && Object.keys(given).length > 0 ? { labels: { ...given } } : {}
+}
+
+// Proto3 leaves out what has its default value, so that what is there was asked for.
+function refuse(asked: Record<string, unknown>, fields: readonly string[], what: string): void {
+  for (const field of fields) {
+    const value = asked[field]
+    if (value && !(Array.isArray(value) && value.length === 0))
+      throw new Fault('UNIMPLEMENTED', `This server has no ${field} for ${what}.`)
+  }
+}
+
+function within(value: number, low: number, high: number, what: string): void {
+  if (!(value >= low && value <= high))
+    throw new Fault('INVALID_ARGUMENT', `${what} must be between ${low} and ${high}: ${value}.`)
+}
+
+function badName(kind: 'topic' | 'subscription', name: string): string {
+  return (
+    `Invalid ${kind} name: ${JSON.stringify(name)}. ` +
+    `Expected projects/PROJECT/${kind}s/NAME with a NAME of 3 to 255 letters, digits and -_.~+%, ` +
+    'that begins with a letter and not with "goog".'
+  )
+}

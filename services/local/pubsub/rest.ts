@@ -1,0 +1,169 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type protobuf from 'protobufjs'
+import type { Broker } from './broker.ts'
+import { Fault, type Status } from './fault.ts'
+import { fromJson, toJson } from './json.ts'
+import { ackId, checkDeadline, operations, parseAckId, pull } from './operations.ts'
+import type { Method } from './protos.ts'
+import type { Loan } from './queue.ts'
+
+/** The REST/JSON front end: an HTTP server that does not listen by itself. */
+export function restFront(broker: Broker, methods: readonly Method[]): Server {
+  const routes = methods.flatMap(route)
+  const calls = restCalls(broker, methods)
+  return createServer(async (request, response) => {
+    const reply = (status: number, body: object) => {
+      response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' })
+      response.end(JSON.stringify(body))
+    }
+    try {
+      const url = new URL(request.url ?? '/', 'http://localhost')
+      const path = decodeURIComponent(url.pathname)
+      const found = routes.find(
+        ({ verb, pattern }) => verb === request.method && pattern.test(path),
+      )
+      if (!found)
+        throw new Fault('UNIMPLEMENTED', `There is no ${request.method} ${path} here.`)
+      const { method, field, pattern } = found
+      const json = { ...Object.fromEntries(url.searchParams), ...(await body(request)) }
+      const asked = fromJson(method.request, json)
+      set(asked, field, pattern.exec(path)?.[1] ?? '')
+      const call = calls[method.name]
+      if (!call)
+        throw new Fault('UNIMPLEMENTED', `This server does not implement ${method.name}.`)
+      const answer = await call(asked, (withdraw) => response.once('close', withdraw))
+      broker.committed(() => reply(200, toJson(method.response, answer)))
+    } catch (error) {
+      const status = error instanceof Fault ? error.status : 'INTERNAL'
+      const message = error instanceof Error ? error.message : String(error)
+      const code = HTTP_STATUS[status]
+      reply(code, { error: { code, message, status } })
+    }
+  })
+}
+
+type Request = Record<string, unknown>
+type Call = (
+  request: Request,
+  onGone: (withdraw: () => void) => void,
+) => object | Promise<object>
+
+// https://cloud.google.com/apis/design/errors#handling_errors
+const HTTP_STATUS: Record<Status, number> = {
+  CANCELLED: 499,
+  INVALID_ARGUMENT: 400,
+  NOT_FOUND: 404,
+  ALREADY_EXISTS: 409,
+  RESOURCE_EXHAUSTED: 429,
+  FAILED_PRECONDITION: 400,
+  UNIMPLEMENTED: 501,
+  INTERNAL: 500,
+  UNAVAILABLE: 503,
+}
+/** 10 MiB of data in base64, and some attributes. */
+const MAX_BODY_BYTES = 20 << 20
+
+function restCalls(broker: Broker, methods: readonly Method[]): Record<string, Call> {
+  const publish = methods.find(({ name }) => name === 'Publish')
+  const message = publish?.request.fields.messages?.resolve().resolvedType as protobuf.Type
+  return {
+    ...operations(broker),
+    Publish: (request) => {
+      const encoded = ((request.messages ?? []) as object[]).map((each) =>
+        Buffer.from(message.encode(message.fromObject(each)).finish()),
+      )
+      return { messageIds: broker.publish(String(request.topic), encoded).map(String) }
+    },
+    Acknowledge: (request) => {
+      const queue = broker.queue(String(request.subscription))
+      for (const { id } of ackIds(request)) queue.ack(id)
+      return {}
+    },
+    ModifyAckDeadline: (request) => {
+      const queue = broker.queue(String(request.subscription))
+      const leaseSeconds = Number(request.ackDeadlineSeconds ?? 0)
+      checkDeadline(leaseSeconds)
+      for (const { id, attempt } of ackIds(request)) queue.modify(id, attempt, leaseSeconds)
+      return {}
+    },
+    Pull: (request, onGone) =>
+      new Promise((resolve, reject) => {
+        try {
+          const subscription = String(request.subscription)
+          const counted = broker.queue(subscription).config.deadLetterPolicy !== undefined
+          const options = {
+            subscription,
+            max: Number(request.maxMessages ?? 0),
+            wait: !request.returnImmediately,
+          }
+          onGone(
+            pull(broker, options, (loans) =>
+              resolve({
+                receivedMessages: loans.map((loan) => received(message, loan, counted)),
+              }),
+            ),
+          )
+        } catch (error) {
+          reject(error)
+        }
+      }),
+  }
+}
+
+function ackIds(request: Request): { id: number; attempt: number }[] {
+  return ((request.ackIds ?? []) as string[]).map(parseAckId)
+}
+
+function received(message: protobuf.Type, loan: Loan, counted: boolean): object {
+  const microseconds = loan.id % 1_000_000
+  return {
+    ackId: ackId(loan),
+    message: {
+      ...message.toObject(message.decode(loan.body)),
+      messageId: String(loan.id),
+      publishTime: { seconds: (loan.id - microseconds) / 1e6, nanos: microseconds * 1000 },
+    },
+    ...(counted && { deliveryAttempt: loan.attempt }),
+  }
+}
+
+interface Route {
+  readonly method: Method
+  readonly verb: string
+  readonly pattern: RegExp
+  /** The request's field that the path names, e.g. `topic` or `subscription.name`. */
+  readonly field: string
+}
+
+/** `/v1/{topic=projects/x/topics/x}:publish` of google.api.http as a regular expression (x for a star). */
+function route(method: Method): Route[] {
+  if (!method.http) return []
+  const { verb, template } = method.http
+  const [, before = '', field = '', inner = '', after = ''] =
+    /^(.*)\{([^=}]+)=([^}]+)\}(.*)$/.exec(template) ?? []
+  const pattern = new RegExp(`^${before}(${inner.replaceAll('*', '[^/:]+')})${after}$`)
+  return [{ method, verb, pattern, field }]
+}
+
+function set(request: Request, field: string, value: string): void {
+  const [first = '', second] = field.split('.')
+  if (second === undefined) request[first] = value
+  else request[first] = { ...(request[first] as Request), [second]: value }
+}
+
+async function body(request: IncomingMessage): Promise<Request> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > MAX_BODY_BYTES)
+      throw new Fault('INVALID_ARGUMENT', `The request is larger than ${MAX_BODY_BYTES} bytes.`)
+    chunks.push(chunk)
+  }
+  if (size === 0) return {}
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString())
+  } catch (error) {
+    throw new Fault('INVALID_ARGUMENT', `The request is not JSON: ${(error as Error).message}`)
+  }
+}

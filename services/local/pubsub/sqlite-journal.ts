@@ -1,0 +1,189 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { Journal, Kept } from './journal.ts'
+import type { SubscriptionConfig, TopicConfig } from './resources.ts'
+
+/** Bodies up to this many bytes come with a page; larger ones are read when they are delivered. */
+const SMALL_BODY_BYTES = 65_536
+/** Pages (4 KiB) of log before it is copied into the file. 64 MiB: each copy waits for the disk. */
+const CHECKPOINT_PAGES = 16_384
+
+const SCHEMA = `
+  create table if not exists topics (name text primary key, config text not null) without rowid;
+  create table if not exists subscriptions (
+    key integer primary key autoincrement, name text not null unique, config text not null
+  );
+  create table if not exists messages (
+    id integer primary key, waiting integer not null, body blob not null
+  );
+  create table if not exists deliveries (
+    subscription integer not null, message integer not null,
+    attempt integer not null, due integer not null,
+    primary key (subscription, message)
+  ) without rowid;
+  create table if not exists meta (name text primary key, value integer not null) without rowid;
+`
+
+/**
+ * The journal in one SQLite file. WAL with synchronous=NORMAL: what is committed survives the death
+ * of the process at any instant; the loss of power may take the last moments with it.
+ */
+export class SqliteJournal implements Journal {
+  readonly #db: DatabaseSync
+  readonly #sql: Record<keyof typeof STATEMENTS, StatementSync>
+  #open = false
+  #lastId = 0
+
+  /** @throws when the file cannot be opened, is no database, or is held by another process. */
+  constructor(file: string) {
+    this.#db = new DatabaseSync(file)
+    this.#db.exec('pragma busy_timeout = 2000; pragma locking_mode = exclusive')
+    this.#db.exec('pragma journal_mode = wal; pragma synchronous = normal')
+    this.#db.exec(`pragma wal_autocheckpoint = ${CHECKPOINT_PAGES}; pragma cache_size = -32768`)
+    this.#db.exec(SCHEMA)
+    this.#shrink()
+    this.#sql = Object.fromEntries(
+      Object.entries(STATEMENTS).map(([name, text]) => [name, this.#db.prepare(text)]),
+    ) as Record<keyof typeof STATEMENTS, StatementSync>
+    this.#lastId = Number(this.#sql.lastId.get()?.id ?? 0)
+  }
+
+  get dirty(): boolean {
+    return this.#open
+  }
+
+  topics(): TopicConfig[] {
+    return this.#sql.topics.all().map((row) => JSON.parse(String(row.config)))
+  }
+
+  subscriptions(): { key: number; config: SubscriptionConfig }[] {
+    return this.#sql.subscriptions
+      .all()
+      .map((row) => ({ key: Number(row.key), config: JSON.parse(String(row.config)) }))
+  }
+
+  lastId(): number {
+    return this.#lastId
+  }
+
+  saveTopic(config: TopicConfig): void {
+    this.#begin()
+    this.#sql.saveTopic.run(config.name, JSON.stringify(config))
+  }
+
+  removeTopic(name: string): void {
+    this.#begin()
+    this.#sql.removeTopic.run(name)
+  }
+
+  saveSubscription(config: SubscriptionConfig): number {
+    this.#begin()
+    return Number(
+      this.#sql.saveSubscription.get(config.name, JSON.stringify(config))?.key ?? Number.NaN,
+    )
+  }
+
+  removeSubscription(key: number): void {
+    this.expire(key, Number.MAX_SAFE_INTEGER)
+    this.#sql.removeSubscription.run(key)
+  }
+
+  add(id: number, body: Buffer, subscriptions: readonly number[]): void {
+    this.#begin()
+    this.#lastId = id
+    this.#sql.addMessage.run(id, subscriptions.length, body)
+    for (const key of subscriptions) this.#sql.addDelivery.run(key, id)
+  }
+
+  settle(subscription: number, id: number, shared: boolean): void {
+    this.#begin()
+    if (this.#sql.removeDelivery.run(subscription, id).changes === 0) return
+    if (!shared) this.#sql.removeMessage.run(id)
+    else if (this.#sql.countDown.get(id)?.waiting === 0) this.#sql.removeMessage.run(id)
+  }
+
+  note(subscription: number, id: number, attempt: number, due: number): void {
+    this.#begin()
+    this.#sql.note.run(attempt, due, subscription, id)
+  }
+
+  page(subscription: number, after: number, limit: number): Kept[] {
+    return this.#sql.page.all(subscription, after, limit).map((row) => ({
+      id: Number(row.message),
+      attempt: Number(row.attempt),
+      due: Number(row.due),
+      bytes: Number(row.bytes),
+      shared: Number(row.waiting) > 1,
+      body: row.body instanceof Uint8Array ? asBuffer(row.body) : undefined,
+    }))
+  }
+
+  body(id: number): Buffer | undefined {
+    const body = this.#sql.body.get(id)?.body
+    return body instanceof Uint8Array ? asBuffer(body) : undefined
+  }
+
+  expire(subscription: number, below: number): number {
+    this.#begin()
+    this.#sql.removeExpiredMessages.run(subscription, below)
+    this.#sql.countDownExpired.run(subscription, below)
+    return Number(this.#sql.expire.run(subscription, below).changes)
+  }
+
+  commit(): void {
+    if (!this.#open) return
+    this.#sql.saveLastId.run(this.#lastId)
+    this.#db.exec('commit')
+    this.#open = false
+  }
+
+  close(): void {
+    this.commit()
+    this.#db.close()
+  }
+
+  #begin(): void {
+    if (this.#open) return
+    this.#db.exec('begin')
+    this.#open = true
+  }
+
+  /** A file that a great backlog has blown up is made small again, while little of it is in use. */
+  #shrink(): void {
+    const pages = Number(this.#db.prepare('pragma page_count').get()?.page_count)
+    const free = Number(this.#db.prepare('pragma freelist_count').get()?.freelist_count)
+    if (pages > 16_384 && free > pages * 0.9) this.#db.exec('vacuum')
+  }
+}
+
+const STATEMENTS = {
+  topics: 'select config from topics order by name',
+  subscriptions: 'select key, config from subscriptions order by name',
+  lastId: "select value as id from meta where name = 'last id'",
+  saveLastId: "insert or replace into meta (name, value) values ('last id', ?)",
+  saveTopic: 'insert or replace into topics (name, config) values (?, ?)',
+  removeTopic: 'delete from topics where name = ?',
+  saveSubscription: `insert into subscriptions (name, config) values (?, ?)
+    on conflict (name) do update set config = excluded.config returning key`,
+  removeSubscription: 'delete from subscriptions where key = ?',
+  addMessage: 'insert into messages (id, waiting, body) values (?, ?, ?)',
+  addDelivery:
+    'insert into deliveries (subscription, message, attempt, due) values (?, ?, 0, 0)',
+  removeDelivery: 'delete from deliveries where subscription = ? and message = ?',
+  removeMessage: 'delete from messages where id = ?',
+  countDown: 'update messages set waiting = waiting - 1 where id = ? returning waiting',
+  note: 'update deliveries set attempt = ?, due = ? where subscription = ? and message = ?',
+  page: `select d.message, d.attempt, d.due, m.waiting, length(m.body) as bytes,
+      case when length(m.body) <= ${SMALL_BODY_BYTES} then m.body end as body
+    from deliveries d join messages m on m.id = d.message
+    where d.subscription = ? and d.message > ? order by d.message limit ?`,
+  body: 'select body from messages where id = ?',
+  removeExpiredMessages: `delete from messages where waiting = 1 and id in
+    (select message from deliveries where subscription = ? and message < ?)`,
+  countDownExpired: `update messages set waiting = waiting - 1 where id in
+    (select message from deliveries where subscription = ? and message < ?)`,
+  expire: 'delete from deliveries where subscription = ? and message < ?',
+} as const
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

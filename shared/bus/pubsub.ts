@@ -1,0 +1,287 @@
+import {
+  Duration,
+  type Message,
+  type PublishOptions,
+  PubSub,
+  type SubscriberOptions,
+  type Subscription,
+  SubscriptionCloseBehaviors,
+  type Topic,
+} from '@google-cloud/pubsub'
+import type { SubscriptionSpec, Topology } from '../topology.ts'
+import type { Bus, Delivery, Settlement, SubscribeOptions, Subscriber } from './bus.ts'
+import { Intake } from './intake.ts'
+
+export interface PubsubBusOptions {
+  readonly projectId: string
+  /** `host:port` of a local server or an emulator: no credentials, no encryption. Absent: the cloud. */
+  readonly endpoint?: string
+  /** How long a publish is tried while the link is down, ms. 30,000 unless told. */
+  readonly publishTimeoutMs?: number
+}
+
+export interface PubsubBus extends Bus {
+  /**
+   * Makes what is missing of a topology; what exists is left as it is. For the local server and the
+   * emulator: in the cloud this is Terraform's.
+   * @throws when the server refuses, or does not answer for a minute.
+   */
+  ensure(topology: Topology): Promise<void>
+}
+
+/** Acks wait this long for others to share a request: the server lends nothing new before they come. */
+const ACK_BATCH_MS = 10
+const PUBLISH_BATCH_MS = 2
+/** Without extension a lease ends this long after a node has vanished. */
+const LEASE_SECONDS = 20
+/** Before its timeout the client library gives back what runs by this much: its FINAL_NACK_TIMEOUT. */
+const FINAL_NACK_MS = 1000
+const REOPEN_MIN_MS = 100
+const REOPEN_MAX_MS = 5000
+
+/**
+ * Cloud Pub/Sub, the local server or the emulator by Google's client library. Its defaults lose acks
+ * at shutdown, lease far more than is worked on and notice a dead link after five minutes: what is
+ * set here, and why, is in the comments.
+ *
+ * Off Google's cloud the process should be started with METADATA_SERVER_DETECTION=none, lest the
+ * library looks for a metadata server first; with `endpoint` it needs no credentials and does not.
+ */
+export function pubsubBus(options: PubsubBusOptions): PubsubBus {
+  const pubsub = new PubSub({
+    projectId: options.projectId,
+    ...(options.endpoint !== undefined && {
+      apiEndpoint: options.endpoint,
+      emulatorMode: true,
+    }),
+    // A dead link is noticed after 40 s; the library's default is over five minutes.
+    'grpc.keepalive_time_ms': 30_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    // A server that was away for a moment is found again within seconds; the default goes up to 2 min.
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 5_000,
+  } as ConstructorParameters<typeof PubSub>[0])
+  const publishOptions = publishOptionsFor(options.publishTimeoutMs ?? 30_000)
+  const topics = new Map<string, Topic>()
+  const topic = (name: string): Topic => {
+    const known = topics.get(name)
+    if (known) return known
+    const made = pubsub.topic(name, publishOptions)
+    topics.set(name, made)
+    return made
+  }
+  const inFlight = new Set<Promise<string>>()
+  return {
+    publish(name, { data, attributes }) {
+      const publishing = topic(name).publishMessage({ data, attributes })
+      inFlight.add(publishing)
+      const done = () => inFlight.delete(publishing)
+      publishing.then(done, done)
+      return publishing
+    },
+    subscribe: (name, subscribing, handler) =>
+      new PubsubSubscriber(pubsub, name, subscribing, handler),
+    async ensure(topology) {
+      await Promise.all(topology.topics.map((name) => unlessExists(pubsub.createTopic(name))))
+      await Promise.all(
+        topology.subscriptions.map((spec) =>
+          unlessExists(
+            pubsub.createSubscription(
+              spec.topic,
+              spec.name,
+              metadata(spec, topic(topology.deadLetterTopic).name),
+            ),
+          ),
+        ),
+      )
+    },
+    async close() {
+      await Promise.allSettled(inFlight)
+      await pubsub.close()
+    },
+  }
+}
+
+/** One subscription's stream, opened anew whenever the library gives it up. */
+class PubsubSubscriber implements Subscriber {
+  heard = new Date()
+  readonly #pubsub: PubSub
+  readonly #name: string
+  readonly #options: SubscriberOptions
+  readonly #onError: (error: Error) => void
+  readonly #intake: Intake<Message>
+  readonly #closing = new Set<Promise<void>>()
+  #stream: Subscription | undefined
+  #wanted = true
+  #reopenMs = REOPEN_MIN_MS
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(
+    pubsub: PubSub,
+    name: string,
+    options: SubscribeOptions,
+    handler: (delivery: Delivery) => Promise<Settlement>,
+  ) {
+    this.#pubsub = pubsub
+    this.#name = name
+    this.#options = subscriberOptions(options)
+    this.#onError = options.onError
+    this.#intake = new Intake(
+      options.concurrency,
+      async (message) => {
+        if ((await handler(delivery(message))) === 'ack') message.ack()
+        else message.nack()
+      },
+      (message, error) => {
+        message.nack()
+        options.onError(error)
+      },
+    )
+    this.#open()
+  }
+
+  pause(): void {
+    this.#wanted = false
+    clearTimeout(this.#timer)
+    for (const message of this.#intake.clear()) message.nack()
+    this.#drop()
+  }
+
+  resume(): void {
+    if (this.#wanted) return
+    this.#wanted = true
+    this.#open()
+  }
+
+  async close(): Promise<void> {
+    this.pause()
+    await Promise.all(this.#closing)
+  }
+
+  #open(): void {
+    this.heard = new Date()
+    const stream = this.#pubsub.subscription(this.#name, this.#options)
+    this.#stream = stream
+    stream.on('message', (message) => {
+      // What the library had in hand when the stream was dropped goes back at once.
+      if (stream !== this.#stream) {
+        message.nack()
+        return
+      }
+      this.heard = new Date()
+      this.#reopenMs = REOPEN_MIN_MS
+      this.#intake.add(message)
+    })
+    stream.on('error', (error) => {
+      this.#onError(error)
+      if (stream === this.#stream) this.#reopen()
+    })
+    stream.on('debug', (notice) => {
+      if (notice.error) this.#onError(notice.error)
+    })
+  }
+
+  /** After a fault that the library does not retry: no such subscription, no permission. */
+  #reopen(): void {
+    this.#drop()
+    this.#timer = setTimeout(() => this.#open(), this.#reopenMs * (0.5 + Math.random()))
+    this.#reopenMs = Math.min(this.#reopenMs * 2, REOPEN_MAX_MS)
+  }
+
+  /** Ends the stream; what runs goes on, and its acks are still sent. */
+  #drop(): void {
+    const stream = this.#stream
+    this.#stream = undefined
+    if (!stream) return
+    const closing: Promise<void> = stream
+      .close()
+      .catch(this.#onError)
+      .finally(() => this.#closing.delete(closing))
+    this.#closing.add(closing)
+  }
+}
+
+function delivery(message: Message): Delivery {
+  return {
+    id: message.id,
+    data: message.data,
+    attributes: message.attributes,
+    attempt: Math.max(1, message.deliveryAttempt),
+    published: message.publishTime,
+  }
+}
+
+function subscriberOptions(options: SubscribeOptions): SubscriberOptions {
+  const { concurrency, prefetch = 0, longestMs } = options
+  // A message may wait for those before it, and then run: for that long its lease is extended.
+  const rounds = 1 + Math.ceil(prefetch / concurrency)
+  const wait = longestMs + 1000 + FINAL_NACK_MS
+  return {
+    minAckDeadline: Duration.from({ seconds: LEASE_SECONDS }),
+    maxAckDeadline: Duration.from({ seconds: LEASE_SECONDS }),
+    maxExtensionTime: Duration.from({ millis: rounds * longestMs + wait }),
+    // By default close() would give back what is running, and drop its acks.
+    closeOptions: {
+      behavior: SubscriptionCloseBehaviors.WaitForProcessing,
+      timeout: Duration.from({ millis: wait }),
+    },
+    // The server bounds what is lent (per stream, hence one). The library hands over all it gets,
+    // because what it held back itself it would neither run nor give back when closing.
+    flowControl: { maxMessages: concurrency + prefetch, allowExcessMessages: true },
+    streamingOptions: {
+      maxStreams: 1,
+      retryMaxBackoff: Duration.from({ millis: REOPEN_MAX_MS }),
+    },
+    batching: { maxMilliseconds: ACK_BATCH_MS },
+  }
+}
+
+function publishOptionsFor(timeoutMs: number): PublishOptions {
+  return {
+    batching: { maxMilliseconds: PUBLISH_BATCH_MS, maxMessages: 1000, maxBytes: 4 << 20 },
+    // The library's own retries go on for ten minutes, with pauses of up to one.
+    gaxOpts: {
+      retry: {
+        backoffSettings: {
+          initialRetryDelayMillis: 100,
+          retryDelayMultiplier: 1.5,
+          maxRetryDelayMillis: 2000,
+          initialRpcTimeoutMillis: timeoutMs,
+          rpcTimeoutMultiplier: 1,
+          maxRpcTimeoutMillis: timeoutMs,
+          totalTimeoutMillis: timeoutMs,
+        },
+      },
+    },
+  }
+}
+
+function metadata(spec: SubscriptionSpec, deadLetterTopic: string) {
+  return {
+    ackDeadlineSeconds: spec.ackDeadlineSeconds,
+    messageRetentionDuration: { seconds: spec.retentionSeconds },
+    expirationPolicy: {},
+    retryPolicy: {
+      minimumBackoff: duration(spec.minBackoffSeconds),
+      maximumBackoff: duration(spec.maxBackoffSeconds),
+    },
+    ...(spec.maxDeliveryAttempts !== undefined && {
+      deadLetterPolicy: { deadLetterTopic, maxDeliveryAttempts: spec.maxDeliveryAttempts },
+    }),
+  }
+}
+
+function duration(seconds: number): { seconds: number; nanos: number } {
+  const whole = Math.floor(seconds)
+  return { seconds: whole, nanos: Math.round((seconds - whole) * 1e9) }
+}
+
+const ALREADY_EXISTS = 6
+
+async function unlessExists(creation: Promise<unknown>): Promise<void> {
+  try {
+    await creation
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== ALREADY_EXISTS) throw error
+  }
+}
