@@ -1,0 +1,134 @@
+// Makes a bare machine fit for the project: npm packages (Node 24 among them) and ffmpeg.
+// Runs on the Node that npm happens to run on, before anything is installed: built-ins only, old syntax.
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, readFileSync, statSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+
+const OLDEST_NODE = 20
+const ROOT = dirname(fileURLToPath(import.meta.url))
+
+checkNode()
+installPackages()
+installFfmpeg()
+
+function checkNode() {
+  const major = Number(process.versions.node.split('.')[0])
+  if (major >= OLDEST_NODE) return
+  fail(
+    `This needs Node ${OLDEST_NODE} or newer to start with; ${process.execPath} is ${process.version}.`,
+    'Install a newer one from nodejs.org or your package manager, and run this again.',
+  )
+}
+
+function installPackages() {
+  if (packagesAreThere()) return
+  const args = ['ci', '--loglevel=error', '--no-audit', '--no-fund', '--no-update-notifier']
+  // Node 24 comes as a package: its engine field and its install script must not be in the way.
+  args.push('--engine-strict=false', '--ignore-scripts=false', '--include=dev')
+  const npm = process.env.npm_execpath
+  const [command, ...before] = npm ? [process.execPath, npm] : ['npm']
+  run('installing npm packages (Node 24 among them)', command, [...before, ...args])
+  if (packagesAreThere()) return
+  fail(
+    'npm ci ended without a fault, yet node_modules is not complete.',
+    'Remove the folder node_modules and run this again.',
+  )
+}
+
+/** npm writes its own lockfile last of all: half an install has none, an old one has other versions. */
+function packagesAreThere() {
+  const wanted = lockfile('package-lock.json')
+  const installed = lockfile(join('node_modules', '.package-lock.json'))
+  if (!wanted || !installed || !isProgram(join(ROOT, 'node_modules', '.bin', 'node'))) {
+    return false
+  }
+  return Object.entries(wanted).every(([path, { version, optional }]) => {
+    if (path === '' || (optional && !installed[path])) return true
+    return installed[path] && installed[path].version === version
+  })
+}
+
+function lockfile(path) {
+  try {
+    return JSON.parse(readFileSync(join(ROOT, path), 'utf8')).packages
+  } catch {
+    return undefined
+  }
+}
+
+function installFfmpeg() {
+  if (find('ffmpeg')) return
+  if (!find('apt-get')) {
+    const how = process.platform === 'darwin' ? 'brew install ffmpeg' : 'your package manager'
+    fail('ffmpeg is not installed.', `Install it (${how}), and run this again.`)
+  }
+  const isRoot = process.getuid && process.getuid() === 0
+  if (!isRoot && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status !== 0) {
+    fail(
+      'ffmpeg is not installed, and installing it needs a password.',
+      'Run  sudo apt-get install ffmpeg  and then this again.',
+    )
+  }
+  const apt = (...args) => {
+    const options = ['-o', 'DPkg::Lock::Timeout=120', '-o', 'Acquire::Retries=3']
+    const command = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...options, ...args]
+    return isRoot ? command : ['sudo', '-n', ...command]
+  }
+  const install = apt('install', '--yes', '--quiet', '--no-install-recommends', 'ffmpeg')
+  // A fresh machine has no package lists, or ones whose files are gone from the mirrors.
+  const update = apt('update', '--quiet')
+  run('installing ffmpeg (apt-get)', install[0], install.slice(1), () => {
+    run('fetching the package lists (apt-get update)', update[0], update.slice(1))
+    run('installing ffmpeg (apt-get)', install[0], install.slice(1))
+  })
+  if (!find('ffmpeg')) fail('apt-get ended without a fault, yet there is no ffmpeg on the PATH.')
+}
+
+/** Says what it does in one line; what the command prints is shown only when it fails. */
+function run(what, command, args, otherwise) {
+  const started = Date.now()
+  process.stderr.write(`trackchain: ${what} … `)
+  const { status, signal, error, stdout, stderr } = spawnSync(command, args, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  if (status === 0) {
+    process.stderr.write(`${((Date.now() - started) / 1000).toFixed(0)} s\n`)
+    return
+  }
+  if (otherwise && status !== null) {
+    process.stderr.write('not yet\n')
+    otherwise()
+    return
+  }
+  process.stderr.write('failed\n\n')
+  const said = `${stdout || ''}${stderr || ''}`.trim()
+  fail(
+    said,
+    `${command} ${args.join(' ')}: ${error ? error.message : signal || `exit code ${status}`}`,
+  )
+}
+
+function find(program) {
+  return (process.env.PATH || '')
+    .split(delimiter)
+    .some((folder) => folder !== '' && isProgram(join(folder, program)))
+}
+
+function isProgram(path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}
+
+function fail(...lines) {
+  process.stderr.write(`${lines.filter((line) => line !== '').join('\n')}\n`)
+  process.exit(1)
+}

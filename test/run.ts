@@ -1,0 +1,66 @@
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+
+/**
+ * Runs the suite with tap and prints a line per file, whatever failed in full, and as the last line
+ * `N passed, N failed`, from tap's own totals. Ends with 1 when anything failed or nothing ran.
+ */
+const { TAP: _, ...env } = process.env
+const args = ['--reporter=tap', ...process.argv.slice(2)]
+const tap = spawn('tap', args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
+const exited = new Promise<number>((resolve) => {
+  tap.on('error', (error) => {
+    console.error(`tap does not start: ${error.message}`)
+    resolve(1)
+  })
+  tap.on('close', (code) => resolve(code ?? 1))
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => tap.kill(signal))
+
+/** What one file has said so far: shown when it fails. */
+let said: string[] = []
+let totals: Record<string, number> | undefined
+
+for await (const line of createInterface({ input: tap.stdout })) {
+  const total = /^# (\{ total: \d.*\})$/.exec(line)?.[1]
+  const point = /^(not )?ok \d+ - (.*?)(?: # time=([\d.]+)ms)?( \{)?$/.exec(line)
+  if (total) {
+    totals = Object.fromEntries(
+      [...total.matchAll(/(\w+): (\d+)/g)].map(([, name, count]) => [name, Number(count)]),
+    )
+  } else if (point && !line.startsWith(' ')) {
+    const [, failed, file, ms = '0'] = point
+    const took = `${(Number(ms) / 1000).toFixed(1)} s`
+    console.log(`${failed ? 'FAILED' : 'ok    '} ${file}  (${took})`)
+    if (failed) console.log(failures(said).join('\n'))
+    said = []
+  } else {
+    if (isRemark(line)) console.log(`       ${line.trim()}`)
+    said.push(line)
+  }
+}
+
+const code = await exited
+const { total = 0, pass = 0, skip = 0, todo = 0 } = totals ?? {}
+const failed = total - pass - skip - todo
+if (total === 0) console.log('No test ran.')
+console.log(`${pass} passed, ${failed} failed${skip + todo > 0 ? `, ${skip + todo} skipped` : ''}`)
+process.exitCode = code !== 0 || failed > 0 || total === 0 ? code || 1 : 0
+
+/** What a test says on purpose, e.g. which wires it tried. */
+function isRemark(line: string): boolean {
+  return /^\s+# (?!Subtest: |time=|\{ total|failed |skip)/.test(line)
+}
+
+/** The lines of the failed points and what tap adds to each; all that is left of a file that crashed. */
+function failures(lines: readonly string[]): string[] {
+  const kept: string[] = []
+  let depth = -1
+  for (const line of lines) {
+    const indent = line.search(/\S/)
+    if (/^\s*not ok /.test(line)) depth = indent
+    else if (indent <= depth && /^\s*(ok |# Subtest)/.test(line)) depth = -1
+    if (depth >= 0) kept.push(line)
+  }
+  return kept.length > 0 ? kept : lines.slice(-50)
+}
