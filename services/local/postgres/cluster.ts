@@ -1,0 +1,64 @@
+import { execFile } from 'node:child_process'
+import { access, chown, mkdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { type Account, identity } from './account.ts'
+import type { Binaries } from './binaries.ts'
+
+/** The database's only role. Who may connect is decided by who may enter the socket's folder. */
+export const ROLE = 'trackchain'
+
+/** What the server's programs see of the environment: nothing that could turn their heads (PGDATA, …). */
+export const ENVIRONMENT = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
+
+/** The major version that a data folder was made by; undefined when it is not there or not whole. */
+export async function clusterVersion(dataDir: string): Promise<number | undefined> {
+  try {
+    const version = await readFile(join(dataDir, 'PG_VERSION'), 'utf8')
+    await access(join(dataDir, 'global', 'pg_control'))
+    return Number.parseInt(version, 10)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Makes a data folder, whole or not at all. What stands there and is not whole is put aside.
+ * @throws with what initdb said.
+ */
+export async function makeCluster(
+  dataDir: string,
+  binaries: Binaries,
+  account: Account | undefined,
+  signal?: AbortSignal,
+): Promise<void> {
+  const half = `${dataDir}.half`
+  await rm(half, { recursive: true, force: true })
+  await mkdir(half, { mode: 0o700 })
+  if (account !== undefined) await chown(half, account.uid, account.gid)
+  const options = ['--auth=trust', '--encoding=UTF8', '--locale=C', '--data-checksums']
+  try {
+    await promisify(execFile)(
+      binaries.initdb,
+      [`--pgdata=${half}`, `--username=${ROLE}`, ...options],
+      {
+        ...identity(account),
+        cwd: half,
+        env: ENVIRONMENT,
+        timeout: 120_000,
+        ...(signal ? { signal } : {}),
+      },
+    )
+  } catch (error) {
+    await rm(half, { recursive: true, force: true })
+    signal?.throwIfAborted()
+    const { stderr, message } = error as Error & { stderr?: string }
+    throw new Error(`initdb failed: ${(stderr || message).trim()}`, { cause: error })
+  }
+  await rename(dataDir, `${dataDir}.incomplete-${Date.now()}`).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    },
+  )
+  await rename(half, dataDir)
+}

@@ -1,0 +1,136 @@
+import type { RunEnded, Verdict } from '../messages/run.ts'
+import type { Query } from './database.ts'
+import { instant, rows, whole } from './parameter.ts'
+
+/** Names one asset of one revision of a track's master. */
+export interface AssetKey {
+  readonly track: string
+  readonly revision: string
+  readonly asset: string
+  readonly version: number
+}
+
+/** An asset that exists. */
+export interface MadeAsset extends AssetKey {
+  /** Bytes of each file, by extension. */
+  readonly files: Readonly<Record<string, number>>
+  readonly result?: unknown
+}
+
+/** Records the masters that runs have read, and what each track's current revision is by that. */
+export async function recordMasters(query: Query, runs: readonly RunEnded[]): Promise<void> {
+  const masters = new Map<string, object>()
+  const tracks = new Map<string, { readonly accepted_at: string }>()
+  for (const { master, request, accepted } of runs) {
+    if (master === null) continue
+    const { revision, samples } = master
+    const asset_guid = request.asset_guid
+    masters.set(`${asset_guid} ${revision}`, { ...master, asset_guid, samples: whole(samples) })
+    const accepted_at = instant(accepted)
+    if (accepted_at >= (tracks.get(asset_guid)?.accepted_at ?? ''))
+      tracks.set(asset_guid, { ...{ asset_guid, revision }, accepted_at })
+  }
+  if (masters.size === 0) return
+  await query(MASTERS, [rows([...masters.values()])])
+  await query(TRACKS, [rows([...tracks.values()])])
+}
+
+/** Records what runs have made and failed to make. What was made once stays made. */
+export async function recordAssets(query: Query, runs: readonly RunEnded[]): Promise<void> {
+  const assets = new Map<string, { readonly state: string }>()
+  for (const { key, verdict } of runs.flatMap(keyedVerdicts)) {
+    const name = `${key.track} ${key.revision} ${key.asset} ${key.version}`
+    if (assets.get(name)?.state !== 'made') assets.set(name, { ...keyColumns(key), ...verdict })
+  }
+  if (assets.size > 0) await query(ASSETS, [rows([...assets.values()])])
+}
+
+/** Those of the named assets that exist. */
+export async function readMade(query: Query, keys: readonly AssetKey[]): Promise<MadeAsset[]> {
+  if (keys.length === 0) return []
+  const found = await query<MadeColumns>(MADE, [rows(keys.map(keyColumns))])
+  return found.map(({ asset_guid, result, ...rest }) => ({
+    ...rest,
+    track: asset_guid,
+    ...(result === null ? {} : { result }),
+  }))
+}
+
+/** A run's verdicts, each with the row that it belongs to; none before the master was read. */
+export function keyedVerdicts({ master, request, verdicts }: RunEnded): KeyedVerdict[] {
+  if (master === null) return []
+  return Object.entries(verdicts).map(([asset, verdict]) => ({
+    key: {
+      track: request.asset_guid,
+      revision: master.revision,
+      asset,
+      version: verdict.version,
+    },
+    verdict,
+  }))
+}
+
+export interface KeyedVerdict {
+  readonly key: AssetKey
+  readonly verdict: Verdict
+}
+
+interface MadeColumns {
+  readonly asset_guid: string
+  readonly revision: string
+  readonly asset: string
+  readonly version: number
+  readonly files: Record<string, number>
+  readonly result: unknown
+}
+
+function keyColumns({ track, revision, asset, version }: AssetKey): object {
+  return { asset_guid: track, revision, asset, version: whole(version) }
+}
+
+const MASTERS = {
+  name: 'masters-record',
+  text: `
+    insert into master (asset_guid, revision, uri, samples, layout)
+    select asset_guid, revision, uri, samples, layout
+    from json_to_recordset($1) as r (asset_guid text, revision text, uri text, samples bigint,
+      layout text)
+    order by asset_guid collate "C", revision collate "C"
+    on conflict do nothing`,
+}
+
+const TRACKS = {
+  name: 'tracks-record',
+  text: `
+    insert into track (asset_guid, revision, accepted_at)
+    select asset_guid, revision, accepted_at
+    from json_to_recordset($1) as r (asset_guid text, revision text, accepted_at timestamptz)
+    order by asset_guid collate "C"
+    on conflict (asset_guid) do update set
+      revision = excluded.revision, accepted_at = excluded.accepted_at
+    where excluded.accepted_at >= track.accepted_at
+      and (excluded.revision, excluded.accepted_at) <> (track.revision, track.accepted_at)`,
+}
+
+const ASSETS = {
+  name: 'assets-record',
+  text: `
+    insert into asset (asset_guid, revision, asset, version, state, files, result, code, sentence)
+    select asset_guid, revision, asset, version, state, files, result, code, sentence
+    from json_to_recordset($1) as r (asset_guid text, revision text, asset text, version bigint,
+      state text, files jsonb, result jsonb, code text, sentence text)
+    order by asset_guid collate "C", revision collate "C", asset collate "C", version
+    on conflict (asset_guid, revision, asset, version) do update set
+      state = excluded.state, files = excluded.files, result = excluded.result,
+      code = excluded.code, sentence = excluded.sentence, recorded_at = now()
+    where asset.state = 'failed'`,
+}
+
+const MADE = {
+  name: 'assets-made',
+  text: `
+    select asset_guid, revision, asset, version, files, result
+    from asset join json_to_recordset($1) as r (asset_guid text, revision text, asset text,
+      version bigint) using (asset_guid, revision, asset, version)
+    where state = 'made'`,
+}

@@ -1,0 +1,103 @@
+export interface Migration {
+  readonly name: string
+  readonly sql: string
+}
+
+/**
+ * The schema's history, oldest first; a migration's number is its place, from 1. Forward only: what has
+ * been released is never edited, the next one is appended. Services of two releases run side by side
+ * during an update, so a migration must leave the previous release's statements working.
+ */
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    name: 'tracks, jobs, assets and events',
+    // Keys are compared by bytes, whatever the database's own collation: faster, and the same everywhere.
+    sql: `
+      create table job (
+        id text collate "C" primary key,
+        request_id uuid not null,
+        asset_guid text collate "C" not null,
+        run bigint not null,
+        route text not null,
+        -- The job as its highest run asked for it.
+        request jsonb not null,
+        -- Asset to the highest run that asked for it.
+        wanted jsonb not null,
+        -- Asset to its verdict, with the run and revision it is of.
+        verdicts jsonb not null default '{}',
+        state text not null check (state in ('accepted', 'running', 'done', 'partial', 'failed')),
+        revision text,
+        accepted_at timestamptz not null,
+        ended_at timestamptz,
+        -- Names what is to be announced; null while a verdict is owed.
+        announcement text,
+        -- When exactly that was announced.
+        announced_at timestamptz,
+        dead_lettered_run bigint,
+        -- Since when the watchdog waits; null when nothing is owed any more.
+        watched_since timestamptz default now(),
+        swept int not null default 0
+        -- Half of each page is left for the row as it will be, so that most updates touch no index.
+      ) with (fillfactor = 50);
+      create index job_request on job (request_id);
+      create index job_watched on job (watched_since) where watched_since is not null;
+
+      create table track (
+        asset_guid text collate "C" primary key,
+        revision text not null,
+        -- When the job was accepted that read this revision: the latest decides.
+        accepted_at timestamptz not null,
+        first_seen timestamptz not null default now()
+      ) with (fillfactor = 80);
+
+      create table master (
+        asset_guid text collate "C",
+        revision text collate "C",
+        uri text not null,
+        samples bigint not null,
+        layout text not null,
+        first_seen timestamptz not null default now(),
+        primary key (asset_guid, revision)
+      );
+
+      create table asset (
+        asset_guid text collate "C",
+        revision text collate "C",
+        asset text collate "C",
+        version bigint,
+        state text not null check (state in ('made', 'failed')),
+        -- Extension to bytes.
+        files jsonb,
+        result jsonb,
+        code text,
+        sentence text,
+        recorded_at timestamptz not null default now(),
+        primary key (asset_guid, revision, asset, version)
+      );
+      create index asset_recorded on asset using brin (recorded_at);
+
+      create table event (
+        id uuid primary key,
+        at timestamptz not null,
+        step text not null,
+        verdict text not null,
+        job text collate "C",
+        track text collate "C",
+        run bigint,
+        route text,
+        attempt bigint not null,
+        units text[] not null,
+        worker text not null,
+        ms double precision not null,
+        cpu_ms double precision,
+        bytes_read bigint,
+        bytes_written bigint,
+        store_operations bigint,
+        code text,
+        sentence text
+      );
+      create index event_history on event (track, at, id) where track is not null;
+      create index event_time on event using brin (at);
+    `,
+  },
+]

@@ -1,0 +1,101 @@
+import type { RunAccepted } from '../messages/run.ts'
+import type { Query } from './database.ts'
+import type { JobState, JobVerdict } from './job-row.ts'
+import { uuid } from './parameter.ts'
+
+/** A job as it stands. */
+export interface JobStatus {
+  readonly job: string
+  readonly requestId: string
+  readonly track: string
+  /** The highest run that was heard of. */
+  readonly run: number
+  readonly route: string
+  /** As the highest run asked; `assets` has all that was ever asked for. */
+  readonly request: RunAccepted['request']
+  readonly state: JobState
+  /** Of the master that was read last; null before one was. */
+  readonly revision: string | null
+  readonly accepted: Date
+  readonly ended: Date | null
+  readonly announced: Date | null
+  /** Whether the highest run lies with the dead letters. */
+  readonly deadLettered: boolean
+  /** Every asset that was asked for; null while its verdict is owed. */
+  readonly assets: Readonly<Record<string, JobVerdict | null>>
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** The jobs of a request, by track; none when nobody has heard of it. */
+export async function jobsOfRequest(query: Query, requestId: string): Promise<JobStatus[]> {
+  const id = uuid(requestId)
+  if (!UUID.test(id)) return []
+  return (await query<Columns>(OF_REQUEST, [id])).map(status)
+}
+
+/** One job; undefined when nobody has heard of it. */
+export async function job(query: Query, id: string): Promise<JobStatus | undefined> {
+  if (id.includes('\0')) return undefined
+  return (await query<Columns>(JOB, [id])).map(status)[0]
+}
+
+interface Columns {
+  readonly id: string
+  readonly request_id: string
+  readonly asset_guid: string
+  readonly run: number
+  readonly route: string
+  readonly request: RunAccepted['request']
+  readonly wanted: Record<string, number>
+  readonly verdicts: Record<string, JobVerdict>
+  readonly state: JobState
+  readonly revision: string | null
+  readonly accepted_at: Date
+  readonly ended_at: Date | null
+  readonly announced_at: Date | null
+  readonly dead_lettered: boolean
+  readonly begun: boolean
+}
+
+function status(columns: Columns): JobStatus {
+  const { wanted, verdicts, run, route, request, revision } = columns
+  const owned = new Map(Object.entries(verdicts))
+  const assets = Object.entries(wanted).map(([asset, by]) => {
+    const verdict = owned.get(asset)
+    return [asset, verdict !== undefined && verdict.run >= by ? verdict : null] as const
+  })
+  return {
+    ...{ job: columns.id, requestId: columns.request_id, track: columns.asset_guid },
+    ...{ run, route, request, revision },
+    state: shownState(columns),
+    accepted: columns.accepted_at,
+    ended: columns.ended_at,
+    announced: columns.announced_at,
+    deadLettered: columns.dead_lettered,
+    assets: Object.fromEntries(assets),
+  }
+}
+
+// The row says what publish decided. Before that, whether a step has begun or given up is known from
+// events alone: writing it down for every job would cost more than looking when somebody asks.
+function shownState({ state, ended_at, dead_lettered, begun }: Columns): JobState {
+  if (ended_at !== null) return state
+  if (dead_lettered) return 'failed'
+  return begun ? 'running' : state
+}
+
+const SELECT = `
+  select id, request_id, asset_guid, run, route, request, wanted, verdicts, state, revision,
+    accepted_at, ended_at, announced_at, coalesce(dead_lettered_run >= run, false) as dead_lettered,
+    exists (
+      select from event where event.track = job.asset_guid and event.job = job.id
+        and event.run = job.run and event.step not in ('ingest', 'accepted')
+    ) as begun
+  from job`
+
+const JOB = { name: 'job-by-id', text: `${SELECT} where id = $1` }
+const OF_REQUEST = {
+  name: 'jobs-of-request',
+  text: `${SELECT} where request_id = $1 order by asset_guid`,
+}
