@@ -71,6 +71,8 @@ export interface Cost {
   readonly fixedMs: number
   /** Core-milliseconds per second of audio. */
   readonly msPerSecond: number
+  /** Core-milliseconds at most, for what listens to a bounded number of windows. */
+  readonly mostMs?: number
 }
 
 interface Named<Extension extends string> {

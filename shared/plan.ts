@@ -57,8 +57,8 @@ export function planSteps(
 
 /** Core-milliseconds that an asset costs over so many samples. */
 export function costMs(asset: Derivative, samples: number): number {
-  const { fixedMs, msPerSecond } = asset.cost
-  return fixedMs + (msPerSecond * samples) / SAMPLE_RATE
+  const { fixedMs, msPerSecond, mostMs = Number.POSITIVE_INFINITY } = asset.cost
+  return Math.min(mostMs, fixedMs + (msPerSecond * samples) / SAMPLE_RATE)
 }
 
 /** Whether the unit is one of several of its asset, so that a join is due. */

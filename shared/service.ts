@@ -4,12 +4,13 @@ import { pubsubBus } from './bus/pubsub.ts'
 import { type Config, readConfig } from './config.ts'
 import { delivering } from './deliver.ts'
 import { type EventSink, eventSink } from './events.ts'
-import { type Lifecycle, EXIT_MS, runService, serveHealth } from './lifecycle.ts'
+import { type Lifecycle, runService, serveHealth } from './lifecycle.ts'
 import { createLog, type Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import type { ObjectName } from './names.ts'
 import { HARD_LIMIT_MS } from './plan.ts'
 import { loadRegistry, type Registry } from './registry.ts'
+import { masterPrefixes } from './routes.ts'
 import type { Step } from './step.ts'
 import type { StoreDriver } from './store/driver.ts'
 import { locate, openStore } from './store/open.ts'
@@ -30,7 +31,11 @@ export interface Service {
   /** Steps of this service that may run at once, as configured. */
   readonly concurrency: (otherwise: number) => number
   /** Consumes a subscription with a step, until the process is told to go. */
-  consume<In>(subscription: string, step: Step<In>, options: { concurrency: number }): Subscriber
+  consume<In>(
+    subscription: string,
+    step: Step<In>,
+    options: { concurrency: number },
+  ): Subscriber
   /** Has a subscriber closed when the process is told to go. */
   closeFirst(subscriber: Subscriber): Subscriber
 }
@@ -60,16 +65,15 @@ export function service(
     const assets = openStore(config.assets, gcs)
     const scratch = openStore(config.scratch, gcs)
     const registry = await loadRegistry(config.derivatives)
-    const subscribers: Subscriber[] = []
+    const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
     const closeFirst = (subscriber: Subscriber) => {
-      subscribers.push(subscriber)
       lifecycle.onClose('subscriber', () => subscriber.close())
       return subscriber
     }
     const deps = { bus, events, assets, scratch, log, metrics, aborting: lifecycle.aborting }
     const { ready = () => true, health = true } = await start({
       ...{ config, log, metrics, lifecycle, bus, events, assets, scratch, registry },
-      locate: (uri) => locate(uri, gcs),
+      locate: (uri) => locate(uri, { ...gcs, prefixes }),
       concurrency: (otherwise) => (config.concurrency === 0 ? otherwise : config.concurrency),
       consume: (subscription, step, { concurrency }) =>
         closeFirst(
@@ -78,7 +82,8 @@ export function service(
             {
               concurrency,
               prefetch: Math.min(concurrency, 50),
-              longestMs: EXIT_MS + HARD_LIMIT_MS,
+              // The library gives up on a handler after this: the hard limit, and the writing that follows.
+              longestMs: HARD_LIMIT_MS + 2000,
               onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
             },
             delivering(step, deps),

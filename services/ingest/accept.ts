@@ -5,6 +5,7 @@ import { EncodeJob } from '#shared/messages/encode-job.ts'
 import { RunAccepted } from '#shared/messages/run.ts'
 import { jobId } from '#shared/names.ts'
 import type { Registry } from '#shared/registry.ts'
+import { fillTemplate, masterPrefixes } from '#shared/routes.ts'
 import { attributesOf } from '#shared/run.ts'
 import { type Send, send } from '#shared/step.ts'
 import { withinPrefixes } from '#shared/store/open.ts'
@@ -83,10 +84,10 @@ function routeOf(job: EncodeJob, { routes }: AcceptSettings): string {
     )
   }
   const { master_uri } = job
-  const matching = Object.entries(routes).find(([, { prefixes, templates }]) =>
+  const matching = Object.entries(routes).find(([, route]) =>
     master_uri === undefined
-      ? templates.some((template) => fill(template, job) !== undefined)
-      : withinPrefixes(master_uri, prefixes),
+      ? route.templates.some((template) => fillTemplate(template, job) !== undefined)
+      : withinPrefixes(master_uri, masterPrefixes(route)),
   )
   const [route = names[0]] = matching ?? []
   if (route === undefined) throw new Error('no routes are configured')
@@ -99,26 +100,17 @@ function mastersOf(
   route: string,
   settings: AcceptSettings,
 ): string[] {
-  const { prefixes, templates } = settings.routes[route] ?? { prefixes: [], templates: [] }
+  const known = settings.routes[route] ?? { prefixes: [], templates: [], factor: 1 }
   const { master_uri, asset_guid } = job
   if (master_uri === undefined) {
-    return [...templates.flatMap((template) => fill(template, job) ?? []), uploadOf(asset_guid)]
+    const filled = known.templates.flatMap((template) => fillTemplate(template, job) ?? [])
+    return [...filled, uploadOf(asset_guid)]
   }
-  if (withinPrefixes(master_uri, [...prefixes, settings.uploads])) return [master_uri]
+  const allowed = [...masterPrefixes(known), settings.uploads]
+  if (withinPrefixes(master_uri, allowed)) return [master_uri]
   throw new PermanentError(
     'MASTER_OUT_OF_BOUNDS',
-    `${JSON.stringify(master_uri)} lies outside what route ${route} may read: ${[...prefixes, settings.uploads].join(', ')}`,
+    `${JSON.stringify(master_uri)} lies outside what route ${route} may read: ${allowed.join(', ')}`,
     { at: '/master_uri' },
   )
-}
-
-/** The template with the job's ids in it; undefined when the job lacks one. */
-function fill(template: string, job: EncodeJob): string | undefined {
-  let isComplete = true
-  const uri = template.replace(/\{(asset_guid|asset_id|release_id)\}/g, (_, name: string) => {
-    const value = job[name as 'asset_guid' | 'asset_id' | 'release_id']
-    if (value === undefined) isComplete = false
-    return String(value)
-  })
-  return isComplete ? uri : undefined
 }

@@ -27,7 +27,13 @@ export function uploadOf(assetGuid: string): string {
  */
 export async function findMaster(
   candidates: readonly string[],
-  { locate, uploads, accepted, waitSeconds, signal }: {
+  {
+    locate,
+    uploads,
+    accepted,
+    waitSeconds,
+    signal,
+  }: {
     locate: Locate
     uploads: StoreDriver
     accepted: string
@@ -40,7 +46,9 @@ export async function findMaster(
     const { driver, name } =
       guid === undefined ? locate(uri) : { driver: uploads, name: `${guid}/` as ObjectName }
     const stat =
-      guid === undefined ? await driver.stat(name, { signal }) : await latest(driver, name, signal)
+      guid === undefined
+        ? await driver.stat(name, { signal })
+        : await latest(driver, name, signal)
     if (stat === undefined) continue
     const { bytes, revision: pin } = stat
     const found = { uri: driver.uri(stat.name), driver, name: stat.name, bytes, pin }

@@ -1,7 +1,6 @@
-import type { Delivery, Settlement } from '#shared/bus/bus.ts'
+import type { Bus, Delivery, Settlement } from '#shared/bus/bus.ts'
 import { letterAttributes } from '#shared/deliver.ts'
 import { PermanentError, sentence } from '#shared/errors.ts'
-import type { Bus } from '#shared/bus/bus.ts'
 import type { Log } from '#shared/log.ts'
 import { Events, type StepEvent } from '#shared/messages/event.ts'
 import { DEAD_LETTER_TOPIC } from '#shared/topology.ts'
@@ -10,7 +9,11 @@ import { DEAD_LETTER_TOPIC } from '#shared/topology.ts'
  * The handler of the `events` subscription: commits events, each once, and reports none of its own. A database
  * that is down delays history, not work.
  */
-export function recording({ bus, record, log }: {
+export function recording({
+  bus,
+  record,
+  log,
+}: {
   bus: Bus
   /** Commits the events of one message. */
   record: (events: readonly StepEvent[]) => Promise<void>

@@ -69,7 +69,12 @@ function published(
       return { asset, version, state, code: verdict.code, sentence: verdict.sentence }
     }
     const uris = Object.keys(verdict.files).map((extension) => {
-      const name = assetName(asset_guid, revision as Revision, { id: asset, version }, extension)
+      const name = assetName(
+        asset_guid,
+        revision as Revision,
+        { id: asset, version },
+        extension,
+      )
       return [extension, assets.uri(name)] as const
     })
     const result = verdict.result === undefined ? {} : { result: verdict.result }

@@ -1,0 +1,19 @@
+import { CORES, service } from '#shared/service.ts'
+import { stageTopic } from '#shared/topology.ts'
+import { unitStep } from '#shared/units/unit-step.ts'
+import { WorkerPool } from './pool.ts'
+import { analyzeTools } from './tools.ts'
+
+await service('analyze', async (service) => {
+  const { config, registry, locate, lifecycle, consume } = service
+  const concurrency = service.concurrency(CORES)
+  const pool = new WorkerPool({ threads: CORES })
+  lifecycle.onClose('workers', () => pool.close())
+  const step = unitStep('analyze', {
+    registry,
+    locate,
+    tools: ({ pcm, signal }) => analyzeTools({ pcm, signal, pool }),
+  })
+  consume(stageTopic('analyze', config.route), step, { concurrency })
+  return {}
+})

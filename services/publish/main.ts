@@ -1,0 +1,51 @@
+import { batching } from '#shared/batch.ts'
+import { openCatalogue } from '#shared/catalogue/catalogue.ts'
+import { sentence } from '#shared/errors.ts'
+import type { StepEvent } from '#shared/messages/event.ts'
+import { HARD_LIMIT_MS } from '#shared/plan.ts'
+import { service, WAITING_STEPS } from '#shared/service.ts'
+import { announcing } from './announcing.ts'
+import { recording } from './recorder.ts'
+import { publishStep } from './step.ts'
+import { sweepOnce } from './watchdog.ts'
+
+const WATCHDOG_EVERY_MS = 60_000
+
+await service('publish', async (service) => {
+  const { assets, bus, closeFirst, concurrency, config, consume, events, lifecycle, log } =
+    service
+  const catalogue = openCatalogue({ dsn: config.database })
+  lifecycle.onClose('catalogue', () => catalogue.close())
+  await catalogue.migrate()
+
+  const step = publishStep({ ...announcing(catalogue), assets })
+  consume('publish', step, { concurrency: concurrency(WAITING_STEPS) })
+
+  const record = batching<readonly StepEvent[], void>(
+    async (messages) => {
+      await catalogue.recordEvents(messages.flat())
+      return []
+    },
+    { most: 50, gatherMs: 20 },
+  )
+  closeFirst(
+    bus.subscribe(
+      'events',
+      {
+        concurrency: WAITING_STEPS,
+        longestMs: HARD_LIMIT_MS,
+        onError: (error) =>
+          log.warn({ err: error, subscription: 'events' }, 'the link to Pub/Sub'),
+      },
+      recording({ bus, record, log }),
+    ),
+  )
+
+  const watch = setInterval(() => {
+    sweepOnce({ bus, events, catalogue }, config.watchdog_after).catch((error) =>
+      log.warn({ error: sentence(error) }, 'the watchdog could not look'),
+    )
+  }, WATCHDOG_EVERY_MS)
+  lifecycle.onClose('watchdog', async () => clearInterval(watch))
+  return {}
+})

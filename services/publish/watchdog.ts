@@ -1,0 +1,44 @@
+import type { Bus } from '#shared/bus/bus.ts'
+import type { Catalogue } from '#shared/catalogue/catalogue.ts'
+import { type EventSink, newEvent } from '#shared/events.ts'
+import { EncodeJob } from '#shared/messages/encode-job.ts'
+import { send } from '#shared/step.ts'
+
+/** A job is published again this often; after that somebody has to look. */
+export const MOST_SWEEPS = 3
+const MOST_AT_ONCE = 1000
+
+export interface WatchdogDeps {
+  readonly bus: Bus
+  readonly events: EventSink
+  readonly catalogue: Pick<Catalogue, 'staleJobs' | 'markSwept'>
+}
+
+/**
+ * Publishes jobs again that have neither ended nor been dead-lettered in time. It is a net: each sweep is an
+ * event, so that the net never hides a hole in the chain. Answers how many were swept.
+ */
+export async function sweepOnce(
+  { bus, events, catalogue }: WatchdogDeps,
+  olderThanSeconds: number,
+): Promise<number> {
+  const stale = await catalogue.staleJobs({
+    olderThanSeconds,
+    limit: MOST_AT_ONCE,
+    sweptLessThan: MOST_SWEEPS,
+  })
+  const marked = new Set(await catalogue.markSwept(stale))
+  for (const { job, run, route, request, accepted } of stale) {
+    if (!marked.has(job)) continue
+    const again = { run: String(run), accepted }
+    const { topic, data, attributes } = send('ingest', EncodeJob, request, again)
+    await bus.publish(topic, { data, attributes })
+    await events.report({
+      ...newEvent('watchdog', 1),
+      ...{ job, run, route, track: request.asset_guid },
+      ...{ verdict: 'swept', units: [], ms: 0 },
+      sentence: `not ended ${olderThanSeconds} s after it was accepted: published again`,
+    })
+  }
+  return marked.size
+}

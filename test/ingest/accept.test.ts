@@ -1,0 +1,140 @@
+import t from 'tap'
+import { loadRegistry } from '#shared/registry.ts'
+import { accept, toStage } from '../../services/ingest/accept.ts'
+
+const registry = await loadRegistry()
+const settings = {
+  registry,
+  uploads: 'file:///var/uploads',
+  routes: {
+    cloud: {
+      templates: ['gs://masters/{asset_guid}.wav'],
+      prefixes: ['gs://masters'],
+      factor: 1,
+    },
+    'onprem-a': {
+      templates: ['file:///mnt/masters/{asset_id}.wav'],
+      prefixes: ['file:///mnt/masters'],
+      factor: 2,
+    },
+  },
+}
+
+const beatport = {
+  request_id: '5ed2f6fa-4a27-4f1e-9a5b-2c7d3b1a9f10',
+  release_id: 2810458,
+  asset_id: 11923466,
+  asset_guid: 'b9b5b8e2-6a3b-4c39-9d6d-0d5f3f0f8a11',
+  derivative_assets: ['bpm', 'aac-128'],
+}
+
+t.test('an EncodeJob as published is accepted, its master found by template', async (t) => {
+  const accepted = accept(beatport, settings)
+  t.same(accepted.request, beatport)
+  t.equal(accepted.route, 'cloud')
+  t.equal(accepted.masters[0], `gs://masters/${beatport.asset_guid}.wav`)
+  t.equal(toStage(accepted).topic, 'stage')
+})
+
+t.test(
+  'the same request for the same track is the same job, whatever it asks for',
+  async (t) => {
+    const first = accept(beatport, settings)
+    const wider = accept({ ...beatport, derivative_assets: ['key'] }, settings)
+    const other = accept({ ...beatport, asset_guid: 'another' }, settings)
+    t.equal(wider.job, first.job)
+    t.not(other.job, first.job)
+  },
+)
+
+t.test('the route is the site, else where the master is, else the first', async (t) => {
+  const route = (extra: object) => accept({ ...beatport, ...extra }, settings).route
+  t.equal(route({ site: 'onprem-a' }), 'onprem-a')
+  t.equal(route({ master_uri: 'file:///mnt/masters/a.wav' }), 'onprem-a')
+  t.equal(route({ master_uri: 'gs://masters/a.wav' }), 'cloud')
+  t.equal(toStage(accept({ ...beatport, site: 'onprem-a' }, settings)).topic, 'stage-onprem-a')
+})
+
+t.test('without derivative_assets all that are on offer are made', async (t) => {
+  const { request } = accept({ asset_guid: 'a' }, settings)
+  t.same(request.derivative_assets, [...registry.keys()])
+})
+
+const faults: readonly [string, unknown, string, RegExp][] = [
+  ['no track', { derivative_assets: ['bpm'] }, 'NO_TRACK', /asset_guid/],
+  ['an unknown site', { ...beatport, site: 'onprem-b' }, 'UNKNOWN_SITE', /onprem-b.*onprem-a/],
+  [
+    'an unknown asset',
+    { ...beatport, derivative_assets: ['bmp'] },
+    'UNKNOWN_DERIVATIVE',
+    /"bmp".*bpm/,
+  ],
+  [
+    'an asset twice',
+    { ...beatport, derivative_assets: ['bpm', 'bpm'] },
+    'NOT_AN_ENCODE_JOB',
+    /duplicate/,
+  ],
+  ['no asset', { ...beatport, derivative_assets: [] }, 'NOT_AN_ENCODE_JOB', /1 items/],
+  [
+    'a wrong type',
+    { ...beatport, asset_id: '7' },
+    'NOT_AN_ENCODE_JOB',
+    /asset_id must be integer, got "7"/,
+  ],
+  [
+    'a misspelt property',
+    { ...beatport, sites: 'x' },
+    'NOT_AN_ENCODE_JOB',
+    /unknown property "sites"/,
+  ],
+  [
+    'a path as an id',
+    { ...beatport, asset_guid: '../../etc' },
+    'NOT_AN_ENCODE_JOB',
+    /asset_guid must match/,
+  ],
+  [
+    'dots as an id',
+    { ...beatport, asset_guid: '..' },
+    'NOT_AN_ENCODE_JOB',
+    /asset_guid must match/,
+  ],
+  ['no object', ['x'], 'NOT_AN_ENCODE_JOB', /must be object/],
+  ['null', null, 'NOT_AN_ENCODE_JOB', /must be object/],
+  [
+    'a master out of bounds',
+    { ...beatport, master_uri: 'file:///etc/passwd' },
+    'MASTER_OUT_OF_BOUNDS',
+    /etc\/passwd/,
+  ],
+  [
+    'a master out of bounds by dots',
+    { ...beatport, master_uri: 'file:///mnt/masters/../../etc/passwd' },
+    'MASTER_OUT_OF_BOUNDS',
+    /outside/,
+  ],
+  [
+    'a bucket that only begins like ours',
+    { ...beatport, master_uri: 'gs://masters-of-others/a.wav' },
+    'MASTER_OUT_OF_BOUNDS',
+    /outside/,
+  ],
+  [
+    'a URL',
+    { ...beatport, master_uri: 'http://169.254.169.254/' },
+    'MASTER_OUT_OF_BOUNDS',
+    /outside/,
+  ],
+  [
+    'a master of another route than its site',
+    { ...beatport, site: 'cloud', master_uri: 'file:///mnt/masters/a.wav' },
+    'MASTER_OUT_OF_BOUNDS',
+    /route cloud/,
+  ],
+]
+for (const [what, job, code, words] of faults) {
+  t.test(`${what} is refused with ${code}, in words`, async (t) => {
+    t.throws(() => accept(job, settings), { name: 'PermanentError', code, message: words })
+  })
+}
