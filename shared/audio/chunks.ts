@@ -69,7 +69,7 @@ async function startsChunk(
 
 /**
  * How many bytes of samples are really there. A size of 0 or 0xFFFFFFFF is what a writer leaves
- * that could not come back to fill it in, unless the size of the whole file agrees with it.
+ * that could not come back to fill it in, unless the file ends where its header says.
  */
 export function presentBytes(
   window: ByteWindow,
@@ -78,7 +78,8 @@ export function presentBytes(
   outerEnd: number | undefined,
 ): number {
   const there = Math.max(0, window.bytes - offset)
-  if (size === 0) return outerEnd !== undefined && outerEnd <= window.bytes ? 0 : there
+  // A byte of padding may be missing at the very end.
+  if (size === 0) return Math.abs((outerEnd ?? 0) - window.bytes) <= 1 ? 0 : there
   return Math.min(size, there)
 }
 

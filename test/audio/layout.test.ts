@@ -1,0 +1,322 @@
+import t from 'tap'
+import type { ByteRanges } from '#shared/audio/byte-window.ts'
+import { describeLayout, isConformant } from '#shared/audio/layout.ts'
+import { readLayout } from '#shared/audio/riff.ts'
+import { PermanentError } from '#shared/errors.ts'
+import { aiff, chunk, flac, noise, sine, wav } from '../support/audio.ts'
+
+const tone = sine(100, 440)
+const stereo = [tone, noise(100)]
+
+t.test('what is read of sound masters', async (t) => {
+  const five = Array.from({ length: 6 }, () => tone)
+  const cases: readonly (readonly [
+    title: string,
+    file: Buffer,
+    want: Record<string, unknown>,
+  ])[] = [
+    [
+      'a plain WAV',
+      wav(stereo),
+      { container: 'WAV', bits: 16, offset: 44, samples: 100, rate: 44_100, channels: 2 },
+    ],
+    [
+      '24 bits at 48 kHz',
+      wav(stereo, { bits: 24, rate: 48_000 }),
+      { bits: 24, rate: 48_000, samples: 100 },
+    ],
+    [
+      '8 bits, which count from 0',
+      wav([tone], { bits: 8, rate: 22_050 }),
+      { bits: 8, unsigned: true, channels: 1 },
+    ],
+    ['32-bit float', wav(stereo, { bits: 32, float: true }), { encoding: 'float', bits: 32 }],
+    ['64-bit float', wav(stereo, { bits: 64, float: true }), { encoding: 'float', bits: 64 }],
+    ['extensible 5.1', wav(five, { mask: 0x3f }), { mask: 0x3f, channels: 6, offset: 68 }],
+    [
+      'extensible float',
+      wav(stereo, { mask: 3, bits: 32, float: true }),
+      { encoding: 'float' },
+    ],
+    ['RF64', wav(stereo, { rf64: true }), { container: 'RF64', samples: 100, offset: 80 }],
+    [
+      'RF64 that nobody finished',
+      wav(stereo, { rf64: true, dataSize: 0, riffSize: 0 }),
+      { samples: 100 },
+    ],
+    [
+      'chunks before the samples',
+      wav(stereo, {
+        before: [chunk('bext', Buffer.alloc(602)), chunk('JUNK', Buffer.alloc(30_000))],
+      }),
+      { offset: 44 + 610 + 30_008 },
+    ],
+    [
+      'a chunk of odd size, padded',
+      wav(stereo, { before: [chunk('note', Buffer.from('odd'))] }),
+      { offset: 56 },
+    ],
+    [
+      'a chunk of odd size, not padded',
+      wav(stereo, { before: [chunk('note', Buffer.from('odd')).subarray(0, 11)] }),
+      { offset: 55 },
+    ],
+    ['the format after the samples', formatLast(), { samples: 100, offset: 20 }],
+    [
+      'chunks after the samples',
+      Buffer.concat([wav(stereo), chunk('LIST', Buffer.alloc(100))]),
+      { samples: 100 },
+    ],
+    [
+      'a streamed WAV of size 0xFFFFFFFF',
+      wav(stereo, { dataSize: 0xffffffff, riffSize: 0xffffffff }),
+      { samples: 100 },
+    ],
+    ['a streamed WAV of size 0', wav(stereo, { dataSize: 0, riffSize: 0 }), { samples: 100 }],
+    [
+      'a streamed WAV whose writer counted its header alone',
+      wav(stereo, { dataSize: 0, riffSize: 36 }),
+      { samples: 100 },
+    ],
+    ['a WAV cut short, to whole samples', wav(stereo).subarray(0, 44 + 203), { samples: 50 }],
+    ['odd bytes at the end', wav(stereo, { dataSize: 398 }).subarray(0, 442), { samples: 99 }],
+    [
+      'AIFF',
+      aiff(stereo),
+      { container: 'AIFF', bigEndian: true, bits: 16, rate: 44_100, samples: 100, offset: 54 },
+    ],
+    [
+      'AIFF at 96 kHz, 24 bits',
+      aiff(stereo, { rate: 96_000, bits: 24 }),
+      { rate: 96_000, bits: 24 },
+    ],
+    ['AIFF with an offset to its samples', aiff(stereo, { offset: 10 }), { offset: 64 }],
+    [
+      'AIFF-C sowt',
+      aiff(stereo, { compression: 'sowt' }),
+      { container: 'AIFF-C', bigEndian: false },
+    ],
+    [
+      'AIFF-C NONE',
+      aiff(stereo, { compression: 'NONE' }),
+      { container: 'AIFF-C', bigEndian: true },
+    ],
+    [
+      'AIFF-C fl32',
+      aiff(stereo, { compression: 'fl32', bits: 32 }),
+      { encoding: 'float', bits: 32 },
+    ],
+    ['AIFF cut short', aiff(stereo).subarray(0, 54 + 41), { samples: 10 }],
+    ['one sample', wav([tone.subarray(0, 1)]), { samples: 1 }],
+  ]
+  for (const [title, file, want] of cases) {
+    t.match(await readLayout(ranges(file)), want, title)
+  }
+})
+
+t.test('a FLAC stream is read from STREAMINFO, also behind an ID3 tag', async (t) => {
+  const file = await flac(
+    wav([sine(48_000, 440, { rate: 48_000 })], { rate: 48_000, bits: 24 }),
+    { bits: 24 },
+  )
+  const want = { kind: 'flac', bits: 24, rate: 48_000, channels: 1, samples: 48_000 }
+  const layout = await readLayout(ranges(file))
+  t.match(layout, want)
+  t.equal(file.readUInt16BE(layout.offset) >> 2, 0x3ffe, 'the first frame begins where it says')
+  const tag = Buffer.concat([Buffer.from('ID3\x04\0\0\0\0\x02\0', 'latin1'), Buffer.alloc(256)])
+  const tagged = await readLayout(ranges(Buffer.concat([tag, file])))
+  t.match(tagged, { ...want, offset: layout.offset + tag.length })
+})
+
+t.test('what is wrong with unsound masters is said, with the byte', async (t) => {
+  const good = wav(stereo)
+  const flacFile = await flac(wav(stereo))
+  const cases: readonly (readonly [title: string, file: Buffer, says: RegExp])[] = [
+    ['an empty file', Buffer.alloc(0), /byte 0: .*empty/],
+    ['one byte', Buffer.from([7]), /byte 0: begins with 07/],
+    ['zeros', Buffer.alloc(1000), /nothing but zeros/],
+    ['MP3', Buffer.from('fffb9064000000000000000000000000', 'hex'), /looks like MP3/],
+    [
+      'MP3 behind an ID3 tag',
+      Buffer.from('ID3\x04\0\0\0\0\0\x02\0\0\xff\xfb\x90\x64', 'latin1'),
+      /looks like MP3/,
+    ],
+    [
+      'Ogg',
+      Buffer.from('OggS\0\x02aaaaaaaaaaaaaa'),
+      /looks like Ogg .*; expected WAV, RF64, AIFF or FLAC/,
+    ],
+    ['M4A', Buffer.from('\0\0\0\x20ftypM4A \0\0\x02\0'), /looks like MP4/],
+    [
+      'an HLS playlist',
+      Buffer.from('#EXTM3U\n#EXTINF:1\nfile:///etc/passwd\n'),
+      /HLS or M3U playlist/,
+    ],
+    [
+      'an ffconcat script',
+      Buffer.from("ffconcat version 1.0\nfile '/etc/passwd'\n"),
+      /ffconcat/,
+    ],
+    ['text', Buffer.from('hello, I am a master, honest'), /looks like text: "hello/],
+    ['HTML', Buffer.from('<html><body>404</body></html>'), /HTML/],
+    ['big-endian RIFF', Buffer.from('RIFX\0\0\0\x04WAVE'), /big-endian RIFF/],
+    ['an AVI', Buffer.from('RIFF\0\0\0\x04AVI LIST'), /byte 8: a RIFF file of the form "AVI "/],
+    [
+      'an IFF picture',
+      Buffer.from('FORM\0\0\0\x04ILBMBMHD'),
+      /byte 8: an IFF file of the form "ILBM"/,
+    ],
+    [
+      'no format',
+      Buffer.concat([good.subarray(0, 12), chunk('data', Buffer.alloc(8))]),
+      /no "fmt " chunk/,
+    ],
+    ['no samples chunk', good.subarray(0, 36), /no "data" chunk/],
+    ['no samples', wav([new Float64Array(0)]), /byte 44: the master holds no samples/],
+    [
+      'no samples, and a chunk behind',
+      Buffer.concat([
+        wav([new Float64Array(0)], { riffSize: 108 }),
+        chunk('LIST', Buffer.alloc(64)),
+      ]),
+      /no samples/,
+    ],
+    ['half a sample', good.subarray(0, 47), /no samples/],
+    ['only a header that claims more', good.subarray(0, 44), /no samples/],
+    ['ADPCM', patched(good, 20, 2), /byte 20: .*0x0002 \(Microsoft ADPCM\).*expected PCM/],
+    ['MP3 in WAV', patched(good, 20, 0x55), /0x0055 \(MP3\)/],
+    ['0 channels', patched(good, 22, 0), /0 channels/],
+    ['40 channels', patched(patched(good, 22, 40), 32, 80), /40 channels; expected 1 to 8/],
+    ['a rate of 0', patched(good, 24, 0), /a rate of 0 Hz/],
+    ['a block that does not fit', patched(good, 32, 3), /byte 32: a block of 3 bytes/],
+    ['12-byte numbers', patched(good, 32, 24), /96-bit int samples/],
+    [
+      'an unknown subformat',
+      patched(wav(stereo, { mask: 3 }), 46, 0xdead),
+      /unknown subformat/,
+    ],
+    [
+      'a short format chunk',
+      Buffer.concat([
+        good.subarray(0, 12),
+        chunk('fmt ', good.subarray(20, 34)),
+        good.subarray(36),
+      ]),
+      /14 bytes; expected 16/,
+    ],
+    [
+      'a chunk beyond the end',
+      wav(stereo, { before: [chunk('junk', Buffer.alloc(4), 99_999)] }),
+      /byte 40: the chunk "junk" claims 99999 bytes/,
+    ],
+    [
+      'chunks without end',
+      Buffer.concat([
+        good.subarray(0, 36),
+        ...Array.from({ length: 1500 }, () => chunk('junk', Buffer.alloc(0))),
+      ]),
+      /more than 1000 chunks/,
+    ],
+    ['AIFF-C of a codec', aiff(stereo, { compression: 'ima4' }), /compressed as "ima4"/],
+    [
+      'AIFF without COMM',
+      Buffer.concat([aiff(stereo).subarray(0, 12), aiff(stereo).subarray(38)]),
+      /no "COMM" chunk/,
+    ],
+    ['FLAC of its first bytes', flacFile.subarray(0, 20), /STREAMINFO is cut off/],
+    [
+      'FLAC without frames',
+      flacFile.subarray(0, 60),
+      /byte \d+: the file ends within the metadata/,
+    ],
+    ['FLAC with another block first', patched(flacFile, 4, 1), /expected STREAMINFO/],
+  ]
+  for (const [title, file, says] of cases) {
+    const error = await readLayout(ranges(file)).catch((thrown: unknown) => thrown)
+    t.ok(error instanceof PermanentError, title)
+    t.match(error, { code: 'MASTER_UNREADABLE', message: says, at: /^byte \d+$/ }, title)
+  }
+})
+
+t.test(
+  'any damage to a header is a verdict or a layout within the file, never a crash',
+  async (t) => {
+    const files = [
+      wav(stereo),
+      wav(stereo, { mask: 3 }),
+      aiff(stereo),
+      wav(stereo, { rf64: true }),
+      await flac(wav(stereo)),
+    ]
+    for (const file of files) {
+      for (let at = 0; at < Math.min(file.length, 100); at++) {
+        for (const value of [0, 1, 0x7f, 0x80, 0xff]) {
+          const damaged = Buffer.from(file)
+          damaged[at] = value
+          const layout = await readLayout(ranges(damaged)).catch((error: unknown) => {
+            if (!(error instanceof PermanentError)) throw error
+          })
+          if (layout?.kind === 'pcm') {
+            const end = layout.offset + layout.samples * layout.channels * (layout.bits / 8)
+            if (end > file.length) t.fail(`byte ${at} = ${value}: samples to ${end}`)
+          }
+        }
+      }
+    }
+    t.pass()
+  },
+)
+
+t.test('a long master is never read whole', async (t) => {
+  const head = wav(stereo, { dataSize: 3_000_000_000 })
+  let read = 0
+  const layout = await readLayout({
+    bytes: 3_000_000_044,
+    read: async (start, end) => {
+      read += end - start
+      const bytes = new Uint8Array(end - start)
+      bytes.set(head.subarray(start, end))
+      return bytes
+    },
+  })
+  t.equal(layout.samples, 750_000_000)
+  t.ok(read <= 32_768, `${read} bytes`)
+})
+
+t.test('only 16-bit 44.1 kHz stereo PCM is conformant', async (t) => {
+  const of = async (file: Buffer) => isConformant(await readLayout(ranges(file)))
+  t.ok(await of(wav(stereo)))
+  t.ok(await of(wav(stereo, { rf64: true })))
+  t.ok(await of(aiff(stereo)))
+  t.notOk(await of(wav(stereo, { bits: 24 })))
+  t.notOk(await of(wav(stereo, { rate: 48_000 })))
+  t.notOk(await of(wav([tone])))
+  t.notOk(await of(await flac(wav(stereo))))
+})
+
+t.test('a layout can be said in words', async (t) => {
+  const said = async (file: Buffer) => describeLayout(await readLayout(ranges(file)))
+  t.equal(await said(wav(stereo, { bits: 24, rate: 48_000 })), 'WAV 24-bit 48000 Hz 2 channels')
+  t.equal(
+    await said(wav([tone], { bits: 32, float: true })),
+    'WAV 32-bit float 44100 Hz 1 channel',
+  )
+})
+
+function ranges(file: Buffer): ByteRanges {
+  return { bytes: file.length, read: async (start, end) => file.subarray(start, end) }
+}
+
+function patched(file: Buffer, at: number, value: number): Buffer {
+  const copy = Buffer.from(file)
+  if (value > 0xff || at % 2 === 0) copy.writeUInt16LE(value, at)
+  if (at === 24) copy.writeUInt32LE(value, at)
+  if (at === 4) copy.writeUInt8(value, at)
+  return copy
+}
+
+/** The data chunk first, which nobody should write, but the rules allow. */
+function formatLast(): Buffer {
+  const file = wav(stereo)
+  return Buffer.concat([file.subarray(0, 12), file.subarray(36), file.subarray(12, 36)])
+}

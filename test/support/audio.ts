@@ -1,0 +1,269 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+
+/** One channel: numbers of full scale 1. */
+export type Channel = Float64Array
+
+export const RATE = 44_100
+
+/** A tone; `phase` in radians at sample 0. */
+export function sine(
+  samples: number,
+  hz: number,
+  { rate = RATE, amplitude = 0.5, phase = 0 } = {},
+): Channel {
+  return Float64Array.from(
+    { length: samples },
+    (_, i) => amplitude * Math.sin((2 * Math.PI * hz * i) / rate + phase),
+  )
+}
+
+/** White noise, the same for the same seed (a linear congruential generator of Numerical Recipes). */
+export function noise(samples: number, { seed = 1, amplitude = 0.5 } = {}): Channel {
+  let state = seed >>> 0
+  return Float64Array.from({ length: samples }, () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return amplitude * (state / 0x8000_0000 - 1)
+  })
+}
+
+export function silence(samples: number): Channel {
+  return new Float64Array(samples)
+}
+
+/**
+ * Left and right of something like a club track: a kick on each beat, a hat between, a bass line
+ * and a pad of the given key (A minor by default), so that tempo, key and transients are all there.
+ */
+export function club(
+  samples: number,
+  { bpm = 128, rate = RATE, tonicHz = 55 } = {},
+): [Channel, Channel] {
+  const beat = (60 * rate) / bpm
+  const hiss = noise(rate, { seed: 7, amplitude: 1 })
+  const left = new Float64Array(samples)
+  const right = new Float64Array(samples)
+  const chords = [
+    [0, 3, 7],
+    [-4, 0, 3],
+    [3, 7, 10],
+    [-2, 2, 5],
+  ]
+  for (let i = 0; i < samples; i++) {
+    const sinceBeat = (i % beat) / rate
+    const sinceOff = ((i + beat / 2) % beat) / rate
+    const kick =
+      Math.exp(-sinceBeat * 9) *
+      Math.sin(2 * Math.PI * (48 * sinceBeat + 6 * (1 - Math.exp(-sinceBeat * 40))))
+    const hat = Math.exp(-sinceOff * 60) * (hiss[Math.floor(sinceOff * rate) % rate] ?? 0)
+    const chord = chords[Math.floor(i / (beat * 4)) % chords.length] ?? [0, 3, 7]
+    const tone = (semitones: number, octave: number, detune: number) =>
+      Math.sin((2 * Math.PI * tonicHz * octave * detune * 2 ** (semitones / 12) * i) / rate)
+    const duck = 1 - Math.exp(-sinceBeat * 8)
+    const bass = duck * tone(chord[0] ?? 0, 1, 1)
+    let padLeft = 0
+    let padRight = 0
+    for (const semitones of chord) {
+      padLeft += tone(semitones, 4, 0.999)
+      padRight += tone(semitones, 4, 1.001)
+    }
+    left[i] = 0.45 * kick + 0.12 * hat + 0.16 * bass + 0.06 * duck * padLeft
+    right[i] = 0.45 * kick + 0.09 * hat + 0.16 * bass + 0.06 * duck * padRight
+  }
+  return [left, right]
+}
+
+/** Interleaved 16-bit numbers. */
+export function int16(channels: readonly Channel[]): Int16Array {
+  const samples = channels[0]?.length ?? 0
+  const pcm = new Int16Array(samples * channels.length)
+  for (const [c, channel] of channels.entries()) {
+    for (const [i, x] of channel.entries()) pcm[i * channels.length + c] = integer(x, 16)
+  }
+  return pcm
+}
+
+export interface WavOptions {
+  readonly rate?: number
+  /** 8, 16, 24, 32; 32, 64 with `float`. */
+  readonly bits?: number
+  readonly float?: boolean
+  /** Writes WAVE_FORMAT_EXTENSIBLE with this channel mask. */
+  readonly mask?: number
+  /** What the data chunk claims; the truth unless told. */
+  readonly dataSize?: number
+  /** What the RIFF header claims; the truth unless told. */
+  readonly riffSize?: number
+  /** Chunks before the data chunk. */
+  readonly before?: readonly Buffer[]
+  /** RF64 with a ds64 chunk. */
+  readonly rf64?: boolean
+}
+
+/** A WAV or RF64 file. */
+export function wav(channels: readonly Channel[], options: WavOptions = {}): Buffer {
+  const { rate = RATE, bits = 16, float = false, mask, rf64 = false } = options
+  const body = samplesOf(channels, bits, float ? 'float' : 'int', false, bits === 8)
+  const block = (bits / 8) * channels.length
+  const format = Buffer.alloc(mask === undefined ? 16 : 40)
+  format.writeUInt16LE(mask === undefined ? (float ? 3 : 1) : 0xfffe, 0)
+  format.writeUInt16LE(channels.length, 2)
+  format.writeUInt32LE(rate, 4)
+  format.writeUInt32LE(rate * block, 8)
+  format.writeUInt16LE(block, 12)
+  format.writeUInt16LE(bits, 14)
+  if (mask !== undefined) {
+    format.writeUInt16LE(22, 16)
+    format.writeUInt16LE(bits, 18)
+    format.writeUInt32LE(mask, 20)
+    format.writeUInt16LE(float ? 3 : 1, 24)
+    Buffer.from('000000001000800000aa00389b71', 'hex').copy(format, 26)
+  }
+  const ds64 = Buffer.alloc(28)
+  const data = chunk('data', body, options.dataSize ?? (rf64 ? 0xffffffff : body.length))
+  const inner: Buffer[] = [
+    ...(rf64 ? [chunk('ds64', ds64)] : []),
+    chunk('fmt ', format),
+    ...(options.before ?? []),
+    data,
+  ]
+  const size = 4 + inner.reduce((sum, each) => sum + each.length, 0)
+  if (rf64) {
+    const [first = data] = inner
+    first.writeBigUInt64LE(BigInt(options.riffSize ?? size), 8)
+    first.writeBigUInt64LE(BigInt(options.dataSize ?? body.length), 16)
+    first.writeBigUInt64LE(BigInt(body.length / block), 24)
+  }
+  const head = Buffer.from(`${rf64 ? 'RF64' : 'RIFF'}\0\0\0\0WAVE`, 'latin1')
+  head.writeUInt32LE(options.riffSize ?? (rf64 ? 0xffffffff : size), 4)
+  return Buffer.concat([head, ...inner])
+}
+
+/** A chunk of a RIFF file, padded to an even length. */
+export function chunk(id: string, body: Uint8Array, size = body.length): Buffer {
+  const head = Buffer.alloc(8)
+  head.write(id, 'latin1')
+  head.writeUInt32LE(size, 4)
+  return Buffer.concat([head, body, Buffer.alloc(body.length % 2)])
+}
+
+/** An AIFF file, or with `compression` an AIFF-C one. */
+export function aiff(
+  channels: readonly Channel[],
+  {
+    rate = RATE,
+    bits = 16,
+    compression,
+    offset = 0,
+  }: { rate?: number; bits?: number; compression?: string; offset?: number } = {},
+): Buffer {
+  const encoding = /^fl/i.test(compression ?? '') ? 'float' : 'int'
+  const body = samplesOf(channels, bits, encoding, compression !== 'sowt', false)
+  const common = Buffer.alloc(18)
+  common.writeUInt16BE(channels.length, 0)
+  common.writeUInt32BE(channels[0]?.length ?? 0, 2)
+  common.writeUInt16BE(bits, 6)
+  const exponent = Math.floor(Math.log2(rate))
+  common.writeUInt16BE(16_383 + exponent, 8)
+  common.writeBigUInt64BE(BigInt(rate) << BigInt(63 - exponent), 10)
+  const kind = compression ? Buffer.from(`${compression}\0\0`, 'latin1') : Buffer.alloc(0)
+  const sound = Buffer.alloc(8 + offset)
+  sound.writeUInt32BE(offset, 0)
+  const inner = [
+    bigChunk('COMM', Buffer.concat([common, kind])),
+    bigChunk('SSND', Buffer.concat([sound, body])),
+  ]
+  const head = Buffer.from(`FORM\0\0\0\0${compression ? 'AIFC' : 'AIFF'}`, 'latin1')
+  head.writeUInt32BE(4 + inner.reduce((sum, each) => sum + each.length, 0), 4)
+  return Buffer.concat([head, ...inner])
+}
+
+function bigChunk(id: string, body: Uint8Array): Buffer {
+  const whole = chunk(id, body)
+  whole.writeUInt32BE(body.length, 4)
+  return whole
+}
+
+/** FLAC of a WAV file's bytes, made by ffmpeg. `total: false` as from an encoder that could not seek back. */
+export async function flac(
+  wavFile: Uint8Array,
+  { bits = 16, total = true, args = [] as readonly string[] } = {},
+): Promise<Buffer> {
+  const format = bits > 16 ? ['-sample_fmt', 's32', '-bits_per_raw_sample', '24'] : []
+  const made = await ffmpeg(
+    ['-i', 'pipe:0', ...args, '-c:a', 'flac', ...format, '-f', 'flac', 'pipe:1'],
+    wavFile,
+  )
+  // On a pipe ffmpeg cannot go back to fill in the total, so it is set here.
+  if (total) {
+    const view = new DataView(wavFile.buffer, wavFile.byteOffset)
+    const dataAt = Buffer.from(wavFile).indexOf('data', 12, 'latin1')
+    const samples = view.getUint32(dataAt + 4, true) / view.getUint16(32, true)
+    made.writeUIntBE(made.readUIntBE(21, 1) & 0xf0, 21, 1)
+    made.writeUInt32BE(samples, 22)
+  }
+  return made
+}
+
+/** What ffmpeg writes to its standard output when given these bytes. @throws Error with what it says when it fails. */
+export async function ffmpeg(
+  args: readonly string[],
+  input: Uint8Array = new Uint8Array(0),
+): Promise<Buffer> {
+  const child = spawn('ffmpeg', ['-v', 'warning', ...args], { stdio: 'pipe' })
+  const out: Buffer[] = []
+  const said: Buffer[] = []
+  child.stdout.on('data', (piece) => out.push(piece))
+  child.stderr.on('data', (piece) => said.push(piece))
+  child.stdin.on('error', () => {})
+  child.stdin.end(input)
+  const [code] = await once(child, 'close')
+  if (code !== 0) throw new Error(`ffmpeg ${args.join(' ')}: ${Buffer.concat(said)}`)
+  return Buffer.concat(out)
+}
+
+/** Signal to noise, dB, of what came against what should have come. */
+export function snr(
+  want: ArrayLike<number>,
+  got: ArrayLike<number>,
+  { from = 0, to = want.length } = {},
+): number {
+  let [signal, fault] = [0, 0]
+  for (let i = from; i < to; i++) {
+    const [w, g] = [want[i] ?? 0, got[i] ?? 0]
+    signal += w * w
+    fault += (w - g) ** 2
+  }
+  return 10 * Math.log10(signal / fault)
+}
+
+function integer(x: number, bits: number): number {
+  const full = 2 ** (bits - 1)
+  return Math.max(-full, Math.min(full - 1, Math.round(x * full)))
+}
+
+function samplesOf(
+  channels: readonly Channel[],
+  bits: number,
+  encoding: 'int' | 'float',
+  bigEndian: boolean,
+  unsigned: boolean,
+): Buffer {
+  const bytes = bits / 8
+  const samples = channels[0]?.length ?? 0
+  const body = Buffer.alloc(samples * channels.length * bytes)
+  let at = 0
+  for (let i = 0; i < samples; i++) {
+    for (const channel of channels) {
+      const x = channel[i] ?? 0
+      if (encoding === 'float') {
+        if (bits === 32) bigEndian ? body.writeFloatBE(x, at) : body.writeFloatLE(x, at)
+        else bigEndian ? body.writeDoubleBE(x, at) : body.writeDoubleLE(x, at)
+      } else if (unsigned) body.writeUInt8(integer(x, 8) + 128, at)
+      else if (bigEndian) body.writeIntBE(integer(x, bits), at, bytes)
+      else body.writeIntLE(integer(x, bits), at, bytes)
+      at += bytes
+    }
+  }
+  return body
+}
