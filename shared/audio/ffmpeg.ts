@@ -12,7 +12,9 @@ export interface Feed {
   readonly channels: number
   /** Weights of each channel in the left and in the right. */
   readonly mix: readonly (readonly [number, number])[]
-  /** ffmpeg stops here, whatever the master claims. */
+  /** Silence put behind the last sample, in samples at `rate`: a resampler gives nothing of what its filter cannot span. */
+  readonly tail: number
+  /** ffmpeg reads no further, whatever the master claims. */
   readonly maxSeconds: number
 }
 
@@ -32,7 +34,12 @@ export async function* convert(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const flac = feed.format === 'flac'
-  const filters = ['aformat=sample_fmts=fltp', pan(feed.mix), resampler(feed.rate)]
+  const filters = [
+    'aformat=sample_fmts=fltp',
+    pan(feed.mix),
+    pad(feed.tail),
+    resampler(feed.rate),
+  ]
   const pieces = through(input, signal, (command) =>
     command
       .inputFormat(feed.format)
@@ -94,6 +101,10 @@ function pan(mix: Feed['mix']): string {
       .flatMap((weights, c) => (weights[i] ? [`${weights[i].toFixed(9)}*c${c}`] : []))
       .join('+')
   return `pan=stereo|c0=${side(0)}|c1=${side(1)}`
+}
+
+function pad(samples: number): string {
+  return samples === 0 ? '' : `apad=pad_len=${samples}`
 }
 
 /**

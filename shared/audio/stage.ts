@@ -42,6 +42,7 @@ export async function stageMaster(options: StageOptions): Promise<Staged> {
   const maxSeconds = options.maxSeconds ?? 3600
   checkLength(layout, layout.samples / layout.rate, maxSeconds)
   const samples = layout.samples ? scaled(layout.samples, layout.rate) : undefined
+  const tail = layout.rate === SAMPLE_RATE || samples === undefined ? 0 : TAIL_SAMPLES
   const converted = convert(
     input(options),
     {
@@ -49,6 +50,7 @@ export async function stageMaster(options: StageOptions): Promise<Staged> {
       rate: layout.rate,
       channels: layout.channels,
       mix: stereoMix(layout.channels, layout.mask),
+      tail,
       maxSeconds: (layout.samples ? layout.samples / layout.rate : maxSeconds) + 1,
     },
     signal,
@@ -56,13 +58,14 @@ export async function stageMaster(options: StageOptions): Promise<Staged> {
 
   const parts = new Parts(partSamples, samples ?? Number.POSITIVE_INFINITY, write)
   for await (const piece of converted) await parts.add(piece)
-  if (samples === undefined) checkLength(layout, parts.samples / SAMPLE_RATE, maxSeconds)
-  else checkCount(layout, parts.samples, samples)
-  if (parts.samples === 0) {
+  const came = parts.samples - (tail && scaled(tail, layout.rate))
+  if (samples === undefined) checkLength(layout, came / SAMPLE_RATE, maxSeconds)
+  else checkCount(layout, came, samples)
+  if (came <= 0) {
     throw new PermanentError('MASTER_UNREADABLE', 'the FLAC stream holds no samples')
   }
-  await parts.finish(samples ?? parts.samples)
-  return { samples: samples ?? parts.samples, partSamples }
+  await parts.finish(samples ?? came)
+  return { samples: samples ?? came, partSamples }
 }
 
 function checkLength(layout: Layout, seconds: number, maxSeconds: number): void {
@@ -73,11 +76,13 @@ function checkLength(layout: Layout, seconds: number, maxSeconds: number): void 
   )
 }
 
-/** A resampler may round the last sample either way; a lost FLAC frame is 16 samples or more. */
-const TAIL_SAMPLES = 4
+/** More than the resampler's filter spans at any rate. */
+const TAIL_SAMPLES = 8192
+/** A resampler may round the length either way; a lost FLAC frame is 16 samples or more. */
+const ROUNDING_SAMPLES = 4
 
 function checkCount(layout: Layout, got: number, want: number): void {
-  const tolerance = layout.rate === SAMPLE_RATE ? 0 : TAIL_SAMPLES
+  const tolerance = layout.rate === SAMPLE_RATE ? 0 : ROUNDING_SAMPLES
   if (Math.abs(got - want) <= tolerance) return
   if (layout.kind === 'pcm') throw new Error(`ffmpeg gave ${got} samples, not ${want}`)
   throw new PermanentError(
