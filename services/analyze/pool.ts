@@ -1,0 +1,175 @@
+import { type Transferable, Worker } from 'node:worker_threads'
+import type { Answer, Operation, Operations, Question } from './worker.ts'
+
+/** Asks a borrowed worker. One question at a time. */
+export type Ask = <K extends Operation>(
+  operation: K,
+  input: Operations[K]['input'],
+  transfer?: readonly Transferable[],
+) => Promise<Operations[K]['output']>
+
+export interface PoolOptions {
+  /** How many may compute at once: the cores that this process has. */
+  readonly threads: number
+  /** The module that the workers run. */
+  readonly entry?: URL
+}
+
+/**
+ * Worker threads for analysis, started when needed and used again. Idle ones do not keep the
+ * process alive; call `close` all the same.
+ */
+export class WorkerPool {
+  readonly #threads: number
+  readonly #entry: URL
+  readonly #idle = new Set<Worker>()
+  readonly #busy = new Set<Worker>()
+  readonly #waiting: Waiting[] = []
+  #closed = false
+
+  constructor({ threads, entry = new URL('./worker.ts', import.meta.url) }: PoolOptions) {
+    if (!(Number.isInteger(threads) && threads > 0)) throw new RangeError('threads')
+    this.#threads = threads
+    this.#entry = entry
+  }
+
+  /**
+   * Lends `use` a worker of its own until it settles, after waiting for one if all are busy.
+   * When `signal` aborts, the worker is terminated in the midst of whatever it does, and the
+   * promise rejects with the signal's reason. If the worker dies (out of memory, a crash) it
+   * rejects with an Error: the work may be tried again, on another worker.
+   */
+  async use<T>(signal: AbortSignal, use: (ask: Ask) => Promise<T>): Promise<T> {
+    const worker = await this.#borrow(signal)
+    const end = new AbortController()
+    try {
+      const lost = lossOf(worker, signal, end.signal)
+      const result = await Promise.race([use(askOf(worker, lost)), lost])
+      end.abort()
+      this.#giveBack(worker)
+      return result
+    } catch (error) {
+      end.abort()
+      // Whatever went wrong, its heap may be in any state.
+      this.#discard(worker)
+      throw error
+    }
+  }
+
+  /** Terminates all workers; what runs or waits rejects. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const { reject } of this.#waiting.splice(0)) reject(closed())
+    const workers = [...this.#idle, ...this.#busy]
+    await Promise.all(workers.map((worker) => worker.terminate()))
+  }
+
+  async #borrow(signal: AbortSignal): Promise<Worker> {
+    signal.throwIfAborted()
+    if (this.#closed) throw closed()
+    const worker = this.#free()
+    if (worker) return worker
+    return new Promise((resolve, reject) => {
+      const give = () => {
+        signal.removeEventListener('abort', leave)
+        const index = this.#waiting.indexOf(waiting)
+        if (index >= 0) this.#waiting.splice(index, 1)
+      }
+      const waiting: Waiting = {
+        resolve: (worker) => {
+          give()
+          resolve(worker)
+        },
+        reject: (error) => {
+          give()
+          reject(error)
+        },
+      }
+      const leave = () => waiting.reject(signal.reason)
+      signal.addEventListener('abort', leave)
+      this.#waiting.push(waiting)
+    })
+  }
+
+  /** An idle worker or a new one, if there is room. */
+  #free(): Worker | undefined {
+    const [idle] = this.#idle
+    if (idle) {
+      this.#idle.delete(idle)
+      this.#busy.add(idle)
+      idle.ref()
+      return idle
+    }
+    if (this.#busy.size >= this.#threads) return undefined
+    const worker = new Worker(this.#entry)
+    worker.on('error', () => undefined)
+    worker.on('exit', () => {
+      this.#idle.delete(worker)
+      this.#busy.delete(worker)
+      this.#serveNext()
+    })
+    this.#busy.add(worker)
+    return worker
+  }
+
+  #giveBack(worker: Worker): void {
+    // It may have died since its last answer: then 'exit' has made room already.
+    if (!this.#busy.delete(worker)) return
+    worker.unref()
+    this.#idle.add(worker)
+    this.#serveNext()
+  }
+
+  /** Its place is free when it is really gone ('exit'), so that there are never too many. */
+  #discard(worker: Worker): void {
+    void worker.terminate()
+  }
+
+  #serveNext(): void {
+    if (this.#closed || this.#waiting.length === 0) return
+    const worker = this.#free()
+    if (worker) this.#waiting[0]?.resolve(worker)
+  }
+}
+
+interface Waiting {
+  resolve(worker: Worker): void
+  reject(error: unknown): void
+}
+
+/** Rejects when the worker is of no more use to its borrower; never resolves. */
+function lossOf(worker: Worker, signal: AbortSignal, end: AbortSignal): Promise<never> {
+  const lost = new Promise<never>((_, reject) => {
+    const abort = () => reject(signal.reason)
+    const died = (error: unknown) => reject(new Error('analysis worker died', { cause: error }))
+    const exit = (code: number) => died(new Error(`exit code ${code}`))
+    signal.addEventListener('abort', abort)
+    worker.on('error', died)
+    worker.on('exit', exit)
+    end.addEventListener('abort', () => {
+      signal.removeEventListener('abort', abort)
+      worker.off('error', died)
+      worker.off('exit', exit)
+    })
+    if (signal.aborted) abort()
+  })
+  lost.catch(() => undefined)
+  return lost
+}
+
+function askOf(worker: Worker, lost: Promise<never>): Ask {
+  return async (operation, input, transfer) => {
+    const { promise, resolve } = Promise.withResolvers<Answer>()
+    worker.once('message', resolve)
+    worker.postMessage({ operation, input } satisfies Question, transfer)
+    const answer = await Promise.race([promise, lost]).finally(() =>
+      worker.off('message', resolve),
+    )
+    if ('error' in answer) throw answer.error
+    return answer.output as never
+  }
+}
+
+function closed(): Error {
+  return new Error('the pool of analysis workers is closed')
+}

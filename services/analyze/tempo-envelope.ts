@@ -1,0 +1,117 @@
+import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+
+/** Frames of an onset envelope per second. */
+export const ENVELOPE_RATE = 100
+
+/** Energies are first taken three times as often, so that smoothing can precede decimation. */
+const HOP = SAMPLE_RATE / (3 * ENVELOPE_RATE)
+/**
+ * A 30 ms Hann window over the energies: without it a steady bass note of 49 Hz, whose energy
+ * ripples 98 times a second, would alias to a beat of 120 BPM.
+ */
+const SMOOTHING = Float64Array.from(
+  { length: 9 },
+  (_, i) => (0.5 - 0.5 * Math.cos((2 * Math.PI * (i + 1)) / 10)) / 5,
+)
+/** Edges between bass drum, middle and hi-hat, Hz. */
+const LOW_EDGE = 150
+const HIGH_EDGE = 2500
+const BANDS = 3
+/** How far the logarithm reaches below a band's mean energy (20 dB), and so what counts as soft. */
+const COMPRESSION = 100
+/** A band weaker than this share of the whole (−30 dB) is noise, and not brought up to the others. */
+const FLOOR = 1e-3
+
+/** Follows the energy of three crude bands of a mono signal, piece by piece. */
+export class BandEnergies {
+  readonly #energies: Float32Array
+  #written = 0
+  #inHop = 0
+  #low = 0
+  #middle = 0
+  #e0 = 0
+  #e1 = 0
+  #e2 = 0
+
+  /** @param samples How many samples will come. */
+  constructor(samples: number) {
+    this.#energies = new Float32Array(Math.trunc(samples / HOP) * BANDS)
+  }
+
+  push(mono: Float32Array): void {
+    const a = Math.exp((-2 * Math.PI * LOW_EDGE) / SAMPLE_RATE)
+    const b = Math.exp((-2 * Math.PI * HIGH_EDGE) / SAMPLE_RATE)
+    let low = this.#low
+    let middle = this.#middle
+    for (let i = 0; i < mono.length; ) {
+      const until = Math.min(mono.length, i + HOP - this.#inHop)
+      this.#inHop += until - i
+      let e0 = 0
+      let e1 = 0
+      let e2 = 0
+      for (; i < until; i++) {
+        const x = mono[i] as number
+        low = x + a * (low - x)
+        middle = x + b * (middle - x)
+        const m = middle - low
+        const h = x - middle
+        e0 += low * low
+        e1 += m * m
+        e2 += h * h
+      }
+      this.#e0 += e0
+      this.#e1 += e1
+      this.#e2 += e2
+      if (this.#inHop === HOP) this.#flush()
+    }
+    this.#low = low
+    this.#middle = middle
+  }
+
+  /** The energies so far: low, middle, high of each hop in turn. */
+  energies(): Float32Array {
+    return this.#energies.subarray(0, this.#written)
+  }
+
+  #flush(): void {
+    const energies = this.#energies
+    energies[this.#written++] = this.#e0 / HOP
+    energies[this.#written++] = this.#e1 / HOP
+    energies[this.#written++] = this.#e2 / HOP
+    this.#inHop = this.#e0 = this.#e1 = this.#e2 = 0
+  }
+}
+
+/**
+ * How much sets in at each instant: for each band the rise of the logarithm of its energy, summed,
+ * at 100 Hz and with a mean of 0. Independent of the signal's level.
+ */
+export function onsetEnvelope(energies: Float32Array): Float32Array {
+  const frames = Math.max(0, Math.trunc(energies.length / BANDS / 3) - 2)
+  const envelope = new Float32Array(frames)
+  const total = mean(energies, 0, 1) * BANDS
+  for (let band = 0; band < BANDS; band++) {
+    const reference = Math.max(mean(energies, band, BANDS), FLOOR * total)
+    if (!(reference > 0)) continue
+    let before = Number.POSITIVE_INFINITY
+    for (let frame = 0; frame < frames; frame++) {
+      let energy = 0
+      for (let k = 0; k < SMOOTHING.length; k++) {
+        const at = (3 * frame + k) * BANDS + band
+        energy += (SMOOTHING[k] as number) * (energies[at] ?? 0)
+      }
+      const loudness = Math.log(1 + (COMPRESSION * energy) / reference)
+      if (loudness > before) envelope[frame] = (envelope[frame] as number) + loudness - before
+      before = loudness
+    }
+  }
+  const centre = mean(envelope, 0, 1)
+  return envelope.map((value) => value - centre)
+}
+
+function mean(values: Float32Array, from: number, stride: number): number {
+  let sum = 0
+  let count = 0
+  for (let i = from; i < values.length; i += stride, count++) sum += values[i] as number
+  return count === 0 ? 0 : sum / count
+}

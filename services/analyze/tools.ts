@@ -1,0 +1,67 @@
+import type { PcmSource } from '#shared/audio/pcm.ts'
+import type { AnalyzeTools } from '#shared/derivative.ts'
+import { noKey } from './key.ts'
+import type { WorkerPool } from './pool.ts'
+import type { Heard } from './signal.ts'
+import { noTempo } from './tempo.ts'
+
+/** Samples that go to a worker at once: five seconds, 0.9 MB. */
+const PIECE = 220_500
+
+export interface AnalyzeToolsOptions {
+  readonly pcm: PcmSource
+  /** When it aborts, whatever runs is terminated, and rejects with its reason. */
+  readonly signal: AbortSignal
+  readonly pool: WorkerPool
+}
+
+/**
+ * The tools of one track's analysis. The track is read once, by whichever is asked first, and each
+ * estimate is made once, however often it is asked for; all computing is done in the pool's worker
+ * threads. At most ten minutes are read, of however long a track.
+ */
+export function analyzeTools({ pcm, signal, pool }: AnalyzeToolsOptions): AnalyzeTools {
+  const heard = once(() => listen(pcm, signal, pool))
+  return {
+    pcm,
+    signal,
+    tempo: once(async () => {
+      const { spans, unfit, energies, windows } = await heard()
+      if (unfit) return noTempo(spans, unfit)
+      const transfer = [...energies, ...windows].map(({ buffer }) => buffer as ArrayBuffer)
+      return pool.use(signal, (ask) => ask('tempo', { spans, energies, windows }, transfer))
+    }),
+    key: once(async () => {
+      const { unfit, low } = await heard()
+      if (unfit) return noKey(unfit)
+      return pool.use(signal, (ask) => ask('key', { low }, [low.buffer as ArrayBuffer]))
+    }),
+  }
+}
+
+function listen(pcm: PcmSource, signal: AbortSignal, pool: WorkerPool): Promise<Heard> {
+  return pool.use(signal, async (ask) => {
+    const spans = await ask('listen', pcm.samples)
+    // One piece is being heard while the next is read.
+    let hearing: Promise<void> = Promise.resolve()
+    for (const { start, end } of spans) {
+      for await (const piece of pcm.chunks(start, end, { size: PIECE, signal })) {
+        await hearing
+        // A copy: the piece may be a window on a buffer that is not ours to give away.
+        const given = piece.slice()
+        hearing = ask('hear', given, [given.buffer])
+        hearing.catch(() => undefined)
+      }
+    }
+    await hearing
+    return ask('heard', undefined)
+  })
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}

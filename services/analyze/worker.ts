@@ -1,0 +1,86 @@
+import { parentPort, type Transferable } from 'node:worker_threads'
+import type { KeyEstimate, TempoEstimate } from '#shared/derivative.ts'
+import { essentia } from './essentia.ts'
+import { estimateKey } from './key.ts'
+import { type Heard, Listener, LOW_RATE } from './signal.ts'
+import { estimateTempo, type TempoInput } from './tempo.ts'
+
+/** What an analysis worker can be asked: what each operation takes and gives. */
+export interface Operations {
+  /** Begins a track of so many samples, and says which of them it wants, in order. */
+  listen: { input: number; output: Heard['spans'] }
+  /** Takes the next samples, interleaved left and right. */
+  hear: { input: Int16Array; output: undefined }
+  /** Ends the track. */
+  heard: { input: undefined; output: Heard }
+  tempo: { input: TempoInput; output: TempoEstimate }
+  key: { input: Pick<Heard, 'low'>; output: KeyEstimate }
+}
+
+export type Operation = keyof Operations
+
+export interface Question<K extends Operation = Operation> {
+  readonly operation: K
+  readonly input: Operations[K]['input']
+}
+
+export type Answer = { readonly output: unknown } | { readonly error: unknown }
+
+type Handlers = {
+  [K in Operation]: (input: Operations[K]['input']) => {
+    output: Operations[K]['output']
+    transfer?: readonly Transferable[]
+  }
+}
+
+if (parentPort) serve(parentPort)
+
+function serve(port: NonNullable<typeof parentPort>): void {
+  const handlers = handlersFor()
+  port.on('message', ({ operation, input }: Question) => {
+    try {
+      const { output, transfer } = handlers[operation](input as never)
+      port.postMessage({ output } satisfies Answer, transfer)
+    } catch (error) {
+      // WebAssembly throws bare numbers, too.
+      const cause = error instanceof Error ? error : new Error(`Essentia threw ${error}`)
+      port.postMessage({ error: cause } satisfies Answer)
+    }
+  })
+}
+
+function handlersFor(): Handlers {
+  const { rhythm, key } = essentia()
+  let listener: Listener | undefined
+  const listening = () => {
+    if (!listener) throw new Error('no track was begun')
+    return listener
+  }
+  return {
+    listen(samples) {
+      listener = new Listener(samples)
+      return { output: listener.spans }
+    },
+    hear(pcm) {
+      listening().hear(pcm)
+      return { output: undefined }
+    },
+    heard() {
+      const heard = listening().heard()
+      listener = undefined
+      return { output: heard, transfer: buffersOf(heard) }
+    },
+    tempo: (input) => ({ output: estimateTempo(input, rhythm) }),
+    key: ({ low }) => ({
+      output: estimateKey(
+        low,
+        (mono) => key(mono, LOW_RATE, 'bgate'),
+        (mono) => key(mono, LOW_RATE, 'noland'),
+      ),
+    }),
+  }
+}
+
+function buffersOf({ energies, low, windows }: Heard): readonly Transferable[] {
+  return [...energies, low, ...windows].map(({ buffer }) => buffer as ArrayBuffer)
+}
