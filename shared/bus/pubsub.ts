@@ -18,6 +18,8 @@ export interface PubsubBusOptions {
   readonly endpoint?: string
   /** How long a publish is tried while the link is down, ms. 30,000 unless told. */
   readonly publishTimeoutMs?: number
+  /** Leases are taken, and extended during work, for this long: 10 to 600 s, 20 unless told. */
+  readonly leaseSeconds?: number
 }
 
 export interface PubsubBus extends Bus {
@@ -32,8 +34,6 @@ export interface PubsubBus extends Bus {
 /** Acks wait this long for others to share a request: the server lends nothing new before they come. */
 const ACK_BATCH_MS = 10
 const PUBLISH_BATCH_MS = 2
-/** Without extension a lease ends this long after a node has vanished. */
-const LEASE_SECONDS = 20
 /** Before its timeout the client library gives back what runs by this much: its FINAL_NACK_TIMEOUT. */
 const FINAL_NACK_MS = 1000
 const REOPEN_MIN_MS = 100
@@ -68,6 +68,7 @@ export function pubsubBus(options: PubsubBusOptions): PubsubBus {
     return made
   }
   const inFlight = new Set<Promise<string>>()
+  const leaseSeconds = options.leaseSeconds ?? 20
   return {
     publish(name, { data, attributes }) {
       const publishing = topic(name).publishMessage({ data, attributes })
@@ -77,7 +78,13 @@ export function pubsubBus(options: PubsubBusOptions): PubsubBus {
       return publishing
     },
     subscribe: (name, subscribing, handler) =>
-      new PubsubSubscriber(pubsub, name, subscribing, handler),
+      new PubsubSubscriber(
+        pubsub,
+        name,
+        subscribing,
+        subscriberOptions(subscribing, leaseSeconds),
+        handler,
+      ),
     async ensure(topology) {
       await Promise.all(topology.topics.map((name) => unlessExists(pubsub.createTopic(name))))
       await Promise.all(
@@ -117,11 +124,12 @@ class PubsubSubscriber implements Subscriber {
     pubsub: PubSub,
     name: string,
     options: SubscribeOptions,
+    clientOptions: SubscriberOptions,
     handler: (delivery: Delivery) => Promise<Settlement>,
   ) {
     this.#pubsub = pubsub
     this.#name = name
-    this.#options = subscriberOptions(options)
+    this.#options = clientOptions
     this.#onError = options.onError
     this.#intake = new Intake(
       options.concurrency,
@@ -214,14 +222,14 @@ function delivery(message: Message): Delivery {
   }
 }
 
-function subscriberOptions(options: SubscribeOptions): SubscriberOptions {
+function subscriberOptions(options: SubscribeOptions, leaseSeconds: number): SubscriberOptions {
   const { concurrency, prefetch = 0, longestMs } = options
   // A message may wait for those before it, and then run: for that long its lease is extended.
   const rounds = 1 + Math.ceil(prefetch / concurrency)
   const wait = longestMs + 1000 + FINAL_NACK_MS
   return {
-    minAckDeadline: Duration.from({ seconds: LEASE_SECONDS }),
-    maxAckDeadline: Duration.from({ seconds: LEASE_SECONDS }),
+    minAckDeadline: Duration.from({ seconds: leaseSeconds }),
+    maxAckDeadline: Duration.from({ seconds: leaseSeconds }),
     maxExtensionTime: Duration.from({ millis: rounds * longestMs + wait }),
     // By default close() would give back what is running, and drop its acks.
     closeOptions: {

@@ -1,0 +1,17 @@
+import { join } from 'node:path'
+import t from 'tap'
+import { busConformance } from '../conformance/bus.ts'
+import { emulatorWire, localWire } from '../conformance/bus-wires.ts'
+
+const wires = [
+  await localWire(join(t.testdir(), 'pubsub.sqlite')),
+  await emulatorWire(),
+].filter((wire) => wire !== undefined)
+
+t.jobs = 2
+for (const wire of wires) {
+  t.teardown(() => wire.stop())
+  t.test(wire.name, { timeout: 110_000, buffered: true }, (t) => busConformance(t, wire))
+}
+
+t.comment(`wires tested: ${wires.map(({ name }) => name).join(', ')}`)

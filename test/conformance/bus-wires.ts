@@ -1,0 +1,98 @@
+import { type ChildProcess, execFile, fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { glob } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import type { Wire } from './bus.ts'
+
+export interface RunningWire extends Wire {
+  stop(): Promise<void>
+}
+
+const SERVER = new URL('../../services/local/pubsub.main.ts', import.meta.url).pathname
+
+/** Our own server as a process of its own, which the suite may kill. */
+export async function localWire(file: string): Promise<RunningWire> {
+  let { child, port } = await startServer(file, 0)
+  return {
+    name: 'local',
+    endpoint: `127.0.0.1:${port}`,
+    knownFaults: [],
+    async killAndRestart() {
+      await end(child, 'SIGKILL')
+      ;({ child, port } = await startServer(file, port))
+    },
+    stop: () => end(child, 'SIGTERM'),
+  }
+}
+
+/** Google's emulator, if it is installed. What it is known to do otherwise than Pub/Sub is listed. */
+export async function emulatorWire(): Promise<RunningWire | undefined> {
+  const jar = await emulatorJar()
+  if (!jar) return undefined
+  const port = await freePort()
+  const child = spawn('java', ['-jar', jar, '--host=127.0.0.1', `--port=${port}`], {
+    stdio: 'ignore',
+  })
+  const failed = once(child, 'error').then(() => 'failed' as const)
+  const up = answers(`http://127.0.0.1:${port}/`).then(() => 'up' as const)
+  if ((await Promise.race([up, failed])) === 'failed') return undefined
+  return {
+    name: 'official emulator',
+    endpoint: `127.0.0.1:${port}`,
+    knownFaults: [
+      'flow control is ignored: one subscriber gets everything',
+      'the first nack is not backed off',
+      'nothing is persisted',
+      'the loans of a dead client are kept until they expire',
+    ],
+    stop: () => end(child, 'SIGKILL'),
+  }
+}
+
+async function startServer(file: string, port: number) {
+  const child = fork(SERVER, ['--port', String(port), '--file', file], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  const [message] = (await once(child, 'message')) as [{ port: number }]
+  return { child, port: message.port }
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = once(child, 'exit')
+  child.kill(signal)
+  await ended
+}
+
+async function emulatorJar(): Promise<string | undefined> {
+  const { stdout } = await promisify(execFile)('gcloud', [
+    'info',
+    '--format=value(installation.sdk_root)',
+  ]).catch(() => ({ stdout: '' }))
+  if (stdout.trim() === '') return undefined
+  const jars = glob(join(stdout.trim(), 'platform/pubsub-emulator/lib/*.jar'))
+  for await (const jar of jars) return jar
+  return undefined
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  return port
+}
+
+async function answers(url: string): Promise<void> {
+  for (;;) {
+    try {
+      await fetch(url)
+      return
+    } catch {
+      await sleep(100)
+    }
+  }
+}
