@@ -1,7 +1,14 @@
 import { addAbortSignal, type Readable } from 'node:stream'
 import { RestartError } from '../errors.ts'
 import { NotFoundError, type ReadOptions } from './driver.ts'
-import { GcsError, type Opened, type Wire } from './gcs-wire.ts'
+import {
+  type Answer,
+  answerOf,
+  GcsError,
+  messageOf,
+  type Opened,
+  type Wire,
+} from './gcs-wire.ts'
 import { pullStream } from './pull-stream.ts'
 import { cutRange } from './range.ts'
 
@@ -43,7 +50,7 @@ export async function readObject(
       signal: cut.signal,
     })
     if (opened.status === 404 || opened.status === 412) {
-      opened.close()
+      checkBucket(await answerOf(opened, 1))
       if (stop === undefined && !pinned) throw new NotFoundError(`there is no ${object.uri}`)
       throw changed(object.uri)
     }
@@ -108,6 +115,12 @@ export async function readObject(
     BUFFERED_BYTES,
   )
   return signal ? addAbortSignal(signal, stream) : stream
+}
+
+/** A bucket that is not there is a fault of configuration, not an absent object. */
+export function checkBucket({ status, body }: Answer): void {
+  const said = messageOf(body)
+  if (/bucket does not exist/i.test(said)) throw new GcsError(status, said)
 }
 
 function lastByte(at: number, end: number): number | '' {

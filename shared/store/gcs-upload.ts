@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { abortable } from './abortable.ts'
 import type { Body } from './driver.ts'
-import { type Answer, type Call, GcsError, type Wire } from './gcs-wire.ts'
+import { type Answer, answerOf, type Call, GcsError, type Wire } from './gcs-wire.ts'
 
 /** Bodies up to this size go in one request; longer ones in such pieces (a multiple of 256 KiB). */
 export const PIECE_BYTES = 8 * 1024 * 1024
@@ -130,7 +130,7 @@ async function sendPiece(
         headers: { 'content-range': range },
         body: rest,
       })
-      const answer = await wholeAnswer(opened, failures + 1)
+      const answer = await answerOf(opened, failures + 1)
       if (answer.status !== 308) return answer
       from = persisted(answer, start, end)
       if (from === end && !isLast) return answer
@@ -145,14 +145,6 @@ async function sendPiece(
     from = now
     if (from === end && !isLast) return status
   }
-}
-
-async function wholeAnswer(opened: Awaited<ReturnType<Wire['open']>>, attempt: number) {
-  const chunks: Uint8Array[] = []
-  for (let chunk = await opened.next(); chunk; chunk = await opened.next()) chunks.push(chunk)
-  const text = Buffer.concat(chunks).toString()
-  const body: unknown = text.startsWith('{') ? JSON.parse(text) : text
-  return { status: opened.status, headers: opened.headers, body, attempt }
 }
 
 /** How many bytes of the upload the server has: all before `start`, and none after `end`. */
@@ -217,7 +209,7 @@ async function* piecesOf(body: Body, signal: AbortSignal | undefined): AsyncGene
       heldBytes = 0
     }
     // The source may use its buffer again.
-    if (chunk.length > 0) held.push(body instanceof Uint8Array ? chunk : chunk.slice())
+    if (chunk.length > 0) held.push(body instanceof Uint8Array ? chunk : new Uint8Array(chunk))
     heldBytes += chunk.length
   }
   if (heldBytes > 0) yield { bytes: joined(held), isLast: true }

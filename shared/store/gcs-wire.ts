@@ -10,6 +10,8 @@ export interface Patience {
   readonly longestDelayMs?: number
   /** Silence that counts as a broken connection, milliseconds; for uploads plus their time on a slow link. */
   readonly timeoutMs?: number
+  /** A link slower than this is taken to be down, bytes per second. */
+  readonly slowestLink?: number
 }
 
 export interface Call {
@@ -66,8 +68,6 @@ export interface Wire {
   again(error: unknown, attempt: number, signal?: AbortSignal): Promise<void>
 }
 
-/** A link slower than this is taken to be down, bytes per millisecond: 1 Mbit/s. */
-const SLOWEST = 125
 /** https://cloud.google.com/storage/docs/retry-strategy names these. */
 const PASSING = [408, 429, 500, 502, 503, 504]
 
@@ -75,14 +75,19 @@ const PASSING = [408, 429, 500, 502, 503, 504]
 export function gcsWire(
   endpoint: string,
   credentials: (url: string) => Promise<Record<string, string>>,
-  { attempts = 6, firstDelayMs = 200, longestDelayMs = 8000, timeoutMs = 10_000 }: Patience,
+  {
+    attempts = 6,
+    firstDelayMs = 200,
+    longestDelayMs = 8000,
+    timeoutMs = 10_000,
+    slowestLink = 125_000,
+  }: Patience,
 ): Wire {
   const wire: Wire = {
     async send(call) {
       for (let attempt = 1; ; attempt++) {
         try {
-          const opened = await wire.open(call)
-          return { ...opened, body: parsed(await textOf(opened)), attempt }
+          return await answerOf(await wire.open(call), attempt)
         } catch (error) {
           await wire.again(error, attempt, call.signal)
         }
@@ -92,7 +97,7 @@ export function gcsWire(
     async open(call) {
       call.signal?.throwIfAborted()
       const watch = watchdog(call.signal)
-      const limit = timeoutMs + (call.body?.length ?? 0) / SLOWEST
+      const limit = timeoutMs + ((call.body?.length ?? 0) / slowestLink) * 1000
       try {
         const url = urlOf(endpoint, call)
         const response = await watch.within(limit, async (signal) =>
@@ -140,22 +145,33 @@ export function gcsWire(
   return wire
 }
 
+/** All of an answer, once its body has come whole. */
+export async function answerOf(opened: Opened, attempt: number): Promise<Answer> {
+  const { status, headers } = opened
+  return { status, headers, body: parsed(await textOf(opened)), attempt }
+}
+
 /** Everything but a refusal passes: with no answer at all, the network is at fault. */
 function isPassing(error: unknown): boolean {
   return error instanceof GcsError ? PASSING.includes(error.status) : true
 }
 
 async function refusal(call: Call, opened: Opened): Promise<GcsError> {
-  const body = parsed(await textOf(opened)) as { error?: { message?: string } } | string
-  const said = typeof body === 'string' ? body : body?.error?.message
+  const said = messageOf((await answerOf(opened, 1)).body).slice(0, 500)
   const error = new GcsError(
     opened.status,
-    `Cloud Storage answered ${opened.status} to ${call.method} ${call.url}: ${String(said).slice(0, 500)}`,
+    `Cloud Storage answered ${opened.status} to ${call.method} ${call.url}: ${said}`,
   )
   const seconds = Number(opened.headers.get('retry-after') ?? Number.NaN)
   return Number.isFinite(seconds)
     ? Object.assign(error, { retryAfterMs: seconds * 1000 })
     : error
+}
+
+/** What the server says about an error, in its own words. */
+export function messageOf(body: unknown): string {
+  if (typeof body === 'string') return body
+  return String((body as { error?: { message?: string } } | undefined)?.error?.message ?? '')
 }
 
 async function textOf(opened: Opened): Promise<string> {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Storage } from '@google-cloud/storage'
 import type { ObjectName, Revision } from '../names.ts'
 import type { ObjectStat, StoreDriver } from './driver.ts'
-import { readObject } from './gcs-read.ts'
+import { checkBucket, readObject } from './gcs-read.ts'
 import { openSession, type Upload, upload } from './gcs-upload.ts'
 import { GcsError, gcsWire, type Patience, type Wire } from './gcs-wire.ts'
 import { checkedFolder, checkedName, checkedPrefix, isLegalName } from './object-name.ts'
@@ -63,7 +63,7 @@ export function gcsStore({
       signal,
     })
     if (answer.status !== 404) return answer.body as ObjectResource
-    checkBucket(answer.body, bucket)
+    checkBucket(answer)
     return undefined
   }
 
@@ -81,7 +81,7 @@ export function gcsStore({
   const removeOne = async (full: string) => {
     const url = urlOf(full)
     const answer = await wire.send({ method: 'DELETE', url, answers: [404] })
-    if (answer.status === 404) checkBucket(answer.body, bucket)
+    if (answer.status === 404) checkBucket(answer)
   }
 
   return {
@@ -161,11 +161,4 @@ function objectStat(name: ObjectName, found: ObjectResource): ObjectStat {
 /** A revision of another kind of store can never be of this one: generation 1 never exists. */
 function generationOf(revision: Revision): string {
   return /^g(\d+)$/.exec(revision)?.[1] ?? '1'
-}
-
-/** A bucket that is not there is a fault of configuration, not an absent object. */
-function checkBucket(body: unknown, bucket: string): void {
-  const said = (body as { error?: { message?: string } } | undefined)?.error?.message ?? ''
-  if (/bucket does not exist/i.test(said))
-    throw new GcsError(404, `there is no bucket ${bucket}`)
 }

@@ -18,6 +18,8 @@ const BUCKET = /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/
  * @throws PermanentError BAD_REQUEST that says what is wrong.
  */
 export function parseUri(uri: string): StoreUri {
+  // Other readers of URIs cut these off, and would then mean another place.
+  if (uri !== uri.trim()) refuse(uri, 'it begins or ends with white space')
   const parts = /^([a-z]+):\/\/([^/]*)(?:\/(.*))?$/is.exec(uri)
   const scheme = parts?.[1]?.toLowerCase()
   const [, , authority = '', rest = ''] = parts ?? []

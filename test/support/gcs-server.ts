@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 /** What the next matching requests meet instead of, or on top of, an honest answer. */
 export interface Fault {
-  /** Only requests whose `METHOD /path?query` matches. */
+  /** Only requests whose `METHOD /path?query range` matches. */
   readonly on?: RegExp
   /** How many of them; 1 unless told. */
   times?: number
@@ -55,6 +55,8 @@ interface Session {
   readonly metadata: Record<string, string>
   readonly ifGenerationMatch: string | null
   held: Buffer
+  /** What came of it, told again to whoever asks again. */
+  ended?: Reply
 }
 
 /**
@@ -70,7 +72,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
   // Cloud Storage counts in microseconds since 1970; only that it grows matters.
   let generation = Date.now() * 1000
 
-  const store = (session: Omit<Session, 'held'>, bytes: Buffer): Reply => {
+  const store = (session: Omit<Session, 'held' | 'ended'>, bytes: Buffer): Reply => {
     const bucket = buckets.get(session.bucket)
     if (!bucket) return noBucket
     const present = bucket.get(session.name)
@@ -121,6 +123,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     const id = url.searchParams.get('upload_id') ?? ''
     const session = sessions.get(id)
     if (!session) return failure(404, 'No such upload session')
+    if (session.ended) return session.ended
     if (request.method === 'DELETE') {
       sessions.delete(id)
       return { status: 499 }
@@ -136,8 +139,8 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     }
     const isWhole = total !== '*' && session.held.length === Number(total)
     if (isWhole) {
-      sessions.delete(id)
-      return store(session, session.held)
+      session.ended = store(session, session.held)
+      return session.ended
     }
     // Only whole units of 256 KiB are sure to be kept.
     session.held = session.held.subarray(0, Math.floor(session.held.length / 262144) * 262144)
@@ -201,10 +204,12 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
   }
 
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    // Node takes it from the request once the body has ended or was given up.
+    const { socket } = request
     const line = `${request.method} ${request.url}`
     const range = request.headers.range ?? request.headers['content-range']
     server.requests.push({ line, range })
-    const fault = nextFault(server.faults, line)
+    const fault = nextFault(server.faults, `${line} ${range ?? ''}`)
     if (fault?.delayMs) await sleep(fault.delayMs)
     const chunks: Buffer[] = []
     let received = 0
@@ -224,23 +229,23 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
         const held = Buffer.concat([session.held.subarray(0, start), part])
         session.held = held.subarray(0, Math.floor(held.length / 262144) * 262144)
       }
-      return request.socket.destroy()
+      return socket.destroy()
     }
     if (fault?.hangAfter === 0) return
-    if (fault?.resetAfter === 0) return request.socket.resetAndDestroy()
+    if (fault?.resetAfter === 0) return socket.resetAndDestroy()
     if (fault?.status !== undefined) {
       const wait =
         fault.retryAfter === undefined ? {} : { 'retry-after': String(fault.retryAfter) }
       return respond(response, { ...failure(fault.status, 'on command'), headers: wait })
     }
     const reply = route(request, body)
-    if (fault?.loseAnswer) return request.socket.resetAndDestroy()
+    if (fault?.loseAnswer) return socket.resetAndDestroy()
     const only = fault?.resetAfter ?? fault?.hangAfter
     if (only === undefined || !reply.media) return respond(response, reply)
     response.writeHead(reply.status, { ...reply.headers, 'content-length': reply.media.length })
     response.write(reply.media.subarray(0, only), () => {
       // The bytes must leave the machine before the reset overtakes them.
-      if (fault?.resetAfter !== undefined) setTimeout(() => request.socket.destroy(), 30)
+      if (fault?.resetAfter !== undefined) setTimeout(() => socket.destroy(), 30)
     })
   }
 
