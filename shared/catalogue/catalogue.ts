@@ -15,7 +15,7 @@ import {
 } from './read-tracks.ts'
 import { recordEvents } from './record-events.ts'
 import { type Announced, type Announcement, markAnnounced, recordRuns } from './record-runs.ts'
-import { markSwept, type StaleJob, type StaleQuery, staleJobs } from './watchdog.ts'
+import { markSwept, type StaleJob, type StaleQuery, staleJobs, sweepJobs } from './watchdog.ts'
 
 export type {
   Acceptance,
@@ -59,6 +59,8 @@ export interface Catalogue {
     jobs: readonly Pick<StaleJob, 'job' | 'swept'>[],
     signal?: AbortSignal,
   ): Promise<readonly string[]>
+  /** Both at once: stale jobs that are now counted as swept, and that nobody else has claimed. */
+  sweepJobs(query: StaleQuery, signal?: AbortSignal): Promise<readonly StaleJob[]>
   /** Those of the named assets that exist. */
   assetResults(
     track: string,
@@ -98,6 +100,7 @@ export function openCatalogue(options: DatabaseOptions): Catalogue {
     recordEvents: (events, signal) => recordEvents(database, events, signal),
     staleJobs: (query, signal) => staleJobs(database, query, signal),
     markSwept: (jobs, signal) => markSwept(database, jobs, signal),
+    sweepJobs: (query, signal) => sweepJobs(database, query, signal),
     assetResults: (guid, revision, assets, signal) =>
       readMade(
         reading(signal),

@@ -18,7 +18,15 @@ export interface StoredJob {
   readonly announcement: string | null
   /** Whether exactly that was announced. */
   readonly announced: boolean
+  /** Whether somebody may be announcing it right now. */
+  readonly claimed: boolean
 }
+
+/**
+ * How long a claim to announce holds, s: longer than a step may take, so that whoever claimed it has announced
+ * it by then, or has gone.
+ */
+const CLAIM_SECONDS = 15
 
 /** Inserts the jobs that are not there, all in one statement. @returns the ids of those it inserted. */
 export async function insertJobs(query: Query, jobs: readonly JobRow[]): Promise<Set<string>> {
@@ -50,6 +58,11 @@ export async function updateJobs(query: Query, jobs: readonly JobRow[]): Promise
   if (jobs.length > 0) await query(UPDATE, [rows(jobs.map(columns))])
 }
 
+/** Claims the right to announce jobs that are locked. */
+export async function claimJobs(query: Query, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) await query(CLAIM, [[...ids], CLAIM_SECONDS])
+}
+
 /** The id of what a job announces; null while a verdict is owed. */
 export function announcementOf(row: JobRow): string | null {
   return isComplete(row) ? announcementId(row.job, row.run, wantedAssets(row)) : null
@@ -57,7 +70,7 @@ export function announcementOf(row: JobRow): string | null {
 
 const SELECT = `
   select id, run, route, request, wanted, verdicts, accepted_at, announcement,
-    announced_at is not null as announced
+    announced_at is not null as announced, coalesce(claimed_until > now(), false) as claimed
   from job where id = any($1)`
 
 const READ = { name: 'jobs-read', text: SELECT }
@@ -87,11 +100,21 @@ const UPDATE = {
         when r.announcement = job.announcement then job.ended_at
         else now() end,
       announced_at = case when r.announcement = job.announcement then job.announced_at end,
+      claimed_until = case
+        when r.announcement = job.announcement then job.claimed_until
+        when r.announcement is not null then now() + make_interval(secs => ${CLAIM_SECONDS})
+        end,
       watched_since = case when r.wanted = job.wanted then job.watched_since else now() end,
       swept = case when r.wanted = job.wanted then job.swept else 0 end
     from json_to_recordset($1) as r (id text, run bigint, route text, request jsonb,
       wanted jsonb, verdicts jsonb, state text, revision text, announcement text)
     where job.id = r.id`,
+}
+
+const CLAIM = {
+  name: 'jobs-claim',
+  text: `
+    update job set claimed_until = now() + make_interval(secs => $2) where id = any($1)`,
 }
 
 interface Columns {
@@ -104,6 +127,7 @@ interface Columns {
   readonly accepted_at: Date
   readonly announcement: string | null
   readonly announced: boolean
+  readonly claimed: boolean
 }
 
 function columns(row: JobRow): object {
@@ -125,19 +149,22 @@ function columns(row: JobRow): object {
 
 function stored(found: readonly Columns[]): Map<string, StoredJob> {
   return new Map(
-    found.map(({ id, announcement, announced, accepted_at, wanted, verdicts, ...rest }) => [
-      id,
-      {
-        row: {
-          ...rest,
-          job: id,
-          accepted: accepted_at.toISOString(),
-          wanted: new Map(Object.entries(wanted)),
-          verdicts: new Map(Object.entries(verdicts)),
+    found.map(
+      ({ id, announcement, announced, claimed, accepted_at, wanted, verdicts, ...rest }) => [
+        id,
+        {
+          row: {
+            ...rest,
+            job: id,
+            accepted: accepted_at.toISOString(),
+            wanted: new Map(Object.entries(wanted)),
+            verdicts: new Map(Object.entries(verdicts)),
+          },
+          announcement,
+          announced,
+          claimed,
         },
-        announcement,
-        announced,
-      },
-    ]),
+      ],
+    ),
   )
 }

@@ -33,6 +33,8 @@ export const MIGRATIONS: readonly Migration[] = [
         announcement text,
         -- When exactly that was announced.
         announced_at timestamptz,
+        -- Until then whoever recorded the run last may announce it, and nobody else.
+        claimed_until timestamptz,
         dead_lettered_run bigint,
         -- Since when the watchdog waits; null when nothing is owed any more.
         watched_since timestamptz default now(),

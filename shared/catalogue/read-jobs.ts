@@ -90,7 +90,7 @@ const SELECT = `
     accepted_at, ended_at, announced_at, coalesce(dead_lettered_run >= run, false) as dead_lettered,
     exists (
       select from event where event.track = job.asset_guid and event.job = job.id
-        and event.run = job.run and event.step not in ('ingest', 'accepted')
+        and event.run = job.run and event.verdict not in ('accepted', 'swept')
     ) as begun
   from job`
 

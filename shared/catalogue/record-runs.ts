@@ -13,7 +13,7 @@ import {
   stateOf,
   wantedAssets,
 } from './job-row.ts'
-import { announcementOf, lockJobs, updateJobs } from './job-table.ts'
+import { announcementOf, claimJobs, lockJobs, updateJobs } from './job-table.ts'
 import { rows } from './parameter.ts'
 
 /** A job that is complete and has not been announced as it stands. */
@@ -33,6 +33,8 @@ export interface Announcement {
   readonly assets: readonly string[]
   /** A verdict for each of them. */
   readonly verdicts: Readonly<Record<string, JobVerdict>>
+  /** Somebody else is announcing it right now: leave it, and come again. */
+  readonly claimed: boolean
 }
 
 /** What `markAnnounced` wants to know of an announcement. */
@@ -40,7 +42,8 @@ export type Announced = Pick<Announcement, 'job' | 'run' | 'assets'>
 
 /**
  * Records ended runs, all or none, and returns what has to be announced now. Until `markAnnounced`
- * it is returned again whenever one of these runs is recorded again.
+ * it is returned again whenever one of these runs is recorded again; the first who gets it has claimed it for a
+ * quarter of a minute, and for the others it is `claimed`.
  */
 export async function recordRuns(
   database: Database,
@@ -102,12 +105,21 @@ async function recorded(
     query,
     [...after.values()].filter((row) => row !== before.get(row.job)?.row),
   )
-  return [...after.values()].flatMap((row) => {
-    const { announcement, announced } = before.get(row.job) ?? {}
+  const due = [...after.values()].flatMap((row) => {
+    const { announcement, announced, claimed = false } = before.get(row.job) ?? {}
     const id = announcementOf(row)
     if (id === null || (id === announcement && announced)) return []
-    return [announcementFor(row, id)]
+    return [announcementFor(row, id, id === announcement && claimed)]
   })
+  // What has just become complete was claimed by the update itself.
+  const late = due.filter(
+    ({ id, job, claimed }) => !claimed && id === before.get(job)?.announcement,
+  )
+  await claimJobs(
+    query,
+    late.map(({ job }) => job),
+  )
+  return due
 }
 
 /** Whether the row has all that this message says already. */
@@ -153,14 +165,14 @@ async function mend(
     }
 }
 
-function announcementFor(row: JobRow, id: string): Announcement {
+function announcementFor(row: JobRow, id: string, claimed: boolean): Announcement {
   const { job, run, route, request, accepted } = row
   const assets = wantedAssets(row)
   const verdicts = Object.fromEntries(
     [...row.verdicts].filter(([asset]) => row.wanted.has(asset)),
   )
   return {
-    ...{ id, job, run, route, accepted, assets, verdicts },
+    ...{ id, job, run, route, accepted, assets, verdicts, claimed },
     request: { ...request, derivative_assets: assets },
     state: stateOf(row) as Announcement['state'],
     revision: revisionOf(row),
@@ -175,7 +187,7 @@ const MARK = {
     ), locked as (
       select id from job where id in (select id from announced) order by id for update
     )
-    update job set announced_at = now(), watched_since = null
+    update job set announced_at = now(), watched_since = null, claimed_until = null
     from locked join announced using (id)
     where job.id = locked.id and job.announcement = announced.announcement
       and job.announced_at is null`,

@@ -53,6 +53,17 @@ export async function markSwept(
   return marked.map(({ id }) => id)
 }
 
+/** Claims stale jobs: counts a sweep of each, and returns those that nobody else has claimed. */
+export async function sweepJobs(
+  database: Database,
+  query: StaleQuery,
+  signal?: AbortSignal,
+): Promise<readonly StaleJob[]> {
+  const stale = await staleJobs(database, query, signal)
+  const claimed = new Set(await markSwept(database, stale, signal))
+  return stale.filter(({ job }) => claimed.has(job))
+}
+
 interface Columns {
   readonly id: string
   readonly run: number

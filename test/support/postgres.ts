@@ -5,6 +5,9 @@ import { join } from 'node:path'
 import { type Database, openDatabase } from '#shared/catalogue/database.ts'
 import { startPostgres } from '../../services/local/postgres.ts'
 
+/** Nobody pulls the plug on a test, and a killed server loses nothing by this. */
+const SETTINGS = { fsync: 'off' }
+
 export interface TestPostgres {
   /** The connection string of a new, empty database. */
   database(): Promise<string>
@@ -17,7 +20,7 @@ export interface TestPostgres {
 /** Starts a server for one test file, in a temporary folder: call it once, and stop it in a teardown. */
 export async function testPostgres(): Promise<TestPostgres> {
   const dataDir = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
-  const postgres = await startPostgres({ dataDir })
+  const postgres = await startPostgres({ dataDir, settings: SETTINGS })
   const admin = openDatabase({ dsn: postgres.dsn, poolSize: 1 })
   const opened: Database[] = [admin]
   return {

@@ -1,0 +1,116 @@
+/** How many jobs and events a second the catalogue takes: `node test/bench/catalogue.bench.ts [jobs]`. */
+import { randomUUID } from 'node:crypto'
+import { openCatalogue } from '#shared/catalogue/catalogue.ts'
+import type { StepEvent } from '#shared/messages/event.ts'
+import type { RunAccepted, RunEnded } from '#shared/messages/run.ts'
+import { jobId } from '#shared/names.ts'
+import { testPostgres } from '../support/postgres.ts'
+
+const JOBS = Number(process.argv[2] ?? 20_000)
+
+const postgres = await testPostgres()
+const dsn = await postgres.database()
+const catalogue = openCatalogue({ dsn, poolSize: 4 })
+try {
+  await catalogue.migrate()
+  const accepted = Array.from({ length: JOBS }, (_, index) => acceptedRun(index))
+  const ended = accepted.map(endedRun)
+  const events = accepted.flatMap(eventsOf)
+
+  await measured('acceptJobs, 100 a batch, 2 at once', accepted, 100, 2, (batch) =>
+    catalogue.acceptJobs(batch),
+  )
+  await measured('recordRuns + markAnnounced, 100 a batch, 2 at once', ended, 100, 2, announce)
+  await measured('the same once more (redelivered)', ended, 100, 2, announce)
+  await measured('recordEvents, 1,000 a batch, 2 at once', events, 1_000, 2, (batch) =>
+    catalogue.recordEvents(batch),
+  )
+  await measured('one job at a time: recordRuns', anew(2_000), 1, 1, announce)
+} finally {
+  await catalogue.close()
+  await postgres.stop()
+}
+
+async function announce(batch: readonly RunEnded[]): Promise<void> {
+  await catalogue.markAnnounced(await catalogue.recordRuns(batch))
+}
+
+async function measured<T>(
+  title: string,
+  items: readonly T[],
+  batchSize: number,
+  atOnce: number,
+  work: (batch: readonly T[]) => Promise<void>,
+): Promise<void> {
+  const batches = Array.from({ length: Math.ceil(items.length / batchSize) }, (_, index) =>
+    items.slice(index * batchSize, (index + 1) * batchSize),
+  ).values()
+  const before = { at: performance.now(), cpu: process.cpuUsage() }
+  await Promise.all(
+    Array.from({ length: atOnce }, async () => {
+      for (const batch of batches) await work(batch)
+    }),
+  )
+  const seconds = (performance.now() - before.at) / 1_000
+  const { user, system } = process.cpuUsage(before.cpu)
+  const rate = Math.round(items.length / seconds).toLocaleString('en')
+  const busy = Math.round((user + system) / 10_000 / seconds)
+  console.log(`${rate.padStart(8)}/s  ${title}; Node busy ${busy} % of a core`)
+}
+
+function acceptedRun(index: number): RunAccepted {
+  const request_id = randomUUID()
+  const asset_guid = `track-${index}-${request_id.slice(0, 8)}`
+  return {
+    request: {
+      request_id,
+      asset_guid,
+      asset_id: index,
+      derivative_assets: ['bpm', 'key', 'waveform', 'aac-128'],
+    },
+    job: jobId(request_id, asset_guid),
+    run: 1,
+    route: 'cloud',
+    accepted: new Date().toISOString(),
+    restarts: 0,
+    masters: [`gs://masters/${asset_guid}.wav`],
+  }
+}
+
+function endedRun({ masters, ...envelope }: RunAccepted): RunEnded {
+  const window = { from: 0, to: 433 }
+  const bpm = { bpm: 128.01, confidence: 0.93, windows: [window], firstBeat: 0.213 }
+  const key = { key: 'A minor', camelot: '8A', openKey: '1m', confidence: 0.81 }
+  const layout = 'WAV 16-bit 44100 Hz 2 channels'
+  return {
+    ...envelope,
+    master: { uri: masters[0] ?? '', revision: 'g1700000000', samples: 19_095_300, layout },
+    verdicts: {
+      bpm: { state: 'made', version: 1, files: { json: 180 }, result: bpm },
+      key: { state: 'made', version: 1, files: { json: 120 }, result: key },
+      waveform: { state: 'made', version: 1, files: { json: 40_000, png: 22_000 } },
+      'aac-128': { state: 'made', version: 1, files: { m4a: 6_900_000 } },
+    },
+  }
+}
+
+function eventsOf({ job, run, route, request }: RunAccepted): StepEvent[] {
+  return ['accepted', 'stage', 'analyze', 'encode', 'publish'].map((step) => ({
+    ...{
+      id: randomUUID(),
+      at: new Date().toISOString(),
+      step,
+      verdict: 'done',
+      job,
+      run,
+      route,
+    },
+    ...{ track: request.asset_guid, attempt: 1, units: ['bpm@1', 'key@1'], worker: 'bench/1' },
+    ...{ ms: 12.5, cpuMs: 11.25, bytesRead: 76_000_000, bytesWritten: 300, storeOperations: 4 },
+    ...(step === 'accepted' ? { request } : {}),
+  }))
+}
+
+function anew(count: number): RunEnded[] {
+  return Array.from({ length: count }, (_, index) => endedRun(acceptedRun(index)))
+}
