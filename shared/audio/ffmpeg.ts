@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { PassThrough, Readable } from 'node:stream'
 import ffmpeg from 'fluent-ffmpeg'
 import { PermanentError } from '../errors.ts'
@@ -155,14 +156,22 @@ async function* through(
   )
   // fluent-ffmpeg kills ffmpeg 20 ms after its output closes, exited or not: so it must not close.
   const sink = new PassThrough({ autoDestroy: false, emitClose: false })
+  // Told by the iterator; without a listener it would end the process as well.
+  sink.on('error', () => {})
   const command = configure(ffmpeg(source, { stdoutLines: 20 }).addOption('-v', 'error'))
+  let child: ChildProcess | undefined
+  let exited: Promise<unknown> | undefined
   let stopped = false
   const stop = () => {
     stopped = true
-    ;(command as unknown as Child).ffmpegProc?.kill('SIGKILL')
+    child?.kill('SIGKILL')
   }
   const ended = new Promise<Ended>((resolve) => {
-    command.on('start', () => stopped && stop())
+    command.on('start', () => {
+      child = (command as { ffmpegProc?: ChildProcess }).ffmpegProc
+      if (child?.pid !== undefined) exited = new Promise((r) => child?.once('exit', r))
+      if (stopped) stop()
+    })
     command.on('end', () => resolve({}))
     command.on('error', (error, _stdout, stderr) => {
       resolve({ error, stderr })
@@ -186,11 +195,8 @@ async function* through(
     source.destroy()
     sink.destroy()
     await ended
+    await exited
   }
-}
-
-interface Child {
-  readonly ffmpegProc?: { kill(signal: string): boolean }
 }
 
 /** An input that fails ends; why is told on the side, so that ffmpeg is never left half fed and running. */

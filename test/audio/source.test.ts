@@ -1,0 +1,172 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import t, { type Test } from 'tap'
+import { cachedPcm } from '#shared/audio/cached.ts'
+import { sourceOf } from '#shared/audio/ranged.ts'
+import { readLayout } from '#shared/audio/riff.ts'
+import { type PcmStores, partName, pcmSource, readBytes } from '#shared/audio/source.ts'
+import { wavPart } from '#shared/audio/wav-part.ts'
+import { RestartError } from '#shared/errors.ts'
+import type { JobId, ObjectName } from '#shared/names.ts'
+import { openStore } from '#shared/store/open.ts'
+import { aiff, club, int16, noise, wav } from '../support/audio.ts'
+
+const channels = [noise(10_000, { seed: 1 }), noise(10_000, { seed: 2 })]
+const want = int16(channels)
+const run = { route: 'cloud', job: '0123456789abcdef01234567' as JobId, run: 1 }
+
+async function stores(t: Test): Promise<PcmStores & { folder: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'pcm-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const driver = openStore(pathToFileURL(folder).href)
+  return {
+    folder,
+    run,
+    scratch: driver,
+    locate: (uri) => ({ driver, name: uri.split('/').at(-1) as ObjectName }),
+  }
+}
+
+async function inPlace(file: Buffer, name: string, given: PcmStores & { folder: string }) {
+  await writeFile(join(given.folder, name), file)
+  const stat = await given.scratch.stat(name as ObjectName)
+  if (!stat) throw new Error('no master')
+  const layout = await readLayout({
+    bytes: stat.bytes,
+    read: (start, end) => readBytes(given.scratch, stat.name, start, end),
+  })
+  if (layout.kind !== 'pcm') throw new Error('not PCM')
+  return {
+    kind: 'in-place' as const,
+    uri: given.scratch.uri(stat.name),
+    revision: stat.revision,
+    offset: layout.offset,
+    bigEndian: layout.bigEndian,
+    samples: layout.samples,
+  }
+}
+
+t.test('a conformant master is read where it lies, either way round', async (t) => {
+  const given = await stores(t)
+  for (const [name, file] of [
+    ['master.wav', wav(channels)],
+    ['master-64.wav', wav(channels, { rf64: true })],
+    ['master.aiff', aiff(channels)],
+    ['master.aifc', aiff(channels, { compression: 'sowt' })],
+  ] as const) {
+    const pcm = pcmSource(await inPlace(file, name, given), given)
+    t.equal(pcm.samples, 10_000)
+    t.same(await pcm.read(0, 10_000), want, name)
+    t.same(await pcm.read(4321, 4323), want.subarray(8642, 8646), name)
+    t.equal((await pcm.read(5, 5)).length, 0)
+  }
+})
+
+t.test('staged parts read as one track', async (t) => {
+  const given = await stores(t)
+  for (let start = 0; start < 10_000; start += 3000) {
+    const end = Math.min(10_000, start + 3000)
+    const part = wavPart(want.subarray(2 * start, 2 * end))
+    await given.scratch.create(partName(run, start, end), part, { contentType: 'audio/wav' })
+  }
+  const pcm = pcmSource({ kind: 'staged', partSamples: 3000, samples: 10_000 }, given)
+  t.same(await pcm.read(0, 10_000), want)
+  t.same(await pcm.read(2999, 6001), want.subarray(5998, 12_002), 'across two seams')
+  t.same(await pcm.read(9999, 10_000), want.subarray(19_998))
+})
+
+t.test('chunks are the samples in order, none longer than asked', async (t) => {
+  const pcm = sourceOf(10_000, async (start, end) => want.slice(2 * start, 2 * end))
+  const pieces: Int16Array[] = []
+  for await (const piece of pcm.chunks(100, 9000, { size: 700 })) pieces.push(piece)
+  t.ok(pieces.every((piece) => piece.length <= 1400))
+  t.same(Int16Array.from(pieces.flatMap((piece) => [...piece])), want.subarray(200, 18_000))
+})
+
+t.test('a missing part or a changed master sends the run back', async (t) => {
+  const given = await stores(t)
+  const staged = pcmSource({ kind: 'staged', partSamples: 3000, samples: 10_000 }, given)
+  await t.rejects(staged.read(0, 10), { name: 'RestartError', code: 'SCRATCH_MISSING' })
+
+  const place = await inPlace(wav(channels), 'master.wav', given)
+  const pcm = pcmSource(place, given)
+  await pcm.read(0, 10)
+  await writeFile(join(given.folder, 'master.wav'), wav(club(10_001)))
+  await t.rejects(pcm.read(0, 10), { name: 'RestartError', code: 'MASTER_CHANGED' })
+  await rm(join(given.folder, 'master.wav'))
+  const error = await pcm.read(0, 10).catch((thrown: unknown) => thrown)
+  t.ok(error instanceof RestartError && error.code === 'MASTER_CHANGED')
+})
+
+t.test('fewer bytes than there should be are an error', async (t) => {
+  const given = await stores(t)
+  const place = await inPlace(wav(channels), 'master.wav', given)
+  const pcm = pcmSource({ ...place, samples: 10_001 }, given)
+  await t.rejects(pcm.read(9000, 10_001), /bytes from/)
+})
+
+t.test('a range outside the track is refused', async (t) => {
+  const pcm = sourceOf(10, async () => new Int16Array(2))
+  for (const [start, end] of [
+    [-1, 1],
+    [0, 11],
+    [5, 4],
+    [0.5, 1],
+    [Number.NaN, 1],
+  ] as const) {
+    await t.rejects(pcm.read(start, end), RangeError)
+  }
+  await t.rejects(pcm.read(0, 2), /read 1 samples at 0, not 2/)
+  await t.rejects(pcm.read(0, 1, AbortSignal.abort()), { name: 'AbortError' })
+})
+
+t.test('a cached source', async (t) => {
+  const samples = 3_500_000
+  const long = new Int16Array(2 * samples).map((_, i) => (i * 7919) & 0x7fff)
+  const counting = () => {
+    const reads: number[] = []
+    const source = sourceOf(samples, async (start, end, signal) => {
+      reads.push(start)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      signal?.throwIfAborted()
+      return long.slice(2 * start, 2 * end)
+    })
+    return { reads, source }
+  }
+
+  t.test('fetches what two readers want once', async (t) => {
+    const { reads, source } = counting()
+    const pcm = cachedPcm(source)
+    const scan = async () => {
+      let sum = 0
+      for await (const piece of pcm.chunks(0, samples)) sum += piece.length
+      return sum
+    }
+    t.same(await Promise.all([scan(), scan()]), [2 * samples, 2 * samples])
+    await scan()
+    t.equal(reads.length, 4)
+    t.ok((await pcm.read(1_000_000, 1_100_000)).every((x, i) => x === long[2_000_000 + i]))
+  })
+
+  t.test('keeps to its memory, and keeps what the next reader needs first', async (t) => {
+    const { reads, source } = counting()
+    const pcm = cachedPcm(source, 2 * 4 * (1 << 20))
+    await pcm.read(0, samples)
+    await pcm.read(0, samples)
+    t.equal(reads.length, 4 + 3, 'the first block stays')
+  })
+
+  t.test('forgets failures, and one reader that gives up does not spoil another', async (t) => {
+    const { reads, source } = counting()
+    const pcm = cachedPcm(source)
+    const abort = new AbortController()
+    const first = pcm.read(0, 10, abort.signal)
+    const second = pcm.read(0, 10)
+    abort.abort()
+    await t.rejects(first, { name: 'AbortError' })
+    t.same(await second, long.subarray(0, 20))
+    t.equal(reads.length, 2)
+  })
+})
