@@ -103,11 +103,19 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
       throw major === undefined ? error : new Error(why + error.message, { cause: error })
     })
     await stopOrphans(dataDir)
-    if (major === undefined) await makeCluster(dataDir, binaries, account, signal)
     const sockets = await socketFolder(home, account)
-    const settings = { ...SETTINGS, ...options.settings, unix_socket_directories: sockets }
+    const settings: Record<string, string> = {
+      ...SETTINGS,
+      ...options.settings,
+      unix_socket_directories: sockets,
+    }
+    const durable = settings.fsync !== 'off'
+    if (major === undefined) await makeCluster(dataDir, binaries, account, { durable, signal })
     const running = { home, dataDir, binaries, account, settings, readyMs, signal }
-    const server = await served(running)
+    const server = await served(running).catch(async (error: unknown) => {
+      await rm(sockets, { recursive: true, force: true })
+      throw error
+    })
     const exited = new Promise<Awaited<Postgres['exited']>>((settle) => {
       if (hasEnded(server)) settle({ code: server.exitCode, signal: server.signalCode })
       server.once('exit', (code, by) => settle({ code, signal: by }))

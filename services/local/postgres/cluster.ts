@@ -30,13 +30,14 @@ export async function makeCluster(
   dataDir: string,
   binaries: Binaries,
   account: Account | undefined,
-  signal?: AbortSignal,
+  { durable, signal }: { readonly durable: boolean; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   const half = `${dataDir}.half`
   await rm(half, { recursive: true, force: true })
   await mkdir(half, { mode: 0o700 })
   if (account !== undefined) await chown(half, account.uid, account.gid)
   const options = ['--auth=trust', '--encoding=UTF8', '--locale=C', '--data-checksums']
+  if (!durable) options.push('--no-sync')
   try {
     await promisify(execFile)(
       binaries.initdb,
