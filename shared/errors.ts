@@ -118,6 +118,36 @@ export const ERRORS = {
     means: 'The content type is not one that this address takes.',
     remedy: 'Read the detail for those it does.',
   },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    means: 'The address is known, but not with this method.',
+    remedy: 'Use a method that the Allow header names.',
+  },
+  RANGE_NOT_SATISFIABLE: {
+    status: 416,
+    means: 'The range of bytes is malformed or lies outside the file.',
+    remedy: 'Ask for bytes=first-last within the length that Content-Range states.',
+  },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    means: 'The request did not arrive in time.',
+    remedy: 'Send it again, without pausing.',
+  },
+  URI_TOO_LONG: {
+    status: 414,
+    means: 'The address, or an identifier in it, is too long.',
+    remedy: 'Check the identifier.',
+  },
+  HEADERS_TOO_LARGE: {
+    status: 431,
+    means: 'The request line and headers are larger than the limit.',
+    remedy: 'Send what is large in the body.',
+  },
+  DIGEST_MISMATCH: {
+    status: 422,
+    means: 'The bytes that came are not those that the digest describes.',
+    remedy: 'Send the master again: it was damaged on the way, or the digest is of another file.',
+  },
   UPLOAD_INCOMPLETE: {
     status: 400,
     means: 'Fewer bytes came than were announced.',
@@ -132,6 +162,11 @@ export const ERRORS = {
     status: 401,
     means: 'No valid bearer token came with the request.',
     remedy: 'Send Authorization: Bearer with a configured token.',
+  },
+  FORBIDDEN: {
+    status: 403,
+    means: 'The request comes from a place that may not make it.',
+    remedy: 'Use the address that the service is bound to, and no page of another site.',
   },
   TOO_MANY_REQUESTS: {
     status: 429,

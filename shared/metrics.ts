@@ -13,6 +13,8 @@ export interface Metrics {
   readonly running: UpDownCounter
   /** Objects created, by `store`. */
   readonly created: Counter
+  /** Wall-clock seconds of each HTTP request, by `method`, `route` and `status`. */
+  readonly httpSeconds: Histogram
   /** All of it, in Prometheus' text format. */
   expose(): Promise<string>
 }
@@ -30,6 +32,11 @@ export function createMetrics(service: string): Metrics {
     }),
     running: meter.createUpDownCounter('trackchain.steps.running', {
       description: 'Deliveries under way.',
+    }),
+    httpSeconds: meter.createHistogram('trackchain.http.duration', {
+      unit: 's',
+      description: 'Wall-clock time of an HTTP request, from its headers to the end of its answer.',
+      advice: { explicitBucketBoundaries: STEP_SECONDS },
     }),
     created: meter.createCounter('trackchain.objects.created', {
       description: 'Objects created in a store.',

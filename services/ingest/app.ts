@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto'
+import multipart from '@fastify/multipart'
+import rateLimit from '@fastify/rate-limit'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import type { TSchema } from 'typebox'
+import { PermanentError } from '#shared/errors.ts'
+import type { Log } from '#shared/log.ts'
+import { compile } from '#shared/schema.ts'
+import { assetRoutes } from './http/asset.ts'
+import { onClientError } from './http/client-error.ts'
+import type { HttpDeps } from './http/deps.ts'
+import { guardDoor } from './http/door.ts'
+import { healthRoutes } from './http/health.ts'
+import { jobStatusRoutes } from './http/job-status.ts'
+import { jobRoutes } from './http/jobs.ts'
+import { masterRoutes } from './http/masters.ts'
+import { offerRoutes } from './http/offers.ts'
+import { describeApi } from './http/openapi.ts'
+import { replyWithProblem, replyWithProblems } from './http/problem-replies.ts'
+import { awaitsContinue, holdContinue, releaseContinue } from './http/read-out.ts'
+import { trackRoutes } from './http/tracks.ts'
+
+/** A connection on which nothing moves for so long is closed, ms. */
+const IDLE_MS = 60_000
+
+/** The HTTP API as a fastify instance that does not listen yet. */
+export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstance> {
+  const app = fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    // We write a line of our own, once a request.
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => randomUUID(),
+    forceCloseConnections: 'idle',
+    connectionTimeout: IDLE_MS,
+    keepAliveTimeout: IDLE_MS,
+    routerOptions: { maxParamLength: 1024 },
+    clientErrorHandler: onClientError,
+    frameworkErrors: (error, request, reply) => void replyWithProblem(error, request, reply),
+  })
+  app.setValidatorCompiler(validator)
+  app.setSerializerCompiler(() => JSON.stringify)
+  app.removeAllContentTypeParsers()
+  replyWithProblems(app)
+  measure(app, deps, log)
+  holdBodies(app)
+  guardDoor(app, deps.config)
+  if (deps.config.rate_limit > 0) await limitRate(app, deps.config.rate_limit)
+  await describeApi(app, deps.config.tokens.length > 0)
+  await app.register(multipart)
+  for (const routes of [
+    jobRoutes,
+    jobStatusRoutes,
+    masterRoutes,
+    trackRoutes,
+    assetRoutes,
+    offerRoutes,
+    healthRoutes,
+  ]) {
+    await app.register((inner) => routes(inner, deps))
+  }
+  return app
+}
+
+/** Paths, queries and headers keep to their schemas; bodies are checked by their contracts. */
+function validator({ schema, httpPart }: { schema: unknown; httpPart?: string }) {
+  if (httpPart === 'body') return () => true
+  const what = httpPart === 'params' ? 'the path' : `the ${httpPart}`
+  const check = compile<unknown>(schema as TSchema, what, 'BAD_REQUEST')
+  return (value: unknown) => {
+    try {
+      return { value: check(value) }
+    } catch (error) {
+      return { error: error as Error }
+    }
+  }
+}
+
+/** One line and one measurement for each request. */
+function measure(app: FastifyInstance, { metrics }: HttpDeps, log: Log): void {
+  app.addHook('onResponse', async (request, reply) => {
+    const ms = Math.round(reply.elapsedTime)
+    const { method } = request
+    const route = request.routeOptions.url ?? 'unknown'
+    metrics.httpSeconds.record(ms / 1000, { method, route, status: reply.statusCode })
+    const line = { method, route, status: reply.statusCode, ms, request: request.id }
+    if (reply.statusCode >= 400) log.info({ ...line, url: request.url.slice(0, 200) }, 'http')
+    else log.debug(line, 'http')
+  })
+}
+
+/** A client that asks before it sends is told to go on when nothing speaks against it, and not before. */
+function holdBodies(app: FastifyInstance): void {
+  app.server.on('checkContinue', (request, response) => {
+    holdContinue(request)
+    app.server.emit('request', request, response)
+  })
+  app.addHook('preParsing', async (request, reply) => {
+    if (!awaitsContinue(request.raw)) return
+    releaseContinue(request.raw)
+    reply.raw.writeContinue()
+  })
+}
+
+async function limitRate(app: FastifyInstance, max: number): Promise<void> {
+  await app.register(rateLimit, {
+    max,
+    timeWindow: 60_000,
+    errorResponseBuilder: (_request, { max: most, ttl }) =>
+      new PermanentError(
+        'TOO_MANY_REQUESTS',
+        `More than ${most} requests in a minute; the next are taken in ${Math.ceil(ttl / 1000)} s.`,
+      ),
+  })
+}

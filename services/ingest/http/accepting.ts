@@ -1,0 +1,87 @@
+import { type Static, Type } from 'typebox'
+import type { Bus } from '#shared/bus/bus.ts'
+import { sentence } from '#shared/errors.ts'
+import { type EventSink, newEvent } from '#shared/events.ts'
+import type { RunAccepted } from '#shared/messages/run.ts'
+import { subjectOf } from '#shared/run.ts'
+import { type AcceptSettings, accept, toStage } from '../accept.ts'
+import { Unavailable } from './problem.ts'
+
+/** What a client is told of a job that was accepted. */
+export const Accepted = Type.Object(
+  {
+    status: Type.Literal(202),
+    request_id: Type.String({ format: 'uuid' }),
+    asset_guid: Type.String(),
+    job: Type.String({ description: 'Names this request for this track.' }),
+    route: Type.String(),
+    derivative_assets: Type.Array(Type.String()),
+    href: Type.String({ description: 'Where its progress can be seen.' }),
+  },
+  { title: 'Accepted' },
+)
+export type Accepted = Static<typeof Accepted>
+
+export interface Accepting {
+  /** Validates and routes, nothing more. @throws PermanentError that says what is wrong. */
+  check(value: unknown): RunAccepted
+  /**
+   * Hands a job on: resolves once Pub/Sub has both the job and the event of its acceptance.
+   * @throws Unavailable when it does not answer; the job may then be posted again.
+   */
+  handOn(accepted: RunAccepted): Promise<Accepted>
+  /** Both. */
+  take(value: unknown): Promise<Accepted>
+}
+
+/** What a POST does with an EncodeJob: the same as the consumer of the `ingest` topic. */
+export function accepting({
+  settings,
+  bus,
+  events,
+  remember,
+}: {
+  settings: AcceptSettings
+  bus: Bus
+  events: EventSink
+  remember: (accepted: RunAccepted) => Promise<void>
+}): Accepting {
+  async function handOn(accepted: RunAccepted): Promise<Accepted> {
+    const birth = newEvent('ingest', 1)
+    const began = performance.now()
+    const { topic, data, attributes } = toStage(accepted)
+    try {
+      await bus.publish(topic, { data, attributes })
+      const ms = Math.round(performance.now() - began)
+      const { request } = accepted
+      const reported = events.report({
+        ...birth,
+        ...subjectOf(accepted),
+        verdict: 'accepted',
+        units: [],
+        ms,
+        request,
+      })
+      await Promise.all([reported, remember(accepted)])
+    } catch (error) {
+      throw new Unavailable(`Pub/Sub did not take the job: ${sentence(error)}`, {
+        cause: error,
+      })
+    }
+    return told(accepted)
+  }
+  return {
+    check: (value) => accept(value, settings),
+    handOn,
+    take: async (value) => handOn(accept(value, settings)),
+  }
+}
+
+function told({ request, job, route }: RunAccepted): Accepted {
+  const { request_id, asset_guid, derivative_assets } = request
+  return {
+    status: 202,
+    ...{ request_id, asset_guid, job, route, derivative_assets },
+    href: `/v1/jobs/${request_id}`,
+  }
+}

@@ -1,0 +1,123 @@
+import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
+import { PermanentError } from '#shared/errors.ts'
+import { ASSET_ID_PATTERN, assetName, type Revision } from '#shared/names.ts'
+import { byteRange } from './byte-range.ts'
+import type { HttpDeps } from './deps.ts'
+import { AssetGuid } from './params.ts'
+import { Problem } from './problem.ts'
+import { knownTrack, newestAssets } from './tracks.ts'
+
+const Params = Type.Object({
+  asset_guid: AssetGuid,
+  asset: Type.String({
+    pattern: `${ASSET_ID_PATTERN.slice(0, -1)}(\\.[a-z0-9]{1,8})?$`,
+    description: 'Its id; with an extension, that of its files: `waveform.png`.',
+    examples: ['waveform.png'],
+  }),
+})
+type Params = Static<typeof Params>
+
+/** An asset is what it is by its name, but which one a track has may change any time. */
+const CACHE = 'private, no-cache'
+/** A browser that shows the file by itself loads it again from here; it may do nothing else. */
+const CSP =
+  "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+const binary = { schema: { type: 'string', format: 'binary' } }
+const schema = {
+  tags: ['tracks'],
+  summary: 'Fetch a file of a derivative asset',
+  description:
+    'Of the current revision, the newest version that was made. Ranges of bytes, ETag and If-None-Match are understood.',
+  params: Params,
+  response: {
+    200: { description: 'The file.', content: { '*/*': binary } },
+    206: { description: 'The range that was asked for.', content: { '*/*': binary } },
+    304: { description: 'It is what the client has.', type: 'null' },
+    '4xx': {
+      description: 'Refused.',
+      content: { 'application/problem+json': { schema: Problem } },
+    },
+  },
+}
+
+/** GET and HEAD /v1/tracks/{asset_guid}/assets/{asset}. */
+export async function assetRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
+  const { catalogue, registry, assets, aborting } = deps
+  app.route<{ Params: Params }>({
+    method: ['GET', 'HEAD'],
+    url: '/v1/tracks/:asset_guid/assets/:asset',
+    schema,
+    exposeHeadRoute: false,
+    async handler(request, reply) {
+      const { asset_guid } = request.params
+      const [id = '', wanted] = request.params.asset.split('.')
+      const track = await knownTrack(asset_guid, catalogue)
+      const found = newestAssets(track).find(({ asset }) => asset === id)
+      const { extension, bytes, version } = fileOf(asset_guid, id, wanted, found)
+      const revision = track.revision as Revision
+      const name = assetName(asset_guid, revision, { id, version }, extension)
+
+      const etag = `"${name}"`
+      reply.headers({
+        etag,
+        'accept-ranges': 'bytes',
+        'cache-control': CACHE,
+        'content-security-policy': CSP,
+        'content-disposition': `inline; filename="${asset_guid}.${id}.${extension}"`,
+      })
+      reply.type(registry.get(id)?.files[extension] ?? 'application/octet-stream')
+      if (matches(request.headers['if-none-match'], etag)) return reply.code(304).send()
+      const ifRange = request.headers['if-range']
+      const isSame = ifRange === undefined || ifRange === etag
+      let range: { start: number; end: number } | undefined
+      try {
+        range = isSame ? byteRange(request.headers.range, bytes) : undefined
+      } catch (error) {
+        reply.header('content-range', `bytes */${bytes}`)
+        for (const header of ['etag', 'content-disposition']) reply.removeHeader(header)
+        throw error
+      }
+      const { start, end } = range ?? { start: 0, end: bytes }
+      if (range !== undefined) {
+        reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${bytes}`)
+      }
+      reply.header('content-length', end - start)
+      if (request.method === 'HEAD') return reply.send()
+      return reply.send(await assets.read(name, { start, end, signal: aborting }))
+    },
+  })
+}
+
+type Found = ReturnType<typeof newestAssets>[number] | undefined
+
+function fileOf(guid: string, id: string, wanted: string | undefined, found: Found) {
+  if (found === undefined || found.state === 'failed') {
+    const why =
+      found === undefined ? 'has not been made' : `could not be made: ${found.sentence}`
+    throw new PermanentError('NOT_FOUND', `${id} of the track ${guid} ${why}.`, {
+      at: '/asset',
+    })
+  }
+  const extensions = Object.keys(found.files)
+  // The definition's first extension is served by default; JSON from the catalogue may be sorted otherwise.
+  const extension = wanted ?? extensions[0]
+  const bytes = extension === undefined ? undefined : found.files[extension]
+  if (extension === undefined || bytes === undefined) {
+    throw new PermanentError(
+      'NOT_FOUND',
+      `${id} of the track ${guid} has no file .${wanted}; there are ${extensions.map((each) => `${id}.${each}`).join(', ')}.`,
+      { at: '/asset' },
+    )
+  }
+  return { extension, bytes, version: found.version }
+}
+
+function matches(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false
+  return (
+    header.trim() === '*' ||
+    header.split(',').some((each) => each.trim().replace(/^W\//, '') === etag)
+  )
+}

@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto'
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import { PermanentError } from '#shared/errors.ts'
+import { PROBLEM_TYPE, problemOf } from './problem.ts'
+
+/** How long a client may take to read why it is refused, ms. */
+const LINGER_MS = 1000
+
+const answered = new WeakSet<Socket>()
+
+/** Answers bytes that are no HTTP, or only the beginning of it, and ends the connection. */
+export function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (answered.has(socket)) return
+  answered.add(socket)
+  // Beyond the head of an answer, another would only garble it.
+  const { _httpMessage } = socket as { _httpMessage?: { headersSent?: boolean } }
+  if (error.code === 'ECONNRESET' || !socket.writable || _httpMessage?.headersSent) {
+    socket.destroy()
+    return
+  }
+  const problem = problemOf(faultOf(error), randomUUID())
+  const body = JSON.stringify(problem)
+  const head = [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
+    `content-type: ${PROBLEM_TYPE}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    'x-content-type-options: nosniff',
+    'connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  // Destroyed at once, it would be reset under a client that still sends, and the answer lost.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref()
+}
+
+function faultOf({ code = '', message }: NodeJS.ErrnoException): PermanentError {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new PermanentError(
+        'HEADERS_TOO_LARGE',
+        'The request line and headers are longer than 16 KiB.',
+      )
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new PermanentError('REQUEST_TIMEOUT', 'The headers were not complete in time.')
+    case 'HPE_INVALID_EOF_STATE':
+      return new PermanentError(
+        'UPLOAD_INCOMPLETE',
+        'The connection ended before the request did.',
+      )
+    default:
+      return new PermanentError('BAD_REQUEST', `This is not HTTP/1.1: ${message}.`)
+  }
+}

@@ -1,0 +1,61 @@
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { HttpDeps } from './deps.ts'
+
+/** How long the catalogue may take to answer a look, ms. */
+const LOOK_MS = 500
+
+/** GET /, /healthz, /readyz and /metrics. */
+export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
+  const { catalogue, isReady, metrics } = deps
+  const config = { public: true, rateLimit: false } as const
+  const schema = (summary: string, description: string, type = 'application/json') => ({
+    tags: ['health'],
+    summary,
+    response: { 200: { description, content: { [type]: { schema: {} } } } },
+  })
+
+  app.get('/', { config, schema: { hide: true } }, async () => ({
+    name: 'Trackchain',
+    docs: '/docs',
+    openapi: '/openapi.json',
+    jobs: '/v1/jobs',
+    derivatives: '/v1/derivatives',
+    schemas: '/v1/schemas',
+    errors: '/v1/errors',
+    health: '/healthz',
+    ready: '/readyz',
+    metrics: '/metrics',
+  }))
+
+  app.get(
+    '/healthz',
+    { config, schema: schema('Whether the process lives', 'It does.') },
+    async () => ({ status: 'ok' }),
+  )
+
+  app.get(
+    '/readyz',
+    {
+      config,
+      schema: schema(
+        'Whether jobs are taken',
+        'Pub/Sub answers. `reading` says whether the catalogue does: jobs are taken without it, too. 503 when jobs are not taken.',
+      ),
+    },
+    async (_request, reply: FastifyReply) => {
+      const accepting = isReady()
+      const reading = await catalogue.ping(AbortSignal.timeout(LOOK_MS)).then(
+        () => true,
+        () => false,
+      )
+      return reply.code(accepting ? 200 : 503).send({ accepting, reading })
+    },
+  )
+
+  app.get(
+    '/metrics',
+    { config, schema: schema('Measurements', "Prometheus' text format.", 'text/plain') },
+    async (_request, reply) =>
+      reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics.expose()),
+  )
+}

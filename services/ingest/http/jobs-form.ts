@@ -1,0 +1,217 @@
+import type { Multipart, MultipartFile } from '@fastify/multipart'
+import type { FastifyRequest } from 'fastify'
+import { PermanentError } from '#shared/errors.ts'
+import { json } from '#shared/message.ts'
+import { ASSET_GUID_PATTERN } from '#shared/names.ts'
+import type { Incoming } from '../uploads.ts'
+import type { Accepted } from './accepting.ts'
+import type { HttpDeps } from './deps.ts'
+import { tooLarge } from './upload-file.ts'
+
+export const FORM_TYPE = 'multipart/form-data'
+
+const GUID = new RegExp(ASSET_GUID_PATTERN)
+const MOST_FIELD_BYTES = 64 * 1024
+/** The fields of a job that may stand alone, and what their text means. */
+const FIELDS: Readonly<Record<string, (text: string) => unknown>> = {
+  request_id: String,
+  asset_guid: String,
+  master_uri: String,
+  site: String,
+  release_id: numberOf,
+  asset_id: numberOf,
+  derivative_assets: (text) => text.split(/[\s,]+/).filter((id) => id !== ''),
+}
+
+export const formSchema = {
+  type: 'object',
+  properties: {
+    file: {
+      type: 'string',
+      format: 'binary',
+      description: 'The master. Without it the master is found as with any other job.',
+    },
+    job: {
+      type: 'string',
+      description: 'An EncodeJob as JSON; all may be left out.',
+      examples: ['{"derivative_assets":["bpm","key"]}'],
+    },
+    asset_guid: { type: 'string', description: "Else made of the file's name and content." },
+    derivative_assets: { type: 'string', description: 'Ids, separated by commas.' },
+  },
+}
+
+/**
+ * Takes a form: the master, the job, in any order, either may be missing. The file goes to the uploads
+ * store as it comes; the job is handed on once the master is in its place, and names it.
+ */
+export async function jobFromForm(request: FastifyRequest, deps: HttpDeps): Promise<Accepted> {
+  const { accepting, aborting } = deps
+  const { job, file } = await readForm(request, deps)
+  try {
+    if (file === undefined) return await accepting.take(job)
+    if ('master_uri' in job) {
+      throw new PermanentError(
+        'BAD_REQUEST',
+        'The form has both a file and a master_uri; expected one of them.',
+        { at: '/master_uri' },
+      )
+    }
+    const { sha256, name, incoming } = file
+    const asset_guid = job.asset_guid ?? guidFrom(name, sha256)
+    // An asset_guid that breaks its pattern names nothing: the contract refuses it.
+    const isName = typeof asset_guid === 'string' && GUID.test(asset_guid)
+    const master_uri = isName ? deps.uploads.uri(asset_guid, sha256) : undefined
+    // Looked at before the file is kept: a job that is refused leaves nothing behind.
+    const accepted = accepting.check({ ...job, asset_guid, master_uri })
+    await incoming.keep(accepted.request.asset_guid, aborting)
+    return await accepting.handOn(accepted)
+  } finally {
+    await file?.incoming.discard()
+  }
+}
+
+interface Form {
+  readonly job: Record<string, unknown>
+  readonly file:
+    | { readonly incoming: Incoming; readonly sha256: string; readonly name: string }
+    | undefined
+}
+
+async function readForm(request: FastifyRequest, deps: HttpDeps): Promise<Form> {
+  const mostBytes = deps.config.max_upload_mb * 1024 * 1024
+  const limits = {
+    fileSize: mostBytes,
+    files: 3,
+    fields: 20,
+    parts: 23,
+    fieldSize: MOST_FIELD_BYTES,
+    fieldNameSize: 100,
+    headerPairs: 20,
+  }
+  const fields = new Map<string, unknown>()
+  let job: Record<string, unknown> | undefined
+  let file: Form['file']
+  try {
+    for await (const part of request.parts({ limits })) {
+      const isFile = part.type === 'file' && part.fieldname !== 'job'
+      if (isFile) {
+        if (file !== undefined || part.fieldname !== 'file') throw unexpectedFile(part)
+        file = await received(part, mostBytes, deps)
+      } else if (part.fieldname === 'job') {
+        if (job !== undefined) throw twice('job')
+        job = jobOf(await contentOf(part))
+      } else {
+        addField(fields, part.fieldname, await contentOf(part))
+      }
+    }
+    for (const [name, value] of fields) {
+      if (job !== undefined && Object.hasOwn(job, name)) throw twice(name)
+      job = { ...job, [name]: value }
+    }
+    if (job === undefined && file === undefined) {
+      throw new PermanentError(
+        'BAD_REQUEST',
+        'The form is empty; expected a part called file with the master, or job with an EncodeJob, or both.',
+      )
+    }
+    return { job: job ?? {}, file }
+  } catch (error) {
+    await file?.incoming.discard()
+    throw error
+  }
+}
+
+async function received(
+  part: MultipartFile,
+  mostBytes: number,
+  { uploads, aborting }: HttpDeps,
+): Promise<NonNullable<Form['file']>> {
+  const incoming = await uploads.receive(part.file, { mostBytes, signal: aborting })
+  if (part.file.truncated || incoming.bytes === 0) {
+    await incoming.discard()
+    if (part.file.truncated) throw tooLarge(mostBytes)
+    throw new PermanentError('MASTER_UNREADABLE', 'The file is empty; expected audio.', {
+      at: 'part file',
+    })
+  }
+  return { incoming, sha256: incoming.sha256, name: part.filename }
+}
+
+/** What stands in a part that is not the master: text, or JSON where it is declared so. */
+async function contentOf(part: Multipart): Promise<unknown> {
+  const at = { at: `part ${part.fieldname.slice(0, 100)}` }
+  if (part.type === 'file') {
+    const chunks: Uint8Array[] = []
+    let bytes = 0
+    for await (const chunk of part.file) {
+      bytes += chunk.length
+      if (bytes > MOST_FIELD_BYTES) throw new PermanentError('TOO_LARGE', fieldLimit(), at)
+      chunks.push(chunk)
+    }
+    return Buffer.concat(chunks).toString('utf8')
+  }
+  if (part.valueTruncated) throw new PermanentError('TOO_LARGE', fieldLimit(), at)
+  return part.value
+}
+
+function fieldLimit(): string {
+  return `The part is longer than ${MOST_FIELD_BYTES} bytes; only the file may be.`
+}
+
+function jobOf(value: unknown): Record<string, unknown> {
+  const job = typeof value === 'string' ? json(Buffer.from(value), 'The part job') : value
+  if (typeof job === 'object' && job !== null && !Array.isArray(job)) {
+    return job as Record<string, unknown>
+  }
+  throw new PermanentError('NOT_AN_ENCODE_JOB', 'The part job is no JSON object.', {
+    at: 'part job',
+  })
+}
+
+function addField(fields: Map<string, unknown>, name: string, value: unknown): void {
+  const read = Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined
+  if (read === undefined) {
+    throw new PermanentError(
+      'BAD_REQUEST',
+      `There is no field ${JSON.stringify(name.slice(0, 100))}; expected file, job, ${Object.keys(FIELDS).join(', ')}.`,
+      { at: `part ${name.slice(0, 100)}` },
+    )
+  }
+  const given = typeof value === 'string' ? read(value) : value
+  const before = fields.get(name)
+  if (before !== undefined && name !== 'derivative_assets') throw twice(name)
+  fields.set(name, before === undefined ? given : [before, given].flat())
+}
+
+function unexpectedFile({ fieldname }: MultipartFile): PermanentError {
+  return new PermanentError(
+    'BAD_REQUEST',
+    fieldname === 'file'
+      ? 'The form has a second file; expected one master.'
+      : `The file is in the field ${JSON.stringify(fieldname.slice(0, 100))}; expected file.`,
+    { at: `part ${fieldname.slice(0, 100)}` },
+  )
+}
+
+function twice(name: string): PermanentError {
+  return new PermanentError('BAD_REQUEST', `${name} is given twice.`, { at: `part ${name}` })
+}
+
+function numberOf(text: string): unknown {
+  return /^-?\d+$/.test(text.trim()) ? Number(text) : text
+}
+
+/** The same file always gives the same track. */
+function guidFrom(fileName: string, sha256: string): string {
+  const slug = fileName
+    .replace(/^.*[\\/]/, '')
+    .replace(/\.[A-Za-z0-9]{1,5}$/, '')
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .replace(/[^A-Za-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 60)
+    .replace(/-+$/, '')
+  return `${slug === '' ? 'track' : slug}-${sha256.slice(0, 8)}`
+}

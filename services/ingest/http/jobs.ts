@@ -1,0 +1,161 @@
+import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
+import { PermanentError } from '#shared/errors.ts'
+import { json } from '#shared/message.ts'
+import { EncodeJob } from '#shared/messages/encode-job.ts'
+import { Accepted, type Accepting } from './accepting.ts'
+import type { HttpDeps } from './deps.ts'
+import { FORM_TYPE, formSchema, jobFromForm } from './jobs-form.ts'
+import { LINE_TYPES, resultLines } from './jobs-lines.ts'
+import { EXAMPLE_REQUEST_ID } from './params.ts'
+import { PROBLEM_TYPE, Problem, problemOf } from './problem.ts'
+
+/** The largest JSON body, bytes. More comes as lines. */
+export const MOST_JSON_BYTES = 1024 * 1024
+/** Jobs of one array. */
+export const MOST_JOBS = 1000
+
+const JSON_TYPE = 'application/json'
+
+const EXAMPLE = {
+  request_id: EXAMPLE_REQUEST_ID,
+  asset_guid: 'example-track',
+  derivative_assets: ['bpm', 'key', 'waveform'],
+}
+
+const Result = Type.Union([Accepted, Problem])
+const Results = Type.Object(
+  {
+    results: Type.Array(Result, {
+      description: 'One for each job, in the order of the array.',
+    }),
+  },
+  { title: 'Results' },
+)
+
+const schema = {
+  tags: ['jobs'],
+  summary: 'Ask for derivative assets',
+  description: [
+    'Takes one EncodeJob, an array of up to 1,000, lines of them in bulk, or a form with the master itself.',
+    'A 202 means that Pub/Sub has the job for good.',
+    '',
+    'Bulk (`application/x-ndjson`): one job a line, any number of lines, up to 64 KiB each; the answer has one',
+    'line for each, in order, while the request still runs. Read it while you send. Empty lines are passed over.',
+    'Where the lines carry `request_id`s, the same body may be posted again at will: nothing is made twice.',
+    '',
+    'Form (`multipart/form-data`), for people with curl:',
+    '`curl -F file=@track.wav -F \'job={"derivative_assets":["bpm"]}\' …/v1/jobs`; the fields of the job may',
+    "also stand alone (`-F derivative_assets=bpm,key`). Without `asset_guid` the file's name and content give one.",
+  ].join('\n'),
+  body: {
+    content: {
+      [JSON_TYPE]: {
+        schema: {
+          anyOf: [
+            EncodeJob.schema,
+            { type: 'array', items: EncodeJob.schema, maxItems: MOST_JOBS },
+          ],
+          examples: [EXAMPLE],
+        },
+      },
+      'application/x-ndjson': {
+        schema: { type: 'string', examples: [`${JSON.stringify(EXAMPLE)}\n`] },
+      },
+      [FORM_TYPE]: { schema: formSchema },
+    },
+  },
+  response: {
+    202: {
+      description: 'Accepted. Of an array, each item has a result of its own.',
+      headers: { location: { type: 'string', description: 'Where its progress can be seen.' } },
+      content: { [JSON_TYPE]: { schema: { anyOf: [Accepted, Results] } } },
+    },
+    200: {
+      description: 'The results of lines, in order.',
+      content: {
+        'application/x-ndjson': {
+          schema: {
+            type: 'string',
+            examples: [
+              '{"line":1,"status":202,"request_id":"…","asset_guid":"…"}\n{"line":2,"status":422,"code":"NO_TRACK","detail":"…","at":"/asset_guid"}\n',
+            ],
+          },
+        },
+      },
+    },
+    '4xx': {
+      description: 'Refused.',
+      content: { 'application/problem+json': { schema: Problem } },
+    },
+  },
+}
+
+/** POST /v1/jobs in all its forms. */
+export async function jobRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
+  const { accepting } = deps
+  app.addContentTypeParser(
+    JSON_TYPE,
+    { parseAs: 'buffer', bodyLimit: MOST_JSON_BYTES },
+    (_request, body, done) => done(null, body),
+  )
+  app.addContentTypeParser(LINE_TYPES, (_request, payload, done) => done(null, payload))
+
+  const takes = [JSON_TYPE, LINE_TYPES[0] as string, FORM_TYPE]
+  app.post('/v1/jobs', { schema, config: { takes } }, async (request, reply) => {
+    const type = request.headers['content-type'] ?? ''
+    if (LINE_TYPES.some((each) => type.startsWith(each))) {
+      reply.code(200).type(`${LINE_TYPES[0]}; charset=utf-8`)
+      return reply.send(resultLines(request, deps))
+    }
+    if (request.isMultipart()) {
+      const accepted = await jobFromForm(request, deps)
+      return reply.code(202).header('location', accepted.href).send(accepted)
+    }
+    const value = documentIn(request.body)
+    if (!Array.isArray(value)) {
+      const accepted = await accepting.take(value)
+      return reply.code(202).header('location', accepted.href).send(accepted)
+    }
+    const results = await takeAll(value, accepting, request.id)
+    const refused = results.find(({ status }) => status !== 202)
+    if (refused === undefined || results.some(({ status }) => status === 202)) {
+      return reply.code(202).send({ results })
+    }
+    return reply
+      .code(refused.status)
+      .type(PROBLEM_TYPE)
+      .send(JSON.stringify({ ...refused, results }))
+  })
+}
+
+function documentIn(body: unknown): unknown {
+  if (!(body instanceof Uint8Array) || body.length === 0) {
+    throw new PermanentError('NOT_JSON', 'The body is empty; expected an EncodeJob as JSON.')
+  }
+  return json(body, 'The body')
+}
+
+async function takeAll(
+  values: readonly unknown[],
+  accepting: Accepting,
+  id: string,
+): Promise<readonly Static<typeof Result>[]> {
+  if (values.length === 0 || values.length > MOST_JOBS) {
+    throw new PermanentError(
+      values.length === 0 ? 'NOT_AN_ENCODE_JOB' : 'TOO_LARGE',
+      `The array has ${values.length} items; expected 1 to ${MOST_JOBS} jobs. Post more as application/x-ndjson.`,
+      { at: '/' },
+    )
+  }
+  return await Promise.all(
+    values.map(async (value, index) => {
+      try {
+        return await accepting.take(value)
+      } catch (error) {
+        const problem = problemOf(error, id)
+        return { ...problem, at: `/${index}${problem.at === '/' ? '' : (problem.at ?? '')}` }
+      }
+    }),
+  )
+}

@@ -1,0 +1,53 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+
+/** The page loads nothing from elsewhere, and styles itself inline. */
+const CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+  "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/** Gathers the schemas of all routes that follow; serves them at /openapi.json, and their page at /docs. */
+export async function describeApi(app: FastifyInstance, needsToken: boolean): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Trackchain',
+        version: '1',
+        description:
+          'Turns audio masters into derivative assets. Every refusal is a problem document (RFC 9457) with a code of `/v1/errors`.',
+        license: { name: 'AGPL-3.0-or-later', identifier: 'AGPL-3.0-or-later' },
+      },
+      tags: ['jobs', 'masters', 'tracks', 'what there is', 'health'].map((name) => ({ name })),
+      ...(needsToken
+        ? {
+            components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+            security: [{ token: [] }],
+          }
+        : {}),
+    },
+    transform: ({ schema, url, route }) => ({
+      url,
+      // Of a route that answers HEAD as well, GET is enough to read.
+      schema: isHeadOfGet(route) ? { ...schema, hide: true } : schema,
+    }),
+  })
+  app.addHook('onRoute', (route) => {
+    if (!route.url.startsWith('/docs')) return
+    route.config = { ...route.config, public: true, rateLimit: false }
+  })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: CSP,
+    uiConfig: { docExpansion: 'list', layout: 'BaseLayout', tryItOutEnabled: true },
+    theme: { title: 'Trackchain API' },
+  })
+  app.get('/openapi.json', { schema: { hide: true }, config: { public: true } }, async () =>
+    app.swagger(),
+  )
+}
+
+function isHeadOfGet({ method, url }: { method: string | string[]; url: string }): boolean {
+  return method === 'HEAD' && !url.startsWith('/v1/masters')
+}

@@ -1,0 +1,134 @@
+import { STATUS_CODES } from 'node:http'
+import { type Static, Type } from 'typebox'
+import { ERRORS, type ErrorCode, PermanentError } from '#shared/errors.ts'
+import { NotFoundError } from '#shared/store/driver.ts'
+
+/** What every refusal looks like: https://www.rfc-editor.org/rfc/rfc9457. */
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: 'Where the code is explained.' }),
+    title: Type.String({ description: 'What the code means.' }),
+    status: Type.Integer(),
+    code: Type.String({ description: 'Stable; one of GET /v1/errors.' }),
+    detail: Type.String({ description: 'What was wrong, where, and what was expected.' }),
+    instance: Type.String({ description: 'This occurrence; the log line has the same id.' }),
+    at: Type.Optional(Type.String({ description: 'Where in the input the fault lies.' })),
+    remedy: Type.String({ description: 'What to do about it.' }),
+  },
+  { title: 'Problem', description: 'A problem document, RFC 9457.' },
+)
+export type Problem = Static<typeof Problem>
+
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+
+/** Something that the service needs does not answer: nothing was accepted, and later it may be. */
+export class Unavailable extends Error {
+  override readonly name = 'Unavailable'
+}
+
+/** Details are for reading: a fault in a long input is not told at length. */
+const MOST_DETAIL = 2000
+
+/** The problem document of anything thrown. `id` names the request. */
+export function problemOf(error: unknown, id: string): Problem {
+  const { code, detail, at } = faultOf(error)
+  const { status, means, remedy } = ERRORS[code]
+  return {
+    type: `/v1/errors/${code}`,
+    title: means,
+    status,
+    code,
+    detail: detail.length > MOST_DETAIL ? `${detail.slice(0, MOST_DETAIL)}…` : detail,
+    instance: `urn:uuid:${id}`,
+    ...(at === undefined ? {} : { at }),
+    remedy,
+  }
+}
+
+interface Fault {
+  readonly code: ErrorCode
+  readonly detail: string
+  readonly at?: string | undefined
+}
+
+/** What fastify and its plug-ins throw, by their code. */
+const FOREIGN: Readonly<Record<string, Fault>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: {
+    code: 'TOO_LARGE',
+    detail: 'The body is larger than the 1 MiB that a JSON document may have.',
+  },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+    code: 'UPLOAD_INCOMPLETE',
+    detail: 'The body has another length than Content-Length announced.',
+  },
+  FST_ERR_MAX_PARAM_LENGTH: {
+    code: 'URI_TOO_LONG',
+    detail: 'An identifier in the address is longer than any can be.',
+  },
+  FST_ERR_BAD_URL: {
+    code: 'BAD_REQUEST',
+    detail: 'The address cannot be read: after a % two hexadecimal digits are expected.',
+  },
+  FST_PROTO_VIOLATION: {
+    code: 'BAD_REQUEST',
+    detail: 'A form field has a name that no field may have.',
+  },
+  FST_INVALID_JSON_FIELD_ERROR: {
+    code: 'NOT_JSON',
+    detail: 'A form field that is declared as application/json is not JSON.',
+  },
+  FST_REQ_FILE_TOO_LARGE: { code: 'TOO_LARGE', detail: 'The file is larger than the limit.' },
+  FST_PARTS_LIMIT: { code: 'TOO_LARGE', detail: 'The form has too many parts.' },
+  FST_FILES_LIMIT: { code: 'TOO_LARGE', detail: 'The form has too many files; expected one.' },
+  FST_FIELDS_LIMIT: { code: 'TOO_LARGE', detail: 'The form has too many fields.' },
+  FST_MP_PREMATURE_CLOSE: {
+    code: 'UPLOAD_INCOMPLETE',
+    detail: 'The connection ended before the form did.',
+  },
+}
+
+/** What Node and the parsers below fastify say without a code of their own. */
+const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
+  400: 'BAD_REQUEST',
+  401: 'UNAUTHORIZED',
+  403: 'NOT_FOUND',
+  404: 'NOT_FOUND',
+  405: 'METHOD_NOT_ALLOWED',
+  408: 'REQUEST_TIMEOUT',
+  413: 'TOO_LARGE',
+  414: 'URI_TOO_LONG',
+  415: 'WRONG_CONTENT_TYPE',
+  416: 'RANGE_NOT_SATISFIABLE',
+  429: 'TOO_MANY_REQUESTS',
+  503: 'UPSTREAM_DOWN',
+}
+
+function faultOf(error: unknown): Fault {
+  if (error instanceof PermanentError) {
+    return { code: error.code, detail: error.message, at: error.at }
+  }
+  if (error instanceof Unavailable) return { code: 'UPSTREAM_DOWN', detail: error.message }
+  if (error instanceof NotFoundError) return { code: 'NOT_FOUND', detail: error.message }
+  const {
+    code = '',
+    statusCode = 500,
+    message = '',
+  } = error as Partial<{
+    code: string
+    statusCode: number
+    message: string
+  }>
+  const foreign = FOREIGN[code]
+  if (foreign !== undefined) return foreign
+  if (code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') {
+    return { code: 'UPLOAD_INCOMPLETE', detail: 'The connection ended before the body did.' }
+  }
+  if (/multipart|part terminated early|boundary|end of form/i.test(message)) {
+    return { code: 'BAD_REQUEST', detail: `The form cannot be read: ${message}.` }
+  }
+  const known = BY_STATUS[statusCode]
+  if (known !== undefined)
+    return { code: known, detail: message || `${STATUS_CODES[statusCode]}` }
+  // What went wrong inside is for the log, not for whoever asks.
+  return { code: 'INTERNAL', detail: 'The request could not be dealt with; the log says why.' }
+}

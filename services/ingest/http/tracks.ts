@@ -1,0 +1,183 @@
+import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
+import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import type { TrackStatus } from '#shared/catalogue/catalogue.ts'
+import { ERRORS, PermanentError } from '#shared/errors.ts'
+import type { StepEvent } from '#shared/messages/event.ts'
+import type { Registry } from '#shared/registry.ts'
+import type { HttpDeps } from './deps.ts'
+import { TrackParams } from './params.ts'
+import { Problem } from './problem.ts'
+import { reading } from './reading.ts'
+
+const refused = {
+  '4xx': {
+    description: 'Refused.',
+    content: { 'application/problem+json': { schema: Problem } },
+  },
+}
+const anything = { type: 'object', additionalProperties: true } as const
+
+const Page = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.String({
+        pattern: '^([1-9]\\d{0,2}|1000)$',
+        description: '1 to 1000; 100 unless told.',
+      }),
+    ),
+    before: Type.Optional(
+      Type.String({
+        pattern: '^\\d{4}-\\d\\d-\\d\\dT[0-9:.]{8,15}Z,[0-9a-fA-F-]{36}$',
+        description: 'As the link `next` of the page before has it.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+/** GET /v1/tracks/{asset_guid} and its history. */
+export async function trackRoutes(
+  app: FastifyInstance,
+  { catalogue, registry }: HttpDeps,
+): Promise<void> {
+  const track = {
+    tags: ['tracks'],
+    summary: 'See what exists for a track',
+    description:
+      'The current revision of its master, and the newest of each asset of that revision. A track is known once a job has read its master.',
+    params: TrackParams,
+    response: { 200: { description: 'The track.', ...anything }, ...refused },
+  }
+  app.get<{ Params: TrackParams }>(
+    '/v1/tracks/:asset_guid',
+    { schema: track },
+    async ({ params }, reply) => {
+      reply.header('cache-control', 'no-store')
+      return told(await knownTrack(params.asset_guid, catalogue), registry)
+    },
+  )
+
+  const history = {
+    tags: ['tracks'],
+    summary: 'See what happened to a track',
+    description: 'The events of all steps of all its jobs, the latest first.',
+    params: TrackParams,
+    querystring: Page,
+    response: { 200: { description: 'A page of events.', ...anything }, ...refused },
+  }
+  type History = { Params: TrackParams; Querystring: Static<typeof Page> }
+  app.get<History>(
+    '/v1/tracks/:asset_guid/history',
+    { schema: history },
+    async ({ params, query }, reply) => {
+      const { asset_guid } = params
+      const limit = Number(query.limit ?? 100)
+      const [at, id] = query.before?.split(',') ?? []
+      const before = at === undefined || id === undefined ? undefined : { at, id }
+      const { events, next } = await reading((signal) =>
+        catalogue.trackHistory(asset_guid, { limit, before }, signal),
+      )
+      if (events.length === 0 && before === undefined) throw unknownTrack(asset_guid)
+      reply.header('cache-control', 'no-store')
+      return {
+        asset_guid,
+        events: events.map(eventTold),
+        next:
+          next === undefined
+            ? null
+            : `/v1/tracks/${asset_guid}/history?limit=${limit}&before=${next.at},${next.id}`,
+      }
+    },
+  )
+}
+
+/** @throws PermanentError NOT_FOUND; Unavailable. */
+export async function knownTrack(
+  assetGuid: string,
+  catalogue: HttpDeps['catalogue'],
+): Promise<TrackStatus> {
+  const found = await reading((signal) => catalogue.track(assetGuid, signal))
+  if (found === undefined) throw unknownTrack(assetGuid)
+  return found
+}
+
+/** Of each asset the newest version that was made; of one that never was, the newest that failed. */
+export function newestAssets({
+  assets,
+}: TrackStatus): readonly TrackStatus['assets'][number][] {
+  const newest = new Map<string, TrackStatus['assets'][number]>()
+  for (const asset of assets) {
+    const best = newest.get(asset.asset)
+    const isBetter =
+      best === undefined ||
+      (best.state === asset.state ? asset.version > best.version : asset.state === 'made')
+    if (isBetter) newest.set(asset.asset, asset)
+  }
+  return [...newest.values()]
+}
+
+function unknownTrack(assetGuid: string): PermanentError {
+  return new PermanentError(
+    'NOT_FOUND',
+    `No job has read a master of the track ${assetGuid} (yet).`,
+    { at: '/asset_guid' },
+  )
+}
+
+function told(track: TrackStatus, registry: Registry): object {
+  const { samples, layout, uri } = track.master
+  return {
+    asset_guid: track.track,
+    revision: track.revision,
+    master: {
+      uri,
+      layout,
+      samples,
+      seconds: Math.round((samples / SAMPLE_RATE) * 1000) / 1000,
+    },
+    first_seen: track.firstSeen,
+    assets: newestAssets(track).map((asset) => assetTold(track.track, asset, registry)),
+    history: `/v1/tracks/${track.track}/history`,
+  }
+}
+
+function assetTold(
+  guid: string,
+  asset: TrackStatus['assets'][number],
+  registry: Registry,
+): object {
+  const { asset: id, version, state, recorded } = asset
+  const title = registry.get(id)?.title
+  const common = {
+    asset: id,
+    version,
+    ...(title === undefined ? {} : { title }),
+    state,
+    recorded,
+  }
+  if (asset.state === 'failed') {
+    const { code, sentence } = asset
+    const remedy = code in ERRORS ? ERRORS[code as keyof typeof ERRORS].remedy : undefined
+    return { ...common, code, sentence, remedy }
+  }
+  const files = Object.entries(asset.files).map(([extension, bytes]) => ({
+    extension,
+    type: registry.get(id)?.files[extension],
+    bytes,
+    href: `/v1/tracks/${guid}/assets/${id}.${extension}`,
+  }))
+  return { ...common, ...(asset.result === undefined ? {} : { result: asset.result }), files }
+}
+
+function eventTold(event: StepEvent): object {
+  const { cpuMs, bytesRead, bytesWritten, storeOperations, ...rest } = event
+  const { request: _request, ...told } = rest
+  return {
+    ...told,
+    ...(cpuMs === undefined ? {} : { cpu_ms: cpuMs }),
+    ...(bytesRead === undefined ? {} : { bytes_read: bytesRead }),
+    ...(bytesWritten === undefined ? {} : { bytes_written: bytesWritten }),
+    ...(storeOperations === undefined ? {} : { store_operations: storeOperations }),
+  }
+}

@@ -1,0 +1,135 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { type FileHandle, link, mkdir, open, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { PermanentError } from '#shared/errors.ts'
+import type { ObjectName } from '#shared/names.ts'
+import { abortable } from '#shared/store/abortable.ts'
+import type { StoreDriver } from '#shared/store/driver.ts'
+import { TEMPORARY } from '#shared/store/object-name.ts'
+import type { Incoming, Stored, Uploads } from '../uploads.ts'
+import { resumableUploads } from './upload-resume.ts'
+
+/**
+ * Uploads into a folder that replicas may share. What is under way has a name that the store takes for
+ * temporary: it is never listed, and swept when nobody has written to it for long.
+ */
+export function fileUploads(folder: string, driver: StoreDriver): Uploads {
+  const place = { folder, driver }
+  return {
+    async receive(body, { mostBytes, signal }): Promise<Incoming> {
+      await mkdir(folder, { recursive: true })
+      const path = join(folder, `${TEMPORARY}${randomUUID()}`)
+      const file = await open(path, 'wx')
+      const hash = createHash('sha256')
+      try {
+        const bytes = await writeBody(file, body, {
+          from: 0,
+          mostBytes,
+          signal,
+          each: (chunk) => hash.update(chunk),
+        })
+        await file.sync()
+        await file.close()
+        const sha256 = hash.digest('hex')
+        return {
+          sha256,
+          bytes,
+          keep: async (assetGuid) => {
+            const stored = await linkUpload(place, path, { assetGuid, sha256, bytes })
+            await rm(path, { force: true })
+            return stored
+          },
+          discard: () => rm(path, { force: true }),
+        }
+      } catch (error) {
+        await file.close().catch(() => {})
+        await rm(path, { force: true })
+        throw error
+      }
+    },
+    resumable: resumableUploads(place),
+    uri: (assetGuid, sha256) => driver.uri(uploadName(assetGuid, sha256)),
+  }
+}
+
+export interface UploadFolder {
+  readonly folder: string
+  readonly driver: StoreDriver
+}
+
+export function uploadName(assetGuid: string, sha256: string): ObjectName {
+  return `${assetGuid}/${sha256}.upload` as ObjectName
+}
+
+/**
+ * Writes a body from byte `from` on, and gives where it ended. What was written before a fault stays.
+ * @throws PermanentError TOO_LARGE beyond `mostBytes`.
+ */
+export async function writeBody(
+  file: FileHandle,
+  body: AsyncIterable<Uint8Array>,
+  {
+    from,
+    mostBytes,
+    signal,
+    each = () => {},
+  }: {
+    readonly from: number
+    readonly mostBytes: number
+    readonly signal?: AbortSignal | undefined
+    readonly each?: ((chunk: Uint8Array) => void) | undefined
+  },
+): Promise<number> {
+  let at = from
+  for await (const chunk of abortable(body, signal)) {
+    if (at + chunk.length > mostBytes) throw tooLarge(mostBytes)
+    each(chunk)
+    for (let done = 0; done < chunk.length; ) {
+      const { bytesWritten } = await file.write(chunk, done, chunk.length - done, at)
+      done += bytesWritten
+      at += bytesWritten
+    }
+  }
+  return at
+}
+
+/** Gives a finished file its name beside its temporary one. Durable when this resolves. */
+export async function linkUpload(
+  { folder, driver }: UploadFolder,
+  path: string,
+  { assetGuid, sha256, bytes }: { assetGuid: string; sha256: string; bytes: number },
+): Promise<Stored> {
+  const name = uploadName(assetGuid, sha256)
+  const final = join(folder, name)
+  await mkdir(dirname(final), { recursive: true })
+  let created = true
+  try {
+    // link(2) never replaces, also between hosts that share an NFS export.
+    await link(path, final)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    created = false
+  }
+  for (const each of [dirname(final), folder]) await syncFolder(each)
+  return { asset_guid: assetGuid, sha256, bytes, master_uri: driver.uri(name), created }
+}
+
+export function tooLarge(mostBytes: number): PermanentError {
+  return new PermanentError(
+    'TOO_LARGE',
+    `The master is larger than ${Math.floor(mostBytes / 1024 / 1024)} MiB, which is the limit.`,
+  )
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } catch (error) {
+    // File systems that cannot do this keep their entries safe by themselves, or not at all.
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (!['EINVAL', 'ENOTSUP', 'ENOSYS'].includes(code)) throw error
+  } finally {
+    await folder.close()
+  }
+}

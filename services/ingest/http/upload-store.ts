@@ -1,0 +1,93 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { open, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { GcsStore } from '#shared/store/gcs.ts'
+import type { Stored, Uploads } from '../uploads.ts'
+import { tooLarge, uploadName, writeBody } from './upload-file.ts'
+import { digestMismatch } from './upload-resume.ts'
+
+/**
+ * What may pass through a temporary file of this machine, bytes: an object's name is its sha256, which is
+ * known behind the last byte only. Larger ones announce their digest, or go to Cloud Storage directly.
+ */
+export const MOST_SPOOLED_BYTES = 256 * 1024 * 1024
+
+const CONTENT_TYPE = 'application/octet-stream'
+
+/** Uploads into a bucket. */
+export function storeUploads(driver: GcsStore): Uploads {
+  const uri = (guid: string, sha256: string) => driver.uri(uploadName(guid, sha256))
+
+  async function keep(
+    guid: string,
+    { sha256, bytes }: { sha256: string; bytes: () => number },
+    body: AsyncIterable<Uint8Array>,
+    signal?: AbortSignal,
+  ): Promise<Stored> {
+    const created = await driver.create(uploadName(guid, sha256), body, {
+      contentType: CONTENT_TYPE,
+      ...(signal && { signal }),
+    })
+    return {
+      ...{ asset_guid: guid, sha256, bytes: bytes(), master_uri: uri(guid, sha256) },
+      created: created === 'created',
+    }
+  }
+
+  return {
+    uri,
+    async receive(body, { mostBytes, signal }) {
+      const path = join(tmpdir(), `trackchain-${randomUUID()}.upload`)
+      const file = await open(path, 'wx', 0o600)
+      const hash = createHash('sha256')
+      try {
+        const bytes = await writeBody(file, body, {
+          from: 0,
+          mostBytes: Math.min(mostBytes, MOST_SPOOLED_BYTES),
+          signal,
+          each: (chunk) => hash.update(chunk),
+        })
+        await file.close()
+        const sha256 = hash.digest('hex')
+        const discard = () => rm(path, { force: true })
+        return {
+          ...{ sha256, bytes, discard },
+          keep: async (guid, until) => {
+            const known = { sha256, bytes: () => bytes }
+            const stored = await keep(guid, known, createReadStream(path), until)
+            await discard()
+            return stored
+          },
+        }
+      } catch (error) {
+        await file.close().catch(() => {})
+        await rm(path, { force: true })
+        throw error
+      }
+    },
+    async receiveAs(guid, sha256, body, { mostBytes, signal }) {
+      let bytes = 0
+      async function* verified() {
+        const hash = createHash('sha256')
+        for await (const chunk of body) {
+          hash.update(chunk)
+          bytes += chunk.length
+          if (bytes > mostBytes) throw tooLarge(mostBytes)
+          yield chunk
+        }
+        // Thrown before the store has the end: nothing is created.
+        const found = hash.digest('hex')
+        if (found !== sha256) throw digestMismatch(sha256, found)
+      }
+      return await keep(guid, { sha256, bytes: () => bytes }, verified(), signal)
+    },
+    async session(guid, sha256, signal) {
+      const name = uploadName(guid, sha256)
+      const options = { contentType: CONTENT_TYPE, ...(signal && { signal }) }
+      if ((await driver.stat(name, options)) !== undefined) return undefined
+      return await driver.resumableUploadUrl(name, options)
+    },
+  }
+}

@@ -1,0 +1,180 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type PubsubBus, pubsubBus } from '#shared/bus/pubsub.ts'
+import { type Catalogue, openCatalogue } from '#shared/catalogue/catalogue.ts'
+import { type EventSink, eventSink } from '#shared/events.ts'
+import { createLog } from '#shared/log.ts'
+import { createMetrics } from '#shared/metrics.ts'
+import { loadRegistry } from '#shared/registry.ts'
+import type { StoreDriver } from '#shared/store/driver.ts'
+import { openStore } from '#shared/store/open.ts'
+import { topology } from '#shared/topology.ts'
+import { createApp } from '../../services/ingest/app.ts'
+import { accepting } from '../../services/ingest/http/accepting.ts'
+import { remembering } from '../../services/ingest/http/remember.ts'
+import { openUploads } from '../../services/ingest/uploads.ts'
+import { type PubsubServer, startPubsubServer } from '../../services/local/pubsub/server.ts'
+import { testPostgres } from '../support/postgres.ts'
+
+export interface Api {
+  readonly url: string
+  readonly port: number
+  readonly folder: string
+  readonly uploads: string
+  readonly assets: StoreDriver
+  readonly catalogue: Catalogue
+  readonly bus: PubsubBus
+  readonly pubsub: PubsubServer
+  readonly dsn: string
+  /** The bodies and attributes of what arrives on a subscription from now on. */
+  received(subscription: string): { readonly all: Message[]; close(): Promise<void> }
+  /** Another replica on the same stores, with other settings. */
+  replica(settings?: Settings): Promise<{ url: string; port: number; close(): Promise<void> }>
+  close(): Promise<void>
+}
+
+export interface Message {
+  readonly body: Record<string, unknown>
+  readonly attributes: Readonly<Record<string, string>>
+}
+
+export interface Settings {
+  readonly tokens?: readonly string[]
+  readonly rate_limit?: number
+  readonly max_upload_mb?: number
+  readonly dsn?: string
+  readonly events?: EventSink
+  readonly isReady?: () => boolean
+}
+
+/** The HTTP API on a real port, with the real local Pub/Sub server, PostgreSQL and file stores behind it. */
+export async function startApi(settings: Settings = {}): Promise<Api> {
+  const folder = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
+  const postgres = await testPostgres()
+  const dsn = await postgres.database()
+  const pubsub = await startPubsubServer({ port: 0, file: join(folder, 'queue.db') })
+  const bus = pubsubBus({ projectId: 'test', endpoint: `127.0.0.1:${pubsub.port}` })
+  await bus.ensure(topology(['cloud', 'onprem-a'], { minSeconds: 1, maxSeconds: 2 }))
+  const uploads = pathToFileURL(join(folder, 'uploads')).href
+  const assets = openStore(pathToFileURL(join(folder, 'assets')).href)
+  const registry = await loadRegistry()
+  const catalogue = openCatalogue({ dsn, poolSize: 4 })
+  await catalogue.migrate()
+  const log = createLog('test', 'error')
+  const metrics = createMetrics('test')
+  const opened: { close(): Promise<unknown> }[] = []
+
+  async function replica(given: Settings = settings) {
+    const { tokens = [], rate_limit = 0, max_upload_mb = 64 } = given
+    const rows = given.dsn === undefined ? catalogue : openCatalogue({ dsn: given.dsn })
+    const routes = {
+      cloud: { templates: [], prefixes: ['file:///mnt/masters'], factor: 1 },
+      'onprem-a': { templates: [], prefixes: ['file:///mnt/onprem'], factor: 1 },
+    }
+    const aborting = new AbortController()
+    const app = await createApp(
+      {
+        config: { tokens: [...tokens], rate_limit, max_upload_mb },
+        accepting: accepting({
+          settings: { registry, routes, uploads },
+          bus,
+          events: given.events ?? eventSink(bus),
+          remember: remembering(rows, log),
+        }),
+        catalogue: rows,
+        ...{ registry, assets, metrics },
+        uploads: openUploads(uploads, openStore(uploads)),
+        isReady: given.isReady ?? (() => true),
+        aborting: aborting.signal,
+      },
+      log,
+    )
+    const url = await app.listen({ host: '127.0.0.1', port: 0 })
+    const close = async () => {
+      aborting.abort(new Error('the test is over'))
+      await app.close()
+      if (rows !== catalogue) await rows.close()
+    }
+    const made = { url, port: Number(new URL(url).port), close }
+    opened.push(made)
+    return made
+  }
+
+  const { url, port } = await replica()
+  return {
+    ...{ url, port, folder, uploads: join(folder, 'uploads'), assets, catalogue, bus, pubsub, dsn },
+    replica,
+    received(subscription) {
+      const all: Message[] = []
+      const options = { concurrency: 50, longestMs: 5000, onError: () => {} }
+      const subscriber = bus.subscribe(subscription, options, async ({ data, attributes }) => {
+        all.push({ body: JSON.parse(data.toString('utf8')), attributes })
+        return 'ack'
+      })
+      const closer = { all, close: () => subscriber.close() }
+      opened.unshift(closer)
+      return closer
+    },
+    async close() {
+      for (const each of opened.reverse()) await each.close()
+      await bus.close()
+      await catalogue.close()
+      await pubsub.close()
+      await postgres.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** What a server answers to these bytes, as text, until it ends the connection or `ms` have passed. */
+export async function raw(
+  port: number,
+  bytes: string | Buffer,
+  { end = false, ms = 5000 } = {},
+): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  const chunks: Buffer[] = []
+  const { promise, resolve } = Promise.withResolvers<void>()
+  socket.on('data', (chunk) => chunks.push(chunk))
+  socket.on('error', () => resolve())
+  socket.on('close', () => resolve())
+  socket.write(bytes)
+  if (end) socket.end()
+  const timer = setTimeout(resolve, ms)
+  await promise
+  clearTimeout(timer)
+  socket.destroy()
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** Waits until `look` gives something, or fails with `what`. */
+export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>) {
+  for (let waited = 0; waited < 10_000; waited += 20) {
+    const found = await look()
+    if (found) return found
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  throw new Error(`waited in vain for ${what}`)
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** A job that would be accepted. */
+export function aJob(more: Record<string, unknown> = {}): Record<string, unknown> {
+  return { request_id: randomUUID(), asset_guid: 'track-1', derivative_assets: ['bpm'], ...more }
+}
+
+/** POSTs JSON, or whatever text it is given. */
+export function post(url: string, body: unknown, headers: Record<string, string> = {}) {
+  return fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
+  })
+}
