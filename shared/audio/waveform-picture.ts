@@ -10,7 +10,7 @@ const OVERSAMPLING = 3
 
 type Colour = readonly [red: number, green: number, blue: number]
 const PAPER: Colour = [255, 255, 255]
-const PEAK: Colour = [147, 184, 232]
+const PEAK: Colour = [140, 180, 230]
 const BODY: Colour = [28, 84, 158]
 const LINE: Colour = [206, 214, 224]
 
@@ -22,8 +22,10 @@ export function waveformPicture(peaks: Peaks, samples: number): Uint8Array {
   const pixels = new Uint8Array(WIDTH * HEIGHT * 3).fill(255)
   const middle = HEIGHT / 2
   const reach = middle - MARGIN
-  const subcolumns = Array.from({ length: WIDTH * OVERSAMPLING }, (_, i) =>
-    column(peaks, samples, i / (WIDTH * OVERSAMPLING), (i + 1) / (WIDTH * OVERSAMPLING)),
+  const count = WIDTH * OVERSAMPLING
+  // Each looks at the width of a whole pixel, so that a lone peak stays visible.
+  const subcolumns = Array.from({ length: count }, (_, i) =>
+    column(peaks, samples, Math.max(0, i - 1) / count, Math.min(count, i + 2) / count),
   )
   for (let x = 0; x < WIDTH; x++) {
     const here = subcolumns.slice(x * OVERSAMPLING, (x + 1) * OVERSAMPLING)
@@ -31,7 +33,11 @@ export function waveformPicture(peaks: Peaks, samples: number): Uint8Array {
       let [peak, body] = [0, 0]
       for (const { low, high, rms } of here) {
         peak += covered(y, middle - high * reach, middle - low * reach)
-        body += covered(y, middle - rms * reach, middle + rms * reach)
+        body += covered(
+          y,
+          middle - Math.min(rms, high) * reach,
+          middle - Math.max(-rms, low) * reach,
+        )
       }
       const line = covered(y, middle - 0.5, middle + 0.5)
       const colour = over(
