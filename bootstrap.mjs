@@ -101,7 +101,7 @@ function run(what, command, args, otherwise) {
     return
   }
   if (otherwise && status !== null) {
-    process.stderr.write('not yet\n')
+    process.stderr.write('its package lists come first\n')
     otherwise()
     return
   }
