@@ -1,0 +1,113 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import type { Roll } from './leftovers.ts'
+import type { LogFile } from './log-file.ts'
+
+export interface ChildSpec {
+  readonly name: string
+  /** Path of the program. */
+  readonly script: string
+  readonly args?: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** From SIGTERM until it is killed, ms. */
+  readonly graceMs: number
+}
+
+/** A process that is started again whenever it dies. */
+export interface Child {
+  readonly name: string
+  readonly pid: number | undefined
+  /**
+   * Resolves with what the process said when it was ready for the first time.
+   * Rejects when it died several times before that, with its last words.
+   */
+  readonly ready: Promise<unknown>
+  /** Asks it to go, and kills it when its time is up. */
+  stop(): Promise<void>
+  /** At once. */
+  kill(): void
+}
+
+/** From a death to the next start, at first and, doubled each time, at most, ms. */
+export const MIN_BACKOFF_MS = 200
+export const MAX_BACKOFF_MS = 10_000
+/** The back-off of who has lived so long begins anew, ms. */
+export const SETTLED_MS = 30_000
+/** Deaths before the first readiness that are put up with. */
+const MOST_FALSE_STARTS = 3
+
+/** Starts a process and keeps it running. `onDeath` is told why and when it starts again. */
+export function keepRunning(
+  spec: ChildSpec,
+  sinks: { log: LogFile; roll: Roll; onDeath: (sentence: string) => void },
+): Child {
+  const { log, roll } = sinks
+  const first = Promise.withResolvers<unknown>()
+  // Whoever asks is told; nobody has to.
+  first.promise.catch(() => {})
+  let current: ChildProcess | undefined
+  let restart: NodeJS.Timeout | undefined
+  let wasReady = false
+  let stopping = false
+  let falseStarts = 0
+  let backoffMs = MIN_BACKOFF_MS
+
+  function start(): void {
+    const born = Date.now()
+    const child = fork(spec.script, [...(spec.args ?? [])], {
+      env: spec.env,
+      execArgv: [],
+      // A session of its own: Ctrl-C in the terminal is the supervisor's, who closes in order.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    })
+    current = child
+    if (child.pid !== undefined) roll.add(spec.name, child.pid)
+    if (child.stdout) log.drain(spec.name, child.stdout)
+    if (child.stderr) log.drain(spec.name, child.stderr)
+    child.on('message', (message) => {
+      wasReady = true
+      first.resolve(message)
+    })
+    child.on('error', (error) => log.write(spec.name, String(error)))
+    child.once('exit', (code, signal) => {
+      current = undefined
+      if (child.pid !== undefined) roll.remove(child.pid)
+      if (stopping) return
+      const died = `${spec.name} died (${signal ?? `exit code ${code}`})`
+      if (!wasReady && ++falseStarts > MOST_FALSE_STARTS) {
+        const words = log.last(spec.name).join('\n')
+        first.reject(new Error(`${died} again and again at its start:\n${words}`))
+        return
+      }
+      if (Date.now() - born >= SETTLED_MS) backoffMs = MIN_BACKOFF_MS
+      sinks.onDeath(`${died}; starting it again in ${backoffMs / 1000} s`)
+      restart = setTimeout(start, backoffMs)
+      backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)
+    })
+  }
+
+  start()
+  return {
+    name: spec.name,
+    get pid() {
+      return current?.pid
+    },
+    ready: first.promise,
+    async stop() {
+      stopping = true
+      clearTimeout(restart)
+      const child = current
+      if (!child) return
+      const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+      child.kill('SIGTERM')
+      const late = setTimeout(() => child.kill('SIGKILL'), spec.graceMs)
+      await gone
+      clearTimeout(late)
+    },
+    kill() {
+      stopping = true
+      clearTimeout(restart)
+      current?.kill('SIGKILL')
+    },
+  }
+}

@@ -1,0 +1,51 @@
+import { spawnSync } from 'node:child_process'
+import { sentence } from '#shared/errors.ts'
+import { FolderInUseError } from './data-folder.ts'
+import { demo } from './demo.ts'
+import { Interrupted } from './interrupt.ts'
+import { start } from './start.ts'
+import { UsageError } from './usage.ts'
+
+const COMMANDS = { start, demo } as const
+const USAGE = `Trackchain on one machine.
+
+  npm start              the chain as a server on loopback
+  npm run demo [-- FILE…] masters through the chain and into a folder
+
+Either takes --help:  npm start -- --help
+`
+
+// A terminal that has gone (| head) is no reason to end.
+process.stdout.on('error', () => {})
+process.stderr.on('error', () => {})
+process.exit(await main(process.argv.slice(2)))
+
+async function main([name = '', ...args]: readonly string[]): Promise<number> {
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name as keyof typeof COMMANDS] : null
+  if (command === null) {
+    const isHelp = ['', '--help', '-h', 'help'].includes(name)
+    process.stderr.write(isHelp ? USAGE : `There is no command ${name}.\n\n${USAGE}`)
+    return isHelp ? 0 : 2
+  }
+  try {
+    checkTools()
+    return await command(args)
+  } catch (error) {
+    if (error instanceof Interrupted) return 130
+    if (error instanceof UsageError || error instanceof FolderInUseError) {
+      process.stderr.write(`${error.message}\n`)
+      return 2
+    }
+    process.stderr.write(`It did not work: ${sentence(error)}\n`)
+    return 1
+  }
+}
+
+/** @throws UsageError that says what to install. */
+function checkTools(): void {
+  const { error } = spawnSync('ffmpeg', ['-version'], { stdio: 'ignore' })
+  if (!error) return
+  throw new UsageError(
+    'ffmpeg is not on the PATH. Install it (Debian: apt-get install ffmpeg; macOS: brew install ffmpeg).',
+  )
+}

@@ -1,0 +1,73 @@
+import { openAsBlob } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** The public API, as anybody may use it. */
+export interface Client {
+  /** Uploads the file at `path` as the master of a track. */
+  upload(guid: string, path: string): Promise<void>
+  /** @returns the request's id. */
+  submit(job: { readonly asset_guid: string }): Promise<string>
+  get<T>(path: string): Promise<T>
+  /** Aborts when nobody wants to know any more. */
+  readonly signal: AbortSignal
+}
+
+/** What the API refused, with its reason. */
+export class Refused extends Error {
+  override readonly name = 'Refused'
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** A service that died is back within seconds: a connection that is refused is tried again, ms. */
+const TRY_AGAIN_MS = 30_000
+
+export function connect(url: string, signal: AbortSignal): Client {
+  async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
+    const deadline = Date.now() + TRY_AGAIN_MS
+    for (;;) {
+      try {
+        return await once<T>(path, init)
+      } catch (error) {
+        const isPassing = !(error instanceof Refused) || error.status >= 500
+        if (signal.aborted || !isPassing || Date.now() > deadline) throw error
+        await sleep(500, undefined, { signal })
+      }
+    }
+  }
+
+  async function once<T>(path: string, init: RequestInit): Promise<T> {
+    const response = await fetch(`${url}${path}`, { ...init, signal })
+    const text = await response.text()
+    const body = text === '' ? undefined : JSON.parse(text)
+    if (response.ok) return body as T
+    throw new Refused(
+      response.status,
+      `${body?.code ?? response.status}: ${body?.detail ?? text}`,
+    )
+  }
+
+  return {
+    signal,
+    async upload(guid, path) {
+      // A Blob of a file is read as it is sent, and has a length to announce.
+      await call(`/v1/masters/${encodeURIComponent(guid)}`, {
+        method: 'PUT',
+        body: await openAsBlob(path),
+      })
+    },
+    async submit(job) {
+      const accepted = await call<{ request_id: string }>('/v1/jobs', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(job),
+      })
+      return accepted.request_id
+    },
+    get: (path) => call(path),
+  }
+}

@@ -1,0 +1,85 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { chmod, mkdir } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
+
+/** Everything that a chain on one machine keeps, in one folder. */
+export interface DataFolder {
+  readonly path: string
+  readonly masters: string
+  readonly assets: string
+  readonly scratch: string
+  readonly uploads: string
+  readonly database: string
+  /** File of the Pub/Sub server. */
+  readonly queue: string
+  readonly log: string
+  /** File that lists the processes of the chain. */
+  readonly roll: string
+  /** Lets another chain have the folder. */
+  release(): void
+}
+
+/** Another chain lives in the folder. */
+export class FolderInUseError extends Error {
+  override readonly name = 'FolderInUseError'
+}
+
+/**
+ * Makes the folder and takes it for this process alone, until `release` or the process's end.
+ * @throws FolderInUseError when another chain has it.
+ */
+export async function takeDataFolder(folder: string): Promise<DataFolder> {
+  const path = resolve(folder)
+  const at = (...names: string[]) => join(path, ...names)
+  for (const name of ['masters', 'assets', 'scratch', 'uploads', 'logs']) {
+    await mkdir(at(name), { recursive: true })
+  }
+  // As root PostgreSQL runs as another user, who has to get through to its own folder.
+  if (process.getuid?.() === 0) await chmod(path, 0o711)
+  return {
+    path,
+    masters: at('masters'),
+    assets: at('assets'),
+    scratch: at('scratch'),
+    uploads: at('uploads'),
+    database: at('database'),
+    queue: at('pubsub.sqlite'),
+    log: at('logs', 'trackchain.log'),
+    roll: at('processes.json'),
+    release: lock(path),
+  }
+}
+
+/** The URI of a folder in the form that settings have it: with a slash at its end. */
+export function folderUri(path: string): string {
+  return `${pathToFileURL(resolve(path)).href.replace(/\/$/, '')}/`
+}
+
+/**
+ * The lock is SQLite's, which is the kernel's: it goes with the process however that ends, which a
+ * file with a process id in it does not.
+ */
+function lock(folder: string): () => void {
+  const owner = join(folder, 'owner.json')
+  const database = new DatabaseSync(join(folder, 'lock.sqlite'))
+  try {
+    database.exec('pragma locking_mode = exclusive; begin exclusive')
+  } catch (error) {
+    database.close()
+    if (!/locked/.test(String(error))) throw error
+    throw new FolderInUseError(`${folder} is in use by ${ownerOf(owner)}`)
+  }
+  writeFileSync(owner, JSON.stringify({ pid: process.pid, since: new Date().toISOString() }))
+  return () => database.close()
+}
+
+function ownerOf(path: string): string {
+  try {
+    const { pid, since } = JSON.parse(readFileSync(path, 'utf8'))
+    return `another chain (process ${pid}, since ${since})`
+  } catch {
+    return 'another chain'
+  }
+}

@@ -1,0 +1,80 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** A process as it can be told from a later one of the same number. */
+interface Mark {
+  readonly name: string
+  readonly pid: number
+  readonly born: string
+}
+
+/** The processes of a chain, written down so that the next chain finds those that a crash left behind. */
+export interface Roll {
+  add(name: string, pid: number): void
+  remove(pid: number): void
+}
+
+/** How long a leftover may take to go by itself, ms. It lost its supervisor, so it is on its way. */
+const GRACE_MS = 2_000
+
+export function openRoll(path: string): Roll {
+  const marks = new Map<number, Mark>()
+  const save = () => {
+    writeFileSync(`${path}.new`, JSON.stringify([...marks.values()]))
+    renameSync(`${path}.new`, path)
+  }
+  return {
+    add(name, pid) {
+      marks.set(pid, { name, pid, born: birth(pid) ?? '' })
+      save()
+    },
+    remove(pid) {
+      marks.delete(pid)
+      save()
+    },
+  }
+}
+
+/** Ends what an earlier chain left running. Returns the names of what had to be killed. */
+export async function endLeftovers(path: string): Promise<string[]> {
+  const killed: string[] = []
+  const deadline = Date.now() + GRACE_MS
+  for (const mark of readRoll(path)) {
+    while (isAlive(mark) && Date.now() < deadline) await sleep(50)
+    if (!isAlive(mark)) continue
+    killed.push(mark.name)
+    process.kill(mark.pid, 'SIGKILL')
+    while (isAlive(mark)) await sleep(20)
+  }
+  rmSync(path, { force: true })
+  return killed
+}
+
+function readRoll(path: string): Mark[] {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Mark[]
+  } catch {
+    return []
+  }
+}
+
+function isAlive({ pid, born }: Mark): boolean {
+  return born !== '' && birth(pid) === born
+}
+
+/** When a process was born, in whatever words the system has for it; undefined when it is gone. */
+function birth(pid: number): string | undefined {
+  try {
+    if (process.platform !== 'linux') {
+      const ps = ['-o', 'lstart=', '-p', String(pid)]
+      return execFileSync('ps', ps, { encoding: 'utf8' }).trim() || undefined
+    }
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // After the name, which is in brackets and may hold anything: the state, …, the start in ticks.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' ? undefined : fields[19]
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,102 @@
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+  type WriteStream,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+
+/** Where all processes of the chain write to, one JSON document a line. */
+export interface LogFile {
+  readonly path: string
+  write(service: string, line: string): void
+  /** Copies what a process prints, line by line. */
+  drain(service: string, output: Readable): void
+  /** The last lines of a service: what it said before it died. */
+  last(service: string): readonly string[]
+  close(): Promise<void>
+}
+
+const MAX_BYTES = 32 << 20
+/** Older files that are kept: trackchain.log.1 is the latest of them. */
+const KEPT = 3
+const LAST_LINES = 20
+
+/** Opens the log at `path`, making its folder; `onLine` sees each line as it comes. */
+export function openLogFile(
+  path: string,
+  onLine: (service: string, line: string) => void = () => {},
+  maxBytes = MAX_BYTES,
+): LogFile {
+  mkdirSync(dirname(path), { recursive: true })
+  let bytes = existsSync(path) ? statSync(path).size : 0
+  let stream = append(path)
+  const recent = new Map<string, string[]>()
+
+  function write(service: string, text: string): void {
+    if (text.trim() === '') return
+    const line = asJson(service, text)
+    const lines = recent.get(service) ?? []
+    lines.push(text)
+    if (lines.length > LAST_LINES) lines.shift()
+    recent.set(service, lines)
+    bytes += Buffer.byteLength(line) + 1
+    if (bytes > maxBytes) {
+      stream.end()
+      rotate(path)
+      stream = append(path)
+      bytes = Buffer.byteLength(line) + 1
+    }
+    stream.write(`${line}\n`)
+    onLine(service, line)
+  }
+
+  return {
+    path,
+    write,
+    drain(service, output) {
+      createInterface({ input: output }).on('line', (line) => write(service, line))
+    },
+    last: (service) => recent.get(service) ?? [],
+    close: () => new Promise((resolve) => stream.end(() => resolve())),
+  }
+}
+
+/** `12:03:44 encode   the step was done  {"job":…}`, for people. */
+export function prettyLine(service: string, line: string): string {
+  const { message, severity, time, service: _, ...rest } = JSON.parse(line)
+  const clock = typeof time === 'string' ? time.slice(11, 19) : ''
+  const level = severity === 'INFO' ? '' : ` ${severity}`
+  const more = Object.keys(rest).length > 0 ? `  ${JSON.stringify(rest)}` : ''
+  return `${clock} ${service.padEnd(8)}${level} ${message}${more}`
+}
+
+// Opened at once, so that what is renamed later is this very file. A full disk must not end the
+// chain: the log is what it can do without.
+function append(path: string): WriteStream {
+  return createWriteStream(path, { fd: openSync(path, 'a') }).on('error', () => {})
+}
+
+function rotate(path: string): void {
+  for (let n = KEPT; n >= 1; n--) {
+    const from = n === 1 ? path : `${path}.${n - 1}`
+    if (existsSync(from)) renameSync(from, `${path}.${n}`)
+  }
+}
+
+/** What is no JSON (a stack trace, a word of a tool) becomes the message of a line that is. */
+function asJson(service: string, text: string): string {
+  if (text.startsWith('{')) {
+    try {
+      JSON.parse(text)
+      return text
+    } catch {}
+  }
+  const time = new Date().toISOString()
+  return JSON.stringify({ severity: 'NOTICE', time, service, message: text })
+}

@@ -1,0 +1,128 @@
+import { readdirSync } from 'node:fs'
+import { extname } from 'node:path'
+import { folderUri } from './data-folder.ts'
+import { Interrupted, interruptible } from './interrupt.ts'
+import { type Chain, MASTER_EXTENSIONS, startChain } from './supervisor.ts'
+import { parsed, pathFrom, portFrom } from './usage.ts'
+
+const HELP = `npm start [-- FLAGS]: the whole chain as a server on loopback.
+
+  --port N         of the HTTP API (8080, or another when that is taken; 0: any)
+  --pubsub-port N  of the Pub/Sub server (8085, or another when that is taken; 0: any)
+  --data DIR       where everything is kept (./trackchain-data)
+  --masters WHERE  where masters are looked for beside DIR/masters: a folder, which has them
+                   as {asset_guid}.wav, .flac or .aiff, or a template of a URI such as
+                   file:///mnt/masters/{asset_id}.wav; may be given several times
+  --prefix WHERE   a folder or URI that a job's master_uri may lie below; likewise
+  --derivatives DIR  a folder with derivative assets of your own
+  --database DSN   a PostgreSQL of your own, e.g. postgresql://user:password@host/name
+  --pubsub ADDRESS host:port of another Pub/Sub server, e.g. Google's emulator
+  --verbose        show the log
+  --help           this
+
+Settings that this does not decide may be given as TRACKCHAIN_… in the environment.
+`
+
+const OPTIONS = {
+  port: { type: 'string' },
+  'pubsub-port': { type: 'string' },
+  data: { type: 'string', default: 'trackchain-data' },
+  masters: { type: 'string', multiple: true },
+  prefix: { type: 'string', multiple: true },
+  derivatives: { type: 'string' },
+  database: { type: 'string' },
+  pubsub: { type: 'string' },
+  verbose: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+/** Runs the chain until it is interrupted. @returns the exit code. */
+export async function start(args: readonly string[]): Promise<number> {
+  const { values } = parsed(args, OPTIONS)
+  if (values.help) {
+    process.stdout.write(HELP)
+    return 0
+  }
+  const { masters = [], prefix = [] } = values
+  let chain: Chain | undefined
+  const signal = interruptible(() => chain?.kill())
+  const say = (text: string) => process.stderr.write(`${text}\n`)
+  chain = await startChain({
+    dataFolder: pathFrom(values.data),
+    port: portFrom('port', values.port),
+    pubsubPort: portFrom('pubsub-port', values['pubsub-port']),
+    templates: masters.flatMap(templates),
+    prefixes: [...masters.filter(isFolder), ...prefix].map(prefixFrom),
+    derivatives: values.derivatives === undefined ? undefined : pathFrom(values.derivatives),
+    ...{ database: values.database, pubsub: values.pubsub },
+    onNotice: say,
+    ...(values.verbose ? { onLogLine: say } : {}),
+    signal,
+  })
+  try {
+    process.stdout.write(greeting(chain))
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    if (signal.reason instanceof Interrupted) say('Closing; once more ends it at once.')
+  } finally {
+    await chain.close()
+  }
+  return 0
+}
+
+function greeting({ url, pubsub, project, folder }: Chain): string {
+  const isMaster = (name: string) => MASTER_EXTENSIONS.some((e) => extname(name) === `.${e}`)
+  const example = readdirSync(folder.masters).find(isMaster)
+  const guid = example?.replace(/\.[^.]*$/, '') ?? 'my-track'
+  const job = JSON.stringify({ asset_guid: guid })
+  return `
+Trackchain is up.
+
+  API      ${url}
+  docs     ${url}/docs
+  Pub/Sub  ${pubsub}, project ${project}
+  masters  ${folder.masters}/{asset_guid}.wav, .flac, .aif or .aiff: put yours there
+  assets   ${folder.assets}
+  log      ${folder.log}
+
+Upload a master and have everything made of it:
+
+  curl --upload-file my-track.wav ${url}/v1/masters/my-track
+  curl --json '${job}' ${url}/v1/jobs
+
+The same from gcloud, in another terminal${example ? '' : `, with ${folder.masters}/my-track.wav in place`}:
+
+  export CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB=http://${pubsub}/
+  export CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true
+  export CLOUDSDK_CORE_PROJECT=${project}
+  export CLOUDSDK_CORE_DISABLE_PROMPTS=1
+  gcloud pubsub topics publish ingest --message='${job}'
+  gcloud pubsub subscriptions pull published --auto-ack
+
+Google's client libraries: PUBSUB_EMULATOR_HOST=${pubsub}
+
+Ctrl-C ends it; what was under way goes on at the next start.
+`
+}
+
+function isUri(where: string): boolean {
+  return /^(gs|file):\/\//.test(where)
+}
+
+function isFolder(where: string): boolean {
+  return !isUri(where) && !where.includes('{')
+}
+
+function templates(where: string): string[] {
+  if (isUri(where)) return [where]
+  if (!isFolder(where)) return [folderUri(pathFrom(where)).replace(/\/$/, '')].map(unescaped)
+  return MASTER_EXTENSIONS.map((e) => `${folderUri(pathFrom(where))}{asset_guid}.${e}`)
+}
+
+/** The braces of a template, which a URI made of a path has escaped. */
+function unescaped(uri: string): string {
+  return uri.replaceAll('%7B', '{').replaceAll('%7D', '}')
+}
+
+function prefixFrom(where: string): string {
+  return isUri(where) ? where : folderUri(pathFrom(where))
+}

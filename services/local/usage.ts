@@ -1,0 +1,34 @@
+import { resolve } from 'node:path'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+import { sentence } from '#shared/errors.ts'
+
+/** The command line is not as it should be: the message is all that needs to be said. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** @throws UsageError that names the flag. */
+export function parsed<const O extends NonNullable<ParseArgsConfig['options']>>(
+  args: readonly string[],
+  options: O,
+  allowPositionals = false,
+) {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals, strict: true })
+  } catch (error) {
+    throw new UsageError(`${sentence(error).split('. To specify')[0]}. --help tells the flags.`)
+  }
+}
+
+/** @throws UsageError when it is no port. */
+export function portFrom(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const port = Number(text)
+  if (/^\d+$/.test(text) && port <= 65_535) return port
+  throw new UsageError(`--${flag} must be a port from 0 to 65535, got ${text}.`)
+}
+
+/** A path as the person who typed it meant it: npm runs its scripts in the package's own folder. */
+export function pathFrom(path: string): string {
+  return resolve(process.env.INIT_CWD ?? process.cwd(), path)
+}
