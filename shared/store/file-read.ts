@@ -1,11 +1,11 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
-import { addAbortSignal, type Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { RestartError } from '../errors.ts'
 import { NotFoundError, type ReadOptions } from './driver.ts'
 import { type FileRoot, isMissing } from './file-root.ts'
 import { fileRevision, notRegular } from './file-stat.ts'
-import { pullStream } from './pull-stream.ts'
+import { pullStream, type Source } from './pull-stream.ts'
 import { cutRange } from './range.ts'
 
 const CHUNK_BYTES = 256 * 1024
@@ -36,8 +36,7 @@ export async function readFile(
       if (expected !== undefined && (await currentRevision(root, path)) !== expected)
         throw changed(path)
     }
-    const stream = byteStream(file, path, range, verify)
-    return options?.signal ? addAbortSignal(options.signal, stream) : stream
+    return pullStream(bytesOf(file, path, range, verify), CHUNK_BYTES, options?.signal)
   } catch (error) {
     await file.close()
     throw error
@@ -74,12 +73,12 @@ async function currentRevision(root: FileRoot, path: string): Promise<string | u
   return opened && fileRevision(opened.found)
 }
 
-function byteStream(
+function bytesOf(
   file: FileHandle,
   path: string,
   range: { start: number; end: number },
   verify: () => Promise<void>,
-): Readable {
+): Source {
   let at = range.start
   const next = async (): Promise<Uint8Array | null> => {
     if (at >= range.end) {
@@ -95,7 +94,7 @@ function byteStream(
     at += bytesRead
     return buffer.subarray(0, bytesRead)
   }
-  return pullStream({ next, close: () => file.close() }, CHUNK_BYTES)
+  return { next, close: () => file.close() }
 }
 
 function changed(path: string): RestartError {

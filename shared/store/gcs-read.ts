@@ -1,4 +1,4 @@
-import { addAbortSignal, type Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { RestartError } from '../errors.ts'
 import { NotFoundError, type ReadOptions } from './driver.ts'
 import {
@@ -103,7 +103,7 @@ export async function readObject(
       await wire.again(error, ++failures, cut.signal)
     }
   }
-  const stream = pullStream(
+  return pullStream(
     {
       next,
       stop: () => cut.abort(new Error('the stream was closed')),
@@ -113,8 +113,8 @@ export async function readObject(
       },
     },
     BUFFERED_BYTES,
+    signal,
   )
-  return signal ? addAbortSignal(signal, stream) : stream
 }
 
 /** A bucket that is not there is a fault of configuration, not an absent object. */

@@ -3,9 +3,6 @@ import { abortable } from './abortable.ts'
 import type { Body } from './driver.ts'
 import { type Answer, answerOf, type Call, GcsError, type Wire } from './gcs-wire.ts'
 
-/** Bodies up to this size go in one request; longer ones in such pieces (a multiple of 256 KiB). */
-export const PIECE_BYTES = 8 * 1024 * 1024
-
 /** Where an upload goes and what it is. */
 export interface Upload {
   readonly bucket: string
@@ -23,8 +20,13 @@ export type Uploaded =
   | { readonly outcome: 'exists'; readonly doubtful: boolean }
 
 /** Uploads a body if there is no object of the name. Nothing can be seen of it before it is whole. */
-export async function upload(wire: Wire, to: Upload, body: Body): Promise<Uploaded> {
-  const pieces = piecesOf(body, to.signal)
+export async function upload(
+  wire: Wire,
+  to: Upload,
+  body: Body,
+  pieceBytes: number,
+): Promise<Uploaded> {
+  const pieces = piecesOf(body, pieceBytes, to.signal)
   try {
     const first = await pieces.next()
     if (first.done) return await uploadWhole(wire, to, new Uint8Array(0))
@@ -196,13 +198,17 @@ interface Piece {
   readonly isLast: boolean
 }
 
-/** The body cut into pieces of `PIECE_BYTES`, the last one shorter. An empty body has none. */
-async function* piecesOf(body: Body, signal: AbortSignal | undefined): AsyncGenerator<Piece> {
+/** The body cut into pieces of so many bytes, the last one shorter. An empty body has none. */
+async function* piecesOf(
+  body: Body,
+  pieceBytes: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Piece> {
   let held: Uint8Array[] = []
   let heldBytes = 0
   for await (let chunk of abortable(body, signal)) {
-    while (heldBytes + chunk.length > PIECE_BYTES) {
-      const room = PIECE_BYTES - heldBytes
+    while (heldBytes + chunk.length > pieceBytes) {
+      const room = pieceBytes - heldBytes
       yield { bytes: joined([...held, chunk.subarray(0, room)]), isLast: false }
       chunk = chunk.subarray(room)
       held = []

@@ -139,7 +139,8 @@ export function gcsWire(
         (error as { retryAfterMs?: number }).retryAfterMs ?? 0,
       )
       // Jitter, so that workers who failed together do not come back together.
-      await orAbort(sleep(Math.max(asked, delay * (0.5 + Math.random() / 2))), signal)
+      const ms = Math.max(asked, delay * (0.5 + Math.random() / 2))
+      await sleep(ms, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted())
     },
   }
   return wire

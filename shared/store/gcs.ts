@@ -11,6 +11,11 @@ import { checkedFolder, checkedName, checkedPrefix, isLegalName } from './object
 export interface GcsSettings extends Patience {
   /** Another endpoint than Google's. One of http: is an emulator and gets no credentials. */
   readonly apiEndpoint?: string
+  /**
+   * Bodies up to this size go in one request, longer ones in such pieces; as much is held in memory.
+   * A multiple of 256 KiB; 8 MiB unless told.
+   */
+  readonly pieceBytes?: number
 }
 
 export interface GcsStore extends StoreDriver {
@@ -25,6 +30,7 @@ export interface GcsStore extends StoreDriver {
   ): Promise<string>
 }
 
+const PIECE_BYTES = 8 * 1024 * 1024
 /** Removals at once. */
 const WIDTH = 16
 const FIELDS = 'name,size,generation,timeCreated'
@@ -98,7 +104,7 @@ export function gcsStore({
       const creation = randomUUID()
       const full = inBucket(name)
       const to: Upload = { bucket, name: full, contentType, metadata: { creation }, signal }
-      const uploaded = await upload(wire, to, body)
+      const uploaded = await upload(wire, to, body, settings.pieceBytes ?? PIECE_BYTES)
       if (uploaded.outcome === 'created' || !uploaded.doubtful) return uploaded.outcome
       // Our first try may have got through and only its answer been lost.
       const found = await look(full, 'metadata', signal)

@@ -53,7 +53,12 @@ function topFor(
 function storeAt(place: StoreUri, options: StoreOptions): StoreDriver {
   if (place.scheme === 'file') return fileStore(`/${place.path.join('/')}`)
   const prefix = place.path.map((segment) => `${segment}/`).join('')
-  return gcsStore({ bucket: place.bucket, prefix, connection: connectionFor(options) })
+  return gcsStore({
+    ...options,
+    bucket: place.bucket,
+    prefix,
+    connection: connectionFor(options),
+  })
 }
 
 /** Remembered, because `locate` is called for every master. */

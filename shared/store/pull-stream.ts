@@ -9,10 +9,18 @@ export interface Source {
   close(): Promise<void>
 }
 
-/** A stream that asks `source` for bytes as they are wanted, and closes it however it ends. */
-export function pullStream(source: Source, highWaterMark: number): Readable {
+/**
+ * A stream that asks `source` for bytes as they are wanted, and closes it however it ends.
+ * When `signal` aborts, the stream ends with the signal's reason as its error.
+ */
+export function pullStream(
+  source: Source,
+  highWaterMark: number,
+  signal: AbortSignal | undefined,
+): Readable {
   let asking: Promise<unknown> = Promise.resolve()
-  return new Readable({
+  const abort = () => stream.destroy(asError(signal?.reason))
+  const stream = new Readable({
     highWaterMark,
     read() {
       const asked = source.next()
@@ -23,6 +31,7 @@ export function pullStream(source: Source, highWaterMark: number): Readable {
       )
     },
     destroy(error, done) {
+      signal?.removeEventListener('abort', abort)
       source.stop?.()
       asking
         .then(() => source.close())
@@ -32,4 +41,11 @@ export function pullStream(source: Source, highWaterMark: number): Readable {
         )
     },
   })
+  if (signal?.aborted) abort()
+  signal?.addEventListener('abort', abort, { once: true })
+  return stream
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason))
 }

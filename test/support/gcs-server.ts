@@ -45,6 +45,8 @@ export interface GcsServer {
   pageSize: number
   /** Overwrites whatever is there. */
   put(bucket: string, name: string, bytes: Uint8Array): void
+  /** Cuts every connection there is. */
+  cut(): void
   close(): Promise<void>
 }
 
@@ -132,12 +134,13 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
       request.headers['content-range'] ?? `bytes 0-*/${body.length}`,
     )
     if (!range) return failure(400, 'Bad Content-Range')
-    const [, start, , total] = range
+    const [, start, last, total] = range
     if (start !== undefined) {
       if (Number(start) > session.held.length) return failure(503, 'Bytes are missing')
       session.held = Buffer.concat([session.held.subarray(0, Number(start)), body])
     }
-    const isWhole = total !== '*' && session.held.length === Number(total)
+    // `bytes 0-*/*` is one request of unknown length, with all that is left.
+    const isWhole = total === '*' ? last === '*' : session.held.length === Number(total)
     if (isWhole) {
       session.ended = store(session, session.held)
       return session.ended
@@ -245,7 +248,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     response.writeHead(reply.status, { ...reply.headers, 'content-length': reply.media.length })
     response.write(reply.media.subarray(0, only), () => {
       // The bytes must leave the machine before the reset overtakes them.
-      if (fault?.resetAfter !== undefined) setTimeout(() => socket.destroy(), 30)
+      if (fault?.resetAfter !== undefined) setTimeout(() => socket.destroy(), 100)
     })
   }
 
@@ -271,9 +274,12 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
       const to = { bucket, name, contentType, metadata: {}, ifGenerationMatch: null }
       store(to, Buffer.from(bytes))
     },
+    cut() {
+      for (const socket of sockets) socket.destroy()
+    },
     async close() {
       const closed = new Promise((done) => http.close(done))
-      for (const socket of sockets) socket.destroy()
+      server.cut()
       await closed
     },
   }
@@ -310,7 +316,7 @@ function media(object: StoredObject, range: string | undefined): Reply {
   const headers = {
     'content-type': object.contentType,
     'x-goog-generation': String(object.generation),
-    'x-goog-hash': `md5=${md5(bytes)}`,
+    'x-goog-hash': `crc32c=${crc32c(bytes)},md5=${md5(bytes)}`,
     'x-goog-stored-content-encoding': 'identity',
   }
   const asked = /^bytes=(\d+)-(\d*)$/.exec(range ?? '')
@@ -336,6 +342,7 @@ function resource(bucket: string, name: string, object: StoredObject) {
     contentType: object.contentType,
     metadata: object.metadata,
     md5Hash: md5(object.bytes),
+    crc32c: crc32c(object.bytes),
     timeCreated: object.created,
     updated: object.created,
   }
@@ -344,6 +351,21 @@ function resource(bucket: string, name: string, object: StoredObject) {
 function md5(bytes: Uint8Array): string {
   return createHash('md5').update(bytes).digest('base64')
 }
+
+/** CRC-32 by Castagnoli's polynomial, reflected, as RFC 3720 has it. */
+function crc32c(bytes: Uint8Array): string {
+  let crc = -1
+  for (const byte of bytes) crc = (CRC32C[(crc ^ byte) & 255] as number) ^ (crc >>> 8)
+  const buffer = Buffer.alloc(4)
+  buffer.writeUInt32BE(~crc >>> 0)
+  return buffer.toString('base64')
+}
+
+const CRC32C = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1
+  return crc
+})
 
 /** The two parts of a multipart/related body. */
 function multipart(type: string, body: Buffer): [Buffer, Buffer] {
