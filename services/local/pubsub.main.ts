@@ -1,37 +1,30 @@
 import { parseArgs } from 'node:util'
-import { pino } from 'pino'
+import { runService } from '#shared/lifecycle.ts'
+import { createLog } from '#shared/log.ts'
 import { startPubsubServer } from './pubsub/server.ts'
 
-const { values } = parseArgs({
-  options: {
-    port: { type: 'string', default: '8085' },
-    host: { type: 'string', default: '127.0.0.1' },
-    file: { type: 'string', default: 'pubsub.sqlite' },
-  },
+// The Pub/Sub server as a process of its own: --port N (0: any free one, which the parent is told
+// and the log says), --host ADDRESS (127.0.0.1), --file SQLITE.
+const log = createLog('pubsub')
+
+await runService(log, async (lifecycle) => {
+  const { values } = parseArgs({
+    options: {
+      port: { type: 'string', default: '8085' },
+      host: { type: 'string', default: '127.0.0.1' },
+      file: { type: 'string', default: 'pubsub.sqlite' },
+    },
+  })
+  const server = await startPubsubServer({
+    port: Number(values.port),
+    host: values.host,
+    file: values.file,
+    onFatal(error) {
+      log.fatal({ err: error, file: values.file }, 'the journal cannot be written')
+      process.exit(1)
+    },
+  })
+  lifecycle.onClose('server', () => server.close())
+  log.info({ port: server.port, host: values.host, file: values.file }, 'listening')
+  process.send?.({ port: server.port })
 })
-const log = pino({ name: 'pubsub' })
-
-const server = await startPubsubServer({
-  port: Number(values.port),
-  host: values.host,
-  file: values.file,
-  onFatal(error) {
-    log.fatal({ err: error }, 'the journal cannot be written')
-    process.exit(1)
-  },
-})
-log.info({ port: server.port, host: values.host, file: values.file }, 'listening')
-process.send?.({ port: server.port })
-
-let closing = false
-async function close(reason: string): Promise<void> {
-  if (closing) process.exit(1)
-  closing = true
-  log.info({ reason }, 'closing')
-  await server.close()
-  process.exit(0)
-}
-
-process.on('SIGTERM', () => close('SIGTERM'))
-process.on('SIGINT', () => close('SIGINT'))
-process.on('disconnect', () => close('the parent is gone'))

@@ -35,7 +35,7 @@ export function toJson(type: protobuf.Type, message: object): Json {
   const json: Json = {}
   for (const field of type.fieldsArray) {
     const value = (message as Json)[field.name]
-    if (value === undefined || value === null || value === '' || value === 0) continue
+    if (!value || (Array.isArray(value) && value.length === 0)) continue
     const { resolvedType } = field.resolve()
     const one = (item: unknown): unknown => {
       if (field.type === 'bytes') return Buffer.from(item as Uint8Array).toString('base64')

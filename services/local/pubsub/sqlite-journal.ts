@@ -35,7 +35,7 @@ export class SqliteJournal implements Journal {
 
   /** @throws when the file cannot be opened, is no database, or is held by another process. */
   constructor(file: string) {
-    this.#db = new DatabaseSync(file)
+    this.#db = open(file)
     this.#db.exec('pragma busy_timeout = 2000; pragma locking_mode = exclusive')
     this.#db.exec('pragma journal_mode = wal; pragma synchronous = normal')
     this.#db.exec(`pragma wal_autocheckpoint = ${CHECKPOINT_PAGES}; pragma cache_size = -32768`)
@@ -151,7 +151,8 @@ export class SqliteJournal implements Journal {
   #shrink(): void {
     const pages = Number(this.#db.prepare('pragma page_count').get()?.page_count)
     const free = Number(this.#db.prepare('pragma freelist_count').get()?.freelist_count)
-    if (pages > 16_384 && free > pages * 0.9) this.#db.exec('vacuum')
+    if (pages < 16_384 || free < pages * 0.9) return
+    this.#db.exec('vacuum; pragma wal_checkpoint(truncate)')
   }
 }
 
@@ -183,6 +184,14 @@ const STATEMENTS = {
     (select message from deliveries where subscription = ? and message < ?)`,
   expire: 'delete from deliveries where subscription = ? and message < ?',
 } as const
+
+function open(file: string): DatabaseSync {
+  try {
+    return new DatabaseSync(file)
+  } catch (error) {
+    throw new Error(`${file}: ${(error as Error).message}`, { cause: error })
+  }
+}
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

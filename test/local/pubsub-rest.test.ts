@@ -1,0 +1,224 @@
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { startPubsubServer } from '../../services/local/pubsub/server.ts'
+
+/** A server with the topic and subscription `news`, and a way to ask it. */
+async function served(t: Test) {
+  const server = await startPubsubServer({ port: 0, file: join(t.testdir(), 'queue.sqlite') })
+  t.teardown(() => server.close())
+  const ask = async (verb: string, path: string, body?: unknown) => {
+    const response = await fetch(`http://127.0.0.1:${server.port}/v1/projects/demo/${path}`, {
+      method: verb,
+      ...(body !== undefined && {
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      }),
+    })
+    // biome-ignore lint/suspicious/noExplicitAny: whatever comes is held against what should.
+    return { status: response.status, body: (await response.json()) as any }
+  }
+  await ask('PUT', 'topics/news', {})
+  await ask('PUT', 'subscriptions/news', { topic: 'projects/demo/topics/news' })
+  return { ask, port: server.port }
+}
+
+const text = (message: string) => Buffer.from(message).toString('base64')
+
+t.test('topics and subscriptions are made, described, listed and deleted', async (t) => {
+  const { ask } = await served(t)
+  t.match(await ask('GET', 'topics/news'), {
+    status: 200,
+    body: { name: 'projects/demo/topics/news' },
+  })
+  await ask('PUT', 'topics/other', { labels: { a: 'b' } })
+  t.match(await ask('GET', 'topics'), {
+    body: { topics: [{ name: /news$/ }, { name: /other$/, labels: { a: 'b' } }] },
+  })
+  t.match(await ask('GET', 'topics/news/subscriptions'), {
+    body: { subscriptions: ['projects/demo/subscriptions/news'] },
+  })
+  t.match(await ask('GET', 'subscriptions/news'), {
+    body: { ackDeadlineSeconds: 10, messageRetentionDuration: '604800s' },
+  })
+  t.equal((await ask('DELETE', 'subscriptions/news')).status, 200)
+  t.same(await ask('GET', 'subscriptions'), { status: 200, body: {} })
+  t.equal((await ask('DELETE', 'topics/news')).status, 200)
+  t.match(await ask('GET', 'topics/news'), {
+    status: 404,
+    body: {
+      error: { code: 404, status: 'NOT_FOUND', message: /projects\/demo\/topics\/news/ },
+    },
+  })
+})
+
+t.test('long lists come in pages', async (t) => {
+  const { ask } = await served(t)
+  for (const letter of 'abc') await ask('PUT', `topics/page-${letter}`, {})
+  const first = await ask('GET', 'topics?pageSize=3')
+  t.equal(first.body.topics.length, 3)
+  const second = await ask('GET', `topics?pageSize=3&pageToken=${first.body.nextPageToken}`)
+  t.match(second.body, { topics: [{ name: /page-c$/ }], nextPageToken: undefined })
+})
+
+t.test('a message is published, pulled, held on to and acknowledged', async (t) => {
+  const { ask } = await served(t)
+  const messages = [{ data: text('ü'), attributes: { a: 'b' }, orderingKey: 'k' }]
+  const published = await ask('POST', 'topics/news:publish', { messages })
+  t.match(published.body, { messageIds: [/^\d+$/] })
+  const pulled = await ask('POST', 'subscriptions/news:pull', { maxMessages: 5 })
+  const [{ ackId, message }] = pulled.body.receivedMessages
+  t.match(message, { ...messages[0], messageId: published.body.messageIds[0] })
+  t.match(message.publishTime, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/)
+  const held = { ackIds: [ackId], ackDeadlineSeconds: 600 }
+  t.equal((await ask('POST', 'subscriptions/news:modifyAckDeadline', held)).status, 200)
+  t.same(await ask('POST', 'subscriptions/news:acknowledge', { ackIds: [ackId] }), {
+    status: 200,
+    body: {},
+  })
+  const again = { maxMessages: 5, returnImmediately: true }
+  t.same((await ask('POST', 'subscriptions/news:pull', again)).body, {})
+})
+
+t.test('a pull waits for what is to come', async (t) => {
+  const { ask } = await served(t)
+  const pulling = ask('POST', 'subscriptions/news:pull', { maxMessages: 5 })
+  await ask('POST', 'topics/news:publish', { messages: [{ data: text('late') }] })
+  t.equal((await pulling).body.receivedMessages.length, 1)
+})
+
+t.test('what a subscription is can be changed, but for its topic', async (t) => {
+  const { ask } = await served(t)
+  const changed = await ask('PATCH', 'subscriptions/news', {
+    subscription: {
+      ackDeadlineSeconds: 77,
+      retryPolicy: { minimumBackoff: '1.5s', maximumBackoff: '60s' },
+      topic: 'projects/demo/topics/other',
+    },
+    updateMask: 'ackDeadlineSeconds,retryPolicy',
+  })
+  t.match(changed, {
+    status: 200,
+    body: {
+      ackDeadlineSeconds: 77,
+      retryPolicy: { minimumBackoff: '1.5s', maximumBackoff: '60s' },
+      topic: 'projects/demo/topics/news',
+    },
+  })
+})
+
+t.test('what Pub/Sub would refuse is refused, with the reason', async (t) => {
+  const { ask } = await served(t)
+  const publish = (message: object) =>
+    ask('POST', 'topics/news:publish', { messages: [message] })
+  const subscribe = (fields: object) =>
+    ask('PUT', 'subscriptions/more', { topic: 'projects/demo/topics/news', ...fields })
+  const many = Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`k${i}`, 'v']))
+  const refusals: [() => Promise<{ status: number; body: unknown }>, number, RegExp][] = [
+    [() => publish({}), 400, /empty/],
+    [() => publish({ data: '' }), 400, /empty/],
+    [
+      () => publish({ data: text('x'.repeat(10 * 1024 * 1024 + 1)) }),
+      400,
+      /too large: 10485761/,
+    ],
+    [() => publish({ attributes: many }), 400, /101 attributes/],
+    [() => publish({ attributes: { ['k'.repeat(257)]: 'v' } }), 400, /key has 257 bytes/],
+    [() => publish({ attributes: { k: 'v'.repeat(1025) } }), 400, /value has 1025 bytes/],
+    [() => publish({ attributes: { '': 'v' } }), 400, /key is empty/],
+    [() => publish({ attributes: { k: 1 } }), 400, /attributes\.k must be a string/],
+    [() => publish({ data: 'x', orderingKey: 'k'.repeat(1025) }), 400, /ordering key/],
+    [() => ask('POST', 'topics/news:publish', { messages: {} }), 400, /must be an array/],
+    [() => ask('POST', 'topics/news:publish', '{"messages":'), 400, /not JSON/],
+    [
+      () => ask('POST', 'topics/none:publish', { messages: [{ data: 'x' }] }),
+      404,
+      /topics\/none/,
+    ],
+    [() => ask('PUT', 'topics/news', {}), 409, /already exists/],
+    [() => ask('PUT', 'topics/ab', {}), 400, /3 to 255/],
+    [() => ask('PUT', 'topics/googly', {}), 400, /not with "goog"/],
+    [() => ask('PUT', 'topics/1st', {}), 400, /begins with a letter/],
+    [
+      () => ask('PUT', 'subscriptions/news', { topic: 'projects/demo/topics/news' }),
+      409,
+      /exists/,
+    ],
+    [() => subscribe({ topic: 'projects/demo/topics/none' }), 404, /topics\/none/],
+    [() => subscribe({ ackDeadlineSeconds: 9 }), 400, /between 10 and 600: 9/],
+    [() => subscribe({ ackDeadlineSeconds: 601 }), 400, /between 10 and 600/],
+    [() => subscribe({ messageRetentionDuration: '1s' }), 400, /messageRetentionDuration/],
+    [() => subscribe({ messageRetentionDuration: 'soon' }), 400, /Not a duration/],
+    [() => subscribe({ retryPolicy: { minimumBackoff: '601s' } }), 400, /minimumBackoff/],
+    [
+      () => subscribe({ retryPolicy: { minimumBackoff: '9s', maximumBackoff: '8s' } }),
+      400,
+      /at least the minimum/,
+    ],
+    [
+      () =>
+        subscribe({
+          deadLetterPolicy: {
+            deadLetterTopic: 'projects/demo/topics/news',
+            maxDeliveryAttempts: 4,
+          },
+        }),
+      400,
+      /between 5 and 100/,
+    ],
+    [() => subscribe({ filter: 'attributes:a' }), 501, /no filter/],
+    [() => subscribe({ enableMessageOrdering: true }), 501, /no enableMessageOrdering/],
+    [() => subscribe({ enableExactlyOnceDelivery: true }), 501, /no enableExactlyOnce/],
+    [() => subscribe({ pushConfig: { pushEndpoint: 'http://x' } }), 501, /pull/],
+    [() => ask('POST', 'subscriptions/news:pull', {}), 400, /maxMessages/],
+    [() => ask('POST', 'subscriptions/none:pull', { maxMessages: 1 }), 404, /none/],
+    [() => ask('POST', 'subscriptions/news:acknowledge', { ackIds: ['?'] }), 400, /acknowledg/],
+    [
+      () =>
+        ask('POST', 'subscriptions/news:modifyAckDeadline', {
+          ackIds: ['1-1'],
+          ackDeadlineSeconds: 601,
+        }),
+      400,
+      /between 0 and 600/,
+    ],
+    [() => ask('POST', 'subscriptions/news:seek', {}), 501, /Seek/],
+    [() => ask('PATCH', 'subscriptions/news', { subscription: {} }), 400, /update mask/],
+    [() => ask('GET', 'nothing/like/this'), 501, /no GET/],
+  ]
+  for (const [attempt, status, message] of refusals) {
+    const refusal = await attempt()
+    t.match(refusal, { status, body: { error: { code: status, message } } }, `${message}`)
+  }
+  const pull = { maxMessages: 1, returnImmediately: true }
+  t.same(
+    (await ask('POST', 'subscriptions/news:pull', pull)).body,
+    {},
+    'and nothing came of it',
+  )
+})
+
+t.test('a batch with one bad message is refused whole', async (t) => {
+  const { ask } = await served(t)
+  const refused = await ask('POST', 'topics/news:publish', { messages: [{ data: 'eA==' }, {}] })
+  t.equal(refused.status, 400)
+  const pull = { maxMessages: 2, returnImmediately: true }
+  t.same((await ask('POST', 'subscriptions/news:pull', pull)).body, {})
+})
+
+t.test('what is published before there is a subscription is dropped', async (t) => {
+  const { ask } = await served(t)
+  await ask('PUT', 'topics/early', {})
+  await ask('POST', 'topics/early:publish', { messages: [{ data: text('x') }] })
+  await ask('PUT', 'subscriptions/early', { topic: 'projects/demo/topics/early' })
+  const pull = { maxMessages: 2, returnImmediately: true }
+  t.same((await ask('POST', 'subscriptions/early:pull', pull)).body, {})
+})
+
+t.test('a subscription outlives its topic, with what it has', async (t) => {
+  const { ask } = await served(t)
+  await ask('POST', 'topics/news:publish', { messages: [{ data: text('x') }] })
+  await ask('DELETE', 'topics/news')
+  t.match((await ask('GET', 'subscriptions/news')).body, { topic: '_deleted-topic_' })
+  const pull = { maxMessages: 2, returnImmediately: true }
+  const { body } = await ask('POST', 'subscriptions/news:pull', pull)
+  t.equal(body.receivedMessages.length, 1)
+})
