@@ -1,15 +1,13 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmod, chown, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chmod, chown, mkdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
-import { type Account, identity, mayEnter, serverAccount } from './postgres/account.ts'
-import { type Binaries, findBinaries } from './postgres/binaries.ts'
-import { clusterVersion, ENVIRONMENT, makeCluster, ROLE } from './postgres/cluster.ts'
+import { type Account, mayEnter, ownerOf, serverAccount } from './postgres/account.ts'
+import { findBinaries } from './postgres/binaries.ts'
+import { clusterVersion, makeCluster, ROLE } from './postgres/cluster.ts'
 import { stopOrphans } from './postgres/orphans.ts'
+import { end, hasEnded, serve } from './postgres/server.ts'
 
 export interface PostgresOptions {
   /** A folder for the server's files; made if absent. */
@@ -75,7 +73,6 @@ const SETTINGS = {
 
 /** Longest path of a socket, bytes, without the closing NUL: sockaddr_un of Linux, and of macOS. */
 const LONGEST_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
-const LARGEST_LOG_BYTES = 10_000_000
 
 /**
  * Starts a PostgreSQL server for this machine alone, on a Unix socket that only our own account (and root)
@@ -86,11 +83,12 @@ const LARGEST_LOG_BYTES = 10_000_000
  */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { note = () => {}, readyMs = 60_000, signal } = options
-  const account = await serverAccount()
-  const home = await reachableHome(resolve(options.dataDir), account, note)
+  const preferred = await serverAccount()
+  const home = await reachableHome(resolve(options.dataDir), preferred, note)
   const unlock = lock(home)
   try {
     const dataDir = join(home, 'data')
+    const account = preferred && ((await ownerOf(dataDir)) ?? preferred)
     const major = await clusterVersion(dataDir)
     const where = {
       searchPath: options.searchPath ?? '',
@@ -99,27 +97,32 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
       account,
     }
     const binaries = await findBinaries(where, major).catch((error: Error) => {
-      const why = `${dataDir} was made by PostgreSQL ${major}: `
-      throw major === undefined ? error : new Error(why + error.message, { cause: error })
+      if (major === undefined) throw error
+      const why = `${dataDir} was made by PostgreSQL ${major}, and no other version can read it`
+      throw new Error(`${why}: ${error.message}. Or put the folder aside, and begin anew`)
     })
     await stopOrphans(dataDir)
+    const durable = options.settings?.fsync !== 'off'
+    if (major === undefined) await makeCluster(dataDir, binaries, account, { durable, signal })
     const sockets = await socketFolder(home, account)
-    const settings: Record<string, string> = {
-      ...SETTINGS,
-      ...options.settings,
+    const settings = {
+      ...{ ...SETTINGS, ...options.settings },
       unix_socket_directories: sockets,
     }
-    const durable = settings.fsync !== 'off'
-    if (major === undefined) await makeCluster(dataDir, binaries, account, { durable, signal })
     const running = { home, dataDir, binaries, account, settings, readyMs, signal }
-    const server = await served(running).catch(async (error: unknown) => {
+    const server = await serve(running).catch(async (error: unknown) => {
       await rm(sockets, { recursive: true, force: true })
       throw error
     })
+    let stopping = false
     const exited = new Promise<Awaited<Postgres['exited']>>((settle) => {
       if (hasEnded(server)) settle({ code: server.exitCode, signal: server.signalCode })
       server.once('exit', (code, by) => settle({ code, signal: by }))
-    }).finally(unlock)
+    }).finally(async () => {
+      // While the folder is still ours: the next server's socket has the same name.
+      if (stopping) await rm(sockets, { recursive: true, force: true })
+      unlock()
+    })
     return {
       dsn: `postgresql:///postgres?host=${encodeURIComponent(sockets)}&user=${ROLE}`,
       pid: server.pid as number,
@@ -127,9 +130,9 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
       dataDir: home,
       exited,
       stop: async () => {
+        stopping = true
         await end(server)
         await exited
-        await rm(sockets, { recursive: true, force: true })
       },
     }
   } catch (error) {
@@ -189,123 +192,6 @@ async function socketFolder(home: string, account: Account | undefined): Promise
     return folder
   }
   throw new Error(`no folder is fit for the database's socket: tried ${parents.join(' and ')}`)
-}
-
-interface Serving {
-  readonly home: string
-  readonly dataDir: string
-  readonly settings: Readonly<Record<string, string>>
-  readonly binaries: Binaries
-  readonly account: Account | undefined
-  readonly readyMs: number
-  readonly signal: AbortSignal | undefined
-}
-
-/** The server's first process, once it answers. */
-async function served(serving: Serving): Promise<ChildProcess> {
-  const { home, dataDir, readyMs, signal } = serving
-  const logFile = join(home, 'postgres.log')
-  const from = await rotated(logFile)
-  const deadline = Date.now() + readyMs
-  for (;;) {
-    const server = await spawned(serving, logFile)
-    try {
-      while (!(await isReady(dataDir, server))) {
-        signal?.throwIfAborted()
-        if (Date.now() > deadline) throw new Error(`no answer within ${readyMs} ms`)
-        await sleep(20)
-      }
-      return server
-    } catch (error) {
-      await end(server)
-      signal?.throwIfAborted()
-      const log = (await readFile(logFile, 'utf8')).slice(from)
-      const message = error instanceof Error ? error.message : String(error)
-      // Processes of a killed server may take a moment to notice that it has gone.
-      if (!/pre-existing shared memory block/.test(log.slice(-2_000)) || Date.now() > deadline)
-        throw new Error(
-          `PostgreSQL did not start: ${message}. ${logFile} says: ${log.slice(-2_000).trim()}`,
-        )
-      await sleep(200)
-    }
-  }
-}
-
-async function spawned(
-  { binaries, dataDir, settings, account }: Serving,
-  logFile: string,
-): Promise<ChildProcess> {
-  const command = [
-    ...(await untilWeDie()),
-    binaries.postgres,
-    ...['-D', dataDir],
-    ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-  ]
-  const log = await open(logFile, 'a')
-  try {
-    const server = spawn(command[0] as string, command.slice(1), {
-      ...identity(account),
-      cwd: dataDir,
-      env: ENVIRONMENT,
-      stdio: ['ignore', log.fd, log.fd],
-      // A Ctrl-C at the terminal is for the supervisor, which ends the server after all that use it.
-      detached: true,
-    })
-    await new Promise<void>((settle, fail) => server.once('spawn', settle).once('error', fail))
-    return server
-  } finally {
-    await log.close()
-  }
-}
-
-/** A prefix that has the kernel end the server when we die, where the machine has such a thing. */
-async function untilWeDie(): Promise<string[]> {
-  const prefix = ['setpriv', '--pdeathsig', 'INT']
-  try {
-    await promisify(execFile)('setpriv', [...prefix.slice(1), 'true'], { env: ENVIRONMENT })
-    return prefix
-  } catch {
-    return []
-  }
-}
-
-// The server itself says so in its pid file: its number first, its state on the eighth line.
-async function isReady(dataDir: string, server: ChildProcess): Promise<boolean> {
-  if (hasEnded(server))
-    throw new Error(`it ended with ${server.signalCode ?? `code ${server.exitCode}`}`)
-  const text = await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '')
-  const lines = text.split('\n')
-  return Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready'
-}
-
-async function end(server: ChildProcess): Promise<void> {
-  const ways = [
-    ['SIGINT', 5_000],
-    ['SIGQUIT', 2_000],
-    ['SIGKILL', 2_000],
-  ] as const
-  for (const [way, ms] of ways) {
-    if (hasEnded(server)) return
-    const gone = new AbortController()
-    server.once('exit', () => gone.abort())
-    server.kill(way)
-    await sleep(ms, undefined, { signal: gone.signal }).catch(() => {})
-  }
-}
-
-function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
-  return exitCode !== null || signalCode !== null
-}
-
-/** Puts a log that has grown large aside. @returns where the next lines will begin. */
-async function rotated(logFile: string): Promise<number> {
-  const bytes = await stat(logFile).then(
-    ({ size }) => size,
-    () => 0,
-  )
-  if (bytes <= LARGEST_LOG_BYTES) return bytes
-  await rename(logFile, `${logFile}.1`)
-  return 0
 }
 
 function short(text: string): string {

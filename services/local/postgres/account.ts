@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { constants } from 'node:fs'
-import { access, readFile } from 'node:fs/promises'
+import { access, readFile, stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
 /** Who the server runs as. */
@@ -31,6 +31,12 @@ export async function serverAccount(): Promise<Account | undefined> {
     `PostgreSQL does not run as root, and there is no account ${STAND_INS.join(' or ')} here: ` +
       'add one (useradd --system postgres), or start as another user',
   )
+}
+
+/** Whose a folder is, root aside: the accounts of a machine may change after its files were made. */
+export async function ownerOf(folder: string): Promise<Account | undefined> {
+  const { uid, gid } = await stat(folder).catch(() => ({ uid: 0, gid: 0 }))
+  return uid === 0 ? undefined : { name: `user ${uid}`, uid, gid }
 }
 
 /** Whether the account can pass through a folder, all the folders above it included. */
