@@ -1,5 +1,6 @@
 import { type PcmSource, SAMPLE_RATE } from './pcm.ts'
 
+/** Reads the samples [start, end), as `PcmSource.read`. */
 export type ReadSamples = PcmSource['read']
 
 /** A source of anything that can be read by range. Checks ranges and lengths. */

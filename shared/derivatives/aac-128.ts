@@ -10,7 +10,7 @@ export default defineDerivative({
   stage: 'encode',
   title: 'AAC-LC 128 kb/s in an .m4a that streams and plays without gaps',
   files: { m4a: 'audio/mp4' },
-  cost: { fixedMs: 250, msPerSecond: 8.5 },
+  cost: { fixedMs: 200, msPerSecond: 10 },
   grid: GRID,
   part: (range, tools) => tools.aacPackets(range, BITRATE),
   join: async (parts, tools) => ({ m4a: await tools.aacJoin(parts, tools.pcm.samples) }),
