@@ -8,7 +8,8 @@ import { testPostgres } from '../support/postgres.ts'
 
 const JOBS = Number(process.argv[2] ?? 20_000)
 
-const postgres = await testPostgres()
+// With the settings that it really runs with.
+const postgres = await testPostgres({})
 const dsn = await postgres.database()
 const catalogue = openCatalogue({ dsn, poolSize: 4 })
 try {

@@ -18,9 +18,11 @@ export interface TestPostgres {
 }
 
 /** Starts a server for one test file, in a temporary folder: call it once, and stop it in a teardown. */
-export async function testPostgres(): Promise<TestPostgres> {
+export async function testPostgres(
+  settings: Readonly<Record<string, string>> = SETTINGS,
+): Promise<TestPostgres> {
   const dataDir = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
-  const postgres = await startPostgres({ dataDir, settings: SETTINGS })
+  const postgres = await startPostgres({ dataDir, settings })
   const admin = openDatabase({ dsn: postgres.dsn, poolSize: 1 })
   const opened: Database[] = [admin]
   return {
