@@ -1,28 +1,53 @@
-import { Ajv, type ErrorObject } from 'ajv'
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
 import type { TSchema } from 'typebox'
 import { type ErrorCode, PermanentError } from './errors.ts'
 
-const ajv = new Ajv({ strict: true, allErrors: true, allowUnionTypes: true, verbose: true })
-formats.default(ajv)
+const settings = { strict: true, allowUnionTypes: true, verbose: true } as const
+const untilFirst = new Ajv(settings)
+const untilLast = new Ajv({ ...settings, allErrors: true })
+for (const ajv of [untilFirst, untilLast]) formats.default(ajv)
+
+/** Values within a document that is told of in full. */
+const SMALL = 1000
 
 /**
  * A function that returns its argument, typed.
- * @throws PermanentError with `code`, naming every fault: what was wrong, where, what was expected.
+ * @throws PermanentError with `code`, naming every fault: what was wrong, where, what was expected. Of a
+ * document of over a thousand values the first fault alone: each wrong item of a long list would cost memory.
  */
 export function compile<T>(
   schema: TSchema,
   what: string,
   code: ErrorCode,
 ): (value: unknown) => T {
-  const validate = ajv.compile<T>(schema)
+  const validate = untilFirst.compile<T>(schema)
+  let explain: ValidateFunction<T> | undefined
   return (value) => {
     if (validate(value)) return value
-    const faults = validate.errors ?? []
+    let faults = validate.errors ?? []
+    if (isSmall(value)) {
+      explain ??= untilLast.compile<T>(schema)
+      if (!explain(value)) faults = explain.errors ?? faults
+    }
     throw new PermanentError(code, `${what}: ${faults.map(fault).slice(0, 10).join('; ')}`, {
       at: faults[0]?.instancePath || '/',
     })
   }
+}
+
+function isSmall(value: unknown): boolean {
+  // No recursion: what is checked may be nested deeper than the stack.
+  const waiting: unknown[] = [value]
+  for (let seen = 1; waiting.length > 0; ) {
+    const next = waiting.pop()
+    if (typeof next !== 'object' || next === null) continue
+    const inner = Object.values(next)
+    seen += inner.length
+    if (seen > SMALL) return false
+    waiting.push(...inner)
+  }
+  return true
 }
 
 function fault({ instancePath, message, keyword, params, data }: ErrorObject): string {

@@ -106,7 +106,17 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
 
   const { url, port } = await replica()
   return {
-    ...{ url, port, folder, uploads: join(folder, 'uploads'), assets, catalogue, bus, pubsub, dsn },
+    ...{
+      url,
+      port,
+      folder,
+      uploads: join(folder, 'uploads'),
+      assets,
+      catalogue,
+      bus,
+      pubsub,
+      dsn,
+    },
     replica,
     received(subscription) {
       const all: Message[] = []
@@ -152,7 +162,10 @@ export async function raw(
 }
 
 /** Waits until `look` gives something, or fails with `what`. */
-export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>) {
+export async function until<T>(
+  what: string,
+  look: () => T | undefined | Promise<T | undefined>,
+) {
   for (let waited = 0; waited < 10_000; waited += 20) {
     const found = await look()
     if (found) return found
@@ -167,7 +180,12 @@ export function sha256(bytes: Uint8Array): string {
 
 /** A job that would be accepted. */
 export function aJob(more: Record<string, unknown> = {}): Record<string, unknown> {
-  return { request_id: randomUUID(), asset_guid: 'track-1', derivative_assets: ['bpm'], ...more }
+  return {
+    request_id: randomUUID(),
+    asset_guid: 'track-1',
+    derivative_assets: ['bpm'],
+    ...more,
+  }
 }
 
 /** POSTs JSON, or whatever text it is given. */

@@ -12,7 +12,8 @@ export function replyWithProblems(app: FastifyInstance): void {
     const methods = routes
       .filter(({ matches }) => matches.test(path))
       .map(({ method }) => method)
-    if (methods.length === 0) {
+    // A file that is not below a known folder has the method, and is not there all the same.
+    if (methods.length === 0 || methods.includes(request.method)) {
       throw new PermanentError(
         'NOT_FOUND',
         `${request.method} ${clip(path)} is no address of this service; GET / lists them.`,
