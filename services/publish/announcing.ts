@@ -17,15 +17,15 @@ export function announcing(
 ): Pick<PublishDeps, 'record' | 'markAnnounced'> {
   const options = { most: MOST, gatherMs: GATHER_MS }
 
-  const record = batching<RunEnded, Announcement | 'claimed' | undefined>(async (runs) => {
-    const { announcements, claimed } = await catalogue.recordRuns(runs)
+  const record = batching<RunEnded, Announcement | undefined>(async (runs) => {
+    const announcements = await catalogue.recordRuns(runs)
     const due = new Map(announcements.map((announcement) => [announcement.job, announcement]))
-    const busy = new Set([...claimed, ...due.keys()])
     return runs.map(({ job }) => {
-      const mine = due.get(job)
+      const announcement = due.get(job)
+      if (announcement === undefined) return undefined
       // Copies of one run in one batch: the first announces, the others come again.
-      due.delete(job)
-      return mine ?? (busy.has(job) ? 'claimed' : undefined)
+      due.set(job, { ...announcement, claimed: true })
+      return announcement
     })
   }, options)
 
@@ -38,8 +38,7 @@ export function announcing(
     markAnnounced,
     async record(run) {
       const found = await record(run)
-      if (found === 'claimed')
-        throw new Error('another delivery is announcing this run: given back')
+      if (found?.claimed) throw new Error('another delivery is announcing this run: given back')
       return found
     },
   }

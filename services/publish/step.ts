@@ -3,7 +3,7 @@ import { letterAttributes } from '#shared/deliver.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import { Published } from '#shared/messages/published.ts'
 import { RunEnded, type Verdict } from '#shared/messages/run.ts'
-import { assetName, digest, type Revision } from '#shared/names.ts'
+import { assetName, type Revision } from '#shared/names.ts'
 import { attributesOf, subjectOf } from '#shared/run.ts'
 import { defineStep, type Send, type Step, send } from '#shared/step.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
@@ -46,13 +46,13 @@ export function publishStep({ record, markAnnounced, assets }: PublishDeps): Ste
 }
 
 function published(
-  { request, run, job, state, revision, verdicts }: Announcement,
+  { id, request, run, state, revision, verdicts }: Announcement,
   assets: StoreDriver,
 ): Published {
   const { request_id, asset_guid, release_id, asset_id } = request
   const wanted = Object.keys(verdicts).sort()
   return {
-    id: digest([job, run, wanted], 32),
+    id,
     request_id,
     asset_guid,
     ...(release_id === undefined ? {} : { release_id }),

@@ -1,0 +1,105 @@
+import type { Bus } from '#shared/bus/bus.ts'
+import type { PubsubBus } from '#shared/bus/pubsub.ts'
+import type { Catalogue } from '#shared/catalogue/catalogue.ts'
+import type { Config } from '#shared/config.ts'
+import { type DeliverDeps, delivering } from '#shared/deliver.ts'
+import { eventSink } from '#shared/events.ts'
+import type { Log } from '#shared/log.ts'
+import { createMetrics } from '#shared/metrics.ts'
+import { loadRegistry } from '#shared/registry.ts'
+import { masterPrefixes } from '#shared/routes.ts'
+import type { Step } from '#shared/step.ts'
+import type { StoreDriver } from '#shared/store/driver.ts'
+import { locate, openStore } from '#shared/store/open.ts'
+import { stageTopic } from '#shared/topology.ts'
+import { unitStep } from '#shared/units/unit-step.ts'
+import { WorkerPool } from '../../services/analyze/pool.ts'
+import { analyzeTools } from '../../services/analyze/tools.ts'
+import { encodeTools } from '../../services/encode/tools.ts'
+import { ingestStep } from '../../services/ingest/consume.ts'
+import { stageStep } from '../../services/ingest/stage.ts'
+import { announcing } from '../../services/publish/announcing.ts'
+import { recording } from '../../services/publish/recorder.ts'
+import { publishStep } from '../../services/publish/step.ts'
+
+export interface OneProcess {
+  readonly config: Config
+  readonly bus: Bus | PubsubBus
+  readonly catalogue: Catalogue
+  readonly log: Log
+  /** Between a handler's `ack` and the ack itself. */
+  readonly beforeAck?: (step: string, data: Buffer) => Promise<void>
+  /** The stores, e.g. wrapped. */
+  readonly wrap?: (store: StoreDriver, which: 'assets' | 'scratch') => StoreDriver
+}
+
+/** All consumers of the chain in this process, composed of the very parts that the services are composed of. */
+export async function allConsumers(options: OneProcess): Promise<{ close(): Promise<void> }> {
+  const { config, bus, catalogue, log, beforeAck, wrap = (store) => store } = options
+  const registry = await loadRegistry(config.derivatives)
+  const pool = new WorkerPool({ threads: 1 })
+  const deps: DeliverDeps = {
+    bus,
+    events: eventSink(bus),
+    assets: wrap(openStore(config.assets), 'assets'),
+    scratch: wrap(openStore(config.scratch), 'scratch'),
+    log,
+    metrics: createMetrics('all'),
+    aborting: new AbortController().signal,
+  }
+  const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
+  const at = (uri: string) => locate(uri, { prefixes })
+  const uploads = openStore(config.uploads)
+  const topic = (stage: 'stage' | 'analyze' | 'encode') => stageTopic(stage, config.route)
+  const remember = async (accepted: Parameters<Catalogue['acceptJobs']>[0][number]) =>
+    catalogue.acceptJobs([accepted]).catch(() => {})
+
+  const subscribers = [
+    consume('ingest', ingestStep({ registry, ...config }, remember)),
+    consume(topic('stage'), stageStep({ registry, locate: at, uploads, config })),
+    consume(
+      topic('analyze'),
+      unitStep('analyze', {
+        registry,
+        locate: at,
+        tools: ({ pcm, signal }) => analyzeTools({ pcm, signal, pool }),
+      }),
+    ),
+    consume(
+      topic('encode'),
+      unitStep('encode', {
+        registry,
+        locate: at,
+        tools: ({ pcm, signal }) => encodeTools(pcm, signal),
+      }),
+    ),
+    consume('publish', publishStep({ ...announcing(catalogue), assets: deps.assets })),
+    subscribe(
+      'events',
+      recording({ bus, log, record: (events) => catalogue.recordEvents(events) }),
+    ),
+  ]
+  return {
+    async close() {
+      await Promise.all(subscribers.map((subscriber) => subscriber.close()))
+      await pool.close()
+    },
+  }
+
+  function consume<In>(name: string, step: Step<In>) {
+    return subscribe(name, delivering(step, deps))
+  }
+
+  function subscribe(name: string, handler: ReturnType<typeof delivering>) {
+    const onError = (error: Error) => log.warn({ error: error.message, name }, 'link')
+    return bus.subscribe(
+      name,
+      { concurrency: 4, longestMs: 15_000, onError },
+      async (delivery) => {
+        const settlement = await handler(delivery)
+        if (settlement === 'ack') await beforeAck?.(name, delivery.data)
+        return settlement
+      },
+    )
+  }
+}
