@@ -48,6 +48,8 @@ export async function* convert(
       .inputOptions(['-format_whitelist', feed.format])
       .inputOptions(['-codec_whitelist', flac ? 'flac' : `pcm_${feed.format}`])
       .inputOptions(['-max_streams', '1', '-threads', '1'])
+      // By default the decoder plays frames whose checksum is wrong; so they are dropped, and missed.
+      .inputOptions(flac ? ['-err_detect', 'crccheck+explode'] : [])
       .inputOptions(flac ? [] : ['-ar', `${feed.rate}`, '-ac', `${feed.channels}`])
       .inputOptions(['-t', `${feed.maxSeconds}`])
       .noVideo()

@@ -199,7 +199,8 @@ t.test('FLAC comes through exactly, whatever else the file carries', async (t) =
   const file = wav([left, right])
   const want = int16([left, right])
   const titled = await flac(file, { args: ['-metadata', `comment=${'x'.repeat(100_000)}`] })
-  for (const master of [await flac(file), titled, await flac(file, { total: false })]) {
+  const tagged = Buffer.concat([await flac(file), Buffer.from('TAG'.padEnd(128, '\0'))])
+  for (const master of [await flac(file), titled, tagged, await flac(file, { total: false })]) {
     const got = await stage(master)
     t.equal(got.samples, 3 * RATE)
     t.ok(got.left.every((x, i) => x === want[2 * i]))
@@ -226,6 +227,9 @@ t.test('a FLAC stream that does not hold what it promises is unreadable', async 
   const hurt = Buffer.from(file)
   hurt.fill(0x55, 200_000, 230_000)
   await t.rejects(stage(hurt), { code: 'MASTER_UNREADABLE' })
+  const flipped = Buffer.from(file)
+  flipped[file.length >> 1] = (flipped[file.length >> 1] ?? 0) ^ 0x10
+  await t.rejects(stage(flipped), { code: 'MASTER_UNREADABLE' }, 'a single bit is noticed')
   const noFrames = Buffer.concat([file.subarray(0, 200), Buffer.alloc(50_000, 0x11)])
   await t.rejects(stage(noFrames), { code: 'MASTER_UNREADABLE' })
   const longer = Buffer.from(file)
