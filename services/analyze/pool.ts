@@ -101,7 +101,8 @@ export class WorkerPool {
       return idle
     }
     if (this.#busy.size >= this.#threads) return undefined
-    const worker = new Worker(this.#entry)
+    // Without the flags of the process: a loader or an inspector there is no business of ours.
+    const worker = new Worker(this.#entry, { execArgv: [] })
     worker.on('error', () => undefined)
     worker.on('exit', () => {
       this.#idle.delete(worker)

@@ -6,13 +6,14 @@ export const ENVELOPE_RATE = 100
 /** Energies are first taken three times as often, so that smoothing can precede decimation. */
 const HOP = SAMPLE_RATE / (3 * ENVELOPE_RATE)
 /**
- * A 30 ms Hann window over the energies: without it a steady bass note of 49 Hz, whose energy
- * ripples 98 times a second, would alias to a beat of 120 BPM.
+ * A 50 ms Blackman window over the energies. Without it a steady bass note of 49 Hz, whose energy
+ * ripples 98 times a second, or a held chord, whose notes beat 110 times a second, would alias
+ * into beats; a Hann window leaves of a chord enough to be mistaken for music.
  */
-const SMOOTHING = Float64Array.from(
-  { length: 9 },
-  (_, i) => (0.5 - 0.5 * Math.cos((2 * Math.PI * (i + 1)) / 10)) / 5,
-)
+const SMOOTHING = Float64Array.from({ length: 15 }, (_, i) => {
+  const angle = (2 * Math.PI * (i + 1)) / 16
+  return (0.42 - 0.5 * Math.cos(angle) + 0.08 * Math.cos(2 * angle)) / (0.42 * 16)
+})
 /** Edges between bass drum, middle and hi-hat, Hz. */
 const LOW_EDGE = 150
 const HIGH_EDGE = 2500
@@ -87,26 +88,48 @@ export class BandEnergies {
  * at 100 Hz and with a mean of 0. Independent of the signal's level.
  */
 export function onsetEnvelope(energies: Float32Array): Float32Array {
-  const frames = Math.max(0, Math.trunc(energies.length / BANDS / 3) - 2)
-  const envelope = new Float32Array(frames)
+  const envelope = new Float32Array(frameCount(energies))
   const total = mean(energies, 0, 1) * BANDS
   for (let band = 0; band < BANDS; band++) {
     const reference = Math.max(mean(energies, band, BANDS), FLOOR * total)
     if (!(reference > 0)) continue
-    let before = Number.POSITIVE_INFINITY
-    for (let frame = 0; frame < frames; frame++) {
-      let energy = 0
-      for (let k = 0; k < SMOOTHING.length; k++) {
-        const at = (3 * frame + k) * BANDS + band
-        energy += (SMOOTHING[k] as number) * (energies[at] ?? 0)
-      }
-      const loudness = Math.log(1 + (COMPRESSION * energy) / reference)
-      if (loudness > before) envelope[frame] = (envelope[frame] as number) + loudness - before
-      before = loudness
-    }
+    addRises(envelope, (frame) =>
+      Math.log(1 + (COMPRESSION * smoothed(energies, frame, band)) / reference),
+    )
   }
   const centre = mean(envelope, 0, 1)
   return envelope.map((value) => value - centre)
+}
+
+/** With how much force it sets in: the rise of the amplitude below the hi-hats, at 100 Hz. */
+export function accentEnvelope(energies: Float32Array): Float32Array {
+  const envelope = new Float32Array(frameCount(energies))
+  addRises(envelope, (frame) =>
+    Math.sqrt(smoothed(energies, frame, 0) + smoothed(energies, frame, 1)),
+  )
+  return envelope
+}
+
+function frameCount(energies: Float32Array): number {
+  return Math.max(0, Math.trunc((energies.length / BANDS - SMOOTHING.length) / 3) + 1)
+}
+
+function smoothed(energies: Float32Array, frame: number, band: number): number {
+  let energy = 0
+  for (let k = 0; k < SMOOTHING.length; k++) {
+    energy += (SMOOTHING[k] as number) * (energies[(3 * frame + k) * BANDS + band] as number)
+  }
+  return energy
+}
+
+/** Adds to each frame by how much `level` is above that of the frame before. */
+function addRises(envelope: Float32Array, level: (frame: number) => number): void {
+  let before = Number.POSITIVE_INFINITY
+  for (let frame = 0; frame < envelope.length; frame++) {
+    const now = level(frame)
+    if (now > before) envelope[frame] = (envelope[frame] as number) + now - before
+    before = now
+  }
 }
 
 function mean(values: Float32Array, from: number, stride: number): number {

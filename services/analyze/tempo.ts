@@ -1,19 +1,25 @@
 import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import type { TempoEstimate } from '#shared/derivative.ts'
 import type { Heard } from './signal.ts'
-import { onsetEnvelope } from './tempo-envelope.ts'
+import { evenness } from './tempo-accent.ts'
+import { accentEnvelope, onsetEnvelope } from './tempo-envelope.ts'
 import { candidateTempos, prominence, pulsation, repetition, usualness } from './tempo-metre.ts'
 import { pulseSpectrum } from './tempo-pulse.ts'
 import { refineTempo } from './tempo-refine.ts'
 
 /** How many tempos are followed up. */
 const CANDIDATES = 8
-/** Standard deviations above noise below which nobody would tap along. */
-const LEAST_PROMINENCE = 8
+/** Standard deviations above noise below which nobody would tap along: noise seldom reaches 3. */
+const LEAST_PROMINENCE = 5
+/** Root mean square of an onset envelope below which nothing sets in: a held note has 0.01, noise 0.2. */
+const LEAST_ONSETS = 0.05
 /** Two tempos are the same within 4 %, as is usual when tempo estimates are judged. */
 const SAME = 0.04
 /** What a candidate keeps of its score if its bars do not repeat at all. */
 const UNREPEATED = 0.3
+/** Evenness of odd and even beats from which on a tempo loses nothing, and the most that it can lose. */
+const EVEN = 0.5
+const UNEVEN = 0.4
 /** What the second method's consent adds to a score: enough to settle a tie. */
 const CONSENT = 0.25
 
@@ -22,7 +28,7 @@ export type TempoInput = Pick<Heard, 'spans' | 'energies' | 'windows'>
 
 /**
  * Estimates the tempo of a track: where the pulses of its onsets peak, how usual that tempo is,
- * whether its bars come round, and whether a second method consents. Section 12 of DESIGN.md has
+ * whether its bars come round, whether every beat is one, and whether a second method consents. Section 12 of DESIGN.md has
  * the figures. Blocks its thread for about 15 ms a minute of audio, and for the second method.
  * @param rhythm A second method: the tempo of a window of 44.1 kHz mono.
  */
@@ -31,10 +37,11 @@ export function estimateTempo(
   rhythm: (mono: Float32Array) => number,
 ): TempoEstimate {
   const envelopes = energies.map(onsetEnvelope)
+  const accents = energies.map(accentEnvelope)
   const { strength, segments } = pulseSpectrum(envelopes)
   const candidates = candidateTempos(strength, CANDIDATES)
   const clearest = Math.max(0, ...candidates.map((bpm) => pulsation(strength, bpm)))
-  if (prominence(clearest, segments) < LEAST_PROMINENCE) {
+  if (onsets(envelopes) < LEAST_ONSETS || prominence(clearest, segments) < LEAST_PROMINENCE) {
     return noTempo(spans, 'no steady beat')
   }
   const votes = windows.map(rhythm)
@@ -46,6 +53,7 @@ export function estimateTempo(
         pulsation(strength, bpm) *
         usualness(bpm) *
         (UNREPEATED + Math.max(0, repetition(envelopes, bpm))) *
+        Math.max(UNEVEN, Math.min(1, evenness(accents, bpm) / EVEN)) *
         (1 + CONSENT * consent)
       return { bpm, consent, score }
     })
@@ -72,6 +80,16 @@ export function noTempo(spans: Heard['spans'], reason: string): TempoEstimate {
  */
 function confidence(consent: number, rivalry: number): number {
   return (0.5 + 0.5 * consent) * (1 - 0.5 * rivalry ** 2)
+}
+
+function onsets(envelopes: readonly Float32Array[]): number {
+  let squares = 0
+  let frames = 0
+  for (const envelope of envelopes) {
+    for (const onset of envelope) squares += onset * onset
+    frames += envelope.length
+  }
+  return Math.sqrt(squares / Math.max(1, frames))
 }
 
 function sameButForOctave(a: number, b: number): boolean {

@@ -1,7 +1,8 @@
 import { parentPort, type Transferable } from 'node:worker_threads'
 import type { KeyEstimate, TempoEstimate } from '#shared/derivative.ts'
 import { essentia } from './essentia.ts'
-import { estimateKey } from './key.ts'
+import { estimateKey, noKey } from './key.ts'
+import { isTonal } from './key-tonality.ts'
 import { type Heard, Listener, LOW_RATE } from './signal.ts'
 import { estimateTempo, type TempoInput } from './tempo.ts'
 
@@ -72,11 +73,13 @@ function handlersFor(): Handlers {
     },
     tempo: (input) => ({ output: estimateTempo(input, rhythm) }),
     key: ({ low }) => ({
-      output: estimateKey(
-        low,
-        (mono) => key(mono, LOW_RATE, 'bgate'),
-        (mono) => key(mono, LOW_RATE, 'noland'),
-      ),
+      output: isTonal(low, LOW_RATE)
+        ? estimateKey(
+            low,
+            (mono) => key(mono, LOW_RATE, 'bgate'),
+            (mono) => key(mono, LOW_RATE, 'noland'),
+          )
+        : noKey('no tones'),
     }),
   }
 }
