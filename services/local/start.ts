@@ -1,7 +1,8 @@
+import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { extname } from 'node:path'
 import { folderUri } from './data-folder.ts'
-import { Interrupted, interruptible } from './interrupt.ts'
+import { interruptible } from './interrupt.ts'
 import { type Chain, MASTER_EXTENSIONS, startChain } from './supervisor.ts'
 import { parsed, pathFrom, portFrom } from './usage.ts'
 
@@ -47,6 +48,8 @@ export async function start(args: readonly string[]): Promise<number> {
   let chain: Chain | undefined
   const signal = interruptible(() => chain?.kill())
   const say = (text: string) => process.stderr.write(`${text}\n`)
+  signal.addEventListener('abort', () => say('Closing; once more ends it at once.'))
+  say('Starting …')
   chain = await startChain({
     dataFolder: pathFrom(values.data),
     port: portFrom('port', values.port),
@@ -61,8 +64,7 @@ export async function start(args: readonly string[]): Promise<number> {
   })
   try {
     process.stdout.write(greeting(chain))
-    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-    if (signal.reason instanceof Interrupted) say('Closing; once more ends it at once.')
+    if (!signal.aborted) await once(signal, 'abort')
   } finally {
     await chain.close()
   }
@@ -86,10 +88,10 @@ Trackchain is up.
 
 Upload a master and have everything made of it:
 
-  curl --upload-file my-track.wav ${url}/v1/masters/my-track
-  curl --json '${job}' ${url}/v1/jobs
+  curl -F file=@my-track.wav -F asset_guid=my-track ${url}/v1/jobs
+  curl ${url}/v1/tracks/my-track
 
-The same from gcloud, in another terminal${example ? '' : `, with ${folder.masters}/my-track.wav in place`}:
+Or ask from gcloud, in another terminal${example ? '' : `, with ${folder.masters}/my-track.wav in place`}:
 
   export CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB=http://${pubsub}/
   export CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true

@@ -100,7 +100,8 @@ export async function startChain(options: ChainOptions): Promise<Chain> {
   const ground = { folder, log, parts, notice }
   try {
     const killed = await endLeftovers(folder.roll)
-    if (killed.length > 0) notice(`ended what an earlier run left behind: ${killed.join(', ')}`)
+    if (killed.length > 0)
+      notice(`an earlier run was cut off; ended what was left of it: ${killed.join(', ')}`)
     options.signal?.throwIfAborted()
     return await start(options, { ...ground, roll: openRoll(folder.roll) })
   } catch (error) {
