@@ -1,15 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import {
-  type FileHandle,
-  link,
-  lstat,
-  mkdir,
-  open,
-  realpath,
-  stat,
-  unlink,
-} from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { type FileHandle, link, lstat, mkdir, open, stat, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { abortable } from './abortable.ts'
 import type { Body, Created } from './driver.ts'
 import { type FileRoot, hasCode, isMissing } from './file-root.ts'
@@ -33,27 +24,43 @@ export async function createFile(
 ): Promise<Created> {
   for (let attempt = 1; ; attempt++) {
     signal?.throwIfAborted()
-    const folder = await folderFor(root, path)
+    const opened = await openTemporary(root, path)
     try {
-      return await createIn(folder, path, body, signal)
+      return await fill(opened, body, signal)
     } catch (error) {
-      // Somebody removed the folder between two calls. A stream cannot be read again.
-      const vanished = hasCode(error, 'ENOENT') && (body instanceof Uint8Array || unread(error))
-      if (!vanished || attempt >= ATTEMPTS) throw error
+      // Somebody removed the folder with our file in it. A stream cannot be read again.
+      const mayRetry = hasCode(error, 'ENOENT') && body instanceof Uint8Array
+      if (!mayRetry || attempt >= ATTEMPTS) throw error
     }
   }
 }
 
-async function createIn(
-  folder: string,
-  path: string,
+interface Temporary {
+  readonly file: FileHandle
+  readonly path: string
+  /** Where it shall be linked. */
+  readonly target: string
+  readonly folder: Folder
+}
+
+async function openTemporary(root: FileRoot, path: string): Promise<Temporary> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const folder = await folderFor(root, path)
+      const temporary = join(folder.path, TEMPORARY + randomUUID())
+      const file = await open(temporary, 'wx')
+      return { file, path: temporary, target: join(folder.path, basename(path)), folder }
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT') || attempt >= ATTEMPTS) throw error
+    }
+  }
+}
+
+async function fill(
+  { file, path, target, folder }: Temporary,
   body: Body,
   signal: AbortSignal | undefined,
 ): Promise<Created> {
-  const temporary = join(folder, TEMPORARY + randomUUID())
-  const file = await open(temporary, 'wx').catch((error) => {
-    throw Object.assign(error, { bodyUnread: true })
-  })
   let linked: Created
   try {
     try {
@@ -64,14 +71,14 @@ async function createIn(
       await file.close()
     }
     signal?.throwIfAborted()
-    linked = await linkOnce(temporary, path)
+    linked = await linkOnce(path, target)
   } catch (error) {
-    await unlink(temporary).catch(() => {})
+    await unlink(path).catch(() => {})
     throw error
   }
-  await unlink(temporary).catch(ignoreMissing)
+  await unlink(path).catch(ignoreMissing)
   // Also when it was there: its creator may not have got so far, and the caller will build on it.
-  await syncFolder(folder)
+  await Promise.all(folder.unsynced.map(syncFolder))
   return linked
 }
 
@@ -103,40 +110,38 @@ async function freshLinks(path: string): Promise<number> {
   }
 }
 
-/** The real path of the folder that `path` goes into, made if need be. */
-async function folderFor(root: FileRoot, path: string): Promise<string> {
-  const folder = dirname(path)
-  try {
-    return await root.real(folder)
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw error
-  }
-  // mkdir follows links, so what is there already must be looked at first.
-  let existing = folder
-  while (existing.length > root.path.length && !(await exists(existing)))
-    existing = dirname(existing)
-  if (existing.length > root.path.length) await root.real(existing)
-  for (let attempt = 1; ; attempt++) {
+interface Folder {
+  readonly path: string
+  /** Folders that hold entries which are not known to be durable yet: itself, and those above new ones. */
+  readonly unsynced: readonly string[]
+}
+
+/** The folder that `path` goes into, made if need be, all links followed. */
+async function folderFor(root: FileRoot, path: string): Promise<Folder> {
+  const wanted = dirname(path)
+  let existing = wanted
+  let real: string | undefined
+  while (real === undefined) {
     try {
-      const first = await mkdir(folder, { recursive: true })
-      if (first !== undefined) await syncUp(folder, dirname(first))
-      return await root.real(folder)
+      real = await root.real(existing)
     } catch (error) {
-      if (!hasCode(error, 'ENOENT') || attempt >= ATTEMPTS) throw error
+      if (!hasCode(error, 'ENOENT')) throw error
+      if (existing.length <= root.path.length) break
+      existing = dirname(existing)
     }
   }
+  if (existing === wanted && real !== undefined) return { path: real, unsynced: [real] }
+  // mkdir follows links, so it goes on from where we have looked.
+  const made = join(real ?? existing, wanted.slice(existing.length))
+  const first = await mkdir(made, { recursive: true })
+  return { path: made, unsynced: upTo(made, dirname(first ?? made)) }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return (await lstat(path).catch(undefinedIfMissing)) !== undefined
-}
-
-/** Makes new folders durable: each entry lies in the folder above. */
-async function syncUp(folder: string, last: string): Promise<void> {
-  for (let at = dirname(folder); ; at = dirname(at)) {
-    await syncFolder(await realpath(at))
-    if (at === last || at === dirname(at)) return
-  }
+/** A folder and those above it, up to and with `last`. */
+function upTo(folder: string, last: string): string[] {
+  const folders = [folder]
+  for (let at = folder; at.length > last.length; folders.push(at)) at = dirname(at)
+  return folders
 }
 
 async function syncFolder(path: string): Promise<void> {
@@ -157,10 +162,6 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
     const { bytesWritten } = await file.write(bytes, at, bytes.length - at)
     at += bytesWritten
   }
-}
-
-function unread(error: unknown): boolean {
-  return (error as { bodyUnread?: boolean }).bodyUnread === true
 }
 
 function undefinedIfMissing(error: unknown): undefined {
