@@ -36,6 +36,7 @@ const ACK_BATCH_MS = 10
 const PUBLISH_BATCH_MS = 2
 /** Before its timeout the client library gives back what runs by this much: its FINAL_NACK_TIMEOUT. */
 const FINAL_NACK_MS = 1000
+const CONNECT_MS = 10_000
 const REOPEN_MIN_MS = 100
 const REOPEN_MAX_MS = 5000
 
@@ -241,6 +242,8 @@ function subscriberOptions(options: SubscribeOptions, leaseSeconds: number): Sub
     flowControl: { maxMessages: concurrency + prefetch, allowExcessMessages: true },
     streamingOptions: {
       maxStreams: 1,
+      // How long the first connection may take before the fault is told; by default it is five minutes.
+      timeout: CONNECT_MS,
       retryMaxBackoff: Duration.from({ millis: REOPEN_MAX_MS }),
     },
     batching: { maxMilliseconds: ACK_BATCH_MS },

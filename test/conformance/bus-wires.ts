@@ -36,9 +36,9 @@ export async function emulatorWire(): Promise<RunningWire | undefined> {
   const child = spawn('java', ['-jar', jar, '--host=127.0.0.1', `--port=${port}`], {
     stdio: 'ignore',
   })
-  const failed = once(child, 'error').then(() => 'failed' as const)
-  const up = answers(`http://127.0.0.1:${port}/`).then(() => 'up' as const)
-  if ((await Promise.race([up, failed])) === 'failed') return undefined
+  const failed = new AbortController()
+  child.on('error', () => failed.abort()).on('exit', () => failed.abort())
+  if (!(await answers(`http://127.0.0.1:${port}/`, failed.signal))) return undefined
   return {
     name: 'official emulator',
     endpoint: `127.0.0.1:${port}`,
@@ -86,13 +86,14 @@ async function freePort(): Promise<number> {
   return port
 }
 
-async function answers(url: string): Promise<void> {
-  for (;;) {
+async function answers(url: string, failed: AbortSignal): Promise<boolean> {
+  while (!failed.aborted) {
     try {
       await fetch(url)
-      return
+      return true
     } catch {
       await sleep(100)
     }
   }
+  return false
 }

@@ -7,6 +7,9 @@ const SMALL_BODY_BYTES = 65_536
 /** Pages (4 KiB) of log before it is copied into the file. 64 MiB: each copy waits for the disk. */
 const CHECKPOINT_PAGES = 16_384
 
+/** Ids are times: only for a clock that is set back is the last one kept, and this often will do. */
+const SAVE_LAST_ID_MS = 1_000
+
 const SCHEMA = `
   create table if not exists topics (name text primary key, config text not null) without rowid;
   create table if not exists subscriptions (
@@ -32,6 +35,7 @@ export class SqliteJournal implements Journal {
   readonly #sql: Record<keyof typeof STATEMENTS, StatementSync>
   #open = false
   #lastId = 0
+  #savedAt = 0
 
   /** @throws when the file cannot be opened, is no database, or is held by another process. */
   constructor(file: string) {
@@ -131,20 +135,28 @@ export class SqliteJournal implements Journal {
 
   commit(): void {
     if (!this.#open) return
-    this.#sql.saveLastId.run(this.#lastId)
-    this.#db.exec('commit')
+    const now = Date.now()
+    if (now - this.#savedAt > SAVE_LAST_ID_MS) this.#saveLastId(now)
+    this.#sql.commit.run()
     this.#open = false
   }
 
   close(): void {
+    this.#begin()
+    this.#saveLastId(Date.now())
     this.commit()
     this.#db.close()
   }
 
   #begin(): void {
     if (this.#open) return
-    this.#db.exec('begin')
+    this.#sql.begin.run()
     this.#open = true
+  }
+
+  #saveLastId(now: number): void {
+    this.#savedAt = now
+    this.#sql.saveLastId.run(this.#lastId)
   }
 
   /** A file that a great backlog has blown up is made small again, while little of it is in use. */
@@ -157,9 +169,12 @@ export class SqliteJournal implements Journal {
 }
 
 const STATEMENTS = {
+  begin: 'begin',
+  commit: 'commit',
   topics: 'select config from topics order by name',
   subscriptions: 'select key, config from subscriptions order by name',
-  lastId: "select value as id from meta where name = 'last id'",
+  lastId: `select max(value) as id from
+    (select value from meta where name = 'last id' union all select max(id) from messages)`,
   saveLastId: "insert or replace into meta (name, value) values ('last id', ?)",
   saveTopic: 'insert or replace into topics (name, config) values (?, ?)',
   removeTopic: 'delete from topics where name = ?',

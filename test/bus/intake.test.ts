@@ -1,0 +1,63 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { Intake } from '#shared/bus/intake.ts'
+
+t.test('works in order, so many at a time', async (t) => {
+  const begun: number[] = []
+  let running = 0
+  let most = 0
+  const intake = new Intake<number>(
+    3,
+    async (item) => {
+      begun.push(item)
+      most = Math.max(most, ++running)
+      await sleep(item % 2 === 0 ? 1 : 5)
+      running--
+    },
+    () => t.fail('nothing failed'),
+  )
+  const items = Array.from({ length: 50 }, (_, i) => i)
+  for (const item of items) intake.add(item)
+  while (begun.length < 50 || running > 0) await sleep(5)
+  t.same(begun, items)
+  t.equal(most, 3)
+  intake.add(50)
+  t.same(begun.at(-1), 50, 'and goes on after it has run dry')
+})
+
+t.test('what has not begun can be taken out', async (t) => {
+  const begun: number[] = []
+  const gate = Promise.withResolvers<void>()
+  const intake = new Intake<number>(
+    2,
+    async (item) => {
+      begun.push(item)
+      await gate.promise
+    },
+    () => {},
+  )
+  for (let item = 0; item < 6; item++) intake.add(item)
+  t.same(intake.clear(), [2, 3, 4, 5])
+  intake.add(6)
+  gate.resolve()
+  await sleep(10)
+  t.same(begun, [0, 1, 6])
+  t.same(intake.clear(), [])
+})
+
+t.test('work that throws is reported, and the rest goes on', async (t) => {
+  const failed: [number, string][] = []
+  const done: number[] = []
+  const intake = new Intake<number>(
+    1,
+    async (item) => {
+      if (item === 1) throw new Error('no')
+      done.push(item)
+    },
+    (item, { message }) => failed.push([item, message]),
+  )
+  for (let item = 0; item < 3; item++) intake.add(item)
+  await sleep(10)
+  t.same(failed, [[1, 'no']])
+  t.same(done, [0, 2])
+})
