@@ -64,7 +64,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
   const registry = await loadRegistry()
   const catalogue = openCatalogue({ dsn, poolSize: 4 })
   await catalogue.migrate()
-  const log = createLog('test', 'error')
+  const log = createLog('test', 'fatal')
   const metrics = createMetrics('test')
   const opened: { close(): Promise<unknown> }[] = []
 
@@ -195,4 +195,24 @@ export function post(url: string, body: unknown, headers: Record<string, string>
     headers: { 'content-type': 'application/json', ...headers },
     body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
   })
+}
+
+/** What answers tell, of all kinds: whoever looks knows which. */
+export interface Told {
+  readonly status: number
+  readonly job: string
+  readonly request_id: string
+  readonly asset_guid: string
+  readonly href: string
+  readonly route: string
+  readonly derivative_assets: readonly string[]
+  readonly results: readonly unknown[]
+  readonly jobs: readonly { readonly asset_guid: string }[]
+  readonly sha256: string
+  readonly master_uri: string
+  readonly url: string
+}
+
+export async function told(response: Response | Promise<Response>): Promise<Told> {
+  return (await (await response).json()) as Told
 }
