@@ -66,6 +66,8 @@ export function service(
     const scratch = openStore(config.scratch, gcs)
     const registry = await loadRegistry(config.derivatives)
     const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
+    // One object for all: stores that are opened with the same settings object share a connection.
+    const within = { ...gcs, prefixes }
     const closeFirst = (subscriber: Subscriber) => {
       lifecycle.onClose('subscriber', () => subscriber.close())
       return subscriber
@@ -73,7 +75,7 @@ export function service(
     const deps = { bus, events, assets, scratch, log, metrics, aborting: lifecycle.aborting }
     const { ready = () => true, health = true } = await start({
       ...{ config, log, metrics, lifecycle, bus, events, assets, scratch, registry },
-      locate: (uri) => locate(uri, { ...gcs, prefixes }),
+      locate: (uri) => locate(uri, within),
       concurrency: (otherwise) => (config.concurrency === 0 ? otherwise : config.concurrency),
       consume: (subscription, step, { concurrency }) =>
         closeFirst(

@@ -2,7 +2,7 @@ import type { Announcement } from '#shared/catalogue/catalogue.ts'
 import { letterAttributes } from '#shared/deliver.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import { Published } from '#shared/messages/published.ts'
-import { RunEnded, type Verdict } from '#shared/messages/run.ts'
+import { RunEnded } from '#shared/messages/run.ts'
 import { assetName, type Revision } from '#shared/names.ts'
 import { attributesOf, subjectOf } from '#shared/run.ts'
 import { defineStep, type Send, type Step, send } from '#shared/step.ts'
@@ -50,7 +50,6 @@ function published(
   assets: StoreDriver,
 ): Published {
   const { request_id, asset_guid, release_id, asset_id } = request
-  const wanted = Object.keys(verdicts).sort()
   return {
     id,
     request_id,
@@ -60,10 +59,15 @@ function published(
     run,
     state,
     revision,
-    assets: wanted.map((asset) => told(asset, verdicts[asset] as Verdict)),
+    assets: Object.entries(verdicts)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([asset, verdict]) => told(asset, verdict)),
   }
 
-  function told(asset: string, verdict: Verdict): Published['assets'][number] {
+  function told(
+    asset: string,
+    verdict: Announcement['verdicts'][string],
+  ): Published['assets'][number] {
     const { version, state } = verdict
     if (state === 'failed') {
       return { asset, version, state, code: verdict.code, sentence: verdict.sentence }

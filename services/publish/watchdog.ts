@@ -11,7 +11,7 @@ const MOST_AT_ONCE = 1000
 export interface WatchdogDeps {
   readonly bus: Bus
   readonly events: EventSink
-  readonly catalogue: Pick<Catalogue, 'staleJobs' | 'markSwept'>
+  readonly catalogue: Pick<Catalogue, 'sweepJobs'>
 }
 
 /**
@@ -22,14 +22,12 @@ export async function sweepOnce(
   { bus, events, catalogue }: WatchdogDeps,
   olderThanSeconds: number,
 ): Promise<number> {
-  const stale = await catalogue.staleJobs({
+  const swept = await catalogue.sweepJobs({
     olderThanSeconds,
     limit: MOST_AT_ONCE,
     sweptLessThan: MOST_SWEEPS,
   })
-  const marked = new Set(await catalogue.markSwept(stale))
-  for (const { job, run, route, request, accepted } of stale) {
-    if (!marked.has(job)) continue
+  for (const { job, run, route, request, accepted } of swept) {
     const again = { run: String(run), accepted }
     const { topic, data, attributes } = send('ingest', EncodeJob, request, again)
     await bus.publish(topic, { data, attributes })
@@ -40,5 +38,5 @@ export async function sweepOnce(
       sentence: `not ended ${olderThanSeconds} s after it was accepted: published again`,
     })
   }
-  return marked.size
+  return swept.length
 }

@@ -1,8 +1,8 @@
 import { defineDerivative } from '../derivative.ts'
 
 const BITRATE = 128_000
-/** 5120 packets of 1024 samples. Part of what version 1 is: another grid makes other bytes. */
-const GRID = 5120 * 1024
+/** 10,240 packets of 1024 samples. Part of what version 1 is: another grid makes other bytes. */
+const GRID = 10_240 * 1024
 
 export default defineDerivative({
   id: 'aac-128',

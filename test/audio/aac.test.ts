@@ -136,7 +136,7 @@ t.test('several cells', async (t) => {
   t.test('sound as good at the seams as if there were none', async (t) => {
     const got = await decoded(file)
     const [ours, none, late]: [number[], number[], number[]] = [[], [], []]
-    for (const seam of [5120, 10_240]) {
+    for (const seam of [10_240, 20_480]) {
       // One pass from long before the seam to beyond it.
       const first = seam - 500
       const piece = music.subarray(2048 * first, 2048 * (seam + 40))
@@ -193,7 +193,7 @@ t.test('a track that ends with its cell brings its last packets', async (t) => {
   const pcm = memory(new Int16Array(2 * AAC_GRID))
   const [only, ...none] = await partsOf(pcm, 1)
   t.equal(none.length, 0)
-  t.equal([...packets(only ?? Buffer.alloc(0))].length, 5121)
+  t.equal([...packets(only ?? Buffer.alloc(0))].length, AAC_GRID / 1024 + 1)
   t.equal((await ffprobe(await m4a(pcm, [only ?? Buffer.alloc(0)]))).durationTs, AAC_GRID)
 })
 

@@ -89,11 +89,11 @@ for (const asset of registry.values()) {
 
     const gone = AbortSignal.abort(new Error('the node is going'))
     const tools = await toolsFor(asset, long, gone)
-    const aborted =
+    const aborted: Promise<unknown> =
       'render' in asset
         ? asset.render(tools)
         : asset.part({ start: 0, end: long.samples }, tools)
-    await t.rejects(aborted, 'gives up when it is told to')
+    await t.rejects(aborted, Error, 'gives up when it is told to')
   })
 }
 

@@ -1,0 +1,172 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { PubsubBus } from '#shared/bus/pubsub.ts'
+import { pubsubBus } from '#shared/bus/pubsub.ts'
+import { type Catalogue, type JobStatus, openCatalogue } from '#shared/catalogue/catalogue.ts'
+import { type Config, configEnv, readConfig } from '#shared/config.ts'
+import { EncodeJob } from '#shared/messages/encode-job.ts'
+import { Published } from '#shared/messages/published.ts'
+import { send } from '#shared/step.ts'
+import { topology } from '#shared/topology.ts'
+import { startPubsubServer } from '../../services/local/pubsub/server.ts'
+import { testPostgres } from './postgres.ts'
+
+export interface Letter {
+  readonly body: string
+  readonly attributes: Readonly<Record<string, string>>
+}
+
+/** Everything that the services of a chain need, and what they leave behind. */
+export interface Surroundings {
+  readonly folder: string
+  readonly config: Config
+  /** The same as environment variables. */
+  readonly env: Readonly<Record<string, string>>
+  readonly bus: PubsubBus
+  readonly catalogue: Catalogue
+  /** What was announced, by track, copies included. */
+  readonly published: ReadonlyMap<string, readonly Published[]>
+  readonly letters: readonly Letter[]
+  /** Puts a master where the template looks for it. */
+  master(track: string, bytes: Uint8Array, extension?: string): Promise<void>
+  submit(job: EncodeJob): Promise<void>
+  /** All that a job has left behind, less what names it: equal for equal masters. */
+  outcome(track: string, requestId: string): Promise<unknown>
+  close(): Promise<void>
+}
+
+/** A Pub/Sub server (or another wire), a fresh database and file stores in a temporary folder. */
+export async function surroundings(
+  settings: Partial<Config> = {},
+  { wire }: { wire?: string } = {},
+): Promise<Surroundings> {
+  const folder = await mkdtemp(join(tmpdir(), 'trackchain-chain-'))
+  const at = (name: string) => `file://${join(folder, name)}`
+  for (const name of ['masters', 'assets', 'scratch', 'uploads'])
+    await mkdir(join(folder, name))
+  const postgres = await testPostgres()
+  const server =
+    wire === undefined
+      ? await startPubsubServer({ port: 0, file: join(folder, 'pubsub.sqlite') })
+      : undefined
+  const env = configEnv({
+    project: 'trackchain-test',
+    pubsub: wire ?? `127.0.0.1:${server?.port}`,
+    database: await postgres.database(),
+    assets: at('assets'),
+    scratch: at('scratch'),
+    uploads: at('uploads'),
+    master_wait: 1,
+    derivatives: new URL('derivatives', import.meta.url).pathname,
+    routes: {
+      cloud: { templates: [`${at('masters')}/{asset_guid}.wav`], prefixes: [], factor: 1 },
+    },
+    ...settings,
+  })
+  const config = readConfig(env)
+  const bus = pubsubBus({ projectId: config.project, endpoint: config.pubsub })
+  await bus.ensure(topology(Object.keys(config.routes), { minSeconds: 0.1, maxSeconds: 1 }))
+  const catalogue = openCatalogue({ dsn: config.database })
+  await catalogue.migrate()
+
+  const published = new Map<string, Published[]>()
+  const letters: Letter[] = []
+  const onError = () => {}
+  const hearing = { concurrency: 10, longestMs: 5000, onError }
+  const ears = [
+    bus.subscribe('published', hearing, async ({ data }) => {
+      const message = Published.parse(data)
+      const before = published.get(message.asset_guid) ?? []
+      published.set(message.asset_guid, [...before, message])
+      return 'ack'
+    }),
+    bus.subscribe('dead-letter', hearing, async ({ data, attributes }) => {
+      letters.push({ body: data.toString(), attributes })
+      return 'ack'
+    }),
+  ]
+
+  return {
+    ...{ folder, config, env, bus, catalogue, published, letters },
+    master: (track, bytes, extension = 'wav') =>
+      writeFile(join(folder, 'masters', `${track}.${extension}`), bytes),
+    async submit(job) {
+      const { topic, data, attributes } = send('ingest', EncodeJob, job)
+      await bus.publish(topic, { data, attributes })
+    },
+    async outcome(track, requestId) {
+      const [status] = await catalogue.jobsOfRequest(requestId)
+      const row = await catalogue.track(track)
+      const messages = published.get(track) ?? []
+      return {
+        state: status?.state,
+        verdicts: verdictsOf(status),
+        rows: (row?.assets ?? []).map(({ asset, version, state }) => ({
+          asset,
+          version,
+          state,
+        })),
+        files: await filesBelow(join(folder, 'assets', 'assets', track)),
+        // A crash between the message and its commit may leave a copy, always under the same id.
+        announced: new Set(messages.map(({ id }) => id)).size,
+        message: messages.map(({ id, request_id, ...rest }) => neutral(rest, track))[0],
+        letters: new Set(
+          letters
+            .filter(({ body }) => body.includes(`"${track}"`))
+            .map(({ attributes }) => attributes.dead_letter_code),
+        ),
+      }
+    },
+    async close() {
+      await Promise.all(ears.map((ear) => ear.close()))
+      await bus.close()
+      await catalogue.close()
+      await server?.close()
+      await postgres.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Waits until `holds`. @throws after `ms`. */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  ms = 20_000,
+): Promise<void> {
+  const end = Date.now() + ms
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`waited ${ms} ms in vain: ${holds}`)
+    await sleep(50)
+  }
+}
+
+export async function filesBelow(folder: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {}
+  for (const entry of await readdir(folder, { recursive: true }).catch(() => [])) {
+    const file = join(folder, entry)
+    if (!(await stat(file)).isFile()) continue
+    const name = entry.replace(/^[fx][0-9a-f]{16,}/, 'REVISION')
+    found[name] = (await readFile(file)).toString('base64')
+  }
+  return found
+}
+
+function verdictsOf(status: JobStatus | undefined) {
+  return Object.fromEntries(
+    Object.entries(status?.assets ?? {}).map(([id, verdict]) => {
+      const code = verdict?.state === 'failed' ? verdict.code : undefined
+      return [id, { state: verdict?.state, version: verdict?.version, code }]
+    }),
+  )
+}
+
+function neutral(value: unknown, track: string): unknown {
+  const text = JSON.stringify(value).replaceAll(track, 'TRACK')
+  return JSON.parse(
+    text
+      .replaceAll(/\/[fx][0-9a-f]{16,}\//g, '/REVISION/')
+      .replaceAll(/"[fx][0-9a-f]{16,}"/g, '"REVISION"'),
+  )
+}
