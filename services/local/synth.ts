@@ -26,9 +26,9 @@ const CHORDS: readonly Chord[] = [
 ]
 const BEATS_PER_BAR = 4
 const BARS = 36
-/** Bars without chords at the start, and a break without drums: [from, to). */
-const INTRO = 4
-const BREAK = [18, 22] as const
+/** Bars of drums alone at either end, for mixing in and out, and a break without drums: [from, to). */
+const ENDS = 4
+const BREAK = [16, 20] as const
 const A1 = 55
 
 /** Makes the track: kick, clap, hats, an off-beat bass line and chords, 36 bars of 4/4 in A minor. */
@@ -48,9 +48,9 @@ export function clubTrack({ bpm = 126, sampleRate = 48_000 } = {}): ClubTrack {
       voices.kick(at)
       voices.hat(at + beat / 2, 0.12)
       if (n % 2 === 1) voices.clap(at)
-      if (bar >= 8) voices.hat(at + beat / 4, 0.04)
+      if (bar >= 2 * ENDS && bar < BARS - 2 * ENDS) voices.hat(at + beat / 4, 0.04)
     }
-    if (bar < INTRO || !chord) continue
+    if (bar < ENDS || bar >= BARS - ENDS || !chord) continue
     for (const part of [1, 2, 3]) {
       voices.bass(at + (part * beat) / 4, A1 * semitones(chord[0] % 12), beat / 4.5)
     }
