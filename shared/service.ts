@@ -25,6 +25,7 @@ export interface Service {
   readonly events: EventSink
   readonly assets: StoreDriver
   readonly scratch: StoreDriver
+  readonly uploads: StoreDriver
   readonly registry: Registry
   /** The store and name behind an object's URI. */
   readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
@@ -64,6 +65,7 @@ export function service(
     const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
     const assets = openStore(config.assets, gcs)
     const scratch = openStore(config.scratch, gcs)
+    const uploads = openStore(config.uploads, gcs)
     const registry = await loadRegistry(config.derivatives)
     const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
     // One object for all: stores that are opened with the same settings object share a connection.
@@ -74,7 +76,7 @@ export function service(
     }
     const deps = { bus, events, assets, scratch, log, metrics, aborting: lifecycle.aborting }
     const { ready = () => true, health = true } = await start({
-      ...{ config, log, metrics, lifecycle, bus, events, assets, scratch, registry },
+      ...{ config, log, metrics, lifecycle, bus, events, assets, scratch, uploads, registry },
       locate: (uri) => locate(uri, within),
       concurrency: (otherwise) => (config.concurrency === 0 ? otherwise : config.concurrency),
       consume: (subscription, step, { concurrency }) =>

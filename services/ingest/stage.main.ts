@@ -1,12 +1,28 @@
+import { sentence } from '#shared/errors.ts'
 import { CORES, service } from '#shared/service.ts'
-import { openStore } from '#shared/store/open.ts'
+import { SCRATCH_AGE_MS, sweepRuns, TEMPORARY_AGE_MS } from '#shared/store/sweep.ts'
 import { stageTopic } from '#shared/topology.ts'
 import { stageStep } from './stage.ts'
 
-await service('stage', async ({ config, registry, locate, concurrency, consume }) => {
-  const uploads = openStore(config.uploads, { apiEndpoint: config.storage })
+const SWEEP_EVERY_MS = 3600_000
+
+await service('stage', async (service) => {
+  const { config, registry, locate, scratch, uploads, concurrency, consume, lifecycle, log } =
+    service
   const step = stageStep({ registry, locate, uploads, config })
   // Mostly small reads; the few masters that have to be converted share the cores with them.
   consume(stageTopic('stage', config.route), step, { concurrency: concurrency(CORES * 25) })
+
+  async function sweep(): Promise<void> {
+    const signal = lifecycle.stopping
+    // Stores without leftovers of their own have a lifecycle that does all of this.
+    if (scratch.sweepTemporary !== undefined) await sweepRuns(scratch, SCRATCH_AGE_MS, signal)
+    await scratch.sweepTemporary?.(TEMPORARY_AGE_MS, { signal })
+    await uploads.sweepTemporary?.(TEMPORARY_AGE_MS, { signal })
+  }
+  const timer = setInterval(() => {
+    sweep().catch((error) => log.warn({ error: sentence(error) }, 'scratch could not be swept'))
+  }, SWEEP_EVERY_MS)
+  lifecycle.onClose('sweep', async () => clearInterval(timer))
   return {}
 })

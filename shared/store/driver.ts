@@ -52,6 +52,11 @@ export interface StoreDriver {
   list(prefix: string, options?: { signal?: AbortSignal }): AsyncIterable<ObjectStat>
   /** Removes all objects whose name begins with `prefix`, which must end with a slash. */
   removeAll(prefix: string): Promise<void>
+  /**
+   * Removes what crashes have left of objects that never came to be, older than `olderThanMs`. Absent where a
+   * crash leaves nothing. Answers how many.
+   */
+  sweepTemporary?(olderThanMs: number, options?: { signal?: AbortSignal }): Promise<number>
   /** The URI of an object: `file:///…` or `gs://…`. */
   uri(name: ObjectName): string
 }

@@ -1,10 +1,12 @@
 import { StepDue, type Unit, type Verdict } from '../messages/run.ts'
+import type { Revision } from '../names.ts'
 import {
   attributesOf,
   clearScratch,
   ended,
   envelopeOf,
   failedRun,
+  lookUp,
   restarted,
   subjectOf,
 } from '../run.ts'
@@ -13,6 +15,7 @@ import { stageTopic } from '../topology.ts'
 import { makeUnits } from './make.ts'
 import { outcomeOf, verdictsByName } from './outcome.ts'
 import {
+  assetOf,
   joinedName,
   joinsDue,
   type MakingStage,
@@ -97,12 +100,28 @@ async function whatFollows(
   for (const unit of plannedUnits(work)) {
     if ((await outcomeOf(work, unit)) === undefined) return { sends: [] }
   }
-  const mark = () => context.write('scratch', marker, new Uint8Array(), 'text/plain')
+  const mark = async () => {
+    await context.write('scratch', marker, new Uint8Array(), 'text/plain')
+    // What was sent may have overtaken this: then scratch has been cleared, and nobody else will do it again.
+    if (await isOver(work)) await context.scratch.remove(marker)
+  }
   if (joinsDue(work).length > 0) {
     return { sends: [stepMessage(message, stage, steps)], afterwards: [mark] }
   }
   const next = await sendOn(work, fresh)
   return { ...next, afterwards: [mark, ...(next.afterwards ?? [])] }
+}
+
+/** Whether every planned asset of the run, of all stages, is there or known to have failed. */
+async function isOver({ message, deps, context }: Work): Promise<boolean> {
+  const { plan, request, verdicts } = message
+  for (const unit of plan.units) {
+    if (verdicts[unit.asset] !== undefined) continue
+    const revision = plan.revision as Revision
+    const asset = assetOf(unit, deps.registry)
+    if ((await lookUp(asset, request.asset_guid, revision, context)) === undefined) return false
+  }
+  return true
 }
 
 async function sendOn(work: Work, fresh: ReadonlyMap<string, Verdict>): Promise<Following> {

@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
@@ -146,7 +146,8 @@ export async function filesBelow(folder: string): Promise<Record<string, string>
   const found: Record<string, string> = {}
   for (const entry of await readdir(folder, { recursive: true }).catch(() => [])) {
     const file = join(folder, entry)
-    if (!(await stat(file)).isFile()) continue
+    // What a crash leaves of a write that had not ended; nobody sees it, and it is swept.
+    if (basename(file).startsWith('.~') || !(await stat(file)).isFile()) continue
     const name = entry.replace(/^[fx][0-9a-f]{16,}/, 'REVISION')
     found[name] = (await readFile(file)).toString('base64')
   }
