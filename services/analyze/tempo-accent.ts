@@ -26,9 +26,11 @@ export function evenness(accents: readonly Float32Array[], bpm: number): number 
 function foldedOver(cycle: number, signal: Float32Array): Float64Array {
   const points = 2 * Math.trunc(cycle / 2)
   const sum = new Float64Array(points)
+  let phase = 0
   for (let i = 0; i < signal.length; i++) {
-    const at = Math.trunc(((i % cycle) / cycle) * points)
+    const at = Math.trunc((phase / cycle) * points)
     sum[at] = (sum[at] as number) + (signal[i] as number)
+    phase = phase + 1 < cycle ? phase + 1 : phase + 1 - cycle
   }
   return sum
 }

@@ -22,6 +22,8 @@ const PULSES = [
 ] as const
 const WEIGHT = PULSES.reduce((sum, [, weight]) => sum + weight, 0)
 const SPREAD = Math.sqrt(PULSES.reduce((sum, [, weight]) => sum + weight ** 2, 0)) / WEIGHT
+/** A peak lower than this share of the highest never wins. */
+const HOPELESS = 0.25
 /** Mean and deviation of a Rayleigh distribution whose median is 1: what noise does to a spectrum. */
 const NOISE_MEAN = 1.0645
 const NOISE_DEVIATION = 0.5564
@@ -47,7 +49,7 @@ export function usualness(bpm: number): number {
   return Math.exp(-0.5 * (Math.log2(bpm / USUAL) / OCTAVES) ** 2)
 }
 
-/** The tempos at which pulsation times usualness peaks, the best first. */
+/** The tempos at which pulsation times usualness peaks, the best first, without hopeless ones. */
 export function candidateTempos(strength: PulseSpectrum, count: number): readonly number[] {
   const step = 0.25
   const steps = (FASTEST - SLOWEST) / step
@@ -56,10 +58,12 @@ export function candidateTempos(strength: PulseSpectrum, count: number): readonl
     const bpm = bpmAt(i)
     return pulsation(strength, bpm) * usualness(bpm)
   })
+  const least = HOPELESS * Math.max(...heights)
   return heights
     .map((height, i) => ({ height, i }))
     .filter(
-      ({ height, i }) => height >= (heights[i - 1] ?? 0) && height > (heights[i + 1] ?? 0),
+      ({ height, i }) =>
+        height >= least && height >= (heights[i - 1] ?? 0) && height > (heights[i + 1] ?? 0),
     )
     .sort((a, b) => b.height - a.height || a.i - b.i)
     .slice(0, count)

@@ -3,8 +3,8 @@ import { fourier } from './tempo-fourier.ts'
 
 /** Length of the pieces whose spectra are added up, seconds: long enough to part 3 BPM. */
 const SEGMENT_SECONDS = 20
-/** Points of the transform: pads a segment so that neighbours are 0.4 BPM apart. */
-const POINTS = 16_384
+/** Points of the transform: pads a segment so that neighbours are 0.7 BPM apart. */
+const POINTS = 8192
 const BPM_PER_BIN = (60 * ENVELOPE_RATE) / POINTS
 /** Pulses from 10 to 1,600 a minute. */
 const LOWEST_PULSE = 10

@@ -5,13 +5,15 @@ import { magnitudeAt } from './tempo-fourier.ts'
 const HARMONICS = [1, 2, 4]
 
 /**
- * Hones a tempo that is right to 2 % down to 0.01 BPM: the envelope's transform is searched on
+ * Hones a tempo that is right to about 1 BPM down to 0.01: the envelope's transform is searched on
  * segments of 30 s, then of 120 s, then as a whole, each time closer around the peak found before.
  * Longer segments have narrower peaks; short ones first keep the search on the right one.
  */
 export function refineTempo(envelopes: readonly Float32Array[], coarse: number): number {
   const longest = Math.max(...envelopes.map(({ length }) => length)) / ENVELOPE_RATE
-  let bpm = peak(cut(envelopes, 30), coarse, coarse * 0.022, 0.12)
+  // A coarse tempo of 20 s segments is right to a BPM; of a shorter track accordingly less so.
+  const reach = 1.2 * Math.max(1, 20 / longest)
+  let bpm = peak(cut(envelopes, 30), coarse, reach, 0.12)
   if (longest > 45) bpm = peak(cut(envelopes, 120), bpm, 0.18, 0.03)
   if (longest > 150) bpm = peak(envelopes, bpm, 0.05, 15 / longest / 4)
   return bpm

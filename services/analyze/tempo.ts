@@ -17,9 +17,9 @@ const LEAST_ONSETS = 0.05
 const SAME = 0.04
 /** What a candidate keeps of its score if its bars do not repeat at all. */
 const UNREPEATED = 0.3
-/** Evenness of odd and even beats from which on a tempo loses nothing, and the most that it can lose. */
+/** Evenness of odd and even beats from which on a tempo loses nothing, and what it keeps at worst. */
 const EVEN = 0.5
-const UNEVEN = 0.4
+const UNEVEN = 0.6
 /** What the second method's consent adds to a score: enough to settle a tie. */
 const CONSENT = 0.25
 

@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import { WorkerPool } from '../../services/analyze/pool.ts'
@@ -99,6 +101,20 @@ t.test('a closed pool takes no work, and ends what runs or waits', async (t) => 
     pool.use(never, async () => 'never'),
     { message: /closed/ },
   )
+})
+
+t.test('idle workers do not keep the process alive', async (t) => {
+  const program = `
+    import { WorkerPool } from '${new URL('../../services/analyze/pool.ts', import.meta.url)}'
+    const pool = new WorkerPool({ threads: 2 })
+    const spans = await pool.use(new AbortController().signal, (ask) => ask('listen', 7))
+    process.stdout.write(JSON.stringify(spans))`
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--input-type=module', '--eval', program],
+    { timeout: 20_000 },
+  )
+  t.same(JSON.parse(stdout), [{ start: 0, end: 7 }])
 })
 
 t.test('memory stays flat over many tracks', async (t) => {
