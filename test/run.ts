@@ -44,7 +44,9 @@ const code = await exited
 const { total = 0, pass = 0, skip = 0, todo = 0 } = totals ?? {}
 const failed = total - pass - skip - todo
 if (total === 0) console.log('No test ran.')
-console.log(`${pass} passed, ${failed} failed${skip + todo > 0 ? `, ${skip + todo} skipped` : ''}`)
+console.log(
+  `${pass} passed, ${failed} failed${skip + todo > 0 ? `, ${skip + todo} skipped` : ''}`,
+)
 process.exitCode = code !== 0 || failed > 0 || total === 0 ? code || 1 : 0
 
 /** What a test says on purpose, e.g. which wires it tried. */
