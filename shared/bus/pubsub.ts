@@ -1,16 +1,14 @@
 import {
   Duration,
-  type Message,
   type PublishOptions,
   PubSub,
   type SubscriberOptions,
-  type Subscription,
   SubscriptionCloseBehaviors,
   type Topic,
 } from '@google-cloud/pubsub'
 import type { SubscriptionSpec, Topology } from '../topology.ts'
-import type { Bus, Delivery, Settlement, SubscribeOptions, Subscriber } from './bus.ts'
-import { Intake } from './intake.ts'
+import type { Bus, SubscribeOptions } from './bus.ts'
+import { StreamSubscriber } from './subscriber.ts'
 
 export interface PubsubBusOptions {
   readonly projectId: string
@@ -37,8 +35,7 @@ const PUBLISH_BATCH_MS = 2
 /** Before its timeout the client library gives back what runs by this much: its FINAL_NACK_TIMEOUT. */
 const FINAL_NACK_MS = 1000
 const CONNECT_MS = 10_000
-const REOPEN_MIN_MS = 100
-const REOPEN_MAX_MS = 5000
+const RETRY_MAX_MS = 5000
 
 /**
  * Cloud Pub/Sub, the local server or the emulator by Google's client library. Its defaults lose acks
@@ -57,7 +54,7 @@ export function pubsubBus(options: PubsubBusOptions): PubsubBus {
     'grpc.keepalive_timeout_ms': 10_000,
     // A server that was away for a moment is found again within seconds; the default goes up to 2 min.
     'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': 5_000,
+    'grpc.max_reconnect_backoff_ms': RETRY_MAX_MS,
   } as ConstructorParameters<typeof PubSub>[0])
   const publishOptions = publishOptionsFor(options.publishTimeoutMs ?? 30_000)
   const topics = new Map<string, Topic>()
@@ -78,14 +75,11 @@ export function pubsubBus(options: PubsubBusOptions): PubsubBus {
       publishing.then(done, done)
       return publishing
     },
-    subscribe: (name, subscribing, handler) =>
-      new PubsubSubscriber(
-        pubsub,
-        name,
-        subscribing,
-        subscriberOptions(subscribing, leaseSeconds),
-        handler,
-      ),
+    subscribe(name, subscribing, handler) {
+      const clientOptions = subscriberOptions(subscribing, leaseSeconds)
+      const open = () => pubsub.subscription(name, clientOptions)
+      return new StreamSubscriber(open, subscribing, handler)
+    },
     async ensure(topology) {
       await Promise.all(topology.topics.map((name) => unlessExists(pubsub.createTopic(name))))
       await Promise.all(
@@ -107,120 +101,10 @@ export function pubsubBus(options: PubsubBusOptions): PubsubBus {
   }
 }
 
-/** One subscription's stream, opened anew whenever the library gives it up. */
-class PubsubSubscriber implements Subscriber {
-  heard = new Date()
-  readonly #pubsub: PubSub
-  readonly #name: string
-  readonly #options: SubscriberOptions
-  readonly #onError: (error: Error) => void
-  readonly #intake: Intake<Message>
-  readonly #closing = new Set<Promise<void>>()
-  #stream: Subscription | undefined
-  #wanted = true
-  #reopenMs = REOPEN_MIN_MS
-  #timer: NodeJS.Timeout | undefined
-
-  constructor(
-    pubsub: PubSub,
-    name: string,
-    options: SubscribeOptions,
-    clientOptions: SubscriberOptions,
-    handler: (delivery: Delivery) => Promise<Settlement>,
-  ) {
-    this.#pubsub = pubsub
-    this.#name = name
-    this.#options = clientOptions
-    this.#onError = options.onError
-    this.#intake = new Intake(
-      options.concurrency,
-      async (message) => {
-        if ((await handler(delivery(message))) === 'ack') message.ack()
-        else message.nack()
-      },
-      (message, error) => {
-        message.nack()
-        options.onError(error)
-      },
-    )
-    this.#open()
-  }
-
-  pause(): void {
-    this.#wanted = false
-    clearTimeout(this.#timer)
-    for (const message of this.#intake.clear()) message.nack()
-    this.#drop()
-  }
-
-  resume(): void {
-    if (this.#wanted) return
-    this.#wanted = true
-    this.#open()
-  }
-
-  async close(): Promise<void> {
-    this.pause()
-    await Promise.all(this.#closing)
-  }
-
-  #open(): void {
-    this.heard = new Date()
-    const stream = this.#pubsub.subscription(this.#name, this.#options)
-    this.#stream = stream
-    stream.on('message', (message) => {
-      // What the library had in hand when the stream was dropped goes back at once.
-      if (stream !== this.#stream) {
-        message.nack()
-        return
-      }
-      this.heard = new Date()
-      this.#reopenMs = REOPEN_MIN_MS
-      this.#intake.add(message)
-    })
-    stream.on('error', (error) => {
-      this.#onError(error)
-      if (stream === this.#stream) this.#reopen()
-    })
-    stream.on('debug', (notice) => {
-      if (notice.error) this.#onError(notice.error)
-    })
-  }
-
-  /** After a fault that the library does not retry: no such subscription, no permission. */
-  #reopen(): void {
-    this.#drop()
-    this.#timer = setTimeout(() => this.#open(), this.#reopenMs * (0.5 + Math.random()))
-    this.#reopenMs = Math.min(this.#reopenMs * 2, REOPEN_MAX_MS)
-  }
-
-  /** Ends the stream; what runs goes on, and its acks are still sent. */
-  #drop(): void {
-    const stream = this.#stream
-    this.#stream = undefined
-    if (!stream) return
-    const closing: Promise<void> = stream
-      .close()
-      .catch(this.#onError)
-      .finally(() => this.#closing.delete(closing))
-    this.#closing.add(closing)
-  }
-}
-
 /** A server that asks for no credentials. Without any the library would look for a metadata server, for seconds. */
 function local(endpoint: string) {
   const credentials = { client_email: 'nobody', private_key: 'never used' }
   return { apiEndpoint: endpoint, emulatorMode: true, credentials }
-}
-
-function delivery(message: Message): Delivery {
-  return {
-    id: message.id,
-    data: message.data,
-    attributes: message.attributes,
-    attempt: Math.max(1, message.deliveryAttempt),
-    published: message.publishTime,
-  }
 }
 
 function subscriberOptions(options: SubscribeOptions, leaseSeconds: number): SubscriberOptions {
@@ -244,7 +128,7 @@ function subscriberOptions(options: SubscribeOptions, leaseSeconds: number): Sub
       maxStreams: 1,
       // How long the first connection may take before the fault is told; by default it is five minutes.
       timeout: CONNECT_MS,
-      retryMaxBackoff: Duration.from({ millis: REOPEN_MAX_MS }),
+      retryMaxBackoff: Duration.from({ millis: RETRY_MAX_MS }),
     },
     batching: { maxMilliseconds: ACK_BATCH_MS },
   }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { Broker } from '../../services/local/pubsub/broker.ts'
-import type { Consumer, Loan } from '../../services/local/pubsub/queue.ts'
+import type { Consumer, Loan } from '../../services/local/pubsub/loan.ts'
 import { SqliteJournal } from '../../services/local/pubsub/sqlite-journal.ts'
 
 const TOPIC = 'projects/demo/topics/news'

@@ -1,7 +1,8 @@
 import { publishable, withAttributes } from './body.ts'
 import { Fault } from './fault.ts'
 import type { Journal } from './journal.ts'
-import { type Entry, type Host, Queue } from './queue.ts'
+import type { Entry, Host } from './loan.ts'
+import { Queue } from './queue.ts'
 import {
   DELETED_TOPIC,
   type SubscriptionConfig,

@@ -1,6 +1,6 @@
 import type { Broker } from './broker.ts'
 import { Fault } from './fault.ts'
-import type { Loan } from './queue.ts'
+import type { Loan } from './loan.ts'
 import type { SubscriptionConfig, TopicConfig } from './resources.ts'
 
 type Request = Record<string, unknown>

@@ -1,66 +1,12 @@
+import { Backlog } from './backlog.ts'
 import type { Fault } from './fault.ts'
-import { Fifo } from './fifo.ts'
-import type { Journal, Kept } from './journal.ts'
-import { type SubscriptionConfig, seconds } from './resources.ts'
-import type { Timed, Wheel } from './wheel.ts'
+import type { Kept } from './journal.ts'
+import type { Consumer, Entry, Host, Loan } from './loan.ts'
+import { backOffMs, type SubscriptionConfig, seconds } from './resources.ts'
 
-/** A message on loan to a client. Its body is the encoding that `body.ts` describes. */
-export interface Loan {
-  readonly id: number
-  readonly attempt: number
-  readonly body: Buffer
-}
-
-/** Somebody who takes deliveries as they come: a streaming pull. */
-export interface Consumer {
-  /** On loan at once, at most. */
-  readonly maxMessages: number
-  readonly maxBytes: number
-  leaseMs: number
-  /** Kept by the queue. */
-  outstanding: number
-  outstandingBytes: number
-  /** The link takes no more for now. */
-  readonly blocked: boolean
-  deliver(loans: readonly Loan[]): void
-  /** The subscription is gone. */
-  end(fault: Fault): void
-}
-
-/** What a queue needs of the broker. */
-export interface Host {
-  readonly journal: Journal
-  readonly wheel: Wheel<Entry>
-  /** How many bytes of bodies all queues may keep in memory, and do. */
-  readonly cache: { readonly limit: number; used: number }
-  /** Something was written, or can be delivered: `pump` when it is committed. */
-  wake(queue: Queue): void
-  /** Publishes to the dead-letter topic. False when there is none. */
-  deadLetter(queue: Queue, entry: Entry): boolean
-}
-
-/** A message that a queue has in mind: ready, on loan, or waiting for another attempt. */
-export interface Entry extends Timed {
-  readonly queue: Queue
-  readonly id: number
-  readonly bytes: number
-  readonly shared: boolean
-  body: Buffer | undefined
-  state: 'ready' | 'lent' | 'waiting' | 'gone'
-  attempt: number
-  /** The attempt that the journal knows of. */
-  noted: number
-  lentAt: number
-  consumer: Consumer | undefined
-  /** The client has shown that it got this loan. */
-  seen: boolean
-}
-
-/** More than this many ready messages stay in the journal until their turn comes. */
-const WINDOW = 10_000
-const PAGE = 1_000
 const BATCH_MESSAGES = 500
 const BATCH_BYTES = 1 << 20
+const PULL_BYTES = 10 << 20
 /** An attempt is worth a write of its own when the client has worked on it this long. */
 const NOTE_AFTER_MS = 1_000
 
@@ -74,26 +20,21 @@ export class Queue {
   readonly consumers: Consumer[] = []
   readonly #host: Host
   readonly #entries = new Map<number, Entry>()
-  readonly #ready = new Fifo<Entry>()
-  readonly #pulls = new Fifo<{ max: number; give: ((loans: Loan[]) => void) | undefined }>()
-  /** The highest id that was taken from the journal, and whether it holds more. */
-  #cursor = 0
-  #behind = true
+  readonly #backlog: Backlog
+  readonly #pulls = new Set<{ max: number; give: (loans: Loan[]) => void }>()
   #turn = 0
 
   constructor(key: number, config: SubscriptionConfig, host: Host) {
     this.key = key
     this.config = config
     this.#host = host
+    this.#backlog = new Backlog(key, host)
   }
 
   /** Takes a message that the journal has just been given. */
   offer(id: number, body: Buffer, shared: boolean): void {
-    if (!this.#behind && this.#ready.length >= WINDOW) this.#behind = true
-    if (!this.#behind) {
-      this.#cursor = id
+    if (this.#backlog.takes(id))
       this.#enter({ id, attempt: 0, due: 0, bytes: body.length, shared, body }, 0)
-    }
     this.#host.wake(this)
   }
 
@@ -141,17 +82,15 @@ export class Queue {
 
   /** Lends up to `max`, now or when there is something. @returns a function that withdraws. */
   pull(max: number, give: (loans: Loan[]) => void): () => void {
-    const waiting: { max: number; give: typeof give | undefined } = { max, give }
-    this.#pulls.push(waiting)
+    const waiting = { max, give }
+    this.#pulls.add(waiting)
     this.#host.wake(this)
-    return () => {
-      waiting.give = undefined
-    }
+    return () => this.#pulls.delete(waiting)
   }
 
-  /** Lends up to `max` of what is ready. */
+  /** Lends up to `max` of what is ready, or fewer that are large. */
   lend(max: number): Loan[] {
-    return this.#take(max, Number.POSITIVE_INFINITY, undefined)
+    return this.#take(max, PULL_BYTES, undefined)
   }
 
   /** A consumer has room again. */
@@ -162,18 +101,16 @@ export class Queue {
   /** Hands out what can be handed out. */
   pump(): void {
     this.#refill()
-    while (this.#ready.length > 0) {
-      const pull = this.#pulls.shift()
-      if (!pull) break
-      if (!pull.give) continue
+    for (const pull of this.#pulls) {
       const loans = this.lend(pull.max)
-      if (loans.length === 0) this.#pulls.push(pull)
-      else pull.give(loans)
+      if (loans.length === 0) break
+      this.#pulls.delete(pull)
+      pull.give(loans)
     }
-    while (this.#ready.length > 0) {
+    while (this.#backlog.length > 0) {
       const open = this.consumers.filter(hasRoom)
       if (open.length === 0) break
-      const share = Math.min(BATCH_MESSAGES, Math.ceil(this.#ready.length / open.length))
+      const share = Math.min(BATCH_MESSAGES, Math.ceil(this.#backlog.length / open.length))
       for (let i = 0; i < open.length; i++) {
         const consumer = open[(this.#turn + i) % open.length] as Consumer
         const room = Math.min(share, consumer.maxMessages - consumer.outstanding)
@@ -202,7 +139,8 @@ export class Queue {
   /** Lets go of everything in memory. */
   close(fault: Fault): void {
     for (const consumer of this.consumers.splice(0)) consumer.end(fault)
-    for (let pull = this.#pulls.shift(); pull; pull = this.#pulls.shift()) pull.give?.([])
+    for (const pull of this.#pulls) pull.give([])
+    this.#pulls.clear()
     for (const entry of [...this.#entries.values()]) this.#forget(entry)
   }
 
@@ -213,20 +151,18 @@ export class Queue {
   }
 
   #take(max: number, maxBytes: number, consumer: Consumer | undefined): Loan[] {
-    const { journal, wheel } = this.#host
+    const { wheel } = this.#host
     const now = Date.now()
     const due = now + (consumer?.leaseMs ?? this.config.ackDeadlineSeconds * 1000)
     const loans: Loan[] = []
     for (let bytes = 0; loans.length < max && bytes < maxBytes; ) {
-      const entry = this.#ready.shift()
-      if (!entry) break
-      if (entry.state !== 'ready') continue
-      const body = entry.body ?? journal.body(entry.id)
+      const next = this.#backlog.shift()
+      if (!next) break
+      const { entry, body } = next
       if (!body) {
         this.#forget(entry)
         continue
       }
-      this.#uncache(entry)
       entry.state = 'lent'
       entry.attempt++
       entry.lentAt = now
@@ -269,7 +205,7 @@ export class Queue {
 
   #makeReady(entry: Entry): void {
     entry.state = 'ready'
-    this.#ready.push(entry)
+    this.#backlog.push(entry)
     this.#host.wake(this)
   }
 
@@ -284,31 +220,17 @@ export class Queue {
 
   #forget(entry: Entry): void {
     this.#unlend(entry)
-    this.#uncache(entry)
+    this.#backlog.uncache(entry)
     this.#entries.delete(entry.id)
     entry.state = 'gone'
   }
 
-  #uncache(entry: Entry): void {
-    if (!entry.body) return
-    this.#host.cache.used -= entry.bytes
-    entry.body = undefined
-  }
-
   #refill(): void {
-    if (!this.#behind || this.#ready.length > PAGE / 2) return
-    const page = this.#host.journal.page(this.key, this.#cursor, PAGE)
-    this.#behind = page.length === PAGE
     const now = Date.now()
-    for (const kept of page) {
-      this.#cursor = kept.id
-      this.#enter(kept, now)
-    }
+    for (const kept of this.#backlog.page()) this.#enter(kept, now)
   }
 
   #enter(kept: Kept, now: number): void {
-    const { cache } = this.#host
-    const keep = kept.body && cache.used + kept.bytes <= cache.limit
     const entry: Entry = {
       due: 0,
       slot: undefined,
@@ -316,7 +238,7 @@ export class Queue {
       id: kept.id,
       bytes: kept.bytes,
       shared: kept.shared,
-      body: keep ? kept.body : undefined,
+      body: undefined,
       state: 'ready',
       attempt: kept.attempt,
       noted: kept.attempt,
@@ -324,9 +246,9 @@ export class Queue {
       consumer: undefined,
       seen: false,
     }
-    if (keep) cache.used += kept.bytes
+    if (kept.body) this.#backlog.cache(entry, kept.body)
     this.#entries.set(entry.id, entry)
-    if (kept.due <= now) this.#ready.push(entry)
+    if (kept.due <= now) this.#backlog.push(entry)
     else {
       entry.state = 'waiting'
       this.#host.wheel.set(entry, kept.due)
@@ -340,14 +262,4 @@ function hasRoom(consumer: Consumer): boolean {
     consumer.outstanding < consumer.maxMessages &&
     consumer.outstandingBytes < consumer.maxBytes
   )
-}
-
-/** Doubles with each attempt: https://cloud.google.com/pubsub/docs/handling-failures#exponential_backoff */
-function backOffMs(
-  policy: NonNullable<SubscriptionConfig['retryPolicy']>,
-  attempt: number,
-): number {
-  const minimum = seconds(policy.minimumBackoff) * 1000
-  const maximum = seconds(policy.maximumBackoff) * 1000
-  return Math.min(maximum, minimum * 2 ** (attempt - 1))
 }

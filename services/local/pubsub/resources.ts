@@ -105,6 +105,16 @@ export function seconds(duration: Duration): number {
   return Number(duration.seconds ?? 0) + (duration.nanos ?? 0) / 1e9
 }
 
+/** Doubles with each attempt: https://cloud.google.com/pubsub/docs/handling-failures#exponential_backoff */
+export function backOffMs(
+  policy: NonNullable<SubscriptionConfig['retryPolicy']>,
+  attempt: number,
+): number {
+  const minimum = seconds(policy.minimumBackoff) * 1000
+  const maximum = seconds(policy.maximumBackoff) * 1000
+  return Math.min(maximum, minimum * 2 ** (attempt - 1))
+}
+
 function deadLetterPolicy(asked: unknown): Pick<SubscriptionConfig, 'deadLetterPolicy'> {
   const policy = asked as Partial<SubscriptionConfig['deadLetterPolicy']>
   if (!policy?.deadLetterTopic) return {}

@@ -3,9 +3,9 @@ import type protobuf from 'protobufjs'
 import type { Broker } from './broker.ts'
 import { Fault, type Status } from './fault.ts'
 import { fromJson, toJson } from './json.ts'
+import type { Loan } from './loan.ts'
 import { ackId, checkDeadline, operations, parseAckId, pull } from './operations.ts'
 import type { Method } from './protos.ts'
-import type { Loan } from './queue.ts'
 
 /** The REST/JSON front end: an HTTP server that does not listen by itself. */
 export function restFront(broker: Broker, methods: readonly Method[]): Server {

@@ -1,8 +1,9 @@
-import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js'
+import { type handleBidiStreamingCall, Metadata, type ServerDuplexStream } from '@grpc/grpc-js'
 import type { Broker } from './broker.ts'
 import { Fault } from './fault.ts'
+import type { Consumer, Loan } from './loan.ts'
 import { checkDeadline } from './operations.ts'
-import type { Consumer, Loan, Queue } from './queue.ts'
+import type { Queue } from './queue.ts'
 import { type Decoded, encodeLoans, type StreamingPullRequest } from './wire.ts'
 
 type Call = ServerDuplexStream<Decoded<StreamingPullRequest>, Buffer>
@@ -80,7 +81,7 @@ class Stream implements Consumer {
         'INVALID_ARGUMENT',
         `streamAckDeadlineSeconds must be between 10 and 600: ${first.streamAckDeadlineSeconds}.`,
       )
-    call.sendMetadata(call.metadata.clone())
+    call.sendMetadata(new Metadata())
     this.settle(first)
     queue.attach(this)
   }

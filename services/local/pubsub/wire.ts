@@ -1,7 +1,7 @@
 import { Reader } from './body.ts'
 import { Fault } from './fault.ts'
+import type { Loan } from './loan.ts'
 import { type AckId, ackId, parseAckId } from './operations.ts'
-import type { Loan } from './queue.ts'
 
 // The messages of google.pubsub.v1 that are sent thousands of times a second, read and written by
 // hand, so that bodies stay the bytes they came as. Field numbers: google/pubsub/v1/pubsub.proto
