@@ -83,7 +83,8 @@ function installFfmpeg() {
     run('fetching the package lists (apt-get update)', update[0], update.slice(1))
     run('installing ffmpeg (apt-get)', install[0], install.slice(1))
   })
-  if (!find('ffmpeg')) fail('apt-get ended without a fault, yet there is no ffmpeg on the PATH.')
+  if (!find('ffmpeg'))
+    fail('apt-get ended without a fault, yet there is no ffmpeg on the PATH.')
 }
 
 /** Says what it does in one line; what the command prints is shown only when it fails. */
