@@ -2,11 +2,12 @@ import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { PermanentError } from '#shared/errors.ts'
 import { ASSET_ID_PATTERN, assetName, type Revision } from '#shared/names.ts'
+import type { Registry } from '#shared/registry.ts'
 import { byteRange } from './byte-range.ts'
 import type { HttpDeps } from './deps.ts'
 import { AssetGuid } from './params.ts'
 import { Problem } from './problem.ts'
-import { knownTrack, newestAssets } from './tracks.ts'
+import { extensionsOf, knownTrack, newestAssets } from './tracks.ts'
 
 const Params = Type.Object({
   asset_guid: AssetGuid,
@@ -55,7 +56,7 @@ export async function assetRoutes(app: FastifyInstance, deps: HttpDeps): Promise
       const [id = '', wanted] = request.params.asset.split('.')
       const track = await knownTrack(asset_guid, catalogue)
       const found = newestAssets(track).find(({ asset }) => asset === id)
-      const { extension, bytes, version } = fileOf(asset_guid, id, wanted, found)
+      const { extension, bytes, version } = fileOf(asset_guid, id, wanted, found, registry)
       const revision = track.revision as Revision
       const name = assetName(asset_guid, revision, { id, version }, extension)
 
@@ -92,7 +93,13 @@ export async function assetRoutes(app: FastifyInstance, deps: HttpDeps): Promise
 
 type Found = ReturnType<typeof newestAssets>[number] | undefined
 
-function fileOf(guid: string, id: string, wanted: string | undefined, found: Found) {
+function fileOf(
+  guid: string,
+  id: string,
+  wanted: string | undefined,
+  found: Found,
+  registry: Registry,
+) {
   if (found === undefined || found.state === 'failed') {
     const why =
       found === undefined ? 'has not been made' : `could not be made: ${found.sentence}`
@@ -100,8 +107,7 @@ function fileOf(guid: string, id: string, wanted: string | undefined, found: Fou
       at: '/asset',
     })
   }
-  const extensions = Object.keys(found.files)
-  // The definition's first extension is served by default; JSON from the catalogue may be sorted otherwise.
+  const extensions = extensionsOf(found, registry)
   const extension = wanted ?? extensions[0]
   const bytes = extension === undefined ? undefined : found.files[extension]
   if (extension === undefined || bytes === undefined) {

@@ -117,6 +117,16 @@ export function newestAssets({
   return [...newest.values()]
 }
 
+/** The files of an asset in the order of its definition, which the database does not keep. */
+export function extensionsOf(
+  { asset, files }: Extract<TrackStatus['assets'][number], { state: 'made' }>,
+  registry: Registry,
+): readonly string[] {
+  const defined = Object.keys(registry.get(asset)?.files ?? {})
+  const known = defined.filter((extension) => Object.hasOwn(files, extension))
+  return [...known, ...Object.keys(files).filter((extension) => !known.includes(extension))]
+}
+
 function unknownTrack(assetGuid: string): PermanentError {
   return new PermanentError(
     'NOT_FOUND',
@@ -161,10 +171,10 @@ function assetTold(
     const remedy = code in ERRORS ? ERRORS[code as keyof typeof ERRORS].remedy : undefined
     return { ...common, code, sentence, remedy }
   }
-  const files = Object.entries(asset.files).map(([extension, bytes]) => ({
+  const files = extensionsOf(asset, registry).map((extension) => ({
     extension,
     type: registry.get(id)?.files[extension],
-    bytes,
+    bytes: asset.files[extension],
     href: `/v1/tracks/${guid}/assets/${id}.${extension}`,
   }))
   return { ...common, ...(asset.result === undefined ? {} : { result: asset.result }), files }

@@ -80,7 +80,7 @@ export function resumableUploads(place: UploadFolder): Resumable {
       else await link(join(place.folder, uploadName(guid, found)), done).catch(() => {})
       return { state: 'whole', offset: end, stored }
     } catch (error) {
-      if (error instanceof PermanentError && error.code === 'TOO_LARGE') isKept = false
+      if (isTooLarge(error)) isKept = false
       throw error
     } finally {
       await file.close()
@@ -182,7 +182,7 @@ async function writePiece(
   try {
     end = await writeBody(file, body, { from, mostBytes: most, signal, each })
   } catch (error) {
-    const isLonger = error instanceof PermanentError && most < mostBytes
+    const isLonger = isTooLarge(error) && most < mostBytes
     if (!isLonger) throw error
     await file.truncate(from)
     throw new PermanentError(
@@ -202,6 +202,10 @@ async function release(mine: string, idle: string): Promise<void> {
   const found = await stat(mine).catch(() => undefined)
   if (found !== undefined && found.size > 0) await rename(mine, idle)
   else await rm(mine, { force: true })
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof PermanentError && error.code === 'TOO_LARGE'
 }
 
 async function renamed(from: string, to: string): Promise<boolean> {

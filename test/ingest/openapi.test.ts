@@ -1,0 +1,229 @@
+import t from 'tap'
+import { EncodeJob } from '#shared/messages/encode-job.ts'
+import { Published } from '#shared/messages/published.ts'
+import { assetName, type Revision } from '#shared/names.ts'
+import { startApi, until } from './api.ts'
+
+const api = await startApi()
+t.teardown(() => api.close())
+
+interface Parameter {
+  readonly in: 'path' | 'query' | 'header'
+  readonly name: string
+  readonly required?: boolean
+  readonly example?: unknown
+  readonly schema: { readonly examples?: readonly unknown[]; readonly example?: unknown }
+}
+interface Media {
+  readonly example?: unknown
+  readonly schema?: { readonly examples?: readonly unknown[] }
+}
+interface Operation {
+  readonly summary?: string
+  readonly parameters?: readonly Parameter[]
+  readonly requestBody?: { readonly content: Record<string, Media> }
+  readonly responses: Record<string, { readonly description: string }>
+}
+interface OpenApi {
+  readonly openapi: string
+  readonly paths: Record<string, Record<string, Operation>>
+}
+
+const document = (await (await fetch(`${api.url}/openapi.json`)).json()) as OpenApi
+
+t.test('the document describes every address that there is for people', async (t) => {
+  t.match(document.openapi, /^3\.1/)
+  t.strictSame(Object.keys(document.paths).sort(), [
+    ...[
+      '/healthz',
+      '/metrics',
+      '/readyz',
+      '/v1/derivatives',
+      '/v1/errors',
+      '/v1/errors/{code}',
+    ],
+    ...['/v1/jobs', '/v1/jobs/{request_id}', '/v1/masters/{asset_guid}', '/v1/schemas'],
+    ...[
+      '/v1/schemas/{name}',
+      '/v1/tracks/{asset_guid}',
+      '/v1/tracks/{asset_guid}/assets/{asset}',
+    ],
+    '/v1/tracks/{asset_guid}/history',
+  ])
+  t.strictSame(Object.keys(document.paths['/v1/masters/{asset_guid}'] ?? {}).sort(), [
+    ...['head', 'post', 'put'],
+  ])
+  for (const [path, operations] of Object.entries(document.paths)) {
+    for (const [method, { summary, responses }] of Object.entries(operations)) {
+      t.ok(summary, `${method} ${path} has a summary`)
+      t.notOk(
+        Object.values(responses).some(({ description }) => description === 'Default Response'),
+        `the answers of ${method} ${path} are described`,
+      )
+    }
+  }
+})
+
+t.test('its examples work as they stand', async (t) => {
+  const jobs = document.paths['/v1/jobs']?.post?.requestBody?.content ?? {}
+  for (const [type, media] of Object.entries(jobs)) {
+    if (type === 'multipart/form-data') continue
+    const example = exampleOf(media)
+    t.ok(example, `${type} has an example`)
+    const body = typeof example === 'string' ? example : JSON.stringify(example)
+    const headers = { 'content-type': type }
+    const response = await fetch(`${api.url}/v1/jobs`, { method: 'POST', headers, body })
+    t.ok(response.ok, type)
+    t.match(await response.text(), /"status":202/)
+  }
+  await ranExampleTrack()
+  for (const [path, operations] of Object.entries(document.paths)) {
+    const operation = operations.get
+    if (operation === undefined) continue
+    const url = path.replace(/\{(\w+)\}/g, (_, name) => {
+      const parameter = operation.parameters?.find((each) => each.name === name)
+      return String(
+        parameter?.example ?? parameter?.schema.examples?.[0] ?? parameter?.schema.example,
+      )
+    })
+    const response = await until(url, async () => {
+      const answer = await fetch(`${api.url}${url}`)
+      return answer.status === 404 ? undefined : answer
+    })
+    t.equal(response.status, 200, url)
+  }
+})
+
+t.test('a form in the document is one that a page can send', async (t) => {
+  const content = document.paths['/v1/jobs']?.post?.requestBody?.content ?? {}
+  t.match(content['multipart/form-data'], {
+    schema: {
+      properties: { file: { type: 'string', format: 'binary' }, job: { type: 'string' } },
+    },
+  })
+  t.match(document.paths['/v1/masters/{asset_guid}']?.put?.requestBody?.content, {
+    'application/octet-stream': { schema: { format: 'binary' } },
+  })
+})
+
+t.test('the page loads what it needs from here alone', async (t) => {
+  const response = await fetch(`${api.url}/docs`)
+  t.equal(response.status, 200)
+  const policy = response.headers.get('content-security-policy') ?? ''
+  t.match(policy, /default-src 'none'; script-src 'self';/)
+  t.notMatch(policy, /https?:|upgrade-insecure/)
+  const page = await response.text()
+  const links = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link]) => link as string)
+  t.ok(links.length >= 4)
+  for (const link of links) {
+    t.notMatch(link, /^(?:https?:)?\/\//)
+    const file = await fetch(new URL(link, `${api.url}/docs`))
+    t.equal(file.status, 200, link)
+    await file.arrayBuffer()
+  }
+  t.notMatch(page, /<script>|onclick/, 'no inline script, which the policy would stop')
+  const script = await (await fetch(`${api.url}/docs/static/swagger-initializer.js`)).text()
+  t.notMatch(script, /https?:\/\/(?!stackoverflow)/)
+  t.match(script, /"?validatorUrl"?: null/)
+  t.equal((await fetch(`${api.url}/docs/json`)).status, 200)
+})
+
+t.test('the schemas are those that messages are checked by', async (t) => {
+  const list = (await (await fetch(`${api.url}/v1/schemas`)).json()) as {
+    schemas: readonly { name: string; href: string }[]
+  }
+  t.strictSame(
+    list.schemas.map(({ name }) => name),
+    ['encode-job', 'published', 'run-accepted', 'step-due', 'run-ended', 'events'],
+  )
+  for (const { href } of list.schemas) {
+    const response = await fetch(`${api.url}${href}`)
+    t.match(response.headers.get('content-type'), /^application\/schema\+json/)
+    t.match(await response.json(), { type: 'object', $schema: /2020-12/ })
+  }
+  const schema = (name: string) =>
+    fetch(`${api.url}/v1/schemas/${name}`).then((it) => it.json())
+  t.match(await schema('encode-job'), JSON.parse(JSON.stringify(EncodeJob.schema)))
+  t.match(await schema('published'), JSON.parse(JSON.stringify(Published.schema)).properties.id)
+})
+
+t.test('what is on offer is told with its version, files and cost', async (t) => {
+  const body = (await (await fetch(`${api.url}/v1/derivatives`)).json()) as {
+    derivatives: readonly object[]
+  }
+  t.match(
+    body.derivatives.find((each) => 'id' in each && each.id === 'waveform'),
+    {
+      ...{ version: Number, title: String, stage: 'encode', splittable: true },
+      files: { json: 'application/json', png: 'image/png' },
+      cost: { fixed_ms: Number, ms_per_second: Number },
+    },
+  )
+})
+
+t.test('each code is explained at the address that problems name', async (t) => {
+  const problem = (await (await fetch(`${api.url}/nowhere`)).json()) as { type: string }
+  const response = await fetch(`${api.url}${problem.type}`)
+  t.match(await response.json(), {
+    code: 'NOT_FOUND',
+    status: 404,
+    means: String,
+    remedy: String,
+  })
+})
+
+t.test('the front page says where everything is', async (t) => {
+  const links = (await (await fetch(api.url)).json()) as Record<string, string>
+  for (const [name, path] of Object.entries(links)) {
+    if (name === 'name' || name === 'jobs') continue
+    t.equal((await fetch(`${api.url}${path}`)).status, 200, path)
+  }
+})
+
+function exampleOf({ example, schema }: Media): unknown {
+  return example ?? schema?.examples?.[0]
+}
+
+/** As if the example job had been worked off. */
+async function ranExampleTrack(): Promise<void> {
+  const revision = 'xexample' as Revision
+  const post = document.paths['/v1/jobs']?.post?.requestBody?.content['application/json']
+  const job = EncodeJob.check(exampleOf(post ?? {}))
+  const guid = job.asset_guid as string
+  const { jobs } = (await await fetch(`${api.url}/v1/jobs`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify([job]),
+  }).then(async (answer) => ({
+    jobs: ((await answer.json()) as { results: { job: string }[] }).results,
+  }))) as {
+    jobs: { job: string }[]
+  }
+  await api.catalogue.recordRuns([
+    {
+      request: { ...job, asset_guid: guid, derivative_assets: ['waveform'] } as never,
+      ...{ job: jobs[0]?.job as string, run: 1, route: 'cloud', restarts: 0 },
+      accepted: new Date().toISOString(),
+      master: { uri: 'file:///mnt/masters/x.wav', revision, samples: 44_100, layout: 'WAV' },
+      verdicts: { waveform: { state: 'made', version: 1, files: { json: 2, png: 3 } } },
+    },
+  ])
+  for (const extension of ['json', 'png']) {
+    const name = assetName(guid, revision, { id: 'waveform', version: 1 }, extension)
+    await api.assets.create(name, Buffer.from('{} '), { contentType: 'x/y' })
+  }
+  await api.catalogue.recordEvents([
+    {
+      ...{ id: '00000000-0000-4000-8000-000000000001', at: new Date().toISOString() },
+      ...{
+        step: 'stage',
+        verdict: 'done',
+        track: guid,
+        attempt: 1,
+        units: [],
+        worker: 'w',
+        ms: 1,
+      },
+    },
+  ])
+}
