@@ -1,7 +1,8 @@
 import t from 'tap'
+import { newEvent } from '#shared/events.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import { Published } from '#shared/messages/published.ts'
-import { assetName, type Revision } from '#shared/names.ts'
+import { assetName, jobId, type Revision } from '#shared/names.ts'
 import { startApi, until } from './api.ts'
 
 const api = await startApi()
@@ -144,7 +145,7 @@ t.test('the schemas are those that messages are checked by', async (t) => {
   const schema = (name: string) =>
     fetch(`${api.url}/v1/schemas/${name}`).then((it) => it.json())
   t.match(await schema('encode-job'), JSON.parse(JSON.stringify(EncodeJob.schema)))
-  t.match(await schema('published'), JSON.parse(JSON.stringify(Published.schema)).properties.id)
+  t.match(await schema('published'), JSON.parse(JSON.stringify(Published.schema)))
 })
 
 t.test('what is on offer is told with its version, files and cost', async (t) => {
@@ -186,44 +187,29 @@ function exampleOf({ example, schema }: Media): unknown {
 
 /** As if the example job had been worked off. */
 async function ranExampleTrack(): Promise<void> {
+  const content = document.paths['/v1/jobs']?.post?.requestBody?.content
+  const job = EncodeJob.check(exampleOf(content?.['application/json'] ?? {}))
+  const { request_id = '', asset_guid = '' } = job
   const revision = 'xexample' as Revision
-  const post = document.paths['/v1/jobs']?.post?.requestBody?.content['application/json']
-  const job = EncodeJob.check(exampleOf(post ?? {}))
-  const guid = job.asset_guid as string
-  const { jobs } = (await await fetch(`${api.url}/v1/jobs`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify([job]),
-  }).then(async (answer) => ({
-    jobs: ((await answer.json()) as { results: { job: string }[] }).results,
-  }))) as {
-    jobs: { job: string }[]
-  }
   await api.catalogue.recordRuns([
     {
-      request: { ...job, asset_guid: guid, derivative_assets: ['waveform'] } as never,
-      ...{ job: jobs[0]?.job as string, run: 1, route: 'cloud', restarts: 0 },
+      request: { request_id, asset_guid, derivative_assets: ['waveform'] },
+      ...{ job: jobId(request_id, asset_guid), run: 1, route: 'cloud', restarts: 0 },
       accepted: new Date().toISOString(),
       master: { uri: 'file:///mnt/masters/x.wav', revision, samples: 44_100, layout: 'WAV' },
       verdicts: { waveform: { state: 'made', version: 1, files: { json: 2, png: 3 } } },
     },
   ])
-  for (const extension of ['json', 'png']) {
-    const name = assetName(guid, revision, { id: 'waveform', version: 1 }, extension)
-    await api.assets.create(name, Buffer.from('{} '), { contentType: 'x/y' })
+  for (const [extension, body] of Object.entries({ json: '{}', png: 'png' })) {
+    const name = assetName(asset_guid, revision, { id: 'waveform', version: 1 }, extension)
+    await api.assets.create(name, Buffer.from(body), { contentType: 'x/y' })
   }
-  await api.catalogue.recordEvents([
-    {
-      ...{ id: '00000000-0000-4000-8000-000000000001', at: new Date().toISOString() },
-      ...{
-        step: 'stage',
-        verdict: 'done',
-        track: guid,
-        attempt: 1,
-        units: [],
-        worker: 'w',
-        ms: 1,
-      },
-    },
-  ])
+  const event = {
+    ...newEvent('stage', 1),
+    verdict: 'done',
+    track: asset_guid,
+    units: [],
+    ms: 1,
+  }
+  await api.catalogue.recordEvents([event])
 }

@@ -159,18 +159,25 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
   )
 
   type Head = { Params: TrackParams; Querystring: Static<typeof Resumes> }
-  app.head<Head>('/v1/masters/:asset_guid', { schema: head }, async (request, reply) => {
-    const { asset_guid } = request.params
-    const found = await resumable(deps).standing(asset_guid, request.query.upload)
-    reply.header('cache-control', 'no-store')
-    if (found === undefined) {
-      throw new PermanentError('NOT_FOUND', 'Nothing has come of this upload: begin at byte 0.')
-    }
-    reply
-      .header('upload-offset', found.offset)
-      .header('upload-complete', found.state === 'whole' ? '?1' : '?0')
-    return reply.send()
-  })
+  app.head<Head>(
+    '/v1/masters/:asset_guid',
+    { schema: head, config: { swagger: { exposeHeadRoute: true } } },
+    async (request, reply) => {
+      const { asset_guid } = request.params
+      const found = await resumable(deps).standing(asset_guid, request.query.upload)
+      reply.header('cache-control', 'no-store')
+      if (found === undefined) {
+        throw new PermanentError(
+          'NOT_FOUND',
+          'Nothing has come of this upload: begin at byte 0.',
+        )
+      }
+      reply
+        .header('upload-offset', found.offset)
+        .header('upload-complete', found.state === 'whole' ? '?1' : '?0')
+      return reply.send()
+    },
+  )
 
   await app.register(async (inner) => {
     inner.removeAllContentTypeParsers()

@@ -27,11 +27,6 @@ export async function describeApi(app: FastifyInstance, needsToken: boolean): Pr
           }
         : {}),
     },
-    transform: ({ schema, url, route }) => ({
-      url,
-      // Of a route that answers HEAD as well, GET is enough to read.
-      schema: isHeadOfGet(route) ? { ...schema, hide: true } : schema,
-    }),
   })
   app.addHook('onRoute', (route) => {
     if (!route.url.startsWith('/docs')) return
@@ -46,8 +41,4 @@ export async function describeApi(app: FastifyInstance, needsToken: boolean): Pr
   app.get('/openapi.json', { schema: { hide: true }, config: { public: true } }, async () =>
     app.swagger(),
   )
-}
-
-function isHeadOfGet({ method, url }: { method: string | string[]; url: string }): boolean {
-  return method === 'HEAD' && !url.startsWith('/v1/masters')
 }
