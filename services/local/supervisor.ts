@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -6,7 +8,7 @@ import { openCatalogue } from '#shared/catalogue/catalogue.ts'
 import { type Config, configEnv } from '#shared/config.ts'
 import { sentence } from '#shared/errors.ts'
 import { EXIT_MS } from '#shared/lifecycle.ts'
-import { DEFAULT_ROUTE, topology } from '#shared/topology.ts'
+import { DEFAULT_ROUTE, type Topology, topology } from '#shared/topology.ts'
 import {
   type Child,
   type ChildSpec,
@@ -76,6 +78,10 @@ const SERVICES = {
 export const MASTER_EXTENSIONS = ['wav', 'flac', 'aif', 'aiff'] as const
 /** On one machine nobody else suffers from an early retry. */
 const BACKOFF = { minSeconds: 1, maxSeconds: 60 }
+/** More than that Google's emulator does not take; Pub/Sub itself takes 31 days. */
+const MOST_RETENTION_SECONDS = 7 * 86_400
+/** How long another server may take to answer, ms. */
+const ANSWER_MS = 5_000
 /** Services have EXIT_MS for themselves; what they need has nothing to finish. */
 const SERVICE_GRACE_MS = EXIT_MS + 2_000
 const SERVER_GRACE_MS = 5_000
@@ -130,16 +136,13 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
   const sinks = { log, roll, onDeath: notice }
   const [database, pubsub, port] = await allStarted([
     options.database ?? ownDatabase(options, ground),
-    options.pubsub ?? ownPubsub(options, ground),
+    options.pubsub === undefined ? ownPubsub(options, ground) : foreign(options.pubsub),
     freePort({ port: options.port, usually: USUAL_PORT }),
   ])
   const bus = pubsubBus({ projectId: PROJECT, endpoint: pubsub })
   const catalogue = openCatalogue({ dsn: database })
   try {
-    await Promise.all([
-      bus.ensure(topology([DEFAULT_ROUTE], BACKOFF)),
-      catalogue.migrate(signal),
-    ])
+    await Promise.all([bus.ensure(localTopology()), catalogue.migrate(signal)])
   } finally {
     await Promise.all([bus.close(), catalogue.close()])
   }
@@ -226,6 +229,33 @@ async function ownPubsub(options: ChainOptions, ground: Ground): Promise<string>
   parts.pubsub = child
   await Promise.race([child.ready, aborted(options.signal)])
   return `${HOST}:${port}`
+}
+
+/** The address of somebody else's Pub/Sub server. @throws Error when nobody answers there. */
+async function foreign(address: string): Promise<string> {
+  const parts = /^(?<host>.+):(?<port>\d+)$/.exec(address)?.groups
+  if (!parts) throw new Error(`--pubsub takes host:port, got ${address}`)
+  const socket = connect({ host: parts.host, port: Number(parts.port) })
+  try {
+    await once(socket, 'connect', { signal: AbortSignal.timeout(ANSWER_MS) })
+  } catch (error) {
+    throw new Error(`no Pub/Sub server answers at ${address}`, { cause: error })
+  } finally {
+    socket.destroy()
+  }
+  return address
+}
+
+function localTopology(): Topology {
+  const { subscriptions, ...rest } = topology([DEFAULT_ROUTE], BACKOFF)
+  const kept = (seconds: number) => Math.min(seconds, MOST_RETENTION_SECONDS)
+  return {
+    ...rest,
+    subscriptions: subscriptions.map((spec) => ({
+      ...spec,
+      retentionSeconds: kept(spec.retentionSeconds),
+    })),
+  }
 }
 
 function settings(
