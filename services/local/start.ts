@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { extname } from 'node:path'
+import { MASTER_EXTENSIONS } from './chain-settings.ts'
 import { folderUri } from './data-folder.ts'
 import { interruptible } from './interrupt.ts'
-import { type Chain, MASTER_EXTENSIONS, startChain } from './supervisor.ts'
+import { type Chain, startChain } from './supervisor.ts'
 import { parsed, pathFrom, portFrom } from './usage.ts'
 
 const HELP = `npm start [-- FLAGS]: the whole chain as a server on loopback.

@@ -1,29 +1,25 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { openCatalogue } from '#shared/catalogue/catalogue.ts'
-import { type Config, configEnv } from '#shared/config.ts'
-import { sentence } from '#shared/errors.ts'
 import { EXIT_MS } from '#shared/lifecycle.ts'
-import { DEFAULT_ROUTE, type Topology, topology } from '#shared/topology.ts'
 import {
-  type Child,
-  type ChildSpec,
-  keepRunning,
-  MAX_BACKOFF_MS,
-  MIN_BACKOFF_MS,
-  SETTLED_MS,
-} from './child.ts'
-import { type DataFolder, folderUri, takeDataFolder } from './data-folder.ts'
+  chainSettings,
+  environment,
+  localTopology,
+  PROJECT,
+  shareOf,
+  type Wishes,
+} from './chain-settings.ts'
+import { type Child, type ChildSpec, keepRunning } from './child.ts'
+import { type DataFolder, takeDataFolder } from './data-folder.ts'
 import { endLeftovers, openRoll, type Roll } from './leftovers.ts'
 import { type LogFile, openLogFile, prettyLine } from './log-file.ts'
+import { keepDatabase, type OwnDatabase } from './own-database.ts'
 import { freePort, HOST } from './port.ts'
-import { type Postgres, startPostgres } from './postgres.ts'
 
-export interface ChainOptions {
+export interface ChainOptions extends Wishes {
   readonly dataFolder: string
   /** Of the HTTP API; 0: any free one. 8080 unless told, or any when that is taken. */
   readonly port?: number | undefined
@@ -33,12 +29,6 @@ export interface ChainOptions {
   readonly pubsub?: string | undefined
   /** Connection string of another database, instead of ours. */
   readonly database?: string | undefined
-  /** Templates of masters beside the data folder's own. */
-  readonly templates?: readonly string[]
-  /** Prefixes that `master_uri` may lie below, beside the data folder's own. */
-  readonly prefixes?: readonly string[]
-  /** A folder with derivative assets of one's own. */
-  readonly derivatives?: string | undefined
   /** Told in a sentence what a person at the terminal should know: a process died and starts again. */
   readonly onNotice: (sentence: string) => void
   /** Sees every log line, made for people. */
@@ -66,7 +56,6 @@ export interface Chain {
 const USUAL_PORT = 8080
 /** As Google's emulator has it. */
 const USUAL_PUBSUB_PORT = 8085
-const PROJECT = 'trackchain-local'
 const SERVICES = {
   ingest: 'ingest/main.ts',
   stage: 'ingest/stage.main.ts',
@@ -74,12 +63,6 @@ const SERVICES = {
   encode: 'encode/main.ts',
   publish: 'publish/main.ts',
 } as const
-/** Masters that are dropped into the data folder may have any of these extensions. */
-export const MASTER_EXTENSIONS = ['wav', 'flac', 'aif', 'aiff'] as const
-/** On one machine nobody else suffers from an early retry. */
-const BACKOFF = { minSeconds: 1, maxSeconds: 60 }
-/** More than that Google's emulator does not take; Pub/Sub itself takes 31 days. */
-const MOST_RETENTION_SECONDS = 7 * 86_400
 /** How long another server may take to answer, ms. */
 const ANSWER_MS = 5_000
 /** Services have EXIT_MS for themselves; what they need has nothing to finish. */
@@ -119,7 +102,7 @@ export async function startChain(options: ChainOptions): Promise<Chain> {
 interface Parts {
   readonly services: Child[]
   pubsub?: Child
-  database?: { pid(): number | undefined; stop(): Promise<void> }
+  database?: OwnDatabase
 }
 
 interface Ground {
@@ -146,9 +129,9 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
   } finally {
     await Promise.all([bus.close(), catalogue.close()])
   }
-  const config = settings(options, folder, { database, pubsub, port })
+  const config = chainSettings(options, folder, { database, pubsub, port })
   for (const [name, script] of Object.entries(SERVICES)) {
-    const env = environment({ ...config, ...share(name) })
+    const env = environment({ ...config, ...shareOf(name) })
     const graceMs = SERVICE_GRACE_MS
     parts.services.push(keepRunning({ name, script: servicePath(script), env, graceMs }, sinks))
   }
@@ -167,53 +150,14 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
   }
 }
 
-/** The database of the data folder. Started again when it dies. @returns its connection string. */
-async function ownDatabase(
-  { signal }: ChainOptions,
-  { folder, log, parts, notice }: Ground,
-): Promise<string> {
-  const stopping = new AbortController()
-  const begin = () =>
-    startPostgres({
-      dataDir: folder.database,
-      note: notice,
-      ...(signal ? { signal } : {}),
-    })
-  let server: Postgres | undefined = await begin()
-  const { dsn, version } = server
-  log.write('database', `PostgreSQL ${version}`)
-
-  const watching = (async () => {
-    let backoff = MIN_BACKOFF_MS
-    for (let born = Date.now(); ; born = Date.now()) {
-      const ended = await server?.exited
-      server = undefined
-      if (stopping.signal.aborted) return
-      if (Date.now() - born >= SETTLED_MS) backoff = MIN_BACKOFF_MS
-      const why = ended
-        ? `died (${ended.signal ?? `exit code ${ended.code}`})`
-        : 'does not start'
-      notice(`database ${why}; starting it again in ${backoff / 1000} s`)
-      await sleep(backoff, undefined, { signal: stopping.signal }).catch(() => {})
-      if (stopping.signal.aborted) return
-      backoff = Math.min(backoff * 2, MAX_BACKOFF_MS)
-      server = await begin().catch((error) => {
-        log.write('database', sentence(error))
-        return undefined
-      })
-    }
-  })()
-  parts.database = {
-    pid: () => server?.pid,
-    async stop() {
-      stopping.abort()
-      await server?.stop()
-      await watching
-      // It may have been on its way up just then.
-      await server?.stop()
-    },
-  }
-  return dsn
+/** The database of the data folder. @returns its connection string. */
+async function ownDatabase({ signal }: ChainOptions, ground: Ground): Promise<string> {
+  const { folder, log, parts, notice } = ground
+  parts.database = await keepDatabase({
+    ...{ folder: folder.database, notice, signal },
+    log: (line) => log.write('database', line),
+  })
+  return parts.database.dsn
 }
 
 /** The Pub/Sub server of the data folder. @returns its address. */
@@ -246,63 +190,13 @@ async function foreign(address: string): Promise<string> {
   return address
 }
 
-function localTopology(): Topology {
-  const { subscriptions, ...rest } = topology([DEFAULT_ROUTE], BACKOFF)
-  const kept = (seconds: number) => Math.min(seconds, MOST_RETENTION_SECONDS)
-  return {
-    ...rest,
-    subscriptions: subscriptions.map((spec) => ({
-      ...spec,
-      retentionSeconds: kept(spec.retentionSeconds),
-    })),
-  }
-}
-
-function settings(
-  options: ChainOptions,
-  folder: DataFolder,
-  at: { database: string; pubsub: string; port: number },
-): Partial<Config> {
-  const masters = folderUri(folder.masters)
-  const own = MASTER_EXTENSIONS.map((extension) => `${masters}{asset_guid}.${extension}`)
-  return {
-    project: PROJECT,
-    ...at,
-    host: HOST,
-    assets: folderUri(folder.assets),
-    scratch: folderUri(folder.scratch),
-    uploads: folderUri(folder.uploads),
-    route: DEFAULT_ROUTE,
-    routes: {
-      [DEFAULT_ROUTE]: {
-        templates: [...own, ...(options.templates ?? [])],
-        prefixes: [masters, ...(options.prefixes ?? [])],
-        factor: 1,
-      },
-    },
-    ...(options.derivatives === undefined ? {} : { derivatives: options.derivatives }),
-  }
-}
-
-/** analyze and encode share this machine's cores, so that a step finds about as much of one as it was planned for. */
-function share(name: string): Partial<Config> {
-  if (name !== 'analyze' && name !== 'encode') return {}
-  return { concurrency: Math.max(1, Math.ceil(availableParallelism() / 2)) }
-}
-
-/** What the chain decides is set; other TRACKCHAIN_ settings of the environment are let through. */
-function environment(config: Partial<Config>): Record<string, string | undefined> {
-  const { PUBSUB_EMULATOR_HOST: _, ...inherited } = process.env
-  return { ...inherited, METADATA_SERVER_DETECTION: 'none', ...configEnv(config) }
-}
-
 function servicePath(script: string): string {
   return join(import.meta.dirname, '..', script)
 }
 
 function pidsOf({ services, pubsub, database }: Parts): Record<string, number> {
   const all = [...services, ...(pubsub ? [pubsub] : [])].map(({ name, pid }) => [name, pid])
-  return Object.fromEntries([...all, ['database', database?.pid()]].filter(([, pid]) => pid))
+  return Object.fromEntries([...all, ['database', database?.pid]].filter(([, pid]) => pid))
 }
 
 async function closeAll({ parts, log, folder }: Omit<Ground, 'roll'>): Promise<void> {
@@ -316,7 +210,7 @@ async function closeAll({ parts, log, folder }: Omit<Ground, 'roll'>): Promise<v
 function killAll({ services, pubsub, database }: Parts): void {
   for (const child of services) child.kill()
   pubsub?.kill()
-  const pid = database?.pid()
+  const pid = database?.pid
   // Its own processes notice that it has gone, and go.
   if (pid !== undefined) process.kill(pid, 'SIGQUIT')
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -50,13 +50,16 @@ t.test('a chain outlives the sudden death of each of its processes', async (t) =
 
 t.test('what was accepted before kill -9 of the supervisor is done after it', async (t) => {
   const data = await folder(t)
-  const first = await started(t, data)
-  writeMaster(join(data, 'masters', 'track.wav'))
-  const job = await submit(first.url, 'track')
+  // A template of the operator's own, as a path.
+  const flags = ['--masters', join(data, 'other', '{asset_id}.wav')]
+  const first = await started(t, data, ...flags)
+  await mkdir(join(data, 'other'))
+  writeMaster(join(data, 'other', '17.wav'))
+  const job = await submit(first.url, 'track', { asset_id: 17 })
   const pids = JSON.parse(readFileSync(join(data, 'processes.json'), 'utf8'))
   first.process.kill('SIGKILL')
 
-  const second = await started(t, data)
+  const second = await started(t, data, ...flags)
   t.equal(await endOf(second.url, job), 'done')
   const left = pids.filter(({ pid }: { pid: number }) => isAlive(pid))
   t.same(left, [], 'nothing of the first chain is left')
@@ -76,9 +79,9 @@ interface Started {
 }
 
 /** `npm start`, once it is up. */
-async function started(t: Test, data: string): Promise<Started> {
+async function started(t: Test, data: string, ...flags: string[]): Promise<Started> {
   const ports = ['--port', '0', '--pubsub-port', '0']
-  const child = spawn(process.execPath, [CLI, 'start', '--data', data, ...ports])
+  const child = spawn(process.execPath, [CLI, 'start', '--data', data, ...ports, ...flags])
   t.teardown(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGTERM')
@@ -96,12 +99,15 @@ async function started(t: Test, data: string): Promise<Started> {
   return { process: child, url: url() as string }
 }
 
-async function submit(url: string, guid: string): Promise<string> {
+async function submit(url: string, guid: string, more: object = {}): Promise<string> {
   return await tried(async () => {
     const response = await fetch(`${url}/v1/jobs`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ asset_guid: guid, derivative_assets: ['bpm', 'waveform'] }),
+      body: JSON.stringify({
+        ...{ asset_guid: guid, derivative_assets: ['bpm', 'waveform'] },
+        ...more,
+      }),
     })
     const { request_id } = (await response.json()) as { request_id: string }
     return response.status === 202 ? request_id : undefined

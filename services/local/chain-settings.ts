@@ -1,0 +1,75 @@
+import { availableParallelism } from 'node:os'
+import { type Config, configEnv } from '#shared/config.ts'
+import { DEFAULT_ROUTE, type Topology, topology } from '#shared/topology.ts'
+import { type DataFolder, folderUri } from './data-folder.ts'
+import { HOST } from './port.ts'
+
+/** The project of the topics, which no cloud knows. */
+export const PROJECT = 'trackchain-local'
+/** Masters that are dropped into the data folder may have any of these extensions. */
+export const MASTER_EXTENSIONS = ['wav', 'flac', 'aif', 'aiff'] as const
+/** On one machine nobody else suffers from an early retry. */
+const BACKOFF = { minSeconds: 1, maxSeconds: 60 }
+/** More than that Google's emulator does not take; Pub/Sub itself takes 31 days. */
+const MOST_RETENTION_SECONDS = 7 * 86_400
+
+/** What may be set of a chain on one machine. */
+export interface Wishes {
+  /** Templates of masters beside the data folder's own. */
+  readonly templates?: readonly string[]
+  /** Prefixes that `master_uri` may lie below, beside the data folder's own. */
+  readonly prefixes?: readonly string[]
+  /** A folder with derivative assets of one's own. */
+  readonly derivatives?: string | undefined
+}
+
+/** The topics and subscriptions of a chain on one machine. */
+export function localTopology(): Topology {
+  const { subscriptions, ...rest } = topology([DEFAULT_ROUTE], BACKOFF)
+  return {
+    ...rest,
+    subscriptions: subscriptions.map((spec) => ({
+      ...spec,
+      retentionSeconds: Math.min(spec.retentionSeconds, MOST_RETENTION_SECONDS),
+    })),
+  }
+}
+
+/** The settings that all services of the chain share. */
+export function chainSettings(
+  wishes: Wishes,
+  folder: DataFolder,
+  at: { database: string; pubsub: string; port: number },
+): Partial<Config> {
+  const masters = folderUri(folder.masters)
+  const own = MASTER_EXTENSIONS.map((extension) => `${masters}{asset_guid}.${extension}`)
+  return {
+    project: PROJECT,
+    ...at,
+    host: HOST,
+    assets: folderUri(folder.assets),
+    scratch: folderUri(folder.scratch),
+    uploads: folderUri(folder.uploads),
+    route: DEFAULT_ROUTE,
+    routes: {
+      [DEFAULT_ROUTE]: {
+        templates: [...own, ...(wishes.templates ?? [])],
+        prefixes: [masters, ...(wishes.prefixes ?? [])],
+        factor: 1,
+      },
+    },
+    ...(wishes.derivatives === undefined ? {} : { derivatives: wishes.derivatives }),
+  }
+}
+
+/** analyze and encode share this machine's cores, so that a step finds about as much of one as it was planned for. */
+export function shareOf(name: string): Partial<Config> {
+  if (name !== 'analyze' && name !== 'encode') return {}
+  return { concurrency: Math.max(1, Math.ceil(availableParallelism() / 2)) }
+}
+
+/** What the chain decides is set; other TRACKCHAIN_ settings of the environment are let through. */
+export function environment(config: Partial<Config>): Record<string, string | undefined> {
+  const { PUBSUB_EMULATOR_HOST: _, ...inherited } = process.env
+  return { ...inherited, METADATA_SERVER_DETECTION: 'none', ...configEnv(config) }
+}
