@@ -1,4 +1,5 @@
-// Makes a bare machine fit for the project: npm packages (Node 24 among them) and ffmpeg.
+// Makes a bare machine fit for the project: npm packages (Node 24 among them), ffmpeg, and what else is
+// named on the command line.
 // Runs on the Node that npm happens to run on, before anything is installed: built-ins only, old syntax.
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
@@ -7,11 +8,13 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 const OLDEST_NODE = 20
+/** Debian's packages, where they have other names than the programs. */
+const PACKAGES = { ps: 'procps' }
 const ROOT = dirname(fileURLToPath(import.meta.url))
 
 checkNode()
 installPackages()
-installFfmpeg()
+installPrograms(['ffmpeg', ...process.argv.slice(2)])
 
 function checkNode() {
   const major = Number(process.versions.node.split('.')[0])
@@ -58,17 +61,21 @@ function lockfile(path) {
   }
 }
 
-function installFfmpeg() {
-  if (find('ffmpeg')) return
+/** Installs what of these programs is not there, by the packages of this machine. */
+function installPrograms(programs) {
+  const missing = programs.filter((program) => !find(program))
+  if (missing.length === 0) return
+  const names = missing.join(', ')
   if (!find('apt-get')) {
-    const how = process.platform === 'darwin' ? 'brew install ffmpeg' : 'your package manager'
-    fail('ffmpeg is not installed.', `Install it (${how}), and run this again.`)
+    const how = process.platform === 'darwin' ? `brew install ${names}` : 'your package manager'
+    fail(`Not installed: ${names}.`, `Install it (${how}), and run this again.`)
   }
+  const packages = missing.map((program) => PACKAGES[program] || program)
   const isRoot = process.getuid && process.getuid() === 0
   if (!isRoot && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status !== 0) {
     fail(
-      'ffmpeg is not installed, and installing it needs a password.',
-      'Run  sudo apt-get install ffmpeg  and then this again.',
+      `Not installed: ${names}; and installing needs a password.`,
+      `Run  sudo apt-get install ${packages.join(' ')}  and then this again.`,
     )
   }
   const apt = (...args) => {
@@ -76,15 +83,16 @@ function installFfmpeg() {
     const command = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...options, ...args]
     return isRoot ? command : ['sudo', '-n', ...command]
   }
-  const install = apt('install', '--yes', '--quiet', '--no-install-recommends', 'ffmpeg')
+  const install = apt('install', '--yes', '--quiet', '--no-install-recommends', ...packages)
   // A fresh machine has no package lists, or ones whose files are gone from the mirrors.
   const update = apt('update', '--quiet')
-  run('installing ffmpeg (apt-get)', install[0], install.slice(1), () => {
+  run(`installing ${names} (apt-get)`, install[0], install.slice(1), () => {
     run('fetching the package lists (apt-get update)', update[0], update.slice(1))
-    run('installing ffmpeg (apt-get)', install[0], install.slice(1))
+    run(`installing ${names} (apt-get)`, install[0], install.slice(1))
   })
-  if (!find('ffmpeg'))
-    fail('apt-get ended without a fault, yet there is no ffmpeg on the PATH.')
+  const still = missing.filter((program) => !find(program))
+  if (still.length > 0)
+    fail(`apt-get ended without a fault, yet there is no ${still.join(', ')}.`)
 }
 
 /** Says what it does in one line; what the command prints is shown only when it fails. */
