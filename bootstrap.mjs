@@ -67,7 +67,10 @@ function installPrograms(programs) {
   if (missing.length === 0) return
   const names = missing.join(', ')
   if (!find('apt-get')) {
-    const how = process.platform === 'darwin' ? `brew install ${names}` : 'your package manager'
+    const how =
+      process.platform === 'darwin'
+        ? `brew install ${missing.join(' ')}`
+        : 'your package manager'
     fail(`Not installed: ${names}.`, `Install it (${how}), and run this again.`)
   }
   const packages = missing.map((program) => PACKAGES[program] || program)

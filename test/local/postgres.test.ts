@@ -81,7 +81,7 @@ t.test('a server that lost its supervisor is replaced', async (t) => {
   await stop()
   const data = join(dataDir, 'data')
   const { postgres: program } = await findBinaries({
-    ...{ searchPath: '', packagesFrom: dataDir, copyTo: dataDir },
+    ...{ searchPath: '', packagesFrom: import.meta.dirname, copyTo: join(dataDir, 'programs') },
     account: await serverAccount(),
   })
   const options = [
