@@ -43,6 +43,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
   replyWithProblems(app)
   measure(app, deps, log)
   holdBodies(app)
+  closeWhenIdle(app)
   guardDoor(app, deps.config)
   if (deps.config.rate_limit > 0) await limitRate(app, deps.config.rate_limit)
   await describeApi(app, deps.config.tokens.length > 0)
@@ -98,6 +99,15 @@ function holdBodies(app: FastifyInstance): void {
     if (!awaitsContinue(request.raw)) return
     releaseContinue(request.raw)
     reply.raw.writeContinue()
+  })
+}
+
+/** While closing, connections that fall idle are closed as they do: nobody will use them again. */
+function closeWhenIdle(app: FastifyInstance): void {
+  let sweep: NodeJS.Timeout | undefined
+  app.addHook('preClose', async () => {
+    sweep = setInterval(() => app.server.closeIdleConnections(), 50)
+    app.server.once('close', () => clearInterval(sweep))
   })
 }
 

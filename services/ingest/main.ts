@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { SubscribeOptions } from '#shared/bus/bus.ts'
 import { openCatalogue } from '#shared/catalogue/catalogue.ts'
 import { delivering } from '#shared/deliver.ts'
@@ -16,6 +17,9 @@ import { openUploads } from './uploads.ts'
 /** A fault of the link to Pub/Sub counts for so long, ms: it is tried again, and told of again, sooner. */
 const FAULT_MS = 10_000
 
+/** How long the start waits for the database, ms. */
+const MIGRATE_MS = 2000
+
 await service('ingest', async (service) => {
   const { assets, bus, closeFirst, concurrency, config, events, lifecycle, log, metrics } =
     service
@@ -23,10 +27,11 @@ await service('ingest', async (service) => {
   checkDoor(config)
   const catalogue = openCatalogue({ dsn: config.database, application: 'ingest' })
   lifecycle.onClose('catalogue', () => catalogue.close())
-  // Jobs are taken while the database is away: whoever needs the schema brings it up to date, too.
-  catalogue.migrate(lifecycle.stopping).catch((error) => {
+  const migrated = catalogue.migrate(lifecycle.stopping).catch((error) => {
     log.warn({ error: sentence(error) }, 'the database could not be brought up to date')
   })
+  // Not for long: jobs are taken while the database is away, and others bring the schema up to date, too.
+  await Promise.race([migrated, sleep(MIGRATE_MS, undefined, { ref: false })])
   const remember = remembering(catalogue, log)
   const settings = { routes: config.routes, uploads: config.uploads, registry }
 

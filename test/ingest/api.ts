@@ -49,6 +49,9 @@ export interface Settings {
   readonly dsn?: string
   readonly events?: EventSink
   readonly isReady?: () => boolean
+  /** Another uploads store. */
+  readonly uploads?: string
+  readonly storage?: string
 }
 
 /** The HTTP API on a real port, with the real local Pub/Sub server, PostgreSQL and file stores behind it. */
@@ -71,6 +74,8 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
   async function replica(given: Settings = settings) {
     const { tokens = [], rate_limit = 0, max_upload_mb = 64 } = given
     const rows = given.dsn === undefined ? catalogue : openCatalogue({ dsn: given.dsn })
+    const uploadsUri = given.uploads ?? uploads
+    const gcs = given.storage === undefined ? {} : { apiEndpoint: given.storage }
     const routes = {
       cloud: { templates: [], prefixes: ['file:///mnt/masters'], factor: 1 },
       'onprem-a': { templates: [], prefixes: ['file:///mnt/onprem'], factor: 1 },
@@ -80,14 +85,14 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
       {
         config: { tokens: [...tokens], rate_limit, max_upload_mb },
         accepting: accepting({
-          settings: { registry, routes, uploads },
+          settings: { registry, routes, uploads: uploadsUri },
           bus,
           events: given.events ?? eventSink(bus),
           remember: remembering(rows, log),
         }),
         catalogue: rows,
         ...{ registry, assets, metrics },
-        uploads: openUploads(uploads, openStore(uploads)),
+        uploads: openUploads(uploadsUri, openStore(uploadsUri, gcs)),
         isReady: given.isReady ?? (() => true),
         aborting: aborting.signal,
       },

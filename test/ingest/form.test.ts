@@ -74,6 +74,16 @@ t.test('a job that is refused leaves no file behind', async (t) => {
   t.notOk(names.some((name) => name === 'refused' || name.startsWith('.~')))
 })
 
+t.test('what a page leaves empty is as if it were not there', async (t) => {
+  const part = (name: string, more = '') =>
+    `--b\r\ncontent-disposition: form-data; name="${name}"${more}\r\n\r\n`
+  const file = part('file', '; filename=""')
+  const body = `${file}\r\n${part('job')}\r\n${part('site')}\r\n${part('asset_guid')}left\r\n--b--\r\n`
+  const headers = { 'content-type': 'multipart/form-data; boundary=b' }
+  const response = await fetch(jobs, { method: 'POST', headers, body })
+  t.match(await response.json(), { status: 202, asset_guid: 'left' })
+})
+
 const refused: Record<string, [args: readonly string[], expected: object]> = {
   'two masters': [
     ['-F', `file=@${track}`, '-F', `file=@${track}`],

@@ -37,6 +37,7 @@ const ended: RunEnded = {
 }
 await post(`${api.url}/v1/jobs`, request)
 await api.catalogue.recordRuns([ended])
+const inASecond = new Date(Date.now() + 1000).toISOString()
 await api.catalogue.recordEvents([
   {
     ...newEvent('stage', 1),
@@ -48,7 +49,16 @@ await api.catalogue.recordEvents([
     ms: 5,
     cpuMs: 4,
   },
-  { ...newEvent('publish', 1), track: guid, job, run: 1, verdict: 'done', units: [], ms: 5 },
+  {
+    ...newEvent('publish', 1),
+    at: inASecond,
+    track: guid,
+    job,
+    run: 1,
+    verdict: 'done',
+    units: [],
+    ms: 5,
+  },
 ])
 const put = (id: string, extension: string, body: Uint8Array, version = 1) =>
   api.assets.create(assetName(guid, revision, { id, version }, extension), body, {

@@ -95,7 +95,9 @@ async function readForm(request: FastifyRequest, deps: HttpDeps): Promise<Form> 
   try {
     for await (const part of request.parts({ limits })) {
       const isFile = part.type === 'file' && part.fieldname !== 'job'
-      if (isFile) {
+      if (part.type === 'field' && part.value === '') {
+        // What a page sends of a field that was left empty.
+      } else if (isFile) {
         if (file !== undefined || part.fieldname !== 'file') throw unexpectedFile(part)
         file = await received(part, mostBytes, deps)
       } else if (part.fieldname === 'job') {
@@ -126,11 +128,13 @@ async function received(
   part: MultipartFile,
   mostBytes: number,
   { uploads, aborting }: HttpDeps,
-): Promise<NonNullable<Form['file']>> {
+): Promise<Form['file']> {
   const incoming = await uploads.receive(part.file, { mostBytes, signal: aborting })
   if (part.file.truncated || incoming.bytes === 0) {
     await incoming.discard()
     if (part.file.truncated) throw tooLarge(mostBytes)
+    // What a page sends when no file was chosen.
+    if (!part.filename) return undefined
     throw new PermanentError('MASTER_UNREADABLE', 'The file is empty; expected audio.', {
       at: 'part file',
     })

@@ -123,6 +123,9 @@ function faultOf(error: unknown): Fault {
   if (code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') {
     return { code: 'UPLOAD_INCOMPLETE', detail: 'The connection ended before the body did.' }
   }
+  if (isStoreFault(error)) {
+    return { code: 'UPSTREAM_DOWN', detail: `The store does not take or give it: ${message}.` }
+  }
   if (/multipart|part terminated early|boundary|end of form/i.test(message)) {
     return { code: 'BAD_REQUEST', detail: `The form cannot be read: ${message}.` }
   }
@@ -131,4 +134,10 @@ function faultOf(error: unknown): Fault {
     return { code: known, detail: message || `${STATUS_CODES[statusCode]}` }
   // What went wrong inside is for the log, not for whoever asks.
   return { code: 'INTERNAL', detail: 'The request could not be dealt with; the log says why.' }
+}
+
+/** What Cloud Storage and file systems say: full, away, not allowed. Never the fault of whoever asks. */
+function isStoreFault(error: unknown): boolean {
+  const { name, syscall } = error as { name?: unknown; syscall?: unknown }
+  return name === 'GcsError' || typeof syscall === 'string'
 }

@@ -1,0 +1,78 @@
+import { createHash, randomBytes } from 'node:crypto'
+import t from 'tap'
+import { startGcsServer } from '../support/gcs-server.ts'
+import { post, sha256, startApi, told } from './api.ts'
+
+const gcs = await startGcsServer('masters')
+const api = await startApi()
+const cloud = await api.replica({ uploads: 'gs://masters/uploads', storage: gcs.endpoint })
+t.teardown(async () => {
+  await api.close()
+  await gcs.close()
+})
+const objects = gcs.buckets.get('masters')
+const audio = randomBytes(20_000_000)
+const digest = `sha-256=:${createHash('sha256').update(audio).digest('base64')}:`
+
+function put(guid: string, body: Uint8Array, headers: Record<string, string> = {}) {
+  const url = `${cloud.url}/v1/masters/${guid}`
+  return fetch(url, { method: 'PUT', headers, body: Buffer.from(body) })
+}
+
+t.test('a master is stored under its sha256, once', async (t) => {
+  const response = await put('one', audio)
+  t.equal(response.status, 201)
+  t.match(await response.json(), {
+    master_uri: `gs://masters/uploads/one/${sha256(audio)}.upload`,
+    bytes: audio.length,
+  })
+  t.same(objects?.get(`uploads/one/${sha256(audio)}.upload`)?.bytes, audio)
+  t.equal((await put('one', audio)).status, 200)
+})
+
+t.test('with its digest announced it goes straight on, and is checked', async (t) => {
+  t.equal((await put('two', audio, { 'repr-digest': digest })).status, 201)
+  t.same(objects?.get(`uploads/two/${sha256(audio)}.upload`)?.bytes, audio)
+  const damaged = Buffer.concat([audio.subarray(1), audio.subarray(0, 1)])
+  const refused = await put('three', damaged, { 'repr-digest': digest })
+  t.equal(refused.status, 422)
+  t.match(await refused.json(), { code: 'DIGEST_MISMATCH' })
+  t.notOk([...(objects?.keys() ?? [])].some((name) => name.startsWith('uploads/three/')))
+})
+
+t.test('a large one has a session of its own, past this service', async (t) => {
+  const body = { sha256: sha256(audio), bytes: audio.length }
+  const ask = () => post(`${cloud.url}/v1/masters/four`, body)
+  const { url, master_uri } = await told(ask())
+  t.match(url, /^http.*upload/)
+  const sent = await fetch(url, { method: 'PUT', body: audio })
+  t.ok(sent.ok)
+  t.same(objects?.get(`uploads/four/${sha256(audio)}.upload`)?.bytes, audio)
+  t.equal(master_uri, `gs://masters/uploads/four/${sha256(audio)}.upload`)
+  t.match(await (await ask()).json(), { url: null, master_uri })
+})
+
+t.test('resuming is by the session alone', async (t) => {
+  const response = await fetch(`${cloud.url}/v1/masters/five?upload=a`, {
+    method: 'PUT',
+    body: 'audio',
+  })
+  t.equal(response.status, 400)
+  t.match(await response.json(), { code: 'BAD_REQUEST', detail: /POST to this address/ })
+})
+
+t.test('a form works there as well', async (t) => {
+  const form = new FormData()
+  form.set('file', new Blob([audio]), 'Song.wav')
+  const response = await fetch(`${cloud.url}/v1/jobs`, { method: 'POST', body: form })
+  t.equal(response.status, 202)
+  const { asset_guid } = await told(response)
+  t.same(objects?.get(`uploads/${asset_guid}/${sha256(audio)}.upload`)?.bytes, audio)
+})
+
+t.test('Cloud Storage that does not answer is no fault of the client', async (t) => {
+  gcs.faults.push({ on: /./, times: 1000, status: 403 })
+  const response = await put('six', randomBytes(10))
+  t.equal(response.status, 503)
+  t.match(await response.json(), { code: 'UPSTREAM_DOWN' })
+})
