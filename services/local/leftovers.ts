@@ -63,6 +63,11 @@ function isAlive({ pid, born }: Mark): boolean {
   return born !== '' && birth(pid) === born
 }
 
+/** Whether there is such a process, and it has not ended: one that nobody has waited for yet has. */
+export function isRunning(pid: number): boolean {
+  return birth(pid) !== undefined
+}
+
 /** When a process was born, in whatever words the system has for it; undefined when it is gone. */
 function birth(pid: number): string | undefined {
   try {

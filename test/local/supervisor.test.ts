@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { isRunning } from '../../services/local/leftovers.ts'
 import { startChain } from '../../services/local/supervisor.ts'
 
 const CLI = join(import.meta.dirname, '..', '..', 'services', 'local', 'cli.ts')
@@ -42,7 +43,7 @@ t.test('a chain outlives the sudden death of each of its processes', async (t) =
 
   await chain.close()
   t.same(
-    Object.values(after).filter(isAlive),
+    Object.values(after).filter(isRunning),
     [],
     'and nothing of it is left once it is closed',
   )
@@ -61,7 +62,7 @@ t.test('what was accepted before kill -9 of the supervisor is done after it', as
 
   const second = await started(t, data, ...flags)
   t.equal(await endOf(second.url, job), 'done')
-  const left = pids.filter(({ pid }: { pid: number }) => isAlive(pid))
+  const left = pids.filter(({ pid }: { pid: number }) => isRunning(pid))
   t.same(left, [], 'nothing of the first chain is left')
 
   const third = spawn(process.execPath, [CLI, 'start', '--data', data])
@@ -166,13 +167,4 @@ async function folder(t: Test): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
   t.teardown(() => rm(path, { recursive: true, force: true }))
   return path
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
