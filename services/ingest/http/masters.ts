@@ -1,130 +1,24 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { type Static, Type } from 'typebox'
 import { PermanentError } from '#shared/errors.ts'
 import { json } from '#shared/message.ts'
 import { compile } from '#shared/schema.ts'
 import type { Resumable, Stored } from '../uploads.ts'
 import type { HttpDeps } from './deps.ts'
-import { AssetGuid, SHA256_DIGEST, TrackParams } from './params.ts'
+import {
+  Announced,
+  head,
+  type MayResume,
+  post,
+  put,
+  type Resumes,
+  TAKES,
+} from './masters-schema.ts'
+import { SHA256_DIGEST, type TrackParams } from './params.ts'
 import { pieceOf } from './piece.ts'
-import { Problem } from './problem.ts'
 import { tooLarge } from './upload-file.ts'
 
-const UploadId = Type.String({
-  pattern: '^[A-Za-z0-9_-]{1,64}$',
-  description: 'Names an upload that may take several requests. Any name will do.',
-})
-const MayResume = Type.Object(
-  { upload: Type.Optional(UploadId) },
-  { additionalProperties: false },
-)
-const Resumes = Type.Object({ upload: UploadId }, { additionalProperties: false })
-
-const StoredMaster = Type.Object(
-  {
-    asset_guid: AssetGuid,
-    sha256: Type.String({ description: 'It names the revision.' }),
-    bytes: Type.Integer(),
-    master_uri: Type.String({ description: 'For a job that means these very bytes.' }),
-  },
-  { title: 'StoredMaster' },
-)
-
-const Announced = Type.Object(
-  {
-    sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Of the whole file.' }),
-    bytes: Type.Optional(Type.Integer({ minimum: 1 })),
-  },
-  { additionalProperties: false, title: 'AnnouncedMaster' },
-)
-const checkAnnounced = compile<Static<typeof Announced>>(Announced, 'The body', 'BAD_REQUEST')
-
-const refused = {
-  '4xx': {
-    description: 'Refused.',
-    content: { 'application/problem+json': { schema: Problem } },
-  },
-}
-const tags = ['masters']
-const TAKES = 'any type, e.g. application/octet-stream'
-
-const put = {
-  tags,
-  summary: 'Upload a master',
-  description: [
-    'Takes the bytes of a master: `curl -T track.wav …/v1/masters/my-track`. They are stored under their sha256;',
-    'the same bytes are stored once. `Repr-Digest: sha-256=:…:` has them checked on arrival.',
-    '',
-    'To be able to go on after a broken connection, name the upload (`?upload=…`), ask with HEAD where it stands,',
-    'and send the rest with `Upload-Offset` (or `Content-Range: bytes first-last/total`). A piece that is not the',
-    'last says `Upload-Complete: ?0`, or has a Content-Range that ends before the total, and is answered 202.',
-    '',
-    'Where masters are kept in Cloud Storage, uploads of more than 256 MiB need a `Repr-Digest`, or a session',
-    '(POST), and resume by the session alone.',
-  ].join('\n'),
-  params: TrackParams,
-  querystring: MayResume,
-  body: {
-    content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
-  },
-  response: {
-    201: { description: 'Stored.', content: { 'application/json': { schema: StoredMaster } } },
-    200: {
-      description: 'These bytes were there already.',
-      content: { 'application/json': { schema: StoredMaster } },
-    },
-    202: { description: 'This piece was kept; more is to come.' },
-    ...refused,
-  },
-}
-
-const post = {
-  tags,
-  summary: 'Ask where to upload a large master',
-  description: [
-    'Where masters are kept in Cloud Storage, the answer has a session URL for a resumable upload past this',
-    'service. The object is named by the sha256 that is announced here, and nobody checks it: a wrong one gives',
-    'the revision a wrong name. Elsewhere the answer has an address of this service, which can be resumed.',
-  ].join('\n'),
-  params: TrackParams,
-  body: { ...Announced, examples: [{ sha256: 'a'.repeat(64), bytes: 76_392_044 }] },
-  response: {
-    200: {
-      description: 'Where to PUT the bytes.',
-      content: {
-        'application/json': {
-          schema: {
-            type: 'object',
-            properties: {
-              method: { const: 'PUT' },
-              url: { type: 'string', description: 'Null when these bytes are there already.' },
-              headers: { type: 'object' },
-              upload: { type: 'string' },
-              master_uri: { type: 'string' },
-            },
-          },
-        },
-      },
-    },
-    ...refused,
-  },
-}
-
-const head = {
-  tags,
-  summary: 'See where an upload stands',
-  params: TrackParams,
-  querystring: Resumes,
-  response: {
-    200: {
-      description: 'Upload-Offset has the next byte; Upload-Complete is ?1 once it is whole.',
-      headers: { 'upload-offset': { type: 'integer' }, 'upload-complete': { type: 'string' } },
-      type: 'null',
-    },
-    404: { description: 'Nothing has come of it.', type: 'null' },
-  },
-}
+const checkAnnounced = compile<Announced>(Announced, 'The body', 'BAD_REQUEST')
 
 /** PUT, HEAD and POST /v1/masters/{asset_guid}. */
 export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
@@ -138,7 +32,7 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
     if (Number(headers['content-length'] ?? 0) > mostBytes) throw tooLarge(mostBytes)
   }
 
-  type Put = { Params: TrackParams; Querystring: Static<typeof MayResume> }
+  type Put = { Params: TrackParams; Querystring: MayResume }
   app.put<Put>(
     '/v1/masters/:asset_guid',
     { schema: put, config: { takes: [TAKES] }, onRequest: refuseLarge },
@@ -158,7 +52,7 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
     },
   )
 
-  type Head = { Params: TrackParams; Querystring: Static<typeof Resumes> }
+  type Head = { Params: TrackParams; Querystring: Resumes }
   app.head<Head>(
     '/v1/masters/:asset_guid',
     { schema: head, config: { swagger: { exposeHeadRoute: true } } },

@@ -5,7 +5,7 @@ import type { Log } from '#shared/log.ts'
 import type { RunAccepted } from '#shared/messages/run.ts'
 
 /** How long an accepted job waits for its row, ms: so that a GET after a 202 finds it, as a rule. */
-const WITHIN_MS = 100
+const WITHIN_MS = 60
 /** After a fault, and after a slow answer, the database is left alone for so long, ms. */
 const REST_AFTER_FAULT_MS = 5000
 const REST_AFTER_SLOW_MS = 500
