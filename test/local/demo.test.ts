@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 
@@ -36,8 +37,14 @@ t.test(
 t.test('a master that is no audio fails, with its reason and exit code 1', async (t) => {
   const folder = t.testdir({ masters: { 'not-audio.wav': 'no RIFF here', 'notes.txt': 'x' } })
   const out = join(folder, 'out')
-  const { code, stdout } = await demo('--out', out, join(folder, 'masters'))
+  const { code, stdout, stderr } = await demo('--out', out, join(folder, 'masters'))
   t.equal(code, 1)
+  const kept = /^Database, queue and log are in (.+)$/m.exec(stderr)?.[1] ?? 'nowhere'
+  t.ok(
+    existsSync(join(kept, 'logs', 'trackchain.log')),
+    'the log is kept for whoever looks why',
+  )
+  t.teardown(() => rm(kept, { recursive: true, force: true }))
   t.match(stdout, /^not-audio +failed/m)
   t.match(stdout, /MASTER_UNREADABLE: \w+/)
   t.match(stdout, /^0 of 1 done; not so: not-audio failed\.$/m)
