@@ -67,15 +67,19 @@ export async function demo(args: readonly string[]): Promise<number> {
     )
 
     const scratch = watchScratch(chain.folder.scratch)
-    const results = await through(chain, masters, say, signal)
+    const results = await through(chain, masters, signal)
     await collect(chain, results, out)
     const stdout = process.stdout
     stdout.write(report(results, { out, scratch: await scratch.end(), asJson: values.json }))
     isGood = results.every(({ state }) => state === 'done')
+  } catch (error) {
+    // Whatever an interrupted call says of it, the reason is this.
+    throw signal.aborted ? signal.reason : error
   } finally {
     say('Closing …')
     await chain?.close()
-    if (values.keep || !isGood) say(`Database, queue and log are in ${data}`)
+    const isWanted = values.keep || !(isGood || signal.aborted)
+    if (isWanted) say(`Database, queue and log are in ${data}`)
     else await rm(data, { recursive: true, force: true })
   }
   return isGood ? 0 : 1
@@ -85,7 +89,6 @@ export async function demo(args: readonly string[]): Promise<number> {
 async function through(
   chain: Chain,
   masters: readonly MasterFile[],
-  say: (text: string) => void,
   signal: AbortSignal,
 ): Promise<TrackResult[]> {
   const client = connect(chain.url, signal)
@@ -108,7 +111,6 @@ async function through(
     return await Promise.all(results)
   } finally {
     shown.end()
-    if (signal.aborted) say('Interrupted.')
   }
 }
 
