@@ -146,7 +146,8 @@ export const ERRORS = {
   DIGEST_MISMATCH: {
     status: 422,
     means: 'The bytes that came are not those that the digest describes.',
-    remedy: 'Send the master again: it was damaged on the way, or the digest is of another file.',
+    remedy:
+      'Send the master again: it was damaged on the way, or the digest is of another file.',
   },
   UPLOAD_INCOMPLETE: {
     status: 400,

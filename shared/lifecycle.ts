@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { sentence } from './errors.ts'
-import type { Log } from './log.ts'
+import { flushed, type Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 
 /** From SIGTERM until the running steps are aborted, ms. Of a Spot pod's 15 s, 13 are ours. */
@@ -44,6 +44,7 @@ export async function runService(
       await close().catch((error) => log.warn({ error: sentence(error) }, `closing ${name}`))
     }
     log.info('stopped')
+    await flushed(log, 500)
     process.exit(code)
   }
 

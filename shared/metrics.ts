@@ -35,7 +35,8 @@ export function createMetrics(service: string): Metrics {
     }),
     httpSeconds: meter.createHistogram('trackchain.http.duration', {
       unit: 's',
-      description: 'Wall-clock time of an HTTP request, from its headers to the end of its answer.',
+      description:
+        'Wall-clock time of an HTTP request, from its headers to the end of its answer.',
       advice: { explicitBucketBoundaries: STEP_SECONDS },
     }),
     created: meter.createCounter('trackchain.objects.created', {

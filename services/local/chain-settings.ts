@@ -64,7 +64,8 @@ export function chainSettings(
 
 /** analyze and encode share this machine's cores, so that a step finds about as much of one as it was planned for. */
 export function shareOf(name: string): Partial<Config> {
-  if (name !== 'analyze' && name !== 'encode') return {}
+  const isTold = process.env.TRACKCHAIN_CONCURRENCY !== undefined
+  if (isTold || (name !== 'analyze' && name !== 'encode')) return {}
   return { concurrency: Math.max(1, Math.ceil(availableParallelism() / 2)) }
 }
 
