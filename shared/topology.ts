@@ -26,7 +26,6 @@ export interface Topology {
 }
 
 export const DEAD_LETTER_TOPIC = 'dead-letter'
-const RETENTION_SECONDS = 31 * 86_400
 
 /** The topic, and the subscription of the same name, of one stage of one route. */
 export function stageTopic(stage: Stage, route: string): string {
@@ -34,13 +33,23 @@ export function stageTopic(stage: Stage, route: string): string {
   return route === DEFAULT_ROUTE ? stage : `${stage}-${route}`
 }
 
+/** Settings of subscriptions that differ between a cloud and one machine. */
+export interface SubscriptionSettings {
+  /** Wait before a message that was given back comes again: at first and, doubled each time, at most, seconds. */
+  readonly minSeconds: number
+  readonly maxSeconds: number
+  /** How long a message waits for somebody to deal with it, seconds. */
+  readonly retentionSeconds: number
+}
+
+const CLOUD = { minSeconds: 10, maxSeconds: 600, retentionSeconds: 31 * 86_400 }
+/** On one machine nobody else suffers from an early retry, and Google's emulator keeps a message for a week at most. */
+export const ONE_MACHINE = { minSeconds: 1, maxSeconds: 60, retentionSeconds: 7 * 86_400 }
+
 /** All topics and subscriptions of a deployment with these routes: no filters, no ordering. */
 export function topology(
   routes: readonly string[],
-  backoff: { readonly minSeconds: number; readonly maxSeconds: number } = {
-    minSeconds: 10,
-    maxSeconds: 600,
-  },
+  { minSeconds, maxSeconds, retentionSeconds }: SubscriptionSettings = CLOUD,
 ): Topology {
   const consumed = [
     'ingest',
@@ -50,9 +59,9 @@ export function topology(
   ]
   const common = {
     ackDeadlineSeconds: 30,
-    minBackoffSeconds: backoff.minSeconds,
-    maxBackoffSeconds: backoff.maxSeconds,
-    retentionSeconds: RETENTION_SECONDS,
+    minBackoffSeconds: minSeconds,
+    maxBackoffSeconds: maxSeconds,
+    retentionSeconds,
   }
   return {
     topics: [...consumed, 'published', DEAD_LETTER_TOPIC],

@@ -11,7 +11,7 @@ import {
   type StepDue,
   type Verdicts,
 } from '#shared/messages/run.ts'
-import type { JobId } from '#shared/names.ts'
+import type { JobId, Revision } from '#shared/names.ts'
 import { planSteps } from '#shared/plan.ts'
 import type { Registry } from '#shared/registry.ts'
 import {
@@ -158,7 +158,7 @@ async function pcmPlace(
   const staged = await stageMaster({
     layout,
     bytes: found.bytes,
-    read: rangesOf(found),
+    read: rangesOf(found, found.pin),
     signal: context.signal,
     async write(start, end, wav) {
       await context.write('scratch', partName(place, start, end), wav, 'audio/wav')
@@ -167,15 +167,22 @@ async function pcmPlace(
   return { kind: 'staged', ...staged }
 }
 
+/** Not pinned, which costs a second look: were it the header of other bytes, the reads of the samples would tell. */
 function layoutOf(found: FoundMaster, signal: AbortSignal): Promise<Layout> {
-  return readLayout({ bytes: found.bytes, read: rangesOf(found) }, signal)
+  return readLayout({ bytes: found.bytes, read: rangesOf(found, undefined) }, signal)
 }
 
-/** Reads of the very bytes that were found. */
-function rangesOf({ driver, name, pin }: FoundMaster) {
+/** Reads of the master, of the very bytes that `pin` stands for. */
+function rangesOf({ driver, name }: FoundMaster, pin: Revision | undefined) {
   return async (start: number, end: number, signal?: AbortSignal): Promise<Uint8Array> => {
     try {
-      return await readBytes(driver, name, start, end, { revision: pin, signal })
+      return await readBytes(
+        driver,
+        name,
+        start,
+        end,
+        pin === undefined ? { signal } : { revision: pin, signal },
+      )
     } catch (error) {
       if (!(error instanceof NotFoundError)) throw error
       throw new RestartError('MASTER_CHANGED', `the master is gone: ${sentence(error)}`)

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { type Config, configEnv } from '#shared/config.ts'
-import { DEFAULT_ROUTE, type Topology, topology } from '#shared/topology.ts'
+import { DEFAULT_ROUTE, ONE_MACHINE, type Topology, topology } from '#shared/topology.ts'
 import { type DataFolder, folderUri } from './data-folder.ts'
 import { HOST } from './port.ts'
 
@@ -8,11 +8,6 @@ import { HOST } from './port.ts'
 export const PROJECT = 'trackchain-local'
 /** Masters that are dropped into the data folder may have any of these extensions. */
 export const MASTER_EXTENSIONS = ['wav', 'flac', 'aif', 'aiff'] as const
-/** On one machine nobody else suffers from an early retry. */
-const BACKOFF = { minSeconds: 1, maxSeconds: 60 }
-/** More than that Google's emulator does not take; Pub/Sub itself takes 31 days. */
-const MOST_RETENTION_SECONDS = 7 * 86_400
-
 /** What may be set of a chain on one machine. */
 export interface Wishes {
   /** Templates of masters beside the data folder's own. */
@@ -25,14 +20,7 @@ export interface Wishes {
 
 /** The topics and subscriptions of a chain on one machine. */
 export function localTopology(): Topology {
-  const { subscriptions, ...rest } = topology([DEFAULT_ROUTE], BACKOFF)
-  return {
-    ...rest,
-    subscriptions: subscriptions.map((spec) => ({
-      ...spec,
-      retentionSeconds: Math.min(spec.retentionSeconds, MOST_RETENTION_SECONDS),
-    })),
-  }
+  return topology([DEFAULT_ROUTE], ONE_MACHINE)
 }
 
 /** The settings that all services of the chain share. */

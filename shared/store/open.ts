@@ -32,7 +32,7 @@ export function locate(
   const place = parseUri(uri)
   if (place.path.length === 0 || uri.endsWith('/'))
     throw new PermanentError('BAD_REQUEST', `${JSON.stringify(uri)} names no object in a store`)
-  const top = topFor(place, options.prefixes)
+  const top = topFor(place, options)
   if (!top)
     throw new PermanentError(
       'MASTER_OUT_OF_BOUNDS',
@@ -44,31 +44,48 @@ export function locate(
 
 function topFor(
   place: StoreUri,
-  prefixes: readonly string[] | undefined,
+  options: StoreOptions & { readonly prefixes?: readonly string[] },
 ): StoreUri | undefined {
-  if (prefixes) return prefixes.map(parseUri).find((prefix) => isBelow(place, prefix))
-  return { ...place, path: place.scheme === 'gs' ? [] : place.path.slice(0, -1) }
+  const { prefixes } = options
+  if (prefixes === undefined) {
+    return { ...place, path: place.scheme === 'gs' ? [] : place.path.slice(0, -1) }
+  }
+  const known = rememberedFor(options)
+  known.prefixes ??= prefixes.map(parseUri)
+  return known.prefixes.find((prefix) => isBelow(place, prefix))
 }
 
 function storeAt(place: StoreUri, options: StoreOptions): StoreDriver {
-  if (place.scheme === 'file') return fileStore(`/${place.path.join('/')}`)
+  if (place.scheme === 'file') {
+    const path = `/${place.path.join('/')}`
+    const { folders } = rememberedFor(options)
+    const store = folders.get(path) ?? fileStore(path)
+    // Without prefixes each folder of a catalogue is a root: remembering them all would be a leak.
+    if (folders.size < MOST_FOLDERS) folders.set(path, store)
+    return store
+  }
   const prefix = place.path.map((segment) => `${segment}/`).join('')
-  return gcsStore({
-    ...options,
-    bucket: place.bucket,
-    prefix,
-    connection: connectionFor(options),
-  })
+  const known = rememberedFor(options)
+  known.connection ??= gcsConnection(options)
+  return gcsStore({ ...options, bucket: place.bucket, prefix, connection: known.connection })
 }
 
-/** Remembered, because `locate` is called for every master. */
-const connections = new WeakMap<StoreOptions, ReturnType<typeof gcsConnection>>()
+interface Remembered {
+  connection?: ReturnType<typeof gcsConnection>
+  prefixes?: readonly StoreUri[]
+  readonly folders: Map<string, StoreDriver>
+}
 
-function connectionFor(options: StoreOptions): ReturnType<typeof gcsConnection> {
-  let connection = connections.get(options)
-  if (!connection) {
-    connection = gcsConnection(options)
-    connections.set(options, connection)
+const MOST_FOLDERS = 100
+
+/** By settings object, because `locate` is called for every master. */
+const remembered = new WeakMap<StoreOptions, Remembered>()
+
+function rememberedFor(options: StoreOptions): Remembered {
+  let known = remembered.get(options)
+  if (!known) {
+    known = { folders: new Map() }
+    remembered.set(options, known)
   }
-  return connection
+  return known
 }

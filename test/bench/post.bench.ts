@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { openCatalogue } from '#shared/catalogue/catalogue.ts'
 import { type Config, configEnv } from '#shared/config.ts'
-import { topology } from '#shared/topology.ts'
+import { ONE_MACHINE, topology } from '#shared/topology.ts'
 import { testPostgres } from '../support/postgres.ts'
 
 // node test/bench/post.bench.ts [jobs] [connections]
@@ -29,7 +29,7 @@ try {
   ])
   const pubsub = `127.0.0.1:${await told(queue, 'port')}`
   const bus = pubsubBus({ projectId: 'bench', endpoint: pubsub })
-  await bus.ensure(topology(['cloud']))
+  await bus.ensure(topology(['cloud'], ONE_MACHINE))
   await bus.close()
   const port = 20_000 + Math.floor(Math.random() * 10_000)
   const at = (name: string) => pathToFileURL(join(folder, name)).href

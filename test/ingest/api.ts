@@ -12,7 +12,7 @@ import { createMetrics } from '#shared/metrics.ts'
 import { loadRegistry } from '#shared/registry.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { openStore } from '#shared/store/open.ts'
-import { topology } from '#shared/topology.ts'
+import { ONE_MACHINE, topology } from '#shared/topology.ts'
 import { createApp } from '../../services/ingest/app.ts'
 import { accepting } from '../../services/ingest/http/accepting.ts'
 import { remembering } from '../../services/ingest/http/remember.ts'
@@ -61,7 +61,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
   const dsn = await postgres.database()
   const pubsub = await startPubsubServer({ port: 0, file: join(folder, 'queue.db') })
   const bus = pubsubBus({ projectId: 'test', endpoint: `127.0.0.1:${pubsub.port}` })
-  await bus.ensure(topology(['cloud', 'onprem-a'], { minSeconds: 1, maxSeconds: 2 }))
+  await bus.ensure(topology(['cloud', 'onprem-a'], ONE_MACHINE))
   const uploads = pathToFileURL(join(folder, 'uploads')).href
   const assets = openStore(pathToFileURL(join(folder, 'assets')).href)
   const registry = await loadRegistry()

@@ -11,7 +11,7 @@ import t from 'tap'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { type Config, configEnv } from '#shared/config.ts'
 import { jobId } from '#shared/names.ts'
-import { topology } from '#shared/topology.ts'
+import { ONE_MACHINE, topology } from '#shared/topology.ts'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
 import { testPostgres } from '../support/postgres.ts'
 import { aJob, post, told, until } from './api.ts'
@@ -20,7 +20,7 @@ const folder = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
 const postgres = await testPostgres()
 const pubsub = await startPubsubServer({ port: 0, file: join(folder, 'queue.db') })
 const bus = pubsubBus({ projectId: 'test', endpoint: `127.0.0.1:${pubsub.port}` })
-await bus.ensure(topology(['cloud'], { minSeconds: 1, maxSeconds: 2 }))
+await bus.ensure(topology(['cloud'], ONE_MACHINE))
 const children: ChildProcess[] = []
 t.teardown(async () => {
   for (const child of children) if (child.exitCode === null) child.kill('SIGKILL')

@@ -9,7 +9,7 @@ import { type Config, configEnv, readConfig } from '#shared/config.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import { Published } from '#shared/messages/published.ts'
 import { send } from '#shared/step.ts'
-import { topology } from '#shared/topology.ts'
+import { ONE_MACHINE, topology } from '#shared/topology.ts'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
 import { testPostgres } from './postgres.ts'
 
@@ -67,7 +67,9 @@ export async function surroundings(
   })
   const config = readConfig(env)
   const bus = pubsubBus({ projectId: config.project, endpoint: config.pubsub })
-  await bus.ensure(topology(Object.keys(config.routes), { minSeconds: 0.1, maxSeconds: 1 }))
+  await bus.ensure(
+    topology(Object.keys(config.routes), { ...ONE_MACHINE, minSeconds: 0.1, maxSeconds: 1 }),
+  )
   const catalogue = openCatalogue({ dsn: config.database })
   await catalogue.migrate()
 
@@ -111,7 +113,7 @@ export async function surroundings(
         files: await filesBelow(join(folder, 'assets', 'assets', track)),
         // A crash between the message and its commit may leave a copy, always under the same id.
         announced: new Set(messages.map(({ id }) => id)).size,
-        message: messages.map(({ id, request_id, ...rest }) => neutral(rest, track))[0],
+        message: messages.map(({ id, request_id, ...rest }) => neutral(rest, track, folder))[0],
         letters: new Set(
           letters
             .filter(({ body }) => body.includes(`"${track}"`))
@@ -163,8 +165,8 @@ function verdictsOf(status: JobStatus | undefined) {
   )
 }
 
-function neutral(value: unknown, track: string): unknown {
-  const text = JSON.stringify(value).replaceAll(track, 'TRACK')
+function neutral(value: unknown, track: string, folder: string): unknown {
+  const text = JSON.stringify(value).replaceAll(folder, '').replaceAll(track, 'TRACK')
   return JSON.parse(
     text
       .replaceAll(/\/[fx][0-9a-f]{16,}\//g, '/REVISION/')
