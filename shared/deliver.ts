@@ -105,14 +105,22 @@ async function runAndFollow<In>(
   counts: Counts,
   deps: DeliverDeps,
 ): Promise<Outcome> {
-  const limit = AbortSignal.timeout(deps.hardLimitMs ?? HARD_LIMIT_MS)
+  const stop = new AbortController()
+  const limitMs = deps.hardLimitMs ?? HARD_LIMIT_MS
+  let isOverLimit = false
+  const timer = setTimeout(() => {
+    isOverLimit = true
+    stop.abort(new Error(`stopped at the hard limit of ${limitMs / 1000} s`))
+  }, limitMs)
+  const onAborting = () => stop.abort(deps.aborting.reason)
+  deps.aborting.addEventListener('abort', onAborting)
   const stores = {
     assets: counting(deps.assets, counts),
     scratch: counting(deps.scratch, counts),
   }
   const context: StepContext = {
     ...stores,
-    signal: AbortSignal.any([limit, deps.aborting]),
+    signal: stop.signal,
     delivery,
     async write(store, name, body, contentType) {
       const created = await stores[store].create(name, body, {
@@ -126,19 +134,23 @@ async function runAndFollow<In>(
   // What follows a verdict must not be cut short by the limit that may have caused it.
   const unhurried: StepContext = { ...context, signal: deps.aborting }
   try {
+    deps.aborting.throwIfAborted()
     return await follow(await step.run(message, context), deps)
   } catch (error) {
     try {
       if (error instanceof RestartError && step.restart !== undefined) {
         return await follow(await step.restart(message, error, unhurried), deps)
       }
-      const verdict = verdictOn(error, delivery, limit)
+      const verdict = verdictOn(error, delivery, isOverLimit)
       if (verdict === undefined) return again(error)
       if (step.fail === undefined) return await setAside(step.name, delivery, verdict, deps)
       return await follow(await step.fail(message, verdict, unhurried), deps)
     } catch (second) {
       return again(second)
     }
+  } finally {
+    clearTimeout(timer)
+    deps.aborting.removeEventListener('abort', onAborting)
   }
 }
 
@@ -146,10 +158,10 @@ async function runAndFollow<In>(
 function verdictOn(
   error: unknown,
   { attempt }: Delivery,
-  limit: AbortSignal,
+  isOverLimit: boolean,
 ): PermanentError | undefined {
   if (error instanceof PermanentError) return error
-  if (limit.aborted && attempt >= MOST_OVER_BUDGET) {
+  if (isOverLimit && attempt >= MOST_OVER_BUDGET) {
     return new PermanentError('OVER_BUDGET', `stopped at the hard limit ${attempt} times`, {
       cause: error,
     })

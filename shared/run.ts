@@ -1,6 +1,7 @@
 import { buffer } from 'node:stream/consumers'
 import type { Derivative } from './derivative.ts'
 import { PermanentError, type RestartError } from './errors.ts'
+import { json } from './message.ts'
 import { EncodeJob } from './messages/encode-job.ts'
 import {
   type Master,
@@ -9,10 +10,16 @@ import {
   type Verdict,
   type Verdicts,
 } from './messages/run.ts'
-import { assetName, type JobId, type Revision, scratchPrefix } from './names.ts'
+import {
+  assetName,
+  type JobId,
+  type ObjectName,
+  type Revision,
+  scratchPrefix,
+} from './names.ts'
 import type { Registry } from './registry.ts'
 import { type Next, type Send, type StepContext, type Subject, send } from './step.ts'
-import type { ObjectStat, StoreDriver } from './store/driver.ts'
+import { NotFoundError, type StoreDriver } from './store/driver.ts'
 
 /** How often a run may begin anew before somebody has to look. */
 export const MOST_RESTARTS = 5
@@ -132,17 +139,33 @@ export async function lookUp(
   { assets, signal }: Pick<StepContext, 'assets' | 'signal'>,
 ): Promise<Verdict | undefined> {
   const files: Record<string, number> = {}
-  let first: ObjectStat | undefined
-  for (const extension of Object.keys(asset.files)) {
-    const stat = await assets.stat(assetName(track, revision, asset, extension), { signal })
-    if (stat === undefined) return undefined
-    first ??= stat
-    files[extension] = stat.bytes
+  let result: unknown
+  for (const [index, extension] of Object.keys(asset.files).entries()) {
+    const name = assetName(track, revision, asset, extension)
+    if (asset.result && index === 0) {
+      const bytes = await readWhole(assets, name, signal)
+      if (bytes === undefined) return undefined
+      files[extension] = bytes.length
+      result = json(bytes, name)
+    } else {
+      const stat = await assets.stat(name, { signal })
+      if (stat === undefined) return undefined
+      files[extension] = stat.bytes
+    }
   }
   const made = { state: 'made', version: asset.version, files } as const
-  if (!asset.result || first === undefined) return made
-  const result: unknown = JSON.parse(
-    (await buffer(await assets.read(first.name, { signal }))).toString('utf8'),
-  )
-  return { ...made, result }
+  return asset.result ? { ...made, result } : made
+}
+
+async function readWhole(
+  store: StoreDriver,
+  name: ObjectName,
+  signal: AbortSignal,
+): Promise<Buffer | undefined> {
+  try {
+    return await buffer(await store.read(name, { signal }))
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined
+    throw error
+  }
 }

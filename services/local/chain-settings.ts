@@ -60,5 +60,11 @@ export function shareOf(name: string): Partial<Config> {
 /** What the chain decides is set; other TRACKCHAIN_ settings of the environment are let through. */
 export function environment(config: Partial<Config>): Record<string, string | undefined> {
   const { PUBSUB_EMULATOR_HOST: _, ...inherited } = process.env
-  return { ...inherited, METADATA_SERVER_DETECTION: 'none', ...configEnv(config) }
+  return {
+    // Each file operation takes a thread of this pool, and most of them only wait for the disk.
+    UV_THREADPOOL_SIZE: '16',
+    METADATA_SERVER_DETECTION: 'none',
+    ...inherited,
+    ...configEnv(config),
+  }
 }

@@ -103,7 +103,7 @@ async function whatFollows(
   const mark = async () => {
     await context.write('scratch', marker, new Uint8Array(), 'text/plain')
     // What was sent may have overtaken this: then scratch has been cleared, and nobody else will do it again.
-    if (await isOver(work)) await context.scratch.remove(marker)
+    if (await isOver(work)) await clearScratch(message, context.scratch)
   }
   if (joinsDue(work).length > 0) {
     return { sends: [stepMessage(message, stage, steps)], afterwards: [mark] }

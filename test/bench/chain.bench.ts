@@ -1,9 +1,9 @@
 // The chain without audio work, everything on: journal, events, rows, health, logs.
 //   node test/bench/chain.bench.ts [--jobs 50000] [--seconds 20] [--folder DIR]
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
@@ -30,7 +30,7 @@ const chain = await startChain({
   dataFolder: values.folder,
   port: 0,
   pubsubPort: 0,
-  templates: [`file://${master}`],
+  prefixes: [`file://${dirname(master)}`],
   derivatives: new URL('derivatives', import.meta.url).pathname,
   onNotice: (sentence) => console.error(sentence),
 })
@@ -49,23 +49,24 @@ const wanted = ['nothing-analyzed', 'nothing-encoded']
 let minted = 0
 const requestId = () => `00000000-0000-4000-8000-${String(minted++).padStart(12, '0')}`
 const body = (request_id: string, asset_guid: string) =>
-  JSON.stringify({ request_id, asset_guid, derivative_assets: wanted })
+  JSON.stringify({
+    request_id,
+    asset_guid,
+    derivative_assets: wanted,
+    master_uri: `file://${master}`,
+  })
 
 try {
-  console.log(`warm up: ${await throughput('warm', 2000)} jobs a minute`)
-  console.log(
-    `new tracks, through all five services: ${await throughput('new', jobs)} jobs a minute`,
+  await phase('warm up', 2000, () => throughput('warm', 2000))
+  await phase('new tracks, through all five services', jobs, () => throughput('new', jobs))
+  await phase('tracks that have it all, nothing to make', jobs, () => throughput('new', jobs))
+  await phase(`paced at 600 jobs/s for ${seconds} s`, 600 * seconds, async () =>
+    shown(await pace(600, seconds)),
   )
-  console.log(
-    `tracks that have it all (nothing to make): ${await throughput('new', jobs)} jobs a minute`,
-  )
-  const paced = await pace(600, seconds)
-  console.log(`paced at 600 jobs/s for ${seconds} s: ${shown(paced)} from publish to published`)
-  const posted = await post(50, seconds)
-  console.log(
-    `POST one by one, 50 connections, ${seconds} s: ${posted.perSecond}/s, ${shown(posted.took)}, ${posted.failed} failed`,
-  )
-  console.log('core-seconds by process, since their start:', await cores())
+  await phase(`POST one by one, 50 connections, ${seconds} s`, undefined, async () => {
+    const { perSecond, failed, took } = await post(50, seconds)
+    return `${perSecond}/s, ${shown(took)}, ${failed} failed`
+  })
 } finally {
   await ear.close()
   await bus.close()
@@ -74,8 +75,22 @@ try {
   await rm(master, { force: true })
 }
 
+/** Runs a phase, and says what it came to and where the time went. */
+async function phase(title: string, count: number | undefined, run: () => Promise<string>) {
+  const before = await cores()
+  console.log(`${title}: ${await run()}`)
+  const after = await cores()
+  const spent = Object.entries(after).map(([name, ms]) => {
+    const used = ms - (before[name] ?? 0)
+    return `${name} ${count === undefined ? `${(used / 1000).toFixed(1)} s` : (used / count).toFixed(2)}`
+  })
+  console.log(
+    `  core-${count === undefined ? 'seconds' : 'milliseconds a job'}: ${spent.join(', ')}`,
+  )
+}
+
 /** Jobs a minute, from the first publish to the last announcement; rows are committed before that. */
-async function throughput(prefix: string, count: number): Promise<number> {
+async function throughput(prefix: string, count: number): Promise<string> {
   const before = announced.size
   const start = performance.now()
   const pending: Promise<unknown>[] = []
@@ -90,7 +105,7 @@ async function throughput(prefix: string, count: number): Promise<number> {
       throw new Error(`${announced.size - before} of ${count}`)
     await sleep(20)
   }
-  return Math.round((count / (performance.now() - start)) * 60_000)
+  return `${Math.round((count / (performance.now() - start)) * 60_000)} jobs a minute`
 }
 
 /** Milliseconds from publish to announcement, jobs coming evenly. */
@@ -154,17 +169,19 @@ function shown(sorted: readonly number[]): string {
   return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`
 }
 
-/** User and system time of each process of the chain, its children included, from /proc. */
-async function cores(): Promise<Record<string, string>> {
-  const found: Record<string, string> = { bench: (process.cpuUsage().user / 1e6).toFixed(1) }
-  for (const [name, pid] of Object.entries(chain.pids())) {
+/** Core-milliseconds of each process of the chain since its start, PostgreSQL's children included, from /proc. */
+async function cores(): Promise<Record<string, number>> {
+  const { user, system } = process.cpuUsage()
+  const found: Record<string, number> = { bench: (user + system) / 1000 }
+  const pids = chain.pids()
+  const names = new Map(Object.entries(pids).map(([name, pid]) => [pid, name]))
+  for (const pid of await readdir('/proc')) {
+    if (!/^\d+$/.test(pid)) continue
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-    const ticks = stat
-      .slice(stat.lastIndexOf(')') + 2)
-      .split(' ')
-      .slice(11, 15)
-      .map(Number)
-    found[name] = (ticks.reduce((sum, n) => sum + n, 0) / 100).toFixed(1)
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const name = names.get(Number(pid)) ?? names.get(Number(fields[1]))
+    if (name === undefined) continue
+    found[name] = (found[name] ?? 0) + 10 * (Number(fields[11]) + Number(fields[12]))
   }
   return found
 }
