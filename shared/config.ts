@@ -8,7 +8,9 @@ const Seconds = (fallback: number, description: string) =>
 const Route = Type.Object(
   {
     /** Where the masters of this route are when a job does not say: `{asset_guid}`, `{asset_id}`, `{release_id}` are filled in. */
-    templates: Type.Array(Type.String({ pattern: '^(gs|file)://' }), { default: [] }),
+    templates: Type.Array(Type.String({ pattern: '^(gs://[^{}/]+/|file:///[^{}/]+/)' }), {
+      default: [],
+    }),
     /** Folders or buckets that a job's `master_uri` may point into. */
     prefixes: Type.Array(Type.String({ pattern: '^(gs|file)://' }), { default: [] }),
     /** How much slower than the reference core this site is: its parts are that much shorter. */

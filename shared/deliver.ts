@@ -34,6 +34,7 @@ interface Outcome {
   readonly code?: string
   readonly sentence?: string
   readonly request?: StepEvent['request']
+  readonly subject?: Subject
 }
 
 /**
@@ -61,7 +62,7 @@ export function delivering<In>(
     const ms = Math.round(performance.now() - began)
     const event: StepEvent = {
       ...birth,
-      ...subject,
+      ...(outcome.subject ?? subject),
       verdict: outcome.verdict,
       units: [...(outcome.units ?? [])].slice(0, 100),
       ms,
@@ -135,15 +136,24 @@ async function runAndFollow<In>(
   const unhurried: StepContext = { ...context, signal: deps.aborting }
   try {
     deps.aborting.throwIfAborted()
-    return await follow(await step.run(message, context), deps)
+    return await follow(
+      await Promise.race([step.run(message, context), aborted(stop.signal)]),
+      deps,
+    )
   } catch (error) {
+    // Not the message's fault, however often it has been delivered.
+    if (deps.aborting.aborted || error instanceof AfterwardsError) return again(error)
     try {
       if (error instanceof RestartError && step.restart !== undefined) {
         return await follow(await step.restart(message, error, unhurried), deps)
       }
       const verdict = verdictOn(error, delivery, isOverLimit)
       if (verdict === undefined) return again(error)
-      if (step.fail === undefined) return await setAside(step.name, delivery, verdict, deps)
+      if (step.fail === undefined) {
+        // Nobody to hand a verdict to: what may pass is tried on, as long as Pub/Sub delivers it.
+        const isPermanent = error instanceof PermanentError
+        return isPermanent ? await setAside(step.name, delivery, error, deps) : again(error)
+      }
       return await follow(await step.fail(message, verdict, unhurried), deps)
     } catch (second) {
       return again(second)
@@ -162,7 +172,7 @@ function verdictOn(
 ): PermanentError | undefined {
   if (error instanceof PermanentError) return error
   if (isOverLimit && attempt >= MOST_OVER_BUDGET) {
-    return new PermanentError('OVER_BUDGET', `stopped at the hard limit ${attempt} times`, {
+    return new PermanentError('OVER_BUDGET', `over the hard limit, at attempt ${attempt}`, {
       cause: error,
     })
   }
@@ -180,8 +190,24 @@ async function follow(next: Next, deps: DeliverDeps): Promise<Outcome> {
       deps.bus.publish(topic, { data, attributes }),
     ),
   )
-  for (const act of next.afterwards ?? []) await act()
+  try {
+    for (const act of next.afterwards ?? []) await act()
+  } catch (error) {
+    throw new AfterwardsError(sentence(error), { cause: error })
+  }
   return { settlement: 'ack', ...next }
+}
+
+/** What was due has been sent; only the tidying up has failed. */
+class AfterwardsError extends Error {
+  override readonly name = 'AfterwardsError'
+}
+
+/** A handler that does not obey the signal is left behind: it may not hold its place in the queue for ever. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason))
+  })
 }
 
 function again(error: unknown): Outcome {
@@ -215,8 +241,8 @@ async function setAside(
   }
 }
 
-// A message may have 100 attributes; ours come on top, and Google's own may not be published again.
-function kept(attributes: Readonly<Record<string, string>>): Record<string, string> {
+/** A message may have 100 attributes; ours come on top, and Google's own may not be published again. */
+export function kept(attributes: Readonly<Record<string, string>>): Record<string, string> {
   const entries = Object.entries(attributes).filter(([key]) => !key.startsWith('goog'))
   return Object.fromEntries(entries.slice(0, 90))
 }

@@ -46,17 +46,28 @@ export function assetName(
   return `assets/${track}/${revision}/${asset.id}@${asset.version}.${extension}` as ObjectName
 }
 
+/** Whose intermediate objects: those of one plan of one run. A run that begins anew may have another plan. */
+export interface ScratchPlace {
+  readonly route: string
+  readonly job: JobId
+  readonly run: number
+  /** The plan's digest. */
+  readonly plan: string
+}
+
 /** The folder of all that one run keeps while it is under way. */
-export function scratchPrefix(route: string, job: JobId, run: number): string {
+export function runPrefix({ route, job, run }: Omit<ScratchPlace, 'plan'>): string {
   return `${route}/${job}/${run}/`
 }
 
-/** An intermediate object of one run. */
-export function scratchName(
-  of: { readonly route: string; readonly job: JobId; readonly run: number },
-  ...path: readonly string[]
-): ObjectName {
-  return `${scratchPrefix(of.route, of.job, of.run)}${path.join('/')}` as ObjectName
+/** The folder of what belongs to one plan of a run. */
+export function scratchPrefix(place: ScratchPlace): string {
+  return `${runPrefix(place)}${place.plan}/`
+}
+
+/** An intermediate object of one plan. */
+export function scratchName(place: ScratchPlace, ...path: readonly string[]): ObjectName {
+  return `${scratchPrefix(place)}${path.join('/')}` as ObjectName
 }
 
 /** A sample range as it stands in object names: fixed width, so that names sort by time. */

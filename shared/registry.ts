@@ -1,12 +1,12 @@
 import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Derivative } from './derivative.ts'
 import { ASSET_ID_PATTERN } from './names.ts'
 
 export type Registry = ReadonlyMap<string, Derivative>
 
-const BUILT_IN = new URL('./derivatives/', import.meta.url).pathname
+const BUILT_IN = fileURLToPath(new URL('./derivatives/', import.meta.url))
 
 /**
  * All derivative assets on offer: each `.ts`, `.js` or `.mjs` file of the built-in folder and of `extra`

@@ -12,9 +12,9 @@ import {
 } from './messages/run.ts'
 import {
   assetName,
-  type JobId,
   type ObjectName,
   type Revision,
+  type ScratchPlace,
   scratchPrefix,
 } from './names.ts'
 import type { Registry } from './registry.ts'
@@ -47,7 +47,11 @@ export function envelopeOf({
 }
 
 /** Routing facts that a person may want to filter or grep by; services read the body alone. */
-export function attributesOf({ job, run, route }: Envelope): Record<string, string> {
+export function attributesOf({
+  job,
+  run,
+  route,
+}: Pick<Envelope, 'job' | 'run' | 'route'>): Record<string, string> {
   return { job, run: String(run), route }
 }
 
@@ -108,7 +112,8 @@ export function restarted(
   error: RestartError,
   otherwise: (error: PermanentError) => Next | Promise<Next>,
 ): Next | Promise<Next> {
-  if (message.restarts >= MOST_RESTARTS) {
+  // During a rollout a plan may meet newer workers for as long as the rollout takes.
+  if (message.restarts >= MOST_RESTARTS && error.code !== 'SUPERSEDED') {
     const words = `begun anew ${message.restarts} times; the last time: ${error.message}`
     return otherwise(new PermanentError('TOO_MANY_RESTARTS', words, { cause: error }))
   }
@@ -120,14 +125,20 @@ export function restarted(
   return { sends: [again], verdict: 'restarted', code: error.code, sentence: error.message }
 }
 
-/** Removes all that a run keeps in scratch. */
-export function clearScratch(
-  { route, job, run }: Envelope,
+/**
+ * Removes what a plan keeps in scratch. The tombstones stay where there are any, until they are swept: a late copy
+ * of a step must not try again what has failed for good, on samples that are gone.
+ */
+export async function clearScratch(
+  place: ScratchPlace,
   scratch: StoreDriver,
+  { hasTombstones }: { hasTombstones: boolean },
 ): Promise<void> {
-  return scratch.removeAll(scratchPrefix(route, job as JobId, run))
+  const prefix = scratchPrefix(place)
+  if (!hasTombstones) return scratch.removeAll(prefix)
+  await scratch.removeAll(`${prefix}wav/`)
+  await scratch.removeAll(`${prefix}parts/`)
 }
-
 /**
  * The verdict `made` on an asset, by looking at the store: undefined unless all its files are there.
  * The small result is read along where the asset has one.

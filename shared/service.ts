@@ -71,6 +71,8 @@ export function service(
     // One object for all: stores that are opened with the same settings object share a connection.
     const within = { ...gcs, prefixes }
     const closeFirst = (subscriber: Subscriber) => {
+      // All stop pulling at once; closing them takes as long as what still runs.
+      lifecycle.stopping.addEventListener('abort', () => subscriber.pause())
       lifecycle.onClose('subscriber', () => subscriber.close())
       return subscriber
     }

@@ -24,6 +24,8 @@ export interface Next {
   readonly sentence?: string
   /** For the event of an accepted job: so that a row that could not be written at once is written later. */
   readonly request?: AcceptedRequest
+  /** Whose the event is, where running has told more than the message did. */
+  readonly subject?: Subject
 }
 
 /** Whose message it is, for the event and the log line. */

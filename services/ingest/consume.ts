@@ -29,7 +29,7 @@ export function ingestStep(
         afterwards: [() => remember(accepted)],
         verdict: 'accepted',
         request: accepted.request,
-        ...subjectOf(accepted),
+        subject: subjectOf(accepted),
       }
     },
   })
@@ -38,15 +38,21 @@ export function ingestStep(
 // Only a restart or a redrive says which run it is; whoever publishes a job anew says nothing.
 function againOf({ id, attributes }: DeliveryFacts): Again {
   const { run, restarts, accepted } = attributes
+  const isPast =
+    accepted !== undefined && ISO.test(accepted) && Date.parse(accepted) <= Date.now()
   return {
     requestId: requestIdFrom(id),
     run: count(run, 1),
     restarts: count(restarts, 0),
-    ...(accepted !== undefined && !Number.isNaN(Date.parse(accepted)) ? { accepted } : {}),
+    ...(isPast ? { accepted } : {}),
   }
 }
 
+// Anybody may publish to this topic: what can't be true is not believed.
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/
+const MOST = 1_000_000
+
 function count(text: string | undefined, least: number): number {
   const number = Number(text ?? least)
-  return Number.isSafeInteger(number) && number >= least ? number : least
+  return Number.isSafeInteger(number) && number >= least && number <= MOST ? number : least
 }

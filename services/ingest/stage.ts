@@ -11,7 +11,7 @@ import {
   type StepDue,
   type Verdicts,
 } from '#shared/messages/run.ts'
-import type { JobId, Revision } from '#shared/names.ts'
+import { digest, type JobId, type Revision } from '#shared/names.ts'
 import { planSteps } from '#shared/plan.ts'
 import type { Registry } from '#shared/registry.ts'
 import {
@@ -21,6 +21,7 @@ import {
   failed,
   failedRun,
   lookUp,
+  MOST_RESTARTS,
   restarted,
   subjectOf,
 } from '#shared/run.ts'
@@ -47,8 +48,12 @@ export function stageStep({ registry, locate, uploads, config }: StageDeps): Ste
     subject: subjectOf,
 
     async run(message, context) {
-      const { accepted, masters, request } = message
-      const { signal } = context
+      const { accepted, masters, request, restarts } = message
+      const { signal, delivery } = context
+      // A master that is still being written, or a rollout, takes its time: back off a little more each time.
+      if (delivery.attempt <= Math.min(restarts, MOST_RESTARTS)) {
+        throw new Error(`begun anew ${restarts} times: waiting`)
+      }
       const waitSeconds = config.master_wait
       const found = await findMaster(masters, {
         locate,
@@ -64,14 +69,14 @@ export function stageStep({ registry, locate, uploads, config }: StageDeps): Ste
         const sends = [ended(message, masterOf(found, layout, samples), existing)]
         return { sends, verdict: 'skipped', units: request.derivative_assets }
       }
-      const pcm = await pcmPlace(message, found, layout, context)
-      return planned(message, { found, layout, pcm, existing, missing, context })
+      const plan = planDigest(message, found, missing)
+      const pcm = await pcmPlace({ ...message, plan }, found, layout, context)
+      return planned(message, { found, layout, plan, pcm, existing, missing, context })
     },
 
     async fail(message, error, context) {
       const { attempt } = context.delivery
-      const next = failedRun(message, error, { step: 'stage', attempt, registry })
-      return { ...next, afterwards: [() => clearScratch(message, context.scratch)] }
+      return failedRun(message, error, { step: 'stage', attempt, registry })
     },
 
     async restart(message, error, context) {
@@ -98,18 +103,29 @@ export function stageStep({ registry, locate, uploads, config }: StageDeps): Ste
     return { existing, missing }
   }
 
+  /** The same for the same work: a copy of the message finds what the first has put into scratch. */
+  function planDigest(
+    { route }: RunAccepted,
+    { revision }: FoundMaster,
+    missing: readonly Derivative[],
+  ): string {
+    const wanted = missing.map(({ id, version }) => [id, version])
+    return digest([revision, wanted, config.target_ms, config.routes[route]?.factor ?? 1])
+  }
+
   function planned(
     message: RunAccepted,
     run: {
       found: FoundMaster
       layout: Layout
+      plan: string
       pcm: PcmPlace
       existing: Verdicts
       missing: readonly Derivative[]
       context: StepContext
     },
   ): Next {
-    const { found, layout, pcm, existing, missing, context } = run
+    const { found, layout, plan, pcm, existing, missing, context } = run
     const factor = config.routes[message.route]?.factor ?? 1
     const steps = planSteps(missing, pcm.samples, { targetMs: config.target_ms, factor })
     const verdicts: Verdicts = { ...existing }
@@ -121,6 +137,7 @@ export function stageStep({ registry, locate, uploads, config }: StageDeps): Ste
       ...envelopeOf(message),
       master,
       plan: {
+        digest: plan,
         revision: found.revision,
         pcm,
         units: [...steps.units],
@@ -134,9 +151,10 @@ export function stageStep({ registry, locate, uploads, config }: StageDeps): Ste
     const first = steps.analyze.length > 0 ? 'analyze' : 'encode'
     if (steps.units.length > 0)
       return { sends: stepMessages(due, first), verdict: 'done', units }
+    const place = { route: message.route, job: message.job as JobId, run: message.run, plan }
     return {
       sends: [ended(message, master, verdicts)],
-      afterwards: [() => clearScratch(message, context.scratch)],
+      afterwards: [() => clearScratch(place, context.scratch, { hasTombstones: false })],
       verdict: 'failed',
       units,
     }
@@ -145,7 +163,7 @@ export function stageStep({ registry, locate, uploads, config }: StageDeps): Ste
 
 /** Where later steps read the samples: in the master itself, or in scratch, where this brings them. */
 async function pcmPlace(
-  { route, job, run }: RunAccepted,
+  { route, job, run, plan }: RunAccepted & { plan: string },
   found: FoundMaster,
   layout: Layout,
   context: StepContext,
@@ -154,7 +172,7 @@ async function pcmPlace(
     const { offset, bigEndian, samples } = layout
     return { kind: 'in-place', uri: found.uri, revision: found.pin, offset, bigEndian, samples }
   }
-  const place = { route, job: job as JobId, run }
+  const place = { route, job: job as JobId, run, plan }
   const staged = await stageMaster({
     layout,
     bytes: found.bytes,

@@ -1,5 +1,5 @@
 import type { Bus, Delivery, Settlement } from '#shared/bus/bus.ts'
-import { letterAttributes } from '#shared/deliver.ts'
+import { kept, letterAttributes } from '#shared/deliver.ts'
 import { PermanentError, sentence } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
 import { Events, type StepEvent } from '#shared/messages/event.ts'
@@ -29,7 +29,10 @@ export function recording({
       if (!(error instanceof PermanentError)) return 'nack'
       try {
         const letter = letterAttributes('recorder', error.code, error.message, attempt)
-        await bus.publish(DEAD_LETTER_TOPIC, { data, attributes: { ...attributes, ...letter } })
+        await bus.publish(DEAD_LETTER_TOPIC, {
+          data,
+          attributes: { ...kept(attributes), ...letter },
+        })
         return 'ack'
       } catch {
         return 'nack'

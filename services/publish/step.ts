@@ -32,8 +32,13 @@ export function publishStep({ record, markAnnounced, assets }: PublishDeps): Ste
       if (announcement === undefined) return { sends: [], verdict: 'skipped' }
       return {
         sends: [
-          send('published', Published, published(announcement, assets), attributesOf(message)),
-          ...letters(announcement, message),
+          send(
+            'published',
+            Published,
+            published(announcement, assets),
+            attributesOf(announcement),
+          ),
+          ...letters(announcement),
         ],
         afterwards: [() => markAnnounced(announcement)],
         verdict: 'done',
@@ -86,8 +91,12 @@ function published(
   }
 }
 
+/** An EncodeJob may ask for so many at once; a job that was widened may have more. */
+const MOST_ASSETS = 100
+
 /** One dead letter per reason: the job, narrowed to the assets that failed for it. */
-function letters({ request, verdicts }: Announcement, message: RunEnded): readonly Send[] {
+function letters(announcement: Announcement): readonly Send[] {
+  const { request, verdicts } = announcement
   const byReason = new Map<string, { ids: string[]; attributes: Record<string, string> }>()
   for (const [id, verdict] of Object.entries(verdicts)) {
     if (verdict.state !== 'failed') continue
@@ -104,8 +113,8 @@ function letters({ request, verdicts }: Announcement, message: RunEnded): readon
     send(
       DEAD_LETTER_TOPIC,
       EncodeJob,
-      { ...request, derivative_assets: ids.sort() },
-      { ...attributesOf(message), ...attributes },
+      { ...request, derivative_assets: ids.sort().slice(0, MOST_ASSETS) },
+      { ...attributesOf(announcement), ...attributes },
     ),
   )
 }

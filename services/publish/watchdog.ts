@@ -6,7 +6,7 @@ import { send } from '#shared/step.ts'
 
 /** A job is published again this often; after that somebody has to look. */
 export const MOST_SWEEPS = 3
-const MOST_AT_ONCE = 1000
+const MOST_AT_ONCE = 100
 
 export interface WatchdogDeps {
   readonly bus: Bus
@@ -29,7 +29,9 @@ export async function sweepOnce(
   })
   for (const { job, run, route, request, accepted } of swept) {
     const again = { run: String(run), accepted }
-    const { topic, data, attributes } = send('ingest', EncodeJob, request, again)
+    const derivative_assets = request.derivative_assets.slice(0, 100)
+    const narrowed = { ...request, derivative_assets }
+    const { topic, data, attributes } = send('ingest', EncodeJob, narrowed, again)
     await bus.publish(topic, { data, attributes })
     await events.report({
       ...newEvent('watchdog', 1),

@@ -78,5 +78,5 @@ const DEAD_LETTERED = {
       dead_lettered_run = greatest(job.dead_lettered_run, coalesce(letter.run, job.run)),
       watched_since = case when letter.run < job.run then job.watched_since end
     from locked join letter using (id)
-    where job.id = locked.id`,
+    where job.id = locked.id and letter.run is not null`,
 }

@@ -90,6 +90,8 @@ const Master = Type.Object(
 /** The units of a run, fixed once by `stage`. */
 const Plan = Type.Object(
   {
+    /** Names the plan: of what it was made from. Its intermediate objects are kept under it. */
+    digest: Type.String({ pattern: '^[0-9a-f]{16}$' }),
     /** The master's, which names the assets. */
     revision: Type.String({ pattern: '^[a-z0-9]{1,64}$' }),
     pcm: PcmPlace,

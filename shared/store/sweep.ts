@@ -1,4 +1,4 @@
-import { scratchPrefix } from '../names.ts'
+import { type JobId, runPrefix } from '../names.ts'
 import type { StoreDriver } from './driver.ts'
 
 /** A run's intermediate objects are older than this only when nobody will ever remove them, ms. */
@@ -19,7 +19,7 @@ export async function sweepRuns(
   for await (const { name, modified } of scratch.list('', { signal })) {
     const [route, job, run] = name.split('/')
     if (route === undefined || job === undefined || !/^\d+$/.test(run ?? '')) continue
-    const prefix = scratchPrefix(route, job as never, Number(run))
+    const prefix = runPrefix({ route, job: job as JobId, run: Number(run) })
     const known = latest.get(prefix)
     if (known === undefined || modified > known) latest.set(prefix, modified)
   }

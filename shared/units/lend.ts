@@ -21,6 +21,13 @@ export function lend({ message, context, deps }: Work): Lent {
     if (typeof error === 'object' && error !== null) passing.add(error)
     throw error
   }
+  function attempt<T>(act: () => T): T {
+    try {
+      return act()
+    } catch (error) {
+      return mark(error)
+    }
+  }
   async function* watchPieces(pieces: AsyncIterable<unknown>): AsyncGenerator<unknown> {
     try {
       yield* pieces
@@ -34,7 +41,7 @@ export function lend({ message, context, deps }: Work): Lent {
         const value = Reflect.get(of, property)
         if (typeof value !== 'function') return value
         return (...given: unknown[]) => {
-          const result = value.apply(of, given)
+          const result = attempt(() => value.apply(of, given))
           if (result?.[Symbol.asyncIterator] !== undefined) return watchPieces(result)
           return result instanceof Promise ? result.catch(mark) : result
         }

@@ -22,7 +22,7 @@ export async function makeUnits(
   units: readonly Unit[],
   { joining }: { joining: boolean },
 ): Promise<Map<string, Verdict>> {
-  const { message, context, deps } = work
+  const { context, deps } = work
   const fresh = new Map<string, Verdict>()
   const faults: unknown[] = []
   let lent: ReturnType<typeof lend> | undefined
@@ -41,14 +41,23 @@ export async function makeUnits(
         faults.push(error)
         continue
       }
-      const tombstone = failed(asset.version, verdict, work.stage, context.delivery.attempt)
-      const body = Buffer.from(JSON.stringify(tombstone))
-      await context.write('scratch', tombstoneName(message, unit), body, 'application/json')
-      fresh.set(unit.asset, tombstone)
+      fresh.set(unit.asset, await leaveTombstone(work, unit, verdict))
     }
   }
   if (faults.length > 0) throw faults[0]
   return fresh
+}
+
+/** Records that a unit has failed for good, beside its planned output. */
+export async function leaveTombstone(
+  { stage, message, context }: Work,
+  unit: Unit,
+  error: PermanentError,
+): Promise<Verdict> {
+  const tombstone = failed(unit.version, error, stage, context.delivery.attempt)
+  const body = Buffer.from(JSON.stringify(tombstone))
+  await context.write('scratch', tombstoneName(message, unit), body, 'application/json')
+  return tombstone
 }
 
 async function make(work: Work, asset: Derivative, unit: Unit, tools: Tools): Promise<Verdict> {

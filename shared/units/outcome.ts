@@ -5,20 +5,26 @@ import type { Revision } from '../names.ts'
 import { isPart } from '../plan.ts'
 import { lookUp } from '../run.ts'
 import { NotFoundError } from '../store/driver.ts'
-import { assetOf, joinsDue, partName, plannedUnits, tombstoneName, type Work } from './work.ts'
+import { joinsDue, partName, plannedUnits, tombstoneName, type Work } from './work.ts'
 
 /** What became of a unit, by the names of its outputs alone: undefined when nothing has yet. */
 export async function outcomeOf(work: Work, unit: Unit): Promise<Verdict | undefined> {
-  const { message, context, deps } = work
-  const { plan, request } = message
-  const asset = assetOf(unit, deps.registry)
-  if (isPart(unit, plan.pcm.samples)) {
+  const { message, context } = work
+  if (isPart(unit, message.plan.pcm.samples)) {
     const { signal } = context
     const part = await context.scratch.stat(partName(message, unit), { signal })
-    if (part !== undefined) return { state: 'made', version: asset.version, files: {} }
+    if (part !== undefined) return { state: 'made', version: unit.version, files: {} }
   }
-  const made = await lookUp(asset, request.asset_guid, plan.revision as Revision, context)
-  return made ?? (await readTombstone(work, unit))
+  return (await assetOutcome(work, unit)) ?? (await readTombstone(work, unit))
+}
+
+/** What stands under the name of the unit's whole asset. An asset that this worker does not know is not looked for. */
+async function assetOutcome(work: Work, unit: Unit): Promise<Verdict | undefined> {
+  const { message, context, deps } = work
+  const asset = deps.registry.get(unit.asset)
+  if (asset?.version !== unit.version) return undefined
+  const { plan, request } = message
+  return lookUp(asset, request.asset_guid, plan.revision as Revision, context)
 }
 
 /** The verdicts on the stage's assets: those in `fresh`, and for the rest what stands under their names. */
@@ -26,8 +32,7 @@ export async function verdictsByName(
   work: Work,
   fresh: ReadonlyMap<string, Verdict> = new Map(),
 ): Promise<Verdicts> {
-  const { message, deps, context } = work
-  const { plan, request } = message
+  const { plan } = work.message
   const verdicts: Verdicts = {}
   for (const unit of [...plannedUnits(work), ...joinsDue(work)]) {
     const part = isPart(unit, plan.pcm.samples)
@@ -35,12 +40,7 @@ export async function verdictsByName(
     const verdict = part
       ? await readTombstone(work, unit)
       : (fresh.get(unit.asset) ??
-        (await lookUp(
-          assetOf(unit, deps.registry),
-          request.asset_guid,
-          plan.revision as Revision,
-          context,
-        )) ??
+        (await assetOutcome(work, unit)) ??
         (await readTombstone(work, unit)))
     if (verdict !== undefined) verdicts[unit.asset] ??= verdict
   }

@@ -1,25 +1,25 @@
-import { StepDue, type Unit, type Verdict } from '../messages/run.ts'
+import { StepDue, type Unit, type Verdict, type Verdicts } from '../messages/run.ts'
 import type { Revision } from '../names.ts'
 import {
   attributesOf,
   clearScratch,
   ended,
   envelopeOf,
-  failedRun,
   lookUp,
   restarted,
   subjectOf,
 } from '../run.ts'
 import { defineStep, type Next, type Send, type Step, send } from '../step.ts'
 import { stageTopic } from '../topology.ts'
-import { makeUnits } from './make.ts'
+import { leaveTombstone, makeUnits } from './make.ts'
 import { outcomeOf, verdictsByName } from './outcome.ts'
 import {
-  assetOf,
   joinedName,
   joinsDue,
   type MakingStage,
   plannedUnits,
+  restartedName,
+  scratchOf,
   type UnitDeps,
   unitsOf,
   type Work,
@@ -50,20 +50,36 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
       }
     },
 
+    // A verdict is about the units of this step: they get tombstones, and the rest of the run goes on.
     async fail(message, error, context) {
-      const known = await verdictsByName({ stage, message, context, deps })
-      const next = failedRun(message, error, {
-        step: stage,
-        attempt: context.delivery.attempt,
-        registry: deps.registry,
-        master: message.master,
-        verdicts: { ...message.verdicts, ...known },
-      })
-      return { ...next, afterwards: [() => clearScratch(message, context.scratch)] }
+      const work = { stage, message, context, deps }
+      const joining = message.step >= message.plan[stage].length
+      const units = joining
+        ? joinsDue(work)
+        : unitsOf(message, message.plan[stage][message.step] ?? [])
+      const fresh = new Map<string, Verdict>()
+      for (const unit of units) {
+        if ((await outcomeOf(work, unit)) !== undefined) continue
+        fresh.set(unit.asset, await leaveTombstone(work, unit, error))
+      }
+      const next = await whatFollows(work, { joining, fresh })
+      const { code, message: sentence } = error
+      return { ...next, verdict: 'failed', units: units.map(describe), code, sentence }
     },
 
     async restart(message, error, context) {
-      return restarted(message, error, (verdict) => step.fail(message, verdict, context))
+      // Each step of a plan that can't go on finds that out for itself; the job goes to ingest once.
+      const marker = restartedName(message)
+      const { scratch, signal } = context
+      const { code, message: sentence } = error
+      if ((await scratch.stat(marker, { signal })) !== undefined) {
+        return { sends: [], verdict: 'restarted', code, sentence }
+      }
+      const next = await restarted(message, error, (verdict) =>
+        step.fail(message, verdict, context),
+      )
+      const mark = () => context.write('scratch', marker, new Uint8Array(), 'text/plain')
+      return next.verdict === 'restarted' ? { ...next, afterwards: [mark] } : next
     },
   }
   return defineStep(step)
@@ -103,7 +119,7 @@ async function whatFollows(
   const mark = async () => {
     await context.write('scratch', marker, new Uint8Array(), 'text/plain')
     // What was sent may have overtaken this: then scratch has been cleared, and nobody else will do it again.
-    if (await isOver(work)) await clearScratch(message, context.scratch)
+    if (await isOver(work)) await clear(work, message.verdicts)
   }
   if (joinsDue(work).length > 0) {
     return { sends: [stepMessage(message, stage, steps)], afterwards: [mark] }
@@ -117,29 +133,35 @@ async function isOver({ message, deps, context }: Work): Promise<boolean> {
   const { plan, request, verdicts } = message
   for (const unit of plan.units) {
     if (verdicts[unit.asset] !== undefined) continue
+    const asset = deps.registry.get(unit.asset)
+    if (asset?.version !== unit.version) return false
     const revision = plan.revision as Revision
-    const asset = assetOf(unit, deps.registry)
     if ((await lookUp(asset, request.asset_guid, revision, context)) === undefined) return false
   }
   return true
 }
 
 async function sendOn(work: Work, fresh: ReadonlyMap<string, Verdict>): Promise<Following> {
-  const { stage, message, context } = work
+  const { stage, message } = work
   const verdicts = { ...message.verdicts, ...(await verdictsByName(work, fresh)) }
   if (stage === 'analyze' && message.plan.encode.length > 0) {
     return { sends: stepMessages({ ...message, verdicts }, 'encode') }
   }
-  const { plan, master } = message
-  const isScratchUsed =
-    plan.pcm.kind === 'staged' ||
-    plan.analyze.length > 1 ||
-    plan.encode.length > 1 ||
-    Object.values(verdicts).some(({ state }) => state === 'failed')
   return {
-    sends: [ended(message, master, verdicts)],
-    afterwards: isScratchUsed ? [() => clearScratch(message, context.scratch)] : [],
+    sends: [ended(message, message.master, verdicts)],
+    afterwards: [() => clear(work, verdicts)],
   }
+}
+
+/** Clears the plan's scratch, if the run can have used it: removing nothing costs a look at the store too. */
+async function clear({ message, context }: Work, verdicts: Verdicts): Promise<void> {
+  const { plan } = message
+  const hasTombstones = Object.values(verdicts).some(
+    ({ state, ...verdict }) =>
+      state === 'failed' && 'step' in verdict && verdict.step !== 'stage',
+  )
+  const isUsed = plan.pcm.kind === 'staged' || plan.analyze.length > 1 || plan.encode.length > 1
+  if (isUsed) await clearScratch(scratchOf(message), context.scratch, { hasTombstones })
 }
 
 function describe({ asset, version, start, end }: Unit): string {

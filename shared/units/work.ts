@@ -1,7 +1,13 @@
 import type { Derivative, Tools } from '../derivative.ts'
 import { PermanentError, RestartError } from '../errors.ts'
 import type { StepDue, Unit } from '../messages/run.ts'
-import { digest, type JobId, type ObjectName, rangeName, scratchName } from '../names.ts'
+import {
+  type JobId,
+  type ObjectName,
+  rangeName,
+  type ScratchPlace,
+  scratchName,
+} from '../names.ts'
 import { isPart } from '../plan.ts'
 import type { Registry } from '../registry.ts'
 import type { StepContext } from '../step.ts'
@@ -70,7 +76,7 @@ export function assetOf(unit: Unit, registry: Registry): Derivative {
 export function partName(message: StepDue, unit: Unit): ObjectName {
   const range = rangeName(unit.start, unit.end)
   const folder = `${unit.asset}@${unit.version}`
-  return scratchName(scratchOf(message), 'parts', folder, `${range}-${digest(message.plan)}`)
+  return scratchName(scratchOf(message), 'parts', folder, range)
 }
 
 /** Where the verdict on a unit that failed for good is left. */
@@ -80,11 +86,16 @@ export function tombstoneName(message: StepDue, unit: Unit): ObjectName {
   return scratchName(scratchOf(message), 'failed', folder, `${range}.json`)
 }
 
+/** The marker of a plan that was given up: the job has gone to ingest again, and need not go once more. */
+export function restartedName(message: StepDue): ObjectName {
+  return scratchName(scratchOf(message), `restarted-${message.restarts}`)
+}
+
 /** The marker of a stage whose continuation has been sent. */
 export function joinedName({ stage, message }: Work): ObjectName {
   return scratchName(scratchOf(message), `joined-${stage}`)
 }
 
-export function scratchOf({ route, job, run }: StepDue) {
-  return { route, job: job as JobId, run }
+export function scratchOf({ route, job, run, plan }: StepDue): ScratchPlace {
+  return { route, job: job as JobId, run, plan: plan.digest }
 }

@@ -15,7 +15,7 @@ import { aiff, club, int16, noise, wav } from '../support/audio.ts'
 
 const channels = [noise(10_000, { seed: 1 }), noise(10_000, { seed: 2 })]
 const want = int16(channels)
-const run = { route: 'cloud', job: '0123456789abcdef01234567' as JobId, run: 1 }
+const run = { route: 'cloud', job: '0123456789abcdef01234567' as JobId, run: 1, plan: 'plan' }
 
 async function stores(t: Test): Promise<PcmStores & { folder: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'pcm-'))

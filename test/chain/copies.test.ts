@@ -28,7 +28,8 @@ const copying: Bus = {
 }
 
 const log = createLog('copies', 'error')
-const master = wav(club(3 * 44_100))
+// Staged, so that late copies of a step find their samples gone.
+const master = wav(club(3 * 48_000, { rate: 48_000 }), { rate: 48_000, bits: 24 })
 const wanted = { derivative_assets: ['echo', 'pieces', 'broken'] }
 const requestId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
 

@@ -12,7 +12,7 @@ t.test(
     const write = (name: ObjectName) =>
       store.create(name, Buffer.from('x'), { contentType: 'text/plain' })
     const name = (job: string, file: string) =>
-      scratchName({ route: 'cloud', job: job as JobId, run: 1 }, 'parts', file)
+      scratchName({ route: 'cloud', job: job as JobId, run: 1, plan: 'plan' }, 'parts', file)
     await write(name('old', 'a'))
     await write(name('old', 'b'))
     await write(name('mixed', 'a'))
@@ -25,9 +25,9 @@ t.test(
     const left: string[] = []
     for await (const { name } of store.list('')) left.push(name)
     t.same(left, [
-      'cloud/mixed/1/parts/a',
-      'cloud/mixed/1/parts/b',
-      'cloud/new/1/parts/a',
+      'cloud/mixed/1/plan/parts/a',
+      'cloud/mixed/1/plan/parts/b',
+      'cloud/new/1/plan/parts/a',
       'cloud/not-a-run',
     ])
   },

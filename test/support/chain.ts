@@ -9,6 +9,8 @@ import { type Config, configEnv, readConfig } from '#shared/config.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import { Published } from '#shared/messages/published.ts'
 import { send } from '#shared/step.ts'
+import type { StoreDriver } from '#shared/store/driver.ts'
+import { openStore } from '#shared/store/open.ts'
 import { ONE_MACHINE, topology } from '#shared/topology.ts'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
 import { testPostgres } from './postgres.ts'
@@ -32,6 +34,7 @@ export interface Surroundings {
   /** Puts a master where the template looks for it. */
   master(track: string, bytes: Uint8Array, extension?: string): Promise<void>
   submit(job: EncodeJob): Promise<void>
+  store(which: 'assets' | 'scratch'): StoreDriver
   /** All that a job has left behind, less what names it: equal for equal masters. */
   outcome(track: string, requestId: string): Promise<unknown>
   close(): Promise<void>
@@ -94,6 +97,7 @@ export async function surroundings(
     ...{ folder, config, env, bus, catalogue, published, letters },
     master: (track, bytes, extension = 'wav') =>
       writeFile(join(folder, 'masters', `${track}.${extension}`), bytes),
+    store: (which) => openStore(config[which]),
     async submit(job) {
       const { topic, data, attributes } = send('ingest', EncodeJob, job)
       await bus.publish(topic, { data, attributes })
