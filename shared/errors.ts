@@ -33,11 +33,6 @@ export const ERRORS = {
     means: 'master_uri lies outside the configured prefixes.',
     remedy: 'Put the master below a configured prefix, or have the prefix configured.',
   },
-  NO_MASTER: {
-    status: 422,
-    means: 'The job names no master, and no template or upload gives one.',
-    remedy: 'Upload the master first, give master_uri, or configure a template.',
-  },
   MASTER_NOT_FOUND: {
     status: 404,
     means: 'The master was not there, however long stage waited.',

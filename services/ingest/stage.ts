@@ -69,7 +69,7 @@ export function stageStep({ registry, locate, uploads, config }: StageDeps): Ste
         const sends = [ended(message, masterOf(found, layout, samples), existing)]
         return { sends, verdict: 'skipped', units: request.derivative_assets }
       }
-      const plan = planDigest(message, found, missing)
+      const plan = planDigest(message, found)
       const pcm = await pcmPlace({ ...message, plan }, found, layout, context)
       return planned(message, { found, layout, plan, pcm, existing, missing, context })
     },
@@ -103,13 +103,14 @@ export function stageStep({ registry, locate, uploads, config }: StageDeps): Ste
     return { existing, missing }
   }
 
-  /** The same for the same work: a copy of the message finds what the first has put into scratch. */
-  function planDigest(
-    { route }: RunAccepted,
-    { revision }: FoundMaster,
-    missing: readonly Derivative[],
-  ): string {
-    const wanted = missing.map(({ id, version }) => [id, version])
+  /**
+   * Names the plan by what is wanted, not by what is missing: a copy of the message that comes when some of it has been
+   * made finds what the first has put into scratch, and its steps, being some of the first one's, share its markers.
+   */
+  function planDigest({ route, request }: RunAccepted, { revision }: FoundMaster): string {
+    const wanted = request.derivative_assets
+      .toSorted()
+      .map((id) => [id, registry.get(id)?.version])
     return digest([revision, wanted, config.target_ms, config.routes[route]?.factor ?? 1])
   }
 

@@ -112,7 +112,12 @@ async function whatFollows(
 
   const marker = joinedName(work)
   const { signal } = context
-  if ((await context.scratch.stat(marker, { signal })) !== undefined) return { sends: [] }
+  if ((await context.scratch.stat(marker, { signal })) !== undefined) {
+    // A copy of stage may have staged the master anew after the end: then this is the last who knows of it.
+    return (await isOver(work))
+      ? { sends: [], afterwards: [() => clear(work, message.verdicts)] }
+      : { sends: [] }
+  }
   for (const unit of plannedUnits(work)) {
     if ((await outcomeOf(work, unit)) === undefined) return { sends: [] }
   }

@@ -248,6 +248,7 @@ t.test(
       wav(stereo, { rf64: true }),
       await flac(wav(stereo)),
     ]
+    const outside: string[] = []
     for (const file of files) {
       for (let at = 0; at < Math.min(file.length, 100); at++) {
         for (const value of [0, 1, 0x7f, 0x80, 0xff]) {
@@ -258,12 +259,12 @@ t.test(
           })
           if (layout?.kind === 'pcm') {
             const end = layout.offset + layout.samples * layout.channels * (layout.bits / 8)
-            if (end > file.length) t.fail(`byte ${at} = ${value}: samples to ${end}`)
+            if (end > file.length) outside.push(`byte ${at} = ${value}: samples to ${end}`)
           }
         }
       }
     }
-    t.pass()
+    t.same(outside, [])
   },
 )
 

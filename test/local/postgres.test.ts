@@ -170,8 +170,8 @@ t.test('a server that cannot start says why', async (t) => {
 
 t.test(
   'a folder that the server’s account may not enter is replaced by one that it may',
+  { skip: process.getuid?.() === 0 ? false : 'only root runs it as somebody else' },
   async (t) => {
-    if (process.getuid?.() !== 0) return t.pass('only root runs it as somebody else')
     const parent = await folder(t)
     await chmod(parent, 0o700)
     const notes: string[] = []
