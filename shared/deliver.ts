@@ -119,21 +119,19 @@ async function runAndFollow<In>(
     assets: counting(deps.assets, counts),
     scratch: counting(deps.scratch, counts),
   }
-  const context: StepContext = {
+  const contextUntil = (signal: AbortSignal): StepContext => ({
     ...stores,
-    signal: stop.signal,
+    signal,
     delivery,
     async write(store, name, body, contentType) {
-      const created = await stores[store].create(name, body, {
-        contentType,
-        signal: context.signal,
-      })
+      const created = await stores[store].create(name, body, { contentType, signal })
       if (created === 'created') deps.metrics.created.add(1, { store })
       return created
     },
-  }
+  })
+  const context = contextUntil(stop.signal)
   // What follows a verdict must not be cut short by the limit that may have caused it.
-  const unhurried: StepContext = { ...context, signal: deps.aborting }
+  const unhurried = contextUntil(deps.aborting)
   try {
     deps.aborting.throwIfAborted()
     return await follow(

@@ -29,6 +29,8 @@ export interface OneProcess {
   readonly log: Log
   /** Between a handler's `ack` and the ack itself. */
   readonly beforeAck?: (step: string, data: Buffer) => Promise<void>
+  /** Of every step, ms; as in production unless told. */
+  readonly hardLimitMs?: number
   /** The stores, e.g. wrapped. */
   readonly wrap?: (store: StoreDriver, which: 'assets' | 'scratch') => StoreDriver
 }
@@ -46,6 +48,7 @@ export async function allConsumers(options: OneProcess): Promise<{ close(): Prom
     log,
     metrics: createMetrics('all'),
     aborting: new AbortController().signal,
+    ...(options.hardLimitMs === undefined ? {} : { hardLimitMs: options.hardLimitMs }),
   }
   const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
   const at = (uri: string) => locate(uri, { prefixes })
