@@ -8,9 +8,9 @@ const StepEvent = Type.Object(
     id: Type.String({ format: 'uuid' }),
     /** When the step began, ISO 8601. */
     at: Type.String({ format: 'date-time' }),
-    /** `accepted`, or the step that ran: `stage`, `analyze`, `encode`, `publish`, `ingest`. */
+    /** The step that ran: `ingest`, `stage`, `analyze`, `encode`, `publish`; or `watchdog`. */
     step: Type.String(),
-    /** `done`, `skipped` (all existed), `failed` (a verdict for good), `again` (given back), `restarted`, `dead-lettered`, `swept`. */
+    /** `accepted` (by ingest), `done`, `skipped` (all existed), `failed` (a verdict for good), `again` (given back), `restarted`, `dead-lettered`, `swept`. */
     verdict: Type.String(),
     job: Type.Optional(Type.String()),
     track: Type.Optional(Type.String()),

@@ -1,7 +1,10 @@
 import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
 
-/** publish → the outside: one message per job and run. Any copy carries the same `id`. */
+/**
+ * publish → the outside: one message per job and run, and one more, under another `id`, when a job is widened by more
+ * assets. Any copy of a message carries the same `id`.
+ */
 export const Published = defineMessage('published@1', {
   /** The same on every copy: drop what you have seen. */
   id: Type.String(),
