@@ -23,7 +23,7 @@ t.teardown(async () => {
 })
 const master = wav(club(20 * 48_000, { rate: 48_000, bpm: 124 }), { rate: 48_000, bits: 24 })
 const compressed = await flac(master, { bits: 24 })
-const assets = ['bpm', 'key', 'aac-128', 'waveform']
+const assets = ['bpm', 'key', 'loudness', 'aac-128', 'waveform']
 const requestId = '33333333-3333-4333-8333-333333333333'
 
 const outcomes: unknown[] = []
@@ -51,6 +51,7 @@ for (const wire of [local, emulator]) {
       { asset: 'aac-128', state: 'made' },
       { asset: 'bpm', state: 'made', result: { bpm: Number } },
       { asset: 'key', state: 'made' },
+      { asset: 'loudness', state: 'made', result: { integrated: Number } },
       { asset: 'waveform', state: 'made' },
     ])
     outcomes.push(outcome)

@@ -66,7 +66,13 @@ t.test('a GET after the 202 finds the job, as soon as it has a row', async (t) =
 t.test('a job without a request_id gets one; without assets all on offer', async (t) => {
   const answer = await told(post(jobs, { asset_guid: 'track-2' }))
   t.match(answer.request_id, /^[0-9a-f-]{36}$/)
-  t.strictSame([...answer.derivative_assets].sort(), ['aac-128', 'bpm', 'key', 'waveform'])
+  t.strictSame([...answer.derivative_assets].sort(), [
+    'aac-128',
+    'bpm',
+    'key',
+    'loudness',
+    'waveform',
+  ])
 })
 
 t.test('the same job posted again is the same job', async (t) => {

@@ -25,7 +25,8 @@ t.test(
     t.ok(scratch.mostFiles > 0, 'scratch was used')
     t.equal(scratch.left, 0, 'and is empty again')
     t.same(readdirSync(join(out, 'club-track')).sort(), [
-      ...['aac-128.m4a', 'bpm.json', 'key.json', 'waveform.json', 'waveform.png'],
+      ...['aac-128.m4a', 'bpm.json', 'key.json', 'loudness.json'],
+      ...['waveform.json', 'waveform.png'],
     ])
     for (const { path, bytes } of track.files) t.equal(statSync(path).size, bytes, path)
     for (const step of ['stage', 'analyze', 'encode', 'publish']) {
