@@ -6,6 +6,7 @@ const BLOCK_SAMPLES = 1 << 20
 
 /**
  * A source that remembers what it has read, so that the assets of one step fetch their samples once.
+ * What it gives may be a view of what it keeps: not to be written to, nor transferred.
  *
  * All readers go from the start of a range to its end, so when the memory is full the block that
  * was asked for last gives way: keeping the first ones serves the next reader, keeping the last
@@ -41,6 +42,12 @@ export function cachedPcm(pcm: PcmSource, maxBytes = 64 << 20): PcmSource {
   }
 
   return sourceOf(pcm.samples, async (start, end, signal) => {
+    const within = Math.floor(start / BLOCK_SAMPLES)
+    if (end <= (within + 1) * BLOCK_SAMPLES) {
+      const held = await block(within, signal)
+      const from = within * BLOCK_SAMPLES
+      return held.subarray(2 * (start - from), 2 * (end - from))
+    }
     const joined = new Int16Array(2 * (end - start))
     for (let at = start; at < end; ) {
       const index = Math.floor(at / BLOCK_SAMPLES)

@@ -12,7 +12,7 @@ export interface PcmSource {
   readonly samples: number
   /** Interleaved left, right of the samples [start, end); exactly 2 × (end − start) numbers. */
   read(start: number, end: number, signal?: AbortSignal): Promise<Int16Array>
-  /** The samples [start, end) in pieces of at most `size` samples (one second unless told). */
+  /** The samples [start, end) in pieces of at most `size` samples (65,536 unless told). */
   chunks(
     start: number,
     end: number,

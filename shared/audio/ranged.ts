@@ -1,4 +1,4 @@
-import { type PcmSource, SAMPLE_RATE } from './pcm.ts'
+import type { PcmSource } from './pcm.ts'
 
 /** Reads the samples [start, end), as `PcmSource.read`. */
 export type ReadSamples = PcmSource['read']
@@ -28,7 +28,7 @@ export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
   return {
     samples,
     read,
-    async *chunks(start, end, { size = SAMPLE_RATE, signal } = {}) {
+    async *chunks(start, end, { size = PIECE_SAMPLES, signal } = {}) {
       // One range of a store costs a round trip: fetch more at once than is handed out.
       const ahead = Math.max(size, AHEAD_SAMPLES - (AHEAD_SAMPLES % size))
       for (let from = start; from < end; from += ahead) {
@@ -41,5 +41,7 @@ export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
   }
 }
 
-/** 4 MiB. */
+/** 4 MiB; as much as `cachedPcm` keeps in a block. */
 const AHEAD_SAMPLES = 1 << 20
+/** A divisor of that, so that a piece is a view of one block: a second and a half. */
+const PIECE_SAMPLES = 1 << 16
