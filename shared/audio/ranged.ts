@@ -5,7 +5,7 @@ export type ReadSamples = PcmSource['read']
 
 /** A source of anything that can be read by range. Checks ranges and lengths. */
 export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
-  const read: ReadSamples = async (start, end, signal) => {
+  const read: ReadSamples = async (start, end, signal, into) => {
     if (
       !(
         Number.isInteger(start) &&
@@ -19,7 +19,10 @@ export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
     }
     signal?.throwIfAborted()
     if (start === end) return new Int16Array(0)
-    const pcm = await readSamples(start, end, signal)
+    if (into !== undefined && into.length !== 2 * (end - start)) {
+      throw new RangeError(`${into.length} numbers of room for ${end - start} samples`)
+    }
+    const pcm = await readSamples(start, end, signal, into)
     if (pcm.length !== 2 * (end - start)) {
       throw new Error(`read ${pcm.length / 2} samples at ${start}, not ${end - start}`)
     }
