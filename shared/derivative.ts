@@ -64,6 +64,12 @@ export interface EncodeTools extends Tools {
   aacPackets(range: Range, bitrate: number): Promise<Uint8Array>
   /** Joins the packets of consecutive ranges into one .m4a, moov first, exactly `samples` long. */
   aacJoin(parts: readonly Uint8Array[], samples: number): Promise<Uint8Array>
+  /** An .m4a (AAC-LC) of other samples than the track's, e.g. of an excerpt. All at once: mind the cost. */
+  m4a(of: PcmSource, bitrate: number): Promise<Uint8Array>
+  /** An .mp3 of the whole track: CBR, joint stereo, its exact length in a LAME tag. */
+  mp3(bitrate: number): Promise<Uint8Array>
+  /** A .flac of the whole track, with its length and the MD5 of its samples in the header. */
+  flac(): Promise<Uint8Array>
 }
 
 export interface Cost {
