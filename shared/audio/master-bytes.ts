@@ -5,22 +5,23 @@ import type { MasterBytes } from './byte-window.ts'
 import { readBytes } from './source.ts'
 
 /**
- * The bytes of a master in its store, of the very revision that is asked for.
+ * The bytes of a master in its store, of the very revision that is asked for; without one, whatever is there.
  * Reads throw RestartError MASTER_CHANGED when it is gone or another.
  */
 export function masterBytes(
   driver: StoreDriver,
   name: ObjectName,
-  { bytes, revision }: { readonly bytes: number; readonly revision: Revision },
+  { bytes, revision }: { readonly bytes: number; readonly revision?: Revision },
 ): MasterBytes {
+  const pinned = revision === undefined ? {} : { revision }
   return {
     bytes,
     read: (start, end, signal) =>
-      readBytes(driver, name, start, end, { revision, signal }).catch(gone),
+      readBytes(driver, name, start, end, { ...pinned, signal }).catch(gone),
     async *stream(start, end, signal) {
       let at = start
       try {
-        const options = { start, end, revision, signal }
+        const options = { start, end, ...pinned, signal }
         const pieces: AsyncIterable<Uint8Array> = await driver.read(name, options)
         for await (const piece of pieces) {
           at += piece.length

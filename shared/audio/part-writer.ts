@@ -1,7 +1,7 @@
 import { BYTES_PER_SAMPLE } from './pcm.ts'
 import { WAV_HEADER_BYTES, withWavHeader } from './wav-part.ts'
 
-/** Keeps the samples [start, end), a WAV file. */
+/** Keeps the samples [start, end), a WAV file; the bytes are the callee's only until it resolves. */
 export type WritePart = (start: number, end: number, wav: Uint8Array) => Promise<void>
 
 export interface PartWriterOptions {
@@ -12,13 +12,14 @@ export interface PartWriterOptions {
   readonly write: WritePart
 }
 
-/** Cuts what comes into WAV parts. One part is written while the next one fills; never more than two are held. */
+/** Cuts what comes into WAV parts. One part is written while the next one fills, in two buffers that take turns. */
 export class PartWriter {
   readonly #options: PartWriterOptions
   /** Bytes that are still left out at the beginning. */
   #drop: number
   #start: number
-  #wav: Buffer | undefined
+  #filling: Buffer | undefined
+  #spare: Buffer | undefined
   #filled = 0
   #writing: Promise<void> = Promise.resolve()
 
@@ -37,10 +38,9 @@ export class PartWriter {
     while (at < piece.length && this.#start < end) {
       const samples = Math.min(partSamples, end - this.#start)
       const size = WAV_HEADER_BYTES + samples * BYTES_PER_SAMPLE
-      this.#wav ??= Buffer.allocUnsafeSlow(size)
       const room = size - WAV_HEADER_BYTES - this.#filled
       const some = piece.subarray(at, at + room)
-      this.#wav.set(some, WAV_HEADER_BYTES + this.#filled)
+      this.#buffer(size).set(some, WAV_HEADER_BYTES + this.#filled)
       this.#filled += some.length
       at += some.length
       if (some.length === room) await this.#flush()
@@ -54,15 +54,21 @@ export class PartWriter {
     return this.#start
   }
 
+  /** Parts are of one length but for the last, which is shorter. */
+  #buffer(size: number): Buffer {
+    this.#filling ??= Buffer.allocUnsafeSlow(size)
+    return this.#filling
+  }
+
   async #flush(): Promise<void> {
     const start = this.#start
     const end = start + Math.floor(this.#filled / BYTES_PER_SAMPLE)
     const bytes = WAV_HEADER_BYTES + (end - start) * BYTES_PER_SAMPLE
-    const wav = withWavHeader((this.#wav ?? Buffer.alloc(0)).subarray(0, bytes))
-    this.#wav = undefined
+    const wav = withWavHeader(this.#buffer(bytes).subarray(0, bytes))
     this.#filled = 0
     this.#start = end
     await this.#writing
+    ;[this.#filling, this.#spare] = [this.#spare, this.#filling]
     this.#writing = this.#options.write(start, end, wav)
     // It is waited for with the next part; until then nobody would hear of its failure.
     this.#writing.catch(() => {})

@@ -69,7 +69,7 @@ export async function stageRange(layout: SeekableLayout, options: StageOptions):
 }
 
 /** Whether the resampler has a filter of its own for each place that a sample may fall on: FFmpeg, libswresample. */
-function isPeriodic(rate: number): boolean {
+export function isPeriodic(rate: number): boolean {
   return SAMPLE_RATE / greatestDivisor(rate, SAMPLE_RATE) <= MOST_PHASES
 }
 

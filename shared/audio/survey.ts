@@ -1,4 +1,4 @@
-import type { MasterBytes } from './byte-window.ts'
+import { type MasterBytes, unreadable } from './byte-window.ts'
 import { probed } from './ffprobe.ts'
 import { flacLength } from './flac-frames.ts'
 import { readHeader } from './header.ts'
@@ -6,14 +6,16 @@ import type { Coded, Layout } from './layout.ts'
 
 /**
  * What a master is: its header, and where that does not tell what comes out of a decoder, a look at its first frames;
- * how long a FLAC stream is that does not say so, by its last one (0: no sound one is there).
+ * how long a FLAC stream is that does not say so, by its last one.
  * @throws PermanentError MASTER_UNREADABLE
  */
 export async function survey(file: MasterBytes, signal: AbortSignal): Promise<Layout> {
   const header = await readHeader(file, signal)
   if (header.kind === 'coded') return probed(header, codedBytes(header, file, signal), signal)
   if (header.kind === 'pcm' || header.samples > 0) return header
-  return { ...header, samples: await flacLength(file, header, signal) }
+  const samples = await flacLength(file, header, signal)
+  if (samples > 0) return { ...header, samples }
+  throw unreadable(header.offset, 'a FLAC stream without a sound frame', 'one or more')
 }
 
 /** What ffmpeg is fed with of a compressed master. */
