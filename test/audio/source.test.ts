@@ -5,8 +5,8 @@ import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
 import { BlockPool } from '#shared/audio/blocks.ts'
 import { cachedPcm } from '#shared/audio/cached.ts'
+import { readHeader } from '#shared/audio/header.ts'
 import { sourceOf } from '#shared/audio/ranged.ts'
-import { readLayout } from '#shared/audio/riff.ts'
 import { type PcmStores, partName, pcmSource, readBytes } from '#shared/audio/source.ts'
 import { wavPart } from '#shared/audio/wav-part.ts'
 import { RestartError } from '#shared/errors.ts'
@@ -34,7 +34,7 @@ async function inPlace(file: Buffer, name: string, given: PcmStores & { folder: 
   await writeFile(join(given.folder, name), file)
   const stat = await given.scratch.stat(name as ObjectName)
   if (!stat) throw new Error('no master')
-  const layout = await readLayout({
+  const layout = await readHeader({
     bytes: stat.bytes,
     read: (start, end) => readBytes(given.scratch, stat.name, start, end),
   })
