@@ -1,5 +1,5 @@
 import { ENVELOPE_RATE } from './tempo-envelope.ts'
-import { magnitudeAt } from './tempo-fourier.ts'
+import { componentAt } from './tempo-fourier.ts'
 
 /** The beat, its half and its quarter: the faster a pulse, the better it tells the tempo. */
 const HARMONICS = [1, 2, 4]
@@ -47,7 +47,8 @@ function heightAt(pieces: readonly Float32Array[], bpm: number): number {
   let sum = 0
   for (const piece of pieces) {
     for (const harmonic of HARMONICS) {
-      sum += magnitudeAt(piece, (harmonic * bpm) / 60 / ENVELOPE_RATE)
+      const { re, im } = componentAt(piece, (harmonic * bpm) / 60 / ENVELOPE_RATE)
+      sum += Math.hypot(re, im)
     }
   }
   return sum
