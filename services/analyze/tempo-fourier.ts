@@ -1,71 +1,58 @@
-/** A fast Fourier transform of one length, with its twiddle factors made once. */
-export class Fourier {
-  readonly #points: number
-  readonly #cos: Float64Array
-  readonly #sin: Float64Array
-
-  /** @param points A power of two. */
-  constructor(points: number) {
-    this.#points = points
-    const angle = (_: unknown, k: number) => (-2 * Math.PI * k) / points
-    const angles = Float64Array.from({ length: points / 2 }, angle)
-    this.#cos = angles.map(Math.cos)
-    this.#sin = angles.map(Math.sin)
-  }
-
-  /** In-place radix-2 transform of a complex signal. */
-  transform(re: Float64Array, im: Float64Array): void {
-    const n = this.#points
-    const cos = this.#cos
-    const sin = this.#sin
-    reverseBits(re, im)
-    for (let size = 2; size <= n; size *= 2) {
-      const half = size / 2
-      const stride = n / size
-      for (let block = 0; block < n; block += size) {
-        for (let k = 0; k < half; k++) {
-          const i = block + k
-          const j = i + half
-          const c = cos[k * stride] as number
-          const s = sin[k * stride] as number
-          const x = re[j] as number
-          const y = im[j] as number
-          const tr = x * c - y * s
-          const ti = x * s + y * c
-          re[j] = (re[i] as number) - tr
-          im[j] = (im[i] as number) - ti
-          re[i] = (re[i] as number) + tr
-          im[i] = (im[i] as number) + ti
-        }
+/**
+ * In-place radix-2 fast Fourier transform of a complex signal.
+ * @param re Real parts; a power of two of them.
+ * @param im Imaginary parts, as many.
+ */
+export function fourier(re: Float64Array, im: Float64Array): void {
+  const n = re.length
+  const { cos, sin } = twiddlesOf(n)
+  reverseBits(re, im)
+  for (let size = 2; size <= n; size *= 2) {
+    const half = size / 2
+    const stride = n / size
+    for (let block = 0; block < n; block += size) {
+      for (let k = 0; k < half; k++) {
+        const i = block + k
+        const j = i + half
+        const c = cos[k * stride] as number
+        const s = sin[k * stride] as number
+        const x = re[j] as number
+        const y = im[j] as number
+        const tr = x * c - y * s
+        const ti = x * s + y * c
+        re[j] = (re[i] as number) - tr
+        im[j] = (im[i] as number) - ti
+        re[i] = (re[i] as number) + tr
+        im[i] = (im[i] as number) + ti
       }
     }
   }
+}
 
-  /**
-   * The magnitudes of two real signals from one transform.
-   * @param count How many of each, from frequency 0; at most half the points.
-   */
-  magnitudes(
-    a: Float64Array,
-    b: Float64Array,
-    count: number,
-  ): readonly [Float32Array, Float32Array] {
-    const n = this.#points
-    this.transform(a, b)
-    const first = new Float32Array(count)
-    const second = new Float32Array(count)
-    for (let k = 0; k < count; k++) {
-      const mirror = (n - k) % n
-      const re = a[k] as number
-      const im = b[k] as number
-      const mre = a[mirror] as number
-      const mim = b[mirror] as number
-      // The even part of the spectrum is the first signal's, the odd part the second's.
-      first[k] = Math.hypot(re + mre, im - mim) / 2
-      second[k] = Math.hypot(im + mim, mre - re) / 2
-    }
-    return [first, second]
+/**
+ * The magnitudes of two real signals from one transform; both are overwritten.
+ * @param count How many of each, from frequency 0; at most half the points.
+ */
+export function magnitudesOfTwo(
+  a: Float64Array,
+  b: Float64Array,
+  count: number,
+): readonly [Float32Array, Float32Array] {
+  const n = a.length
+  fourier(a, b)
+  const first = new Float32Array(count)
+  const second = new Float32Array(count)
+  for (let k = 0; k < count; k++) {
+    const mirror = (n - k) % n
+    const re = a[k] as number
+    const im = b[k] as number
+    const mre = a[mirror] as number
+    const mim = b[mirror] as number
+    // The even part of the spectrum is the first signal's, the odd part the second's.
+    first[k] = Math.sqrt((re + mre) ** 2 + (im - mim) ** 2) / 2
+    second[k] = Math.sqrt((im + mim) ** 2 + (mre - re) ** 2) / 2
   }
+  return [first, second]
 }
 
 /**
@@ -91,6 +78,26 @@ export function componentAt(
     zr = t
   }
   return { re, im }
+}
+
+interface Twiddles {
+  readonly cos: Float64Array
+  readonly sin: Float64Array
+}
+
+/** By length: they cost as much as the transform itself. */
+const twiddles = new Map<number, Twiddles>()
+
+function twiddlesOf(points: number): Twiddles {
+  const known = twiddles.get(points)
+  if (known) return known
+  const angles = Float64Array.from(
+    { length: points / 2 },
+    (_, k) => (-2 * Math.PI * k) / points,
+  )
+  const made = { cos: angles.map(Math.cos), sin: angles.map(Math.sin) }
+  twiddles.set(points, made)
+  return made
 }
 
 function reverseBits(re: Float64Array, im: Float64Array): void {

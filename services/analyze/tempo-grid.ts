@@ -1,7 +1,5 @@
 import { BANDS, ENERGY_RATE } from './tempo-envelope.ts'
 
-/** What the onsets of each band count for a beat: off-beats are often marked by hi-hats. */
-const BAND_WEIGHTS = [1, 1, 0.5] as const
 /** How far the logarithm reaches below a band's mean energy (20 dB). */
 const COMPRESSION = 100
 /** A band weaker than this share of the whole (−30 dB) is noise. */
@@ -14,8 +12,8 @@ const SOUNDING = 1e-4
 /**
  * The moment of the first beat of a steady track, seconds from the start of `energies`. A beat's
  * moment is the onset of what sounds on it: where its energy begins to rise. Beats are where, over
- * the whole signal, most sets in, drums and bass before hi-hats; the first is the first of them at
- * or after the first sound, so that an upbeat comes before it.
+ * the whole signal, most sets in; the first is the first of them at or after the first sound, so
+ * that an upbeat comes before it.
  */
 export function firstBeat(energies: Float32Array, bpm: number): number {
   const period = (60 / bpm) * ENERGY_RATE
@@ -32,7 +30,6 @@ function foldedRises(energies: Float32Array, period: number): Float64Array {
   const references = bandReferences(energies)
   for (let band = 0; band < BANDS; band++) {
     const reference = references[band] as number
-    const weight = BAND_WEIGHTS[band] as number
     if (!(reference > 0)) continue
     let before = 0
     let phase = 0
@@ -41,7 +38,7 @@ function foldedRises(energies: Float32Array, period: number): Float64Array {
       const now = Math.log1p((COMPRESSION * energy) / reference)
       const at = Math.trunc(phase)
       // Falls count too: what ripples with a bass note's period is not to add up.
-      sums[at] = (sums[at] as number) + weight * (now - before)
+      sums[at] = (sums[at] as number) + now - before
       before = now
       phase = phase + 1 < period ? phase + 1 : phase + 1 - period
     }

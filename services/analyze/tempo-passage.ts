@@ -1,4 +1,4 @@
-import { ENVELOPE_RATE, onsetEnvelopes, summed } from './tempo-envelope.ts'
+import { BANDS, ENERGY_RATE, ENVELOPE_RATE, onsetEnvelopes, summed } from './tempo-envelope.ts'
 import {
   type PulseSegment,
   type PulseSpectrum,
@@ -50,7 +50,7 @@ export function piecesOf(energies: readonly Float32Array[]): readonly Piece[] {
       return {
         span,
         from: start / ENVELOPE_RATE,
-        to: end / ENVELOPE_RATE,
+        to: i === count - 1 ? energy.length / BANDS / ENERGY_RATE : end / ENVELOPE_RATE,
         ...passage([all.subarray(start, end)], [low.subarray(start, end)], inside),
       }
     })

@@ -1,5 +1,5 @@
 import { ENVELOPE_RATE } from './tempo-envelope.ts'
-import { Fourier } from './tempo-fourier.ts'
+import { magnitudesOfTwo } from './tempo-fourier.ts'
 
 /** Length of the pieces whose spectra are added up, seconds: long enough to part 3 BPM. */
 const SEGMENT_SECONDS = 20
@@ -26,8 +26,6 @@ export interface PulseSegment {
   readonly low: Float32Array
 }
 
-const fourier = new Fourier(POINTS)
-
 /**
  * The magnitudes of the Fourier transforms of two envelopes of the same span, on segments of equal
  * length with half of it shared by neighbours; a short envelope is one segment.
@@ -43,7 +41,7 @@ export function pulseSegments(all: Float32Array, low: Float32Array): readonly Pu
   return Array.from({ length: count }, (_, i) => {
     const start = count === 1 ? 0 : Math.round(((all.length - length) * i) / (count - 1))
     const end = start + length
-    const [a, b] = fourier.magnitudes(
+    const [a, b] = magnitudesOfTwo(
       windowed(all.subarray(start, end), window),
       windowed(low.subarray(start, end), window),
       BINS,

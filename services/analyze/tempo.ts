@@ -15,8 +15,10 @@ import { joined, type Passage, type Piece, piecesOf } from './tempo-passage.ts'
 
 /** Standard deviations above noise below which nobody would tap along: noise seldom reaches 3. */
 const LEAST_PROMINENCE = 5
-/** Root mean square of an onset envelope below which nothing sets in: a held note has 0.01, noise 0.2. */
-const LEAST_ONSETS = 0.05
+/** Root mean square of an onset envelope below which nothing sets in: held chords have 0.04, music 0.2. */
+const LEAST_ONSETS = 0.1
+/** Less likely than this, a tempo is but the best of many: so it is with speech, not with music. */
+const LEAST_PROBABILITY = 0.4
 /** The second method is asked about so many windows at least, and no further when all is clear. */
 const LEAST_VOTES = 2
 const CLEAR = 0.9
@@ -39,13 +41,12 @@ export function estimateTempo(
   const pieces = piecesOf(energies)
   const whole = joined(pieces)
   if (!pulses(whole)) return noTempo(spans, 'no steady beat')
-  const ranked = withVotes(
-    rankedTempos(whole, () => 0),
-    windows,
-    rhythm,
-  )
-  const best = ranked[0]
-  if (!best) return noTempo(spans, 'no steady beat')
+  const own = rankedTempos(whole, () => 0)
+  if (!own[0] || octaveFreeProbability(own, own[0].bpm) < LEAST_PROBABILITY) {
+    return noTempo(spans, 'no steady beat')
+  }
+  const ranked = withVotes(own, windows, rhythm)
+  const best = ranked[0] as Ranked
   const sections = tempoLine(pieces, best.bpm)
   const main = longest(sections)
   const steady = sections.length === 1
@@ -152,7 +153,7 @@ function times(pieces: readonly Piece[], spans: Heard['spans']): { from: number;
   const first = pieces[0] as Piece
   const last = pieces.at(-1) as Piece
   const at = (piece: Piece, time: number) =>
-    Number(((spans[piece.span]?.start ?? 0) / SAMPLE_RATE + time).toFixed(2))
+    Number(((spans[piece.span]?.start ?? 0) / SAMPLE_RATE + time).toFixed(1))
   return { from: at(first, first.from), to: at(last, last.to) }
 }
 
