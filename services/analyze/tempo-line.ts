@@ -1,12 +1,14 @@
 import { candidateTempos, evidenceFor, sameButForOctave } from './tempo-metre.ts'
 import { octaveFreeProbability, ranking } from './tempo-odds.ts'
 import { joined, type Passage, type Piece } from './tempo-passage.ts'
-import { refineTempo } from './tempo-refine.ts'
+import { pulseHeight, refineTempo } from './tempo-refine.ts'
 
 /** Tempos of neighbouring passages that differ by less are one tempo: what half a minute can tell. */
 const CONSTANT = 0.005
 /** A passage keeps the track's tempo unless that is less likely there than this. */
 const REFUTED = 0.1
+/** Nor does it leave it for one whose pulses are but a little higher: breaks and fills smear them. */
+const AS_GOOD = 0.8
 /** A passage of another tempo counts if it is as sure as this: breaks and fills are not. */
 const LEAST_CONFIDENCE = 0.8
 
@@ -59,16 +61,18 @@ interface Local {
 }
 
 function localTempo(piece: Piece, track: number): Local {
-  const ranked = rankedTempos(piece, (bpm) => (sameButForOctave(bpm, track) ? 1 : 0))
+  const ranked = rankedTempos(piece, () => 0)
   const kept = ranked.find(({ bpm }) => sameButForOctave(bpm, track))
-  const best = kept && octaveFreeProbability(ranked, kept.bpm) >= REFUTED ? kept : ranked[0]
+  const best = kept && kept.probability >= REFUTED ? kept : ranked[0]
   if (!best) return { piece, bpm: undefined, confidence: 0 }
   const confidence = octaveFreeProbability(ranked, best.bpm)
   if (confidence < LEAST_CONFIDENCE) return { piece, bpm: undefined, confidence }
   const octave = [1, 2, 0.5].reduce((a, b) =>
     distance(best.bpm * a, track) <= distance(best.bpm * b, track) ? a : b,
   )
-  return { piece, bpm: refineTempo(piece.all, best.bpm * octave), confidence }
+  const bpm = refineTempo(piece.all, best.bpm * octave)
+  const fits = pulseHeight(piece.all, track) >= AS_GOOD * pulseHeight(piece.all, bpm)
+  return { piece, bpm: fits ? track : bpm, confidence }
 }
 
 /** The tempos that a passage may have, the likeliest first. */

@@ -26,7 +26,7 @@ function peak(
   reach: number,
   step: number,
 ): number {
-  const height = (bpm: number) => heightAt(pieces, bpm)
+  const height = (bpm: number) => pulseHeight(pieces, bpm)
   const steps = Math.ceil(reach / step)
   let best = centre
   let highest = -1
@@ -43,7 +43,8 @@ function peak(
   return bend < 0 ? best + (step * (before - after)) / (2 * bend) : best
 }
 
-function heightAt(pieces: readonly Float32Array[], bpm: number): number {
+/** How high the pulses of a tempo stand in pieces of envelopes, each on its own phase. */
+export function pulseHeight(pieces: readonly Float32Array[], bpm: number): number {
   let sum = 0
   for (const piece of pieces) {
     for (const harmonic of HARMONICS) {

@@ -3,22 +3,16 @@ import type { TempoEstimate } from '#shared/derivative.ts'
 import type { Heard } from './signal.ts'
 import { firstBeat } from './tempo-grid.ts'
 import { rankedTempos, type Section, tempoLine } from './tempo-line.ts'
-import {
-  candidateTempos,
-  prominence,
-  pulsation,
-  sameButForOctave,
-  sameTempo,
-} from './tempo-metre.ts'
+import { sameButForOctave, sameTempo } from './tempo-metre.ts'
 import { octaveFreeProbability, type Ranked, ranking } from './tempo-odds.ts'
-import { joined, type Passage, type Piece, piecesOf } from './tempo-passage.ts'
+import { joined, type Piece, piecesOf } from './tempo-passage.ts'
+import { pulses } from './tempo-presence.ts'
+import { refineTempo } from './tempo-refine.ts'
 
-/** Standard deviations above noise below which nobody would tap along: noise seldom reaches 3. */
-const LEAST_PROMINENCE = 5
-/** Root mean square of an onset envelope below which nothing sets in: held chords have 0.04, music 0.2. */
-const LEAST_ONSETS = 0.1
 /** Less likely than this, a tempo is but the best of many: so it is with speech, not with music. */
 const LEAST_PROBABILITY = 0.4
+/** The same of half a minute, of which there are many in a track. */
+const LEAST_PROBABILITY_OF_PIECE = 0.8
 /** The second method is asked about so many windows at least, and no further when all is clear. */
 const LEAST_VOTES = 2
 const CLEAR = 0.9
@@ -40,22 +34,22 @@ export function estimateTempo(
 ): TempoEstimate {
   const pieces = piecesOf(energies)
   const whole = joined(pieces)
-  if (!pulses(whole)) return noTempo(spans, 'no steady beat')
-  const own = rankedTempos(whole, () => 0)
-  if (!own[0] || octaveFreeProbability(own, own[0].bpm) < LEAST_PROBABILITY) {
-    return noTempo(spans, 'no steady beat')
-  }
-  const ranked = withVotes(own, windows, rhythm)
-  const best = ranked[0] as Ranked
-  const sections = tempoLine(pieces, best.bpm)
+  const own = pulses(whole) ? rankedTempos(whole, () => 0) : []
+  const one = likelihood(own) >= LEAST_PROBABILITY
+  // A mix may have a tempo at any time, and none as a whole.
+  const ranked = one ? withVotes(own, windows, rhythm) : ofPieces(pieces)
+  const best = ranked[0]
+  if (!best) return noTempo(spans, 'no steady beat')
+  const sections = tempoLine(pieces, refineTempo(whole.all, best.bpm))
   const main = longest(sections)
-  const steady = sections.length === 1
+  const steady = one && sections.length === 1
   const bpm = round(main.bpm)
-  const free = octaveFreeProbability(ranked, best.bpm)
   return {
     bpm,
-    confidence: round(steady ? free : main.confidence * shareNear(main.bpm, sections)),
-    octaveConfidence: round(best.probability / free),
+    confidence: round(
+      steady ? likelihood(ranked) : main.confidence * shareNear(main.bpm, sections),
+    ),
+    octaveConfidence: round(best.probability / likelihood(ranked)),
     steady,
     firstBeatMs: steady ? firstBeatMs(spans, energies, bpm) : null,
     tempoOverTime: sections.map((section) => ({
@@ -81,19 +75,18 @@ export function noTempo(spans: Heard['spans'], reason: string): TempoEstimate {
   }
 }
 
-function pulses({ all, strength, segments }: Passage): boolean {
-  let squares = 0
-  let frames = 0
-  for (const envelope of all) {
-    for (const onset of envelope) squares += onset * onset
-    frames += envelope.length
-  }
-  if (Math.sqrt(squares / Math.max(1, frames)) < LEAST_ONSETS) return false
-  const clearest = Math.max(
-    0,
-    ...candidateTempos(strength).map((bpm) => pulsation(strength, bpm)),
-  )
-  return prominence(clearest, segments.length) >= LEAST_PROMINENCE
+/** The probability that the likeliest tempo is right but for its octave. */
+function likelihood(ranked: readonly Ranked[]): number {
+  return ranked[0] ? octaveFreeProbability(ranked, ranked[0].bpm) : 0
+}
+
+/** The tempos of the first passage that has one, if half of them have; else none. */
+function ofPieces(pieces: readonly Piece[]): readonly Ranked[] {
+  const told = pieces
+    .filter(pulses)
+    .map((piece) => rankedTempos(piece, () => 0))
+    .filter((ranked) => likelihood(ranked) >= LEAST_PROBABILITY_OF_PIECE)
+  return 2 * told.length >= pieces.length ? (told[0] ?? []) : []
 }
 
 /** Asks the second method window by window, from the middle of the track outwards, until all is clear. */
