@@ -24,12 +24,30 @@ export interface Tools {
 export interface TempoEstimate {
   /** Beats per minute to 0.01; null when the signal has no tempo to speak of. */
   readonly bpm: number | null
-  /** 0 to 1. */
+  /** 0 to 1: the probability that `bpm` is right, be it by its half or its double. */
   readonly confidence: number
+  /** 0 to 1: the probability that, if so, it is not the half or the double. */
+  readonly octaveConfidence: number
+  /** Whether the whole track has this tempo. If not, `bpm` is that of its longest section. */
+  readonly steady: boolean
+  /** When the first beat sets in, from the start of the track; null without a steady tempo. */
+  readonly firstBeatMs: number | null
+  /** The tempo over time, merged where it stays the same; empty without a tempo. */
+  readonly tempoOverTime: readonly TempoSection[]
   /** Why `bpm` is null: `silence`, `too short`, `not finite`, `no steady beat`. */
   readonly reason?: string
   /** What was listened to, seconds. */
   readonly windows: readonly { readonly from: number; readonly to: number }[]
+}
+
+/** A stretch of constant tempo; between two of them, somewhere, the tempo changes. */
+export interface TempoSection {
+  /** Seconds. */
+  readonly from: number
+  readonly to: number
+  readonly bpm: number
+  /** 0 to 1, as of the track. */
+  readonly confidence: number
 }
 
 /** A key as `key` reports it. */
