@@ -158,7 +158,14 @@ t.test('an ID3 tag may come before a master of any kind', async (t) => {
     container: 'WAV',
     offset: 310 + 44,
   })
-  const mp3 = await coded('a.mp3', wav(stereo), ['-id3v2_version', '0', '-write_id3v1', '1'])
+  const mp3 = await coded('a.mp3', wav(stereo), [
+    '-id3v2_version',
+    '0',
+    '-metadata',
+    'title=x',
+    '-write_id3v1',
+    '1',
+  ])
   const tagged = Buffer.concat([tag, mp3])
   t.match(await readHeader(ranges(tagged)), {
     container: 'MP3',
