@@ -61,9 +61,24 @@ export interface KeyEstimate {
   readonly camelot: string | null
   /** e.g. `1m`. */
   readonly openKey: string | null
-  /** 0 to 1. */
+  /** The probability that it is exactly right, 0 to 1. */
   readonly confidence: number
+  /** What A4 is tuned to, Hz, 427.5 to 452.9; null without a key. */
+  readonly tuningHz: number | null
+  /** The key by stretches, in order; what lies between two stretches has no key, or was not listened to. */
+  readonly keyOverTime: readonly KeyStretch[]
+  /** Why there is none: `silence`, `too short`, `not finite`, `no tones` (noise, drums, speech), `no key`. */
   readonly reason?: string
+}
+
+/** A part of a track in one key. */
+export interface KeyStretch {
+  /** Seconds from the start of the track. */
+  readonly from: number
+  readonly to: number
+  readonly key: string
+  readonly camelot: string
+  readonly confidence: number
 }
 
 export interface AnalyzeTools extends Tools {
