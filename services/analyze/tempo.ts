@@ -10,7 +10,7 @@ import { pulses } from './tempo-presence.ts'
 import { refineTempo } from './tempo-refine.ts'
 
 /** Less likely than this, a tempo is but the best of many: so it is with speech, not with music. */
-const LEAST_PROBABILITY = 0.4
+const LEAST_PROBABILITY = 0.3
 /** The same of half a minute, of which there are many in a track. */
 const LEAST_PROBABILITY_OF_PIECE = 0.8
 /** The second method is asked about so many windows at least, and no further when all is clear. */
