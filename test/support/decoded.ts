@@ -28,9 +28,8 @@ export function lag(want: ArrayLike<number>, got: ArrayLike<number>, most = 2500
   let likest = Number.NEGATIVE_INFINITY
   for (let late = -most; late <= most; late++) {
     let [product, wanted, given] = [0, 0, 0]
-    // Every 7th sample of a second and a half of the left channel is enough to tell.
-    const end = Math.min(want.length / 2 - most, 2 * most + LISTENED)
-    for (let i = 2 * most; i < end; i += 7) {
+    // Every 7th sample of the left channel is enough to tell.
+    for (let i = 2 * most; i < want.length / 2 - most; i += 7) {
       const [w, g] = [want[2 * i] ?? 0, got[2 * (i + late)] ?? 0]
       product += w * g
       wanted += w * w
@@ -41,8 +40,6 @@ export function lag(want: ArrayLike<number>, got: ArrayLike<number>, most = 2500
   }
   return best
 }
-
-const LISTENED = 66_150
 
 /** Left and right taken by turns, in the scale of 16-bit numbers. */
 export function interleaved([left, right]: readonly Float32Array[]): Float32Array {
