@@ -2,9 +2,9 @@ import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import type { TempoEstimate } from '#shared/derivative.ts'
 import type { Heard } from './signal.ts'
 import { firstBeat } from './tempo-grid.ts'
-import { rankedTempos, type Section, tempoLine } from './tempo-line.ts'
+import { type Section, tempoLine } from './tempo-line.ts'
 import { sameButForOctave, sameTempo } from './tempo-metre.ts'
-import { octaveFreeProbability, type Ranked, ranking } from './tempo-odds.ts'
+import { octaveFreeProbability, type Ranked, rankedTempos, ranking } from './tempo-odds.ts'
 import { joined, type Piece, piecesOf } from './tempo-passage.ts'
 import { pulses } from './tempo-presence.ts'
 import { refineTempo } from './tempo-refine.ts'
@@ -34,7 +34,7 @@ export function estimateTempo(
 ): TempoEstimate {
   const pieces = piecesOf(energies)
   const whole = joined(pieces)
-  const own = pulses(whole) ? rankedTempos(whole, () => 0) : []
+  const own = pulses(whole) ? rankedTempos(whole) : []
   const one = likelihood(own) >= LEAST_PROBABILITY
   // A mix may have a tempo at any time, and none as a whole.
   const ranked = one ? withVotes(own, windows, rhythm) : ofPieces(pieces)
@@ -84,7 +84,7 @@ function likelihood(ranked: readonly Ranked[]): number {
 function ofPieces(pieces: readonly Piece[]): readonly Ranked[] {
   const told = pieces
     .filter(pulses)
-    .map((piece) => rankedTempos(piece, () => 0))
+    .map(rankedTempos)
     .filter((ranked) => likelihood(ranked) >= LEAST_PROBABILITY_OF_PIECE)
   return 2 * told.length >= pieces.length ? (told[0] ?? []) : []
 }
