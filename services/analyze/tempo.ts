@@ -16,6 +16,8 @@ const LEAST_PROBABILITY_OF_PIECE = 0.8
 /** The second method is asked about so many windows at least, and no further when all is clear. */
 const LEAST_VOTES = 2
 const CLEAR = 0.9
+/** Of the tempos that seemed certain a few in a thousand were wrong: no estimate says more. */
+const SUREST = 0.99
 
 /** What `estimateTempo` takes of what was heard. */
 export type TempoInput = Pick<Heard, 'spans' | 'energies' | 'windows'>
@@ -46,16 +48,16 @@ export function estimateTempo(
   const bpm = round(main.bpm)
   return {
     bpm,
-    confidence: round(
+    confidence: probability(
       steady ? likelihood(ranked) : main.confidence * shareNear(main.bpm, sections),
     ),
-    octaveConfidence: round(best.probability / likelihood(ranked)),
+    octaveConfidence: probability(best.probability / likelihood(ranked)),
     steady,
     firstBeatMs: steady ? firstBeatMs(spans, energies, bpm) : null,
     tempoOverTime: sections.map((section) => ({
       ...times(section.pieces, spans),
       bpm: round(section.bpm),
-      confidence: round(section.confidence),
+      confidence: probability(section.confidence),
     })),
     windows: spans.map(({ start, end }) => ({ from: seconds(start), to: seconds(end) })),
   }
@@ -152,6 +154,10 @@ function times(pieces: readonly Piece[], spans: Heard['spans']): { from: number;
 
 function seconds(samples: number): number {
   return Number((samples / SAMPLE_RATE).toFixed(3))
+}
+
+function probability(value: number): number {
+  return round(Math.min(SUREST, value))
 }
 
 function round(value: number): number {
