@@ -1,4 +1,5 @@
-import { type Evidence, sameButForOctave } from './tempo-metre.ts'
+import { candidateTempos, type Evidence, evidenceFor, sameButForOctave } from './tempo-metre.ts'
+import type { Passage } from './tempo-passage.ts'
 
 /** Where dance music crowds, BPM, and how widely, octaves: a log-normal prior, set beforehand. */
 const USUAL = 128
@@ -28,6 +29,15 @@ export interface Candidate {
 export interface Ranked extends Candidate {
   /** The probability that this is the tempo, if it is one of the candidates. */
   readonly probability: number
+}
+
+/** The tempos that a passage may have, by its own evidence, the likeliest first. */
+export function rankedTempos(passage: Passage): readonly Ranked[] {
+  const candidates = candidateTempos(passage.strength).map((bpm) => ({
+    bpm,
+    evidence: evidenceFor(passage, bpm),
+  }))
+  return ranking(candidates, () => 0)
 }
 
 /**
