@@ -138,6 +138,11 @@ export const ERRORS = {
     means: 'The request line and headers are larger than the limit.',
     remedy: 'Send what is large in the body.',
   },
+  NOT_TAGGABLE: {
+    status: 422,
+    means: 'The file is not one that tags can be put on.',
+    remedy: 'Fetch it without ?tags.',
+  },
   DIGEST_MISMATCH: {
     status: 422,
     means: 'The bytes that came are not those that the digest describes.',

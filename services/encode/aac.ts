@@ -83,7 +83,8 @@ function packetCount(samples: number): number {
   return Math.ceil(samples / PACKET_SAMPLES) + 1
 }
 
-async function* samplesAsBytes(
+/** The samples [start, end) as ffmpeg reads them. @throws Error when they are not all there. */
+export async function* samplesAsBytes(
   pcm: PcmSource,
   start: number,
   end: number,

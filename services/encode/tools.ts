@@ -1,6 +1,8 @@
 import type { PcmSource } from '#shared/audio/pcm.ts'
 import type { EncodeTools } from '#shared/derivative.ts'
 import { aacJoin, aacPackets } from './aac.ts'
+import { flac } from './flac.ts'
+import { mp3 } from './mp3.ts'
 
 /** What the encode step lends its derivative assets. */
 export function encodeTools(pcm: PcmSource, signal: AbortSignal): EncodeTools {
@@ -9,5 +11,11 @@ export function encodeTools(pcm: PcmSource, signal: AbortSignal): EncodeTools {
     signal,
     aacPackets: (range, bitrate) => aacPackets(pcm, range, bitrate, signal),
     aacJoin: async (parts, samples) => aacJoin(parts, samples),
+    async m4a(of, bitrate) {
+      const range = { start: 0, end: of.samples }
+      return aacJoin([await aacPackets(of, range, bitrate, signal)], of.samples)
+    },
+    mp3: (bitrate) => mp3(pcm, bitrate, signal),
+    flac: () => flac(pcm, signal),
   }
 }

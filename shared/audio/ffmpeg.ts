@@ -86,9 +86,51 @@ const MOST_STREAMS = 4
  * For n samples the encoder gives ceil(n / 1024) + 1 packets: count them.
  * @param bitrate bits per second
  */
-export async function* encodeAac(
+export function encodeAac(
   pcm: AsyncIterable<Uint8Array>,
   bitrate: number,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  // The fast coder costs the same on any music; two-loop takes two to five times as long on some.
+  return encoded(pcm, 'aac', ['-b:a', `${bitrate}`, '-aac_coder', 'fast'], 'adts', signal)
+}
+
+/**
+ * MP3 of 16-bit 44.1 kHz stereo (little-endian bytes), joint stereo at a constant bit rate: bare frames, without
+ * the one that tells a player the length.
+ * @param bitrate bits per second
+ * @param quality LAME's: 0 the slowest to 9 the fastest
+ */
+export function encodeMp3(
+  pcm: AsyncIterable<Uint8Array>,
+  bitrate: number,
+  quality: number,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const coder = ['-b:a', `${bitrate}`, '-compression_level', `${quality}`]
+  const bare = ['-write_xing', '0', '-id3v2_version', '0', '-write_id3v1', '0']
+  return encoded(pcm, 'libmp3lame', [...coder, ...bare], 'mp3', signal)
+}
+
+/**
+ * FLAC of 16-bit 44.1 kHz stereo (little-endian bytes). On a pipe ffmpeg cannot go back, so the header lacks the
+ * length and the checksum of the samples.
+ * @param level 0 the fastest to 12 the smallest
+ */
+export function encodeFlac(
+  pcm: AsyncIterable<Uint8Array>,
+  level: number,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  return encoded(pcm, 'flac', ['-compression_level', `${level}`], 'flac', signal)
+}
+
+/** What one coder makes of 16-bit 44.1 kHz stereo; its bytes tell nothing but the samples. */
+async function* encoded(
+  pcm: AsyncIterable<Uint8Array>,
+  codec: string,
+  options: readonly string[],
+  format: string,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   yield* through(pcm, signal, (command) =>
@@ -97,11 +139,10 @@ export async function* encodeAac(
       .inputOptions(['-nostdin', '-protocol_whitelist', 'pipe', '-threads', '1'])
       .inputOptions(['-ar', `${SAMPLE_RATE}`, '-ac', '2'])
       .noVideo()
-      .audioCodec('aac')
-      // The fast coder costs the same on any music; two-loop takes two to five times as long on some.
-      .outputOptions(['-b:a', `${bitrate}`, '-aac_coder', 'fast', '-flags:a', '+bitexact'])
+      .audioCodec(codec)
+      .outputOptions([...options, '-flags:a', '+bitexact', '-fflags', '+bitexact'])
       .outputOptions(['-map_metadata', '-1', '-threads', '1'])
-      .format('adts'),
+      .format(format),
   )
 }
 

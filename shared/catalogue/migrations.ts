@@ -102,4 +102,18 @@ export const MIGRATIONS: readonly Migration[] = [
       create index event_time on event using brin (at);
     `,
   },
+  {
+    name: 'what tracks are called',
+    sql: `
+      create table track_name (
+        asset_guid text collate "C",
+        field text collate "C" check (field in ('title', 'artist')),
+        -- Empty when it was taken away.
+        name text not null,
+        -- When the job was accepted that said so: the latest decides.
+        given_at timestamptz not null,
+        primary key (asset_guid, field)
+      ) with (fillfactor = 80);
+    `,
+  },
 ]

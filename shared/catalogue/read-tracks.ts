@@ -1,5 +1,6 @@
 import type { StepEvent } from '../messages/event.ts'
 import type { Query } from './database.ts'
+import type { TrackNames } from './name-table.ts'
 import { instant, uuid } from './parameter.ts'
 
 /** A track as it stands. */
@@ -8,6 +9,8 @@ export interface TrackStatus {
   /** Of the master that the latest accepted job has read. */
   readonly revision: string
   readonly firstSeen: Date
+  /** What jobs said that it is called. */
+  readonly names: TrackNames
   readonly master: {
     readonly uri: string
     /** Samples per channel. */
@@ -57,6 +60,7 @@ export async function track(query: Query, assetGuid: string): Promise<TrackStatu
   const { uri, samples, layout, revision } = found
   return {
     ...{ track: assetGuid, revision, firstSeen: found.first_seen },
+    names: found.names ?? {},
     master: { uri, samples, layout, firstSeen: found.master_seen },
     assets: assets.map(trackAsset),
   }
@@ -85,6 +89,7 @@ interface TrackColumns {
   readonly samples: number
   readonly layout: string
   readonly master_seen: Date
+  readonly names: TrackNames | null
 }
 
 interface AssetColumns {
@@ -116,7 +121,9 @@ const TRACK = {
   name: 'track-by-guid',
   text: `
     select track.revision, track.first_seen, uri, samples, layout,
-      master.first_seen as master_seen
+      master.first_seen as master_seen,
+      (select json_object_agg(field, name) from track_name
+        where asset_guid = track.asset_guid and name <> '') as names
     from track join master using (asset_guid, revision)
     where asset_guid = $1`,
 }

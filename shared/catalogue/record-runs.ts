@@ -14,6 +14,7 @@ import {
   wantedAssets,
 } from './job-row.ts'
 import { announcementOf, claimJobs, lockJobs, updateJobs } from './job-table.ts'
+import { recordNames } from './name-table.ts'
 import { rows } from './parameter.ts'
 
 /** A job that is complete and has not been announced as it stands. */
@@ -84,7 +85,7 @@ export async function markAnnounced(
   await database.query(MARK, [rows(marks)], signal)
 }
 
-// Tables are written in one order by everyone: job (locked), master, track, asset.
+// Tables are written in one order by everyone: job (locked), master, track, asset, track_name.
 async function recorded(
   query: Query,
   before: Awaited<ReturnType<typeof lockJobs>>,
@@ -100,6 +101,8 @@ async function recorded(
   }
   await recordMasters(query, news)
   await recordAssets(query, news)
+  // Of all: a job that is posted again may say another name, and nothing else that is new.
+  await recordNames(query, runs)
   await mend(query, after, news)
   await updateJobs(
     query,

@@ -1,8 +1,16 @@
 import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN } from '../names.ts'
+import { TRACK_NAME } from './track-name.ts'
 
-/** Beatport's published contract (JSON Schema draft-06), unchanged, plus two optional extensions of ours. */
+function trackName(description: string) {
+  return Type.String({
+    ...TRACK_NAME,
+    description: `${description} The latest that was given counts; an empty one takes it away.`,
+  })
+}
+
+/** Beatport's published contract (JSON Schema draft-06), unchanged, plus optional extensions of ours: all after `derivative_assets`. */
 export const EncodeJob = defineMessage(
   'encode-job@1',
   {
@@ -34,6 +42,10 @@ export const EncodeJob = defineMessage(
     site: Type.Optional(
       Type.String({ maxLength: 64, description: 'The route to take, e.g. onprem-a.' }),
     ),
+    title: Type.Optional(
+      trackName('What the track is called: goes into the tags of downloads.'),
+    ),
+    artist: Type.Optional(trackName('Whose it is: goes into the tags of downloads.')),
   },
   { code: 'NOT_AN_ENCODE_JOB', schema: { title: 'EncodeJob' } },
 )

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { defineMessage, eitherOf, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, ROUTE_PATTERN } from '../names.ts'
+import { TRACK_NAME } from './track-name.ts'
 
 const Sample = Type.Integer({ minimum: 0 })
 const AssetId = Type.String({ pattern: ASSET_ID_PATTERN })
@@ -16,6 +17,8 @@ export const AcceptedRequest = Type.Object(
     derivative_assets: Type.Array(AssetId, { minItems: 1 }),
     master_uri: Type.Optional(Type.String()),
     site: Type.Optional(Type.String()),
+    title: Type.Optional(Type.String(TRACK_NAME)),
+    artist: Type.Optional(Type.String(TRACK_NAME)),
   },
   { additionalProperties: false },
 )

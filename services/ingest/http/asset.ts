@@ -3,10 +3,12 @@ import { type Static, Type } from 'typebox'
 import { PermanentError } from '#shared/errors.ts'
 import { ASSET_ID_PATTERN, assetName, type Revision } from '#shared/names.ts'
 import type { Registry } from '#shared/registry.ts'
-import { byteRange } from './byte-range.ts'
+import { type ByteRange, byteRange } from './byte-range.ts'
 import type { HttpDeps } from './deps.ts'
 import { AssetGuid } from './params.ts'
 import { Problem } from './problem.ts'
+import { checkTaggable, type ServedFile, tagged, tagsDigest } from './tagged.ts'
+import { tagsOf } from './tags.ts'
 import { extensionsOf, knownTrack, newestAssets } from './tracks.ts'
 
 const Params = Type.Object({
@@ -19,6 +21,16 @@ const Params = Type.Object({
 })
 type Params = Static<typeof Params>
 
+const Query = Type.Object({
+  tags: Type.Optional(
+    Type.Literal('1', {
+      description:
+        'Puts tags on an .m4a, .mp3 or .flac: title, artist, BPM, key, loudness, asset_guid.',
+    }),
+  ),
+})
+type Query = Static<typeof Query>
+
 /** An asset is what it is by its name, but which one a track has may change any time. */
 const CACHE = 'private, no-cache'
 /** A browser that shows the file by itself loads it again from here; it may do nothing else. */
@@ -30,8 +42,9 @@ const schema = {
   tags: ['tracks'],
   summary: 'Fetch a file of a derivative asset',
   description:
-    'Of the current revision, the newest version that was made. Ranges of bytes, ETag and If-None-Match are understood.',
+    'Of the current revision, the newest version that was made. Ranges of bytes, ETag and If-None-Match are understood. With `?tags=1` the same audio, with what is known of the track in its tags.',
   params: Params,
+  querystring: Query,
   response: {
     200: { description: 'The file.', content: { '*/*': binary } },
     206: { description: 'The range that was asked for.', content: { '*/*': binary } },
@@ -46,7 +59,7 @@ const schema = {
 /** GET and HEAD /v1/tracks/{asset_guid}/assets/{asset}. */
 export async function assetRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
   const { catalogue, registry, assets, aborting } = deps
-  app.route<{ Params: Params }>({
+  app.route<{ Params: Params; Querystring: Query }>({
     method: ['GET', 'HEAD'],
     url: '/v1/tracks/:asset_guid/assets/:asset',
     schema,
@@ -60,7 +73,9 @@ export async function assetRoutes(app: FastifyInstance, deps: HttpDeps): Promise
       const revision = track.revision as Revision
       const name = assetName(asset_guid, revision, { id, version }, extension)
 
-      const etag = `"${name}"`
+      const tags = request.query.tags === undefined ? undefined : tagsOf(track)
+      if (tags !== undefined) checkTaggable(extension)
+      const etag = tags === undefined ? `"${name}"` : `"${name};tags=${tagsDigest(tags)}"`
       reply.headers({
         etag,
         'accept-ranges': 'bytes',
@@ -72,23 +87,33 @@ export async function assetRoutes(app: FastifyInstance, deps: HttpDeps): Promise
       if (matches(request.headers['if-none-match'], etag)) return reply.code(304).send()
       const ifRange = request.headers['if-range']
       const isSame = ifRange === undefined || ifRange === etag
-      let range: { start: number; end: number } | undefined
+      const stored: ServedFile = {
+        bytes,
+        read: (start, end) => assets.read(name, { start, end, signal: aborting }),
+      }
+      let file = stored
+      let range: ByteRange | undefined
       try {
-        range = isSame ? byteRange(request.headers.range, bytes) : undefined
+        if (tags !== undefined) file = await tagged(stored, extension, tags)
+        range = isSame ? byteRange(request.headers.range, file.bytes) : undefined
       } catch (error) {
-        reply.header('content-range', `bytes */${bytes}`)
+        if (isOutOfRange(error)) reply.header('content-range', `bytes */${file.bytes}`)
         for (const header of ['etag', 'content-disposition']) reply.removeHeader(header)
         throw error
       }
-      const { start, end } = range ?? { start: 0, end: bytes }
+      const { start, end } = range ?? { start: 0, end: file.bytes }
       if (range !== undefined) {
-        reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${bytes}`)
+        reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${file.bytes}`)
       }
       reply.header('content-length', end - start)
       if (request.method === 'HEAD') return reply.send()
-      return reply.send(await assets.read(name, { start, end, signal: aborting }))
+      return reply.send(await file.read(start, end))
     },
   })
+}
+
+function isOutOfRange(error: unknown): boolean {
+  return error instanceof PermanentError && error.code === 'RANGE_NOT_SATISFIABLE'
 }
 
 type Found = ReturnType<typeof newestAssets>[number] | undefined

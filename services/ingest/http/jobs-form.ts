@@ -18,6 +18,8 @@ const FIELDS: Readonly<Record<string, (text: string) => unknown>> = {
   asset_guid: String,
   master_uri: String,
   site: String,
+  title: String,
+  artist: String,
   release_id: numberOf,
   asset_id: numberOf,
   derivative_assets: (text) => text.split(/[\s,]+/).filter((id) => id !== ''),
@@ -38,6 +40,8 @@ export const formSchema = {
     },
     asset_guid: { type: 'string', description: "Else made of the file's name and content." },
     derivative_assets: { type: 'string', description: 'Ids, separated by commas.' },
+    title: { type: 'string', description: 'What the track is called.' },
+    artist: { type: 'string', description: 'Whose it is.' },
   },
 }
 

@@ -139,6 +139,7 @@ function told(track: TrackStatus, registry: Registry): object {
   const { samples, layout, uri } = track.master
   return {
     asset_guid: track.track,
+    ...track.names,
     revision: track.revision,
     master: {
       uri,
