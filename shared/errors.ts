@@ -46,12 +46,12 @@ export const ERRORS = {
   MASTER_UNREADABLE: {
     status: 422,
     means: 'The master is not audio that can be read: damaged, empty or of another kind.',
-    remedy: 'Deliver a sound master (WAV, RF64, AIFF, FLAC), then redrive.',
+    remedy: 'Deliver a sound master (docs/masters.md says what may be), then redrive.',
   },
   TOO_LONG_TO_STAGE: {
     status: 422,
-    means: 'A master that needs conversion is longer than the limit.',
-    remedy: 'Deliver it as 16-bit 44.1 kHz stereo WAV, which is read in place at any length.',
+    means: 'A compressed master is longer than the limit.',
+    remedy: 'Deliver it as PCM (WAV, RF64, AIFF), which may have any length.',
   },
   TOO_LONG_FOR_ASSET: {
     status: 422,

@@ -7,7 +7,10 @@ import { HOST } from './port.ts'
 /** The project of the topics, which no cloud knows. */
 export const PROJECT = 'trackchain-local'
 /** Masters that are dropped into the data folder may have any of these extensions. */
-export const MASTER_EXTENSIONS = ['wav', 'flac', 'aif', 'aiff'] as const
+export const MASTER_EXTENSIONS = [
+  ...['wav', 'flac', 'aif', 'aiff', 'aifc'],
+  ...['mp3', 'm4a', 'aac', 'ogg'],
+] as const
 /** What may be set of a chain on one machine. */
 export interface Wishes {
   /** Templates of masters beside the data folder's own. */

@@ -10,7 +10,7 @@ export interface MasterFile {
   readonly expected?: { readonly bpm: number; readonly key: string; readonly camelot: string }
 }
 
-const AUDIO = /\.(wav|wave|rf64|bwf|aiff?|aifc|flac)$/i
+const AUDIO = /\.(wav|wave|rf64|bwf|aiff?|aifc|flac|mp3|m4a|mp4|aac|og[ga]|opus)$/i
 
 /**
  * The masters at these paths. A folder stands for the audio files in it.
@@ -35,7 +35,7 @@ async function expanded(path: string): Promise<string[]> {
   if (!found.isDirectory()) throw new UsageError(`${path} is neither a file nor a folder.`)
   const names = (await readdir(path)).filter((name) => AUDIO.test(name)).sort()
   if (names.length > 0) return names.map((name) => join(path, name))
-  throw new UsageError(`There is no WAV, AIFF or FLAC file in ${path}.`)
+  throw new UsageError(`There is no audio file in ${path}.`)
 }
 
 /** As much of a file's name as an asset_guid may have. */

@@ -12,7 +12,7 @@ import { wavPart } from '#shared/audio/wav-part.ts'
 import { RestartError } from '#shared/errors.ts'
 import type { JobId, ObjectName } from '#shared/names.ts'
 import { openStore } from '#shared/store/open.ts'
-import { aiff, club, int16, noise, wav } from '../support/audio.ts'
+import { aiff, club, int16, noise, sparseRf64, wav } from '../support/audio.ts'
 
 const channels = [noise(10_000, { seed: 1 }), noise(10_000, { seed: 2 })]
 const want = int16(channels)
@@ -30,8 +30,12 @@ async function stores(t: Test): Promise<PcmStores & { folder: string }> {
   }
 }
 
-async function inPlace(file: Buffer, name: string, given: PcmStores & { folder: string }) {
-  await writeFile(join(given.folder, name), file)
+async function inPlace(
+  file: Buffer | undefined,
+  name: string,
+  given: PcmStores & { folder: string },
+) {
+  if (file !== undefined) await writeFile(join(given.folder, name), file)
   const stat = await given.scratch.stat(name as ObjectName)
   if (!stat) throw new Error('no master')
   const layout = await readHeader({
@@ -63,6 +67,17 @@ t.test('a conformant master is read where it lies, either way round', async (t) 
     t.same(await pcm.read(4321, 4323), want.subarray(8642, 8646), name)
     t.equal((await pcm.read(5, 5)).length, 0)
   }
+})
+
+t.test('an RF64 of more than 4 GB is read at its end', async (t) => {
+  const given = await stores(t)
+  const silent = 1.1e9
+  await sparseRf64(join(given.folder, 'long.wav'), silent, channels)
+  const place = await inPlace(undefined, 'long.wav', given)
+  const pcm = pcmSource(place, given)
+  t.equal(pcm.samples, silent + 10_000)
+  t.same(await pcm.read(silent, silent + 10_000), want)
+  t.ok((await pcm.read(silent - 1000, silent)).every((x) => x === 0))
 })
 
 t.test('staged parts read as one track', async (t) => {

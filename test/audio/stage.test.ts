@@ -1,15 +1,9 @@
-import { writeFile } from 'node:fs/promises'
 import t from 'tap'
-import type { MasterBytes } from '#shared/audio/byte-window.ts'
 import { readHeader } from '#shared/audio/header.ts'
 import { isConformant, type Layout } from '#shared/audio/layout.ts'
-import { samplesAt44100, stageMaster, stageRange, stageStream } from '#shared/audio/stage.ts'
-import { survey } from '#shared/audio/survey.ts'
 import {
   aiff,
   club,
-  coded,
-  ffmpeg,
   flac,
   int16,
   noise,
@@ -19,73 +13,7 @@ import {
   snr,
   wav,
 } from '../support/audio.ts'
-
-interface Outcome {
-  readonly samples: number
-  readonly left: Int16Array
-  readonly right: Int16Array
-  readonly parts: readonly Part[]
-}
-
-type Part = readonly [start: number, end: number, wav: Uint8Array]
-
-interface Wishes {
-  readonly partSamples?: number
-  readonly mostSamples?: number
-  readonly read?: MasterBytes['read']
-  readonly write?: () => Promise<void>
-}
-
-/** A whole master, staged at once. */
-async function stage(
-  master: Buffer,
-  { read, write, ...options }: Wishes = {},
-): Promise<Outcome> {
-  const file = bytesOf(master, read)
-  const parts: Part[] = []
-  const keep = keepIn(parts)
-  const staged = await stageMaster(await survey(bytesOf(master), soon()), {
-    ...{ file, signal: soon(), ...options },
-    write: write ?? keep,
-  })
-  const left = new Int16Array(staged.samples)
-  const right = new Int16Array(staged.samples)
-  for (const [start, end, part] of parts) {
-    const view = new DataView(part.buffer, part.byteOffset + 44)
-    for (let i = start; i < end; i++) {
-      left[i] = view.getInt16(4 * (i - start), true)
-      right[i] = view.getInt16(4 * (i - start) + 2, true)
-    }
-  }
-  return { samples: staged.samples, left, right, parts }
-}
-
-/** For one conversion of a few seconds, on a machine that has other things to do. */
-const soon = () => AbortSignal.timeout(30_000)
-
-function bytesOf(
-  master: Buffer,
-  read: MasterBytes['read'] = async (start, end) => master.subarray(start, end),
-): MasterBytes {
-  return {
-    bytes: master.length,
-    read,
-    async *stream(start, end) {
-      for (let at = start; at < end; at += 99_991)
-        yield await read(at, Math.min(end, at + 99_991))
-    },
-  }
-}
-
-function keepIn(parts: Part[]) {
-  return async (start: number, end: number, wav: Uint8Array) => {
-    parts.push([start, end, Uint8Array.from(wav)])
-  }
-}
-
-function scaled(channel: Float64Array): Float64Array {
-  return channel.map((x) => x * 32_768)
-}
+import { scaled, stage } from '../support/stage.ts'
 
 /** The middle of a track: a resampler cannot know what was before the first sample. */
 const MIDDLE = { from: 2000, to: 86_200 }
@@ -117,8 +45,8 @@ t.test('a master of any rate and depth becomes the same music at 44.1 kHz', asyn
 })
 
 t.test('n samples at rate r become round(n × 44100 / r)', async (t) => {
-  for (const rate of [8000, 11_025, 22_050, 48_000, 96_000]) {
-    for (const n of [1, 2, 147, 160, 1001, rate + 1]) {
+  for (const rate of [8000, 22_050, 48_000, 96_000]) {
+    for (const n of [1, 160, rate + 1]) {
       const { samples } = await stage(wav([noise(n)], { rate, bits: 24 }))
       t.equal(samples, Math.max(1, Math.round((n * RATE) / rate)), `${n} at ${rate} Hz`)
     }
@@ -307,17 +235,6 @@ t.test(
   },
 )
 
-t.test('a compressed master beyond the limit is refused', async (t) => {
-  const endless = await coded('a.mp3', wav([silence(20 * RATE)]), ['-write_xing', '0'])
-  let most = 0
-  await t.rejects(stage(endless, { mostSamples: 10 * RATE, write: async () => void most++ }), {
-    code: 'TOO_LONG_TO_STAGE',
-    message: /MP3 .* of more than that; the limit is 0\.2 min/,
-  })
-  t.ok(most <= 1, 'and not decoded much further')
-  t.ok((await stage(endless, { mostSamples: 30 * RATE })).samples > 20 * RATE)
-})
-
 t.test('a store that gives too little, or fails, is no verdict on the master', async (t) => {
   const file = wav(club(RATE), { bits: 24 })
   const short = async (start: number, end: number) => file.subarray(start, end - 1)
@@ -340,170 +257,5 @@ t.test('the same master gives the same bytes', async (t) => {
       first.parts[0]?.[2] ?? Buffer.of(1),
       second.parts[0]?.[2] ?? Buffer.of(2),
     ) === 0,
-  )
-})
-
-/** The parts of a master that is cut into ranges of so many seconds, each a conversion of its own. */
-async function inRanges(master: Buffer, stepSeconds: number) {
-  const file = bytesOf(master)
-  const layout = await survey(file, soon())
-  const parts: Part[] = []
-  const common = () => ({ file, signal: soon(), partSamples: RATE, write: keepIn(parts) })
-  const step = stepSeconds * RATE
-  if (layout.kind === 'coded') {
-    for (let start = 0, isOver = false; !isOver; ) {
-      const range = { start, end: start + step, mostSamples: Number.POSITIVE_INFINITY }
-      ;({ isOver, end: start } = await stageStream(layout, { ...common(), ...range }))
-    }
-    return parts
-  }
-  const samples = samplesAt44100(layout)
-  for (let start = 0; start < samples; start += step) {
-    await stageRange(layout, { ...common(), start, end: Math.min(samples, start + step) })
-  }
-  return parts
-}
-
-t.test('parts are the same, bit for bit, however a track is cut into steps', async (t) => {
-  const music = (rate: number, seconds: number, channels = 2) =>
-    Array.from({ length: channels }, (_, i) =>
-      noise(Math.round(rate * seconds), { seed: i + 1, amplitude: 0.4 }),
-    )
-  const stereo = wav(music(44_100, 4.3))
-  const deep = { rate: 48_000, bits: 24 }
-  const masters: readonly (readonly [string, Buffer])[] = [
-    ['24 bits at 48 kHz', wav(music(48_000, 4.3), deep)],
-    ['a whole number of seconds', wav(music(48_000, 4), deep)],
-    ['8 bits, mono, 22.05 kHz', wav(music(22_050, 4.3, 1), { rate: 22_050, bits: 8 })],
-    ['5.1 at 96 kHz', wav(music(96_000, 3.1, 6), { rate: 96_000, bits: 24 })],
-    ['float at 192 kHz', wav(music(192_000, 4.2), { rate: 192_000, bits: 32, float: true })],
-    ['an odd rate', wav(music(44_056, 4.3), { rate: 44_056, bits: 24 })],
-    ['8 kHz', wav(music(8000, 4.3), { rate: 8000 })],
-    ['big-endian 24 bits', aiff(music(88_200, 4.4), { rate: 88_200, bits: 24 })],
-    ['A-law', await coded('a.wav', stereo, ['-c:a', 'pcm_alaw'])],
-    ['FLAC', await flac(stereo)],
-    [
-      'FLAC at 96 kHz',
-      await flac(wav(music(96_000, 4.2), { rate: 96_000, bits: 24 }), { bits: 24 }),
-    ],
-    ['FLAC that does not say how long it is', await flac(stereo, { total: false })],
-    ['MP3', await coded('a.mp3', stereo)],
-    ['MP3 at 48 kHz', await coded('a.mp3', wav(music(48_000, 4.3), { rate: 48_000 }))],
-    ['AAC', await coded('a.aac', stereo)],
-    ['M4A', await coded('a.m4a', stereo)],
-    ['Vorbis', await coded('a.ogg', stereo, ['-c:a', 'libvorbis'])],
-    ['Opus', await coded('a.ogg', stereo, ['-c:a', 'libopus', '-ar', '48000'])],
-    ['MS ADPCM', await coded('a.wav', stereo, ['-c:a', 'adpcm_ms'])],
-  ]
-  for (const [what, master] of masters) {
-    const { parts } = await stage(master, { partSamples: RATE })
-    const cut = await inRanges(master, 2)
-    t.same(
-      cut.map(([start, end]) => [start, end]),
-      parts.map(([start, end]) => [start, end]),
-      `${what}: the same parts`,
-    )
-    t.ok(
-      cut.every(([, , bytes], i) => Buffer.compare(bytes, parts[i]?.[2] ?? Buffer.of()) === 0),
-      `${what}: the same bytes`,
-    )
-  }
-})
-
-t.test('compressed masters come through as long as they were, and in time', async (t) => {
-  const [left, right] = club(3 * RATE)
-  const music = wav([left, right])
-  const cases = [
-    ['a.mp3', ['-b:a', '320k'], 0, 25],
-    ['a.m4a', ['-b:a', '256k'], 1023, 20],
-    ['b.m4a', ['-b:a', '256k', '-movflags', 'faststart'], 1023, 20],
-    ['c.m4a', ['-c:a', 'alac'], 0, 80],
-    ['a.ogg', ['-c:a', 'libvorbis', '-q:a', '8'], 0, 20],
-    ['b.ogg', ['-c:a', 'libopus', '-b:a', '256k'], 0, 15],
-    ['c.oga', ['-c:a', 'flac'], 0, 80],
-    ['a.wav', ['-c:a', 'adpcm_ms'], 2048, 25],
-    ['b.wav', ['-c:a', 'pcm_mulaw'], 0, 30],
-    ['a.aifc', ['-c:a', 'adpcm_ima_qt'], 64, 25],
-  ] as const
-  for (const [name, args, padding, dB] of cases) {
-    const { samples, left: got } = await stage(await coded(name, music, args))
-    const more = samples - 3 * RATE
-    t.ok(more >= 0 && more <= padding, `${name} ${args.join(' ')}: ${more} samples more`)
-    const fidelity = snr(scaled(left), got, { from: 5000, to: 130_000 })
-    t.ok(fidelity > dB, `${name} ${args.join(' ')}: ${fidelity.toFixed(1)} dB`)
-  }
-  const adts = await stage(await coded('a.aac', music, ['-b:a', '256k']))
-  const late = 1024
-  t.ok(snr(scaled(left), adts.left.subarray(late), { from: 5000, to: 130_000 }) > 20)
-  t.comment(`ADTS says nothing of its delay: ${adts.samples - 3 * RATE} samples more`)
-})
-
-t.test('a compressed master with a picture in it is music all the same', async (t) => {
-  const music = wav(club(RATE))
-  const picture = await ffmpeg([
-    '-f',
-    'lavfi',
-    '-i',
-    'color=red:s=300x300',
-    '-frames:v',
-    '1',
-    '-f',
-    'image2',
-    '-c:v',
-    'png',
-    'pipe:1',
-  ])
-  const folder = t.testdir({})
-  const path = `${folder}/cover.png`
-  await writeFile(path, picture)
-  const cover = [
-    '-i',
-    path,
-    '-map',
-    '0',
-    '-map',
-    '1',
-    '-c:v',
-    'copy',
-    '-disposition:v',
-    'attached_pic',
-  ]
-  for (const name of ['a.mp3', 'a.m4a', 'a.flac']) {
-    const { samples } = await stage(await coded(name, music, cover))
-    t.ok(samples >= RATE && samples < RATE + 1024, `${name}: ${samples} samples`)
-  }
-})
-
-t.test('a compressed master that is cut short or damaged has its verdict', async (t) => {
-  const music = wav(club(5 * RATE))
-  const half = (file: Buffer) => file.subarray(0, file.length >> 1)
-  // What has no length of its own holds what is there.
-  for (const [name, args] of [
-    ['a.mp3', []],
-    ['a.aac', []],
-    ['a.ogg', ['-c:a', 'libvorbis']],
-    ['a.wav', ['-c:a', 'adpcm_ms']],
-  ] as const) {
-    const { samples } = await stage(half(await coded(name, music, args)))
-    t.ok(samples > 1.5 * RATE && samples < 3.5 * RATE, `${name}: ${samples} samples`)
-  }
-  for (const args of [[], ['-movflags', 'faststart']]) {
-    const cut = half(await coded('a.m4a', music, args))
-    await t.rejects(stage(cut), { code: 'MASTER_UNREADABLE', message: /cut short/ })
-  }
-  const noise = Buffer.concat([
-    (await coded('a.mp3', music)).subarray(0, 3000),
-    Buffer.alloc(9e4, 0x55),
-  ])
-  const { samples } = await stage(noise)
-  t.ok(samples < 10 * 1152, 'what is no MP3 behind the first frames is left out')
-  const two = [RATE, 48_000].map((rate) => wav(club(rate, { rate }), { rate }))
-  const joined = await Promise.all(
-    two.map((file) => coded('a.mp3', file, ['-write_xing', '0'])),
-  )
-  await t.rejects(
-    stage(Buffer.concat(joined)),
-    { code: 'MASTER_UNREADABLE' },
-    'a stream whose rate changes on the way',
   )
 })

@@ -61,8 +61,8 @@ async function through(n: number, track: string, master: Buffer, assets = ['echo
   return published.get(track)?.[0]
 }
 
-/** Eight minutes, mono, 8 bits: long, and quickly made. */
-const long = wav([noise(8 * 60 * 22_050, { amplitude: 0.4 })], { rate: 22_050, bits: 8 })
+/** Four minutes, mono, 8 bits: long, and quickly made. */
+const long = wav([noise(4 * 60 * 22_050, { amplitude: 0.4 })], { rate: 22_050, bits: 8 })
 /** The digest of the samples, as `echo` has it. */
 const echoOf = (message: Awaited<ReturnType<typeof through>>) =>
   message?.assets.map((asset) => (asset.state === 'made' ? asset.result : asset.code))
@@ -73,7 +73,7 @@ t.test('a long master is staged by several steps, each part once', async (t) => 
   t.match(message, { state: 'done', assets: [{ asset: 'echo', state: 'made' }] })
   undisturbed = echoOf(message)
   t.ok(stagingOf('long').length > 1, `${stagingOf('long').length} steps`)
-  t.equal(created.size, 8)
+  t.equal(created.size, 4)
   t.ok([...created.values()].every((times) => times === 1))
   await until(async () => (await scratchParts()).length === 0)
 })

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -123,7 +123,8 @@ export function wav(channels: readonly Channel[], options: WavOptions = {}): Buf
     Buffer.from('000000001000800000aa00389b71', 'hex').copy(format, 26)
   }
   const ds64 = Buffer.alloc(28)
-  const data = chunk('data', body, options.dataSize ?? (rf64 ? 0xffffffff : body.length))
+  const dataSize = rf64 && (options.dataSize ?? 0) >= 2 ** 32 ? undefined : options.dataSize
+  const data = chunk('data', body, dataSize ?? (rf64 ? 0xffffffff : body.length))
   const inner: Buffer[] = [
     ...(rf64 ? [chunk('ds64', ds64)] : []),
     chunk('fmt ', format),
@@ -138,8 +139,30 @@ export function wav(channels: readonly Channel[], options: WavOptions = {}): Buf
     first.writeBigUInt64LE(BigInt(body.length / block), 24)
   }
   const head = Buffer.from(`${rf64 ? 'RF64' : 'RIFF'}\0\0\0\0WAVE`, 'latin1')
-  head.writeUInt32LE(options.riffSize ?? (rf64 ? 0xffffffff : size), 4)
+  const riffSize = rf64 && (options.riffSize ?? 0) >= 2 ** 32 ? undefined : options.riffSize
+  head.writeUInt32LE(riffSize ?? (rf64 ? 0xffffffff : size), 4)
   return Buffer.concat([head, ...inner])
+}
+
+/** Writes a sparse RF64 file: silence of so many samples, which takes no room, and then these. */
+export async function sparseRf64(
+  path: string,
+  silent: number,
+  channels: readonly Channel[],
+  options: Pick<WavOptions, 'rate' | 'bits'> = {},
+): Promise<void> {
+  const block = ((options.bits ?? 16) / 8) * channels.length
+  const end = wav(channels, options).subarray(44)
+  const dataSize = silent * block + end.length
+  const none = channels.map(() => new Float64Array(0))
+  const head = wav(none, { ...options, rf64: true, dataSize, riffSize: dataSize + 72 })
+  const file = await open(path, 'w')
+  try {
+    await file.write(head, 0, head.length, 0)
+    await file.write(end, 0, end.length, head.length + silent * block)
+  } finally {
+    await file.close()
+  }
 }
 
 /** A chunk of a RIFF file, padded to an even length. */

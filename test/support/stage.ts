@@ -1,0 +1,92 @@
+import type { MasterBytes } from '#shared/audio/byte-window.ts'
+import { samplesAt44100, stageMaster, stageRange, stageStream } from '#shared/audio/stage.ts'
+import { survey } from '#shared/audio/survey.ts'
+import { RATE } from './audio.ts'
+
+export interface Outcome {
+  readonly samples: number
+  readonly left: Int16Array
+  readonly right: Int16Array
+  readonly parts: readonly Part[]
+}
+
+export type Part = readonly [start: number, end: number, wav: Uint8Array]
+
+interface Wishes {
+  readonly partSamples?: number
+  readonly mostSamples?: number
+  readonly read?: MasterBytes['read']
+  readonly write?: () => Promise<void>
+}
+
+/** A whole master, staged at once. */
+export async function stage(
+  master: Buffer,
+  { read, write, ...options }: Wishes = {},
+): Promise<Outcome> {
+  const file = bytesOf(master, read)
+  const parts: Part[] = []
+  const keep = keepIn(parts)
+  const staged = await stageMaster(await survey(bytesOf(master), soon()), {
+    ...{ file, signal: soon(), ...options },
+    write: write ?? keep,
+  })
+  const left = new Int16Array(staged.samples)
+  const right = new Int16Array(staged.samples)
+  for (const [start, end, part] of parts) {
+    const view = new DataView(part.buffer, part.byteOffset + 44)
+    for (let i = start; i < end; i++) {
+      left[i] = view.getInt16(4 * (i - start), true)
+      right[i] = view.getInt16(4 * (i - start) + 2, true)
+    }
+  }
+  return { samples: staged.samples, left, right, parts }
+}
+
+/** For one conversion of a few seconds, on a machine that has other things to do. */
+export const soon = () => AbortSignal.timeout(30_000)
+
+export function bytesOf(
+  master: Buffer,
+  read: MasterBytes['read'] = async (start, end) => master.subarray(start, end),
+): MasterBytes {
+  return {
+    bytes: master.length,
+    read,
+    async *stream(start, end) {
+      for (let at = start; at < end; at += 99_991)
+        yield await read(at, Math.min(end, at + 99_991))
+    },
+  }
+}
+
+export function keepIn(parts: Part[]) {
+  return async (start: number, end: number, wav: Uint8Array) => {
+    parts.push([start, end, Uint8Array.from(wav)])
+  }
+}
+
+export function scaled(channel: Float64Array): Float64Array {
+  return channel.map((x) => x * 32_768)
+}
+
+/** The parts of a master that is cut into ranges of so many seconds, each a conversion of its own. */
+export async function inRanges(master: Buffer, stepSeconds: number) {
+  const file = bytesOf(master)
+  const layout = await survey(file, soon())
+  const parts: Part[] = []
+  const common = () => ({ file, signal: soon(), partSamples: RATE, write: keepIn(parts) })
+  const step = stepSeconds * RATE
+  if (layout.kind === 'coded') {
+    for (let start = 0, isOver = false; !isOver; ) {
+      const range = { start, end: start + step, mostSamples: Number.POSITIVE_INFINITY }
+      ;({ isOver, end: start } = await stageStream(layout, { ...common(), ...range }))
+    }
+    return parts
+  }
+  const samples = samplesAt44100(layout)
+  for (let start = 0; start < samples; start += step) {
+    await stageRange(layout, { ...common(), start, end: Math.min(samples, start + step) })
+  }
+  return parts
+}
