@@ -10,13 +10,7 @@ export default defineDerivative({
   result: true,
   cost: { fixedMs: 200, msPerSecond: 2.5, mostMs: 1700 },
   async render(tools) {
-    const estimate = await tools.key()
-    const { key, tonic, scale, camelot, openKey, confidence, reason } = estimate
-    const { tuningHz, keyOverTime } = estimate
-    const json = JSON.stringify({
-      ...{ key, tonic, scale, camelot, openKey, confidence, reason },
-      ...{ tuningHz, keyOverTime },
-    })
+    const json = JSON.stringify(await tools.key())
     return { json: new TextEncoder().encode(`${json}\n`) }
   },
 })

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { essentia } from '../../services/analyze/essentia.ts'
+import { essentiaAlone } from './essentia.ts'
 
 const [, , file = ''] = process.argv
 const SAMPLE_RATE = 44_100
@@ -32,12 +32,13 @@ function analyse(decoded: string): void {
     readSync(input, mono, 0, mono.byteLength, start * Float32Array.BYTES_PER_ELEMENT)
     return mono
   }
-  const { rhythm, key } = essentia()
+  const { rhythm, key } = essentiaAlone()
   const count = Math.max(1, Math.min(WINDOWS, Math.trunc(samples / WINDOW)))
   for (let i = 0; i < count; i++) {
-    rhythm(read(Math.trunc(((samples - WINDOW) * i) / Math.max(1, count - 1)), WINDOW))
+    const start = Math.trunc(((samples - WINDOW) * i) / Math.max(1, count - 1))
+    rhythm(read(start, WINDOW), 'degara')
   }
-  key(read(0, KEY_AT_MOST), SAMPLE_RATE, 'bgate')
+  key(read(0, KEY_AT_MOST), 'best')
   closeSync(input)
 }
 

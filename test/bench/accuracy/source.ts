@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { isConformant } from '#shared/audio/layout.ts'
+import { masterBytes } from '#shared/audio/master-bytes.ts'
 import type { PcmSource } from '#shared/audio/pcm.ts'
-import { readLayout } from '#shared/audio/riff.ts'
-import { partName, pcmSource, readBytes } from '#shared/audio/source.ts'
+import { partName, pcmSource } from '#shared/audio/source.ts'
 import { stageMaster } from '#shared/audio/stage.ts'
+import { survey } from '#shared/audio/survey.ts'
 import type { JobId } from '#shared/names.ts'
 import { locate, openStore } from '#shared/store/open.ts'
 
@@ -27,9 +28,8 @@ export async function withSource<T>(
   const stat = await driver.stat(name, { signal })
   if (!stat) throw new Error('no such file')
   const { revision, bytes } = stat
-  const read = (start: number, end: number, signal?: AbortSignal) =>
-    readBytes(driver, name, start, end, { revision, signal })
-  const layout = await readLayout({ bytes, read }, signal)
+  const file = masterBytes(driver, name, { bytes, revision })
+  const layout = await survey(file, signal)
   if (isConformant(layout)) {
     const { offset, bigEndian, samples } = layout
     const place = { kind: 'in-place' as const, uri, revision, offset, bigEndian, samples }
@@ -38,10 +38,8 @@ export async function withSource<T>(
   const folder = await mkdtemp(join(tmpdir(), 'accuracy-'))
   try {
     const scratch = openStore(pathToFileURL(folder).href)
-    const staged = await stageMaster({
-      layout,
-      bytes,
-      read,
+    const staged = await stageMaster(layout, {
+      file,
       signal,
       async write(start, end, wav) {
         const contentType = 'audio/wav'

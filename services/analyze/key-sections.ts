@@ -2,7 +2,7 @@ import { bestFit, type Fit, fitsOf } from './key-profile.ts'
 import type { Segment } from './key-segments.ts'
 
 /** Consecutive segments in one key. */
-export interface Stretch {
+export interface Section {
   /** Index of the first segment. */
   readonly first: number
   /** One past the index of the last. */
@@ -17,29 +17,29 @@ const REACH = 2
 const CHANGE_COST = 0.8
 
 /**
- * Divides a track into stretches of one key each: the course of keys that fits best on the whole, less what each
+ * Divides a track into sections of one key each: the course of keys that fits best on the whole, less what each
  * change costs (Viterbi). Neighbours differ in key.
  */
-export function stretchesOf(segments: readonly Segment[]): readonly Stretch[] {
+export function sectionsOf(segments: readonly Segment[]): readonly Section[] {
   const keys = courseOf(
     segments.map((_, i) => fitsOf(classesOf(segments, i - REACH, i + REACH + 1))),
   )
-  const stretches: Stretch[] = []
+  const sections: Section[] = []
   for (let first = 0; first < keys.length; ) {
     let end = first + 1
     while (keys[end] === keys[first]) end++
-    const stretch = stretchOf(segments, first, end)
-    const last = stretches.at(-1)
-    if (last && sameKey(last.found, stretch.found)) {
-      stretches[stretches.length - 1] = stretchOf(segments, last.first, end)
-    } else stretches.push(stretch)
+    const section = sectionOf(segments, first, end)
+    const last = sections.at(-1)
+    if (last && sameKey(last.found, section.found)) {
+      sections[sections.length - 1] = sectionOf(segments, last.first, end)
+    } else sections.push(section)
     first = end
   }
-  return stretches
+  return sections
 }
 
-/** The stretch of the segments [first, end). */
-export function stretchOf(segments: readonly Segment[], first: number, end: number): Stretch {
+/** The section of the segments [first, end). */
+export function sectionOf(segments: readonly Segment[], first: number, end: number): Section {
   return { first, end, found: bestFit(classesOf(segments, first, end)) }
 }
 
