@@ -58,7 +58,7 @@ export function noKey(reason: string): KeyEstimate {
  * well: what does not, down to what chance fits, deserves less in proportion.
  */
 function confidence({ first, end, found }: Section, segments: readonly Segment[]): number {
-  const own = segments.slice(first, end)
+  const own = segments.slice(first, end).filter(({ classes }) => classes.some((x) => x > 0))
   const kept = own.filter(({ classes }) => sameKey(bestFit(classes), found)).length / own.length
   const probability = 1 / (1 + Math.exp(0.22 - 22 * found.margin - 1.29 * kept))
   const usual = (found.fit - CHANCE) / (USUAL_FIT - CHANCE)

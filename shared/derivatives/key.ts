@@ -8,7 +8,7 @@ export default defineDerivative({
     'Musical key of the track and of its parts, also in Camelot notation (and Open Key), with confidence and tuning',
   files: { json: 'application/json' },
   result: true,
-  cost: { fixedMs: 200, msPerSecond: 2.5, mostMs: 1700 },
+  cost: { fixedMs: 300, msPerSecond: 3, mostMs: 2100 },
   async render(tools) {
     const json = JSON.stringify(await tools.key())
     return { json: new TextEncoder().encode(`${json}\n`) }
