@@ -67,7 +67,7 @@ const PEERS: readonly Peer[] = [
     name: 'bpm-tools',
     estimates: 'tempo',
     programs: ['bpm', 'sox'],
-    command: 'sox "$1" -t raw -r 44100 -e float-signed -b 32 -c 1 - | bpm',
+    command: 'sox "$1" -t raw -r 44100 -e floating-point -b 32 -c 1 - | bpm',
     read: firstBpm,
   },
   ...(['degara', 'multifeature'] as const).map(
