@@ -1,6 +1,6 @@
-import { candidateTempos, evidenceFor, sameButForOctave } from './tempo-metre.ts'
-import { octaveFreeProbability, ranking } from './tempo-odds.ts'
-import { joined, type Passage, type Piece } from './tempo-passage.ts'
+import { sameButForOctave } from './tempo-metre.ts'
+import { octaveFreeProbability, rankedTempos } from './tempo-odds.ts'
+import { joined, type Piece } from './tempo-passage.ts'
 import { pulseHeight, refineTempo } from './tempo-refine.ts'
 
 /** Tempos of neighbouring passages that differ by less are one tempo: what half a minute can tell. */
@@ -40,16 +40,17 @@ export function tempoLine(pieces: readonly Piece[], bpm: number): readonly Secti
   runs.push(open)
   return runs.map((run) => {
     const told = run.filter((local) => local.bpm !== undefined)
+    const sure = told.length > 0 ? told : run
     const passages = run.map(({ piece }) => piece)
     return {
       pieces: passages,
       bpm: refineTempo(joined(passages).all, tempoOf(run) ?? bpm),
-      confidence: mean(told.map(({ confidence }) => confidence)),
+      confidence: mean(sure.map(({ confidence }) => confidence)),
     }
   })
 }
 
-export function constant(a: number, b: number): boolean {
+function constant(a: number, b: number): boolean {
   return Math.abs(a / b - 1) < CONSTANT
 }
 
@@ -61,7 +62,7 @@ interface Local {
 }
 
 function localTempo(piece: Piece, track: number): Local {
-  const ranked = rankedTempos(piece, () => 0)
+  const ranked = rankedTempos(piece)
   const kept = ranked.find(({ bpm }) => sameButForOctave(bpm, track))
   const best = kept && kept.probability >= REFUTED ? kept : ranked[0]
   if (!best) return { piece, bpm: undefined, confidence: 0 }
@@ -73,15 +74,6 @@ function localTempo(piece: Piece, track: number): Local {
   const bpm = refineTempo(piece.all, best.bpm * octave)
   const fits = pulseHeight(piece.all, track) >= AS_GOOD * pulseHeight(piece.all, bpm)
   return { piece, bpm: fits ? track : bpm, confidence }
-}
-
-/** The tempos that a passage may have, the likeliest first. */
-export function rankedTempos(passage: Passage, consent: (bpm: number) => number) {
-  const candidates = candidateTempos(passage.strength).map((bpm) => ({
-    bpm,
-    evidence: evidenceFor(passage, bpm),
-  }))
-  return ranking(candidates, consent)
 }
 
 function distance(a: number, b: number): number {
@@ -97,5 +89,5 @@ function tempoOf(run: readonly Local[]): number | undefined {
 }
 
 function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)
+  return values.reduce((sum, value) => sum + value, 0) / values.length
 }

@@ -87,7 +87,7 @@ export function sameButForOctave(a: number, b: number): boolean {
   return [0.5, 1, 2].some((octave) => sameTempo(a * octave, b))
 }
 
-/** What speaks for a tempo: see `Odds` for how it is weighed. */
+/** What speaks for a tempo: `ranking` says how it is weighed. */
 export interface Evidence {
   /** Logarithms of how strongly the pulses of the beat and its multiples run through it all. */
   readonly beat: number
@@ -95,8 +95,6 @@ export interface Evidence {
   readonly quarter: number
   readonly sixth: number
   readonly bar: number
-  /** The same of half beats in the bass drum's band. */
-  readonly lowHalf: number
   /** How well onsets repeat after eight beats, two bars of the usual kind: −1 to 1. */
   readonly repetition: number
   /** How well the bass drum repeats after one beat: −1 to 1. */
@@ -104,14 +102,13 @@ export interface Evidence {
 }
 
 export function evidenceFor(passage: Passage, bpm: number): Evidence {
-  const { strength, lowStrength } = passage
+  const { strength } = passage
   return {
     beat: logarithm(strength(bpm)),
     half: logarithm(strength(2 * bpm)),
     quarter: logarithm(strength(4 * bpm)),
     sixth: logarithm(strength(6 * bpm)),
     bar: logarithm(strength(bpm / 4)),
-    lowHalf: logarithm(lowStrength(2 * bpm)),
     repetition: repetition(passage.all, bpm, 8),
     lowRepetition: repetition(passage.low, bpm, 1),
   }

@@ -1,24 +1,24 @@
-import { type Evidence, sameButForOctave } from './tempo-metre.ts'
+import { candidateTempos, type Evidence, evidenceFor, sameButForOctave } from './tempo-metre.ts'
+import type { Passage } from './tempo-passage.ts'
 
-/** Where dance music crowds, BPM, and how steeply odds fall with the square of the octaves from it. */
+/** Where dance music crowds, BPM, and how widely, octaves: a log-normal prior, set beforehand. */
 const USUAL = 128
-const RARER = 0.7
+const OCTAVES = 0.6
 /**
  * What each piece of evidence adds to the logarithm of the odds of a tempo. Fitted once, by
  * regularised multinomial regression on tracks of known tempo: see docs/accuracy.md.
  */
 const WEIGHTS: Readonly<Record<keyof Evidence, number>> = {
-  beat: 0.55,
-  half: 0.73,
-  quarter: 0.49,
-  sixth: 0.78,
-  bar: 0.34,
-  lowHalf: 0.86,
-  repetition: 2.3,
-  lowRepetition: 4.57,
+  beat: 0.52,
+  half: 0.38,
+  quarter: 1.44,
+  sixth: 0.51,
+  bar: 0.84,
+  repetition: 1.37,
+  lowRepetition: 5.89,
 }
 /** The same for the consent of another opinion, 0 to 1. */
-const CONSENT = 1.31
+const CONSENT = 1.22
 
 /** A tempo that a track may have, and what is known about it. */
 export interface Candidate {
@@ -31,6 +31,15 @@ export interface Ranked extends Candidate {
   readonly probability: number
 }
 
+/** The tempos that a passage may have, by its own evidence, the likeliest first. */
+export function rankedTempos(passage: Passage): readonly Ranked[] {
+  const candidates = candidateTempos(passage.strength).map((bpm) => ({
+    bpm,
+    evidence: evidenceFor(passage, bpm),
+  }))
+  return ranking(candidates, () => 0)
+}
+
 /**
  * Ranks candidates by their probability, the likeliest first.
  * @param consent How far another opinion is for a tempo, 0 to 1.
@@ -40,7 +49,7 @@ export function ranking(
   consent: (bpm: number) => number,
 ): readonly Ranked[] {
   const odds = candidates.map(({ bpm, evidence }) => {
-    let sum = CONSENT * consent(bpm) - RARER * Math.log2(bpm / USUAL) ** 2
+    let sum = CONSENT * consent(bpm) - 0.5 * (Math.log2(bpm / USUAL) / OCTAVES) ** 2
     for (const [name, weight] of Object.entries(WEIGHTS)) {
       sum += weight * evidence[name as keyof Evidence]
     }

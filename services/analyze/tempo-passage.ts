@@ -18,8 +18,6 @@ export interface Passage {
   readonly segments: readonly PulseSegment[]
   /** How strongly a pulse runs through `all`. */
   readonly strength: PulseSpectrum
-  /** How strongly it runs through `low`. */
-  readonly lowStrength: PulseSpectrum
 }
 
 /** A passage that is one piece of one span. */
@@ -37,7 +35,7 @@ export function piecesOf(energies: readonly Float32Array[]): readonly Piece[] {
     const bands = onsetEnvelopes(energy)
     const all = summed(bands)
     const low = summed(bands.slice(0, 1))
-    const segments = pulseSegments(all, low)
+    const segments = pulseSegments(all)
     const frames = PASSAGE_SECONDS * ENVELOPE_RATE
     const count = Math.max(1, Math.round(all.length / frames))
     return Array.from({ length: count }, (_, i) => {
@@ -83,8 +81,7 @@ function passage(
     all,
     low,
     segments,
-    strength: pulseSpectrum(segments.map((segment) => segment.all)),
-    lowStrength: pulseSpectrum(segments.map((segment) => segment.low)),
+    strength: pulseSpectrum(segments.map(({ magnitudes }) => magnitudes)),
   }
 }
 

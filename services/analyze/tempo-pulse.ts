@@ -15,39 +15,46 @@ const BINS = Math.ceil(HIGHEST_PULSE / BPM_PER_BIN) + 2
 /** How strongly a pulse of so many a minute runs through a signal. Noise alone gives about 1. */
 export type PulseSpectrum = (perMinute: number) => number
 
-/** A piece of an envelope, and the magnitudes of its pulses. */
+/** A stretch of an envelope, and the magnitudes of its pulses. */
 export interface PulseSegment {
   /** Frames of the envelope, from and up to. */
   readonly start: number
   readonly end: number
-  /** All bands together. */
-  readonly all: Float32Array
-  /** The bass drum's band alone. */
-  readonly low: Float32Array
+  readonly magnitudes: Float32Array
 }
 
 /**
- * The magnitudes of the Fourier transforms of two envelopes of the same span, on segments of equal
- * length with half of it shared by neighbours; a short envelope is one segment.
+ * The magnitudes of the Fourier transform of an envelope, on segments of equal length with half of
+ * it shared by neighbours; a short envelope is one segment, an empty one none.
  */
-export function pulseSegments(all: Float32Array, low: Float32Array): readonly PulseSegment[] {
-  const length = Math.min(all.length, SEGMENT_SECONDS * ENVELOPE_RATE)
+export function pulseSegments(envelope: Float32Array): readonly PulseSegment[] {
+  const length = Math.min(envelope.length, SEGMENT_SECONDS * ENVELOPE_RATE)
   if (length === 0) return []
   const window = Float64Array.from(
     { length },
     (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * (i + 0.5)) / length),
   )
-  const count = Math.max(1, Math.round((2 * (all.length - length)) / length) + 1)
-  return Array.from({ length: count }, (_, i) => {
-    const start = count === 1 ? 0 : Math.round(((all.length - length) * i) / (count - 1))
-    const end = start + length
-    const [a, b] = magnitudesOfTwo(
-      windowed(all.subarray(start, end), window),
-      windowed(low.subarray(start, end), window),
+  const room = envelope.length - length
+  const count = Math.max(1, Math.round((2 * room) / length) + 1)
+  const starts = Array.from({ length: count }, (_, i) =>
+    count === 1 ? 0 : Math.round((room * i) / (count - 1)),
+  )
+  const segments: PulseSegment[] = []
+  for (let i = 0; i < count; i += 2) {
+    const pair = starts.slice(i, i + 2)
+    const [a, b] = pair.map((start) =>
+      windowed(envelope.subarray(start, start + length), window),
+    )
+    const magnitudes = magnitudesOfTwo(
+      a ?? new Float64Array(POINTS),
+      b ?? new Float64Array(POINTS),
       BINS,
     )
-    return { start, end, all: a, low: b }
-  })
+    pair.forEach((start, k) => {
+      segments.push({ start, end: start + length, magnitudes: magnitudes[k] as Float32Array })
+    })
+  }
+  return segments
 }
 
 /**

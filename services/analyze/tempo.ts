@@ -2,20 +2,22 @@ import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import type { TempoEstimate } from '#shared/derivative.ts'
 import type { Heard } from './signal.ts'
 import { firstBeat } from './tempo-grid.ts'
-import { rankedTempos, type Section, tempoLine } from './tempo-line.ts'
+import { type Section, tempoLine } from './tempo-line.ts'
 import { sameButForOctave, sameTempo } from './tempo-metre.ts'
-import { octaveFreeProbability, type Ranked, ranking } from './tempo-odds.ts'
+import { octaveFreeProbability, type Ranked, rankedTempos, ranking } from './tempo-odds.ts'
 import { joined, type Piece, piecesOf } from './tempo-passage.ts'
 import { pulses } from './tempo-presence.ts'
 import { refineTempo } from './tempo-refine.ts'
 
 /** Less likely than this, a tempo is but the best of many: so it is with speech, not with music. */
-const LEAST_PROBABILITY = 0.4
+const LEAST_PROBABILITY = 0.3
 /** The same of half a minute, of which there are many in a track. */
 const LEAST_PROBABILITY_OF_PIECE = 0.8
 /** The second method is asked about so many windows at least, and no further when all is clear. */
 const LEAST_VOTES = 2
 const CLEAR = 0.9
+/** Of the tempos that seemed certain a few in a thousand were wrong: no estimate says more. */
+const SUREST = 0.99
 
 /** What `estimateTempo` takes of what was heard. */
 export type TempoInput = Pick<Heard, 'spans' | 'energies' | 'windows'>
@@ -34,7 +36,7 @@ export function estimateTempo(
 ): TempoEstimate {
   const pieces = piecesOf(energies)
   const whole = joined(pieces)
-  const own = pulses(whole) ? rankedTempos(whole, () => 0) : []
+  const own = pulses(whole) ? rankedTempos(whole) : []
   const one = likelihood(own) >= LEAST_PROBABILITY
   // A mix may have a tempo at any time, and none as a whole.
   const ranked = one ? withVotes(own, windows, rhythm) : ofPieces(pieces)
@@ -46,16 +48,16 @@ export function estimateTempo(
   const bpm = round(main.bpm)
   return {
     bpm,
-    confidence: round(
+    confidence: probability(
       steady ? likelihood(ranked) : main.confidence * shareNear(main.bpm, sections),
     ),
-    octaveConfidence: round(best.probability / likelihood(ranked)),
+    octaveConfidence: probability(best.probability / likelihood(ranked)),
     steady,
     firstBeatMs: steady ? firstBeatMs(spans, energies, bpm) : null,
     tempoOverTime: sections.map((section) => ({
       ...times(section.pieces, spans),
       bpm: round(section.bpm),
-      confidence: round(section.confidence),
+      confidence: probability(section.confidence),
     })),
     windows: spans.map(({ start, end }) => ({ from: seconds(start), to: seconds(end) })),
   }
@@ -84,7 +86,7 @@ function likelihood(ranked: readonly Ranked[]): number {
 function ofPieces(pieces: readonly Piece[]): readonly Ranked[] {
   const told = pieces
     .filter(pulses)
-    .map((piece) => rankedTempos(piece, () => 0))
+    .map(rankedTempos)
     .filter((ranked) => likelihood(ranked) >= LEAST_PROBABILITY_OF_PIECE)
   return 2 * told.length >= pieces.length ? (told[0] ?? []) : []
 }
@@ -152,6 +154,10 @@ function times(pieces: readonly Piece[], spans: Heard['spans']): { from: number;
 
 function seconds(samples: number): number {
   return Number((samples / SAMPLE_RATE).toFixed(3))
+}
+
+function probability(value: number): number {
+  return round(Math.min(SUREST, value))
 }
 
 function round(value: number): number {

@@ -55,6 +55,8 @@ export interface Coded {
   readonly feed: readonly (Uint8Array | ByteRange)[]
   /** How many samples the encoder was given, where the file says so: what is decoded behind them is padding. */
   readonly samples?: number
+  /** How long the file says it is, where it does. */
+  readonly seconds?: number
 }
 
 /** A compressed master that can only be decoded from its beginning. How long it is shows at the end. */
@@ -62,8 +64,6 @@ export interface CodedLayout extends Coded {
   readonly rate: number
   readonly channels: number
   readonly mask: number
-  /** How long the file says it is, seconds; undefined when it says nothing. */
-  readonly seconds: number | undefined
 }
 
 export type Layout = PcmLayout | FlacLayout | CodedLayout

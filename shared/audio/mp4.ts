@@ -40,8 +40,8 @@ export async function mp4File(
     throw unreadable(index.start, 'an index that goes on and on', `${MOST_MOOV_BYTES} bytes`)
   }
   const moov = Buffer.from(await file.read(index.start, index.end, signal))
-  const { codec, decoder } = codecOf(moov, index)
-  const made = { kind: 'coded', container: 'M4A', codec, decoder, demuxer: 'mov' } as const
+  const track = trackOf(moov, index)
+  const made = { kind: 'coded', container: 'M4A', demuxer: 'mov', ...track } as const
   if (index.start < samples.start) {
     return { ...made, feed: [{ start: 0, end: window.bytes }] }
   }
@@ -95,13 +95,15 @@ function find(bytes: Buffer, { body, end }: Box, path: string): Box[] {
   return rest.length === 0 ? found : found.flatMap((box) => find(bytes, box, rest.join('/')))
 }
 
-function codecOf(moov: Buffer, { start }: Box): Pick<Coded, 'codec' | 'decoder'> {
+function trackOf(moov: Buffer, { start }: Box): Pick<Coded, 'codec' | 'decoder' | 'seconds'> {
   const root = boxAt(moov, 0, moov.length)
   const tracks = find(moov, root, 'trak').map((track) => {
     const handler = find(moov, track, 'mdia/hdlr')[0]
     const entries = find(moov, track, 'mdia/minf/stbl/stsd')[0]
+    const header = find(moov, track, 'mdia/mdhd')[0]
     return {
       at: start + track.start,
+      seconds: header && secondsOf(moov, header),
       kind: handler && moov.toString('latin1', handler.body + 8, handler.body + 12),
       // Version and flags, a count, and then the first entry: its size and its type.
       codec: entries && moov.toString('latin1', entries.body + 12, entries.body + 16),
@@ -115,13 +117,24 @@ function codecOf(moov: Buffer, { start }: Box): Pick<Coded, 'codec' | 'decoder'>
     throw unreadable(start, `an MP4 file of the tracks: ${words || 'none'}`, 'one, of audio')
   }
   const found = sound.codec === undefined ? undefined : CODECS[sound.codec]
-  if (found !== undefined) return found
+  if (found !== undefined) return sound.seconds ? { ...found, seconds: sound.seconds } : found
   throw unreadable(
     sound.at,
     `MP4 samples of the kind "${sound.codec?.replace(/[^ -~]/g, '?')}"`,
     Object.keys(CODECS).join(' or '),
   )
 }
+
+/** What a media header says of the track's length; undefined when it says nothing. */
+function secondsOf(moov: Buffer, { body, end }: Box): number | undefined {
+  const isLong = moov[body] === 1
+  if (end - body < (isLong ? 32 : 20)) return undefined
+  const scale = moov.readUInt32BE(body + (isLong ? 20 : 12))
+  const units = isLong ? Number(moov.readBigUInt64BE(body + 24)) : moov.readUInt32BE(body + 16)
+  return scale > 0 && units < UNKNOWN_32 ? units / scale : undefined
+}
+
+const UNKNOWN_32 = 0xffff_ffff
 
 const CODECS: Record<string, Pick<Coded, 'codec' | 'decoder'>> = {
   mp4a: { codec: 'AAC', decoder: 'aac' },

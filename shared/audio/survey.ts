@@ -1,5 +1,5 @@
 import { type MasterBytes, unreadable } from './byte-window.ts'
-import { probed } from './ffprobe.ts'
+import { firstFrame } from './first-frame.ts'
 import { flacLength } from './flac-frames.ts'
 import { readHeader } from './header.ts'
 import type { Coded, Layout } from './layout.ts'
@@ -11,7 +11,8 @@ import type { Coded, Layout } from './layout.ts'
  */
 export async function survey(file: MasterBytes, signal: AbortSignal): Promise<Layout> {
   const header = await readHeader(file, signal)
-  if (header.kind === 'coded') return probed(header, codedBytes(header, file, signal), signal)
+  if (header.kind === 'coded')
+    return firstFrame(header, codedBytes(header, file, signal), signal)
   if (header.kind === 'pcm' || header.samples > 0) return header
   const samples = await flacLength(file, header, signal)
   if (samples > 0) return { ...header, samples }

@@ -8,7 +8,7 @@ export default defineDerivative({
     'Tempo in beats per minute, to 0.01, with its confidence, first beat and course over time',
   files: { json: 'application/json' },
   result: true,
-  cost: { fixedMs: 1200, msPerSecond: 1.5, mostMs: 2100 },
+  cost: { fixedMs: 1200, msPerSecond: 2, mostMs: 2400 },
   async render(tools) {
     const json = JSON.stringify(await tools.tempo())
     return { json: new TextEncoder().encode(`${json}\n`) }

@@ -35,7 +35,7 @@ t.test(
     await t.rejects(busy, reason)
     t.ok(performance.now() - abortedAt < 1000)
     t.same(await pool.use(never, (ask) => ask('listen', 9)), [{ start: 0, end: 9 }])
-    t.ok(performance.now() - abortedAt < 2000, 'so the one thread was free')
+    t.ok(performance.now() - abortedAt < 10_000, 'so the one thread was free')
   },
 )
 

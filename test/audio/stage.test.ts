@@ -44,8 +44,8 @@ async function stage(
   const file = bytesOf(master, read)
   const parts: Part[] = []
   const keep = keepIn(parts)
-  const staged = await stageMaster(await survey(bytesOf(master), signal), {
-    ...{ file, signal, ...options },
+  const staged = await stageMaster(await survey(bytesOf(master), soon()), {
+    ...{ file, signal: soon(), ...options },
     write: write ?? keep,
   })
   const left = new Int16Array(staged.samples)
@@ -60,7 +60,8 @@ async function stage(
   return { samples: staged.samples, left, right, parts }
 }
 
-const signal = AbortSignal.timeout(120_000)
+/** For one conversion of a few seconds, on a machine that has other things to do. */
+const soon = () => AbortSignal.timeout(30_000)
 
 function bytesOf(
   master: Buffer,
@@ -343,22 +344,22 @@ t.test('the same master gives the same bytes', async (t) => {
 })
 
 /** The parts of a master that is cut into ranges of so many seconds, each a conversion of its own. */
-async function inRanges(master: Buffer, stepSeconds: number, options: { partSeconds: number }) {
+async function inRanges(master: Buffer, stepSeconds: number) {
   const file = bytesOf(master)
-  const layout = await survey(file, signal)
+  const layout = await survey(file, soon())
   const parts: Part[] = []
-  const common = { file, signal, partSamples: options.partSeconds * RATE, write: keepIn(parts) }
+  const common = () => ({ file, signal: soon(), partSamples: RATE, write: keepIn(parts) })
   const step = stepSeconds * RATE
   if (layout.kind === 'coded') {
     for (let start = 0, isOver = false; !isOver; ) {
       const range = { start, end: start + step, mostSamples: Number.POSITIVE_INFINITY }
-      ;({ isOver, end: start } = await stageStream(layout, { ...common, ...range }))
+      ;({ isOver, end: start } = await stageStream(layout, { ...common(), ...range }))
     }
     return parts
   }
   const samples = samplesAt44100(layout)
   for (let start = 0; start < samples; start += step) {
-    await stageRange(layout, { ...common, start, end: Math.min(samples, start + step) })
+    await stageRange(layout, { ...common(), start, end: Math.min(samples, start + step) })
   }
   return parts
 }
@@ -368,26 +369,26 @@ t.test('parts are the same, bit for bit, however a track is cut into steps', asy
     Array.from({ length: channels }, (_, i) =>
       noise(Math.round(rate * seconds), { seed: i + 1, amplitude: 0.4 }),
     )
-  const stereo = wav(music(44_100, 7.3))
+  const stereo = wav(music(44_100, 4.3))
   const deep = { rate: 48_000, bits: 24 }
   const masters: readonly (readonly [string, Buffer])[] = [
-    ['24 bits at 48 kHz', wav(music(48_000, 7.3), deep)],
-    ['a whole number of seconds', wav(music(48_000, 6), deep)],
-    ['8 bits, mono, 22.05 kHz', wav(music(22_050, 7.3, 1), { rate: 22_050, bits: 8 })],
-    ['5.1 at 96 kHz', wav(music(96_000, 5.1, 6), { rate: 96_000, bits: 24 })],
+    ['24 bits at 48 kHz', wav(music(48_000, 4.3), deep)],
+    ['a whole number of seconds', wav(music(48_000, 4), deep)],
+    ['8 bits, mono, 22.05 kHz', wav(music(22_050, 4.3, 1), { rate: 22_050, bits: 8 })],
+    ['5.1 at 96 kHz', wav(music(96_000, 3.1, 6), { rate: 96_000, bits: 24 })],
     ['float at 192 kHz', wav(music(192_000, 4.2), { rate: 192_000, bits: 32, float: true })],
-    ['an odd rate', wav(music(44_056, 7.3), { rate: 44_056, bits: 24 })],
-    ['8 kHz', wav(music(8000, 7.3), { rate: 8000 })],
+    ['an odd rate', wav(music(44_056, 4.3), { rate: 44_056, bits: 24 })],
+    ['8 kHz', wav(music(8000, 4.3), { rate: 8000 })],
     ['big-endian 24 bits', aiff(music(88_200, 4.4), { rate: 88_200, bits: 24 })],
     ['A-law', await coded('a.wav', stereo, ['-c:a', 'pcm_alaw'])],
     ['FLAC', await flac(stereo)],
     [
       'FLAC at 96 kHz',
-      await flac(wav(music(96_000, 6.2), { rate: 96_000, bits: 24 }), { bits: 24 }),
+      await flac(wav(music(96_000, 4.2), { rate: 96_000, bits: 24 }), { bits: 24 }),
     ],
     ['FLAC that does not say how long it is', await flac(stereo, { total: false })],
     ['MP3', await coded('a.mp3', stereo)],
-    ['MP3 at 48 kHz', await coded('a.mp3', wav(music(48_000, 7.3), { rate: 48_000 }))],
+    ['MP3 at 48 kHz', await coded('a.mp3', wav(music(48_000, 4.3), { rate: 48_000 }))],
     ['AAC', await coded('a.aac', stereo)],
     ['M4A', await coded('a.m4a', stereo)],
     ['Vorbis', await coded('a.ogg', stereo, ['-c:a', 'libvorbis'])],
@@ -396,20 +397,16 @@ t.test('parts are the same, bit for bit, however a track is cut into steps', asy
   ]
   for (const [what, master] of masters) {
     const { parts } = await stage(master, { partSamples: RATE })
-    for (const stepSeconds of [1, 3]) {
-      const cut = await inRanges(master, stepSeconds, { partSeconds: 1 })
-      t.same(
-        cut.map(([start, end]) => [start, end]),
-        parts.map(([start, end]) => [start, end]),
-        `${what}: the same parts`,
-      )
-      t.ok(
-        cut.every(
-          ([, , bytes], i) => Buffer.compare(bytes, parts[i]?.[2] ?? Buffer.of()) === 0,
-        ),
-        `${what}, in steps of ${stepSeconds} s: the same bytes`,
-      )
-    }
+    const cut = await inRanges(master, 2)
+    t.same(
+      cut.map(([start, end]) => [start, end]),
+      parts.map(([start, end]) => [start, end]),
+      `${what}: the same parts`,
+    )
+    t.ok(
+      cut.every(([, , bytes], i) => Buffer.compare(bytes, parts[i]?.[2] ?? Buffer.of()) === 0),
+      `${what}: the same bytes`,
+    )
   }
 })
 

@@ -3,13 +3,13 @@ import type { Bus } from '#shared/bus/bus.ts'
 import { createLog } from '#shared/log.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { club, coded, flac, noise, wav } from '../support/audio.ts'
-import { filesBelow, surroundings, until } from '../support/chain.ts'
+import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
 
 t.setTimeout(240_000)
 
 const around = await surroundings({ target_ms: 700 })
-const { catalogue, config, folder, published } = around
+const { catalogue, config, published } = around
 const log = createLog('staging', 'fatal')
 t.teardown(() => around.close())
 
@@ -40,10 +40,11 @@ let consumers = await allConsumers({ config, bus, catalogue, log, wrap })
 t.teardown(() => consumers.close())
 
 const requestId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
-const scratchParts = async () =>
-  Object.keys(await filesBelow(`${folder}/scratch`)).filter((name) =>
-    /\/(wav|parts)\//.test(name),
-  )
+const scratchParts = async () => {
+  const names: string[] = []
+  for await (const { name } of around.store('scratch').list('')) names.push(name)
+  return names.filter((name) => /\/(wav|parts)\//.test(name))
+}
 const stagingOf = (track: string) =>
   toStage.filter(({ data }) => data.includes('"staging"') && data.includes(`"${track}"`))
 
@@ -165,7 +166,8 @@ t.test(
   'a master that is damaged in one range fails as a whole, and leaves nothing',
   async (t) => {
     const master = await flac(wav([noise(6 * 60 * 44_100, { amplitude: 0.3 })]))
-    master.fill(0x55, master.length * 0.6, master.length * 0.6 + 20_000)
+    const damage = Math.floor(master.length * 0.6)
+    master.fill(0x55, damage, damage + 20_000)
     const message = await through(20, 'damaged', master)
     t.match(message, { state: 'failed', assets: [{ code: 'MASTER_UNREADABLE' }] })
     t.ok(stagingOf('damaged').length > 1)
