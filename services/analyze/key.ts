@@ -54,7 +54,7 @@ export function noKey(reason: string): KeyEstimate {
 
 /**
  * The probability that a key is exactly right: by how much the next best key fits worse, and by the share of the
- * segments that are in the same key by themselves (logistic regression on 100 development tracks). Those all fit
+ * segments that are in the same key by themselves (logistic regression on 200 development tracks). Those all fit
  * well: what does not, down to what chance fits, deserves less in proportion.
  */
 function confidence({ first, end, found }: Section, segments: readonly Segment[]): number {

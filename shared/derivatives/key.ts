@@ -2,7 +2,7 @@ import { defineDerivative } from '../derivative.ts'
 
 export default defineDerivative({
   id: 'key',
-  version: 2,
+  version: 3,
   stage: 'analyze',
   title:
     'Musical key of the track and of its parts, also in Camelot notation (and Open Key), with confidence and tuning',
