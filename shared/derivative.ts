@@ -65,14 +65,14 @@ export interface KeyEstimate {
   readonly confidence: number
   /** What A4 is tuned to, Hz, 427.5 to 452.9; null without a key. */
   readonly tuningHz: number | null
-  /** The key by stretches, in order; what lies between two stretches has no key, or was not listened to. */
-  readonly keyOverTime: readonly KeyStretch[]
+  /** The key by sections, in order; what lies between two of them has no key, or was not listened to. */
+  readonly keyOverTime: readonly KeySection[]
   /** Why there is none: `silence`, `too short`, `not finite`, `no tones` (noise, drums, speech), `no key`. */
   readonly reason?: string
 }
 
-/** A part of a track in one key. */
-export interface KeyStretch {
+/** A stretch of a track in one key. */
+export interface KeySection {
   /** Seconds from the start of the track. */
   readonly from: number
   readonly to: number

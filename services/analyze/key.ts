@@ -1,8 +1,8 @@
 import type { KeyEstimate } from '#shared/derivative.ts'
 import { keyName } from '#shared/music.ts'
 import { bestFit } from './key-profile.ts'
+import { type Section, sameKey, sectionOf, sectionsOf } from './key-sections.ts'
 import { hearSegments, type KeyInput, type Segment } from './key-segments.ts'
-import { type Stretch, sameKey, stretchesOf, stretchOf } from './key-stretches.ts'
 
 /**
  * Below this agreement on a tuning there are no tones to make a key of. White, pink and brown noise, drums and
@@ -21,18 +21,18 @@ const USUAL_FIT = 0.8
 export function estimateKey(input: KeyInput): KeyEstimate {
   const { segments, deviation, agreement } = hearSegments(input)
   if (agreement < TONAL) return noKey('no tones')
-  const stretches = stretchesOf(segments).filter(({ found }) => found.fit >= CHANCE)
-  const main = mainStretch(segments, stretches)
+  const sections = sectionsOf(segments).filter(({ found }) => found.fit >= CHANCE)
+  const main = mainSection(segments, sections)
   if (!main) return noKey('no key')
   return {
     ...keyName(main.found.pitchClass, main.found.scale),
     confidence: confidence(main, segments),
     tuningHz: Number((440 * 2 ** (deviation / 12)).toFixed(1)),
-    keyOverTime: stretches.map((stretch) => {
-      const { key, camelot } = keyName(stretch.found.pitchClass, stretch.found.scale)
-      const from = rounded((segments[stretch.first] as Segment).from)
-      const to = rounded((segments[stretch.end - 1] as Segment).to)
-      return { from, to, key, camelot, confidence: confidence(stretch, segments) }
+    keyOverTime: sections.map((section) => {
+      const { key, camelot } = keyName(section.found.pitchClass, section.found.scale)
+      const from = rounded((segments[section.first] as Segment).from)
+      const to = rounded((segments[section.end - 1] as Segment).to)
+      return { from, to, key, camelot, confidence: confidence(section, segments) }
     }),
   }
 }
@@ -54,11 +54,11 @@ export function noKey(reason: string): KeyEstimate {
 
 /**
  * The probability that a key is exactly right: by how much the next best key fits worse, and by the share of the
- * segments that are in the same key by themselves (logistic regression on 100 development tracks). Those all fit
+ * segments that are in the same key by themselves (logistic regression on 200 development tracks). Those all fit
  * well: what does not, down to what chance fits, deserves less in proportion.
  */
-function confidence({ first, end, found }: Stretch, segments: readonly Segment[]): number {
-  const own = segments.slice(first, end)
+function confidence({ first, end, found }: Section, segments: readonly Segment[]): number {
+  const own = segments.slice(first, end).filter(({ classes }) => classes.some((x) => x > 0))
   const kept = own.filter(({ classes }) => sameKey(bestFit(classes), found)).length / own.length
   const probability = 1 / (1 + Math.exp(0.22 - 22 * found.margin - 1.29 * kept))
   const usual = (found.fit - CHANCE) / (USUAL_FIT - CHANCE)
@@ -66,19 +66,19 @@ function confidence({ first, end, found }: Stretch, segments: readonly Segment[]
 }
 
 /**
- * The whole track. One that changes key may fit none as a whole: then its longest stretch, if most of the track
- * lies in stretches that have a key; else undefined.
+ * The whole track. One that changes key may fit none as a whole: then its longest section, if most of the track
+ * lies in sections that have a key; else undefined.
  */
-function mainStretch(
+function mainSection(
   segments: readonly Segment[],
-  stretches: readonly Stretch[],
-): Stretch | undefined {
-  const whole = stretchOf(segments, 0, segments.length)
+  sections: readonly Section[],
+): Section | undefined {
+  const whole = sectionOf(segments, 0, segments.length)
   if (whole.found.fit >= CHANCE) return whole
-  const lengths = stretches.map(({ first, end }) => end - first)
+  const lengths = sections.map(({ first, end }) => end - first)
   const keyed = lengths.reduce((sum, length) => sum + length, 0)
   if (keyed < segments.length / 2) return undefined
-  return stretches[lengths.indexOf(Math.max(...lengths))]
+  return sections[lengths.indexOf(Math.max(...lengths))]
 }
 
 function rounded(seconds: number): number {

@@ -4,10 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-// @ts-expect-error: the package ships no types for its builds
-import Core from 'essentia.js/dist/essentia.js-core.umd.js'
-// @ts-expect-error: as above
-import wasm from 'essentia.js/dist/essentia-wasm.umd.js'
+import { essentiaAlone } from './essentia.ts'
 
 const [, , file = ''] = process.argv
 const SAMPLE_RATE = 44_100
@@ -35,16 +32,13 @@ function analyse(decoded: string): void {
     readSync(input, mono, 0, mono.byteLength, start * Float32Array.BYTES_PER_ELEMENT)
     return mono
   }
-  const essentia = new Core(wasm)
+  const { rhythm, key } = essentiaAlone()
   const count = Math.max(1, Math.min(WINDOWS, Math.trunc(samples / WINDOW)))
   for (let i = 0; i < count; i++) {
     const start = Math.trunc(((samples - WINDOW) * i) / Math.max(1, count - 1))
-    const signal = essentia.arrayToVector(read(start, WINDOW))
-    essentia.RhythmExtractor2013(signal, 208, 'degara', 40)
-    signal.delete()
+    rhythm(read(start, WINDOW), 'degara')
   }
-  const track = essentia.arrayToVector(read(0, KEY_AT_MOST))
-  essentia.KeyExtractor(track, true, 4096, 4096, 12, 3500, 60, 25, 0.2, 'bgate', SAMPLE_RATE)
+  key(read(0, KEY_AT_MOST), 'best')
   closeSync(input)
 }
 

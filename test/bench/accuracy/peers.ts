@@ -67,7 +67,7 @@ const PEERS: readonly Peer[] = [
     name: 'bpm-tools',
     estimates: 'tempo',
     programs: ['bpm', 'sox'],
-    command: 'sox "$1" -t raw -r 44100 -e float-signed -b 32 -c 1 - | bpm',
+    command: 'sox "$1" -t raw -r 44100 -e floating-point -b 32 -c 1 - | bpm',
     read: firstBpm,
   },
   ...(['degara', 'multifeature'] as const).map(
@@ -79,13 +79,15 @@ const PEERS: readonly Peer[] = [
       read: firstBpm,
     }),
   ),
-  {
-    name: 'essentia KeyExtractor, defaults',
-    estimates: 'key',
-    programs: [],
-    command: `"${process.execPath}" "${ESSENTIA}" key "$1"`,
-    read: (output) => ({ key: output.trim() }),
-  },
+  ...(['defaults', 'best'] as const).map(
+    (how): Peer => ({
+      name: `essentia KeyExtractor, ${how === 'best' ? 'bgate, 4096/4096' : how}`,
+      estimates: 'key',
+      programs: [],
+      command: `"${process.execPath}" "${ESSENTIA}" ${how} "$1"`,
+      read: (output) => ({ key: output.trim() }),
+    }),
+  ),
 ]
 
 /** Asks every other program that is installed for what it makes of a file. One file at a time. */
