@@ -46,18 +46,23 @@ export function delivering<In>(
   deps: DeliverDeps,
 ): (delivery: Delivery) => Promise<Settlement> {
   return async (delivery) => {
-    const began = performance.now()
+    let began = performance.now()
     const birth = newEvent(step.name, delivery.attempt)
     const counts: Counts = { operations: 0, bytesRead: 0, bytesWritten: 0 }
     deps.metrics.running.add(1, { step: step.name })
     let subject: Partial<Subject> | undefined
     let outcome: Outcome
+    let leave: (() => void) | undefined
     try {
       const message = step.input.parse(delivery.data)
       subject = step.subject(message, delivery)
+      leave = await step.admit?.(message, deps.aborting)
+      began = performance.now()
       outcome = await runAndFollow(step, message, delivery, counts, deps)
     } catch (error) {
       outcome = await setAside(step.name, delivery, error, deps)
+    } finally {
+      leave?.()
     }
     const ms = Math.round(performance.now() - began)
     const event: StepEvent = {

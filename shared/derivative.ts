@@ -24,12 +24,30 @@ export interface Tools {
 export interface TempoEstimate {
   /** Beats per minute to 0.01; null when the signal has no tempo to speak of. */
   readonly bpm: number | null
-  /** 0 to 1. */
+  /** 0 to 1: the probability that `bpm` is right, be it by its half or its double. */
   readonly confidence: number
+  /** 0 to 1: the probability that, if so, it is not the half or the double. */
+  readonly octaveConfidence: number
+  /** Whether the whole track has this tempo. If not, `bpm` is that of its longest section. */
+  readonly steady: boolean
+  /** When the first beat sets in, from the start of the track; null without a steady tempo. */
+  readonly firstBeatMs: number | null
+  /** The tempo over time, merged where it stays the same; empty without a tempo. */
+  readonly tempoOverTime: readonly TempoSection[]
   /** Why `bpm` is null: `silence`, `too short`, `not finite`, `no steady beat`. */
   readonly reason?: string
   /** What was listened to, seconds. */
   readonly windows: readonly { readonly from: number; readonly to: number }[]
+}
+
+/** A stretch of constant tempo; between two of them, somewhere, the tempo changes. */
+export interface TempoSection {
+  /** Seconds. */
+  readonly from: number
+  readonly to: number
+  readonly bpm: number
+  /** 0 to 1, as of the track. */
+  readonly confidence: number
 }
 
 /** A key as `key` reports it. */
@@ -43,9 +61,24 @@ export interface KeyEstimate {
   readonly camelot: string | null
   /** e.g. `1m`. */
   readonly openKey: string | null
-  /** 0 to 1. */
+  /** The probability that it is exactly right, 0 to 1. */
   readonly confidence: number
+  /** What A4 is tuned to, Hz, 427.5 to 452.9; null without a key. */
+  readonly tuningHz: number | null
+  /** The key by stretches, in order; what lies between two stretches has no key, or was not listened to. */
+  readonly keyOverTime: readonly KeyStretch[]
+  /** Why there is none: `silence`, `too short`, `not finite`, `no tones` (noise, drums, speech), `no key`. */
   readonly reason?: string
+}
+
+/** A part of a track in one key. */
+export interface KeyStretch {
+  /** Seconds from the start of the track. */
+  readonly from: number
+  readonly to: number
+  readonly key: string
+  readonly camelot: string
+  readonly confidence: number
 }
 
 export interface AnalyzeTools extends Tools {

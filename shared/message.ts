@@ -32,6 +32,21 @@ export function defineMessage<const P extends TProperties>(
   }
 }
 
+/** The contract of a topic that carries messages of two kinds, told apart by a property that only `first` has. */
+export function eitherOf<A, B>(
+  first: Contract<A>,
+  property: string & keyof A,
+  second: Contract<B>,
+): Contract<A | B> {
+  const name = `${first.name} or ${second.name}`
+  const check = (value: unknown): A | B => {
+    const isFirst = typeof value === 'object' && value !== null && property in value
+    return isFirst ? first.check(value) : second.check(value)
+  }
+  const schema = Type.Union([first.schema, second.schema])
+  return { name, schema, check, parse: (data) => check(json(data, name)) }
+}
+
 /** The JSON value in `data`. @throws PermanentError NOT_JSON, saying where it stopped being JSON. */
 export function json(data: Uint8Array, what: string): unknown {
   try {

@@ -35,7 +35,8 @@ export interface Service {
   consume<In>(
     subscription: string,
     step: Step<In>,
-    options: { concurrency: number },
+    /** `waitMs`: the longest a message may wait to be admitted by its step. */
+    options: { concurrency: number; waitMs?: number },
   ): Subscriber
   /** Has a subscriber closed when the process is told to go. */
   closeFirst(subscriber: Subscriber): Subscriber
@@ -81,7 +82,7 @@ export function service(
       ...{ config, log, metrics, lifecycle, bus, events, assets, scratch, uploads, registry },
       locate: (uri) => locate(uri, within),
       concurrency: (otherwise) => (config.concurrency === 0 ? otherwise : config.concurrency),
-      consume: (subscription, step, { concurrency }) =>
+      consume: (subscription, step, { concurrency, waitMs = 0 }) =>
         closeFirst(
           bus.subscribe(
             subscription,
@@ -89,7 +90,7 @@ export function service(
               concurrency,
               prefetch: Math.min(concurrency, 50),
               // The library gives up on a handler after this: the hard limit, and the writing that follows.
-              longestMs: HARD_LIMIT_MS + 2000,
+              longestMs: waitMs + HARD_LIMIT_MS + 2000,
               onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
             },
             delivering(step, deps),

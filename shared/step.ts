@@ -67,6 +67,11 @@ export interface Step<In> {
   readonly name: string
   readonly input: Contract<In>
   subject(message: In, delivery: DeliveryFacts): Partial<Subject>
+  /**
+   * Waits until there is room for the work of this message; only then does its time begin to count. What it answers
+   * is called at the end. Absent: there always is. @throws the signal's reason when it aborts before.
+   */
+  admit?(message: In, signal: AbortSignal): Promise<() => void>
   run(message: In, context: StepContext): Promise<Next>
   /** What follows when the work can never succeed. Without it the message itself is dead-lettered. */
   fail?(message: In, error: PermanentError, context: StepContext): Promise<Next>

@@ -3,15 +3,6 @@ import Core from 'essentia.js/dist/essentia.js-core.umd.js'
 // @ts-expect-error: as above
 import wasm from 'essentia.js/dist/essentia-wasm.umd.js'
 
-/** A key by name, as Essentia gives it. */
-export interface EssentiaKey {
-  /** `C`, `C#`, `D`, `Eb`, `E`, `F`, `F#`, `G`, `Ab`, `A`, `Bb` or `B`. */
-  readonly key: string
-  readonly scale: 'major' | 'minor'
-  /** Correlation with the profile; no sign of atonality. */
-  readonly strength: number
-}
-
 /** What we use of Essentia. Every call blocks its thread: for worker threads only. */
 export interface Essentia {
   /**
@@ -19,11 +10,6 @@ export interface Essentia {
    * @param mono 44.1 kHz. Silence or a non-finite sample gives nonsense, or no return at all.
    */
   rhythm(mono: Float32Array): number
-  /**
-   * Key by KeyExtractor, one estimate for the whole signal.
-   * @param mono At `sampleRate`, at least twice 3.5 kHz; the frame is of 93 ms at any.
-   */
-  key(mono: Float32Array, sampleRate: number, profile: 'bgate' | 'noland'): EssentiaKey
 }
 
 interface Vector {
@@ -38,23 +24,6 @@ interface Algorithms {
     method: 'degara' | 'multifeature',
     minTempo: number,
   ): { bpm: number; ticks: Vector; estimates: Vector; bpmIntervals: Vector }
-  KeyExtractor(
-    audio: Vector,
-    averageDetuningCorrection: boolean,
-    frameSize: number,
-    hopSize: number,
-    hpcpSize: number,
-    maxFrequency: number,
-    maximumSpectralPeaks: number,
-    minFrequency: number,
-    pcpThreshold: number,
-    profileType: string,
-    sampleRate: number,
-    spectralPeaksThreshold: number,
-    tuningFrequency: number,
-    weightType: string,
-    windowType: string,
-  ): EssentiaKey
 }
 
 /** Starts Essentia's WebAssembly module in this thread. */
@@ -72,28 +41,6 @@ export function essentia(): Essentia {
         for (const vector of [ticks, estimates, bpmIntervals]) vector.delete()
         return bpm
       })
-    },
-    key(mono, sampleRate, profile) {
-      const frame = Math.round((4096 * sampleRate) / 44_100)
-      return lend(algorithms, mono, (audio) =>
-        algorithms.KeyExtractor(
-          audio,
-          true,
-          frame,
-          frame,
-          12,
-          3500,
-          60,
-          25,
-          0.2,
-          profile,
-          sampleRate,
-          0.0001,
-          440,
-          'cosine',
-          'hann',
-        ),
-      )
     },
   }
 }

@@ -1,3 +1,5 @@
+import { BlockPool } from '#shared/audio/blocks.ts'
+import { BLOCKS_AT_MOST } from '#shared/audio/cached.ts'
 import { CORES, service } from '#shared/service.ts'
 import { stageTopic } from '#shared/topology.ts'
 import { unitStep } from '#shared/units/unit-step.ts'
@@ -12,6 +14,7 @@ await service('analyze', async (service) => {
   const step = unitStep('analyze', {
     registry,
     locate,
+    blocks: new BlockPool(CORES * BLOCKS_AT_MOST),
     tools: ({ pcm, signal }) => analyzeTools({ pcm, signal, pool }),
   })
   consume(stageTopic('analyze', config.route), step, { concurrency })

@@ -3,14 +3,14 @@ import type { Range } from '#shared/derivative.ts'
 
 /** Up to here a track is listened to as a whole, seconds. */
 export const WHOLE_TRACK_SECONDS = 600
-const SPAN_SECONDS = 60
-const CHECK_SECONDS = 30
+const SPAN_SECONDS = 25
+const CHECK_SECONDS = 25
 const CHECKS_AT_MOST = 6
 
 /**
  * The samples that analysis listens to: the whole track up to ten minutes, and beyond that ten
- * minutes all the same, as spans of a minute spread evenly from the first sample to the last.
- * So cost and memory are bounded whatever the length.
+ * minutes all the same, as 24 spans of 25 s spread evenly from the first sample to the last: so
+ * cost and memory are bounded whatever the length, and each tune of a mix is met at least once.
  */
 export function analysisSpans(samples: number): readonly Range[] {
   if (samples <= WHOLE_TRACK_SECONDS * SAMPLE_RATE) return [{ start: 0, end: samples }]
@@ -19,8 +19,8 @@ export function analysisSpans(samples: number): readonly Range[] {
 }
 
 /**
- * Up to six windows of half a minute, each within one of `spans`, for what costs too much to be
- * done throughout. A track shorter than half a minute is one window.
+ * Up to six windows of 25 s, each within one of `spans`, for what costs too much to be
+ * done throughout. A track shorter than that is one window.
  */
 export function checkWindows(spans: readonly Range[]): readonly Range[] {
   const length = CHECK_SECONDS * SAMPLE_RATE

@@ -31,7 +31,7 @@ export interface Heard {
   readonly energies: readonly Float32Array[]
   /** All spans in a row at 11,025 Hz. */
   readonly low: Float32Array
-  /** Windows of mono at the full rate, at most 30 s each. */
+  /** Windows of mono at the full rate, at most 25 s each. */
   readonly windows: readonly Float32Array[]
 }
 

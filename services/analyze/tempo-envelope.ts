@@ -3,8 +3,9 @@ import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 /** Frames of an onset envelope per second. */
 export const ENVELOPE_RATE = 100
 
-/** Energies are first taken three times as often, so that smoothing can precede decimation. */
-const HOP = SAMPLE_RATE / (3 * ENVELOPE_RATE)
+/** Energies a second: taken three times as often, so that smoothing can precede decimation. */
+export const ENERGY_RATE = 3 * ENVELOPE_RATE
+const HOP = SAMPLE_RATE / ENERGY_RATE
 /**
  * A 50 ms Blackman window over the energies. Without it a steady bass note of 49 Hz, whose energy
  * ripples 98 times a second, or a held chord, whose notes beat 110 times a second, would alias
@@ -17,7 +18,8 @@ const SMOOTHING = Float64Array.from({ length: 15 }, (_, i) => {
 /** Edges between bass drum, middle and hi-hat, Hz. */
 const LOW_EDGE = 150
 const HIGH_EDGE = 2500
-const BANDS = 3
+/** Low, middle, high: the numbers of an instant's energies, in turn. */
+export const BANDS = 3
 /** How far the logarithm reaches below a band's mean energy (20 dB), and so what counts as soft. */
 const COMPRESSION = 100
 /** A band weaker than this share of the whole (−30 dB) is noise, and not brought up to the others. */
@@ -84,30 +86,31 @@ export class BandEnergies {
 }
 
 /**
- * How much sets in at each instant: for each band the rise of the logarithm of its energy, summed,
- * at 100 Hz and with a mean of 0. Independent of the signal's level.
+ * How much sets in at each instant: for each band the rise of the logarithm of its energy, at
+ * 100 Hz. Independent of the signal's level.
  */
-export function onsetEnvelope(energies: Float32Array): Float32Array {
-  const envelope = new Float32Array(frameCount(energies))
+export function onsetEnvelopes(energies: Float32Array): readonly Float32Array[] {
   const total = mean(energies, 0, 1) * BANDS
-  for (let band = 0; band < BANDS; band++) {
+  return Array.from({ length: BANDS }, (_, band) => {
+    const envelope = new Float32Array(frameCount(energies))
     const reference = Math.max(mean(energies, band, BANDS), FLOOR * total)
-    if (!(reference > 0)) continue
-    addRises(envelope, (frame) =>
-      Math.log(1 + (COMPRESSION * smoothed(energies, frame, band)) / reference),
-    )
-  }
-  const centre = mean(envelope, 0, 1)
-  return envelope.map((value) => value - centre)
+    if (reference > 0) {
+      addRises(envelope, (frame) =>
+        Math.log(1 + (COMPRESSION * smoothed(energies, frame, band)) / reference),
+      )
+    }
+    return envelope
+  })
 }
 
-/** With how much force it sets in: the rise of the amplitude below the hi-hats, at 100 Hz. */
-export function accentEnvelope(energies: Float32Array): Float32Array {
-  const envelope = new Float32Array(frameCount(energies))
-  addRises(envelope, (frame) =>
-    Math.sqrt(smoothed(energies, frame, 0) + smoothed(energies, frame, 1)),
-  )
-  return envelope
+/** The sum of a span's envelopes, with a mean of 0. */
+export function summed(envelopes: readonly Float32Array[]): Float32Array {
+  const sum = new Float32Array(envelopes[0]?.length ?? 0)
+  for (const envelope of envelopes) {
+    for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (envelope[i] as number)
+  }
+  const centre = mean(sum, 0, 1)
+  return sum.map((value) => value - centre)
 }
 
 function frameCount(energies: Float32Array): number {

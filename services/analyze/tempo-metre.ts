@@ -1,13 +1,21 @@
 import { ENVELOPE_RATE } from './tempo-envelope.ts'
+import type { Passage } from './tempo-passage.ts'
 import type { PulseSpectrum } from './tempo-pulse.ts'
 
 /** Tempos that are considered at all, BPM. */
-export const SLOWEST = 60
-export const FASTEST = 210
+export const SLOWEST = 50
+export const FASTEST = 220
 
-/** Where dance music crowds, and how widely: the log-normal prior of section 12 of DESIGN.md. */
-const USUAL = 128
-const OCTAVES = 0.6
+/** Two tempos are the same within 4 %, as is usual when tempo estimates are judged. */
+const SAME = 0.04
+const STEP = 0.25
+/** How many peaks are followed up, and of how many of them the relatives too. */
+const PEAKS = 8
+const PARENTS = 3
+/** What a beat is mistaken for: its double and half, its triple, and dotted beats. */
+const RELATIVES = [2, 1 / 2, 3, 1 / 3, 4 / 3, 3 / 4, 3 / 2, 2 / 3]
+/** A relative so close to a candidate is that candidate. */
+const SAME_PEAK = 0.02
 /**
  * The pulses that a beat brings along in music that divides by two, as multiples of it, and their
  * weights: quarter and half beats, the backbeat, the bar, and eighths of a beat.
@@ -22,8 +30,6 @@ const PULSES = [
 ] as const
 const WEIGHT = PULSES.reduce((sum, [, weight]) => sum + weight, 0)
 const SPREAD = Math.sqrt(PULSES.reduce((sum, [, weight]) => sum + weight ** 2, 0)) / WEIGHT
-/** A peak lower than this share of the highest never wins. */
-const HOPELESS = 0.25
 /** Mean and deviation of a Rayleigh distribution whose median is 1: what noise does to a spectrum. */
 const NOISE_MEAN = 1.0645
 const NOISE_DEVIATION = 0.5564
@@ -44,39 +50,78 @@ export function prominence(pulsation: number, segments: number): number {
   return (pulsation - NOISE_MEAN) / deviation
 }
 
-/** How usual a tempo is, 0 to 1. Decides the octave where the signal leaves it open. */
-export function usualness(bpm: number): number {
-  return Math.exp(-0.5 * (Math.log2(bpm / USUAL) / OCTAVES) ** 2)
-}
-
-/** The tempos at which pulsation times usualness peaks, the best first, without hopeless ones. */
-export function candidateTempos(strength: PulseSpectrum, count: number): readonly number[] {
-  const step = 0.25
-  const steps = (FASTEST - SLOWEST) / step
-  const bpmAt = (i: number) => SLOWEST + i * step
+/**
+ * The tempos that a passage may have, to about half a BPM: where the pulsation peaks, and what the
+ * highest peaks may have been mistaken for. Empty when nothing pulses.
+ */
+export function candidateTempos(strength: PulseSpectrum): readonly number[] {
+  const steps = (FASTEST - SLOWEST) / STEP
   const heights = Array.from({ length: steps + 1 }, (_, i) => {
-    const bpm = bpmAt(i)
-    return pulsation(strength, bpm) * usualness(bpm)
+    const bpm = SLOWEST + i * STEP
+    // Mildly for tempos that are usual, else the eighths of slow music crowd out its beats.
+    return pulsation(strength, bpm) * Math.exp(-0.5 * (Math.log2(bpm / 120) / 0.9) ** 2)
   })
-  const least = HOPELESS * Math.max(...heights)
-  return heights
+  const tempos = heights
     .map((height, i) => ({ height, i }))
     .filter(
-      ({ height, i }) =>
-        height >= least && height >= (heights[i - 1] ?? 0) && height > (heights[i + 1] ?? 0),
+      ({ height, i }) => height >= (heights[i - 1] ?? 0) && height > (heights[i + 1] ?? 0),
     )
     .sort((a, b) => b.height - a.height || a.i - b.i)
-    .slice(0, count)
-    .map(({ i }) => bpmAt(i))
+    .slice(0, PEAKS)
+    .map(({ i }) => SLOWEST + i * STEP)
+  for (const parent of tempos.slice(0, PARENTS)) {
+    for (const ratio of RELATIVES) {
+      const bpm = parent * ratio
+      const known = tempos.some((other) => Math.abs(other / bpm - 1) < SAME_PEAK)
+      if (!known && bpm >= SLOWEST && bpm <= FASTEST) tempos.push(bpm)
+    }
+  }
+  return tempos
 }
 
-/**
- * How well a track repeats itself after eight beats at `bpm`, two bars of the usual kind: the
- * correlation of its onsets with themselves at that lag, −1 to 1. A tempo that is off by 3/4 or
- * 4/3 fits many a syncopated rhythm, but its bars do not come round.
- */
-export function repetition(envelopes: readonly Float32Array[], bpm: number): number {
-  const lag = (8 * 60 * ENVELOPE_RATE) / bpm
+export function sameTempo(a: number, b: number): boolean {
+  return Math.abs(a / b - 1) < SAME
+}
+
+export function sameButForOctave(a: number, b: number): boolean {
+  return [0.5, 1, 2].some((octave) => sameTempo(a * octave, b))
+}
+
+/** What speaks for a tempo: `ranking` says how it is weighed. */
+export interface Evidence {
+  /** Logarithms of how strongly the pulses of the beat and its multiples run through it all. */
+  readonly beat: number
+  readonly half: number
+  readonly quarter: number
+  readonly sixth: number
+  readonly bar: number
+  /** How well onsets repeat after eight beats, two bars of the usual kind: −1 to 1. */
+  readonly repetition: number
+  /** How well the bass drum repeats after one beat: −1 to 1. */
+  readonly lowRepetition: number
+}
+
+export function evidenceFor(passage: Passage, bpm: number): Evidence {
+  const { strength } = passage
+  return {
+    beat: logarithm(strength(bpm)),
+    half: logarithm(strength(2 * bpm)),
+    quarter: logarithm(strength(4 * bpm)),
+    sixth: logarithm(strength(6 * bpm)),
+    bar: logarithm(strength(bpm / 4)),
+    repetition: repetition(passage.all, bpm, 8),
+    lowRepetition: repetition(passage.low, bpm, 1),
+  }
+}
+
+/** Noise has a strength of 1, an empty place less: how much less says nothing. */
+function logarithm(strength: number): number {
+  return Math.log(strength + 0.3)
+}
+
+/** The correlation of onsets with themselves so many beats later, to a frame. */
+function repetition(envelopes: readonly Float32Array[], bpm: number, beats: number): number {
+  const lag = (beats * 60 * ENVELOPE_RATE) / bpm
   return Math.max(
     correlation(envelopes, lag - 1),
     correlation(envelopes, lag),

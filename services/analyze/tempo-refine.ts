@@ -1,5 +1,5 @@
 import { ENVELOPE_RATE } from './tempo-envelope.ts'
-import { magnitudeAt } from './tempo-fourier.ts'
+import { componentAt } from './tempo-fourier.ts'
 
 /** The beat, its half and its quarter: the faster a pulse, the better it tells the tempo. */
 const HARMONICS = [1, 2, 4]
@@ -26,7 +26,7 @@ function peak(
   reach: number,
   step: number,
 ): number {
-  const height = (bpm: number) => heightAt(pieces, bpm)
+  const height = (bpm: number) => pulseHeight(pieces, bpm)
   const steps = Math.ceil(reach / step)
   let best = centre
   let highest = -1
@@ -43,11 +43,13 @@ function peak(
   return bend < 0 ? best + (step * (before - after)) / (2 * bend) : best
 }
 
-function heightAt(pieces: readonly Float32Array[], bpm: number): number {
+/** How high the pulses of a tempo stand in pieces of envelopes, each on its own phase. */
+export function pulseHeight(pieces: readonly Float32Array[], bpm: number): number {
   let sum = 0
   for (const piece of pieces) {
     for (const harmonic of HARMONICS) {
-      sum += magnitudeAt(piece, (harmonic * bpm) / 60 / ENVELOPE_RATE)
+      const { re, im } = componentAt(piece, (harmonic * bpm) / 60 / ENVELOPE_RATE)
+      sum += Math.hypot(re, im)
     }
   }
   return sum

@@ -1,106 +1,157 @@
 import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import type { TempoEstimate } from '#shared/derivative.ts'
 import type { Heard } from './signal.ts'
-import { evenness } from './tempo-accent.ts'
-import { accentEnvelope, onsetEnvelope } from './tempo-envelope.ts'
-import { candidateTempos, prominence, pulsation, repetition, usualness } from './tempo-metre.ts'
-import { pulseSpectrum } from './tempo-pulse.ts'
+import { firstBeat } from './tempo-grid.ts'
+import { rankedTempos, type Section, tempoLine } from './tempo-line.ts'
+import { sameButForOctave, sameTempo } from './tempo-metre.ts'
+import { octaveFreeProbability, type Ranked, ranking } from './tempo-odds.ts'
+import { joined, type Piece, piecesOf } from './tempo-passage.ts'
+import { pulses } from './tempo-presence.ts'
 import { refineTempo } from './tempo-refine.ts'
 
-/** How many tempos are followed up. */
-const CANDIDATES = 8
-/** Standard deviations above noise below which nobody would tap along: noise seldom reaches 3. */
-const LEAST_PROMINENCE = 5
-/** Root mean square of an onset envelope below which nothing sets in: a held note has 0.01, noise 0.2. */
-const LEAST_ONSETS = 0.05
-/** Two tempos are the same within 4 %, as is usual when tempo estimates are judged. */
-const SAME = 0.04
-/** What a candidate keeps of its score if its bars do not repeat at all. */
-const UNREPEATED = 0.3
-/** Evenness of odd and even beats from which on a tempo loses nothing, and what it keeps at worst. */
-const EVEN = 0.5
-const UNEVEN = 0.6
-/** What the second method's consent adds to a score: enough to settle a tie. */
-const CONSENT = 0.25
+/** Less likely than this, a tempo is but the best of many: so it is with speech, not with music. */
+const LEAST_PROBABILITY = 0.3
+/** The same of half a minute, of which there are many in a track. */
+const LEAST_PROBABILITY_OF_PIECE = 0.8
+/** The second method is asked about so many windows at least, and no further when all is clear. */
+const LEAST_VOTES = 2
+const CLEAR = 0.9
 
 /** What `estimateTempo` takes of what was heard. */
 export type TempoInput = Pick<Heard, 'spans' | 'energies' | 'windows'>
 
+/** A second method: the tempo of a window of 44.1 kHz mono. */
+type Rhythm = (mono: Float32Array) => number
+
 /**
- * Estimates the tempo of a track: where the pulses of its onsets peak, how usual that tempo is,
- * whether its bars come round, whether every beat is one, and whether a second method consents. Section 12 of DESIGN.md has
- * the figures. Blocks its thread for about 15 ms a minute of audio, and for the second method.
- * @param rhythm A second method: the tempo of a window of 44.1 kHz mono.
+ * Estimates the tempo of a track, its first beat, and its tempo over time: the likeliest of the
+ * tempos at which its onsets pulse, given how they do and what a second method says. Blocks its
+ * thread for about 20 ms a minute of audio, and for the second method.
  */
 export function estimateTempo(
   { spans, energies, windows }: TempoInput,
-  rhythm: (mono: Float32Array) => number,
+  rhythm: Rhythm,
 ): TempoEstimate {
-  const envelopes = energies.map(onsetEnvelope)
-  const accents = energies.map(accentEnvelope)
-  const { strength, segments } = pulseSpectrum(envelopes)
-  const candidates = candidateTempos(strength, CANDIDATES)
-  const clearest = Math.max(0, ...candidates.map((bpm) => pulsation(strength, bpm)))
-  if (onsets(envelopes) < LEAST_ONSETS || prominence(clearest, segments) < LEAST_PROMINENCE) {
-    return noTempo(spans, 'no steady beat')
-  }
-  const votes = windows.map(rhythm)
-  const ranked = candidates
-    .map((coarse) => {
-      const bpm = refineTempo(envelopes, coarse)
-      const consent = votes.filter((vote) => sameButForOctave(vote, bpm)).length / votes.length
-      const score =
-        pulsation(strength, bpm) *
-        usualness(bpm) *
-        (UNREPEATED + Math.max(0, repetition(envelopes, bpm))) *
-        Math.max(UNEVEN, Math.min(1, evenness(accents, bpm) / EVEN)) *
-        (1 + CONSENT * consent)
-      return { bpm, consent, score }
-    })
-    .sort((a, b) => b.score - a.score)
+  const pieces = piecesOf(energies)
+  const whole = joined(pieces)
+  const own = pulses(whole) ? rankedTempos(whole, () => 0) : []
+  const one = likelihood(own) >= LEAST_PROBABILITY
+  // A mix may have a tempo at any time, and none as a whole.
+  const ranked = one ? withVotes(own, windows, rhythm) : ofPieces(pieces)
   const best = ranked[0]
   if (!best) return noTempo(spans, 'no steady beat')
-  const rival = ranked.find(({ bpm }) => !sameButForOctave(bpm, best.bpm))
+  const sections = tempoLine(pieces, refineTempo(whole.all, best.bpm))
+  const main = longest(sections)
+  const steady = one && sections.length === 1
+  const bpm = round(main.bpm)
   return {
-    bpm: round(best.bpm),
-    confidence: round(confidence(best.consent, (rival?.score ?? 0) / best.score)),
-    windows: seconds(spans),
+    bpm,
+    confidence: round(
+      steady ? likelihood(ranked) : main.confidence * shareNear(main.bpm, sections),
+    ),
+    octaveConfidence: round(best.probability / likelihood(ranked)),
+    steady,
+    firstBeatMs: steady ? firstBeatMs(spans, energies, bpm) : null,
+    tempoOverTime: sections.map((section) => ({
+      ...times(section.pieces, spans),
+      bpm: round(section.bpm),
+      confidence: round(section.confidence),
+    })),
+    windows: spans.map(({ start, end }) => ({ from: seconds(start), to: seconds(end) })),
   }
 }
 
 /** The estimate of a track without a tempo. */
 export function noTempo(spans: Heard['spans'], reason: string): TempoEstimate {
-  return { bpm: null, confidence: 0, reason, windows: seconds(spans) }
-}
-
-/**
- * How far to trust a tempo, but for its octave.
- * @param consent The share of windows in which the second method agreed.
- * @param rivalry The runner-up's score, as a share of the winner's.
- */
-function confidence(consent: number, rivalry: number): number {
-  return (0.5 + 0.5 * consent) * (1 - 0.5 * rivalry ** 2)
-}
-
-function onsets(envelopes: readonly Float32Array[]): number {
-  let squares = 0
-  let frames = 0
-  for (const envelope of envelopes) {
-    for (const onset of envelope) squares += onset * onset
-    frames += envelope.length
+  return {
+    bpm: null,
+    confidence: 0,
+    octaveConfidence: 0,
+    steady: false,
+    firstBeatMs: null,
+    tempoOverTime: [],
+    reason,
+    windows: spans.map(({ start, end }) => ({ from: seconds(start), to: seconds(end) })),
   }
-  return Math.sqrt(squares / Math.max(1, frames))
 }
 
-function sameButForOctave(a: number, b: number): boolean {
-  return [0.5, 1, 2].some((octave) => Math.abs((a * octave) / b - 1) < SAME)
+/** The probability that the likeliest tempo is right but for its octave. */
+function likelihood(ranked: readonly Ranked[]): number {
+  return ranked[0] ? octaveFreeProbability(ranked, ranked[0].bpm) : 0
 }
 
-function seconds(spans: Heard['spans']): TempoEstimate['windows'] {
-  return spans.map(({ start, end }) => ({
-    from: Number((start / SAMPLE_RATE).toFixed(3)),
-    to: Number((end / SAMPLE_RATE).toFixed(3)),
-  }))
+/** The tempos of the first passage that has one, if half of them have; else none. */
+function ofPieces(pieces: readonly Piece[]): readonly Ranked[] {
+  const told = pieces
+    .filter(pulses)
+    .map((piece) => rankedTempos(piece, () => 0))
+    .filter((ranked) => likelihood(ranked) >= LEAST_PROBABILITY_OF_PIECE)
+  return 2 * told.length >= pieces.length ? (told[0] ?? []) : []
+}
+
+/** Asks the second method window by window, from the middle of the track outwards, until all is clear. */
+function withVotes(
+  own: readonly Ranked[],
+  windows: readonly Float32Array[],
+  rhythm: Rhythm,
+): readonly Ranked[] {
+  const middle = (windows.length - 1) / 2
+  const order = windows
+    .map((window, i) => ({ window, off: Math.abs(i - middle) }))
+    .sort((a, b) => a.off - b.off)
+  const votes: number[] = []
+  let ranked = own
+  for (const { window } of order) {
+    votes.push(rhythm(window))
+    ranked = ranking(
+      own,
+      (bpm) => votes.filter((vote) => sameTempo(vote, bpm)).length / votes.length,
+    )
+    const [best] = ranked
+    const clear =
+      best &&
+      best.probability >= CLEAR &&
+      votes.every((vote) => sameButForOctave(vote, best.bpm))
+    if (clear && votes.length >= LEAST_VOTES) break
+  }
+  return ranked
+}
+
+/** Of all sections the longest: its tempo is the track's. */
+function longest(sections: readonly Section[]): Section {
+  return sections.reduce((a, b) => (b.pieces.length > a.pieces.length ? b : a))
+}
+
+/** The share of the track that has about this tempo. */
+function shareNear(bpm: number, sections: readonly Section[]): number {
+  const count = (of: readonly Section[]) =>
+    of.reduce((sum, { pieces }) => sum + pieces.length, 0)
+  return count(sections.filter((section) => sameTempo(section.bpm, bpm))) / count(sections)
+}
+
+/** On the first span only: what was not heard between spans may hold any number of beats. */
+function firstBeatMs(
+  spans: Heard['spans'],
+  energies: readonly Float32Array[],
+  bpm: number,
+): number | null {
+  const index = energies.findIndex((energy) => energy.some((value) => value > 0))
+  const energy = energies[index]
+  const span = spans[index]
+  if (!energy || !span) return null
+  return Math.round(1000 * (span.start / SAMPLE_RATE + firstBeat(energy, bpm)))
+}
+
+function times(pieces: readonly Piece[], spans: Heard['spans']): { from: number; to: number } {
+  const first = pieces[0] as Piece
+  const last = pieces.at(-1) as Piece
+  const at = (piece: Piece, time: number) =>
+    Number(((spans[piece.span]?.start ?? 0) / SAMPLE_RATE + time).toFixed(1))
+  return { from: at(first, first.from), to: at(last, last.to) }
+}
+
+function seconds(samples: number): number {
+  return Number((samples / SAMPLE_RATE).toFixed(3))
 }
 
 function round(value: number): number {

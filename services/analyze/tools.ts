@@ -32,9 +32,9 @@ export function analyzeTools({ pcm, signal, pool }: AnalyzeToolsOptions): Analyz
       return pool.use(signal, (ask) => ask('tempo', { spans, energies, windows }, transfer))
     }),
     key: once(async () => {
-      const { unfit, low } = await heard()
+      const { spans, unfit, low } = await heard()
       if (unfit) return noKey(unfit)
-      return pool.use(signal, (ask) => ask('key', { low }, [low.buffer as ArrayBuffer]))
+      return pool.use(signal, (ask) => ask('key', { spans, low }, [low.buffer as ArrayBuffer]))
     }),
   }
 }

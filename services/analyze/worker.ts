@@ -1,8 +1,7 @@
 import { parentPort, type Transferable } from 'node:worker_threads'
 import type { KeyEstimate, TempoEstimate } from '#shared/derivative.ts'
 import { essentia } from './essentia.ts'
-import { estimateKey, noKey } from './key.ts'
-import { isTonal } from './key-tonality.ts'
+import { estimateKey } from './key.ts'
 import { type Heard, Listener, LOW_RATE } from './signal.ts'
 import { estimateTempo, type TempoInput } from './tempo.ts'
 
@@ -15,7 +14,7 @@ export interface Operations {
   /** Ends the track. */
   heard: { input: undefined; output: Heard }
   tempo: { input: TempoInput; output: TempoEstimate }
-  key: { input: Pick<Heard, 'low'>; output: KeyEstimate }
+  key: { input: Pick<Heard, 'spans' | 'low'>; output: KeyEstimate }
 }
 
 export type Operation = keyof Operations
@@ -51,7 +50,7 @@ function serve(port: NonNullable<typeof parentPort>): void {
 }
 
 function handlersFor(): Handlers {
-  const { rhythm, key } = essentia()
+  const { rhythm } = essentia()
   let listener: Listener | undefined
   const listening = () => {
     if (!listener) throw new Error('no track was begun')
@@ -72,15 +71,7 @@ function handlersFor(): Handlers {
       return { output: heard, transfer: buffersOf(heard) }
     },
     tempo: (input) => ({ output: estimateTempo(input, rhythm) }),
-    key: ({ low }) => ({
-      output: isTonal(low, LOW_RATE)
-        ? estimateKey(
-            low,
-            (mono) => key(mono, LOW_RATE, 'bgate'),
-            (mono) => key(mono, LOW_RATE, 'noland'),
-          )
-        : noKey('no tones'),
-    }),
+    key: ({ spans, low }) => ({ output: estimateKey({ spans, low, rate: LOW_RATE }) }),
   }
 }
 

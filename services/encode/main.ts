@@ -1,3 +1,5 @@
+import { BlockPool } from '#shared/audio/blocks.ts'
+import { BLOCKS_AT_MOST } from '#shared/audio/cached.ts'
 import { CORES, service } from '#shared/service.ts'
 import { stageTopic } from '#shared/topology.ts'
 import { unitStep } from '#shared/units/unit-step.ts'
@@ -7,6 +9,7 @@ await service('encode', async ({ config, registry, locate, concurrency, consume 
   const step = unitStep('encode', {
     registry,
     locate,
+    blocks: new BlockPool(CORES * BLOCKS_AT_MOST),
     tools: ({ pcm, signal }) => encodeTools(pcm, signal),
   })
   consume(stageTopic('encode', config.route), step, { concurrency: concurrency(CORES) })

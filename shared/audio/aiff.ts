@@ -1,6 +1,6 @@
 import { type ByteWindow, fourCc, unreadable } from './byte-window.ts'
 import { chunks, type Format, pcm, presentBytes } from './chunks.ts'
-import type { PcmLayout } from './layout.ts'
+import type { Coded, PcmLayout } from './layout.ts'
 
 const UNKNOWN_32 = 0xffffffff
 
@@ -9,25 +9,32 @@ const COMPRESSIONS: Record<string, Partial<Format>> = {
   NONE: {},
   twos: {},
   sowt: { bigEndian: false },
+  'raw ': { bits: 8, unsigned: true },
   in24: { bits: 24 },
   in32: { bits: 32 },
   fl32: { encoding: 'float', bits: 32 },
   FL32: { encoding: 'float', bits: 32 },
   fl64: { encoding: 'float', bits: 64 },
   FL64: { encoding: 'float', bits: 64 },
+  alaw: { encoding: 'alaw', bits: 8 },
+  ALAW: { encoding: 'alaw', bits: 8 },
+  ulaw: { encoding: 'mulaw', bits: 8 },
+  ULAW: { encoding: 'mulaw', bits: 8 },
 }
+/** Packets of 34 bytes a channel, each of 64 samples. */
+const IMA4 = 'ima4'
 
 /**
- * The layout of an AIFF or uncompressed AIFF-C file.
+ * The layout of an AIFF or AIFF-C file, or what there is to decode in it.
  * Sources: Apple, Audio Interchange File Format 1.3 (1989); AIFF-C draft of 1991.
  */
 export async function aiffLayout(
   window: ByteWindow,
   form: 'AIFF' | 'AIFC',
-): Promise<PcmLayout> {
+): Promise<PcmLayout | Coded> {
   const formSize = (await window.view(4, 4, 'the FORM size')).getUint32(0, false)
   const outerEnd = formSize === 0 || formSize === UNKNOWN_32 ? undefined : formSize + 8
-  let common: (Format & { samples: number }) | undefined
+  let common: (Format & { samples: number; ima4?: Uint8Array }) | undefined
   let sound: { offset: number; size: number } | undefined
 
   for await (const chunk of chunks(window, false)) {
@@ -46,9 +53,10 @@ export async function aiffLayout(
   if (!common)
     throw unreadable(12, 'there is no "COMM" chunk', 'one that describes the samples')
   if (!sound) throw unreadable(12, 'there is no "SSND" chunk', 'one that holds the samples')
-  const { samples: said, ...format } = common
+  const { samples: said, ima4, ...format } = common
   const block = (format.bits / 8) * format.channels
   const bytes = presentBytes(window, sound.offset, sound.size, outerEnd)
+  if (ima4 !== undefined) return ima4Coded(ima4, sound.offset, bytes)
   return pcm(
     form === 'AIFF' ? 'AIFF' : 'AIFF-C',
     format,
@@ -62,21 +70,23 @@ async function commonOf(
   offset: number,
   size: number,
   form: 'AIFF' | 'AIFC',
-): Promise<Format & { samples: number }> {
+): Promise<Format & { samples: number; ima4?: Uint8Array }> {
   const least = form === 'AIFF' ? 18 : 22
   if (size < least) {
     throw unreadable(offset - 4, `the "COMM" chunk has ${size} bytes`, `${least} or more`)
   }
   const view = await window.view(offset, least, 'the "COMM" chunk')
   const compression = form === 'AIFF' ? 'NONE' : fourCc(view, 18)
-  const kind = COMPRESSIONS[compression]
+  const kind = compression === IMA4 ? {} : COMPRESSIONS[compression]
   if (!kind) {
     throw unreadable(
       offset + 18,
       `samples compressed as "${compression}"`,
-      Object.keys(COMPRESSIONS).join(', '),
+      [...Object.keys(COMPRESSIONS), IMA4].join(', '),
     )
   }
+  const ima4 =
+    compression === IMA4 ? Uint8Array.from(await window.glance(offset, least)) : undefined
   return {
     encoding: 'int',
     bits: Math.ceil(view.getInt16(6, false) / 8) * 8,
@@ -88,8 +98,29 @@ async function commonOf(
     at: offset,
     samples: view.getUint32(2, false),
     ...kind,
+    ...(ima4 && { ima4 }),
   }
 }
+
+/** ffmpeg gets an AIFF-C file of nothing else. `common` is the chunk's contents up to the compression's name. */
+function ima4Coded(common: Uint8Array, start: number, bytes: number): Coded {
+  if (bytes === 0) throw unreadable(start, 'the master holds no samples', 'one or more')
+  const head = Buffer.alloc(12 + 8 + COMM_BYTES + 16)
+  head.write('FORM', 0, 'latin1')
+  head.writeUInt32BE(head.length - 8 + bytes, 4)
+  head.write('AIFCCOMM', 8, 'latin1')
+  head.writeUInt32BE(COMM_BYTES, 16)
+  head.set(common, 20)
+  const sound = 20 + COMM_BYTES
+  head.write('SSND', sound, 'latin1')
+  head.writeUInt32BE(8 + bytes, sound + 4)
+  const feed = [head, { start, end: start + bytes }]
+  const coded = { kind: 'coded', container: 'AIFF-C', codec: 'IMA ADPCM' } as const
+  return { ...coded, demuxer: 'aiff', decoder: 'adpcm_ima_qt', feed }
+}
+
+/** Without a name for the compression: a length of 0, and a byte that makes it even. */
+const COMM_BYTES = 24
 
 /** An IEEE 754 80-bit extended number, as Apple's SANE wrote it; rates are whole, so it is rounded. */
 function extended(view: DataView, at: number): number {

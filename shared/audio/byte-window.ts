@@ -14,6 +14,12 @@ export interface ByteRanges {
   readonly read: ReadRange
 }
 
+/** The same, and long ranges piece by piece, without a round trip for each. */
+export interface MasterBytes extends ByteRanges {
+  /** The bytes [start, end): exactly these, or throws. */
+  stream(start: number, end: number, signal: AbortSignal): AsyncIterable<Uint8Array>
+}
+
 const WINDOW_BYTES = 16_384
 /** A header that needs more than this is no header. */
 const LIMIT_BYTES = 8 << 20

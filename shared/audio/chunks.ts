@@ -83,6 +83,8 @@ export function presentBytes(
   return Math.min(size, there)
 }
 
+const WIDTHS = { int: [8, 16, 24, 32], float: [32, 64], alaw: [8], mulaw: [8] }
+
 /** The layout of `bytes` bytes of samples. @throws PermanentError MASTER_UNREADABLE */
 export function pcm(
   container: PcmLayout['container'],
@@ -92,7 +94,7 @@ export function pcm(
 ): PcmLayout {
   const { at, ...described } = format
   checkRateAndChannels(at, format.rate, format.channels)
-  const widths = format.encoding === 'int' ? [8, 16, 24, 32] : [32, 64]
+  const widths = WIDTHS[format.encoding]
   if (!widths.includes(format.bits)) {
     throw unreadable(
       at,

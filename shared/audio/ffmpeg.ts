@@ -4,28 +4,32 @@ import ffmpeg from 'fluent-ffmpeg'
 import { PermanentError } from '../errors.ts'
 import { SAMPLE_RATE } from './pcm.ts'
 
-/** What `convert` is fed with: bare numbers, or a FLAC stream. */
+/** What `convert` is fed with: bare numbers, or a stream to decode. */
 export interface Feed {
-  /** `flac`, or as ffmpeg names bare samples: `u8`, `s24le`, `f32be`, … */
-  readonly format: string
+  /** The one demuxer: for bare numbers as ffmpeg names them (`u8`, `s24le`, `f32le`, `alaw`), else `flac`, `mp3`, `mov`, … */
+  readonly demuxer: string
+  /** The one decoder; absent for bare numbers. */
+  readonly decoder?: string
   /** Hz. */
   readonly rate: number
   readonly channels: number
   /** Weights of each channel in the left and in the right. */
   readonly mix: readonly (readonly [number, number])[]
-  /** Silence put behind the last sample, in samples at `rate`: a resampler gives nothing of what its filter cannot span. */
-  readonly tail: number
+  /** Samples at `rate` that are decoded and left out. */
+  readonly skip: number
   /** ffmpeg reads no further, whatever the master claims. */
   readonly maxSeconds: number
 }
 
 /**
- * 44.1 kHz stereo of anything: numbers of full scale 1, left and right interleaved, little-endian
- * 32-bit floats, in pieces of any length (also ones that cut a number in two).
+ * 16-bit 44.1 kHz stereo of anything, little-endian, left and right interleaved, in pieces of any length; a second
+ * of silence is put behind the last sample, because a resampler gives nothing of what its filter cannot span.
+ * Numbers are rounded without dither, so that silence stays silence; beyond full scale they clip.
  *
- * Bare samples are named to ffmpeg in so many words, and of FLAC it gets the one demuxer and the
- * one decoder, on a pipe: no byte of an upload can make it open anything else.
- * @throws PermanentError MASTER_UNREADABLE when ffmpeg refuses a FLAC stream; any other fault
+ * Bare samples are named to ffmpeg in so many words, and of anything else it gets the one demuxer and the
+ * one decoder, on a pipe: no byte of an upload can make it open anything else. A stream whose rate or channels
+ * change on the way is refused.
+ * @throws PermanentError MASTER_UNREADABLE when ffmpeg refuses a stream; any other fault
  * (no ffmpeg, killed, out of memory) is an ordinary Error. An input that ends early is no error
  * to ffmpeg: count what comes out.
  */
@@ -34,43 +38,48 @@ export async function* convert(
   feed: Feed,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const flac = feed.format === 'flac'
+  const { demuxer, decoder, rate, channels, skip } = feed
   const filters = [
+    skip === 0 ? '' : `atrim=start_sample=${skip}`,
     'aformat=sample_fmts=fltp',
     pan(feed.mix),
-    pad(feed.tail),
-    resampler(feed.rate),
+    // Small frames cost a resampler more.
+    'asetnsamples=n=16384:p=0',
+    `apad=pad_len=${rate}`,
+    resampler(rate),
+    'aformat=sample_fmts=s16',
   ]
   const pieces = through(input, signal, (command) =>
     command
-      .inputFormat(feed.format)
+      .inputFormat(demuxer)
       .inputOptions(['-nostdin', '-protocol_whitelist', 'pipe'])
-      .inputOptions(['-format_whitelist', feed.format])
-      .inputOptions(['-codec_whitelist', flac ? 'flac' : `pcm_${feed.format}`])
-      .inputOptions(['-max_streams', '1', '-threads', '1'])
+      .inputOptions(['-format_whitelist', demuxer])
+      .inputOptions(['-codec_whitelist', decoder ?? `pcm_${demuxer}`])
+      .inputOptions(['-max_streams', `${MOST_STREAMS}`, '-threads', '1', '-reinit_filter', '0'])
+      .inputOptions(decoder === undefined ? ['-ar', `${rate}`, '-ac', `${channels}`] : [])
       // By default the decoder plays frames whose checksum is wrong; so they are dropped, and missed.
-      .inputOptions(flac ? ['-err_detect', 'crccheck+explode'] : [])
-      .inputOptions(flac ? [] : ['-ar', `${feed.rate}`, '-ac', `${feed.channels}`])
+      .inputOptions(demuxer === 'flac' ? ['-err_detect', 'crccheck+explode'] : [])
       .inputOptions(['-t', `${feed.maxSeconds}`])
       .noVideo()
       .audioFilters(filters.filter((filter) => filter !== ''))
-      .audioCodec('pcm_f32le')
-      .outputOptions(['-filter_threads', '1'])
-      .format('f32le'),
+      .audioCodec('pcm_s16le')
+      .outputOptions(['-map', '0:a:0', '-filter_threads', '1'])
+      .format('s16le'),
   )
   try {
     yield* pieces
   } catch (error) {
-    if (!(flac && error instanceof FfmpegExit)) throw error
+    if (decoder === undefined || !(error instanceof FfmpegExit)) throw error
     throw new PermanentError(
       'MASTER_UNREADABLE',
-      `the FLAC stream cannot be decoded: ${error.said}`,
-      {
-        cause: error,
-      },
+      `the ${decoder} stream cannot be decoded: ${error.said}`,
+      { cause: error },
     )
   }
 }
+
+/** An M4A file may hold a picture and chapters beside its music. */
+const MOST_STREAMS = 4
 
 /**
  * AAC-LC of 16-bit 44.1 kHz stereo (little-endian bytes) as ADTS, at a constant bit rate.
@@ -145,10 +154,6 @@ function pan(mix: Feed['mix']): string {
       .flatMap((weights, c) => (weights[i] ? [`${weights[i].toFixed(9)}*c${c}`] : []))
       .join('+')
   return `pan=stereo|c0=${side(0)}|c1=${side(1)}`
-}
-
-function pad(samples: number): string {
-  return samples === 0 ? '' : `apad=pad_len=${samples}`
 }
 
 /**

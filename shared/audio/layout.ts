@@ -1,9 +1,10 @@
-/** A master whose samples lie bare in the file. */
+/** A master whose samples lie bare in the file: each can be found by its number. */
 export interface PcmLayout {
   readonly kind: 'pcm'
   readonly container: 'WAV' | 'RF64' | 'AIFF' | 'AIFF-C'
-  readonly encoding: 'int' | 'float'
-  /** Bits that one number takes in the file: 8, 16, 24, 32 (int), 32, 64 (float). */
+  /** `alaw` and `mulaw`: the logarithmic eight bits of ITU-T G.711. */
+  readonly encoding: 'int' | 'float' | 'alaw' | 'mulaw'
+  /** Bits that one number takes in the file: 8, 16, 24, 32 (int), 32, 64 (float), 8 (laws). */
   readonly bits: number
   /** 8-bit WAV counts from 0, everything else is signed. */
   readonly unsigned: boolean
@@ -19,7 +20,7 @@ export interface PcmLayout {
   readonly samples: number
 }
 
-/** A master that has to be decoded. */
+/** A FLAC stream: it has to be decoded, but its frames stand for themselves and are numbered. */
 export interface FlacLayout {
   readonly kind: 'flac'
   readonly container: 'FLAC'
@@ -35,7 +36,37 @@ export interface FlacLayout {
   readonly samples: number
 }
 
-export type Layout = PcmLayout | FlacLayout
+/** The bytes [start, end) of a master. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** A compressed master as its first bytes show it: what there is to decode, and with what. */
+export interface Coded {
+  readonly kind: 'coded'
+  readonly container: 'MP3' | 'AAC' | 'M4A' | 'Ogg' | 'WAV' | 'AIFF-C'
+  /** For people, e.g. `Vorbis`. */
+  readonly codec: string
+  /** As ffmpeg calls them. */
+  readonly demuxer: string
+  readonly decoder: string
+  /** What ffmpeg is fed with, in this order: bytes made up here, and ranges of the master. */
+  readonly feed: readonly (Uint8Array | ByteRange)[]
+  /** How many samples the encoder was given, where the file says so: what is decoded behind them is padding. */
+  readonly samples?: number
+  /** How long the file says it is, where it does. */
+  readonly seconds?: number
+}
+
+/** A compressed master that can only be decoded from its beginning. How long it is shows at the end. */
+export interface CodedLayout extends Coded {
+  readonly rate: number
+  readonly channels: number
+  readonly mask: number
+}
+
+export type Layout = PcmLayout | FlacLayout | CodedLayout
 
 /** Whether later steps can read the master where it lies: 16-bit 44.1 kHz stereo PCM. */
 export function isConformant(layout: Layout): layout is PcmLayout {
@@ -55,7 +86,15 @@ export function frameBytes(layout: PcmLayout): number {
 
 /** For people, e.g. `WAV 24-bit 48000 Hz 2 channels`. */
 export function describeLayout(layout: Layout): string {
-  const float = layout.kind === 'pcm' && layout.encoding === 'float' ? ' float' : ''
   const channels = layout.channels === 1 ? '1 channel' : `${layout.channels} channels`
-  return `${layout.container} ${layout.bits}-bit${float} ${layout.rate} Hz ${channels}`
+  return `${layout.container} ${numbers(layout)} ${layout.rate} Hz ${channels}`.replace(
+    '  ',
+    ' ',
+  )
+}
+
+function numbers(layout: Layout): string {
+  if (layout.kind === 'coded') return layout.codec === layout.container ? '' : layout.codec
+  const encoding = layout.kind === 'flac' ? 'int' : layout.encoding
+  return `${layout.bits}-bit${encoding === 'int' ? '' : ` ${encoding}`}`
 }

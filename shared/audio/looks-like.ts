@@ -4,7 +4,8 @@ export function looksLike(head: Uint8Array): string {
   const known = MAGIC.find(([at, magic]) => text.startsWith(magic, at))?.[2]
   const first = Buffer.from(head.subarray(0, 8)).toString('hex').replace(/..\B/g, '$& ')
   if (known) return `looks like ${known} (${first})`
-  if (isMpeg(head)) return `looks like MP3 or AAC (${first})`
+  if (isMpeg(head))
+    return `looks like MPEG audio, but no second frame follows the first (${first})`
   if (head.every((byte) => byte === 0)) return 'the master begins with nothing but zeros'
   if (head.every((byte) => (byte >= 0x20 && byte !== 0x7f) || (byte >= 9 && byte <= 13))) {
     return `looks like text: ${JSON.stringify(text.slice(0, 40))}`
@@ -15,9 +16,6 @@ export function looksLike(head: Uint8Array): string {
 const MAGIC: readonly (readonly [at: number, magic: string, name: string])[] = [
   [0, 'RIFX', 'big-endian RIFF'],
   [0, 'riff', 'Wave64'],
-  [0, 'OggS', 'Ogg'],
-  [0, 'ID3', 'MP3'],
-  [4, 'ftyp', 'MP4 or M4A'],
   [0, '#EXTM3U', 'an HLS or M3U playlist'],
   [0, 'ffconcat', 'an ffconcat script'],
   [0, 'caff', 'Core Audio Format'],

@@ -10,9 +10,17 @@ export const BYTES_PER_SAMPLE = 4
 export interface PcmSource {
   /** Length of the track in samples, ≥ 1. */
   readonly samples: number
-  /** Interleaved left, right of the samples [start, end); exactly 2 × (end − start) numbers. */
-  read(start: number, end: number, signal?: AbortSignal): Promise<Int16Array>
-  /** The samples [start, end) in pieces of at most `size` samples (one second unless told). */
+  /**
+   * Interleaved left, right of the samples [start, end); exactly 2 × (end − start) numbers, not to be written to.
+   * `into`, which has room for as many, is filled and returned: memory that is used again costs less than new.
+   */
+  read(
+    start: number,
+    end: number,
+    signal?: AbortSignal,
+    into?: Int16Array<ArrayBuffer>,
+  ): Promise<Int16Array>
+  /** The samples [start, end) in pieces of at most `size` samples (65,536 unless told). */
   chunks(
     start: number,
     end: number,

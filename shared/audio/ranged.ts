@@ -1,11 +1,11 @@
-import { type PcmSource, SAMPLE_RATE } from './pcm.ts'
+import type { PcmSource } from './pcm.ts'
 
 /** Reads the samples [start, end), as `PcmSource.read`. */
 export type ReadSamples = PcmSource['read']
 
 /** A source of anything that can be read by range. Checks ranges and lengths. */
 export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
-  const read: ReadSamples = async (start, end, signal) => {
+  const read: ReadSamples = async (start, end, signal, into) => {
     if (
       !(
         Number.isInteger(start) &&
@@ -19,7 +19,10 @@ export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
     }
     signal?.throwIfAborted()
     if (start === end) return new Int16Array(0)
-    const pcm = await readSamples(start, end, signal)
+    if (into !== undefined && into.length !== 2 * (end - start)) {
+      throw new RangeError(`${into.length} numbers of room for ${end - start} samples`)
+    }
+    const pcm = await readSamples(start, end, signal, into)
     if (pcm.length !== 2 * (end - start)) {
       throw new Error(`read ${pcm.length / 2} samples at ${start}, not ${end - start}`)
     }
@@ -28,7 +31,7 @@ export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
   return {
     samples,
     read,
-    async *chunks(start, end, { size = SAMPLE_RATE, signal } = {}) {
+    async *chunks(start, end, { size = PIECE_SAMPLES, signal } = {}) {
       // One range of a store costs a round trip: fetch more at once than is handed out.
       const ahead = Math.max(size, AHEAD_SAMPLES - (AHEAD_SAMPLES % size))
       for (let from = start; from < end; from += ahead) {
@@ -41,5 +44,7 @@ export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
   }
 }
 
-/** 4 MiB. */
+/** 4 MiB; as much as `cachedPcm` keeps in a block. */
 const AHEAD_SAMPLES = 1 << 20
+/** A divisor of that, so that a piece is a view of one block: a second and a half. */
+const PIECE_SAMPLES = 1 << 16

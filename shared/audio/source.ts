@@ -38,34 +38,33 @@ export function partName(run: PcmStores['run'], start: number, end: number): Obj
 function inPlace(place: PcmPlace & { kind: 'in-place' }, stores: PcmStores): ReadSamples {
   const { driver, name } = stores.locate(place.uri)
   const revision = place.revision as Revision
-  return async (start, end, signal) => {
+  return async (start, end, signal, into = new Int16Array(2 * (end - start))) => {
     const from = place.offset + start * BYTES_PER_SAMPLE
-    const to = place.offset + end * BYTES_PER_SAMPLE
-    const bytes = await readBytes(driver, name, from, to, { revision, signal }).catch(
+    const bytes = bytesOf(into)
+    await fill(driver, name, bytes, { start: from, revision, signal }).catch(
       missing('MASTER_CHANGED', `the master ${place.uri} is gone`),
     )
-    return numbers(bytes, place.bigEndian)
+    if (place.bigEndian) Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).swap16()
+    return into
   }
 }
 
 function staged(place: PcmPlace & { kind: 'staged' }, stores: PcmStores): ReadSamples {
   const { samples, partSamples } = place
-  return async (start, end, signal) => {
-    const pcm = new Int16Array(2 * (end - start))
+  return async (start, end, signal, into = new Int16Array(2 * (end - start))) => {
     for (let at = start; at < end; ) {
       const partStart = at - (at % partSamples)
       const partEnd = Math.min(samples, partStart + partSamples)
       const to = Math.min(end, partEnd)
       const name = partName(stores.run, partStart, partEnd)
       const first = WAV_HEADER_BYTES + (at - partStart) * BYTES_PER_SAMPLE
-      const last = WAV_HEADER_BYTES + (to - partStart) * BYTES_PER_SAMPLE
-      const bytes = await readBytes(stores.scratch, name, first, last, { signal }).catch(
+      const part = bytesOf(into.subarray(2 * (at - start), 2 * (to - start)))
+      await fill(stores.scratch, name, part, { start: first, signal }).catch(
         missing('SCRATCH_MISSING', `the intermediate ${name} is gone`),
       )
-      pcm.set(numbers(bytes, false), 2 * (at - start))
       at = to
     }
-    return pcm
+    return into
   }
 }
 
@@ -77,15 +76,23 @@ export async function readBytes(
   end: number,
   options: { revision?: Revision; signal?: AbortSignal | undefined } = {},
 ): Promise<Uint8Array> {
-  const { revision, signal } = options
   const bytes = new Uint8Array(end - start)
+  await fill(store, name, bytes, { start, ...options })
+  return bytes
+}
+
+/** Fills `bytes` from byte `start` of an object on. @throws Error when it has fewer. */
+async function fill(
+  store: StoreDriver,
+  name: ObjectName,
+  bytes: Uint8Array,
+  options: { start: number; revision?: Revision; signal?: AbortSignal | undefined },
+): Promise<void> {
+  const { start, revision, signal } = options
+  const how = { start, ...(revision && { revision }), ...(signal && { signal }) }
+  if (store.readInto) return store.readInto(name, bytes, how)
   let length = 0
-  const stream = await store.read(name, {
-    start,
-    end,
-    ...(revision && { revision }),
-    ...(signal && { signal }),
-  })
+  const stream = await store.read(name, { ...how, end: start + bytes.length })
   for await (const piece of stream as AsyncIterable<Uint8Array>) {
     if (length + piece.length > bytes.length)
       throw new Error(`${name}: more bytes than asked for`)
@@ -95,7 +102,6 @@ export async function readBytes(
   if (length !== bytes.length) {
     throw new Error(`${name}: ${length} bytes from ${start}, not ${bytes.length}`)
   }
-  return bytes
 }
 
 function missing(code: RestartError['code'], message: string) {
@@ -106,7 +112,6 @@ function missing(code: RestartError['code'], message: string) {
   }
 }
 
-function numbers(bytes: Uint8Array, bigEndian: boolean): Int16Array {
-  if (bigEndian) Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).swap16()
-  return new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2)
+function bytesOf(pcm: Int16Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength)
 }

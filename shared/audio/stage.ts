@@ -1,193 +1,289 @@
 import { PermanentError } from '../errors.ts'
-import type { ReadRange } from './byte-window.ts'
+import type { MasterBytes } from './byte-window.ts'
 import { stereoMix } from './downmix.ts'
-import { convert } from './ffmpeg.ts'
-import { describeLayout, type FlacLayout, frameBytes, type Layout } from './layout.ts'
-import { SAMPLE_RATE } from './pcm.ts'
-import { wavPart } from './wav-part.ts'
+import { convert, type Feed } from './ffmpeg.ts'
+import { finite } from './finite.ts'
+import { flacFrameAt } from './flac-frames.ts'
+import {
+  type CodedLayout,
+  describeLayout,
+  type FlacLayout,
+  frameBytes,
+  type Layout,
+  type PcmLayout,
+} from './layout.ts'
+import { PartWriter, type WritePart } from './part-writer.ts'
+import { BYTES_PER_SAMPLE, SAMPLE_RATE } from './pcm.ts'
+import { codedBytes } from './survey.ts'
 
-export interface Staged {
-  /** Length of the track in samples at 44.1 kHz. */
-  readonly samples: number
-  /** Length of every part but the last. */
-  readonly partSamples: number
-}
+/** Masters in which any sample can be found. */
+export type SeekableLayout = PcmLayout | FlacLayout
 
 export interface StageOptions {
-  readonly layout: Layout
-  /** Length of the master, bytes. */
-  readonly bytes: number
-  readonly read: ReadRange
+  readonly file: MasterBytes
+  /** Samples at 44.1 kHz; `start` is a whole second. */
+  readonly start: number
+  readonly end: number
+  /** Length of every part but the track's last: whole seconds. */
+  readonly partSamples: number
   /** Keeps the samples [start, end), a WAV file. Called in order, one at a time. */
-  readonly write: (start: number, end: number, wav: Uint8Array) => Promise<void>
+  readonly write: WritePart
   readonly signal: AbortSignal
-  /** 60 s unless told. */
-  readonly partSamples?: number
-  /** 60 min unless told. */
-  readonly maxSeconds?: number
 }
 
-/**
- * Makes WAV parts of 16-bit 44.1 kHz stereo out of a master that is something else.
- *
- * n samples at rate r become round(n × 44100 / r). Numbers are rounded to 16 bits without dither,
- * so that silence stays silence and the same master gives the same bytes; beyond full scale they clip,
- * and what is no number at all becomes 0.
- * @throws PermanentError TOO_LONG_TO_STAGE before any work; MASTER_UNREADABLE when a FLAC stream
- * does not hold what its header says.
- */
-export async function stageMaster(options: StageOptions): Promise<Staged> {
-  const { layout, write, signal } = options
-  const partSamples = options.partSamples ?? 60 * SAMPLE_RATE
-  const maxSeconds = options.maxSeconds ?? 3600
-  checkLength(layout, layout.samples / layout.rate, maxSeconds)
-  const samples = layout.samples ? scaled(layout.samples, layout.rate) : undefined
-  const tail = layout.rate === SAMPLE_RATE || samples === undefined ? 0 : TAIL_SAMPLES
-  const converted = convert(
-    input(options),
-    {
-      format: layout.kind === 'flac' ? 'flac' : rawFormat(layout),
-      rate: layout.rate,
-      channels: layout.channels,
-      mix: stereoMix(layout.channels, layout.mask),
-      tail,
-      maxSeconds: (layout.samples ? layout.samples / layout.rate : maxSeconds) + 1,
-    },
-    signal,
-  )
-
-  const parts = new Parts(partSamples, samples ?? Number.POSITIVE_INFINITY, write)
-  for await (const piece of converted) await parts.add(piece)
-  const came = parts.samples - (tail && scaled(tail, layout.rate))
-  if (samples === undefined) checkLength(layout, came / SAMPLE_RATE, maxSeconds)
-  else checkCount(layout, came, samples)
-  if (came <= 0) {
-    throw new PermanentError('MASTER_UNREADABLE', 'the FLAC stream holds no samples')
-  }
-  await parts.finish(samples ?? came)
-  return { samples: samples ?? came, partSamples }
-}
-
-function checkLength(layout: Layout, seconds: number, maxSeconds: number): void {
-  if (seconds <= maxSeconds) return
-  throw new PermanentError(
-    'TOO_LONG_TO_STAGE',
-    `${describeLayout(layout)} of ${(seconds / 60).toFixed(1)} min; the limit is ${maxSeconds / 60} min`,
-  )
-}
-
-/** More than the resampler's filter spans at any rate. */
-const TAIL_SAMPLES = 8192
+/** Longer than the resampler's filter spans at any rate: what is before and behind a range, seconds. */
+const ROLL_SECONDS = 1
+const TAIL_SAMPLES = ROLL_SECONDS * SAMPLE_RATE
 /** A resampler may round the length either way; a lost FLAC frame is 16 samples or more. */
 const ROUNDING_SAMPLES = 4
+/** How much longer than what is wanted ffmpeg would read of a stream that has more, seconds. */
+const MARGIN_SECONDS = 10
+/** Times in a compressed stream need not fit its samples: only the samples are counted. */
+const CODED_MARGIN_SECONDS = 3600
+/** A day. */
+const MOST_SAMPLES = 86_400 * SAMPLE_RATE
 
-function checkCount(layout: Layout, got: number, want: number): void {
-  const tolerance = layout.rate === SAMPLE_RATE ? 0 : ROUNDING_SAMPLES
-  if (Math.abs(got - want) <= tolerance) return
-  if (layout.kind === 'pcm') throw new Error(`ffmpeg gave ${got} samples, not ${want}`)
-  throw new PermanentError(
-    'MASTER_UNREADABLE',
-    `the FLAC stream is damaged or cut short: its header promises ${layout.samples} samples, about ${Math.round((got * layout.rate) / SAMPLE_RATE)} can be decoded`,
-  )
+/** Length at 44.1 kHz: n samples at rate r become round(n × 44100 / r), and at least one. */
+export function samplesAt44100({ samples, rate }: SeekableLayout): number {
+  return scaled(samples, rate)
 }
 
 function scaled(samples: number, rate: number): number {
   return Math.max(1, Math.round((samples * SAMPLE_RATE) / rate))
 }
 
-/** As ffmpeg names bare samples. */
-function rawFormat(layout: Exclude<Layout, FlacLayout>): string {
-  const sign = layout.encoding === 'float' ? 'f' : layout.unsigned ? 'u' : 's'
-  const order = layout.bits === 8 ? '' : layout.bigEndian ? 'be' : 'le'
-  return `${sign}${layout.bits}${order}`
+/**
+ * Makes the WAV parts of the samples [start, end) out of a master in which any sample can be found; `end` is a whole
+ * second, or the end of the track. The parts are the same, bit for bit, however a track is cut into ranges: a range
+ * begins where input and output both have a whole sample, and what the resampler's filter spans is read before and
+ * behind it.
+ * @throws PermanentError MASTER_UNREADABLE when a FLAC stream does not hold what it says.
+ */
+export async function stageRange(layout: SeekableLayout, options: StageOptions): Promise<void> {
+  const { start, end, partSamples } = options
+  if (isPeriodic(layout.rate)) return convertRange(layout, options)
+  // The phases of the filter are rounded, and not always to the same side: only a run of its own is the same always.
+  for (let at = start; at < end; at += partSamples) {
+    await convertRange(layout, { ...options, start: at, end: Math.min(end, at + partSamples) })
+  }
 }
 
-const READ_BYTES = 1 << 20
+/** Whether the resampler has a filter of its own for each place that a sample may fall on: FFmpeg, libswresample. */
+export function isPeriodic(rate: number): boolean {
+  return SAMPLE_RATE / greatestDivisor(rate, SAMPLE_RATE) <= MOST_PHASES
+}
 
-async function* input({
-  layout,
-  bytes,
-  read,
-  signal,
-}: StageOptions): AsyncGenerator<Uint8Array> {
-  let end = bytes
-  if (layout.kind === 'pcm') {
-    end = layout.offset + layout.samples * frameBytes(layout)
-  } else {
+const MOST_PHASES = 1024
+
+async function convertRange(layout: SeekableLayout, options: StageOptions): Promise<void> {
+  const { start, end, signal } = options
+  const { rate } = layout
+  const second = start / SAMPLE_RATE
+  const before = Math.min(second, ROLL_SECONDS)
+  const from = (second - before) * rate
+  const isLast = end === samplesAt44100(layout)
+  const to = isLast ? layout.samples : (end / SAMPLE_RATE + ROLL_SECONDS) * rate
+  const input = await (layout.kind === 'pcm' ? pcmInput : flacInput)(
+    layout as PcmLayout & FlacLayout,
+    options,
+    { from, to: Math.min(to, layout.samples) },
+  )
+  const parts = new PartWriter(options, before * SAMPLE_RATE)
+  let bytes = 0
+  const { skip, samples } = input
+  const maxSeconds = (skip + samples) / rate + MARGIN_SECONDS
+  const feed = { ...feedOf(layout), skip, maxSeconds }
+  for await (const piece of convert(input.bytes, feed, signal)) {
+    await parts.add(piece)
+    bytes += piece.length
+  }
+  const came = bytes / BYTES_PER_SAMPLE - TAIL_SAMPLES
+  const wanted = Math.round((samples * SAMPLE_RATE) / rate)
+  const tolerance = rate === SAMPLE_RATE ? 0 : ROUNDING_SAMPLES
+  if (Math.abs(came - wanted) > tolerance) throw wrongCount(layout, { came, wanted, from })
+  await parts.finish()
+}
+
+function wrongCount(
+  layout: SeekableLayout,
+  { came, wanted, from }: { came: number; wanted: number; from: number },
+): Error {
+  if (layout.kind === 'pcm') return new Error(`ffmpeg gave ${came} samples, not ${wanted}`)
+  const seconds = (samples: number) => (samples / SAMPLE_RATE).toFixed(3)
+  return new PermanentError(
+    'MASTER_UNREADABLE',
+    `the FLAC stream is damaged or cut short: of the ${seconds(wanted)} s from second ${(from / layout.rate).toFixed(0)} on, ${seconds(came)} s can be decoded; its header promises ${layout.samples} samples`,
+  )
+}
+
+/** What ffmpeg is fed with, and how many samples come out behind those that are skipped. */
+interface Input {
+  readonly bytes: AsyncIterable<Uint8Array>
+  readonly skip: number
+  readonly samples: number
+}
+
+interface Samples {
+  readonly from: number
+  readonly to: number
+}
+
+async function pcmInput(
+  layout: PcmLayout,
+  { file, signal }: StageOptions,
+  { from, to }: Samples,
+): Promise<Input> {
+  const at = (sample: number) => layout.offset + sample * frameBytes(layout)
+  const bare = file.stream(at(from), at(to), signal)
+  const bytes = layout.encoding === 'float' ? finite(bare, layout) : bare
+  return { bytes, skip: 0, samples: to - from }
+}
+
+/** Whole frames, so that one that cannot be decoded is missed. */
+async function flacInput(
+  layout: FlacLayout,
+  { file, signal }: StageOptions,
+  { from, to }: Samples,
+): Promise<Input> {
+  const longest = new DataView(layout.streamInfo.buffer).getUint16(2)
+  const isToEnd = to + longest >= layout.samples
+  const first = await flacFrameAt(file, layout, from, signal)
+  const next = isToEnd ? undefined : await flacFrameAt(file, layout, to + longest, signal)
+  const { byte = file.bytes, sample = layout.samples } = next ?? {}
+  async function* bytes(): AsyncGenerator<Uint8Array> {
     // Pictures, tags and cue sheets stay behind: the frames need nothing but STREAMINFO.
     yield Buffer.from('fLaC', 'latin1')
     yield Buffer.from([0x80, 0, 0, layout.streamInfo.length])
     yield layout.streamInfo
+    yield* file.stream(first.byte, byte, signal)
   }
-  for (let at = layout.offset; at < end; at += READ_BYTES) {
-    const to = Math.min(end, at + READ_BYTES)
-    const piece = await read(at, to, signal)
-    if (piece.length !== to - at) {
-      throw new Error(`read ${piece.length} bytes at ${at} of the master, not ${to - at}`)
+  return { bytes: bytes(), skip: from - first.sample, samples: sample - from }
+}
+
+function feedOf(layout: SeekableLayout): Omit<Feed, 'skip' | 'maxSeconds'> {
+  const { rate, channels } = layout
+  const mix = stereoMix(channels, layout.mask)
+  if (layout.kind === 'flac') return { demuxer: 'flac', decoder: 'flac', rate, channels, mix }
+  return { demuxer: rawFormat(layout), rate, channels, mix }
+}
+
+/** As ffmpeg names bare samples. */
+function rawFormat({ encoding, bits, unsigned, bigEndian }: PcmLayout): string {
+  if (encoding === 'alaw' || encoding === 'mulaw') return encoding
+  if (encoding === 'float') return `f${bits}le`
+  const order = bits === 8 ? '' : bigEndian ? 'be' : 'le'
+  return `${unsigned ? 'u' : 's'}${bits}${order}`
+}
+
+function greatestDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestDivisor(b, a % b)
+}
+
+/** What became of a piece of a stream that is decoded from its beginning. */
+export interface Staged {
+  /** Up to here the parts are made. */
+  readonly end: number
+  /** Whether the stream ends there. */
+  readonly isOver: boolean
+}
+
+/**
+ * Makes the WAV parts from sample `start` to `end`, or to the end of the stream, of a master that can only be decoded
+ * from its beginning: what is before `start` is decoded and left out. The parts are the same whatever `start` and `end`.
+ * @param mostSamples how long a track may be
+ * @throws PermanentError MASTER_UNREADABLE; TOO_LONG_TO_STAGE when the stream goes on behind `mostSamples`.
+ */
+export async function stageStream(
+  layout: CodedLayout,
+  { mostSamples, ...options }: StageOptions & { readonly mostSamples: number },
+): Promise<Staged> {
+  const { file, start, end, signal } = options
+  const { demuxer, decoder, rate, channels } = layout
+  const second = start / SAMPLE_RATE
+  const before = Math.min(second, ROLL_SECONDS)
+  const mix = stereoMix(channels, layout.mask)
+  const maxSeconds =
+    Math.min(end, mostSamples, MOST_SAMPLES) / SAMPLE_RATE + CODED_MARGIN_SECONDS
+  const skip = (second - before) * rate
+  const feed = { demuxer, decoder, rate, channels, mix, skip, maxSeconds }
+  const trackEnd =
+    layout.samples === undefined ? Number.POSITIVE_INFINITY : scaled(layout.samples, rate)
+  const most = { ...options, end: Math.min(end, trackEnd) }
+  const parts = new PartWriter(most, before * SAMPLE_RATE)
+  let bytes = 0
+  const decoded = convert(codedBytes(layout, file, signal), feed, signal)
+  for await (const piece of withoutEnd(decoded, TAIL_SAMPLES * BYTES_PER_SAMPLE)) {
+    await parts.add(piece)
+    bytes += piece.length
+    const at = start - before * SAMPLE_RATE + bytes / BYTES_PER_SAMPLE
+    if (at >= trackEnd) return { end: await parts.finish(), isOver: true }
+    if (at > mostSamples) throw tooLong(layout, mostSamples)
+    if (at >= end && end < mostSamples) return { end: await parts.finish(), isOver: false }
+  }
+  const made = await parts.finish()
+  if (made === 0) {
+    throw new PermanentError('MASTER_UNREADABLE', `${describeLayout(layout)}: no samples in it`)
+  }
+  return { end: made, isOver: true }
+}
+
+export function tooLong(
+  layout: Parameters<typeof describeLayout>[0],
+  mostSamples: number,
+  seconds?: number,
+): PermanentError {
+  const length = seconds === undefined ? 'more than that' : `${(seconds / 60).toFixed(1)} min`
+  const limit = (mostSamples / SAMPLE_RATE / 60).toFixed(1).replace('.0', '')
+  return new PermanentError(
+    'TOO_LONG_TO_STAGE',
+    `${describeLayout(layout)} of ${length}; the limit is ${limit} min`,
+  )
+}
+
+/** All but the last `most` bytes of what comes. */
+async function* withoutEnd(
+  pieces: AsyncIterable<Uint8Array>,
+  most: number,
+): AsyncGenerator<Uint8Array> {
+  const held: Uint8Array[] = []
+  let bytes = 0
+  for await (const piece of pieces) {
+    held.push(piece)
+    bytes += piece.length
+    for (let first = held[0]; first !== undefined && bytes > most; first = held[0]) {
+      const free = Math.min(first.length, bytes - most)
+      yield first.subarray(0, free)
+      bytes -= free
+      if (free === first.length) held.shift()
+      else held[0] = first.subarray(free)
     }
-    yield piece
   }
 }
 
-/** Rounds what comes to 16 bits and hands it on in parts. */
-class Parts {
-  /** How many samples came, also beyond the limit. */
-  samples = 0
-  readonly #pcm: Int16Array
-  readonly #limit: number
-  readonly #write: StageOptions['write']
-  #rest: Buffer = Buffer.alloc(0)
-  #start = 0
-  #filled = 0
+/** Length of a part, samples: a minute. */
+export const PART_SAMPLES = 60 * SAMPLE_RATE
 
-  constructor(partSamples: number, limit: number, write: StageOptions['write']) {
-    this.#pcm = new Int16Array(2 * partSamples)
-    this.#limit = limit
-    this.#write = write
+/**
+ * The whole of a master at once, as so many steps would make it: for tools that have no chain.
+ * @throws as `stageRange` and `stageStream`
+ */
+export async function stageMaster(
+  layout: Layout,
+  {
+    partSamples = PART_SAMPLES,
+    mostSamples = Number.POSITIVE_INFINITY,
+    ...options
+  }: Pick<StageOptions, 'file' | 'write' | 'signal'> & {
+    readonly partSamples?: number
+    readonly mostSamples?: number
+  },
+): Promise<{ samples: number; partSamples: number }> {
+  if (layout.kind !== 'coded') {
+    const samples = samplesAt44100(layout)
+    await stageRange(layout, { ...options, partSamples, start: 0, end: samples })
+    return { samples, partSamples }
   }
-
-  async add(piece: Buffer): Promise<void> {
-    const bytes = this.#rest.length ? Buffer.concat([this.#rest, piece]) : piece
-    const whole = bytes.length - (bytes.length % 8)
-    this.#rest = bytes.subarray(whole)
-    const floats = new Float32Array(Uint8Array.from(bytes.subarray(0, whole)).buffer)
-    const wanted = 2 * Math.max(0, Math.min(floats.length / 2, this.#limit - this.samples))
-    for (let at = 0; at < wanted; ) {
-      const n = Math.min(wanted - at, this.#pcm.length - this.#filled)
-      quantize(floats, at, n, this.#pcm, this.#filled)
-      at += n
-      this.#filled += n
-      if (this.#filled === this.#pcm.length) await this.#flush()
-    }
-    this.samples += floats.length / 2
-  }
-
-  /** Hands on what is left, made up to `samples` with silence. */
-  async finish(samples: number): Promise<void> {
-    const left = 2 * (samples - this.#start)
-    this.#pcm.fill(0, this.#filled, left)
-    this.#filled = left
-    if (left > 0) await this.#flush()
-  }
-
-  async #flush(): Promise<void> {
-    const end = this.#start + this.#filled / 2
-    await this.#write(this.#start, end, wavPart(this.#pcm.subarray(0, this.#filled)))
-    this.#start = end
-    this.#filled = 0
-  }
-}
-
-function quantize(
-  from: Float32Array,
-  at: number,
-  n: number,
-  to: Int16Array,
-  offset: number,
-): void {
-  for (let i = 0; i < n; i++) {
-    const x = Math.floor((from[at + i] ?? 0) * 32_768 + 0.5)
-    // A typed array takes what is no number as 0.
-    to[offset + i] = Math.max(-32_768, Math.min(32_767, x))
-  }
+  const range = { partSamples, start: 0, end: mostSamples, mostSamples }
+  const { end: samples } = await stageStream(layout, { ...options, ...range })
+  return { samples, partSamples }
 }

@@ -5,8 +5,14 @@ export const WAV_HEADER_BYTES = 44
 
 /** A plain WAV file of 16-bit 44.1 kHz stereo; `pcm` is interleaved and below 4 GiB. */
 export function wavPart(pcm: Int16Array): Uint8Array {
-  const bytes = pcm.byteLength
-  const wav = Buffer.allocUnsafe(WAV_HEADER_BYTES + bytes)
+  const wav = Buffer.allocUnsafe(WAV_HEADER_BYTES + pcm.byteLength)
+  wav.set(new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength), WAV_HEADER_BYTES)
+  return withWavHeader(wav)
+}
+
+/** Writes the header into the first 44 bytes of `wav`; the samples behind it are there already. */
+export function withWavHeader(wav: Buffer): Buffer {
+  const bytes = wav.length - WAV_HEADER_BYTES
   wav.write('RIFF', 0, 'latin1')
   wav.writeUInt32LE(WAV_HEADER_BYTES - 8 + bytes, 4)
   wav.write('WAVEfmt ', 8, 'latin1')
@@ -19,6 +25,5 @@ export function wavPart(pcm: Int16Array): Uint8Array {
   wav.writeUInt16LE(16, 34)
   wav.write('data', 36, 'latin1')
   wav.writeUInt32LE(bytes, 40)
-  Buffer.from(pcm.buffer, pcm.byteOffset, bytes).copy(wav, WAV_HEADER_BYTES)
   return wav
 }

@@ -2,15 +2,15 @@ import { defineDerivative } from '../derivative.ts'
 
 export default defineDerivative({
   id: 'bpm',
-  version: 1,
+  version: 2,
   stage: 'analyze',
-  title: 'Tempo in beats per minute, to 0.01, with a confidence',
+  title:
+    'Tempo in beats per minute, to 0.01, with its confidence, first beat and course over time',
   files: { json: 'application/json' },
   result: true,
   cost: { fixedMs: 1200, msPerSecond: 1.5, mostMs: 2100 },
   async render(tools) {
-    const { bpm, confidence, reason, windows } = await tools.tempo()
-    const json = JSON.stringify({ bpm, confidence, reason, windows })
+    const json = JSON.stringify(await tools.tempo())
     return { json: new TextEncoder().encode(`${json}\n`) }
   },
 })

@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { defineMessage, type MessageOf } from '../message.ts'
+import { defineMessage, eitherOf, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, ROUTE_PATTERN } from '../names.ts'
 import { TRACK_NAME } from './track-name.ts'
 
@@ -133,6 +133,54 @@ const Verdict = Type.Union([
 ])
 
 const Verdicts = Type.Record(AssetId, Verdict)
+
+const Digest = Type.String({ pattern: '^[0-9a-f]{16}$' })
+const RevisionName = Type.String({ pattern: '^[a-z0-9]{1,64}$' })
+
+/** stage → stage: one step of bringing a master that can't be read in place into scratch. */
+export const StagingDue = defineMessage('staging-due@1', {
+  ...envelope,
+  staging: Type.Object(
+    {
+      /** Names the plan that the parts are kept under. */
+      digest: Digest,
+      uri: Type.String(),
+      /** Which bytes of the master, as its store pins them, and for the world. */
+      pin: Type.String(),
+      revision: RevisionName,
+      work: Type.Union([
+        Type.Object(
+          {
+            /** Any sample can be found: the steps are ranges, and run side by side. */
+            kind: Type.Literal('range'),
+            samples: Type.Integer({ minimum: 1 }),
+            partSamples: Type.Integer({ minimum: 1 }),
+            /** Every range is so long but for the last. */
+            stepSamples: Type.Integer({ minimum: 1 }),
+            step: Type.Integer({ minimum: 0 }),
+          },
+          { additionalProperties: false },
+        ),
+        Type.Object(
+          {
+            /** A stream that is decoded from its beginning: one step follows the other, and the last finds its end. */
+            kind: Type.Literal('stream'),
+            start: Sample,
+            partSamples: Type.Integer({ minimum: 1 }),
+          },
+          { additionalProperties: false },
+        ),
+      ]),
+    },
+    { additionalProperties: false },
+  ),
+})
+export type StagingDue = MessageOf<typeof StagingDue>
+export type Staging = StagingDue['staging']
+
+/** What the topic of a stage carries: a job that begins, or a step of its staging. */
+export const ToStage = eitherOf(StagingDue, 'staging', RunAccepted)
+export type ToStage = MessageOf<typeof ToStage>
 
 /** stage → analyze → encode: one step of a planned run. */
 export const StepDue = defineMessage('step-due@1', {

@@ -26,6 +26,13 @@ export function counting(driver: StoreDriver, counts: Counts): StoreDriver {
       }
       return source
     },
+    ...(driver.readInto && {
+      async readInto(name, target, options) {
+        counts.operations++
+        await driver.readInto?.(name, target, options)
+        counts.bytesRead += target.length
+      },
+    }),
     create(name, body, options) {
       counts.operations++
       return driver.create(name, countedBody(body, counts), options)

@@ -38,6 +38,16 @@ export interface StoreDriver {
    */
   read(name: ObjectName, options?: ReadOptions): Promise<Readable>
   /**
+   * Fills `target` with the bytes from `start` on: the same as `read`, without a stream in between. Absent where the
+   * bytes come as a stream anyway.
+   * @throws as `read`; Error when the object ends before the target is full.
+   */
+  readInto?(
+    name: ObjectName,
+    target: Uint8Array,
+    options: Omit<ReadOptions, 'end'> & { readonly start: number },
+  ): Promise<void>
+  /**
    * Creates the object whole or not at all, durable when this resolves. `exists`: somebody did it before.
    * An aborted or failed create leaves nothing under the name.
    */

@@ -23,24 +23,71 @@ export async function readFile(
   path: string,
   options: ReadOptions | undefined,
 ): Promise<Readable> {
+  const opened = await openRevision(root, path, options)
+  const { file, bytes } = opened
+  try {
+    const range = cutRange(options, bytes)
+    return pullStream(
+      bytesOf(file, path, range, () => verify(root, path, options?.revision)),
+      CHUNK_BYTES,
+      options?.signal,
+    )
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+/**
+ * Fills `target` with the bytes from `start` on.
+ * @throws as `readFile`; Error when the file ends before.
+ */
+export async function readFileInto(
+  root: FileRoot,
+  path: string,
+  target: Uint8Array,
+  options: ReadOptions & { readonly start: number },
+): Promise<void> {
+  const { file } = await openRevision(root, path, options)
+  try {
+    for (let filled = 0; filled < target.length; ) {
+      options.signal?.throwIfAborted()
+      const at = options.start + filled
+      const { bytesRead } = await file.read(target, filled, target.length - filled, at)
+      filled += bytesRead
+      if (bytesRead > 0) continue
+      await verify(root, path, options.revision)
+      throw new Error(`${path} ends at byte ${at}, before ${options.start + target.length}`)
+    }
+    await verify(root, path, options.revision)
+  } finally {
+    await file.close()
+  }
+}
+
+/** The file as it is now. @throws as `readFile`. */
+async function openRevision(root: FileRoot, path: string, options: ReadOptions | undefined) {
   options?.signal?.throwIfAborted()
   const expected = options?.revision
   const opened = await openInside(root, path)
   if (!opened)
     throw expected === undefined ? new NotFoundError(`there is no ${path}`) : changed(path)
   const { file, found } = opened
-  try {
-    if (expected !== undefined && fileRevision(found) !== expected) throw changed(path)
-    const range = cutRange(options, Number(found.size))
-    const verify = async () => {
-      if (expected !== undefined && (await currentRevision(root, path)) !== expected)
-        throw changed(path)
-    }
-    return pullStream(bytesOf(file, path, range, verify), CHUNK_BYTES, options?.signal)
-  } catch (error) {
+  if (expected !== undefined && fileRevision(found) !== expected) {
     await file.close()
-    throw error
+    throw changed(path)
   }
+  return { file, bytes: Number(found.size) }
+}
+
+/** @throws RestartError when the path holds other bytes by now. */
+async function verify(
+  root: FileRoot,
+  path: string,
+  expected: string | undefined,
+): Promise<void> {
+  if (expected !== undefined && (await currentRevision(root, path)) !== expected)
+    throw changed(path)
 }
 
 async function openInside(root: FileRoot, path: string) {

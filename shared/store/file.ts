@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { StoreDriver } from './driver.ts'
 import { createFile } from './file-create.ts'
-import { readFile } from './file-read.ts'
+import { readFile, readFileInto } from './file-read.ts'
 import { fileRoot, isMissing } from './file-root.ts'
 import { notRegular, objectStat } from './file-stat.ts'
 import { listFiles, removeFolder, removeTemporary } from './file-tree.ts'
@@ -42,6 +42,9 @@ export function fileStore(folder: string): FileStore {
     },
     async read(name, options) {
       return readFile(root, pathOf(name), options)
+    },
+    async readInto(name, target, options) {
+      return readFileInto(root, pathOf(name), target, options)
     },
     async create(name, body, options) {
       return createFile(root, pathOf(name), body, options.signal)

@@ -1,4 +1,5 @@
 import { cachedPcm } from '../audio/cached.ts'
+import type { PcmSource } from '../audio/pcm.ts'
 import { pcmSource } from '../audio/source.ts'
 import type { Derivative, Tools } from '../derivative.ts'
 import { PermanentError, sentence } from '../errors.ts'
@@ -8,6 +9,8 @@ export interface Lent {
   readonly tools: Tools
   /** The verdict that a fault of a unit amounts to, or undefined when another attempt may succeed. */
   verdictOn(error: unknown, asset: Derivative): PermanentError | undefined
+  /** Ends the loan. Not while anybody may still be using the tools. */
+  release(): void
 }
 
 /**
@@ -59,7 +62,8 @@ export function lend({ message, context, deps }: Work): Lent {
     scratch: context.scratch,
     run: scratchOf(message),
   })
-  const pcm = watch(cachedPcm(source))
+  const cached = cachedPcm(source, deps.blocks && { pool: deps.blocks })
+  const pcm = watch<PcmSource>(cached)
   return {
     tools: watch(tools({ pcm, signal: context.signal })),
     verdictOn(error, asset) {
@@ -68,5 +72,6 @@ export function lend({ message, context, deps }: Work): Lent {
       const words = `${asset.id}@${asset.version}: ${sentence(error)}`
       return new PermanentError('RENDER_FAILED', words, { cause: error })
     },
+    release: () => cached.release(),
   }
 }

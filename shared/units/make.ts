@@ -44,6 +44,8 @@ export async function makeUnits(
       fresh.set(unit.asset, await leaveTombstone(work, unit, verdict))
     }
   }
+  // What was given up may still be reading: its memory is never used again.
+  if (!context.signal.aborted) lent?.release()
   if (faults.length > 0) throw faults[0]
   return fresh
 }

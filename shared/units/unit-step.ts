@@ -1,24 +1,17 @@
 import { StepDue, type Unit, type Verdict, type Verdicts } from '../messages/run.ts'
 import type { Revision } from '../names.ts'
-import {
-  attributesOf,
-  clearScratch,
-  ended,
-  envelopeOf,
-  lookUp,
-  restarted,
-  subjectOf,
-} from '../run.ts'
-import { defineStep, type Next, type Send, type Step, send } from '../step.ts'
+import { attributesOf, clearScratch, ended, envelopeOf, lookUp, subjectOf } from '../run.ts'
+import { defineStep, type Send, type Step, send } from '../step.ts'
 import { stageTopic } from '../topology.ts'
+import { type Following, fanIn } from './fan-in.ts'
 import { leaveTombstone, makeUnits } from './make.ts'
 import { outcomeOf, verdictsByName } from './outcome.ts'
+import { restartOnce } from './restart.ts'
 import {
   joinedName,
   joinsDue,
   type MakingStage,
   plannedUnits,
-  restartedName,
   scratchOf,
   type UnitDeps,
   unitsOf,
@@ -68,18 +61,9 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
     },
 
     async restart(message, error, context) {
-      // Each step of a plan that can't go on finds that out for itself; the job goes to ingest once.
-      const marker = restartedName(message)
-      const { scratch, signal } = context
-      const { code, message: sentence } = error
-      if ((await scratch.stat(marker, { signal })) !== undefined) {
-        return { sends: [], verdict: 'restarted', code, sentence }
-      }
-      const next = await restarted(message, error, (verdict) =>
+      return restartOnce(message, scratchOf(message), error, context, (verdict) =>
         step.fail(message, verdict, context),
       )
-      const mark = () => context.write('scratch', marker, new Uint8Array(), 'text/plain')
-      return next.verdict === 'restarted' ? { ...next, afterwards: [mark] } : next
     },
   }
   return defineStep(step)
@@ -96,12 +80,6 @@ function stepMessage(message: StepDue, stage: MakingStage, step: number): Send {
   return send(stageTopic(stage, message.route), StepDue, due, attributesOf(message))
 }
 
-type Following = Pick<Next, 'sends' | 'afterwards'>
-
-/**
- * Of the steps that a stage was fanned out into, the one that finds every planned output made, or failed for
- * good, sends the run on and then leaves the marker; one that sees the marker sends nothing.
- */
 async function whatFollows(
   work: Work,
   { joining, fresh }: { joining: boolean; fresh: ReadonlyMap<string, Verdict> },
@@ -109,28 +87,24 @@ async function whatFollows(
   const { stage, message, context } = work
   const steps = message.plan[stage].length
   if (steps === 1 || joining) return sendOn(work, fresh)
-
-  const marker = joinedName(work)
-  const { signal } = context
-  if ((await context.scratch.stat(marker, { signal })) !== undefined) {
-    // A copy of stage may have staged the master anew after the end: then this is the last who knows of it.
-    return (await isOver(work))
-      ? { sends: [], afterwards: [() => clear(work, message.verdicts)] }
-      : { sends: [] }
-  }
-  for (const unit of plannedUnits(work)) {
-    if ((await outcomeOf(work, unit)) === undefined) return { sends: [] }
-  }
-  const mark = async () => {
-    await context.write('scratch', marker, new Uint8Array(), 'text/plain')
-    // What was sent may have overtaken this: then scratch has been cleared, and nobody else will do it again.
-    if (await isOver(work)) await clear(work, message.verdicts)
-  }
-  if (joinsDue(work).length > 0) {
-    return { sends: [stepMessage(message, stage, steps)], afterwards: [mark] }
-  }
-  const next = await sendOn(work, fresh)
-  return { ...next, afterwards: [mark, ...(next.afterwards ?? [])] }
+  return fanIn(
+    {
+      marker: joinedName(scratchOf(message), stage, message.restarts),
+      async isMade() {
+        for (const unit of plannedUnits(work)) {
+          if ((await outcomeOf(work, unit)) === undefined) return false
+        }
+        return true
+      },
+      isOver: () => isOver(work),
+      clear: () => clear(work, message.verdicts),
+      async sendOn() {
+        const isToJoin = joinsDue(work).length > 0
+        return isToJoin ? { sends: [stepMessage(message, stage, steps)] } : sendOn(work, fresh)
+      },
+    },
+    context,
+  )
 }
 
 /** Whether every planned asset of the run, of all stages, is there or known to have failed. */

@@ -1,3 +1,4 @@
+import type { BlockPool } from '../audio/blocks.ts'
 import type { Derivative, Tools } from '../derivative.ts'
 import { PermanentError, RestartError } from '../errors.ts'
 import type { StepDue, Unit } from '../messages/run.ts'
@@ -12,6 +13,7 @@ import { isPart } from '../plan.ts'
 import type { Registry } from '../registry.ts'
 import type { StepContext } from '../step.ts'
 import type { StoreDriver } from '../store/driver.ts'
+import type { Stage } from '../topology.ts'
 
 /** The stages that make derivative assets. */
 export type MakingStage = 'analyze' | 'encode'
@@ -20,6 +22,8 @@ export interface UnitDeps {
   readonly registry: Registry
   /** The store that a master's URI lies in. */
   readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
+  /** Where the samples that a step reads are kept, from one step to the next; without it each step gets its own. */
+  readonly blocks?: BlockPool
   /** What this service lends the assets of its stage, beside what every stage does. */
   readonly tools: (lent: Tools) => Tools
 }
@@ -86,14 +90,12 @@ export function tombstoneName(message: StepDue, unit: Unit): ObjectName {
   return scratchName(scratchOf(message), 'failed', folder, `${range}.json`)
 }
 
-/** The marker of a plan that was given up: the job has gone to ingest again, and need not go once more. */
-export function restartedName(message: StepDue): ObjectName {
-  return scratchName(scratchOf(message), `restarted-${message.restarts}`)
-}
-
-/** The marker of a stage whose continuation has been sent. */
-export function joinedName({ stage, message }: Work): ObjectName {
-  return scratchName(scratchOf(message), `joined-${stage}`)
+/**
+ * The marker of a stage whose continuation has been sent. A run that begins anew on the same plan, because something
+ * is gone from scratch, has to be sent on once more.
+ */
+export function joinedName(place: ScratchPlace, stage: Stage, restarts: number): ObjectName {
+  return scratchName(place, `joined-${stage}-${restarts}`)
 }
 
 export function scratchOf({ route, job, run, plan }: StepDue): ScratchPlace {

@@ -38,7 +38,7 @@ t.test('noise and drums have no tones to make a key of', async (t) => {
   const hiss = noise(3)
   const beat = band(125)
   for (const voice of [(i: number) => 0.3 * hiss(i), beat]) {
-    t.match(await estimate(20, voice), { key: null, confidence: 0, reason: 'no tones' })
+    t.match(await estimate(20, voice), { key: null, confidence: 0, reason: /^no (tones|key)$/ })
   }
 })
 

@@ -6,13 +6,15 @@ import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import { WorkerPool } from '../../services/analyze/pool.ts'
 import { LOW_RATE } from '../../services/analyze/signal.ts'
 import { analyzeTools } from '../../services/analyze/tools.ts'
+import type { Operations } from '../../services/analyze/worker.ts'
 import { band, cadence, track } from './synth.ts'
 
 const never = new AbortController().signal
 
-/** Ten minutes of a tone for the key finders: a second of WebAssembly that nothing interrupts. */
-function longWork(): Float32Array {
-  return Float32Array.from({ length: 600 * LOW_RATE }, (_, i) => Math.sin(i / 7))
+/** Forty minutes of a tone for the key estimator: a second and more of computing that nothing interrupts. */
+function longWork(): Operations['key']['input'] {
+  const low = Float32Array.from({ length: 2400 * LOW_RATE }, (_, i) => Math.sin(i / 7))
+  return { spans: [{ start: 0, end: 2400 * SAMPLE_RATE }], low }
 }
 
 t.test(
@@ -21,10 +23,10 @@ t.test(
     const pool = new WorkerPool({ threads: 1 })
     t.teardown(() => pool.close())
     await pool.use(never, (ask) => ask('listen', 1))
-    const low = longWork()
+    const work = longWork()
     const controller = new AbortController()
     const reason = new Error('past the budget')
-    const busy = pool.use(controller.signal, (ask) => ask('key', { low }))
+    const busy = pool.use(controller.signal, (ask) => ask('key', work))
     await sleep(200)
     const abortedAt = performance.now()
     controller.abort(reason)

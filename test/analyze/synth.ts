@@ -46,6 +46,73 @@ export function noise(seed: number): Voice {
   }
 }
 
+/** Pink noise, by Paul Kellet's filter. For samples in order only. */
+export function pink(seed: number): Voice {
+  const white = noise(seed)
+  const poles = [
+    [0.99886, 0.0555179],
+    [0.99332, 0.0750759],
+    [0.969, 0.153852],
+    [0.8665, 0.3104856],
+    [0.55, 0.5329522],
+    [-0.7616, -0.016898],
+  ] as const
+  const states = poles.map(() => 0)
+  return (i) => {
+    const x = white(i)
+    let sum = 0.5362 * x
+    poles.forEach(([pole, gain], k) => {
+      states[k] = pole * (states[k] as number) + gain * x
+      sum += states[k] as number
+    })
+    return 0.05 * sum
+  }
+}
+
+/** Claps at random moments, 80 a second. */
+export function applause(seconds: number, seed: number): Voice {
+  const [random, hiss] = [noise(seed), noise(seed + 1)]
+  const sum = new Float32Array(seconds * SAMPLE_RATE)
+  for (let clap = 0; clap < 80 * seconds; clap++) {
+    const start = Math.trunc(((random(2 * clap) + 1) / 2) * sum.length)
+    const level = 0.1 + 0.05 * random(2 * clap + 1)
+    for (let i = 0; i < 2000 && start + i < sum.length; i++) {
+      const at = start + i
+      sum[at] = (sum[at] as number) + level * hiss(at) * Math.exp(-i / 400)
+    }
+  }
+  return (i) => sum[i] as number
+}
+
+/** A voice that says syllables of uneven length with two formants, hisses and pauses, but no words. */
+export function babble(seconds: number, seed: number): Voice {
+  const [random, hiss] = [noise(seed), noise(seed + 1)]
+  let draws = 0
+  const draw = (from: number, to: number) => from + ((to - from) * (random(draws++) + 1)) / 2
+  const voice = new Float32Array(seconds * SAMPLE_RATE)
+  for (let time = 0; time < seconds; ) {
+    const length = draw(0.08, 0.33)
+    const pitch = draw(90, 150)
+    const formants = [draw(300, 800), draw(900, 2200)]
+    const consonant = draw(0, 1) < 0.4 ? 0.05 : 0
+    const start = Math.trunc(time * SAMPLE_RATE)
+    const samples = Math.trunc(0.8 * length * SAMPLE_RATE)
+    for (let i = 0; i < samples && start + i < voice.length; i++) {
+      const since = ((i * pitch) / SAMPLE_RATE) % 1
+      const vowel = formants.reduce(
+        (sum, hz) => sum + Math.exp(-6 * since) * Math.sin((2 * Math.PI * hz * since) / pitch),
+        0,
+      )
+      voice[start + i] =
+        i < consonant * SAMPLE_RATE
+          ? 0.08 * hiss(i)
+          : 0.3 * vowel * Math.sin((Math.PI * i) / samples)
+    }
+    time += length + (draw(0, 1) < 0.12 ? draw(0.15, 0.65) : 0)
+  }
+  return (i) => voice[i] as number
+}
+
 /**
  * Drums and bass in 4/4 over two bars: bass drum on one and three (or on all four), snare on two
  * and four, hi-hat on the eighths, a syncopated bass.

@@ -1,11 +1,14 @@
+import fc from 'fast-check'
 import t from 'tap'
 import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import type { AnalyzeDerivative } from '#shared/derivative.ts'
 import bpm from '#shared/derivatives/bpm.ts'
+import { essentia } from '../../services/analyze/essentia.ts'
 import { WorkerPool } from '../../services/analyze/pool.ts'
 import { Listener } from '../../services/analyze/signal.ts'
+import { estimateTempo, noTempo } from '../../services/analyze/tempo.ts'
 import { analyzeTools } from '../../services/analyze/tools.ts'
-import { band, cadence, noise, track, type Voice } from './synth.ts'
+import { applause, babble, band, cadence, noise, pink, track, type Voice } from './synth.ts'
 
 const pool = new WorkerPool({ threads: 2 })
 const signal = new AbortController().signal
@@ -16,11 +19,14 @@ const estimate = (seconds: number, voice: Voice, options?: { right?: number }) =
 
 for (const truth of [90, 121.5, 128, 174]) {
   t.test(`a band at ${truth} BPM is found to 0.05, with confidence`, async (t) => {
-    const { bpm, confidence, reason, windows } = await estimate(40, band(truth))
-    t.ok(Math.abs((bpm ?? 0) - truth) <= 0.05, `found ${bpm}`)
-    t.ok(confidence > 0.7, `confidence ${confidence}`)
-    t.equal(reason, undefined)
-    t.same(windows, [{ from: 0, to: 40 }])
+    const found = await estimate(40, band(truth))
+    t.ok(Math.abs((found.bpm ?? 0) - truth) <= 0.05, `found ${found.bpm}`)
+    t.ok(found.confidence > 0.9, `confidence ${found.confidence}`)
+    t.ok(found.octaveConfidence > 0.5, `of the octave ${found.octaveConfidence}`)
+    t.equal(found.reason, undefined)
+    t.equal(found.steady, true)
+    t.match(found.tempoOverTime, [{ from: 0, to: 40, bpm: found.bpm, confidence: Number }])
+    t.same(found.windows, [{ from: 0, to: 40 }])
   })
 }
 
@@ -60,6 +66,18 @@ t.test('what has no tempo says why', async (t) => {
       (i) => 0.3 * Math.sin((2 * Math.PI * 49 * i) / SAMPLE_RATE),
       'no steady beat',
     ],
+    ['pink noise', 30, pink(3), 'no steady beat'],
+    ['applause', 30, applause(30, 5), 'no steady beat'],
+    [
+      'a held chord, a little out of tune',
+      20,
+      (i) =>
+        [110, 110.7, 165, 164.2, 220.9].reduce(
+          (sum, hz) => sum + 0.1 * Math.sin((2 * Math.PI * hz * i) / SAMPLE_RATE),
+          0,
+        ),
+      'no steady beat',
+    ],
     ['one click', 20, (i) => (i === 400_000 ? 1 : 0), 'no steady beat'],
   ]
   for (const [what, seconds, voice, reason] of cases) {
@@ -81,18 +99,105 @@ t.test('a sample that is not finite is noticed, before anything is made of it', 
   t.end()
 })
 
-t.test('of a long track ten minutes are read, from its start to its end', async (t) => {
-  // A mix of an hour from a loop of two bars: making it must not take the time.
-  const loop = Math.round(((8 * 60) / 127) * SAMPLE_RATE)
-  const voice = band(127)
-  const two = Float32Array.from({ length: loop }, (_, i) => voice(loop + i))
-  const pcm = track(3600, (i) => two[i % loop] as number)
-  const tools = analyzeTools({ pcm, signal, pool })
-  const { bpm, windows } = await tools.tempo()
-  t.ok(Math.abs((bpm ?? 0) - 127) <= 0.05, `found ${bpm}`)
+t.test('speech has no tempo, however long', async (t) => {
+  for (const seed of [1, 2, 3]) {
+    const found = await estimate(60, babble(60, seed))
+    t.match(found, { bpm: null, reason: 'no steady beat' }, `voice ${seed}`)
+  }
+})
+
+for (const [what, lead, pickup] of [
+  ['that begins on the beat', 0, 0],
+  ['that begins with silence', 2.345, 0],
+  ['that begins with an upbeat', 1.1, 0.5],
+] as const) {
+  t.test(`the beats of a track ${what} are found to 10 ms`, async (t) => {
+    const bpm = 123.4
+    const beat = 60 / bpm
+    const music = band(bpm)
+    const start = Math.round((lead + pickup * beat) * SAMPLE_RATE)
+    const upbeat = Math.round(lead * SAMPLE_RATE)
+    const found = await estimate(90, (i) => {
+      if (i >= start) return music(i - start)
+      return pickup > 0 && i >= upbeat
+        ? music(i - upbeat + Math.round(12 * beat * SAMPLE_RATE))
+        : 0
+    })
+    const first = (found.firstBeatMs ?? Number.NaN) / 1000
+    t.ok(Math.abs(first - start / SAMPLE_RATE) <= 0.01, `first beat at ${first} s`)
+    const last = Math.floor((89 * bpm) / 60)
+    const drift = first + (last * 60) / (found.bpm ?? 0) - (start / SAMPLE_RATE + last * beat)
+    t.ok(Math.abs(drift) <= 0.01, `${drift} s off at the end`)
+  })
+}
+
+t.test('a change of tempo is told, and the longer section is the track', async (t) => {
+  const [slow, fast] = [band(100), band(126)]
+  const change = 60 * SAMPLE_RATE
+  const found = await estimate(180, (i) => (i < change ? slow(i) : fast(i - change)))
+  t.equal(found.steady, false)
+  t.equal(found.firstBeatMs, null)
+  t.ok(Math.abs((found.bpm ?? 0) - 126) <= 0.05, `found ${found.bpm}`)
+  t.ok(found.confidence < 0.8, `confidence ${found.confidence}`)
+  t.same(
+    found.tempoOverTime.map(({ from, to, bpm }) => [from, to, Math.round(bpm)]),
+    [
+      [0, 60, 100],
+      [60, 180, 126],
+    ],
+  )
+})
+
+t.test('of a long mix ten minutes are read, from its start to its end', async (t) => {
+  // Two hours from loops of two bars: making them must not take the time.
+  const loops = [122, 126, 130].map((bpm) => {
+    const length = Math.round(((8 * 60) / bpm) * SAMPLE_RATE)
+    const voice = band(bpm)
+    return { length, samples: Float32Array.from({ length }, (_, i) => voice(length + i)) }
+  })
+  const third = 2400 * SAMPLE_RATE
+  const pcm = track(7200, (i) => {
+    const loop = loops[Math.trunc(i / third)] as (typeof loops)[number]
+    return loop.samples[i % loop.length] as number
+  })
+  const found = await analyzeTools({ pcm, signal, pool }).tempo()
   t.equal(pcm.samplesRead, 600 * SAMPLE_RATE)
-  t.equal(windows.length, 10)
-  t.same([windows[0]?.from, windows[9]?.to], [0, 3600])
+  t.equal(found.windows.length, 24)
+  t.same([found.windows[0]?.from, found.windows[23]?.to], [0, 7200])
+  t.same(
+    found.tempoOverTime.map(({ bpm }) => Math.round(bpm)),
+    [122, 126, 130],
+  )
+  t.ok(JSON.stringify(found).length < 16_384)
+})
+
+t.test('whatever the signal, an estimate is made', (t) => {
+  const { rhythm } = essentia()
+  const piece = fc.record({
+    level: fc.constantFrom(0, 1e-30, 0.5, 1, -1, 1e4),
+    noisy: fc.boolean(),
+  })
+  const lengths = fc.integer({ min: 1, max: 12 * SAMPLE_RATE })
+  const pieces = fc.array(piece, { minLength: 1, maxLength: 5 })
+  fc.assert(
+    fc.property(lengths, pieces, (length, pieces) => {
+      const hiss = noise(length)
+      const listener = new Listener(length)
+      const mono = new Float32Array(length)
+      pieces.forEach(({ level, noisy }, k) => {
+        const start = Math.trunc((length * k) / pieces.length)
+        for (let i = start; i < length; i++) mono[i] = noisy ? level * hiss(i) : level
+      })
+      listener.hearMono(mono)
+      const heard = listener.heard()
+      const found = heard.unfit
+        ? noTempo(heard.spans, heard.unfit)
+        : estimateTempo(heard, rhythm)
+      return found.bpm === null ? found.reason !== undefined : found.bpm > 25
+    }),
+    { numRuns: 30, seed: 7 },
+  )
+  t.end()
 })
 
 t.test('tempo and key of a track share one reading', async (t) => {
@@ -118,5 +223,13 @@ t.test('the asset is JSON, the same bytes each time, whichever worker made it', 
   )
   const texts = made.map(({ json }) => new TextDecoder().decode(json))
   t.equal(new Set(texts).size, 1)
-  t.match(JSON.parse(texts[0] ?? ''), { bpm: Number, confidence: Number, windows: Array })
+  t.match(JSON.parse(texts[0] ?? ''), {
+    bpm: Number,
+    confidence: Number,
+    octaveConfidence: Number,
+    steady: true,
+    firstBeatMs: Number,
+    tempoOverTime: Array,
+    windows: Array,
+  })
 })

@@ -23,14 +23,14 @@ async function children(): Promise<string[]> {
 }
 
 const feed = {
-  format: 's16le',
+  demuxer: 's16le',
   rate: 44_100,
   channels: 2,
   mix: [
     [1, 0],
     [0, 1],
   ],
-  tail: 0,
+  skip: 0,
   maxSeconds: 3600,
 } as const
 
@@ -99,16 +99,24 @@ t.test('an ffmpeg that is killed is no verdict on the master', async (t) => {
     process.kill(pid, 'SIGKILL')
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
-  const killed = convert(slow(), { ...feed, format: 'flac' }, new AbortController().signal)
+  const killed = convert(
+    slow(),
+    { ...feed, demuxer: 'flac', decoder: 'flac' },
+    new AbortController().signal,
+  )
   await t.rejects(drain(killed), { name: 'Error', message: /killed with signal SIGKILL/ })
 })
 
 t.test('a stream that is no FLAC is a verdict, with what ffmpeg said', async (t) => {
-  const made = convert(seconds(3), { ...feed, format: 'flac' }, new AbortController().signal)
+  const made = convert(
+    seconds(3),
+    { ...feed, demuxer: 'flac', decoder: 'flac' },
+    new AbortController().signal,
+  )
   await t.rejects(drain(made), {
     name: 'PermanentError',
     code: 'MASTER_UNREADABLE',
-    message: /the FLAC stream cannot be decoded: ./,
+    message: /the flac stream cannot be decoded: ./,
   })
 })
 
@@ -116,7 +124,11 @@ t.test('a playlist in the place of samples opens nothing', async (t) => {
   async function* playlist(): AsyncGenerator<Uint8Array> {
     yield Buffer.from('#EXTM3U\n#EXTINF:1\nfile:///etc/passwd\n'.repeat(100))
   }
-  const made = convert(playlist(), { ...feed, format: 'flac' }, new AbortController().signal)
+  const made = convert(
+    playlist(),
+    { ...feed, demuxer: 'flac', decoder: 'flac' },
+    new AbortController().signal,
+  )
   await t.rejects(drain(made), { code: 'MASTER_UNREADABLE' })
 })
 

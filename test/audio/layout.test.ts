@@ -1,9 +1,14 @@
 import t from 'tap'
 import type { ByteRanges } from '#shared/audio/byte-window.ts'
-import { describeLayout, isConformant } from '#shared/audio/layout.ts'
-import { readLayout } from '#shared/audio/riff.ts'
+import { readHeader } from '#shared/audio/header.ts'
+import {
+  describeLayout,
+  type FlacLayout,
+  isConformant,
+  type Layout,
+} from '#shared/audio/layout.ts'
 import { PermanentError } from '#shared/errors.ts'
-import { aiff, chunk, flac, noise, sine, wav } from '../support/audio.ts'
+import { aiff, chunk, coded, flac, noise, sine, wav } from '../support/audio.ts'
 
 const tone = sine(100, 440)
 const stereo = [tone, noise(100)]
@@ -110,8 +115,55 @@ t.test('what is read of sound masters', async (t) => {
     ['one sample', wav([tone.subarray(0, 1)]), { samples: 1 }],
   ]
   for (const [title, file, want] of cases) {
-    t.match(await readLayout(ranges(file)), want, title)
+    t.match(await readHeader(ranges(file)), want, title)
   }
+})
+
+t.test('what there is to decode in compressed masters', async (t) => {
+  const music = wav([sine(22_050, 440), noise(22_050)])
+  const cases = [
+    ['a.mp3', [], { container: 'MP3', codec: 'MP3', decoder: 'mp3float', samples: 22_050 }],
+    [
+      'b.mp3',
+      ['-write_xing', '0', '-id3v2_version', '0'],
+      { container: 'MP3', samples: undefined },
+    ],
+    ['a.aac', [], { container: 'AAC', demuxer: 'aac' }],
+    ['a.m4a', [], { container: 'M4A', codec: 'AAC', demuxer: 'mov', feed: [{}, Buffer, {}] }],
+    ['b.m4a', ['-movflags', 'faststart'], { container: 'M4A', feed: [{ start: 0 }] }],
+    ['c.m4a', ['-c:a', 'alac'], { codec: 'ALAC', decoder: 'alac' }],
+    ['a.ogg', ['-c:a', 'libvorbis'], { container: 'Ogg', codec: 'Vorbis' }],
+    ['b.ogg', ['-c:a', 'libopus', '-ar', '48000'], { container: 'Ogg', codec: 'Opus' }],
+    ['c.oga', ['-c:a', 'flac'], { container: 'Ogg', codec: 'FLAC' }],
+    ['a.wav', ['-c:a', 'adpcm_ms'], { container: 'WAV', codec: 'MS ADPCM', demuxer: 'wav' }],
+    ['b.wav', ['-c:a', 'adpcm_ima_wav'], { container: 'WAV', codec: 'IMA ADPCM' }],
+    ['c.wav', ['-c:a', 'libmp3lame'], { container: 'WAV', codec: 'MP3', demuxer: 'mp3' }],
+    ['a.aifc', ['-c:a', 'adpcm_ima_qt'], { container: 'AIFF-C', codec: 'IMA ADPCM' }],
+  ] as const
+  for (const [name, args, want] of cases) {
+    const file = await coded(name, music, args)
+    const header = await readHeader(ranges(file))
+    t.match(header, { kind: 'coded', ...want }, `${name} ${args.join(' ')}`)
+  }
+  const pcm = { kind: 'pcm', bits: 8, unsigned: false }
+  const alaw = await coded('alaw.wav', music, ['-c:a', 'pcm_alaw'])
+  t.match(await readHeader(ranges(alaw)), { ...pcm, encoding: 'alaw', samples: 22_050 })
+  const mulaw = await coded('mulaw.aifc', music, ['-c:a', 'pcm_mulaw'])
+  t.match(await readHeader(ranges(mulaw)), { ...pcm, encoding: 'mulaw', samples: 22_050 })
+})
+
+t.test('an ID3 tag may come before a master of any kind', async (t) => {
+  const tag = Buffer.concat([Buffer.from('ID3\x04\0\0\0\0\x02\0', 'latin1'), Buffer.alloc(300)])
+  t.match(await readHeader(ranges(Buffer.concat([tag, wav(stereo)]))), {
+    container: 'WAV',
+    offset: 310 + 44,
+  })
+  const mp3 = await coded('a.mp3', wav(stereo), ['-id3v2_version', '0'])
+  const tagged = Buffer.concat([tag, mp3, Buffer.from('TAG'.padEnd(128, '\0'))])
+  t.match(await readHeader(ranges(tagged)), {
+    container: 'MP3',
+    feed: [{ start: 310, end: tagged.length - 128 }],
+  })
 })
 
 t.test('a FLAC stream is read from STREAMINFO, also behind an ID3 tag', async (t) => {
@@ -120,11 +172,11 @@ t.test('a FLAC stream is read from STREAMINFO, also behind an ID3 tag', async (t
     { bits: 24 },
   )
   const want = { kind: 'flac', bits: 24, rate: 48_000, channels: 1, samples: 48_000 }
-  const layout = await readLayout(ranges(file))
+  const layout = (await readHeader(ranges(file))) as FlacLayout
   t.match(layout, want)
   t.equal(file.readUInt16BE(layout.offset) >> 2, 0x3ffe, 'the first frame begins where it says')
   const tag = Buffer.concat([Buffer.from('ID3\x04\0\0\0\0\x02\0', 'latin1'), Buffer.alloc(256)])
-  const tagged = await readLayout(ranges(Buffer.concat([tag, file])))
+  const tagged = await readHeader(ranges(Buffer.concat([tag, file])))
   t.match(tagged, { ...want, offset: layout.offset + tag.length })
 })
 
@@ -135,18 +187,22 @@ t.test('what is wrong with unsound masters is said, with the byte', async (t) =>
     ['an empty file', Buffer.alloc(0), /byte 0: .*empty/],
     ['one byte', Buffer.from([7]), /byte 0: begins with 07/],
     ['zeros', Buffer.alloc(1000), /nothing but zeros/],
-    ['MP3', Buffer.from('fffb9064000000000000000000000000', 'hex'), /looks like MP3/],
     [
-      'MP3 behind an ID3 tag',
-      Buffer.from('ID3\x04\0\0\0\0\0\x02\0\0\xff\xfb\x90\x64', 'latin1'),
-      /looks like MP3/,
+      'one MP3 frame and no second',
+      Buffer.from('fffb9064'.padEnd(2000, '0'), 'hex'),
+      /no second/,
     ],
+    ['MPEG layer II', Buffer.from('fffd8404'.padEnd(2000, '0'), 'hex'), /layer I or II/],
     [
-      'Ogg',
-      Buffer.from('OggS\0\x02aaaaaaaaaaaaaa'),
-      /looks like Ogg .*; expected WAV, RF64, AIFF or FLAC/,
+      'an ID3 tag and nothing behind it',
+      Buffer.from('ID3\x04\0\0\0\0\0\x02\0\0', 'latin1'),
+      /ends within its ID3 tag/,
     ],
-    ['M4A', Buffer.from('\0\0\0\x20ftypM4A \0\0\x02\0'), /looks like MP4/],
+    ['Ogg of speech', Buffer.from(`${'OggS\0\x02'.padEnd(26, 'a')}\x01\x1eSpeex   `), /Speex/],
+    ['an Ogg of two streams', oggOfTwo(), /a second stream in the Ogg file/],
+    ['M4A of its first bytes', Buffer.from('\0\0\0\x20ftypM4A \0\0\x02\0'), /cut short/],
+    ['M4A without an index', Buffer.from('\0\0\0\x08ftyp\0\0\0\x08mdat'), /without moov/],
+    ['M4A without tracks', emptyMp4(), /of the tracks: none; expected one, of audio/],
     [
       'an HLS playlist',
       Buffer.from('#EXTM3U\n#EXTINF:1\nfile:///etc/passwd\n'),
@@ -183,8 +239,12 @@ t.test('what is wrong with unsound masters is said, with the byte', async (t) =>
     ],
     ['half a sample', good.subarray(0, 47), /no samples/],
     ['only a header that claims more', good.subarray(0, 44), /no samples/],
-    ['ADPCM', patched(good, 20, 2), /byte 20: .*0x0002 \(Microsoft ADPCM\).*expected PCM/],
-    ['MP3 in WAV', patched(good, 20, 0x55), /0x0055 \(MP3\)/],
+    ['AC-3 in WAV', patched(good, 20, 0x2000), /byte 20: .*0x2000 \(AC-3\).*expected PCM/],
+    [
+      'MP3 in WAV that is none',
+      patched(good, 20, 0x55),
+      /byte 44: no MP3 where the header says/,
+    ],
     ['0 channels', patched(good, 22, 0), /0 channels/],
     ['40 channels', patched(patched(good, 22, 40), 32, 80), /40 channels; expected 1 to 8/],
     ['a rate of 0', patched(good, 24, 0), /a rate of 0 Hz/],
@@ -217,7 +277,7 @@ t.test('what is wrong with unsound masters is said, with the byte', async (t) =>
       ]),
       /more than 1000 chunks/,
     ],
-    ['AIFF-C of a codec', aiff(stereo, { compression: 'ima4' }), /compressed as "ima4"/],
+    ['AIFF-C of a codec', aiff(stereo, { compression: 'QDMC' }), /compressed as "QDMC"/],
     [
       'AIFF without COMM',
       Buffer.concat([aiff(stereo).subarray(0, 12), aiff(stereo).subarray(38)]),
@@ -232,7 +292,7 @@ t.test('what is wrong with unsound masters is said, with the byte', async (t) =>
     ['FLAC with another block first', patched(flacFile, 4, 1), /expected STREAMINFO/],
   ]
   for (const [title, file, says] of cases) {
-    const error = await readLayout(ranges(file)).catch((thrown: unknown) => thrown)
+    const error = await readHeader(ranges(file)).catch((thrown: unknown) => thrown)
     t.ok(error instanceof PermanentError, title)
     t.match(error, { code: 'MASTER_UNREADABLE', message: says, at: /^byte \d+$/ }, title)
   }
@@ -241,7 +301,13 @@ t.test('what is wrong with unsound masters is said, with the byte', async (t) =>
 t.test(
   'any damage to a header is a verdict or a layout within the file, never a crash',
   async (t) => {
+    const music = wav([sine(4410, 440)])
     const files = [
+      await coded('a.m4a', music),
+      await coded('a.mp3', music),
+      await coded('a.ogg', music, ['-c:a', 'libvorbis']),
+      await coded('a.wav', music, ['-c:a', 'adpcm_ms']),
+      await coded('a.aifc', music, ['-c:a', 'adpcm_ima_qt']),
       wav(stereo),
       wav(stereo, { mask: 3 }),
       aiff(stereo),
@@ -254,9 +320,12 @@ t.test(
         for (const value of [0, 1, 0x7f, 0x80, 0xff]) {
           const damaged = Buffer.from(file)
           damaged[at] = value
-          const layout = await readLayout(ranges(damaged)).catch((error: unknown) => {
+          const layout = await readHeader(ranges(damaged)).catch((error: unknown) => {
             if (!(error instanceof PermanentError)) throw error
           })
+          for (const piece of layout?.kind === 'coded' ? layout.feed : []) {
+            if ('end' in piece && piece.end > file.length) outside.push(`byte ${at} = ${value}`)
+          }
           if (layout?.kind === 'pcm') {
             const end = layout.offset + layout.samples * layout.channels * (layout.bits / 8)
             if (end > file.length) outside.push(`byte ${at} = ${value}: samples to ${end}`)
@@ -271,7 +340,7 @@ t.test(
 t.test('a long master is never read whole', async (t) => {
   const head = wav(stereo, { dataSize: 3_000_000_000 })
   let read = 0
-  const layout = await readLayout({
+  const layout = await readHeader({
     bytes: 3_000_000_044,
     read: async (start, end) => {
       read += end - start
@@ -285,7 +354,7 @@ t.test('a long master is never read whole', async (t) => {
 })
 
 t.test('only 16-bit 44.1 kHz stereo PCM is conformant', async (t) => {
-  const of = async (file: Buffer) => isConformant(await readLayout(ranges(file)))
+  const of = async (file: Buffer) => isConformant((await readHeader(ranges(file))) as Layout)
   t.ok(await of(wav(stereo)))
   t.ok(await of(wav(stereo, { rf64: true })))
   t.ok(await of(aiff(stereo)))
@@ -296,7 +365,8 @@ t.test('only 16-bit 44.1 kHz stereo PCM is conformant', async (t) => {
 })
 
 t.test('a layout can be said in words', async (t) => {
-  const said = async (file: Buffer) => describeLayout(await readLayout(ranges(file)))
+  const said = async (file: Buffer) =>
+    describeLayout((await readHeader(ranges(file))) as Layout)
   t.equal(await said(wav(stereo, { bits: 24, rate: 48_000 })), 'WAV 24-bit 48000 Hz 2 channels')
   t.equal(
     await said(wav([tone], { bits: 32, float: true })),
@@ -320,4 +390,17 @@ function patched(file: Buffer, at: number, value: number): Buffer {
 function formatLast(): Buffer {
   const file = wav(stereo)
   return Buffer.concat([file.subarray(0, 12), file.subarray(36), file.subarray(12, 36)])
+}
+
+function oggOfTwo(): Buffer {
+  const page = Buffer.concat([
+    Buffer.from(`${'OggS\0\x02'.padEnd(26, '\0')}\x01\x1e`, 'latin1'),
+    Buffer.from('\x01vorbis'.padEnd(30, '\0'), 'latin1'),
+  ])
+  return Buffer.concat([page, page])
+}
+
+function emptyMp4(): Buffer {
+  const box = (type: string) => Buffer.from(`\0\0\0\x08${type}`, 'latin1')
+  return Buffer.concat([box('ftyp'), box('moov'), box('mdat')])
 }

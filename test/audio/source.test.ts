@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
+import { BlockPool } from '#shared/audio/blocks.ts'
 import { cachedPcm } from '#shared/audio/cached.ts'
+import { readHeader } from '#shared/audio/header.ts'
 import { sourceOf } from '#shared/audio/ranged.ts'
-import { readLayout } from '#shared/audio/riff.ts'
 import { type PcmStores, partName, pcmSource, readBytes } from '#shared/audio/source.ts'
 import { wavPart } from '#shared/audio/wav-part.ts'
 import { RestartError } from '#shared/errors.ts'
@@ -33,7 +34,7 @@ async function inPlace(file: Buffer, name: string, given: PcmStores & { folder: 
   await writeFile(join(given.folder, name), file)
   const stat = await given.scratch.stat(name as ObjectName)
   if (!stat) throw new Error('no master')
-  const layout = await readLayout({
+  const layout = await readHeader({
     bytes: stat.bytes,
     read: (start, end) => readBytes(given.scratch, stat.name, start, end),
   })
@@ -104,7 +105,7 @@ t.test('fewer bytes than there should be are an error', async (t) => {
   const given = await stores(t)
   const place = await inPlace(wav(channels), 'master.wav', given)
   const pcm = pcmSource({ ...place, samples: 10_001 }, given)
-  await t.rejects(pcm.read(9000, 10_001), /bytes from/)
+  await t.rejects(pcm.read(9000, 10_001), /ends at byte 40044, before 40048/)
 })
 
 t.test('a range outside the track is refused', async (t) => {
@@ -152,10 +153,28 @@ t.test('a cached source', async (t) => {
 
   t.test('keeps to its memory, and keeps what the next reader needs first', async (t) => {
     const { reads, source } = counting()
-    const pcm = cachedPcm(source, 2 * 4 * (1 << 20))
+    const pcm = cachedPcm(source, { blocksAtMost: 2 })
     await pcm.read(0, samples)
     await pcm.read(0, samples)
     t.equal(reads.length, 4 + 3, 'the first block stays')
+  })
+
+  t.test('hands its memory on once it is released', async (t) => {
+    const pool = new BlockPool(10)
+    const source = sourceOf(samples, async (start, end, _signal, into = new Int16Array(0)) => {
+      into.set(long.subarray(2 * start, 2 * end))
+      return into
+    })
+    const first = cachedPcm(source, { pool })
+    const view = await first.read(1000, 2000)
+    first.release()
+    const second = cachedPcm(source, { pool })
+    t.equal((await second.read(0, 10)).buffer, view.buffer, 'the same memory')
+    t.same(await second.read(1_048_000, 1_049_000), long.subarray(2_096_000, 2_098_000))
+    const room = new Int16Array(20)
+    t.equal(await second.read(5, 15, undefined, room), room)
+    t.same(room, long.subarray(10, 30))
+    await t.rejects(second.read(5, 16, undefined, room), /20 numbers of room for 11 samples/)
   })
 
   t.test('forgets failures, and one reader that gives up does not spoil another', async (t) => {

@@ -1,6 +1,6 @@
 // The chain without audio work, everything on: journal, events, rows, health, logs.
 //   node test/bench/chain.bench.ts [--jobs 50000] [--seconds 20] [--folder DIR]
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -10,6 +10,7 @@ import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { json } from '#shared/message.ts'
 import { startChain } from '../../services/local/supervisor.ts'
 import { club, wav } from '../support/audio.ts'
+import { coresOf } from './processes.ts'
 
 const { values } = parseArgs({
   options: {
@@ -175,19 +176,8 @@ function shown(sorted: readonly number[]): string {
   return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`
 }
 
-/** Core-milliseconds of each process of the chain since its start, PostgreSQL's children included, from /proc. */
+/** Core-milliseconds of each process of the chain, and of this one, since its start. */
 async function cores(): Promise<Record<string, number>> {
   const { user, system } = process.cpuUsage()
-  const found: Record<string, number> = { bench: (user + system) / 1000 }
-  const pids = chain.pids()
-  const names = new Map(Object.entries(pids).map(([name, pid]) => [pid, name]))
-  for (const pid of await readdir('/proc')) {
-    if (!/^\d+$/.test(pid)) continue
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    const name = names.get(Number(pid)) ?? names.get(Number(fields[1]))
-    if (name === undefined) continue
-    found[name] = (found[name] ?? 0) + 10 * (Number(fields[11]) + Number(fields[12]))
-  }
-  return found
+  return { bench: (user + system) / 1000, ...(await coresOf(chain.pids())) }
 }

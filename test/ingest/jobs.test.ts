@@ -69,8 +69,12 @@ t.test('a job without a request_id gets one; without assets all on offer', async
   t.strictSame([...answer.derivative_assets].sort(), [
     'aac-128',
     'bpm',
+    'flac',
     'key',
     'loudness',
+    'mp3-128',
+    'mp3-320',
+    'preview',
     'waveform',
   ])
 })

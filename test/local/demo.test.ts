@@ -25,7 +25,8 @@ t.test(
     t.ok(scratch.mostFiles > 0, 'scratch was used')
     t.equal(scratch.left, 0, 'and is empty again')
     t.same(readdirSync(join(out, 'club-track')).sort(), [
-      ...['aac-128.m4a', 'bpm.json', 'key.json', 'loudness.json'],
+      ...['aac-128.m4a', 'bpm.json', 'flac.flac', 'key.json', 'loudness.json'],
+      ...['mp3-128.mp3', 'mp3-320.mp3', 'preview.m4a'],
       ...['waveform.json', 'waveform.png'],
     ])
     for (const { path, bytes } of track.files) t.equal(statSync(path).size, bytes, path)

@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 /** One channel: numbers of full scale 1. */
 export type Channel = Float64Array
@@ -203,6 +206,24 @@ export async function flac(
     made.writeUInt32BE(samples, 22)
   }
   return made
+}
+
+/**
+ * A WAV file's music, compressed by ffmpeg as it does for a file of this name: to a file, so that it can go back and
+ * fill in what it learns at the end.
+ */
+export async function coded(
+  name: string,
+  wavFile: Uint8Array,
+  args: readonly string[] = [],
+): Promise<Buffer> {
+  const folder = await mkdtemp(join(tmpdir(), 'coded-'))
+  try {
+    await ffmpeg(['-i', 'pipe:0', ...args, join(folder, name)], wavFile)
+    return await readFile(join(folder, name))
+  } finally {
+    await rm(folder, { recursive: true })
+  }
 }
 
 /** What ffmpeg writes to its standard output when given these bytes. @throws Error with what it says when it fails. */

@@ -153,11 +153,23 @@ export async function filesBelow(folder: string): Promise<Record<string, string>
   for (const entry of await readdir(folder, { recursive: true }).catch(() => [])) {
     const file = join(folder, entry)
     // What a crash leaves of a write that had not ended; nobody sees it, and it is swept.
-    if (basename(file).startsWith('.~') || !(await stat(file)).isFile()) continue
+    if (basename(file).startsWith('.~')) continue
+    const bytes = await contentOf(file)
+    if (bytes === undefined) continue
     const name = entry.replace(/^[fx][0-9a-f]{16,}/, 'REVISION')
-    found[name] = (await readFile(file)).toString('base64')
+    found[name] = bytes.toString('base64')
   }
   return found
+}
+
+/** Undefined for a folder, and for what is being removed while it is looked at. */
+async function contentOf(path: string): Promise<Buffer | undefined> {
+  try {
+    return (await stat(path)).isFile() ? await readFile(path) : undefined
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 function verdictsOf(status: JobStatus | undefined) {

@@ -8,6 +8,7 @@ import type { Log } from '#shared/log.ts'
 import { createMetrics } from '#shared/metrics.ts'
 import { loadRegistry } from '#shared/registry.ts'
 import { masterPrefixes } from '#shared/routes.ts'
+import { Slots } from '#shared/slots.ts'
 import type { Step } from '#shared/step.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { locate, openStore } from '#shared/store/open.ts'
@@ -59,7 +60,10 @@ export async function allConsumers(options: OneProcess): Promise<{ close(): Prom
 
   const subscribers = [
     consume('ingest', ingestStep({ registry, ...config }, remember)),
-    consume(topic('stage'), stageStep({ registry, locate: at, uploads, config })),
+    consume(
+      topic('stage'),
+      stageStep({ registry, locate: at, uploads, config, cores: new Slots(2) }),
+    ),
     consume(
       topic('analyze'),
       unitStep('analyze', {

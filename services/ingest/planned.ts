@@ -1,0 +1,121 @@
+import { describeLayout, type Layout } from '#shared/audio/layout.ts'
+import type { Config } from '#shared/config.ts'
+import type { Derivative } from '#shared/derivative.ts'
+import type { PcmPlace, StepDue, Verdicts } from '#shared/messages/run.ts'
+import { digest, type JobId, type ScratchPlace } from '#shared/names.ts'
+import { planSteps } from '#shared/plan.ts'
+import type { Registry } from '#shared/registry.ts'
+import { clearScratch, type Envelope, ended, envelopeOf, failed, lookUp } from '#shared/run.ts'
+import type { Next, StepContext } from '#shared/step.ts'
+import { stepMessages } from '#shared/units/unit-step.ts'
+import type { FoundMaster } from './master.ts'
+
+export interface PlanDeps {
+  readonly registry: Registry
+  readonly config: Pick<Config, 'target_ms' | 'routes'>
+}
+
+/** A run whose master has been found and looked at. */
+export interface FoundRun {
+  readonly message: Envelope
+  readonly found: FoundMaster
+  readonly layout: Layout
+  /** The plan's digest. */
+  readonly plan: string
+  readonly context: StepContext
+}
+
+export function placeOf({ message, plan }: Pick<FoundRun, 'message' | 'plan'>): ScratchPlace {
+  const { route, job, run } = message
+  return { route, job: job as JobId, run, plan }
+}
+
+/** Which of the wanted assets are there under their names, at the version made today. */
+export async function whatExists(
+  { message, found, context }: Pick<FoundRun, 'message' | 'found' | 'context'>,
+  { registry }: PlanDeps,
+): Promise<{ existing: Verdicts; missing: Derivative[] }> {
+  const { request } = message
+  const existing: Verdicts = {}
+  const missing: Derivative[] = []
+  for (const id of request.derivative_assets) {
+    const asset = registry.get(id)
+    if (asset === undefined) throw new Error(`${id} is newer than this worker: given back`)
+    const verdict = await lookUp(asset, request.asset_guid, found.revision, context)
+    if (verdict === undefined) missing.push(asset)
+    else existing[id] = verdict
+  }
+  return { existing, missing }
+}
+
+/** How fast the route is, and how long its steps may take. */
+export function paceOf({ route }: Envelope, { config }: PlanDeps) {
+  return { targetMs: config.target_ms, factor: config.routes[route]?.factor ?? 1 }
+}
+
+/**
+ * Names the plan by what is wanted, not by what is missing: a copy of the message that comes when some of it has been
+ * made finds what the first has put into scratch, and its steps, being some of the first one's, share its markers.
+ */
+export function planDigest(
+  message: Envelope,
+  { revision }: FoundMaster,
+  deps: PlanDeps,
+): string {
+  const wanted = message.request.derivative_assets
+    .toSorted()
+    .map((id) => [id, deps.registry.get(id)?.version])
+  const { targetMs, factor } = paceOf(message, deps)
+  return digest([revision, wanted, targetMs, factor])
+}
+
+/** What follows when all that was asked for is there. */
+export function allThere(run: FoundRun, samples: number, existing: Verdicts): Next {
+  const { message } = run
+  const sends = [ended(message, masterOf(run, samples), existing)]
+  return { sends, verdict: 'skipped', units: message.request.derivative_assets }
+}
+
+/** What follows once the samples can be read: the plan of what is missing, as messages to its first stage. */
+export function planned(
+  run: FoundRun,
+  pcm: PcmPlace,
+  { existing, missing }: Awaited<ReturnType<typeof whatExists>>,
+  deps: PlanDeps,
+): Next {
+  const { message, found, plan, context } = run
+  const steps = planSteps(missing, pcm.samples, paceOf(message, deps))
+  const verdicts: Verdicts = { ...existing }
+  for (const { asset, error } of steps.impossible) {
+    verdicts[asset.id] = failed(asset.version, error, 'stage', context.delivery.attempt)
+  }
+  const master = masterOf(run, pcm.samples)
+  const due: StepDue = {
+    ...envelopeOf(message),
+    master,
+    plan: {
+      digest: plan,
+      revision: found.revision,
+      pcm,
+      units: [...steps.units],
+      analyze: steps.analyze.map((step) => [...step]),
+      encode: steps.encode.map((step) => [...step]),
+    },
+    step: 0,
+    verdicts,
+  }
+  const units = missing.map(({ id, version }) => `${id}@${version}`)
+  const first = steps.analyze.length > 0 ? 'analyze' : 'encode'
+  if (steps.units.length > 0) return { sends: stepMessages(due, first), verdict: 'done', units }
+  return {
+    sends: [ended(message, master, verdicts)],
+    afterwards: [() => clearScratch(placeOf(run), context.scratch, { hasTombstones: false })],
+    verdict: 'failed',
+    units,
+  }
+}
+
+function masterOf({ found, layout }: FoundRun, samples: number) {
+  const { uri, revision } = found
+  return { uri, revision, samples, layout: describeLayout(layout) }
+}

@@ -1,0 +1,286 @@
+import { buffer } from 'node:stream/consumers'
+import type { CodedLayout } from '#shared/audio/layout.ts'
+import { masterBytes } from '#shared/audio/master-bytes.ts'
+import type { WritePart } from '#shared/audio/part-writer.ts'
+import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { partName } from '#shared/audio/source.ts'
+import {
+  PART_SAMPLES,
+  type SeekableLayout,
+  stageRange,
+  stageStream,
+  tooLong,
+} from '#shared/audio/stage.ts'
+import { MOST_CODED_SECONDS, planRanges, planStream } from '#shared/audio/stage-plan.ts'
+import { ERRORS, type ErrorCode, PermanentError } from '#shared/errors.ts'
+import { json } from '#shared/message.ts'
+import { type PcmPlace, type Staging, StagingDue } from '#shared/messages/run.ts'
+import { type ObjectName, scratchName } from '#shared/names.ts'
+import { attributesOf, clearScratch, envelopeOf, failedRun } from '#shared/run.ts'
+import { type Next, type Send, type StepContext, send } from '#shared/step.ts'
+import { NotFoundError } from '#shared/store/driver.ts'
+import { stageTopic } from '#shared/topology.ts'
+import { fanIn } from '#shared/units/fan-in.ts'
+import { joinedName } from '#shared/units/work.ts'
+import {
+  allThere,
+  type FoundRun,
+  type PlanDeps,
+  paceOf,
+  placeOf,
+  planned,
+  whatExists,
+} from './planned.ts'
+
+type Work = Staging['work']
+type RangeWork = Extract<Work, { kind: 'range' }>
+type StreamWork = Extract<Work, { kind: 'stream' }>
+
+/**
+ * The first step of bringing a master into scratch. What fits a step is staged at once, if a core is free; what
+ * does not goes on as steps of their own.
+ */
+export async function beginStaging(
+  run: FoundRun,
+  deps: PlanDeps,
+  isCoreFree: boolean,
+): Promise<Next> {
+  const { layout } = run
+  checkLength(run, deps)
+  const staged = await stagedBefore(run)
+  if (staged !== undefined) return planned(run, staged, await whatExists(run, deps), deps)
+  if (layout.kind === 'coded') {
+    const work: StreamWork = { kind: 'stream', start: 0, partSamples: PART_SAMPLES }
+    if (!isCoreFree) return handedOn(run, [work])
+    return clearingOnFailure(run, () => streamStep(run, work, deps))
+  }
+  const plan = planRanges(layout, paceOf(run.message, deps))
+  const steps = Math.ceil(plan.samples / plan.stepSamples)
+  const works = Array.from(
+    { length: steps },
+    (_, step) => ({ kind: 'range', ...plan, step }) as const,
+  )
+  const [only] = works
+  if (steps > 1 || only === undefined || !isCoreFree) return handedOn(run, works)
+  return clearingOnFailure(run, () => rangeStep(run, only, deps))
+}
+
+/** One of the steps that a master takes to be brought into scratch. */
+export async function goOnStaging(run: FoundRun, work: Work, deps: PlanDeps): Promise<Next> {
+  await throwTombstone(run)
+  const { scratch, signal } = run.context
+  if ((await scratch.stat(markerOf(run), { signal })) !== undefined) {
+    return { sends: [], verdict: 'skipped' }
+  }
+  const exists = await whatExists(run, deps)
+  if (exists.missing.length === 0) {
+    // Another job has made it all meanwhile, or this is a copy that comes after the end.
+    const next = allThere(run, work.kind === 'range' ? work.samples : 1, exists.existing)
+    return { ...next, afterwards: [() => clear(run)] }
+  }
+  return work.kind === 'range' ? rangeStep(run, work, deps) : streamStep(run, work, deps)
+}
+
+/** What follows when a step of staging fails for good: so does the run, and its other steps are told. */
+export async function failStaging(
+  run: Omit<FoundRun, 'found' | 'layout'>,
+  error: PermanentError,
+  deps: PlanDeps,
+): Promise<Next> {
+  const { message, context } = run
+  const { code, message: sentence } = error
+  const body = Buffer.from(JSON.stringify({ code, sentence: sentence.slice(0, 2000) }))
+  await context.write('scratch', tombstoneOf(run), body, 'application/json')
+  const { attempt } = context.delivery
+  const next = failedRun(message, error, { step: 'stage', attempt, registry: deps.registry })
+  const clearParts = () => clearScratch(placeOf(run), context.scratch, { hasTombstones: true })
+  return { ...next, afterwards: [clearParts] }
+}
+
+function handedOn(run: FoundRun, works: readonly Work[]): Next {
+  return { sends: works.map((work) => stagingMessage(run, work)), verdict: 'done', units: [] }
+}
+
+function stagingMessage({ message, found, plan }: FoundRun, work: Work): Send {
+  const { uri, pin, revision } = found
+  const staging = { digest: plan, uri, pin, revision, work }
+  const topic = stageTopic('stage', message.route)
+  const body = { ...envelopeOf(message), staging }
+  return send(topic, StagingDue, body, attributesOf(message))
+}
+
+async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promise<Next> {
+  const { samples, partSamples, stepSamples, step } = work
+  const start = step * stepSamples
+  const end = Math.min(samples, start + stepSamples)
+  const options = { ...inputOf(run), partSamples, write: writerOf(run) }
+  const there = await partsThere(run)
+  let made = 0
+  for (const [from, to] of missingRuns(there, { start, end, partSamples })) {
+    await stageRange(run.layout as SeekableLayout, { ...options, start: from, end: to })
+    made++
+  }
+  const units = [`wav ${start}-${end}`]
+  const verdict = made === 0 ? 'skipped' : 'done'
+  const pcm = { kind: 'staged', samples, partSamples } as const
+  if (stepSamples >= samples) {
+    return { ...planned(run, pcm, await whatExists(run, deps), deps) }
+  }
+  await throwTombstone(run)
+  const following = await fanIn(
+    {
+      ...markOf(run, pcm),
+      isMade: async () => {
+        const all = await partsThere(run)
+        return missingRuns(all, { start: 0, end: samples, partSamples }).length === 0
+      },
+      isOver: () => isOver(run, deps),
+      clear: () => clear(run),
+      sendOn: async () => planned(run, pcm, await whatExists(run, deps), deps),
+    },
+    run.context,
+  )
+  const { sends, afterwards = [] } = following
+  if (sends.length > 0 || !(await isOver(run, deps)))
+    return { sends, afterwards, verdict, units }
+  return { sends, afterwards: [...afterwards, () => clear(run)], verdict, units }
+}
+
+async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Promise<Next> {
+  const { start, partSamples } = work
+  const layout = run.layout as CodedLayout
+  const { end, mostSamples } = planStream(layout, start, paceOf(run.message, deps))
+  const there = await partsThere(run)
+  // As far as a step before this one, that ended before it could say so, has come.
+  let from = start
+  while (from < end && there.get(from) === from + partSamples) from += partSamples
+  const last = there.get(from)
+  const staged =
+    from >= end && end < mostSamples
+      ? { end: from, isOver: false }
+      : last !== undefined && last < from + partSamples
+        ? { end: last, isOver: true }
+        : await stageStream(layout, {
+            ...{ ...inputOf(run), start: from, end, partSamples, mostSamples },
+            write: writerOf(run),
+          })
+  const units = [`wav ${start}-${staged.end}`]
+  if (!staged.isOver) {
+    const next: StreamWork = { ...work, start: staged.end }
+    return { sends: [stagingMessage(run, next)], verdict: 'done', units }
+  }
+  const pcm = { kind: 'staged', samples: staged.end, partSamples } as const
+  const { marker, body } = markOf(run, pcm)
+  const next = planned(run, pcm, await whatExists(run, deps), deps)
+  if (start === 0) return next
+  const mark = () => run.context.write('scratch', marker, body, 'application/json')
+  return { ...next, afterwards: [mark, ...(next.afterwards ?? [])] }
+}
+
+/** @throws PermanentError TOO_LONG_TO_STAGE when the header says so already. */
+function checkLength({ layout, message }: FoundRun, deps: PlanDeps): void {
+  if (layout.kind === 'pcm') return
+  const most =
+    layout.kind === 'flac'
+      ? MOST_CODED_SECONDS * SAMPLE_RATE
+      : planStream(layout, 0, paceOf(message, deps)).mostSamples
+  const { samples = 0, rate } = layout
+  const seconds = layout.kind === 'coded' ? (layout.seconds ?? samples / rate) : samples / rate
+  if (seconds * SAMPLE_RATE > most + SAMPLE_RATE) throw tooLong(layout, most, seconds)
+}
+
+function inputOf({ found, context }: FoundRun) {
+  const { driver, name, bytes, pin: revision } = found
+  return { file: masterBytes(driver, name, { bytes, revision }), signal: context.signal }
+}
+
+function writerOf(run: FoundRun): WritePart {
+  return async (start, end, wav) => {
+    await run.context.write('scratch', partName(placeOf(run), start, end), wav, 'audio/wav')
+  }
+}
+
+/** The parts that are there: where each begins and ends. */
+async function partsThere(run: FoundRun): Promise<Map<number, number>> {
+  const { scratch, signal } = run.context
+  const there = new Map<number, number>()
+  for await (const { name } of scratch.list(scratchName(placeOf(run), 'wav/'), { signal })) {
+    const [, start, end] = /\/(\d+)-(\d+)\.wav$/.exec(name) ?? []
+    if (start !== undefined && end !== undefined) there.set(Number(start), Number(end))
+  }
+  return there
+}
+
+/** The ranges of parts in a row that are missing. */
+function missingRuns(
+  there: ReadonlyMap<number, number>,
+  { start, end, partSamples }: { start: number; end: number; partSamples: number },
+): [number, number][] {
+  const runs: [number, number][] = []
+  for (let at = start; at < end; at += partSamples) {
+    const to = Math.min(end, at + partSamples)
+    if (there.get(at) === to) continue
+    const last = runs.at(-1)
+    if (last?.[1] === at) last[1] = to
+    else runs.push([at, to])
+  }
+  return runs
+}
+
+/** Where the samples are, when they were all brought into scratch by steps of their own before. */
+async function stagedBefore(run: FoundRun): Promise<PcmPlace | undefined> {
+  const found = await readJson(markerOf(run), run.context)
+  return found as PcmPlace | undefined
+}
+
+function markerOf(run: FoundRun): ObjectName {
+  return joinedName(placeOf(run), 'stage', run.message.restarts)
+}
+
+function markOf(run: FoundRun, pcm: PcmPlace) {
+  return { marker: markerOf(run), body: Buffer.from(JSON.stringify(pcm)) }
+}
+
+function tombstoneOf(run: Omit<FoundRun, 'found' | 'layout'>): ObjectName {
+  return scratchName(placeOf(run), 'failed', `stage-${run.message.restarts}.json`)
+}
+
+/** What another step of this staging has found, this one finds too. */
+async function throwTombstone(run: FoundRun): Promise<void> {
+  const found = (await readJson(tombstoneOf(run), run.context)) as
+    | { code: ErrorCode; sentence: string }
+    | undefined
+  if (found === undefined) return
+  const code = Object.hasOwn(ERRORS, found.code) ? found.code : 'INTERNAL'
+  throw new PermanentError(code, found.sentence)
+}
+
+async function readJson(
+  name: ObjectName,
+  { scratch, signal }: StepContext,
+): Promise<unknown | undefined> {
+  try {
+    return json(await buffer(await scratch.read(name, { signal })), name)
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined
+    throw error
+  }
+}
+
+async function isOver(run: FoundRun, deps: PlanDeps): Promise<boolean> {
+  return (await whatExists(run, deps)).missing.length === 0
+}
+
+function clear(run: FoundRun): Promise<void> {
+  return clearScratch(placeOf(run), run.context.scratch, { hasTombstones: false })
+}
+
+/** A run that fails as a whole leaves no samples behind. */
+async function clearingOnFailure(run: FoundRun, act: () => Promise<Next>): Promise<Next> {
+  try {
+    return await act()
+  } catch (error) {
+    if (error instanceof PermanentError) await clear(run)
+    throw error
+  }
+}

@@ -1,0 +1,52 @@
+import type { PcmLayout } from './layout.ts'
+
+/**
+ * Bare floating-point numbers as they can be filtered and rounded: what is no number, or infinite, is 0, and what
+ * is absurdly loud is 84 dB above full scale. One such number would otherwise spread over all that a resampler's
+ * filter spans. Little-endian, whatever the master is; the pieces hold whole numbers.
+ */
+export async function* finite(
+  pieces: AsyncIterable<Uint8Array>,
+  { bits, bigEndian }: PcmLayout,
+): AsyncGenerator<Uint8Array> {
+  const width = bits / 8
+  let rest = new Uint8Array(0)
+  for await (const piece of pieces) {
+    const length = rest.length + piece.length
+    const whole = length - (length % width)
+    const joined = Buffer.alloc(length)
+    joined.set(rest)
+    joined.set(piece, rest.length)
+    rest = Uint8Array.from(joined.subarray(whole))
+    const numbers = joined.subarray(0, whole)
+    if (bigEndian) bits === 32 ? numbers.swap32() : numbers.swap64()
+    const words = new Uint32Array(numbers.buffer, numbers.byteOffset, whole / 4)
+    if (bits === 32) tame32(words)
+    else tame64(words)
+    yield numbers
+  }
+  if (rest.length > 0) throw new Error(`${rest.length} bytes of a number are missing`)
+}
+
+const SIGN = 0x8000_0000
+/** 2^14 and infinity, without their sign, as the most significant 32 bits have them. */
+const SINGLE = { loud: 0x4680_0000, infinite: 0x7f80_0000 }
+const DOUBLE = { loud: 0x40d0_0000, infinite: 0x7ff0_0000 }
+
+function tame32(words: Uint32Array): void {
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? 0
+    const size = word & ~SIGN
+    if (size > SINGLE.loud) words[i] = size >= SINGLE.infinite ? 0 : (word & SIGN) | SINGLE.loud
+  }
+}
+
+function tame64(words: Uint32Array): void {
+  for (let i = 1; i < words.length; i += 2) {
+    const word = words[i] ?? 0
+    const size = word & ~SIGN
+    if (size < DOUBLE.loud) continue
+    words[i] = size >= DOUBLE.infinite ? 0 : (word & SIGN) | DOUBLE.loud
+    words[i - 1] = 0
+  }
+}

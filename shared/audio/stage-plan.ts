@@ -1,0 +1,97 @@
+import { BUDGET_MS } from '../plan.ts'
+import type { CodedLayout, Layout } from './layout.ts'
+import { SAMPLE_RATE } from './pcm.ts'
+import { isPeriodic, PART_SAMPLES, type SeekableLayout, samplesAt44100 } from './stage.ts'
+
+/** How long a master may be that can only be decoded from its beginning, and one that is compressed at all, seconds. */
+export const MOST_CODED_SECONDS = 3600
+
+/** What staging costs on one full core of the reference, core-milliseconds, Node's share included. */
+export interface StageCost {
+  readonly fixedMs: number
+  /** Per second of audio that is decoded and left out. */
+  readonly skipMs: number
+  /** Per second of audio that is made, decoding included. */
+  readonly makeMs: number
+}
+
+/** How fast a site is, and how long its steps may take. */
+export interface Pace {
+  readonly targetMs: number
+  readonly factor: number
+}
+
+/** Measured with other work on the machine, so on the safe side: docs/performance.md. */
+const FIXED_MS = 250
+/** Rounding, writing, reading on: at 44.1 kHz stereo, whatever goes in. */
+const OUT_MS = 3
+/** Per 100,000 numbers (samples times channels) that are mixed, and that are resampled. */
+const MIX_MS = 0.6
+const RESAMPLE_MS = 2
+/** Per MB that goes in. */
+const READ_MS = 3.8
+/** Per 100,000 numbers that are decoded. */
+const DECODE_MS: Record<string, number> = {
+  flac: 2.2,
+  mp3float: 2,
+  aac: 1.8,
+  alac: 4.2,
+  vorbis: 2,
+  opus: 3.5,
+}
+const OTHER_DECODER_MS = 1.5
+/** Of a rate whose parts are made one by one: starting anew, and what is read before and behind. */
+const APART_MS = 5
+
+/** What staging a master costs. */
+export function stageCost(layout: Layout): StageCost {
+  const { rate, channels } = layout
+  const numbers = (rate * channels) / 100_000
+  const isResampled = rate !== SAMPLE_RATE
+  const resampled = (rate * 2) / 100_000
+  const convert = numbers * MIX_MS + (isResampled ? resampled * RESAMPLE_MS : 0) + OUT_MS
+  const apart = isPeriodic(rate) ? 0 : APART_MS
+  if (layout.kind === 'pcm') {
+    const read = ((rate * channels * layout.bits) / 8e6) * READ_MS
+    return { fixedMs: FIXED_MS, skipMs: 0, makeMs: read + convert + apart }
+  }
+  const decoder = layout.kind === 'flac' ? 'flac' : layout.decoder
+  const decode = numbers * (DECODE_MS[decoder] ?? OTHER_DECODER_MS)
+  return { fixedMs: FIXED_MS, skipMs: decode, makeMs: decode + convert + apart }
+}
+
+export interface RangePlan {
+  readonly samples: number
+  readonly partSamples: number
+  /** Every step makes this many samples, whole parts; the last one fewer. */
+  readonly stepSamples: number
+}
+
+/** Cuts the staging of a master into ranges that cost at most about the target each. */
+export function planRanges(layout: SeekableLayout, { targetMs, factor }: Pace): RangePlan {
+  const { fixedMs, makeMs } = stageCost(layout)
+  const samples = samplesAt44100(layout)
+  const affordable = Math.max(1, Math.floor((targetMs / factor - fixedMs) / makeMs))
+  const partSamples = Math.min(PART_SAMPLES, affordable * SAMPLE_RATE)
+  const parts = Math.ceil(samples / partSamples)
+  const most = Math.max(1, Math.floor((affordable * SAMPLE_RATE) / partSamples))
+  // Even steps: five parts at two apiece would leave a straggler of one.
+  const each = Math.ceil(parts / Math.ceil(parts / most))
+  return { samples, partSamples, stepSamples: each * partSamples }
+}
+
+/** Where a step ends that begins at sample `start` of a stream: what is before has to be decoded again. */
+export function planStream(
+  layout: CodedLayout,
+  start: number,
+  { targetMs, factor }: Pace,
+): { end: number; mostSamples: number } {
+  const { fixedMs, skipMs, makeMs } = stageCost(layout)
+  const partMs = (makeMs * PART_SAMPLES) / SAMPLE_RATE
+  const left = targetMs / factor - fixedMs - (skipMs * start) / SAMPLE_RATE
+  // Where the target is used up a step may go on to the budget, for one part.
+  const parts = Math.max(1, Math.floor(left / partMs))
+  const reach = Math.floor((BUDGET_MS / factor - fixedMs - partMs) / skipMs)
+  const mostSamples = Math.max(60, Math.min(MOST_CODED_SECONDS, reach)) * SAMPLE_RATE
+  return { end: Math.min(start + parts * PART_SAMPLES, mostSamples), mostSamples }
+}

@@ -1,0 +1,82 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** Process ids by name. */
+export type Pids = Readonly<Record<string, number>>
+
+/** Clock ticks of Linux's accounting are 10 ms long on every usual build. */
+const TICK_MS = 10
+
+/**
+ * Core-milliseconds, user and system, of each named process since its start, with those of its children,
+ * ended ones included. From /proc.
+ */
+export async function coresOf(pids: Pids): Promise<Record<string, number>> {
+  const found: Record<string, number> = {}
+  for (const { name, isChild, fields } of await named(pids)) {
+    const [user, system, endedUser, endedSystem] = fields.slice(11, 15).map(Number)
+    const own = (user ?? 0) + (system ?? 0)
+    const ended = isChild ? 0 : (endedUser ?? 0) + (endedSystem ?? 0)
+    found[name] = (found[name] ?? 0) + TICK_MS * (own + ended)
+  }
+  return found
+}
+
+/** Core-milliseconds of the children of this process that have ended, theirs included. */
+export async function coresOfEndedChildren(): Promise<number> {
+  const [user, system] = fieldsOf(await readFile('/proc/self/stat', 'utf8')).slice(13, 15)
+  return TICK_MS * (Number(user) + Number(system))
+}
+
+/** Watches memory: the most that each named process held together with its children, bytes. */
+export function watchMemory(pids: () => Pids): { stop(): Promise<Record<string, number>> } {
+  const EVERY_MS = 50
+  const PAGE_BYTES = 4096
+  const most: Record<string, number> = {}
+  let isOver = false
+  const watching = (async () => {
+    while (!isOver) {
+      const now: Record<string, number> = {}
+      for (const { name, fields } of await named(pids())) {
+        now[name] = (now[name] ?? 0) + PAGE_BYTES * Number(fields[21])
+      }
+      for (const [name, bytes] of Object.entries(now)) {
+        most[name] = Math.max(most[name] ?? 0, bytes)
+      }
+      await sleep(EVERY_MS)
+    }
+  })()
+  return {
+    async stop() {
+      isOver = true
+      await watching
+      return most
+    },
+  }
+}
+
+interface Named {
+  readonly name: string
+  readonly isChild: boolean
+  /** Of /proc/PID/stat after the command's name: see proc(5), whose field 3 is number 0 here. */
+  readonly fields: readonly string[]
+}
+
+/** The named processes and their children. */
+async function named(pids: Pids): Promise<readonly Named[]> {
+  const names = new Map(Object.entries(pids).map(([name, pid]) => [pid, name]))
+  const all = await Promise.all(
+    (await readdir('/proc')).map(async (pid) => {
+      if (!/^\d+$/.test(pid)) return []
+      const fields = fieldsOf(await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''))
+      const own = names.get(Number(pid))
+      const name = own ?? names.get(Number(fields[1]))
+      return name === undefined ? [] : [{ name, isChild: own === undefined, fields }]
+    }),
+  )
+  return all.flat()
+}
+
+function fieldsOf(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+}

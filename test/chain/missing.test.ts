@@ -1,0 +1,96 @@
+import t from 'tap'
+import { createLog } from '#shared/log.ts'
+import type { StoreDriver } from '#shared/store/driver.ts'
+import { club, wav } from '../support/audio.ts'
+import { surroundings, until } from '../support/chain.ts'
+import { allConsumers } from '../support/one-process.ts'
+
+const around = await surroundings({ target_ms: 200 })
+t.teardown(() => around.close())
+const { bus, catalogue, config, published } = around
+const log = createLog('missing', 'error')
+
+/** Names of the assets that were created since the last look, without their folders. */
+let created: string[] = []
+/** How many steps that compute have run since the last look. */
+let computed = 0
+
+function watched(store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver {
+  if (which === 'scratch') return store
+  return {
+    ...store,
+    async create(name, body, options) {
+      const outcome = await store.create(name, body, options)
+      if (outcome === 'created') created.push(name.replace(/^.*\//, ''))
+      return outcome
+    },
+  }
+}
+
+async function make(
+  track: string,
+  assets: readonly string[],
+  derivatives = config.derivatives,
+) {
+  created = []
+  computed = 0
+  const before = published.get(track)?.length ?? 0
+  const consumers = await allConsumers({
+    ...{ config: { ...config, derivatives }, bus, catalogue, log, wrap: watched },
+    async beforeAck(step) {
+      if (step === 'analyze' || step === 'encode') computed++
+    },
+  })
+  await around.submit({ asset_guid: track, derivative_assets: [...assets] })
+  await until(() => (published.get(track)?.length ?? 0) > before)
+  await consumers.close()
+  return published.get(track)?.at(-1)
+}
+
+const NEWER = new URL('../support/derivatives-newer', import.meta.url).pathname
+// Staged, so that an audio step would read and write scratch as well.
+await around.master(
+  'track',
+  wav(club(3 * 48_000, { rate: 48_000 }), { rate: 48_000, bits: 24 }),
+)
+
+t.test('all that a job asks for is made once', async (t) => {
+  t.match(await make('track', ['echo', 'pieces']), { state: 'done' })
+  t.same(created.sort(), ['echo@1.json', 'pieces@1.bin', 'pieces@1.txt'])
+  t.ok(computed > 0)
+})
+
+t.test('a job for what exists does no audio work and makes nothing', async (t) => {
+  t.match(await make('track', ['echo', 'pieces']), {
+    state: 'done',
+    assets: [
+      { asset: 'echo', version: 1, state: 'made' },
+      { asset: 'pieces', version: 1, state: 'made' },
+    ],
+  })
+  t.same(created, [])
+  t.equal(computed, 0, 'no step that computes has run')
+})
+
+t.test('one new asset of an old track makes only that one', async (t) => {
+  t.match(await make('track', ['echo', 'pieces', 'waveform']), { state: 'done' })
+  t.same(created.sort(), ['waveform@1.json', 'waveform@1.png'])
+})
+
+t.test('another version of one asset remakes that one alone', async (t) => {
+  t.match(await make('track', ['echo', 'pieces', 'waveform'], NEWER), {
+    state: 'done',
+    assets: [
+      { asset: 'echo', version: 2 },
+      { asset: 'pieces', version: 1 },
+      { asset: 'waveform', version: 1 },
+    ],
+  })
+  t.same(created, ['echo@2.json'])
+})
+
+t.test('a master with other bytes has everything made of it again', async (t) => {
+  await around.master('track', wav(club(3 * 44_100)))
+  t.match(await make('track', ['echo', 'pieces']), { state: 'done' })
+  t.same(created.sort(), ['echo@1.json', 'pieces@1.bin', 'pieces@1.txt'])
+})

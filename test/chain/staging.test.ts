@@ -1,0 +1,188 @@
+import t from 'tap'
+import type { Bus } from '#shared/bus/bus.ts'
+import { createLog } from '#shared/log.ts'
+import type { StoreDriver } from '#shared/store/driver.ts'
+import { club, coded, flac, noise, wav } from '../support/audio.ts'
+import { surroundings, until } from '../support/chain.ts'
+import { allConsumers } from '../support/one-process.ts'
+
+t.setTimeout(240_000)
+
+const around = await surroundings({ target_ms: 700 })
+const { catalogue, config, published } = around
+const log = createLog('staging', 'fatal')
+t.teardown(() => around.close())
+
+/** How often each part of a track was created, by its name in scratch; and the messages to the topic of stage. */
+const created = new Map<string, number>()
+const toStage: { data: Buffer; attributes: Readonly<Record<string, string>> }[] = []
+let beforePart: ((name: string) => void) | undefined
+
+const wrap = (store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver => ({
+  ...store,
+  async create(name, body, options) {
+    if (which === 'scratch') beforePart?.(name)
+    const outcome = await store.create(name, body, options)
+    if (which === 'scratch' && name.includes('/wav/')) {
+      created.set(name, (created.get(name) ?? 0) + 1)
+    }
+    return outcome
+  },
+})
+const bus: Bus = {
+  ...around.bus,
+  publish(topic, message) {
+    if (topic === 'stage') toStage.push(message)
+    return around.bus.publish(topic, message)
+  },
+}
+let consumers = await allConsumers({ config, bus, catalogue, log, wrap })
+t.teardown(() => consumers.close())
+
+const requestId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+const scratchParts = async () => {
+  const names: string[] = []
+  for await (const { name } of around.store('scratch').list('')) names.push(name)
+  return names.filter((name) => /\/(wav|parts)\//.test(name))
+}
+const stagingOf = (track: string) =>
+  toStage.filter(({ data }) => data.includes('"staging"') && data.includes(`"${track}"`))
+
+async function through(n: number, track: string, master: Buffer, assets = ['echo']) {
+  created.clear()
+  toStage.length = 0
+  await around.master(track, master)
+  await around.submit({
+    request_id: requestId(n),
+    asset_guid: track,
+    derivative_assets: assets,
+  })
+  await until(() => published.has(track), 60_000)
+  return published.get(track)?.[0]
+}
+
+/** Eight minutes, mono, 8 bits: long, and quickly made. */
+const long = wav([noise(8 * 60 * 22_050, { amplitude: 0.4 })], { rate: 22_050, bits: 8 })
+/** The digest of the samples, as `echo` has it. */
+const echoOf = (message: Awaited<ReturnType<typeof through>>) =>
+  message?.assets.map((asset) => (asset.state === 'made' ? asset.result : asset.code))
+let undisturbed: unknown
+
+t.test('a long master is staged by several steps, each part once', async (t) => {
+  const message = await through(1, 'long', long)
+  t.match(message, { state: 'done', assets: [{ asset: 'echo', state: 'made' }] })
+  undisturbed = echoOf(message)
+  t.ok(stagingOf('long').length > 1, `${stagingOf('long').length} steps`)
+  t.equal(created.size, 8)
+  t.ok([...created.values()].every((times) => times === 1))
+  await until(async () => (await scratchParts()).length === 0)
+})
+
+t.test('one that fits a step is staged by the first one', async (t) => {
+  const master = wav(club(3 * 48_000, { rate: 48_000 }), { rate: 48_000, bits: 24 })
+  t.match(await through(2, 'short', master), { state: 'done' })
+  t.equal(stagingOf('short').length, 0)
+})
+
+t.test('a store that fails under way costs one part, not the others', async (t) => {
+  let faults = 3
+  beforePart = (name) => {
+    if (/\/wav\/0000(05|10|18)/.test(name) || faults === 0) return
+    if (name.includes('/wav/')) {
+      faults--
+      throw new Error('the disk is away for a moment')
+    }
+  }
+  const message = await through(3, 'disturbed', long)
+  beforePart = undefined
+  t.equal(faults, 0)
+  t.same(echoOf(message), undisturbed)
+  t.ok(
+    [...created.values()].every((times) => times === 1),
+    'no part was made twice',
+  )
+  await until(async () => (await scratchParts()).length === 0)
+})
+
+t.test('copies of its steps that come after the end leave nothing in scratch', async (t) => {
+  await through(4, 'late', long)
+  const late = [...stagingOf('late')]
+  await until(async () => (await scratchParts()).length === 0)
+  created.clear()
+  for (const { data, attributes } of late)
+    await around.bus.publish('stage', { data, attributes })
+  await until(async () => {
+    const { events } = await catalogue.trackHistory('late', { limit: 100 })
+    return events.filter(({ step }) => step === 'stage').length >= 1 + 2 * late.length
+  })
+  t.equal(created.size, 0)
+  t.same(await scratchParts(), [])
+  t.equal(published.get('late')?.length, 1)
+})
+
+t.test('a stage that ends under way is taken up where it stood', async (t) => {
+  created.clear()
+  toStage.length = 0
+  await around.master('resumed', long)
+  const first = Promise.withResolvers<void>()
+  beforePart = (name) => {
+    if (created.size >= 2) first.resolve()
+    else return
+    if (name.includes('/wav/')) throw new Error('and then it was gone')
+  }
+  const job = { request_id: requestId(5), asset_guid: 'resumed', derivative_assets: ['echo'] }
+  await around.submit(job)
+  await first.promise
+  await consumers.close()
+  t.ok(created.size >= 2)
+  beforePart = undefined
+  consumers = await allConsumers({ config, bus, catalogue, log, wrap })
+  await until(() => published.has('resumed'), 60_000)
+  t.same(echoOf(published.get('resumed')?.[0]), undisturbed)
+  t.ok(
+    [...created.values()].every((times) => times === 1),
+    'no part was made twice',
+  )
+})
+
+t.test('compressed masters go through, in steps where they are long', async (t) => {
+  const music = wav(club(40 * 44_100))
+  for (const [n, track, master] of [
+    [10, 'mp3', await coded('a.mp3', music)],
+    [11, 'ogg', await coded('a.ogg', music, ['-c:a', 'libvorbis'])],
+    [12, 'm4a', await coded('a.m4a', music)],
+  ] as const) {
+    t.match(await through(n, track, master), { state: 'done' }, track)
+  }
+  const silent = wav([noise(5 * 60 * 44_100, { amplitude: 0.3 })])
+  t.match(await through(13, 'long-mp3', await coded('a.mp3', silent)), { state: 'done' })
+  t.ok(stagingOf('long-mp3').length >= 2, `${stagingOf('long-mp3').length} more steps`)
+  t.equal(created.size, 5)
+  t.ok([...created.values()].every((times) => times === 1))
+  await until(async () => (await scratchParts()).length === 0)
+})
+
+t.test(
+  'a master that is damaged in one range fails as a whole, and leaves nothing',
+  async (t) => {
+    const master = await flac(wav([noise(6 * 60 * 44_100, { amplitude: 0.3 })]))
+    const damage = Math.floor(master.length * 0.6)
+    master.fill(0x55, damage, damage + 20_000)
+    const message = await through(20, 'damaged', master)
+    t.match(message, { state: 'failed', assets: [{ code: 'MASTER_UNREADABLE' }] })
+    t.ok(stagingOf('damaged').length > 1)
+    await until(async () => (await scratchParts()).length === 0)
+    t.equal(published.get('damaged')?.length, 1)
+  },
+)
+
+t.test('hours of silence in a small file are refused before any work', async (t) => {
+  const master = await flac(wav([new Float64Array(44_100)]))
+  // Ten hours, as its header says.
+  master.writeUInt32BE(10 * 3600 * 44_100, 22)
+  const message = await through(21, 'endless', master)
+  t.match(message, {
+    assets: [{ code: 'TOO_LONG_TO_STAGE', sentence: /of 600\.0 min; the limit is 60 min/ }],
+  })
+  t.equal(created.size, 0)
+})
