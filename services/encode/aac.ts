@@ -26,6 +26,8 @@ const POST_ROLL = 4
  * Each cell of the grid is encoded by itself, whatever the range holds, so that the bytes do not
  * depend on how a plan groups the cells.
  * @param bitrate bits per second
+ * @param cellPackets packets of a cell: other bytes for another number, so no asset gives one. Short cells make many
+ * seams for tests.
  * @throws RangeError when the range is not made of cells; Error when the encoder gave other than
  * the packets that it must.
  */
@@ -34,28 +36,31 @@ export async function aacPackets(
   range: Range,
   bitrate: number,
   signal: AbortSignal,
+  cellPackets = CELL_PACKETS,
 ): Promise<Uint8Array> {
   const { start, end } = range
-  const whole = start % AAC_GRID === 0 && (end % AAC_GRID === 0 || end === pcm.samples)
+  const grid = cellPackets * PACKET_SAMPLES
+  const whole = start % grid === 0 && (end % grid === 0 || end === pcm.samples)
   if (!whole || start < 0 || start >= end || end > pcm.samples) {
     throw new RangeError(`samples ${start} to ${end} are no cells of a track of ${pcm.samples}`)
   }
   const cells: Uint8Array[] = []
-  for (let at = start; at < end; at += AAC_GRID) {
-    cells.push(await cellPackets(pcm, at, bitrate, signal))
+  for (let at = start; at < end; at += grid) {
+    cells.push(await cell(pcm, at, cellPackets, bitrate, signal))
   }
   return Buffer.concat(cells)
 }
 
-async function cellPackets(
+async function cell(
   pcm: PcmSource,
   start: number,
+  cellPackets: number,
   bitrate: number,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   const firstWanted = start / PACKET_SAMPLES
-  const isLast = start + AAC_GRID >= pcm.samples
-  const endWanted = isLast ? packetCount(pcm.samples) : firstWanted + CELL_PACKETS
+  const isLast = start + cellPackets * PACKET_SAMPLES >= pcm.samples
+  const endWanted = isLast ? packetCount(pcm.samples) : firstWanted + cellPackets
   const firstEncoded = Math.max(0, firstWanted - PRE_ROLL)
   const from = firstEncoded * PACKET_SAMPLES
   const to = Math.min(pcm.samples, (endWanted + POST_ROLL) * PACKET_SAMPLES)

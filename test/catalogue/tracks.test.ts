@@ -28,6 +28,32 @@ t.test('the latest accepted job decides the revision, whichever ends last', asyn
   t.match(await catalogue.track('t'), { revision: 'f02', assets: [{ asset: 'key' }] })
 })
 
+t.test('a track is called what the latest job says that says so', async (t) => {
+  const { catalogue } = await fresh(t)
+  const named = async (day: number, names: { title?: string; artist?: string }) => {
+    const run = accepted(['bpm'], { track: 't', accepted: `2026-03-0${day}T10:00:00Z` })
+    await catalogue.recordRuns([ended({ ...run, request: { ...run.request, ...names } })])
+    return (await catalogue.track('t'))?.names
+  }
+  t.same(await named(1, {}), {})
+  t.same(await named(3, { title: 'Third', artist: 'A' }), { title: 'Third', artist: 'A' })
+  t.same(await named(2, { title: 'Second' }), { title: 'Third', artist: 'A' }, 'ended late')
+  t.same(await named(4, {}), { title: 'Third', artist: 'A' }, 'says nothing')
+  t.same(await named(5, { artist: 'B' }), { title: 'Third', artist: 'B' }, 'each for itself')
+  t.same(await named(6, { title: '' }), { artist: 'B' }, 'taken away')
+})
+
+t.test('a job that is posted again under another name changes the name alone', async (t) => {
+  const { catalogue } = await fresh(t)
+  const run = accepted(['bpm'], { track: 't' })
+  const [announcement] = await catalogue.recordRuns([ended(run)])
+  if (announcement) await catalogue.markAnnounced([announcement])
+  const renamed = again(run, { accepted: '2026-03-02T10:00:00Z' })
+  const request = { ...renamed.request, title: 'New' }
+  t.same(await catalogue.recordRuns([ended({ ...renamed, request })]), [])
+  t.same((await catalogue.track('t'))?.names, { title: 'New' })
+})
+
 t.test('each verdict says which revision it is of', async (t) => {
   const { catalogue } = await fresh(t)
   const run = accepted(['bpm'])

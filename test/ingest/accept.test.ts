@@ -60,6 +60,11 @@ t.test('without derivative_assets all that are on offer are made', async (t) => 
   t.same(request.derivative_assets, [...registry.keys()])
 })
 
+t.test('what the track is called goes along', async (t) => {
+  const names = { title: '夜 '.repeat(250), artist: '' }
+  t.match(accept({ ...beatport, ...names }, settings).request, names)
+})
+
 const faults: readonly [string, unknown, string, RegExp][] = [
   ['no track', { derivative_assets: ['bpm'] }, 'NO_TRACK', /asset_guid/],
   ['an unknown site', { ...beatport, site: 'onprem-b' }, 'UNKNOWN_SITE', /onprem-b.*onprem-a/],
@@ -87,6 +92,18 @@ const faults: readonly [string, unknown, string, RegExp][] = [
     { ...beatport, sites: 'x' },
     'NOT_AN_ENCODE_JOB',
     /unknown property "sites"/,
+  ],
+  [
+    'a line break in a title',
+    { ...beatport, title: 'a\nb' },
+    'NOT_AN_ENCODE_JOB',
+    /title must match/,
+  ],
+  [
+    'a title that goes on and on',
+    { ...beatport, title: 'x'.repeat(501) },
+    'NOT_AN_ENCODE_JOB',
+    /title must NOT have more than 500/,
   ],
   [
     'a path as an id',

@@ -54,9 +54,14 @@ t.test('the fields of the job may stand alone', async (t) => {
     'asset_id=12',
     '-F',
     'asset_guid=plain',
+    ...['-F', 'title=Nr. 1', '-F', 'artist=Wir, & Ihr'],
   ]
   const told = await curl('-F', `file=@${track}`, ...fields)
   t.match(told, { status: 202, asset_guid: 'plain', derivative_assets: ['bpm', 'key'] })
+  const { body } = await until('the message', () =>
+    stage.all.find(({ body }) => body.job === told.job),
+  )
+  t.match(body.request, { asset_id: 12, title: 'Nr. 1', artist: 'Wir, & Ihr' })
 })
 
 t.test('the job may be a file, and may come without a master', async (t) => {

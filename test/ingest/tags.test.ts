@@ -165,6 +165,11 @@ for (const [asset, { extension, body }] of Object.entries(FILES)) {
   })
 }
 
+t.test('the track tells what it is called', async (t) => {
+  const response = await fetch(`${api.url}/v1/tracks/a`)
+  t.match(await response.json(), { asset_guid: 'a', title: TITLE, artist: ARTIST })
+})
+
 t.test('other values are another ETag, the same ones the same', async (t) => {
   const etag = async () =>
     (await get('e', 'aac-128?tags=1', { method: 'HEAD' })).headers.get('etag')

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Derivative } from '#shared/derivative.ts'
 import { BUDGET_MS, costMs, isPart, planSteps } from '#shared/plan.ts'
+import { loadRegistry } from '#shared/registry.ts'
 
 const GRID = 1000
 const common = { version: 1, title: '', files: { bin: 'application/octet-stream' } } as const
@@ -39,6 +40,45 @@ t.test(
     const four = ['a', 'b', 'c', 'd'].map((id) => whole(id, 'encode', 0, 8))
     const plan = planSteps(four, seconds(400), options)
     t.equal(plan.encode.length, 4, 'renditions of 3.2 s each, one to a step of at most 6 s')
+  },
+)
+
+t.test(
+  'four renditions of an ordinary track fan out into steps that are each within the target',
+  async (t) => {
+    const registry = await loadRegistry()
+    const ids = ['aac-128', 'mp3-320', 'mp3-128', 'flac']
+    const assets = ids.flatMap((id) => registry.get(id) ?? [])
+    const plan = planSteps(assets, seconds(433), options)
+    t.same(plan.impossible, [])
+    t.same(
+      plan.units.map(({ asset }) => asset),
+      ids,
+      'each is made whole',
+    )
+    t.same(plan.encode.flat(), [0, 1, 2, 3], 'each in one step')
+    t.ok(plan.encode.length > 1)
+    for (const step of plan.encode) {
+      const ms = step.reduce((sum, index) => {
+        const asset = assets[index]
+        return sum + (asset ? costMs(asset, seconds(433)) : 0)
+      }, 0)
+      t.ok(ms <= options.targetMs, `${Math.round(ms)} ms`)
+    }
+  },
+)
+
+t.test(
+  'an MP3 is made of twelve minutes and not of an hour; AAC and a preview of three',
+  async (t) => {
+    const registry = await loadRegistry()
+    const impossible = (minutes: number) =>
+      planSteps([...registry.values()], seconds(60 * minutes), options).impossible.map(
+        ({ asset }) => asset.id,
+      )
+    t.same(impossible(12), [])
+    t.same(impossible(60), ['flac', 'mp3-128', 'mp3-320'])
+    t.same(impossible(180), ['flac', 'mp3-128', 'mp3-320'])
   },
 )
 

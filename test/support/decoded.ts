@@ -20,25 +20,32 @@ export async function decodedByFfmpeg(
 }
 
 /**
- * By how many samples `got` comes late against `want`, both interleaved stereo of the same scale: where, within
- * ± `most`, they look most alike.
+ * By how many samples `got` comes late against `want`, both interleaved stereo: of the delays that encoders and
+ * decoders are known to forget, and of those close to them, the one by which they look most alike.
  */
-export function lag(want: ArrayLike<number>, got: ArrayLike<number>, most = 2500): number {
-  let best = 0
-  let likest = Number.NEGATIVE_INFINITY
-  for (let late = -most; late <= most; late++) {
-    let [product, wanted, given] = [0, 0, 0]
-    // Every 7th sample of the left channel is enough to tell.
-    for (let i = 2 * most; i < want.length / 2 - most; i += 7) {
-      const [w, g] = [want[2 * i] ?? 0, got[2 * (i + late)] ?? 0]
-      product += w * g
-      wanted += w * w
-      given += g * g
-    }
-    const likeness = product / Math.sqrt(wanted * given || 1)
-    if (likeness > likest) [likest, best] = [likeness, late]
+export function lag(want: ArrayLike<number>, got: ArrayLike<number>): number {
+  const lags = FORGOTTEN.flatMap((late) => [late, -late]).flatMap(about)
+  const alike = lags.map((late) => ({ late, likeness: likeness(want, got, late) }))
+  return alike.reduce((best, each) => (each.likeness > best.likeness ? each : best)).late
+}
+
+/** None; MP3's and AAC's decoders and encoders; whole frames of both. */
+const FORGOTTEN = [0, 528, 529, 576, 1024, 1105, 1152, 2048, 2112]
+const about = (late: number) => [-2, -1, 0, 1, 2].map((more) => late + more)
+/** Samples that are compared: a second and a half. */
+const LISTENED = 66_150
+
+function likeness(want: ArrayLike<number>, got: ArrayLike<number>, late: number): number {
+  const most = Math.max(...FORGOTTEN) + 2
+  const end = Math.min(want.length / 2 - most, most + LISTENED)
+  let [product, wanted, given] = [0, 0, 0]
+  for (let i = most; i < end; i++) {
+    const [w, g] = [want[2 * i] ?? 0, got[2 * (i + late)] ?? 0]
+    product += w * g
+    wanted += w * w
+    given += g * g
   }
-  return best
+  return product / Math.sqrt(wanted * given || 1)
 }
 
 /** Left and right taken by turns, in the scale of 16-bit numbers. */
