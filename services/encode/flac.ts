@@ -6,8 +6,8 @@ import { samplesAsBytes } from './aac.ts'
 import { endsWithFrame } from './flac-end.ts'
 
 /**
- * Level 8 takes 4 core-milliseconds a second against 2.6 at level 5, and is 0.7 % smaller: at ordinary prices of
- * storage that is earned back in two months. 12 would take 22 for another 1.7 %.
+ * Level 8 takes 3.8 core-milliseconds a second against 2.2 at level 5, and is 0.7 % smaller: 0.3 MB of an ordinary
+ * track, for as long as it is kept. 12 would take 22 for another 1.7 %.
  */
 const LEVEL = 8
 /** What ffmpeg's header takes at most. */

@@ -58,7 +58,7 @@ t.test('what cannot be begun is said in a line, with exit code 2', async (t) => 
   t.match(await demo(there), { code: 2, stderr: `There is no file ${there}.\n` })
   const empty = join(folder, 'empty')
   t.match(await demo(empty), {
-    ...{ code: 2, stderr: `There is no WAV, AIFF or FLAC file in ${empty}.\n` },
+    ...{ code: 2, stderr: `There is no audio file in ${empty}.\n` },
   })
   t.match(await demo('--no-such-flag'), { code: 2, stderr: /--no-such-flag/ })
   const help = await demo('--help')

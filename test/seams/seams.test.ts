@@ -7,7 +7,7 @@ import { jobId } from '#shared/names.ts'
 import { club, wav } from '../support/audio.ts'
 import { filesBelow, surroundings, until } from '../support/chain.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 // Small steps: three seconds of audio are fanned out into parts.
 const around = await surroundings({ target_ms: 200 })
