@@ -2,8 +2,8 @@
 export const BLOCK_SAMPLES = 1 << 20
 
 /**
- * Blocks of samples that are used again by the next step. Getting 80 MB of fresh memory from the system for every
- * track, and giving it back, costs as much as reading a file into it does, and several times that on a virtual machine.
+ * Blocks of samples that are used again by the next step, so that not every track asks the system for 80 MB of fresh
+ * memory and gives it back: docs/performance.md has what is known of the gain.
  */
 export class BlockPool {
   readonly #most: number
