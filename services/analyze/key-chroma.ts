@@ -22,7 +22,7 @@ export class FineChroma {
    * Adds a frame: the magnitudes of its spectral peaks as shares of its loudest one, so that loud passages
    * count no more than soft ones. Frames without a sound add nothing.
    */
-  addFrame(magnitudes: Float64Array, sampleRate: number): void {
+  addFrame(magnitudes: Float32Array, sampleRate: number): void {
     const first = Math.ceil(binOf(LOWEST, sampleRate))
     const last = Math.min(magnitudes.length - 2, Math.floor(binOf(HIGHEST, sampleRate)))
     let loudest = 0

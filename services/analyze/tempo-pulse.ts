@@ -1,5 +1,5 @@
+import { magnitudesOfTwo } from './signal-fourier.ts'
 import { ENVELOPE_RATE } from './tempo-envelope.ts'
-import { magnitudesOfTwo } from './tempo-fourier.ts'
 
 /** Length of the pieces whose spectra are added up, seconds: long enough to part 3 BPM. */
 const SEGMENT_SECONDS = 20

@@ -1,5 +1,5 @@
+import { componentAt } from './signal-fourier.ts'
 import { ENVELOPE_RATE } from './tempo-envelope.ts'
-import { componentAt } from './tempo-fourier.ts'
 
 /** The beat, its half and its quarter: the faster a pulse, the better it tells the tempo. */
 const HARMONICS = [1, 2, 4]

@@ -31,7 +31,7 @@ export function fourier(re: Float64Array, im: Float64Array): void {
 
 /**
  * The magnitudes of two real signals from one transform; both are overwritten.
- * @param count How many of each, from frequency 0; at most half the points.
+ * @param count How many of each, from frequency 0; at most half the points and one.
  */
 export function magnitudesOfTwo(
   a: Float64Array,
