@@ -128,6 +128,7 @@ async function runAndFollow<In>(
     ...stores,
     signal,
     delivery,
+    counted: (store) => counting(store, counts),
     async write(store, name, body, contentType) {
       const created = await stores[store].create(name, body, { contentType, signal })
       if (created === 'created') deps.metrics.created.add(1, { store })

@@ -7,7 +7,7 @@ export class Slots {
     this.#free = places
   }
 
-  /** A place if one is free and nobody waits. What it returns gives the place back. */
+  /** A place, if one is free. What it returns gives the place back. */
   tryTake(): (() => void) | undefined {
     if (this.#free === 0) return undefined
     this.#free--
@@ -18,7 +18,7 @@ export class Slots {
     }
   }
 
-  /** Waits for a place, first come, first served. @throws the signal's reason when it aborts before. */
+  /** Waits for a place; those who wait are woken in their order. @throws the signal's reason when it aborts before. */
   async take(signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted()
     for (let taken = this.tryTake(); ; taken = this.tryTake()) {

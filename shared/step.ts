@@ -47,6 +47,8 @@ export interface DeliveryFacts {
 export interface StepContext {
   readonly assets: StoreDriver
   readonly scratch: StoreDriver
+  /** The same store, of a master say, with what is done to it counted as this step's. */
+  counted(store: StoreDriver): StoreDriver
   /** Aborts at the hard limit of a step, or when shutting down takes too long. */
   readonly signal: AbortSignal
   readonly delivery: DeliveryFacts

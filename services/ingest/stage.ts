@@ -76,7 +76,8 @@ async function begin(
     throw new Error(`begun anew ${restarts} times: waiting`)
   }
   const waitSeconds = config.master_wait
-  const found = await findMaster(masters, { locate, uploads, accepted, waitSeconds, signal })
+  const at = await findMaster(masters, { locate, uploads, accepted, waitSeconds, signal })
+  const found = { ...at, driver: context.counted(at.driver) }
   const layout = await layoutOf(found, signal)
   const run = { message, found, layout, plan: planDigest(message, found, deps), context }
   const exists = await whatExists(run, deps)
@@ -103,7 +104,7 @@ async function goOn(message: StagingDue, context: StepContext, deps: StageDeps):
     throw new RestartError('MASTER_CHANGED', `${uri} is gone, or not what it was`)
   }
   const found = {
-    ...{ uri, driver, name, bytes: stat.bytes },
+    ...{ uri, driver: context.counted(driver), name, bytes: stat.bytes },
     ...{ pin: stat.revision, revision: revision as Revision },
   }
   const layout = await layoutOf(found, signal)

@@ -124,7 +124,7 @@ async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promis
   const verdict = made === 0 ? 'skipped' : 'done'
   const pcm = { kind: 'staged', samples, partSamples } as const
   if (stepSamples >= samples) {
-    return { ...planned(run, pcm, await whatExists(run, deps), deps) }
+    return planned(run, pcm, await whatExists(run, deps), deps)
   }
   await throwTombstone(run)
   const following = await fanIn(

@@ -58,7 +58,10 @@ export function lend({ message, context, deps }: Work): Lent {
 
   const { locate, tools } = deps
   const source = pcmSource(message.plan.pcm, {
-    locate,
+    locate(uri) {
+      const { driver, name } = locate(uri)
+      return { driver: context.counted(driver), name }
+    },
     scratch: context.scratch,
     run: scratchOf(message),
   })

@@ -54,6 +54,20 @@ await around.master(
   wav(club(3 * 48_000, { rate: 48_000 }), { rate: 48_000, bits: 24 }),
 )
 
+/** Bytes that the steps of a track's jobs have read so far, of the master and of what was made of it. */
+async function bytesRead(track: string): Promise<number> {
+  const { events } = await catalogue.trackHistory(track, { limit: 1000 })
+  return events.reduce((sum, event) => sum + (event.bytesRead ?? 0), 0)
+}
+
+t.test('what is read of a master in place is told by the events', async (t) => {
+  const master = wav(club(2 * 44_100))
+  await around.master('in-place', master)
+  t.match(await make('in-place', ['echo']), { state: 'done' })
+  await until(async () => (await bytesRead('in-place')) > 0)
+  t.ok((await bytesRead('in-place')) >= master.length - 44, 'all of its samples')
+})
+
 t.test('all that a job asks for is made once', async (t) => {
   t.match(await make('track', ['echo', 'pieces']), { state: 'done' })
   t.same(created.sort(), ['echo@1.json', 'pieces@1.bin', 'pieces@1.txt'])
