@@ -12,16 +12,18 @@ import {
   tooLong,
 } from '#shared/audio/stage.ts'
 import { MOST_CODED_SECONDS, planRanges, planStream } from '#shared/audio/stage-plan.ts'
+import type { Derivative } from '#shared/derivative.ts'
 import { ERRORS, type ErrorCode, PermanentError } from '#shared/errors.ts'
 import { json } from '#shared/message.ts'
 import { type PcmPlace, type Staging, StagingDue } from '#shared/messages/run.ts'
 import { type ObjectName, scratchName } from '#shared/names.ts'
+import { planSteps } from '#shared/plan.ts'
 import { attributesOf, clearScratch, envelopeOf, failedRun } from '#shared/run.ts'
 import { type Next, type Send, type StepContext, send } from '#shared/step.ts'
 import { NotFoundError } from '#shared/store/driver.ts'
 import { stageTopic } from '#shared/topology.ts'
 import { fanIn } from '#shared/units/fan-in.ts'
-import { joinedName } from '#shared/units/work.ts'
+import { joinedName, tombstoneFolder } from '#shared/units/work.ts'
 import {
   allThere,
   type FoundRun,
@@ -78,7 +80,38 @@ export async function goOnStaging(run: FoundRun, work: Work, deps: PlanDeps): Pr
     const next = allThere(run, work.kind === 'range' ? work.samples : 1, exists.existing)
     return { ...next, afterwards: [() => clear(run)] }
   }
-  return work.kind === 'range' ? rangeStep(run, work, deps) : streamStep(run, work, deps)
+  if (work.kind === 'stream') return streamStep(run, work, deps)
+  const { samples, partSamples } = work
+  if (
+    (await partsThere(run)).size === 0 &&
+    (await isDecided(run, exists.missing, samples, deps))
+  ) {
+    // The run has been to its end, and a crash has lost the marker. What follows reads no samples, and clears again.
+    return planned(run, { kind: 'staged', samples, partSamples }, exists, deps)
+  }
+  return rangeStep(run, work, deps)
+}
+
+/** Whether each of the assets has failed for good, or can't be made at all: then nobody needs the samples. */
+async function isDecided(
+  run: FoundRun,
+  missing: readonly Derivative[],
+  samples: number,
+  deps: PlanDeps,
+): Promise<boolean> {
+  const { scratch, signal } = run.context
+  const { impossible } = planSteps(missing, samples, paceOf(run.message, deps))
+  for (const { id, version } of missing) {
+    if (impossible.some(({ asset }) => asset.id === id)) continue
+    const folder = tombstoneFolder(placeOf(run), { asset: id, version })
+    if (!(await hasAny(scratch.list(folder, { signal })))) return false
+  }
+  return true
+}
+
+async function hasAny(items: AsyncIterable<unknown>): Promise<boolean> {
+  for await (const _ of items) return true
+  return false
 }
 
 /** What follows when a step of staging fails for good: so does the run, and its other steps are told. */

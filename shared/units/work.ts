@@ -86,8 +86,15 @@ export function partName(message: StepDue, unit: Unit): ObjectName {
 /** Where the verdict on a unit that failed for good is left. */
 export function tombstoneName(message: StepDue, unit: Unit): ObjectName {
   const range = rangeName(unit.start, unit.end)
-  const folder = `${unit.asset}@${unit.version}`
-  return scratchName(scratchOf(message), 'failed', folder, `${range}.json`)
+  return `${tombstoneFolder(scratchOf(message), unit)}${range}.json` as ObjectName
+}
+
+/** Where the verdicts on an asset's units are left. */
+export function tombstoneFolder(
+  place: ScratchPlace,
+  { asset, version }: { readonly asset: string; readonly version: number },
+): string {
+  return scratchName(place, 'failed', `${asset}@${version}/`)
 }
 
 /**

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Bus } from '#shared/bus/bus.ts'
 import { createLog } from '#shared/log.ts'
-import { jobId } from '#shared/names.ts'
+import { jobId, type ObjectName } from '#shared/names.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { club, coded, flac, noise, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
@@ -145,6 +145,35 @@ t.test('a stage that ends under way is taken up where it stood', async (t) => {
     'no part was made twice',
   )
 })
+
+t.test(
+  'a step that comes again where a crash has lost the marker leaves nothing',
+  async (t) => {
+    t.match(await through(30, 'unmarked', long, ['echo', 'broken']), { state: 'partial' })
+    await until(async () => (await scratchParts()).length === 0)
+    const scratch = around.store('scratch')
+    const job = jobId(requestId(30), 'unmarked')
+    const markers: ObjectName[] = []
+    for await (const { name } of scratch.list(`cloud/${job}/`)) {
+      if (/\/joined-stage/.test(name)) markers.push(name)
+    }
+    t.equal(markers.length, 1)
+    for (const marker of markers) await scratch.remove(marker)
+    const [again] = stagingOf('unmarked')
+    if (again === undefined) throw new Error('nothing was staged in steps')
+    created.clear()
+    await around.bus.publish('stage', again)
+    const steps = async () => {
+      const { events } = await catalogue.trackHistory('unmarked', { limit: 1000 })
+      return events.filter(({ step }) => step === 'stage').length
+    }
+    const before = await steps()
+    await until(async () => (await steps()) > before)
+    t.equal(created.size, 0, 'no part is made for a run that is over')
+    await until(async () => (await scratchParts()).length === 0)
+    t.equal(published.get('unmarked')?.length, 1, 'announced once')
+  },
+)
 
 t.test('compressed masters go through, in steps where they are long', async (t) => {
   const music = wav(club(40 * 44_100))
