@@ -141,7 +141,7 @@ async function* encoded(
       .noVideo()
       .audioCodec(codec)
       .outputOptions([...options, '-flags:a', '+bitexact', '-fflags', '+bitexact'])
-      .outputOptions(['-map_metadata', '-1', '-threads', '1'])
+      .outputOptions(['-map_metadata', '-1', '-threads', '1', '-flush_packets', '0'])
       .format(format),
   )
 }

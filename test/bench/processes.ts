@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Process ids by name. */
@@ -30,7 +30,8 @@ export async function coresOfEndedChildren(): Promise<number> {
 
 /** Watches memory: the most that each named process held together with its children, bytes. */
 export function watchMemory(pids: () => Pids): { stop(): Promise<Record<string, number>> } {
-  const EVERY_MS = 50
+  // Whoever looks more often is what the chain waits for.
+  const EVERY_MS = 200
   const PAGE_BYTES = 4096
   const most: Record<string, number> = {}
   let isOver = false
@@ -64,17 +65,24 @@ interface Named {
 
 /** The named processes and their children. */
 async function named(pids: Pids): Promise<readonly Named[]> {
-  const names = new Map(Object.entries(pids).map(([name, pid]) => [pid, name]))
-  const all = await Promise.all(
-    (await readdir('/proc')).map(async (pid) => {
-      if (!/^\d+$/.test(pid)) return []
-      const fields = fieldsOf(await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''))
-      const own = names.get(Number(pid))
-      const name = own ?? names.get(Number(fields[1]))
-      return name === undefined ? [] : [{ name, isChild: own === undefined, fields }]
+  const families = await Promise.all(
+    Object.entries(pids).map(async ([name, parent]) => {
+      const children = (await read(`/proc/${parent}/task/${parent}/children`)).trim().split(' ')
+      const family = [parent, ...children.filter((pid) => pid !== '')]
+      return Promise.all(
+        family.map(async (pid) => {
+          const fields = fieldsOf(await read(`/proc/${pid}/stat`))
+          return { name, isChild: pid !== parent, fields }
+        }),
+      )
     }),
   )
-  return all.flat()
+  return families.flat().filter(({ fields }) => fields.length > 1)
+}
+
+/** Empty for a process that has ended. */
+function read(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch(() => '')
 }
 
 function fieldsOf(stat: string): string[] {

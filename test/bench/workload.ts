@@ -39,7 +39,8 @@ interface Told {
 
 const TOPICS = ['ingest', 'stage', 'analyze', 'encode', 'publish', 'events', 'published']
 const PATIENCE_MS = 1800_000
-const EVERY_MS = 50
+/** Of asking for the history, which the ingest service answers at its own cost. */
+const EVERY_MS = 250
 /** Clock ticks and batches of events lag behind. */
 const SETTLE_MS = 600
 
