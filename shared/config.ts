@@ -60,6 +60,11 @@ const Schema = Type.Object(
       maximum: 2000,
       description: 'Steps under way at once; 0: one per core where steps compute, else 200.',
     }),
+    lent_cores: Type.Boolean({
+      default: false,
+      description:
+        'Whether the parent process lends the cores, because other services share them.',
+    }),
     target_ms: Type.Integer({
       default: 6000,
       minimum: 100,

@@ -1,7 +1,7 @@
-import { availableParallelism } from 'node:os'
 import type { Bus, Subscriber } from './bus/bus.ts'
 import { pubsubBus } from './bus/pubsub.ts'
 import { type Config, readConfig } from './config.ts'
+import { CORE_WAIT_MS, type Cores, LentCores, OwnCores } from './cores.ts'
 import { delivering } from './deliver.ts'
 import { type EventSink, eventSink } from './events.ts'
 import { type Lifecycle, runService, serveHealth } from './lifecycle.ts'
@@ -29,21 +29,21 @@ export interface Service {
   readonly registry: Registry
   /** The store and name behind an object's URI. */
   readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
+  /** For steps that compute. */
+  readonly cores: Cores
   /** Steps of this service that may run at once, as configured. */
   readonly concurrency: (otherwise: number) => number
   /** Consumes a subscription with a step, until the process is told to go. */
   consume<In>(
     subscription: string,
     step: Step<In>,
-    /** `waitMs`: the longest a message may wait to be admitted by its step. */
+    /** `waitMs`: the longest a message may wait to be admitted by its step, 30 s unless told. */
     options: { concurrency: number; waitMs?: number },
   ): Subscriber
   /** Has a subscriber closed when the process is told to go. */
   closeFirst(subscriber: Subscriber): Subscriber
 }
 
-/** One step at a time per core: analyze and encode compute. */
-export const CORES = availableParallelism()
 /** Steps that only wait for others want a large window: rate = window ÷ latency. */
 export const WAITING_STEPS = 200
 
@@ -80,9 +80,10 @@ export function service(
     const deps = { bus, events, assets, scratch, log, metrics, aborting: lifecycle.aborting }
     const { ready = () => true, health = true } = await start({
       ...{ config, log, metrics, lifecycle, bus, events, assets, scratch, uploads, registry },
+      cores: config.lent_cores ? new LentCores() : new OwnCores(),
       locate: (uri) => locate(uri, within),
       concurrency: (otherwise) => (config.concurrency === 0 ? otherwise : config.concurrency),
-      consume: (subscription, step, { concurrency, waitMs = 0 }) =>
+      consume: (subscription, step, { concurrency, waitMs = CORE_WAIT_MS }) =>
         closeFirst(
           bus.subscribe(
             subscription,

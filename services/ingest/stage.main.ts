@@ -1,7 +1,6 @@
+import { CORE_WAIT_MS, CORES } from '#shared/cores.ts'
 import { sentence } from '#shared/errors.ts'
-import { BUDGET_MS } from '#shared/plan.ts'
-import { CORES, service } from '#shared/service.ts'
-import { Slots } from '#shared/slots.ts'
+import { service } from '#shared/service.ts'
 import { SCRATCH_AGE_MS, sweepRuns, TEMPORARY_AGE_MS } from '#shared/store/sweep.ts'
 import { stageTopic } from '#shared/topology.ts'
 import { stageStep } from './stage.ts'
@@ -9,12 +8,12 @@ import { stageStep } from './stage.ts'
 const SWEEP_EVERY_MS = 3600_000
 
 await service('stage', async (service) => {
-  const { config, registry, locate, scratch, uploads, concurrency, consume, lifecycle, log } =
-    service
-  const step = stageStep({ registry, locate, uploads, config, cores: new Slots(CORES) })
+  const { config, registry, locate, scratch, uploads, cores, lifecycle, log } = service
+  const { concurrency, consume } = service
+  const step = stageStep({ registry, locate, uploads, config, cores })
   // Mostly small reads; masters that have to be converted wait for a core, and their lease is extended meanwhile.
   const atOnce = concurrency(CORES * 25)
-  const waitMs = Math.ceil(atOnce / CORES) * BUDGET_MS
+  const waitMs = Math.ceil(atOnce / CORES) * CORE_WAIT_MS
   consume(stageTopic('stage', config.route), step, { concurrency: atOnce, waitMs })
 
   async function sweep(): Promise<void> {

@@ -3,12 +3,12 @@ import { masterBytes } from '#shared/audio/master-bytes.ts'
 import { samplesAt44100 } from '#shared/audio/stage.ts'
 import { survey } from '#shared/audio/survey.ts'
 import type { Config } from '#shared/config.ts'
+import type { Cores } from '#shared/cores.ts'
 import { type PermanentError, RestartError } from '#shared/errors.ts'
 import { type RunAccepted, type StagingDue, ToStage } from '#shared/messages/run.ts'
 import type { Revision } from '#shared/names.ts'
 import type { Registry } from '#shared/registry.ts'
 import { failedRun, MOST_RESTARTS, restarted, subjectOf } from '#shared/run.ts'
-import type { Slots } from '#shared/slots.ts'
 import { defineStep, type Next, type Step, type StepContext } from '#shared/step.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { restartOnce } from '#shared/units/restart.ts'
@@ -22,7 +22,7 @@ export interface StageDeps {
   readonly uploads: StoreDriver
   readonly config: Pick<Config, 'master_wait' | 'target_ms' | 'routes'>
   /** Places for the conversion of masters, which takes a core; the rest of a step is small reads. */
-  readonly cores: Slots
+  readonly cores: Cores
 }
 
 /**
@@ -87,7 +87,7 @@ async function begin(
     const place = { uri: found.uri, revision: found.pin, offset, bigEndian, samples }
     return planned(run, { kind: 'in-place', ...place }, exists, deps)
   }
-  const leave = deps.cores.tryTake()
+  const leave = await deps.cores.tryTake()
   try {
     return await beginStaging(run, deps, leave !== undefined)
   } finally {

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import { type Config, configEnv } from '#shared/config.ts'
 import { DEFAULT_ROUTE, ONE_MACHINE, type Topology, topology } from '#shared/topology.ts'
 import { type DataFolder, folderUri } from './data-folder.ts'
@@ -41,6 +40,7 @@ export function chainSettings(
     assets: folderUri(folder.assets),
     scratch: folderUri(folder.scratch),
     uploads: folderUri(folder.uploads),
+    lent_cores: true,
     route: DEFAULT_ROUTE,
     routes: {
       [DEFAULT_ROUTE]: {
@@ -51,13 +51,6 @@ export function chainSettings(
     },
     ...(wishes.derivatives === undefined ? {} : { derivatives: wishes.derivatives }),
   }
-}
-
-/** analyze and encode share this machine's cores, so that a step finds about as much of one as it was planned for. */
-export function shareOf(name: string): Partial<Config> {
-  const isTold = process.env.TRACKCHAIN_CONCURRENCY !== undefined
-  if (isTold || (name !== 'analyze' && name !== 'encode')) return {}
-  return { concurrency: Math.max(1, Math.ceil(availableParallelism() / 2)) }
 }
 
 /** What the chain decides is set; other TRACKCHAIN_ settings of the environment are let through. */

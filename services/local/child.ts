@@ -35,10 +35,18 @@ export const SETTLED_MS = 30_000
 /** Deaths before the first readiness that are put up with. */
 const MOST_FALSE_STARTS = 3
 
-/** Starts a process and keeps it running. `onDeath` is told why and when it starts again. */
+/**
+ * Starts a process and keeps it running. `onDeath` is told why and when it starts again, `onBirth` sees each process
+ * that is started, before it has said anything. A message with `ready` in it is what it says when it is ready.
+ */
 export function keepRunning(
   spec: ChildSpec,
-  sinks: { log: LogFile; roll: Roll; onDeath: (sentence: string) => void },
+  sinks: {
+    log: LogFile
+    roll: Roll
+    onDeath: (sentence: string) => void
+    onBirth?: (child: ChildProcess) => void
+  },
 ): Child {
   const { log, roll } = sinks
   const first = Promise.withResolvers<unknown>()
@@ -64,7 +72,9 @@ export function keepRunning(
     if (child.pid !== undefined) roll.add(spec.name, child.pid)
     if (child.stdout) log.drain(spec.name, child.stdout)
     if (child.stderr) log.drain(spec.name, child.stderr)
+    sinks.onBirth?.(child)
     child.on('message', (message) => {
+      if (typeof message !== 'object' || !('ready' in message)) return
       wasReady = true
       first.resolve(message)
     })

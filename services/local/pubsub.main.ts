@@ -26,5 +26,5 @@ await runService(log, async (lifecycle) => {
   })
   lifecycle.onClose('server', () => server.close())
   log.info({ port: server.port, host: values.host, file: values.file }, 'listening')
-  process.send?.({ port: server.port })
+  process.send?.({ ready: true, port: server.port })
 })

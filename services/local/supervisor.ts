@@ -1,20 +1,22 @@
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { openCatalogue } from '#shared/catalogue/catalogue.ts'
+import { OwnCores } from '#shared/cores.ts'
 import { EXIT_MS } from '#shared/lifecycle.ts'
 import {
   chainSettings,
   environment,
   localTopology,
   PROJECT,
-  shareOf,
   type Wishes,
 } from './chain-settings.ts'
 import { type Child, type ChildSpec, keepRunning } from './child.ts'
 import { type DataFolder, takeDataFolder } from './data-folder.ts'
 import { endLeftovers, openRoll, type Roll } from './leftovers.ts'
+import { lendCores } from './lend-cores.ts'
 import { type LogFile, openLogFile, prettyLine } from './log-file.ts'
 import { keepDatabase, type OwnDatabase } from './own-database.ts'
 import { freePort, HOST } from './port.ts'
@@ -116,7 +118,6 @@ interface Ground {
 async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
   const { folder, log, roll, parts, notice } = ground
   const { signal } = options
-  const sinks = { log, roll, onDeath: notice }
   const [database, pubsub, port] = await allStarted([
     options.database ?? ownDatabase(options, ground),
     options.pubsub === undefined ? ownPubsub(options, ground) : foreign(options.pubsub),
@@ -130,10 +131,17 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
     await Promise.all([bus.close(), catalogue.close()])
   }
   const config = chainSettings(options, folder, { database, pubsub, port })
+  const env = environment(config)
+  const cores = new OwnCores()
+  const sinks = {
+    log,
+    roll,
+    onDeath: notice,
+    onBirth: (child: ChildProcess) => lendCores(cores, child),
+  }
   for (const [name, script] of Object.entries(SERVICES)) {
-    const env = environment({ ...config, ...shareOf(name) })
-    const graceMs = SERVICE_GRACE_MS
-    parts.services.push(keepRunning({ name, script: servicePath(script), env, graceMs }, sinks))
+    const spec = { name, script: servicePath(script), env, graceMs: SERVICE_GRACE_MS }
+    parts.services.push(keepRunning(spec, sinks))
   }
   await Promise.race([Promise.all(parts.services.map(({ ready }) => ready)), aborted(signal)])
 

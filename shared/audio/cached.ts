@@ -14,6 +14,7 @@ export interface CachedPcm extends PcmSource {
 interface Block {
   readonly pcm: Int16Array<ArrayBuffer>
   readonly filled: Promise<Int16Array>
+  isFilled: boolean
 }
 
 /**
@@ -35,14 +36,19 @@ export function cachedPcm(
     const end = Math.min(source.samples, start + BLOCK_SAMPLES)
     const pcm = pool.take()
     const filled = source.read(start, end, signal, pcm.subarray(0, 2 * (end - start)))
-    const fetched = { pcm, filled }
+    const fetched: Block = { pcm, filled, isFilled: false }
     if (blocks.size >= blocksAtMost) {
       // Its readers may still be at it: it is theirs, and not the pool's again.
       const latest = [...blocks.keys()].at(-1)
       if (latest !== undefined) blocks.delete(latest)
     }
     blocks.set(index, fetched)
-    filled.catch(() => blocks.get(index) === fetched && blocks.delete(index))
+    filled.then(
+      () => {
+        fetched.isFilled = true
+      },
+      () => blocks.get(index) === fetched && blocks.delete(index),
+    )
     return filled
   }
 
@@ -78,7 +84,8 @@ export function cachedPcm(
   return {
     ...cached,
     release() {
-      for (const { pcm } of blocks.values()) pool.give(pcm)
+      // What is still being filled belongs to nobody any more.
+      for (const { pcm, isFilled } of blocks.values()) if (isFilled) pool.give(pcm)
       blocks.clear()
     },
   }

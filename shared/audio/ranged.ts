@@ -32,10 +32,18 @@ export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
     samples,
     read,
     async *chunks(start, end, { size = PIECE_SAMPLES, signal } = {}) {
-      // One range of a store costs a round trip: fetch more at once than is handed out.
+      // One range of a store costs a round trip: fetch more at once than is handed out, and the next meanwhile.
       const ahead = Math.max(size, AHEAD_SAMPLES - (AHEAD_SAMPLES % size))
-      for (let from = start; from < end; from += ahead) {
-        const block = await read(from, Math.min(end, from + ahead), signal)
+      const fetch = (from: number) => {
+        const fetched = read(from, Math.min(end, from + ahead), signal)
+        // Told to whoever waits for it; nobody may.
+        fetched.catch(() => {})
+        return fetched
+      }
+      let next = start < end ? fetch(start) : undefined
+      for (let from = start; next !== undefined; from += ahead) {
+        const block = await next
+        next = from + ahead < end ? fetch(from + ahead) : undefined
         for (let at = 0; at < block.length; at += 2 * size) {
           yield block.subarray(at, at + 2 * size)
         }

@@ -27,6 +27,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
     name: stage,
     input: StepDue,
     subject: subjectOf,
+    admit: (_, signal) => deps.cores.take(signal),
 
     async run(message, context) {
       const work = { stage, message, context, deps }

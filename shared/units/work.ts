@@ -1,4 +1,5 @@
 import type { BlockPool } from '../audio/blocks.ts'
+import type { Cores } from '../cores.ts'
 import type { Derivative, Tools } from '../derivative.ts'
 import { PermanentError, RestartError } from '../errors.ts'
 import type { StepDue, Unit } from '../messages/run.ts'
@@ -22,6 +23,8 @@ export interface UnitDeps {
   readonly registry: Registry
   /** The store that a master's URI lies in. */
   readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
+  /** A step takes one. */
+  readonly cores: Cores
   /** Where the samples that a step reads are kept, from one step to the next; without it each step gets its own. */
   readonly blocks?: BlockPool
   /** What this service lends the assets of its stage, beside what every stage does. */

@@ -2,13 +2,13 @@ import type { Bus } from '#shared/bus/bus.ts'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
 import type { Catalogue } from '#shared/catalogue/catalogue.ts'
 import type { Config } from '#shared/config.ts'
+import { OwnCores } from '#shared/cores.ts'
 import { type DeliverDeps, delivering } from '#shared/deliver.ts'
 import { eventSink } from '#shared/events.ts'
 import type { Log } from '#shared/log.ts'
 import { createMetrics } from '#shared/metrics.ts'
 import { loadRegistry } from '#shared/registry.ts'
 import { masterPrefixes } from '#shared/routes.ts'
-import { Slots } from '#shared/slots.ts'
 import type { Step } from '#shared/step.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { locate, openStore } from '#shared/store/open.ts'
@@ -54,21 +54,20 @@ export async function allConsumers(options: OneProcess): Promise<{ close(): Prom
   const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
   const at = (uri: string) => locate(uri, { prefixes })
   const uploads = openStore(config.uploads)
+  const cores = new OwnCores(4)
   const topic = (stage: 'stage' | 'analyze' | 'encode') => stageTopic(stage, config.route)
   const remember = async (accepted: Parameters<Catalogue['acceptJobs']>[0][number]) =>
     catalogue.acceptJobs([accepted]).catch(() => {})
 
   const subscribers = [
     consume('ingest', ingestStep({ registry, ...config }, remember)),
-    consume(
-      topic('stage'),
-      stageStep({ registry, locate: at, uploads, config, cores: new Slots(2) }),
-    ),
+    consume(topic('stage'), stageStep({ registry, locate: at, uploads, config, cores })),
     consume(
       topic('analyze'),
       unitStep('analyze', {
         registry,
         locate: at,
+        cores,
         tools: ({ pcm, signal }) => analyzeTools({ pcm, signal, pool }),
       }),
     ),
@@ -77,6 +76,7 @@ export async function allConsumers(options: OneProcess): Promise<{ close(): Prom
       unitStep('encode', {
         registry,
         locate: at,
+        cores,
         tools: ({ pcm, signal }) => encodeTools(pcm, signal),
       }),
     ),
