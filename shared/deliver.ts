@@ -12,7 +12,7 @@ import { DEAD_LETTER_TOPIC } from './topology.ts'
 
 /** After so many attempts a passing fault is taken to be here to stay. */
 export const MOST_ATTEMPTS = 20
-/** A step that is stopped at the hard limit this often will be stopped every time. */
+/** A step that is stopped at the hard limit this often, before it had made anything, will be stopped every time. */
 export const MOST_OVER_BUDGET = 5
 
 export interface DeliverDeps {
@@ -124,6 +124,7 @@ async function runAndFollow<In>(
     assets: counting(deps.assets, counts),
     scratch: counting(deps.scratch, counts),
   }
+  let made = 0
   const contextUntil = (signal: AbortSignal): StepContext => ({
     ...stores,
     signal,
@@ -131,7 +132,10 @@ async function runAndFollow<In>(
     counted: (store) => counting(store, counts),
     async write(store, name, body, contentType) {
       const created = await stores[store].create(name, body, { contentType, signal })
-      if (created === 'created') deps.metrics.created.add(1, { store })
+      if (created === 'created') {
+        made++
+        deps.metrics.created.add(1, { store })
+      }
       return created
     },
   })
@@ -151,8 +155,12 @@ async function runAndFollow<In>(
       if (error instanceof RestartError && step.restart !== undefined) {
         return await follow(await step.restart(message, error, unhurried), deps)
       }
-      const verdict = verdictOn(error, delivery, isOverLimit)
-      if (verdict === undefined) return again(error)
+      const verdict =
+        isOverLimit && !(error instanceof PermanentError)
+          ? // On a crowded machine a step may need several attempts, each of which makes some of its units.
+            made === 0 && overBudget(error, await step.stopped?.(message, unhurried))
+          : verdictOn(error, delivery)
+      if (!verdict) return again(error)
       if (step.fail === undefined) {
         // Nobody to hand a verdict to: what may pass is tried on, as long as Pub/Sub delivers it.
         const isPermanent = error instanceof PermanentError
@@ -169,23 +177,20 @@ async function runAndFollow<In>(
 }
 
 /** The verdict that an error amounts to, or undefined when another attempt may succeed. */
-function verdictOn(
-  error: unknown,
-  { attempt }: Delivery,
-  isOverLimit: boolean,
-): PermanentError | undefined {
+function verdictOn(error: unknown, { attempt }: Delivery): PermanentError | undefined {
   if (error instanceof PermanentError) return error
-  if (isOverLimit && attempt >= MOST_OVER_BUDGET) {
-    return new PermanentError('OVER_BUDGET', `over the hard limit, at attempt ${attempt}`, {
-      cause: error,
-    })
-  }
   if (attempt >= MOST_ATTEMPTS) {
     return new PermanentError('GAVE_UP', `${attempt} attempts; the last: ${sentence(error)}`, {
       cause: error,
     })
   }
   return undefined
+}
+
+function overBudget(error: unknown, stops = 0): PermanentError | undefined {
+  if (stops < MOST_OVER_BUDGET) return undefined
+  const words = `stopped at the hard limit ${stops} times before anything was made`
+  return new PermanentError('OVER_BUDGET', words, { cause: error })
 }
 
 async function follow(next: Next, deps: DeliverDeps): Promise<Outcome> {

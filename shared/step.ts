@@ -75,6 +75,11 @@ export interface Step<In> {
    */
   admit?(message: In, signal: AbortSignal): Promise<() => void>
   run(message: In, context: StepContext): Promise<Next>
+  /**
+   * Remembers that this delivery was stopped at the hard limit before it had made anything, and answers how often
+   * that has happened to this very step. Absent: never given up for that.
+   */
+  stopped?(message: In, context: StepContext): Promise<number>
   /** What follows when the work can never succeed. Without it the message itself is dead-lettered. */
   fail?(message: In, error: PermanentError, context: StepContext): Promise<Next>
   /** What follows when the run has to begin anew. */

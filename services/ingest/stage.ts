@@ -6,12 +6,13 @@ import type { Config } from '#shared/config.ts'
 import type { Cores } from '#shared/cores.ts'
 import { type PermanentError, RestartError } from '#shared/errors.ts'
 import { type RunAccepted, type StagingDue, ToStage } from '#shared/messages/run.ts'
-import type { Revision } from '#shared/names.ts'
+import { type JobId, type Revision, runPrefix, scratchName } from '#shared/names.ts'
 import type { Registry } from '#shared/registry.ts'
 import { failedRun, MOST_RESTARTS, restarted, subjectOf } from '#shared/run.ts'
 import { defineStep, type Next, type Step, type StepContext } from '#shared/step.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { restartOnce } from '#shared/units/restart.ts'
+import { countStops } from '#shared/units/stops.ts'
 import { type FoundMaster, findMaster, type Locate } from './master.ts'
 import { allThere, placeOf, planDigest, planned, whatExists } from './planned.ts'
 import { beginStaging, failStaging, goOnStaging } from './staging.ts'
@@ -43,6 +44,17 @@ export function stageStep(deps: StageDeps): Step<ToStage> {
 
     async run(message, context) {
       return 'staging' in message ? goOn(message, context, deps) : begin(message, context, deps)
+    },
+
+    async stopped(message, context) {
+      if (!('staging' in message)) {
+        const prefix = runPrefix({ ...message, job: message.job as JobId })
+        return countStops(`${prefix}stopped/stage/`, context)
+      }
+      const { digest: plan, work } = message.staging
+      const step = work.kind === 'range' ? work.step : work.start
+      const place = placeOf({ message, plan })
+      return countStops(scratchName(place, 'stopped', `stage-${step}/`), context)
     },
 
     async fail(message, error, context) {

@@ -31,7 +31,7 @@ export interface Child {
 export const MIN_BACKOFF_MS = 200
 export const MAX_BACKOFF_MS = 10_000
 /** The back-off of who has lived so long begins anew, ms. */
-export const SETTLED_MS = 30_000
+export const SETTLED_MS = 5_000
 /** Deaths before the first readiness that are put up with. */
 const MOST_FALSE_STARTS = 3
 

@@ -7,12 +7,14 @@ import { type Following, fanIn } from './fan-in.ts'
 import { leaveTombstone, makeUnits } from './make.ts'
 import { outcomeOf, verdictsByName } from './outcome.ts'
 import { restartOnce } from './restart.ts'
+import { countStops } from './stops.ts'
 import {
   joinedName,
   joinsDue,
   type MakingStage,
   plannedUnits,
   scratchOf,
+  stopsFolder,
   type UnitDeps,
   unitsOf,
   type Work,
@@ -43,6 +45,8 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
         units: units.map(describe),
       }
     },
+
+    stopped: (message, context) => countStops(stopsFolder(message, stage), context),
 
     // A verdict is about the units of this step: they get tombstones, and the rest of the run goes on.
     async fail(message, error, context) {
