@@ -1,4 +1,5 @@
 import { createServer } from 'node:http'
+import { flushCompileCache } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { sentence } from './errors.ts'
 import { flushed, type Log } from './log.ts'
@@ -68,6 +69,8 @@ export async function runService(
     })
     log.info('ready')
     process.send?.({ ready: true })
+    // So that one that is killed helps the next as well.
+    flushCompileCache()
   } catch (error) {
     fault(error, 'start')
   }

@@ -8,6 +8,12 @@ export const BUDGET_MS = 10_000
 /** When a step is stopped and given back, ms. */
 export const HARD_LIMIT_MS = 13_000
 
+/**
+ * What a part may cost of what a step may: a worker that is killed loses the part that it was at, and a step that is
+ * stopped on a crowded machine has made the ones before.
+ */
+const PART_SHARE = 0.55
+
 export interface Steps {
   readonly units: readonly Unit[]
   /** Each step a list of indexes of `units`. */
@@ -73,7 +79,7 @@ function ranges(
 ): readonly (readonly [number, number])[] {
   if (!('part' in asset) || costMs(asset, samples) <= targetMs) return [[0, samples]]
   const { fixedMs, msPerSecond } = asset.cost
-  const affordable = ((targetMs - fixedMs) / msPerSecond) * SAMPLE_RATE
+  const affordable = ((PART_SHARE * targetMs - fixedMs) / msPerSecond) * SAMPLE_RATE
   const cells = Math.ceil(samples / asset.grid)
   const most = Math.max(1, Math.floor(affordable / asset.grid))
   // Even parts: five cells at two apiece would leave a straggler of one.

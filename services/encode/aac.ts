@@ -11,8 +11,8 @@ import {
 } from './adts.ts'
 import { m4aHead } from './m4a.ts'
 
-/** Packets of one cell of the grid: 238 s. */
-const CELL_PACKETS = 10_240
+/** Packets of one cell of the grid: 119 s. */
+const CELL_PACKETS = 5_120
 /** A cell's first sample is a multiple of this. It belongs to the bytes of every AAC asset: see `aacPackets`. */
 export const AAC_GRID = CELL_PACKETS * PACKET_SAMPLES
 /** Packets encoded before a cell and dropped: rate control takes about so many to forget where it began. */

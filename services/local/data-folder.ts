@@ -15,6 +15,8 @@ export interface DataFolder {
   /** File of the Pub/Sub server. */
   readonly queue: string
   readonly log: string
+  /** What Node keeps of the code it has compiled. */
+  readonly compiled: string
   /** File that lists the processes of the chain. */
   readonly roll: string
   /** Lets another chain have the folder. */
@@ -47,6 +49,7 @@ export async function takeDataFolder(folder: string): Promise<DataFolder> {
     database: at('database'),
     queue: at('pubsub.sqlite'),
     log: at('logs', 'trackchain.log'),
+    compiled: at('compiled'),
     roll: at('processes.json'),
     release: lock(path),
   }

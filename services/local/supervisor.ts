@@ -131,7 +131,7 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
     await Promise.all([bus.close(), catalogue.close()])
   }
   const config = chainSettings(options, folder, { database, pubsub, port })
-  const env = environment(config)
+  const env = environment(config, folder)
   const cores = new OwnCores()
   const sinks = {
     log,
@@ -175,7 +175,7 @@ async function ownPubsub(options: ChainOptions, ground: Ground): Promise<string>
   const args = ['--host', HOST, '--port', `${port}`, '--file', folder.queue]
   const script = servicePath('local/pubsub.main.ts')
   const spec: ChildSpec = {
-    ...{ name: 'pubsub', script, args, env: environment({}), graceMs: SERVER_GRACE_MS },
+    ...{ name: 'pubsub', script, args, env: environment({}, folder), graceMs: SERVER_GRACE_MS },
   }
   const child = keepRunning(spec, { log, roll, onDeath: notice })
   parts.pubsub = child

@@ -2,7 +2,7 @@ import { loudnessOf } from '../audio/loudness.ts'
 import { loudnessPart, unpackLoudness } from '../audio/loudness-parts.ts'
 import { defineDerivative } from '../derivative.ts'
 
-/** That of aac-128 and waveform. Part of what version 1 is: filters begin anew at each cell. */
+/** 238 s. Part of what version 1 is: filters begin anew at each cell. */
 const GRID = 10_240 * 1024
 
 export default defineDerivative({

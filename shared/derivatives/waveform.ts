@@ -11,7 +11,7 @@ export default defineDerivative({
   files: { json: 'application/json', png: 'image/png' },
   cost: { fixedMs: 150, msPerSecond: 0.5 },
   // That of aac-128, so that a step that makes both reads the same samples.
-  grid: 10_240 * 1024,
+  grid: 5_120 * 1024,
   part: async (range, { pcm, signal }) => packPeaks(await peaksOf(pcm, range, signal)),
   join: async (parts, { pcm }) => {
     const peaks = unpackPeaks(parts)

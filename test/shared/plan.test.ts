@@ -91,6 +91,31 @@ t.test('a site of half the speed gets parts half as long', async (t) => {
   t.ok(Math.abs(longest(slow) / longest(fast) - 0.5) < 0.1)
 })
 
+t.test('so do the built-in ones, and one of a quarter can still make them', async (t) => {
+  const registry = await loadRegistry()
+  for (const id of ['aac-128', 'loudness']) {
+    const asset = registry.get(id)
+    if (asset === undefined) throw new Error(`no ${id}`)
+    const longest = (factor: number) => {
+      const { units } = planSteps([asset], seconds(3 * 3600), { targetMs: 6000, factor })
+      return Math.max(...units.map(({ start, end }) => end - start))
+    }
+    t.equal(longest(2) / longest(1), 0.5, `${id} at half the speed`)
+    t.ok(4 * costMs(asset, longest(4)) <= BUDGET_MS, `${id} at a quarter`)
+  }
+})
+
+t.test('who is killed in a step of a mix has lost about half a step at most', async (t) => {
+  const assets = [...(await loadRegistry()).values()].filter((asset) => 'part' in asset)
+  const { units } = planSteps(assets, seconds(3 * 3600), options)
+  for (const unit of units.filter((unit) => isPart(unit, seconds(3 * 3600)))) {
+    const asset = assets.find(({ id }) => id === unit.asset)
+    if (asset === undefined) throw new Error(`no ${unit.asset}`)
+    const ms = costMs(asset, unit.end - unit.start)
+    t.ok(ms <= 0.55 * options.targetMs, `${unit.asset}: ${Math.round(ms)} ms`)
+  }
+})
+
 t.test(
   'what cannot be split and takes longer than the budget is impossible, and says so',
   async (t) => {
