@@ -1,5 +1,5 @@
 // What a track costs, by step and by asset, beside the same work by hand in the same run:
-//   npm run bench [-- --track WAV] [--mix-hours 2] [--rounds 3] [--queue 20] [--json]
+//   npm run bench [-- --track WAV] [--mix-hours 2] [--rounds 3] [--queue 40] [--json]
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, rm } from 'node:fs/promises'
@@ -27,7 +27,7 @@ const { values } = parseArgs({
     track: { type: 'string' },
     'mix-hours': { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
-    queue: { type: 'string', default: '20' },
+    queue: { type: 'string', default: '40' },
     json: { type: 'boolean', default: false },
   },
 })

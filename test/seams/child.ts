@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { openCatalogue } from '#shared/catalogue/catalogue.ts'
 import { readConfig } from '#shared/config.ts'
@@ -11,6 +12,8 @@ import { allConsumers } from '../support/one-process.ts'
 // it tells the seams that it passes. It begins when it is told, so that the next one can be started ahead.
 
 process.on('disconnect', () => process.exit(0))
+// For the next ones: this one will have no time for it.
+flushCompileCache()
 const {
   track,
   job,

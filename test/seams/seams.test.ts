@@ -10,7 +10,7 @@ import { filesBelow, surroundings, until } from '../support/chain.ts'
 t.setTimeout(600_000)
 
 // Small steps: three seconds of audio are fanned out into parts.
-const around = await surroundings({ target_ms: 200 })
+const around = await surroundings({ target_ms: 360 })
 const { folder, published } = around
 let child: ChildProcess | undefined
 let spare = fresh()
@@ -100,7 +100,7 @@ function requestId(track: string): string {
 
 function fresh(): ChildProcess {
   return fork(new URL('./child.ts', import.meta.url), {
-    env: { ...process.env, ...around.env },
+    env: { ...process.env, ...around.env, NODE_COMPILE_CACHE: join(folder, 'compiled') },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
 }
