@@ -37,7 +37,7 @@ export interface Service {
   consume<In>(
     subscription: string,
     step: Step<In>,
-    /** `waitMs`: the longest a message may wait to be admitted by its step, 30 s unless told. */
+    /** `waitMs`: the longest a message may wait to be admitted by its step; for a core unless told. */
     options: { concurrency: number; waitMs?: number },
   ): Subscriber
   /** Has a subscriber closed when the process is told to go. */
@@ -83,7 +83,7 @@ export function service(
       cores: config.lent_cores ? new LentCores() : new OwnCores(),
       locate: (uri) => locate(uri, within),
       concurrency: (otherwise) => (config.concurrency === 0 ? otherwise : config.concurrency),
-      consume: (subscription, step, { concurrency, waitMs = CORE_WAIT_MS }) =>
+      consume: (subscription, step, { concurrency, waitMs = step.admit ? CORE_WAIT_MS : 0 }) =>
         closeFirst(
           bus.subscribe(
             subscription,
