@@ -155,12 +155,13 @@ async function runAndFollow<In>(
       if (error instanceof RestartError && step.restart !== undefined) {
         return await follow(await step.restart(message, error, unhurried), deps)
       }
-      const verdict =
-        isOverLimit && !(error instanceof PermanentError)
-          ? // On a crowded machine a step may need several attempts, each of which makes some of its units.
-            made === 0 && overBudget(error, await step.stopped?.(message, unhurried))
-          : verdictOn(error, delivery)
-      if (!verdict) return again(error)
+      let verdict = verdictOn(error, delivery)
+      if (isOverLimit && !(error instanceof PermanentError)) {
+        // On a crowded machine a step may need several attempts, each of which makes some of its units.
+        if (made > 0) return again(error)
+        verdict = overBudget(error, await step.stopped?.(message, unhurried))
+      }
+      if (verdict === undefined) return again(error)
       if (step.fail === undefined) {
         // Nobody to hand a verdict to: what may pass is tried on, as long as Pub/Sub delivers it.
         const isPermanent = error instanceof PermanentError

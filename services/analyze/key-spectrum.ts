@@ -9,6 +9,7 @@ const WINDOW = Float64Array.from(
   { length: FRAME },
   (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * (i + 0.5)) / FRAME),
 )
+
 /**
  * Shows the magnitude spectra of a signal's frames, which overlap by half, one after another: bins 0 to
  * FRAME / 2, of which bin k lies at k × rate / FRAME. What is shorter than a frame is filled up with silence.

@@ -6,7 +6,7 @@ import type { Config } from '#shared/config.ts'
 import type { Cores } from '#shared/cores.ts'
 import { type PermanentError, RestartError } from '#shared/errors.ts'
 import { type RunAccepted, type StagingDue, ToStage } from '#shared/messages/run.ts'
-import { type JobId, type Revision, runPrefix, scratchName } from '#shared/names.ts'
+import { type JobId, type Revision, runPrefix, scratchPrefix } from '#shared/names.ts'
 import type { Registry } from '#shared/registry.ts'
 import { failedRun, MOST_RESTARTS, restarted, subjectOf } from '#shared/run.ts'
 import { defineStep, type Next, type Step, type StepContext } from '#shared/step.ts'
@@ -47,14 +47,15 @@ export function stageStep(deps: StageDeps): Step<ToStage> {
     },
 
     async stopped(message, context) {
+      const { restarts } = message
       if (!('staging' in message)) {
         const prefix = runPrefix({ ...message, job: message.job as JobId })
-        return countStops(`${prefix}stopped/stage/`, context)
+        return countStops(prefix, `stage-${restarts}`, context)
       }
       const { digest: plan, work } = message.staging
       const step = work.kind === 'range' ? work.step : work.start
-      const place = placeOf({ message, plan })
-      return countStops(scratchName(place, 'stopped', `stage-${step}/`), context)
+      const prefix = scratchPrefix(placeOf({ message, plan }))
+      return countStops(prefix, `stage-${step}-${restarts}`, context)
     },
 
     async fail(message, error, context) {

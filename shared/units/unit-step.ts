@@ -1,5 +1,5 @@
 import { StepDue, type Unit, type Verdict, type Verdicts } from '../messages/run.ts'
-import type { Revision } from '../names.ts'
+import { type Revision, scratchPrefix } from '../names.ts'
 import { attributesOf, clearScratch, ended, envelopeOf, lookUp, subjectOf } from '../run.ts'
 import { defineStep, type Send, type Step, send } from '../step.ts'
 import { stageTopic } from '../topology.ts'
@@ -14,7 +14,6 @@ import {
   type MakingStage,
   plannedUnits,
   scratchOf,
-  stopsFolder,
   type UnitDeps,
   unitsOf,
   type Work,
@@ -46,7 +45,11 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
       }
     },
 
-    stopped: (message, context) => countStops(stopsFolder(message, stage), context),
+    stopped(message, context) {
+      const { step, restarts } = message
+      const prefix = scratchPrefix(scratchOf(message))
+      return countStops(prefix, `${stage}-${step}-${restarts}`, context)
+    },
 
     // A verdict is about the units of this step: they get tombstones, and the rest of the run goes on.
     async fail(message, error, context) {

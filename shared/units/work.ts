@@ -108,12 +108,6 @@ export function joinedName(place: ScratchPlace, stage: Stage, restarts: number):
   return scratchName(place, `joined-${stage}-${restarts}`)
 }
 
-/** Where the stops of a step at the hard limit are counted. */
-export function stopsFolder(message: StepDue, stage: Stage): string {
-  const step = `${stage}-${message.step}-${message.restarts}`
-  return scratchName(scratchOf(message), 'stopped', `${step}/`)
-}
-
 export function scratchOf({ route, job, run, plan }: StepDue): ScratchPlace {
   return { route, job: job as JobId, run, plan: plan.digest }
 }
