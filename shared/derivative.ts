@@ -88,11 +88,17 @@ export interface AnalyzeTools extends Tools {
   key(): Promise<KeyEstimate>
 }
 
+/**
+ * Samples of a cell of AAC, 119 s: each is encoded by itself, so this belongs to the bytes of every AAC asset, and
+ * their grid is this or a multiple.
+ */
+export const AAC_GRID = 5_120 * 1024
+
 export interface EncodeTools extends Tools {
   /**
    * The AAC-LC packets of a range, as ADTS without anything before or after: packet k covers the
    * samples [1024 (k − 1), 1024 k), so that a track of n samples has ceil(n / 1024) + 1 packets.
-   * `range.start` is a multiple of the grid; the range that ends with the track brings the last packets too.
+   * `range.start` is a multiple of AAC_GRID; the range that ends with the track brings the last packets too.
    */
   aacPackets(range: Range, bitrate: number): Promise<Uint8Array>
   /** Joins the packets of consecutive ranges into one .m4a, moov first, exactly `samples` long. */

@@ -1,6 +1,6 @@
 import { encodeAac } from '#shared/audio/ffmpeg.ts'
 import { BYTES_PER_SAMPLE, type PcmSource } from '#shared/audio/pcm.ts'
-import type { Range } from '#shared/derivative.ts'
+import { AAC_GRID, type Range } from '#shared/derivative.ts'
 import { PermanentError } from '#shared/errors.ts'
 import {
   mayFollow,
@@ -11,10 +11,7 @@ import {
 } from './adts.ts'
 import { m4aHead } from './m4a.ts'
 
-/** Packets of one cell of the grid: 119 s. */
-const CELL_PACKETS = 5_120
-/** A cell's first sample is a multiple of this. It belongs to the bytes of every AAC asset: see `aacPackets`. */
-export const AAC_GRID = CELL_PACKETS * PACKET_SAMPLES
+const CELL_PACKETS = AAC_GRID / PACKET_SAMPLES
 /** Packets encoded before a cell and dropped: rate control takes about so many to forget where it began. */
 const PRE_ROLL = 256
 /** Packets encoded after a cell and dropped: the encoder looks one ahead to choose its windows. */

@@ -1,7 +1,7 @@
 import { packPeaks, peaksOf, unpackPeaks } from '../audio/peaks.ts'
 import { waveformJson } from '../audio/waveform-json.ts'
 import { waveformPicture } from '../audio/waveform-picture.ts'
-import { defineDerivative } from '../derivative.ts'
+import { AAC_GRID, defineDerivative } from '../derivative.ts'
 
 export default defineDerivative({
   id: 'waveform',
@@ -12,7 +12,7 @@ export default defineDerivative({
   // Half a millisecond a second to compute; the rest is for samples to arrive at 150 MB/s.
   cost: { fixedMs: 100, msPerSecond: 1.1 },
   // That of aac-128, so that a step that makes both reads the same samples.
-  grid: 5_120 * 1024,
+  grid: AAC_GRID,
   part: async (range, { pcm, signal }) => packPeaks(await peaksOf(pcm, range, signal)),
   join: async (parts, { pcm }) => {
     const peaks = unpackPeaks(parts)
