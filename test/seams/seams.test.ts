@@ -55,7 +55,10 @@ t.test('killed at any seam, everything finishes, equal to an undisturbed run', a
     child = await start(job)
     const exit = once(child, 'exit')
     await submit(job)
-    await Promise.race([exit, until(() => published.has(job.track)).then(() => sleep(500))])
+    await Promise.race([
+      exit,
+      until(() => published.has(job.track), 120_000).then(() => sleep(500)),
+    ])
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGKILL')
       await exit
