@@ -18,6 +18,8 @@ export interface Wishes {
   readonly prefixes?: readonly string[]
   /** A folder with derivative assets of one's own. */
   readonly derivatives?: string | undefined
+  /** Settings that the chain does not decide. */
+  readonly settings?: Pick<Partial<Config>, 'target_ms' | 'watchdog_after'>
 }
 
 /** The topics and subscriptions of a chain on one machine. */
@@ -49,6 +51,7 @@ export function chainSettings(
         factor: 1,
       },
     },
+    ...wishes.settings,
     ...(wishes.derivatives === undefined ? {} : { derivatives: wishes.derivatives }),
   }
 }

@@ -2,17 +2,19 @@ import { spawnSync } from 'node:child_process'
 import { sentence } from '#shared/errors.ts'
 import { FolderInUseError } from './data-folder.ts'
 import { demo } from './demo.ts'
+import { drill } from './drill.ts'
 import { Interrupted } from './interrupt.ts'
 import { start } from './start.ts'
 import { UsageError } from './usage.ts'
 
-const COMMANDS = { start, demo } as const
+const COMMANDS = { start, demo, drill } as const
 const USAGE = `Trackchain on one machine.
 
   npm start              the chain as a server on loopback
   npm run demo [-- FILE…] masters through the chain and into a folder
+  npm run drill          tracks through the chain while its processes are killed
 
-Either takes --help:  npm start -- --help
+Each takes --help:  npm start -- --help
 `
 
 // A terminal that has gone (| head) is no reason to end.

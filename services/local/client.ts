@@ -8,6 +8,8 @@ export interface Client {
   /** @returns the request's id. */
   submit(job: { readonly asset_guid: string }): Promise<string>
   get<T>(path: string): Promise<T>
+  /** The file at `path`. */
+  bytes(path: string): Promise<Uint8Array>
   /** Aborts when nobody wants to know any more. */
   readonly signal: AbortSignal
 }
@@ -26,12 +28,14 @@ export class Refused extends Error {
 /** A service that died is back within seconds: a connection that is refused is tried again, ms. */
 const TRY_AGAIN_MS = 30_000
 
-export function connect(url: string, signal: AbortSignal): Client {
-  async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
+export function connect(url: string, signal: AbortSignal, token?: string): Client {
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
+
+  async function call(path: string, init: RequestInit = {}): Promise<Uint8Array> {
     const deadline = Date.now() + TRY_AGAIN_MS
     for (;;) {
       try {
-        return await once<T>(path, init)
+        return await once(path, init)
       } catch (error) {
         const isPassing = !(error instanceof Refused) || error.status >= 500
         if (signal.aborted || !isPassing || Date.now() > deadline) throw error
@@ -40,11 +44,13 @@ export function connect(url: string, signal: AbortSignal): Client {
     }
   }
 
-  async function once<T>(path: string, init: RequestInit): Promise<T> {
-    const response = await fetch(`${url}${path}`, { ...init, signal })
-    const text = await response.text()
-    const body = text === '' ? undefined : JSON.parse(text)
-    if (response.ok) return body as T
+  async function once(path: string, init: RequestInit): Promise<Uint8Array> {
+    const headers = { ...authorization, ...(init.headers as Record<string, string>) }
+    const response = await fetch(`${url}${path}`, { ...init, headers, signal })
+    const bytes = await response.bytes()
+    if (response.ok) return bytes
+    const text = Buffer.from(bytes).toString()
+    const body = text.startsWith('{') ? JSON.parse(text) : undefined
     throw new Refused(
       response.status,
       `${body?.code ?? response.status}: ${body?.detail ?? text}`,
@@ -61,13 +67,18 @@ export function connect(url: string, signal: AbortSignal): Client {
       })
     },
     async submit(job) {
-      const accepted = await call<{ request_id: string }>('/v1/jobs', {
+      const accepted = await call('/v1/jobs', {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(job),
       })
-      return accepted.request_id
+      return json<{ request_id: string }>(accepted).request_id
     },
-    get: (path) => call(path),
+    get: async (path) => json(await call(path)),
+    bytes: (path) => call(path),
   }
+}
+
+function json<T>(bytes: Uint8Array): T {
+  return JSON.parse(Buffer.from(bytes).toString()) as T
 }

@@ -17,17 +17,20 @@ export interface OwnDatabaseOptions {
   /** Told in a sentence what a person should know. */
   readonly notice: (sentence: string) => void
   readonly log: (line: string) => void
+  /** After each start. */
+  readonly onStart: () => void
   readonly signal: AbortSignal | undefined
 }
 
 /** Starts PostgreSQL and keeps it running. @throws when it does not start the first time. */
 export async function keepDatabase(options: OwnDatabaseOptions): Promise<OwnDatabase> {
-  const { folder, notice, log, signal } = options
+  const { folder, notice, log, onStart, signal } = options
   const stopping = new AbortController()
   const begin = () =>
     startPostgres({ dataDir: folder, note: notice, ...(signal ? { signal } : {}) })
   let server: Postgres | undefined = await begin()
   const { dsn, version } = server
+  onStart()
   log(`PostgreSQL ${version}`)
 
   async function watch(): Promise<void> {
@@ -48,6 +51,7 @@ export async function keepDatabase(options: OwnDatabaseOptions): Promise<OwnData
         log(sentence(error))
         return undefined
       })
+      if (server) onStart()
     }
   }
 

@@ -35,6 +35,10 @@ export interface ChainOptions extends Wishes {
   readonly onNotice: (sentence: string) => void
   /** Sees every log line, made for people. */
   readonly onLogLine?: (line: string) => void
+  /** Told of each process that is started, be it again. */
+  readonly onStart?: (name: string) => void
+  /** Told of a process that died while a step of its had a core, and since when, ms since the epoch. */
+  readonly onCutOff?: (cutOff: { name: string; pid: number; since: number }) => void
   /** Gives up starting. */
   readonly signal?: AbortSignal
 }
@@ -46,6 +50,8 @@ export interface Chain {
   /** `host:port`. */
   readonly pubsub: string
   readonly project: string
+  /** Connection string. */
+  readonly database: string
   readonly folder: DataFolder
   /** Process ids by name. */
   readonly pids: () => Readonly<Record<string, number>>
@@ -137,18 +143,23 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
     log,
     roll,
     onDeath: notice,
-    onBirth: (child: ChildProcess) => lendCores(cores, child),
   }
   for (const [name, script] of Object.entries(SERVICES)) {
     const spec = { name, script: servicePath(script), env, graceMs: SERVICE_GRACE_MS }
-    parts.services.push(keepRunning(spec, sinks))
+    const onBirth = (child: ChildProcess) => {
+      options.onStart?.(name)
+      lendCores(cores, child, (since) =>
+        options.onCutOff?.({ name, pid: child.pid as number, since }),
+      )
+    }
+    parts.services.push(keepRunning(spec, { ...sinks, onBirth }))
   }
   await Promise.race([Promise.all(parts.services.map(({ ready }) => ready)), aborted(signal)])
 
   let closing: Promise<void> | undefined
   return {
     url: `http://${HOST}:${port}`,
-    ...{ pubsub, project: PROJECT, folder },
+    ...{ pubsub, project: PROJECT, database, folder },
     pids: () => pidsOf(parts),
     close: () => {
       closing ??= closeAll(ground)
@@ -159,10 +170,11 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
 }
 
 /** The database of the data folder. @returns its connection string. */
-async function ownDatabase({ signal }: ChainOptions, ground: Ground): Promise<string> {
+async function ownDatabase(options: ChainOptions, ground: Ground): Promise<string> {
   const { folder, log, parts, notice } = ground
   parts.database = await keepDatabase({
-    ...{ folder: folder.database, notice, signal },
+    ...{ folder: folder.database, notice, signal: options.signal },
+    onStart: () => options.onStart?.('database'),
     log: (line) => log.write('database', line),
   })
   return parts.database.dsn
@@ -177,7 +189,10 @@ async function ownPubsub(options: ChainOptions, ground: Ground): Promise<string>
   const spec: ChildSpec = {
     ...{ name: 'pubsub', script, args, env: environment({}, folder), graceMs: SERVER_GRACE_MS },
   }
-  const child = keepRunning(spec, { log, roll, onDeath: notice })
+  const child = keepRunning(spec, {
+    ...{ log, roll, onDeath: notice },
+    onBirth: () => options.onStart?.('pubsub'),
+  })
   parts.pubsub = child
   await Promise.race([child.ready, aborted(options.signal)])
   return `${HOST}:${port}`

@@ -25,21 +25,20 @@ const CHORDS: readonly Chord[] = [
   [7, 11, 14],
 ]
 const BEATS_PER_BAR = 4
-const BARS = 36
 /** Bars of drums alone at either end, for mixing in and out, and a break without drums: [from, to). */
 const ENDS = 4
 const BREAK = [16, 20] as const
 const A1 = 55
 
-/** Makes the track: kick, clap, hats, an off-beat bass line and chords, 36 bars of 4/4 in A minor. */
-export function clubTrack({ bpm = 126, sampleRate = 48_000 } = {}): ClubTrack {
+/** Makes the track: kick, clap, hats, an off-beat bass line and chords, so many bars of 4/4 in A minor. */
+export function clubTrack({ bpm = 126, sampleRate = 48_000, bars = 36 } = {}): ClubTrack {
   const beat = (60 / bpm) * sampleRate
-  const samples = Math.round(BARS * BEATS_PER_BAR * beat)
+  const samples = Math.round(bars * BEATS_PER_BAR * beat)
   const track = { left: new Float32Array(samples), right: new Float32Array(samples) }
   const noise = generator(1)
   const voices = new Voices(track, sampleRate, noise)
 
-  for (let n = 0; n < BARS * BEATS_PER_BAR; n++) {
+  for (let n = 0; n < bars * BEATS_PER_BAR; n++) {
     const at = n * beat
     const bar = Math.floor(n / BEATS_PER_BAR)
     const chord = CHORDS[bar % CHORDS.length] ?? CHORDS[0]
@@ -48,9 +47,9 @@ export function clubTrack({ bpm = 126, sampleRate = 48_000 } = {}): ClubTrack {
       voices.kick(at)
       voices.hat(at + beat / 2, 0.12)
       if (n % 2 === 1) voices.clap(at)
-      if (bar >= 2 * ENDS && bar < BARS - 2 * ENDS) voices.hat(at + beat / 4, 0.04)
+      if (bar >= 2 * ENDS && bar < bars - 2 * ENDS) voices.hat(at + beat / 4, 0.04)
     }
-    if (bar < ENDS || bar >= BARS - ENDS || !chord) continue
+    if (bar < ENDS || bar >= bars - ENDS || !chord) continue
     for (const part of [1, 2, 3]) {
       voices.bass(at + (part * beat) / 4, A1 * semitones(chord[0] % 12), beat / 4.5)
     }

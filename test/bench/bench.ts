@@ -8,12 +8,12 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { loadRegistry } from '#shared/registry.ts'
+import { coresOfEndedChildren } from '../../services/local/ended-children.ts'
 import { startChain } from '../../services/local/supervisor.ts'
 import { pathFrom } from '../../services/local/usage.ts'
 import { type BenchResult, benchReport } from './bench-report.ts'
 import { type Cost, costOf, median } from './costs.ts'
 import { writeClub } from './material.ts'
-import { coresOfEndedChildren } from './processes.ts'
 import { type Spent, type Workload, workload } from './workload.ts'
 
 const TRACK_SECONDS = 433
@@ -139,5 +139,5 @@ async function byHand(file: string): Promise<number> {
   })
   const [code] = await once(child, 'close')
   if (code !== 0) throw new Error(`by hand: exit code ${code}`)
-  return (await coresOfEndedChildren()) - before
+  return Number(await coresOfEndedChildren()) - Number(before)
 }

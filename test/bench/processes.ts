@@ -1,11 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fieldsOf, TICK_MS } from '../../services/local/ended-children.ts'
 
 /** Process ids by name. */
 export type Pids = Readonly<Record<string, number>>
-
-/** Clock ticks of Linux's accounting are 10 ms long on every usual build. */
-const TICK_MS = 10
 
 /**
  * Core-milliseconds, user and system, of each named process since its start, with those of its children,
@@ -20,12 +18,6 @@ export async function coresOf(pids: Pids): Promise<Record<string, number>> {
     found[name] = (found[name] ?? 0) + TICK_MS * (own + ended)
   }
   return found
-}
-
-/** Core-milliseconds of the children of this process that have ended, theirs included. */
-export async function coresOfEndedChildren(): Promise<number> {
-  const [user, system] = fieldsOf(await readFile('/proc/self/stat', 'utf8')).slice(13, 15)
-  return TICK_MS * (Number(user) + Number(system))
 }
 
 /** Watches memory: the most that each named process held together with its children, bytes. */
@@ -83,8 +75,4 @@ async function named(pids: Pids): Promise<readonly Named[]> {
 /** Empty for a process that has ended. */
 function read(path: string): Promise<string> {
   return readFile(path, 'utf8').catch(() => '')
-}
-
-function fieldsOf(stat: string): string[] {
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }

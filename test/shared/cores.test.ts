@@ -46,6 +46,8 @@ test('who gives up waiting loses the turn, and nobody else does', async (t) => {
 
 test('processes share the cores of their parent, and give back what they held when they die', async (t) => {
   const cores = new OwnCores(1)
+  const began = Date.now()
+  const cutOff: number[] = []
   const [one, two] = await Promise.all([borrower(), borrower()])
   t.teardown(() => [one, two].map((child) => child.kill('SIGKILL')))
 
@@ -66,11 +68,17 @@ test('processes share the cores of their parent, and give back what they held wh
   await once(one, 'exit')
   const mine = await cores.take(patient())
   t.ok(mine, 'and the wish of one that died is forgotten')
+  t.equal(
+    cutOff.length,
+    2,
+    'what was lent to a process that died was cut off, and nothing else',
+  )
+  t.ok(cutOff.every((since) => since >= began && since <= Date.now()))
 
   async function borrower(): Promise<ChildProcess> {
     const script = new URL('../support/borrower.ts', import.meta.url)
     const child = fork(script, { execArgv: [] })
-    lendCores(cores, child)
+    lendCores(cores, child, (since) => cutOff.push(since))
     await heard(child)
     return child
   }

@@ -168,6 +168,20 @@ export class SqliteJournal implements Journal {
   }
 }
 
+/** How many messages wait for each subscription, by its short name. Only while nobody has the file open. */
+export function waitingIn(file: string): Record<string, number> {
+  const db = new DatabaseSync(file, { readOnly: true })
+  try {
+    const rows = db.prepare(`select name, count(*) as waiting from deliveries
+      join subscriptions on key = subscription group by name`)
+    return Object.fromEntries(
+      rows.all().map(({ name, waiting }) => [String(name).split('/').at(-1), Number(waiting)]),
+    )
+  } finally {
+    db.close()
+  }
+}
+
 const STATEMENTS = {
   begin: 'begin',
   commit: 'commit',

@@ -1,0 +1,111 @@
+import type { Stopped } from './disturb.ts'
+import type { Heard } from './witness.ts'
+
+/** A process died while a step of its had a core, ms since the epoch. */
+export interface CutOff {
+  readonly pid: number
+  readonly from: number
+  readonly to: number
+}
+
+/** The steps that make assets: what they take is what there is to lose. */
+const MAKING: readonly string[] = ['analyze', 'encode']
+/** No sign that the work goes on. */
+const NO_PROGRESS: readonly string[] = ['again', 'restarted', 'swept']
+
+/**
+ * By step, deliveries that followed an attempt which was never settled: its process died, or its ack was lost. An
+ * attempt that was given back said so in an event of its own.
+ */
+export function resumed(events: readonly Heard[]): Record<string, number> {
+  const found: Record<string, number> = {}
+  const givenBack = new Map<string, number>()
+  const key = ({ job, run, step }: Heard, attempt: number) => [job, run, step, attempt].join()
+  for (const event of events) {
+    if (event.verdict !== 'again') continue
+    const which = key(event, event.attempt)
+    givenBack.set(which, (givenBack.get(which) ?? 0) + 1)
+  }
+  for (const event of events) {
+    if (event.attempt === 1) continue
+    const which = key(event, event.attempt - 1)
+    const left = givenBack.get(which) ?? 0
+    if (left > 0) givenBack.set(which, left - 1)
+    else found[event.step] = (found[event.step] ?? 0) + 1
+  }
+  return found
+}
+
+/** What a step that makes assets takes on average, ms. */
+export function meanStepMs(events: readonly Heard[]): number {
+  const steps = events.filter(
+    ({ step, verdict }) => MAKING.includes(step) && verdict === 'done',
+  )
+  const sum = steps.reduce((total, { ms }) => total + ms, 0)
+  return steps.length === 0 ? 0 : sum / steps.length
+}
+
+/**
+ * For how long cores were computing assets in vain, ms: in steps that were cut off by the death of their process, that
+ * were given back, or that made units which another delivery had made already. At most: what a step had finished
+ * before it was cut off is not made again, and is counted here all the same. Time in which a process was stopped, and
+ * so did not compute, is left out.
+ */
+export function computedTwiceMs(
+  events: readonly Heard[],
+  cutOffs: readonly CutOff[],
+  stopped: readonly Stopped[],
+): number {
+  let sum = 0
+  for (const cut of cutOffs) sum += cut.to - cut.from - stoppedMs(cut, stopped)
+  const made = new Set<string>()
+  for (const event of events) {
+    const { step, verdict, job, run, units, ms, worker, at, heardMs } = event
+    if (!MAKING.includes(step) || (verdict !== 'done' && verdict !== 'again')) continue
+    const ids = units.map((unit) => [job, run, unit].join())
+    const again = ids.filter((id) => made.has(id)).length
+    const share = verdict === 'again' ? 1 : again / Math.max(1, ids.length)
+    for (const id of ids) made.add(id)
+    const pid = Number(worker.split('/').at(-1))
+    const pause = stoppedMs({ pid, from: Date.parse(at), to: heardMs }, stopped)
+    sum += share * Math.max(0, ms - pause)
+  }
+  return sum
+}
+
+/** The longest time without any progress, from one moment to another, ms since the epoch. */
+export function longestStallMs(
+  events: readonly Heard[],
+  { from, to }: { readonly from: number; readonly to: number },
+): number {
+  const moments = events.filter(isProgress).map(({ heardMs }) => heardMs)
+  const inside = moments.filter((at) => at > from && at < to).sort((a, b) => a - b)
+  let longest = 0
+  let last = from
+  for (const at of [...inside, to]) {
+    longest = Math.max(longest, at - last)
+    last = at
+  }
+  return longest
+}
+
+/** Whether an event says that something got on. */
+export function isProgress({ verdict }: { readonly verdict: string }): boolean {
+  return !NO_PROGRESS.includes(verdict)
+}
+
+export function swept(events: readonly Heard[]): number {
+  return events.filter(({ verdict }) => verdict === 'swept').length
+}
+
+function stoppedMs(
+  { pid, from, to }: { readonly pid: number; readonly from: number; readonly to: number },
+  stopped: readonly Stopped[],
+): number {
+  return stopped
+    .filter((each) => each.pid === pid)
+    .reduce(
+      (sum, each) => sum + Math.max(0, Math.min(to, each.to) - Math.max(from, each.from)),
+      0,
+    )
+}
