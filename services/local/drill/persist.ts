@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Refused } from '../client.ts'
 
 const EVERY_MS = 200
+const TOO_MANY_REQUESTS = 429
 
 /**
  * Tries again until it works: in a drill whatever is asked may be away for a while.
@@ -14,8 +15,12 @@ export async function persist<T>(act: () => Promise<T>, signal: AbortSignal): Pr
       return await act()
     } catch (error) {
       if (signal.aborted) throw signal.reason
-      if (error instanceof Refused && error.status < 500) throw error
+      if (error instanceof Refused && !isPassing(error)) throw error
       await sleep(EVERY_MS, undefined, { signal })
     }
   }
+}
+
+function isPassing({ status }: Refused): boolean {
+  return status >= 500 || status === TOO_MANY_REQUESTS
 }
