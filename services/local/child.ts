@@ -16,6 +16,8 @@ export interface ChildSpec {
 export interface Child {
   readonly name: string
   readonly pid: number | undefined
+  /** Whether the process that runs now has said that it is ready. */
+  readonly isReady: boolean
   /**
    * Resolves with what the process said when it was ready for the first time.
    * Rejects when it died several times before that, with its last words.
@@ -55,6 +57,7 @@ export function keepRunning(
   let current: ChildProcess | undefined
   let restart: NodeJS.Timeout | undefined
   let wasReady = false
+  let isReady = false
   let stopping = false
   let falseStarts = 0
   let backoffMs = MIN_BACKOFF_MS
@@ -76,11 +79,13 @@ export function keepRunning(
     child.on('message', (message) => {
       if (typeof message !== 'object' || !('ready' in message)) return
       wasReady = true
+      isReady = true
       first.resolve(message)
     })
     child.on('error', (error) => log.write(spec.name, String(error)))
     child.once('exit', (code, signal) => {
       current = undefined
+      isReady = false
       if (child.pid !== undefined) roll.remove(child.pid)
       if (stopping) return
       const died = `${spec.name} died (${signal ?? `exit code ${code}`})`
@@ -101,6 +106,9 @@ export function keepRunning(
     name: spec.name,
     get pid() {
       return current?.pid
+    },
+    get isReady() {
+      return isReady
     },
     ready: first.promise,
     async stop() {

@@ -55,6 +55,8 @@ export interface Chain {
   readonly folder: DataFolder
   /** Process ids by name. */
   readonly pids: () => Readonly<Record<string, number>>
+  /** Names of the processes that are not ready: they died, or are being started again. */
+  readonly down: () => readonly string[]
   /** Services first, then what they need. Takes at most about half a minute. */
   close(): Promise<void>
   /** Ends everything at once, as a power cut would. */
@@ -161,6 +163,7 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
     url: `http://${HOST}:${port}`,
     ...{ pubsub, project: PROJECT, database, folder },
     pids: () => pidsOf(parts),
+    down: () => downOf(parts),
     close: () => {
       closing ??= closeAll(ground)
       return closing
@@ -220,6 +223,12 @@ function servicePath(script: string): string {
 function pidsOf({ services, pubsub, database }: Parts): Record<string, number> {
   const all = [...services, ...(pubsub ? [pubsub] : [])].map(({ name, pid }) => [name, pid])
   return Object.fromEntries([...all, ['database', database?.pid]].filter(([, pid]) => pid))
+}
+
+function downOf({ services, pubsub, database }: Parts): string[] {
+  const all = [...services, ...(pubsub ? [pubsub] : [])].filter(({ isReady }) => !isReady)
+  const isDatabaseDown = database !== undefined && database.pid === undefined
+  return [...all.map(({ name }) => name), ...(isDatabaseDown ? ['database'] : [])]
 }
 
 async function closeAll({ parts, log, folder }: Omit<Ground, 'roll'>): Promise<void> {
