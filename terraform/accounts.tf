@@ -1,0 +1,36 @@
+resource "google_service_account" "service" {
+  for_each     = local.rights
+  account_id   = "${var.name}-${each.key}"
+  display_name = "Trackchain: ${each.key}"
+}
+
+# A pod of the Kubernetes service account of that name has this identity, without a key.
+resource "google_service_account_iam_member" "service" {
+  for_each           = local.rights
+  service_account_id = google_service_account.service[each.key].name
+  role               = "roles/iam.workloadIdentityUser"
+  member             = "serviceAccount:${google_container_cluster.this.workload_identity_config[0].workload_pool}[${var.namespace}/${each.key}]"
+}
+
+resource "google_service_account" "nodes" {
+  account_id   = "${var.name}-nodes"
+  display_name = "Trackchain: the cluster's nodes"
+}
+
+# Logs and metrics of the nodes.
+resource "google_project_iam_member" "nodes" {
+  project = var.project
+  role    = "roles/container.defaultNodeServiceAccount"
+  member  = google_service_account.nodes.member
+}
+
+# The autoscalers' adapter reads backlog and age of subscriptions from Cloud Monitoring.
+resource "google_project_iam_member" "metrics_adapter" {
+  project = var.project
+  role    = "roles/monitoring.viewer"
+  member = join("", [
+    "principal://iam.googleapis.com/projects/${data.google_project.this.number}/locations/global/workloadIdentityPools/",
+    google_container_cluster.this.workload_identity_config[0].workload_pool,
+    "/subject/ns/${var.metrics_adapter.namespace}/sa/${var.metrics_adapter.account}",
+  ])
+}

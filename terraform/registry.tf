@@ -1,0 +1,33 @@
+resource "google_artifact_registry_repository" "images" {
+  repository_id = var.name
+  location      = var.region
+  format        = "DOCKER"
+  description   = "Trackchain's images"
+  # A tag never changes what it means.
+  docker_config {
+    immutable_tags = true
+  }
+  cleanup_policy_dry_run = false
+  cleanup_policies {
+    id     = "keep-the-newest"
+    action = "KEEP"
+    most_recent_versions {
+      keep_count = 10
+    }
+  }
+  cleanup_policies {
+    id     = "remove-the-old"
+    action = "DELETE"
+    condition {
+      older_than = "2592000s"
+    }
+  }
+  depends_on = [google_project_service.this]
+}
+
+resource "google_artifact_registry_repository_iam_member" "nodes" {
+  repository = google_artifact_registry_repository.images.name
+  location   = google_artifact_registry_repository.images.location
+  role       = "roles/artifactregistry.reader"
+  member     = google_service_account.nodes.member
+}

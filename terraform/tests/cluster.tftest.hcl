@@ -1,0 +1,155 @@
+# Cluster, stores, database: what must not slip.
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+  mock_resource "google_service_account" {
+    defaults = { email = "someone@example-project.iam.gserviceaccount.com" }
+  }
+}
+
+variables {
+  project = "example-project"
+}
+
+run "unless_told" {
+  # Buckets.
+  assert {
+    condition = alltrue([for bucket in [google_storage_bucket.assets, google_storage_bucket.scratch, google_storage_bucket.uploads] :
+      bucket.public_access_prevention == "enforced" && bucket.uniform_bucket_level_access && bucket.location == var.region
+    ])
+    error_message = "A bucket could be made public, has rights by object, or is in another region."
+  }
+  assert {
+    condition     = google_storage_bucket.scratch.soft_delete_policy[0].retention_duration_seconds == 0
+    error_message = "Soft delete would keep and bill every intermediate object for a week."
+  }
+  assert {
+    condition = (
+      length(google_storage_bucket.scratch.lifecycle_rule) == 1
+      && one(google_storage_bucket.scratch.lifecycle_rule[0].condition).age == 1
+      && one(google_storage_bucket.scratch.lifecycle_rule[0].action).type == "Delete"
+    )
+    error_message = "What a run leaves behind in scratch has to go after a day."
+  }
+  assert {
+    condition     = alltrue([for bucket in [google_storage_bucket.assets, google_storage_bucket.uploads] : length(bucket.lifecycle_rule) == 0 && !coalesce(bucket.force_destroy, false)])
+    error_message = "Assets and uploads stay until somebody removes them."
+  }
+
+  # Nodes.
+  assert {
+    condition = (
+      google_container_node_pool.this["spot"].node_config[0].spot
+      && !google_container_node_pool.this["spot"].node_config[0].preemptible
+      && google_container_node_pool.this["spot"].autoscaling[0].location_policy == "ANY"
+      && google_container_node_pool.this["spot"].autoscaling[0].total_min_node_count == 0
+    )
+    error_message = "The work is done on Spot nodes, wherever there are some, from none on."
+  }
+  assert {
+    condition     = [for taint in google_container_node_pool.this["spot"].node_config[0].taint : "${taint.key}=${taint.value}:${taint.effect}"] == ["trackchain.dev/spot=true:NO_SCHEDULE"]
+    error_message = "Without its taint anything may end up on nodes that vanish."
+  }
+  assert {
+    condition = (
+      !google_container_node_pool.this["on-demand"].node_config[0].spot
+      && !google_container_node_pool.this["on-demand"].node_config[0].preemptible
+      && length(google_container_node_pool.this["on-demand"].node_config[0].taint) == 0
+      && google_container_node_pool.this["on-demand"].autoscaling[0].total_min_node_count >= 1
+    )
+    error_message = "The fallback must be nodes that stay, one at least, open to all."
+  }
+  assert {
+    condition     = alltrue([for name, pool in google_container_node_pool.this : pool.node_config[0].labels["trackchain.dev/pool"] == name])
+    error_message = "k8s/ chooses pools by the label trackchain.dev/pool."
+  }
+
+  # Cluster.
+  assert {
+    condition = (
+      google_container_cluster.this.private_cluster_config[0].enable_private_nodes
+      && alltrue([for pool in google_container_node_pool.this : pool.network_config[0].enable_private_nodes])
+      && google_compute_subnetwork.nodes.private_ip_google_access
+    )
+    error_message = "Nodes have public addresses, or private ones that do not reach Google."
+  }
+  assert {
+    condition     = length(google_container_cluster.this.master_authorized_networks_config) == 1 && length(google_container_cluster.this.master_authorized_networks_config[0].cidr_blocks) == 0
+    error_message = "The control plane's address is open."
+  }
+  assert {
+    condition     = google_container_cluster.this.workload_identity_config[0].workload_pool == "example-project.svc.id.goog" && alltrue([for pool in google_container_node_pool.this : pool.node_config[0].workload_metadata_config[0].mode == "GKE_METADATA"])
+    error_message = "Pods have the node's identity instead of their own."
+  }
+  assert {
+    condition = google_container_cluster.this.enable_shielded_nodes && alltrue([for pool in google_container_node_pool.this :
+      pool.node_config[0].shielded_instance_config[0].enable_secure_boot
+      && pool.node_config[0].shielded_instance_config[0].enable_integrity_monitoring
+      && pool.node_config[0].service_account == google_service_account.nodes.email
+      && pool.management[0].auto_repair
+      && pool.management[0].auto_upgrade
+    ])
+    error_message = "Nodes are not shielded, run as the project's default account, or are neither repaired nor upgraded."
+  }
+  assert {
+    condition     = google_container_cluster.this.datapath_provider == "ADVANCED_DATAPATH"
+    error_message = "Without Dataplane V2 nobody enforces NetworkPolicies."
+  }
+  assert {
+    condition     = google_container_cluster.this.release_channel[0].channel == "REGULAR" && google_container_cluster.this.remove_default_node_pool && google_container_cluster.this.deletion_protection
+    error_message = "The cluster is in no release channel, keeps its default pool, or can be destroyed by mistake."
+  }
+  assert {
+    condition     = length(google_compute_router_nat.nat) == 0
+    error_message = "Nodes reach the internet without anybody having asked for it."
+  }
+
+  # Database.
+  assert {
+    condition = (
+      !google_sql_database_instance.this[0].settings[0].ip_configuration[0].ipv4_enabled
+      && google_sql_database_instance.this[0].settings[0].ip_configuration[0].private_network == google_compute_network.this.id
+      && google_sql_database_instance.this[0].settings[0].connector_enforcement == "REQUIRED"
+      && google_sql_database_instance.this[0].settings[0].ip_configuration[0].ssl_mode == "ENCRYPTED_ONLY"
+    )
+    error_message = "The database has a public address, or lets in who does not come by the proxy."
+  }
+  assert {
+    condition     = [for flag in google_sql_database_instance.this[0].settings[0].database_flags : flag.value if flag.name == "cloudsql.iam_authentication"] == ["on"] && alltrue([for user in google_sql_user.service : user.type == "CLOUD_IAM_SERVICE_ACCOUNT" && user.password == null])
+    error_message = "Somebody has a password to the database."
+  }
+  assert {
+    condition     = google_sql_database_instance.this[0].deletion_protection && google_sql_database_instance.this[0].settings[0].backup_configuration[0].enabled
+    error_message = "The database has no backups, or can be destroyed by mistake."
+  }
+  assert {
+    condition     = output.database_dsn.ingest == "postgresql://someone%40example-project.iam@127.0.0.1:5432/trackchain?options=-c%20role%3Dcloudsqlsuperuser"
+    error_message = "The connection string is another than what the proxy and PostgreSQL expect."
+  }
+}
+
+run "by_choice" {
+  variables {
+    preemptible     = true
+    database_secret = "trackchain-dsn"
+    nat             = true
+    domain          = "trackchain.example.com"
+  }
+  assert {
+    condition     = google_container_node_pool.this["spot"].node_config[0].preemptible && !google_container_node_pool.this["spot"].node_config[0].spot && length(google_container_node_pool.this["spot"].node_config[0].taint) == 1
+    error_message = "Pre-emptible nodes replace Spot ones, and keep the taint."
+  }
+  assert {
+    condition     = length(google_sql_database_instance.this) + length(google_sql_user.service) + length(google_project_iam_member.database) + length(google_service_networking_connection.database) == 0
+    error_message = "With a database of your own none is made."
+  }
+  assert {
+    condition     = output.database_dsn == null && strcontains(output.next.give_the_database, "gcloud secrets versions access latest --secret=trackchain-dsn") && length(google_compute_router_nat.nat) == 1
+    error_message = "The way to a database of your own is not told, or closed."
+  }
+  assert {
+    condition     = google_compute_global_address.door[0].name == "trackchain" && google_compute_managed_ssl_certificate.door[0].name == "trackchain" && google_compute_managed_ssl_certificate.door[0].managed[0].domains == tolist(["trackchain.example.com"])
+    error_message = "k8s/overlays/gke asks for an address and a certificate named trackchain."
+  }
+}

@@ -1,0 +1,124 @@
+# Inputs that cannot be meant are refused before anything is made, and settings come out as the services read them.
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+  mock_data "google_storage_bucket" {
+    defaults = { location = "US-EAST1" }
+  }
+}
+
+variables {
+  project = "example-project"
+}
+
+run "settings" {
+  variables {
+    routes = [
+      { name = "cloud-urgent" },
+      { name = "cloud", templates = ["gs://masters/{asset_guid}.wav"] },
+    ]
+  }
+  # Masters that are far away are told of, and nothing more.
+  expect_failures = [check.masters_are_near]
+  assert {
+    condition = output.config == {
+      TRACKCHAIN_PROJECT = "example-project"
+      TRACKCHAIN_ASSETS  = "gs://example-project-trackchain-assets/"
+      TRACKCHAIN_SCRATCH = "gs://example-project-trackchain-scratch/"
+      TRACKCHAIN_UPLOADS = "gs://example-project-trackchain-uploads/"
+      TRACKCHAIN_ROUTES  = "{\"cloud-urgent\":{\"factor\":1,\"prefixes\":[],\"templates\":[]},\"cloud\":{\"factor\":1,\"prefixes\":[],\"templates\":[\"gs://masters/{asset_guid}.wav\"]}}"
+    }
+    error_message = "The settings are others than the services read, or the default route is no longer the first."
+  }
+}
+
+run "route_names" {
+  command = plan
+  variables {
+    routes = [{ name = "Cloud" }]
+  }
+  expect_failures = [var.routes]
+}
+
+run "route_twice" {
+  command = plan
+  variables {
+    routes = [{ name = "cloud" }, { name = "cloud" }]
+  }
+  expect_failures = [var.routes]
+}
+
+run "route_of_no_site" {
+  command = plan
+  variables {
+    routes = [{ name = "onprem-a", site = "onprem-a" }]
+  }
+  expect_failures = [var.routes]
+}
+
+run "files_on_gke" {
+  command = plan
+  variables {
+    routes = [{ name = "cloud", prefixes = ["file:///mnt/masters/"] }]
+  }
+  expect_failures = [var.routes]
+}
+
+run "bucket_by_placeholder" {
+  command = plan
+  variables {
+    routes = [{ name = "cloud", templates = ["gs://{asset_guid}/master.wav"] }]
+  }
+  expect_failures = [var.routes]
+}
+
+run "public_producers" {
+  command = plan
+  variables {
+    producers = ["allUsers"]
+    consumers = ["allAuthenticatedUsers"]
+    operators = ["audio@example.com"]
+  }
+  expect_failures = [var.producers, var.consumers, var.operators]
+}
+
+run "open_control_plane" {
+  command = plan
+  variables {
+    admin_cidrs = ["0.0.0.0/0"]
+  }
+  expect_failures = [var.admin_cidrs]
+}
+
+run "keys_that_are_none" {
+  command = plan
+  variables {
+    sites = { onprem-a = { issuer = "https://issuer.example.com", jwks = "-----BEGIN PUBLIC KEY-----" } }
+  }
+  expect_failures = [var.sites]
+}
+
+run "a_zone_for_a_region" {
+  command = plan
+  variables {
+    region = "europe-west1-b"
+  }
+  expect_failures = [var.region]
+}
+
+run "a_zone_elsewhere" {
+  command = plan
+  variables {
+    location = "us-east1-b"
+  }
+  expect_failures = [var.location]
+}
+
+run "old_postgres" {
+  command = plan
+  variables {
+    database = { version = "POSTGRES_14" }
+  }
+  expect_failures = [var.database]
+}

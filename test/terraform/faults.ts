@@ -1,0 +1,184 @@
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** A fault that can be planted in a copy of terraform/. */
+export interface Fault {
+  readonly name: string
+  readonly file: string
+  readonly from: string
+  readonly to: string
+  /** Which file of terraform/tests tells of it, and how. Absent: `terraform validate` does. */
+  readonly told?: { readonly by: 'chain' | 'cluster' | 'rights'; readonly as: string }
+  /** How the static check tells of it. Absent: it can't, because an expression would have to be known. */
+  readonly seen?: string
+}
+
+const DEAD_LETTER_GRANT = `resource "google_pubsub_topic_iam_member" "dead_letter" {
+  topic  = google_pubsub_topic.this[local.topology.deadLetterTopic].name
+  role   = "roles/pubsub.publisher"
+  member = local.pubsub_agent
+}
+`
+const DEAD_LETTER_SUBSCRIPTION = `,
+    {
+      "topic": "dead-letter",
+      "ackDeadlineSeconds": 30,
+      "minBackoffSeconds": 10,
+      "maxBackoffSeconds": 600,
+      "retentionSeconds": 2678400,
+      "perRoute": false
+    }`
+
+export const FAULTS: readonly Fault[] = [
+  {
+    name: 'a misspelt argument',
+    file: 'pubsub.tf',
+    from: 'message_retention_duration',
+    to: 'message_retention_durations',
+    seen: 'google_pubsub_subscription.this.message_retention_durations: unknown',
+  },
+  {
+    name: 'a misspelt argument of a nested block',
+    file: 'gke.tf',
+    from: 'autoscaling_profile =',
+    to: 'autoscaling_profil =',
+    seen: 'google_container_cluster.this.cluster_autoscaling.autoscaling_profil: unknown',
+  },
+  {
+    name: 'no right of Pub/Sub to publish dead letters',
+    file: 'pubsub.tf',
+    from: DEAD_LETTER_GRANT,
+    to: '',
+    told: { by: 'chain', as: 'has not been declared in the root module' },
+    seen: 'google_pubsub_topic_iam_member.dead_letter: Pub/Sub itself needs roles/pubsub.publisher',
+  },
+  {
+    name: 'one subscription on which Pub/Sub may not acknowledge',
+    file: 'pubsub.tf',
+    from: 'if can(spec.maxDeliveryAttempts) }',
+    to: 'if can(spec.maxDeliveryAttempts) && name != "encode-onprem-a" }',
+    told: {
+      by: 'chain',
+      as: 'Pub/Sub itself may not acknowledge on a subscription with dead letters',
+    },
+  },
+  {
+    name: 'no subscription of the dead letters',
+    file: 'topology.json',
+    from: DEAD_LETTER_SUBSCRIPTION,
+    to: '',
+    told: {
+      by: 'chain',
+      as: 'Without a subscription the dead-letter topic loses what is published to it.',
+    },
+    seen: 'topology.json: the dead-letter topic needs a subscription, or loses messages',
+  },
+  {
+    name: 'a subscription with a filter',
+    file: 'pubsub.tf',
+    from: '  retain_acked_messages        = false\n',
+    to: '  filter = "attributes.route = \\"cloud\\""\n',
+    told: { by: 'chain', as: 'A subscription has a filter, ordering or exactly-once delivery' },
+    seen: 'google_pubsub_subscription.this: must have no filter, never expire, and have dead letters',
+  },
+  {
+    name: 'a subscription that expires',
+    file: 'pubsub.tf',
+    from: 'ttl = ""',
+    to: 'ttl = "2678400s"',
+    told: { by: 'chain', as: 'A subscription expires when nobody pulls for a month.' },
+    seen: 'google_pubsub_subscription.this: must have no filter, never expire, and have dead letters',
+  },
+  {
+    name: 'another lease than the code has',
+    file: 'pubsub.tf',
+    from: '= each.value.ackDeadlineSeconds',
+    to: '= 2 * each.value.ackDeadlineSeconds',
+    told: {
+      by: 'chain',
+      as: "A subscription's topic, lease, retention, back-off or number of attempts",
+    },
+  },
+  {
+    name: 'soft delete of scratch',
+    file: 'buckets.tf',
+    from: 'retention_duration_seconds = 0',
+    to: 'retention_duration_seconds = 604800',
+    told: {
+      by: 'cluster',
+      as: 'Soft delete would keep and bill every intermediate object for a week.',
+    },
+    seen: 'google_storage_bucket.scratch: must delete after a day, and keep nothing of what is deleted',
+  },
+  {
+    name: 'a bucket that may be made public',
+    file: 'buckets.tf',
+    from: 'public_access_prevention    = "enforced"',
+    to: 'public_access_prevention    = "inherited"',
+    told: { by: 'cluster', as: 'A bucket could be made public' },
+    seen: 'google_storage_bucket.assets: may not be public, by its objects or its members',
+  },
+  {
+    name: 'a bucket that everybody may read',
+    file: 'grants.tf',
+    from: 'member     = each.value.member\n  depends_on',
+    to: 'member     = "allUsers"\n  depends_on',
+    told: { by: 'rights', as: 'A right on a bucket is not what its name says.' },
+    seen: 'google_storage_bucket_iam_member.service: must name nobody in public',
+  },
+  {
+    name: 'encode may remove assets',
+    file: 'grants.tf',
+    from: '["roles/storage.objectViewer", "roles/storage.objectCreator"]',
+    to: '["roles/storage.objectUser"]',
+    told: { by: 'rights', as: 'Objects may be removed in scratch only.' },
+  },
+  {
+    name: 'a role on all topics of the project',
+    file: 'accounts.tf',
+    from: '"roles/container.defaultNodeServiceAccount"',
+    to: '"roles/pubsub.admin"',
+    told: {
+      by: 'rights',
+      as: 'The nodes hold another role on the project than that of nodes.',
+    },
+    seen: 'google_project_iam_member.nodes: may grant nothing on all topics or buckets of the project',
+  },
+  {
+    name: 'an editor',
+    file: 'accounts.tf',
+    from: '"roles/monitoring.viewer"',
+    to: '"roles/editor"',
+    told: { by: 'rights', as: "The autoscalers' adapter may not read metrics." },
+    seen: 'google_project_iam_member.metrics_adapter: must name nobody in public, and neither editor nor owner',
+  },
+  {
+    name: 'a Spot pool without its taint',
+    file: 'node-pools.tf',
+    from: 'taints      = [{ key = "trackchain.dev/spot", value = "true", effect = "NO_SCHEDULE" }]',
+    to: 'taints      = []',
+    told: { by: 'cluster', as: 'Without its taint anything may end up on nodes that vanish.' },
+  },
+  {
+    name: 'nodes with public addresses',
+    file: 'gke.tf',
+    from: 'enable_private_nodes    = true',
+    to: 'enable_private_nodes    = false',
+    told: { by: 'cluster', as: 'Nodes have public addresses' },
+    seen: 'google_container_cluster.this: must have private nodes',
+  },
+]
+
+/** A copy of terraform/ in `folder` with the faults in it. @throws when one finds no place. */
+export function plant(folder: string, faults: readonly Fault[]): void {
+  cpSync('terraform', folder, { recursive: true })
+  for (const { name, file, from, to } of faults) {
+    const path = join(folder, file)
+    const text = readFileSync(path, 'utf8')
+    if (!text.includes(from)) throw new Error(`${name}: there is no ${from} in ${file}`)
+    writeFileSync(
+      path,
+      text.replace(from, () => to),
+    )
+  }
+}

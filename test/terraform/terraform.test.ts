@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { FAULTS, plant } from './faults.ts'
+import { readSchema } from './schema.ts'
+import { staticFaults } from './static.ts'
+import { openTerraform, terraformVersion } from './terraform.ts'
+import { topologyFiles } from './topology-files.ts'
+
+const version = terraformVersion()
+t.comment(
+  version === undefined
+    ? 'TERRAFORM IS NOT INSTALLED: its own fmt, validate and test were skipped, the static check alone was made'
+    : `terraform ${version}: fmt, validate and test with the schema of google ${readSchema().provider}`,
+)
+const skip = version === undefined && 'terraform is not installed'
+
+t.test('what Terraform reads of the topology is what the code has', async (t) => {
+  for (const [name, text] of Object.entries(topologyFiles()))
+    t.equal(readFileSync(name, 'utf8'), text, `${name}: if not, npm run topology`)
+})
+
+t.test('without terraform: names, kinds and what is written down', async (t) => {
+  const schema = readSchema()
+  t.same(await staticFaults('terraform', schema), [])
+  for (const fault of FAULTS) {
+    if (fault.seen === undefined) continue
+    const folder = join(t.testdirName, fault.name.replaceAll(/\W/g, '-'))
+    t.testdir({})
+    plant(folder, [fault])
+    const found = (await staticFaults(folder, schema)).join('\n')
+    t.match(found, fault.seen, fault.name)
+  }
+})
+
+t.test('with terraform', { skip, timeout: 600_000 }, async (t) => {
+  const terraform = await openTerraform()
+  t.teardown(() => terraform.close())
+  const good = async (folder: string, ...args: string[]) => {
+    const { code, said } = await terraform.run(folder, ...args)
+    t.equal(code, 0, `terraform ${args[0]}\n${code === 0 ? '' : said}`)
+  }
+  await good('terraform', 'fmt', '-check', '-recursive', '-diff')
+
+  for (const fault of FAULTS) {
+    if (fault.told !== undefined) continue
+    const folder = t.testdir({})
+    plant(folder, [fault])
+    const { code } = await terraform.run(folder, 'validate', '-no-color')
+    t.not(code, 0, fault.name)
+  }
+
+  // A run takes seconds, so the faults that one file tells of are planted together: it has a sentence for each.
+  const redBy = async (file: string) => {
+    const faults = FAULTS.filter(({ told }) => told?.by === file)
+    const folder = join(t.testdirName, file)
+    plant(folder, faults)
+    const { code, said } = await terraform.run(
+      folder,
+      'test',
+      `-filter=tests/${file}.tftest.hcl`,
+    )
+    t.not(code, 0, file)
+    // Terraform frames its lines, and breaks them where they are too long.
+    const words = said.replaceAll(/[\s│]+/g, ' ')
+    for (const { name, told } of faults)
+      t.ok(words.includes(told?.as ?? ''), `${name}: ${told?.as}`)
+  }
+  const reds = async () => {
+    for (const file of new Set(FAULTS.map(({ told }) => told?.by))) if (file) await redBy(file)
+  }
+  await Promise.all([reds(), good('terraform', 'test', '-no-color')])
+})
