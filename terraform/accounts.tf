@@ -2,6 +2,7 @@ resource "google_service_account" "service" {
   for_each     = local.rights
   account_id   = "${var.name}-${each.key}"
   display_name = "Trackchain: ${each.key}"
+  depends_on   = [google_project_service.this]
 }
 
 # A pod of the Kubernetes service account of that name has this identity, without a key.
@@ -15,6 +16,7 @@ resource "google_service_account_iam_member" "service" {
 resource "google_service_account" "nodes" {
   account_id   = "${var.name}-nodes"
   display_name = "Trackchain: the cluster's nodes"
+  depends_on   = [google_project_service.this]
 }
 
 # Logs and metrics of the nodes.

@@ -55,8 +55,9 @@ resource "google_container_cluster" "this" {
     }
   }
 
-  # Nodes that are hardly used go sooner.
+  # The pools are ours and no others are made (enabled); nodes that are hardly used go sooner.
   cluster_autoscaling {
+    enabled             = false
     autoscaling_profile = "OPTIMIZE_UTILIZATION"
   }
   addons_config {

@@ -3,23 +3,17 @@ resource "google_artifact_registry_repository" "images" {
   location      = var.region
   format        = "DOCKER"
   description   = "Trackchain's images"
-  # A tag never changes what it means.
+  # A tag never changes what it means; so images that have one stay until somebody removes them.
   docker_config {
     immutable_tags = true
   }
   cleanup_policy_dry_run = false
   cleanup_policies {
-    id     = "keep-the-newest"
-    action = "KEEP"
-    most_recent_versions {
-      keep_count = 10
-    }
-  }
-  cleanup_policies {
-    id     = "remove-the-old"
+    id     = "remove-what-has-no-tag"
     action = "DELETE"
     condition {
-      older_than = "2592000s"
+      tag_state  = "UNTAGGED"
+      older_than = "604800s"
     }
   }
   depends_on = [google_project_service.this]

@@ -8,7 +8,7 @@ locals {
     ingest = {
       routed    = false
       consumes  = ["ingest"]
-      publishes = ["stage", "events", local.letters]
+      publishes = ["stage", "ingest", "events", local.letters]
       reads     = ["assets"]
       creates   = ["uploads"]
       works     = []
@@ -39,19 +39,20 @@ locals {
     }
     publish = {
       routed    = false
-      consumes  = ["publish", "events"]
+      consumes  = ["publish", "events", local.letters]
       publishes = ["published", "ingest", "events", local.letters]
       reads     = []
       creates   = []
       works     = []
     }
+    # Looks at a master's head, to know what its pod will need.
     dispatch = {
       routed    = true
       consumes  = ["stage"]
       publishes = ["publish", "ingest", "events", local.letters]
-      reads     = []
+      reads     = ["masters", "uploads"]
       creates   = []
-      works     = []
+      works     = ["scratch"]
     }
     # What the dispatcher mints: a pod that takes one track through every step up to publish.
     pod = {

@@ -126,7 +126,7 @@ variable "consumers" {
 }
 
 variable "operators" {
-  description = "Members that may read and acknowledge dead letters, publish them to ingest again, and look at all topics and subscriptions."
+  description = "Members that may look at dead letters (the service publish takes and keeps them), publish jobs to ingest, and look at all topics and subscriptions."
   type        = list(string)
   default     = []
   validation {

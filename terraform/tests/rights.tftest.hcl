@@ -26,9 +26,9 @@ run "rights" {
   # Topics and subscriptions.
   assert {
     condition = toset([for key, grant in google_pubsub_topic_iam_member.service : key if startswith(key, "ingest > ")]) == toset([
-      "ingest > stage", "ingest > stage-cloud-urgent", "ingest > stage-onprem-a", "ingest > events", "ingest > dead-letter",
+      "ingest > stage", "ingest > stage-cloud-urgent", "ingest > stage-onprem-a", "ingest > ingest", "ingest > events", "ingest > dead-letter",
     ])
-    error_message = "ingest publishes to the stage of every route, and to events and dead letters."
+    error_message = "ingest publishes to the stage of every route, to ingest (what is redriven), and to events and dead letters."
   }
   assert {
     condition = toset([for key, grant in google_pubsub_topic_iam_member.service : key if startswith(key, "encode > ")]) == toset([
@@ -50,9 +50,9 @@ run "rights" {
   }
   assert {
     condition = toset([for grant in google_pubsub_subscription_iam_member.service : grant.subscription]) == setsubtract(
-      keys(google_pubsub_subscription.this), ["published", "dead-letter"]
+      keys(google_pubsub_subscription.this), ["published"]
     )
-    error_message = "Each subscription of the chain has a service that may consume it, and no service reads dead letters or what others wait for."
+    error_message = "Each subscription of the chain has a service that may consume it, and no service takes what others wait for."
   }
   assert {
     condition     = toset([for key, grant in google_pubsub_subscription_iam_member.service : split(" ", key)[0] if grant.subscription == "stage"]) == toset(["stage", "dispatch"])
@@ -86,6 +86,10 @@ run "rights" {
       "encode: objectViewer of example-project-trackchain-assets",
       "encode: objectCreator of example-project-trackchain-assets",
       "encode: objectUser of example-project-trackchain-scratch",
+      "dispatch: objectViewer of masters",
+      "dispatch: objectViewer of urgent-masters",
+      "dispatch: objectViewer of example-project-trackchain-uploads",
+      "dispatch: objectUser of example-project-trackchain-scratch",
       "pod: objectViewer of masters",
       "pod: objectViewer of urgent-masters",
       "pod: objectViewer of example-project-trackchain-uploads",
