@@ -9,6 +9,8 @@ export interface Fault {
   readonly to: string
   /** Which file of terraform/tests tells of it, and how. Absent: `terraform validate` does. */
   readonly told?: { readonly by: 'chain' | 'cluster' | 'rights'; readonly as: string }
+  /** Whether it ends terraform's run before the first assertion, and so would hide other faults. */
+  readonly ends?: true
   /** How the static check tells of it. Absent: it can't, because an expression would have to be known. */
   readonly seen?: string
 }
@@ -69,8 +71,9 @@ export const FAULTS: readonly Fault[] = [
     to: '',
     told: {
       by: 'chain',
-      as: 'Without a subscription the dead-letter topic loses what is published to it.',
+      as: 'each.value.subscription is "dead-letter"',
     },
+    ends: true,
     seen: 'topology.json: the dead-letter topic needs a subscription, or loses messages',
   },
   {
