@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { readConfig } from '#shared/config.ts'
 import { FAULTS, type Fault, plant } from './faults.ts'
 import { readSchema } from './schema.ts'
 import { staticFaults } from './static.ts'
@@ -18,6 +19,18 @@ const skip = version === undefined && 'terraform is not installed'
 t.test('what Terraform reads of the topology is what the code has', async (t) => {
   for (const [name, text] of Object.entries(topologyFiles()))
     t.equal(readFileSync(name, 'utf8'), text, `${name}: if not, npm run topology`)
+})
+
+t.test('the settings that come out are ones that the services read', async (t) => {
+  const expected = readFileSync('terraform/tests/inputs.tftest.hcl', 'utf8')
+  const settings = expected.matchAll(/(TRACKCHAIN_\w+) += ("(?:\\.|[^"])*")/g)
+  const env = Object.fromEntries(
+    [...settings].map(([, name, text = '']) => [name, JSON.parse(text)]),
+  )
+  const { routes, assets } = readConfig(env)
+  t.same(Object.keys(routes), ['cloud-urgent', 'cloud'], 'the default one first')
+  t.equal(routes.cloud?.templates[0], 'gs://masters/{asset_guid}.wav')
+  t.equal(assets, 'gs://example-project-trackchain-assets/')
 })
 
 t.test('without terraform: names, kinds and what is written down', async (t) => {
