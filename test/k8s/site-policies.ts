@@ -1,0 +1,95 @@
+import type { V1Deployment, V1Ingress, V1PersistentVolume } from '@kubernetes/client-node'
+import { nameOf, ofKind } from './overlays.ts'
+import type { Policy } from './pod-policies.ts'
+import { isGkeKind } from './strict-fields.ts'
+
+/** Rules of GKE. */
+export const GKE_POLICIES = {
+  'HTTP is answered by nodes that stay, all else runs on Spot first': (objects) =>
+    ofKind<V1Deployment>(objects, 'Deployment')
+      .filter(({ metadata }) => metadata.namespace === 'trackchain')
+      .flatMap((deployment) => {
+        const pod = deployment.spec?.template.spec
+        const toleratesSpot = (pod?.tolerations ?? []).some(
+          ({ key, operator, value, effect }) =>
+            key === 'trackchain.dev/spot' &&
+            (operator === 'Equal' ? value === 'true' : operator === 'Exists') &&
+            effect === 'NoSchedule',
+        )
+        const { preferredDuringSchedulingIgnoredDuringExecution: preferred = [] } =
+          pod?.affinity?.nodeAffinity ?? {}
+        const prefersSpot = preferred.some(({ preference }) =>
+          preference.matchExpressions?.some(
+            ({ key, operator, values }) =>
+              key === 'trackchain.dev/pool' && operator === 'In' && String(values) === 'spot',
+          ),
+        )
+        const required = pod?.nodeSelector?.['trackchain.dev/pool']
+        const isGood =
+          deployment.metadata.name === 'ingest'
+            ? required === 'on-demand' && !toleratesSpot
+            : required === undefined && toleratesSpot && prefersSpot
+        return isGood ? [] : [nameOf(deployment)]
+      }),
+  'only ingest is reached from outside, and only with TLS': (objects) => {
+    const doors = ofKind<V1Ingress>(objects, 'Ingress')
+    const outside = ofKind<{ spec: { type?: string } }>(objects, 'Service').filter(
+      ({ spec }) => (spec.type ?? 'ClusterIP') !== 'ClusterIP',
+    )
+    return [
+      ...(doors.length === 1 ? [] : [`${doors.length} doors`]),
+      ...outside.map(nameOf),
+      ...doors
+        .filter(({ metadata: { annotations }, spec }) => {
+          const paths = (spec?.rules ?? []).flatMap(({ http }) => http?.paths ?? [])
+          return (
+            annotations?.['kubernetes.io/ingress.allow-http'] !== 'false' ||
+            !annotations['ingress.gcp.kubernetes.io/pre-shared-cert'] ||
+            spec?.defaultBackend !== undefined ||
+            paths.some(({ backend }) => backend.service?.name !== 'ingest')
+          )
+        })
+        .map((door) => `${nameOf(door)} is open to more`),
+    ]
+  },
+  'each service has the account of its name': (objects) =>
+    ['ingest', 'stage', 'analyze', 'encode', 'publish'].filter((name) => {
+      const account = objects.find(
+        (object) => object.kind === 'ServiceAccount' && object.metadata.name === name,
+      )
+      const google = account?.metadata.annotations?.['iam.gke.io/gcp-service-account']
+      return !new RegExp(
+        `^trackchain-${name}@[a-z][a-z0-9-]+\\.iam\\.gserviceaccount\\.com$`,
+      ).test(google ?? '')
+    }),
+} satisfies Record<string, Policy>
+
+/** Rules of a cluster of one's own. */
+export const ONPREM_POLICIES = {
+  'nothing here needs GKE': (objects) =>
+    objects
+      .filter(
+        (object) =>
+          isGkeKind(object) ||
+          /gke\.io|cloud\.google\.com|gcp\.kubernetes\.io|gcr\.io|pkg\.dev|external\.metrics|trackchain\.dev\/(pool|spot)/.test(
+            JSON.stringify(object),
+          ),
+      )
+      .map(nameOf),
+  'a cluster that joins has no door and no database': (objects) =>
+    objects
+      .filter(
+        (object) =>
+          object.kind === 'Ingress' ||
+          object.kind === 'Service' ||
+          JSON.stringify(object).includes('TRACKCHAIN_DATABASE'),
+      )
+      .map(nameOf),
+  'NFS clients do not remember what is not there': (objects) =>
+    ofKind<V1PersistentVolume>(objects, 'PersistentVolume')
+      .filter(({ spec }) => {
+        const options = spec?.mountOptions ?? []
+        return !options.includes('lookupcache=positive') || !options.includes('hard')
+      })
+      .map(nameOf),
+} satisfies Record<string, Policy>
