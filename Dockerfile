@@ -13,7 +13,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # Optional is PostgreSQL itself, for one machine. Types and source maps are of no use to who runs it.
 RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund \
- && npm sbom --sbom-format=cyclonedx --sbom-type=application --omit=dev --omit=optional > sbom.cdx.json \
+ && npm sbom --package-lock-only --sbom-format=cyclonedx --sbom-type=application --omit=dev --omit=optional > sbom.cdx.json \
  && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete \
  && rm node_modules/.package-lock.json
 

@@ -46,7 +46,7 @@ node=docker.io/library/node:24-bookworm-slim
 if ! b inspect --type image "$node" >/dev/null 2>&1; then
   echo "making $node"
   container=$(b from --pull-never "$debian")
-  npm=$(npm root --global)/npm
+  npm=$(dirname "$(dirname "$(readlink --canonicalize "$(command -v npm)")")")
   b copy --quiet --chmod 755 "$container" node_modules/node/bin/node /usr/local/bin/node
   b copy --quiet "$container" "$npm" /usr/local/lib/node_modules/npm
   b run --isolation chroot "$container" -- ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
@@ -59,8 +59,9 @@ fi
 
 echo "building $name"
 # Debian's archive is reached as this machine reaches it.
+apt-config dump Acquire >"$store/apt.conf"
 b bud --isolation chroot --pull-never --layers --format oci \
-  --volume /etc/apt/apt.conf.d:/etc/apt/apt.conf.d:ro \
+  --volume "$store/apt.conf:/etc/apt/apt.conf:ro" \
   --build-arg VERSION="${name#*:}" --build-arg REVISION="$(git rev-parse HEAD)" \
   --tag "$name" .
 
@@ -70,4 +71,4 @@ root=$(b mount "$container")
 b inspect --type image "$name" >"$store/image.json"
 echo
 du -sh --apparent-size "$root" | awk '{print "unpacked: " $1}'
-echo node k8s/image/try.ts "$root" "$store/image.json"
+node k8s/image/try.ts "$root" "$store/image.json"

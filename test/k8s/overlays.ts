@@ -22,18 +22,20 @@ export const CANNOT_BUILD =
     ? undefined
     : 'kubectl is not installed: NO MANIFEST IS CHECKED (https://kubernetes.io/docs/tasks/tools/)'
 
-/** The objects of an overlay, as `kubectl apply -k` would send them. */
-export function objectsOf(overlay: string): readonly KubeObject[] {
-  const { status, stdout, stderr } = spawnSync('kubectl', ['kustomize', folderOf(overlay)], {
-    encoding: 'utf8',
-    maxBuffer: 64 << 20,
-  })
-  if (status !== 0) throw new Error(`kubectl kustomize ${folderOf(overlay)}: ${stderr}`)
-  return loadAll(stdout) as KubeObject[]
+/** An overlay as `kubectl apply -k` would send it. */
+export function builtOverlay(overlay: string): string {
+  const { status, stdout, stderr } = spawnSync(
+    'kubectl',
+    ['kustomize', `k8s/overlays/${overlay}`],
+    { encoding: 'utf8', maxBuffer: 64 << 20 },
+  )
+  if (status !== 0) throw new Error(`kubectl kustomize k8s/overlays/${overlay}: ${stderr}`)
+  return stdout
 }
 
-export function folderOf(overlay: string): string {
-  return `k8s/overlays/${overlay}`
+/** The objects of an overlay. */
+export function objectsOf(overlay: string): readonly KubeObject[] {
+  return loadAll(builtOverlay(overlay)) as KubeObject[]
 }
 
 /** `kind/name`, for messages. */

@@ -1,0 +1,203 @@
+// Starts the image as a cluster would: as nobody in particular, with nothing writable but its data. Each service by
+// itself, from its start until it is ready; then all of them, with a track going through.
+//   node k8s/image/try.ts ROOT IMAGE.json [MASTER]
+// ROOT is where buildah has mounted the image, IMAGE.json what it says of it. Run by build.sh, as root.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { chmod, chown, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pubsubBus } from '#shared/bus/pubsub.ts'
+import { type Config, configEnv } from '#shared/config.ts'
+import { DEFAULT_ROUTE, ONE_MACHINE, topology } from '#shared/topology.ts'
+import { connect } from '../../services/local/client.ts'
+import { freePort } from '../../services/local/port.ts'
+import { startPostgres } from '../../services/local/postgres.ts'
+import { startPubsubServer } from '../../services/local/pubsub/server.ts'
+import { clubTrack, writeFlac } from '../../services/local/synth.ts'
+import { followTrack } from '../../services/local/track-result.ts'
+
+const SERVICES = {
+  publish: 'services/publish/main.ts',
+  encode: 'services/encode/main.ts',
+  analyze: 'services/analyze/main.ts',
+  stage: 'services/ingest/stage.main.ts',
+  ingest: 'services/ingest/main.ts',
+} as const
+/** Whom the image names, and the manifests. */
+const USER = 10_001
+/** Where the data folder is within the image. */
+const DATA = '/mnt'
+const GOAL_MS = 3000
+const PATIENCE_MS = 120_000
+
+/** A root that cannot be written, with data at /mnt, and no right that would help. */
+const CONFINED = `
+set -e
+mount --bind "$1" "$1"
+mount -o remount,bind,ro "$1"
+mount -t proc proc "$1/proc"
+mount --rbind /dev "$1/dev"
+mount --bind "$2" "$1${DATA}"
+root=$1
+shift 2
+exec setpriv --no-new-privs chroot --userspec=${USER}:${USER} --groups=${USER} "$root" \
+  env --chdir=/app /usr/local/bin/node "$@"
+`
+
+const [root, image, given] = process.argv.slice(2)
+if (root === undefined || image === undefined) {
+  console.error('usage: node k8s/image/try.ts ROOT IMAGE.json [MASTER]')
+  process.exit(2)
+}
+const imageEnv: Record<string, string> = {}
+const folder = await mkdtemp(join(tmpdir(), 'trackchain-image-'))
+const data = join(folder, 'data')
+await mkdir(data)
+await chown(data, USER, USER)
+await chmod(folder, 0o755)
+
+await describe(image)
+confined()
+const postgres = await startPostgres({ dataDir: join(folder, 'database') })
+const pubsub = await startPubsubServer({
+  ...{ port: 0, host: '127.0.0.1', file: join(folder, 'pubsub.sqlite') },
+  onFatal: (error) => {
+    throw error
+  },
+})
+const settings: Partial<Config> = {
+  pubsub: `127.0.0.1:${pubsub.port}`,
+  database: postgres.dsn,
+  assets: `file://${DATA}/assets/`,
+  scratch: `file://${DATA}/scratch/`,
+  uploads: `file://${DATA}/uploads/`,
+}
+const bus = pubsubBus({ projectId: 'trackchain-local', endpoint: `127.0.0.1:${pubsub.port}` })
+const running: Started[] = []
+try {
+  await bus.ensure(topology([DEFAULT_ROUTE], ONE_MACHINE))
+  for (const name of names()) {
+    const service = await start(name)
+    const { code, ms } = await stop(service)
+    const isGood = service.readyMs < GOAL_MS
+    console.log(
+      `${name.padEnd(8)} ready after ${service.readyMs} ms (goal: ${GOAL_MS}${isGood ? '' : ', MISSED'}), gone ${ms} ms after SIGTERM with ${code}`,
+    )
+    if (code !== 0) throw new Error(`${name} ended with ${code}`)
+  }
+  for (const name of names()) running.push(await start(name))
+  await oneTrack(running.find(({ name }) => name === 'ingest')?.port as number)
+  for (const { name, child } of running) {
+    const status = await readFile(`/proc/${child.pid}/status`, 'utf8')
+    const [, kib] = /VmHWM:\s+(\d+)/.exec(status) ?? []
+    console.log(`${name.padEnd(8)} ${Math.round(Number(kib) / 1024)} MiB at most`)
+  }
+} finally {
+  await Promise.all(running.map(stop))
+  await bus.close()
+  await pubsub.close()
+  await postgres.stop()
+  await rm(folder, { recursive: true, force: true })
+}
+
+interface Started {
+  readonly name: string
+  readonly child: ChildProcess
+  readonly port: number
+  readonly readyMs: number
+}
+
+function names(): (keyof typeof SERVICES)[] {
+  return Object.keys(SERVICES) as (keyof typeof SERVICES)[]
+}
+
+/** Starts a service, and waits until it says that it is ready. */
+async function start(name: keyof typeof SERVICES): Promise<Started> {
+  const port = await freePort({ port: 0, usually: 0 })
+  const started = performance.now()
+  const child = spawn('unshare', confinedArgs([SERVICES[name]]), {
+    env: {
+      ...configEnv({ ...settings, port, health_port: port }),
+      METADATA_SERVER_DETECTION: 'none',
+      PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin',
+      ...imageEnv,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const log = createWriteStream(join(tmpdir(), `trackchain-image-${name}.log`), { flags: 'a' })
+  child.stdout?.pipe(log)
+  child.stderr?.pipe(log)
+  while (!(await isReady(port))) {
+    if (child.exitCode !== null || performance.now() - started > PATIENCE_MS) {
+      child.kill('SIGKILL')
+      throw new Error(`${name} is not ready (${child.exitCode}): see ${log.path}`)
+    }
+    await sleep(10)
+  }
+  return { name, child, port, readyMs: Math.round(performance.now() - started) }
+}
+
+async function isReady(port: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined)
+  await response?.arrayBuffer()
+  return response?.ok === true
+}
+
+async function stop({ child }: Started): Promise<{ code: number | null; ms: number }> {
+  const asked = performance.now()
+  if (child.exitCode === null) {
+    child.kill('SIGTERM')
+    await once(child, 'exit')
+  }
+  return { code: child.exitCode, ms: Math.round(performance.now() - asked) }
+}
+
+/** One track through all five, by HTTP. */
+async function oneTrack(port: number): Promise<void> {
+  const signal = AbortSignal.timeout(10 * PATIENCE_MS)
+  const client = connect(`http://127.0.0.1:${port}`, signal)
+  const path = given ?? join(folder, 'club-track.flac')
+  if (given === undefined) await writeFlac(clubTrack(), path, signal)
+  const started = performance.now()
+  await client.upload('track', path)
+  const request = await client.submit({ asset_guid: 'track' })
+  const master = { path, guid: 'track' }
+  const { state, files } = await followTrack(client, master, request, () => {})
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  console.log(`${path}: ${state} after ${seconds} s, ${files.length} files`)
+  for (const { name } of files) console.log(`  ${name}`)
+  if (state !== 'done') throw new Error(`the track is ${state}`)
+}
+
+/** What the image says of itself: its environment for the services, its layers for the reader. */
+async function describe(path: string): Promise<void> {
+  const { OCIv1, Manifest } = JSON.parse(await readFile(path, 'utf8'))
+  const { layers } = JSON.parse(Manifest) as { layers: { size: number }[] }
+  const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
+  console.log(`layers, as stored: ${layers.map(({ size }) => mib(size)).join(', ')}`)
+  const pairs = (OCIv1.config.Env as string[]).map((pair) => pair.split('=', 2))
+  Object.assign(imageEnv, Object.fromEntries(pairs))
+}
+
+/** Throws unless a process in the image is nobody, and can write nothing. */
+function confined(): void {
+  const look = `
+    const { writeFileSync } = require('node:fs')
+    const could = ['/app/x', '/tmp/x', '/x'].filter((path) => {
+      try { writeFileSync(path, ''); return true } catch { return false }
+    })
+    console.log(JSON.stringify({ uid: process.getuid(), could, version: process.version }))`
+  const { stdout, stderr } = spawnSync('unshare', confinedArgs(['-e', look]), {
+    encoding: 'utf8',
+  })
+  const { uid, could, version } = JSON.parse(stdout || JSON.stringify({ could: [stderr] }))
+  if (uid !== USER || could.length > 0) throw new Error(`not confined: ${uid}, ${could}`)
+  console.log(`Node ${version} as ${uid}, and can write nothing`)
+}
+
+function confinedArgs(args: readonly string[]): string[] {
+  return ['--mount', 'sh', '-c', CONFINED, 'sh', root as string, data, ...args]
+}

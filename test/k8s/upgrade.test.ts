@@ -1,0 +1,70 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { builtOverlay, CANNOT_BUILD, OVERLAYS } from './overlays.ts'
+
+/** Has the overlays built already, and writes down what it is told to apply and to wait for. */
+const KUBECTL = `#!/bin/sh
+[ "$1" != kustomize ] || exec cat "$BUILT/$(basename "$2")"
+echo "$@" >>"$TOLD"
+[ "$1" != apply ] || cat >/dev/null
+! echo "$@" | grep -q "$BROKEN"
+`
+
+if (CANNOT_BUILD !== undefined) t.plan(0, CANNOT_BUILD)
+else {
+  const built = t.testdir(
+    Object.fromEntries(OVERLAYS.map((name) => [name, builtOverlay(name)])),
+  )
+
+  /** What the upgrade tells the cluster, in its order, until `broken` fails. */
+  function upgrade(t: Test, args: readonly string[], broken = 'nothing') {
+    const folder = t.testdir({ kubectl: KUBECTL, told: '' })
+    chmodSync(join(folder, 'kubectl'), 0o755)
+    const { PATH } = process.env
+    const { status } = spawnSync('k8s/upgrade.sh', args, {
+      env: {
+        PATH: `${folder}:${PATH}`,
+        REAL: PATH,
+        TOLD: join(folder, 'told'),
+        BROKEN: broken,
+      },
+    })
+    const told = readFileSync(join(folder, 'told'), 'utf8').trim().split('\n')
+    return { status, told: told.map((line) => /=(\S+)|deployment\/\S+/.exec(line)?.[0]) }
+  }
+
+  const FIRST = '=!app.kubernetes.io/name'
+  const LAST = '=app.kubernetes.io/name'
+  const each = (...services: string[]) =>
+    services.flatMap((name) => [`=app.kubernetes.io/name=${name}`, `deployment/${name}`])
+
+  t.test('who takes over last is upgraded first, and each is waited for', async (t) => {
+    t.same(upgrade(t, ['k8s/overlays/gke']), {
+      status: 0,
+      told: [FIRST, ...each('publish', 'encode', 'analyze', 'stage', 'ingest'), LAST],
+    })
+  })
+
+  t.test(
+    'a cluster that joins has three services; whoever is named is upgraded alone',
+    async (t) => {
+      t.same(upgrade(t, ['k8s/overlays/onprem']), {
+        status: 0,
+        told: [FIRST, ...each('encode', 'analyze', 'stage'), LAST],
+      })
+      t.same(upgrade(t, ['k8s/overlays/gke', 'ingest', 'publish']), {
+        status: 0,
+        told: [FIRST, ...each('publish', 'ingest'), LAST],
+      })
+    },
+  )
+
+  t.test('ends at the first that does not come up', async (t) => {
+    t.same(upgrade(t, ['k8s/overlays/gke'], 'deployment/encode'), {
+      status: 1,
+      told: [FIRST, ...each('publish', 'encode')],
+    })
+  })
+}
