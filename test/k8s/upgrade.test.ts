@@ -26,7 +26,7 @@ else {
     const { status } = spawnSync('k8s/upgrade.sh', args, {
       env: {
         PATH: `${folder}:${PATH}`,
-        REAL: PATH,
+        BUILT: built,
         TOLD: join(folder, 'told'),
         BROKEN: broken,
       },
