@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { chmod, chown, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { type Config, configEnv } from '#shared/config.ts'
@@ -138,7 +138,7 @@ async function start(name: keyof typeof SERVICES): Promise<Started> {
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const log = createWriteStream(join(tmpdir(), `trackchain-image-${name}.log`), { flags: 'a' })
+  const log = createWriteStream(join(dirname(image as string), `${name}.log`), { flags: 'a' })
   child.stdout?.pipe(log)
   child.stderr?.pipe(log)
   while (!(await isReady(port))) {
