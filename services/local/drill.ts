@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { loadRegistry } from '#shared/registry.ts'
 import { isGood, printed } from './drill/report.ts'
 import { type DrillWishes, runDrill } from './drill/run.ts'
-import { KINDS, type Kind } from './drill/schedule.ts'
+import { OTHERS } from './drill/schedule.ts'
 import { interruptible } from './interrupt.ts'
 import { findMasters } from './masters.ts'
 import type { Chain } from './supervisor.ts'
@@ -22,7 +22,7 @@ what is wrong and what is there twice. What the numbers mean: docs/drill.md.
   --kills K        instants at which something is killed (20); 0: undisturbed
   --seed S         a whole number; any, and told, unless given
   --every SECONDS  between two kills, on average (1.5)
-  --kinds LIST     what is done, of kill,term,stop,copies (all)
+  --also LIST      what is done beside killing, of term,stop,copies (all), or none
   --seconds S      length of the synthesised tracks, on average (15)
   --audio DIR      masters to take instead, as far as there are any (docs/masters.md)
   --assets LIST    ids of the assets to make (aac-128,bpm,key,loudness,waveform)
@@ -44,7 +44,7 @@ const OPTIONS = {
   kills: { type: 'string', default: '20' },
   seed: { type: 'string' },
   every: { type: 'string', default: '1.5' },
-  kinds: { type: 'string', default: KINDS.join() },
+  also: { type: 'string', default: OTHERS.join() },
   seconds: { type: 'string', default: '15' },
   audio: { type: 'string' },
   assets: { type: 'string', default: 'aac-128,bpm,key,loudness,waveform' },
@@ -106,7 +106,7 @@ async function wishes(values: Values): Promise<DrillWishes> {
   return {
     ...{ seed, count, kills, derivatives: folder },
     everyMs: 1000 * positive('every', values.every),
-    kinds: listed('kinds', values.kinds, KINDS) as readonly Kind[],
+    also: values.also === 'none' ? [] : listed('also', values.also, OTHERS),
     seconds: positive('seconds', values.seconds),
     given: values.audio === undefined ? [] : await findMasters([pathFrom(values.audio)]),
     // What a deployment has on offer is for it to say.
@@ -139,8 +139,8 @@ function positive(flag: string, text: string): number {
   throw new UsageError(`--${flag} must be a number of seconds above 0, got ${text}.`)
 }
 
-function listed(flag: string, text: string, known: readonly string[] | undefined): string[] {
-  const items = text.split(',').filter((item) => item !== '')
+function listed<T extends string>(flag: string, text: string, known?: readonly T[]): T[] {
+  const items = text.split(',').filter((item) => item !== '') as T[]
   const unknown = items.find((item) => known !== undefined && !known.includes(item))
   if (unknown === undefined && items.length > 0) return [...new Set(items)]
   throw new UsageError(

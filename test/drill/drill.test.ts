@@ -76,10 +76,7 @@ t.test('what cannot be asked for is said in a line, with exit code 2', async (t)
     [['--kills', '-1'], /--kills/],
     [['--seed', 'x'], /^--seed must be a whole number/],
     [['--every', '0'], /^--every must be a number of seconds above 0, got 0\.\n$/],
-    [
-      ['--kinds', 'kill,burn'],
-      /^--kinds must be a list of kill, term, stop, copies, got burn\.\n$/,
-    ],
+    [['--also', 'term,burn'], /^--also must be a list of term, stop, copies, got burn\.\n$/],
     [['--assets', 'bpm,nothing'], /^--assets must be a list of .*key.*, got nothing\.\n$/],
     [['--target', 'example'], /^--target must be the URL of an API, got example\.\n$/],
     [['--audio', join(DERIVATIVES, 'none')], /^There is no file /],

@@ -63,6 +63,9 @@ async function local(
   }
   say('Undisturbed …')
   const before = await pass({ ...common, folder: join(home, 'undisturbed'), acts: [] })
+  const ended = publishedIn(before.outcomes)
+  if (ended < tracks.length)
+    throw new Error(`undisturbed only ${ended} of ${tracks.length} tracks came to an end`)
   const acts = schedule(wanted)
   say(`Disturbed: ${acts.length} times, ${wanted.kills} of them by kills …`)
   const after = await pass({ ...common, folder: join(home, 'disturbed'), acts })

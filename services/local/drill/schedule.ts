@@ -1,8 +1,9 @@
 import { between, type Random, seeded, shuffled } from './random.ts'
 
-/** What a drill does to a chain, beside killing. */
-export const KINDS = ['kill', 'term', 'stop', 'copies'] as const
-export type Kind = (typeof KINDS)[number]
+/** What a drill may do to a chain beside killing. */
+export const OTHERS = ['term', 'stop', 'copies'] as const
+type Other = (typeof OTHERS)[number]
+export type Kind = 'kill' | Other
 
 /** One disturbance. */
 export interface Act {
@@ -26,7 +27,7 @@ export interface ScheduleOptions {
   /** Between two of these, on average, ms. */
   readonly everyMs: number
   /** What else is done. */
-  readonly kinds: readonly Kind[]
+  readonly also: readonly Other[]
 }
 
 /** How often each is chosen: those that compute are killed most, as they are on a Spot fleet. */
@@ -40,22 +41,23 @@ const NOT_DATABASE = ALL.filter((name) => name !== 'database')
 /** One kill in so many is of everything at once. */
 const KILLS_OF_ALL = 25
 /** Before one kill in so many there is also one of these. */
-const OFTEN: Readonly<Record<Exclude<Kind, 'kill'>, number>> = { term: 10, stop: 40, copies: 3 }
+const OFTEN: Readonly<Record<Other, number>> = { term: 10, stop: 40, copies: 3 }
 /** Past the lease of a message, which is 20 s. */
 const STOP_MS = [22_000, 26_000] as const
 const MOST_COPIES = 12
 
 /** What is to be done, one after the other: the same seed gives the same. */
-export function schedule({ seed, kills, everyMs, kinds }: ScheduleOptions): readonly Act[] {
+export function schedule({ seed, kills, everyMs, also }: ScheduleOptions): readonly Act[] {
   const random = seeded(seed)
   const acts: Act[] = []
   for (let kill = 0; kill < kills; kill++) {
     // All numbers are drawn whatever is wanted, so that the kills stay the same.
-    const others = (['term', 'stop', 'copies'] as const).map((kind) => ({
+    const others = OTHERS.map((kind) => ({
+      isWanted: also.includes(kind),
       isDue: random() < 1 / OFTEN[kind],
       act: { afterMs: between(random, 0, everyMs / 2), ...other(random, kind) },
     }))
-    const due = others.filter(({ isDue, act }) => isDue && kinds.includes(act.kind))
+    const due = others.filter(({ isDue, isWanted }) => isDue && isWanted)
     acts.push(...due.map(({ act }) => act))
     const afterMs = between(random, 0.1, 1.9) * everyMs
     const order = shuffled(random, ALL, weight)
@@ -65,7 +67,7 @@ export function schedule({ seed, kills, everyMs, kinds }: ScheduleOptions): read
   return acts
 }
 
-function other(random: Random, kind: Exclude<Kind, 'kill'>): Omit<Act, 'afterMs'> {
+function other(random: Random, kind: Other): Omit<Act, 'afterMs'> {
   const order = shuffled(random, NOT_DATABASE, weight)
   const stopMs = Math.round(between(random, ...STOP_MS))
   const copies = Math.ceil(random() * MOST_COPIES)
