@@ -122,3 +122,14 @@ t.test('compose.yaml starts what is there, with settings that are known', async 
   }
   for (const { image } of Object.values(services)) t.match(image, /:(?!latest$)[\w.-]+$/)
 })
+
+t.test('the overlays take the image of this version', async (t) => {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
+  for (const overlay of ['gke', 'onprem']) {
+    const text = readFileSync(`k8s/overlays/${overlay}/kustomization.yaml`, 'utf8')
+    const { images } = load(text, { schema: CORE_SCHEMA.withTags(mergeTag) }) as {
+      images: { name: string; newTag: string }[]
+    }
+    t.match(images, [{ name: 'trackchain', newTag: version }], overlay)
+  }
+})
