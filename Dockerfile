@@ -11,11 +11,12 @@ ARG DEBIAN=docker.io/library/debian:bookworm-slim
 FROM ${NODE} AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# Optional is PostgreSQL itself, for one machine. Types and source maps are of no use to who runs it.
+# Optional is PostgreSQL itself, for one machine. Types, source maps and a package's own test reports are of no use to
+# who runs it.
 RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund \
  && npm sbom --package-lock-only --sbom-format=cyclonedx --sbom-type=application --omit=dev --omit=optional > sbom.cdx.json \
  && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete \
- && rm node_modules/.package-lock.json
+ && rm -r node_modules/.package-lock.json node_modules/fluent-ffmpeg/coverage
 
 FROM ${DEBIAN}
 # ffmpeg, and all security updates of the day. What Debian adds to show video on a screen (Mesa, with LLVM a third of

@@ -4,6 +4,7 @@
 #   k8s/image/build.sh [FOLDER]      the storage, about 2 GB; /var/tmp/trackchain-image unless told
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+export PATH="$PWD/node_modules/.bin:$PATH"
 store=${1:-/var/tmp/trackchain-image}
 name=trackchain:$(sed -n 's/.*"version": "\(.*\)".*/\1/p' package.json | head -n 1)
 
