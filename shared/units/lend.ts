@@ -2,13 +2,16 @@ import { cachedPcm } from '../audio/cached.ts'
 import type { PcmSource } from '../audio/pcm.ts'
 import { pcmSource } from '../audio/source.ts'
 import type { Derivative, Tools } from '../derivative.ts'
-import { PermanentError, sentence } from '../errors.ts'
+import { PermanentError, RestartError, sentence } from '../errors.ts'
 import { scratchOf, type Work } from './work.ts'
 
 export interface Lent {
   readonly tools: Tools
-  /** The verdict that a fault of a unit amounts to, or undefined when another attempt may succeed. */
-  verdictOn(error: unknown, asset: Derivative): PermanentError | undefined
+  /**
+   * Runs code of the asset. @throws PermanentError RENDER_FAILED for a fault that is its own; what comes out of a
+   * tool as it is.
+   */
+  judged<T>(asset: Derivative, act: () => Promise<T>): Promise<T>
   /** Ends the loan. Not while anybody may still be using the tools. */
   release(): void
 }
@@ -69,11 +72,15 @@ export function lend({ message, context, deps }: Work): Lent {
   const pcm = watch<PcmSource>(cached)
   return {
     tools: watch(tools({ pcm, signal: context.signal })),
-    verdictOn(error, asset) {
-      if (error instanceof PermanentError) return error
-      if (context.signal.aborted || isPassing(error)) return undefined
-      const words = `${asset.id}@${asset.version}: ${sentence(error)}`
-      return new PermanentError('RENDER_FAILED', words, { cause: error })
+    async judged(asset, act) {
+      try {
+        return await act()
+      } catch (error) {
+        if (error instanceof PermanentError || error instanceof RestartError) throw error
+        if (context.signal.aborted || isPassing(error)) throw error
+        const words = `${asset.id}@${asset.version}: ${sentence(error)}`
+        throw new PermanentError('RENDER_FAILED', words, { cause: error })
+      }
     },
     release: () => cached.release(),
   }

@@ -1,5 +1,5 @@
 import { buffer } from 'node:stream/consumers'
-import type { Derivative, Rendered, Tools } from '../derivative.ts'
+import type { Derivative, Rendered } from '../derivative.ts'
 import { PermanentError, RestartError, sentence } from '../errors.ts'
 import { json } from '../message.ts'
 import type { Unit, Verdict } from '../messages/run.ts'
@@ -7,7 +7,7 @@ import { assetName, type Revision } from '../names.ts'
 import { isPart } from '../plan.ts'
 import { failed } from '../run.ts'
 import { NotFoundError } from '../store/driver.ts'
-import { lend } from './lend.ts'
+import { type Lent, lend } from './lend.ts'
 import { outcomeOf, readTombstone } from './outcome.ts'
 import { assetOf, partName, plannedUnits, tombstoneName, type Work } from './work.ts'
 
@@ -25,23 +25,21 @@ export async function makeUnits(
   const { context, deps } = work
   const fresh = new Map<string, Verdict>()
   const faults: unknown[] = []
-  let lent: ReturnType<typeof lend> | undefined
+  let lent: Lent | undefined
   for (const unit of units) {
     const asset = assetOf(unit, deps.registry)
     if ((await outcomeOf(work, unit)) !== undefined) continue
     if (context.signal.aborted) throw context.signal.reason
     lent ??= lend(work)
     try {
-      const verdict = await (joining ? join : make)(work, asset, unit, lent.tools)
+      const verdict = await (joining ? join : make)(work, asset, unit, lent)
       fresh.set(unit.asset, verdict)
     } catch (error) {
       if (error instanceof RestartError || context.signal.aborted) throw error
-      const verdict = lent.verdictOn(error, asset)
-      if (verdict === undefined) {
-        faults.push(error)
-        continue
-      }
-      fresh.set(unit.asset, await leaveTombstone(work, unit, verdict))
+      // Whatever else fails, be it writing what was made, may go well next time.
+      if (error instanceof PermanentError) {
+        fresh.set(unit.asset, await leaveTombstone(work, unit, error))
+      } else faults.push(error)
     }
   }
   // What was given up may still be reading: its memory is never used again.
@@ -62,20 +60,22 @@ export async function leaveTombstone(
   return tombstone
 }
 
-async function make(work: Work, asset: Derivative, unit: Unit, tools: Tools): Promise<Verdict> {
+async function make(work: Work, asset: Derivative, unit: Unit, lent: Lent): Promise<Verdict> {
   const { message, context } = work
   // A stage lends its own assets the right tools: the registry has checked that they belong together.
-  const lent = tools as never
-  if ('render' in asset) return store(work, asset, await asset.render(lent))
-  const part = await asset.part(unit, lent)
+  const tools = lent.tools as never
+  if ('render' in asset) {
+    return store(work, asset, await lent.judged(asset, () => asset.render(tools)))
+  }
+  const part = bytes(asset, await lent.judged(asset, () => asset.part(unit, tools)), 'part')
   if (!isPart(unit, message.plan.pcm.samples)) {
-    return store(work, asset, await asset.join([part], lent))
+    return store(work, asset, await lent.judged(asset, () => asset.join([part], tools)))
   }
   await context.write('scratch', partName(message, unit), part, 'application/octet-stream')
   return { state: 'made', version: asset.version, files: {} }
 }
 
-async function join(work: Work, asset: Derivative, _: Unit, tools: Tools): Promise<Verdict> {
+async function join(work: Work, asset: Derivative, _: Unit, lent: Lent): Promise<Verdict> {
   if (!('join' in asset)) throw new PermanentError('NOT_A_MESSAGE', `${asset.id} has no parts`)
   const { message, context } = work
   const { scratch, signal } = context
@@ -91,7 +91,15 @@ async function join(work: Work, asset: Derivative, _: Unit, tools: Tools): Promi
       throw new RestartError('SCRATCH_MISSING', sentence(error), { cause: error })
     }
   }
-  return store(work, asset, await asset.join(parts, tools as never))
+  const joined = await lent.judged(asset, () => asset.join(parts, lent.tools as never))
+  return store(work, asset, joined)
+}
+
+/** @throws PermanentError RENDER_FAILED when an asset gave something else than bytes. */
+function bytes({ id, version }: Derivative, given: unknown, what: string): Uint8Array {
+  if (given instanceof Uint8Array) return given
+  const words = `${id}@${version}: rendered no ${what}, though it promises one`
+  throw new PermanentError('RENDER_FAILED', words)
 }
 
 /** Writes an asset's files, the first one last: an asset is there when its first file is. */
@@ -103,10 +111,11 @@ async function store(
   const { request, plan } = message
   const files: Record<string, number> = {}
   for (const [extension, contentType] of Object.entries(asset.files).reverse()) {
-    const body = rendered[extension]
-    if (!(body instanceof Uint8Array)) {
-      throw new Error(`rendered no ${extension}, though files promises it`)
-    }
+    const body = bytes(
+      asset,
+      (rendered as Partial<Rendered> | undefined)?.[extension],
+      extension,
+    )
     const name = assetName(request.asset_guid, plan.revision as Revision, asset, extension)
     await context.write('assets', name, body, contentType)
     files[extension] = body.byteLength
