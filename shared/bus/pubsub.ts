@@ -16,7 +16,7 @@ export interface PubsubBusOptions {
   readonly endpoint?: string
   /** How long a publish is tried while the link is down, ms. 30,000 unless told. */
   readonly publishTimeoutMs?: number
-  /** Leases are taken, and extended during work, for this long: 10 to 600 s, 20 unless told. */
+  /** Leases are taken, and extended during work, for this long: 10 to 600 s, 16 unless told. */
   readonly leaseSeconds?: number
 }
 
@@ -36,6 +36,11 @@ const PUBLISH_BATCH_MS = 2
 const FINAL_NACK_MS = 1000
 const CONNECT_MS = 10_000
 const RETRY_MAX_MS = 5000
+const PING_MS = 5000
+/** The library extends a lease at a random moment, at the latest when 0.9 of it, less a second, has gone by. */
+const LEASE_SECONDS = 16
+/** gRPC's CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE: whoever is refused has been answered. */
+const NO_ANSWER = [1, 2, 4, 13, 14]
 
 /**
  * Cloud Pub/Sub, the local server or the emulator by Google's client library. Its defaults lose acks
@@ -66,7 +71,7 @@ export function pubsubBus(options: PubsubBusOptions): PubsubBus {
     return made
   }
   const inFlight = new Set<Promise<string>>()
-  const leaseSeconds = options.leaseSeconds ?? 20
+  const leaseSeconds = options.leaseSeconds ?? LEASE_SECONDS
   return {
     publish(name, { data, attributes }) {
       const publishing = topic(name).publishMessage({ data, attributes })
@@ -93,6 +98,14 @@ export function pubsubBus(options: PubsubBusOptions): PubsubBus {
           ),
         ),
       )
+    },
+    async ping() {
+      try {
+        await topic('events').getMetadata({ timeout: PING_MS, retry: null })
+      } catch (error) {
+        const { code } = error as { code?: number }
+        if (code === undefined || NO_ANSWER.includes(code)) throw error
+      }
     },
     async close() {
       await Promise.allSettled(inFlight)
