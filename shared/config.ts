@@ -80,6 +80,10 @@ const Schema = Type.Object(
       maximum: 65_535,
       description: 'Its port.',
     }),
+    drain: Seconds(
+      3,
+      'How long the HTTP API still takes requests when it is told to go and is no longer ready.',
+    ),
     health_host: Type.String({
       default: '127.0.0.1',
       description: 'What /healthz, /readyz and /metrics of the other services bind to.',

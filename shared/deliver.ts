@@ -1,3 +1,4 @@
+import type { Breaker } from './breaker.ts'
 import type { Bus, Delivery, Settlement } from './bus/bus.ts'
 import { PermanentError, RestartError, sentence } from './errors.ts'
 import { type EventSink, newEvent } from './events.ts'
@@ -22,8 +23,12 @@ export interface DeliverDeps {
   readonly scratch: StoreDriver
   readonly log: Log
   readonly metrics: Metrics
+  /** Aborts when nothing may be begun any more: what waits to be admitted is given back. */
+  readonly stopping: AbortSignal
   /** Aborts when the running work has to be given back. */
   readonly aborting: AbortSignal
+  /** While it is in doubt about an upstream, no failure counts. */
+  readonly breaker: Pick<Breaker, 'inDoubt'>
   readonly hardLimitMs?: number
 }
 
@@ -56,7 +61,8 @@ export function delivering<In>(
     try {
       const message = step.input.parse(delivery.data)
       subject = step.subject(message, delivery)
-      leave = await step.admit?.(message, deps.aborting)
+      deps.stopping.throwIfAborted()
+      leave = await step.admit?.(message, deps.stopping)
       began = performance.now()
       outcome = await runAndFollow(step, message, delivery, counts, deps)
     } catch (error) {
@@ -156,6 +162,8 @@ async function runAndFollow<In>(
         return await follow(await step.restart(message, error, unhurried), deps)
       }
       let verdict = verdictOn(error, delivery)
+      const mayCount = isOverLimit || verdict !== undefined
+      if (error !== verdict && mayCount && (await deps.breaker.inDoubt())) return again(error)
       if (isOverLimit && !(error instanceof PermanentError)) {
         // On a crowded machine a step may need several attempts, each of which makes some of its units.
         if (made > 0) return again(error)

@@ -85,8 +85,8 @@ export const ERRORS = {
   },
   GAVE_UP: {
     status: 503,
-    means: 'Twenty attempts met a passing fault each time.',
-    remedy: 'Read the sentence for the upstream at fault; redrive when it is well.',
+    means: 'Twenty attempts met a passing fault each time, though no upstream was down.',
+    remedy: 'Read the sentence for what is at fault; mend that, then redrive.',
   },
   NOT_A_MESSAGE: {
     status: 422,

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import { flushCompileCache } from 'node:module'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sentence } from './errors.ts'
 import { flushed, type Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -33,20 +34,21 @@ export async function runService(
   let code = 0
 
   async function stop(reason: string): Promise<void> {
-    if (stopping.signal.aborted) process.exit(code || 1)
+    if (stopping.signal.aborted) end(code || 1)
     log.info({ reason }, 'stopping')
     stopping.abort(new Error(`stopping: ${reason}`))
     setTimeout(() => aborting.abort(new Error('the grace period is over')), DRAIN_MS).unref()
     setTimeout(() => {
       log.error('did not close in time')
-      process.exit(1)
+      end(1)
     }, EXIT_MS).unref()
     for (const { name, close } of closers.reverse()) {
       await close().catch((error) => log.warn({ error: sentence(error) }, `closing ${name}`))
     }
     log.info('stopped')
     await flushed(log, 500)
-    process.exit(code)
+    for (let waited = 0; hasOpenFiles() && waited < 500; waited += 20) await sleep(20)
+    end(code)
   }
 
   function fault(error: unknown, origin: string): void {
@@ -76,11 +78,24 @@ export async function runService(
   }
 }
 
-/** Serves /healthz, /readyz and /metrics for a service that has no HTTP of its own. Returns the port. */
+/** process.exit waits for file operations that are under way, and on an NFS server that is gone these never end. */
+function end(code: number): never {
+  if (hasOpenFiles()) process.kill(process.pid, 'SIGKILL')
+  process.exit(code)
+}
+
+function hasOpenFiles(): boolean {
+  return process.getActiveResourcesInfo().some((resource) => resource.startsWith('FSReq'))
+}
+
+/**
+ * Serves /healthz, /readyz and /metrics for a service that has no HTTP of its own. Returns the port.
+ * @param unready why the service is not ready; undefined when it is
+ */
 export async function serveHealth(
   { host, port }: { host: string; port: number },
   metrics: Metrics,
-  ready: () => boolean,
+  unready: () => string | undefined,
   lifecycle: Lifecycle,
 ): Promise<number> {
   const server = createServer(async (request, response) => {
@@ -89,8 +104,9 @@ export async function serveHealth(
     try {
       if (request.url === '/healthz') reply(200, 'ok\n')
       else if (request.url === '/readyz') {
-        const isReady = ready() && !lifecycle.stopping.aborted
-        reply(isReady ? 200 : 503, isReady ? 'ready\n' : 'not ready\n')
+        const reason = lifecycle.stopping.aborted ? 'stopping' : unready()
+        if (reason === undefined) reply(200, 'ready\n')
+        else reply(503, `not ready: ${reason}\n`)
       } else if (request.url === '/metrics') reply(200, await metrics.expose())
       else reply(404, 'not found\n')
     } catch (error) {

@@ -13,6 +13,8 @@ export interface Metrics {
   readonly running: UpDownCounter
   /** Objects created, by `store`. */
   readonly created: Counter
+  /** Upstreams that are down, by `upstream`. */
+  readonly upstreamsDown: UpDownCounter
   /** Wall-clock seconds of each HTTP request, by `method`, `route` and `status`. */
   readonly httpSeconds: Histogram
   /** All of it, in Prometheus' text format. */
@@ -32,6 +34,9 @@ export function createMetrics(service: string): Metrics {
     }),
     running: meter.createUpDownCounter('trackchain.steps.running', {
       description: 'Deliveries under way.',
+    }),
+    upstreamsDown: meter.createUpDownCounter('trackchain.upstreams.down', {
+      description: 'Upstreams that do not answer: pulling is paused.',
     }),
     httpSeconds: meter.createHistogram('trackchain.http.duration', {
       unit: 's',

@@ -1,5 +1,7 @@
+import { Breaker } from './breaker.ts'
 import type { Bus, Subscriber } from './bus/bus.ts'
 import { pubsubBus } from './bus/pubsub.ts'
+import { watchedBus } from './bus/watched.ts'
 import { type Config, readConfig } from './config.ts'
 import { CORE_WAIT_MS, type Cores, LentCores, OwnCores } from './cores.ts'
 import { delivering } from './deliver.ts'
@@ -14,6 +16,7 @@ import { masterPrefixes } from './routes.ts'
 import type { Step } from './step.ts'
 import type { StoreDriver } from './store/driver.ts'
 import { locate, openStore } from './store/open.ts'
+import { watched } from './store/watched.ts'
 
 /** What every service is made of. */
 export interface Service {
@@ -21,6 +24,8 @@ export interface Service {
   readonly log: Log
   readonly metrics: Metrics
   readonly lifecycle: Lifecycle
+  /** Hears of the faults of upstreams, and pauses all subscribers of `bus` meanwhile. */
+  readonly breaker: Breaker
   readonly bus: Bus
   readonly events: EventSink
   readonly assets: StoreDriver
@@ -50,38 +55,55 @@ export const WAITING_STEPS = 200
 /** Runs the service `name`: reads its configuration, composes what all services share, and starts it. */
 export function service(
   name: string,
-  start: (service: Service) => Promise<{ ready?: () => boolean; health?: boolean }>,
+  start: (service: Service) => Promise<void>,
+  /** `false` for a service that answers /healthz, /readyz and /metrics itself. */
+  { health = true } = {},
 ): Promise<void> {
   const log = createLog(name)
   return runService(log, async (lifecycle) => {
     const config = readConfig()
     log.level = config.log_level as string
     const metrics = createMetrics(name)
-    const bus = pubsubBus({
+    const { stopping, aborting } = lifecycle
+    const breaker = new Breaker({ log, metrics, stopping })
+    const options = {
       projectId: config.project,
       ...(config.pubsub === '' ? {} : { endpoint: config.pubsub }),
-    })
+    }
+    const bus = watchedBus(pubsubBus(options), breaker)
     lifecycle.onClose('bus', () => bus.close())
     const events = eventSink(bus)
     const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
-    const assets = openStore(config.assets, gcs)
-    const scratch = openStore(config.scratch, gcs)
-    const uploads = openStore(config.uploads, gcs)
+    const open = (which: 'assets' | 'scratch' | 'uploads') =>
+      watched(openStore(config[which], gcs), breaker.upstream(which))
+    const [assets, scratch, uploads] = [open('assets'), open('scratch'), open('uploads')]
+    const masters = breaker.upstream('masters')
     const registry = await loadRegistry(config.derivatives)
     const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
     // One object for all: stores that are opened with the same settings object share a connection.
     const within = { ...gcs, prefixes }
     const closeFirst = (subscriber: Subscriber) => {
       // All stop pulling at once; closing them takes as long as what still runs.
-      lifecycle.stopping.addEventListener('abort', () => subscriber.pause())
+      stopping.addEventListener('abort', () => subscriber.pause())
       lifecycle.onClose('subscriber', () => subscriber.close())
       return subscriber
     }
-    const deps = { bus, events, assets, scratch, log, metrics, aborting: lifecycle.aborting }
-    const { ready = () => true, health = true } = await start({
-      ...{ config, log, metrics, lifecycle, bus, events, assets, scratch, uploads, registry },
+    const deps = { bus, breaker, events, assets, scratch, log, metrics, stopping, aborting }
+    let isStarted = false
+    if (health) {
+      const at = { host: config.health_host, port: config.health_port }
+      const unready = () => breaker.reason ?? (isStarted ? undefined : 'starting')
+      const port = await serveHealth(at, metrics, unready, lifecycle)
+      log.info({ port }, 'health')
+    }
+    await start({
+      ...{ config, log, metrics, lifecycle, breaker, bus, events, registry },
+      ...{ assets, scratch, uploads },
       cores: config.lent_cores ? new LentCores() : new OwnCores(),
-      locate: (uri) => locate(uri, within),
+      locate(uri) {
+        const { driver, name } = locate(uri, within)
+        return { driver: watched(driver, masters, { isOneOfMany: true }), name }
+      },
       concurrency: (otherwise) => (config.concurrency === 0 ? otherwise : config.concurrency),
       consume: (subscription, step, { concurrency, waitMs = step.admit ? CORE_WAIT_MS : 0 }) =>
         closeFirst(
@@ -99,10 +121,6 @@ export function service(
         ),
       closeFirst,
     })
-    if (health) {
-      const at = { host: config.health_host, port: config.health_port }
-      const port = await serveHealth(at, metrics, ready, lifecycle)
-      log.info({ port }, 'health')
-    }
+    isStarted = true
   })
 }

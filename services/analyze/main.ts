@@ -20,5 +20,4 @@ await service('analyze', async (service) => {
     tools: ({ pcm, signal }) => analyzeTools({ pcm, signal, pool }),
   })
   consume(stageTopic('analyze', config.route), step, { concurrency })
-  return {}
 })

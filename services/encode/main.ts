@@ -15,5 +15,4 @@ await service('encode', async ({ config, registry, locate, cores, concurrency, c
     tools: ({ pcm, signal }) => encodeTools(pcm, signal),
   })
   consume(stageTopic('encode', config.route), step, { concurrency: concurrency(CORES) })
-  return {}
 })

@@ -44,6 +44,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
   measure(app, deps, log)
   holdBodies(app)
   closeWhenIdle(app)
+  sendElsewhere(app, deps)
   guardDoor(app, deps.config)
   if (deps.config.rate_limit > 0) await limitRate(app, deps.config.rate_limit)
   await describeApi(app, deps.config.tokens.length > 0)
@@ -108,6 +109,13 @@ function closeWhenIdle(app: FastifyInstance): void {
   app.addHook('preClose', async () => {
     sweep = setInterval(() => app.server.closeIdleConnections(), 50)
     app.server.once('close', () => clearInterval(sweep))
+  })
+}
+
+/** While others should be asked, connections are not kept: whoever balances the load chooses anew. */
+function sendElsewhere(app: FastifyInstance, { unready }: HttpDeps): void {
+  app.addHook('onSend', async (_request, reply) => {
+    if (unready() !== undefined) reply.header('connection', 'close')
   })
 }
 

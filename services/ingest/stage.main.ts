@@ -27,5 +27,4 @@ await service('stage', async (service) => {
     sweep().catch((error) => log.warn({ error: sentence(error) }, 'scratch could not be swept'))
   }, SWEEP_EVERY_MS)
   lifecycle.onClose('sweep', async () => clearInterval(timer))
-  return {}
 })

@@ -39,6 +39,8 @@ export function chainSettings(
     project: PROJECT,
     ...at,
     host: HOST,
+    // Nobody balances a load here.
+    drain: 0,
     assets: folderUri(folder.assets),
     scratch: folderUri(folder.scratch),
     uploads: folderUri(folder.uploads),

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { batching } from '#shared/batch.ts'
-import { openCatalogue } from '#shared/catalogue/catalogue.ts'
+import { type Catalogue, openCatalogue } from '#shared/catalogue/catalogue.ts'
+import { watchedCatalogue } from '#shared/catalogue/watched.ts'
 import { sentence } from '#shared/errors.ts'
 import type { StepEvent } from '#shared/messages/event.ts'
 import { HARD_LIMIT_MS } from '#shared/plan.ts'
@@ -10,13 +12,15 @@ import { publishStep } from './step.ts'
 import { sweepOnce } from './watchdog.ts'
 
 const WATCHDOG_EVERY_MS = 60_000
+const MIGRATE_AGAIN_MS = 1_000
 
 await service('publish', async (service) => {
   const { assets, bus, closeFirst, concurrency, config, consume, events, lifecycle, log } =
     service
-  const catalogue = openCatalogue({ dsn: config.database })
-  lifecycle.onClose('catalogue', () => catalogue.close())
-  await catalogue.migrate()
+  const opened = openCatalogue({ dsn: config.database })
+  lifecycle.onClose('catalogue', () => opened.close())
+  const catalogue = watchedCatalogue(opened, service.breaker.upstream('database'))
+  await migrated(catalogue, lifecycle.stopping)
 
   const step = publishStep({ ...announcing(catalogue), assets })
   consume('publish', step, { concurrency: concurrency(WAITING_STEPS) })
@@ -47,5 +51,16 @@ await service('publish', async (service) => {
     )
   }, WATCHDOG_EVERY_MS)
   lifecycle.onClose('watchdog', async () => clearInterval(watch))
-  return {}
 })
+
+/** Waits for the database, however long it is away. */
+async function migrated(catalogue: Catalogue, stopping: AbortSignal): Promise<void> {
+  while (!stopping.aborted) {
+    const done = await catalogue.migrate(stopping).then(
+      () => true,
+      () => false,
+    )
+    if (done) return
+    await sleep(MIGRATE_AGAIN_MS, undefined, { signal: stopping }).catch(() => {})
+  }
+}

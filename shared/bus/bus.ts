@@ -51,6 +51,8 @@ export interface Bus {
     options: SubscribeOptions,
     handler: (delivery: Delivery) => Promise<Settlement>,
   ): Subscriber
+  /** Whether Pub/Sub answers, whatever it says. @throws when it does not, within 5 s. */
+  ping(): Promise<void>
   /** Flushes what is being published and closes the link. Close the subscribers first. */
   close(): Promise<void>
 }

@@ -37,6 +37,7 @@ export class StreamSubscriber implements Subscriber {
   readonly #closing = new Set<Promise<void>>()
   #stream: Stream | undefined
   #wanted = true
+  #isClosed = false
   #reopenMs = REOPEN_MIN_MS
   #timer: NodeJS.Timeout | undefined
 
@@ -68,12 +69,13 @@ export class StreamSubscriber implements Subscriber {
   }
 
   resume(): void {
-    if (this.#wanted) return
+    if (this.#wanted || this.#isClosed) return
     this.#wanted = true
     this.#open()
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     this.pause()
     await Promise.all(this.#closing)
   }

@@ -123,6 +123,12 @@ async function run<Row extends object>(
   return rows
 }
 
+/** Whether an error is about what the database was given, and not about the database. */
+export function isAboutData(error: unknown): boolean {
+  // Classes of SQLSTATE: data, integrity, syntax or access.
+  return error instanceof pg.DatabaseError && /^(22|23|42)/.test(error.code ?? '')
+}
+
 /** Whether the server merely refused a statement, so that the connection is still good. */
 function isRefusal(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.severity === 'ERROR'

@@ -67,6 +67,11 @@ export interface StoreDriver {
    * crash leaves nothing. Answers how many.
    */
   sweepTemporary?(olderThanMs: number, options?: { signal?: AbortSignal }): Promise<number>
+  /**
+   * Whether objects could be created now. Absent where a look at one tells as much: where nothing fills up.
+   * @throws as `create`.
+   */
+  probe?(options?: { signal?: AbortSignal }): Promise<void>
   /** The URI of an object: `file:///…` or `gs://…`. */
   uri(name: ObjectName): string
 }

@@ -35,6 +35,27 @@ export async function createFile(
   }
 }
 
+/** So much must fit: a disk with less room is full. */
+const PROBE_BYTES = 1 << 20
+
+/** Writes a temporary file and removes it. @throws as `createFile`. */
+export async function tryWriting(
+  folder: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  signal?.throwIfAborted()
+  await mkdir(folder, { recursive: true })
+  const path = join(folder, TEMPORARY + randomUUID())
+  const file = await open(path, 'wx')
+  try {
+    await writeAll(file, Buffer.alloc(PROBE_BYTES))
+    await file.sync()
+  } finally {
+    await file.close()
+    await unlink(path)
+  }
+}
+
 interface Temporary {
   readonly file: FileHandle
   readonly path: string

@@ -2,7 +2,7 @@ import { stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { StoreDriver } from './driver.ts'
-import { createFile } from './file-create.ts'
+import { createFile, tryWriting } from './file-create.ts'
 import { readFile, readFileInto } from './file-read.ts'
 import { fileRoot, isMissing } from './file-root.ts'
 import { notRegular, objectStat } from './file-stat.ts'
@@ -65,6 +65,9 @@ export function fileStore(folder: string): FileStore {
     },
     async removeAll(prefix) {
       await removeFolder(root, checkedFolder(prefix))
+    },
+    probe(options) {
+      return tryWriting(root.path, options?.signal)
     },
     uri(name) {
       return pathToFileURL(pathOf(name)).href

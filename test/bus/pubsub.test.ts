@@ -72,6 +72,16 @@ t.test('a publish that finds no server fails in good time', async (t) => {
   t.ok(performance.now() - begun < 5000)
 })
 
+t.test('a ping tells whether anybody answers, whatever the answer', async (t) => {
+  const { bus, up, down } = await wired(t)
+  await t.rejects(bus.ping(), 'nobody is there')
+  await up()
+  await bus.ping()
+  t.pass('there is no topic of that name, and that is an answer')
+  await down()
+  await t.rejects(bus.ping())
+})
+
 t.test('a publish waits for a server that is on its way', async (t) => {
   const { bus, up } = await wired(t)
   const ensured = Promise.withResolvers<void>()

@@ -1,16 +1,26 @@
+import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { Type } from 'typebox'
+import { encodeAac } from '#shared/audio/ffmpeg.ts'
 import type { Settlement } from '#shared/bus/bus.ts'
-import { delivering, MOST_ATTEMPTS, MOST_OVER_BUDGET } from '#shared/deliver.ts'
+import { OwnCores } from '#shared/cores.ts'
+import {
+  type DeliverDeps,
+  delivering,
+  MOST_ATTEMPTS,
+  MOST_OVER_BUDGET,
+} from '#shared/deliver.ts'
 import { eventSink } from '#shared/events.ts'
 import { createLog } from '#shared/log.ts'
 import { defineMessage } from '#shared/message.ts'
+import type { StepEvent } from '#shared/messages/event.ts'
 import { createMetrics } from '#shared/metrics.ts'
 import type { ObjectName } from '#shared/names.ts'
 import { defineStep } from '#shared/step.ts'
 import { countStops } from '#shared/units/stops.ts'
-import { surroundings } from '../support/chain.ts'
+import { surroundings, until } from '../support/chain.ts'
 
 const around = await surroundings()
 t.teardown(() => around.close())
@@ -31,13 +41,17 @@ const endless = defineStep({
   fail: async () => ({ sends: [], verdict: 'failed' }),
 })
 
-const handle = delivering(endless, {
+const never = new AbortController().signal
+let inDoubt = false
+
+const deps: DeliverDeps = {
   ...{ bus: around.bus, events: eventSink(around.bus), log: createLog('stops', 'fatal') },
   ...{ assets: around.store('assets'), scratch: around.store('scratch') },
   metrics: createMetrics('stops'),
-  aborting: new AbortController().signal,
+  ...{ stopping: never, aborting: never, breaker: { inDoubt: async () => inDoubt } },
   hardLimitMs: 100,
-})
+}
+const handle = delivering(endless, deps)
 
 /** What becomes of a step that is stopped at each of these attempts; those between died with their worker. */
 async function settled(makes: boolean, attempts: readonly number[]): Promise<Settlement[]> {
@@ -64,3 +78,76 @@ t.test(
     t.same(await settled(true, attempts), Array(attempts.length).fill('nack'))
   },
 )
+
+t.test('no stop counts while an upstream may be at fault', async (t) => {
+  inDoubt = true
+  const attempts = Array.from({ length: MOST_OVER_BUDGET + 3 }, (_, i) => i + 1)
+  t.same(await settled(false, attempts), Array(attempts.length).fill('nack'))
+})
+
+t.test(
+  'at the hard limit ffmpeg is killed, and the message goes back with the reason',
+  async (t) => {
+    const reported: StepEvent[] = []
+    const encode = defineStep({
+      name: 'encode',
+      input: Due,
+      subject: () => ({}),
+      async run(_, { signal }) {
+        for await (const piece of encodeAac(silence(), 128_000, signal)) t.ok(piece.length > 0)
+        throw new Error('it has no end')
+      },
+    })
+    const handle = delivering(encode, {
+      ...deps,
+      events: { report: async (event) => void reported.push(event) },
+      hardLimitMs: 1500,
+    })
+    const data = Buffer.from(JSON.stringify({ step: 'endless', makes: false }))
+    const delivery = { id: '1', data, attributes: {}, attempt: 1, published: new Date() }
+    t.equal(await handle(delivery), 'nack')
+    t.match(reported, [{ verdict: 'again', sentence: 'stopped at the hard limit of 1.5 s' }])
+    await until(async () => (await ffmpegs()).length === 0)
+  },
+)
+
+t.test('what waits to be admitted is given back as soon as nothing may be begun', async (t) => {
+  const stopping = new AbortController()
+  const cores = new OwnCores(1)
+  await cores.take(never)
+  const step = { ...endless, admit: (_: unknown, signal: AbortSignal) => cores.take(signal) }
+  const handle = delivering(step, { ...deps, stopping: stopping.signal })
+  const data = Buffer.from(JSON.stringify({ step: 'waits', makes: false }))
+  const delivery = { id: '1', data, attributes: {}, attempt: 1, published: new Date() }
+  const waiting = handle(delivery)
+  stopping.abort(new Error('stopping'))
+  t.equal(await waiting, 'nack')
+  t.equal(await handle(delivery), 'nack', 'nor is anything begun later')
+})
+
+t.test('no attempt counts while an upstream may be at fault', async (t) => {
+  const failing = defineStep({
+    ...endless,
+    run: () => Promise.reject(new Error('503')),
+  })
+  const data = Buffer.from(JSON.stringify({ step: 'fails', makes: false }))
+  const delivery = { id: '1', data, attributes: {}, attempt: 45, published: new Date() }
+  for (const [doubt, settlement] of [
+    [true, 'nack'],
+    [false, 'ack'],
+  ] as const) {
+    const handle = delivering(failing, { ...deps, breaker: { inDoubt: async () => doubt } })
+    t.equal(await handle(delivery), settlement)
+  }
+})
+
+async function* silence(): AsyncGenerator<Uint8Array> {
+  for (;;) yield new Uint8Array(352_800)
+}
+
+/** Those that this process has started. */
+async function ffmpegs(): Promise<string[]> {
+  const args = ['--ppid', `${process.pid}`, '-o', 'comm=']
+  const { stdout } = await promisify(execFile)('ps', args)
+  return stdout.split('\n').filter((name) => name.includes('ffmpeg'))
+}

@@ -48,7 +48,7 @@ export interface Settings {
   readonly max_upload_mb?: number
   readonly dsn?: string
   readonly events?: EventSink
-  readonly isReady?: () => boolean
+  readonly unready?: () => string | undefined
   /** Another uploads store. */
   readonly uploads?: string
   readonly storage?: string
@@ -93,7 +93,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
         catalogue: rows,
         ...{ registry, assets, metrics },
         uploads: openUploads(uploadsUri, openStore(uploadsUri, gcs)),
-        isReady: given.isReady ?? (() => true),
+        unready: given.unready ?? (() => undefined),
         aborting: aborting.signal,
       },
       log,

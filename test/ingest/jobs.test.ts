@@ -172,10 +172,11 @@ t.test('what Pub/Sub did not take is not accepted', async (t) => {
 })
 
 t.test('a service that is not ready says so', async (t) => {
-  const stopping = await api.replica({ isReady: () => false })
+  const stopping = await api.replica({ unready: () => 'stopping' })
   const response = await fetch(`${stopping.url}/readyz`)
   t.equal(response.status, 503)
-  t.match(await response.json(), { accepting: false })
+  t.match(await response.json(), { accepting: false, reason: 'stopping' })
+  t.equal(response.headers.get('connection'), 'close')
 })
 
 t.test('requests may follow one another on a connection without waiting', async (t) => {

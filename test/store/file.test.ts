@@ -265,3 +265,39 @@ t.test('a counted store does the same and counts', async (t) => {
   await store.removeAll('a/')
   t.equal(counts.operations, 8)
 })
+
+t.test('whether anything can be created is tried by writing, and leaves nothing', async (t) => {
+  const root = await emptyRoot(t)
+  const store = fileStore(root)
+  await store.probe?.()
+  t.same(await readdir(root), [])
+  await t.rejects(
+    async () => store.probe?.({ signal: AbortSignal.abort(new Error('over')) }),
+    /over/,
+  )
+  const file = join(root, 'file')
+  await writeFile(file, 'no folder')
+  await t.rejects(async () => fileStore(file).probe?.(), { code: 'EEXIST' })
+})
+
+t.test('a disk that is full is found out, though small files still fit', async (t) => {
+  const root = await emptyRoot(t)
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', root], {
+      stdio: 'ignore',
+    })
+  } catch {
+    t.comment('not tried: only root may mount a small disk')
+    return
+  }
+  try {
+    const store = fileStore(root)
+    t.equal(await store.create(named('small'), new Uint8Array(1000), BINARY), 'created')
+    await t.rejects(async () => store.probe?.(), { code: 'ENOSPC' })
+    const large = store.create(named('large'), new Uint8Array(1_000_000), BINARY)
+    await t.rejects(large, { code: 'ENOSPC' })
+    t.same(await readdir(root), ['small'], 'what did not fit is gone')
+  } finally {
+    execFileSync('umount', [root])
+  }
+})

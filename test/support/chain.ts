@@ -13,7 +13,7 @@ import type { StoreDriver } from '#shared/store/driver.ts'
 import { openStore } from '#shared/store/open.ts'
 import { ONE_MACHINE, topology } from '#shared/topology.ts'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
-import { testPostgres } from './postgres.ts'
+import { type TestPostgres, testPostgres } from './postgres.ts'
 
 export interface Letter {
   readonly body: string
@@ -27,6 +27,7 @@ export interface Surroundings {
   /** The same as environment variables. */
   readonly env: Readonly<Record<string, string>>
   readonly bus: PubsubBus
+  readonly postgres: TestPostgres
   readonly catalogue: Catalogue
   /** What was announced, by track, copies included. */
   readonly published: ReadonlyMap<string, readonly Published[]>
@@ -94,7 +95,7 @@ export async function surroundings(
   ]
 
   return {
-    ...{ folder, config, env, bus, catalogue, published, letters },
+    ...{ folder, config, env, bus, postgres, catalogue, published, letters },
     master: (track, bytes, extension = 'wav') =>
       writeFile(join(folder, 'masters', `${track}.${extension}`), bytes),
     store: (which) => openStore(config[which]),

@@ -1,6 +1,9 @@
+import { Breaker } from '#shared/breaker.ts'
 import type { Bus } from '#shared/bus/bus.ts'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
+import { watchedBus } from '#shared/bus/watched.ts'
 import type { Catalogue } from '#shared/catalogue/catalogue.ts'
+import { watchedCatalogue } from '#shared/catalogue/watched.ts'
 import type { Config } from '#shared/config.ts'
 import { OwnCores } from '#shared/cores.ts'
 import { type DeliverDeps, delivering } from '#shared/deliver.ts'
@@ -11,7 +14,8 @@ import { loadRegistry } from '#shared/registry.ts'
 import { masterPrefixes } from '#shared/routes.ts'
 import type { Step } from '#shared/step.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
-import { locate, openStore } from '#shared/store/open.ts'
+import { locate, openStore, type StoreOptions } from '#shared/store/open.ts'
+import { watched } from '#shared/store/watched.ts'
 import { stageTopic } from '#shared/topology.ts'
 import { unitStep } from '#shared/units/unit-step.ts'
 import { WorkerPool } from '../../services/analyze/pool.ts'
@@ -34,30 +38,56 @@ export interface OneProcess {
   readonly hardLimitMs?: number
   /** The stores, e.g. wrapped. */
   readonly wrap?: (store: StoreDriver, which: 'assets' | 'scratch') => StoreDriver
+  readonly wrapMasters?: (store: StoreDriver) => StoreDriver
+  /** How Cloud Storage is reached. */
+  readonly gcs?: StoreOptions
+  /** Other than all: those subscriptions alone. */
+  readonly only?: readonly string[]
+  /** After how much silence a store has failed, ms; as in production unless told. */
+  readonly silentMs?: number
+}
+
+export interface Consumers {
+  /** Which upstream is down, and why. */
+  readonly breaker: Breaker
+  close(): Promise<void>
 }
 
 /** All consumers of the chain in this process, composed of the very parts that the services are composed of. */
-export async function allConsumers(options: OneProcess): Promise<{ close(): Promise<void> }> {
-  const { config, bus, catalogue, log, beforeAck, wrap = (store) => store } = options
+export async function allConsumers(options: OneProcess): Promise<Consumers> {
+  const { config, log, beforeAck, gcs = {}, silentMs } = options
+  const { wrap = (store) => store, wrapMasters = (store) => store } = options
+  const never = new AbortController().signal
+  const metrics = createMetrics('all')
+  const breaker = new Breaker({ log, metrics, stopping: never })
+  const bus = watchedBus(options.bus, breaker)
+  const catalogue = watchedCatalogue(options.catalogue, breaker.upstream('database'))
+  const open = (which: 'assets' | 'scratch') =>
+    watched(wrap(openStore(config[which], gcs), which), breaker.upstream(which), { silentMs })
+  const masters = breaker.upstream('masters')
   const registry = await loadRegistry(config.derivatives)
   const pool = new WorkerPool({ threads: 1 })
   const deps: DeliverDeps = {
     bus,
     events: eventSink(bus),
-    assets: wrap(openStore(config.assets), 'assets'),
-    scratch: wrap(openStore(config.scratch), 'scratch'),
-    log,
-    metrics: createMetrics('all'),
-    aborting: new AbortController().signal,
+    ...{ assets: open('assets'), scratch: open('scratch') },
+    ...{ log, metrics, breaker, stopping: never, aborting: never },
     ...(options.hardLimitMs === undefined ? {} : { hardLimitMs: options.hardLimitMs }),
   }
   const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
-  const at = (uri: string) => locate(uri, { prefixes })
-  const uploads = openStore(config.uploads)
+  const within = { ...gcs, prefixes }
+  const at = (uri: string) => {
+    const { driver, name } = locate(uri, within)
+    return {
+      driver: watched(wrapMasters(driver), masters, { silentMs, isOneOfMany: true }),
+      name,
+    }
+  }
+  const uploads = openStore(config.uploads, gcs)
   const cores = new OwnCores(4)
   const topic = (stage: 'stage' | 'analyze' | 'encode') => stageTopic(stage, config.route)
   const remember = async (accepted: Parameters<Catalogue['acceptJobs']>[0][number]) =>
-    catalogue.acceptJobs([accepted]).catch(() => {})
+    options.catalogue.acceptJobs([accepted]).catch(() => {})
 
   const subscribers = [
     consume('ingest', ingestStep({ registry, ...config }, remember)),
@@ -87,8 +117,9 @@ export async function allConsumers(options: OneProcess): Promise<{ close(): Prom
     ),
   ]
   return {
+    breaker,
     async close() {
-      await Promise.all(subscribers.map((subscriber) => subscriber.close()))
+      await Promise.all(subscribers.map((subscriber) => subscriber?.close()))
       await pool.close()
     },
   }
@@ -98,6 +129,7 @@ export async function allConsumers(options: OneProcess): Promise<{ close(): Prom
   }
 
   function subscribe(name: string, handler: ReturnType<typeof delivering>) {
+    if (options.only?.includes(name) === false) return undefined
     const onError = (error: Error) => log.warn({ error: error.message, name }, 'link')
     return bus.subscribe(
       name,

@@ -13,6 +13,10 @@ export interface TestPostgres {
   database(): Promise<string>
   /** Connections to one of them, for looking behind the catalogue. */
   open(dsn: string): Database
+  /** Takes the server away. */
+  down(): Promise<void>
+  /** Brings it back, with all that it had. */
+  up(): Promise<void>
   /** Ends the server and removes its files. Whatever still uses it sees a lost connection. */
   stop(): Promise<void>
 }
@@ -22,7 +26,7 @@ export async function testPostgres(
   settings: Readonly<Record<string, string>> = SETTINGS,
 ): Promise<TestPostgres> {
   const dataDir = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
-  const postgres = await startPostgres({ dataDir, settings })
+  let postgres = await startPostgres({ dataDir, settings })
   const admin = openDatabase({ dsn: postgres.dsn, poolSize: 1 })
   const opened: Database[] = [admin]
   return {
@@ -35,6 +39,10 @@ export async function testPostgres(
       const database = openDatabase({ dsn, poolSize: 2 })
       opened.push(database)
       return database
+    },
+    down: () => postgres.stop(),
+    up: async () => {
+      postgres = await startPostgres({ dataDir, settings })
     },
     stop: async () => {
       await Promise.all(opened.map((database) => database.close()))

@@ -15,8 +15,8 @@ export interface HttpDeps {
   readonly assets: StoreDriver
   readonly uploads: Uploads
   readonly metrics: Metrics
-  /** Whether jobs can be taken: Pub/Sub answers, and nobody has told the process to go. */
-  readonly isReady: () => boolean
+  /** Why jobs should go elsewhere: Pub/Sub does not answer, or the process has been told to go. */
+  readonly unready: () => string | undefined
   /** Aborts when what is running has to be given up. */
   readonly aborting: AbortSignal
 }

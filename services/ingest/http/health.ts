@@ -6,7 +6,7 @@ const LOOK_MS = 500
 
 /** GET /, /healthz, /readyz and /metrics. */
 export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
-  const { catalogue, isReady, metrics } = deps
+  const { catalogue, unready, metrics } = deps
   const config = { public: true, rateLimit: false } as const
   const schema = (summary: string, description: string, type = 'application/json') => ({
     tags: ['health'],
@@ -39,16 +39,17 @@ export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promis
       config,
       schema: schema(
         'Whether jobs are taken',
-        'Pub/Sub answers. `reading` says whether the catalogue does: jobs are taken without it, too. 503 when jobs are not taken.',
+        'Pub/Sub answers. `reading` says whether the catalogue does: jobs are taken without it, too. 503, with the reason, when jobs should go elsewhere.',
       ),
     },
     async (_request, reply: FastifyReply) => {
-      const accepting = isReady()
+      const reason = unready()
       const reading = await catalogue.ping(AbortSignal.timeout(LOOK_MS)).then(
         () => true,
         () => false,
       )
-      return reply.code(accepting ? 200 : 503).send({ accepting, reading })
+      if (reason === undefined) return { accepting: true, reading }
+      return reply.code(503).send({ accepting: false, reading, reason })
     },
   )
 

@@ -1,0 +1,237 @@
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { Breaker } from '#shared/breaker.ts'
+import type { Subscriber } from '#shared/bus/bus.ts'
+import { createLog } from '#shared/log.ts'
+import { createMetrics } from '#shared/metrics.ts'
+import type { ObjectName } from '#shared/names.ts'
+import { NotFoundError, type StoreDriver } from '#shared/store/driver.ts'
+import { watched } from '#shared/store/watched.ts'
+import { until } from '../support/chain.ts'
+
+// What waits for an upstream keeps no process alive.
+const alive = setInterval(() => {}, 1000)
+t.teardown(() => clearInterval(alive))
+
+/** A breaker, one upstream of it that looks as it is told, and what became of a subscriber. */
+function made() {
+  const stopping = new AbortController()
+  const metrics = createMetrics('test')
+  const breaker = new Breaker({
+    ...{ log: createLog('breaker', 'fatal'), metrics },
+    stopping: stopping.signal,
+  })
+  const upstream = breaker.upstream('the store')
+  const seen = { looks: 0, isPaused: false }
+  const subscriber: Subscriber = {
+    close: async () => {},
+    pause: () => {
+      seen.isPaused = true
+    },
+    resume: () => {
+      seen.isPaused = false
+    },
+    heard: new Date(),
+  }
+  breaker.guard(subscriber)
+  let answer: () => Promise<unknown> = async () => {}
+  const look = () => {
+    seen.looks++
+    return answer()
+  }
+  const bad = () => upstream.call(() => Promise.reject(new Error('503')), { look })
+  return {
+    ...{ breaker, upstream, metrics, stopping, seen, look },
+    answers: (how: () => Promise<unknown>) => {
+      answer = how
+    },
+    /** An operation that fails, and the look that follows. */
+    async fail() {
+      await bad().catch(() => {})
+      await breaker.inDoubt()
+    },
+    succeed: () => upstream.call(async () => {}, { look }),
+  }
+}
+
+t.test('one fault of a well upstream pauses nothing, nor does one now and then', async (t) => {
+  const { breaker, seen, fail, succeed } = made()
+  for (let n = 0; n < 10; n++) {
+    await fail()
+    t.equal(seen.isPaused, false)
+    await succeed()
+  }
+  t.equal(seen.looks, 10)
+  t.equal(await breaker.inDoubt(), false)
+})
+
+t.test('a fault and a look that fails pause all until looking goes well', async (t) => {
+  const { breaker, metrics, seen, fail, answers } = made()
+  answers(() => Promise.reject(new Error('503 to a look')))
+  await fail()
+  t.match(breaker.reason, /^the store: 503/)
+  t.equal(seen.isPaused, true)
+  t.equal(await breaker.inDoubt(), true)
+  t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 1/)
+  await until(() => seen.looks >= 3)
+  t.match(breaker.reason, 'the store: 503 to a look')
+  answers(async () => {})
+  await until(() => breaker.reason === undefined)
+  t.equal(seen.isPaused, false)
+  t.equal(await breaker.inDoubt(), true, 'who has just come back is not trusted yet')
+  t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 0/)
+})
+
+t.test('when nothing goes well, looking well is not enough; then work is tried', async (t) => {
+  const { breaker, seen, fail } = made()
+  for (let n = 0; n < 4; n++) await fail()
+  t.equal(breaker.reason, undefined)
+  await fail()
+  t.match(breaker.reason, /503/)
+  await until(() => breaker.reason === undefined)
+  t.equal(seen.isPaused, false)
+  await fail()
+  t.match(breaker.reason, /503/, 'on trial, one more fault will do')
+})
+
+t.test('what goes well of one kind says nothing of another', async (t) => {
+  const { breaker, upstream, look } = made()
+  for (let n = 0; n < 5; n++) {
+    await upstream
+      .call(() => Promise.reject(new Error('full')), { look, kind: 'write' })
+      .catch(() => {})
+    await upstream.call(async () => {}, { look, kind: 'read' })
+    await breaker.inDoubt()
+  }
+  t.match(breaker.reason, /full/)
+})
+
+t.test('an answer is no fault, nor is what was cut short by its caller', async (t) => {
+  const { breaker, upstream, look, seen } = made()
+  const cut = AbortSignal.abort(new Error('over'))
+  for (let n = 0; n < 6; n++) {
+    for (const more of [{ isAnswer: () => true }, { signal: cut, limitMs: 1000 }]) {
+      const act = () => Promise.reject(new Error('not there'))
+      await t.rejects(upstream.call(act, { look, ...more }), /not there/)
+    }
+  }
+  t.equal(await breaker.inDoubt(), false)
+  t.equal(seen.looks, 0)
+})
+
+t.test('what never ends has failed, and a look that hangs is not repeated', async (t) => {
+  const { breaker, upstream, look, seen, answers } = made()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  answers(() => promise)
+  const hangs = upstream.call(() => promise, { look, limitMs: 50 })
+  await t.rejects(hangs, { message: 'the store has not answered for 0.05 s' })
+  t.equal(await breaker.inDoubt(), true)
+  t.equal(breaker.reason, 'the store: the store has not answered for 0.05 s')
+  await sleep(1000)
+  t.equal(seen.looks, 1)
+  resolve()
+  await until(() => breaker.reason === undefined)
+})
+
+t.test('nothing is resumed once the process has been told to go', async (t) => {
+  const { seen, fail, answers, stopping } = made()
+  answers(() => Promise.reject(new Error('down')))
+  await fail()
+  t.equal(seen.isPaused, true)
+  stopping.abort()
+  answers(async () => {})
+  await sleep(1500)
+  t.equal(seen.isPaused, true)
+})
+
+t.test('of several that are down, the last one resumes', async (t) => {
+  const { breaker, seen, fail, answers } = made()
+  const other = breaker.upstream('another')
+  let isUp = false
+  const look = async () => {
+    if (!isUp) throw new Error('down too')
+  }
+  answers(() => Promise.reject(new Error('down')))
+  await fail()
+  await other.call(look, { look }).catch(() => {})
+  await breaker.inDoubt()
+  answers(async () => {})
+  await until(() => breaker.reason?.startsWith('another') === true)
+  t.equal(seen.isPaused, true)
+  isUp = true
+  await until(() => breaker.reason === undefined)
+  t.equal(seen.isPaused, false)
+})
+
+t.test('of a store, every operation is watched', async (t) => {
+  const name = 'x' as ObjectName
+  const operations: readonly ((store: StoreDriver) => Promise<unknown>)[] = [
+    (store) => store.stat(name),
+    (store) => store.read(name),
+    (store) => store.readInto?.(name, new Uint8Array(1), { start: 0 }) ?? Promise.resolve(),
+    (store) => store.create(name, new Uint8Array(1), { contentType: 'text/plain' }),
+    (store) => store.remove(name),
+    (store) => Array.fromAsync(store.list('x/')),
+    (store) => store.removeAll('x/'),
+  ]
+  for (const operation of operations) {
+    const { breaker, upstream } = made()
+    await t.rejects(operation(watched(brokenStore(), upstream)), /EIO/)
+    await breaker.inDoubt()
+    t.match(breaker.reason, /EIO/, `${operation}`)
+  }
+  const { breaker, upstream } = made()
+  const absent = brokenStore(new NotFoundError('there is no x'))
+  await t.rejects(watched(absent, upstream).read(name), /there is no x/)
+  t.equal(await breaker.inDoubt(), false)
+  const closed = brokenStore(Object.assign(new Error('EACCES'), { code: 'EACCES' }))
+  await t.rejects(watched(closed, upstream, { isOneOfMany: true }).stat(name), /EACCES/)
+  t.equal(await breaker.inDoubt(), false, 'others may be open')
+  await t.rejects(watched(closed, upstream).stat(name), /EACCES/)
+  t.equal(await breaker.inDoubt(), true)
+})
+
+t.test('a read that falls silent in the middle fails, and is told of', async (t) => {
+  const { breaker, upstream } = made()
+  const silent = () => {
+    let asked = 0
+    return new Readable({
+      read() {
+        if (asked++ === 0) this.push(Buffer.alloc(10))
+      },
+    })
+  }
+  const driver = { ...brokenStore(), stat: async () => undefined, read: async () => silent() }
+  const store = watched(driver, upstream, { silentMs: 100 })
+  for (let n = 0; n < 5; n++) {
+    const stream = await store.read('x' as ObjectName)
+    await t.rejects(stream.toArray(), { message: 'a read has not answered for 0.1 s' })
+    await breaker.inDoubt()
+  }
+  t.match(breaker.reason, /a read has not answered/)
+})
+
+t.test('a read that is opened too late is closed, whatever becomes of it', async (t) => {
+  const { upstream } = made()
+  const late = new Readable({ read() {} })
+  const driver = { ...brokenStore(), read: () => sleep(200, late) }
+  const store = watched(driver, upstream, { silentMs: 50 })
+  await t.rejects(store.read('x' as ObjectName), /has not answered/)
+  await until(() => late.destroyed)
+  late.emit('error', new Error('nobody hears it, and nobody has to'))
+})
+
+function brokenStore(error: Error = new Error('EIO')): StoreDriver {
+  const fail = async (): Promise<never> => {
+    throw error
+  }
+  return {
+    ...{ stat: fail, read: fail, readInto: fail, create: fail, remove: fail, removeAll: fail },
+    // biome-ignore lint/correctness/useYield: it fails before it has any
+    async *list() {
+      throw error
+    },
+    uri: (name) => `file:///${name}`,
+  }
+}
