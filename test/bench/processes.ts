@@ -1,9 +1,11 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fieldsOf, TICK_MS } from '../../services/local/ended-children.ts'
 
 /** Process ids by name. */
 export type Pids = Readonly<Record<string, number>>
+
+const PAGE_BYTES = 4096
 
 /**
  * Core-milliseconds, user and system, of each named process since its start, with those of its children,
@@ -20,11 +22,22 @@ export async function coresOf(pids: Pids): Promise<Record<string, number>> {
   return found
 }
 
+/** What each named process holds at this moment, without its children. From /proc. */
+export async function holdingsOf(
+  pids: Pids,
+): Promise<Record<string, { readonly rssBytes: number; readonly handles: number }>> {
+  const held = Object.entries(pids).map(async ([name, pid]) => {
+    const [, pages] = (await read(`/proc/${pid}/statm`)).split(' ')
+    const handles = (await readdir(`/proc/${pid}/fd`).catch(() => [])).length
+    return [name, { rssBytes: PAGE_BYTES * Number(pages ?? 0), handles }] as const
+  })
+  return Object.fromEntries(await Promise.all(held))
+}
+
 /** Watches memory: the most that each named process held together with its children, bytes. */
 export function watchMemory(pids: () => Pids): { stop(): Promise<Record<string, number>> } {
   // Whoever looks more often is what the chain waits for.
   const EVERY_MS = 200
-  const PAGE_BYTES = 4096
   const most: Record<string, number> = {}
   let isOver = false
   const watching = (async () => {
