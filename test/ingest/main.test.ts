@@ -1,20 +1,22 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import type { ChildProcess } from 'node:child_process'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
-import { type Config, configEnv } from '#shared/config.ts'
+import type { Config } from '#shared/config.ts'
 import { jobId } from '#shared/names.ts'
 import { ONE_MACHINE, topology } from '#shared/topology.ts'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
 import { testPostgres } from '../support/postgres.ts'
-import { aJob, post, told, until } from './api.ts'
+import { startService } from '../support/service.ts'
+import { aJob, post, sha256, told, until } from './api.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
 const postgres = await testPostgres()
@@ -41,34 +43,14 @@ async function freePort(): Promise<number> {
 async function start(more: Partial<Config> = {}) {
   const at = (name: string) => pathToFileURL(join(folder, name)).href
   const port = await freePort()
-  const config = {
-    ...{
-      project: 'test',
-      pubsub: `127.0.0.1:${pubsub.port}`,
-      database: await postgres.database(),
-    },
-    ...{ assets: at('assets'), scratch: at('scratch'), uploads: at('uploads'), port },
+  const service = startService('ingest/main.ts', {
+    ...{ project: 'test', pubsub: `127.0.0.1:${pubsub.port}` },
+    database: await postgres.database(),
+    ...{ assets: at('assets'), scratch: at('scratch'), uploads: at('uploads'), port, drain: 0 },
     ...more,
-  }
-  const child = fork(new URL('../../services/ingest/main.ts', import.meta.url), {
-    env: { PATH: process.env.PATH, METADATA_SERVER_DETECTION: 'none', ...configEnv(config) },
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    execArgv: [],
   })
-  children.push(child)
-  let said = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.on('data', (chunk) => {
-      said += chunk
-    })
-  }
-  const exited = once(child, 'exit').then(([code]) => code as number)
-  const ready = Promise.race([
-    once(child, 'message'),
-    exited.then((code) => Promise.reject(new Error(`ended with ${code}: ${said}`))),
-  ])
-  ready.catch(() => {})
-  return { child, url: `http://127.0.0.1:${port}`, ready, exited, said: () => said }
+  children.push(service.child)
+  return { ...service, url: `http://127.0.0.1:${port}` }
 }
 
 t.test('the service takes jobs by HTTP and from the ingest topic alike', async (t) => {
@@ -151,3 +133,75 @@ t.test('it takes jobs while the database is away', async (t) => {
   child.kill('SIGTERM')
   t.equal(await exited, 0)
 })
+
+t.test(
+  'asked to go, it is unready first: whoever balances the load loses no request, and an upload goes on elsewhere',
+  async (t) => {
+    const database = await postgres.database()
+    const replicas = await Promise.all([start({ database, drain: 2 }), start({ database })])
+    await Promise.all(replicas.map(({ ready }) => ready))
+    const [leaving, staying] = replicas
+
+    const audio = randomBytes(2_000_000)
+    const upload = `/v1/masters/long?upload=${randomUUID()}`
+    const sending = request(`${leaving.url}${upload}`, {
+      method: 'PUT',
+      headers: { 'content-length': audio.length },
+    })
+    const answered = once(sending, 'response').catch(() => undefined)
+    sending.write(audio.subarray(0, 1_000_000))
+
+    const balancer = balancing([leaving.url, staying.url])
+    await until('some requests', () => balancer.answers.length > 20)
+    leaving.child.kill('SIGTERM')
+    t.equal(await leaving.exited, 0)
+    await balancer.stop()
+    t.same(new Set(balancer.answers), new Set([202]))
+    await answered
+
+    const head = await fetch(`${staying.url}${upload}`, { method: 'HEAD' })
+    const offset = Number(head.headers.get('upload-offset'))
+    t.ok(offset > 0, `${offset} bytes have been kept`)
+    const rest = await fetch(`${staying.url}${upload}`, {
+      method: 'PUT',
+      headers: { 'upload-offset': `${offset}`, 'upload-complete': '?1' },
+      body: audio.subarray(offset),
+    })
+    t.equal(rest.status, 201)
+    t.equal((await told(rest)).sha256, sha256(audio))
+    staying.child.kill('SIGTERM')
+    t.equal(await staying.exited, 0)
+  },
+)
+
+/** Posts one job after another to a replica that was ready a moment ago. */
+function balancing(urls: readonly string[]) {
+  const answers: (number | string)[] = []
+  let ready: readonly string[] = urls
+  let isOver = false
+  const look = (url: string) =>
+    fetch(`${url}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+  const looking = (async () => {
+    for (; !isOver; await sleep(200)) {
+      const found = await Promise.all(urls.map(look))
+      ready = urls.filter((_, i) => found[i])
+    }
+  })()
+  const posting = (async () => {
+    for (let n = 0; !isOver; n++) {
+      const url = ready[n % ready.length]
+      answers.push(await post(`${url}/v1/jobs`, aJob()).then(({ status }) => status, String))
+      await sleep(10)
+    }
+  })()
+  return {
+    answers,
+    async stop() {
+      isOver = true
+      await Promise.all([looking, posting])
+    },
+  }
+}

@@ -1,0 +1,148 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { CORES } from '#shared/cores.ts'
+import { createLog } from '#shared/log.ts'
+import { json } from '#shared/message.ts'
+import { emulatorWire, localWire, type RunningWire } from '../conformance/bus-wires.ts'
+import { club, wav } from '../support/audio.ts'
+import { surroundings, until } from '../support/chain.ts'
+import { allConsumers } from '../support/one-process.ts'
+import { startService } from '../support/service.ts'
+
+t.setTimeout(600_000)
+
+/** Of the step under way: short of the 9 s that it has, because this machine may be slow. */
+const STEP_SECONDS = 6
+/** By then what was not acknowledged has come again: at once, or when the lease has run out. */
+const soonMs = 2_000
+const leaseMs = 18_000
+
+const emulator = await emulatorWire()
+const local = await localWire(`${t.testdir()}/pubsub.sqlite`)
+t.teardown(async () => {
+  await emulator?.stop()
+  await local.stop()
+})
+const log = createLog('sigterm', 'fatal')
+const master = wav(club(2 * 44_100))
+const slow = new URL('../support/derivatives-slow', import.meta.url).pathname
+const REST = ['ingest', 'stage', 'encode', 'publish', 'events']
+
+t.jobs = 2
+for (const wire of [local, emulator]) {
+  const name = wire?.name ?? 'official emulator'
+  const skip = wire === undefined && 'gcloud and its emulator are not installed'
+  t.test(
+    `SIGTERM during a step: its ack counts, and what was not begun goes back at once: ${name}`,
+    { skip, buffered: true },
+    (t) => leaving(t, wire as RunningWire),
+  )
+}
+
+async function leaving(t: Test, wire: RunningWire) {
+  // One more than there are cores waits for one; the rest waits for its turn.
+  const concurrency = CORES + 1
+  const tracks = Array.from({ length: CORES + 3 }, (_, i) => `track-${i}`)
+  const around = await surroundings(
+    { derivatives: slow, concurrency, project: `sigterm-${wire.name.replace(/\W/g, '-')}` },
+    { wire: wire.endpoint },
+  )
+  const { bus, catalogue, config, folder, letters, published } = around
+  let due = 0
+  const counting: typeof bus = {
+    ...bus,
+    publish(topic, message) {
+      if (topic === 'analyze') due++
+      return bus.publish(topic, message)
+    },
+  }
+  const rest = await allConsumers({ config, bus: counting, catalogue, log, only: REST })
+  t.teardown(async () => {
+    await rest.close()
+    await around.close()
+  })
+  for (const track of tracks) {
+    await around.master(track, master)
+    await around.submit({ asset_guid: track, derivative_assets: ['slow'] })
+  }
+  await until(() => due === tracks.length, 150_000)
+
+  const begun = join(folder, 'begun')
+  const count = async () =>
+    (await readFile(begun, 'utf8').catch(() => '')).split('\n').length - 1
+  const env = { SLOW_SECONDS: `${STEP_SECONDS}`, SLOW_LOG: begun }
+  const service = startService('analyze/main.ts', config, env)
+  t.teardown(() => service.child.kill('SIGKILL'))
+  await service.ready
+  await until(async () => (await count()) === CORES, 150_000)
+
+  const back: { readonly track: string; readonly at: number }[] = []
+  const options = { concurrency: 50, longestMs: 5000, onError: () => {} }
+  const other = bus.subscribe('analyze', options, async ({ data }) => {
+    const { request } = json(data, 'due') as { request: { asset_guid: string } }
+    back.push({ track: request.asset_guid, at: performance.now() })
+    return 'ack'
+  })
+  t.teardown(() => other.close())
+  await sleep(500)
+  t.same(back, [], 'all are lent to the service')
+  const asked = performance.now()
+  service.child.kill('SIGTERM')
+  await until(() => back.length === tracks.length - CORES, 8_000)
+  const ms = back.map(({ at }) => Math.round(at - asked))
+  t.comment(`${wire.name}: given back ${ms.join(', ')} ms after SIGTERM`)
+  t.equal(await service.exited, 0)
+  const took = performance.now() - asked
+  t.comment(`${wire.name}: ended ${(took / 1000).toFixed(1)} s after SIGTERM`)
+  t.ok(took < 13_500, `${took} ms`)
+  t.equal(await count(), CORES, 'nothing was begun any more')
+
+  const finished = tracks.filter((track) => !back.some((each) => each.track === track))
+  await until(() => finished.every((track) => published.has(track)), 150_000)
+  const isKept = wire.knownFaults.includes(
+    'the loans of a dead client are kept until they expire',
+  )
+  await sleep(Math.max(soonMs, isKept ? asked + leaseMs - performance.now() : 0))
+  t.equal(back.length, tracks.length - CORES, 'what was finished has not come again')
+  for (const track of finished) t.match(published.get(track), [{ state: 'done' }])
+  t.same(letters, [])
+}
+
+t.test('a second signal ends a service at once', async (t) => {
+  const around = await surroundings({ derivatives: slow, project: 'sigterm-twice' })
+  const { bus, catalogue, config, folder, published } = around
+  const rest = await allConsumers({ config, bus, catalogue, log, only: REST })
+  const begun = join(folder, 'begun')
+  const service = startService('analyze/main.ts', config, {
+    SLOW_SECONDS: '60',
+    SLOW_LOG: begun,
+  })
+  t.teardown(async () => {
+    service.child.kill('SIGKILL')
+    await rest.close()
+    await around.close()
+  })
+  await service.ready
+  await around.master('twice', master)
+  await around.submit({ asset_guid: 'twice', derivative_assets: ['slow'] })
+  await until(
+    () =>
+      readFile(begun).then(
+        () => true,
+        () => false,
+      ),
+    60_000,
+  )
+  service.child.kill('SIGTERM')
+  await sleep(300)
+  t.equal(service.child.exitCode, null, 'the step may go on')
+  const asked = performance.now()
+  service.child.kill('SIGTERM')
+  t.equal(await service.exited, 1)
+  t.ok(performance.now() - asked < 4_000, 'before the step has been aborted')
+  const next = await allConsumers({ config, bus, catalogue, log, only: ['analyze'] })
+  t.teardown(() => next.close())
+  await until(() => published.has('twice'), 150_000)
+})

@@ -1,0 +1,66 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { pubsubBus } from '#shared/bus/pubsub.ts'
+import { json } from '#shared/message.ts'
+import { startChain } from '../../services/local/supervisor.ts'
+import { club, wav } from '../support/audio.ts'
+import { until } from '../support/chain.ts'
+
+t.setTimeout(600_000)
+
+const SERVICES = ['ingest', 'stage', 'analyze', 'encode', 'publish']
+
+t.test(
+  'every service is restarted in turn under load: nothing is lost, nothing is dead-lettered',
+  async (t) => {
+    const deaths: string[] = []
+    const chain = await startChain({
+      ...{ dataFolder: t.testdir(), port: 0, pubsubPort: 0 },
+      onNotice: (sentence) => deaths.push(sentence),
+    })
+    t.teardown(() => chain.close())
+    const bus = pubsubBus({ projectId: chain.project, endpoint: chain.pubsub })
+    const states = new Map<string, string>()
+    let letters = 0
+    const options = { concurrency: 100, longestMs: 5000, onError: () => {} }
+    const ears = [
+      bus.subscribe('published', options, async ({ data }) => {
+        const { asset_guid, state } = json(data, 'published') as Record<string, string>
+        states.set(asset_guid ?? '', state ?? '')
+        return 'ack'
+      }),
+      bus.subscribe('dead-letter', options, async () => {
+        letters++
+        return 'ack'
+      }),
+    ]
+    t.teardown(async () => {
+      for (const ear of ears) await ear.close()
+      await bus.close()
+    })
+    const tracks: string[] = []
+    const submit = async (count: number) => {
+      for (let n = 0; n < count; n++) {
+        const asset_guid = `track-${tracks.length}`
+        await writeFile(join(chain.folder.masters, `${asset_guid}.wav`), master)
+        const job = { asset_guid, derivative_assets: ['loudness', 'waveform', 'aac-128'] }
+        await bus.publish('ingest', { data: Buffer.from(JSON.stringify(job)), attributes: {} })
+        tracks.push(asset_guid)
+      }
+    }
+    const master = wav(club(44_100))
+    for (const name of SERVICES) {
+      await submit(4)
+      await until(() => states.size > 0, 150_000)
+      const before = chain.pids()[name]
+      process.kill(before ?? 0, 'SIGTERM')
+      await until(() => ![before, undefined].includes(chain.pids()[name]), 150_000)
+      t.match(deaths.at(-1), new RegExp(`^${name} died .exit code 0`))
+    }
+    await until(() => tracks.every((track) => states.has(track)), 120_000)
+    t.same(new Set(states.values()), new Set(['done']))
+    t.equal(letters, 0)
+    t.equal(deaths.length, SERVICES.length)
+  },
+)
