@@ -17,7 +17,7 @@ import { surroundings, until } from '../support/chain.ts'
 
 /** Longer than a lease. BUSY_SECONDS=60 is what docs and issues speak of. */
 const SECONDS = Number(process.env.BUSY_SECONDS ?? 11)
-t.setTimeout(1000 * SECONDS + 60_000)
+t.setTimeout(1000 * SECONDS + 400_000)
 
 const around = await surroundings()
 const { config } = around
@@ -87,7 +87,7 @@ t.test('leases are extended and /healthz answers while every core computes', asy
     () => 'busy',
     lifecycle,
   )
-  await until(() => attempts.length === CORES)
+  await until(() => attempts.length === CORES, 60_000)
   const answers: number[] = []
   while (events.length < CORES) {
     const asked = performance.now()
@@ -113,7 +113,7 @@ t.test('leases are extended and /healthz answers while every core computes', asy
     const sentence = `stopped at the hard limit of ${SECONDS} s`
     t.match(event, { verdict: 'again', sentence })
   }
-  await until(() => attempts.length === 2 * CORES)
+  await until(() => attempts.length === 2 * CORES, 60_000)
   t.same(attempts.slice(CORES), Array(CORES).fill(2), 'they have been given back')
   // A worker that is still at it would keep its place.
   t.same(await pool.use(never, (ask) => ask('listen', 1)), [])
