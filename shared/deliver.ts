@@ -1,5 +1,6 @@
 import type { Breaker } from './breaker.ts'
 import type { Bus, Delivery, Settlement } from './bus/bus.ts'
+import { setAsideAs } from './dead-letter.ts'
 import { PermanentError, RestartError, sentence } from './errors.ts'
 import { type EventSink, newEvent } from './events.ts'
 import type { Log } from './log.ts'
@@ -241,13 +242,7 @@ async function setAside(
 ): Promise<Outcome> {
   if (!(error instanceof PermanentError)) return again(error)
   try {
-    await bus.publish(DEAD_LETTER_TOPIC, {
-      data: delivery.data,
-      attributes: {
-        ...kept(delivery.attributes),
-        ...letterAttributes(step, error.code, error.message, delivery.attempt),
-      },
-    })
+    await bus.publish(DEAD_LETTER_TOPIC, setAsideAs(delivery, step, error))
   } catch (second) {
     return again(second)
   }
@@ -256,30 +251,5 @@ async function setAside(
     verdict: 'dead-lettered',
     code: error.code,
     sentence: error.message,
-  }
-}
-
-/** A message may have 100 attributes; ours come on top, and Google's own may not be published again. */
-export function kept(attributes: Readonly<Record<string, string>>): Record<string, string> {
-  const entries = Object.entries(attributes).filter(([key]) => !key.startsWith('goog'))
-  return Object.fromEntries(entries.slice(0, 90))
-}
-
-/** What a dead letter says of itself, beside the job or message that is its body. */
-export function letterAttributes(
-  step: string,
-  code: string,
-  reason: string,
-  attempt: number,
-): Record<string, string> {
-  return {
-    dead_letter_step: step,
-    dead_letter_code: code,
-    // Attribute values hold at most 1,024 bytes.
-    dead_letter_reason: Buffer.from(reason)
-      .subarray(0, 1000)
-      .toString('utf8')
-      .replace(/\uFFFD+$/, ''),
-    dead_letter_attempt: String(attempt),
   }
 }

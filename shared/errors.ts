@@ -93,6 +93,23 @@ export const ERRORS = {
     means: 'The message does not keep the contract of its topic.',
     remedy: 'Only the chain publishes here: look for an older or foreign publisher.',
   },
+  CRASHED: {
+    status: 500,
+    means:
+      'The message was delivered as often as Pub/Sub does, and nobody settled it: each time its worker died or gave it back.',
+    remedy:
+      'Look in the history of its track and in the log for what happened each time; mend that, then redrive.',
+  },
+  LETTER_TAKEN: {
+    status: 409,
+    means: 'The dead letter has been redriven or discarded already, or is just about to be.',
+    remedy: 'None: look at the letter for who did what.',
+  },
+  NOT_REDRIVABLE: {
+    status: 422,
+    means: 'There is no job in the dead letter that could be run again.',
+    remedy: 'Look at its body for who sent it, have that mended, and discard the letter.',
+  },
   NOT_FOUND: {
     status: 404,
     means: 'There is no such thing.',
@@ -162,7 +179,13 @@ export const ERRORS = {
   UNAUTHORIZED: {
     status: 401,
     means: 'No valid bearer token came with the request.',
-    remedy: 'Send Authorization: Bearer with a configured token.',
+    remedy:
+      'Send Authorization: Bearer with a configured token, or an identity token of the configured issuer.',
+  },
+  SCOPE_MISSING: {
+    status: 403,
+    means: 'Whoever asks is known, but may not do this.',
+    remedy: 'Use a token with the scope that the detail names, or have the scope granted.',
   },
   FORBIDDEN: {
     status: 403,

@@ -29,9 +29,14 @@ export function jobId(requestId: string, assetGuid: string): JobId {
   return digest([requestId.toLowerCase(), assetGuid], 24) as JobId
 }
 
-/** A request id for a message that gave none: the same message always has the same. A UUID of version 8. */
+/** A request id for a message that gave none: the same message always has the same. */
 export function requestIdFrom(messageId: string): string {
-  const hex = createHash('sha256').update(`pubsub:${messageId}`).digest('hex')
+  return uuidFrom(`pubsub:${messageId}`)
+}
+
+/** A UUID, of version 8, that follows from a text. */
+export function uuidFrom(text: string): string {
+  const hex = createHash('sha256').update(text).digest('hex')
   const variant = '89ab'.charAt(Number.parseInt(hex.charAt(16), 16) & 3)
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }

@@ -33,6 +33,13 @@ export function stageTopic(stage: Stage, route: string): string {
   return route === DEFAULT_ROUTE ? stage : `${stage}-${route}`
 }
 
+/** The step that consumes a subscription; the name itself where it is none of ours. */
+export function stepOf(subscription: string): string {
+  if (subscription === 'events') return 'recorder'
+  const stage = STAGES.find((each) => `${subscription}-`.startsWith(`${each}-`))
+  return stage ?? subscription
+}
+
 /** Settings of subscriptions that differ between a cloud and one machine. */
 export interface SubscriptionSettings {
   /** Wait before a message that was given back comes again: at first and, doubled each time, at most, seconds. */

@@ -1,7 +1,7 @@
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import type { RunAccepted } from '#shared/messages/run.ts'
 import { jobId, requestIdFrom } from '#shared/names.ts'
-import { subjectOf } from '#shared/run.ts'
+import { countFrom, pastInstant, subjectOf } from '#shared/run.ts'
 import { type DeliveryFacts, defineStep, type Step } from '#shared/step.ts'
 import { type AcceptSettings, type Again, accept, toStage } from './accept.ts'
 
@@ -37,22 +37,12 @@ export function ingestStep(
 
 // Only a restart or a redrive says which run it is; whoever publishes a job anew says nothing.
 function againOf({ id, attributes }: DeliveryFacts): Again {
-  const { run, restarts, accepted } = attributes
-  const isPast =
-    accepted !== undefined && ISO.test(accepted) && Date.parse(accepted) <= Date.now()
+  const { run, restarts } = attributes
+  const accepted = pastInstant(attributes.accepted)
   return {
     requestId: requestIdFrom(id),
-    run: count(run, 1),
-    restarts: count(restarts, 0),
-    ...(isPast ? { accepted } : {}),
+    run: countFrom(run, 1),
+    restarts: countFrom(restarts, 0),
+    ...(accepted === undefined ? {} : { accepted }),
   }
-}
-
-// Anybody may publish to this topic: what can't be true is not believed.
-const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/
-const MOST = 1_000_000
-
-function count(text: string | undefined, least: number): number {
-  const number = Number(text ?? least)
-  return Number.isSafeInteger(number) && number >= least && number <= MOST ? number : least
 }

@@ -1,18 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { batching } from '#shared/batch.ts'
+import type { SubscribeOptions } from '#shared/bus/bus.ts'
 import { type Catalogue, openCatalogue } from '#shared/catalogue/catalogue.ts'
 import { watchedCatalogue } from '#shared/catalogue/watched.ts'
 import { sentence } from '#shared/errors.ts'
 import type { StepEvent } from '#shared/messages/event.ts'
 import { HARD_LIMIT_MS } from '#shared/plan.ts'
 import { service, WAITING_STEPS } from '#shared/service.ts'
+import { DEAD_LETTER_TOPIC } from '#shared/topology.ts'
 import { announcing } from './announcing.ts'
+import { keeping } from './letters.ts'
 import { recording } from './recorder.ts'
 import { publishStep } from './step.ts'
 import { sweepOnce } from './watchdog.ts'
 
 const WATCHDOG_EVERY_MS = 60_000
 const MIGRATE_AGAIN_MS = 1_000
+/** A letter may be as large as a message can be. */
+const LETTERS_AT_ONCE = 10
 
 await service('publish', async (service) => {
   const { assets, bus, closeFirst, concurrency, config, consume, events, lifecycle, log } =
@@ -32,16 +37,19 @@ await service('publish', async (service) => {
     },
     { most: 50, gatherMs: 20 },
   )
+  const settings = (subscription: string, concurrency: number): SubscribeOptions => ({
+    concurrency,
+    longestMs: HARD_LIMIT_MS,
+    onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
+  })
+  closeFirst(
+    bus.subscribe('events', settings('events', WAITING_STEPS), recording({ bus, record, log })),
+  )
   closeFirst(
     bus.subscribe(
-      'events',
-      {
-        concurrency: WAITING_STEPS,
-        longestMs: HARD_LIMIT_MS,
-        onError: (error) =>
-          log.warn({ err: error, subscription: 'events' }, 'the link to Pub/Sub'),
-      },
-      recording({ bus, record, log }),
+      DEAD_LETTER_TOPIC,
+      settings(DEAD_LETTER_TOPIC, LETTERS_AT_ONCE),
+      keeping({ catalogue, events, log }),
     ),
   )
 

@@ -1,5 +1,5 @@
 import type { Bus, Delivery, Settlement } from '#shared/bus/bus.ts'
-import { kept, letterAttributes } from '#shared/deliver.ts'
+import { setAsideAs } from '#shared/dead-letter.ts'
 import { PermanentError, sentence } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
 import { Events, type StepEvent } from '#shared/messages/event.ts'
@@ -19,20 +19,17 @@ export function recording({
   record: (events: readonly StepEvent[]) => Promise<void>
   log: Log
 }): (delivery: Delivery) => Promise<Settlement> {
-  return async ({ data, attributes, attempt }) => {
+  return async (delivery) => {
     try {
-      const { events } = Events.parse(data)
+      const { events } = Events.parse(delivery.data)
       await record(events)
       return 'ack'
     } catch (error) {
+      const { attempt } = delivery
       log.warn({ error: sentence(error), attempt }, 'events could not be recorded')
       if (!(error instanceof PermanentError)) return 'nack'
       try {
-        const letter = letterAttributes('recorder', error.code, error.message, attempt)
-        await bus.publish(DEAD_LETTER_TOPIC, {
-          data,
-          attributes: { ...kept(attributes), ...letter },
-        })
+        await bus.publish(DEAD_LETTER_TOPIC, setAsideAs(delivery, 'recorder', error))
         return 'ack'
       } catch {
         return 'nack'

@@ -1,9 +1,9 @@
 import type { Announcement } from '#shared/catalogue/catalogue.ts'
-import { letterAttributes } from '#shared/deliver.ts'
+import { letterAttributes } from '#shared/dead-letter.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import { Published } from '#shared/messages/published.ts'
 import { RunEnded } from '#shared/messages/run.ts'
-import { assetName, type Revision } from '#shared/names.ts'
+import { assetName, digest, type Revision } from '#shared/names.ts'
 import { attributesOf, subjectOf } from '#shared/run.ts'
 import { defineStep, type Send, type Step, send } from '#shared/step.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
@@ -94,27 +94,36 @@ function published(
 /** An EncodeJob may ask for so many at once; a job that was widened may have more. */
 const MOST_ASSETS = 100
 
-/** One dead letter per reason: the job, narrowed to the assets that failed for it. */
+/**
+ * One dead letter per run and reason: the job, narrowed to the assets that failed for it. What failed in an earlier run
+ * is told again when the job is announced again, as the same letter.
+ */
 function letters(announcement: Announcement): readonly Send[] {
-  const { request, verdicts } = announcement
-  const byReason = new Map<string, { ids: string[]; attributes: Record<string, string> }>()
+  const { job, request, accepted, verdicts } = announcement
+  const byReason = new Map<string, { ids: string[]; verdict: FailedVerdict }>()
   for (const [id, verdict] of Object.entries(verdicts)) {
     if (verdict.state !== 'failed') continue
-    const { step, code, sentence, attempt } = verdict
-    const reason = JSON.stringify([step, code, sentence])
+    const { run, step, code, sentence } = verdict
+    const reason = JSON.stringify([run, step, code, sentence])
     const letter = byReason.get(reason)
-    if (letter !== undefined) letter.ids.push(id)
-    else {
-      const attributes = letterAttributes(step, code, sentence, attempt)
-      byReason.set(reason, { ids: [id], attributes })
-    }
+    if (letter === undefined) byReason.set(reason, { ids: [id], verdict })
+    else letter.ids.push(id)
   }
-  return [...byReason.values()].map(({ ids, attributes }) =>
-    send(
+  return [...byReason.values()].map(({ ids, verdict }) => {
+    const { run, step, code, sentence: reason, attempt } = verdict
+    const derivative_assets = ids.sort().slice(0, MOST_ASSETS)
+    const id = digest([job, run, step, code, reason, derivative_assets], 32)
+    return send(
       DEAD_LETTER_TOPIC,
       EncodeJob,
-      { ...request, derivative_assets: ids.sort().slice(0, MOST_ASSETS) },
-      { ...attributesOf(announcement), ...attributes },
-    ),
-  )
+      { ...request, derivative_assets },
+      {
+        ...attributesOf({ ...announcement, run }),
+        accepted,
+        ...letterAttributes({ id, step, code, reason, attempt }),
+      },
+    )
+  })
 }
+
+type FailedVerdict = Extract<Announcement['verdicts'][string], { state: 'failed' }>

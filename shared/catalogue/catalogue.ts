@@ -1,8 +1,26 @@
+import type { DeadLetter } from '../dead-letter.ts'
 import type { StepEvent } from '../messages/event.ts'
 import type { RunEnded } from '../messages/run.ts'
 import { acceptJobs } from './accept-jobs.ts'
 import { type AssetKey, type MadeAsset, readMade } from './asset-table.ts'
 import { type DatabaseOptions, openDatabase, type Query } from './database.ts'
+import {
+  claimLetter,
+  countLetters,
+  type KeptLetter,
+  keepLetter,
+  LETTER_STATES,
+  type LetterCursor,
+  type LetterFilter,
+  type LetterState,
+  letter,
+  letters,
+  nextLetters,
+  releaseLetter,
+  type Settlement,
+  settleLetter,
+  type WholeLetter,
+} from './dead-letters.ts'
 import type { Acceptance } from './job-row.ts'
 import { migrate } from './migrate.ts'
 import { type JobStatus, job, jobsOfRequest } from './read-jobs.ts'
@@ -25,11 +43,18 @@ export type {
   HistoryCursor,
   HistoryPage,
   JobStatus,
+  KeptLetter,
+  LetterCursor,
+  LetterFilter,
+  LetterState,
   MadeAsset,
+  Settlement,
   StaleJob,
   StaleQuery,
   TrackStatus,
+  WholeLetter,
 }
+export { LETTER_STATES }
 
 /**
  * What exists for every track, what was asked for and what happened. Anything thrown may be tried
@@ -79,6 +104,43 @@ export interface Catalogue {
     page: { readonly limit: number; readonly before?: HistoryCursor | undefined },
     signal?: AbortSignal,
   ): Promise<HistoryPage>
+  /** Keeps a dead letter, once, however often it comes. */
+  keepLetter(letter: DeadLetter, signal?: AbortSignal): Promise<void>
+  /** Dead letters, the latest first, 1 to 1,000 at a time. */
+  letters(
+    state: LetterState | 'all',
+    filter: LetterFilter,
+    page: { readonly limit: number; readonly after?: LetterCursor | undefined },
+    signal?: AbortSignal,
+  ): Promise<{ readonly letters: readonly KeptLetter[]; readonly next?: LetterCursor }>
+  /** Those that a filter would have claimed next, in that order, 1 to 1,000. */
+  nextLetters(
+    filter: LetterFilter,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<readonly KeptLetter[]>
+  /** How many are open, with a job to redrive and without. */
+  countLetters(
+    filter: LetterFilter,
+    signal?: AbortSignal,
+  ): Promise<{ readonly redrivable: number; readonly others: number }>
+  letter(id: string, signal?: AbortSignal): Promise<WholeLetter | undefined>
+  /**
+   * Claims an open letter that nobody else has claimed: the one of this id, or the oldest with a job that the filter
+   * lets through. Settle it or release it; the claim ends by itself after a minute.
+   */
+  claimLetter(
+    which: string | LetterFilter,
+    signal?: AbortSignal,
+  ): Promise<KeptLetter | undefined>
+  /** What became of a letter that was claimed: redriven as a run, or discarded for a reason. */
+  settleLetter(
+    id: string,
+    settlement: Omit<Settlement, 'at'>,
+    signal?: AbortSignal,
+  ): Promise<void>
+  /** Gives a claim back. */
+  releaseLetter(id: string, signal?: AbortSignal): Promise<void>
   /** @throws when the database does not answer. */
   ping(signal?: AbortSignal): Promise<void>
   /** Waits for what is under way. */
@@ -88,7 +150,7 @@ export interface Catalogue {
 /** Opens the catalogue. Nothing connects until the first call. */
 export function openCatalogue(options: DatabaseOptions): Catalogue {
   const database = openDatabase(options)
-  const reading =
+  const atOnce =
     (signal: AbortSignal | undefined): Query =>
     (statement, values) =>
       database.query(statement, values, signal)
@@ -103,13 +165,21 @@ export function openCatalogue(options: DatabaseOptions): Catalogue {
     sweepJobs: (query, signal) => sweepJobs(database, query, signal),
     assetResults: (guid, revision, assets, signal) =>
       readMade(
-        reading(signal),
+        atOnce(signal),
         assets.map((asset) => ({ ...asset, track: guid, revision })),
       ),
-    jobsOfRequest: (requestId, signal) => jobsOfRequest(reading(signal), requestId),
-    job: (id, signal) => job(reading(signal), id),
-    track: (assetGuid, signal) => track(reading(signal), assetGuid),
-    trackHistory: (assetGuid, page, signal) => trackHistory(reading(signal), assetGuid, page),
+    jobsOfRequest: (requestId, signal) => jobsOfRequest(atOnce(signal), requestId),
+    job: (id, signal) => job(atOnce(signal), id),
+    track: (assetGuid, signal) => track(atOnce(signal), assetGuid),
+    trackHistory: (assetGuid, page, signal) => trackHistory(atOnce(signal), assetGuid, page),
+    keepLetter: (kept, signal) => keepLetter(atOnce(signal), kept),
+    letters: (state, filter, page, signal) => letters(atOnce(signal), state, filter, page),
+    nextLetters: (filter, limit, signal) => nextLetters(atOnce(signal), filter, limit),
+    countLetters: (filter, signal) => countLetters(atOnce(signal), filter),
+    letter: (id, signal) => letter(atOnce(signal), id),
+    claimLetter: (which, signal) => claimLetter(atOnce(signal), which),
+    settleLetter: (id, settlement, signal) => settleLetter(atOnce(signal), id, settlement),
+    releaseLetter: (id, signal) => releaseLetter(atOnce(signal), id),
     ping: async (signal) => {
       await database.query({ text: 'select 1' }, [], signal)
     },

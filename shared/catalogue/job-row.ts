@@ -94,11 +94,11 @@ export function stateOf(row: JobRow): JobState {
 }
 
 /**
- * Names what is announced: one job, one run, one set of assets. Every copy of the message has it,
- * and nothing else does.
+ * Names what is announced: one job, one run, one set of assets, each as the run that wanted it last has it. Every copy
+ * of the message has it, and nothing else does.
  */
-export function announcementId(job: string, run: number, assets: readonly string[]): string {
-  return digest([job, run, [...assets].sort()], 32)
+export function announcementId({ job, run, wanted }: JobRow): string {
+  return digest([job, run, Object.fromEntries(wanted)], 32)
 }
 
 function isDecided(row: JobRow, asset: string): boolean {

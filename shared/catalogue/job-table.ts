@@ -7,7 +7,6 @@ import {
   type JobVerdict,
   revisionOf,
   stateOf,
-  wantedAssets,
 } from './job-row.ts'
 import { instant, rows, uuid, whole } from './parameter.ts'
 
@@ -65,7 +64,7 @@ export async function claimJobs(query: Query, ids: readonly string[]): Promise<v
 
 /** The id of what a job announces; null while a verdict is owed. */
 export function announcementOf(row: JobRow): string | null {
-  return isComplete(row) ? announcementId(row.job, row.run, wantedAssets(row)) : null
+  return isComplete(row) ? announcementId(row) : null
 }
 
 const SELECT = `

@@ -116,4 +116,36 @@ export const MIGRATIONS: readonly Migration[] = [
       ) with (fillfactor = 80);
     `,
   },
+  {
+    name: 'dead letters',
+    sql: `
+      create table dead_letter (
+        id text collate "C" primary key,
+        -- Its own on the dead-letter topic.
+        message text not null,
+        published_at timestamptz not null,
+        step text not null,
+        code text not null,
+        reason text not null,
+        attempt bigint not null,
+        -- The job in it and the run that failed; null when there is none in it.
+        job text collate "C",
+        run bigint,
+        accepted_at timestamptz,
+        request jsonb,
+        -- As they came, to the letter.
+        body bytea not null,
+        attributes json not null,
+        state text not null default 'open' check (state in ('open', 'redriven', 'discarded')),
+        -- Until then somebody is about to settle it, and nobody else may.
+        claimed_until timestamptz,
+        settled_at timestamptz,
+        settled_by text,
+        redriven_run bigint,
+        discard_reason text
+      );
+      create index dead_letter_open on dead_letter (published_at, id) where state = 'open';
+      create index dead_letter_time on dead_letter (published_at, id);
+    `,
+  },
 ]

@@ -3,7 +3,6 @@ import { acceptJobs } from './accept-jobs.ts'
 import { keyedVerdicts, readMade, recordAssets, recordMasters } from './asset-table.ts'
 import type { Database, Query } from './database.ts'
 import {
-  announcementId,
   ended,
   type JobRow,
   type JobState,
@@ -39,7 +38,7 @@ export interface Announcement {
 }
 
 /** What `markAnnounced` wants to know of an announcement. */
-export type Announced = Pick<Announcement, 'job' | 'run' | 'assets'>
+export type Announced = Pick<Announcement, 'id' | 'job'>
 
 /**
  * Records ended runs, all or none, and returns what has to be announced now. Until `markAnnounced`
@@ -78,10 +77,7 @@ export async function markAnnounced(
   signal?: AbortSignal,
 ): Promise<void> {
   if (announced.length === 0) return
-  const marks = announced.map(({ job, run, assets }) => ({
-    id: job,
-    announcement: announcementId(job, run, assets),
-  }))
+  const marks = announced.map(({ id, job }) => ({ id: job, announcement: id }))
   await database.query(MARK, [rows(marks)], signal)
 }
 

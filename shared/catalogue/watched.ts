@@ -18,6 +18,7 @@ export function watchedCatalogue(catalogue: Catalogue, upstream: Upstream): Cata
       call(() => catalogue.markAnnounced(announced, signal), signal),
     recordEvents: (events, signal) =>
       call(() => catalogue.recordEvents(events, signal), signal),
+    keepLetter: (letter, signal) => call(() => catalogue.keepLetter(letter, signal), signal),
     sweepJobs: (query, signal) => call(() => catalogue.sweepJobs(query, signal), signal),
   }
 }

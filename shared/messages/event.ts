@@ -8,9 +8,9 @@ const StepEvent = Type.Object(
     id: Type.String({ format: 'uuid' }),
     /** When the step began, ISO 8601. */
     at: Type.String({ format: 'date-time' }),
-    /** The step that ran: `ingest`, `stage`, `analyze`, `encode`, `publish`; or `watchdog`. */
+    /** The step that ran: `ingest`, `stage`, `analyze`, `encode`, `publish`; or `watchdog`; or `operator`, somebody who deals with dead letters. */
     step: Type.String(),
-    /** `accepted` (by ingest), `done`, `skipped` (all existed), `failed` (a verdict for good), `again` (given back), `restarted`, `dead-lettered`, `swept`. */
+    /** `accepted` (by ingest), `done`, `skipped` (all existed), `failed` (a verdict for good), `again` (given back), `restarted`, `dead-lettered`, `swept`; `redriven`, `discarded` (by an operator). */
     verdict: Type.String(),
     job: Type.Optional(Type.String()),
     track: Type.Optional(Type.String()),

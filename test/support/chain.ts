@@ -6,6 +6,8 @@ import type { PubsubBus } from '#shared/bus/pubsub.ts'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { type Catalogue, type JobStatus, openCatalogue } from '#shared/catalogue/catalogue.ts'
 import { type Config, configEnv, readConfig } from '#shared/config.ts'
+import { eventSink } from '#shared/events.ts'
+import { createLog } from '#shared/log.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import { Published } from '#shared/messages/published.ts'
 import { send } from '#shared/step.ts'
@@ -13,7 +15,12 @@ import type { StoreDriver } from '#shared/store/driver.ts'
 import { openStore } from '#shared/store/open.ts'
 import { ONE_MACHINE, topology } from '#shared/topology.ts'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
+<<<<<<< HEAD
 import { type TestPostgres, testPostgres } from './postgres.ts'
+=======
+import { keeping } from '../../services/publish/letters.ts'
+import { testPostgres } from './postgres.ts'
+>>>>>>> 41b4579 (Dead letters are kept in the catalogue, whole and once: each has an id from its birth. Pub/Sub's own are CRASHED, and told of. What is announced is named by the runs that wanted it, too)
 
 export interface Letter {
   readonly body: string
@@ -81,6 +88,8 @@ export async function surroundings(
   const letters: Letter[] = []
   const onError = () => {}
   const hearing = { concurrency: 10, longestMs: 5000, onError }
+  const log = createLog('letters', 'fatal')
+  const keep = keeping({ catalogue, events: eventSink(bus), log })
   const ears = [
     bus.subscribe('published', hearing, async ({ data }) => {
       const message = Published.parse(data)
@@ -88,9 +97,11 @@ export async function surroundings(
       published.set(message.asset_guid, [...before, message])
       return 'ack'
     }),
-    bus.subscribe('dead-letter', hearing, async ({ data, attributes }) => {
+    // Two subscribers would get half of the letters each: the one that publish has keeps them, and we look on.
+    bus.subscribe('dead-letter', hearing, async (delivery) => {
+      const { data, attributes } = delivery
       letters.push({ body: data.toString(), attributes })
-      return 'ack'
+      return keep(delivery)
     }),
   ]
 
