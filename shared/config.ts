@@ -19,6 +19,18 @@ const Route = Type.Object(
   { additionalProperties: false },
 )
 
+/** What somebody may do: hand in masters and jobs; look at everything; redrive and discard dead letters. */
+export const SCOPES = ['submit', 'read', 'operate'] as const
+export type Scope = (typeof SCOPES)[number]
+
+const Scopes = Type.Array(Type.Enum([...SCOPES]), { minItems: 1 })
+
+const Digest = Type.String({ pattern: '^[0-9a-f]{64}$' })
+
+/** https, or a server on this machine. */
+const ISSUER_PATTERN =
+  '^(https://[^?#]+|http://(127\\.0\\.0\\.1|localhost|\\[::1\\])(:\\d+)?(/[^?#]*)?|)$'
+
 const StoreUri = (description: string) => Type.String({ pattern: '^(gs|file)://', description })
 
 /** Every setting there is. Each is read from TRACKCHAIN_ + its name in capitals. */
@@ -36,7 +48,11 @@ const Schema = Type.Object(
       default: '',
       description: 'URL of another Cloud Storage endpoint, for tests; empty: Google Cloud.',
     }),
-    database: Type.String({ default: '', description: 'PostgreSQL connection string.' }),
+    database: Type.String({
+      default: '',
+      writeOnly: true,
+      description: 'PostgreSQL connection string.',
+    }),
     assets: StoreUri('Where finished assets live.'),
     scratch: StoreUri("Where this route's intermediate objects live."),
     uploads: StoreUri('Where masters that are uploaded through the API live.'),
@@ -94,10 +110,44 @@ const Schema = Type.Object(
       maximum: 65_535,
       description: 'Their port; 0: any free one, logged at the start.',
     }),
-    tokens: Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), {
-      default: [],
-      description: 'JSON: sha256 (hex) of each bearer token that may use the API.',
-    }),
+    // What is put here by mistake is most likely the secret itself: faults do not show it.
+    tokens: Type.Array(
+      Type.Union(
+        [
+          { ...Digest, writeOnly: true },
+          Type.Object(
+            {
+              sha256: { ...Digest, writeOnly: true },
+              scopes: Scopes,
+              /** For the history. */
+              name: Type.Optional(Type.String({ pattern: '^[ -~]{1,100}$' })),
+            },
+            { additionalProperties: false, writeOnly: true },
+          ),
+        ],
+        { writeOnly: true },
+      ),
+      {
+        default: [],
+        writeOnly: true,
+        description:
+          'JSON: the bearer tokens that may use the API, each its sha256 (hex), or {"sha256", "scopes", "name"} with scopes submit, read, operate.',
+      },
+    ),
+    oidc: Type.Object(
+      {
+        issuer: Type.String({ pattern: ISSUER_PATTERN }),
+        audience: Type.String(),
+        subjects: Type.Optional(Type.Record(Type.String(), Scopes)),
+        emails: Type.Optional(Type.Record(Type.String(), Scopes)),
+      },
+      {
+        additionalProperties: false,
+        default: { issuer: '', audience: '' },
+        description:
+          'JSON: whose identity tokens may use the API: {"issuer", "audience", "subjects": {sub: scopes}, "emails": {email: scopes}}; no issuer: nobody\'s.',
+      },
+    ),
     max_upload_mb: Type.Integer({ default: 4096, minimum: 1, description: 'MiB per master.' }),
     rate_limit: Type.Integer({
       default: 0,

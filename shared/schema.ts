@@ -50,11 +50,14 @@ function isSmall(value: unknown): boolean {
   return true
 }
 
-function fault({ instancePath, message, keyword, params, data }: ErrorObject): string {
+function fault(error: ErrorObject): string {
+  const { instancePath, message, keyword, params, data, parentSchema } = error
   const where = instancePath || 'the document'
   if (keyword === 'additionalProperties')
     return `${where} has an unknown property ${show(params.additionalProperty)}`
-  return `${where} ${message}${typeof data === 'object' ? '' : `, got ${show(data)}`}`
+  // A secret may be at fault, but is not for a log.
+  const isShown = typeof data !== 'object' && parentSchema?.writeOnly !== true
+  return `${where} ${message}${isShown ? `, got ${show(data)}` : ''}`
 }
 
 function show(value: unknown): string {

@@ -8,6 +8,7 @@ import type { Log } from '#shared/log.ts'
 import { compile } from '#shared/schema.ts'
 import { assetRoutes } from './http/asset.ts'
 import { onClientError } from './http/client-error.ts'
+import { deadLetterRoutes } from './http/dead-letters.ts'
 import type { HttpDeps } from './http/deps.ts'
 import { guardDoor } from './http/door.ts'
 import { healthRoutes } from './http/health.ts'
@@ -45,9 +46,9 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
   holdBodies(app)
   closeWhenIdle(app)
   sendElsewhere(app, deps)
-  guardDoor(app, deps.config)
+  guardDoor(app, deps.access)
   if (deps.config.rate_limit > 0) await limitRate(app, deps.config.rate_limit)
-  await describeApi(app, deps.config.tokens.length > 0)
+  await describeApi(app, deps.access.isGuarded)
   await app.register(multipart)
   for (const routes of [
     jobRoutes,
@@ -55,6 +56,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
     masterRoutes,
     trackRoutes,
     assetRoutes,
+    deadLetterRoutes,
     offerRoutes,
     healthRoutes,
   ]) {
@@ -85,7 +87,9 @@ function measure(app: FastifyInstance, { metrics }: HttpDeps, log: Log): void {
     const route = request.routeOptions.url ?? 'unknown'
     metrics.httpSeconds.record(ms / 1000, { method, route, status: reply.statusCode })
     const line = { method, route, status: reply.statusCode, ms, request: request.id }
-    if (reply.statusCode >= 400) log.info({ ...line, url: request.url.slice(0, 200) }, 'http')
+    // Without the query: somebody may have put a secret there.
+    const path = request.url.slice(0, 200).replace(/\?.*$/s, '')
+    if (reply.statusCode >= 400) log.info({ ...line, url: path }, 'http')
     else log.debug(line, 'http')
   })
 }

@@ -3,11 +3,13 @@ import { openCatalogue } from '#shared/catalogue/catalogue.ts'
 import { sentence } from '#shared/errors.ts'
 import { type Service, service, WAITING_STEPS } from '#shared/service.ts'
 import { openStore } from '#shared/store/open.ts'
+import { openAccess } from './access.ts'
 import { createApp } from './app.ts'
 import { ingestStep } from './consume.ts'
 import { accepting } from './http/accepting.ts'
 import { checkDoor } from './http/door.ts'
 import { remembering } from './http/remember.ts'
+import { redriving } from './redrive.ts'
 import { openUploads } from './uploads.ts'
 
 /** How long the start waits for the database, ms. */
@@ -19,7 +21,8 @@ async function start(service: Service): Promise<void> {
   const { breaker, bus, concurrency, config, consume, events, lifecycle, log } = service
   const { metrics, registry } = service
   const { stopping, aborting } = lifecycle
-  checkDoor(config)
+  const access = openAccess(config)
+  checkDoor(config, access)
   const catalogue = openCatalogue({ dsn: config.database, application: 'ingest' })
   lifecycle.onClose('catalogue', () => catalogue.close())
   const migrated = catalogue.migrate(stopping).catch((error) => {
@@ -35,7 +38,8 @@ async function start(service: Service): Promise<void> {
   const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
   const app = await createApp(
     {
-      config,
+      ...{ config, access },
+      redriving: redriving({ bus, events, catalogue }),
       accepting: accepting({ settings, bus, events, remember }),
       ...{ catalogue, registry, metrics, aborting },
       // The steps' own is watched, and downloads are no business of theirs.

@@ -63,7 +63,8 @@ export function environment(
   config: Partial<Config>,
   { compiled }: Pick<DataFolder, 'compiled'>,
 ): Record<string, string | undefined> {
-  const { PUBSUB_EMULATOR_HOST: _, ...inherited } = process.env
+  // The second is the operator's own, for the commands that ask the API.
+  const { PUBSUB_EMULATOR_HOST: _, TRACKCHAIN_TOKEN: __, ...inherited } = process.env
   return {
     // Each file operation takes a thread of this pool, and most of them only wait for the disk.
     UV_THREADPOOL_SIZE: '16',

@@ -1,20 +1,22 @@
 import { spawnSync } from 'node:child_process'
 import { sentence } from '#shared/errors.ts'
 import { FolderInUseError } from './data-folder.ts'
+import { deadLetters } from './dead-letters.ts'
 import { demo } from './demo.ts'
 import { drill } from './drill.ts'
 import { Interrupted } from './interrupt.ts'
 import { start } from './start.ts'
 import { UsageError } from './usage.ts'
 
-const COMMANDS = { start, demo, drill } as const
-const USAGE = `Trackchain on one machine.
+const COMMANDS = { start, demo, drill, 'dead-letters': deadLetters } as const
+const USAGE = `Trackchain.
 
-  npm start              the chain as a server on loopback
-  npm run demo [-- FILE…] masters through the chain and into a folder
-  npm run drill          tracks through the chain while its processes are killed
+  npx trackchain start          the chain as a server on loopback (npm start)
+  npx trackchain demo [FILE…]   masters through the chain and into a folder (npm run demo)
+  npx trackchain drill          tracks through the chain while its processes are killed (npm run drill)
+  npx trackchain dead-letters   what could not be done: list, show, redrive, discard
 
-Each takes --help:  npm start -- --help
+Each takes --help.
 `
 
 // A terminal that has gone (| head) is no reason to end.
@@ -30,7 +32,7 @@ async function main([name = '', ...args]: readonly string[]): Promise<number> {
     return isHelp ? 0 : 2
   }
   try {
-    checkTools()
+    if (name !== 'dead-letters') checkTools()
     return await command(args)
   } catch (error) {
     if (error instanceof Interrupted) return 130

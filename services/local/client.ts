@@ -25,6 +25,24 @@ export class Refused extends Error {
   }
 }
 
+/** One request, tried once: the bytes of the answer. @throws Refused; TypeError when nobody answers. */
+export async function ask(url: string, path: string, init: RequestInit): Promise<Uint8Array> {
+  const response = await fetch(`${url}${path}`, init)
+  const bytes = await response.bytes()
+  if (response.ok) return bytes
+  const text = Buffer.from(bytes).toString()
+  const problem = text.startsWith('{') ? JSON.parse(text) : undefined
+  throw new Refused(
+    response.status,
+    `${problem?.code ?? response.status}: ${problem?.detail ?? text.slice(0, 1000)}`,
+  )
+}
+
+/** The JSON of an answer. */
+export function json<T>(bytes: Uint8Array): T {
+  return JSON.parse(Buffer.from(bytes).toString()) as T
+}
+
 /** A service that died is back within seconds: a connection that is refused is tried again, ms. */
 const TRY_AGAIN_MS = 30_000
 
@@ -35,26 +53,14 @@ export function connect(url: string, signal: AbortSignal, token?: string): Clien
     const deadline = Date.now() + TRY_AGAIN_MS
     for (;;) {
       try {
-        return await once(path, init)
+        const headers = { ...authorization, ...(init.headers as Record<string, string>) }
+        return await ask(url, path, { ...init, headers, signal })
       } catch (error) {
         const isPassing = !(error instanceof Refused) || error.status >= 500
         if (signal.aborted || !isPassing || Date.now() > deadline) throw error
         await sleep(500, undefined, { signal })
       }
     }
-  }
-
-  async function once(path: string, init: RequestInit): Promise<Uint8Array> {
-    const headers = { ...authorization, ...(init.headers as Record<string, string>) }
-    const response = await fetch(`${url}${path}`, { ...init, headers, signal })
-    const bytes = await response.bytes()
-    if (response.ok) return bytes
-    const text = Buffer.from(bytes).toString()
-    const body = text.startsWith('{') ? JSON.parse(text) : undefined
-    throw new Refused(
-      response.status,
-      `${body?.code ?? response.status}: ${body?.detail ?? text}`,
-    )
   }
 
   return {
@@ -77,8 +83,4 @@ export function connect(url: string, signal: AbortSignal, token?: string): Clien
     get: async (path) => json(await call(path)),
     bytes: (path) => call(path),
   }
-}
-
-function json<T>(bytes: Uint8Array): T {
-  return JSON.parse(Buffer.from(bytes).toString()) as T
 }

@@ -6,16 +6,20 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type PubsubBus, pubsubBus } from '#shared/bus/pubsub.ts'
 import { type Catalogue, openCatalogue } from '#shared/catalogue/catalogue.ts'
+import type { Config } from '#shared/config.ts'
 import { type EventSink, eventSink } from '#shared/events.ts'
-import { createLog } from '#shared/log.ts'
+import { createLog, type Log } from '#shared/log.ts'
 import { createMetrics } from '#shared/metrics.ts'
 import { loadRegistry } from '#shared/registry.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { openStore } from '#shared/store/open.ts'
 import { ONE_MACHINE, topology } from '#shared/topology.ts'
+import { openAccess } from '../../services/ingest/access.ts'
 import { createApp } from '../../services/ingest/app.ts'
 import { accepting } from '../../services/ingest/http/accepting.ts'
 import { remembering } from '../../services/ingest/http/remember.ts'
+import type { IdentitySettings } from '../../services/ingest/identity.ts'
+import { redriving } from '../../services/ingest/redrive.ts'
 import { openUploads } from '../../services/ingest/uploads.ts'
 import { type PubsubServer, startPubsubServer } from '../../services/local/pubsub/server.ts'
 import { testPostgres } from '../support/postgres.ts'
@@ -43,7 +47,10 @@ export interface Message {
 }
 
 export interface Settings {
-  readonly tokens?: readonly string[]
+  readonly tokens?: Config['tokens']
+  readonly oidc?: Config['oidc']
+  readonly identity?: IdentitySettings
+  readonly log?: Log
   readonly rate_limit?: number
   readonly max_upload_mb?: number
   readonly dsn?: string
@@ -73,6 +80,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
 
   async function replica(given: Settings = settings) {
     const { tokens = [], rate_limit = 0, max_upload_mb = 64 } = given
+    const { oidc = { issuer: '', audience: '' }, events = eventSink(bus) } = given
     const rows = given.dsn === undefined ? catalogue : openCatalogue({ dsn: given.dsn })
     const uploadsUri = given.uploads ?? uploads
     const gcs = given.storage === undefined ? {} : { apiEndpoint: given.storage }
@@ -83,11 +91,13 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
     const aborting = new AbortController()
     const app = await createApp(
       {
-        config: { tokens: [...tokens], rate_limit, max_upload_mb },
+        config: { rate_limit, max_upload_mb },
+        access: openAccess({ tokens, oidc }, given.identity),
+        redriving: redriving({ bus, events, catalogue: rows }),
         accepting: accepting({
           settings: { registry, routes, uploads: uploadsUri },
           bus,
-          events: given.events ?? eventSink(bus),
+          events,
           remember: remembering(rows, log),
         }),
         catalogue: rows,
@@ -96,7 +106,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
         unready: given.unready ?? (() => undefined),
         aborting: aborting.signal,
       },
-      log,
+      given.log ?? log,
     )
     const url = await app.listen({ host: '127.0.0.1', port: 0 })
     const close = async () => {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
+import { openAccess } from '../../services/ingest/access.ts'
 import { checkDoor } from '../../services/ingest/http/door.ts'
 import { aJob, post, raw, startApi } from './api.ts'
 
@@ -40,6 +41,54 @@ t.test('a configured token opens the door', async (t) => {
     authorization: 'bearer another',
   })
   t.equal(lower.status, 202)
+})
+
+t.test('a token opens what its scopes say, and no more', async (t) => {
+  const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+  const scoped = await api.replica({
+    tokens: (['submit', 'read', 'operate'] as const).map((scope) => ({
+      ...{ sha256: sha256(`may-${scope}`), scopes: [scope], name: `the ${scope} one` },
+    })),
+  })
+  const id = 'f'.repeat(32)
+  const json = { 'content-type': 'application/json' }
+  const addresses: [string, string, string][] = [
+    ['submit', 'POST', '/v1/jobs'],
+    ['submit', 'PUT', '/v1/masters/a'],
+    ['submit', 'POST', '/v1/masters/a'],
+    ['submit', 'HEAD', '/v1/masters/a?upload=x'],
+    ['read', 'GET', '/v1/jobs/3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11'],
+    ['read', 'GET', '/v1/tracks/a'],
+    ['read', 'HEAD', '/v1/tracks/a'],
+    ['read', 'GET', '/v1/tracks/a/history'],
+    ['read', 'GET', '/v1/tracks/a/assets/bpm'],
+    ['read', 'HEAD', '/v1/tracks/a/assets/bpm'],
+    ['read', 'GET', '/v1/dead-letters'],
+    ['read', 'GET', `/v1/dead-letters/${id}`],
+    ['operate', 'POST', '/v1/dead-letters/redrive'],
+    ['operate', 'POST', `/v1/dead-letters/${id}/discard`],
+  ]
+  for (const [needed, method, path] of addresses) {
+    for (const scope of ['submit', 'read', 'operate']) {
+      const headers = {
+        authorization: `Bearer may-${scope}`,
+        ...(method === 'POST' ? json : {}),
+      }
+      const response = await fetch(`${scoped.url}${path}`, { method, headers })
+      const isOpen = ![401, 403].includes(response.status)
+      t.equal(isOpen, scope === needed, `${method} ${path} with ${scope}: ${response.status}`)
+      if (isOpen || method === 'HEAD') continue
+      t.match(await response.json(), {
+        ...{ status: 403, code: 'SCOPE_MISSING', at: 'header authorization' },
+        detail: `This needs the scope ${needed}; the ${scope} one has ${scope}.`,
+      })
+    }
+  }
+  const document = (await (await fetch(`${scoped.url}/openapi.json`)).json()) as {
+    paths: Record<string, Record<string, { security?: unknown }>>
+  }
+  t.same(document.paths['/v1/jobs']?.post?.security, [{ token: ['submit'] }])
+  t.equal(document.paths['/v1/errors']?.get?.security, undefined)
 })
 
 t.test('health, documentation and what is on offer need none', async (t) => {
@@ -112,16 +161,23 @@ t.test('nothing is guessed, framed or lent to other sites', async (t) => {
   t.equal(headers.get('x-content-type-options'), 'nosniff')
   t.match(headers.get('content-security-policy'), /default-src 'none'/)
   t.equal(headers.get('cross-origin-resource-policy'), 'same-origin')
+  t.equal(headers.get('cross-origin-opener-policy'), 'same-origin')
+  t.equal(headers.get('x-frame-options'), 'DENY')
   t.equal(headers.get('access-control-allow-origin'), null)
+  // It speaks plain HTTP: whoever puts TLS before it says so.
+  t.equal(headers.get('strict-transport-security'), null)
 })
+
+const oidc = { issuer: '', audience: '' }
+const open = openAccess({ tokens: [], oidc })
 
 t.test('an open API is bound to this machine alone', async (t) => {
   for (const host of ['127.0.0.1', '127.8.8.8', '::1', 'localhost']) {
-    t.doesNotThrow(() => checkDoor({ host, tokens: [] }))
+    t.doesNotThrow(() => checkDoor({ host }, open))
   }
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'trackchain.example', '127.0.0.1.example']) {
-    t.throws(() => checkDoor({ host, tokens: [] }), /TRACKCHAIN_TOKENS/, host)
-    t.doesNotThrow(() => checkDoor({ host, tokens }))
+    t.throws(() => checkDoor({ host }, open), /TRACKCHAIN_TOKENS/, host)
+    t.doesNotThrow(() => checkDoor({ host }, openAccess({ tokens, oidc })))
   }
 })
 

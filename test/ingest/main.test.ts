@@ -16,7 +16,7 @@ import { ONE_MACHINE, topology } from '#shared/topology.ts'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
 import { testPostgres } from '../support/postgres.ts'
 import { startService } from '../support/service.ts'
-import { aJob, post, sha256, told, until } from './api.ts'
+import { aJob, post, raw, sha256, told, until } from './api.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
 const postgres = await testPostgres()
@@ -112,7 +112,7 @@ t.test('asked to go, it answers what is under way and then ends', async (t) => {
 t.test('it does not start as an API that anybody could use', async (t) => {
   const open = await start({ host: '0.0.0.0' })
   t.equal(await open.exited, 1)
-  t.match(open.said(), /TRACKCHAIN_TOKENS is empty: anybody could use the API/)
+  t.match(open.said(), /TRACKCHAIN_OIDC are empty: anybody could use the API/)
   const tokens = [createHash('sha256').update('secret').digest('hex')]
   const guarded = await start({ host: '0.0.0.0', tokens })
   await guarded.ready
@@ -123,15 +123,37 @@ t.test('it does not start as an API that anybody could use', async (t) => {
   t.equal(await guarded.exited, 0)
 })
 
-t.test('it takes jobs while the database is away', async (t) => {
-  const { child, url, ready, exited } = await start({
-    database: 'postgresql://nobody@127.0.0.1:9/none',
+t.test('it takes jobs while the database is away, and its log tells no secrets', async (t) => {
+  const secrets = ['a-token-of-ours', 'somebody-elses', 'a-database-password', 'in-the-query']
+  const tokens = [createHash('sha256').update('a-token-of-ours').digest('hex')]
+  const { child, url, ready, exited, said } = await start({
+    database: 'postgresql://nobody:a-database-password@127.0.0.1:9/none',
+    ...{ tokens, log_level: 'debug' as Config['log_level'] },
   })
   await ready
-  t.equal((await post(`${url}/v1/jobs`, aJob())).status, 202)
+  const headers = { authorization: 'Bearer a-token-of-ours' }
+  t.equal((await post(`${url}/v1/jobs`, aJob(), headers)).status, 202)
   t.match(await (await fetch(`${url}/readyz`)).json(), { accepting: true, reading: false })
+  t.equal((await fetch(`${url}/v1/dead-letters`, { headers })).status, 503)
+  for (const authorization of ['Bearer somebody-elses', 'Basic c29tZWJvZHktZWxzZXM='])
+    t.equal((await post(`${url}/v1/jobs`, aJob(), { authorization })).status, 401)
+  t.equal((await fetch(`${url}/v1/tracks/a?access_token=in-the-query`)).status, 401)
+  await raw(
+    Number(new URL(url).port),
+    'GET / HTTP/1.1\r\nauthorization: Bearer somebody-elses\r\n\0',
+  )
   child.kill('SIGTERM')
   t.equal(await exited, 0)
+  t.match(said(), /could not be brought up to date/, 'the log says what it should')
+  t.match(said(), /"severity":"DEBUG"/, 'in every detail')
+  for (const secret of [...secrets, ...tokens, 'c29tZWJvZHktZWxzZXM=']) {
+    t.notOk(said().includes(secret), secret)
+  }
+
+  const plain = await start({ tokens: ['a-token-of-ours'] })
+  t.equal(await plain.exited, 1)
+  t.match(plain.said(), /tokens\/0 must match pattern/)
+  t.notMatch(plain.said(), /a-token-of-ours/)
 })
 
 t.test(

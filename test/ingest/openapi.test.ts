@@ -3,6 +3,7 @@ import { newEvent } from '#shared/events.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import { Published } from '#shared/messages/published.ts'
 import { assetName, jobId, type Revision } from '#shared/names.ts'
+import { EXAMPLE_LETTER_ID } from '../../services/ingest/http/dead-letters-schema.ts'
 import { startApi, until } from './api.ts'
 
 const api = await startApi()
@@ -17,6 +18,7 @@ interface Parameter {
 }
 interface Media {
   readonly example?: unknown
+  readonly examples?: Readonly<Record<string, { readonly value: unknown }>>
   readonly schema?: { readonly examples?: readonly unknown[] }
 }
 interface Operation {
@@ -39,6 +41,10 @@ t.test('the document describes every address that there is for people', async (t
       '/healthz',
       '/metrics',
       '/readyz',
+      '/v1/dead-letters',
+      '/v1/dead-letters/redrive',
+      '/v1/dead-letters/{id}',
+      '/v1/dead-letters/{id}/discard',
       '/v1/derivatives',
       '/v1/errors',
       '/v1/errors/{code}',
@@ -93,6 +99,28 @@ t.test('its examples work as they stand', async (t) => {
     })
     t.equal(response.status, 200, url)
   }
+})
+
+t.test('what an operator posts by its examples works as well', async (t) => {
+  const post = async (path: string) => {
+    const content = document.paths[path]?.post?.requestBody?.content['application/json'] ?? {}
+    const several = Object.values(content.examples ?? {}).map(({ value }) => value)
+    const answers: unknown[] = []
+    for (const example of several.length > 0 ? several : [exampleOf(content)]) {
+      const response = await fetch(api.url + path.replace('{id}', EXAMPLE_LETTER_ID), {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(example),
+      })
+      answers.push(await response.json())
+    }
+    return answers
+  }
+  t.match(await post('/v1/dead-letters/redrive'), [
+    { dry_run: true, results: [{ id: EXAMPLE_LETTER_ID, status: 'redrivable' }] },
+    { redriven: 1, results: [{ id: EXAMPLE_LETTER_ID, status: 'redriven', run: 2 }] },
+  ])
+  t.match(await post('/v1/dead-letters/{id}/discard'), [{ code: 'LETTER_TAKEN' }])
 })
 
 t.test('a form in the document is one that a page can send', async (t) => {
@@ -200,6 +228,15 @@ async function ranExampleTrack(): Promise<void> {
       verdicts: { waveform: { state: 'made', version: 1, files: { json: 2, png: 3 } } },
     },
   ])
+  await api.catalogue.keepLetter({
+    ...{ id: EXAMPLE_LETTER_ID, message: '1', published: new Date(), attributes: {} },
+    ...{ step: 'stage', code: 'MASTER_NOT_FOUND', reason: 'not there', attempt: 1 },
+    body: Buffer.from('{}'),
+    job: {
+      ...{ id: jobId(request_id, asset_guid), run: 1 },
+      request: { request_id, asset_guid, derivative_assets: ['bpm'] },
+    },
+  })
   for (const [extension, body] of Object.entries({ json: '{}', png: 'png' })) {
     const name = assetName(asset_guid, revision, { id: 'waveform', version: 1 }, extension)
     await api.assets.create(name, Buffer.from(body), { contentType: 'x/y' })

@@ -15,12 +15,8 @@ import type { StoreDriver } from '#shared/store/driver.ts'
 import { openStore } from '#shared/store/open.ts'
 import { ONE_MACHINE, topology } from '#shared/topology.ts'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
-<<<<<<< HEAD
-import { type TestPostgres, testPostgres } from './postgres.ts'
-=======
 import { keeping } from '../../services/publish/letters.ts'
-import { testPostgres } from './postgres.ts'
->>>>>>> 41b4579 (Dead letters are kept in the catalogue, whole and once: each has an id from its birth. Pub/Sub's own are CRASHED, and told of. What is announced is named by the runs that wanted it, too)
+import { type TestPostgres, testPostgres } from './postgres.ts'
 
 export interface Letter {
   readonly body: string

@@ -63,6 +63,7 @@ export async function assetRoutes(app: FastifyInstance, deps: HttpDeps): Promise
     method: ['GET', 'HEAD'],
     url: '/v1/tracks/:asset_guid/assets/:asset',
     schema,
+    config: { scope: 'read' },
     exposeHeadRoute: false,
     async handler(request, reply) {
       const { asset_guid } = request.params

@@ -1,16 +1,23 @@
 import type { Catalogue } from '#shared/catalogue/catalogue.ts'
-import type { Config } from '#shared/config.ts'
+import type { Config, Scope } from '#shared/config.ts'
 import type { Metrics } from '#shared/metrics.ts'
 import type { Registry } from '#shared/registry.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
+import type { Access } from '../access.ts'
+import type { Redriving } from '../redrive.ts'
 import type { Uploads } from '../uploads.ts'
 import type { Accepting } from './accepting.ts'
 
 /** What the routes are made of. */
 export interface HttpDeps {
-  readonly config: Pick<Config, 'tokens' | 'max_upload_mb' | 'rate_limit'>
+  readonly config: Pick<Config, 'max_upload_mb' | 'rate_limit'>
+  readonly access: Access
   readonly accepting: Accepting
-  readonly catalogue: Pick<Catalogue, 'jobsOfRequest' | 'track' | 'trackHistory' | 'ping'>
+  readonly redriving: Redriving
+  readonly catalogue: Pick<
+    Catalogue,
+    'jobsOfRequest' | 'track' | 'trackHistory' | 'letters' | 'letter' | 'countLetters' | 'ping'
+  >
   readonly registry: Registry
   readonly assets: StoreDriver
   readonly uploads: Uploads
@@ -23,9 +30,14 @@ export interface HttpDeps {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Needs no token. */
+    /** Needs no token. Every address says either this or the scope that it needs. */
     public?: boolean
+    scope?: Scope
     /** The content types of the bodies it takes, for the problem document. */
     takes?: readonly string[]
+  }
+  interface FastifyRequest {
+    /** Who asks, for the history: the name of a token, or whom the issuer of an identity token names. */
+    caller: string
   }
 }

@@ -19,6 +19,7 @@ export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promis
     docs: '/docs',
     openapi: '/openapi.json',
     jobs: '/v1/jobs',
+    dead_letters: '/v1/dead-letters',
     derivatives: '/v1/derivatives',
     schemas: '/v1/schemas',
     errors: '/v1/errors',

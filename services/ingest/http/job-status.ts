@@ -44,19 +44,23 @@ export async function jobStatusRoutes(
   app: FastifyInstance,
   { catalogue }: HttpDeps,
 ): Promise<void> {
-  app.get<{ Params: Params }>('/v1/jobs/:request_id', { schema }, async ({ params }, reply) => {
-    const { request_id } = params
-    const jobs = await reading((signal) => catalogue.jobsOfRequest(request_id, signal))
-    if (jobs.length === 0) {
-      throw new PermanentError(
-        'NOT_FOUND',
-        `No job of the request ${request_id} is known (yet: after a 202 it may take a moment).`,
-        { at: '/request_id' },
-      )
-    }
-    reply.header('cache-control', 'no-store')
-    return { request_id, state: stateOf(jobs), jobs: jobs.map(told) }
-  })
+  app.get<{ Params: Params }>(
+    '/v1/jobs/:request_id',
+    { schema, config: { scope: 'read' } },
+    async ({ params }, reply) => {
+      const { request_id } = params
+      const jobs = await reading((signal) => catalogue.jobsOfRequest(request_id, signal))
+      if (jobs.length === 0) {
+        throw new PermanentError(
+          'NOT_FOUND',
+          `No job of the request ${request_id} is known (yet: after a 202 it may take a moment).`,
+          { at: '/request_id' },
+        )
+      }
+      reply.header('cache-control', 'no-store')
+      return { request_id, state: stateOf(jobs), jobs: jobs.map(told) }
+    },
+  )
 }
 
 /** Of a request with several jobs: what still runs counts first, then whether all are of one kind. */

@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { PermanentError } from '#shared/errors.ts'
-import { json } from '#shared/message.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import { Accepted, type Accepting } from './accepting.ts'
 import type { HttpDeps } from './deps.ts'
 import { FORM_TYPE, formSchema, jobFromForm } from './jobs-form.ts'
 import { LINE_TYPES, resultLines } from './jobs-lines.ts'
+import { documentIn, JSON_TYPE, takeJson } from './json-body.ts'
 import { EXAMPLE_REQUEST_ID } from './params.ts'
 import { PROBLEM_TYPE, Problem, problemOf } from './problem.ts'
 
@@ -14,8 +14,6 @@ import { PROBLEM_TYPE, Problem, problemOf } from './problem.ts'
 export const MOST_JSON_BYTES = 1024 * 1024
 /** Jobs of one array. */
 export const MOST_JOBS = 1000
-
-const JSON_TYPE = 'application/json'
 
 const EXAMPLE = {
   request_id: EXAMPLE_REQUEST_ID,
@@ -94,46 +92,39 @@ const schema = {
 /** POST /v1/jobs in all its forms. */
 export async function jobRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
   const { accepting } = deps
-  app.addContentTypeParser(
-    JSON_TYPE,
-    { parseAs: 'buffer', bodyLimit: MOST_JSON_BYTES },
-    (_request, body, done) => done(null, body),
-  )
+  takeJson(app, MOST_JSON_BYTES)
   app.addContentTypeParser(LINE_TYPES, (_request, payload, done) => done(null, payload))
 
   const takes = [JSON_TYPE, LINE_TYPES[0] as string, FORM_TYPE]
-  app.post('/v1/jobs', { schema, config: { takes } }, async (request, reply) => {
-    const type = request.headers['content-type'] ?? ''
-    if (LINE_TYPES.some((each) => type.startsWith(each))) {
-      reply.code(200).type(`${LINE_TYPES[0]}; charset=utf-8`)
-      return reply.send(resultLines(request, deps))
-    }
-    if (request.isMultipart()) {
-      const accepted = await jobFromForm(request, deps)
-      return reply.code(202).header('location', accepted.href).send(accepted)
-    }
-    const value = documentIn(request.body)
-    if (!Array.isArray(value)) {
-      const accepted = await accepting.take(value)
-      return reply.code(202).header('location', accepted.href).send(accepted)
-    }
-    const results = await takeAll(value, accepting, request.id)
-    const refused = results.find(({ status }) => status !== 202)
-    if (refused === undefined || results.some(({ status }) => status === 202)) {
-      return reply.code(202).send({ results })
-    }
-    return reply
-      .code(refused.status)
-      .type(PROBLEM_TYPE)
-      .send(JSON.stringify({ ...refused, results }))
-  })
-}
-
-function documentIn(body: unknown): unknown {
-  if (!(body instanceof Uint8Array) || body.length === 0) {
-    throw new PermanentError('NOT_JSON', 'The body is empty; expected an EncodeJob as JSON.')
-  }
-  return json(body, 'The body')
+  app.post(
+    '/v1/jobs',
+    { schema, config: { scope: 'submit', takes } },
+    async (request, reply) => {
+      const type = request.headers['content-type'] ?? ''
+      if (LINE_TYPES.some((each) => type.startsWith(each))) {
+        reply.code(200).type(`${LINE_TYPES[0]}; charset=utf-8`)
+        return reply.send(resultLines(request, deps))
+      }
+      if (request.isMultipart()) {
+        const accepted = await jobFromForm(request, deps)
+        return reply.code(202).header('location', accepted.href).send(accepted)
+      }
+      const value = documentIn(request.body, 'an EncodeJob')
+      if (!Array.isArray(value)) {
+        const accepted = await accepting.take(value)
+        return reply.code(202).header('location', accepted.href).send(accepted)
+      }
+      const results = await takeAll(value, accepting, request.id)
+      const refused = results.find(({ status }) => status !== 202)
+      if (refused === undefined || results.some(({ status }) => status === 202)) {
+        return reply.code(202).send({ results })
+      }
+      return reply
+        .code(refused.status)
+        .type(PROBLEM_TYPE)
+        .send(JSON.stringify({ ...refused, results }))
+    },
+  )
 }
 
 async function takeAll(

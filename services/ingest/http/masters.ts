@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { PermanentError } from '#shared/errors.ts'
-import { json } from '#shared/message.ts'
 import { compile } from '#shared/schema.ts'
 import type { Resumable, Stored } from '../uploads.ts'
 import type { HttpDeps } from './deps.ts'
+import { documentIn, JSON_TYPE, takeJson } from './json-body.ts'
 import {
   Announced,
   head,
@@ -35,7 +35,7 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
   type Put = { Params: TrackParams; Querystring: MayResume }
   app.put<Put>(
     '/v1/masters/:asset_guid',
-    { schema: put, config: { takes: [TAKES] }, onRequest: refuseLarge },
+    { schema: put, config: { scope: 'submit', takes: [TAKES] }, onRequest: refuseLarge },
     async (request, reply) => {
       const { upload } = request.query
       const { asset_guid } = request.params
@@ -55,7 +55,7 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
   type Head = { Params: TrackParams; Querystring: Resumes }
   app.head<Head>(
     '/v1/masters/:asset_guid',
-    { schema: head, config: { swagger: { exposeHeadRoute: true } } },
+    { schema: head, config: { scope: 'submit', swagger: { exposeHeadRoute: true } } },
     async (request, reply) => {
       const { asset_guid } = request.params
       const found = await resumable(deps).standing(asset_guid, request.query.upload)
@@ -75,19 +75,13 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
 
   await app.register(async (inner) => {
     inner.removeAllContentTypeParsers()
-    inner.addContentTypeParser(
-      'application/json',
-      { parseAs: 'buffer', bodyLimit: 10_000 },
-      (_request, body, done) => done(null, body),
-    )
+    takeJson(inner, 10_000)
     inner.post<{ Params: TrackParams }>(
       '/v1/masters/:asset_guid',
-      { schema: post, config: { takes: ['application/json'] } },
+      { schema: post, config: { scope: 'submit', takes: [JSON_TYPE] } },
       async ({ params, body }) => {
         const { asset_guid } = params
-        const { sha256, bytes = 0 } = checkAnnounced(
-          json(body instanceof Uint8Array ? body : new Uint8Array(0), 'The body'),
-        )
+        const { sha256, bytes = 0 } = checkAnnounced(documentIn(body, "the master's sha256"))
         if (bytes > mostBytes) throw tooLarge(mostBytes)
         const master_uri = uploads.uri(asset_guid, sha256)
         if (uploads.session !== undefined) {

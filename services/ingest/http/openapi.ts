@@ -19,14 +19,18 @@ export async function describeApi(app: FastifyInstance, needsToken: boolean): Pr
           'Turns audio masters into derivative assets. Every refusal is a problem document (RFC 9457) with a code of `/v1/errors`.',
         license: { name: 'AGPL-3.0-or-later', identifier: 'AGPL-3.0-or-later' },
       },
-      tags: ['jobs', 'masters', 'tracks', 'what there is', 'health'].map((name) => ({ name })),
+      tags: ['jobs', 'masters', 'tracks', 'dead letters', 'what there is', 'health'].map(
+        (name) => ({ name }),
+      ),
       ...(needsToken
-        ? {
-            components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-            security: [{ token: [] }],
-          }
+        ? { components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } } }
         : {}),
     },
+  })
+  app.addHook('onRoute', ({ schema, config }) => {
+    // Each address with the scope that it needs, as OpenAPI 3.1 has roles.
+    if (!needsToken || schema === undefined || config?.scope === undefined) return
+    Object.assign(schema, { security: [{ token: [config.scope] }] })
   })
   app.addHook('onRoute', (route) => {
     if (!route.url.startsWith('/docs')) return

@@ -43,6 +43,11 @@ export async function replyWithProblem(
     await readOut(request.raw)
   }
   if (problem.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
+  if (problem.code === 'SCOPE_MISSING') {
+    // https://www.rfc-editor.org/rfc/rfc6750#section-3
+    const { scope } = request.routeOptions.config
+    reply.header('www-authenticate', `Bearer error="insufficient_scope", scope="${scope}"`)
+  }
   return reply.code(problem.status).type(PROBLEM_TYPE).send(JSON.stringify(problem))
 }
 

@@ -51,7 +51,7 @@ export async function trackRoutes(
   }
   app.get<{ Params: TrackParams }>(
     '/v1/tracks/:asset_guid',
-    { schema: track },
+    { schema: track, config: { scope: 'read' } },
     async ({ params }, reply) => {
       reply.header('cache-control', 'no-store')
       return told(await knownTrack(params.asset_guid, catalogue), registry)
@@ -69,7 +69,7 @@ export async function trackRoutes(
   type History = { Params: TrackParams; Querystring: Static<typeof Page> }
   app.get<History>(
     '/v1/tracks/:asset_guid/history',
-    { schema: history },
+    { schema: history, config: { scope: 'read' } },
     async ({ params, query }, reply) => {
       const { asset_guid } = params
       const limit = Number(query.limit ?? 100)

@@ -1,0 +1,22 @@
+import type { FastifyInstance } from 'fastify'
+import { PermanentError } from '#shared/errors.ts'
+import { json } from '#shared/message.ts'
+
+export const JSON_TYPE = 'application/json'
+
+/** Takes JSON bodies of up to `bodyLimit` bytes as they are: `documentIn` parses them, and says what is wrong. */
+export function takeJson(app: FastifyInstance, bodyLimit: number): void {
+  app.addContentTypeParser(
+    JSON_TYPE,
+    { parseAs: 'buffer', bodyLimit },
+    (_request, body, done) => done(null, body),
+  )
+}
+
+/** @throws PermanentError NOT_JSON; `expected` is told when there is no body at all. */
+export function documentIn(body: unknown, expected: string): unknown {
+  if (!(body instanceof Uint8Array) || body.length === 0) {
+    throw new PermanentError('NOT_JSON', `The body is empty; expected ${expected} as JSON.`)
+  }
+  return json(body, 'The body')
+}

@@ -1,0 +1,253 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import type { Catalogue, KeptLetter } from '#shared/catalogue/catalogue.ts'
+import { eventSink } from '#shared/events.ts'
+import { createLog } from '#shared/log.ts'
+import { jobId, requestIdFrom } from '#shared/names.ts'
+import { redriving } from '../../services/ingest/redrive.ts'
+import { club, wav } from '../support/audio.ts'
+import { surroundings, until } from '../support/chain.ts'
+import { allConsumers } from '../support/one-process.ts'
+
+const around = await surroundings()
+const { bus, catalogue, config, published } = around
+const consumers = await allConsumers({
+  ...{ config, bus, catalogue },
+  log: createLog('letters', 'fatal'),
+})
+t.teardown(async () => {
+  await consumers.close()
+  await around.close()
+})
+
+const desk = (
+  of: Pick<
+    Catalogue,
+    'letter' | 'nextLetters' | 'claimLetter' | 'settleLetter' | 'releaseLetter'
+  > = catalogue,
+) => redriving({ bus, events: eventSink(bus), catalogue: of })
+const pace = { rate: 1000, limit: 100, mostMs: 60_000, signal: new AbortController().signal }
+const requestId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+
+/** The letter of a track, once it has been kept. */
+async function letterOf(track: string): Promise<KeptLetter> {
+  const letters = async () => (await catalogue.letters('all', { track }, { limit: 9 })).letters
+  await until(async () => (await letters()).length > 0)
+  return (await letters())[0] as KeptLetter
+}
+
+const history = async (track: string) =>
+  (await catalogue.trackHistory(track, { limit: 1000 })).events
+const announced = (track: string, request: string) =>
+  (published.get(track) ?? []).filter(({ request_id }) => request_id === request)
+
+t.test(
+  'a master is mended and its letter redriven: only what is missing is made',
+  async (t) => {
+    const [request_id, other] = [requestId(1), requestId(2)]
+    await around.master('mended', Buffer.from('no audio'))
+    await around.submit({
+      request_id,
+      asset_guid: 'mended',
+      derivative_assets: ['echo', 'pieces'],
+    })
+    const letter = await letterOf('mended')
+    t.match(letter, {
+      ...{ step: 'stage', code: 'MASTER_UNREADABLE', reason: /./, state: 'open' },
+      job: { run: 1, request: { request_id, derivative_assets: ['echo', 'pieces'] } },
+    })
+
+    await around.master('mended', wav(club(44_100)))
+    await around.submit({
+      request_id: other,
+      asset_guid: 'mended',
+      derivative_assets: ['echo'],
+    })
+    await until(() => announced('mended', other).length > 0)
+
+    const which = { ids: [letter.id] }
+    const before = JSON.stringify(await catalogue.letter(letter.id))
+    t.match(await desk().preview(which, 9), [{ status: 'redrivable', run: 2 }])
+    t.match(await desk().preview({ filter: { track: 'mended' } }, 9), [{ id: letter.id }])
+    t.equal(JSON.stringify(await catalogue.letter(letter.id)), before, 'a look changes nothing')
+
+    const both = await Promise.all([
+      desk().redrive(which, 'one', pace),
+      desk().redrive({ filter: { track: 'mended' } }, 'two', pace),
+    ])
+    const outcomes = both.flat()
+    t.equal(
+      outcomes.filter(({ status }) => status === 'redriven').length,
+      1,
+      'one of two does it',
+    )
+    await until(() => announced('mended', request_id).length === 2)
+    t.match(announced('mended', request_id)[1], {
+      ...{ run: 2, state: 'done' },
+      assets: [
+        { asset: 'echo', state: 'made' },
+        { asset: 'pieces', state: 'made' },
+      ],
+    })
+
+    t.match(await desk().redrive(which, 'three', pace), [{ code: 'LETTER_TAKEN' }])
+    t.same(await desk().redrive({ filter: { track: 'mended' } }, 'four', pace), [])
+    const events = () => history('mended')
+    await until(async () => (await events()).some(({ verdict }) => verdict === 'redriven'))
+    const told = await events()
+    const made = (asset: string) =>
+      told.filter(
+        ({ verdict, units }) =>
+          verdict === 'done' && units.some((u) => u.startsWith(`${asset}@1 0`)),
+      )
+    t.equal(
+      made('echo').filter(({ step }) => step === 'analyze').length,
+      1,
+      'what was there is not made again',
+    )
+    t.equal(made('pieces').filter(({ step }) => step === 'encode').length, 1)
+    t.match(
+      told.filter(({ verdict }) => verdict === 'redriven'),
+      [
+        {
+          step: 'operator',
+          code: 'MASTER_UNREADABLE',
+          sentence: /run 1: redriven as run 2 by (one|two)/,
+        },
+      ],
+    )
+    t.equal(announced('mended', request_id).length, 2, 'and is announced once for each run')
+  },
+)
+
+t.test(
+  'whoever dies between the publish and the commit has redriven nothing twice',
+  async (t) => {
+    const request_id = requestId(3)
+    await around.submit({ request_id, asset_guid: 'seam', derivative_assets: ['echo'] })
+    const { id } = await letterOf('seam')
+    await around.master('seam', wav(club(44_100)))
+    const dying = { ...catalogue, settleLetter: async () => Promise.reject(new Error('died')) }
+    await t.rejects(desk(dying).redrive({ ids: [id] }, 'me', pace), /died/)
+    await until(() => announced('seam', request_id).length === 2)
+    t.equal((await catalogue.letter(id))?.state, 'open', 'so somebody does it again')
+    t.match(await desk().redrive({ ids: [id] }, 'me', pace), [{ status: 'redriven', run: 2 }])
+    const copies = async () =>
+      (await history('seam')).filter(
+        ({ step, run, attempt }) => step === 'publish' && run === 2 && attempt === 1,
+      )
+    await until(async () => (await copies()).length === 2)
+    await sleep(200)
+    t.match(announced('seam', request_id), [
+      { run: 1, state: 'failed' },
+      { run: 2, state: 'done' },
+    ])
+    const events = await history('seam')
+    t.equal(events.filter(({ verdict }) => verdict === 'redriven').length, 1, 'one event')
+    t.equal(events.filter(({ step }) => step === 'analyze').length, 1, 'made once')
+  },
+)
+
+t.test(
+  'a message that crashed its worker each time is found, told of and redriven',
+  async (t) => {
+    const request_id = requestId(4)
+    await around.master('deadly', wav(club(44_100)))
+    const common = {
+      ackDeadlineSeconds: 10,
+      minBackoffSeconds: 0,
+      maxBackoffSeconds: 0.1,
+      retentionSeconds: 600,
+    }
+    await bus.ensure({
+      topics: ['stage-mortal'],
+      deadLetterTopic: 'dead-letter',
+      subscriptions: [
+        { name: 'stage-mortal', topic: 'stage-mortal', maxDeliveryAttempts: 5, ...common },
+      ],
+    })
+    const run = {
+      request: { request_id, asset_guid: 'deadly', derivative_assets: ['echo'] },
+      ...{ job: jobId(request_id, 'deadly'), run: 1, route: 'cloud', restarts: 0 },
+      ...{ accepted: '2026-01-01T00:00:00.000Z', masters: ['file:///nowhere'] },
+    }
+    await catalogue.acceptJobs([run])
+    const mortal = { concurrency: 1, longestMs: 1000, onError: () => {} }
+    const worker = bus.subscribe('stage-mortal', mortal, async () => 'nack')
+    await bus.publish('stage-mortal', {
+      data: Buffer.from(JSON.stringify(run)),
+      attributes: { dead_letter_code: 'MINE' },
+    })
+    const letter = await letterOf('deadly')
+    await worker.close()
+    t.match(letter, {
+      step: 'stage',
+      code: 'CRASHED',
+      attempt: 5,
+      job: { id: run.job, run: 1 },
+    })
+    await until(async () => (await catalogue.job(run.job))?.deadLettered === true)
+    t.match(await catalogue.job(run.job), { state: 'failed' })
+    t.match(await history('deadly'), [
+      { verdict: 'dead-lettered', code: 'CRASHED', step: 'stage' },
+    ])
+    const stale = { olderThanSeconds: -1, limit: 100, sweptLessThan: 3 }
+    const watched = (await catalogue.staleJobs(stale)).map(({ job }) => job)
+    t.notOk(watched.includes(run.job), 'the watchdog leaves it alone')
+
+    t.match(await desk().redrive({ ids: [letter.id] }, 'me', pace), [{ status: 'redriven' }])
+    await until(() => announced('deadly', request_id).length > 0)
+    t.match(announced('deadly', request_id), [{ run: 2, state: 'done' }])
+    t.match(await catalogue.job(run.job), { accepted: new Date(run.accepted), run: 2 })
+  },
+)
+
+t.test('what is no job can be looked at and discarded, and not redriven', async (t) => {
+  await bus.publish('ingest', {
+    data: Buffer.from('hello { \x1b[2J'),
+    attributes: { mine: 'x' },
+  })
+  const find = async () =>
+    (await catalogue.letters('open', { code: 'NOT_JSON' }, { limit: 9 })).letters
+  await until(async () => (await find()).length > 0)
+  const [letter] = (await find()) as [KeptLetter]
+  t.match(letter, { step: 'ingest', job: null })
+  t.match(await catalogue.letter(letter.id), {
+    body: Buffer.from('hello { \x1b[2J'),
+    attributes: { mine: 'x' },
+  })
+  t.match(await desk().redrive({ ids: [letter.id] }, 'me', pace), [
+    { status: 'refused', code: 'NOT_REDRIVABLE', detail: /no job/ },
+  ])
+  t.same(await desk().redrive({ filter: { code: 'NOT_JSON' } }, 'me', pace), [])
+  await desk().discard(letter.id, 'a test', 'me')
+  t.match(await catalogue.letter(letter.id), {
+    state: 'discarded',
+    settled: { reason: 'a test' },
+  })
+  await t.rejects(desk().discard(letter.id, 'again', 'me'), { code: 'LETTER_TAKEN' })
+  await t.rejects(desk().discard('0'.repeat(32), 'x', 'me'), { code: 'NOT_FOUND' })
+})
+
+t.test('what was refused at the door is redriven as the request that it was', async (t) => {
+  const message = await bus.publish('ingest', {
+    data: Buffer.from('{"asset_guid":"early","derivative_assets":["not-yet"]}'),
+    attributes: {},
+  })
+  const letter = await letterOf('early')
+  t.match(letter, {
+    code: 'UNKNOWN_DERIVATIVE',
+    job: { request: { request_id: requestIdFrom(message) } },
+  })
+  await until(async () => (await history('early')).length > 0)
+  const [refused] = await history('early')
+  t.equal(refused?.job, letter.job?.id, 'as its history has it')
+  await desk().discard(letter.id, 'nobody makes that', 'me')
+  await until(async () =>
+    (await history('early')).some(({ verdict }) => verdict === 'discarded'),
+  )
+  t.match(await history('early'), [
+    { step: 'operator', verdict: 'discarded', sentence: /discarded by me: nobody makes that/ },
+    { verdict: 'dead-lettered' },
+  ])
+})
