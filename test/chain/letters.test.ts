@@ -6,7 +6,7 @@ import { createLog } from '#shared/log.ts'
 import { jobId, requestIdFrom } from '#shared/names.ts'
 import { redriving } from '../../services/ingest/redrive.ts'
 import { club, wav } from '../support/audio.ts'
-import { surroundings, until } from '../support/chain.ts'
+import { surroundings, until as untilWithin } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
 
 const around = await surroundings()
@@ -27,6 +27,8 @@ const desk = (
   > = catalogue,
 ) => redriving({ bus, events: eventSink(bus), catalogue: of })
 const pace = { rate: 1000, limit: 100, mostMs: 60_000, signal: new AbortController().signal }
+/** The machine may be crowded. */
+const until = (holds: () => boolean | Promise<boolean>) => untilWithin(holds, 150_000)
 const requestId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
 
 /** The letter of a track, once it has been kept. */
