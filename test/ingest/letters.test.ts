@@ -149,19 +149,26 @@ t.test('a filter redrives what it lets through, at a pace, each once', async (t)
     results: ids.slice(0, 2).map((id) => ({ id, status: 'redriven', run: 2, step: 'stage' })),
   })
   t.ok(performance.now() - began >= 245, 'the second came a quarter of a second later')
+  await kept('paced-4')
+  t.match(
+    await redrive({ filter, rate: 0.001 }),
+    { redriven: 1, left: 1 },
+    'nobody is left to wait for a quarter of an hour',
+  )
   t.match(await redrive({ filter, rate: 1000 }), { redriven: 1, left: 0 })
   t.match(await redrive({ filter }), { redriven: 0, left: 0, results: [] })
   t.match(await redrive({ ids }), {
     redriven: 0,
     results: ids.map((id) => ({ id, status: 'refused', code: 'LETTER_TAKEN' })),
   })
-  await until('the jobs', () => ingest.all.length >= before + 3 || undefined)
+  await until('the jobs', () => ingest.all.length >= before + 4 || undefined)
   t.match(
     ingest.all.slice(before).map(({ body, attributes }) => [body.asset_guid, attributes.run]),
     [
       ['paced-1', '2'],
       ['paced-2', '2'],
       ['paced-3', '2'],
+      ['paced-4', '2'],
     ],
   )
   t.match(await get(`/${ids[0]}`), {
