@@ -8,7 +8,7 @@ import type { StepEvent } from './messages/event.ts'
 import type { Metrics } from './metrics.ts'
 import { HARD_LIMIT_MS } from './plan.ts'
 import type { Next, Step, StepContext, Subject } from './step.ts'
-import { type Counts, counting } from './store/counting.ts'
+import { type Counts, counting, noCounts } from './store/counting.ts'
 import type { StoreDriver } from './store/driver.ts'
 import { DEAD_LETTER_TOPIC } from './topology.ts'
 
@@ -54,7 +54,7 @@ export function delivering<In>(
   return async (delivery) => {
     let began = performance.now()
     const birth = newEvent(step.name, delivery.attempt)
-    const counts: Counts = { operations: 0, bytesRead: 0, bytesWritten: 0 }
+    const counts = noCounts()
     deps.metrics.running.add(1, { step: step.name })
     let subject: Partial<Subject> | undefined
     let outcome: Outcome
@@ -81,6 +81,8 @@ export function delivering<In>(
       storeOperations: counts.operations,
       bytesRead: counts.bytesRead,
       bytesWritten: counts.bytesWritten,
+      bytesFromCloud: counts.bytesFromCloud,
+      bytesToCloud: counts.bytesToCloud,
       ...(outcome.request === undefined ? {} : { request: outcome.request }),
       ...(outcome.code === undefined ? {} : { code: outcome.code }),
       ...(outcome.sentence === undefined ? {} : { sentence: outcome.sentence.slice(0, 2000) }),

@@ -148,4 +148,10 @@ export const MIGRATIONS: readonly Migration[] = [
       create index dead_letter_time on dead_letter (published_at, id);
     `,
   },
+  {
+    name: 'what crossed the WAN',
+    sql: `
+      alter table event add column bytes_from_cloud bigint, add column bytes_to_cloud bigint;
+    `,
+  },
 ]

@@ -141,6 +141,7 @@ const HISTORY = {
   text: `
     select id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
       cpu_ms as "cpuMs", bytes_read as "bytesRead", bytes_written as "bytesWritten",
+      bytes_from_cloud as "bytesFromCloud", bytes_to_cloud as "bytesToCloud",
       store_operations as "storeOperations", code, sentence
     from event
     where track = $1 and ($2::timestamptz is null or (at, id) < ($2, $3::uuid))

@@ -34,7 +34,16 @@ function acceptance(event: StepEvent): Acceptance[] {
 }
 
 function columns(event: StepEvent): object {
-  const { request: _, cpuMs, bytesRead, bytesWritten, storeOperations, ...rest } = event
+  const {
+    request: _,
+    cpuMs,
+    bytesRead,
+    bytesWritten,
+    bytesFromCloud,
+    bytesToCloud,
+    storeOperations,
+    ...rest
+  } = event
   const { id, at, job, track, run, attempt } = rest
   return {
     ...rest,
@@ -47,6 +56,8 @@ function columns(event: StepEvent): object {
     cpu_ms: cpuMs,
     bytes_read: bytesRead && whole(bytesRead),
     bytes_written: bytesWritten && whole(bytesWritten),
+    bytes_from_cloud: bytesFromCloud && whole(bytesFromCloud),
+    bytes_to_cloud: bytesToCloud && whole(bytesToCloud),
     store_operations: storeOperations && whole(storeOperations),
   }
 }
@@ -55,13 +66,15 @@ const RECORD = {
   name: 'events-record',
   text: `
     insert into event (id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
-      cpu_ms, bytes_read, bytes_written, store_operations, code, sentence)
+      cpu_ms, bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations, code,
+      sentence)
     select id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
-      cpu_ms, bytes_read, bytes_written, store_operations, code, sentence
+      cpu_ms, bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations, code,
+      sentence
     from json_to_recordset($1) as r (id uuid, at timestamptz, step text, verdict text, job text,
       track text, run bigint, route text, attempt bigint, units text[], worker text,
       ms double precision, cpu_ms double precision, bytes_read bigint, bytes_written bigint,
-      store_operations bigint, code text, sentence text)
+      bytes_from_cloud bigint, bytes_to_cloud bigint, store_operations bigint, code text, sentence text)
     order by id
     on conflict (id) do nothing`,
 }

@@ -27,6 +27,9 @@ const StepEvent = Type.Object(
     cpuMs: Type.Optional(Type.Number()),
     bytesRead: Type.Optional(Type.Integer()),
     bytesWritten: Type.Optional(Type.Integer()),
+    /** Of those, what came from and went to buckets: across the WAN, on a route whose cluster is not in the cloud. */
+    bytesFromCloud: Type.Optional(Type.Integer()),
+    bytesToCloud: Type.Optional(Type.Integer()),
     storeOperations: Type.Optional(Type.Integer()),
     code: Type.Optional(Type.String()),
     sentence: Type.Optional(Type.String()),

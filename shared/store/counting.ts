@@ -1,3 +1,4 @@
+import type { ObjectName } from '../names.ts'
 import type { Body, StoreDriver } from './driver.ts'
 
 /** What a step did to a store; the wrapper adds to it as it goes. */
@@ -6,10 +7,29 @@ export interface Counts {
   operations: number
   bytesRead: number
   bytesWritten: number
+  /**
+   * Of those, what came from and went to buckets: on a route whose cluster is elsewhere, what has crossed the WAN, be
+   * it once or, after a broken connection, in part twice.
+   */
+  bytesFromCloud: number
+  bytesToCloud: number
+}
+
+export function noCounts(): Counts {
+  return { operations: 0, bytesRead: 0, bytesWritten: 0, bytesFromCloud: 0, bytesToCloud: 0 }
 }
 
 /** The same store, counting into `counts`. Bytes of a body that turns out to exist count as written. */
 export function counting(driver: StoreDriver, counts: Counts): StoreDriver {
+  const isCloud = driver.uri(ANY).startsWith('gs:')
+  const came = (bytes: number) => {
+    counts.bytesRead += bytes
+    if (isCloud) counts.bytesFromCloud += bytes
+  }
+  const went = (bytes: number) => {
+    counts.bytesWritten += bytes
+    if (isCloud) counts.bytesToCloud += bytes
+  }
   return {
     stat(name, options) {
       counts.operations++
@@ -21,7 +41,7 @@ export function counting(driver: StoreDriver, counts: Counts): StoreDriver {
       // As the bytes come in: a transform in between would cost as much as the look at a small object.
       const push = source.push
       source.push = (chunk: Uint8Array | null) => {
-        if (chunk !== null) counts.bytesRead += chunk.length
+        if (chunk !== null) came(chunk.length)
         return push.call(source, chunk)
       }
       return source
@@ -30,12 +50,12 @@ export function counting(driver: StoreDriver, counts: Counts): StoreDriver {
       async readInto(name, target, options) {
         counts.operations++
         await driver.readInto?.(name, target, options)
-        counts.bytesRead += target.length
+        came(target.length)
       },
     }),
     create(name, body, options) {
       counts.operations++
-      return driver.create(name, countedBody(body, counts), options)
+      return driver.create(name, countedBody(body, went), options)
     },
     remove(name) {
       counts.operations++
@@ -53,17 +73,20 @@ export function counting(driver: StoreDriver, counts: Counts): StoreDriver {
   }
 }
 
-function countedBody(body: Body, counts: Counts): Body {
+/** The kind of a store is told by the URI of any object in it. */
+const ANY = 'any' as ObjectName
+
+function countedBody(body: Body, went: (bytes: number) => void): Body {
   if (body instanceof Uint8Array) {
-    counts.bytesWritten += body.length
+    went(body.length)
     return body
   }
-  return countedChunks(body, counts)
+  return countedChunks(body, went)
 }
 
-async function* countedChunks(body: AsyncIterable<Uint8Array>, counts: Counts) {
+async function* countedChunks(body: AsyncIterable<Uint8Array>, went: (bytes: number) => void) {
   for await (const chunk of body) {
-    counts.bytesWritten += chunk.length
+    went(chunk.length)
     yield chunk
   }
 }

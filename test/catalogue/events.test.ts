@@ -12,6 +12,7 @@ t.test(
     const full = event(run, {
       ...{ verdict: 'failed', code: 'RENDER_FAILED', sentence: 'no', cpuMs: 0.5 },
       ...{ bytesRead: 0, bytesWritten: 5_000_000_000, storeOperations: 3, attempt: 2 },
+      ...{ bytesFromCloud: 0, bytesToCloud: 4_000_000_000 },
       units: ['bpm@1 0-441000', 'a "quoted", {odd} unit\\'],
     })
     await catalogue.recordEvents([full, full])

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { counting, noCounts } from '#shared/store/counting.ts'
 import { type GcsSettings, gcsStore } from '#shared/store/gcs.ts'
 import { bytes, content, named, names, noise } from '../conformance/store.ts'
 import { type GcsServer, startGcsServer } from '../support/gcs-server.ts'
@@ -66,6 +67,17 @@ for (const status of [408, 429, 500, 502, 503, 504])
     t.equal(server.buckets.get('bucket')?.size, 0)
     t.same(server.faults, [])
   })
+
+t.test('what comes from a bucket and goes to it is counted as such', async (t) => {
+  const { store } = await opened(t)
+  const counts = noCounts()
+  const counted = counting(store, counts)
+  await counted.create(named('x'), noise(2000), BINARY)
+  await counted.create(named('y'), slices(noise(500)), BINARY)
+  await content(counted, 'x', { start: 100, end: 300 })
+  const bytes = { bytesRead: 200, bytesWritten: 2500, bytesFromCloud: 200, bytesToCloud: 2500 }
+  t.same(counts, { operations: 3, ...bytes })
+})
 
 t.test('no call ever turns the tries of the next ones off', async (t) => {
   const { server, store } = await opened(t)

@@ -182,13 +182,16 @@ function assetTold(
 }
 
 function eventTold(event: StepEvent): object {
-  const { cpuMs, bytesRead, bytesWritten, storeOperations, ...rest } = event
+  const { cpuMs, bytesRead, bytesWritten, bytesFromCloud, bytesToCloud, ...more } = event
+  const { storeOperations, ...rest } = more
   const { request: _request, ...told } = rest
   return {
     ...told,
     ...(cpuMs === undefined ? {} : { cpu_ms: cpuMs }),
     ...(bytesRead === undefined ? {} : { bytes_read: bytesRead }),
     ...(bytesWritten === undefined ? {} : { bytes_written: bytesWritten }),
+    ...(bytesFromCloud === undefined ? {} : { bytes_from_cloud: bytesFromCloud }),
+    ...(bytesToCloud === undefined ? {} : { bytes_to_cloud: bytesToCloud }),
     ...(storeOperations === undefined ? {} : { store_operations: storeOperations }),
   }
 }
