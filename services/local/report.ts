@@ -1,5 +1,6 @@
 import { basename, join, relative } from 'node:path'
 import type { ScratchSeen } from './scratch-watch.ts'
+import { table } from './table.ts'
 import type { TrackResult } from './track-result.ts'
 
 export interface ReportOptions {
@@ -81,27 +82,6 @@ function verdictOf(results: readonly TrackResult[]): string {
   const others = results.filter(({ state }) => state !== 'done')
   const names = others.map(({ guid, state }) => `${guid} ${state}`).join(', ')
   return `${done} of ${results.length} done; not so: ${names}.`
-}
-
-/** Columns as wide as their widest cell; numbers to the right. */
-function table(rows: readonly (readonly string[])[]): string {
-  const [header = []] = rows
-  const widths = header.map((_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
-  )
-  return rows
-    .map((row) =>
-      widths
-        .map((width, column) => {
-          const cell = row[column] ?? ''
-          return /^[\d.:]*$/.test(rows[1]?.[column] ?? '')
-            ? cell.padStart(width)
-            : cell.padEnd(width)
-        })
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
 }
 
 function clock(seconds: number): string {

@@ -8,6 +8,7 @@ import {
 } from '@google-cloud/pubsub'
 import type { SubscriptionSpec, Topology } from '../topology.ts'
 import type { Bus, SubscribeOptions } from './bus.ts'
+import { described, grantsOf, looked, type PubsubLook, type Resource } from './look.ts'
 import { StreamSubscriber } from './subscriber.ts'
 
 export interface PubsubBusOptions {
@@ -51,16 +52,7 @@ const NO_ANSWER = [1, 2, 4, 13, 14]
  * the process with METADATA_SERVER_DETECTION=none, lest the library first looks for a metadata server.
  */
 export function pubsubBus(options: PubsubBusOptions): PubsubBus {
-  const pubsub = new PubSub({
-    projectId: options.projectId,
-    ...(options.endpoint !== undefined && local(options.endpoint)),
-    // A dead link is noticed after 40 s; the library's default is over five minutes.
-    'grpc.keepalive_time_ms': 30_000,
-    'grpc.keepalive_timeout_ms': 10_000,
-    // A server that was away for a moment is found again within seconds; the default goes up to 2 min.
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': RETRY_MAX_MS,
-  } as ConstructorParameters<typeof PubSub>[0])
+  const pubsub = clientFor(options)
   const publishOptions = publishOptionsFor(options.publishTimeoutMs ?? 30_000)
   const topics = new Map<string, Topic>()
   const topic = (name: string): Topic => {
@@ -112,6 +104,43 @@ export function pubsubBus(options: PubsubBusOptions): PubsubBus {
       await pubsub.close()
     },
   }
+}
+
+/** Looks at what a server has, `timeoutMs` at most for each look. Nothing is changed by it, and nothing pulled. */
+export function pubsubLook(
+  options: Pick<PubsubBusOptions, 'projectId' | 'endpoint'>,
+  timeoutMs: number,
+): PubsubLook {
+  const pubsub = clientFor(options)
+  // One try: whoever looks wants to know what is wrong, not to wait until it is well.
+  const once = { timeout: timeoutMs, retry: { retryCodes: [] } }
+  const at = (of: Resource, name: string) =>
+    of === 'topic' ? pubsub.topic(name) : pubsub.subscription(name)
+  return {
+    topic: (name) => looked(pubsub.topic(name).getMetadata(once), () => true as const),
+    subscription: (name) =>
+      looked(pubsub.subscription(name).getMetadata(once), ([told]) => described(told)),
+    grants: (of, name) =>
+      looked(at(of, name).iam.getPolicy(once), ([{ bindings }]) => grantsOf(bindings ?? [])),
+    allowed: (of, name, permissions) =>
+      looked(at(of, name).iam.testPermissions([...permissions], once), ([allowed]) =>
+        permissions.filter((permission) => allowed[permission]),
+      ),
+    close: () => pubsub.close(),
+  }
+}
+
+function clientFor({ projectId, endpoint }: PubsubBusOptions): PubSub {
+  return new PubSub({
+    projectId,
+    ...(endpoint !== undefined && local(endpoint)),
+    // A dead link is noticed after 40 s; the library's default is over five minutes.
+    'grpc.keepalive_time_ms': 30_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    // A server that was away for a moment is found again within seconds; the default goes up to 2 min.
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': RETRY_MAX_MS,
+  } as ConstructorParameters<typeof PubSub>[0])
 }
 
 /** A server that asks for no credentials. Without any the library would look for a metadata server, for seconds. */

@@ -22,7 +22,7 @@ import {
   type WholeLetter,
 } from './dead-letters.ts'
 import type { Acceptance } from './job-row.ts'
-import { migrate } from './migrate.ts'
+import { migrate, type SchemaState, schemaState } from './migrate.ts'
 import { type JobStatus, job, jobsOfRequest } from './read-jobs.ts'
 import {
   type HistoryCursor,
@@ -48,6 +48,7 @@ export type {
   LetterFilter,
   LetterState,
   MadeAsset,
+  SchemaState,
   Settlement,
   StaleJob,
   StaleQuery,
@@ -141,6 +142,8 @@ export interface Catalogue {
   ): Promise<void>
   /** Gives a claim back. */
   releaseLetter(id: string, signal?: AbortSignal): Promise<void>
+  /** How far the schema is migrated. @throws when the database does not answer. */
+  schema(signal?: AbortSignal): Promise<SchemaState>
   /** @throws when the database does not answer. */
   ping(signal?: AbortSignal): Promise<void>
   /** Waits for what is under way. */
@@ -180,6 +183,7 @@ export function openCatalogue(options: DatabaseOptions): Catalogue {
     claimLetter: (which, signal) => claimLetter(atOnce(signal), which),
     settleLetter: (id, settlement, signal) => settleLetter(atOnce(signal), id, settlement),
     releaseLetter: (id, signal) => releaseLetter(atOnce(signal), id),
+    schema: (signal) => schemaState(database, signal),
     ping: async (signal) => {
       await database.query({ text: 'select 1' }, [], signal)
     },

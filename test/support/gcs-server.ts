@@ -43,6 +43,12 @@ export interface GcsServer {
   readonly faults: Fault[]
   /** Objects on a page of a list; 1000 unless told. */
   pageSize: number
+  /** What is set of a bucket, as its resource has it; else uniform, not public, without soft delete or lifecycle. */
+  readonly settings: Map<string, Record<string, unknown>>
+  /** By how much its clock is ahead, ms. */
+  clockAheadMs: number
+  /** Overwrites, whatever the precondition says. */
+  isCareless: boolean
   /** Overwrites whatever is there. */
   put(bucket: string, name: string, bytes: Uint8Array): void
   /** Cuts every connection there is. */
@@ -79,7 +85,8 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     if (!bucket) return noBucket
     const present = bucket.get(session.name)
     const { ifGenerationMatch: wanted } = session
-    if (wanted !== null && wanted !== String(present?.generation ?? 0)) return mismatch
+    if (!server.isCareless && wanted !== null && wanted !== String(present?.generation ?? 0))
+      return mismatch
     const object: StoredObject = {
       bytes,
       generation: ++generation,
@@ -189,8 +196,27 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     return { status: 200, json: { kind: 'storage#objects', items, nextPageToken } }
   }
 
+  const bucketReply = (url: URL, bucketName: string, part: string | undefined): Reply => {
+    if (!buckets.has(bucketName)) return noBucket
+    const { location, locationType, ...rest } = {
+      ...SETTINGS,
+      ...server.settings.get(bucketName),
+    }
+    if (part === 'storageLayout') {
+      const kind = 'storage#storageLayout'
+      return { status: 200, json: { kind, bucket: bucketName, location, locationType } }
+    }
+    const all = { kind: 'storage#bucket', name: bucketName, location, locationType, ...rest }
+    const fields = url.searchParams.get('fields')?.split(',')
+    const told = Object.entries(all).filter(([key]) => fields?.includes(key) ?? true)
+    return { status: 200, json: Object.fromEntries(told) }
+  }
+
   const route = (request: IncomingMessage, body: Buffer): Reply => {
     const url = new URL(request.url ?? '/', server.endpoint)
+    const [, of, part] =
+      /^\/storage\/v1\/b\/([^/]+)(?:\/(storageLayout))?$/.exec(url.pathname) ?? []
+    if (of !== undefined) return bucketReply(url, decodeURIComponent(of), part)
     const [, root, bucket, name] =
       /^(\/upload|\/download)?\/storage\/v1\/b\/([^/]+)\/o(?:\/(.+))?$/.exec(url.pathname) ?? []
     const [bucketName, objectName] = [bucket, name].map((part) =>
@@ -253,6 +279,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
   }
 
   const http = createServer((request, response) => {
+    response.setHeader('date', new Date(Date.now() + server.clockAheadMs).toUTCString())
     answer(request, response).catch((error) => {
       if (!response.headersSent) respond(response, failure(500, String(error)))
     })
@@ -269,6 +296,9 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     requests: [],
     faults: [],
     pageSize: 1000,
+    settings: new Map(),
+    clockAheadMs: 0,
+    isCareless: false,
     put(bucket, name, bytes) {
       const contentType = 'application/octet-stream'
       const to = { bucket, name, contentType, metadata: {}, ifGenerationMatch: null }
@@ -284,6 +314,18 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     },
   }
   return server
+}
+
+/** Of https://cloud.google.com/storage/docs/json_api/v1/buckets#resource. What is off is left out, as there. */
+const SETTINGS: Readonly<Record<string, unknown>> = {
+  location: 'EUROPE-WEST1',
+  locationType: 'region',
+  storageClass: 'STANDARD',
+  iamConfiguration: {
+    uniformBucketLevelAccess: { enabled: true, lockedTime: '2030-01-01T00:00:00.000Z' },
+    publicAccessPrevention: 'enforced',
+  },
+  softDeletePolicy: { retentionDurationSeconds: '0' },
 }
 
 interface Reply {

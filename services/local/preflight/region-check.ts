@@ -1,0 +1,54 @@
+import { type Check, type Complaint, judged } from './check.ts'
+import type { Seen } from './seen.ts'
+
+const LOOK_MS = 1500
+const REGION = /^[a-z]+-[a-z]+\d+$/
+
+/** That the buckets are where this runs or, off Google's cloud, where each other are. */
+export function regionCheck({ locations }: Seen, env: NodeJS.ProcessEnv): Check {
+  const name = 'region'
+  return {
+    name,
+    remedy: '',
+    async run() {
+      if (locations.size === 0) return []
+      const here = await regionHere(env)
+      const places = new Set(locations.values())
+      const told = [...locations].map(([bucket, place]) => `${bucket} in ${place}`).join(', ')
+      const complaints: Complaint[] = [...places]
+        .filter((place) => !REGION.test(place))
+        .map((place) => warning(`${place} is no single region: reading is billed`))
+      if (places.size > 1) complaints.push(warning(`the buckets lie apart: ${told}`))
+      if (
+        here !== undefined &&
+        [...places].some((place) => REGION.test(place) && place !== here)
+      )
+        complaints.push(warning(`this runs in ${here}: ${told}`))
+      const where =
+        here === undefined ? 'where this runs is not told' : `as this runs in ${here}`
+      return [judged(name, complaints, `${told}; ${where}`)]
+    },
+  }
+}
+
+function warning(found: string): Complaint {
+  const remedy = 'have buckets and clusters in one region: else each byte is slower and billed'
+  return { state: 'warning', found, remedy }
+}
+
+/** The region of this machine in Google's cloud; undefined elsewhere, after a moment at most. */
+async function regionHere(env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  if (env.METADATA_SERVER_DETECTION === 'none') return undefined
+  const host = env.GCE_METADATA_HOST ?? 'metadata.google.internal'
+  try {
+    const answer = await fetch(`http://${host}/computeMetadata/v1/instance/zone`, {
+      headers: { 'metadata-flavor': 'Google' },
+      signal: AbortSignal.timeout(LOOK_MS),
+    })
+    // Other networks answer to any name.
+    if (answer.headers.get('metadata-flavor') !== 'Google') return undefined
+    return /\/zones\/(\S+)-[a-z]$/.exec((await answer.text()).trim())?.[1]
+  } catch {
+    return undefined
+  }
+}

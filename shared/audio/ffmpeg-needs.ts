@@ -1,0 +1,19 @@
+/** Bare samples, as ffmpeg names them: each is a demuxer, and a decoder by the name `pcm_…`. */
+const SAMPLES = [
+  ...['u8', 's8', 's16le', 's16be', 's24le', 's24be', 's32le', 's32be'],
+  ...['f32le', 'f64le', 'alaw', 'mulaw'],
+]
+
+/** All that an ffmpeg must have for every master that we take and every asset that we make, by its lists' names. */
+export const FFMPEG_NEEDS = {
+  encoders: ['aac', 'libmp3lame', 'flac', 'pcm_s16le'],
+  decoders: [
+    ...['flac', 'mp3float', 'aac', 'alac', 'vorbis', 'opus'],
+    ...['adpcm_ms', 'adpcm_ima_wav', 'adpcm_ima_qt'],
+    ...SAMPLES.map((format) => `pcm_${format}`),
+  ],
+  demuxers: ['flac', 'mp3', 'aac', 'mov', 'ogg', 'wav', 'aiff', ...SAMPLES],
+  muxers: ['adts', 'mp3', 'flac', 's16le'],
+  filters: ['atrim', 'aformat', 'pan', 'asetnsamples', 'apad', 'aresample'],
+  protocols: ['pipe'],
+} as const
