@@ -1,20 +1,29 @@
 import { spawnSync } from 'node:child_process'
 import { sentence } from '#shared/errors.ts'
+import { costs } from './costs.ts'
 import { FolderInUseError } from './data-folder.ts'
 import { deadLetters } from './dead-letters.ts'
 import { demo } from './demo.ts'
 import { drill } from './drill.ts'
 import { Interrupted } from './interrupt.ts'
+import { preflight } from './preflight.ts'
 import { start } from './start.ts'
 import { UsageError } from './usage.ts'
 
-const COMMANDS = { start, demo, drill, 'dead-letters': deadLetters } as const
+const COMMANDS = {
+  ...{ start, demo, drill, preflight, costs },
+  'dead-letters': deadLetters,
+} as const
+/** These make nothing. */
+const WITHOUT_FFMPEG = ['dead-letters', 'preflight', 'costs']
 const USAGE = `Trackchain.
 
   npx trackchain start          the chain as a server on loopback (npm start)
   npx trackchain demo [FILE…]   masters through the chain and into a folder (npm run demo)
   npx trackchain drill          tracks through the chain while its processes are killed (npm run drill)
   npx trackchain dead-letters   what could not be done: list, show, redrive, discard
+  npx trackchain preflight      whether a deployment is as it should be
+  npx trackchain costs          what so many tracks cost in the cloud
 
 Each takes --help.
 `
@@ -32,7 +41,7 @@ async function main([name = '', ...args]: readonly string[]): Promise<number> {
     return isHelp ? 0 : 2
   }
   try {
-    if (name !== 'dead-letters') checkTools()
+    if (!WITHOUT_FFMPEG.includes(name)) checkTools()
     return await command(args)
   } catch (error) {
     if (error instanceof Interrupted) return 130

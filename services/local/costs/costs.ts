@@ -1,0 +1,132 @@
+import { MEASURED } from './measured.ts'
+import type { Prices } from './prices.ts'
+
+/** What is to be made, and how. Shares are from 0 to 1. */
+export interface Workload {
+  readonly tracks: number
+  /** Length of a track. The figures are of tracks that fit one step: up to 600 s. */
+  readonly seconds: number
+  readonly assets: readonly string[]
+  /** How much slower a core is than the one that was measured. */
+  readonly factor: number
+  /** Of the vCPU time that is paid for, what works; the rest is headroom, starts and waiting. */
+  readonly utilisation: number
+  /** Of the compute, what is Spot. */
+  readonly spot: number
+  /** Of the masters, those that are converted into scratch because they can't be read in place. */
+  readonly staged: number
+  /** How long scratch stands, minutes. */
+  readonly scratchMinutes: number
+  /** How long assets are kept, months. */
+  readonly months: number
+  /** Of the bytes of assets, those that leave the cloud, once. */
+  readonly egress: number
+}
+
+export interface CostLine {
+  readonly item: string
+  readonly quantity: number
+  readonly unit: string
+  /** USD. */
+  readonly cost: number
+}
+
+const GIB = 2 ** 30
+const SECONDS_PER_HOUR = 3600
+/** As Google bills: 730 hours. */
+const MINUTES_PER_MONTH = 730 * 60
+/** 16-bit 44.1 kHz stereo. */
+const PCM_BYTES_PER_SECOND = 176_400
+/** Pub/Sub bills no request for less, bytes. */
+const LEAST_REQUEST = 1000
+
+/** What a workload costs, line by line. */
+export function costLines(workload: Workload, prices: Prices): readonly CostLine[] {
+  const { tracks, spot, months, egress, staged, scratchMinutes, seconds } = workload
+  const hours = vcpuHours(workload)
+  const { classA, classB } = operationsOf(workload)
+  const assetGib = (tracks * assetBytes(workload)) / GIB
+  const scratchGib = (tracks * staged * seconds * PCM_BYTES_PER_SECOND) / GIB
+  const scratchMonths = scratchMinutes / MINUTES_PER_MONTH
+  const pubsubGib = (tracks * pubsubBytes(workload)) / GIB
+  const billedTib = Math.max(0, pubsubGib - prices.pubsubFreeGib) / 1024
+  const line = (item: string, quantity: number, unit: string, cost: number): CostLine => ({
+    ...{ item, quantity, unit, cost },
+  })
+  const priced = (item: string, quantity: number, unit: string, price: number) =>
+    line(item, quantity, unit, quantity * price)
+  return [
+    priced('compute, Spot', hours * spot, 'vCPU-hours', prices.spotVcpuHour),
+    priced('compute, on demand', hours * (1 - spot), 'vCPU-hours', prices.vcpuHour),
+    priced('storage operations, class A', tracks * classA, 'operations', prices.classA / 1000),
+    priced('storage operations, class B', tracks * classB, 'operations', prices.classB / 1000),
+    priced('assets kept', assetGib * months, 'GiB-months', prices.gibMonth),
+    priced('scratch', scratchGib * scratchMonths, 'GiB-months', prices.gibMonth),
+    line('Pub/Sub', pubsubGib, 'GiB', billedTib * prices.pubsubTib),
+    priced('egress of results', assetGib * egress, 'GiB', prices.egressGib),
+  ]
+}
+
+/** Core-seconds that one track takes, on the core that was measured. */
+export function coreSeconds({
+  seconds,
+  assets,
+  staged,
+}: Pick<Workload, 'seconds' | 'assets' | 'staged'>): number {
+  const { coreSeconds: of, staging } = MEASURED
+  // What each job of one asset took beside its asset: messages, rows, logs, reading the samples.
+  const jobs = of.together.assets
+  const apart = sum(jobs.map((id) => of.alone[id] ?? 0))
+  const shared = (apart - of.together.took) / (jobs.length - 1)
+  const making = sum(
+    assets.map((id) => ((of.alone[id] ?? 0) - shared) * (seconds / of.seconds)),
+  )
+  return shared + making + staged * (staging.fixed + staging.perSecond * seconds)
+}
+
+function vcpuHours(workload: Workload): number {
+  const { tracks, factor, utilisation } = workload
+  return (tracks * coreSeconds(workload) * factor) / utilisation / SECONDS_PER_HOUR
+}
+
+/** Requests that one track makes of Cloud Storage, by what they are billed as. */
+export function operationsOf({
+  seconds,
+  assets,
+  staged,
+}: Pick<Workload, 'seconds' | 'assets' | 'staged'>): { classA: number; classB: number } {
+  const { operations: each } = MEASURED
+  const files = sum(assets.map((id) => each.files[id] ?? 1))
+  // Each stage reads all samples once, a block at a time.
+  const blocks = stagesOf(assets) * Math.ceil(seconds / each.blockSeconds)
+  const parts = staged * Math.ceil(seconds / each.partSeconds)
+  return {
+    classA: each.fixedA + files + parts,
+    classB: each.fixedB + assets.length * each.perAssetB + blocks,
+  }
+}
+
+function stagesOf(assets: readonly string[]): number {
+  return new Set(assets.map((id) => MEASURED.stageOf[id])).size
+}
+
+/** Bytes of the assets of one track. */
+export function assetBytes({ seconds, assets }: Pick<Workload, 'seconds' | 'assets'>): number {
+  return sum(
+    assets.map((id) => {
+      const { fixed = 0, perSecond = 0, mostSeconds = seconds } = MEASURED.bytes[id] ?? {}
+      return fixed + perSecond * Math.min(seconds, mostSeconds)
+    }),
+  )
+}
+
+/** Billed bytes of the messages of one track: each is published and delivered once, by itself at the worst. */
+export function pubsubBytes({ assets }: Pick<Workload, 'assets'>): number {
+  const { messages } = MEASURED
+  const count = messages.fixed + stagesOf(assets) * messages.perStage
+  return count * Math.max(LEAST_REQUEST, messages.bytesEach) * 2
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((all, each) => all + each, 0)
+}
