@@ -3,16 +3,10 @@ import { BLOCKS_AT_MOST } from '#shared/audio/cached.ts'
 import { CORES } from '#shared/cores.ts'
 import { service } from '#shared/service.ts'
 import { stageTopic } from '#shared/topology.ts'
-import { unitStep } from '#shared/units/unit-step.ts'
-import { encodeTools } from './tools.ts'
+import { encodeStep } from './step.ts'
 
 await service('encode', async ({ config, registry, locate, cores, concurrency, consume }) => {
-  const step = unitStep('encode', {
-    registry,
-    locate,
-    cores,
-    blocks: new BlockPool(CORES * BLOCKS_AT_MOST),
-    tools: ({ pcm, signal }) => encodeTools(pcm, signal),
-  })
+  const blocks = new BlockPool(CORES * BLOCKS_AT_MOST)
+  const step = encodeStep({ registry, locate, cores, blocks })
   consume(stageTopic('encode', config.route), step, { concurrency: concurrency(CORES) })
 })

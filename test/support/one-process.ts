@@ -17,10 +17,8 @@ import type { StoreDriver } from '#shared/store/driver.ts'
 import { locate, openStore, type StoreOptions } from '#shared/store/open.ts'
 import { watched } from '#shared/store/watched.ts'
 import { stageTopic } from '#shared/topology.ts'
-import { unitStep } from '#shared/units/unit-step.ts'
-import { WorkerPool } from '../../services/analyze/pool.ts'
-import { analyzeTools } from '../../services/analyze/tools.ts'
-import { encodeTools } from '../../services/encode/tools.ts'
+import { analyzing } from '../../services/analyze/step.ts'
+import { encodeStep } from '../../services/encode/step.ts'
 import { ingestStep } from '../../services/ingest/consume.ts'
 import { stageStep } from '../../services/ingest/stage.ts'
 import { announcing } from '../../services/publish/announcing.ts'
@@ -66,7 +64,6 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     watched(wrap(openStore(config[which], gcs), which), breaker.upstream(which), { silentMs })
   const masters = breaker.upstream('masters')
   const registry = await loadRegistry(config.derivatives)
-  const pool = new WorkerPool({ threads: 1 })
   const deps: DeliverDeps = {
     bus,
     events: eventSink(bus),
@@ -85,6 +82,7 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
   }
   const uploads = openStore(config.uploads, gcs)
   const cores = new OwnCores(4)
+  const analyze = analyzing({ registry, locate: at, cores }, { threads: 1 })
   const topic = (stage: 'stage' | 'analyze' | 'encode') => stageTopic(stage, config.route)
   const remember = async (accepted: Parameters<Catalogue['acceptJobs']>[0][number]) =>
     options.catalogue.acceptJobs([accepted]).catch(() => {})
@@ -92,24 +90,8 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
   const subscribers = [
     consume('ingest', ingestStep({ registry, ...config }, remember)),
     consume(topic('stage'), stageStep({ registry, locate: at, uploads, config, cores })),
-    consume(
-      topic('analyze'),
-      unitStep('analyze', {
-        registry,
-        locate: at,
-        cores,
-        tools: ({ pcm, signal }) => analyzeTools({ pcm, signal, pool }),
-      }),
-    ),
-    consume(
-      topic('encode'),
-      unitStep('encode', {
-        registry,
-        locate: at,
-        cores,
-        tools: ({ pcm, signal }) => encodeTools(pcm, signal),
-      }),
-    ),
+    consume(topic('analyze'), analyze.step),
+    consume(topic('encode'), encodeStep({ registry, locate: at, cores })),
     consume('publish', publishStep({ ...announcing(catalogue), assets: deps.assets })),
     subscribe(
       'events',
@@ -120,7 +102,7 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     breaker,
     async close() {
       await Promise.all(subscribers.map((subscriber) => subscriber?.close()))
-      await pool.close()
+      await analyze.close()
     },
   }
 
