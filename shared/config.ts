@@ -89,6 +89,20 @@ const Schema = Type.Object(
     }),
     master_wait: Seconds(600, 'How long stage waits for a master that is not there yet.'),
     watchdog_after: Seconds(1800, 'When a job that has not ended is published again.'),
+    max_pods: Type.Integer({
+      default: 20,
+      minimum: 1,
+      maximum: 1000,
+      description: 'Pods that the dispatcher lets run at once.',
+    }),
+    pod_template: Type.Object(
+      {},
+      {
+        default: {},
+        description:
+          'JSON: the Pod that the dispatcher mints for each track, less what it fills in itself: docs/dispatch.md.',
+      },
+    ),
     host: Type.String({ default: '127.0.0.1', description: 'What the HTTP API binds to.' }),
     port: Type.Integer({
       default: 8080,

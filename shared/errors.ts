@@ -88,6 +88,11 @@ export const ERRORS = {
     means: 'Twenty attempts met a passing fault each time, though no upstream was down.',
     remedy: 'Read the sentence for what is at fault; mend that, then redrive.',
   },
+  POD_FAILED: {
+    status: 500,
+    means: "A track's pod died again and again, of a cause of its own.",
+    remedy: 'Read the reason and the last lines of its log; mend that, then redrive.',
+  },
   NOT_A_MESSAGE: {
     status: 422,
     means: 'The message does not keep the contract of its topic.',

@@ -18,11 +18,15 @@ export interface Lifecycle {
   readonly aborting: AbortSignal
   /** Something to close at the end; the last added is closed first. */
   onClose(name: string, close: () => Promise<unknown>): void
+  /** What the process exits with after a clean close; 0 unless told. */
+  exitWith(code: number): void
+  /** Goes of its own accord, its work being done. */
+  leave(reason: string): void
 }
 
 /**
  * Runs a service until it is told to go: SIGTERM, SIGINT, or the loss of the parent that supervises it.
- * A second signal ends the process at once. Exits 0 after a clean close, 1 after a fault.
+ * A second signal ends the process at once. Exits 0 after a clean close, unless told otherwise, 1 after a fault.
  */
 export async function runService(
   log: Log,
@@ -68,6 +72,12 @@ export async function runService(
       stopping: stopping.signal,
       aborting: aborting.signal,
       onClose: (name, close) => closers.push({ name, close }),
+      exitWith: (told) => {
+        code = told
+      },
+      leave: (reason) => {
+        if (!stopping.signal.aborted) void stop(reason)
+      },
     })
     log.info('ready')
     process.send?.({ ready: true })

@@ -108,6 +108,11 @@ export function joinedName(place: ScratchPlace, stage: Stage, restarts: number):
   return scratchName(place, `joined-${stage}-${restarts}`)
 }
 
+/** Whether an object is the marker of a stage. */
+export function isJoinedName(name: ObjectName): boolean {
+  return /\/joined-[a-z]+-\d+$/.test(name)
+}
+
 export function scratchOf({ route, job, run, plan }: StepDue): ScratchPlace {
   return { route, job: job as JobId, run, plan: plan.digest }
 }

@@ -1,0 +1,154 @@
+import { PermanentError, sentence } from '#shared/errors.ts'
+import type { Log } from '#shared/log.ts'
+import { ToStage } from '#shared/messages/run.ts'
+import { type JobId, type ObjectName, runPrefix } from '#shared/names.ts'
+import type { Registry } from '#shared/registry.ts'
+import { failedRun, subjectOf } from '#shared/run.ts'
+import { defineStep, type Next, type Step, type StepContext } from '#shared/step.ts'
+import { backOff } from './back-off.ts'
+import { type Cluster, ClusterError, type Pod } from './cluster.ts'
+import { needsOf } from './needs.ts'
+import { persistently } from './persist.ts'
+import { type Fate, fateOf, isFor, isOf, type PodSettings, podFor, podName } from './pod.ts'
+import type { Pods } from './pods.ts'
+
+/** A pod that dies so often of a cause of its own will die every time. */
+export const MOST_POD_FAILURES = 5
+/** What a dead letter tells of the pod's log. */
+const LAST_LINES = 10
+/** Between two pods of one delivery, ms: a node that takes none must not be asked in a circle. */
+const PAUSE = { firstMs: 1000, mostMs: 60_000 }
+
+export interface DispatchDeps {
+  readonly cluster: Cluster
+  readonly pods: Pods
+  readonly registry: Registry
+  readonly settings: PodSettings
+  /** How much slower than the reference the route is. */
+  readonly factor: number
+  /** About how long the track is, and how large its master. */
+  readonly measure: (
+    message: ToStage,
+    signal: AbortSignal,
+  ) => Promise<{ seconds: number; bytes: number }>
+  readonly log: Log
+}
+
+/** One delivery, while its pod is waited for. */
+interface Watched {
+  readonly message: ToStage
+  readonly context: StepContext
+  readonly deps: DispatchDeps
+}
+
+/**
+ * Has the whole of a track's run done by a pod of its own: mints it, unless it is there, waits for its end and
+ * removes it. Nothing is kept here: whoever gets the message next finds the pod by its name.
+ */
+export function dispatchStep(deps: DispatchDeps): Step<ToStage> {
+  return defineStep<ToStage>({
+    name: 'dispatch',
+    input: ToStage,
+    subject: subjectOf,
+
+    run(message, context) {
+      const watched = { message, context, deps }
+      return deps.pods.attending(podName(message), () => through(watched))
+    },
+
+    async fail(message, error, { delivery }) {
+      const { attempt } = delivery
+      return failedRun(message, error, { step: 'dispatch', attempt, registry: deps.registry })
+    },
+  })
+}
+
+async function through(watched: Watched): Promise<Next> {
+  const { message, context, deps } = watched
+  const { pods, log } = deps
+  const { signal, delivery } = context
+  const name = podName(message)
+  const pause = backOff(PAUSE)
+  for (let minted = 0; ; ) {
+    signal.throwIfAborted()
+    const pod = pods.get(name)
+    if (pod === undefined) {
+      if (minted++ > 0) await pause.wait(signal).catch(() => signal.throwIfAborted())
+      await mint(name, watched)
+      continue
+    }
+    const fate = fateOf(pod)
+    if (fate === undefined) {
+      await pods.changed(name, signal)
+      continue
+    }
+    const remove = () => bury(pod, watched)
+    if (fate.kind === 'succeeded' && isFor(pod, delivery)) {
+      return { sends: [], afterwards: [remove], verdict: 'done', units: [name] }
+    }
+    log.warn({ pod: name, ...fate }, `pod ${name}: ${fate.kind}`)
+    await judge(pod, fate, watched)
+    await remove()
+    // One that was minted for an earlier attempt has had its wait.
+    if (isOf(pod, delivery) && fate.kind !== 'lost')
+      throw new Error(`pod ${name} ${fate.kind}: ${fate.reason}`)
+  }
+}
+
+async function mint(name: string, watched: Watched): Promise<void> {
+  const { message, context, deps } = watched
+  const { cluster, pods, registry, factor, settings } = deps
+  const { signal, delivery } = context
+  const asking = { signal, log: deps.log }
+  // The first pod of a message has none before it: a look less.
+  const before = delivery.attempt > 1 ? await failures(watched) : []
+  const outOfMemory = before.filter((failure) => failure.endsWith(OUT_OF_MEMORY)).length
+  const { derivative_assets: assets } = message.request
+  const track = await deps.measure(message, signal)
+  const needs = needsOf(assets, track, registry, { factor, outOfMemory })
+  const pod = podFor(message, delivery, needs, settings)
+  try {
+    await pods.mint(name, signal, () => persistently(() => cluster.create(pod), asking))
+  } catch (error) {
+    if (!(error instanceof ClusterError && error.status === 409)) throw error
+    const there = await persistently(() => cluster.read(name), asking)
+    if (there !== undefined) pods.note(there)
+  }
+}
+
+/** @throws PermanentError POD_FAILED when too many pods of this message have died of a cause of their own. */
+async function judge(pod: Pod, { kind, reason }: Fate, watched: Watched): Promise<void> {
+  if (kind !== 'failed' && kind !== 'out of memory') return
+  const { context, deps } = watched
+  const { uid, name = '' } = pod.metadata ?? {}
+  const record = `${folderOf(watched)}${uid}.${kind === 'failed' ? 'failed' : OUT_OF_MEMORY}`
+  // By its name: whoever else sees this death counts no other.
+  await context.write('scratch', record as ObjectName, new Uint8Array(), 'text/plain')
+  const { length } = await failures(watched)
+  if (length < MOST_POD_FAILURES) return
+  const said = await deps.cluster.lastLines(name, LAST_LINES).catch(sentence)
+  await bury(pod, watched)
+  const words = `${length} pods died; the last: ${reason}; it said: ${said.trim()}`
+  throw new PermanentError('POD_FAILED', words)
+}
+
+const OUT_OF_MEMORY = 'memory'
+
+/** Where the deaths of a message's pods are remembered, however often it is delivered and by whom. */
+function folderOf({ message }: Watched): string {
+  const prefix = runPrefix({ ...message, job: message.job as JobId })
+  return `${prefix}pods/${podName(message)}/`
+}
+
+async function failures(watched: Watched): Promise<string[]> {
+  const { scratch, signal } = watched.context
+  const names: string[] = []
+  for await (const { name } of scratch.list(folderOf(watched), { signal })) names.push(name)
+  return names
+}
+
+async function bury(pod: Pod, { context, deps }: Watched): Promise<void> {
+  const { cluster, pods, log } = deps
+  await persistently(() => cluster.remove(pod), { signal: context.signal, log })
+  pods.forget(pod)
+}

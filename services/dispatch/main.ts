@@ -1,0 +1,68 @@
+import { configEnv } from '#shared/config.ts'
+import { delivering } from '#shared/deliver.ts'
+import { sentence } from '#shared/errors.ts'
+import { service } from '#shared/service.ts'
+import { stageTopic } from '#shared/topology.ts'
+import { checkedTemplate, openCluster } from './cluster.ts'
+import { collectOnce } from './collect.ts'
+import { dispatchStep } from './dispatcher.ts'
+import { measuring } from './measure.ts'
+import { podsOf } from './pod.ts'
+import { Pods } from './pods.ts'
+
+/** How long a pod is waited for in one go, ms: after that its message comes again and finds it by its name. */
+const WAIT_MS = 6 * 3600_000
+const COLLECT_EVERY_MS = 60_000
+
+await service('dispatch', async (service) => {
+  const { assets, bus, closeFirst, config, events, lifecycle, log, metrics, scratch } = service
+  const { registry, locate, uploads } = service
+  const template = checkedTemplate(config.pod_template)
+  if (template.spec?.containers?.[0]?.image === undefined) {
+    throw new Error('TRACKCHAIN_POD_TEMPLATE: spec.containers[0].image is missing')
+  }
+  const { project, pubsub, storage, route, routes, derivatives, target_ms } = config
+  const { master_wait, log_level } = config
+  // No database among them: a pod needs none.
+  const env = configEnv({
+    ...{ project, pubsub, storage, route, routes, derivatives, target_ms, master_wait },
+    ...{ assets: config.assets, scratch: config.scratch, uploads: config.uploads, log_level },
+  })
+  const cluster = openCluster()
+  const { server, namespace } = cluster
+  log.info({ server, namespace, most: config.max_pods }, 'pods')
+  const pods = new Pods(cluster, podsOf(route), config.max_pods, log)
+  // Nobody waits for its end: what it asks an API server that does not answer must not hold up ours.
+  void pods.follow(lifecycle.stopping)
+
+  const collecting = setInterval(() => {
+    collectOnce({ cluster, pods, events, route }).catch((error) =>
+      log.warn({ error: sentence(error) }, 'pods could not be collected'),
+    )
+  }, COLLECT_EVERY_MS)
+  lifecycle.onClose('collection', async () => clearInterval(collecting))
+
+  const step = dispatchStep({
+    ...{ cluster, pods, registry, log, settings: { template, env } },
+    factor: config.routes[route]?.factor ?? 1,
+    measure: measuring({ locate, uploads }),
+  })
+  const subscription = stageTopic('stage', route)
+  // What waits for pods holds nothing up: another dispatcher, or this one when it is back, finds them by name.
+  const deps = { bus, events, assets, scratch, log, metrics, aborting: lifecycle.stopping }
+  const pull = () =>
+    closeFirst(
+      bus.subscribe(
+        subscription,
+        {
+          concurrency: config.max_pods,
+          longestMs: WAIT_MS,
+          onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
+        },
+        delivering(step, { ...deps, hardLimitMs: WAIT_MS }),
+      ),
+    )
+  // Who does not know which pods there are can't know whether there is room.
+  pods.listed.then(() => lifecycle.stopping.aborted || pull())
+  return { ready: () => pods.isCurrent }
+})
