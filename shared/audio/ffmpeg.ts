@@ -2,7 +2,9 @@ import type { ChildProcess } from 'node:child_process'
 import { PassThrough, Readable } from 'node:stream'
 import ffmpeg from 'fluent-ffmpeg'
 import { PermanentError } from '../errors.ts'
+import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { SAMPLE_RATE } from './pcm.ts'
+import { printable } from './printable.ts'
 
 /** What `convert` is fed with: bare numbers, or a stream to decode. */
 export interface Feed {
@@ -79,7 +81,7 @@ export async function* convert(
 }
 
 /** An M4A file may hold a picture and chapters beside its music. */
-const MOST_STREAMS = 4
+export const MOST_STREAMS = 4
 
 /**
  * AAC-LC of 16-bit 44.1 kHz stereo (little-endian bytes) as ADTS, at a constant bit rate.
@@ -207,6 +209,7 @@ async function* through(
   // Told by the iterator; without a listener it would end the process as well.
   sink.on('error', () => {})
   const command = configure(ffmpeg(source, { stdoutLines: 20 }).addOption('-v', 'error'))
+  command.setFfmpegPath(BOUNDED_FFMPEG)
   let child: ChildProcess | undefined
   let exited: Promise<unknown> | undefined
   let stopped = false
@@ -261,14 +264,11 @@ async function* caught(
 
 function fault(error: unknown, { stderr }: Ended): unknown {
   if (!(error instanceof Error)) return error
-  if (/cannot find ffmpeg|ENOENT/i.test(error.message)) {
+  const [exited, code] = /^ffmpeg exited with code (\d+)/.exec(error.message) ?? []
+  if (Number(code) === NO_FFMPEG || /cannot find ffmpeg|ENOENT/i.test(error.message)) {
     return new Error('ffmpeg is not installed, or not on the PATH', { cause: error })
   }
-  const said = (stderr ?? '')
-    .trim()
-    .slice(-STDERR_BYTES)
-    .replace(/\s*\n\s*/g, '; ')
-  const exited = /^ffmpeg exited with code \d+/.exec(error.message)?.[0]
+  const said = printable((stderr ?? '').trim().slice(-STDERR_BYTES))
   if (exited) return new FfmpegExit(exited, said)
   return said ? new Error(`${error.message} (${said})`, { cause: error }) : error
 }

@@ -1,15 +1,19 @@
 import { spawn } from 'node:child_process'
-import { text } from 'node:stream/consumers'
+import { buffer } from 'node:stream/consumers'
 import { PermanentError } from '../errors.ts'
+import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { checkRateAndChannels } from './chunks.ts'
+import { MOST_STREAMS } from './ffmpeg.ts'
 import type { Coded, CodedLayout } from './layout.ts'
+import { printable } from './printable.ts'
 
 /** What one frame may take to come out, pictures before it included. */
 const MOST_BYTES = 40 << 20
 
 /**
  * What the decoder of a compressed master gives: the rate and channels of the first frame that comes out of it (an
- * AAC header may say half of the rate). By ffmpeg, not ffprobe, which insists on decoders for pictures too.
+ * AAC header may say half of the rate). By ffmpeg, not ffprobe, which insists on decoders for pictures too; and by
+ * the header of the WAV that it makes of that frame, not by what it says: titles and comments are said there too.
  * @throws PermanentError MASTER_UNREADABLE when nothing can be decoded; Error when ffmpeg is not there or killed.
  */
 export async function firstFrame(
@@ -17,45 +21,41 @@ export async function firstFrame(
   feed: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<CodedLayout> {
-  const said = await decodeOne(coded, feed, signal)
-  const [, channels, layout, rate] =
-    / channels:(\d+) chlayout:(.+) rate:(\d+) nb_samples:/.exec(said) ?? []
-  if (rate === undefined) {
-    const faults = said.split('\n').filter((line) => /error|invalid|not |fail/i.test(line))
-    const why = faults.join('; ').slice(0, 500) || 'no frame of it can be decoded'
+  const { wav, said } = await decodeOne(coded, feed, signal)
+  const format = formatOf(wav)
+  if (format === undefined) {
+    const why = printable(said).slice(0, 500) || 'no frame of it can be decoded'
     throw new PermanentError('MASTER_UNREADABLE', `${coded.container}, ${coded.codec}: ${why}`)
   }
-  checkRateAndChannels(0, Number(rate), Number(channels))
-  const mask = MASKS[layout ?? ''] ?? 0
-  return { ...coded, rate: Number(rate), channels: Number(channels), mask }
+  checkRateAndChannels(0, format.rate, format.channels)
+  return { ...coded, ...format }
 }
 
-/** Layouts that are not what `stereoMix` takes as usual for their number of channels. */
-const MASKS: Record<string, number> = {
-  '2.1': 0xb,
-  '3.0(back)': 0x103,
-  '4.0': 0x107,
-  '3.1': 0xf,
-  '4.1': 0x10f,
-  'quad(side)': 0x603,
-  '5.0(side)': 0x607,
-  '5.1(side)': 0x60f,
-  '7.1(wide)': 0xff,
+/** What the header of ffmpeg's WAV says; undefined when no sample follows it. */
+function formatOf(wav: Buffer): Pick<CodedLayout, 'rate' | 'channels' | 'mask'> | undefined {
+  const data = wav.indexOf('data', 12, 'latin1')
+  if (data < 0 || wav.length <= data + 8) return undefined
+  const isExtensible = wav.readUInt16LE(20) === 0xfffe
+  return {
+    rate: wav.readUInt32LE(24),
+    channels: wav.readUInt16LE(22),
+    mask: isExtensible ? wav.readUInt32LE(40) : 0,
+  }
 }
 
-/** What ffmpeg says while it decodes one frame of a stream: one demuxer, one decoder, on a pipe. */
+/** One frame of a stream as a WAV file, and what ffmpeg says to it: one demuxer, one decoder, on a pipe. */
 async function decodeOne(
   { demuxer, decoder }: Coded,
   feed: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<{ wav: Buffer; said: string }> {
   signal.throwIfAborted()
-  const args = ['-hide_banner', '-nostats', '-v', 'info', '-nostdin', '-threads', '1']
+  const args = ['-hide_banner', '-nostats', '-v', 'error', '-nostdin', '-threads', '1']
   args.push('-f', demuxer, '-protocol_whitelist', 'pipe', '-format_whitelist', demuxer)
-  args.push('-codec_whitelist', decoder, '-i', 'pipe:0', '-vn', '-map', '0:a:0')
-  args.push('-af', 'ashowinfo', '-frames:a', '1', '-f', 'null', '-')
-  const stdio = ['pipe', 'ignore', 'pipe'] as const
-  const child = spawn('ffmpeg', args, { stdio: [...stdio], signal, killSignal: 'SIGKILL' })
+  args.push('-codec_whitelist', decoder, '-max_streams', `${MOST_STREAMS}`, '-i', 'pipe:0')
+  args.push('-vn', '-map', '0:a:0', '-frames:a', '1', '-c:a', 'pcm_s16le')
+  args.push('-map_metadata', '-1', '-fflags', '+bitexact', '-f', 'wav', 'pipe:1')
+  const child = spawn(BOUNDED_FFMPEG, args, { signal, killSignal: 'SIGKILL' })
   const exited = new Promise<number | null>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', resolve)
@@ -64,9 +64,11 @@ async function decodeOne(
   child.stdin.on('error', () => {})
   try {
     const feeding = feedInto(child.stdin, feed)
-    const [said, code] = await Promise.all([text(child.stderr), exited, feeding])
+    const outputs = [buffer(child.stdout), firstOf(child.stderr)] as const
+    const [wav, said, code] = await Promise.all([...outputs, exited, feeding])
     if (code === null) throw new Error('ffmpeg was killed')
-    return said
+    if (code === NO_FFMPEG) throw new Error('ffmpeg is not installed, or not on the PATH')
+    return { wav, said }
   } catch (error) {
     signal.throwIfAborted()
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
@@ -75,6 +77,17 @@ async function decodeOne(
     child.kill('SIGKILL')
   }
 }
+
+/** The beginning of what is said; the rest is read and forgotten. */
+async function firstOf(stream: AsyncIterable<Buffer>): Promise<string> {
+  let said = Buffer.alloc(0)
+  for await (const piece of stream) {
+    if (said.length < MOST_SAID_BYTES) said = Buffer.concat([said, piece])
+  }
+  return said.toString('utf8', 0, MOST_SAID_BYTES)
+}
+
+const MOST_SAID_BYTES = 4096
 
 async function feedInto(
   stdin: NodeJS.WritableStream & { readonly destroyed: boolean },

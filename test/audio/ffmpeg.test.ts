@@ -1,6 +1,9 @@
 import { execFile } from 'node:child_process'
+import { chmod } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { BOUNDED_FFMPEG } from '#shared/audio/bounded.ts'
 import { convert, encodeAac } from '#shared/audio/ffmpeg.ts'
 import { flac, noise, wav } from '../support/audio.ts'
 
@@ -130,6 +133,16 @@ t.test('a playlist in the place of samples opens nothing', async (t) => {
     new AbortController().signal,
   )
   await t.rejects(drain(made), { code: 'MASTER_UNREADABLE' })
+})
+
+t.test('ffmpeg has limits that no input can talk it out of', async (t) => {
+  // A program of the same name tells what it may do, and what it was told to do.
+  const said = '#!/bin/sh\nfor limit in c f d t; do ulimit -$limit; done; printf "%s|" "$@"\n'
+  const path = t.testdir({ ffmpeg: said })
+  await chmod(join(path, 'ffmpeg'), 0o755)
+  const args = ['$(id)', '; id', '-i', 'concat:a|b']
+  const { stdout } = await promisify(execFile)(BOUNDED_FFMPEG, args, { env: { PATH: path } })
+  t.equal(stdout, `0\n0\n524288\n600\n${args.join('|')}|`)
 })
 
 t.test('without ffmpeg the error says so', async (t) => {
