@@ -17,22 +17,22 @@ export function restFront(broker: Broker, methods: readonly Method[]): Server {
       response.end(JSON.stringify(body))
     }
     try {
-      const url = new URL(request.url ?? '/', 'http://localhost')
-      const path = decodeURIComponent(url.pathname)
+      const { path, query } = addressOf(request)
       const found = routes.find(
         ({ verb, pattern }) => verb === request.method && pattern.test(path),
       )
       if (!found)
         throw new Fault('UNIMPLEMENTED', `There is no ${request.method} ${path} here.`)
       const { method, field, pattern } = found
-      const json = { ...Object.fromEntries(url.searchParams), ...(await body(request)) }
+      const json = { ...query, ...(await body(request)) }
       const asked = fromJson(method.request, json)
       set(asked, field, pattern.exec(path)?.[1] ?? '')
       const call = calls[method.name]
       if (!call)
         throw new Fault('UNIMPLEMENTED', `This server does not implement ${method.name}.`)
       const answer = await call(asked, (withdraw) => response.once('close', withdraw))
-      broker.committed(() => reply(200, toJson(method.response, answer)))
+      const said = toJson(method.response, answer)
+      broker.committed(() => reply(200, said))
     } catch (error) {
       const status = error instanceof Fault ? error.status : 'INTERNAL'
       const message = error instanceof Error ? error.message : String(error)
@@ -151,6 +151,16 @@ function set(request: Request, field: string, value: string): void {
   else request[first] = { ...(request[first] as Request), [second]: value }
 }
 
+/** @throws Fault when it is none. */
+function addressOf({ url = '/' }: IncomingMessage): { path: string; query: Request } {
+  try {
+    const { pathname, searchParams } = new URL(url, 'http://localhost')
+    return { path: decodeURIComponent(pathname), query: Object.fromEntries(searchParams) }
+  } catch {
+    throw new Fault('INVALID_ARGUMENT', `Not an address: ${JSON.stringify(url.slice(0, 200))}`)
+  }
+}
+
 async function body(request: IncomingMessage): Promise<Request> {
   const chunks: Buffer[] = []
   let size = 0
@@ -161,9 +171,12 @@ async function body(request: IncomingMessage): Promise<Request> {
     chunks.push(chunk)
   }
   if (size === 0) return {}
+  let json: unknown
   try {
-    return JSON.parse(Buffer.concat(chunks).toString())
+    json = JSON.parse(Buffer.concat(chunks).toString())
   } catch (error) {
     throw new Fault('INVALID_ARGUMENT', `The request is not JSON: ${(error as Error).message}`)
   }
+  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Request
+  throw new Fault('INVALID_ARGUMENT', 'The request must be a JSON object.')
 }
