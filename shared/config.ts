@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { MOST_HOURS } from './messages/run.ts'
 import { ROUTE_PATTERN } from './names.ts'
 import { compile } from './schema.ts'
 
@@ -163,6 +164,30 @@ const Schema = Type.Object(
       },
     ),
     max_upload_mb: Type.Integer({ default: 4096, minimum: 1, description: 'MiB per master.' }),
+    max_message_kb: Type.Integer({
+      default: 1024,
+      minimum: 1,
+      maximum: 10_240,
+      description: 'KiB per message of the ingest topic.',
+    }),
+    max_hours: Type.Number({
+      default: 24,
+      exclusiveMinimum: 0,
+      maximum: MOST_HOURS,
+      description: 'How long a master may be.',
+    }),
+    max_channels: Type.Integer({
+      default: 8,
+      minimum: 1,
+      maximum: 8,
+      description: 'How many channels a master may have.',
+    }),
+    max_rate: Type.Integer({
+      default: 768_000,
+      minimum: 4000,
+      maximum: 768_000,
+      description: 'How many Hz a master may have.',
+    }),
     rate_limit: Type.Integer({
       default: 0,
       minimum: 0,

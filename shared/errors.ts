@@ -53,6 +53,11 @@ export const ERRORS = {
     means: 'A compressed master is longer than the limit.',
     remedy: 'Deliver it as PCM (WAV, RF64, AIFF), which may have any length.',
   },
+  OVER_LIMITS: {
+    status: 422,
+    means: 'The master is longer, or has more channels or a higher rate, than is taken here.',
+    remedy: 'Deliver another, or raise max_hours, max_channels or max_rate.',
+  },
   TOO_LONG_FOR_ASSET: {
     status: 422,
     means: 'The asset can only be made of a whole track, and this one is too long for a step.',

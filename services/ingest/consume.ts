@@ -1,3 +1,5 @@
+import type { Config } from '#shared/config.ts'
+import { PermanentError } from '#shared/errors.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import type { RunAccepted } from '#shared/messages/run.ts'
 import { jobId, requestIdFrom } from '#shared/names.ts'
@@ -10,12 +12,13 @@ import { type AcceptSettings, type Again, accept, toStage } from './accept.ts'
  * `remember` writes the job row if the database answers at once; it never fails.
  */
 export function ingestStep(
-  settings: AcceptSettings,
+  settings: AcceptSettings & Pick<Config, 'max_message_kb'>,
   remember: (accepted: RunAccepted) => Promise<void>,
 ): Step<EncodeJob> {
+  const mostBytes = settings.max_message_kb * 1024
   return defineStep<EncodeJob>({
     name: 'ingest',
-    input: EncodeJob,
+    input: { ...EncodeJob, parse: (data) => EncodeJob.parse(within(data, mostBytes)) },
 
     subject({ request_id, asset_guid }, { id }) {
       if (asset_guid === undefined) return {}
@@ -33,6 +36,15 @@ export function ingestStep(
       }
     },
   })
+}
+
+/** @throws PermanentError TOO_LARGE, before anything is parsed. */
+function within(data: Uint8Array, mostBytes: number): Uint8Array {
+  if (data.length <= mostBytes) return data
+  throw new PermanentError(
+    'TOO_LARGE',
+    `the message has ${data.length} bytes; at most ${mostBytes} (max_message_kb) are taken`,
+  )
 }
 
 // Only a restart or a redrive says which run it is; whoever publishes a job anew says nothing.

@@ -33,7 +33,9 @@ async function start(service: Service): Promise<void> {
   const remember = remembering(catalogue, log)
   const settings = { routes: config.routes, uploads: config.uploads, registry }
 
-  consume('ingest', ingestStep(settings, remember), { concurrency: concurrency(WAITING_STEPS) })
+  const { max_message_kb } = config
+  const step = ingestStep({ ...settings, max_message_kb }, remember)
+  consume('ingest', step, { concurrency: concurrency(WAITING_STEPS) })
 
   const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
   const app = await createApp(

@@ -12,7 +12,7 @@ import type { FoundMaster } from './master.ts'
 
 export interface PlanDeps {
   readonly registry: Registry
-  readonly config: Pick<Config, 'target_ms' | 'routes'>
+  readonly config: Pick<Config, 'target_ms' | 'routes' | 'max_hours'>
 }
 
 /** A run whose master has been found and looked at. */

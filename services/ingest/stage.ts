@@ -13,6 +13,7 @@ import { defineStep, type Next, type Step, type StepContext } from '#shared/step
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { restartOnce } from '#shared/units/restart.ts'
 import { countStops } from '#shared/units/stops.ts'
+import { checkLimits, type MasterLimits } from './limits.ts'
 import { type FoundMaster, findMaster, type Locate } from './master.ts'
 import { allThere, placeOf, planDigest, planned, whatExists } from './planned.ts'
 import { beginStaging, failStaging, goOnStaging } from './staging.ts'
@@ -21,7 +22,7 @@ export interface StageDeps {
   readonly registry: Registry
   readonly locate: Locate
   readonly uploads: StoreDriver
-  readonly config: Pick<Config, 'master_wait' | 'target_ms' | 'routes'>
+  readonly config: Pick<Config, 'master_wait' | 'target_ms' | 'routes'> & MasterLimits
   /** Places for the conversion of masters, which takes a core; the rest of a step is small reads. */
   readonly cores: Cores
 }
@@ -92,6 +93,7 @@ async function begin(
   const at = await findMaster(masters, { locate, uploads, accepted, waitSeconds, signal })
   const found = { ...at, driver: context.counted(at.driver) }
   const layout = await layoutOf(found, signal)
+  checkLimits(layout, config)
   const run = { message, found, layout, plan: planDigest(message, found, deps), context }
   const exists = await whatExists(run, deps)
   if (exists.missing.length === 0) return allThere(run, lengthOf(layout), exists.existing)

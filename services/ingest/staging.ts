@@ -182,7 +182,7 @@ async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promis
 async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Promise<Next> {
   const { start, partSamples } = work
   const layout = run.layout as CodedLayout
-  const { end, mostSamples } = planStream(layout, start, paceOf(run.message, deps))
+  const { end, mostSamples } = streamPlan(run, start, deps)
   const there = await partsThere(run)
   // As far as a step before this one, that ended before it could say so, has come.
   let from = start
@@ -210,13 +210,25 @@ async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Prom
   return { ...next, afterwards: [mark, ...(next.afterwards ?? [])] }
 }
 
+/** Where a step of a stream ends, and where the stream has to: no later than this deployment takes masters. */
+function streamPlan(
+  { layout, message }: Pick<FoundRun, 'layout' | 'message'>,
+  start: number,
+  deps: PlanDeps,
+) {
+  const plan = planStream(layout as CodedLayout, start, paceOf(message, deps))
+  const taken = Math.round(deps.config.max_hours * 3600) * SAMPLE_RATE
+  const mostSamples = Math.min(plan.mostSamples, taken)
+  return { end: Math.min(plan.end, mostSamples), mostSamples }
+}
+
 /** @throws PermanentError TOO_LONG_TO_STAGE when the header says so already. */
 function checkLength({ layout, message }: FoundRun, deps: PlanDeps): void {
   if (layout.kind === 'pcm') return
   const most =
     layout.kind === 'flac'
       ? MOST_CODED_SECONDS * SAMPLE_RATE
-      : planStream(layout, 0, paceOf(message, deps)).mostSamples
+      : streamPlan({ layout, message }, 0, deps).mostSamples
   const { samples = 0, rate } = layout
   const seconds = layout.kind === 'coded' ? (layout.seconds ?? samples / rate) : samples / rate
   if (seconds * SAMPLE_RATE > most + SAMPLE_RATE) throw tooLong(layout, most, seconds)

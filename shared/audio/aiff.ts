@@ -39,6 +39,7 @@ export async function aiffLayout(
 
   for await (const chunk of chunks(window, false)) {
     if (chunk.id === 'COMM') {
+      if (common) throw unreadable(chunk.offset - 8, 'a second "COMM" chunk', 'one')
       common = await commonOf(window, chunk.offset, chunk.size, form)
     } else if (chunk.id === 'SSND') {
       const skip = (await window.view(chunk.offset, 8, 'the "SSND" chunk')).getUint32(0, false)
@@ -124,6 +125,8 @@ const COMM_BYTES = 24
 
 /** An IEEE 754 80-bit extended number, as Apple's SANE wrote it; rates are whole, so it is rounded. */
 function extended(view: DataView, at: number): number {
-  const exponent = (view.getUint16(at, false) & 0x7fff) - 16_383
-  return Math.round(Number(view.getBigUint64(at + 2, false)) * 2 ** (exponent - 63))
+  const head = view.getUint16(at, false)
+  const exponent = (head & 0x7fff) - 16_383
+  const size = Math.round(Number(view.getBigUint64(at + 2, false)) * 2 ** (exponent - 63))
+  return head >= 0x8000 ? -size : size
 }

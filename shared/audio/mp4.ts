@@ -80,9 +80,11 @@ function boxAt(bytes: Buffer, at: number, end: number): Box {
 }
 
 function* inside(bytes: Buffer, start: number, end: number): Generator<Box> {
-  for (let at = start; at + 8 <= end; ) {
+  for (let at = start, n = 0; at + 8 <= end; n++) {
     const box = boxAt(bytes, at, end)
     if (box.end < box.body || box.end > end) return
+    // Millions of empty boxes would fill the memory.
+    if (n === MOST_BOXES) throw unreadable(at, 'an index of boxes without end', `${n} at most`)
     yield box
     at = box.end
   }

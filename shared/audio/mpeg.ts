@@ -60,6 +60,9 @@ async function samplesByTag(
   )
     return
   const frames = frame.readUInt32BE(at + 8)
+  // A tag of another file, or one that lies, would cut the music short or make it endless.
+  if (end - start > frames * MOST_FRAME_BYTES || end - start < frames * LEAST_FRAME_BYTES)
+    return
   const delayAndPadding = frame.readUIntBE(encoder + 21, 3)
   const samples =
     frames * (isMpeg1 ? 1152 : 576) - (delayAndPadding >> 12) - (delayAndPadding & 0xfff)
@@ -67,6 +70,9 @@ async function samplesByTag(
 }
 
 const MOST_TAG_BYTES = 256
+/** Of layer III: 320 kbit/s at 32 kHz; 8 kbit/s at 24 kHz. What follows the music is left some room. */
+const MOST_FRAME_BYTES = 2 * 1441
+const LEAST_FRAME_BYTES = 24
 
 interface Frame {
   readonly kind: 'mp3' | 'adts' | 'layer'
@@ -105,7 +111,7 @@ const KBITS_2 = [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160]
 const ID3V1_BYTES = 128
 
 async function beforeId3v1(window: ByteWindow, end: number): Promise<number> {
+  if (end <= ID3V1_BYTES) return end
   const tag = await window.glance(end - ID3V1_BYTES, 3)
-  const isTag = end > ID3V1_BYTES && Buffer.from(tag).toString('latin1') === 'TAG'
-  return isTag ? end - ID3V1_BYTES : end
+  return Buffer.from(tag).toString('latin1') === 'TAG' ? end - ID3V1_BYTES : end
 }

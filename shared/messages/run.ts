@@ -1,9 +1,17 @@
 import { type Static, Type } from 'typebox'
+import { SAMPLE_RATE } from '../audio/pcm.ts'
 import { defineMessage, eitherOf, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, ROUTE_PATTERN } from '../names.ts'
 import { TRACK_NAME } from './track-name.ts'
 
-const Sample = Type.Integer({ minimum: 0 })
+/** No track is longer, hours: what counts samples and parts can count on it. */
+export const MOST_HOURS = 1000
+
+const MOST_SAMPLES = MOST_HOURS * 3600 * SAMPLE_RATE
+const Sample = Type.Integer({ minimum: 0, maximum: MOST_SAMPLES })
+const Samples = Type.Integer({ minimum: 1, maximum: MOST_SAMPLES })
+/** A second to a minute: a part is held in memory. */
+const PartSamples = Type.Integer({ minimum: SAMPLE_RATE, maximum: 60 * SAMPLE_RATE })
 const AssetId = Type.String({ pattern: ASSET_ID_PATTERN })
 const Version = Type.Integer({ minimum: 1 })
 
@@ -63,7 +71,7 @@ const PcmPlace = Type.Union([
       offset: Type.Integer({ minimum: 0 }),
       /** AIFF is big-endian. */
       bigEndian: Type.Boolean(),
-      samples: Type.Integer({ minimum: 1 }),
+      samples: Samples,
     },
     { additionalProperties: false },
   ),
@@ -71,8 +79,8 @@ const PcmPlace = Type.Union([
     {
       /** WAV parts in scratch, each `partSamples` long but for the last. */
       kind: Type.Literal('staged'),
-      partSamples: Type.Integer({ minimum: 1 }),
-      samples: Type.Integer({ minimum: 1 }),
+      partSamples: PartSamples,
+      samples: Samples,
     },
     { additionalProperties: false },
   ),
@@ -83,7 +91,7 @@ const Master = Type.Object(
   {
     uri: Type.String(),
     revision: Type.String({ pattern: '^[a-z0-9]{1,64}$' }),
-    samples: Type.Integer({ minimum: 1 }),
+    samples: Samples,
     /** What the master is, e.g. `WAV 24-bit 48000 Hz 2 channels`. */
     layout: Type.String(),
   },
@@ -153,10 +161,10 @@ export const StagingDue = defineMessage('staging-due@1', {
           {
             /** Any sample can be found: the steps are ranges, and run side by side. */
             kind: Type.Literal('range'),
-            samples: Type.Integer({ minimum: 1 }),
-            partSamples: Type.Integer({ minimum: 1 }),
+            samples: Samples,
+            partSamples: PartSamples,
             /** Every range is so long but for the last. */
-            stepSamples: Type.Integer({ minimum: 1 }),
+            stepSamples: Samples,
             step: Type.Integer({ minimum: 0 }),
           },
           { additionalProperties: false },
@@ -166,7 +174,7 @@ export const StagingDue = defineMessage('staging-due@1', {
             /** A stream that is decoded from its beginning: one step follows the other, and the last finds its end. */
             kind: Type.Literal('stream'),
             start: Sample,
-            partSamples: Type.Integer({ minimum: 1 }),
+            partSamples: PartSamples,
           },
           { additionalProperties: false },
         ),

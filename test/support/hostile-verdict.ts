@@ -1,0 +1,22 @@
+/** What is to become of a master: accepted with so many samples of 44.1 kHz, or refused with a code. */
+export type Verdict =
+  | { readonly samples: number | Span; readonly peak?: number }
+  | { readonly code: string; readonly says: RegExp }
+
+/** From the least to the most. */
+export type Span = readonly [least: number, most: number]
+
+/** Bytes, or what puts something at a path that is more than bytes. */
+export type Master = Buffer | ((path: string) => Promise<unknown>)
+
+export type Row = readonly [name: string, master: Master, verdict: Verdict]
+
+/** `peak`: the loudest number that comes out. */
+export function accepted(samples: number | Span, peak?: number): Verdict {
+  return peak === undefined ? { samples } : { samples, peak }
+}
+
+/** `says`: what the sentence must name. */
+export function refused(says: RegExp, code = 'MASTER_UNREADABLE'): Verdict {
+  return { code, says }
+}
