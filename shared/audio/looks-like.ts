@@ -1,6 +1,7 @@
 /** What a file that is no master of ours looks like from its first bytes, for people. */
 export function looksLike(head: Uint8Array): string {
-  const text = new TextDecoder('latin1').decode(head)
+  // Not by TextDecoder, whose latin1 is Windows-1252.
+  const text = Buffer.from(head).toString('latin1')
   const known = MAGIC.find(([at, magic]) => text.startsWith(magic, at))?.[2]
   const first = Buffer.from(head.subarray(0, 8)).toString('hex').replace(/..\B/g, '$& ')
   if (known) return `looks like ${known} (${first})`

@@ -105,7 +105,7 @@ function trackOf(moov: Buffer, { start }: Box): Pick<Coded, 'codec' | 'decoder' 
     const header = find(moov, track, 'mdia/mdhd')[0]
     return {
       at: start + track.start,
-      seconds: header && secondsOf(moov, header),
+      seconds: header && secondsOf(moov, header, start),
       kind: handler && moov.toString('latin1', handler.body + 8, handler.body + 12),
       // Version and flags, a count, and then the first entry: its size and its type.
       codec: entries && moov.toString('latin1', entries.body + 12, entries.body + 16),
@@ -127,13 +127,17 @@ function trackOf(moov: Buffer, { start }: Box): Pick<Coded, 'codec' | 'decoder' 
   )
 }
 
-/** What a media header says of the track's length; undefined when it says nothing. */
-function secondsOf(moov: Buffer, { body, end }: Box): number | undefined {
+/**
+ * What a media header says of the track's length; undefined when it says nothing.
+ * @throws PermanentError MASTER_UNREADABLE when its time has no scale: frames would be taken to last for ever.
+ */
+function secondsOf(moov: Buffer, { body, end }: Box, offset: number): number | undefined {
   const isLong = moov[body] === 1
   if (end - body < (isLong ? 32 : 20)) return undefined
   const scale = moov.readUInt32BE(body + (isLong ? 20 : 12))
   const units = isLong ? Number(moov.readBigUInt64BE(body + 24)) : moov.readUInt32BE(body + 16)
-  return scale > 0 && units < UNKNOWN_32 ? units / scale : undefined
+  if (scale === 0) throw unreadable(offset + body, 'a time scale of 0', '1 or more')
+  return units < UNKNOWN_32 ? units / scale : undefined
 }
 
 const UNKNOWN_32 = 0xffff_ffff

@@ -1,5 +1,6 @@
 import { type ByteWindow, unreadable } from './byte-window.ts'
 import type { Coded } from './layout.ts'
+import { printable } from './printable.ts'
 
 /**
  * An Ogg file that holds one stream of Vorbis, Opus or FLAC; undefined when it is no Ogg.
@@ -16,7 +17,7 @@ export async function oggStream(window: ByteWindow): Promise<Coded | undefined> 
   if (found === undefined) {
     throw unreadable(
       packetAt,
-      `an Ogg stream that begins with ${JSON.stringify(first.slice(0, 8))}`,
+      `an Ogg stream that begins with ${printable(JSON.stringify(first.slice(0, 8)))}`,
       'Vorbis, Opus or FLAC',
     )
   }

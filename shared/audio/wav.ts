@@ -23,7 +23,11 @@ export async function wavLayout(
   for await (const chunk of chunks(window, true)) {
     if (chunk.id === 'ds64' && id !== 'RIFF') {
       if (chunk.size < 16) {
-        throw unreadable(chunk.offset - 4, `a "ds64" chunk of ${chunk.size} bytes`, '28 or more')
+        throw unreadable(
+          chunk.offset - 4,
+          `a "ds64" chunk of ${chunk.size} bytes`,
+          '28 or more',
+        )
       }
       const view = await window.view(chunk.offset, 16, 'the ds64 chunk')
       outerEnd = Number(view.getBigUint64(0, true)) + 8

@@ -3,6 +3,7 @@ import { type Revision, scratchPrefix } from '../names.ts'
 import { attributesOf, clearScratch, ended, envelopeOf, lookUp, subjectOf } from '../run.ts'
 import { defineStep, type Send, type Step, send } from '../step.ts'
 import { stageTopic } from '../topology.ts'
+import { stepDueOf } from './consistent.ts'
 import { type Following, fanIn } from './fan-in.ts'
 import { leaveTombstone, makeUnits } from './make.ts'
 import { outcomeOf, verdictsByName } from './outcome.ts'
@@ -26,7 +27,7 @@ import {
 export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
   const step: Step<StepDue> & Required<Pick<Step<StepDue>, 'fail'>> = {
     name: stage,
-    input: StepDue,
+    input: stepDueOf(stage),
     subject: subjectOf,
     admit: (_, signal) => deps.cores.take(signal),
 
