@@ -53,7 +53,8 @@ export interface Consumers {
 
 /** All consumers of the chain in this process, composed of the very parts that the services are composed of. */
 export async function allConsumers(options: OneProcess): Promise<Consumers> {
-  const { config, log, beforeAck, gcs = {}, silentMs } = options
+  const { config, log, beforeAck, silentMs } = options
+  const { gcs = config.storage === '' ? {} : { apiEndpoint: config.storage } } = options
   const { wrap = (store) => store, wrapMasters = (store) => store } = options
   const never = new AbortController().signal
   const metrics = createMetrics('all')

@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto'
+import t from 'tap'
+import { createLog } from '#shared/log.ts'
+import { noise, wav } from '../support/audio.ts'
+import { surroundings, until } from '../support/chain.ts'
+import { type Fault, startGcsServer } from '../support/gcs-server.ts'
+import { allConsumers } from '../support/one-process.ts'
+
+t.setTimeout(240_000)
+
+const server = await startGcsServer('masters', 'assets', 'scratch', 'uploads')
+const around = await surroundings({
+  storage: server.endpoint,
+  ...{ assets: 'gs://assets', scratch: 'gs://scratch', uploads: 'gs://uploads' },
+  routes: {
+    cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], factor: 1 },
+  },
+})
+const { bus, catalogue, config, letters, published } = around
+const log = createLog('gcs', 'fatal')
+const consumers = await allConsumers({ config, bus, catalogue, log })
+t.teardown(async () => {
+  await consumers.close()
+  await around.close()
+  await server.close()
+})
+
+/** Puts so many masters into their bucket and asks for their assets. Answers what `echo` will say of each. */
+async function submit(name: string, count: number): Promise<Map<string, string>> {
+  const digests = new Map<string, string>()
+  for (let n = 0; n < count; n++) {
+    const track = `${name}-${n}`
+    const master = wav([noise(66_150, { seed: n }), noise(66_150, { seed: n + 100 })])
+    server.put('masters', `${track}.wav`, master)
+    digests.set(track, createHash('sha256').update(master.subarray(44)).digest('hex'))
+    await around.submit({ asset_guid: track, derivative_assets: ['echo', 'pieces'] })
+  }
+  return digests
+}
+
+/** Waits until all are announced, and holds what they are against the masters. */
+async function finished(digests: ReadonlyMap<string, string>): Promise<unknown[]> {
+  await until(() => [...digests.keys()].every((track) => published.has(track)), 120_000)
+  return [...digests].flatMap(([track, sha256]) => {
+    const [message, ...more] = published.get(track) ?? []
+    const echo = message?.assets.find(({ asset }) => asset === 'echo')
+    const isRight =
+      message?.state === 'done' &&
+      more.length === 0 &&
+      echo?.state === 'made' &&
+      (echo.result as { sha256: string }).sha256 === sha256
+    return isRight ? [] : [{ track, message }]
+  })
+}
+
+const FAULTS: Record<string, readonly Fault[]> = {
+  'refused with 503': [{ status: 503, times: 12 }],
+  'told to wait with 429': [{ status: 429, retryAfter: 1, times: 6 }],
+  'reset before the answer': [{ resetAfter: 0, times: 8 }],
+  'cut within a download': [
+    { on: /^GET .*alt=media/, resetAfter: 40_000, times: 4 },
+    { on: /^GET .*alt=media/, resetAfter: 1, times: 4 },
+  ],
+  'cut within an upload': [{ on: /^POST/, cutUploadAfter: 100, times: 8 }],
+  'done, but the answer is lost': [{ on: /^POST/, loseAnswer: true, times: 8 }],
+}
+
+for (const [what, faults] of Object.entries(FAULTS)) {
+  t.test(
+    `what is ${what} is done all the same, once, and nothing is dead-lettered`,
+    async (t) => {
+      server.faults.push(...faults.map((fault) => ({ ...fault })))
+      const digests = await submit(what.replaceAll(/[^a-z0-9]+/g, '-'), 4)
+      t.same(await finished(digests), [])
+      t.same(server.faults, [], 'each was met')
+      t.same(letters, [])
+    },
+  )
+}
+
+t.test('a storm that outlasts the patience of a call is outlasted by the chain', async (t) => {
+  // Of the six tries of a call not one would be answered.
+  server.faults.push({ status: 503, times: 200 })
+  const digests = await submit('storm', 4)
+  t.same(await finished(digests), [])
+  t.same(letters, [])
+})

@@ -1,0 +1,183 @@
+import { randomUUID } from 'node:crypto'
+import t from 'tap'
+import type { Bus } from '#shared/bus/bus.ts'
+import { createLog } from '#shared/log.ts'
+import { jobId } from '#shared/names.ts'
+import { club, wav } from '../support/audio.ts'
+import { surroundings, until } from '../support/chain.ts'
+import { malformed } from '../support/malformed.ts'
+import { allConsumers } from '../support/one-process.ts'
+
+t.setTimeout(240_000)
+
+const around = await surroundings({ max_message_kb: 1024 })
+const { catalogue, config, letters, published } = around
+const log = createLog('malformed', 'fatal')
+/** The last sound message to each topic. */
+const sound = new Map<string, Record<string, unknown>>()
+let isOver = false
+const bus: Bus = {
+  ...around.bus,
+  publish(topic, message) {
+    if (!isOver) sound.set(topic, JSON.parse(message.data.toString()))
+    return around.bus.publish(topic, message)
+  },
+}
+const consumers = await allConsumers({ config, bus, catalogue, log })
+t.teardown(async () => {
+  await consumers.close()
+  await around.close()
+})
+
+async function aJob(track: string): Promise<string | undefined> {
+  await around.master(track, wav(club(44_100)))
+  const job = {
+    request_id: randomUUID(),
+    asset_guid: track,
+    site: 'cloud',
+    title: 'T',
+    artist: 'A',
+  }
+  const whole = { ...job, release_id: 1, asset_id: 2, derivative_assets: ['echo', 'pieces'] }
+  if (!isOver) sound.set('ingest', whole)
+  await around.submit(whole)
+  await until(() => published.has(track), 60_000)
+  return published.get(track)?.[0]?.state
+}
+
+/** What may be missing in a message of each topic, and what nobody looks into. */
+const OPTIONAL = ['release_id', 'asset_id', 'site', 'title', 'artist', 'master_uri']
+const RULES: Record<string, Parameters<typeof malformed>[1]> = {
+  ingest: { optional: [...OPTIONAL, 'request_id', 'derivative_assets'] },
+  stage: { optional: OPTIONAL },
+  analyze: { optional: OPTIONAL },
+  encode: { optional: [...OPTIONAL, 'echo', 'result'], free: ['result', 'files'] },
+  publish: { optional: [...OPTIONAL, 'echo', 'pieces', 'result'], free: ['result', 'files'] },
+  events: {
+    optional: [
+      ...OPTIONAL,
+      'job',
+      'track',
+      'run',
+      'route',
+      'code',
+      'sentence',
+      'request',
+    ].concat(...['cpuMs', 'bytesRead', 'bytesWritten', 'storeOperations']),
+  },
+}
+
+t.test(
+  'every message that breaks its contract becomes one dead letter that says why',
+  async (t) => {
+    t.equal(await aJob('before'), 'done')
+    isOver = true
+    const cases: { topic: string; what: string; body: Buffer }[] = []
+    for (const [topic, rules] of Object.entries(RULES)) {
+      const message = sound.get(topic)
+      if (message === undefined) throw new Error(`nothing was sent to ${topic}`)
+      for (const each of malformed(message, rules)) cases.push({ topic, ...each })
+    }
+    cases.push({ topic: 'ingest', what: 'of 2 MB', body: Buffer.alloc(2_000_000, ' ') })
+    t.ok(cases.length >= 200, `${cases.length} messages`)
+    await Promise.all(
+      cases.map(({ topic, body }, index) =>
+        around.bus.publish(topic, { data: body, attributes: { case: String(index) } }),
+      ),
+    )
+    await until(() => letters.length >= cases.length, 120_000).catch(() => {})
+    const wrong: string[] = []
+    for (const [index, { topic, what }] of cases.entries()) {
+      const found = letters.filter(({ attributes }) => attributes.case === String(index))
+      const [letter] = found
+      const { dead_letter_code, dead_letter_reason, dead_letter_attempt } =
+        letter?.attributes ?? {}
+      const isRight =
+        found.length === 1 &&
+        /^(NOT_JSON|NOT_A_MESSAGE|NOT_AN_ENCODE_JOB|NO_TRACK|TOO_LARGE)$/.test(
+          dead_letter_code ?? '',
+        ) &&
+        (dead_letter_reason?.length ?? 0) > 10 &&
+        dead_letter_attempt === '1'
+      if (!isRight)
+        wrong.push(
+          `${topic}: ${what}: ${found.length} ${dead_letter_code} ${dead_letter_reason}`,
+        )
+    }
+    t.same(wrong, [])
+    t.equal(letters.length, cases.length, 'and nothing else was set aside')
+    t.equal(await aJob('after'), 'done')
+  },
+)
+
+/** Messages that keep their contracts, say what can't be, and what is to become of each. */
+const NONSENSE: Record<string, [topic: string, changes: Change, verdict: string]> = {
+  'a master elsewhere': ['stage', { masters: ['file:///etc/passwd'] }, 'MASTER_OUT_OF_BOUNDS'],
+  'a master on the web': ['stage', { masters: ['http://192.0.2.1/x'] }, 'BAD_REQUEST'],
+  'a master of no name': ['stage', { masters: [''] }, 'BAD_REQUEST'],
+  'an upload that climbs': ['stage', { masters: ['upload:../../etc'] }, 'BAD_REQUEST'],
+  'samples elsewhere': [
+    'analyze',
+    { 'plan.pcm.uri': 'file:///etc/passwd' },
+    'MASTER_OUT_OF_BOUNDS',
+  ],
+  'samples on the web': ['analyze', { 'plan.pcm.uri': 'http://192.0.2.1/x' }, 'BAD_REQUEST'],
+  'a unit that the plan lacks': ['analyze', { 'plan.analyze': [[99]] }, 'NOT_A_MESSAGE'],
+  'a step that the plan lacks': ['analyze', { step: 99 }, 'NOT_A_MESSAGE'],
+  'a unit of another track': ['analyze', { 'plan.units.0.end': 1e9 }, 'NOT_A_MESSAGE'],
+  'a unit without samples': ['analyze', { 'plan.units.0.end': 0 }, 'NOT_A_MESSAGE'],
+  'a track of a million years': [
+    'analyze',
+    { 'plan.pcm.samples': 2 ** 53 - 1 },
+    'NOT_A_MESSAGE',
+  ],
+  'parts of one sample': [
+    'analyze',
+    { 'plan.pcm': { kind: 'staged', partSamples: 1, samples: 44_100 } },
+    'NOT_A_MESSAGE',
+  ],
+  'a file that climbs': [
+    'publish',
+    { 'verdicts.echo': { state: 'made', version: 1, files: { '../../x': 1 } } },
+    'BAD_REQUEST',
+  ],
+  'numbers beyond any': ['ingest', { release_id: -1e300, asset_id: 1e300 }, 'made'],
+}
+type Change = Readonly<Record<string, unknown>>
+
+t.test(
+  'messages that keep their contracts and say what cannot be have their verdicts',
+  async (t) => {
+    for (const [index, [what, [topic, changes, verdict]]] of Object.entries(
+      NONSENSE,
+    ).entries()) {
+      const track = `nonsense-${index}`
+      const message = structuredClone(sound.get(topic)) ?? {}
+      await around.master(track, wav(club(44_100)))
+      for (const [path, value] of Object.entries({ ...changes, ...nameOf(topic, track) })) {
+        const names = path.split('.')
+        const holder = names
+          .slice(0, -1)
+          .reduce((at, name) => at[name] as Record<string, unknown>, message)
+        holder[names.at(-1) ?? ''] = value
+      }
+      const data = Buffer.from(JSON.stringify(message))
+      await around.bus.publish(topic, { data, attributes: { case: track } })
+      const code = () =>
+        letters.find(({ attributes }) => attributes.case === track)?.attributes.dead_letter_code
+      await until(() => code() !== undefined || published.has(track), 60_000).catch(() => {})
+      const [asset] = published.get(track)?.[0]?.assets ?? []
+      const got = code() ?? (asset?.state === 'failed' ? asset.code : asset?.state)
+      t.equal(got, verdict, what)
+    }
+    t.equal(await aJob('at-last'), 'done')
+  },
+)
+
+/** A track that nothing is known of, and a job of its own. */
+function nameOf(topic: string, track: string): Change {
+  const request_id = randomUUID()
+  if (topic === 'ingest') return { asset_guid: track, request_id }
+  const names = { 'request.asset_guid': track, 'request.request_id': request_id }
+  return { ...names, job: jobId(request_id, track) }
+}

@@ -1,0 +1,38 @@
+import { masterBytes } from '#shared/audio/master-bytes.ts'
+import { stageMaster } from '#shared/audio/stage.ts'
+import { survey } from '#shared/audio/survey.ts'
+import { PermanentError, sentence } from '#shared/errors.ts'
+import type { ObjectName } from '#shared/names.ts'
+import { locate, openStore } from '#shared/store/open.ts'
+
+/**
+ * A process that does with each of these URIs what `stage` does with a master, for whoever watches it: the parts
+ * go into the scratch store. `argv`: the URI of the masters' folder, that of scratch, and those of the masters.
+ * Prints a verdict of each: its samples, or a code.
+ */
+const [, , masters = '', scratch = '', ...uris] = process.argv
+const store = openStore(scratch)
+const { signal } = new AbortController()
+
+for (const [index, uri] of uris.entries()) {
+  console.log(await verdict(uri, index).catch((error) => told(error)))
+}
+
+async function verdict(uri: string, index: number): Promise<string> {
+  const { driver, name } = locate(uri, { prefixes: [masters] })
+  const found = await driver.stat(name)
+  if (found === undefined) return 'MASTER_NOT_FOUND'
+  const file = masterBytes(driver, name, { bytes: found.bytes })
+  const { samples } = await stageMaster(await survey(file, signal), {
+    ...{ file, signal },
+    async write(start, end, wav) {
+      const part = `${index}/${start}-${end}.wav` as ObjectName
+      await store.create(part, wav, { contentType: 'audio/wav', signal })
+    },
+  })
+  return `${samples} samples`
+}
+
+function told(error: unknown): string {
+  return error instanceof PermanentError ? error.code : sentence(error)
+}
