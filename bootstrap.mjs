@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url'
 const OLDEST_NODE = 20
 /** Debian's packages, where they have other names than the programs. */
 const PACKAGES = { ps: 'procps' }
+/** What is installed where that can be done without asking; what wants it does without it elsewhere. */
+const OPTIONAL = ['strace']
 const ROOT = dirname(fileURLToPath(import.meta.url))
 
 checkNode()
@@ -64,8 +66,13 @@ function lockfile(path) {
 /** Installs what of these programs is not there, by the packages of this machine. */
 function installPrograms(programs) {
   const missing = programs.filter((program) => !find(program))
+  const needed = missing.filter((program) => !OPTIONAL.includes(program))
   if (missing.length === 0) return
   const names = missing.join(', ')
+  const isRoot = process.getuid && process.getuid() === 0
+  const mayInstall =
+    isRoot || spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0
+  if (needed.length === 0 && (!find('apt-get') || !mayInstall)) return
   if (!find('apt-get')) {
     const how =
       process.platform === 'darwin'
@@ -74,8 +81,7 @@ function installPrograms(programs) {
     fail(`Not installed: ${names}.`, `Install it (${how}), and run this again.`)
   }
   const packages = missing.map((program) => PACKAGES[program] || program)
-  const isRoot = process.getuid && process.getuid() === 0
-  if (!isRoot && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status !== 0) {
+  if (!mayInstall) {
     fail(
       `Not installed: ${names}; and installing needs a password.`,
       `Run  sudo apt-get install ${packages.join(' ')}  and then this again.`,
@@ -87,13 +93,17 @@ function installPrograms(programs) {
     return isRoot ? command : ['sudo', '-n', ...command]
   }
   const install = apt('install', '--yes', '--quiet', '--no-install-recommends', ...packages)
+  if (needed.length === 0) {
+    spawnSync(install[0], install.slice(1), { stdio: 'ignore' })
+    return
+  }
   // A fresh machine has no package lists, or ones whose files are gone from the mirrors.
   const update = apt('update', '--quiet')
   run(`installing ${names} (apt-get)`, install[0], install.slice(1), () => {
     run('fetching the package lists (apt-get update)', update[0], update.slice(1))
     run(`installing ${names} (apt-get)`, install[0], install.slice(1))
   })
-  const still = missing.filter((program) => !find(program))
+  const still = needed.filter((program) => !find(program))
   if (still.length > 0)
     fail(`apt-get ended without a fault, yet there is no ${still.join(', ')}.`)
 }

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { isRunning } from '../../services/local/leftovers.ts'
 import { startChain } from '../../services/local/supervisor.ts'
+import { isLoopback, listeners } from '../support/listeners.ts'
 
 const CLI = join(import.meta.dirname, '..', '..', 'services', 'local', 'cli.ts')
 
@@ -23,6 +24,15 @@ t.test('a chain outlives the sudden death of each of its processes', async (t) =
   t.same(Object.keys(before).sort(), [
     ...['analyze', 'database', 'encode', 'ingest', 'publish', 'pubsub', 'stage'],
   ])
+  if (process.platform === 'linux') {
+    const addresses = await listeners([process.pid, ...Object.values(before)])
+    t.ok(addresses.length >= 2, 'the API and Pub/Sub listen')
+    t.same(
+      addresses.filter((address) => !isLoopback(address)),
+      [],
+      'on loopback, all of them',
+    )
+  }
   const jobs: string[] = []
   for (const [index, pid] of Object.values(before).entries()) {
     writeMaster(join(chain.folder.masters, `track-${index}.wav`))
