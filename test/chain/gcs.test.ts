@@ -80,7 +80,7 @@ for (const [what, faults] of Object.entries(FAULTS)) {
 
 t.test('a storm that outlasts the patience of a call is outlasted by the chain', async (t) => {
   // Of the six tries of a call not one would be answered.
-  server.faults.push({ status: 503, times: 200 })
+  server.faults.push({ status: 503, times: 60 })
   const digests = await submit('storm', 4)
   t.same(await finished(digests), [])
   t.same(letters, [])

@@ -1,0 +1,117 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import t, { type Test } from 'tap'
+import { masterBytes } from '#shared/audio/master-bytes.ts'
+import { stageMaster } from '#shared/audio/stage.ts'
+import { survey } from '#shared/audio/survey.ts'
+import { PermanentError } from '#shared/errors.ts'
+import { locate } from '#shared/store/open.ts'
+import { checkLimits } from '../../services/ingest/limits.ts'
+import { hostileMasters } from '../support/hostile-masters.ts'
+import type { Verdict } from '../support/hostile-verdict.ts'
+
+t.setTimeout(500_000)
+
+const LIMITS = { max_hours: 24, max_channels: 8, max_rate: 768_000 }
+/** Longer ones are looked at, not converted. */
+const MOST_SECONDS = 60
+const { signal } = new AbortController()
+
+const folder = await mkdtemp(join(tmpdir(), 'trackchain-hostile-'))
+t.teardown(() => rm(folder, { recursive: true }))
+const pathOf = (index: number) => join(folder, `${index}.wav`)
+
+/** Puts the masters into the folder. Answers names and verdicts alone: together the masters take 200 MB. */
+async function placed(): Promise<(readonly [name: string, verdict: Verdict])[]> {
+  const rows = await hostileMasters()
+  for (const [index, [, master]] of rows.entries()) {
+    await (typeof master === 'function'
+      ? master(pathOf(index))
+      : writeFile(pathOf(index), master))
+  }
+  return rows.map(([name, , verdict]) => [name, verdict])
+}
+
+interface Outcome {
+  readonly samples: number
+  /** Where it was converted. */
+  readonly peak: number | undefined
+}
+
+/** What `stage` does with a master: looks at it, holds it against the limits, converts it. */
+async function outcomeOf(index: number): Promise<Outcome | PermanentError> {
+  const prefixes = [pathToFileURL(folder).href]
+  try {
+    const { driver, name } = locate(pathToFileURL(pathOf(index)).href, { prefixes })
+    const found = await driver.stat(name)
+    const file = masterBytes(driver, name, { bytes: found?.bytes ?? 0 })
+    const layout = await survey(file, signal)
+    checkLimits(layout, LIMITS)
+    if (layout.kind === 'pcm' && layout.samples / layout.rate > MOST_SECONDS) {
+      return { samples: layout.samples, peak: undefined }
+    }
+    let peak = 0
+    const { samples } = await stageMaster(layout, {
+      ...{ file, signal },
+      async write(_start, _end, wav) {
+        const bytes = Buffer.from(wav.buffer, wav.byteOffset, wav.length)
+        for (let at = 44; at < bytes.length; at += 2) {
+          peak = Math.max(peak, Math.abs(bytes.readInt16LE(at)))
+        }
+      },
+    })
+    return { samples, peak }
+  } catch (error) {
+    if (error instanceof PermanentError) return error
+    throw error
+  }
+}
+
+function check(t: Test, outcome: Outcome | PermanentError, verdict: Verdict): void {
+  if (outcome instanceof PermanentError || 'code' in verdict) {
+    const { code, says } = 'code' in verdict ? verdict : { code: 'none', says: /none/ }
+    t.match(outcome, { code, message: says })
+    return
+  }
+  const { samples, peak } = outcome
+  const { samples: span, peak: loudest = peak } = verdict
+  const [least, most] = typeof span === 'number' ? [span, span] : span
+  t.ok(samples >= least && samples <= most, `${samples} samples; expected ${span}`)
+  t.equal(peak, loudest)
+}
+
+/** What is in use once everything has come to rest, bytes. */
+async function settledRss(): Promise<number> {
+  setFlagsFromString('--expose-gc')
+  const gc: () => void = runInNewContext('gc')
+  let least = Number.POSITIVE_INFINITY
+  for (let look = 0; look < 10; look++) {
+    gc()
+    await sleep(50)
+    least = Math.min(least, process.memoryUsage().rss)
+  }
+  return least
+}
+
+t.test(
+  'odd and hostile masters get the verdicts of the table, and leave no memory in use',
+  async (t) => {
+    const rows = (await placed())
+      .map(([name, verdict], index) => ({ name, verdict, index }))
+      // How long a compressed master may be depends on the site: test/chain/hostile.test.ts.
+      .filter(({ verdict }) => !('code' in verdict && verdict.code === 'TOO_LONG_TO_STAGE'))
+    t.ok(rows.length >= 60, `${rows.length} masters`)
+    for (const { name, verdict, index } of rows) {
+      await t.test(name, async (t) => check(t, await outcomeOf(index), verdict))
+    }
+    const before = await settledRss()
+    for (const { index } of rows) await outcomeOf(index)
+    const after = await settledRss()
+    t.ok(after < 1.15 * before, `${before >> 20} MiB before, ${after >> 20} MiB after`)
+  },
+)
