@@ -32,6 +32,8 @@ const lifecycle: Lifecycle = {
   stopping: never,
   aborting: never,
   onClose: (_, close) => closers.push(close),
+  exitWith: () => {},
+  leave: () => {},
 }
 t.teardown(async () => {
   for (const close of closers) await close()
