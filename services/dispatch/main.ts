@@ -15,20 +15,28 @@ const WAIT_MS = 6 * 3600_000
 const COLLECT_EVERY_MS = 60_000
 
 await service('dispatch', async (service) => {
-  const { assets, bus, closeFirst, config, events, lifecycle, log, metrics, scratch } = service
+  const { assets, breaker, bus, closeFirst, config, events, lifecycle, log, metrics, scratch } =
+    service
   const { registry, locate, uploads } = service
   const template = checkedTemplate(config.pod_template)
   if (template.spec?.containers?.[0]?.image === undefined) {
     throw new Error('TRACKCHAIN_POD_TEMPLATE: spec.containers[0].image is missing')
   }
   const { project, pubsub, storage, route, routes, derivatives, target_ms } = config
-  const { master_wait, log_level } = config
+  const { master_wait, max_hours, max_channels, max_rate, log_level } = config
   // No database among them: a pod needs none.
   const env = configEnv({
     ...{ project, pubsub, storage, route, routes, derivatives, target_ms, master_wait },
-    ...{ assets: config.assets, scratch: config.scratch, uploads: config.uploads, log_level },
+    ...{ max_hours, max_channels, max_rate, log_level },
+    ...{ assets: config.assets, scratch: config.scratch, uploads: config.uploads },
   })
-  const cluster = openCluster()
+  const opened = openCluster()
+  const api = breaker.upstream('cluster')
+  const list = (labels: string) => opened.list(labels)
+  const cluster = {
+    ...opened,
+    list: (labels: string) => api.call(() => list(labels), { look: () => list(labels) }),
+  }
   const { server, namespace } = cluster
   log.info({ server, namespace, most: config.max_pods }, 'pods')
   const pods = new Pods(cluster, podsOf(route), config.max_pods, log)
@@ -49,20 +57,20 @@ await service('dispatch', async (service) => {
   })
   const subscription = stageTopic('stage', route)
   // What waits for pods holds nothing up: another dispatcher, or this one when it is back, finds them by name.
-  const deps = { bus, events, assets, scratch, log, metrics, aborting: lifecycle.stopping }
-  const pull = () =>
-    closeFirst(
-      bus.subscribe(
-        subscription,
-        {
-          concurrency: config.max_pods,
-          longestMs: WAIT_MS,
-          onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
-        },
-        delivering(step, { ...deps, hardLimitMs: WAIT_MS }),
-      ),
-    )
+  const { stopping } = lifecycle
+  const deps = { bus, breaker, events, assets, scratch, log, metrics, stopping }
+  const handler = delivering(step, { ...deps, aborting: stopping, hardLimitMs: WAIT_MS })
   // Who does not know which pods there are can't know whether there is room.
-  pods.listed.then(() => lifecycle.stopping.aborted || pull())
-  return { ready: () => pods.isCurrent }
+  await pods.listed
+  closeFirst(
+    bus.subscribe(
+      subscription,
+      {
+        concurrency: config.max_pods,
+        longestMs: WAIT_MS,
+        onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
+      },
+      handler,
+    ),
+  )
 })

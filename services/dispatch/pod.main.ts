@@ -14,47 +14,50 @@ import { GIVEN_BACK, toldBy } from './pod.ts'
 
 // One track, from its message on the topic of `stage` to the message to `publish`: the very steps of the chain, whose
 // messages to each other stay in this process. What outlives it is what they write, and what goes to other topics.
-await service('pod', async (service) => {
-  const { assets, bus, config, events, lifecycle, log, metrics, registry } = service
-  // Whatever ends this process before its work is done, the message has to come again.
-  lifecycle.exitWith(GIVEN_BACK)
-  const { message, ...delivery } = toldBy(process.argv[2])
-  const atOnce = service.concurrency(CORES)
-  const cores = new OwnCores(atOnce)
-  const blocks = new BlockPool(atOnce * BLOCKS_AT_MOST)
-  const once = fetchingOnce()
-  const uploads = once(service.uploads)
-  const locate = (uri: string) => {
-    const { driver, name } = service.locate(uri)
-    return { driver: once(driver), name }
-  }
-  const scratch = ownMarkers(service.scratch)
-  const topic = (stage: (typeof STAGES)[number]) => stageTopic(stage, config.route)
-  const own = ownTopics(bus, STAGES.map(topic))
-  const deps = { bus: own.bus, events, assets, scratch, log, metrics }
-  const running = { ...deps, aborting: lifecycle.aborting }
-  const units = { registry, locate, cores, blocks }
-  const analyze = analyzing(units, { threads: atOnce })
-  lifecycle.onClose('workers', analyze.close)
+await service(
+  'pod',
+  async (service) => {
+    const { assets, breaker, bus, config, events, lifecycle, log, metrics, registry } = service
+    const { stopping, aborting } = lifecycle
+    // Whatever ends this process before its work is done, the message has to come again.
+    lifecycle.exitWith(GIVEN_BACK)
+    const { message, ...delivery } = toldBy(process.argv[2])
+    const atOnce = service.concurrency(CORES)
+    const cores = new OwnCores(atOnce)
+    const blocks = new BlockPool(atOnce * BLOCKS_AT_MOST)
+    const once = fetchingOnce()
+    const uploads = once(service.uploads)
+    const locate = (uri: string) => {
+      const { driver, name } = service.locate(uri)
+      return { driver: once(driver), name }
+    }
+    const scratch = ownMarkers(service.scratch)
+    const topic = (stage: (typeof STAGES)[number]) => stageTopic(stage, config.route)
+    const own = ownTopics(bus, STAGES.map(topic))
+    const tools = { bus: own.bus, breaker, events, assets, scratch, log, metrics }
+    const deps = { ...tools, stopping, aborting }
+    const units = { registry, locate, cores, blocks }
+    const analyze = analyzing(units, { threads: atOnce })
+    lifecycle.onClose('workers', analyze.close)
 
-  const handlers = new Map([
-    [
-      topic('stage'),
-      delivering(stageStep({ registry, locate, uploads, config, cores }), running),
-    ],
-    [topic('analyze'), delivering(analyze.step, running)],
-    [topic('encode'), delivering(encodeStep(units), running)],
-  ])
-  const data = Buffer.from(JSON.stringify(message))
-  const first = { ...delivery, data, published: new Date() }
-  const { stopping } = lifecycle
-  const followed = own
-    .follow(handlers, { topic: topic('stage'), delivery: first }, { atOnce, stopping })
-    .then((outcome) => {
-      if (outcome === 'done') lifecycle.exitWith(0)
-      lifecycle.leave(outcome)
-    })
-  // Closed first: what runs is waited for, and then sends what it has to.
-  lifecycle.onClose('steps', () => followed)
-  return { health: false }
-})
+    const handlers = new Map([
+      [
+        topic('stage'),
+        delivering(stageStep({ registry, locate, uploads, config, cores }), deps),
+      ],
+      [topic('analyze'), delivering(analyze.step, deps)],
+      [topic('encode'), delivering(encodeStep(units), deps)],
+    ])
+    const data = Buffer.from(JSON.stringify(message))
+    const first = { ...delivery, data, published: new Date() }
+    const followed = own
+      .follow(handlers, { topic: topic('stage'), delivery: first }, { atOnce, stopping })
+      .then((outcome) => {
+        if (outcome === 'done') lifecycle.exitWith(0)
+        lifecycle.leave(outcome)
+      })
+    // Closed first: what runs is waited for, and then sends what it has to.
+    lifecycle.onClose('steps', () => followed)
+  },
+  { health: false },
+)

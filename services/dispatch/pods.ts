@@ -31,7 +31,6 @@ export class Pods {
   readonly #attended = new Map<string, number>()
   readonly #news = new EventEmitter().setMaxListeners(0)
   readonly #first = Promise.withResolvers<void>()
-  #isCurrent = false
 
   /** @param labels the selector of the route's pods @param most that may be there at once, unless ended */
   constructor(cluster: Cluster, labels: string, most: number, log: Log) {
@@ -44,11 +43,6 @@ export class Pods {
   /** Resolves once the pods have been listed: before that nothing may be minted. */
   get listed(): Promise<void> {
     return this.#first.promise
-  }
-
-  /** Whether what is known is what is so. */
-  get isCurrent(): boolean {
-    return this.#isCurrent
   }
 
   get(name: string): Pod | undefined {
@@ -95,7 +89,7 @@ export class Pods {
     this.#reserved.add(name)
     try {
       const pod = await mint()
-      this.#set(name, { pod, createdAt: performance.now() })
+      this.#known.set(name, { pod, createdAt: performance.now() })
     } finally {
       this.#reserved.delete(name)
       this.#tell(name)
@@ -105,7 +99,7 @@ export class Pods {
   /** Takes note of a pod that was looked at by itself. */
   note(pod: Pod): void {
     const name = pod.metadata?.name ?? ''
-    this.#set(name, { pod, createdAt: performance.now() })
+    this.#known.set(name, { pod, createdAt: performance.now() })
     this.#tell(name)
   }
 
@@ -125,17 +119,13 @@ export class Pods {
         const asked = performance.now()
         const { pods, version } = await this.#cluster.list(this.#labels)
         this.#replace(pods, asked)
-        this.#isCurrent = true
         this.#first.resolve()
         pause.reset()
         await this.#cluster.watch(this.#labels, version, (event) => this.#see(event), signal)
       } catch (error) {
         if (signal.aborted) return
         const isStale = error instanceof ClusterError && error.status === 410
-        if (!isStale) {
-          this.#isCurrent = false
-          this.#log.warn({ error: sentence(error) }, 'the pods cannot be watched')
-        }
+        if (!isStale) this.#log.warn({ error: sentence(error) }, 'the pods cannot be watched')
       }
       await pause.wait(signal).catch(() => {})
     }
@@ -158,7 +148,7 @@ export class Pods {
     if (isOther && before.createdAt > 0) return
     if (type === 'DELETED') {
       if (!isOther) this.#known.delete(name)
-    } else this.#set(name, { pod, createdAt: 0 })
+    } else this.#known.set(name, { pod, createdAt: 0 })
     this.#tell(name)
   }
 
@@ -172,13 +162,9 @@ export class Pods {
     }
     for (const [name, pod] of listed) {
       if ((this.#known.get(name)?.createdAt ?? 0) > asked) continue
-      this.#set(name, { pod, createdAt: 0 })
+      this.#known.set(name, { pod, createdAt: 0 })
       this.#tell(name)
     }
-  }
-
-  #set(name: string, known: Known): void {
-    this.#known.set(name, known)
   }
 
   #tell(name: string): void {

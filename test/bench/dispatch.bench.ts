@@ -15,7 +15,8 @@ const tracks = Array.from({ length: Number(values.tracks) }, (_, i) => `track-${
 const most = Number(values.pods)
 const fleet = await startFleet()
 const { api, stubs } = fleet
-fleet.onBegin = (stub) => setTimeout(() => stub.end({ exitCode: 0 }), 500 + 1000 * Math.random())
+fleet.onBegin = (stub) =>
+  setTimeout(() => stub.end({ exitCode: 0 }), 500 + 1000 * Math.random())
 const began = performance.now()
 const first = await fleet.dispatcher(most)
 for (const track of tracks) await fleet.submit(track)

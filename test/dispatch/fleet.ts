@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Breaker } from '#shared/breaker.ts'
 import { type PubsubBus, pubsubBus } from '#shared/bus/pubsub.ts'
 import { delivering } from '#shared/deliver.ts'
 import { eventSink } from '#shared/events.ts'
@@ -111,13 +112,17 @@ export async function startFleet(): Promise<Fleet> {
       const step = dispatchStep({
         ...{ cluster, pods, registry, settings, factor: 1, measure, log },
       })
+      const metrics = createMetrics('dispatch')
+      const breaker = new Breaker({ log, metrics, stopping: stopping.signal })
       const deps = { bus, events: eventSink(bus), assets, scratch, log }
       await pods.listed
       const subscriber = bus.subscribe(
         'stage',
         { concurrency: most, longestMs: 600_000, onError: () => {} },
         delivering(step, {
-          ...{ ...deps, metrics: createMetrics('dispatch'), aborting: stopping.signal },
+          ...{ ...deps, metrics, breaker },
+          stopping: stopping.signal,
+          aborting: stopping.signal,
           hardLimitMs: 600_000,
         }),
       )

@@ -12,7 +12,7 @@ import { createLog } from '#shared/log.ts'
 import { createMetrics } from '#shared/metrics.ts'
 import type { ObjectName, Revision } from '#shared/names.ts'
 import { loadRegistry } from '#shared/registry.ts'
-import { counting } from '#shared/store/counting.ts'
+import { type Counts, counting } from '#shared/store/counting.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { locate, openStore } from '#shared/store/open.ts'
 import { isJoinedName } from '#shared/units/work.ts'
@@ -26,6 +26,7 @@ import { accepted } from './fleet.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'trackchain-own-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
+const never = new AbortController().signal
 const storeAt = (name: string) => openStore(`file://${join(folder, name)}`)
 
 t.test('what a pod sent itself and never did, the next pod does', async (t) => {
@@ -44,7 +45,8 @@ t.test('what a pod sent itself and never did, the next pod does', async (t) => {
     ...accepted('track', ['pieces']),
     masters: [`file://${join(folder, 'track.wav')}`],
   }
-  const config = { master_wait: 0, target_ms: 120, routes: {} }
+  const limits = { max_hours: 1, max_channels: 2, max_rate: 48_000 }
+  const config = { master_wait: 0, target_ms: 120, routes: {}, ...limits }
   const at = (uri: string) => locate(uri)
 
   /** A pod, as pod.main.ts composes it. It is stopped when the marker of encode is left, the join not begun. */
@@ -63,7 +65,7 @@ t.test('what a pod sent itself and never did, the next pod does', async (t) => {
     const deps = {
       ...{ bus: own.bus, events: { report: async () => {} }, assets, scratch: watched },
       ...{ log: createLog('own', 'fatal'), metrics: createMetrics('own') },
-      aborting: new AbortController().signal,
+      ...{ stopping: never, aborting: never, breaker: { inDoubt: async () => false } },
     }
     const stage = stageStep({ registry, locate: at, uploads: assets, config, cores })
     const encode = encodeStep({ registry, locate: at, cores })
@@ -115,7 +117,10 @@ t.test('a master is fetched once, whoever reads which range of it', async (t) =>
   const name = 'long.wav' as ObjectName
   await store.create(name, bytes, { contentType: 'audio/wav' })
   const { revision = '' as Revision } = (await store.stat(name)) ?? {}
-  const counts = { operations: 0, bytesRead: 0, bytesWritten: 0 }
+  const counts: Counts = {
+    ...{ operations: 0, bytesRead: 0, bytesWritten: 0 },
+    ...{ bytesFromCloud: 0, bytesToCloud: 0 },
+  }
   const once = fetchingOnce()
   const fetched = () => once(counting(store, counts))
   const ranges = [
