@@ -13,7 +13,7 @@ export const FFMPEG_NEEDS = {
     ...SAMPLES.map((format) => `pcm_${format}`),
   ],
   demuxers: ['flac', 'mp3', 'aac', 'mov', 'ogg', 'wav', 'aiff', ...SAMPLES],
-  muxers: ['adts', 'mp3', 'flac', 's16le'],
+  muxers: ['adts', 'mp3', 'flac', 's16le', 'wav'],
   filters: ['atrim', 'aformat', 'pan', 'asetnsamples', 'apad', 'aresample'],
   protocols: ['pipe'],
 } as const
