@@ -40,7 +40,7 @@ export interface Victim {
 
 /** How often to look for a victim, ms. */
 const EVERY_MS = 20
-/** Of a chain more of whose seven processes are down nothing can be learnt: what is due waits. */
+/** Of a chain more of whose seven processes are down nothing can be learnt: what comes next waits. */
 const MOST_DOWN = 2
 /** Copies of one message come within this time, ms. */
 const COPIES_WITHIN_MS = 1_500
@@ -55,10 +55,10 @@ export async function disturb(acts: readonly Act[], victim: Victim): Promise<Dis
   const random = seeded(victim.seed + 1)
   const ending = new AbortController()
 
-  /** Signals the first that is running, or all, as soon as enough of the others are back. */
+  /** Signals the first that is running, or all. Waits for one: what is being started again comes back. */
   async function hit({ order, all }: Act, name: NodeJS.Signals): Promise<readonly number[]> {
     for (;;) {
-      const pids = chain.down().length > MOST_DOWN ? {} : chain.pids()
+      const pids = chain.pids()
       const running = order.flatMap((each) => pids[each] ?? [])
       const told = (all ? running : running.slice(0, 1)).filter((pid) => tell(pid, name))
       if (told.length > 0) return told
@@ -102,6 +102,7 @@ export async function disturb(acts: readonly Act[], victim: Victim): Promise<Dis
 
   try {
     for (const act of acts) {
+      while (chain.down().length > MOST_DOWN) await sleep(EVERY_MS, undefined, { signal })
       await sleep(act.afterMs, undefined, { signal })
       await perform(act)
     }
