@@ -63,7 +63,9 @@ const RULES: Record<string, Parameters<typeof malformed>[1]> = {
       'code',
       'sentence',
       'request',
-    ].concat(...['cpuMs', 'bytesRead', 'bytesWritten', 'storeOperations']),
+      ...['cpuMs', 'bytesRead', 'bytesWritten', 'storeOperations'],
+      ...['bytesFromCloud', 'bytesToCloud'],
+    ],
   },
 }
 
