@@ -9,12 +9,7 @@ import { createInterface } from 'node:readline'
  */
 const { TAP: _, ...env } = process.env
 const told = process.argv.slice(2)
-// The longest first, or it would be alone at the end.
-const LONGEST = join('test', 'seams', 'seams.test.ts')
-const files =
-  told.length > 0
-    ? told
-    : [LONGEST, ...globSync('test/**/*.test.ts').filter((file) => file !== LONGEST)]
+const files = told.length > 0 ? told : globSync('test/**/*.test.ts')
 const args = ['--reporter=tap', ...files]
 // Each file is a process of its own, and all load the same libraries: what Node compiled of them once is kept.
 const cache = join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled')

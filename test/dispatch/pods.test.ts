@@ -71,7 +71,7 @@ t.test('the chain and the dispatcher make the same; API and dispatcher killed', 
   await outside(t)
   const first = await startDispatcher(around, api, { max_pods: MOST })
   let second = first
-  const seen = await through(6, 'killed', async () => {
+  const seen = await through(4, 'killed', async () => {
     await until(() => api.live > 0, LONG)
     await api.kill()
     await sleep(1000)

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { jobId } from '#shared/names.ts'
 import { club, wav } from '../support/audio.ts'
 import { filesBelow, surroundings, until } from '../support/chain.ts'
@@ -23,7 +23,14 @@ t.teardown(async () => {
 // Not 16-bit, not 44.1 kHz, not stereo: staging, scratch and its removal are on the way.
 const master = wav([club(3 * 48_000, { rate: 48_000 })[0]], { rate: 48_000, bits: 24 })
 
-t.test('killed at any seam, everything finishes, equal to an undisturbed run', async (t) => {
+/** Kills at every other seam, from the first or the second on: two files, which take a core each. */
+export function killedAtEveryOther(first: 0 | 1): void {
+  t.test('killed at any seam, everything finishes, equal to an undisturbed run', (t) =>
+    killedAtSeams(t, first),
+  )
+}
+
+async function killedAtSeams(t: Test, first: 0 | 1): Promise<void> {
   const reference = newJob(0)
   const passed = [await seamsOf(reference), await seamsOf(newJob(1))] as const
   // Which of two steps finds all made is a race, and both may: only what happens each time can be waited for.
@@ -46,9 +53,11 @@ t.test('killed at any seam, everything finishes, equal to an undisturbed run', a
 
   // Every step's event goes the same way: the seams of the first stand for all of them. What follows a write
   // or a removal is the next seam: to whoever looks from outside both are the same moment.
-  const distinct = seams.filter(
-    (seam) => !/:events#([2-9]|\d\d)/.test(seam) && !/^after (write|remove):/.test(seam),
-  )
+  const distinct = seams
+    .filter(
+      (seam) => !/:events#([2-9]|\d\d)/.test(seam) && !/^after (write|remove):/.test(seam),
+    )
+    .filter((_, index) => index % 2 === first)
   const jobs = distinct.map((seam, index) => ({ ...newJob(index + 2), seam }))
   let reached = 0
   for (const job of jobs) {
@@ -91,7 +100,7 @@ t.test('killed at any seam, everything finishes, equal to an undisturbed run', a
     t.same(await around.outcome(track, requestId(track)), expected, seam)
   }
   t.same(await intermediate(), [], 'scratch has neither samples nor parts')
-})
+}
 
 /** The seams that an undisturbed job passes, each once. */
 async function seamsOf(job: Job): Promise<readonly string[]> {

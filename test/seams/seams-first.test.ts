@@ -1,0 +1,3 @@
+import { killedAtEveryOther } from './seams.ts'
+
+killedAtEveryOther(0)
