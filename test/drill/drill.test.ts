@@ -15,22 +15,22 @@ t.setTimeout(600_000)
 t.test(
   'killed and confused on a schedule, the chain loses nothing and makes nothing twice',
   async (t) => {
-    const tracks = ['--tracks', '5', '--seconds', '8', '--target-ms', '200']
+    const tracks = ['--tracks', '4', '--seconds', '8', '--target-ms', '200']
     // Light ones, some of which are cut into parts.
     const assets = ['--derivatives', DERIVATIVES, '--assets', 'echo,pieces,loudness,waveform']
-    const kills = ['--kills', '8', '--every', '1', '--seed', '18']
+    const kills = ['--kills', '6', '--every', '1', '--seed', '18']
     const { code, stdout, stderr } = await drill(...tracks, ...assets, ...kills, '--json')
     t.equal(code, 0, stderr)
     const report = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')
     t.match(report, {
-      ...{ seed: 18, tracks: 5, published: 5, lost: 0, wrong: 0, findings: [] },
+      ...{ seed: 18, tracks: 4, published: 4, lost: 0, wrong: 0, findings: [] },
       duplicates: { rows: 0, assets: 0, published: 0 },
       ...{ swept: 0, dead_letters: 0, left_in_queue: 0 },
-      done: { kill: 8 },
+      done: { kill: 6 },
     })
-    t.ok(report.kills_at_work >= 4, `${report.kills_at_work} kills met work`)
+    t.ok(report.kills_at_work >= 3, `${report.kills_at_work} kills met work`)
     t.ok(report.messages_copied > 0, 'messages were published again')
-    t.ok(report.processes_killed >= 8)
+    t.ok(report.processes_killed >= 6)
     t.ok(
       report.process_starts >= 7 + report.processes_killed,
       'what was killed was started again',
@@ -73,11 +73,8 @@ t.test('a deployment is sent each track twice, and the two come to the same', as
 t.test('what cannot be asked for is said in a line, with exit code 2', async (t) => {
   const refused: [string[], RegExp][] = [
     [['--tracks', '0'], /^--tracks must be a whole number from 1 to 100000, got 0\.\n$/],
-    [['--kills', '-1'], /--kills/],
-    [['--seed', 'x'], /^--seed must be a whole number/],
     [['--every', '0'], /^--every must be a number of seconds above 0, got 0\.\n$/],
     [['--also', 'term,burn'], /^--also must be a list of term, stop, copies, got burn\.\n$/],
-    [['--assets', 'bpm,nothing'], /^--assets must be a list of .*key.*, got nothing\.\n$/],
     [['--target', 'example'], /^--target must be the URL of an API, got example\.\n$/],
     [['--audio', join(DERIVATIVES, 'none')], /^There is no file /],
   ]

@@ -51,11 +51,11 @@ async function killedAtSeams(t: Test, first: 0 | 1): Promise<void> {
     'so is staging',
   )
 
-  // Every step's event goes the same way: the seams of the first stand for all of them. What follows a write
-  // or a removal is the next seam: to whoever looks from outside both are the same moment.
+  // Every step's event goes the same way: the seams of the first stand for all of them. What follows a write,
+  // a removal or an ack is the next seam: to whoever looks from outside both are the same moment.
   const distinct = seams
     .filter(
-      (seam) => !/:events#([2-9]|\d\d)/.test(seam) && !/^after (write|remove):/.test(seam),
+      (seam) => !/:events#([2-9]|\d\d)/.test(seam) && !/^after (write|remove|ack):/.test(seam),
     )
     .filter((_, index) => index % 2 === first)
   const jobs = distinct.map((seam, index) => ({ ...newJob(index + 2), seam }))
@@ -132,7 +132,7 @@ function requestId(track: string): string {
 
 function fresh(): ChildProcess {
   return fork(new URL('./child.ts', import.meta.url), {
-    env: { ...process.env, ...around.env, NODE_COMPILE_CACHE: join(folder, 'compiled') },
+    env: { NODE_COMPILE_CACHE: join(folder, 'compiled'), ...process.env, ...around.env },
     // Without tap's own loaders: a hundred children begin.
     execArgv: [],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configEnv } from '#shared/config.ts'
 import type { Surroundings } from './chain.ts'
@@ -23,6 +24,7 @@ export async function startDispatcher(
 ): Promise<Dispatcher> {
   const kubeconfig = `${around.folder}/kubeconfig.json`
   await writeFile(kubeconfig, api.kubeconfig)
+  const compiled = process.env.NODE_COMPILE_CACHE ?? join(around.folder, 'compiled')
   const pod_template = {
     spec: {
       containers: [
@@ -30,7 +32,7 @@ export async function startDispatcher(
           name: 'track',
           image: 'trackchain:test',
           command: [process.execPath, at('services/dispatch/pod.main.ts')],
-          env: [{ name: 'NODE_COMPILE_CACHE', value: `${around.folder}/compiled` }],
+          env: [{ name: 'NODE_COMPILE_CACHE', value: compiled }],
         },
       ],
     },
@@ -42,7 +44,7 @@ export async function startDispatcher(
       ...configEnv({ pod_template, ...settings }),
       KUBECONFIG: kubeconfig,
       METADATA_SERVER_DETECTION: 'none',
-      NODE_COMPILE_CACHE: `${around.folder}/compiled`,
+      NODE_COMPILE_CACHE: compiled,
     },
     execArgv: [],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -18,7 +18,8 @@ export function startService(
   config: Partial<Config>,
   env: Readonly<Record<string, string>> = {},
 ): RunningService {
-  const own = { PATH: process.env.PATH, METADATA_SERVER_DETECTION: 'none' }
+  const { PATH, NODE_COMPILE_CACHE } = process.env
+  const own = { PATH, NODE_COMPILE_CACHE, METADATA_SERVER_DETECTION: 'none' }
   const child = fork(new URL(`../../services/${script}`, import.meta.url), {
     env: { ...own, ...configEnv(config), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
