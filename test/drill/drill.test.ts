@@ -1,14 +1,14 @@
-import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { startChain } from '../../services/local/supervisor.ts'
+import { runCli } from '../support/cli.ts'
 
-const CLI = join(import.meta.dirname, '..', '..', 'services', 'local', 'cli.ts')
 const DERIVATIVES = join(import.meta.dirname, '..', 'support', 'derivatives')
+
+const drill = (...args: string[]) => runCli(['drill', ...args])
 
 t.setTimeout(600_000)
 
@@ -85,18 +85,3 @@ t.test('what cannot be asked for is said in a line, with exit code 2', async (t)
   }
   t.match(await drill('--help'), { code: 0, stdout: /--kills K/ })
 })
-
-async function drill(...args: string[]) {
-  const child = spawn(process.execPath, [CLI, 'drill', ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const [stdout, stderr] = [child.stdout, child.stderr].map((s) =>
-    s.setEncoding('utf8').toArray(),
-  )
-  const [code] = await once(child, 'close')
-  return {
-    code,
-    stdout: (await stdout)?.join('') ?? '',
-    stderr: (await stderr)?.join('') ?? '',
-  }
-}

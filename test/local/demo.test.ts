@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { runCli } from '../support/cli.ts'
 
-const CLI = join(import.meta.dirname, '..', '..', 'services', 'local', 'cli.ts')
+const demo = (...args: string[]) => runCli(['demo', ...args])
 
 t.test(
   'the demo finds the tempo and key of the track that it made, and cleans up',
@@ -70,28 +69,8 @@ t.test('without ffmpeg it says what to install', async (t) => {
   const folder = t.testdir({})
   const master = join(folder, 'track.wav')
   writeFileSync(master, 'RIFF')
-  const { code, stderr } = await run({ PATH: folder }, 'demo', master)
+  const { code, stderr } = await runCli(['demo', master], { PATH: folder })
   t.equal(code, 2)
   t.match(stderr, /^ffmpeg is not on the PATH\. Install it/)
   t.notOk(existsSync(join(folder, 'demo-output')))
 })
-
-function demo(...args: string[]) {
-  return run(process.env, 'demo', ...args)
-}
-
-async function run(env: NodeJS.ProcessEnv, ...args: string[]) {
-  const child = spawn(process.execPath, [CLI, ...args], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const [stdout, stderr] = [child.stdout, child.stderr].map((s) =>
-    s.setEncoding('utf8').toArray(),
-  )
-  const [code] = await once(child, 'close')
-  return {
-    code,
-    stdout: (await stdout)?.join('') ?? '',
-    stderr: (await stderr)?.join('') ?? '',
-  }
-}
