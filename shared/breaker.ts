@@ -53,6 +53,7 @@ export class Breaker {
 
   /** One more upstream, which is taken to be well. */
   upstream(name: string): Upstream {
+    this.#options.metrics.upstreamsDown.add(0, { upstream: name })
     const made = new Upstream(name, this.#options, () => this.#changed())
     this.#upstreams.push(made)
     return made

@@ -5,7 +5,7 @@ import { PermanentError, RestartError, sentence } from './errors.ts'
 import { type EventSink, newEvent } from './events.ts'
 import type { Log } from './log.ts'
 import type { StepEvent } from './messages/event.ts'
-import type { Metrics } from './metrics.ts'
+import { atZero, type Metrics } from './metrics.ts'
 import { HARD_LIMIT_MS } from './plan.ts'
 import type { Next, Step, StepContext, Subject } from './step.ts'
 import { type Counts, counting, noCounts } from './store/counting.ts'
@@ -51,20 +51,31 @@ export function delivering<In>(
   step: Step<In>,
   deps: DeliverDeps,
 ): (delivery: Delivery) => Promise<Settlement> {
+  const { metrics } = deps
+  const of = { step: step.name }
+  for (const each of [
+    metrics.running,
+    metrics.requeued,
+    metrics.coreSeconds,
+    metrics.collected,
+  ])
+    atZero(each, [of])
   return async (delivery) => {
     let began = performance.now()
     const birth = newEvent(step.name, delivery.attempt)
     const counts = noCounts()
-    deps.metrics.running.add(1, { step: step.name })
+    metrics.running.add(1, of)
     let subject: Partial<Subject> | undefined
     let outcome: Outcome
     let leave: (() => void) | undefined
+    let used: (() => number) | undefined
     try {
       const message = step.input.parse(delivery.data)
       subject = step.subject(message, delivery)
       deps.stopping.throwIfAborted()
       leave = await step.admit?.(message, deps.stopping)
       began = performance.now()
+      used = metrics.coreTime.begin()
       outcome = await runAndFollow(step, message, delivery, counts, deps)
     } catch (error) {
       outcome = await setAside(step.name, delivery, error, deps)
@@ -72,12 +83,14 @@ export function delivering<In>(
       leave?.()
     }
     const ms = Math.round(performance.now() - began)
+    const coreMs = used?.() ?? 0
     const event: StepEvent = {
       ...birth,
       ...(outcome.subject ?? subject),
       verdict: outcome.verdict,
       units: [...(outcome.units ?? [])].slice(0, 100),
       ms,
+      cpuMs: Math.round(coreMs * 100) / 100,
       storeOperations: counts.operations,
       bytesRead: counts.bytesRead,
       bytesWritten: counts.bytesWritten,
@@ -88,8 +101,10 @@ export function delivering<In>(
       ...(outcome.sentence === undefined ? {} : { sentence: outcome.sentence.slice(0, 2000) }),
     }
     const settlement = await settle(event, outcome, deps)
-    deps.metrics.running.add(-1, { step: step.name })
-    deps.metrics.stepSeconds.record(ms / 1000, { step: step.name, verdict: outcome.verdict })
+    metrics.running.add(-1, of)
+    metrics.coreSeconds.add(coreMs / 1000, of)
+    metrics.stepSeconds.record(ms / 1000, { ...of, verdict: outcome.verdict })
+    if (settlement === 'nack') metrics.requeued.add(1, of)
     const line = { ...event, settlement, message_id: delivery.id }
     if (['accepted', 'done', 'skipped'].includes(outcome.verdict))
       deps.log.info(line, step.name)
@@ -139,6 +154,7 @@ async function runAndFollow<In>(
     signal,
     delivery,
     counted: (store) => counting(store, counts),
+    collected: () => deps.metrics.collected.add(1, { step: step.name }),
     async write(store, name, body, contentType) {
       const created = await stores[store].create(name, body, { contentType, signal })
       if (created === 'created') {

@@ -146,13 +146,14 @@ export function restarted(
  */
 export async function clearScratch(
   place: ScratchPlace,
-  scratch: StoreDriver,
+  { scratch, collected }: Pick<StepContext, 'scratch' | 'collected'>,
   { hasTombstones }: { hasTombstones: boolean },
 ): Promise<void> {
   const prefix = scratchPrefix(place)
-  if (!hasTombstones) return scratch.removeAll(prefix)
-  await scratch.removeAll(`${prefix}wav/`)
-  await scratch.removeAll(`${prefix}parts/`)
+  for (const part of hasTombstones ? ['wav/', 'parts/'] : ['']) {
+    await scratch.removeAll(`${prefix}${part}`)
+  }
+  collected()
 }
 /**
  * The verdict `made` on an asset, by looking at the store: undefined unless all its files are there.

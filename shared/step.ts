@@ -49,6 +49,8 @@ export interface StepContext {
   readonly scratch: StoreDriver
   /** The same store, of a master say, with what is done to it counted as this step's. */
   counted(store: StoreDriver): StoreDriver
+  /** To be told when scratch that nobody needs any more has been removed. */
+  collected(): void
   /** Aborts at the hard limit of a step, or when shutting down takes too long. */
   readonly signal: AbortSignal
   readonly delivery: DeliveryFacts

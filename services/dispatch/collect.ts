@@ -1,5 +1,6 @@
 import type { EventSink } from '#shared/events.ts'
 import { newEvent } from '#shared/events.ts'
+import type { Metrics } from '#shared/metrics.ts'
 import type { Cluster, Pod } from './cluster.ts'
 import { endedAt, fateOf, timeOf } from './pod.ts'
 import type { Pods } from './pods.ts'
@@ -24,7 +25,14 @@ export async function collectOnce(
     pods,
     events,
     route,
-  }: { cluster: Cluster; pods: Pods; events: EventSink; route: string },
+    metrics,
+  }: {
+    cluster: Cluster
+    pods: Pods
+    events: EventSink
+    route: string
+    metrics: Pick<Metrics, 'collected'>
+  },
   now = Date.now(),
 ): Promise<number> {
   let collected = 0
@@ -37,6 +45,7 @@ export async function collectOnce(
     pods.forget(pod)
     if (!isMine) continue
     collected++
+    metrics.collected.add(1, { step: 'dispatch' })
     await events.report({
       ...newEvent('dispatch', 1),
       ...{ verdict: 'collected', route, units: [name], ms: 0, sentence: garbage.reason },

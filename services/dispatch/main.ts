@@ -44,7 +44,7 @@ await service('dispatch', async (service) => {
   void pods.follow(lifecycle.stopping)
 
   const collecting = setInterval(() => {
-    collectOnce({ cluster, pods, events, route }).catch((error) =>
+    collectOnce({ cluster, pods, events, route, metrics }).catch((error) =>
       log.warn({ error: sentence(error) }, 'pods could not be collected'),
     )
   }, COLLECT_EVERY_MS)

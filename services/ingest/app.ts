@@ -85,7 +85,11 @@ function measure(app: FastifyInstance, { metrics }: HttpDeps, log: Log): void {
     const ms = Math.round(reply.elapsedTime)
     const { method } = request
     const route = request.routeOptions.url ?? 'unknown'
-    metrics.httpSeconds.record(ms / 1000, { method, route, status: reply.statusCode })
+    metrics.httpSeconds.record(ms / 1000, {
+      'http.request.method': method,
+      'http.route': route,
+      'http.response.status_code': reply.statusCode,
+    })
     const line = { method, route, status: reply.statusCode, ms, request: request.id }
     // Without the query: somebody may have put a secret there.
     const path = request.url.slice(0, 200).replace(/\?.*$/s, '')

@@ -42,7 +42,7 @@ async function start(service: Service): Promise<void> {
     {
       ...{ config, access },
       redriving: redriving({ bus, events, catalogue }),
-      accepting: accepting({ settings, bus, events, remember }),
+      accepting: accepting({ settings, bus, events, remember, metrics }),
       ...{ catalogue, registry, metrics, aborting },
       // The steps' own is watched, and downloads are no business of theirs.
       assets: openStore(config.assets, gcs),

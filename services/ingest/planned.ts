@@ -109,7 +109,7 @@ export function planned(
   if (steps.units.length > 0) return { sends: stepMessages(due, first), verdict: 'done', units }
   return {
     sends: [ended(message, master, verdicts)],
-    afterwards: [() => clearScratch(placeOf(run), context.scratch, { hasTombstones: false })],
+    afterwards: [() => clearScratch(placeOf(run), context, { hasTombstones: false })],
     verdict: 'failed',
     units,
   }

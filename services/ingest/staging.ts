@@ -126,7 +126,7 @@ export async function failStaging(
   await context.write('scratch', tombstoneOf(run), body, 'application/json')
   const { attempt } = context.delivery
   const next = failedRun(message, error, { step: 'stage', attempt, registry: deps.registry })
-  const clearParts = () => clearScratch(placeOf(run), context.scratch, { hasTombstones: true })
+  const clearParts = () => clearScratch(placeOf(run), context, { hasTombstones: true })
   return { ...next, afterwards: [clearParts] }
 }
 
@@ -317,7 +317,7 @@ async function isOver(run: FoundRun, deps: PlanDeps): Promise<boolean> {
 }
 
 function clear(run: FoundRun): Promise<void> {
-  return clearScratch(placeOf(run), run.context.scratch, { hasTombstones: false })
+  return clearScratch(placeOf(run), run.context, { hasTombstones: false })
 }
 
 /** A run that fails as a whole leaves no samples behind. */

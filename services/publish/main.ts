@@ -9,6 +9,7 @@ import { HARD_LIMIT_MS } from '#shared/plan.ts'
 import { service, WAITING_STEPS } from '#shared/service.ts'
 import { DEAD_LETTER_TOPIC } from '#shared/topology.ts'
 import { announcing } from './announcing.ts'
+import { counted, requeuing } from './counted.ts'
 import { keeping } from './letters.ts'
 import { recording } from './recorder.ts'
 import { publishStep } from './step.ts'
@@ -22,7 +23,9 @@ const LETTERS_AT_ONCE = 10
 await service('publish', async (service) => {
   const { assets, bus, closeFirst, concurrency, config, consume, events, lifecycle, log } =
     service
-  const opened = openCatalogue({ dsn: config.database })
+  const { metrics, registry } = service
+  const additions = counted(metrics, [...registry.keys()])
+  const opened = openCatalogue({ dsn: config.database }, additions)
   lifecycle.onClose('catalogue', () => opened.close())
   const catalogue = watchedCatalogue(opened, service.breaker.upstream('database'))
   await migrated(catalogue, lifecycle.stopping)
@@ -43,18 +46,22 @@ await service('publish', async (service) => {
     onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
   })
   closeFirst(
-    bus.subscribe('events', settings('events', WAITING_STEPS), recording({ bus, record, log })),
+    bus.subscribe(
+      'events',
+      settings('events', WAITING_STEPS),
+      requeuing('recorder', metrics, recording({ bus, record, log })),
+    ),
   )
   closeFirst(
     bus.subscribe(
       DEAD_LETTER_TOPIC,
       settings(DEAD_LETTER_TOPIC, LETTERS_AT_ONCE),
-      keeping({ catalogue, events, log }),
+      requeuing('dead-letter', metrics, keeping({ catalogue, events, log })),
     ),
   )
 
   const watch = setInterval(() => {
-    sweepOnce({ bus, events, catalogue }, config.watchdog_after).catch((error) =>
+    sweepOnce({ bus, events, catalogue, metrics }, config.watchdog_after).catch((error) =>
       log.warn({ error: sentence(error) }, 'the watchdog could not look'),
     )
   }, WATCHDOG_EVERY_MS)

@@ -2,6 +2,7 @@ import type { Bus } from '#shared/bus/bus.ts'
 import type { Catalogue } from '#shared/catalogue/catalogue.ts'
 import { type EventSink, newEvent } from '#shared/events.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
+import type { Metrics } from '#shared/metrics.ts'
 import { send } from '#shared/step.ts'
 
 /** A job is published again this often; after that somebody has to look. */
@@ -12,6 +13,7 @@ export interface WatchdogDeps {
   readonly bus: Bus
   readonly events: EventSink
   readonly catalogue: Pick<Catalogue, 'sweepJobs'>
+  readonly metrics: Pick<Metrics, 'swept'>
 }
 
 /**
@@ -19,7 +21,7 @@ export interface WatchdogDeps {
  * event, so that the net never hides a hole in the chain. Answers how many were swept.
  */
 export async function sweepOnce(
-  { bus, events, catalogue }: WatchdogDeps,
+  { bus, events, catalogue, metrics }: WatchdogDeps,
   olderThanSeconds: number,
 ): Promise<number> {
   const swept = await catalogue.sweepJobs({
@@ -39,6 +41,7 @@ export async function sweepOnce(
       ...{ verdict: 'swept', units: [], ms: 0 },
       sentence: `not ended ${olderThanSeconds} s after it was accepted: published again`,
     })
+    metrics.swept.add(1)
   }
   return swept.length
 }

@@ -35,14 +35,24 @@ export async function recordMasters(query: Query, runs: readonly RunEnded[]): Pr
   await query(TRACKS, [rows([...tracks.values()])])
 }
 
-/** Records what runs have made and failed to make. What was made once stays made. */
-export async function recordAssets(query: Query, runs: readonly RunEnded[]): Promise<void> {
+/**
+ * Records what runs have made and failed to make. What was made once stays made.
+ * @returns the assets of which a row says only now that they are made
+ */
+export async function recordAssets(
+  query: Query,
+  runs: readonly RunEnded[],
+): Promise<readonly string[]> {
   const assets = new Map<string, { readonly state: string }>()
   for (const { key, verdict } of runs.flatMap(keyedVerdicts)) {
     const name = `${key.track} ${key.revision} ${key.asset} ${key.version}`
     if (assets.get(name)?.state !== 'made') assets.set(name, { ...keyColumns(key), ...verdict })
   }
-  if (assets.size > 0) await query(ASSETS, [rows([...assets.values()])])
+  if (assets.size === 0) return []
+  const changed = await query<{ asset: string; state: string }>(ASSETS, [
+    rows([...assets.values()]),
+  ])
+  return changed.filter(({ state }) => state === 'made').map(({ asset }) => asset)
 }
 
 /** Those of the named assets that exist. */
@@ -123,7 +133,8 @@ const ASSETS = {
     on conflict (asset_guid, revision, asset, version) do update set
       state = excluded.state, files = excluded.files, result = excluded.result,
       code = excluded.code, sentence = excluded.sentence, recorded_at = now()
-    where asset.state = 'failed'`,
+    where asset.state = 'failed'
+    returning asset, state`,
 }
 
 const MADE = {

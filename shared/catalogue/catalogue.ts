@@ -31,7 +31,7 @@ import {
   track,
   trackHistory,
 } from './read-tracks.ts'
-import { recordEvents } from './record-events.ts'
+import { type EventCount, recordEvents } from './record-events.ts'
 import { type Announced, type Announcement, markAnnounced, recordRuns } from './record-runs.ts'
 import { markSwept, type StaleJob, type StaleQuery, staleJobs, sweepJobs } from './watchdog.ts'
 
@@ -40,6 +40,7 @@ export type {
   Announced,
   Announcement,
   AssetKey,
+  EventCount,
   HistoryCursor,
   HistoryPage,
   JobStatus,
@@ -150,8 +151,19 @@ export interface Catalogue {
   close(): Promise<void>
 }
 
+/** Hears what commits have added, each addition once, after its commit: for counters. */
+export interface Additions {
+  /** A row says that an asset is made. */
+  made(asset: string): void
+  /** A job has the verdict that an asset has failed. */
+  failed(asset: string): void
+  recorded(events: EventCount): void
+  /** A dead letter of this step. */
+  kept(step: string): void
+}
+
 /** Opens the catalogue. Nothing connects until the first call. */
-export function openCatalogue(options: DatabaseOptions): Catalogue {
+export function openCatalogue(options: DatabaseOptions, additions?: Additions): Catalogue {
   const database = openDatabase(options)
   const atOnce =
     (signal: AbortSignal | undefined): Query =>
@@ -160,9 +172,17 @@ export function openCatalogue(options: DatabaseOptions): Catalogue {
   return {
     migrate: (signal) => migrate(database, signal),
     acceptJobs: (jobs, signal) => acceptJobs(database, jobs, signal),
-    recordRuns: (runs, signal) => recordRuns(database, runs, signal),
+    async recordRuns(runs, signal) {
+      const { due, made, failed } = await recordRuns(database, runs, signal)
+      for (const asset of made) additions?.made(asset)
+      for (const asset of failed) additions?.failed(asset)
+      return due
+    },
     markAnnounced: (announced, signal) => markAnnounced(database, announced, signal),
-    recordEvents: (events, signal) => recordEvents(database, events, signal),
+    async recordEvents(events, signal) {
+      for (const count of await recordEvents(database, events, signal))
+        additions?.recorded(count)
+    },
     staleJobs: (query, signal) => staleJobs(database, query, signal),
     markSwept: (jobs, signal) => markSwept(database, jobs, signal),
     sweepJobs: (query, signal) => sweepJobs(database, query, signal),
@@ -175,7 +195,9 @@ export function openCatalogue(options: DatabaseOptions): Catalogue {
     job: (id, signal) => job(atOnce(signal), id),
     track: (assetGuid, signal) => track(atOnce(signal), assetGuid),
     trackHistory: (assetGuid, page, signal) => trackHistory(atOnce(signal), assetGuid, page),
-    keepLetter: (kept, signal) => keepLetter(atOnce(signal), kept),
+    async keepLetter(kept, signal) {
+      if (await keepLetter(atOnce(signal), kept)) additions?.kept(kept.step)
+    },
     letters: (state, filter, page, signal) => letters(atOnce(signal), state, filter, page),
     nextLetters: (filter, limit, signal) => nextLetters(atOnce(signal), filter, limit),
     countLetters: (filter, signal) => countLetters(atOnce(signal), filter),

@@ -67,8 +67,8 @@ export interface LetterCursor {
  */
 const CLAIM_SECONDS = 60
 
-/** Keeps a letter, once, however often it comes. */
-export async function keepLetter(query: Query, letter: DeadLetter): Promise<void> {
+/** Keeps a letter, once, however often it comes. @returns whether it was not there */
+export async function keepLetter(query: Query, letter: DeadLetter): Promise<boolean> {
   const { id, message, published, step, code, reason, attempt, job, attributes, body } = letter
   const facts = {
     ...{ id, message: clipped(message, 128), published_at: published.toISOString() },
@@ -77,7 +77,8 @@ export async function keepLetter(query: Query, letter: DeadLetter): Promise<void
     ...(job?.accepted && { accepted_at: instant(job.accepted) }),
   }
   // The attributes by themselves: as `json` the database keeps them to the letter.
-  await query(KEEP, [rows([facts]), body, JSON.stringify(attributes)])
+  const kept = await query(KEEP, [rows([facts]), body, JSON.stringify(attributes)])
+  return kept.length > 0
 }
 
 /** Letters of a state, the latest first; `limit` 1 to 1,000. */
@@ -233,7 +234,8 @@ const KEEP = {
     from json_to_recordset($1) as r (id text, message text, published_at timestamptz, step text,
       code text, reason text, attempt bigint, job text, run bigint, accepted_at timestamptz,
       request jsonb)
-    on conflict (id) do nothing`,
+    on conflict (id) do nothing
+    returning id`,
 }
 
 // One for each state, so that each finds its index.

@@ -9,13 +9,14 @@ import { clipped, instant, rows, uuid, whole } from './parameter.ts'
 /**
  * Records events, each once, in any number. An `accepted` one with its request makes up for a job
  * row that could not be written at the time; a `dead-lettered` one calls the watchdog off.
+ * @returns how many of each kind were not there
  */
 export async function recordEvents(
   database: Database,
   events: readonly StepEvent[],
   signal?: AbortSignal,
-): Promise<void> {
-  if (events.length === 0) return
+): Promise<readonly EventCount[]> {
+  if (events.length === 0) return []
   await acceptAgain(database, events.flatMap(acceptance), signal)
   const letters = events.filter(({ verdict, job }) => verdict === 'dead-lettered' && job)
   if (letters.length > 0) {
@@ -23,7 +24,11 @@ export async function recordEvents(
     await database.query(DEAD_LETTERED, [rows(values)], signal)
   }
   // Last: if any of the above fails, the whole batch comes again and is news again.
-  await database.query(RECORD, [rows(events.map(columns))], signal)
+  return database.query<EventCount>(RECORD, [rows(events.map(columns))], signal)
+}
+
+export interface EventCount extends Pick<StepEvent, 'step' | 'verdict'> {
+  readonly count: number
 }
 
 function acceptance(event: StepEvent): Acceptance[] {
@@ -65,18 +70,22 @@ function columns(event: StepEvent): object {
 const RECORD = {
   name: 'events-record',
   text: `
-    insert into event (id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
-      cpu_ms, bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations, code,
-      sentence)
-    select id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
-      cpu_ms, bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations, code,
-      sentence
-    from json_to_recordset($1) as r (id uuid, at timestamptz, step text, verdict text, job text,
-      track text, run bigint, route text, attempt bigint, units text[], worker text,
-      ms double precision, cpu_ms double precision, bytes_read bigint, bytes_written bigint,
-      bytes_from_cloud bigint, bytes_to_cloud bigint, store_operations bigint, code text, sentence text)
-    order by id
-    on conflict (id) do nothing`,
+    with recorded as (
+      insert into event (id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
+        cpu_ms, bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations, code,
+        sentence)
+      select id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
+        cpu_ms, bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations, code,
+        sentence
+      from json_to_recordset($1) as r (id uuid, at timestamptz, step text, verdict text, job text,
+        track text, run bigint, route text, attempt bigint, units text[], worker text,
+        ms double precision, cpu_ms double precision, bytes_read bigint, bytes_written bigint,
+        bytes_from_cloud bigint, bytes_to_cloud bigint, store_operations bigint, code text, sentence text)
+      order by id
+      on conflict (id) do nothing
+      returning step, verdict
+    )
+    select step, verdict, count(*)::int as count from recorded group by step, verdict`,
 }
 
 const DEAD_LETTERED = {

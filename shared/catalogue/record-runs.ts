@@ -40,6 +40,16 @@ export interface Announcement {
 /** What `markAnnounced` wants to know of an announcement. */
 export type Announced = Pick<Announcement, 'id' | 'job'>
 
+/** What a commit has added. */
+export interface Recorded {
+  /** What has to be announced now. */
+  readonly due: readonly Announcement[]
+  /** Assets of which a row says only now that they are made. */
+  readonly made: readonly string[]
+  /** Assets on which a job has only now the verdict that they have failed. */
+  readonly failed: readonly string[]
+}
+
 /**
  * Records ended runs, all or none, and returns what has to be announced now. Until `markAnnounced`
  * it is returned again whenever one of these runs is recorded again; the first who gets it has claimed it for a
@@ -49,8 +59,8 @@ export async function recordRuns(
   database: Database,
   runs: readonly RunEnded[],
   signal?: AbortSignal,
-): Promise<readonly Announcement[]> {
-  if (runs.length === 0) return []
+): Promise<Recorded> {
+  if (runs.length === 0) return { due: [], made: [], failed: [] }
   const jobs = new Set(runs.map(({ job }) => job))
   for (;;) {
     const outcome = await database.transaction(async (query) => {
@@ -86,7 +96,7 @@ async function recorded(
   query: Query,
   before: Awaited<ReturnType<typeof lockJobs>>,
   runs: readonly RunEnded[],
-): Promise<readonly Announcement[]> {
+): Promise<Recorded> {
   const after = new Map([...before].map(([job, { row }]) => [job, row]))
   const news: RunEnded[] = []
   for (const run of runs) {
@@ -96,7 +106,7 @@ async function recorded(
     after.set(run.job, ended(row, run))
   }
   await recordMasters(query, news)
-  await recordAssets(query, news)
+  const made = await recordAssets(query, news)
   // Of all: a job that is posted again may say another name, and nothing else that is new.
   await recordNames(query, runs)
   await mend(query, after, news)
@@ -118,7 +128,16 @@ async function recorded(
     query,
     late.map(({ job }) => job),
   )
-  return due
+  const failed = [...after.values()].flatMap((row) =>
+    newlyFailed(row, before.get(row.job)?.row.verdicts),
+  )
+  return { due, made, failed }
+}
+
+function newlyFailed({ verdicts }: JobRow, before: JobRow['verdicts'] = new Map()): string[] {
+  return [...verdicts]
+    .filter(([asset, verdict]) => verdict.state === 'failed' && verdict !== before.get(asset))
+    .map(([asset]) => asset)
 }
 
 /** Whether the row has all that this message says already. */

@@ -149,7 +149,7 @@ async function clear({ message, context }: Work, verdicts: Verdicts): Promise<vo
       state === 'failed' && 'step' in verdict && verdict.step !== 'stage',
   )
   const isUsed = plan.pcm.kind === 'staged' || plan.analyze.length > 1 || plan.encode.length > 1
-  if (isUsed) await clearScratch(scratchOf(message), context.scratch, { hasTombstones })
+  if (isUsed) await clearScratch(scratchOf(message), context, { hasTombstones })
 }
 
 function describe({ asset, version, start, end }: Unit): string {

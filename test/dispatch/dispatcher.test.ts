@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { eventSink } from '#shared/events.ts'
 import { createLog } from '#shared/log.ts'
+import { createMetrics } from '#shared/metrics.ts'
 import { openCluster } from '../../services/dispatch/cluster.ts'
 import { collectOnce, ENDED_MS, STUCK_MS } from '../../services/dispatch/collect.ts'
 import { MOST_POD_FAILURES } from '../../services/dispatch/dispatcher.ts'
@@ -174,7 +175,8 @@ t.test(
     const pod = await cluster.read(name)
     if (pod !== undefined) await cluster.remove(pod)
     await until(() => pods.get(name)?.metadata?.deletionTimestamp !== undefined, LONG)
-    const deps = { cluster, pods, events: eventSink(fleet.bus), route: 'cloud' }
+    const metrics = createMetrics('collecting')
+    const deps = { cluster, pods, events: eventSink(fleet.bus), route: 'cloud', metrics }
     t.equal(await collectOnce(deps), 0, 'not before its time')
     t.equal(await collectOnce(deps, Date.now() + 20_000 + STUCK_MS), 1)
     await until(() => stubs.length === 3, LONG)
@@ -233,6 +235,7 @@ t.test('what nobody comes for is collected, what somebody waits for is not', asy
     pods: deaf,
     events: eventSink(fleet.bus),
     route: 'cloud',
+    metrics: createMetrics('collecting'),
   }
   const later = Date.now() + 2 * ENDED_MS
   const name = podName(accepted('left', ['bpm']))
@@ -242,6 +245,7 @@ t.test('what nobody comes for is collected, what somebody waits for is not', asy
   t.equal(await collectOnce(deps), 0, 'it may be looked for')
   await deaf.attending(name, async () => t.equal(await collectOnce(deps, later), 0, 'it is'))
   t.equal(await collectOnce(deps, later), 1)
+  t.match(await deps.metrics.expose(), /^trackchain_collected_total\{step="dispatch"\} 1$/m)
   t.equal(fleet.api.pods.length, 0)
   stop.abort()
   await following

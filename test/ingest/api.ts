@@ -99,6 +99,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
           bus,
           events,
           remember: remembering(rows, log),
+          metrics,
         }),
         catalogue: rows,
         ...{ registry, assets, metrics },

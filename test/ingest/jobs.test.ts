@@ -187,5 +187,8 @@ t.test('requests may follow one another on a connection without waiting', async 
 
 t.test('what is measured can be read', async (t) => {
   const text = await (await fetch(`${api.url}/metrics`)).text()
-  t.match(text, /trackchain_http_duration_count\{.*route="\/v1\/jobs".*status="202"/)
+  t.match(
+    text,
+    /http_server_request_duration_seconds_count\{.*http_route="\/v1\/jobs".*status_code="202"/,
+  )
 })

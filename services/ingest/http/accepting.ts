@@ -3,6 +3,7 @@ import type { Bus } from '#shared/bus/bus.ts'
 import { sentence } from '#shared/errors.ts'
 import { type EventSink, newEvent } from '#shared/events.ts'
 import type { RunAccepted } from '#shared/messages/run.ts'
+import type { Metrics } from '#shared/metrics.ts'
 import { subjectOf } from '#shared/run.ts'
 import { type AcceptSettings, accept, toStage } from '../accept.ts'
 import { Unavailable } from './problem.ts'
@@ -40,11 +41,13 @@ export function accepting({
   bus,
   events,
   remember,
+  metrics,
 }: {
   settings: AcceptSettings
   bus: Bus
   events: EventSink
   remember: (accepted: RunAccepted) => Promise<void>
+  metrics: Pick<Metrics, 'stepSeconds'>
 }): Accepting {
   async function handOn(accepted: RunAccepted): Promise<Accepted> {
     const birth = newEvent('ingest', 1)
@@ -63,6 +66,8 @@ export function accepting({
         request,
       })
       await Promise.all([reported, remember(accepted)])
+      // What the consumer of the topic counts, too.
+      metrics.stepSeconds.record(ms / 1000, { step: 'ingest', verdict: 'accepted' })
     } catch (error) {
       throw new Unavailable(`Pub/Sub did not take the job: ${sentence(error)}`, {
         cause: error,
