@@ -33,10 +33,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
 
     async run(message, context) {
       const work = { stage, message, context, deps }
-      const joining = message.step >= message.plan[stage].length
-      const units = joining
-        ? joinsDue(work)
-        : unitsOf(message, message.plan[stage][message.step] ?? [])
+      const { joining, units } = unitsDue(work)
       const fresh = await makeUnits(work, units, { joining })
       const next = await whatFollows(work, { joining, fresh })
       return {
@@ -55,10 +52,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
     // A verdict is about the units of this step: they get tombstones, and the rest of the run goes on.
     async fail(message, error, context) {
       const work = { stage, message, context, deps }
-      const joining = message.step >= message.plan[stage].length
-      const units = joining
-        ? joinsDue(work)
-        : unitsOf(message, message.plan[stage][message.step] ?? [])
+      const { joining, units } = unitsDue(work)
       const fresh = new Map<string, Verdict>()
       for (const unit of units) {
         if ((await outcomeOf(work, unit)) !== undefined) continue
@@ -70,6 +64,13 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
     },
 
     async restart(message, error, context) {
+      const work = { stage, message, context, deps }
+      const { joining, units } = unitsDue(work)
+      // A copy of this step was quicker: what it read has gone because the run is over.
+      if (error.code === 'SCRATCH_MISSING' && (await areMade(work, units))) {
+        const next = await whatFollows(work, { joining, fresh: new Map() })
+        return { ...next, verdict: 'skipped', units: units.map(describe) }
+      }
       return restartOnce(message, scratchOf(message), error, context, (verdict) =>
         step.fail(message, verdict, context),
       )
@@ -99,12 +100,7 @@ async function whatFollows(
   return fanIn(
     {
       marker: joinedName(scratchOf(message), stage, message.restarts),
-      async isMade() {
-        for (const unit of plannedUnits(work)) {
-          if ((await outcomeOf(work, unit)) === undefined) return false
-        }
-        return true
-      },
+      isMade: () => areMade(work, plannedUnits(work)),
       isOver: () => isOver(work),
       clear: () => clear(work, message.verdicts),
       async sendOn() {
@@ -114,6 +110,22 @@ async function whatFollows(
     },
     context,
   )
+}
+
+/** What a message asks for: units, or the joining of those that were made. */
+function unitsDue(work: Work): { joining: boolean; units: readonly Unit[] } {
+  const { stage, message } = work
+  const planned = message.plan[stage]
+  if (message.step >= planned.length) return { joining: true, units: joinsDue(work) }
+  return { joining: false, units: unitsOf(message, planned[message.step] ?? []) }
+}
+
+/** Whether all of the units are there, or have failed for good. */
+async function areMade(work: Work, units: readonly Unit[]): Promise<boolean> {
+  for (const unit of units) {
+    if ((await outcomeOf(work, unit)) === undefined) return false
+  }
+  return true
 }
 
 /** Whether every planned asset of the run, of all stages, is there or known to have failed. */

@@ -13,6 +13,8 @@ t.teardown(() => around.close())
 
 /** What is done, once, when something is first written to the assets. */
 let atFirstAsset: (() => Promise<void>) | undefined
+/** What is done, once, when staged samples are first asked for. */
+let atFirstSamples: (() => Promise<void>) | undefined
 const wrap = (store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver => ({
   ...store,
   async create(name, body, options) {
@@ -22,9 +24,27 @@ const wrap = (store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver => (
     await act?.()
     return created
   },
+  async readInto(name, bytes, options) {
+    const act = name.includes('/wav/') ? atFirstSamples : undefined
+    if (act !== undefined) atFirstSamples = undefined
+    await act?.()
+    await store.readInto?.(name, bytes, options)
+  },
 })
 const log = createLog('restarts', 'fatal')
-const consumers = await allConsumers({ config, bus, catalogue, log, wrap })
+/** Once: the next message to analyze comes twice. */
+let isCopied = false
+const copying: typeof bus = {
+  ...bus,
+  async publish(topic, message) {
+    if (topic === 'analyze' && isCopied) {
+      isCopied = false
+      await bus.publish(topic, message)
+    }
+    return bus.publish(topic, message)
+  },
+}
+const consumers = await allConsumers({ config, bus: copying, catalogue, log, wrap })
 t.teardown(() => consumers.close())
 
 const staged = (bpm: number) =>
@@ -81,7 +101,9 @@ for (const { n, what, make } of [
         const [status] = await catalogue.jobsOfRequest(requestId(10 + n))
         return status?.state === 'partial'
       })
-      t.ok(published.has(track))
+      // Rows are written before it is told.
+      await until(() => published.has(track))
+      t.pass('and published')
     },
   )
 }
@@ -100,5 +122,37 @@ t.test(
     await until(() => published.has('swept'), 40_000)
     t.match(published.get('swept'), [{ state: 'partial' }])
     t.equal(published.get('swept')?.length, 1)
+  },
+)
+
+t.test(
+  'a copy of a step that is overtaken by the end of its run: nothing begins anew',
+  async (t) => {
+    await around.master('overtaken', staged(110))
+    const areStaged = async () => {
+      for await (const { name } of around.store('scratch').list('cloud/')) {
+        if (name.includes('/wav/')) return true
+      }
+      return false
+    }
+    isCopied = true
+    let isHeld = false
+    atFirstSamples = async () => {
+      isHeld = true
+      await until(async () => !(await areStaged()), 40_000)
+    }
+    const request_id = requestId(30)
+    const derivative_assets = ['echo', 'pieces']
+    await around.submit({ request_id, asset_guid: 'overtaken', derivative_assets })
+    await until(() => published.has('overtaken'), 40_000)
+    t.ok(isHeld)
+    const history = async () =>
+      (await catalogue.trackHistory('overtaken', { limit: 1000 })).events
+    await until(
+      async () => (await history()).filter(({ step }) => step === 'analyze').length > 1,
+    )
+    const verdicts = (await history()).map(({ step, verdict }) => `${step} ${verdict}`)
+    t.notOk(verdicts.includes('analyze restarted'), verdicts.join(', '))
+    t.equal(published.get('overtaken')?.length, 1)
   },
 )
