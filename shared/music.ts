@@ -59,3 +59,47 @@ export function pitchClassOf(note: string): number {
   const accidentals = note.length - 1
   return (natural + (note.endsWith('b') ? 12 - accidentals : accidentals) + 12) % 12
 }
+
+const CAMELOT = /^(1[0-2]|[1-9])([ab])$/i
+const OPEN_KEY = /^(1[0-2]|[1-9])([md])$/i
+const WRITTEN = /^([a-g](?:#|b|♯|♭)?)[\s-]*(m|min|minor|maj|major)?$/i
+
+/**
+ * The key that somebody means, in any notation: `A minor`, `Am`, `8A`, `1m`.
+ * Undefined when it is none.
+ */
+export function keyMeant(text: string): KeyName | undefined {
+  const given = text.trim()
+  const camelot = CAMELOT.exec(given)
+  if (camelot?.[1] && camelot[2]) {
+    return keyAt(Number(camelot[1]), camelot[2].toUpperCase() === 'B' ? 'major' : 'minor')
+  }
+  const open = OPEN_KEY.exec(given)
+  if (open?.[1] && open[2]) {
+    const number = ((Number(open[1]) + 6) % 12) + 1
+    return keyAt(number, open[2].toLowerCase() === 'd' ? 'major' : 'minor')
+  }
+  const written = WRITTEN.exec(given)
+  if (!written?.[1]) return undefined
+  const accidental = written[1].slice(1).replace('♯', '#').replace('♭', 'b').toLowerCase()
+  const scale = written[2] ?? ''
+  // `M` alone is what some write for major.
+  const isMinor = scale === 'm' || /^min/i.test(scale)
+  const note = written[1].charAt(0).toUpperCase() + accidental
+  return keyName(pitchClassOf(note), isMinor ? 'minor' : 'major')
+}
+
+/** A key and its neighbours on the Camelot wheel, in Camelot notation: those that mix well with it. */
+export function harmonicWith({ camelot }: Pick<KeyName, 'camelot'>): readonly string[] {
+  const number = Number.parseInt(camelot, 10)
+  const letter = camelot.slice(-1)
+  const step = (by: number) => `${((number + by + 11) % 12) + 1}${letter}`
+  return [camelot, `${number}${letter === 'A' ? 'B' : 'A'}`, step(1), step(-1)]
+}
+
+/** The key of a place on the Camelot wheel, 1 to 12. */
+function keyAt(number: number, scale: Scale): KeyName {
+  // Seven fifths up is one semitone up, and the other way round.
+  const relative = (((number + 4) % 12) * 7) % 12
+  return keyName(scale === 'major' ? relative : (relative + 9) % 12, scale)
+}

@@ -72,6 +72,11 @@ export function isPart(unit: Unit, samples: number): boolean {
   return unit.start > 0 || unit.end < samples
 }
 
+/** A unit as events tell it, e.g. `aac-128@1 0-441000`. */
+export function unitName({ asset, version, start, end }: Unit): string {
+  return `${asset}@${version} ${start}-${end}`
+}
+
 function ranges(
   asset: Derivative,
   samples: number,

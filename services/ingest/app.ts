@@ -7,6 +7,7 @@ import { PermanentError } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
 import { compile } from '#shared/schema.ts'
 import { assetRoutes } from './http/asset.ts'
+import { boardLook, boardRoutes } from './http/board.ts'
 import { onClientError } from './http/client-error.ts'
 import { deadLetterRoutes } from './http/dead-letters.ts'
 import type { HttpDeps } from './http/deps.ts'
@@ -14,11 +15,14 @@ import { guardDoor } from './http/door.ts'
 import { healthRoutes } from './http/health.ts'
 import { jobStatusRoutes } from './http/job-status.ts'
 import { jobRoutes } from './http/jobs.ts'
+import { kpiRoutes } from './http/kpis.ts'
+import { liveRoutes } from './http/live.ts'
 import { masterRoutes } from './http/masters.ts'
 import { offerRoutes } from './http/offers.ts'
 import { describeApi } from './http/openapi.ts'
 import { replyWithProblem, replyWithProblems } from './http/problem-replies.ts'
 import { awaitsContinue, holdContinue, releaseContinue } from './http/read-out.ts'
+import { trackListRoutes } from './http/track-lists.ts'
 import { trackRoutes } from './http/tracks.ts'
 
 /** A connection on which nothing moves for so long is closed, ms. */
@@ -54,14 +58,19 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
     jobRoutes,
     jobStatusRoutes,
     masterRoutes,
+    trackListRoutes,
     trackRoutes,
     assetRoutes,
+    kpiRoutes,
     deadLetterRoutes,
     offerRoutes,
     healthRoutes,
   ]) {
     await app.register((inner) => routes(inner, deps))
   }
+  const lookAt = boardLook(deps)
+  await app.register((inner) => boardRoutes(inner, { lookAt }))
+  await app.register((inner) => liveRoutes(inner, { ...deps, lookAt }))
   return app
 }
 

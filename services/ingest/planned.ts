@@ -3,7 +3,7 @@ import type { Config } from '#shared/config.ts'
 import type { Derivative } from '#shared/derivative.ts'
 import type { PcmPlace, StepDue, Verdicts } from '#shared/messages/run.ts'
 import { digest, type JobId, type ScratchPlace } from '#shared/names.ts'
-import { planSteps } from '#shared/plan.ts'
+import { planSteps, unitName } from '#shared/plan.ts'
 import type { Registry } from '#shared/registry.ts'
 import { clearScratch, type Envelope, ended, envelopeOf, failed, lookUp } from '#shared/run.ts'
 import type { Next, StepContext } from '#shared/step.ts'
@@ -104,14 +104,20 @@ export function planned(
     step: 0,
     verdicts,
   }
-  const units = missing.map(({ id, version }) => `${id}@${version}`)
   const first = steps.analyze.length > 0 ? 'analyze' : 'encode'
-  if (steps.units.length > 0) return { sends: stepMessages(due, first), verdict: 'done', units }
+  if (steps.units.length > 0) {
+    // The plan as the steps will tell what they have made of it: how far a job is follows from events alone.
+    return {
+      sends: stepMessages(due, first),
+      verdict: 'done',
+      units: steps.units.map(unitName),
+    }
+  }
   return {
     sends: [ended(message, master, verdicts)],
     afterwards: [() => clearScratch(placeOf(run), context, { hasTombstones: false })],
     verdict: 'failed',
-    units,
+    units: missing.map(({ id, version }) => `${id}@${version}`),
   }
 }
 

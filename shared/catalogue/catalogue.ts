@@ -3,6 +3,7 @@ import type { StepEvent } from '../messages/event.ts'
 import type { RunEnded } from '../messages/run.ts'
 import { acceptJobs } from './accept-jobs.ts'
 import { type AssetKey, type MadeAsset, readMade } from './asset-table.ts'
+import { type Board, board } from './board.ts'
 import { type DatabaseOptions, openDatabase, type Query } from './database.ts'
 import {
   claimLetter,
@@ -22,6 +23,18 @@ import {
   type WholeLetter,
 } from './dead-letters.ts'
 import type { Acceptance } from './job-row.ts'
+import { type Kpis, kpis } from './kpis.ts'
+import {
+  changedTracks,
+  LISTED_STATES,
+  type ListedState,
+  type ListedTrack,
+  listedTrack,
+  listTracks,
+  type TrackCursor,
+  type TrackFilter,
+  type TrackPage,
+} from './list-tracks.ts'
 import { migrate, type SchemaState, schemaState } from './migrate.ts'
 import { type JobStatus, job, jobsOfRequest } from './read-jobs.ts'
 import {
@@ -40,23 +53,30 @@ export type {
   Announced,
   Announcement,
   AssetKey,
+  Board,
   EventCount,
   HistoryCursor,
   HistoryPage,
   JobStatus,
   KeptLetter,
+  Kpis,
   LetterCursor,
   LetterFilter,
   LetterState,
+  ListedState,
+  ListedTrack,
   MadeAsset,
   SchemaState,
   Settlement,
   StaleJob,
   StaleQuery,
+  TrackCursor,
+  TrackFilter,
+  TrackPage,
   TrackStatus,
   WholeLetter,
 }
-export { LETTER_STATES }
+export { LETTER_STATES, LISTED_STATES }
 
 /**
  * What exists for every track, what was asked for and what happened. Anything thrown may be tried
@@ -100,6 +120,24 @@ export interface Catalogue {
   job(id: string, signal?: AbortSignal): Promise<JobStatus | undefined>
   /** Undefined until a run has read the track's master. */
   track(assetGuid: string, signal?: AbortSignal): Promise<TrackStatus | undefined>
+  /** Tracks, those with the latest activity first, 1 to 1,000 at a time. */
+  listTracks(
+    filter: TrackFilter,
+    page: { readonly limit: number; readonly after?: TrackCursor | undefined },
+    signal?: AbortSignal,
+  ): Promise<TrackPage>
+  /** Tracks that changed after then (µs since 1970) or in the last 2 s, the earliest change first. */
+  changedTracks(
+    sinceUs: number | undefined,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<readonly ListedTrack[]>
+  /** A track as lists have it; undefined when no job for it is known. */
+  listedTrack(assetGuid: string, signal?: AbortSignal): Promise<ListedTrack | undefined>
+  /** What was done between two instants. */
+  kpis(from: Date, to: Date, signal?: AbortSignal): Promise<Kpis>
+  /** What the chain is at. */
+  board(signal?: AbortSignal): Promise<Board>
   /** A track's events, the latest first, 1 to 1,000 at a time. */
   trackHistory(
     assetGuid: string,
@@ -194,6 +232,11 @@ export function openCatalogue(options: DatabaseOptions, additions?: Additions): 
     jobsOfRequest: (requestId, signal) => jobsOfRequest(atOnce(signal), requestId),
     job: (id, signal) => job(atOnce(signal), id),
     track: (assetGuid, signal) => track(atOnce(signal), assetGuid),
+    listTracks: (filter, page, signal) => listTracks(atOnce(signal), filter, page),
+    changedTracks: (sinceUs, limit, signal) => changedTracks(atOnce(signal), sinceUs, limit),
+    listedTrack: (assetGuid, signal) => listedTrack(atOnce(signal), assetGuid),
+    kpis: (from, to, signal) => kpis(atOnce(signal), from, to),
+    board: (signal) => board(atOnce(signal)),
     trackHistory: (assetGuid, page, signal) => trackHistory(atOnce(signal), assetGuid, page),
     async keepLetter(kept, signal) {
       if (await keepLetter(atOnce(signal), kept)) additions?.kept(kept.step)

@@ -1,3 +1,5 @@
+import { TRACK_LISTING } from './listing-migration.ts'
+
 export interface Migration {
   readonly name: string
   readonly sql: string
@@ -153,5 +155,9 @@ export const MIGRATIONS: readonly Migration[] = [
     sql: `
       alter table event add column bytes_from_cloud bigint, add column bytes_to_cloud bigint;
     `,
+  },
+  {
+    name: 'tracks in lists',
+    sql: TRACK_LISTING,
   },
 ]

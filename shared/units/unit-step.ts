@@ -1,5 +1,6 @@
-import { StepDue, type Unit, type Verdict, type Verdicts } from '../messages/run.ts'
+import { StepDue, type Verdict, type Verdicts } from '../messages/run.ts'
 import { type Revision, scratchPrefix } from '../names.ts'
+import { unitName } from '../plan.ts'
 import { attributesOf, clearScratch, ended, envelopeOf, lookUp, subjectOf } from '../run.ts'
 import { defineStep, type Send, type Step, send } from '../step.ts'
 import { stageTopic } from '../topology.ts'
@@ -39,7 +40,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
       return {
         ...next,
         verdict: fresh.size === 0 ? 'skipped' : 'done',
-        units: units.map(describe),
+        units: units.map(unitName),
       }
     },
 
@@ -60,7 +61,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
       }
       const next = await whatFollows(work, { joining, fresh })
       const { code, message: sentence } = error
-      return { ...next, verdict: 'failed', units: units.map(describe), code, sentence }
+      return { ...next, verdict: 'failed', units: units.map(unitName), code, sentence }
     },
 
     async restart(message, error, context) {
@@ -162,8 +163,4 @@ async function clear({ message, context }: Work, verdicts: Verdicts): Promise<vo
   )
   const isUsed = plan.pcm.kind === 'staged' || plan.analyze.length > 1 || plan.encode.length > 1
   if (isUsed) await clearScratch(scratchOf(message), context, { hasTombstones })
-}
-
-function describe({ asset, version, start, end }: Unit): string {
-  return `${asset}@${version} ${start}-${end}`
 }

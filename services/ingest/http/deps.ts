@@ -16,7 +16,18 @@ export interface HttpDeps {
   readonly redriving: Redriving
   readonly catalogue: Pick<
     Catalogue,
-    'jobsOfRequest' | 'track' | 'trackHistory' | 'letters' | 'letter' | 'countLetters' | 'ping'
+    | 'jobsOfRequest'
+    | 'track'
+    | 'trackHistory'
+    | 'listTracks'
+    | 'listedTrack'
+    | 'changedTracks'
+    | 'kpis'
+    | 'board'
+    | 'letters'
+    | 'letter'
+    | 'countLetters'
+    | 'ping'
   >
   readonly registry: Registry
   readonly assets: StoreDriver

@@ -19,9 +19,15 @@ export async function describeApi(app: FastifyInstance, needsToken: boolean): Pr
           'Turns audio masters into derivative assets. Every refusal is a problem document (RFC 9457) with a code of `/v1/errors`.',
         license: { name: 'AGPL-3.0-or-later', identifier: 'AGPL-3.0-or-later' },
       },
-      tags: ['jobs', 'masters', 'tracks', 'dead letters', 'what there is', 'health'].map(
-        (name) => ({ name }),
-      ),
+      tags: [
+        'jobs',
+        'masters',
+        'tracks',
+        'dead letters',
+        'numbers',
+        'what there is',
+        'health',
+      ].map((name) => ({ name })),
       ...(needsToken
         ? { components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } } }
         : {}),
