@@ -1,4 +1,4 @@
-import { StepDue, type Verdict, type Verdicts } from '../messages/run.ts'
+import { StepDue, type Unit, type Verdict, type Verdicts } from '../messages/run.ts'
 import { type Revision, scratchPrefix } from '../names.ts'
 import { unitName } from '../plan.ts'
 import { attributesOf, clearScratch, ended, envelopeOf, lookUp, subjectOf } from '../run.ts'
@@ -70,7 +70,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
       // A copy of this step was quicker: what it read has gone because the run is over.
       if (error.code === 'SCRATCH_MISSING' && (await areMade(work, units))) {
         const next = await whatFollows(work, { joining, fresh: new Map() })
-        return { ...next, verdict: 'skipped', units: units.map(describe) }
+        return { ...next, verdict: 'skipped', units: units.map(unitName) }
       }
       return restartOnce(message, scratchOf(message), error, context, (verdict) =>
         step.fail(message, verdict, context),
