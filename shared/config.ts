@@ -193,6 +193,12 @@ const Schema = Type.Object(
       minimum: 0,
       description: 'Requests a minute and client; 0: no limit.',
     }),
+    traces: Type.String({
+      default: '',
+      pattern: '^(|file:///.+|https?://.+)$',
+      description:
+        'Where spans go: a file (file:///…, lines of OTLP-JSON) or the URL of an OTLP receiver (http://…/v1/traces); empty: none are made.',
+    }),
     log_level: Type.Union(
       ['trace', 'debug', 'info', 'warn', 'error'].map((level) => Type.Literal(level)),
       { default: 'info' },

@@ -11,6 +11,7 @@ import type { Next, Step, StepContext, Subject } from './step.ts'
 import { type Counts, counting, noCounts } from './store/counting.ts'
 import type { StoreDriver } from './store/driver.ts'
 import { DEAD_LETTER_TOPIC } from './topology.ts'
+import { type Span, TRACEPARENT, type Tracing, tracedBus, UNTRACED } from './trace.ts'
 
 /** After so many attempts a passing fault is taken to be here to stay. */
 export const MOST_ATTEMPTS = 20
@@ -24,6 +25,8 @@ export interface DeliverDeps {
   readonly scratch: StoreDriver
   readonly log: Log
   readonly metrics: Metrics
+  /** None are made unless told. */
+  readonly tracing?: Tracing
   /** Aborts when nothing may be begun any more: what waits to be admitted is given back. */
   readonly stopping: AbortSignal
   /** Aborts when the running work has to be given back. */
@@ -49,9 +52,9 @@ interface Outcome {
  */
 export function delivering<In>(
   step: Step<In>,
-  deps: DeliverDeps,
+  given: DeliverDeps,
 ): (delivery: Delivery) => Promise<Settlement> {
-  const { metrics } = deps
+  const { metrics, tracing = UNTRACED } = given
   const of = { step: step.name }
   for (const each of [
     metrics.running,
@@ -64,6 +67,8 @@ export function delivering<In>(
     let began = performance.now()
     const birth = newEvent(step.name, delivery.attempt)
     const counts = noCounts()
+    const span = tracing.begin(step.name, 'message', delivery.attributes[TRACEPARENT])
+    const deps = { ...given, bus: tracedBus(given.bus, span) }
     metrics.running.add(1, of)
     let subject: Partial<Subject> | undefined
     let outcome: Outcome
@@ -105,12 +110,29 @@ export function delivering<In>(
     metrics.coreSeconds.add(coreMs / 1000, of)
     metrics.stepSeconds.record(ms / 1000, { ...of, verdict: outcome.verdict })
     if (settlement === 'nack') metrics.requeued.add(1, of)
+    endSpan(span, event, delivery)
     const line = { ...event, settlement, message_id: delivery.id }
     if (['accepted', 'done', 'skipped'].includes(outcome.verdict))
       deps.log.info(line, step.name)
     else deps.log.warn(line, `${step.name}: ${outcome.sentence ?? outcome.verdict}`)
     return settlement
   }
+}
+
+/** By OpenTelemetry's names, where there are any. */
+function endSpan(span: Span, event: StepEvent, { id, attempt }: Delivery): void {
+  const { verdict, job, track, run, route, code, sentence: words } = event
+  const facts = {
+    'messaging.system': 'gcp_pubsub',
+    'messaging.operation.type': 'process',
+    'messaging.message.id': id,
+    'messaging.gcp_pubsub.message.delivery_attempt': attempt,
+    'error.type': code,
+    ...{ 'trackchain.verdict': verdict, 'trackchain.job': job, 'trackchain.track': track },
+    ...{ 'trackchain.run': run, 'trackchain.route': route },
+  }
+  const isGood = ['accepted', 'done', 'skipped'].includes(verdict)
+  span.end(facts, isGood ? undefined : (words ?? verdict))
 }
 
 /** The event goes out before the ack: a history with a hole would be worse than a step done twice. */

@@ -17,12 +17,14 @@ import type { Step } from './step.ts'
 import type { StoreDriver } from './store/driver.ts'
 import { locate, openStore } from './store/open.ts'
 import { watched } from './store/watched.ts'
+import { openTracing, type Tracing } from './trace.ts'
 
 /** What every service is made of. */
 export interface Service {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
+  readonly tracing: Tracing
   readonly lifecycle: Lifecycle
   /** Hears of the faults of upstreams, and pauses all subscribers of `bus` meanwhile. */
   readonly breaker: Breaker
@@ -64,6 +66,8 @@ export function service(
     const config = readConfig()
     log.level = config.log_level as string
     const metrics = createMetrics(name)
+    const tracing = await openTracing(name, config.traces)
+    lifecycle.onClose('tracing', () => tracing.close())
     const { stopping, aborting } = lifecycle
     const breaker = new Breaker({ log, metrics, stopping })
     const options = {
@@ -88,7 +92,8 @@ export function service(
       lifecycle.onClose('subscriber', () => subscriber.close())
       return subscriber
     }
-    const deps = { bus, breaker, events, assets, scratch, log, metrics, stopping, aborting }
+    const tools = { bus, breaker, events, assets, scratch, log, metrics, tracing }
+    const deps = { ...tools, stopping, aborting }
     let isStarted = false
     if (health) {
       const at = { host: config.health_host, port: config.health_port }
@@ -97,7 +102,7 @@ export function service(
       log.info({ port }, 'health')
     }
     await start({
-      ...{ config, log, metrics, lifecycle, breaker, bus, events, registry },
+      ...{ config, log, metrics, tracing, lifecycle, breaker, bus, events, registry },
       ...{ assets, scratch, uploads },
       cores: config.lent_cores ? new LentCores() : new OwnCores(),
       locate(uri) {

@@ -17,17 +17,17 @@ const COLLECT_EVERY_MS = 60_000
 await service('dispatch', async (service) => {
   const { assets, breaker, bus, closeFirst, config, events, lifecycle, log, metrics, scratch } =
     service
-  const { registry, locate, uploads } = service
+  const { registry, locate, tracing, uploads } = service
   const template = checkedTemplate(config.pod_template)
   if (template.spec?.containers?.[0]?.image === undefined) {
     throw new Error('TRACKCHAIN_POD_TEMPLATE: spec.containers[0].image is missing')
   }
   const { project, pubsub, storage, route, routes, derivatives, target_ms } = config
-  const { master_wait, max_hours, max_channels, max_rate, log_level } = config
+  const { master_wait, max_hours, max_channels, max_rate, log_level, traces } = config
   // No database among them: a pod needs none.
   const env = configEnv({
     ...{ project, pubsub, storage, route, routes, derivatives, target_ms, master_wait },
-    ...{ max_hours, max_channels, max_rate, log_level },
+    ...{ max_hours, max_channels, max_rate, log_level, traces },
     ...{ assets: config.assets, scratch: config.scratch, uploads: config.uploads },
   })
   const opened = openCluster()
@@ -58,7 +58,7 @@ await service('dispatch', async (service) => {
   const subscription = stageTopic('stage', route)
   // What waits for pods holds nothing up: another dispatcher, or this one when it is back, finds them by name.
   const { stopping } = lifecycle
-  const deps = { bus, breaker, events, assets, scratch, log, metrics, stopping }
+  const deps = { bus, breaker, events, assets, scratch, log, metrics, tracing, stopping }
   const handler = delivering(step, { ...deps, aborting: stopping, hardLimitMs: WAIT_MS })
   // Who does not know which pods there are can't know whether there is room.
   await pods.listed

@@ -18,6 +18,7 @@ await service(
   'pod',
   async (service) => {
     const { assets, breaker, bus, config, events, lifecycle, log, metrics, registry } = service
+    const { tracing } = service
     const { stopping, aborting } = lifecycle
     // Whatever ends this process before its work is done, the message has to come again.
     lifecycle.exitWith(GIVEN_BACK)
@@ -34,7 +35,7 @@ await service(
     const scratch = ownMarkers(service.scratch)
     const topic = (stage: (typeof STAGES)[number]) => stageTopic(stage, config.route)
     const own = ownTopics(bus, STAGES.map(topic))
-    const tools = { bus: own.bus, breaker, events, assets, scratch, log, metrics }
+    const tools = { bus: own.bus, breaker, events, assets, scratch, log, metrics, tracing }
     const deps = { ...tools, stopping, aborting }
     const units = { registry, locate, cores, blocks }
     const analyze = analyzing(units, { threads: atOnce })

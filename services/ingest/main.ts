@@ -19,7 +19,7 @@ await service('ingest', start, { health: false })
 
 async function start(service: Service): Promise<void> {
   const { breaker, bus, concurrency, config, consume, events, lifecycle, log } = service
-  const { metrics, registry } = service
+  const { metrics, registry, tracing } = service
   const { stopping, aborting } = lifecycle
   const access = openAccess(config)
   checkDoor(config, access)
@@ -42,7 +42,7 @@ async function start(service: Service): Promise<void> {
     {
       ...{ config, access },
       redriving: redriving({ bus, events, catalogue }),
-      accepting: accepting({ settings, bus, events, remember, metrics }),
+      accepting: accepting({ settings, bus, events, remember, metrics, tracing }),
       ...{ catalogue, registry, metrics, aborting },
       // The steps' own is watched, and downloads are no business of theirs.
       assets: openStore(config.assets, gcs),

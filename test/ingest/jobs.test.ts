@@ -34,6 +34,16 @@ t.test('a job is accepted once Pub/Sub has it, and its address is told', async (
   t.match(message.attributes, { job: answer.job, run: '1', route: 'cloud' })
 })
 
+t.test('a job belongs to the trace of its request', async (t) => {
+  const traceparent = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`
+  const { job } = await told(post(jobs, aJob(), { traceparent }))
+  const { job: other } = await told(post(jobs, aJob(), { traceparent: 'nonsense' }))
+  const stageOf = (id: string) =>
+    until('the message', () => stage.all.find(({ body }) => body.job === id))
+  t.equal((await stageOf(job)).attributes.traceparent, traceparent)
+  t.notOk('traceparent' in (await stageOf(other)).attributes)
+})
+
 t.test('the acceptance is an event that carries the request', async (t) => {
   const job = aJob()
   const { job: id } = await told(post(jobs, job))

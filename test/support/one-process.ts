@@ -9,7 +9,7 @@ import { OwnCores } from '#shared/cores.ts'
 import { type DeliverDeps, delivering } from '#shared/deliver.ts'
 import { eventSink } from '#shared/events.ts'
 import type { Log } from '#shared/log.ts'
-import { createMetrics } from '#shared/metrics.ts'
+import { createMetrics, type Metrics } from '#shared/metrics.ts'
 import { loadRegistry } from '#shared/registry.ts'
 import { masterPrefixes } from '#shared/routes.ts'
 import type { Step } from '#shared/step.ts'
@@ -17,6 +17,7 @@ import type { StoreDriver } from '#shared/store/driver.ts'
 import { locate, openStore, type StoreOptions } from '#shared/store/open.ts'
 import { watched } from '#shared/store/watched.ts'
 import { stageTopic } from '#shared/topology.ts'
+import type { Tracing } from '#shared/trace.ts'
 import { analyzing } from '../../services/analyze/step.ts'
 import { encodeStep } from '../../services/encode/step.ts'
 import { ingestStep } from '../../services/ingest/consume.ts'
@@ -41,6 +42,9 @@ export interface OneProcess {
   readonly gcs?: StoreOptions
   /** Other than all: those subscriptions alone. */
   readonly only?: readonly string[]
+  /** Where spans go; nowhere unless told. */
+  readonly tracing?: Tracing
+  readonly metrics?: Metrics
   /** After how much silence a store has failed, ms; as in production unless told. */
   readonly silentMs?: number
 }
@@ -57,7 +61,7 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
   const { gcs = config.storage === '' ? {} : { apiEndpoint: config.storage } } = options
   const { wrap = (store) => store, wrapMasters = (store) => store } = options
   const never = new AbortController().signal
-  const metrics = createMetrics('all')
+  const { metrics = createMetrics('all'), tracing } = options
   const breaker = new Breaker({ log, metrics, stopping: never })
   const bus = watchedBus(options.bus, breaker)
   const catalogue = watchedCatalogue(options.catalogue, breaker.upstream('database'))
@@ -70,6 +74,7 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     events: eventSink(bus),
     ...{ assets: open('assets'), scratch: open('scratch') },
     ...{ log, metrics, breaker, stopping: never, aborting: never },
+    ...(tracing && { tracing }),
     ...(options.hardLimitMs === undefined ? {} : { hardLimitMs: options.hardLimitMs }),
   }
   const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]

@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Bus } from '#shared/bus/bus.ts'
 import { sentence } from '#shared/errors.ts'
@@ -5,6 +6,7 @@ import { type EventSink, newEvent } from '#shared/events.ts'
 import type { RunAccepted } from '#shared/messages/run.ts'
 import type { Metrics } from '#shared/metrics.ts'
 import { subjectOf } from '#shared/run.ts'
+import { TRACEPARENT, type Tracing, tracedBus, UNTRACED } from '#shared/trace.ts'
 import { type AcceptSettings, accept, toStage } from '../accept.ts'
 import { Unavailable } from './problem.ts'
 
@@ -30,9 +32,9 @@ export interface Accepting {
    * Hands a job on: resolves once Pub/Sub has both the job and the event of its acceptance.
    * @throws Unavailable when it does not answer; the job may then be posted again.
    */
-  handOn(accepted: RunAccepted): Promise<Accepted>
-  /** Both. */
-  take(value: unknown): Promise<Accepted>
+  handOn(accepted: RunAccepted, traceparent?: string | undefined): Promise<Accepted>
+  /** Both. @param traceparent the trace that the request belongs to, where it has a single job */
+  take(value: unknown, traceparent?: string | undefined): Promise<Accepted>
 }
 
 /** What a POST does with an EncodeJob: the same as the consumer of the `ingest` topic. */
@@ -42,19 +44,29 @@ export function accepting({
   events,
   remember,
   metrics,
+  tracing = UNTRACED,
 }: {
   settings: AcceptSettings
   bus: Bus
   events: EventSink
   remember: (accepted: RunAccepted) => Promise<void>
   metrics: Pick<Metrics, 'stepSeconds'>
+  /** None are made unless told. */
+  tracing?: Tracing
 }): Accepting {
-  async function handOn(accepted: RunAccepted): Promise<Accepted> {
+  async function handOn(accepted: RunAccepted, traceparent?: string): Promise<Accepted> {
+    const span = tracing.begin('POST /v1/jobs', 'request', traceparent)
+    const { job, run, route } = accepted
+    const facts = {
+      ...{ 'http.request.method': 'POST', 'http.route': '/v1/jobs', 'trackchain.job': job },
+      ...{ 'trackchain.track': accepted.request.asset_guid, 'trackchain.run': run },
+      'trackchain.route': route,
+    }
     const birth = newEvent('ingest', 1)
     const began = performance.now()
     const { topic, data, attributes } = toStage(accepted)
     try {
-      await bus.publish(topic, { data, attributes })
+      await tracedBus(bus, span).publish(topic, { data, attributes })
       const ms = Math.round(performance.now() - began)
       const { request } = accepted
       const reported = events.report({
@@ -68,7 +80,9 @@ export function accepting({
       await Promise.all([reported, remember(accepted)])
       // What the consumer of the topic counts, too.
       metrics.stepSeconds.record(ms / 1000, { step: 'ingest', verdict: 'accepted' })
+      span.end(facts)
     } catch (error) {
+      span.end(facts, sentence(error))
       throw new Unavailable(`Pub/Sub did not take the job: ${sentence(error)}`, {
         cause: error,
       })
@@ -78,8 +92,14 @@ export function accepting({
   return {
     check: (value) => accept(value, settings),
     handOn,
-    take: async (value) => handOn(accept(value, settings)),
+    take: async (value, traceparent) => handOn(accept(value, settings), traceparent),
   }
+}
+
+/** The trace that a request belongs to, as its client says. */
+export function traceparentOf({ headers }: FastifyRequest): string | undefined {
+  const header = headers[TRACEPARENT]
+  return typeof header === 'string' ? header : undefined
 }
 
 function told({ request, job, route }: RunAccepted): Accepted {

@@ -4,7 +4,7 @@ import { PermanentError } from '#shared/errors.ts'
 import { json } from '#shared/message.ts'
 import { ASSET_GUID_PATTERN } from '#shared/names.ts'
 import type { Incoming } from '../uploads.ts'
-import type { Accepted } from './accepting.ts'
+import { type Accepted, traceparentOf } from './accepting.ts'
 import type { HttpDeps } from './deps.ts'
 import { tooLarge } from './upload-file.ts'
 
@@ -53,7 +53,7 @@ export async function jobFromForm(request: FastifyRequest, deps: HttpDeps): Prom
   const { accepting, aborting } = deps
   const { job, file } = await readForm(request, deps)
   try {
-    if (file === undefined) return await accepting.take(job)
+    if (file === undefined) return await accepting.take(job, traceparentOf(request))
     if ('master_uri' in job) {
       throw new PermanentError(
         'BAD_REQUEST',
@@ -69,7 +69,7 @@ export async function jobFromForm(request: FastifyRequest, deps: HttpDeps): Prom
     // Looked at before the file is kept: a job that is refused leaves nothing behind.
     const accepted = accepting.check({ ...job, asset_guid, master_uri })
     await incoming.keep(accepted.request.asset_guid, aborting)
-    return await accepting.handOn(accepted)
+    return await accepting.handOn(accepted, traceparentOf(request))
   } finally {
     await file?.incoming.discard()
   }

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { PermanentError } from '#shared/errors.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
-import { Accepted, type Accepting } from './accepting.ts'
+import { Accepted, type Accepting, traceparentOf } from './accepting.ts'
 import type { HttpDeps } from './deps.ts'
 import { FORM_TYPE, formSchema, jobFromForm } from './jobs-form.ts'
 import { LINE_TYPES, resultLines } from './jobs-lines.ts'
@@ -111,7 +111,7 @@ export async function jobRoutes(app: FastifyInstance, deps: HttpDeps): Promise<v
       }
       const value = documentIn(request.body, 'an EncodeJob')
       if (!Array.isArray(value)) {
-        const accepted = await accepting.take(value)
+        const accepted = await accepting.take(value, traceparentOf(request))
         return reply.code(202).header('location', accepted.href).send(accepted)
       }
       const results = await takeAll(value, accepting, request.id)
