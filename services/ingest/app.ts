@@ -20,6 +20,7 @@ import { liveRoutes } from './http/live.ts'
 import { masterRoutes } from './http/masters.ts'
 import { offerRoutes } from './http/offers.ts'
 import { describeApi } from './http/openapi.ts'
+import { pageRoutes } from './http/page.ts'
 import { replyWithProblem, replyWithProblems } from './http/problem-replies.ts'
 import { awaitsContinue, holdContinue, releaseContinue } from './http/read-out.ts'
 import { trackListRoutes } from './http/track-lists.ts'
@@ -65,6 +66,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
     deadLetterRoutes,
     offerRoutes,
     healthRoutes,
+    pageRoutes,
   ]) {
     await app.register((inner) => routes(inner, deps))
   }

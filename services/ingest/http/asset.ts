@@ -5,6 +5,7 @@ import { ASSET_ID_PATTERN, assetName, type Revision } from '#shared/names.ts'
 import type { Registry } from '#shared/registry.ts'
 import { type ByteRange, byteRange } from './byte-range.ts'
 import type { HttpDeps } from './deps.ts'
+import { matches } from './etag.ts'
 import { AssetGuid } from './params.ts'
 import { Problem } from './problem.ts'
 import { checkTaggable, type ServedFile, tagged, tagsDigest } from './tagged.ts'
@@ -144,12 +145,4 @@ function fileOf(
     )
   }
   return { extension, bytes, version: found.version }
-}
-
-function matches(header: string | undefined, etag: string): boolean {
-  if (header === undefined) return false
-  return (
-    header.trim() === '*' ||
-    header.split(',').some((each) => each.trim().replace(/^W\//, '') === etag)
-  )
 }

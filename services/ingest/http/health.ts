@@ -4,7 +4,7 @@ import type { HttpDeps } from './deps.ts'
 /** How long the catalogue may take to answer a look, ms. */
 const LOOK_MS = 500
 
-/** GET /, /healthz, /readyz and /metrics. */
+/** GET /healthz, /readyz and /metrics. */
 export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
   const { catalogue, unready, metrics } = deps
   const config = { public: true, rateLimit: false } as const
@@ -13,20 +13,6 @@ export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promis
     summary,
     response: { 200: { description, content: { [type]: { schema: {} } } } },
   })
-
-  app.get('/', { config, schema: { hide: true } }, async () => ({
-    name: 'Trackchain',
-    docs: '/docs',
-    openapi: '/openapi.json',
-    jobs: '/v1/jobs',
-    dead_letters: '/v1/dead-letters',
-    derivatives: '/v1/derivatives',
-    schemas: '/v1/schemas',
-    errors: '/v1/errors',
-    health: '/healthz',
-    ready: '/readyz',
-    metrics: '/metrics',
-  }))
 
   app.get(
     '/healthz',

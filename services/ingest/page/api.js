@@ -1,0 +1,112 @@
+import { watchable } from './watchable.js'
+
+/** @import { Problem } from './types.d.ts' */
+
+/** Where the token is kept: until the tab is closed, and in no other. */
+const TOKEN = 'trackchain-token'
+
+/** What the API refused, with its problem document. */
+export class Refused extends Error {
+  /** @override */
+  name = 'Refused'
+
+  /** @param {Problem} problem */
+  constructor(problem) {
+    super(problem.detail)
+    this.problem = problem
+  }
+}
+
+/** @typedef {ReturnType<typeof createApi>} Api */
+
+/** The HTTP API, with the token where one is needed. */
+export function createApi() {
+  /** Why a token is asked for; undefined while none is. */
+  const denied = watchable(/** @type {string | undefined} */ (undefined))
+  let token = sessionStorage.getItem(TOKEN)
+
+  /** @returns {Record<string, string>} */
+  const authorization = () => (token === null ? {} : { authorization: `Bearer ${token}` })
+
+  /**
+   * @param {string} path
+   * @param {RequestInit} [init]
+   * @throws Refused; TypeError when nobody answers.
+   */
+  async function ask(path, init = {}) {
+    const response = await fetch(path, {
+      ...init,
+      headers: { ...init.headers, ...authorization() },
+    })
+    if (response.ok) return response
+    throw refusal(await problemOf(response))
+  }
+
+  /** @param {Problem} problem */
+  function refusal(problem) {
+    if (problem.status === 401) {
+      const wrong = 'This token is not known here.'
+      denied.set(token === null ? 'Whoever looks here needs a token.' : wrong)
+    }
+    return new Refused(problem)
+  }
+
+  return {
+    denied,
+    ask,
+    refusal,
+    authorization,
+    /** @param {string} given */
+    setToken(given) {
+      token = given.trim()
+      sessionStorage.setItem(TOKEN, token)
+      denied.set(undefined)
+    },
+    /**
+     * @template T
+     * @param {string} path
+     * @returns {Promise<T>}
+     */
+    async get(path) {
+      return /** @type {Promise<T>} */ ((await ask(path)).json())
+    },
+    /**
+     * @template T
+     * @param {string} path
+     * @param {object} body
+     * @returns {Promise<T>}
+     */
+    async post(path, body) {
+      const headers = { 'content-type': 'application/json' }
+      const init = { method: 'POST', headers, body: JSON.stringify(body) }
+      return /** @type {Promise<T>} */ ((await ask(path, init)).json())
+    },
+    /**
+     * An address for a media element or a link, which send no token: where one is needed, the file itself.
+     * @param {string} path
+     */
+    async addressOf(path) {
+      if (token === null) return path
+      return URL.createObjectURL(await (await ask(path)).blob())
+    },
+    hasToken: () => token !== null,
+  }
+}
+
+/** @param {Response} response */
+async function problemOf(response) {
+  const { status } = response
+  const said = await response.json().catch(() => undefined)
+  const detail = `The answer was ${status} ${response.statusText}.`
+  return /** @type {Problem} */ ({ code: 'INTERNAL', detail, ...said, status })
+}
+
+/**
+ * What people are told of a fault.
+ * @param {unknown} error
+ */
+export function saidOf(error) {
+  if (error instanceof Refused) return error.message
+  if (error instanceof TypeError) return 'The chain does not answer.'
+  return error instanceof Error ? error.message : String(error)
+}

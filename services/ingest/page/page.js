@@ -1,0 +1,110 @@
+import { createApi } from './api.js'
+import { Board } from './board.js'
+import { Dialog } from './dialog.js'
+import { Drop, Sendings } from './drop.js'
+import { Letters } from './letters.js'
+import { createLive } from './live.js'
+import { useRoute } from './route.js'
+import { ThemeButton } from './theme-button.js'
+import { Track } from './track.js'
+import { createTrackList } from './track-list.js'
+import { Tracks } from './tracks.js'
+import { createUploads } from './uploads.js'
+import { html, render, useEffect, useLayoutEffect, useRef, useState } from './vendor.js'
+import { useWatched } from './watchable.js'
+import { counted } from './words.js'
+
+const api = createApi()
+const live = createLive(api)
+const uploads = createUploads(api, live)
+const tracks = createTrackList(api, live)
+
+/** Where the list was left: somebody who comes back from a track goes on there. */
+let leftAt = 0
+
+function App() {
+  const route = useRoute()
+  const denied = useWatched(api.denied)
+  const [tokens, setTokens] = useState(0)
+  const main = useRef(/** @type {HTMLElement | null} */ (null))
+  const guid = /^\/tracks\/(.+)$/.exec(route.path)?.[1]
+  const isHome = guid === undefined && route.path !== '/dead-letters'
+
+  useEffect(() => {
+    live.start()
+    if (tokens > 0) tracks.reload()
+  }, [tokens])
+  const shown = useRef(route.path)
+  useLayoutEffect(() => {
+    if (guid === undefined) document.title = isHome ? 'Trackchain' : 'Dead letters · Trackchain'
+    if (shown.current === route.path) return
+    shown.current = route.path
+    scrollTo(0, isHome ? leftAt : 0)
+    main.current?.focus({ preventScroll: true })
+  }, [route.path])
+  useEffect(() => {
+    if (!isHome) return
+    const note = () => {
+      if (shown.current === '/') leftAt = scrollY
+    }
+    addEventListener('scroll', note, { passive: true })
+    return () => removeEventListener('scroll', note)
+  }, [isHome])
+
+  return html`
+    <a class="skip" href="#content" onClick=${(/** @type {Event} */ event) => {
+      event.preventDefault()
+      main.current?.focus()
+    }}>To the content</a>
+    <${Header} path=${route.path} />
+    <main id="content" tabindex="-1" ref=${main} key=${tokens}>
+      ${
+        isHome &&
+        html`
+        <h1 class="unseen">Trackchain</h1>
+        <${Drop} uploads=${uploads} />
+        <${Sendings} uploads=${uploads} />
+        <${Board} live=${live} />
+        <${Tracks} tracks=${tracks} query=${route.query} />`
+      }
+      ${guid !== undefined && html`<${Track} ...${{ api, live }} guid=${decodeURIComponent(guid)} />`}
+      ${route.path === '/dead-letters' && html`<${Letters} ...${{ api, live }} query=${route.query} />`}
+    </main>
+    ${denied !== undefined && html`<${TokenDialog} said=${denied} onGiven=${() => setTokens(tokens + 1)} />`}
+  `
+}
+
+/** @param {{ path: string }} props */
+function Header({ path }) {
+  const board = useWatched(live.board)
+  const letters = board?.dead_letters_open ?? 0
+  const at = (/** @type {string} */ to) => (path === to ? 'page' : undefined)
+  return html`<header class="top">
+    <a class="mark" href="#/" aria-label="Trackchain, home">
+      <svg viewBox="0 0 40 24" aria-hidden="true"><path d="M3 12h3M10 7v10M16 2v20M22 8v8M28 4v16M34 10v4" /></svg>
+      <span>Trackchain</span>
+    </a>
+    <nav aria-label="Pages">
+      <a href="#/" aria-current=${at('/')}>Tracks</a>
+      <a href="#/dead-letters" aria-current=${at('/dead-letters')}>Dead letters${letters > 0 && html` <span class="badge">${counted(letters)}</span>`}</a>
+      <a href="/docs">API</a>
+    </nav>
+    <${ThemeButton} />
+  </header>`
+}
+
+/** @param {{ said: string, onGiven: () => void }} props */
+function TokenDialog({ said, onGiven }) {
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null))
+  return html`<${Dialog} title="Who are you?" action="Come in" onDone=${() => {
+    api.setToken(field.current?.value ?? '')
+    onGiven()
+  }}>
+    <p>${said} It is kept until this tab is closed.</p>
+    <label>Token <input ref=${field} type="password" required autocomplete="current-password" /></label>
+  <//>`
+}
+
+history.scrollRestoration = 'manual'
+const place = document.getElementById('app')
+if (place !== null) render(html`<${App} />`, place)

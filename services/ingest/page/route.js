@@ -1,0 +1,37 @@
+import { useEffect, useState } from './vendor.js'
+
+/** @typedef {{ path: string, query: URLSearchParams }} Route */
+
+/**
+ * Where the address points: what stands behind its #.
+ * @returns {Route}
+ */
+function routeNow() {
+  const [path = '/', query = ''] = (location.hash.slice(1) || '/').split('?')
+  return { path, query: new URLSearchParams(query) }
+}
+
+/** The route as it is now. */
+export function useRoute() {
+  const [route, setRoute] = useState(routeNow)
+  useEffect(() => {
+    const onChange = () => setRoute(routeNow())
+    addEventListener('hashchange', onChange)
+    return () => removeEventListener('hashchange', onChange)
+  }, [])
+  return route
+}
+
+/** @param {string} guid */
+export function trackHref(guid) {
+  return `#/tracks/${encodeURIComponent(guid)}`
+}
+
+/**
+ * The list with these filters.
+ * @param {Readonly<Record<string, string>>} filters
+ */
+export function listHref(filters) {
+  const query = new URLSearchParams(Object.entries(filters).filter(([, value]) => value !== ''))
+  return query.size === 0 ? '#/' : `#/?${query}`
+}

@@ -1,0 +1,176 @@
+import { Refused, saidOf } from './api.js'
+import { isAudio, namesFrom } from './files.js'
+import { watchable } from './watchable.js'
+
+/** @import { Api } from './api.js' */
+/** @import { Live } from './live.js' */
+/** @import { Accepted, JobAnswer, State } from './types.d.ts' */
+
+/** Files that are sent side by side: more would only share the line. */
+const AT_ONCE = 3
+/** Jobs that are asked about in one round, and the time between two rounds, ms. */
+const A_ROUND = 8
+const ROUND_MS = 1000
+
+/**
+ * @typedef {object} Sent
+ * @property {number} id
+ * @property {File} file
+ * @property {'waiting' | 'sending' | 'accepted' | 'running' | 'done' | 'partial' | 'failed' | 'refused'} phase
+ * @property {number} percent of what the phase is about
+ * @property {string} [guid]
+ * @property {string} [request]
+ * @property {JobAnswer} [job]
+ * @property {string} [fault]
+ * @property {string} [remedy]
+ */
+
+/** @typedef {ReturnType<typeof createUploads>} Uploads */
+
+const ENDED = ['done', 'partial', 'failed', 'refused']
+
+/** @param {Sent} sent */
+export const hasEnded = ({ phase }) => ENDED.includes(phase)
+
+/**
+ * Sends masters and follows what becomes of them, whatever is looked at meanwhile.
+ * @param {Api} api
+ * @param {Live} live
+ */
+export function createUploads(api, live) {
+  const all = watchable(/** @type {readonly Sent[]} */ ([]))
+  /** @type {Map<number, XMLHttpRequest>} */
+  const lines = new Map()
+  let ids = 0
+  let isFollowing = false
+
+  /**
+   * @param {number} id
+   * @param {Partial<Sent>} change
+   */
+  function change(id, change) {
+    all.set(all.value.map((sent) => (sent.id === id ? { ...sent, ...change } : sent)))
+  }
+
+  function sendNext() {
+    while (lines.size < AT_ONCE) {
+      const next = all.value.find(({ phase }) => phase === 'waiting')
+      if (next === undefined) return
+      send(next)
+    }
+  }
+
+  /** @param {Sent} sent */
+  function send({ id, file }) {
+    const form = new FormData()
+    // First what is short: the server knows then what the file is.
+    for (const [name, value] of Object.entries(namesFrom(file.name))) form.set(name, value)
+    form.set('file', file)
+    const line = new XMLHttpRequest()
+    lines.set(id, line)
+    change(id, { phase: 'sending', percent: 0 })
+    line.open('POST', '/v1/jobs')
+    for (const [name, value] of Object.entries(api.authorization()))
+      line.setRequestHeader(name, value)
+    line.responseType = 'json'
+    line.upload.onprogress = ({ loaded, total }) =>
+      change(id, { percent: total === 0 ? 0 : Math.floor((loaded / total) * 100) })
+    line.onloadend = () => {
+      lines.delete(id)
+      if (line.status === 202) {
+        const { asset_guid: guid, request_id: request } = /** @type {Accepted} */ (
+          line.response
+        )
+        change(id, { phase: 'accepted', percent: 0, guid, request })
+        follow()
+      } else if (line.status > 0) {
+        const given = line.response ?? { detail: `The answer was ${line.status}.` }
+        const problem = { ...given, status: line.status }
+        const fault = api.refusal(problem).message
+        change(id, { phase: 'refused', fault, remedy: problem.remedy })
+      } else if (all.value.some((sent) => sent.id === id)) {
+        change(id, { phase: 'refused', fault: 'The connection broke.' })
+      }
+      sendNext()
+    }
+    line.send(form)
+  }
+
+  async function follow() {
+    if (isFollowing) return
+    isFollowing = true
+    for (let from = 0; ; from += A_ROUND) {
+      const open = all.value.filter((sent) => sent.request !== undefined && !hasEnded(sent))
+      if (open.length === 0) break
+      if (from >= open.length) from = 0
+      await Promise.all(open.slice(from, from + A_ROUND).map(look))
+      await new Promise((resolve) => setTimeout(resolve, ROUND_MS))
+    }
+    isFollowing = false
+  }
+
+  /** @param {Sent} sent */
+  async function look({ id, request }) {
+    try {
+      const job = /** @type {JobAnswer} */ (await api.get(`/v1/jobs/${request}`))
+      const failed = job.jobs[0]?.assets.find(({ state }) => state === 'failed')
+      change(id, {
+        ...{ job, phase: job.state, percent: percentOf(job) },
+        ...(failed?.sentence === undefined ? {} : { fault: failed.sentence }),
+        ...(failed?.remedy === undefined ? {} : { remedy: failed.remedy }),
+      })
+    } catch (error) {
+      // Not known yet, or nobody answers just now: asked again.
+      if (
+        error instanceof Refused &&
+        error.problem.status !== 404 &&
+        error.problem.status < 500
+      )
+        change(id, { phase: 'refused', fault: saidOf(error) })
+    }
+  }
+
+  live.track.watch((line) => {
+    const sent = all.value.find((each) => each.request === line?.request_id)
+    if (line !== undefined && sent !== undefined && !hasEnded(sent)) look(sent)
+  })
+  addEventListener('beforeunload', (event) => {
+    if (lines.size > 0) event.preventDefault()
+  })
+
+  return {
+    all,
+    /** @param {readonly File[]} files */
+    add(files) {
+      const added = files.filter(isAudio).map((file) => {
+        return /** @type {Sent} */ ({ id: ++ids, file, phase: 'waiting', percent: 0 })
+      })
+      all.set([...all.value, ...added])
+      sendNext()
+      return { added: added.length, passedOver: files.length - added.length }
+    },
+    /** @param {number} id */
+    again(id) {
+      change(id, { phase: 'waiting', percent: 0, fault: '', remedy: '' })
+      sendNext()
+    },
+    /** @param {number} id Gives a file up that has not wholly come. */
+    stop(id) {
+      all.set(all.value.filter((sent) => sent.id !== id))
+      lines.get(id)?.abort()
+    },
+    clear() {
+      all.set(all.value.filter((sent) => !hasEnded(sent)))
+    },
+  }
+}
+
+/** @param {JobAnswer} job */
+function percentOf({ state, percent, jobs }) {
+  if (percent !== undefined) return percent
+  if (/** @type {readonly State[]} */ (['done', 'partial', 'failed']).includes(state))
+    return 100
+  const assets = jobs.flatMap((job) => job.assets)
+  const ended = assets.filter((asset) => asset.state !== 'pending')
+  return assets.length === 0 ? 0 : Math.floor((ended.length / assets.length) * 99)
+}

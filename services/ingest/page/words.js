@@ -1,0 +1,76 @@
+const count = new Intl.NumberFormat('en')
+const decimal = new Intl.NumberFormat('en', {
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+})
+const clock = new Intl.DateTimeFormat('en-GB', {
+  ...{ year: 'numeric', month: 'short', day: 'numeric' },
+  ...{ hour: '2-digit', minute: '2-digit', second: '2-digit' },
+})
+const near = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' })
+
+/** What there is instead of a number. */
+const NOTHING = '–'
+
+/** @param {number | null | undefined} n */
+export const counted = (n) => (n === null || n === undefined ? NOTHING : count.format(n))
+
+/** @param {number | null | undefined} n To one decimal; a whole number from 100 on. */
+export function rate(n) {
+  if (n === null || n === undefined) return NOTHING
+  return n === 0 || n >= 100 ? count.format(Math.round(n)) : decimal.format(n)
+}
+
+/** @param {number | null | undefined} ms */
+export function duration(ms) {
+  if (ms === null || ms === undefined) return NOTHING
+  if (ms < 1000) return `${Math.round(ms)} ms`
+  return ms < 60_000 ? `${decimal.format(ms / 1000)} s` : length(ms / 1000)
+}
+
+/** @param {number | null | undefined} seconds As a player shows it: `7:13`, `1:02:05`. */
+export function length(seconds) {
+  if (seconds === null || seconds === undefined) return NOTHING
+  const whole = Math.floor(seconds)
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60]
+  const two = (/** @type {number} */ n) => String(n).padStart(2, '0')
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`
+}
+
+/** @param {number} bytes */
+export function size(bytes) {
+  if (bytes < 1000) return `${bytes} B`
+  return bytes < 1e6 ? `${Math.round(bytes / 1000)} kB` : `${decimal.format(bytes / 1e6)} MB`
+}
+
+/** @param {number | null | undefined} bpm */
+export const tempo = (bpm) => (bpm === null || bpm === undefined ? NOTHING : bpm.toFixed(2))
+
+/** @param {string} at ISO 8601 */
+export const moment = (at) => clock.format(new Date(at))
+
+/** @param {string} at ISO 8601 */
+export function ago(at) {
+  const seconds = (Date.parse(at) - Date.now()) / 1000
+  const past = Math.abs(seconds)
+  if (past < 45) return 'just now'
+  if (past < 2700) return near.format(Math.round(seconds / 60), 'minute')
+  if (past < 79_200) return near.format(Math.round(seconds / 3600), 'hour')
+  return near.format(Math.round(seconds / 86_400), 'day')
+}
+
+/** @param {number} decibels With a minus as it is printed. */
+export const level = (decibels) => decibels.toFixed(1).replace('-', '−')
+
+/**
+ * How sure a probability is, in a word.
+ * @param {number | undefined} confidence 0 to 1
+ */
+export function sureness(confidence) {
+  if (confidence === undefined) return ''
+  if (confidence >= 0.8) return 'sure'
+  return confidence >= 0.5 ? 'likely' : 'uncertain'
+}
+
+/** @param {{ asset_guid: string, title?: string }} track */
+export const nameOf = ({ asset_guid, title }) => title || asset_guid
