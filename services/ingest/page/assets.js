@@ -36,7 +36,7 @@ function Files({ api, track, asset }) {
     const name = `${track.asset_guid}.${asset.asset}.${extension}`
     const path = TAGGED.includes(extension) ? `${href}?tags=1` : href
     return html`<${Download} key=${extension} ...${{ api, path, name }}>
-      .${extension} <small>${size(bytes)}</small>
+      <span class="unseen">Download ${asset.asset}</span> .${extension} <small>${size(bytes)}</small>
     <//>`
   })}</p>`
 }
@@ -59,6 +59,6 @@ function Download({ api, path, name, children }) {
       setFault(saidOf(error))
     }
   }
-  return html`<a class="file" href=${path} download=${name} onClick=${onClick} aria-label=${`Download ${name}`}>${children}</a>
+  return html`<a class="file" href=${path} download=${name} onClick=${onClick}>${children}</a>
     ${fault !== '' && html`<span class="fault" role="alert">${fault}</span>`}`
 }

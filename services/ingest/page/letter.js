@@ -1,23 +1,34 @@
 import { Refused, saidOf } from './api.js'
 import { Dialog } from './dialog.js'
+import { ACCEPTED } from './files.js'
 import { trackHref } from './route.js'
 import { html, useEffect, useRef, useState } from './vendor.js'
 import { ago, moment } from './words.js'
 
 /** @import { Api } from './api.js' */
 /** @import { Letter as Kept } from './types.d.ts' */
+/** @import { Uploads } from './uploads.js' */
+
+/** What another master mends. */
+const MENDED_BY_MASTER = [
+  'MASTER_NOT_FOUND',
+  'MASTER_UNREADABLE',
+  'TOO_LONG_TO_STAGE',
+  'OVER_LIMITS',
+]
 
 /** @typedef {{ status: string, run?: number, detail?: string }} Result */
 
 /**
  * A dead letter, with what can be done about it.
- * @param {{ api: Api, letter: Kept, isOnTrack?: boolean }} props
+ * @param {{ api: Api, uploads: Uploads, letter: Kept, isOnTrack?: boolean }} props
  */
-export function Letter({ api, letter: given, isOnTrack = false }) {
+export function Letter({ api, uploads, letter: given, isOnTrack = false }) {
   const [letter, setLetter] = useState(given)
   const [said, setSaid] = useState('')
   const [isBusy, setBusy] = useState(false)
   const [isDiscarding, setDiscarding] = useState(false)
+  const mended = useRef(/** @type {HTMLInputElement | null} */ (null))
   const reason = useRef(/** @type {HTMLTextAreaElement | null} */ (null))
   useEffect(() => setLetter(given), [given])
   const { id, asset_guid: guid, derivative_assets: assets = [] } = letter
@@ -53,6 +64,13 @@ export function Letter({ api, letter: given, isOnTrack = false }) {
     })
   }
 
+  const mend = (/** @type {Event} */ event) => {
+    const [file] = /** @type {HTMLInputElement} */ (event.target).files ?? []
+    if (file === undefined || guid === undefined) return
+    uploads.mend(file, { guid, letter: id, assets })
+    setSaid('Sent; it takes this letter’s place.')
+  }
+
   return html`<article class=${`letter is-${letter.state}`} aria-label=${`${letter.code}${guid ? `, ${guid}` : ''}`}>
     <header>
       ${
@@ -74,6 +92,12 @@ export function Letter({ api, letter: given, isOnTrack = false }) {
         letter.state === 'open' &&
         html`
         ${letter.redrivable && html`<button class="main" disabled=${isBusy} onClick=${redrive}>Redrive</button>`}
+        ${
+          MENDED_BY_MASTER.includes(letter.code) &&
+          guid !== undefined &&
+          html`<button disabled=${isBusy} onClick=${() => mended.current?.click()}>Send a mended file</button>
+          <input ref=${mended} type="file" hidden accept=${ACCEPTED} onChange=${mend} aria-label=${`A mended master for ${guid}`} />`
+        }
         <button disabled=${isBusy} onClick=${() => setDiscarding(true)}>Discard …</button>`
       }
       <span role="status">${said}</span>

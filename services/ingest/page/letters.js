@@ -7,6 +7,7 @@ import { counted } from './words.js'
 /** @import { Api } from './api.js' */
 /** @import { Live } from './live.js' */
 /** @import { Letter as Kept } from './types.d.ts' */
+/** @import { Uploads } from './uploads.js' */
 
 const STATES = ['open', 'redriven', 'discarded', 'all']
 
@@ -14,9 +15,9 @@ const STATES = ['open', 'redriven', 'discarded', 'all']
 
 /**
  * What could not be done, why, and what can be done about it.
- * @param {{ api: Api, live: Live, query: URLSearchParams }} props
+ * @param {{ api: Api, live: Live, uploads: Uploads, query: URLSearchParams }} props
  */
-export function Letters({ api, live, query }) {
+export function Letters({ api, live, uploads, query }) {
   const state = query.get('state') ?? 'open'
   const [page, setPage] = useState(/** @type {LetterPage | undefined} */ (undefined))
   const [fault, setFault] = useState('')
@@ -82,7 +83,7 @@ export function Letters({ api, live, query }) {
     ${fault !== '' && html`<p class="fault" role="alert">${fault}</p>`}
     ${page === undefined && fault === '' && html`<p class="quiet">Loading …</p>`}
     ${page !== undefined && letters.length === 0 && html`<p class="none">None. All is well.</p>`}
-    <ol>${letters.map((letter) => html`<li key=${letter.id}><${Letter} api=${api} letter=${letter} /></li>`)}</ol>
+    <ol>${letters.map((letter) => html`<li key=${letter.id}><${Letter} ...${{ api, uploads, letter }} /></li>`)}</ol>
     ${page?.next && html`<button onClick=${() => load(String(page.next), letters)}>Show more</button>`}
     ${
       isAsking &&

@@ -67,8 +67,8 @@ function App() {
         <${Board} live=${live} />
         <${Tracks} tracks=${tracks} query=${route.query} />`
       }
-      ${guid !== undefined && html`<${Track} ...${{ api, live }} guid=${decodeURIComponent(guid)} />`}
-      ${route.path === '/dead-letters' && html`<${Letters} ...${{ api, live }} query=${route.query} />`}
+      ${guid !== undefined && html`<${Track} ...${{ api, live, uploads }} guid=${decodeURIComponent(guid)} />`}
+      ${route.path === '/dead-letters' && html`<${Letters} ...${{ api, live, uploads }} query=${route.query} />`}
     </main>
     ${denied !== undefined && html`<${TokenDialog} said=${denied} onGiven=${() => setTokens(tokens + 1)} />`}
   `

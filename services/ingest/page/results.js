@@ -66,6 +66,7 @@ function KeyCard({ found, tempo }) {
   return html`<section class="card is-key" aria-labelledby="key-title">
     <h2 id="key-title">Key</h2>
     <${Wheel} camelot=${camelot} label=${key} />
+    <div>
     <dl>
       <${Fact} name="key" value=${key} />
       <${Sure} confidence=${confidence} />
@@ -73,6 +74,7 @@ function KeyCard({ found, tempo }) {
       ${typeof tuningHz === 'number' && html`<${Fact} name="A4 at" value=${`${tuningHz.toFixed(0)} Hz`} />`}
     </dl>
     <a href=${listHref(mixes)}>What mixes with it</a>
+    </div>
   </section>`
 }
 

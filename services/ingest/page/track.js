@@ -11,6 +11,7 @@ import { length, moment, nameOf } from './words.js'
 /** @import { Api } from './api.js' */
 /** @import { Live } from './live.js' */
 /** @import { LetterPage } from './letters.js' */
+/** @import { Uploads } from './uploads.js' */
 /** @import { JobAnswer, Letter as Kept, Track as Known, TrackLine } from './types.d.ts' */
 
 /** While it is worked on, it is looked at as often, ms. */
@@ -26,9 +27,9 @@ const LOOK_MS = 1500
 
 /**
  * Everything about a track.
- * @param {{ api: Api, live: Live, guid: string }} props
+ * @param {{ api: Api, live: Live, uploads: Uploads, guid: string }} props
  */
-export function Track({ api, live, guid }) {
+export function Track({ api, live, uploads, guid }) {
   const [seen, setSeen] = useState(/** @type {Seen | undefined} */ (undefined))
   const [fault, setFault] = useState('')
   // Counts what has changed, for those who look for themselves.
@@ -75,7 +76,7 @@ export function Track({ api, live, guid }) {
       </p>
       ${job && html`<${Progress} job=${job} guid=${guid} />`}
     </header>
-    ${letters.map((letter) => html`<${Letter} key=${letter.id} api=${api} letter=${letter} isOnTrack />`)}
+    ${letters.map((letter) => html`<${Letter} key=${letter.id} ...${{ api, uploads, letter }} isOnTrack />`)}
     ${track === undefined && letters.length === 0 && html`<p>No job has read its master yet.</p>`}
     ${
       track &&

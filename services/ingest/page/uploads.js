@@ -19,10 +19,16 @@ const ROUND_MS = 1000
  * @property {'waiting' | 'sending' | 'accepted' | 'running' | 'done' | 'partial' | 'failed' | 'refused'} phase
  * @property {number} percent of what the phase is about
  * @property {string} [guid]
+ * @property {Replaced} [replaces]
  * @property {string} [request]
  * @property {JobAnswer} [job]
  * @property {string} [fault]
  * @property {string} [remedy]
+ */
+
+/**
+ * What a mended master takes the place of: its track, and the letter that has done its duty then.
+ * @typedef {{ guid: string, letter: string, assets: readonly string[] }} Replaced
  */
 
 /** @typedef {ReturnType<typeof createUploads>} Uploads */
@@ -61,10 +67,13 @@ export function createUploads(api, live) {
   }
 
   /** @param {Sent} sent */
-  function send({ id, file }) {
+  function send({ id, file, replaces }) {
     const form = new FormData()
-    // First what is short: the server knows then what the file is.
-    for (const [name, value] of Object.entries(namesFrom(file.name))) form.set(name, value)
+    const fields =
+      replaces === undefined
+        ? namesFrom(file.name)
+        : { asset_guid: replaces.guid, derivative_assets: replaces.assets.join() }
+    for (const [name, value] of Object.entries(fields)) form.set(name, value)
     form.set('file', file)
     const line = new XMLHttpRequest()
     lines.set(id, line)
@@ -83,6 +92,7 @@ export function createUploads(api, live) {
         )
         change(id, { phase: 'accepted', percent: 0, guid, request })
         follow()
+        if (replaces !== undefined) settle(replaces, request)
       } else if (line.status > 0) {
         const given = line.response ?? { detail: `The answer was ${line.status}.` }
         const problem = { ...given, status: line.status }
@@ -94,6 +104,16 @@ export function createUploads(api, live) {
       sendNext()
     }
     line.send(form)
+  }
+
+  /**
+   * @param {Replaced} replaced
+   * @param {string} request
+   */
+  async function settle({ letter }, request) {
+    const reason = `A mended master was given with the request ${request}.`
+    // Whoever may not do this leaves it open: somebody else sees then that it is mended.
+    await api.post(`/v1/dead-letters/${letter}/discard`, { reason }).catch(() => {})
   }
 
   async function follow() {
@@ -158,6 +178,22 @@ export function createUploads(api, live) {
     stop(id) {
       all.set(all.value.filter((sent) => sent.id !== id))
       lines.get(id)?.abort()
+    },
+    /**
+     * Sends another master for a track, for what a letter says was not made.
+     * @param {File} file
+     * @param {Replaced} replaces
+     */
+    mend(file, replaces) {
+      const sent = /** @type {Sent} */ ({
+        id: ++ids,
+        file,
+        phase: 'waiting',
+        percent: 0,
+        replaces,
+      })
+      all.set([...all.value, sent])
+      sendNext()
     },
     clear() {
       all.set(all.value.filter((sent) => !hasEnded(sent)))

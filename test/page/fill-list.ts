@@ -1,0 +1,41 @@
+import type { Database } from '#shared/catalogue/database.ts'
+import { keyName } from '#shared/music.ts'
+
+const FIRST = ['Amber', 'Glass', 'Quiet', 'Neon', 'Paper', 'Silver', 'Slow', 'Winter', 'Copper']
+const SECOND = ['Harbour', 'Motion', 'Garden', 'Signal', 'Meridian', 'Static', 'Lantern']
+const ARTISTS = ['Kontur', 'Oda & Field', 'Halden', 'Ines Vael', 'The Lower Rooms']
+
+/** Lists so many tracks, each ten minutes older than the one before, as if they had all been through the chain. */
+export async function fillList(database: Database, many: number): Promise<void> {
+  const keys = Array.from({ length: 24 }, (_, i) => keyName(i % 12, i < 12 ? 'minor' : 'major'))
+  await database.query(
+    {
+      text: `
+        with made as (
+          select n, format('%s-%s-%s', lower(f), lower(s), to_char(n, 'FM00000')) as guid,
+            f || ' ' || s as title, a as artist, now() - n * interval '10 min' - interval '1 h' as at
+          from generate_series(1, $1::int) n,
+            lateral (select ($2::text[])[1 + n % 9] f, ($3::text[])[1 + n % 7] s, ($4::text[])[1 + n % 5] a) w
+        ), named as (
+          insert into track_name (asset_guid, field, name, given_at)
+          select guid, field, case field when 'title' then title else artist end, at
+          from made, unnest(array['title', 'artist']) field
+        )
+        insert into track_listing (asset_guid, job, request_id, asked_at, state, updated_at, made,
+          failed, pending, samples, bpm, bpm_confidence, key, camelot, loudness)
+        select guid, md5(guid), md5(guid)::uuid, at, case when n % 41 = 7 then 'partial' else 'done' end, at,
+          '{aac-128,bpm,key,loudness,waveform}', '{}', '{}', (180 + n * 37 % 300) * 44100,
+          96 + (n * 61 % 5200) / 100.0, 0.9,
+          ($5::text[])[1 + n * 7 % 24], ($6::text[])[1 + n * 7 % 24], -6 - (n * 13 % 90) / 10.0
+        from made`,
+    },
+    [
+      many,
+      FIRST,
+      SECOND,
+      ARTISTS,
+      keys.map(({ key }) => key),
+      keys.map(({ camelot }) => camelot),
+    ],
+  )
+}

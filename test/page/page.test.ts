@@ -1,0 +1,264 @@
+import { join } from 'node:path'
+import type { Page } from 'playwright-core'
+import t from 'tap'
+import { createLog } from '#shared/log.ts'
+import { keyName } from '#shared/music.ts'
+import { freePort } from '../../services/local/port.ts'
+import { clubTrack } from '../../services/local/synth.ts'
+import { sine, wav } from '../support/audio.ts'
+import { surroundings } from '../support/chain.ts'
+import { noChromium } from '../support/chromium.ts'
+import { allConsumers } from '../support/one-process.ts'
+import { startService } from '../support/service.ts'
+import { barriers, drop, openBrowser } from './browser.ts'
+import { fillList } from './fill-list.ts'
+
+const skip = noChromium(t)
+/** The machine may be crowded. */
+const timeout = 150_000
+const MOST_BYTES = 150_000
+const MANY = 5_000
+
+t.test('the page, as people use it', { skip }, async (t) => {
+  const around = await surroundings({ derivatives: '' })
+  const { config, bus, catalogue, postgres } = around
+  const consumers = await allConsumers({
+    ...{ config, bus, catalogue, hardLimitMs: 100_000 },
+    log: createLog('page', 'fatal'),
+    // The fifth is the service itself, behind the page.
+    only: ['stage', 'analyze', 'encode', 'publish', 'events'],
+  })
+  const port = await freePort({ port: 0, usually: 0 })
+  const ingest = startService('ingest/main.ts', { ...config, port, drain: 0 })
+  await ingest.ready
+  const url = `http://127.0.0.1:${port}`
+  const browser = await openBrowser()
+  t.teardown(async () => {
+    await browser.close()
+    ingest.child.kill()
+    await ingest.exited
+    await consumers.close()
+    await around.close()
+  })
+
+  const elsewhere: string[] = []
+  const said: string[] = []
+  async function open(path = '/', colorScheme: 'light' | 'dark' = 'light'): Promise<Page> {
+    const viewport = { width: 1280, height: 900 }
+    const page = await browser.newPage({ colorScheme, viewport, reducedMotion: 'reduce' })
+    page.setDefaultTimeout(timeout)
+    page.on('request', (request) => {
+      if (!request.url().startsWith(url) && !request.url().startsWith('blob:'))
+        elsewhere.push(request.url())
+    })
+    page.on('pageerror', ({ stack = '' }) => said.push(stack))
+    page.on('dialog', (dialog) => said.push(`a dialog: ${dialog.message()}`))
+    await page.goto(`${url}${path}`)
+    return page
+  }
+  const club = clubTrack({ bars: 32, sampleRate: 44_100 })
+  const nightDrive = wav([Float64Array.from(club.left), Float64Array.from(club.right)])
+  const hostile = '<img src=x onerror=alert(1)>'
+  const page = await open()
+
+  await t.test(
+    'three files are dropped: two are done, and of the broken one it says why',
+    async (t) => {
+      await drop(page, [
+        { name: 'Mara Lind - Night Drive.wav', bytes: nightDrive },
+        { name: `${hostile}.wav`, bytes: wav([sine(66_150, 440)]) },
+        { name: 'Broken.wav', bytes: Buffer.from('\x00\x01\x02\x03 no audio') },
+      ])
+      const files = page.getByRole('region', { name: 'Your files' })
+      await files.getByText('3 of 3 finished').waitFor()
+      const rows = await files.getByRole('listitem').allTextContents()
+      t.match(rows[0], /Night Drive.*12[56]\.\d\d BPM.*8A.*A minor.*done/s)
+      t.match(rows[1], /<img src=x onerror=alert\(1\)>\.wav.*done/s, 'a name is text')
+      t.match(rows[2], /Broken\.wav.*failed.*begins with .* which is no audio known here/s)
+      const list = page.getByRole('region', { name: 'Tracks' })
+      await list.getByText(hostile, { exact: true }).waitFor()
+    },
+  )
+
+  await t.test('a track is opened with the keyboard alone, and plays', async (t) => {
+    await page.keyboard.press('Tab')
+    for (let tabs = 0; tabs < 60; tabs++) {
+      const at = (await page.evaluate('document.activeElement.textContent')) as string
+      const isLine = await page.evaluate("document.activeElement.matches('.lines a')")
+      if (isLine === true && at.includes('Night Drive')) break
+      await page.keyboard.press('Tab')
+    }
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { level: 1, name: 'Night Drive' }).waitFor()
+    await page.getByText('Mara Lind').waitFor()
+    await page
+      .getByRole('img', { name: /A minor on the Camelot wheel. It mixes with 7A, 9A, 8B/ })
+      .waitFor()
+    t.match(await page.getByRole('region', { name: 'Tempo' }).textContent(), /12[56]\.\d\d/)
+    t.match(
+      await page.getByRole('region', { name: 'Loudness' }).textContent(),
+      /−\d+\.\d\s*LUFS/,
+    )
+
+    const wave = page.getByRole('slider', { name: 'Position' })
+    await page.locator('.beats').waitFor({ state: 'attached' })
+    const { apart, many } = await beatsOf(page)
+    const seconds = club.left.length / club.sampleRate
+    t.ok(Math.abs(apart * seconds - 60 / club.bpm) < 0.005, `a line every ${apart * seconds} s`)
+    t.ok(many >= (seconds * club.bpm) / 60 - 1, `${many} lines`)
+    await wave.click({ position: { x: 300, y: 60 } })
+    const from = Number(await page.evaluate("document.querySelector('audio').currentTime"))
+    t.ok(from > 5, 'it begins where it was clicked')
+    await holds(page, `document.querySelector('audio').currentTime > ${from + 0.3}`)
+    await wave.press(' ')
+    t.equal(await page.evaluate("document.querySelector('audio').paused"), true)
+    const loading = page.waitForEvent('download')
+    await page.getByRole('link', { name: /^Download aac-128/ }).click()
+    t.match((await loading).suggestedFilename(), /aac-128\.m4a$/)
+    t.match(
+      await page.getByRole('region', { name: 'History' }).textContent(),
+      /ingest.*stage.*analyze.*encode.*publish/s,
+    )
+  })
+
+  await t.test(
+    'a dead letter is redriven once its master is there, and one is mended',
+    async (t) => {
+      await fetch(`${url}/v1/jobs`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ asset_guid: 'late', derivative_assets: ['loudness'] }),
+      })
+      await page.getByRole('link', { name: /Dead letters/ }).click()
+      const late = page.getByRole('article', { name: 'MASTER_NOT_FOUND, late' })
+      await late.getByText('Deliver the master, then redrive.').waitFor()
+      await around.master('late', wav([sine(66_150, 440)]))
+      await late.getByRole('button', { name: 'Redrive' }).click()
+      await late.getByText('as run 2').first().waitFor()
+      await late.getByRole('link', { name: 'late' }).click()
+      await page.getByText('done', { exact: true }).first().waitFor()
+
+      await page.getByRole('link', { name: /Dead letters/ }).click()
+      const broken = page.getByRole('article', { name: /MASTER_UNREADABLE, Broken-/ })
+      const choosing = page.waitForEvent('filechooser')
+      await broken.getByRole('button', { name: 'Send a mended file' }).click()
+      const buffer = wav([sine(66_150, 220)])
+      await (await choosing).setFiles({ name: 'mended.wav', mimeType: 'audio/wav', buffer })
+      await broken.getByRole('link', { name: /Broken-/ }).click()
+      await page.getByRole('region', { name: 'Loudness' }).waitFor()
+      await page.getByRole('link', { name: 'Trackchain, home' }).click()
+      await page.getByText('4 of 4 finished').waitFor()
+      await page.getByRole('link', { name: /Dead letters/ }).click()
+      await page.getByText('All is well').waitFor()
+      t.match(
+        await page.getByRole('link', { name: /Dead letters/ }).textContent(),
+        /^Dead letters\s*$/,
+      )
+    },
+  )
+
+  await t.test('a list of thousands is scrolled through, and searched', async (t) => {
+    await fillList(postgres.open(config.database), MANY)
+    const page = await open()
+    const began = performance.now()
+    await page.locator('.lines a').first().waitFor()
+    t.comment(`the first line after ${Math.round(performance.now() - began)} ms`)
+    const last = page.locator(`[aria-posinset="${MANY}"]`)
+    while (!(await last.isVisible())) {
+      await page.evaluate('scrollTo(0, document.body.scrollHeight)')
+      await page.waitForTimeout(20)
+    }
+    const drawn = await page.locator('.lines li').count()
+    t.ok(drawn < 60, `${drawn} lines are drawn`)
+    const places = await page
+      .locator('.lines li')
+      .evaluateAll((all) =>
+        all.map((each) => (each as unknown as { ariaPosInSet: string }).ariaPosInSet),
+      )
+    t.equal(new Set(places).size, places.length)
+
+    await page.goto(`${url}/#/?key=8A&harmonic=1&bpm_from=125&bpm_to=127`)
+    await page.getByText('Night Drive').waitFor()
+    const keys = await page.locator('.lines .key b').allTextContents()
+    t.same(new Set(keys.filter((key) => !['7A', '8A', '9A', '8B'].includes(key))), new Set())
+    await page.getByLabel('Title, artist or guid').fill('Night Dri')
+    await holds(page, "document.querySelectorAll('.lines li').length === 1")
+    t.match(page.url(), /q=Night\+Dri/, 'the address says what is shown')
+    await page.close()
+  })
+
+  await t.test('nobody is shut out, by day or by night', async (t) => {
+    const pictures = process.env.SCREENSHOTS
+    for (const scheme of ['light', 'dark'] as const) {
+      const page = await open('/', scheme)
+      await page.getByText('live', { exact: true }).waitFor()
+      await page.locator('.lines a').first().waitFor()
+      t.same(await barriers(page), [], `the board, ${scheme}`)
+      await page.goto(`${url}/#/?q=Night+Drive`)
+      await page.getByText('Mara Lind').click()
+      await page.locator('.beats').waitFor({ state: 'attached' })
+      t.same(await barriers(page), [], `a track, ${scheme}`)
+      if (pictures !== undefined)
+        await page.screenshot({ path: join(pictures, `page-${scheme}.png`) })
+      await page.goto(`${url}/#/dead-letters?state=all`)
+      await page.getByText(`discarded by`).waitFor()
+      t.same(await barriers(page), [], `dead letters, ${scheme}`)
+      await page.setViewportSize({ width: 360, height: 740 })
+      for (const path of ['/#/', '/#/tracks/late', '/#/dead-letters?state=all']) {
+        await page.goto(`${url}${path}`)
+        await page.waitForTimeout(300)
+        const { width, all } = (await page.evaluate(
+          '({ width: innerWidth, all: document.documentElement.scrollWidth })',
+        )) as { width: number; all: number }
+        t.equal(all, width, `${path} fits 360 px`)
+      }
+      await page.close()
+    }
+  })
+
+  await t.test(
+    'it is small, it keeps to itself, and it calls keys as the chain does',
+    async (t) => {
+      const fresh = await browser.newPage()
+      let bytes = 0
+      const sizes: Promise<unknown>[] = []
+      fresh.on('requestfinished', (request) => {
+        if (new URL(request.url()).pathname.startsWith('/v1/')) return
+        sizes.push(
+          request.sizes().then((each) => {
+            bytes += each.responseBodySize
+          }),
+        )
+      })
+      await fresh.goto(url)
+      await fresh.getByRole('heading', { name: 'Tracks' }).waitFor()
+      await Promise.all(sizes)
+      t.ok(bytes > 10_000 && bytes < MOST_BYTES, `${bytes} bytes`)
+      const keys = await fresh.evaluate("import('/page/camelot.js').then(({ KEYS }) => KEYS)")
+      const known = (['minor', 'major'] as const).flatMap((scale) =>
+        Array.from({ length: 12 }, (_, pitch) => keyName(pitch, scale)),
+      )
+      const inOrder = (all: readonly { camelot: string; key: string }[]) =>
+        all.map(({ camelot, key }) => `${camelot} ${key}`).sort()
+      t.same(inOrder(keys as []), inOrder(known))
+      t.same(elsewhere, [], 'nothing is asked of others')
+      t.same(said, [], 'no error, no dialog')
+    },
+  )
+})
+
+/** How far apart the lines of beats stand, as a share of the whole, and how many there are. */
+async function beatsOf(page: Page) {
+  const path = String(await page.locator('.beats').getAttribute('d'))
+  const width = Number(await page.evaluate("document.querySelector('.wave-view').clientWidth"))
+  const xs = [...path.matchAll(/M([\d.]+) /g)].map(([, x]) => Number(x))
+  return { apart: ((xs.at(-1) ?? 0) - (xs[0] ?? 0)) / (xs.length - 1) / width, many: xs.length }
+}
+
+/** Waits until an expression is true. Playwright's own way needs eval, which the page forbids. */
+async function holds(page: Page, expression: string): Promise<void> {
+  for (const end = Date.now() + timeout; Date.now() < end; await page.waitForTimeout(50)) {
+    if (await page.evaluate(expression)) return
+  }
+  throw new Error(`in vain: ${expression}`)
+}
