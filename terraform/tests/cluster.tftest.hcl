@@ -37,6 +37,20 @@ run "unless_told" {
     error_message = "Assets and uploads stay until somebody removes them."
   }
 
+  # What is looked at, and who is told.
+  assert {
+    condition     = length(google_monitoring_dashboard.this) == 3 && !anytrue([for board in google_monitoring_dashboard.this : can(regex("@[a-z_]+@", board.dashboard_json))])
+    error_message = "A dashboard is missing, or has a blank that was not filled in."
+  }
+  assert {
+    condition = alltrue([for id, alert in google_monitoring_alert_policy.this :
+      alert.documentation[0].content == file("${path.module}/runbook/${id}.md")
+      && !can(regex("@[a-z_]+@", alert.conditions[0].condition_prometheus_query_language[0].query))
+      && alert.conditions[0].condition_prometheus_query_language[0].disable_metric_validation
+    ]) && length(google_monitoring_alert_policy.this) == 8
+    error_message = "An alert does not say what to do, has a blank, or waits for what was never measured."
+  }
+
   # Nodes.
   assert {
     condition = (

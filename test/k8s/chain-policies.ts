@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import type {
   V1CronJob,
   V1Deployment,
+  V1LabelSelector,
   V1NetworkPolicy,
   V1Role,
   V2HorizontalPodAutoscaler,
@@ -112,9 +113,10 @@ export const CHAIN_POLICIES = {
     const open = policies
       .filter(({ spec }) => spec?.ingress !== undefined)
       .filter(({ spec }) => {
-        const rules = spec?.ingress as { from?: { ipBlock?: { cidr: string } }[] }[]
+        const rules = spec?.ingress as Rules
+        const isDoor = spec?.podSelector?.matchLabels?.['app.kubernetes.io/name'] === 'ingest'
         return (
-          spec?.podSelector?.matchLabels?.['app.kubernetes.io/name'] !== 'ingest' ||
+          !(isDoor || isForCollectors(rules)) ||
           rules.some(
             ({ from = [] }) =>
               from.length === 0 || from.some(({ ipBlock }) => ipBlock?.cidr === '0.0.0.0/0'),
@@ -126,6 +128,35 @@ export const CHAIN_POLICIES = {
       ...open.map((policy) => `${nameOf(policy)} lets others in`),
     ]
   },
+  'collectors may read /metrics of every service': (objects) => {
+    const metrics = ofKind<V1NetworkPolicy>(objects, 'NetworkPolicy').find(({ spec }) =>
+      isForCollectors((spec?.ingress ?? []) as Rules),
+    )
+    const scrapers = objects.filter(({ kind }) => kind === 'PodMonitoring')
+    return services(objects).flatMap((deployment) => {
+      const labels = deployment.spec?.template.metadata?.labels ?? {}
+      const { spec } = metrics ?? {}
+      const isReached = spec !== undefined && selects(spec.podSelector ?? {}, labels)
+      const missed = scrapers.filter(
+        (scraper) =>
+          !selects((scraper as unknown as Scraper).spec.selector, labels) ||
+          (scraper as unknown as Scraper).spec.endpoints[0]?.port !== 'http',
+      )
+      return [
+        ...(isReached ? [] : [`${nameOf(deployment)}: nobody may read its metrics`]),
+        ...missed.map((each) => `${nameOf(each)} misses ${nameOf(deployment)}`),
+      ]
+    })
+  },
+  'a pod of the dispatcher may reach what a step may': (objects) =>
+    ofKind<V1NetworkPolicy>(objects, 'NetworkPolicy')
+      .filter(({ spec }) => spec?.egress !== undefined)
+      .filter(({ spec }) => {
+        const of = (component: string) => ({ 'app.kubernetes.io/component': component })
+        const selector = spec?.podSelector ?? {}
+        return selects(selector, of('step')) && !selects(selector, of('track'))
+      })
+      .map(nameOf),
   'every autoscaled service is judged by backlog and age of what it consumes': (objects) => {
     const scalers = ofKind<V2HorizontalPodAutoscaler>(objects, 'HorizontalPodAutoscaler')
     if (scalers.length === 0) return []
@@ -240,4 +271,49 @@ function environmentOf(
 
 function json(value: unknown): string {
   return JSON.stringify(value) ?? ''
+}
+
+type Rules = readonly {
+  readonly from?: readonly {
+    readonly ipBlock?: { readonly cidr: string }
+    readonly namespaceSelector?: V1LabelSelector
+  }[]
+  readonly ports?: readonly { readonly port: string }[]
+}[]
+
+interface Scraper {
+  readonly spec: {
+    readonly selector: V1LabelSelector
+    readonly endpoints: readonly { readonly port: string }[]
+  }
+}
+
+/** Whether named namespaces, and nobody else, are let in to the port of /metrics. */
+function isForCollectors(rules: Rules): boolean {
+  return (
+    rules.length > 0 &&
+    rules.every(
+      ({ from = [], ports = [] }) =>
+        from.length > 0 &&
+        from.every(({ namespaceSelector }) =>
+          json(namespaceSelector).includes('metadata.name'),
+        ) &&
+        ports.length === 1 &&
+        ports[0]?.port === 'http',
+    )
+  )
+}
+
+/** Whether a selector (of labels, and of `In`) is about a pod with these labels. */
+function selects(
+  { matchLabels = {}, matchExpressions = [] }: V1LabelSelector,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  return (
+    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+    matchExpressions.every(
+      ({ key, operator, values = [] }) =>
+        operator === 'In' && values.includes(labels[key] ?? ''),
+    )
+  )
 }

@@ -83,6 +83,8 @@ const BREACHES: Plants<typeof EVERYWHERE> = {
     ],
     ['"policyTypes":["Egress"]', '"policyTypes":["Egress"],"ingress":[{}]'],
   ],
+  'collectors may read /metrics of every service': [],
+  'a pod of the dispatcher may reach what a step may': [['"step","track"]', '"step"]']],
   'every autoscaled service is judged by backlog and age of what it consumes': [],
   'what is raised ahead of time is restored, within what the role allows': [
     ['"timeZone":"Etc/UTC"', '"timeZone":"Europe/Berlin"'],
@@ -95,6 +97,9 @@ const PLANTS: {
 } = {
   gke: {
     ...BREACHES,
+    'collectors may read /metrics of every service': [
+      ['"values":["door","step"]', '"values":["door"]'],
+    ],
     'nothing of a node is mounted, and of other machines NFS alone': [
       ['"emptyDir":{', '"hostPath":{'],
     ],
@@ -135,6 +140,9 @@ const PLANTS: {
   },
   onprem: {
     ...BREACHES,
+    'collectors may read /metrics of every service': [
+      ['"kubernetes.io/metadata.name":"monitoring"', '"team":"monitoring"'],
+    ],
     'nothing of a node is mounted, and of other machines NFS alone': [
       ['"persistentVolumeClaim":{', '"hostPath":{'],
       ['"nfs":{', '"hostPath":{'],

@@ -33,6 +33,37 @@ const Seconds = Type.Integer({ minimum: 1 })
 
 /** Kinds that only GKE has: its own definitions, as far as we use them. */
 const GKE_KINDS = {
+  'monitoring.googleapis.com/v1 PodMonitoring': Type.Object(
+    {
+      selector: Type.Object(
+        {
+          matchExpressions: Type.Array(
+            Type.Object(
+              {
+                key: Type.String(),
+                operator: Type.Enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
+                values: Type.Array(Type.String()),
+              },
+              closed,
+            ),
+          ),
+        },
+        closed,
+      ),
+      endpoints: Type.Array(
+        Type.Object(
+          {
+            port: Type.Union([Type.String(), Type.Integer()]),
+            path: Type.String({ pattern: '^/' }),
+            interval: Type.String({ pattern: '^[0-9]+[smh]$' }),
+          },
+          closed,
+        ),
+        { minItems: 1 },
+      ),
+    },
+    closed,
+  ),
   'cloud.google.com/v1 BackendConfig': Type.Object(
     {
       timeoutSec: Seconds,

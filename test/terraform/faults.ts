@@ -114,6 +114,27 @@ export const FAULTS: readonly Fault[] = [
     seen: 'google_storage_bucket.scratch: must delete after a day, and keep nothing of what is deleted',
   },
   {
+    name: 'a blank of a dashboard that nobody fills in',
+    file: 'monitoring.tf',
+    from: '"@cluster@", google',
+    to: '"@clusters@", google',
+    told: { by: 'cluster', as: 'A dashboard is missing, or has a blank' },
+  },
+  {
+    name: 'an alert without words',
+    file: 'monitoring.tf',
+    from: 'content   = file(',
+    to: 'content   = basename(',
+    told: { by: 'cluster', as: 'An alert does not say what to do' },
+  },
+  {
+    name: 'a misspelt argument of an alert',
+    file: 'monitoring.tf',
+    from: 'combiner ',
+    to: 'combines ',
+    seen: 'google_monitoring_alert_policy.this.combines: unknown',
+  },
+  {
     name: 'a bucket that may be made public',
     file: 'buckets.tf',
     from: 'public_access_prevention    = "enforced"',
