@@ -90,6 +90,12 @@ const Schema = Type.Object(
     }),
     master_wait: Seconds(600, 'How long stage waits for a master that is not there yet.'),
     watchdog_after: Seconds(1800, 'When a job that has not ended is published again.'),
+    event_days: Type.Integer({
+      default: 90,
+      minimum: 0,
+      maximum: 36_500,
+      description: 'Days that events and settled dead letters are kept; 0: for ever.',
+    }),
     max_pods: Type.Integer({
       default: 20,
       minimum: 1,

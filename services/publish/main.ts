@@ -10,12 +10,14 @@ import { service, WAITING_STEPS } from '#shared/service.ts'
 import { DEAD_LETTER_TOPIC } from '#shared/topology.ts'
 import { announcing } from './announcing.ts'
 import { counted, requeuing } from './counted.ts'
+import { forgetOld } from './forgetting.ts'
 import { keeping } from './letters.ts'
 import { recording } from './recorder.ts'
 import { publishStep } from './step.ts'
 import { sweepOnce } from './watchdog.ts'
 
 const WATCHDOG_EVERY_MS = 60_000
+const FORGET_EVERY_MS = 3600_000
 const MIGRATE_AGAIN_MS = 1_000
 /** A letter may be as large as a message can be. */
 const LETTERS_AT_ONCE = 10
@@ -66,6 +68,12 @@ await service('publish', async (service) => {
     )
   }, WATCHDOG_EVERY_MS)
   lifecycle.onClose('watchdog', async () => clearInterval(watch))
+
+  const old = { catalogue, days: config.event_days, log }
+  // At the start too: where workers come and go none may live for an hour.
+  forgetOld(old, lifecycle.stopping)
+  const forget = setInterval(() => forgetOld(old, lifecycle.stopping), FORGET_EVERY_MS)
+  lifecycle.onClose('retention', async () => clearInterval(forget))
 })
 
 /** Waits for the database, however long it is away. */

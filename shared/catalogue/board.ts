@@ -1,4 +1,5 @@
 import type { Query } from './database.ts'
+import { PROGRESS, type Progress } from './progress.ts'
 
 /** What the chain is at. */
 export interface Board {
@@ -6,7 +7,7 @@ export interface Board {
   /** Tracks by the state of their latest job. */
   readonly tracks: Readonly<Record<'running' | 'done' | 'partial' | 'failed', number>>
   /** Jobs that have not ended, by how far they are. */
-  readonly under: readonly Standing[]
+  readonly under: readonly Progress[]
   /** How many there are for each of those. */
   readonly scale: number
   /** Deliveries of the last minute. */
@@ -22,14 +23,6 @@ export interface Board {
   }[]
 }
 
-/** How far a job is: what its run was planned to make, and what has been made. */
-export interface Standing {
-  readonly hasBegun: boolean
-  /** As `stage` said; null before it did. */
-  readonly planned: readonly string[] | null
-  readonly finished: readonly string[]
-}
-
 export interface StepPace {
   readonly step: string
   readonly done: number
@@ -39,15 +32,16 @@ export interface StepPace {
 }
 
 /** Jobs that are looked at one by one; of more, as many are picked at random. */
-const MOST_STANDINGS = 500
+const MOST_LOOKED_AT = 500
 
 /** Reads what the chain is at now. */
 export async function board(query: Query): Promise<Board> {
   const [now] = await query<{ at: Date; letters: number; owed: number; made: number }>(NOW)
   const { at = new Date(), letters = 0, owed = 0, made = 0 } = now ?? {}
   const states = await query<{ state: keyof Board['tracks']; count: number }>(STATES)
-  const scale = Math.max(1, owed / MOST_STANDINGS)
-  const under = await query<Standing>(STANDINGS, [1 / scale, MOST_STANDINGS])
+  const scale = Math.max(1, owed / MOST_LOOKED_AT)
+  const found = await query<{ progress: Progress }>(UNDER_WAY, [1 / scale, MOST_LOOKED_AT])
+  const under = found.map(({ progress }) => progress)
   const counted = Object.fromEntries(states.map(({ state, count }) => [state, count]))
   return {
     ...{ at, under, scale: under.length === 0 ? 1 : scale, lettersOpen: letters, made },
@@ -73,24 +67,13 @@ const STATES = {
   text: 'select state, count(*) as count from track_listing group by state',
 }
 
-const STANDINGS = {
-  name: 'board-standings',
+const UNDER_WAY = {
+  name: 'board-under-way',
   text: `
-    select happened."hasBegun", happened.planned, happened.finished
-    from (
+    select progress from (
       select id, asset_guid, run from job
       where watched_since is not null and ended_at is null and random() < $1 limit $2
-    ) owed cross join lateral (
-      select count(*) filter (where verdict not in ('accepted', 'swept')) > 0 as "hasBegun",
-        (array_agg(units order by at desc)
-          filter (where step = 'stage' and verdict = 'done' and units <> '{}'))[1] as planned,
-        array(select distinct unit from event made, unnest(made.units) unit
-          where made.track = owed.asset_guid and made.job = owed.id and made.run = owed.run
-            and made.step in ('analyze', 'encode')
-            and made.verdict in ('done', 'skipped', 'failed')) as finished
-      from event
-      where event.track = owed.asset_guid and event.job = owed.id and event.run = owed.run
-    ) happened`,
+    ) job cross join lateral (${PROGRESS}) progress`,
 }
 
 const STEPS = {

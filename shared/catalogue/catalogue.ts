@@ -22,6 +22,7 @@ import {
   settleLetter,
   type WholeLetter,
 } from './dead-letters.ts'
+import { forget } from './forget.ts'
 import type { Acceptance } from './job-row.ts'
 import { type Kpis, kpis } from './kpis.ts'
 import {
@@ -36,6 +37,7 @@ import {
   type TrackPage,
 } from './list-tracks.ts'
 import { migrate, type SchemaState, schemaState } from './migrate.ts'
+import { MOST_UNITS } from './progress.ts'
 import { type JobStatus, job, jobsOfRequest } from './read-jobs.ts'
 import {
   type HistoryCursor,
@@ -76,7 +78,7 @@ export type {
   TrackStatus,
   WholeLetter,
 }
-export { LETTER_STATES, LISTED_STATES }
+export { LETTER_STATES, LISTED_STATES, MOST_UNITS }
 
 /**
  * What exists for every track, what was asked for and what happened. Anything thrown may be tried
@@ -181,6 +183,11 @@ export interface Catalogue {
   ): Promise<void>
   /** Gives a claim back. */
   releaseLetter(id: string, signal?: AbortSignal): Promise<void>
+  /**
+   * Removes at most `limit` events and `limit` settled dead letters older than so many days. Returns fewer than `limit`
+   * when nothing so old is left.
+   */
+  forget(days: number, limit: number, signal?: AbortSignal): Promise<number>
   /** How far the schema is migrated. @throws when the database does not answer. */
   schema(signal?: AbortSignal): Promise<SchemaState>
   /** @throws when the database does not answer. */
@@ -248,6 +255,7 @@ export function openCatalogue(options: DatabaseOptions, additions?: Additions): 
     claimLetter: (which, signal) => claimLetter(atOnce(signal), which),
     settleLetter: (id, settlement, signal) => settleLetter(atOnce(signal), id, settlement),
     releaseLetter: (id, signal) => releaseLetter(atOnce(signal), id),
+    forget: (days, limit, signal) => forget(atOnce(signal), days, limit),
     schema: (signal) => schemaState(database, signal),
     ping: async (signal) => {
       await database.query({ text: 'select 1' }, [], signal)

@@ -128,7 +128,7 @@ function conditions(filter: TrackFilter, values: unknown[]): readonly string[] |
   const [prefix, named] = [`$${values.length - 1}`, `$${values.length}`]
   where.push(`(starts_with(asset_guid, ${prefix}) or asset_guid in (
     select asset_guid from track_name, unnest(${named}::text[]) word
-    where name <> '' and to_tsvector('simple', name) @@ to_tsquery('simple', word)
+    where name <> '' and to_tsvector('simple', translate(name, '/.@_-', '     ')) @@ to_tsquery('simple', word)
     group by asset_guid having count(distinct word) = ${words.length}))`)
   return where
 }

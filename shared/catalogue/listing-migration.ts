@@ -32,7 +32,9 @@ export const TRACK_LISTING = `
 
   create index job_announced on job (announced_at) where announced_at is not null;
   create index dead_letter_settled on dead_letter (settled_at) where settled_at is not null;
-  create index track_name_words on track_name using gin (to_tsvector('simple', name));
+  -- What joins words would else be taken for an address or a file, which is found by its beginning alone.
+  create index track_name_words on track_name
+    using gin (to_tsvector('simple', translate(name, '/.@_-', '     ')));
 
   -- A number of a result, which may be anything.
   create function number_in(value jsonb) returns double precision language sql immutable as $$

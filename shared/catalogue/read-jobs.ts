@@ -2,6 +2,7 @@ import type { RunAccepted } from '../messages/run.ts'
 import type { Query } from './database.ts'
 import type { JobState, JobVerdict } from './job-row.ts'
 import { uuid } from './parameter.ts'
+import { PROGRESS, type Progress } from './progress.ts'
 
 /** A job as it stands. */
 export interface JobStatus {
@@ -21,6 +22,8 @@ export interface JobStatus {
   readonly announced: Date | null
   /** Whether the highest run lies with the dead letters. */
   readonly deadLettered: boolean
+  /** Null when it has ended. */
+  readonly progress: Progress | null
   /** Every asset that was asked for; null while its verdict is owed. */
   readonly assets: Readonly<Record<string, JobVerdict | null>>
 }
@@ -55,7 +58,7 @@ interface Columns {
   readonly ended_at: Date | null
   readonly announced_at: Date | null
   readonly dead_lettered: boolean
-  readonly begun: boolean
+  readonly progress: Progress | null
 }
 
 function status(columns: Columns): JobStatus {
@@ -73,26 +76,23 @@ function status(columns: Columns): JobStatus {
     ended: columns.ended_at,
     announced: columns.announced_at,
     deadLettered: columns.dead_lettered,
+    progress: columns.progress,
     assets: Object.fromEntries(assets),
   }
 }
 
-// The row says what publish decided. Before that, whether a step has begun or given up is known from
-// events alone: writing it down for every job would cost more than looking when somebody asks.
-function shownState({ state, ended_at, dead_lettered, begun }: Columns): JobState {
+// The row says what publish decided. Before that, whether a step has begun is known from events alone.
+function shownState({ state, ended_at, dead_lettered, progress }: Columns): JobState {
   if (ended_at !== null) return state
   if (dead_lettered) return 'failed'
-  return begun ? 'running' : state
+  return progress?.begun ? 'running' : state
 }
 
 const SELECT = `
   select id, request_id, asset_guid, run, route, request, wanted, verdicts, state, revision,
     accepted_at, ended_at, announced_at, coalesce(dead_lettered_run >= run, false) as dead_lettered,
-    exists (
-      select from event where event.track = job.asset_guid and event.job = job.id
-        and event.run = job.run and event.verdict not in ('accepted', 'swept')
-    ) as begun
-  from job`
+    progress.progress
+  from job left join lateral (${PROGRESS}) progress on job.ended_at is null`
 
 const JOB = { name: 'job-by-id', text: `${SELECT} where id = $1` }
 const OF_REQUEST = {

@@ -1,12 +1,36 @@
-/** How many jobs and events a second the catalogue takes: `node test/bench/catalogue.bench.ts [jobs]`. */
+/**
+ * How many jobs and events a second the catalogue takes, and how fast it lists 100,000 tracks:
+ * `node test/bench/catalogue.bench.ts [jobs]`.
+ */
 import { randomUUID } from 'node:crypto'
-import { openCatalogue } from '#shared/catalogue/catalogue.ts'
+import {
+  openCatalogue,
+  type TrackCursor,
+  type TrackFilter,
+} from '#shared/catalogue/catalogue.ts'
 import type { StepEvent } from '#shared/messages/event.ts'
 import type { RunAccepted, RunEnded } from '#shared/messages/run.ts'
 import { jobId } from '#shared/names.ts'
 import { testPostgres } from '../support/postgres.ts'
 
 const JOBS = Number(process.argv[2] ?? 20_000)
+
+const MANY_TRACKS = `
+  insert into track_listing (asset_guid, job, request_id, asked_at, state, updated_at, made,
+    failed, pending, samples, bpm, bpm_confidence, key, camelot, loudness)
+  select 'many-' || i, 'job' || i, gen_random_uuid(), now(),
+    case when i % 200 = 0 then 'failed' else 'done' end, now() - i * interval '1 second',
+    case when i % 500 = 0 then '{bpm,flac,key}' else '{aac-128,bpm,key,waveform}' end::text[],
+    '{}', '{}', 19000000, 80 + (i * 7919 % 10000) / 100.0, 0.9, 'A minor',
+    1 + i % 12 || (array['A', 'B'])[1 + i % 2], -9
+  from generate_series(1, 100000) i`
+
+const MANY_NAMES = `
+  insert into track_name (asset_guid, field, name, given_at)
+  select 'many-' || i, field, case field
+    when 'title' then (array['Night', 'Day', 'Ólafur'])[1 + i % 3] || ' Bus ' || i
+    else 'The Artist ' || i % 1000 end, now()
+  from generate_series(1, 100000) i, unnest(array['title', 'artist']) field`
 
 // With the settings that it really runs with.
 const postgres = await testPostgres({})
@@ -27,6 +51,7 @@ try {
     catalogue.recordEvents(batch),
   )
   await measured('one job at a time: recordRuns', anew(2_000), 1, 1, announce)
+  await lists()
 } finally {
   await catalogue.close()
   await postgres.stop()
@@ -34,6 +59,52 @@ try {
 
 async function announce(batch: readonly RunEnded[]): Promise<void> {
   await catalogue.markAnnounced(await catalogue.recordRuns(batch))
+}
+
+/** Lists, of as many tracks as a large catalogue has. */
+async function lists(): Promise<void> {
+  const database = postgres.open(dsn)
+  await database.query({ text: MANY_TRACKS })
+  await database.query({ text: MANY_NAMES })
+  await database.query({ text: 'analyze' })
+  const look = async (title: string, filter: TrackFilter, pages = 1) => {
+    const times: number[] = []
+    let after: TrackCursor | undefined
+    let rows = 0
+    for (let page = 0; page < pages; page++) {
+      const began = performance.now()
+      const { tracks, next } = await catalogue.listTracks(filter, { limit: 100, after })
+      times.push(performance.now() - began)
+      rows += tracks.length
+      after = next
+      if (next === undefined) break
+    }
+    console.log(
+      `${Math.max(...times)
+        .toFixed(1)
+        .padStart(8)} ms  the slowest of ${times.length} pages, ${rows} tracks: ${title}`,
+    )
+  }
+  await look('the first', {})
+  await look('all', {}, 2_000)
+  await look('120 to 128 BPM', { bpmFrom: 120, bpmTo: 128 }, 20)
+  await look('100.1 to 100.2 BPM', { bpmFrom: 100.1, bpmTo: 100.2 }, 20)
+  await look('8A and its neighbours', { camelot: ['8A', '8B', '7A', '9A'] }, 20)
+  await look('an asset that few have', { asset: 'flac' }, 20)
+  await look('an asset that none has', { asset: 'none' })
+  await look('failed', { state: 'failed' }, 20)
+  await look('a word that many have', { q: 'night' }, 20)
+  await look('two words', { q: 'night 4711' })
+  await look('the beginning of a guid', { q: 'many-4711' })
+  await look('nothing', { q: 'nowhere', bpmFrom: 100, camelot: ['8A'] })
+  for (const [title, read] of [
+    ['board', () => catalogue.board()],
+    ['kpis', () => catalogue.kpis(new Date(Date.now() - 900_000), new Date())],
+  ] as const) {
+    const began = performance.now()
+    await read()
+    console.log(`${(performance.now() - began).toFixed(1).padStart(8)} ms  ${title}`)
+  }
 }
 
 async function measured<T>(

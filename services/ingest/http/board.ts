@@ -99,7 +99,7 @@ export function boardLook({
 function told(board: Board, registry: Registry, accepting: boolean): object {
   const { at, scale, tracks, lettersOpen } = board
   const waiting = waitingAt(board, registry)
-  const unbegun = board.under.filter(({ hasBegun }) => !hasBegun).length
+  const unbegun = board.under.filter(({ begun }) => !begun).length
   const notBegun = Math.min(tracks.running, Math.round(unbegun * scale))
   const minutes = minutesOf(board)
   return {

@@ -5,6 +5,7 @@ import { ERRORS, PermanentError } from '#shared/errors.ts'
 import type { HttpDeps } from './deps.ts'
 import { EXAMPLE_REQUEST_ID } from './params.ts'
 import { Problem } from './problem.ts'
+import { percentOf, unitsOf } from './progress.ts'
 import { reading } from './reading.ts'
 
 const Params = Type.Object({
@@ -20,7 +21,7 @@ const schema = {
   tags: ['jobs'],
   summary: 'See what became of a request',
   description:
-    'The state of each of its jobs: `accepted`, `running`, `done`, `partial` (some assets failed) or `failed`, and of each asset.',
+    'The state of each of its jobs: `accepted`, `running`, `done`, `partial` (some assets failed) or `failed`, and of each asset. `percent` is 100 only when all has ended; a pending asset has the units of its plan and how many of them are there, as far as that is known.',
   params: Params,
   response: {
     200: {
@@ -29,6 +30,7 @@ const schema = {
       properties: {
         request_id: { type: 'string' },
         state: { type: 'string' },
+        percent: { type: 'integer', minimum: 0, maximum: 100 },
         jobs: { type: 'array', items: { type: 'object', additionalProperties: true } },
       },
     },
@@ -58,7 +60,8 @@ export async function jobStatusRoutes(
         )
       }
       reply.header('cache-control', 'no-store')
-      return { request_id, state: stateOf(jobs), jobs: jobs.map(told) }
+      const percent = Math.floor(mean(jobs.map(percentOf)))
+      return { request_id, state: stateOf(jobs), percent, jobs: jobs.map(told) }
     },
   )
 }
@@ -70,6 +73,10 @@ function stateOf(jobs: readonly JobStatus[]): string {
   return states.has('accepted') || states.has('running') ? 'running' : 'partial'
 }
 
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
 function told(job: JobStatus): object {
   const { request, track, assets } = job
   return {
@@ -78,6 +85,7 @@ function told(job: JobStatus): object {
     ...(request.release_id === undefined ? {} : { release_id: request.release_id }),
     ...(request.asset_id === undefined ? {} : { asset_id: request.asset_id }),
     state: job.state,
+    percent: percentOf(job),
     ...{ run: job.run, route: job.route, revision: job.revision },
     accepted: job.accepted,
     ended: job.ended,
@@ -86,7 +94,7 @@ function told(job: JobStatus): object {
     track: `/v1/tracks/${track}`,
     assets: Object.entries(assets)
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([asset, verdict]) => ({ asset, ...verdictTold(verdict) })),
+      .map(([asset, verdict]) => ({ asset, ...verdictTold(verdict), ...unitsOf(job, asset) })),
   }
 }
 

@@ -6,6 +6,7 @@ import { ERRORS, PermanentError } from '#shared/errors.ts'
 import type { StepEvent } from '#shared/messages/event.ts'
 import type { Registry } from '#shared/registry.ts'
 import type { HttpDeps } from './deps.ts'
+import { etagOf, matches } from './etag.ts'
 import { TrackParams } from './params.ts'
 import { Problem } from './problem.ts'
 import { reading } from './reading.ts'
@@ -45,16 +46,27 @@ export async function trackRoutes(
     tags: ['tracks'],
     summary: 'See what exists for a track',
     description:
-      'The current revision of its master, and the newest of each asset of that revision. A track is known once a job has read its master.',
+      'The current revision of its master, the newest of each asset of that revision, and `state` and `request_id` of its latest job. ETag and If-None-Match are understood. A track is known once a job has read its master.',
     params: TrackParams,
-    response: { 200: { description: 'The track.', ...anything }, ...refused },
+    response: {
+      200: { description: 'The track.', ...anything },
+      304: { description: 'It is as the client has it.', type: 'null' },
+      ...refused,
+    },
   }
   app.get<{ Params: TrackParams }>(
     '/v1/tracks/:asset_guid',
     { schema: track, config: { scope: 'read' } },
-    async ({ params }, reply) => {
-      reply.header('cache-control', 'no-store')
-      return told(await knownTrack(params.asset_guid, catalogue), registry)
+    async ({ params, headers }, reply) => {
+      const { asset_guid } = params
+      const found = await knownTrack(asset_guid, catalogue)
+      const listed = await reading((signal) => catalogue.listedTrack(asset_guid, signal))
+      const job = listed && { state: listed.state, request_id: listed.requestId }
+      const body = JSON.stringify({ ...told(found, registry), ...job })
+      const etag = etagOf(body)
+      reply.headers({ etag, 'cache-control': 'private, no-cache' })
+      if (matches(headers['if-none-match'], etag)) return reply.code(304).send()
+      return reply.type('application/json; charset=utf-8').send(body)
     },
   )
 

@@ -1,0 +1,29 @@
+/** How far a job is that has not ended: what its run was planned to make, and what has been made. */
+export interface Progress {
+  /** Whether a step has begun to work on it. */
+  readonly begun: boolean
+  /** The units of its plan, e.g. `aac-128@1 0-441000`; null before `stage` has made one. */
+  readonly planned: readonly string[] | null
+  /** Those that are there, or have failed for good. */
+  readonly finished: readonly string[]
+}
+
+/** Units of a plan that events have at most: a list that is so long may go on. */
+export const MOST_UNITS = 100
+
+/**
+ * The `Progress` of the row `job` as one column, `progress`, from the events of its run: writing it down for every job
+ * would cost more than looking when somebody asks.
+ */
+export const PROGRESS = `
+  select json_build_object(
+    'begun', coalesce(bool_or(verdict not in ('accepted', 'swept')), false),
+    'planned', (array_agg(to_json(units) order by at desc)
+      filter (where step = 'stage' and verdict = 'done' and units <> '{}'))[1],
+    'finished', (
+      select coalesce(json_agg(distinct unit), '[]') from event made, unnest(made.units) unit
+      where made.track = job.asset_guid and made.job = job.id and made.run = job.run
+        and made.step in ('analyze', 'encode') and made.verdict in ('done', 'skipped', 'failed')
+    )) as progress
+  from event
+  where event.track = job.asset_guid and event.job = job.id and event.run = job.run`
