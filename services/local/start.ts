@@ -80,6 +80,7 @@ function greeting({ url, pubsub, project, folder }: Chain): string {
   return `
 Trackchain is up.
 
+  page     ${url}/ in your browser: drop audio there
   API      ${url}
   docs     ${url}/docs
   Pub/Sub  ${pubsub}, project ${project}

@@ -20,6 +20,10 @@ export async function fillList(database: Database, many: number): Promise<void> 
           insert into track_name (asset_guid, field, name, given_at)
           select guid, field, case field when 'title' then title else artist end, at
           from made, unnest(array['title', 'artist']) field
+        ), lately as (
+          insert into asset (asset_guid, revision, asset, version, state, recorded_at)
+          select guid, 'listed', asset, 1, 'made', now() - (2 + n * 37 % 57) * interval '1 min'
+          from made, unnest('{aac-128,bpm,key,loudness,waveform}'::text[]) asset where n <= 200 + n % 57
         )
         insert into track_listing (asset_guid, job, request_id, asked_at, state, updated_at, made,
           failed, pending, samples, bpm, bpm_confidence, key, camelot, loudness)

@@ -34,17 +34,21 @@ export function createApi() {
    * @throws Refused; TypeError when nobody answers.
    */
   async function ask(path, init = {}) {
+    const used = token
     const response = await fetch(path, {
       ...init,
       headers: { ...init.headers, ...authorization() },
     })
     if (response.ok) return response
-    throw refusal(await problemOf(response))
+    throw refusal(await problemOf(response), used)
   }
 
-  /** @param {Problem} problem */
-  function refusal(problem) {
-    if (problem.status === 401) {
+  /**
+   * @param {Problem} problem
+   * @param {string | null} used the token that was sent: there may be another by now
+   */
+  function refusal(problem, used = token) {
+    if (problem.status === 401 && used === token) {
       const wrong = 'This token is not known here.'
       denied.set(token === null ? 'Whoever looks here needs a token.' : wrong)
     }

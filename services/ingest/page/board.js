@@ -97,8 +97,8 @@ function Step({
     <p class="quiet">${DOES[step] ?? ''}</p>
     <dl>
       <div class=${waiting ? 'is-much' : ''}><dt>waiting</dt><dd>${counted(waiting)}</dd></div>
-      <div><dt>done a minute</dt><dd>${rate(done)}</dd></div>
-      <div class=${failed > 0 ? 'is-bad' : ''}><dt>failed a minute</dt><dd>${rate(failed)}</dd></div>
+      <div><dt>done / min</dt><dd>${rate(done)}</dd></div>
+      <div class=${failed > 0 ? 'is-bad' : ''}><dt>failed / min</dt><dd>${rate(failed)}</dd></div>
       <div><dt>takes</dt><dd title="half of them less, and 99 of 100">${duration(p50_ms)}<small> / ${duration(p99_ms)}</small></dd></div>
     </dl>
   </li>`

@@ -81,7 +81,7 @@ export function Letter({ api, uploads, letter: given, isOnTrack = false }) {
       <span class="quiet">in ${letter.step}${letter.attempt > 1 && `, attempt ${letter.attempt}`}, <time datetime=${letter.dead_lettered} title=${moment(letter.dead_lettered)}>${ago(letter.dead_lettered)}</time></span>
     </header>
     <p class="reason">${letter.reason}</p>
-    ${letter.remedy && html`<p class="remedy"><b>What to do</b> ${letter.remedy}</p>`}
+    ${letter.state === 'open' && letter.remedy && html`<p class="remedy"><b>What to do</b> ${letter.remedy}</p>`}
     ${assets.length > 0 && html`<p class="quiet">Not made: ${assets.join(', ')}</p>`}
     ${
       letter.settled !== null &&

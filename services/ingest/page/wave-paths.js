@@ -3,7 +3,7 @@
 /** A bar and the gap behind it, px. */
 const BAR_PX = 4
 /** Beats that stand closer are not drawn, px. */
-const CLOSE_PX = 7
+const CLOSE_PX = 12
 
 /**
  * What is in view: `seconds` of the whole track, of which `width` px are shown from `from` s on.

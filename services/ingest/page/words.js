@@ -1,4 +1,5 @@
 const count = new Intl.NumberFormat('en')
+const about = new Intl.NumberFormat('en', { maximumFractionDigits: 1 })
 const decimal = new Intl.NumberFormat('en', {
   minimumFractionDigits: 1,
   maximumFractionDigits: 1,
@@ -18,7 +19,7 @@ export const counted = (n) => (n === null || n === undefined ? NOTHING : count.f
 /** @param {number | null | undefined} n To one decimal; a whole number from 100 on. */
 export function rate(n) {
   if (n === null || n === undefined) return NOTHING
-  return n === 0 || n >= 100 ? count.format(Math.round(n)) : decimal.format(n)
+  return n >= 100 ? count.format(Math.round(n)) : about.format(n)
 }
 
 /** @param {number | null | undefined} ms */
