@@ -2,7 +2,7 @@ import type { Query } from './database.ts'
 
 /** What was done between two instants. */
 export interface Kpis {
-  /** Assets that were recorded as made and as failed: rows, each once. */
+  /** Assets that were recorded as made and as failed, each once: rows and, of tracks whose master was never read, verdicts. */
   readonly made: number
   readonly failed: number
   /** Jobs that were announced as done, partial or failed. */
@@ -11,6 +11,7 @@ export interface Kpis {
   readonly events: number
   readonly collected: number
   readonly requeued: number
+  /** Dead letters, settled or not. */
   readonly deadLettered: number
   readonly swept: number
   readonly skipped: number
@@ -45,17 +46,24 @@ export async function kpis(query: Query, from: Date, to: Date): Promise<Kpis> {
 const COUNTS = {
   name: 'kpis-counts',
   text: `
-    select assets.*, jobs.*, happened.* from (
+    select made, recorded.failed + unread.failed as failed, tracks, letters.*, happened.* from (
       select count(*) filter (where state = 'made') as made,
         count(*) filter (where state = 'failed') as failed
       from asset where recorded_at >= $1 and recorded_at < $2
-    ) assets, (
+    ) recorded, (
+      select count(*) as failed
+      from job, jsonb_each(verdicts) as verdict (asset, said)
+      where announced_at >= $1 and announced_at < $2 and state in ('partial', 'failed')
+        and said ->> 'state' = 'failed' and said ->> 'revision' is null
+    ) unread, (
       select count(*) as tracks from job where announced_at >= $1 and announced_at < $2
     ) jobs, (
+      select count(*) as "deadLettered" from dead_letter
+      where published_at >= $1 and published_at < $2
+    ) letters, (
       select count(*) as events,
         count(*) filter (where verdict = 'collected') as collected,
         count(*) filter (where verdict = 'again') as requeued,
-        count(*) filter (where verdict = 'dead-lettered') as "deadLettered",
         count(*) filter (where verdict = 'swept') as swept,
         count(*) filter (where verdict = 'skipped') as skipped
       from event where at >= $1 and at < $2

@@ -1,5 +1,7 @@
 import t from 'tap'
 import { openDatabase } from '#shared/catalogue/database.ts'
+import { readLetter, setAsideAs } from '#shared/dead-letter.ts'
+import { PermanentError } from '#shared/errors.ts'
 import type { Verdict } from '#shared/messages/run.ts'
 import { accepted, ended, event, failed, made } from '../catalogue/fixture.ts'
 import { startApi, until } from './api.ts'
@@ -139,11 +141,19 @@ t.test('key figures are the counts of the rows', async (t) => {
   const run = accepted(['bpm'])
   await api.catalogue.recordEvents([
     ...[100, 200, 11_000, 14_000].map((ms) => event(run, { step: 'encode', ms, cpuMs: 50 })),
-    ...['again', 'swept', 'dead-lettered', 'collected'].map((verdict) =>
+    ...['again', 'swept', 'collected'].map((verdict) =>
       event(run, { step: 'elsewhere', verdict }),
     ),
     event(run, { at: '2026-03-01T11:00:00.000Z' }),
   ])
+  const delivery = { id: '7', data: Buffer.from('no'), attributes: {}, attempt: 1 }
+  const published = new Date('2026-03-01T10:00:00Z')
+  const letter = setAsideAs(
+    { ...delivery, published },
+    'encode',
+    new PermanentError('NOT_JSON', 'no'),
+  )
+  await api.catalogue.keepLetter(readLetter({ ...delivery, ...letter, published }))
   const { body } = await get(`/v1/kpis?${window}`)
   t.match(body, {
     ...{ seconds: 7200, collected: 1, requeued: 2, swept: 1, dead_lettered: 1 },
@@ -158,6 +168,9 @@ t.test('key figures are the counts of the rows', async (t) => {
 
   const announcements = await api.catalogue.recordRuns([ended(accepted(['bpm']))])
   await api.catalogue.markAnnounced(announcements)
+  // Nobody could read its master, so there is no row; and it has failed nevertheless.
+  const unread = ended(accepted(['bpm', 'key']), { bpm: failed(), key: failed() }, null)
+  await api.catalogue.markAnnounced(await api.catalogue.recordRuns([unread]))
   const now = (await get('/v1/kpis')).body
   const database = openDatabase({ dsn: api.dsn, poolSize: 1 })
   t.teardown(() => database.close())
@@ -170,10 +183,10 @@ t.test('key figures are the counts of the rows', async (t) => {
   t.match(now, {
     completions: good,
     assets_made: good,
-    assets_failed: bad,
-    tracks_completed: 1,
+    assets_failed: bad + 2,
+    tracks_completed: 2,
   })
-  t.equal(now.success_rate, Math.round((good / (good + bad)) * 10_000) / 10_000)
+  t.equal(now.success_rate, Math.round((good / (good + bad + 2)) * 10_000) / 10_000)
 })
 
 t.test('the board counts tracks by state, and by the step that they are due at', async (t) => {
@@ -195,7 +208,7 @@ t.test('the board counts tracks by state, and by the step that they are due at',
   t.equal(waiting(after), waiting(before) + 1)
   t.match(after.steps[2], { step: 'analyze', done_per_minute: 1 })
   t.equal(after.minutes.length, 60)
-  t.match(after, { accepting: true, dead_letters_open: 0 })
+  t.match(after, { accepting: true, dead_letters_open: 1 })
 })
 
 t.test('who watches hears of each change, and of what was missed', async (t) => {
