@@ -123,13 +123,14 @@ function conditions(filter: TrackFilter, values: unknown[]): readonly string[] |
   add(filter.state, (it) => `state = ${it}`)
   const q = filter.q?.trim()
   if (!q) return where
-  const words = wordsOf(q)
-  values.push(q, words)
-  const [prefix, named] = [`$${values.length - 1}`, `$${values.length}`]
-  where.push(`(starts_with(asset_guid, ${prefix}) or asset_guid in (
-    select asset_guid from track_name, unnest(${named}::text[]) word
-    where name <> '' and to_tsvector('simple', translate(name, '/.@_-', '     ')) @@ to_tsquery('simple', word)
-    group by asset_guid having count(distinct word) = ${words.length}))`)
+  const parameter = (value: string) => `$${values.push(value)}`
+  const named = wordsOf(q).map(
+    (word) => `asset_guid in (select asset_guid from track_name
+      where to_tsvector('simple', translate(name, '/.@_-', '     '))
+        @@ to_tsquery('simple', ${parameter(word)}))`,
+  )
+  const either = [`starts_with(asset_guid, ${parameter(q)})`, named.join(' and ')]
+  where.push(`(${either.filter(Boolean).join(' or ')})`)
   return where
 }
 
