@@ -58,13 +58,18 @@ export function chainSettings(
   }
 }
 
+/** Less what is the operator's own, for the commands that ask the API. */
+export function settingsOf(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { TRACKCHAIN_TOKEN: _, TRACKCHAIN_TARGET: __, ...settings } = env
+  return settings
+}
+
 /** What the chain decides is set; other TRACKCHAIN_ settings of the environment are let through. */
 export function environment(
   config: Partial<Config>,
   { compiled }: Pick<DataFolder, 'compiled'>,
 ): Record<string, string | undefined> {
-  // The second is the operator's own, for the commands that ask the API.
-  const { PUBSUB_EMULATOR_HOST: _, TRACKCHAIN_TOKEN: __, ...inherited } = process.env
+  const { PUBSUB_EMULATOR_HOST: _, ...inherited } = settingsOf(process.env)
   return {
     // Each file operation takes a thread of this pool, and most of them only wait for the disk.
     UV_THREADPOOL_SIZE: '16',

@@ -1,48 +1,70 @@
 import { spawnSync } from 'node:child_process'
 import { sentence } from '#shared/errors.ts'
-import { costs } from './costs.ts'
 import { FolderInUseError } from './data-folder.ts'
-import { deadLetters } from './dead-letters.ts'
-import { demo } from './demo.ts'
-import { drill } from './drill.ts'
 import { Interrupted } from './interrupt.ts'
-import { preflight } from './preflight.ts'
-import { start } from './start.ts'
+import { flushed } from './terminal.ts'
 import { UsageError } from './usage.ts'
 
-const COMMANDS = {
-  ...{ start, demo, drill, preflight, costs },
-  'dead-letters': deadLetters,
-} as const
-/** These make nothing. */
-const WITHOUT_FFMPEG = ['dead-letters', 'preflight', 'costs']
-const USAGE = `Trackchain.
+type Command = (args: readonly string[]) => Promise<number>
 
-  npx trackchain start          the chain as a server on loopback (npm start)
-  npx trackchain demo [FILE…]   masters through the chain and into a folder (npm run demo)
-  npx trackchain drill          tracks through the chain while its processes are killed (npm run drill)
-  npx trackchain dead-letters   what could not be done: list, show, redrive, discard
-  npx trackchain preflight      whether a deployment is as it should be
-  npx trackchain costs          what so many tracks cost in the cloud
+/** Loaded when it is wanted: the chain's own libraries take a second. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./start.ts')).start,
+  demo: async () => (await import('./demo.ts')).demo,
+  drill: async () => (await import('./drill.ts')).drill,
+  submit: async () => (await import('./submit.ts')).submit,
+  watch: async () => (await import('./watch.ts')).watch,
+  status: async () => (await import('./status.ts')).status,
+  tracks: async () => (await import('./tracks.ts')).tracks,
+  'dead-letters': async () => (await import('./dead-letters.ts')).deadLetters,
+  redrive: async () => (await import('./dead-letters.ts')).redriveAlone,
+  preflight: async () => (await import('./preflight.ts')).preflight,
+  costs: async () => (await import('./costs.ts')).costs,
+}
+/** These make assets on this machine. */
+const WITH_FFMPEG = ['start', 'demo', 'drill']
+const USAGE = `Trackchain turns masters into BPM, key, loudness, AAC, waveform and more.
 
-Each takes --help.
+On this machine:
+  npx trackchain start            the chain as a server on loopback (npm start)
+  npx trackchain demo [FILE…]     masters through the chain and into a folder (npm run demo)
+  npx trackchain drill            tracks through the chain while its processes are killed
+
+At a chain, here or elsewhere:
+  npx trackchain submit FILE…     uploads masters and has their assets made; also folders and manifests
+  npx trackchain watch ID…        looks on, with bars, until it has ended; --all: everything
+  npx trackchain status ID        where a request or a track stands, what failed and why
+  npx trackchain tracks           searches by BPM, key, length, state, name
+  npx trackchain dead-letters     what could not be done: list, show, redrive, discard
+  npx trackchain redrive ID…      the same as dead-letters redrive
+
+About a deployment:
+  npx trackchain preflight        whether it is as it should be
+  npx trackchain costs            what so many tracks cost in the cloud
+
+Each takes --help. To begin, in two terminals:
+  npx trackchain start
+  npx trackchain submit my-track.wav --watch
+
+Ends with 0 when all was done, 1 when something failed, 2 when the command line is wrong, 130 when you
+end it. More: docs/cli.md.
 `
 
-// A terminal that has gone (| head) is no reason to end.
-process.stdout.on('error', () => {})
-process.stderr.on('error', () => {})
-process.exit(await main(process.argv.slice(2)))
+const code = await main(process.argv.slice(2))
+await flushed()
+process.exit(code)
 
 async function main([name = '', ...args]: readonly string[]): Promise<number> {
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name as keyof typeof COMMANDS] : null
-  if (command === null) {
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (command === undefined) {
     const isHelp = ['', '--help', '-h', 'help'].includes(name)
-    process.stderr.write(isHelp ? USAGE : `There is no command ${name}.\n\n${USAGE}`)
+    if (isHelp) process.stdout.write(USAGE)
+    else process.stderr.write(`There is no command ${name}.\n\n${USAGE}`)
     return isHelp ? 0 : 2
   }
   try {
-    if (!WITHOUT_FFMPEG.includes(name)) checkTools()
-    return await command(args)
+    if (WITH_FFMPEG.includes(name)) checkTools()
+    return await (await command())(args)
   } catch (error) {
     if (error instanceof Interrupted) return 130
     if (error instanceof UsageError || error instanceof FolderInUseError) {

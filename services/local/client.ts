@@ -7,6 +7,8 @@ export interface Client {
   upload(guid: string, path: string): Promise<void>
   /** @returns the request's id. */
   submit(job: { readonly asset_guid: string }): Promise<string>
+  /** Jobs, one a line. @returns a line for each, as far as the answer goes. */
+  submitLines(lines: string): Promise<string>
   get<T>(path: string): Promise<T>
   /** The file at `path`. */
   bytes(path: string): Promise<Uint8Array>
@@ -28,14 +30,24 @@ export class Refused extends Error {
 /** One request, tried once: the bytes of the answer. @throws Refused; TypeError when nobody answers. */
 export async function ask(url: string, path: string, init: RequestInit): Promise<Uint8Array> {
   const response = await fetch(`${url}${path}`, init)
-  const bytes = await response.bytes()
-  if (response.ok) return bytes
-  const text = Buffer.from(bytes).toString()
+  if (!response.ok) throw await refusal(response)
+  return await response.bytes()
+}
+
+/** Why an answer is none, as its problem document says. */
+export async function refusal(response: Response): Promise<Refused> {
+  const text = await response.text()
   const problem = text.startsWith('{') ? JSON.parse(text) : undefined
-  throw new Refused(
+  return new Refused(
     response.status,
     `${problem?.code ?? response.status}: ${problem?.detail ?? text.slice(0, 1000)}`,
   )
+}
+
+/** Whether a fault may be another matter in a moment: nobody answers, or not now. */
+export function isPassing(error: unknown): boolean {
+  if (!(error instanceof Refused)) return error instanceof TypeError
+  return error.status >= 500 || error.status === 429
 }
 
 /** The JSON of an answer. */
@@ -56,12 +68,14 @@ export function connect(url: string, signal: AbortSignal, token?: string): Clien
         const headers = { ...authorization, ...(init.headers as Record<string, string>) }
         return await ask(url, path, { ...init, headers, signal })
       } catch (error) {
-        const isPassing = !(error instanceof Refused) || error.status >= 500
-        if (signal.aborted || !isPassing || Date.now() > deadline) throw error
+        if (signal.aborted || !isPassing(error) || Date.now() > deadline) throw error
         await sleep(500, undefined, { signal })
       }
     }
   }
+
+  const post = (type: string, body: string) =>
+    call('/v1/jobs', { method: 'POST', headers: { 'content-type': type }, body })
 
   return {
     signal,
@@ -73,13 +87,11 @@ export function connect(url: string, signal: AbortSignal, token?: string): Clien
       })
     },
     async submit(job) {
-      const accepted = await call('/v1/jobs', {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(job),
-      })
+      const accepted = await post('application/json', JSON.stringify(job))
       return json<{ request_id: string }>(accepted).request_id
     },
+    submitLines: async (lines) =>
+      Buffer.from(await post('application/x-ndjson', lines)).toString(),
     get: async (path) => json(await call(path)),
     bytes: (path) => call(path),
   }

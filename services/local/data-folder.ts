@@ -19,6 +19,8 @@ export interface DataFolder {
   readonly compiled: string
   /** File that lists the processes of the chain. */
   readonly roll: string
+  /** Leaves word of where the API of the chain is, for the commands that ask it. */
+  announce(port: number): void
   /** Lets another chain have the folder. */
   release(): void
 }
@@ -51,7 +53,19 @@ export async function takeDataFolder(folder: string): Promise<DataFolder> {
     log: at('logs', 'trackchain.log'),
     compiled: at('compiled'),
     roll: at('processes.json'),
+    announce: (port) => own(path, { port }),
     release: lock(path),
+  }
+}
+
+/** The port of the API of the chain that lives in the folder; undefined where none does. */
+export function runningPort(folder: string): number | undefined {
+  try {
+    const { pid, port } = JSON.parse(readFileSync(ownerFile(folder), 'utf8'))
+    process.kill(pid, 0)
+    return Number.isInteger(port) ? port : undefined
+  } catch {
+    return undefined
   }
 }
 
@@ -65,17 +79,25 @@ export function folderUri(path: string): string {
  * file with a process id in it does not.
  */
 function lock(folder: string): () => void {
-  const owner = join(folder, 'owner.json')
   const database = new DatabaseSync(join(folder, 'lock.sqlite'))
   try {
     database.exec('pragma locking_mode = exclusive; begin exclusive')
   } catch (error) {
     database.close()
     if (!/locked/.test(String(error))) throw error
-    throw new FolderInUseError(`${folder} is in use by ${ownerOf(owner)}`)
+    throw new FolderInUseError(`${folder} is in use by ${ownerOf(ownerFile(folder))}`)
   }
-  writeFileSync(owner, JSON.stringify({ pid: process.pid, since: new Date().toISOString() }))
+  own(folder)
   return () => database.close()
+}
+
+function own(folder: string, more: { readonly port?: number } = {}): void {
+  const owner = { pid: process.pid, since: new Date().toISOString(), ...more }
+  writeFileSync(ownerFile(folder), JSON.stringify(owner))
+}
+
+function ownerFile(folder: string): string {
+  return join(folder, 'owner.json')
 }
 
 function ownerOf(path: string): string {

@@ -1,16 +1,11 @@
-import { readFileSync } from 'node:fs'
-import { sentence } from '#shared/errors.ts'
-import { pathFrom, UsageError } from './usage.ts'
+import { TARGET_FLAGS } from './target.ts'
+import { UsageError } from './usage.ts'
 
 const STRING = { type: 'string' } as const
 const RATE = { type: 'string', default: '10' } as const
 const SWITCH = { type: 'boolean', default: false } as const
 
-const COMMON = {
-  url: { type: 'string', default: 'http://127.0.0.1:8080' },
-  'token-file': STRING,
-  json: SWITCH,
-} as const
+const COMMON = { ...TARGET_FLAGS, json: SWITCH } as const
 
 const FILTER = { step: STRING, code: STRING, asset: STRING, track: STRING, before: STRING }
 
@@ -28,15 +23,6 @@ export const FLAGS = {
   },
   discard: { ...COMMON, reason: STRING },
 } as const
-
-export function tokenFrom(file: string | undefined): string | undefined {
-  if (file === undefined) return process.env.TRACKCHAIN_TOKEN?.trim() || undefined
-  try {
-    return readFileSync(pathFrom(file), 'utf8').trim()
-  } catch (error) {
-    throw new UsageError(`--token-file: ${sentence(error)}.`)
-  }
-}
 
 export function filterOf(
   values: Partial<Record<keyof typeof FILTER, string>>,
@@ -65,17 +51,6 @@ function momentFrom(text: string): string {
   throw new UsageError(
     `--before must be a moment such as 2026-01-31T12:00:00Z, or an age such as 2h, got ${text}.`,
   )
-}
-
-export function count(
-  flag: string,
-  text: string | undefined,
-  most: number,
-): number | undefined {
-  if (text === undefined) return undefined
-  const number = Number(text)
-  if (/^\d+$/.test(text) && number >= 1 && number <= most) return number
-  throw new UsageError(`--${flag} must be a whole number from 1 to ${most}, got ${text}.`)
 }
 
 export function rateFrom(text: string): number {

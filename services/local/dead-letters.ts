@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sentence } from '#shared/errors.ts'
-import { ask, json, Refused } from './client.ts'
-import { count, FLAGS, filterOf, ids, rateFrom, tokenFrom } from './dead-letters-flags.ts'
+import { Refused } from './client.ts'
+import { FLAGS, filterOf, ids, rateFrom } from './dead-letters-flags.ts'
 import {
   type Letter,
   type Outcome,
@@ -10,7 +9,9 @@ import {
   printedWhole,
 } from './dead-letters-print.ts'
 import { printable, printableJson } from './printable.ts'
-import { parsed, UsageError } from './usage.ts'
+import { type Api, apiAt, TARGET_HELP, targetOf } from './target.ts'
+import { type Output, TERMINAL } from './terminal.ts'
+import { count, parsed, UsageError } from './usage.ts'
 
 const HELP = `npx trackchain dead-letters COMMAND: what could not be done, and will not be tried again by itself.
 
@@ -34,9 +35,8 @@ Filters of list and redrive; all that are given must hold:
   --dry-run        redrive: say what would be done, and do nothing
   --reason TEXT    discard: why; it goes into the history
 
-  --url URL        of the API (http://127.0.0.1:8080)
-  --token-file F   a file with the bearer token; else TRACKCHAIN_TOKEN of the environment. To look it
-                   needs the scope read, to redrive and discard the scope operate
+${TARGET_HELP}
+                   (scopes: read to look, operate to redrive and discard)
   --json           one JSON document on stdout
   --help           this
 
@@ -54,23 +54,12 @@ const COMMANDS = { list, show, redrive, discard } as const
 /** Letters of one request; each is answered within seconds. */
 const AT_ONCE = 100
 
-/** Where a command speaks. */
-export interface Output {
-  /** What was asked for. */
-  say(text: string): void
-  /** What else there is to know. */
-  note(text: string): void
-}
-
-const TERMINAL: Output = {
-  say: (text) => process.stdout.write(`${text}\n`),
-  note: (text) => process.stderr.write(`${text}\n`),
-}
+type Speech = Pick<Output, 'say' | 'note'>
 
 /** @returns the exit code. @throws UsageError; Error when nobody answers. */
 export async function deadLetters(
   [name = '', ...args]: readonly string[],
-  output = TERMINAL,
+  output: Speech = TERMINAL,
 ): Promise<number> {
   if (['', 'help', '--help', '-h'].includes(name) || args.some((arg) => isHelp(arg))) {
     output.say(HELP)
@@ -89,9 +78,14 @@ export async function deadLetters(
   }
 }
 
-async function list(args: readonly string[], { say, note }: Output): Promise<number> {
+/** `redrive` as a command of its own. */
+export function redriveAlone(args: readonly string[]): Promise<number> {
+  return deadLetters(['redrive', ...args])
+}
+
+async function list(args: readonly string[], { say, note }: Speech): Promise<number> {
   const { values } = parsed(args, FLAGS.list)
-  const api = connected(values)
+  const api = apiAt(targetOf(values))
   const query = new URLSearchParams(filterOf(values))
   if (values.state !== undefined) query.set('state', values.state)
   query.set('limit', String(count('limit', values.limit, 1000) ?? AT_ONCE))
@@ -105,16 +99,16 @@ async function list(args: readonly string[], { say, note }: Output): Promise<num
   return 0
 }
 
-async function show(args: readonly string[], { say }: Output): Promise<number> {
+async function show(args: readonly string[], { say }: Speech): Promise<number> {
   const { values, positionals } = parsed(args, FLAGS.show, true)
   const [id, ...others] = ids(positionals)
   if (id === undefined || others.length > 0) throw new UsageError('show takes one ID.')
-  const letter = await connected(values)<Letter>(`/v1/dead-letters/${id}`)
+  const letter = await apiAt(targetOf(values))<Letter>(`/v1/dead-letters/${id}`)
   say(values.json ? printableJson(letter) : printedWhole(letter))
   return 0
 }
 
-async function redrive(args: readonly string[], { say, note }: Output): Promise<number> {
+async function redrive(args: readonly string[], { say, note }: Speech): Promise<number> {
   const { values, positionals } = parsed(args, FLAGS.redrive, true)
   const filter = filterOf(values)
   const isFilter = Object.keys(filter).length > 0 || values.all
@@ -128,7 +122,7 @@ async function redrive(args: readonly string[], { say, note }: Output): Promise<
   const most = count('limit', values.limit, 1_000_000_000) ?? Infinity
   const onResult = (outcome: Outcome) => values.json || say(outcomeLine(outcome))
   const { results, left, not_redrivable } = await redriveAll(
-    connected(values),
+    apiAt(targetOf(values)),
     { which, pace, most },
     onResult,
   )
@@ -142,12 +136,12 @@ async function redrive(args: readonly string[], { say, note }: Output): Promise<
   return refused > 0 ? 1 : 0
 }
 
-async function discard(args: readonly string[], { say }: Output): Promise<number> {
+async function discard(args: readonly string[], { say }: Speech): Promise<number> {
   const { values, positionals } = parsed(args, FLAGS.discard, true)
   const { reason = '' } = values
   if (positionals.length === 0) throw new UsageError('discard takes one ID or several.')
   if (reason.trim() === '') throw new UsageError('discard needs a --reason: it is kept.')
-  const api = connected(values)
+  const api = apiAt(targetOf(values))
   const letters: Letter[] = []
   for (const id of ids(positionals)) {
     const letter = await api<Letter>(`/v1/dead-letters/${id}/discard`, { reason })
@@ -157,8 +151,6 @@ async function discard(args: readonly string[], { say }: Output): Promise<number
   if (values.json) say(printableJson({ letters }))
   return 0
 }
-
-type Api = <T>(path: string, body?: object) => Promise<T>
 
 interface Answer {
   readonly results: readonly Outcome[]
@@ -215,28 +207,6 @@ function told(counts: Readonly<Record<string, number>>): string {
     ...(not_redrivable > 0 ? [`${not_redrivable} without a job in them`] : []),
   ]
   return `${parts.join(', ')}.`
-}
-
-function connected(values: { url: string; 'token-file'?: string | undefined }): Api {
-  const url = values.url.replace(/\/+$/, '')
-  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
-    throw new UsageError(`--url must be an address such as https://host, got ${values.url}.`)
-  }
-  const token = tokenFrom(values['token-file'])
-  const headers = {
-    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    'content-type': 'application/json',
-  }
-  return async (path, body) => {
-    const init = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }
-    try {
-      return json(await ask(url, path, { ...init, headers }))
-    } catch (error) {
-      if (error instanceof Refused) throw error
-      const { cause } = error as { cause?: unknown }
-      throw new Error(`nobody answers at ${url} (${sentence(cause ?? error)}). Is it up?`)
-    }
-  }
 }
 
 function isHelp(arg: string): boolean {

@@ -20,7 +20,7 @@ export async function findMasters(paths: readonly string[]): Promise<MasterFile[
   const files = (await Promise.all(paths.map(expanded))).flat()
   const taken = new Set<string>()
   return [...new Set(files)].map((path) => {
-    const base = guidFrom(basename(path, extname(path)))
+    const base = guidOf(path)
     let guid = base
     for (let n = 2; taken.has(guid); n++) guid = `${base}-${n}`
     taken.add(guid)
@@ -33,13 +33,19 @@ async function expanded(path: string): Promise<string[]> {
   if (!found) throw new UsageError(`There is no file ${path}.`)
   if (found.isFile()) return [path]
   if (!found.isDirectory()) throw new UsageError(`${path} is neither a file nor a folder.`)
-  const names = (await readdir(path)).filter((name) => AUDIO.test(name)).sort()
+  const names = (await readdir(path)).filter(isAudio).sort()
   if (names.length > 0) return names.map((name) => join(path, name))
   throw new UsageError(`There is no audio file in ${path}.`)
 }
 
-/** As much of a file's name as an asset_guid may have. */
-function guidFrom(name: string): string {
-  const plain = name.normalize('NFKD').replace(/[^A-Za-z0-9._~-]+/g, '-')
+export function isAudio(path: string): boolean {
+  return AUDIO.test(path)
+}
+
+/** As much of the name of a file or URI, without its extension, as an asset_guid may have. */
+export function guidOf(path: string): string {
+  const plain = basename(path, extname(path))
+    .normalize('NFKD')
+    .replace(/[^A-Za-z0-9._~-]+/g, '-')
   return plain.replace(/^[^A-Za-z0-9]+|-+$/g, '').slice(0, 100) || 'track'
 }

@@ -1,5 +1,6 @@
 import { readConfig } from '#shared/config.ts'
 import { PermanentError } from '#shared/errors.ts'
+import { settingsOf } from './chain-settings.ts'
 import type { Finding } from './preflight/check.ts'
 import { SERVICES, type ServiceName } from './preflight/needs.ts'
 import { preflight as look, type PreflightOptions } from './preflight/preflight.ts'
@@ -46,7 +47,7 @@ export async function preflight(args: readonly string[]): Promise<number> {
 
 async function findingsOf(options: PreflightOptions): Promise<readonly Finding[]> {
   try {
-    return await look(readConfig(), options)
+    return await look(readConfig(settingsOf(process.env)), options)
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error
     const remedy = 'mend the TRACKCHAIN_… variables'

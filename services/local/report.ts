@@ -1,4 +1,5 @@
 import { basename, join, relative } from 'node:path'
+import { clock } from './clock.ts'
 import type { ScratchSeen } from './scratch-watch.ts'
 import { table } from './table.ts'
 import type { TrackResult } from './track-result.ts'
@@ -82,12 +83,6 @@ function verdictOf(results: readonly TrackResult[]): string {
   const others = results.filter(({ state }) => state !== 'done')
   const names = others.map(({ guid, state }) => `${guid} ${state}`).join(', ')
   return `${done} of ${results.length} done; not so: ${names}.`
-}
-
-function clock(seconds: number): string {
-  const tenths = Math.round(seconds * 10)
-  const rest = ((tenths % 600) / 10).toFixed(1).padStart(4, '0')
-  return `${Math.floor(tenths / 600)}:${rest}`
 }
 
 function size(bytes: number): string {

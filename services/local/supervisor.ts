@@ -157,6 +157,7 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
     parts.services.push(keepRunning(spec, { ...sinks, onBirth }))
   }
   await Promise.race([Promise.all(parts.services.map(({ ready }) => ready)), aborted(signal)])
+  folder.announce(port)
 
   let closing: Promise<void> | undefined
   return {

@@ -32,3 +32,15 @@ export function portFrom(flag: string, text: string | undefined): number | undef
 export function pathFrom(path: string): string {
   return resolve(process.env.INIT_CWD ?? process.cwd(), path)
 }
+
+/** A whole number from 1 to `most`. @throws UsageError that names the flag. */
+export function count(
+  flag: string,
+  text: string | undefined,
+  most: number,
+): number | undefined {
+  if (text === undefined) return undefined
+  const number = Number(text)
+  if (/^\d+$/.test(text) && number >= 1 && number <= most) return number
+  throw new UsageError(`--${flag} must be a whole number from 1 to ${most}, got ${text}.`)
+}

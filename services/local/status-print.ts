@@ -1,0 +1,79 @@
+import { clock } from './clock.ts'
+import { printable } from './printable.ts'
+import { table } from './table.ts'
+import type { AssetTold, EventTold, JobTold, RequestTold, TrackTold } from './told.ts'
+import { factsOf, failureTold } from './watch-print.ts'
+
+/** A request with its tracks and their assets, for a person. */
+export function requestTold({ request_id, state, percent, jobs }: RequestTold): string {
+  const share = percent === undefined ? '' : `, ${percent} %`
+  const tracks = `${jobs.length} ${jobs.length === 1 ? 'track' : 'tracks'}`
+  return [`request ${request_id}: ${state}${share}, ${tracks}`, ...jobs.map(jobTold)].join('\n')
+}
+
+/** What exists for a track, for a person. */
+export function trackShown(track: TrackTold): string {
+  const { asset_guid, title, artist, state, request_id, revision, master, assets } = track
+  const names = [artist, title].filter((name) => name !== undefined && name !== '')
+  const lines: [string, string][] = [
+    ['track', [asset_guid, names.join(' – ')].filter((word) => word !== '').join('  ')],
+    ...(state === undefined ? [] : [['state', `${state}, request ${request_id}`] as const]),
+    [
+      'master',
+      `${master.uri} (${master.layout}, ${clock(master.seconds)}), revision ${revision}`,
+    ],
+    ...(factsOf(assets) === '' ? [] : [['is', factsOf(assets)] as const]),
+  ].map(([name = '', words = '']) => [name, words])
+  const facts = lines.map(([name, words]) => `${name.padEnd(8)} ${printable(words)}`)
+  return [...facts, ...assetsTold(assets)].join('\n')
+}
+
+/** Events as a table, the latest first. */
+export function historyTold(events: readonly EventTold[]): string {
+  const rows = events.map((event) => [
+    event.at,
+    event.step,
+    event.verdict,
+    `${event.run ?? ''}`,
+    `${event.attempt ?? ''}`,
+    `${event.ms ?? ''}`,
+    event.code === undefined ? '' : `${event.code}: ${event.sentence}`,
+  ])
+  const header = ['at', 'step', 'verdict', 'run', 'attempt', 'ms', 'why']
+  return table([header, ...rows.map((row) => row.map((cell) => printable(cell)))])
+}
+
+function jobTold({ asset_guid, state, percent, run, assets }: JobTold): string {
+  const share = percent === undefined || percent === 100 ? '' : `  ${percent} %`
+  const words = [asset_guid, state + share, `run ${run}`, factsOf(assets)]
+  const head = printable(words.filter((word) => word !== '').join('  '))
+  return [`\n${head}`, ...assetsTold(assets)].join('\n')
+}
+
+function assetsTold(assets: readonly AssetTold[]): string[] {
+  const of = (wanted: string) => assets.filter(({ state }) => state === wanted)
+  const listed = (name: string, words: readonly string[]) =>
+    words.length === 0 ? [] : [printable(`  ${name.padEnd(8)} ${words.join(' ')}`)]
+  return [
+    ...listed('made', of('made').map(versioned)),
+    ...listed('pending', of('pending').map(unitsOf)),
+    ...of('failed').flatMap(failed),
+  ]
+}
+
+function failed(asset: AssetTold): string[] {
+  const { remedy } = asset
+  const line = failureTold(asset).trimStart()
+  return [
+    `  failed   ${line}`,
+    ...(remedy === undefined ? [] : [`           ${printable(remedy)}`]),
+  ]
+}
+
+function versioned({ asset, version }: AssetTold): string {
+  return version === undefined ? asset : `${asset}@${version}`
+}
+
+function unitsOf({ asset, units_done, units }: AssetTold): string {
+  return units === undefined || units < 2 ? asset : `${asset} (${units_done ?? 0}/${units})`
+}

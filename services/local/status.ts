@@ -1,0 +1,99 @@
+import { ASSET_GUID_PATTERN } from '#shared/names.ts'
+import { Refused } from './client.ts'
+import { printable, printableJson } from './printable.ts'
+import { historyTold, requestTold, trackShown } from './status-print.ts'
+import { type Api, apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from './target.ts'
+import { type Output, TERMINAL } from './terminal.ts'
+import type { EventTold, RequestTold, TrackTold } from './told.ts'
+import { count, parsed, UsageError } from './usage.ts'
+import { isRequestId } from './watch.ts'
+
+const HELP = `npx trackchain status REQUEST_ID | ASSET_GUID: where a request or a track stands.
+
+  REQUEST_ID       its tracks, and each asset: made, pending, or failed with the reason and what to do
+  ASSET_GUID       what exists for the track, and what could not be made
+  --history N      of a track: also its latest N events, steps, attempts and verdicts (up to 1000)
+
+${TARGET_HELP}
+                   (scope: read)
+  --json           one JSON document: as GET /v1/jobs/{request_id} or GET /v1/tracks/{asset_guid} has it;
+                   with --history there is "events" beside
+  --help           this
+
+  npx trackchain status 3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11
+  npx trackchain status my-track --history 20
+
+Ends with 0 when nothing of it has failed, with 1 when something has, nobody knows it or nobody answers,
+with 2 when the command line is not as it should be.
+`
+
+const OPTIONS = {
+  ...TARGET_FLAGS,
+  history: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+/** @returns the exit code. @throws UsageError; Error when nobody answers. */
+export async function status(
+  args: readonly string[],
+  { say, note }: Pick<Output, 'say' | 'note'> = TERMINAL,
+): Promise<number> {
+  const { values, positionals } = parsed(args, OPTIONS, true)
+  if (values.help) {
+    say(HELP)
+    return 0
+  }
+  const [id, ...others] = positionals
+  if (id === undefined || others.length > 0) {
+    throw new UsageError('status takes one request id or asset_guid.')
+  }
+  if (!new RegExp(ASSET_GUID_PATTERN).test(id)) {
+    throw new UsageError(`${id} is neither a request id nor an asset_guid.`)
+  }
+  const limit = count('history', values.history, 1000)
+  const api = apiAt(targetOf(values))
+  try {
+    // An asset_guid may well be a UUID, too.
+    const request =
+      isRequestId(id) && limit === undefined
+        ? await known<RequestTold>(api, `/v1/jobs/${id}`)
+        : undefined
+    if (request !== undefined) {
+      say(values.json ? printableJson(request) : requestTold(request))
+      return request.jobs.some(({ state }) => isBad(state)) ? 1 : 0
+    }
+    const track = await api<TrackTold>(`/v1/tracks/${id}`)
+    const events = limit === undefined ? undefined : await latest(api, id, limit)
+    if (values.json) say(printableJson(events === undefined ? track : { ...track, events }))
+    else {
+      say(trackShown(track))
+      if (events !== undefined) say(`\n${historyTold(events)}`)
+    }
+    const hasFailed = track.assets.some(({ state }) => isBad(state))
+    return hasFailed || isBad(track.state) ? 1 : 0
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    note(printable(error.message))
+    return 1
+  }
+}
+
+async function latest(api: Api, guid: string, limit: number): Promise<readonly EventTold[]> {
+  type History = { events: readonly EventTold[] }
+  const path = `/v1/tracks/${guid}/history?limit=${limit}`
+  return (await known<History>(api, path))?.events ?? []
+}
+
+async function known<T>(api: Api, path: string): Promise<T | undefined> {
+  try {
+    return await api<T>(path)
+  } catch (error) {
+    if (error instanceof Refused && error.status === 404) return undefined
+    throw error
+  }
+}
+
+function isBad(state: string | undefined): boolean {
+  return state === 'failed' || state === 'partial'
+}

@@ -1,0 +1,200 @@
+import { sentence } from '#shared/errors.ts'
+import { type Bars, bar, drawBars } from './bars.ts'
+import { type Client, connect, isPassing, Refused } from './client.ts'
+import { type Followed, follow } from './follow.ts'
+import type { Unreadable, Wanted } from './manifest.ts'
+import { printable } from './printable.ts'
+import { type Posted, type Posting, posting } from './submit-jobs.ts'
+import type { Sources } from './submit-sources.ts'
+import type { Target } from './target.ts'
+import { jsonLine, type Output } from './terminal.ts'
+import { uploadMaster } from './upload.ts'
+import { barsOf, changeTold } from './watch-print.ts'
+
+export interface SubmitOptions {
+  readonly target: Target
+  /** Jobs a second, at most. */
+  readonly rate: number
+  /** Of jobs that do not say themselves; undefined: all. */
+  readonly assets: readonly string[] | undefined
+  readonly isWatched: boolean
+  readonly asJson: boolean
+  readonly signal: AbortSignal
+}
+
+export interface Submitted {
+  /** How many jobs were taken, by request. */
+  readonly submitted: ReadonlyMap<string, number>
+  readonly refused: number
+  /** How each ended, where that was waited for. */
+  readonly states: readonly string[]
+}
+
+/** Masters that are uploaded at once. */
+const UPLOADS = 3
+
+/**
+ * Uploads and submits all of it, tells what became of each, and waits for their ends where that is wished.
+ * @throws Refused; an Error when nobody answers; whatever `signal` is aborted with.
+ */
+export async function submitAll(
+  sources: Sources,
+  output: Output,
+  options: SubmitOptions,
+): Promise<Submitted> {
+  const { target, rate, isWatched } = options
+  const failing = new AbortController()
+  const signal = AbortSignal.any([options.signal, failing.signal])
+  const client = connect(target.url, signal, target.token)
+  const uploads: Uploads = new Map()
+  const submitted = new Map<string, number>()
+  let refused = 0
+  const began = Date.now()
+  const bars = drawBars(output, () => [
+    ...[...uploads].map(([from, share]) => bar(share, `${from}: upload`)),
+    ...(followed === undefined
+      ? [submittedBar(sum(submitted) + refused, sources.count)]
+      : barsOf(
+          followed.seen.values(),
+          (sources.count ?? sum(submitted) + refused) - refused,
+          began,
+        )),
+  ])
+  const followed = isWatched ? following(client, bars, output, options) : undefined
+  const onPosted = (posted: Posted) => {
+    if (posted.code === undefined) {
+      const count = (submitted.get(posted.request_id) ?? 0) + 1
+      submitted.set(posted.request_id, count)
+      followed?.expect(posted.request_id, count)
+    } else refused++
+    const text = postedTold(posted, options, output)
+    if (text !== undefined) bars.say(text)
+  }
+  const jobs = posting(client, { rate, onPosted })
+  const taking = { ...{ jobs, uploads, onPosted }, options: { ...options, signal } }
+  try {
+    const work = Promise.all(
+      Array.from({ length: UPLOADS }, async () => {
+        for await (const wanted of sources.wanted) await take(wanted, taking)
+      }),
+    )
+    await Promise.race([work.then(() => jobs.end()), thrown(signal), thrownBy(followed?.ended)])
+    followed?.close()
+    await followed?.ended
+  } catch (error) {
+    if (submitted.size > 0) {
+      bars.end()
+      output.note(`What was submitted goes on. ${howToWatch([...submitted.keys()])}`)
+    }
+    throw error
+  } finally {
+    bars.end()
+    failing.abort()
+  }
+  const states = [...(followed?.seen.values() ?? [])].map(({ job }) => job.state)
+  return { submitted, refused, states }
+}
+
+/** The command that looks on. */
+export function howToWatch(requests: readonly string[]): string {
+  const ids = requests.length > 3 ? '--all' : requests.join(' ')
+  return `To look on: npx trackchain watch ${ids}`
+}
+
+/** The share of each file that is being uploaded. */
+type Uploads = Map<string, number>
+
+interface Taking {
+  readonly jobs: Posting
+  readonly uploads: Uploads
+  readonly onPosted: (posted: Posted) => void
+  readonly options: SubmitOptions
+}
+
+async function take(
+  wanted: Wanted | Unreadable,
+  { jobs, uploads, onPosted, options }: Taking,
+): Promise<void> {
+  const { from } = wanted
+  if (!('job' in wanted)) {
+    const { fault: detail } = wanted
+    return onPosted({ from, asset_guid: undefined, code: 'UNREADABLE', detail })
+  }
+  const { file } = wanted
+  const { assets, target, signal } = options
+  const job = assets === undefined ? wanted.job : { derivative_assets: assets, ...wanted.job }
+  if (file === undefined) return await jobs.add(job, from)
+  const guid = `${job.asset_guid}`
+  try {
+    const master_uri = await uploadMaster(target, guid, file, {
+      signal,
+      onBytes: (done, of) => void uploads.set(from, of === 0 ? 0 : done / of),
+    })
+    uploads.delete(from)
+    await jobs.add({ ...job, master_uri }, from)
+  } catch (error) {
+    // That nobody answers, or lets us in, is no fault of this file.
+    const isOurs = error instanceof Refused && [401, 403].includes(error.status)
+    if (signal.aborted || isPassing(error) || isOurs) throw error
+    onPosted({ from, asset_guid: guid, ...faultOf(error) })
+  } finally {
+    uploads.delete(from)
+  }
+}
+
+function faultOf(error: unknown): { code: string; detail: string } {
+  if (!(error instanceof Refused)) return { code: 'UNREADABLE', detail: sentence(error) }
+  const [code = '', ...words] = error.message.split(': ')
+  return { code, detail: words.join(': ') }
+}
+
+function following(
+  client: Client,
+  bars: Bars,
+  { screen }: Output,
+  { asJson }: SubmitOptions,
+): Followed {
+  return follow(client, {
+    patienceMs: Number.POSITIVE_INFINITY,
+    onChange(now, before) {
+      const text = changeTold(now, before, { asJson, isDrawn: screen !== undefined })
+      if (text !== undefined) bars.say(text)
+    },
+  })
+}
+
+/** Undefined where a bar says it. */
+function postedTold(
+  posted: Posted,
+  { asJson, isWatched }: SubmitOptions,
+  { screen }: Output,
+): string | undefined {
+  const { from, asset_guid, code } = posted
+  if (asJson)
+    return jsonLine({ event: code === undefined ? 'submitted' : 'refused', ...posted })
+  if (code !== undefined) return printable(`refused   ${from}: ${code}: ${posted.detail}`)
+  return isWatched && screen !== undefined ? undefined : printable(`submitted ${asset_guid}`)
+}
+
+function submittedBar(done: number, all: number | undefined): string {
+  return all === undefined
+    ? `${done} submitted`
+    : bar(done / all, `${done} of ${all} submitted`)
+}
+
+function sum(counts: ReadonlyMap<string, number>): number {
+  return [...counts.values()].reduce((all, count) => all + count, 0)
+}
+
+async function thrown(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  if (signal.aborted) throw signal.reason
+  signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  return promise
+}
+
+/** Settles only when that is rejected. */
+async function thrownBy(work: Promise<void> | undefined): Promise<never> {
+  await work
+  return new Promise(() => {})
+}

@@ -1,0 +1,128 @@
+import { Refused } from './client.ts'
+import { interruptible } from './interrupt.ts'
+import { printable } from './printable.ts'
+import { howToWatch, submitAll } from './submit-all.ts'
+import { sourcesOf } from './submit-sources.ts'
+import { apiAt, explained, TARGET_FLAGS, TARGET_HELP, type Target, targetOf } from './target.ts'
+import { type Output, TERMINAL } from './terminal.ts'
+import { parsed, UsageError } from './usage.ts'
+
+const HELP = `npx trackchain submit WHAT…: uploads masters and has their assets made.
+
+WHAT is any of
+  a file           is uploaded, and goes on where it stopped when you start again
+  a folder         the audio files in it
+  'music/**/*.wav' what matches, in folders below as well: in quotes, so that it is not the shell's
+  gs://… file:///… is not uploaded: the chain reads it where it is
+  list.csv         a manifest with a header: asset_guid, master_uri, file, derivative_assets, title,
+                   artist, site, request_id, release_id, asset_id, or some of these
+  list.ndjson      a manifest of EncodeJobs, one a line (docs/api.md), which may have a "file" to upload
+  -                a manifest on stdin, either kind; each job is posted as its line comes
+
+A track is called after its file, unless a manifest or --guid says how. Assets that exist are not made
+again: the same command twice does no harm.
+
+  --assets A,B     what to make (all that is on offer); a manifest's own derivative_assets win
+  --guid GUID      the asset_guid, of one file or URI
+  --watch          look on until all has ended
+  --rate N         jobs a second, at most (as fast as they are taken)
+
+${TARGET_HELP}
+                   (scope: submit; with --watch also read)
+  --json           a line of JSON for each: {"event":"submitted", "from", "asset_guid", "request_id"} or
+                   {"event":"refused", "from", "asset_guid", "code", "detail"}; with --watch as watch has it
+  --help           this
+
+  npx trackchain submit my-track.wav --watch
+  npx trackchain submit ~/music/new --assets bpm,key
+  npx trackchain submit gs://my-masters/2026/track.wav --guid 5f3c9a
+  psql -c "copy (select …) to stdout csv header" | npx trackchain submit - --rate 50
+
+Ends with 0 when all was submitted (with --watch: and is done), with 1 when something was refused, has
+failed or nobody answers, with 2 when the command line is not as it should be, with 130 when you end it.
+`
+
+const STRING = { type: 'string' } as const
+const OPTIONS = {
+  ...TARGET_FLAGS,
+  ...{ assets: STRING, guid: STRING, rate: STRING },
+  watch: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+/** @returns the exit code. @throws UsageError; Error when nobody answers. */
+export async function submit(
+  args: readonly string[],
+  output: Output = TERMINAL,
+  {
+    stop = interruptible(() => {}),
+    stdin = process.stdin,
+  }: { stop?: AbortSignal; stdin?: AsyncIterable<Uint8Array> } = {},
+): Promise<number> {
+  const { values, positionals } = parsed(args, OPTIONS, true)
+  if (values.help) {
+    output.say(HELP)
+    return 0
+  }
+  const target = targetOf(values)
+  const rate = values.rate === undefined ? Number.POSITIVE_INFINITY : rateFrom(values.rate)
+  const sources = await sourcesOf(positionals, { guid: values.guid, stdin })
+  try {
+    const { watch: isWatched, json: asJson } = values
+    const { submitted, refused, states } = await submitAll(sources, output, {
+      ...{ target, rate, isWatched, asJson, signal: stop },
+      // Before gigabytes are uploaded.
+      assets: await assetsFrom(values.assets, target),
+    })
+    const isDone = states.every((state) => state === 'done')
+    if (!asJson) output.note(summary(submitted, refused, states, isWatched))
+    return refused === 0 && isDone ? 0 : 1
+  } catch (error) {
+    if (stop.aborted) throw stop.reason
+    if (!(error instanceof Refused)) throw explained(error, target)
+    output.note(printable(error.message))
+    return 1
+  }
+}
+
+/** @throws UsageError when one is not on offer; Error when nobody answers. */
+async function assetsFrom(
+  text: string | undefined,
+  target: Target,
+): Promise<readonly string[] | undefined> {
+  type Offers = { derivatives: readonly { id: string }[] }
+  const { derivatives } = await apiAt(target)<Offers>('/v1/derivatives')
+  if (text === undefined) return undefined
+  const wanted = text.split(',').filter((id) => id !== '')
+  const offered = derivatives.map(({ id }) => id)
+  const odd = wanted.find((id) => !offered.includes(id))
+  if (odd === undefined && wanted.length > 0) return [...new Set(wanted)]
+  throw new UsageError(
+    `--assets: there are ${printable(offered.join(', '))}, got ${odd ?? text}.`,
+  )
+}
+
+function rateFrom(text: string): number {
+  const rate = Number(text)
+  if (rate > 0 && rate <= 100_000) return rate
+  throw new UsageError(`--rate must be a number of jobs a second, got ${text}.`)
+}
+
+function summary(
+  submitted: ReadonlyMap<string, number>,
+  refused: number,
+  states: readonly string[],
+  isWatched: boolean,
+): string {
+  const jobs = [...submitted.values()].reduce((sum, count) => sum + count, 0)
+  const counts = new Map<string, number>()
+  for (const state of states) counts.set(state, (counts.get(state) ?? 0) + 1)
+  const words = [
+    `${jobs} submitted`,
+    ...(refused > 0 ? [`${refused} refused`] : []),
+    ...[...counts].map(([state, count]) => `${count} ${state}`),
+  ]
+  const how = isWatched || jobs === 0 ? '' : `\n${howToWatch([...submitted.keys()])}`
+  return `${words.join(', ')}.${how}`
+}

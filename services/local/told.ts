@@ -1,0 +1,85 @@
+/** What the API tells, as far as the commands show it. */
+
+/** GET /v1/jobs/{request_id}. */
+export interface RequestTold {
+  readonly request_id: string
+  readonly state: string
+  readonly percent?: number
+  readonly jobs: readonly JobTold[]
+}
+
+export interface JobTold {
+  readonly asset_guid: string
+  readonly state: string
+  /** 0 to 100; 100 only when it has ended. */
+  readonly percent?: number
+  readonly run: number
+  readonly route: string
+  /** ISO 8601. */
+  readonly accepted: string
+  readonly ended: string | null
+  readonly assets: readonly AssetTold[]
+}
+
+export interface AssetTold {
+  readonly asset: string
+  readonly state: string
+  readonly version?: number
+  readonly result?: unknown
+  readonly code?: string
+  readonly sentence?: string
+  readonly remedy?: string
+  readonly units_done?: number
+  readonly units?: number
+}
+
+/** GET /v1/tracks/{asset_guid}. */
+export interface TrackTold {
+  readonly asset_guid: string
+  readonly state?: string
+  readonly request_id?: string
+  readonly title?: string
+  readonly artist?: string
+  readonly revision: string
+  readonly master: { readonly uri: string; readonly seconds: number; readonly layout: string }
+  readonly assets: readonly AssetTold[]
+}
+
+/** GET /v1/tracks/{asset_guid}/history. */
+export interface EventTold {
+  readonly at: string
+  readonly step: string
+  readonly verdict: string
+  readonly run?: number
+  readonly attempt?: number
+  readonly ms?: number
+  readonly code?: string
+  readonly sentence?: string
+}
+
+/** A track of GET /v1/tracks and GET /v1/live. */
+export interface TrackLine {
+  readonly asset_guid: string
+  readonly title?: string
+  readonly artist?: string
+  readonly state: string
+  readonly seconds?: number
+  readonly bpm?: number
+  readonly key?: string
+  readonly camelot?: string
+  readonly loudness_lufs?: number
+  readonly assets: {
+    readonly made: readonly string[]
+    readonly failed: readonly string[]
+    readonly pending: readonly string[]
+  }
+  /** ISO 8601. */
+  readonly updated: string
+  readonly request_id?: string
+}
+
+const ENDED: readonly string[] = ['done', 'partial', 'failed']
+
+export function hasEnded({ state }: { readonly state: string }): boolean {
+  return ENDED.includes(state)
+}

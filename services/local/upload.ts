@@ -1,0 +1,161 @@
+import { createHash } from 'node:crypto'
+import { createReadStream, openAsBlob } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ask, isPassing, json, Refused, refusal } from './client.ts'
+import { authorization, type Target } from './target.ts'
+
+export interface UploadOptions {
+  readonly signal: AbortSignal
+  /** Told how many bytes of how many are there. */
+  readonly onBytes?: (done: number, of: number) => void
+}
+
+/** A whole number of Cloud Storage's units of 256 KiB; what is told to a person at a time. */
+const PIECE_BYTES = 16 * 1024 * 1024
+/** When no piece has got through for so long it is given up, ms. */
+const PATIENCE_MS = 120_000
+const EVERY_MS = 1_000
+
+interface Session {
+  /** Where pieces are put. */
+  readonly url: string
+  /** Whether that is the API itself; else Cloud Storage, whose session needs no token and gets none. */
+  readonly isApi: boolean
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/**
+ * Uploads a file as the master of a track, in pieces, and goes on behind the last one that arrived: also when the API
+ * keeps masters itself and the same file was cut off in another process.
+ * @returns the URI of these very bytes.
+ * @throws Refused; an Error when the file changes meanwhile, or nothing gets through for two minutes.
+ */
+export async function uploadMaster(
+  target: Target,
+  guid: string,
+  path: string,
+  { signal, onBytes = () => {} }: UploadOptions,
+): Promise<string> {
+  const before = await stat(path)
+  const sha256 = await digestOf(path, signal)
+  const announced = { sha256, bytes: before.size }
+  const body = await openAsBlob(path)
+  let heard = Date.now()
+  let session: Session | undefined
+  let offset: number | undefined
+  let uri = ''
+  for (;;) {
+    try {
+      if (session === undefined) {
+        const { master_uri, ...opened } = await begun(target, guid, announced, signal)
+        uri = master_uri
+        if (opened.session === undefined) return uri
+        session = opened.session
+      }
+      offset ??= await standing(session, before.size, signal)
+      onBytes(offset ?? 0, before.size)
+      if (offset === undefined) session = undefined
+      else if (offset >= before.size) break
+      else {
+        offset = await sent(session, body, offset, signal)
+        heard = Date.now()
+      }
+    } catch (error) {
+      const isOver = Date.now() - heard > PATIENCE_MS
+      if (signal.aborted || isOver || !isWorthAnother(error)) throw error
+      offset = undefined
+      await sleep(EVERY_MS, undefined, { signal })
+    }
+  }
+  const after = await stat(path)
+  if (after.size === before.size && after.mtimeMs === before.mtimeMs) return uri
+  throw new Error(`${path} has changed while it was sent`)
+}
+
+async function begun(
+  target: Target,
+  guid: string,
+  announced: { readonly sha256: string; readonly bytes: number },
+  signal: AbortSignal,
+): Promise<{ master_uri: string; session: Session | undefined }> {
+  const path = `/v1/masters/${encodeURIComponent(guid)}`
+  const own = authorization(target)
+  type Answer = { url: string | null; headers: Record<string, string>; master_uri: string }
+  const { url, headers, master_uri } = json<Answer>(
+    await ask(target.url, path, {
+      method: 'POST',
+      headers: { ...own, 'content-type': 'application/json' },
+      body: JSON.stringify(announced),
+      signal,
+    }),
+  )
+  if (url === null) return { master_uri, session: undefined }
+  if (/^https?:/.test(url)) return { master_uri, session: { url, isApi: false, headers } }
+  // Named by its content, so that whoever sends the same file again goes on where this ends.
+  const named = `${target.url}${path}?upload=${announced.sha256}`
+  return { master_uri, session: { url: named, isApi: true, headers: { ...own, ...headers } } }
+}
+
+/** Bytes that are there; undefined when the session is gone. */
+async function standing(
+  { url, isApi, headers }: Session,
+  bytes: number,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  if (isApi) {
+    const response = await fetch(url, { method: 'HEAD', headers, signal })
+    if (response.status === 404) return 0
+    if (!response.ok) throw new Refused(response.status, `${response.status}: the upload`)
+    return response.headers.get('upload-complete') === '?1'
+      ? bytes
+      : Number(response.headers.get('upload-offset'))
+  }
+  const range = { ...headers, 'content-range': `bytes */${bytes}` }
+  const response = await fetch(url, {
+    ...{ method: 'PUT', headers: range, body: '', signal, redirect: 'manual' },
+  })
+  if (response.status === 404 || response.status === 410) return undefined
+  return response.ok ? bytes : await kept(response)
+}
+
+/** Sends a piece. @returns the bytes that are there now. */
+async function sent(
+  { url, isApi, headers }: Session,
+  body: Blob,
+  offset: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const end = Math.min(offset + PIECE_BYTES, body.size)
+  const response = await fetch(url, {
+    method: 'PUT',
+    headers: { ...headers, 'content-range': `bytes ${offset}-${end - 1}/${body.size}` },
+    body: body.slice(offset, end),
+    ...{ signal, redirect: 'manual' },
+  })
+  if (isApi && response.ok) return end
+  if (response.ok) return body.size
+  return await kept(response)
+}
+
+/** What Cloud Storage has of an upload that is not whole. @throws Refused for any other answer. */
+async function kept(response: Response): Promise<number> {
+  if (response.status === 308) {
+    const [, last] = /-(\d+)$/.exec(response.headers.get('range') ?? '') ?? []
+    return last === undefined ? 0 : Number(last) + 1
+  }
+  throw await refusal(response)
+}
+
+/** Whether it may be another matter in a moment, or once it is known where the upload stands. */
+function isWorthAnother(error: unknown): boolean {
+  if (error instanceof Refused && error.status === 409) return true
+  return isPassing(error) || String(error).includes('UPLOAD_INCOMPLETE')
+}
+
+async function digestOf(path: string, signal: AbortSignal): Promise<string> {
+  const hash = createHash('sha256')
+  const chunks = createReadStream(path, { highWaterMark: 1 << 20, signal })
+  for await (const chunk of chunks) hash.update(chunk)
+  return hash.digest('hex')
+}

@@ -1,0 +1,93 @@
+import { bar } from './bars.ts'
+import type { Seen } from './follow.ts'
+import { printable } from './printable.ts'
+import { jsonLine } from './terminal.ts'
+import { type AssetTold, hasEnded, type JobTold, type TrackLine } from './told.ts'
+
+/** Bars of tracks that are shown at once. */
+const MOST_BARS = 8
+
+/** What is said of a job whose state has changed; undefined when there is nothing to say. */
+export function changeTold(
+  { request_id, job }: Seen,
+  before: JobTold | undefined,
+  { asJson, isDrawn }: { readonly asJson: boolean; readonly isDrawn: boolean },
+): string | undefined {
+  const isEnd = hasEnded(job)
+  if (asJson) {
+    const { asset_guid, state, percent } = job
+    const about = { event: isEnd ? 'ended' : 'state', request_id, asset_guid, state }
+    return jsonLine({ ...about, percent, ...(isEnd ? { assets: job.assets } : {}) })
+  }
+  if (isEnd) return endTold(job)
+  const isOld = before?.state === job.state
+  return isDrawn || isOld ? undefined : line(job.state, job.asset_guid)
+}
+
+/** A line on what came of a job, and one for each asset that failed. */
+function endTold({ state, asset_guid, assets }: JobTold): string {
+  const made = assets.filter((asset) => asset.state === 'made')
+  const failed = assets.filter((asset) => asset.state === 'failed')
+  const facts = [factsOf(assets), made.map(({ asset }) => asset).join(',')]
+  return [line(state, asset_guid, ...facts), ...failed.map(failureTold)].join('\n')
+}
+
+export function failureTold({ asset, code, sentence }: AssetTold): string {
+  return printable(`    ${asset}: ${code}: ${sentence}`)
+}
+
+/** What is known of a track by its assets, in a few words. */
+export function factsOf(assets: readonly AssetTold[]): string {
+  const result = (id: string) =>
+    (assets.find(({ asset }) => asset === id)?.result ?? {}) as Record<string, unknown>
+  const { bpm } = result('bpm')
+  const { camelot } = result('key')
+  const { integrated } = result('loudness')
+  return [
+    ...(typeof bpm === 'number' ? [`${bpm.toFixed(2)} BPM`] : []),
+    ...(typeof camelot === 'string' ? [camelot] : []),
+    ...(typeof integrated === 'number' ? [`${integrated.toFixed(1)} LUFS`] : []),
+  ].join('  ')
+}
+
+/** The bars of what is under way, and a last one of all. */
+export function barsOf(seen: Iterable<Seen>, all: number, began: number): string[] {
+  const jobs = [...seen].map(({ job }) => job)
+  const running = jobs.filter((job) => !hasEnded(job))
+  const share = jobs.reduce((sum, job) => sum + shareOf(job), 0) / Math.max(1, all)
+  const ended = jobs.length - running.length
+  const notDone = jobs.filter((job) => hasEnded(job) && job.state !== 'done').length
+  const failed = notDone === 0 ? '' : `, ${notDone} not done`
+  const more = running.length > MOST_BARS ? `, ${running.length} under way` : ''
+  const seconds = Math.round((Date.now() - began) / 1000)
+  return [
+    ...running
+      .sort((a, b) => shareOf(b) - shareOf(a))
+      .slice(0, MOST_BARS)
+      .map((job) => bar(shareOf(job), job.asset_guid)),
+    bar(share, `${ended} of ${all} ended${failed}${more}, ${seconds} s`),
+  ]
+}
+
+/** A track of the live stream. */
+export function trackTold(track: TrackLine): string {
+  const { asset_guid, state, assets } = track
+  const failed = assets.failed.length === 0 ? '' : `failed: ${assets.failed.join(',')}`
+  return line(state, asset_guid, trackFacts(track), assets.made.join(','), failed)
+}
+
+function trackFacts({ bpm, camelot, loudness_lufs: lufs }: TrackLine): string {
+  return [
+    ...(bpm == null ? [] : [`${bpm.toFixed(2)} BPM`]),
+    ...(camelot == null ? [] : [camelot]),
+    ...(lufs == null ? [] : [`${lufs.toFixed(1)} LUFS`]),
+  ].join('  ')
+}
+
+function shareOf(job: JobTold): number {
+  return hasEnded(job) ? 1 : (job.percent ?? 0) / 100
+}
+
+function line(state: string, ...words: readonly string[]): string {
+  return printable([state.padEnd(8), ...words.filter((word) => word !== '')].join('  '))
+}
