@@ -16,6 +16,9 @@ const PIECE_BYTES = 16 * 1024 * 1024
 /** When no piece has got through for so long it is given up, ms. */
 const PATIENCE_MS = 120_000
 const EVERY_MS = 1_000
+/** A question that nobody answers is asked again, and a piece that hangs is sent again, ms. */
+const ANSWER_MS = 30_000
+const PIECE_MS = 600_000
 
 interface Session {
   /** Where pieces are put. */
@@ -104,7 +107,11 @@ async function standing(
   signal: AbortSignal,
 ): Promise<number | undefined> {
   if (isApi) {
-    const response = await fetch(url, { method: 'HEAD', headers, signal })
+    const response = await fetch(url, {
+      method: 'HEAD',
+      headers,
+      signal: within(ANSWER_MS, signal),
+    })
     if (response.status === 404) return 0
     if (!response.ok) throw new Refused(response.status, `${response.status}: the upload`)
     return response.headers.get('upload-complete') === '?1'
@@ -113,7 +120,8 @@ async function standing(
   }
   const range = { ...headers, 'content-range': `bytes */${bytes}` }
   const response = await fetch(url, {
-    ...{ method: 'PUT', headers: range, body: '', signal, redirect: 'manual' },
+    ...{ method: 'PUT', headers: range, body: '', redirect: 'manual' },
+    signal: within(ANSWER_MS, signal),
   })
   if (response.status === 404 || response.status === 410) return undefined
   return response.ok ? bytes : await kept(response)
@@ -131,7 +139,8 @@ async function sent(
     method: 'PUT',
     headers: { ...headers, 'content-range': `bytes ${offset}-${end - 1}/${body.size}` },
     body: body.slice(offset, end),
-    ...{ signal, redirect: 'manual' },
+    signal: within(PIECE_MS, signal),
+    redirect: 'manual',
   })
   if (isApi && response.ok) return end
   if (response.ok) return body.size
@@ -150,7 +159,12 @@ async function kept(response: Response): Promise<number> {
 /** Whether it may be another matter in a moment, or once it is known where the upload stands. */
 function isWorthAnother(error: unknown): boolean {
   if (error instanceof Refused && error.status === 409) return true
-  return isPassing(error) || String(error).includes('UPLOAD_INCOMPLETE')
+  const isLate = error instanceof Error && error.name === 'TimeoutError'
+  return isLate || isPassing(error) || String(error).includes('UPLOAD_INCOMPLETE')
+}
+
+function within(ms: number, signal: AbortSignal): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(ms)])
 }
 
 async function digestOf(path: string, signal: AbortSignal): Promise<string> {
