@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import multipart from '@fastify/multipart'
 import rateLimit from '@fastify/rate-limit'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
@@ -28,6 +29,8 @@ import { trackRoutes } from './http/tracks.ts'
 
 /** A connection on which nothing moves for so long is closed, ms. */
 const IDLE_MS = 60_000
+/** What comes on a new connection is still waited for, for so long, ms. */
+const UNUSED_MS = 1_000
 
 /** The HTTP API as a fastify instance that does not listen yet. */
 export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstance> {
@@ -122,11 +125,26 @@ function holdBodies(app: FastifyInstance): void {
   })
 }
 
-/** While closing, connections that fall idle are closed as they do: nobody will use them again. */
+/**
+ * While closing, connections that fall idle are closed as they do: nobody will use them again. Those on which nothing
+ * was ever asked as well, which Node takes for busy: browsers, and fetch behind a stream that was given up, open some.
+ */
 function closeWhenIdle(app: FastifyInstance): void {
+  const unused = new Map<Socket, number>()
+  app.server.on('connection', (socket) => {
+    unused.set(socket, performance.now())
+    socket.once('close', () => unused.delete(socket))
+  })
+  app.server.on('request', ({ socket }) => unused.delete(socket))
+  const close = () => {
+    app.server.closeIdleConnections()
+    for (const [socket, since] of unused) {
+      if (performance.now() - since > UNUSED_MS) socket.destroy()
+    }
+  }
   let sweep: NodeJS.Timeout | undefined
   app.addHook('preClose', async () => {
-    sweep = setInterval(() => app.server.closeIdleConnections(), 50)
+    sweep = setInterval(close, 50)
     app.server.once('close', () => clearInterval(sweep))
   })
 }

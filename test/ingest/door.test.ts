@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import t from 'tap'
 import { openAccess } from '../../services/ingest/access.ts'
 import { checkDoor } from '../../services/ingest/http/door.ts'
@@ -192,3 +194,17 @@ t.test('beyond the rate limit a client is told when to come again', async (t) =>
   t.match(await response.json(), { code: 'TOO_MANY_REQUESTS', detail: /More than 3 requests/ })
   t.equal((await fetch(`${limited.url}/healthz`)).status, 200)
 })
+
+t.test(
+  'a connection on which nothing was asked holds nobody up',
+  { timeout: 30_000 },
+  async (t) => {
+    const closing = await api.replica()
+    const silent = connect(closing.port, '127.0.0.1')
+    t.teardown(() => silent.destroy())
+    await once(silent, 'connect')
+    // Without an end of it the server would wait for as long as a connection may be idle: a minute.
+    await Promise.all([once(silent.resume(), 'close'), closing.close()])
+    t.equal(silent.bytesRead, 0)
+  },
+)
