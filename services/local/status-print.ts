@@ -2,7 +2,7 @@ import { clock } from './clock.ts'
 import { printable } from './printable.ts'
 import { table } from './table.ts'
 import type { AssetTold, EventTold, JobTold, RequestTold, TrackTold } from './told.ts'
-import { factsOf, failureTold } from './watch-print.ts'
+import { factsOf, failures } from './watch-print.ts'
 
 /** A request with its tracks and their assets, for a person. */
 export function requestTold({ request_id, state, percent, jobs }: RequestTold): string {
@@ -57,17 +57,12 @@ function assetsTold(assets: readonly AssetTold[]): string[] {
   return [
     ...listed('made', of('made').map(versioned)),
     ...listed('pending', of('pending').map(unitsOf)),
-    ...of('failed').flatMap(failed),
+    ...failures(assets).flatMap(failed),
   ]
 }
 
-function failed(asset: AssetTold): string[] {
-  const { remedy } = asset
-  const line = failureTold(asset).trimStart()
-  return [
-    `  failed   ${line}`,
-    ...(remedy === undefined ? [] : [`           ${printable(remedy)}`]),
-  ]
+function failed({ line, remedy }: ReturnType<typeof failures>[number]): string[] {
+  return [`  failed   ${line}`, ...(remedy === undefined ? [] : [`           ${remedy}`])]
 }
 
 function versioned({ asset, version }: AssetTold): string {

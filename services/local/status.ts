@@ -4,14 +4,15 @@ import { printable, printableJson } from './printable.ts'
 import { historyTold, requestTold, trackShown } from './status-print.ts'
 import { type Api, apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from './target.ts'
 import { type Output, TERMINAL } from './terminal.ts'
-import type { EventTold, RequestTold, TrackTold } from './told.ts'
+import type { EventTold, RequestTold, TrackLine, TrackTold } from './told.ts'
 import { count, parsed, UsageError } from './usage.ts'
 import { isRequestId } from './watch.ts'
 
 const HELP = `npx trackchain status REQUEST_ID | ASSET_GUID: where a request or a track stands.
 
   REQUEST_ID       its tracks, and each asset: made, pending, or failed with the reason and what to do
-  ASSET_GUID       what exists for the track, and what could not be made
+  ASSET_GUID       what exists for the track, and what could not be made; before its master was read, the
+                   job that asked last
   --history N      of a track: also its latest N events, steps, attempts and verdicts (up to 1000)
 
 ${TARGET_HELP}
@@ -55,15 +56,12 @@ export async function status(
   const api = apiAt(targetOf(values))
   try {
     // An asset_guid may well be a UUID, too.
-    const request =
-      isRequestId(id) && limit === undefined
-        ? await known<RequestTold>(api, `/v1/jobs/${id}`)
-        : undefined
-    if (request !== undefined) {
-      say(values.json ? printableJson(request) : requestTold(request))
-      return request.jobs.some(({ state }) => isBad(state)) ? 1 : 0
-    }
-    const track = await api<TrackTold>(`/v1/tracks/${id}`)
+    const request = isRequestId(id)
+      ? await known<RequestTold>(api, `/v1/jobs/${id}`)
+      : undefined
+    if (request !== undefined) return showRequest(request, values.json, say)
+    const track = await known<TrackTold>(api, `/v1/tracks/${id}`)
+    if (track === undefined) return showRequest(await latestJob(api, id), values.json, say)
     const events = limit === undefined ? undefined : await latest(api, id, limit)
     if (values.json) say(printableJson(events === undefined ? track : { ...track, events }))
     else {
@@ -77,6 +75,30 @@ export async function status(
     note(printable(error.message))
     return 1
   }
+}
+
+type Say = Output['say']
+
+/** @returns the exit code. */
+function showRequest(request: RequestTold, asJson: boolean, say: Say): number {
+  say(asJson ? printableJson(request) : requestTold(request))
+  return request.jobs.some(({ state }) => isBad(state)) ? 1 : 0
+}
+
+/** Of a track whose master nobody has read: what became of the job that asked last. @throws Refused. */
+async function latestJob(api: Api, guid: string): Promise<RequestTold> {
+  type Page = { tracks: readonly TrackLine[]; next: string | null }
+  let next: string | null = `/v1/tracks?limit=1000&q=${guid}`
+  while (next !== null) {
+    const page: Page = await api(next)
+    const found = page.tracks.find(({ asset_guid }) => asset_guid === guid)
+    if (found?.request_id !== undefined) {
+      const request = await api<RequestTold>(`/v1/jobs/${found.request_id}`)
+      return { ...request, jobs: request.jobs.filter(({ asset_guid }) => asset_guid === guid) }
+    }
+    next = page.next
+  }
+  throw new Refused(404, `NOT_FOUND: Nobody has heard of ${guid}.`)
 }
 
 async function latest(api: Api, guid: string, limit: number): Promise<readonly EventTold[]> {

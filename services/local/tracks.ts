@@ -113,7 +113,7 @@ function tableOf(rows: readonly TrackLine[]): string {
     track.bpm?.toFixed(2) ?? '',
     ...[track.key ?? '', track.camelot ?? '', track.loudness_lufs?.toFixed(1) ?? ''],
     `${assets.made.length}`,
-    assets.failed.join(','),
+    assets.failed.length > 3 ? `${assets.failed.length} assets` : assets.failed.join(','),
     track.updated.slice(0, 19).replace('T', ' '),
   ])
   const all = [[...header, 'made', 'failed', 'changed (UTC)'], ...cells]

@@ -24,16 +24,30 @@ export function changeTold(
   return isDrawn || isOld ? undefined : line(job.state, job.asset_guid)
 }
 
-/** A line on what came of a job, and one for each asset that failed. */
+/** A line on what came of a job, and one for each reason why assets failed. */
 function endTold({ state, asset_guid, assets }: JobTold): string {
   const made = assets.filter((asset) => asset.state === 'made')
-  const failed = assets.filter((asset) => asset.state === 'failed')
   const facts = [factsOf(assets), made.map(({ asset }) => asset).join(',')]
-  return [line(state, asset_guid, ...facts), ...failed.map(failureTold)].join('\n')
+  return [
+    line(state, asset_guid, ...facts),
+    ...failures(assets).map(({ line }) => `    ${line}`),
+  ].join('\n')
 }
 
-export function failureTold({ asset, code, sentence }: AssetTold): string {
-  return printable(`    ${asset}: ${code}: ${sentence}`)
+/** A line for each reason for which assets failed, with what to do about it. */
+export function failures(
+  assets: readonly AssetTold[],
+): { readonly line: string; readonly remedy: string | undefined }[] {
+  const failed = assets.filter(({ state }) => state === 'failed')
+  const reasons = Map.groupBy(failed, ({ code, sentence }) => `${code}: ${sentence}`)
+  return [...reasons].map(([reason, those]) => {
+    const ids = those.map(({ asset }) => asset).join(',')
+    const remedy = those[0]?.remedy
+    return {
+      line: printable(`${ids}: ${reason}`),
+      remedy: remedy === undefined ? undefined : printable(remedy),
+    }
+  })
 }
 
 /** What is known of a track by its assets, in a few words. */

@@ -369,6 +369,11 @@ t.test('status shows a request, a track and its history', async (t) => {
   t.match(track.text, /at +step +verdict.*\n\S+ +analyze +done +1 +1 +7/)
   const json = JSON.parse((await run('s-1', '--json', '--history', '5')).text)
   t.match(json, { asset_guid: 's-1', events: [{ step: 'analyze' }] })
+  const unread = { asset_guid: 'unread', master_uri: 'file:///mnt/masters/x.wav' }
+  await submitted(['-', '--assets', 'bpm'], { stdin: JSON.stringify(unread) })
+  const waiting = await run('unread')
+  t.equal(waiting.code, 0)
+  t.match(waiting.text, /^request .*: accepted.*\n\nunread {2}accepted.*\n {2}pending +bpm$/)
   t.match(await run('unheard-of'), { code: 1, notes: [/^NOT_FOUND/] })
   t.match(await run(randomUUID()), { code: 1, notes: [/^NOT_FOUND/] })
   await t.rejects(run(), /takes one request id or asset_guid/)
