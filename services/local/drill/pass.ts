@@ -63,7 +63,7 @@ const PATIENCE_MS = 300_000
 const QUIET_MS = 2_000
 const QUIET_AFTER_ACTS_MS = 10_000
 /** The subscriptions that the services of the chain consume, and the drill does not. */
-const NOT_CONSUMED = /^(drill-|published$|dead-letter$)/
+const NOT_CONSUMED = /^(drill-|published$)/
 const SAY_EVERY_MS = 10_000
 const LOOK_EVERY_MS = 100
 
