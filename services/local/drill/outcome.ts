@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { openCatalogue } from '#shared/catalogue/catalogue.ts'
+import { digest } from '#shared/names.ts'
 import { openStore } from '#shared/store/open.ts'
 import { folderUri } from '../data-folder.ts'
 import type { Chain } from '../supervisor.ts'
@@ -26,7 +27,11 @@ export async function outcomes(
       found.set(track.guid, {
         ...{ state, rows, assets: assets.get(track.guid) ?? [] },
         published: announced.map(([key, { id: _, ...message }]) => ({
-          ...{ key, value: JSON.stringify(message).replaceAll(store, '') },
+          // Whether a verdict has been through the database shows in the order of its keys alone.
+          ...{
+            key,
+            value: digest(JSON.parse(JSON.stringify(message).replaceAll(store, '')), 32),
+          },
         })),
         letters: [...(seen.letters.get(track.guid) ?? [])].map((key) => ({ key, value: '' })),
       })
