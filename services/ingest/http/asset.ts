@@ -7,7 +7,7 @@ import { type ByteRange, byteRange } from './byte-range.ts'
 import type { HttpDeps } from './deps.ts'
 import { matches } from './etag.ts'
 import { AssetGuid } from './params.ts'
-import { Problem } from './problem.ts'
+import { refused } from './problem.ts'
 import { checkTaggable, type ServedFile, tagged, tagsDigest } from './tagged.ts'
 import { tagsOf } from './tags.ts'
 import { extensionsOf, knownTrack, newestAssets } from './tracks.ts'
@@ -50,10 +50,7 @@ const schema = {
     200: { description: 'The file.', content: { '*/*': binary } },
     206: { description: 'The range that was asked for.', content: { '*/*': binary } },
     304: { description: 'It is what the client has.', type: 'null' },
-    '4xx': {
-      description: 'Refused.',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
+    ...refused,
   },
 }
 

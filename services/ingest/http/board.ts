@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Board, Catalogue } from '#shared/catalogue/catalogue.ts'
 import type { Registry } from '#shared/registry.ts'
 import type { HttpDeps } from './deps.ts'
-import { Problem } from './problem.ts'
+import { refused } from './problem.ts'
 import { reading } from './reading.ts'
 
 const STEPS = ['ingest', 'stage', 'analyze', 'encode', 'publish'] as const
@@ -44,10 +44,7 @@ const schema = {
         },
       },
     },
-    '4xx': {
-      description: 'Refused.',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
+    ...refused,
   },
 }
 

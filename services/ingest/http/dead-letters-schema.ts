@@ -1,7 +1,8 @@
 import { type Static, Type } from 'typebox'
 import { LETTER_STATES } from '#shared/catalogue/catalogue.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN } from '#shared/names.ts'
-import { Problem } from './problem.ts'
+import { PageSize } from './params.ts'
+import { refused } from './problem.ts'
 
 /** Letters that one request redrives at most, and unless told. */
 const MOST_LETTERS = 1000
@@ -52,12 +53,7 @@ export const ListQuery = Type.Object(
     state: Type.Optional(
       Type.Enum([...LETTER_STATES, 'all'], { description: '`open` unless told.' }),
     ),
-    limit: Type.Optional(
-      Type.String({
-        pattern: '^([1-9]\\d{0,2}|1000)$',
-        description: '1 to 1000; 100 unless told.',
-      }),
-    ),
+    limit: PageSize,
     page: Type.Optional(
       Type.String({
         pattern: '^\\d{4}-\\d\\d-\\d\\dT[0-9:.]{8,15}Z,[0-9a-f]{32}$',
@@ -120,13 +116,6 @@ export type DiscardBody = Static<typeof DiscardBody>
 
 const tags = ['dead letters']
 const anything = { type: 'object', additionalProperties: true } as const
-const refused = {
-  '4xx': {
-    description: 'Refused.',
-    content: { 'application/problem+json': { schema: Problem } },
-  },
-}
-
 /** GET /v1/dead-letters, for the OpenAPI document. */
 export const list = {
   tags,

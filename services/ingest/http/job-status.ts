@@ -4,7 +4,7 @@ import type { JobStatus } from '#shared/catalogue/catalogue.ts'
 import { ERRORS, PermanentError } from '#shared/errors.ts'
 import type { HttpDeps } from './deps.ts'
 import { EXAMPLE_REQUEST_ID } from './params.ts'
-import { Problem } from './problem.ts'
+import { refused } from './problem.ts'
 import { percentOf, unitsOf } from './progress.ts'
 import { reading } from './reading.ts'
 
@@ -34,10 +34,7 @@ const schema = {
         jobs: { type: 'array', items: { type: 'object', additionalProperties: true } },
       },
     },
-    '4xx': {
-      description: 'Refused.',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
+    ...refused,
   },
 }
 

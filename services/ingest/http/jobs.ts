@@ -8,7 +8,7 @@ import { FORM_TYPE, formSchema, jobFromForm } from './jobs-form.ts'
 import { LINE_TYPES, resultLines } from './jobs-lines.ts'
 import { documentIn, JSON_TYPE, takeJson } from './json-body.ts'
 import { EXAMPLE_REQUEST_ID } from './params.ts'
-import { PROBLEM_TYPE, Problem, problemOf } from './problem.ts'
+import { PROBLEM_TYPE, Problem, problemOf, refused } from './problem.ts'
 
 /** The largest JSON body, bytes. More comes as lines. */
 export const MOST_JSON_BYTES = 1024 * 1024
@@ -82,10 +82,7 @@ const schema = {
         },
       },
     },
-    '4xx': {
-      description: 'Refused.',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
+    ...refused,
   },
 }
 

@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox'
 import type { Kpis } from '#shared/catalogue/catalogue.ts'
 import { PermanentError } from '#shared/errors.ts'
 import type { HttpDeps } from './deps.ts'
-import { Problem } from './problem.ts'
+import { refused } from './problem.ts'
 import { reading } from './reading.ts'
 
 const USUAL_MS = 15 * 60_000
@@ -53,10 +53,7 @@ const schema = {
         },
       },
     },
-    '4xx': {
-      description: 'Refused.',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
+    ...refused,
   },
 }
 

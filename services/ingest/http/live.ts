@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import type { Catalogue, ListedTrack } from '#shared/catalogue/catalogue.ts'
 import { PermanentError } from '#shared/errors.ts'
-import { Problem } from './problem.ts'
+import { refused } from './problem.ts'
 import { reading } from './reading.ts'
 import { trackLine } from './track-lists.ts'
 
@@ -39,10 +39,7 @@ const schema = {
         },
       },
     },
-    '4xx': {
-      description: 'Refused.',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
+    ...refused,
   },
 }
 

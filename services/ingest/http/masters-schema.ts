@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { AssetGuid, TrackParams } from './params.ts'
-import { Problem } from './problem.ts'
+import { refused } from './problem.ts'
 
 const UploadId = Type.String({
   pattern: '^[A-Za-z0-9_-]{1,64}$',
@@ -37,12 +37,6 @@ export const Announced = Type.Object(
 )
 export type Announced = Static<typeof Announced>
 
-const refused = {
-  '4xx': {
-    description: 'Refused.',
-    content: { 'application/problem+json': { schema: Problem } },
-  },
-}
 const tags = ['masters']
 /** The content types of a master. */
 export const TAKES = 'any type, e.g. application/octet-stream'

@@ -7,7 +7,7 @@ import { Events } from '#shared/messages/event.ts'
 import { Published } from '#shared/messages/published.ts'
 import { RunAccepted, RunEnded, StepDue } from '#shared/messages/run.ts'
 import type { HttpDeps } from './deps.ts'
-import { Problem } from './problem.ts'
+import { refused } from './problem.ts'
 
 const CONTRACTS: readonly Contract<unknown>[] = [
   EncodeJob,
@@ -19,12 +19,6 @@ const CONTRACTS: readonly Contract<unknown>[] = [
 ]
 
 const anything = { type: 'object', additionalProperties: true } as const
-const refused = {
-  '4xx': {
-    description: 'Refused.',
-    content: { 'application/problem+json': { schema: Problem } },
-  },
-}
 const tags = ['what there is']
 
 /** GET /v1/derivatives, /v1/schemas and /v1/errors: what can be asked for, and what words mean. */

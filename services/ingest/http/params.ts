@@ -11,6 +11,14 @@ export const AssetGuid = Type.String({
 export const TrackParams = Type.Object({ asset_guid: AssetGuid })
 export type TrackParams = Static<typeof TrackParams>
 
+/** How much a page of a list has. */
+export const PageSize = Type.Optional(
+  Type.String({
+    pattern: '^([1-9]\\d{0,2}|1000)$',
+    description: '1 to 1000; 100 unless told.',
+  }),
+)
+
 /** The request that the examples of POST /v1/jobs make, so that the other examples find it. */
 export const EXAMPLE_REQUEST_ID = '3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11'
 

@@ -19,6 +19,14 @@ export const Problem = Type.Object(
 )
 export type Problem = Static<typeof Problem>
 
+/** What any route may answer, for the OpenAPI document. */
+export const refused = {
+  '4xx': {
+    description: 'Refused.',
+    content: { 'application/problem+json': { schema: Problem } },
+  },
+}
+
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
 /** Something that the service needs does not answer: nothing was accepted, and later it may be. */

@@ -1,7 +1,8 @@
 import { type Static, Type } from 'typebox'
 import { LISTED_STATES } from '#shared/catalogue/catalogue.ts'
 import { ASSET_ID_PATTERN } from '#shared/names.ts'
-import { Problem } from './problem.ts'
+import { PageSize } from './params.ts'
+import { refused } from './problem.ts'
 
 const Amount = (description: string, example: string) =>
   Type.Optional(
@@ -50,12 +51,7 @@ export const TrackQuery = Type.Object(
         examples: ['example'],
       }),
     ),
-    limit: Type.Optional(
-      Type.String({
-        pattern: '^([1-9]\\d{0,2}|1000)$',
-        description: '1 to 1000; 100 unless told.',
-      }),
-    ),
+    limit: PageSize,
     page: Type.Optional(
       Type.String({
         pattern: '^\\d{1,16},\\d{1,16},[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$',
@@ -119,9 +115,6 @@ export const list = {
         next: { type: ['string', 'null'], description: 'The address of the next page.' },
       },
     },
-    '4xx': {
-      description: 'Refused.',
-      content: { 'application/problem+json': { schema: Problem } },
-    },
+    ...refused,
   },
 }

@@ -7,26 +7,15 @@ import type { StepEvent } from '#shared/messages/event.ts'
 import type { Registry } from '#shared/registry.ts'
 import type { HttpDeps } from './deps.ts'
 import { etagOf, matches } from './etag.ts'
-import { TrackParams } from './params.ts'
-import { Problem } from './problem.ts'
+import { PageSize, TrackParams } from './params.ts'
+import { refused } from './problem.ts'
 import { reading } from './reading.ts'
 
-const refused = {
-  '4xx': {
-    description: 'Refused.',
-    content: { 'application/problem+json': { schema: Problem } },
-  },
-}
 const anything = { type: 'object', additionalProperties: true } as const
 
 const Page = Type.Object(
   {
-    limit: Type.Optional(
-      Type.String({
-        pattern: '^([1-9]\\d{0,2}|1000)$',
-        description: '1 to 1000; 100 unless told.',
-      }),
-    ),
+    limit: PageSize,
     before: Type.Optional(
       Type.String({
         pattern: '^\\d{4}-\\d\\d-\\d\\dT[0-9:.]{8,15}Z,[0-9a-fA-F-]{36}$',
