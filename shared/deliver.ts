@@ -4,7 +4,7 @@ import { setAsideAs } from './dead-letter.ts'
 import { PermanentError, RestartError, sentence } from './errors.ts'
 import { type EventSink, newEvent } from './events.ts'
 import type { Log } from './log.ts'
-import type { StepEvent } from './messages/event.ts'
+import { MOST_UNITS, type StepEvent } from './messages/event.ts'
 import { atZero, type Metrics } from './metrics.ts'
 import { HARD_LIMIT_MS } from './plan.ts'
 import type { Next, Step, StepContext, Subject } from './step.ts'
@@ -93,7 +93,7 @@ export function delivering<In>(
       ...birth,
       ...(outcome.subject ?? subject),
       verdict: outcome.verdict,
-      units: [...(outcome.units ?? [])].slice(0, 100),
+      units: [...(outcome.units ?? [])].slice(0, MOST_UNITS),
       ms,
       cpuMs: Math.round(coreMs * 100) / 100,
       storeOperations: counts.operations,

@@ -4,6 +4,9 @@ import { ROUTE_PATTERN } from './names.ts'
 export const STAGES = ['stage', 'analyze', 'encode'] as const
 export type Stage = (typeof STAGES)[number]
 
+/** The steps that a track passes, in their order. */
+export const CHAIN = ['ingest', ...STAGES, 'publish'] as const
+
 /** The route whose topics carry no suffix. */
 export const DEFAULT_ROUTE = 'cloud'
 

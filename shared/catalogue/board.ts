@@ -1,3 +1,4 @@
+import { CHAIN } from '../topology.ts'
 import type { Query } from './database.ts'
 import { PROGRESS, type Progress } from './progress.ts'
 
@@ -85,7 +86,7 @@ const STEPS = {
       percentile_disc(0.99) within group (order by ms) as "p99Ms"
     from event
     where at >= $1::timestamptz - interval '1 minute'
-      and step in ('ingest', 'stage', 'analyze', 'encode', 'publish')
+      and step = any ('{${CHAIN}}')
     group by step`,
 }
 

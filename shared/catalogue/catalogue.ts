@@ -37,7 +37,6 @@ import {
   type TrackPage,
 } from './list-tracks.ts'
 import { migrate, type SchemaState, schemaState } from './migrate.ts'
-import { MOST_UNITS } from './progress.ts'
 import { type JobStatus, job, jobsOfRequest } from './read-jobs.ts'
 import {
   type HistoryCursor,
@@ -78,7 +77,7 @@ export type {
   TrackStatus,
   WholeLetter,
 }
-export { LETTER_STATES, LISTED_STATES, MOST_UNITS }
+export { LETTER_STATES, LISTED_STATES }
 
 /**
  * What exists for every track, what was asked for and what happened. Anything thrown may be tried

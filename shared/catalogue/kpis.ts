@@ -1,3 +1,5 @@
+import { BUDGET_MS, HARD_LIMIT_MS } from '../plan.ts'
+import { CHAIN } from '../topology.ts'
 import type { Query } from './database.ts'
 
 /** What was done between two instants. */
@@ -78,10 +80,10 @@ const STEPS = {
       percentile_disc(0.95) within group (order by ms) as "p95Ms",
       percentile_disc(0.99) within group (order by ms) as "p99Ms",
       max(ms) as "longestMs", sum(ms) as "sumMs", coalesce(sum(cpu_ms), 0) as "coreMs",
-      count(*) filter (where ms > 10000) as "overBudget",
-      count(*) filter (where ms > 13000) as "overHardLimit"
+      count(*) filter (where ms > ${BUDGET_MS}) as "overBudget",
+      count(*) filter (where ms > ${HARD_LIMIT_MS}) as "overHardLimit"
     from event
-    where at >= $1 and at < $2 and step in ('ingest', 'stage', 'analyze', 'encode', 'publish')
+    where at >= $1 and at < $2 and step = any ('{${CHAIN}}')
     group by step
-    order by array_position(array['ingest', 'stage', 'analyze', 'encode', 'publish'], step)`,
+    order by array_position('{${CHAIN}}'::text[], step)`,
 }

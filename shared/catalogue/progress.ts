@@ -8,9 +8,6 @@ export interface Progress {
   readonly finished: readonly string[]
 }
 
-/** Units of a plan that events have at most: a list that is so long may go on. */
-export const MOST_UNITS = 100
-
 /**
  * The `Progress` of the row `job` as one column, `progress`, from the events of its run: writing it down for every job
  * would cost more than looking when somebody asks.

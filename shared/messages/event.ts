@@ -2,6 +2,9 @@ import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
 import { AcceptedRequest } from './run.ts'
 
+/** Units that an event tells at most: a list that is so long may go on. */
+export const MOST_UNITS = 100
+
 /** What a step reports of itself, once, with an id made at its birth. */
 const StepEvent = Type.Object(
   {

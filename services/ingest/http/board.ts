@@ -1,12 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import type { Board, Catalogue } from '#shared/catalogue/catalogue.ts'
 import type { Registry } from '#shared/registry.ts'
+import { CHAIN } from '#shared/topology.ts'
 import type { HttpDeps } from './deps.ts'
 import { refused } from './problem.ts'
 import { reading } from './reading.ts'
-
-const STEPS = ['ingest', 'stage', 'analyze', 'encode', 'publish'] as const
-type StepName = (typeof STEPS)[number]
 
 const MINUTES = 60
 /** A board is told again for so long at least, ms. */
@@ -102,7 +100,7 @@ function told(board: Board, registry: Registry, accepting: boolean): object {
   return {
     ...{ at, accepting },
     tracks: { ...tracks, waiting: notBegun, running: tracks.running - notBegun },
-    steps: STEPS.map((step) => {
+    steps: CHAIN.map((step) => {
       const pace = board.steps.find((each) => each.step === step)
       return {
         ...{ step, waiting: Math.round((waiting.get(step) ?? 0) * scale) },
@@ -118,8 +116,8 @@ function told(board: Board, registry: Registry, accepting: boolean): object {
 }
 
 /** How many of the jobs that were looked at are due at each step. */
-function waitingAt({ under }: Board, registry: Registry): Map<StepName, number> {
-  const waiting = new Map<StepName, number>()
+function waitingAt({ under }: Board, registry: Registry): Map<string, number> {
+  const waiting = new Map<string, number>()
   for (const { planned, finished } of under) {
     const left = planned?.filter((unit) => !finished.includes(unit))
     const stages = left?.map((unit) => registry.get(unit.split('@')[0] ?? '')?.stage)

@@ -1,4 +1,5 @@
-import { type JobStatus, MOST_UNITS } from '#shared/catalogue/catalogue.ts'
+import type { JobStatus } from '#shared/catalogue/catalogue.ts'
+import { MOST_UNITS } from '#shared/messages/event.ts'
 
 /** How much of a job is there, 0 to 99, each asset counting the same; 100 when it has ended. */
 export function percentOf(job: JobStatus): number {

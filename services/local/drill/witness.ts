@@ -2,7 +2,7 @@ import type { Bus, Delivery, Outgoing, Subscriber } from '#shared/bus/bus.ts'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
 import { Events, type StepEvent } from '#shared/messages/event.ts'
 import { Published } from '#shared/messages/published.ts'
-import { DEAD_LETTER_TOPIC } from '#shared/topology.ts'
+import { CHAIN, DEAD_LETTER_TOPIC } from '#shared/topology.ts'
 import { localTopology } from '../chain-settings.ts'
 import { isProgress } from './figures.ts'
 
@@ -32,8 +32,6 @@ export interface Witness {
   close(): Promise<void>
 }
 
-/** What the steps are told: these may be copied and put into another order. */
-const COPIED = ['ingest', 'stage', 'analyze', 'encode', 'publish'] as const
 const OF_DRILL = 'drill-'
 /** Messages that are kept for copying. */
 const MOST_CAPTURED = 400
@@ -86,7 +84,8 @@ export async function witness(bus: PubsubBus): Promise<Witness> {
       const code = attributes.dead_letter_code ?? 'CRASHED'
       ensured(letters, track, () => new Set<string>()).add(`${code} ${body}`)
     }),
-    ...COPIED.map((topic) =>
+    // What the steps are told may be copied and put into another order.
+    ...CHAIN.map((topic) =>
       listen(topic, ({ data, attributes }) => {
         captured.push({ topic, data, attributes: own(attributes) })
         if (captured.length > MOST_CAPTURED) captured.shift()
