@@ -1,33 +1,5 @@
+import type { Letter } from '#shared/told.ts'
 import { printable, printableJson } from './printable.ts'
-
-/** A letter as the API tells it. */
-export interface Letter {
-  readonly id: string
-  readonly state: string
-  readonly step: string
-  readonly code: string
-  readonly reason: string
-  readonly remedy?: string
-  readonly attempt: number
-  /** ISO 8601. */
-  readonly dead_lettered: string
-  readonly redrivable: boolean
-  readonly job?: string
-  readonly run?: number
-  readonly request_id?: string
-  readonly asset_guid?: string
-  readonly derivative_assets?: readonly string[]
-  readonly settled: {
-    readonly at: string
-    readonly by: string
-    readonly run?: number
-    readonly reason?: string
-  } | null
-  readonly attributes?: Readonly<Record<string, string>>
-  readonly bytes?: number
-  readonly body?: string
-  readonly body_base64?: string
-}
 
 /** What became of one letter, as the API tells it. */
 export interface Outcome {

@@ -1,13 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Letter } from '#shared/told.ts'
 import { Refused } from './client.ts'
 import { FLAGS, filterOf, ids, rateFrom } from './dead-letters-flags.ts'
-import {
-  type Letter,
-  type Outcome,
-  outcomeLine,
-  printed,
-  printedWhole,
-} from './dead-letters-print.ts'
+import { type Outcome, outcomeLine, printed, printedWhole } from './dead-letters-print.ts'
 import { printable, printableJson } from './printable.ts'
 import { type Api, apiAt, TARGET_HELP, targetOf } from './target.ts'
 import { type Output, TERMINAL } from './terminal.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { hasEnded, type JobTold, type RequestTold } from '#shared/told.ts'
 import { type Client, Refused } from './client.ts'
-import { hasEnded, type JobTold, type RequestTold } from './told.ts'
 
 /** A job as it was last told of. */
 export interface Seen {

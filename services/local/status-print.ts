@@ -1,7 +1,7 @@
+import type { AssetTold, EventTold, JobTold, RequestTold, TrackTold } from '#shared/told.ts'
 import { clock } from './clock.ts'
 import { printable } from './printable.ts'
 import { table } from './table.ts'
-import type { AssetTold, EventTold, JobTold, RequestTold, TrackTold } from './told.ts'
 import { factsOf, failures } from './watch-print.ts'
 
 /** A request with its tracks and their assets, for a person. */

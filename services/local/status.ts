@@ -1,10 +1,10 @@
 import { ASSET_GUID_PATTERN } from '#shared/names.ts'
+import type { EventTold, RequestTold, TrackLine, TrackTold } from '#shared/told.ts'
 import { Refused } from './client.ts'
 import { printable, printableJson } from './printable.ts'
 import { historyTold, requestTold, trackShown } from './status-print.ts'
 import { type Api, apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from './target.ts'
 import { type Output, TERMINAL } from './terminal.ts'
-import type { EventTold, RequestTold, TrackLine, TrackTold } from './told.ts'
 import { count, parsed, UsageError } from './usage.ts'
 import { isRequestId } from './watch.ts'
 

@@ -1,10 +1,10 @@
+import type { TrackLine } from '#shared/told.ts'
 import { Refused } from './client.ts'
 import { clock } from './clock.ts'
 import { printable } from './printable.ts'
 import { table } from './table.ts'
 import { apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from './target.ts'
 import { jsonLine, type Output, TERMINAL } from './terminal.ts'
-import type { TrackLine } from './told.ts'
 import { count, parsed, UsageError } from './usage.ts'
 
 const HELP = `npx trackchain tracks [FLAGS]: searches the catalogue, the latest activity first.

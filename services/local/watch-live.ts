@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sentence } from '#shared/errors.ts'
+import { hasEnded, type TrackLine } from '#shared/told.ts'
 import { bar, drawBars } from './bars.ts'
 import { isPassing, refusal } from './client.ts'
 import { sseEvents } from './sse.ts'
 import { authorization, type Target } from './target.ts'
 import { jsonLine, type Output } from './terminal.ts'
-import { hasEnded, type TrackLine } from './told.ts'
 import { trackTold } from './watch-print.ts'
 
 /** What is asked for of the board. */

@@ -1,8 +1,8 @@
+import { type AssetTold, hasEnded, type JobTold, type TrackLine } from '#shared/told.ts'
 import { bar } from './bars.ts'
 import type { Seen } from './follow.ts'
 import { printable } from './printable.ts'
 import { jsonLine } from './terminal.ts'
-import { type AssetTold, hasEnded, type JobTold, type TrackLine } from './told.ts'
 
 /** Bars of tracks that are shown at once. */
 const MOST_BARS = 8

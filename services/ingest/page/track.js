@@ -12,7 +12,7 @@ import { length, moment, nameOf } from './words.js'
 /** @import { Live } from './live.js' */
 /** @import { LetterPage } from './letters.js' */
 /** @import { Uploads } from './uploads.js' */
-/** @import { JobAnswer, Letter as Kept, Track as Known, TrackLine } from './types.d.ts' */
+/** @import { RequestTold, Letter as Kept, Track as Known, TrackLine } from './types.d.ts' */
 
 /** While it is worked on, it is looked at as often, ms. */
 const LOOK_MS = 1500
@@ -22,7 +22,7 @@ const LOOK_MS = 1500
  * @property {Known} [track] undefined while no job has read its master
  * @property {TrackLine} [line]
  * @property {readonly Kept[]} letters that are open
- * @property {JobAnswer} [job] while it is under way
+ * @property {RequestTold} [job] while it is under way
  */
 
 /**
@@ -89,7 +89,7 @@ export function Track({ api, live, uploads, guid }) {
   </article>`
 }
 
-/** @param {{ job: JobAnswer, guid: string }} props */
+/** @param {{ job: RequestTold, guid: string }} props */
 function Progress({ job, guid }) {
   const own = job.jobs.find(({ asset_guid }) => asset_guid === guid)
   const assets = own?.assets ?? []
@@ -120,7 +120,7 @@ async function lookAt(api, guid) {
   const request = track?.request_id ?? line?.request_id
   const isOpen = (state === 'accepted' || state === 'running') && request !== undefined
   const job = isOpen
-    ? await ifKnown(/** @type {Promise<JobAnswer>} */ (api.get(`/v1/jobs/${request}`)))
+    ? await ifKnown(/** @type {Promise<RequestTold>} */ (api.get(`/v1/jobs/${request}`)))
     : undefined
   return {
     letters: open.letters,

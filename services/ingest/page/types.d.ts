@@ -1,27 +1,8 @@
 /** What the API answers, as far as the page shows it. */
 
-export type State = 'accepted' | 'running' | 'done' | 'partial' | 'failed'
+import type { State } from '#shared/told.ts'
 
-export interface TrackLine {
-  readonly asset_guid: string
-  readonly title?: string
-  readonly artist?: string
-  readonly state: State
-  readonly seconds?: number
-  readonly bpm?: number | null
-  readonly bpm_confidence?: number
-  readonly key?: string | null
-  readonly camelot?: string | null
-  readonly loudness_lufs?: number | null
-  readonly assets: {
-    readonly made: readonly string[]
-    readonly failed: readonly string[]
-    readonly pending: readonly string[]
-  }
-  /** ISO 8601. */
-  readonly updated: string
-  readonly request_id?: string
-}
+export type { Letter, RequestTold, State, TrackLine } from '#shared/told.ts'
 
 export interface Board {
   readonly at: string
@@ -135,46 +116,6 @@ export interface StepEvent {
   readonly cpu_ms?: number
   readonly code?: string
   readonly sentence?: string
-}
-
-export interface Letter {
-  readonly id: string
-  readonly state: 'open' | 'redriven' | 'discarded'
-  readonly step: string
-  readonly code: string
-  readonly reason: string
-  readonly remedy?: string
-  readonly attempt: number
-  readonly dead_lettered: string
-  readonly redrivable: boolean
-  readonly request_id?: string
-  readonly asset_guid?: string
-  readonly derivative_assets?: readonly string[]
-  readonly settled: {
-    readonly at: string
-    readonly by: string
-    readonly reason?: string
-    readonly run?: number
-  } | null
-}
-
-export interface JobAnswer {
-  readonly request_id: string
-  readonly state: State
-  readonly percent?: number
-  readonly jobs: readonly {
-    readonly asset_guid: string
-    readonly state: State
-    readonly percent?: number
-    readonly assets: readonly {
-      readonly asset: string
-      readonly state: 'pending' | 'made' | 'failed'
-      readonly result?: unknown
-      readonly code?: string
-      readonly sentence?: string
-      readonly remedy?: string
-    }[]
-  }[]
 }
 
 export interface Accepted {

@@ -4,7 +4,7 @@ import { watchable } from './watchable.js'
 
 /** @import { Api } from './api.js' */
 /** @import { Live } from './live.js' */
-/** @import { Accepted, JobAnswer, State } from './types.d.ts' */
+/** @import { Accepted, RequestTold, State } from './types.d.ts' */
 
 /** Files that are sent side by side: more would only share the line. */
 const AT_ONCE = 3
@@ -21,7 +21,7 @@ const ROUND_MS = 1000
  * @property {string} [guid]
  * @property {Replaced} [replaces]
  * @property {string} [request]
- * @property {JobAnswer} [job]
+ * @property {RequestTold} [job]
  * @property {string} [fault]
  * @property {string} [remedy]
  */
@@ -132,7 +132,7 @@ export function createUploads(api, live) {
   /** @param {Sent} sent */
   async function look({ id, request }) {
     try {
-      const job = /** @type {JobAnswer} */ (await api.get(`/v1/jobs/${request}`))
+      const job = /** @type {RequestTold} */ (await api.get(`/v1/jobs/${request}`))
       const failed = job.jobs[0]?.assets.find(({ state }) => state === 'failed')
       change(id, {
         ...{ job, phase: job.state, percent: percentOf(job) },
@@ -201,7 +201,7 @@ export function createUploads(api, live) {
   }
 }
 
-/** @param {JobAnswer} job */
+/** @param {RequestTold} job */
 function percentOf({ state, percent, jobs }) {
   if (percent !== undefined) return percent
   if (/** @type {readonly State[]} */ (['done', 'partial', 'failed']).includes(state))

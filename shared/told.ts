@@ -1,16 +1,19 @@
-/** What the API tells, as far as the commands show it. */
+/** What the API tells, as far as the commands and the page show it. */
+
+/** What a job is at, or a track by its latest job; nothing follows the last three. */
+export type State = 'accepted' | 'running' | 'done' | 'partial' | 'failed'
 
 /** GET /v1/jobs/{request_id}. */
 export interface RequestTold {
   readonly request_id: string
-  readonly state: string
+  readonly state: State
   readonly percent?: number
   readonly jobs: readonly JobTold[]
 }
 
 export interface JobTold {
   readonly asset_guid: string
-  readonly state: string
+  readonly state: State
   /** 0 to 100; 100 only when it has ended. */
   readonly percent?: number
   readonly run: number
@@ -62,7 +65,7 @@ export interface TrackLine {
   readonly asset_guid: string
   readonly title?: string
   readonly artist?: string
-  readonly state: string
+  readonly state: State
   readonly seconds?: number
   readonly bpm?: number
   readonly key?: string
@@ -76,6 +79,35 @@ export interface TrackLine {
   /** ISO 8601. */
   readonly updated: string
   readonly request_id?: string
+}
+
+/** A letter of /v1/dead-letters. */
+export interface Letter {
+  readonly id: string
+  readonly state: string
+  readonly step: string
+  readonly code: string
+  readonly reason: string
+  readonly remedy?: string
+  readonly attempt: number
+  /** ISO 8601. */
+  readonly dead_lettered: string
+  readonly redrivable: boolean
+  readonly job?: string
+  readonly run?: number
+  readonly request_id?: string
+  readonly asset_guid?: string
+  readonly derivative_assets?: readonly string[]
+  readonly settled: {
+    readonly at: string
+    readonly by: string
+    readonly run?: number
+    readonly reason?: string
+  } | null
+  readonly attributes?: Readonly<Record<string, string>>
+  readonly bytes?: number
+  readonly body?: string
+  readonly body_base64?: string
 }
 
 const ENDED: readonly string[] = ['done', 'partial', 'failed']
