@@ -7,7 +7,7 @@ export type State = 'accepted' | 'running' | 'done' | 'partial' | 'failed'
 export interface RequestTold {
   readonly request_id: string
   readonly state: State
-  readonly percent?: number
+  readonly percent: number
   readonly jobs: readonly JobTold[]
 }
 
@@ -15,7 +15,7 @@ export interface JobTold {
   readonly asset_guid: string
   readonly state: State
   /** 0 to 100; 100 only when it has ended. */
-  readonly percent?: number
+  readonly percent: number
   readonly run: number
   readonly route: string
   /** ISO 8601. */

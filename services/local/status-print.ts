@@ -6,9 +6,11 @@ import { factsOf, failures } from './watch-print.ts'
 
 /** A request with its tracks and their assets, for a person. */
 export function requestTold({ request_id, state, percent, jobs }: RequestTold): string {
-  const share = percent === undefined ? '' : `, ${percent} %`
   const tracks = `${jobs.length} ${jobs.length === 1 ? 'track' : 'tracks'}`
-  return [`request ${request_id}: ${state}${share}, ${tracks}`, ...jobs.map(jobTold)].join('\n')
+  return [
+    `request ${request_id}: ${state}, ${percent} %, ${tracks}`,
+    ...jobs.map(jobTold),
+  ].join('\n')
 }
 
 /** What exists for a track, for a person. */
@@ -44,7 +46,7 @@ export function historyTold(events: readonly EventTold[]): string {
 }
 
 function jobTold({ asset_guid, state, percent, run, assets }: JobTold): string {
-  const share = percent === undefined || percent === 100 ? '' : `  ${percent} %`
+  const share = percent === 100 ? '' : `  ${percent} %`
   const words = [asset_guid, state + share, `run ${run}`, factsOf(assets)]
   const head = printable(words.filter((word) => word !== '').join('  '))
   return [`\n${head}`, ...assetsTold(assets)].join('\n')

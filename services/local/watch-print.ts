@@ -99,7 +99,7 @@ function trackFacts({ bpm, camelot, loudness_lufs: lufs }: TrackLine): string {
 }
 
 function shareOf(job: JobTold): number {
-  return hasEnded(job) ? 1 : (job.percent ?? 0) / 100
+  return hasEnded(job) ? 1 : job.percent / 100
 }
 
 function line(state: string, ...words: readonly string[]): string {

@@ -94,7 +94,7 @@ function Progress({ job, guid }) {
   const own = job.jobs.find(({ asset_guid }) => asset_guid === guid)
   const assets = own?.assets ?? []
   const ended = assets.filter(({ state }) => state !== 'pending').length
-  const percent = own?.percent ?? Math.floor((ended / Math.max(1, assets.length)) * 99)
+  const percent = own?.percent ?? 0
   return html`<div class="progress" role="status">
     <progress max="100" value=${percent} aria-label="The job under way"></progress>
     <span>${percent} %, ${ended} of ${assets.length} assets</span>

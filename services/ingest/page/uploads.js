@@ -4,7 +4,7 @@ import { watchable } from './watchable.js'
 
 /** @import { Api } from './api.js' */
 /** @import { Live } from './live.js' */
-/** @import { Accepted, RequestTold, State } from './types.d.ts' */
+/** @import { Accepted, RequestTold } from './types.d.ts' */
 
 /** Files that are sent side by side: more would only share the line. */
 const AT_ONCE = 3
@@ -135,7 +135,7 @@ export function createUploads(api, live) {
       const job = /** @type {RequestTold} */ (await api.get(`/v1/jobs/${request}`))
       const failed = job.jobs[0]?.assets.find(({ state }) => state === 'failed')
       change(id, {
-        ...{ job, phase: job.state, percent: percentOf(job) },
+        ...{ job, phase: job.state, percent: job.percent },
         ...(failed?.sentence === undefined ? {} : { fault: failed.sentence }),
         ...(failed?.remedy === undefined ? {} : { remedy: failed.remedy }),
       })
@@ -199,14 +199,4 @@ export function createUploads(api, live) {
       all.set(all.value.filter((sent) => !hasEnded(sent)))
     },
   }
-}
-
-/** @param {RequestTold} job */
-function percentOf({ state, percent, jobs }) {
-  if (percent !== undefined) return percent
-  if (/** @type {readonly State[]} */ (['done', 'partial', 'failed']).includes(state))
-    return 100
-  const assets = jobs.flatMap((job) => job.assets)
-  const ended = assets.filter((asset) => asset.state !== 'pending')
-  return assets.length === 0 ? 0 : Math.floor((ended.length / assets.length) * 99)
 }
