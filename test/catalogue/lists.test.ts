@@ -131,7 +131,7 @@ t.test('all pages have each track once, however they change meanwhile', async (t
   }
   t.same(seen.toSorted(), tracks.toSorted())
   t.ok(round >= 5)
-  t.same(await everything(catalogue), [...tracks.toSorted()].length + round)
+  t.same(await everything(catalogue), tracks.length + round)
 })
 
 t.test('what changed since is told in the order of its changes', async (t) => {

@@ -103,7 +103,7 @@ for (const { n, what, make } of [
       })
       // Rows are written before it is told.
       await until(() => published.has(track))
-      t.ok(published.has(track))
+      t.equal(published.get(track)?.at(-1)?.state, 'partial')
     },
   )
 }
