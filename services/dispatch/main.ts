@@ -1,12 +1,16 @@
+import { hostname } from 'node:os'
 import { configEnv } from '#shared/config.ts'
 import { delivering } from '#shared/deliver.ts'
 import { sentence } from '#shared/errors.ts'
 import { service } from '#shared/service.ts'
+import { sweepHourly } from '#shared/sweeping.ts'
 import { stageTopic } from '#shared/topology.ts'
 import { checkedTemplate, openCluster } from './cluster.ts'
 import { collectOnce } from './collect.ts'
 import { dispatchStep } from './dispatcher.ts'
+import { withImage } from './image.ts'
 import { measuring } from './measure.ts'
+import { persistently } from './persist.ts'
 import { podsOf } from './pod.ts'
 import { Pods } from './pods.ts'
 
@@ -18,10 +22,7 @@ await service('dispatch', async (service) => {
   const { assets, breaker, bus, closeFirst, config, events, lifecycle, log, metrics, scratch } =
     service
   const { registry, locate, tracing, uploads } = service
-  const template = checkedTemplate(config.pod_template)
-  if (template.spec?.containers?.[0]?.image === undefined) {
-    throw new Error('TRACKCHAIN_POD_TEMPLATE: spec.containers[0].image is missing')
-  }
+  const written = checkedTemplate(config.pod_template)
   const { project, pubsub, storage, route, routes, derivatives, target_ms } = config
   const { master_wait, max_hours, max_channels, max_rate, log_level, traces } = config
   // No database among them: a pod needs none.
@@ -49,7 +50,14 @@ await service('dispatch', async (service) => {
     )
   }, COLLECT_EVERY_MS)
   lifecycle.onClose('collection', async () => clearInterval(collecting))
+  sweepHourly(service)
 
+  const { stopping } = lifecycle
+  const template = await withImage(written, async () => {
+    await pods.listed
+    // A pod's host is called as the pod.
+    return persistently(() => cluster.read(hostname()), { signal: stopping, log })
+  })
   const step = dispatchStep({
     ...{ cluster, pods, registry, log, settings: { template, env } },
     factor: config.routes[route]?.factor ?? 1,
@@ -57,7 +65,6 @@ await service('dispatch', async (service) => {
   })
   const subscription = stageTopic('stage', route)
   // What waits for pods holds nothing up: another dispatcher, or this one when it is back, finds them by name.
-  const { stopping } = lifecycle
   const deps = { bus, breaker, events, assets, scratch, log, metrics, tracing, stopping }
   const handler = delivering(step, { ...deps, aborting: stopping, hardLimitMs: WAIT_MS })
   // Who does not know which pods there are can't know whether there is room.

@@ -2,6 +2,7 @@ import t from 'tap'
 import { PermanentError } from '#shared/errors.ts'
 import { loadRegistry } from '#shared/registry.ts'
 import { checkedTemplate, type Pod } from '../../services/dispatch/cluster.ts'
+import { withImage } from '../../services/dispatch/image.ts'
 import { guessedSeconds, needsOf } from '../../services/dispatch/needs.ts'
 import { fateOf, podFor, podName, toldBy } from '../../services/dispatch/pod.ts'
 import { accepted } from './fleet.ts'
@@ -65,6 +66,23 @@ t.test("the template's own stays, and what the dispatcher knows is filled in", a
 t.test('a field that no pod has is named', async (t) => {
   const misspelt = { spec: { containers: [{ name: 'a', image: 'b', resource: {} }] } }
   t.throws(() => checkedTemplate(misspelt), /no spec\.containers\.0\.resource/)
+})
+
+t.test('without an image of its own a pod has that of the pod of its dispatcher', async (t) => {
+  const written = (image?: string) =>
+    checkedTemplate({ spec: { containers: [{ name: 'track', ...(image && { image }) }] } })
+  const containers = [
+    { name: 'proxy', image: 'proxy:1' },
+    { name: 'service', image: 'trackchain:2' },
+  ]
+  const imageOf = async (template: Pod, own?: Pod) =>
+    (await withImage(template, async () => own)).spec?.containers[0]?.image
+  t.equal(await imageOf(written(), { spec: { containers } }), 'trackchain:2')
+  t.equal(await imageOf(written('trackchain:1'), { spec: { containers } }), 'trackchain:1')
+  const other = { spec: { containers: containers.slice(0, 1) } }
+  await t.rejects(imageOf(written(), other), /image is missing/)
+  await t.rejects(imageOf(written()), /image is missing/)
+  await t.rejects(imageOf({}, { spec: { containers } }), /spec\.containers is missing/)
 })
 
 t.test('a message that no argument holds is refused for good', async (t) => {
