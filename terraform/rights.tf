@@ -55,7 +55,7 @@ locals {
       works     = ["scratch"]
     }
     # What the dispatcher mints: a pod that takes one track through every step up to publish.
-    pod = {
+    track = {
       routed    = true
       consumes  = []
       publishes = ["publish", "ingest", "events", local.letters]

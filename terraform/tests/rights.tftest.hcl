@@ -37,6 +37,12 @@ run "rights" {
     error_message = "encode on GKE publishes to its own stage there, onwards, back to ingest, and to events and dead letters."
   }
   assert {
+    condition = toset([for key, grant in google_pubsub_topic_iam_member.service : key if startswith(key, "dispatch > ") || startswith(key, "track > ")]) == toset([
+      for pair in setproduct(["dispatch", "track"], ["publish", "ingest", "events", "dead-letter"]) : join(" > ", pair)
+    ])
+    error_message = "The dispatcher and its pods publish onwards, back to ingest, and to events and dead letters: to no stage."
+  }
+  assert {
     condition     = [for key, grant in google_pubsub_topic_iam_member.service : key if grant.topic == "published"] == ["publish > published"]
     error_message = "Only publish announces."
   }
@@ -90,19 +96,19 @@ run "rights" {
       "dispatch: objectViewer of urgent-masters",
       "dispatch: objectViewer of example-project-trackchain-uploads",
       "dispatch: objectUser of example-project-trackchain-scratch",
-      "pod: objectViewer of masters",
-      "pod: objectViewer of urgent-masters",
-      "pod: objectViewer of example-project-trackchain-uploads",
-      "pod: objectViewer of example-project-trackchain-assets",
-      "pod: objectCreator of example-project-trackchain-assets",
-      "pod: objectUser of example-project-trackchain-scratch",
+      "track: objectViewer of masters",
+      "track: objectViewer of urgent-masters",
+      "track: objectViewer of example-project-trackchain-uploads",
+      "track: objectViewer of example-project-trackchain-assets",
+      "track: objectCreator of example-project-trackchain-assets",
+      "track: objectUser of example-project-trackchain-scratch",
       "onprem-a/stage: objectViewer of example-project-trackchain-assets",
       "onprem-a/analyze: objectViewer of example-project-trackchain-assets",
       "onprem-a/analyze: objectCreator of example-project-trackchain-assets",
       "onprem-a/encode: objectViewer of example-project-trackchain-assets",
       "onprem-a/encode: objectCreator of example-project-trackchain-assets",
-      "onprem-a/pod: objectViewer of example-project-trackchain-assets",
-      "onprem-a/pod: objectCreator of example-project-trackchain-assets",
+      "onprem-a/track: objectViewer of example-project-trackchain-assets",
+      "onprem-a/track: objectCreator of example-project-trackchain-assets",
     ])
     error_message = "The services' rights on buckets are others than these."
   }
@@ -119,7 +125,7 @@ run "rights" {
 
   # Identities.
   assert {
-    condition     = toset(keys(google_service_account.service)) == toset(["ingest", "stage", "analyze", "encode", "publish", "dispatch", "pod"])
+    condition     = toset(keys(google_service_account.service)) == toset(["ingest", "stage", "analyze", "encode", "publish", "dispatch", "track"])
     error_message = "Each service has an account of its own."
   }
   assert {

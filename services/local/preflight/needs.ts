@@ -10,7 +10,7 @@ export const SERVICES = [
   'encode',
   'publish',
   'dispatch',
-  'pod',
+  'track',
 ] as const
 export type ServiceName = (typeof SERVICES)[number]
 
@@ -70,8 +70,8 @@ const NEEDS: Readonly<Record<ServiceName, (config: Config) => Needs>> = {
     ...step('stage', [], config),
     stores: { scratch: 'use', uploads: 'read' },
   }),
-  // What the dispatcher mints.
-  pod: (config) => ({ ...step('stage', [], config), consumes: [] }),
+  // The pods that the dispatcher mints.
+  track: (config) => ({ ...step('stage', [], config), consumes: [] }),
 }
 
 function step(consumed: Stage, sends: readonly Stage[], { route, routes }: Config): Needs {
