@@ -190,8 +190,8 @@ export const CHAIN_POLICIES = {
             ? []
             : [`${metadata.name} scales down at once`]),
           ...(deployment === undefined ? [`${metadata.name} scales nothing`] : []),
-          // Else each `apply` would undo what the autoscaler has done.
-          ...(deployment?.spec?.replicas === undefined
+          // Else each `apply` would undo what the autoscaler has done. What is at 0 it leaves alone.
+          ...((deployment?.spec?.replicas ?? 0) === 0
             ? []
             : [`${metadata.name} is scaled by its Deployment as well`]),
         ]

@@ -1,4 +1,7 @@
 import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { V1Container, V1PodSpec } from '@kubernetes/client-node'
 import { loadAll } from 'js-yaml'
 
@@ -23,19 +26,34 @@ export const CANNOT_BUILD =
     : 'kubectl is not installed: NO MANIFEST IS CHECKED (https://kubernetes.io/docs/tasks/tools/)'
 
 /** An overlay as `kubectl apply -k` would send it. */
-export function builtOverlay(overlay: string): string {
-  const { status, stdout, stderr } = spawnSync(
-    'kubectl',
-    ['kustomize', `k8s/overlays/${overlay}`],
-    { encoding: 'utf8', maxBuffer: 64 << 20 },
-  )
-  if (status !== 0) throw new Error(`kubectl kustomize k8s/overlays/${overlay}: ${stderr}`)
+export function builtOverlay(overlay: string, root = 'k8s'): string {
+  const path = join(root, 'overlays', overlay)
+  const { status, stdout, stderr } = spawnSync('kubectl', ['kustomize', path], {
+    encoding: 'utf8',
+    maxBuffer: 64 << 20,
+  })
+  if (status !== 0) throw new Error(`kubectl kustomize ${path}: ${stderr}`)
   return stdout
 }
 
+/** The same with the dispatcher instead of stage: one line is no comment any more. */
+export function builtWithDispatch(overlay: string): string {
+  const root = mkdtempSync(join(tmpdir(), 'trackchain-k8s-'))
+  try {
+    cpSync('k8s', root, { recursive: true })
+    const file = join(root, 'overlays', overlay, 'kustomization.yaml')
+    const [before, after, ...others] = readFileSync(file, 'utf8').split('\n  # - dispatch\n')
+    if (after === undefined || others.length > 0) throw new Error(`${file} has no switch`)
+    writeFileSync(file, `${before}\n  - dispatch\n${after}`)
+    return builtOverlay(overlay, root)
+  } finally {
+    rmSync(root, { recursive: true })
+  }
+}
+
 /** The objects of an overlay. */
-export function objectsOf(overlay: string): readonly KubeObject[] {
-  return loadAll(builtOverlay(overlay)) as KubeObject[]
+export function objectsOf(overlay: string, built = builtOverlay): readonly KubeObject[] {
+  return loadAll(built(overlay)) as KubeObject[]
 }
 
 /** `kind/name`, for messages. */
@@ -48,8 +66,9 @@ export function ofKind<T>(objects: readonly KubeObject[], kind: string): (KubeOb
   return objects.filter((object) => object.kind === kind) as (KubeObject & T)[]
 }
 
-/** The pods that an object makes. */
+/** The pods that an object makes, or that it is. */
 export function podsOf(object: KubeObject): readonly V1PodSpec[] {
+  if (object.kind === 'Pod') return [(object as unknown as { spec: V1PodSpec }).spec]
   const { spec } = object as unknown as {
     spec?: {
       template?: { spec: V1PodSpec }

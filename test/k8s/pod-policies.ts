@@ -8,7 +8,7 @@ export type Policy = (objects: readonly KubeObject[]) => string[]
 /** Pods that only keep room free: they go at once, and nobody asks how they are. */
 const HEADROOM = 'headroom'
 /** Who asks the API server something, and so needs a token for it. */
-const ASKS = ['collect', 'prescale', 'custom-metrics-stackdriver-adapter']
+const ASKS = ['collect', 'prescale', 'dispatch', 'custom-metrics-stackdriver-adapter']
 
 /** Rules that hold for every pod, whatever it does. */
 export const POD_POLICIES = {

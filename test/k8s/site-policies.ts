@@ -3,6 +3,9 @@ import { nameOf, ofKind } from './overlays.ts'
 import type { Policy } from './pod-policies.ts'
 import { isGkeKind } from './strict-fields.ts'
 
+/** Who asks the cluster for something, and Google for nothing. */
+const UPKEEP = ['collect', 'prescale']
+
 /** Rules of GKE. */
 export const GKE_POLICIES = {
   'HTTP is answered by nodes that stay, all else runs on Spot first': (objects) =>
@@ -52,16 +55,23 @@ export const GKE_POLICIES = {
         .map((door) => `${nameOf(door)} is open to more`),
     ]
   },
-  'each service has the account of its name': (objects) =>
-    ['ingest', 'stage', 'analyze', 'encode', 'publish'].filter((name) => {
-      const account = objects.find(
-        (object) => object.kind === 'ServiceAccount' && object.metadata.name === name,
-      )
+  'each service has the account of its name': (objects) => {
+    const accounts = objects.filter(
+      ({ kind, metadata }) =>
+        kind === 'ServiceAccount' &&
+        metadata.namespace === 'trackchain' &&
+        !UPKEEP.includes(metadata.name),
+    )
+    const names = ['ingest', 'stage', 'analyze', 'encode', 'publish']
+    const all = new Set([...names, ...accounts.map(({ metadata }) => metadata.name)])
+    return [...all].filter((name) => {
+      const account = accounts.find(({ metadata }) => metadata.name === name)
       const google = account?.metadata.annotations?.['iam.gke.io/gcp-service-account']
       return !new RegExp(
         `^trackchain-${name}@[a-z][a-z0-9-]+\\.iam\\.gserviceaccount\\.com$`,
       ).test(google ?? '')
-    }),
+    })
+  },
 } satisfies Record<string, Policy>
 
 /** Rules of a cluster of one's own. */

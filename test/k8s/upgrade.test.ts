@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { builtOverlay, CANNOT_BUILD, OVERLAYS } from './overlays.ts'
+import { builtOverlay, builtWithDispatch, CANNOT_BUILD, OVERLAYS } from './overlays.ts'
 
 /** Has the overlays built already, and writes down what it is told to apply and to wait for. */
 const KUBECTL = `#!/bin/sh
@@ -14,9 +14,10 @@ echo "$@" >>"$TOLD"
 
 if (CANNOT_BUILD !== undefined) t.plan(0, CANNOT_BUILD)
 else {
-  const built = t.testdir(
-    Object.fromEntries(OVERLAYS.map((name) => [name, builtOverlay(name)])),
-  )
+  const built = t.testdir({
+    ...Object.fromEntries(OVERLAYS.map((name) => [name, builtOverlay(name)])),
+    dispatching: builtWithDispatch('gke'),
+  })
 
   /** What the upgrade tells the cluster, in its order, until `broken` fails. */
   function upgrade(t: Test, args: readonly string[], broken = 'nothing') {
@@ -35,6 +36,8 @@ else {
     return { status, told: told.map((line) => /=(\S+)|deployment\/\S+/.exec(line)?.[0]) }
   }
 
+  /** No more of it: the dispatcher is not switched on. */
+  const OFF = 'deployment/dispatch'
   const FIRST = '=!app.kubernetes.io/name'
   const LAST = '=app.kubernetes.io/name'
   const each = (...services: string[]) =>
@@ -43,7 +46,24 @@ else {
   t.test('who takes over last is upgraded first, and each is waited for', async (t) => {
     t.same(upgrade(t, ['k8s/overlays/gke']), {
       status: 0,
-      told: [FIRST, ...each('publish', 'encode', 'analyze', 'stage', 'ingest'), LAST],
+      told: [
+        FIRST,
+        ...each('publish', 'encode', 'analyze', 'stage'),
+        OFF,
+        ...each('ingest'),
+        LAST,
+      ],
+    })
+  })
+
+  t.test('the dispatcher, where there is one, before jobs are let in', async (t) => {
+    t.same(upgrade(t, ['k8s/overlays/dispatching']), {
+      status: 0,
+      told: [
+        FIRST,
+        ...each('publish', 'encode', 'analyze', 'stage', 'dispatch', 'ingest'),
+        LAST,
+      ],
     })
   })
 
@@ -52,7 +72,7 @@ else {
     async (t) => {
       t.same(upgrade(t, ['k8s/overlays/onprem']), {
         status: 0,
-        told: [FIRST, ...each('encode', 'analyze', 'stage'), LAST],
+        told: [FIRST, ...each('encode', 'analyze', 'stage'), OFF, LAST],
       })
       t.same(upgrade(t, ['k8s/overlays/gke', 'ingest', 'publish']), {
         status: 0,
