@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configEnv } from '#shared/config.ts'
@@ -25,12 +26,16 @@ export async function startDispatcher(
   const kubeconfig = `${around.folder}/kubeconfig.json`
   await writeFile(kubeconfig, api.kubeconfig)
   const compiled = process.env.NODE_COMPILE_CACHE ?? join(around.folder, 'compiled')
+  // As if this machine were the dispatcher's pod.
+  api.others.set(hostname(), {
+    metadata: { name: hostname() },
+    spec: { containers: [{ name: 'service', image: 'trackchain:test' }] },
+  })
   const pod_template = {
     spec: {
       containers: [
         {
           name: 'track',
-          image: 'trackchain:test',
           command: [process.execPath, at('services/dispatch/pod.main.ts')],
           env: [{ name: 'NODE_COMPILE_CACHE', value: compiled }],
         },

@@ -41,6 +41,8 @@ export class KubeApi {
   /** How many pods may live at once before creation is forbidden, as by a ResourceQuota. */
   quota = Number.POSITIVE_INFINITY
   readonly faults: ApiFault[] = []
+  /** Pods of others, by name: they are looked at, and nothing becomes of them. */
+  readonly others = new Map<string, Pick<KubePod, 'metadata' | 'spec'>>()
   /** `METHOD name status` of each request that would change something. */
   readonly writes: string[] = []
   /** The most pods that lived at once. */
@@ -156,7 +158,10 @@ export class KubeApi {
     else if (name === undefined) this.#create(body as KubePod, answer)
     else {
       const pod = this.#pods.get(name)
-      if (pod === undefined) this.#status(answer, 404, 'NotFound', `pods "${name}" not found`)
+      const other = this.others.get(name)
+      if (other !== undefined && method === 'GET') this.#json(answer, 200, other)
+      else if (pod === undefined)
+        this.#status(answer, 404, 'NotFound', `pods "${name}" not found`)
       else if (sub === '/log') this.#log(pod, query, answer)
       else if (method === 'DELETE') this.#delete(pod, body as DeleteOptions, query, answer)
       else this.#json(answer, 200, pod)
