@@ -1,5 +1,10 @@
 import { readFileSync } from 'node:fs'
-import type { V1Deployment, V1ResourceQuota, V1Role } from '@kubernetes/client-node'
+import type {
+  V1Deployment,
+  V1NetworkPolicy,
+  V1ResourceQuota,
+  V1Role,
+} from '@kubernetes/client-node'
 import { load } from 'js-yaml'
 import t from 'tap'
 import { checkedTemplate, type Pod } from '../../services/dispatch/cluster.ts'
@@ -38,6 +43,13 @@ const PLANTS: Readonly<Record<string, readonly (readonly [string, string])[]>> =
   ],
   'whatever is referred to exists': [['"trackchain-track"', '"trackchain-tracks"']],
 }
+
+/** Fields of kinds that only the dispatcher brings. */
+const MISSPELT = [
+  ['Pod', 'volumeMounts'],
+  ['Pod', 'activeDeadlineSeconds'],
+  ['ResourceQuota', 'scopeSelector'],
+] as const
 
 /** What the dispatcher finds in the environment that its ConfigMap makes. */
 function settingsOf(objects: readonly KubeObject[], name: string): Record<string, string> {
@@ -100,6 +112,11 @@ else {
 
     t.test(`${overlay}: every field is known, those of the pods of tracks, too`, async (t) => {
       for (const object of [...objects, pod]) t.same(fieldFaults(object), [], nameOf(object))
+      for (const [kind, name] of MISSPELT) {
+        const object = kind === 'Pod' ? pod : objects.find((each) => each.kind === kind)
+        const planted = JSON.parse(JSON.stringify(object).replace(`"${name}":`, `"${name}x":`))
+        t.match(fieldFaults(planted).join(), `${name}x: no such field`)
+      }
       const text = settingsOf(objects, 'tracks').TRACKCHAIN_POD_TEMPLATE ?? ''
       for (const name of ['serviceAccountName', 'volumeMounts', 'capabilities', 'emptyDir']) {
         const misspelt = text.replace(`"${name}"`, `"${name}x"`)
@@ -137,6 +154,20 @@ else {
       t.same(role?.rules, (load(documented) as V1Role).rules)
       t.not(role?.rules?.length, 0)
     })
+
+    t.test(
+      `${overlay}: the API server is open to the dispatcher, not to its pods`,
+      async (t) => {
+        const open = ofKind<V1NetworkPolicy>(objects, 'NetworkPolicy').filter(({ spec }) =>
+          spec?.egress?.some(({ ports }) => ports?.some(({ port }) => port === 6443)),
+        )
+        const [label, value = ''] =
+          Object.entries(open[0]?.spec?.podSelector?.matchLabels ?? {})[0] ?? []
+        t.equal(open.length, 1)
+        t.equal(dispatcherIn(objects).metadata?.labels?.[label ?? ''], value)
+        t.notHas(pod.metadata?.labels, { [label ?? '']: value })
+      },
+    )
 
     t.test(`${overlay}: the cluster limits the same pods to the same number`, async (t) => {
       const [quota] = ofKind<V1ResourceQuota>(objects, 'ResourceQuota')
