@@ -1,5 +1,6 @@
 import { CHAIN } from '../topology.ts'
 import type { Query } from './database.ts'
+import { RECORDED } from './kpis.ts'
 import { PROGRESS, type Progress } from './progress.ts'
 
 /** What the chain is at. */
@@ -93,9 +94,10 @@ const STEPS = {
 const MINUTES = {
   name: 'board-minutes',
   text: `
-    select date_trunc('minute', recorded_at) as at,
+    select date_trunc('minute', at) as at,
       count(*) filter (where state = 'made') as made,
       count(*) filter (where state = 'failed') as failed
-    from asset where recorded_at >= date_trunc('minute', $1::timestamptz) - interval '59 minutes'
+    from (${RECORDED}) recorded
+    where at >= date_trunc('minute', $1::timestamptz) - interval '59 minutes'
     group by 1 order by 1`,
 }

@@ -4,7 +4,7 @@ import type { Query } from './database.ts'
 
 /** What was done between two instants. */
 export interface Kpis {
-  /** Assets that were recorded as made and as failed, each once: rows and, of tracks whose master was never read, verdicts. */
+  /** Assets that were recorded as made and as failed, each once. */
   readonly made: number
   readonly failed: number
   /** Jobs that were announced as done, partial or failed. */
@@ -45,19 +45,26 @@ export async function kpis(query: Query, from: Date, to: Date): Promise<Kpis> {
   return { ...counts, steps }
 }
 
+/**
+ * Assets by the time that they were recorded as made or as failed, each once: rows and, of tracks whose
+ * master was never read, verdicts.
+ */
+export const RECORDED = `
+  select recorded_at as at, state from asset
+  union all
+  select announced_at, 'failed'
+  from job, jsonb_each(verdicts) as verdict (asset, said)
+  where state in ('partial', 'failed')
+    and said ->> 'state' = 'failed' and said ->> 'revision' is null`
+
 const COUNTS = {
   name: 'kpis-counts',
   text: `
-    select made, recorded.failed + unread.failed as failed, tracks, letters.*, happened.* from (
+    select recorded.*, tracks, letters.*, happened.* from (
       select count(*) filter (where state = 'made') as made,
         count(*) filter (where state = 'failed') as failed
-      from asset where recorded_at >= $1 and recorded_at < $2
+      from (${RECORDED}) recorded where at >= $1 and at < $2
     ) recorded, (
-      select count(*) as failed
-      from job, jsonb_each(verdicts) as verdict (asset, said)
-      where announced_at >= $1 and announced_at < $2 and state in ('partial', 'failed')
-        and said ->> 'state' = 'failed' and said ->> 'revision' is null
-    ) unread, (
       select count(*) as tracks from job where announced_at >= $1 and announced_at < $2
     ) jobs, (
       select count(*) as "deadLettered" from dead_letter

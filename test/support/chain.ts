@@ -44,10 +44,13 @@ export interface Surroundings {
   close(): Promise<void>
 }
 
-/** A Pub/Sub server (or another wire), a fresh database and file stores in a temporary folder. */
+/**
+ * A Pub/Sub server (or another wire), a fresh database and file stores in a temporary folder.
+ * @param options `keepsLetters`: false leaves the dead letters to `publish`, and `letters` empty
+ */
 export async function surroundings(
   settings: Partial<Config> = {},
-  { wire }: { wire?: string } = {},
+  { wire, keepsLetters = true }: { wire?: string; keepsLetters?: boolean } = {},
 ): Promise<Surroundings> {
   const folder = await mkdtemp(join(tmpdir(), 'trackchain-chain-'))
   const at = (name: string) => `file://${join(folder, name)}`
@@ -93,13 +96,17 @@ export async function surroundings(
       published.set(message.asset_guid, [...before, message])
       return 'ack'
     }),
-    // Two subscribers would get half of the letters each: the one that publish has keeps them, and we look on.
-    bus.subscribe('dead-letter', hearing, async (delivery) => {
-      const { data, attributes } = delivery
-      letters.push({ body: data.toString(), attributes })
-      return keep(delivery)
-    }),
   ]
+  // Two subscribers would get half of the letters each.
+  if (keepsLetters) {
+    ears.push(
+      bus.subscribe('dead-letter', hearing, async (delivery) => {
+        const { data, attributes } = delivery
+        letters.push({ body: data.toString(), attributes })
+        return keep(delivery)
+      }),
+    )
+  }
 
   return {
     ...{ folder, config, env, bus, postgres, catalogue, published, letters },
