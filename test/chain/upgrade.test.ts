@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { freePort } from '../../services/local/port.ts'
+import { club, wav } from '../support/audio.ts'
+import { surroundings, until } from '../support/chain.ts'
+import { type RunningService, startService } from '../support/service.ts'
+
+t.setTimeout(1_200_000)
+
+/** Who takes over last is upgraded first: the order of k8s/upgrade.sh. */
+const ORDER = {
+  publish: 'publish/main.ts',
+  encode: 'encode/main.ts',
+  analyze: 'analyze/main.ts',
+  stage: 'ingest/stage.main.ts',
+  ingest: 'ingest/main.ts',
+}
+type Name = keyof typeof ORDER
+const NAMES = Object.keys(ORDER) as Name[]
+const WAIT_MS = 300_000
+
+t.test(
+  'an upgrade brings a derivative asset, under load: refused until all know it, nothing dead-lettered',
+  async (t) => {
+    const around = await surroundings()
+    const { config, published, letters } = around
+    const wider = new URL('../support/derivatives-wider', import.meta.url).pathname
+    const running = new Map<Name, RunningService>()
+    let url = ''
+
+    /** A new pod first, and when it is ready the old one is asked to go. */
+    async function roll(name: Name, derivatives: string): Promise<void> {
+      const port = name === 'ingest' ? await freePort({ port: 0, usually: 0 }) : 0
+      const at = name === 'ingest' ? { port, drain: 1 } : {}
+      const fresh = startService(ORDER[name], { ...config, ...at, derivatives })
+      const old = running.get(name)
+      running.set(name, fresh)
+      await fresh.ready
+      if (name === 'ingest') url = `http://127.0.0.1:${port}`
+      old?.child.kill('SIGTERM')
+      if (old) t.equal(await old.exited, 0, `the old ${name} has gone`)
+    }
+    t.teardown(async () => {
+      for (const { child } of running.values()) child.kill('SIGKILL')
+      await Promise.all([...running.values()].map(({ exited }) => exited))
+      await around.close()
+    })
+    await Promise.all(NAMES.map((name) => roll(name, config.derivatives)))
+
+    const master = wav(club(44_100))
+    const tracks: string[] = []
+    let posted = 0
+    async function post(assets: readonly string[]): Promise<number> {
+      const asset_guid = `track-${posted++}`
+      await around.master(asset_guid, master)
+      const response = await fetch(`${url}/v1/jobs`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ asset_guid, derivative_assets: assets }),
+      })
+      if (response.status === 202) tracks.push(asset_guid)
+      else t.match(await response.json(), { detail: /slow/ })
+      return response.status
+    }
+    const statuses: number[] = []
+    const loading = new AbortController()
+    async function load(): Promise<void> {
+      while (!loading.signal.aborted) {
+        statuses.push(await post(['echo', 'pieces']))
+        // Faster than they are made, up to some.
+        const ahead = tracks.length - published.size
+        await sleep(ahead > 12 ? 1000 : 100)
+      }
+    }
+    const loaded = load()
+    await until(() => published.size > 0, WAIT_MS)
+
+    for (const name of NAMES) {
+      t.equal(await post(['echo', 'slow']), 422, `not on offer before ${name} is upgraded`)
+      await roll(name, wider)
+    }
+    loading.abort()
+    await loaded
+    t.equal(await post(['echo', 'slow']), 202, 'and then it is')
+    const late = tracks.at(-1) as string
+    await until(() => tracks.every((track) => published.has(track)), WAIT_MS)
+    t.same(new Set(statuses), new Set([202]))
+    t.match(published.get(late)?.[0], { assets: [{ asset: 'echo' }, { asset: 'slow' }] })
+    const ends = tracks.map((track) => published.get(track)?.[0]?.state)
+    t.same(new Set(ends), new Set(['done']))
+    t.same(letters, [])
+    t.comment(`${tracks.length} tracks`)
+  },
+)
