@@ -9,8 +9,12 @@ import { Kubelet } from '../support/kubelet.ts'
 import { allConsumers } from '../support/one-process.ts'
 
 // The dispatcher, and each pod, as a process of its own.
-t.setTimeout(590_000)
-const LONG = 280_000
+t.setTimeout(3_600_000)
+
+/** 500 and 20 for the real thing. */
+const TRACKS = Number(process.env.TRACKS ?? 4)
+const MAX_PODS = Number(process.env.MAX_PODS ?? 3)
+const LONG = 280_000 + TRACKS * 5_000
 
 const around = await surroundings({ target_ms: 400 })
 const { bus, catalogue, config, published } = around
@@ -21,7 +25,6 @@ await api.start()
 t.teardown(() => api.close())
 
 const log = createLog('dispatch', 'fatal')
-const MOST = 3
 const wanted = ['echo', 'pieces', 'broken']
 const MASTERS = [
   wav(club(3 * 44_100)),
@@ -69,9 +72,9 @@ async function through(count: number, name: string, meanwhile: () => Promise<voi
 
 t.test('the chain and the dispatcher make the same; API and dispatcher killed', async (t) => {
   await outside(t)
-  const first = await startDispatcher(around, api, { max_pods: MOST })
+  const first = await startDispatcher(around, api, { max_pods: MAX_PODS })
   let second = first
-  const seen = await through(4, 'killed', async () => {
+  const seen = await through(TRACKS, 'killed', async () => {
     await until(() => api.live > 0, LONG)
     await api.kill()
     await sleep(1000)
@@ -79,17 +82,20 @@ t.test('the chain and the dispatcher make the same; API and dispatcher killed', 
     await until(() => [...published.keys()].some((track) => track.startsWith('killed')), LONG)
     await until(() => api.live > 0, LONG)
     await first.kill('SIGKILL')
-    second = await startDispatcher(around, api, { max_pods: MOST })
+    second = await startDispatcher(around, api, { max_pods: MAX_PODS })
   })
   for (const { made, expected } of seen) t.strictSame(made, expected)
-  t.ok(api.most <= MOST, `${api.most} at once`)
+  t.comment(`${TRACKS} tracks: ${api.most} pods at once, ${api.writes.length} writes`)
+  // What was under way when the API died is asked again.
+  t.ok(api.writes.length <= 3 * TRACKS + MAX_PODS, `${api.writes.length} writes`)
+  t.ok(api.most <= MAX_PODS, `${api.most} at once`)
   await second.kill('SIGTERM')
   t.equal(second.child.exitCode, 0)
 })
 
 t.test('pods that are killed: the next one goes on, and the outcome is the same', async (t) => {
   await outside(t)
-  const dispatcher = await startDispatcher(around, api, { max_pods: MOST })
+  const dispatcher = await startDispatcher(around, api, { max_pods: MAX_PODS })
   t.teardown(() => dispatcher.kill('SIGKILL'))
   const evicted = new Set<string>()
   const seen = await through(2, 'evicted', async () => {
@@ -106,14 +112,16 @@ t.test('pods that are killed: the next one goes on, and the outcome is the same'
 })
 
 t.test('a route that runs both stage and the dispatcher: each track once', async (t) => {
-  await outside(t, ['ingest', 'publish', 'events', 'stage', 'analyze', 'encode'])
+  await outside(t)
   const [one, other] = await Promise.all([
     startDispatcher(around, api, { max_pods: 1 }),
     startDispatcher(around, api, { max_pods: 1 }),
   ])
   t.teardown(() => Promise.all([one.kill('SIGTERM'), other.kill('SIGTERM')]))
-  const before = api.writes.length
-  const seen = await through(4, 'both', async () => {})
-  t.ok(api.writes.length > before, 'the dispatchers had some of them')
+  const seen = await through(4, 'both', async () => {
+    // They hold a track each, at most: the chain comes for the others.
+    await until(() => api.live > 0, LONG)
+    await outside(t, ['stage', 'analyze', 'encode'])
+  })
   for (const { made, expected } of seen) t.strictSame(made, expected)
 })
