@@ -1,10 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
 import { masterBytes } from '#shared/audio/master-bytes.ts'
 import { stageMaster } from '#shared/audio/stage.ts'
@@ -14,6 +11,7 @@ import { locate } from '#shared/store/open.ts'
 import { checkLimits } from '../../services/ingest/limits.ts'
 import { hostileMasters } from '../support/hostile-masters.ts'
 import type { Verdict } from '../support/hostile-verdict.ts'
+import { settledRss } from '../support/settled-rss.ts'
 
 t.setTimeout(500_000)
 
@@ -83,19 +81,6 @@ function check(t: Test, outcome: Outcome | PermanentError, verdict: Verdict): vo
   const [least, most] = typeof span === 'number' ? [span, span] : span
   t.ok(samples >= least && samples <= most, `${samples} samples; expected ${span}`)
   t.equal(peak, loudest)
-}
-
-/** What is in use once everything has come to rest, bytes. */
-async function settledRss(): Promise<number> {
-  setFlagsFromString('--expose-gc')
-  const gc: () => void = runInNewContext('gc')
-  let least = Number.POSITIVE_INFINITY
-  for (let look = 0; look < 10; look++) {
-    gc()
-    await sleep(50)
-    least = Math.min(least, process.memoryUsage().rss)
-  }
-  return least
 }
 
 t.test(

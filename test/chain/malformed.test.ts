@@ -7,6 +7,7 @@ import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { malformed } from '../support/malformed.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { settledRss } from '../support/settled-rss.ts'
 
 t.setTimeout(240_000)
 
@@ -109,6 +110,13 @@ t.test(
     t.same(wrong, [])
     t.equal(letters.length, cases.length, 'and nothing else was set aside')
     t.equal(await aJob('after'), 'done')
+
+    const before = await settledRss()
+    for (const { topic, body } of cases.slice(0, -1))
+      await around.bus.publish(topic, { data: body, attributes: {} })
+    await until(() => letters.length >= 2 * cases.length - 1, 120_000)
+    const after = await settledRss()
+    t.ok(after < 1.15 * before, `${before >> 20} MiB before, ${after >> 20} MiB after`)
   },
 )
 
