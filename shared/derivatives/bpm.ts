@@ -2,7 +2,7 @@ import { defineDerivative } from '../derivative.ts'
 
 export default defineDerivative({
   id: 'bpm',
-  version: 2,
+  version: 3,
   stage: 'analyze',
   title:
     'Tempo in beats per minute, to 0.01, with its confidence, first beat and course over time',

@@ -6,10 +6,10 @@ const good: Outcome = {
   state: 'done',
   rows: [
     { key: 'job 1', value: '{"state":"done"}' },
-    { key: 'bpm@2', value: '{"result":126}' },
+    { key: 'bpm@3', value: '{"result":126}' },
   ],
   assets: [
-    { key: 'assets/a/f1/bpm@2.json', value: 'digest 1' },
+    { key: 'assets/a/f1/bpm@3.json', value: 'digest 1' },
     { key: 'assets/a/f1/aac-128@1.m4a', value: 'digest 2' },
   ],
   published: [{ key: 'id 1', value: '{"state":"done"}' }],
@@ -51,8 +51,8 @@ t.test(
     const changes: [Partial<Outcome>, RegExp][] = [
       [{ assets: [bpm as never] }, /^b: of its assets .*aac-128@1\.m4a is missing$/],
       [{ assets: [bpm as never, { key: aac?.key ?? '', value: 'x' }] }, /m4a is another$/],
-      [{ rows: [job as never] }, /^b: of its rows bpm@2 is missing$/],
-      [{ rows: [job as never, { key: row?.key ?? '', value: '{}' }] }, /bpm@2 is another$/],
+      [{ rows: [job as never] }, /^b: of its rows bpm@3 is missing$/],
+      [{ rows: [job as never, { key: row?.key ?? '', value: '{}' }] }, /bpm@3 is another$/],
       [{ published: [{ key: 'id 1', value: '{"state":"partial"}' }] }, /id 1 is another$/],
       [{ state: 'partial' }, /^b: it is partial instead of done$/],
       [{ letters: [{ key: 'GAVE_UP {}', value: '' }] }, /^b: there is a dead letter: GAVE_UP/],
@@ -70,13 +70,13 @@ t.test(
 )
 
 t.test('a doubled row, a file too many, a second announcement: duplicates', async (t) => {
-  const row = { key: 'bpm@2', value: '{"result":126}' }
+  const row = { key: 'bpm@3', value: '{"result":126}' }
   const doubled = found({ rows: [...good.rows, row] })
   t.match(doubled, { wrong: 0, duplicates: { ...none, rows: 1 } })
-  t.same(doubled.findings, ['b: of its rows bpm@2 is one too many'])
+  t.same(doubled.findings, ['b: of its rows bpm@3 is one too many'])
   const other = found({ rows: [{ ...row, value: '{}' }, ...good.rows] })
   t.match(other, { wrong: 0, duplicates: { ...none, rows: 1 } }, 'whatever its value')
-  const file = { key: 'assets/a/f2/bpm@2.json', value: 'digest 1' }
+  const file = { key: 'assets/a/f2/bpm@3.json', value: 'digest 1' }
   t.match(found({ assets: [...good.assets, file] }), { duplicates: { ...none, assets: 1 } })
   const announced = [...good.published, { key: 'id 2', value: '{"state":"done"}' }]
   t.match(found({ published: announced }), { wrong: 0, duplicates: { ...none, published: 1 } })

@@ -106,7 +106,7 @@ t.test('a request says how much of it is there', async (t) => {
   const status = async () => (await get(`/v1/jobs/${request_id}`)).body
   await api.catalogue.acceptJobs([run])
   t.match(await status(), { percent: 0, state: 'accepted', jobs: [{ percent: 0 }] })
-  const [bpm, key] = ['bpm@2 0-88200', 'key@3 0-88200']
+  const [bpm, key] = ['bpm@3 0-88200', 'key@3 0-88200']
   const parts = ['aac-128@1 0-44100', 'aac-128@1 44100-88200']
   await api.catalogue.recordEvents([
     event(run, { step: 'stage', units: [bpm, key, ...parts] }),
@@ -191,7 +191,7 @@ t.test('key figures are the counts of the rows', async (t) => {
 
 t.test('the board counts tracks by state, and by the step that they are due at', async (t) => {
   const due = accepted(['bpm', 'aac-128'])
-  const [bpm, aac] = ['bpm@2 0-1', 'aac-128@1 0-1']
+  const [bpm, aac] = ['bpm@3 0-1', 'aac-128@1 0-1']
   const before = (await get('/v1/board')).body as unknown as Board
   await api.catalogue.acceptJobs([due])
   await api.catalogue.recordEvents([
