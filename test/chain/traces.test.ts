@@ -1,5 +1,9 @@
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
 import t from 'tap'
 import type { Outgoing } from '#shared/bus/bus.ts'
 import { eventSink } from '#shared/events.ts'
@@ -130,3 +134,38 @@ t.test('what is not traced passes on what others trace, and nothing else', async
   for (const bad of ['', 'x', `00-${'0'.repeat(32)}-${'cd'.repeat(8)}-01`, `${good}\n`])
     t.equal(untraced.begin('stage', 'message', bad).traceparent, undefined)
 })
+
+t.test(
+  'a receiver of OTLP gets the spans over HTTP; one that fails harms nobody',
+  async (t) => {
+    const bodies: Line[] = []
+    let status = 200
+    const receiver = createServer(async (request, response) => {
+      t.equal(`${request.method} ${request.url}`, 'POST /v1/traces')
+      t.equal(request.headers['content-type'], 'application/json')
+      bodies.push((await json(request)) as Line)
+      response.writeHead(status, { 'content-type': 'application/json' }).end('{}')
+    })
+    receiver.listen(0, '127.0.0.1')
+    await once(receiver, 'listening')
+    t.teardown(() => {
+      receiver.closeAllConnections()
+      receiver.close()
+    })
+    const { port } = receiver.address() as AddressInfo
+    const send = async (name: string) => {
+      const tracing = await openTracing('test', `http://127.0.0.1:${port}/v1/traces`)
+      tracing.begin(name, 'message', undefined).end({ 'trackchain.track': 'one' })
+      await tracing.close()
+    }
+    await send('analyze')
+    const [span] = bodies.flatMap(({ resourceSpans }) =>
+      resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans)),
+    )
+    t.equal(span?.name, 'analyze')
+    t.equal(span && trackOf(span), 'one')
+    status = 400
+    await send('encode')
+    t.equal(bodies.length, 2)
+  },
+)
