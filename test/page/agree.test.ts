@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Page } from 'playwright-core'
@@ -8,6 +8,7 @@ import { freePort } from '../../services/local/port.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { noChromium } from '../support/chromium.ts'
+import { filesThatName, namesIn, unknownNames } from '../support/metric-names.ts'
 import { type RunningService, startService } from '../support/service.ts'
 import { openBrowser } from './browser.ts'
 
@@ -232,6 +233,10 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
     t.same(await ofApi(), { ...counts, events }, 'the API')
     const { done, spoilt, ...metered } = counts
     t.same(await ofMetrics(), { ...metered, events }, 'metrics')
+    const scrapes = await Promise.all(names.map((name) => get('/metrics', name)))
+    const exported = namesIn(scrapes.join('\n'))
+    for (const file of filesThatName())
+      t.same(unknownNames(readFileSync(file, 'utf8'), exported), [], `metrics in ${file}`)
     t.same(await ofPage(), counts, 'the page')
     undisturbed = await histories(tracks)
     t.match(undisturbed[0], ['analyze done', 'encode done', 'ingest accepted'])
