@@ -4,6 +4,7 @@ import {
   longestStallMs,
   meanStepMs,
   resumed,
+  type Span,
   swept,
 } from '../../services/local/drill/figures.ts'
 import type { Heard } from '../../services/local/drill/witness.ts'
@@ -62,11 +63,25 @@ t.test('a process that was stopped did not compute', async (t) => {
 
 t.test('a stall is the longest time without any progress', async (t) => {
   const span = { from: START, to: START + 10_000 }
-  t.equal(longestStallMs([], span), 10_000)
-  t.equal(longestStallMs([event(2), event(7), event(9)], span), 5_000)
+  const stall = (events: Heard[], ...ways: Span[]) => longestStallMs(events, ways)
+  t.equal(stall([], span), 10_000)
+  t.equal(stall([event(2), event(7), event(9)], span), 5_000)
   const idle = event(5, { verdict: 'again' })
-  t.equal(longestStallMs([event(2), idle, event(9)], span), 7_000, 'what failed is none')
-  t.equal(longestStallMs([event(1), event(12)], span), 9_000, 'the end counts too')
+  t.equal(stall([event(2), idle, event(9)], span), 7_000, 'what failed is none')
+  t.equal(stall([event(1), event(12)], span), 9_000, 'the end counts too')
+  const [first, second] = [1, 6].map((at) => ({
+    from: START + at * 1000,
+    to: START + (at + 2) * 1000,
+  }))
+  t.equal(stall([], first as Span, second as Span), 2_000, 'not while there is nothing to do')
+  t.equal(
+    stall(
+      [event(2)],
+      { ...span, to: START + 5_000 },
+      { from: START + 4_000, to: START + 6_000 },
+    ),
+    4_000,
+  )
 })
 
 t.test('a mean step is one that made something', async (t) => {

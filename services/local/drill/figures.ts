@@ -73,20 +73,32 @@ export function computedTwiceMs(
   return sum
 }
 
-/** The longest time without any progress, from one moment to another, ms since the epoch. */
-export function longestStallMs(
-  events: readonly Heard[],
-  { from, to }: { readonly from: number; readonly to: number },
-): number {
+/** From one moment to another, ms since the epoch. */
+export interface Span {
+  readonly from: number
+  readonly to: number
+}
+
+/** The longest time without any progress while at least one track was under way; `ways`: when each of them was. */
+export function longestStallMs(events: readonly Heard[], ways: readonly Span[]): number {
   const moments = events.filter(isProgress).map(({ heardMs }) => heardMs)
-  const inside = moments.filter((at) => at > from && at < to).sort((a, b) => a - b)
-  let longest = 0
-  let last = from
-  for (const at of [...inside, to]) {
-    longest = Math.max(longest, at - last)
-    last = at
+  const longest = joined(ways).map((busy) => {
+    const inside = moments.filter((at) => at > busy.from && at < busy.to)
+    const all = [busy.from, ...inside.sort((a, b) => a - b), busy.to]
+    return all.reduce((most, at, i) => Math.max(most, at - (all[i - 1] ?? at)), 0)
+  })
+  return Math.max(0, ...longest)
+}
+
+/** The same times, those that touch as one. */
+function joined(spans: readonly Span[]): readonly Span[] {
+  const whole: { from: number; to: number }[] = []
+  for (const { from, to } of spans.toSorted((a, b) => a.from - b.from)) {
+    const last = whole.at(-1)
+    if (last !== undefined && from <= last.to) last.to = Math.max(last.to, to)
+    else whole.push({ from, to })
   }
-  return longest
+  return whole
 }
 
 /** Whether an event says that something got on. */

@@ -13,7 +13,7 @@ import { waitingIn } from '../pubsub/sqlite-journal.ts'
 import { type Chain, startChain } from '../supervisor.ts'
 import type { Outcomes } from './compare.ts'
 import { type Disturbed, disturb } from './disturb.ts'
-import type { CutOff } from './figures.ts'
+import type { CutOff, Span } from './figures.ts'
 import { outcomes } from './outcome.ts'
 import { persist } from './persist.ts'
 import type { Act } from './schedule.ts'
@@ -47,8 +47,10 @@ export interface Pass {
   readonly letters: number
   /** Processes that were started, be it again. */
   readonly starts: number
-  /** From the first submission to the last announcement, ms since the epoch. */
-  readonly span: { readonly from: number; readonly to: number }
+  /** From the first submission to the last announcement. */
+  readonly span: Span
+  /** When each track was under way. */
+  readonly ways: readonly Span[]
   /** Core-milliseconds of all processes of the chain; undefined where the system does not tell. */
   readonly coreMs: number | undefined
   /** Messages that were still waiting for a step at the end. */
@@ -109,16 +111,16 @@ async function through(
   bus: PubsubBus,
   seen: Witness,
   options: PassOptions,
-): Promise<Pick<Pass, 'outcomes' | 'disturbed' | 'span'>> {
+): Promise<Pick<Pass, 'outcomes' | 'disturbed' | 'span' | 'ways'>> {
   const { tracks, acts, seed, say, signal } = options
-  const submitted = new Set<string>()
+  const submitted = new Map<string, number>()
   const submitting: Promise<void>[] = []
   const kills = acts.filter(({ kind }) => kind === 'kill').length
   const submit = submitter(chain, bus, options)
   const release = (count: number) => {
     for (let n = submitting.length; n < Math.min(count, tracks.length); n++) {
       const track = tracks[n] as DrillTrack
-      const sent = submit(track, n).then(() => void submitted.add(track.guid))
+      const sent = submit(track, n).then(() => void submitted.set(track.guid, Date.now()))
       // Whoever waits for all of them is told.
       sent.catch(() => {})
       submitting.push(sent)
@@ -136,7 +138,7 @@ async function through(
     release(kills === 0 ? tracks.length : AHEAD)
     const disturbed = await disturb(acts, {
       ...{ chain, bus, seed, signal, captured: () => seen.captured },
-      isAtWork: () => [...submitted].some((guid) => !seen.announced.has(guid)),
+      isAtWork: () => [...submitted.keys()].some((guid) => !seen.announced.has(guid)),
       onKill(done) {
         killed = done
         release(AHEAD + Math.ceil((done / kills) * tracks.length))
@@ -153,6 +155,10 @@ async function through(
     return {
       outcomes: await outcomes(chain, tracks, seen, signal),
       ...{ disturbed, span: { from, to } },
+      ways: Array.from(submitted, ([guid, since]) => ({
+        from: since,
+        to: Math.max(since, seen.announcedMs.get(guid) ?? to),
+      })),
     }
   } finally {
     clearInterval(ticker)

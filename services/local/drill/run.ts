@@ -94,7 +94,7 @@ function reportOf({ seed, count }: DrillWishes, before: Pass, after: Pass): Dril
         ? null
         : { undisturbed: seconds(before.coreMs), disturbed: seconds(after.coreMs) },
     seconds: { undisturbed: length(before), disturbed: length(after) },
-    longest_stall_seconds: seconds(longestStallMs(events, after.span)),
+    longest_stall_seconds: seconds(longestStallMs(events, after.ways)),
     findings: findings.slice(0, MOST_FINDINGS),
   }
 }
@@ -118,7 +118,7 @@ async function remote(
     ...{ swept: swept(events), resumed: resumed(events) },
     mean_step_seconds: { undisturbed: null, disturbed: hundredths(meanStepMs(events)) },
     seconds: { undisturbed: null, disturbed: seconds(span.to - span.from) },
-    longest_stall_seconds: seconds(longestStallMs(events, span)),
+    longest_stall_seconds: seconds(longestStallMs(events, [span])),
     findings: findings.slice(0, MOST_FINDINGS),
   }
 }

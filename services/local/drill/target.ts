@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, connect, Refused } from '../client.ts'
 import { type Comparison, compare, type Entry, type Outcome, type Outcomes } from './compare.ts'
+import type { Span } from './figures.ts'
 import { persist } from './persist.ts'
 import type { DrillTrack } from './tracks.ts'
 import type { Heard } from './witness.ts'
@@ -21,7 +22,7 @@ export interface TargetOptions {
 export interface Told {
   readonly outcomes: Outcomes
   readonly events: readonly Heard[]
-  readonly span: { readonly from: number; readonly to: number }
+  readonly span: Span
 }
 
 interface JobTold {

@@ -20,6 +20,8 @@ export interface Witness {
   readonly events: readonly Heard[]
   /** Announcements by track, by their id, copies left out. */
   readonly announced: ReadonlyMap<string, ReadonlyMap<string, Published>>
+  /** When each track was announced first, ms since the epoch. */
+  readonly announcedMs: ReadonlyMap<string, number>
   /** Announcements that came once more under the same id. */
   readonly announcedAgain: number
   /** Dead letters by the track that they name, each content once. */
@@ -51,6 +53,7 @@ export async function witness(bus: PubsubBus): Promise<Witness> {
   })
   const events = new Map<string, Heard>()
   const announced = new Map<string, Map<string, Published>>()
+  const announcedMs = new Map<string, number>()
   const letters = new Map<string, Set<string>>()
   const captured: Captured[] = []
   const heardOnce = new Set<string>()
@@ -77,6 +80,7 @@ export async function witness(bus: PubsubBus): Promise<Witness> {
       const known = ensured(announced, message.asset_guid, () => new Map<string, Published>())
       if (known.has(message.id)) counts.announcedAgain++
       known.set(message.id, message)
+      if (!announcedMs.has(message.asset_guid)) announcedMs.set(message.asset_guid, Date.now())
     }),
     listen(DEAD_LETTER_TOPIC, ({ data, attributes }) => {
       const body = data.toString()
@@ -105,7 +109,7 @@ export async function witness(bus: PubsubBus): Promise<Witness> {
     get progressMs() {
       return counts.progressMs
     },
-    ...{ announced, letters, captured },
+    ...{ announced, announcedMs, letters, captured },
     async close() {
       await Promise.all(ears.map((ear) => ear.close()))
     },
