@@ -3,8 +3,7 @@ export class Intake<T> {
   readonly #concurrency: number
   readonly #work: (item: T) => Promise<void>
   readonly #failed: (item: T, error: Error) => void
-  #waiting: T[] = []
-  #head = 0
+  readonly #waiting: T[] = []
   #running = 0
 
   /** `failed` is told of what `work` throws. */
@@ -25,15 +24,12 @@ export class Intake<T> {
 
   /** Takes out what has not been started. */
   clear(): T[] {
-    const waiting = this.#waiting.slice(this.#head)
-    this.#waiting = []
-    this.#head = 0
-    return waiting
+    return this.#waiting.splice(0)
   }
 
   async #run(item: T): Promise<void> {
     this.#running++
-    for (let next: T | undefined = item; next !== undefined; next = this.#next()) {
+    for (let next: T | undefined = item; next !== undefined; next = this.#waiting.shift()) {
       try {
         await this.#work(next)
       } catch (error) {
@@ -41,14 +37,5 @@ export class Intake<T> {
       }
     }
     this.#running--
-  }
-
-  #next(): T | undefined {
-    if (this.#head === this.#waiting.length) {
-      this.#waiting = []
-      this.#head = 0
-      return undefined
-    }
-    return this.#waiting[this.#head++]
   }
 }

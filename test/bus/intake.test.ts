@@ -1,4 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { Intake } from '#shared/bus/intake.ts'
 
@@ -61,3 +63,34 @@ t.test('work that throws is reported, and the rest goes on', async (t) => {
   t.same(failed, [[1, 'no']])
   t.same(done, [0, 2])
 })
+
+t.test(
+  'what was worked off is let go, also when there is always something waiting',
+  async (t) => {
+    setFlagsFromString('--expose-gc')
+    const gc: () => void = runInNewContext('gc')
+    const given: WeakRef<object>[] = []
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const add = () => {
+      const item = {}
+      given.push(new WeakRef(item))
+      intake.add(item)
+    }
+    const intake = new Intake<object>(
+      1,
+      async () => {
+        await setImmediate()
+        if (given.length < 100) add()
+        else resolve()
+      },
+      () => {},
+    )
+    for (let n = 0; n < 3; n++) add()
+    await promise
+    await setImmediate()
+    gc()
+    const kept = given.slice(0, 90).filter((ref) => ref.deref() !== undefined)
+    // The one that it began with stays with the loop.
+    t.ok(kept.length <= 1, `${kept.length} of those long done are kept`)
+  },
+)
