@@ -66,7 +66,8 @@ export interface Chain {
 const USUAL_PORT = 8080
 /** As Google's emulator has it. */
 const USUAL_PUBSUB_PORT = 8085
-const SERVICES = {
+/** The services of a chain, and their scripts below services/. */
+export const SERVICES = {
   ingest: 'ingest/main.ts',
   stage: 'ingest/stage.main.ts',
   analyze: 'analyze/main.ts',

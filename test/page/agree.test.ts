@@ -5,6 +5,7 @@ import type { Page } from 'playwright-core'
 import t from 'tap'
 import type { TrackLine } from '#shared/told.ts'
 import { freePort } from '../../services/local/port.ts'
+import { SERVICES } from '../../services/local/supervisor.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { noChromium } from '../support/chromium.ts'
@@ -19,13 +20,6 @@ const TRACKS = Number(process.env.TRACKS ?? 10)
 /** How long recorder and database are away; 60 for the real thing. */
 const AWAY_SECONDS = Number(process.env.AWAY_SECONDS ?? 4)
 const ASSETS = ['bpm', 'loudness', 'waveform', 'aac-128']
-const SERVICES = {
-  ingest: 'ingest/main.ts',
-  stage: 'ingest/stage.main.ts',
-  analyze: 'analyze/main.ts',
-  encode: 'encode/main.ts',
-  publish: 'publish/main.ts',
-}
 type Name = keyof typeof SERVICES
 const WAIT_MS = 600_000
 
