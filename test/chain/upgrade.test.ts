@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { freePort } from '../../services/local/port.ts'
+import { SERVICES } from '../../services/local/supervisor.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { type RunningService, startService } from '../support/service.ts'
@@ -8,15 +9,8 @@ import { type RunningService, startService } from '../support/service.ts'
 t.setTimeout(1_200_000)
 
 /** Who takes over last is upgraded first: the order of k8s/upgrade.sh. */
-const ORDER = {
-  publish: 'publish/main.ts',
-  encode: 'encode/main.ts',
-  analyze: 'analyze/main.ts',
-  stage: 'ingest/stage.main.ts',
-  ingest: 'ingest/main.ts',
-}
-type Name = keyof typeof ORDER
-const NAMES = Object.keys(ORDER) as Name[]
+const ORDER = ['publish', 'encode', 'analyze', 'stage', 'ingest'] as const
+type Name = (typeof ORDER)[number]
 const WAIT_MS = 300_000
 
 t.test(
@@ -32,7 +26,7 @@ t.test(
     async function roll(name: Name, derivatives: string): Promise<void> {
       const port = name === 'ingest' ? await freePort({ port: 0, usually: 0 }) : 0
       const at = name === 'ingest' ? { port, drain: 1 } : {}
-      const fresh = startService(ORDER[name], { ...config, ...at, derivatives })
+      const fresh = startService(SERVICES[name], { ...config, ...at, derivatives })
       const old = running.get(name)
       running.set(name, fresh)
       await fresh.ready
@@ -45,7 +39,7 @@ t.test(
       await Promise.all([...running.values()].map(({ exited }) => exited))
       await around.close()
     })
-    await Promise.all(NAMES.map((name) => roll(name, config.derivatives)))
+    await Promise.all(ORDER.map((name) => roll(name, config.derivatives)))
 
     const master = wav(club(44_100))
     const tracks: string[] = []
@@ -75,7 +69,7 @@ t.test(
     const loaded = load()
     await until(() => published.size > 0, WAIT_MS)
 
-    for (const name of NAMES) {
+    for (const name of ORDER) {
       t.equal(await post(['echo', 'slow']), 422, `not on offer before ${name} is upgraded`)
       await roll(name, wider)
     }

@@ -261,8 +261,7 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
     const tracks = await submit()
     await kill('publish')
     await postgres.down()
-    const back = sleep(AWAY_SECONDS * 1000)
-    await back
+    await sleep(AWAY_SECONDS * 1000)
     await postgres.up()
     await start('publish')
     await ended()

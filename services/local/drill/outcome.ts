@@ -26,13 +26,11 @@ export async function outcomes(
       const announced = [...(seen.announced.get(track.guid) ?? [])]
       found.set(track.guid, {
         ...{ state, rows, assets: assets.get(track.guid) ?? [] },
-        published: announced.map(([key, { id: _, ...message }]) => ({
+        published: announced.map(([key, { id: _, ...message }]) => {
+          const told = JSON.parse(JSON.stringify(message).replaceAll(store, ''))
           // Whether a verdict has been through the database shows in the order of its keys alone.
-          ...{
-            key,
-            value: digest(JSON.parse(JSON.stringify(message).replaceAll(store, '')), 32),
-          },
-        })),
+          return { key, value: digest(told, 32) }
+        }),
         letters: [...(seen.letters.get(track.guid) ?? [])].map((key) => ({ key, value: '' })),
       })
     }
