@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Builds the image with buildah alone: no engine, no registry. Its two bases are made here, under their own names, from
 # Debian's packages and the Node of this project, in a storage of their own. Then starts it (try.ts).
-#   k8s/image/build.sh [FOLDER]      the storage, about 2 GB; /var/tmp/trackchain-image unless told
+#   k8s/image/build.sh [FOLDER [MASTER]]
+# FOLDER is for the storage, about 2 GB; /var/tmp/trackchain-image unless told. MASTER goes through it, else a track that
+# is synthesised.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PATH="$PWD/node_modules/.bin:$PATH"
@@ -72,4 +74,4 @@ root=$(b mount "$container")
 b inspect --type image "$name" >"$store/image.json"
 echo
 du -sh --apparent-size "$root" | awk '{print "unpacked: " $1}'
-node k8s/image/try.ts "$root" "$store/image.json"
+node k8s/image/try.ts "$root" "$store/image.json" ${2:+"$2"}

@@ -16,6 +16,8 @@ import { startService } from '../support/service.ts'
 import { barriers, drop, openBrowser } from './browser.ts'
 import { fillList } from './fill-list.ts'
 
+t.setTimeout(1_200_000)
+
 const skip = noChromium(t)
 /** The machine may be crowded. */
 const timeout = 90_000
