@@ -16,12 +16,18 @@ const events = api.received('events')
 const letters = `${api.url}/v1/dead-letters`
 const NASTY = '\x1b[2J\x07\u202E<script>alert(1)</script>\r\n{"fake":"line"}'
 
-/** Keeps a letter about a track. */
+let lastPublished = Date.now()
+
+/** Keeps a letter about a track, published after the one before. */
 async function kept(track: string, over: Partial<DeadLetter> = {}): Promise<string> {
   const request_id = randomUUID()
   const request = { request_id, asset_guid: track, derivative_assets: ['bpm'] }
   const letter: DeadLetter = {
-    ...{ id: randomBytes(16).toString('hex'), message: '1', published: new Date() },
+    ...{
+      id: randomBytes(16).toString('hex'),
+      message: '1',
+      published: new Date(++lastPublished),
+    },
     ...{ step: 'stage', code: 'MASTER_NOT_FOUND', reason: 'not there', attempt: 1 },
     ...{ body: Buffer.from(JSON.stringify(request)), attributes: { route: 'cloud' } },
     job: { id: jobId(request_id, track), run: 1, request },

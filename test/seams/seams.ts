@@ -61,24 +61,22 @@ async function killedAtSeams(t: Test, first: 0 | 1): Promise<void> {
     )
     .filter((seam, _, all) => ALL_SEAMS || isAtAnEnd(seam, all))
     .filter((_, index) => index % 2 === first)
-  const jobs = distinct.map((seam, index) => ({ ...newJob(index + 2), seam }))
-  let reached = 0
-  for (const job of jobs) {
-    child = await start(job)
-    const exit = once(child, 'exit')
-    await submit(job)
-    await Promise.race([
-      exit,
-      until(() => published.has(job.track), 120_000).then(() => sleep(500)),
-    ])
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL')
-      await exit
-    } else reached++
+  const jobs: Job[] = []
+  const missed: string[] = []
+  for (const seam of distinct) {
+    // What comes after the announcement takes as long as the machine lets it.
+    let reached = false
+    for (const rest of [500, 2000, 8000]) {
+      const job = { ...newJob(jobs.length + 2), seam }
+      jobs.push(job)
+      reached = await killedAt(job, rest)
+      if (reached) break
+    }
+    if (!reached) missed.push(seam)
   }
   // How events share messages depends on the moment: one of their seams may not come up again.
-  t.comment(`killed at ${reached} of ${jobs.length} seams`)
-  t.ok(reached >= jobs.length * 0.9, 'the seams were reached')
+  t.comment(`killed at ${distinct.length - missed.length} of ${distinct.length} seams`)
+  t.ok(missed.length <= distinct.length * 0.1, `seams that were not reached: ${missed}`)
 
   child = await start({ track: 'none', job: 'none', seam: '' })
   await until(() => jobs.every(({ track }) => published.has(track)), 60_000)
@@ -103,6 +101,22 @@ async function killedAtSeams(t: Test, first: 0 | 1): Promise<void> {
     t.same(await around.outcome(track, requestId(track)), expected, seam)
   }
   t.same(await intermediate(), [], 'scratch has neither samples nor parts')
+}
+
+/** Whether a job was killed at its seam; if not, it was killed `rest` ms after it was announced. */
+async function killedAt(job: Job, rest: number): Promise<boolean> {
+  const running = await start(job)
+  child = running
+  const exit = once(running, 'exit')
+  await submit(job)
+  await Promise.race([
+    exit,
+    until(() => published.has(job.track), 120_000).then(() => sleep(rest)),
+  ])
+  if (running.exitCode !== null || running.signalCode !== null) return true
+  running.kill('SIGKILL')
+  await exit
+  return false
 }
 
 /** Whether it is the first or the last of its kind: those between differ from them by their number alone. */
