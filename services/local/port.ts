@@ -1,7 +1,13 @@
+import { randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 
 /** All of the chain on one machine is on loopback. */
 export const HOST = '127.0.0.1'
+
+/** Linux gives ports from 32,768 on to connections that go out, others from 49,152 on (RFC 6335). */
+const LOWEST = 20_000
+const HIGHEST = 32_767
+const MOST_TRIES = 200
 
 export interface PortWish {
   /** What was asked for: that one or none. 0: any. */
@@ -16,10 +22,24 @@ export interface PortWish {
  */
 export async function freePort({ port, usually }: PortWish): Promise<number> {
   const wanted = port ?? usually
+  if (wanted === 0) return anyPort()
   const found = await tried(wanted)
   if (found !== undefined) return found
-  if (port === undefined) return (await tried(0)) as number
+  if (port === undefined) return anyPort()
   throw new Error(`port ${wanted} of ${HOST} is in use by another program: choose another one`)
+}
+
+/**
+ * Any port of loopback that is free right now, of those that no system gives to connections that go out: one
+ * of these would take it before its service listens, or while that starts again.
+ * @throws Error when there is none.
+ */
+export async function anyPort(): Promise<number> {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const found = await tried(randomInt(LOWEST, HIGHEST + 1))
+    if (found !== undefined) return found
+  }
+  throw new Error(`no port from ${LOWEST} to ${HIGHEST} of ${HOST} is free`)
 }
 
 async function tried(port: number): Promise<number | undefined> {
@@ -35,7 +55,6 @@ async function tried(port: number): Promise<number | undefined> {
       ? new Error(`port ${port} is not for this user`, { cause: error })
       : error
   }
-  const { port: found } = server.address() as { port: number }
   await new Promise((resolve) => server.close(resolve))
-  return found
+  return port
 }

@@ -1,11 +1,10 @@
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { Delivery, Settlement } from '#shared/bus/bus.ts'
 import { type PubsubBusOptions, pubsubBus } from '#shared/bus/pubsub.ts'
 import type { Topology } from '#shared/topology.ts'
+import { anyPort } from '../../services/local/port.ts'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
 
 const MESSAGE = { data: Buffer.from('x'), attributes: {} }
@@ -24,17 +23,9 @@ const NEWS: Topology = {
   ],
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  return port
-}
-
 /** A bus, and how to bring up and down the server that it talks to. */
 async function wired(t: Test, options: Partial<PubsubBusOptions> = {}) {
-  const port = await freePort()
+  const port = await anyPort()
   const file = join(t.testdir(), 'queue.sqlite')
   const bus = pubsubBus({ projectId: 'demo', endpoint: `127.0.0.1:${port}`, ...options })
   let server: { close(): Promise<void> } | undefined

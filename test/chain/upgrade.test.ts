@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { freePort } from '../../services/local/port.ts'
+import { anyPort } from '../../services/local/port.ts'
 import { SERVICES } from '../../services/local/supervisor.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
@@ -24,7 +24,7 @@ t.test(
 
     /** A new pod first, and when it is ready the old one is asked to go. */
     async function roll(name: Name, derivatives: string): Promise<void> {
-      const port = name === 'ingest' ? await freePort({ port: 0, usually: 0 }) : 0
+      const port = name === 'ingest' ? await anyPort() : 0
       const at = name === 'ingest' ? { port, drain: 1 } : {}
       const fresh = startService(SERVICES[name], { ...config, ...at, derivatives })
       const old = running.get(name)

@@ -1,10 +1,10 @@
 import { type ChildProcess, execFile, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { glob } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { anyPort } from '../../services/local/port.ts'
 import type { Wire } from './bus.ts'
 
 export interface RunningWire extends Wire {
@@ -32,7 +32,7 @@ export async function localWire(file: string): Promise<RunningWire> {
 export async function emulatorWire(): Promise<RunningWire | undefined> {
   const jar = await emulatorJar()
   if (!jar) return undefined
-  const port = await freePort()
+  const port = await anyPort()
   const child = spawn('java', ['-jar', jar, '--host=127.0.0.1', `--port=${port}`], {
     stdio: 'ignore',
   })
@@ -76,14 +76,6 @@ async function emulatorJar(): Promise<string | undefined> {
   const jars = glob(join(stdout.trim(), 'platform/pubsub-emulator/lib/*.jar'))
   for await (const jar of jars) return jar
   return undefined
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  return port
 }
 
 async function answers(url: string, failed: AbortSignal): Promise<boolean> {

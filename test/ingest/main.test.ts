@@ -3,7 +3,6 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,6 +12,7 @@ import { pubsubBus } from '#shared/bus/pubsub.ts'
 import type { Config } from '#shared/config.ts'
 import { jobId } from '#shared/names.ts'
 import { ONE_MACHINE, topology } from '#shared/topology.ts'
+import { anyPort } from '../../services/local/port.ts'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
 import { testPostgres } from '../support/postgres.ts'
 import { startService } from '../support/service.ts'
@@ -32,17 +32,9 @@ t.teardown(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
 async function start(more: Partial<Config> = {}) {
   const at = (name: string) => pathToFileURL(join(folder, name)).href
-  const port = await freePort()
+  const port = await anyPort()
   const service = startService('ingest/main.ts', {
     ...{ project: 'test', pubsub: `127.0.0.1:${pubsub.port}` },
     database: await postgres.database(),

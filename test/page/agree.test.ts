@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Page } from 'playwright-core'
 import t from 'tap'
 import type { TrackLine } from '#shared/told.ts'
-import { freePort } from '../../services/local/port.ts'
+import { anyPort } from '../../services/local/port.ts'
 import { SERVICES } from '../../services/local/supervisor.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
@@ -41,7 +41,7 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
   const database = postgres.open(config.database)
   const running = new Map<Name, { service: RunningService; port: number }>()
   async function start(name: Name): Promise<void> {
-    const port = await freePort({ port: 0, usually: 0 })
+    const port = await anyPort()
     const at = name === 'ingest' ? { port, drain: 0 } : { health_port: port }
     const service = startService(SERVICES[name], { ...config, ...at })
     running.set(name, { service, port })

@@ -6,7 +6,7 @@ import type { Config } from '#shared/config.ts'
 import { createLog } from '#shared/log.ts'
 import type { EncodeJob } from '#shared/messages/encode-job.ts'
 import { keyName } from '#shared/music.ts'
-import { freePort } from '../../services/local/port.ts'
+import { anyPort } from '../../services/local/port.ts'
 import { clubTrack } from '../../services/local/synth.ts'
 import { sine, wav } from '../support/audio.ts'
 import { surroundings } from '../support/chain.ts'
@@ -36,7 +36,7 @@ t.test('the page, as people use it', { skip }, async (t) => {
   })
   const servers: ReturnType<typeof startService>[] = []
   async function serve(settings: Partial<Config> = {}): Promise<string> {
-    const port = await freePort({ port: 0, usually: 0 })
+    const port = await anyPort()
     const server = startService('ingest/main.ts', { ...config, port, drain: 0, ...settings })
     servers.push(server)
     await server.ready
