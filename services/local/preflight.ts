@@ -10,7 +10,7 @@ import { parsed, UsageError } from './usage.ts'
 const HELP = `trackchain preflight [FLAGS]: is this deployment as it should be?
 
 It reads the TRACKCHAIN_… settings that the services read, and looks with the identity that it runs under:
-topics, subscriptions and dead letters, stores, database, ffmpeg, speed of scratch, clock. It changes nothing but for
+topics, subscriptions and dead letters, stores, database, ffmpeg, speed of scratch and of a core, clock. It changes nothing but for
 a small object preflight/probe that it leaves in assets and in uploads.
 
   --for SERVICE  only what the identity of that service needs: ${SERVICES.join(', ')}

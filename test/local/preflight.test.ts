@@ -72,7 +72,7 @@ async function looked(config: Config, options: PreflightOptions = {}) {
     bad: findings
       .filter(({ state }) => state === 'fault' || state === 'warning')
       .map(({ check }) => check)
-      .filter((check) => check !== 'scratch speed'),
+      .filter((check) => !check.endsWith(' speed')),
   }
 }
 
@@ -91,6 +91,7 @@ t.test('a sound deployment passes, and says what nobody can tell there', async (
   t.match(of('database'), { state: 'ok', found: `answers; schema ${MIGRATIONS.length}` })
   t.match(of('clock'), { state: 'ok', found: /the database/ })
   t.match(of('scratch speed')?.found, /writes \d+ MB\/s, reads \d+ MB\/s/)
+  t.match(of('core speed')?.found, /takes \d+\.\d times as long .* route cloud is 1$/)
   t.same(await readdir(join(folder, 'scratch')), [], 'scratch is as it was')
   t.same(await readdir(join(folder, 'assets', 'preflight')), ['probe'])
   t.match((await looked(config)).of('assets'), { state: 'ok' }, 'again, with that in place')
@@ -230,6 +231,20 @@ t.test(
     })
   },
 )
+
+t.test('a core that is slower than its route says is told of, with what to say', async (t) => {
+  const speed = async (factor: number) => {
+    const { config } = await deployment(t, {
+      routes: { cloud: { templates: [], prefixes: [], factor } },
+    })
+    return (await looked(config, { service: 'encode' })).of('core speed')
+  }
+  t.match(await speed(0.1), {
+    ...{ state: 'warning', found: /factor of the route cloud is 0\.1$/ },
+    remedy: /^give the route cloud the factor \d+\.\d, in TRACKCHAIN_ROUTES/,
+  })
+  t.match(await speed(20), { state: 'ok', found: /cloud is 20$/ })
+})
 
 t.test('a folder that is missing, or that nobody can write to, is a fault', async (t) => {
   const missing = await deployment(t)

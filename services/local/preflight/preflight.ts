@@ -7,6 +7,7 @@ import { type Bucket, bucketCheck, bucketOf } from './bucket-checks.ts'
 import { busChecks } from './bus-checks.ts'
 import { type Check, type Finding, LIMIT_MS, runChecks } from './check.ts'
 import { clockFinding } from './clock-check.ts'
+import { coreCheck } from './core-check.ts'
 import { databaseCheck } from './database-check.ts'
 import { ffmpegCheck } from './ffmpeg-check.ts'
 import { grantChecks } from './grant-checks.ts'
@@ -56,7 +57,7 @@ export async function preflight(
       ],
       limitMs,
     )
-    // Afterwards: the one judges what the others came upon, the other measures undisturbed.
+    // Afterwards: the one judges what the others came upon, the others measure undisturbed.
     const canUse = first.some(
       ({ check, state }) => check.startsWith('scratch ') && state === 'ok',
     )
@@ -69,7 +70,10 @@ export async function preflight(
       ],
       limitMs,
     )
-    return [...first, ...then, clockFinding(seen)]
+    const canEncode = first.some(({ check, state }) => check === 'ffmpeg' && state === 'ok')
+    const { factor } = config.routes[config.route] ?? { factor: 1 }
+    const last = needs.ffmpeg && canEncode ? [coreCheck(config.route, factor)] : []
+    return [...first, ...then, ...(await runChecks(last, limitMs)), clockFinding(seen)]
   } finally {
     // Not waited for: what hangs would not let go.
     void look.close().catch(() => {})
