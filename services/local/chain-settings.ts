@@ -16,6 +16,8 @@ export interface Wishes {
   readonly templates?: readonly string[]
   /** Prefixes that `master_uri` may lie below, beside the data folder's own. */
   readonly prefixes?: readonly string[]
+  /** How much slower a core is than the reference: of the only route. */
+  readonly factor?: number
   /** A folder with derivative assets of one's own. */
   readonly derivatives?: string | undefined
   /** Settings that the chain does not decide. */
@@ -50,7 +52,7 @@ export function chainSettings(
       [DEFAULT_ROUTE]: {
         templates: [...own, ...(wishes.templates ?? [])],
         prefixes: [masters, ...(wishes.prefixes ?? [])],
-        factor: 1,
+        factor: wishes.factor ?? 1,
       },
     },
     ...wishes.settings,

@@ -2,7 +2,7 @@ import { type CostLine, coreSeconds, costLines, type Workload } from './costs/co
 import { MEASURED } from './costs/measured.ts'
 import { PRICES, type Prices } from './costs/prices.ts'
 import { table } from './table.ts'
-import { parsed, UsageError } from './usage.ts'
+import { factorFrom, numberFrom, parsed, UsageError } from './usage.ts'
 
 const HELP = `trackchain costs [FLAGS]: what so many tracks cost in Google's cloud, in USD.
 
@@ -55,7 +55,7 @@ export async function costs(args: readonly string[]): Promise<number> {
     tracks: number('tracks', 1_000_000),
     seconds: number('seconds', 210, MOST_SECONDS, 1),
     assets: assetsFrom(values.assets),
-    factor: number('factor', 1, 20, 0.1),
+    factor: factorFrom(values.factor),
     utilisation: number('utilisation', 0.7, 1, 0.01),
     spot: number('spot', 1, 1),
     staged: number('staged', 0, 1),
@@ -105,19 +105,6 @@ function forPeople(told: {
 
 function money(usd: number): string {
   return usd.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 })
-}
-
-/** @throws UsageError */
-function numberFrom(
-  flag: string,
-  text: string | undefined,
-  { usually, least, most }: { usually: number; least: number; most: number },
-): number {
-  if (text === undefined) return usually
-  const number = Number(text)
-  if (text.trim() !== '' && number >= least && number <= most) return number
-  const upTo = most === Number.MAX_VALUE ? '' : ` to ${most}`
-  throw new UsageError(`--${flag} must be a number from ${least}${upTo}, got ${text}.`)
 }
 
 /** @throws UsageError */

@@ -4,8 +4,9 @@ import { extname } from 'node:path'
 import { MASTER_EXTENSIONS } from './chain-settings.ts'
 import { folderUri } from './data-folder.ts'
 import { interruptible } from './interrupt.ts'
+import { coreFactor } from './preflight/core-check.ts'
 import { type Chain, startChain } from './supervisor.ts'
-import { parsed, pathFrom, portFrom } from './usage.ts'
+import { factorFrom, parsed, pathFrom, portFrom } from './usage.ts'
 
 const HELP = `npm start [-- FLAGS]: the whole chain as a server on loopback.
 
@@ -16,6 +17,8 @@ const HELP = `npm start [-- FLAGS]: the whole chain as a server on loopback.
                    as {asset_guid}.wav, .flac or .aiff, or a template of a URI such as
                    file:///mnt/masters/{asset_id}.wav; may be given several times
   --prefix WHERE   a folder or URI that a job's master_uri may lie below; likewise
+  --factor N       how much slower a core here is than the reference, 0.1 to 20 (1): steps are cut that much
+                   shorter; auto: as measured at the start, in two seconds
   --derivatives DIR  a folder with derivative assets of your own
   --database DSN   a PostgreSQL of your own, e.g. postgresql://user:password@host/name
   --pubsub ADDRESS host:port of another Pub/Sub server, e.g. Google's emulator
@@ -31,6 +34,7 @@ const OPTIONS = {
   data: { type: 'string', default: 'trackchain-data' },
   masters: { type: 'string', multiple: true },
   prefix: { type: 'string', multiple: true },
+  factor: { type: 'string' },
   derivatives: { type: 'string' },
   database: { type: 'string' },
   pubsub: { type: 'string' },
@@ -50,6 +54,8 @@ export async function start(args: readonly string[]): Promise<number> {
   const signal = interruptible(() => chain?.kill())
   const say = (text: string) => process.stderr.write(`${text}\n`)
   signal.addEventListener('abort', () => say('Closing; once more ends it at once.'))
+  const factor =
+    values.factor === 'auto' ? await measuredFactor(say) : factorFrom(values.factor)
   say('Starting …')
   chain = await startChain({
     dataFolder: pathFrom(values.data),
@@ -57,6 +63,7 @@ export async function start(args: readonly string[]): Promise<number> {
     pubsubPort: portFrom('pubsub-port', values['pubsub-port']),
     templates: masters.flatMap(templates),
     prefixes: [...masters.filter(isFolder), ...prefix].map(prefixFrom),
+    factor,
     derivatives: values.derivatives === undefined ? undefined : pathFrom(values.derivatives),
     ...{ database: values.database, pubsub: values.pubsub },
     onNotice: say,
@@ -70,6 +77,13 @@ export async function start(args: readonly string[]): Promise<number> {
     await chain.close()
   }
   return 0
+}
+
+/** What a route may have as its factor, of the core that this runs on. */
+async function measuredFactor(say: (text: string) => void): Promise<number> {
+  const measured = Math.max(1, await coreFactor(new AbortController().signal))
+  say(`Steps are cut for cores that are ${measured} times as slow as the reference.`)
+  return Math.min(20, measured)
 }
 
 function greeting({ url, pubsub, project, folder }: Chain): string {

@@ -28,6 +28,11 @@ export function portFrom(flag: string, text: string | undefined): number | undef
   throw new UsageError(`--${flag} must be a port from 0 to 65535, got ${text}.`)
 }
 
+/** How much slower a core is than the reference, as a route has it; 1 unless told. @throws UsageError */
+export function factorFrom(text: string | undefined): number {
+  return numberFrom('factor', text, { usually: 1, least: 0.1, most: 20 })
+}
+
 /** A path as the person who typed it meant it: npm runs its scripts in the package's own folder. */
 export function pathFrom(path: string): string {
   return resolve(process.env.INIT_CWD ?? process.cwd(), path)
@@ -43,4 +48,17 @@ export function count(
   const number = Number(text)
   if (/^\d+$/.test(text) && number >= 1 && number <= most) return number
   throw new UsageError(`--${flag} must be a whole number from 1 to ${most}, got ${text}.`)
+}
+
+/** A number from `least` to `most`, `usually` when none was given. @throws UsageError that names the flag. */
+export function numberFrom(
+  flag: string,
+  text: string | undefined,
+  { usually, least, most }: { usually: number; least: number; most: number },
+): number {
+  if (text === undefined) return usually
+  const number = Number(text)
+  if (text.trim() !== '' && number >= least && number <= most) return number
+  const upTo = most === Number.MAX_VALUE ? '' : ` to ${most}`
+  throw new UsageError(`--${flag} must be a number from ${least}${upTo}, got ${text}.`)
 }

@@ -1,5 +1,5 @@
 // What a track costs, by step and by asset, beside the same work by hand in the same run:
-//   npm run bench [-- --track WAV] [--mix-hours 2] [--rounds 3] [--queue 40] [--json]
+//   npm run bench [-- --track WAV] [--mix-hours 2] [--rounds 3] [--queue 40] [--factor 1] [--json]
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, rm } from 'node:fs/promises'
@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import { loadRegistry } from '#shared/registry.ts'
 import { coresOfEndedChildren } from '../../services/local/ended-children.ts'
 import { startChain } from '../../services/local/supervisor.ts'
-import { pathFrom } from '../../services/local/usage.ts'
+import { factorFrom, pathFrom } from '../../services/local/usage.ts'
 import { type BenchResult, benchReport } from './bench-report.ts'
 import { type Cost, costOf, median } from './costs.ts'
 import { writeClub } from './material.ts'
@@ -28,6 +28,7 @@ const { values } = parseArgs({
     'mix-hours': { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
     queue: { type: 'string', default: '40' },
+    factor: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -50,6 +51,7 @@ try {
     dataFolder: made('data'),
     ...{ port: 0, pubsubPort: 0 },
     prefixes: [folder, dirname(track)].map((path) => `${pathToFileURL(path).href}/`),
+    factor: factorFrom(values.factor),
     onNotice: say,
   })
   try {

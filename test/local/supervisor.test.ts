@@ -63,7 +63,8 @@ t.test('what was accepted before kill -9 of the supervisor is done after it', as
   const data = await folder(t)
   // A template of the operator's own, as a path.
   const flags = ['--masters', join(data, 'other', '{asset_id}.wav')]
-  const first = await started(t, data, ...flags)
+  const first = await started(t, data, ...flags, '--factor', 'auto')
+  t.match(first.said(), /^Steps are cut for cores that are [\d.]+ times as slow/)
   await mkdir(join(data, 'other'))
   writeMaster(join(data, 'other', '17.wav'))
   const job = await submit(first.url, 'track', { asset_id: 17 })
@@ -84,9 +85,33 @@ t.test('what was accepted before kill -9 of the supervisor is done after it', as
   t.equal((await once(second.process, 'exit'))[0], 0)
 })
 
+t.test('steps are planned for cores as slow as is said', async (t) => {
+  const data = await folder(t)
+  const { process: child, url } = await started(t, data, '--factor', '20')
+  writeMaster(join(data, 'masters', 'track.wav'))
+  const job = await submit(url, 'track')
+  t.equal(await endOf(url, job), 'partial')
+  const { jobs } = (await (await fetch(`${url}/v1/jobs/${job}`)).json()) as { jobs: unknown[] }
+  t.match(jobs[0], {
+    assets: [
+      { asset: 'bpm', state: 'failed', code: 'TOO_LONG_FOR_ASSET' },
+      { asset: 'waveform', state: 'made' },
+    ],
+  })
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+
+  const wrong = spawn(process.execPath, [CLI, 'start', '--data', data, '--factor', 'fast'])
+  const said = wrong.stderr.setEncoding('utf8').toArray()
+  t.equal((await once(wrong, 'close'))[0], 2)
+  t.match((await said).join(''), '--factor must be a number from 0.1 to 20, got fast.')
+})
+
 interface Started {
   readonly process: ChildProcess
   readonly url: string
+  /** What it has told people. */
+  said(): string
 }
 
 /** `npm start`, once it is up. */
@@ -107,7 +132,7 @@ async function started(t: Test, data: string, ...flags: string[]): Promise<Start
   const url = () => /API +(http:\S+)/.exec(said)?.[1]
   await until(() => url() !== undefined || child.exitCode !== null)
   if (url() === undefined) throw new Error(`it did not start: ${said}`)
-  return { process: child, url: url() as string }
+  return { process: child, url: url() as string, said: () => said }
 }
 
 async function submit(url: string, guid: string, more: object = {}): Promise<string> {

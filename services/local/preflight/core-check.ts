@@ -24,13 +24,21 @@ export function coreCheck(route: string, factor: number): Check {
     name,
     remedy: 'see the check of ffmpeg itself',
     async run(signal) {
-      const slower = (await msPerSecond(signal)) / REFERENCE_MS
-      const found = `takes ${slower.toFixed(1)} times as long as the reference; the factor of the route ${route} is ${factor}`
-      const remedy = `give the route ${route} the factor ${slower.toFixed(1)}, in TRACKCHAIN_ROUTES and in Terraform's routes, for shorter parts: else steps run over their budget; or faster cores, or less beside the step on each`
+      const slower = await coreFactor(signal)
+      const found = `takes ${slower} times as long as the reference; the factor of the route ${route} is ${factor}`
+      const remedy = `give the route ${route} the factor ${slower}, in TRACKCHAIN_ROUTES and in Terraform's routes, for shorter parts: else steps run over their budget; or faster cores, or less beside the step on each`
       const isTooSlow = slower > factor * TOLERANCE
       return [judged(name, isTooSlow ? [{ state: 'warning', found, remedy }] : [], found)]
     },
   }
+}
+
+/**
+ * How many times slower than the reference a core of this machine encodes, to a tenth; takes a second or two, and
+ * is right to a fifth or so where nothing else runs.
+ */
+export async function coreFactor(signal: AbortSignal): Promise<number> {
+  return Math.round((10 * (await msPerSecond(signal))) / REFERENCE_MS) / 10
 }
 
 /** Wall-clock ms of each further second of audio, without the start of ffmpeg: the least of several runs. */
