@@ -13,7 +13,7 @@ import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { type Config, configEnv } from '#shared/config.ts'
 import { DEFAULT_ROUTE, ONE_MACHINE, topology } from '#shared/topology.ts'
 import { connect } from '../../services/local/client.ts'
-import { freePort } from '../../services/local/port.ts'
+import { anyPort } from '../../services/local/port.ts'
 import { startPostgres } from '../../services/local/postgres.ts'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
 import { clubTrack, writeFlac } from '../../services/local/synth.ts'
@@ -58,8 +58,13 @@ if (root === undefined || image === undefined) {
 const imageEnv: Record<string, string> = {}
 const folder = await mkdtemp(join(tmpdir(), 'trackchain-image-'))
 const data = join(folder, 'data')
-await mkdir(data)
-await chown(data, USER, USER)
+for (const path of [
+  data,
+  ...['assets', 'scratch', 'uploads'].map((name) => join(data, name)),
+]) {
+  await mkdir(path)
+  await chown(path, USER, USER)
+}
 await chmod(folder, 0o755)
 
 await describe(image)
@@ -99,6 +104,7 @@ try {
   }
   for (const name of names()) running.push(await start(name))
   await oneTrack(running.find(({ name }) => name === 'ingest')?.port as number)
+  await preflight()
   for (const { name, child } of running) {
     const status = await readFile(`/proc/${child.pid}/status`, 'utf8')
     const [, kib] = /VmHWM:\s+(\d+)/.exec(status) ?? []
@@ -127,15 +133,10 @@ function names(): (keyof typeof SERVICES)[] {
 
 /** Starts a service, and waits until it says that it is ready. */
 async function start(name: keyof typeof SERVICES): Promise<Started> {
-  const port = await freePort({ port: 0, usually: 0 })
+  const port = await anyPort()
   const started = performance.now()
   const child = spawn('unshare', confinedArgs([SERVICES[name]]), {
-    env: {
-      ...configEnv({ ...settings, port, health_port: port }),
-      METADATA_SERVER_DETECTION: 'none',
-      PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin',
-      ...imageEnv,
-    },
+    env: envWith({ port, health_port: port }),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const log = createWriteStream(join(dirname(image as string), `${name}.log`), { flags: 'a' })
@@ -151,6 +152,15 @@ async function start(name: keyof typeof SERVICES): Promise<Started> {
   const readyMs = Math.round(performance.now() - started)
   const { [name]: coreMs = 0 } = await coresOf({ [name]: child.pid as number })
   return { name, child, port, readyMs, coreMs }
+}
+
+function envWith(own: Partial<Config>): NodeJS.ProcessEnv {
+  return {
+    ...configEnv({ ...settings, ...own }),
+    METADATA_SERVER_DETECTION: 'none',
+    PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin',
+    ...imageEnv,
+  }
 }
 
 async function isReady(port: number): Promise<boolean> {
@@ -183,6 +193,15 @@ async function oneTrack(port: number): Promise<void> {
   console.log(`${path}: ${state} after ${seconds} s, ${files.length} files`)
   for (const { name } of files) console.log(`  ${name}`)
   if (state !== 'done') throw new Error(`the track is ${state}`)
+}
+
+/** The check of a deployment, as docs/preflight.md has it run in a pod. @throws when it finds a fault. */
+async function preflight(): Promise<void> {
+  console.log('\npreflight of encode:')
+  const command = ['services/local/cli.ts', 'preflight', '--for', 'encode']
+  const options = { env: envWith({}), stdio: 'inherit' } as const
+  const [code] = await once(spawn('unshare', confinedArgs(command), options), 'exit')
+  if (code !== 0) throw new Error(`preflight ended with ${code}`)
 }
 
 /** What the image says of itself: its environment for the services, its layers for the reader. */
