@@ -55,7 +55,7 @@ export async function start(args: readonly string[]): Promise<number> {
   const say = (text: string) => process.stderr.write(`${text}\n`)
   signal.addEventListener('abort', () => say('Closing; once more ends it at once.'))
   const factor =
-    values.factor === 'auto' ? await measuredFactor(say) : factorFrom(values.factor)
+    values.factor === 'auto' ? await measuredFactor(say, signal) : factorFrom(values.factor)
   say('Starting …')
   chain = await startChain({
     dataFolder: pathFrom(values.data),
@@ -80,8 +80,11 @@ export async function start(args: readonly string[]): Promise<number> {
 }
 
 /** What a route may have as its factor, of the core that this runs on. */
-async function measuredFactor(say: (text: string) => void): Promise<number> {
-  const measured = Math.max(1, await coreFactor(new AbortController().signal))
+async function measuredFactor(
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<number> {
+  const measured = Math.max(1, await coreFactor(signal))
   say(`Steps are cut for cores that are ${measured} times as slow as the reference.`)
   return Math.min(20, measured)
 }
