@@ -1,9 +1,20 @@
 import type { PcmSource } from './audio/pcm.ts'
 
+/** Bytes that are put together only while they are written, for files of which there may be gigabytes. */
+export interface Streamed {
+  /** Of all of it. */
+  readonly byteLength: number
+  /** From its beginning, each time that it is asked for. */
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array>
+}
+
 /** What `render` gives: for each of the definition's extensions the bytes of that file. */
 export type Rendered<Extension extends string = string> = Readonly<
-  Record<Extension, Uint8Array>
+  Record<Extension, Uint8Array | Streamed>
 >
+
+/** The parts of an asset, in order, from the first each time that they are gone through: one is in memory at a time. */
+export type Parts = Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 
 /** A unit of work: one asset over the samples [start, end) of a track. */
 export interface Range {
@@ -102,9 +113,9 @@ export interface EncodeTools extends Tools {
    */
   aacPackets(range: Range, bitrate: number): Promise<Uint8Array>
   /** Joins the packets of consecutive ranges into one .m4a, moov first, exactly `samples` long. */
-  aacJoin(parts: readonly Uint8Array[], samples: number): Promise<Uint8Array>
+  aacJoin(parts: Parts, samples: number): Promise<Streamed>
   /** An .m4a (AAC-LC) of other samples than the track's, e.g. of an excerpt. All at once: mind the cost. */
-  m4a(of: PcmSource, bitrate: number): Promise<Uint8Array>
+  m4a(of: PcmSource, bitrate: number): Promise<Streamed>
   /** An .mp3 of the whole track: CBR, joint stereo, its exact length in a LAME tag. */
   mp3(bitrate: number): Promise<Uint8Array>
   /** A .flac of the whole track, with its length and the MD5 of its samples in the header. */
@@ -152,7 +163,7 @@ interface Split<Extension extends string, T extends Tools> {
   /** Makes one part. */
   part(range: Range, tools: T): Promise<Uint8Array>
   /** Joins all parts, in order. A track that fits one step is joined from its only part. */
-  join(parts: readonly Uint8Array[], tools: T): Promise<Rendered<Extension>>
+  join(parts: Parts, tools: T): Promise<Rendered<Extension>>
 }
 
 type Shape<E extends string, T extends Tools> = Whole<E, T> | Split<E, T>

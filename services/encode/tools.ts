@@ -10,7 +10,7 @@ export function encodeTools(pcm: PcmSource, signal: AbortSignal): EncodeTools {
     pcm,
     signal,
     aacPackets: (range, bitrate) => aacPackets(pcm, range, bitrate, signal),
-    aacJoin: async (parts, samples) => aacJoin(parts, samples),
+    aacJoin,
     async m4a(of, bitrate) {
       const range = { start: 0, end: of.samples }
       return aacJoin([await aacPackets(of, range, bitrate, signal)], of.samples)

@@ -17,7 +17,7 @@ export default defineDerivative({
   grid: GRID,
   part: (range, { pcm, signal }) => loudnessPart(pcm, range, GRID, signal),
   async join(parts) {
-    const json = JSON.stringify(loudnessOf(unpackLoudness(parts)))
+    const json = JSON.stringify(loudnessOf(unpackLoudness(await Array.fromAsync(parts))))
     return { json: new TextEncoder().encode(`${json}\n`) }
   },
 })

@@ -25,7 +25,9 @@ export default defineDerivative({
   },
   async join(parts, tools) {
     const { pcm } = tools
-    const energy = new Float64Array(Uint8Array.from(Buffer.concat(parts)).buffer)
+    const energy = new Float64Array(
+      Uint8Array.from(Buffer.concat(await Array.fromAsync(parts))).buffer,
+    )
     const first = loudestWindow(energy, SECONDS) * SAMPLE_RATE
     const last = Math.min(pcm.samples, first + SECONDS * SAMPLE_RATE)
     return { m4a: await tools.m4a(excerpt(pcm, { start: first, end: last }), BITRATE) }

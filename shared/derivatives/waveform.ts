@@ -15,7 +15,7 @@ export default defineDerivative({
   grid: AAC_GRID,
   part: async (range, { pcm, signal }) => packPeaks(await peaksOf(pcm, range, signal)),
   join: async (parts, { pcm }) => {
-    const peaks = unpackPeaks(parts)
+    const peaks = unpackPeaks(await Array.fromAsync(parts))
     return {
       json: Buffer.from(waveformJson(peaks, pcm.samples)),
       png: waveformPicture(peaks, pcm.samples),

@@ -1,5 +1,5 @@
 import { buffer } from 'node:stream/consumers'
-import type { Derivative, Rendered } from '../derivative.ts'
+import type { Derivative, Parts, Rendered, Streamed } from '../derivative.ts'
 import { PermanentError, RestartError, sentence } from '../errors.ts'
 import { json } from '../message.ts'
 import type { Unit, Verdict } from '../messages/run.ts'
@@ -67,7 +67,8 @@ async function make(work: Work, asset: Derivative, unit: Unit, lent: Lent): Prom
   if ('render' in asset) {
     return store(work, asset, await lent.judged(asset, () => asset.render(tools)))
   }
-  const part = bytes(asset, await lent.judged(asset, () => asset.part(unit, tools)), 'part')
+  const part = await lent.judged(asset, () => asset.part(unit, tools))
+  if (!(part instanceof Uint8Array)) throw nothing(asset, 'part')
   if (!isPart(unit, message.plan.pcm.samples)) {
     return store(work, asset, await lent.judged(asset, () => asset.join([part], tools)))
   }
@@ -77,29 +78,44 @@ async function make(work: Work, asset: Derivative, unit: Unit, lent: Lent): Prom
 
 async function join(work: Work, asset: Derivative, _: Unit, lent: Lent): Promise<Verdict> {
   if (!('join' in asset)) throw new PermanentError('NOT_A_MESSAGE', `${asset.id} has no parts`)
-  const { message, context } = work
-  const { scratch, signal } = context
-  const parts: Uint8Array[] = []
-  for (const unit of plannedUnits(work)) {
-    if (unit.asset !== asset.id) continue
+  const units = plannedUnits(work).filter((unit) => unit.asset === asset.id)
+  for (const unit of units) {
     const verdict = await readTombstone(work, unit)
     if (verdict?.state === 'failed') return verdict
-    try {
-      parts.push(await buffer(await scratch.read(partName(message, unit), { signal })))
-    } catch (error) {
-      if (!(error instanceof NotFoundError)) throw error
-      throw new RestartError('SCRATCH_MISSING', sentence(error), { cause: error })
-    }
+  }
+  const parts: Parts = {
+    async *[Symbol.asyncIterator]() {
+      for (const unit of units) yield await readPart(work, unit)
+    },
   }
   const joined = await lent.judged(asset, () => asset.join(parts, lent.tools as never))
   return store(work, asset, joined)
 }
 
-/** @throws PermanentError RENDER_FAILED when an asset gave something else than bytes. */
-function bytes({ id, version }: Derivative, given: unknown, what: string): Uint8Array {
-  if (given instanceof Uint8Array) return given
+/** @throws RestartError when it is gone. */
+async function readPart({ message, context }: Work, unit: Unit): Promise<Uint8Array> {
+  const { scratch, signal } = context
+  try {
+    return await buffer(await scratch.read(partName(message, unit), { signal }))
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error
+    throw new RestartError('SCRATCH_MISSING', sentence(error), { cause: error })
+  }
+}
+
+/** An asset gave something else than bytes. */
+function nothing({ id, version }: Derivative, what: string): PermanentError {
   const words = `${id}@${version}: rendered no ${what}, though it promises one`
-  throw new PermanentError('RENDER_FAILED', words)
+  return new PermanentError('RENDER_FAILED', words)
+}
+
+function isStreamed(given: unknown): given is Streamed {
+  return (
+    typeof given === 'object' &&
+    given !== null &&
+    Symbol.asyncIterator in given &&
+    Number.isSafeInteger((given as Partial<Streamed>).byteLength)
+  )
 }
 
 /** Writes an asset's files, the first one last: an asset is there when its first file is. */
@@ -111,16 +127,15 @@ async function store(
   const { request, plan } = message
   const files: Record<string, number> = {}
   for (const [extension, contentType] of Object.entries(asset.files).reverse()) {
-    const body = bytes(
-      asset,
-      (rendered as Partial<Rendered> | undefined)?.[extension],
-      extension,
-    )
+    const body = (rendered as Partial<Rendered> | undefined)?.[extension]
+    if (!(body instanceof Uint8Array || isStreamed(body))) throw nothing(asset, extension)
     const name = assetName(request.asset_guid, plan.revision as Revision, asset, extension)
     await context.write('assets', name, body, contentType)
     files[extension] = body.byteLength
   }
   const made = { state: 'made', version: asset.version, files } as const
   const first = rendered[Object.keys(asset.files)[0] ?? '']
-  return asset.result && first !== undefined ? { ...made, result: json(first, asset.id) } : made
+  if (!asset.result || first === undefined) return made
+  const document = first instanceof Uint8Array ? first : await buffer(first)
+  return { ...made, result: json(document, asset.id) }
 }

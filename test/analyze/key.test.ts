@@ -8,6 +8,7 @@ import { estimateKey } from '../../services/analyze/key.ts'
 import { WorkerPool } from '../../services/analyze/pool.ts'
 import { LOW_RATE } from '../../services/analyze/signal.ts'
 import { analyzeTools } from '../../services/analyze/tools.ts'
+import { bytesOf } from '../support/bytes.ts'
 import {
   applause,
   babble,
@@ -237,7 +238,9 @@ t.test('the asset is JSON, the same bytes each time', async (t) => {
       render(analyzeTools({ pcm: track(10, cadence(2, 'minor')), signal, pool })),
     ),
   )
-  const [first, second] = made.map(({ json }) => new TextDecoder().decode(json))
+  const [first, second] = await Promise.all(
+    made.map(async ({ json }) => (await bytesOf(json)).toString()),
+  )
   t.equal(first, second)
   t.match(JSON.parse(first ?? ''), {
     ...{ key: 'D minor', camelot: '7A', openKey: '12m', tuningHz: 440 },

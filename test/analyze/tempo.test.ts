@@ -8,6 +8,7 @@ import { WorkerPool } from '../../services/analyze/pool.ts'
 import { Listener } from '../../services/analyze/signal.ts'
 import { estimateTempo, noTempo } from '../../services/analyze/tempo.ts'
 import { analyzeTools } from '../../services/analyze/tools.ts'
+import { bytesOf } from '../support/bytes.ts'
 import { applause, babble, band, cadence, noise, pink, track, type Voice } from './synth.ts'
 
 const pool = new WorkerPool({ threads: 2 })
@@ -221,7 +222,9 @@ t.test('the asset is JSON, the same bytes each time, whichever worker made it', 
   const made = await Promise.all(
     pools.map((pool) => render(analyzeTools({ pcm: track(20, band(133.7)), signal, pool }))),
   )
-  const texts = made.map(({ json }) => new TextDecoder().decode(json))
+  const texts = await Promise.all(
+    made.map(async ({ json }) => (await bytesOf(json)).toString()),
+  )
   t.equal(new Set(texts).size, 1)
   t.match(JSON.parse(texts[0] ?? ''), {
     bpm: Number,

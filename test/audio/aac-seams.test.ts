@@ -3,6 +3,7 @@ import { sourceOf } from '#shared/audio/ranged.ts'
 import { aacJoin, aacPackets } from '../../services/encode/aac.ts'
 import { mayFollow, packets, windowSequence } from '../../services/encode/adts.ts'
 import { type Channel, club, int16, noise, RATE, silence, sine, snr } from '../support/audio.ts'
+import { bytesOf } from '../support/bytes.ts'
 import { noChromium, startChromium } from '../support/chromium.ts'
 import { decodedByFfmpeg, interleaved, lag } from '../support/decoded.ts'
 
@@ -95,7 +96,7 @@ async function joined(pcm: Int16Array, cell = CELL): Promise<Joined> {
     const end = Math.min(samples, start + cell * 1024)
     parts.push(await aacPackets(source, { start, end }, BITRATE, signal, cell))
   }
-  return { pcm, adts: Buffer.concat(parts), file: aacJoin(parts, samples) }
+  return { pcm, adts: Buffer.concat(parts), file: await bytesOf(await aacJoin(parts, samples)) }
 }
 
 const tracks = new Map<string, Joined & { readonly heard: Int16Array }>()

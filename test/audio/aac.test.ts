@@ -12,6 +12,7 @@ import { aacJoin } from '../../services/encode/aac.ts'
 import { mayFollow, packets, windowSequence } from '../../services/encode/adts.ts'
 import { encodeTools } from '../../services/encode/tools.ts'
 import { club, ffmpeg, int16, noise, RATE } from '../support/audio.ts'
+import { bytesOf } from '../support/bytes.ts'
 
 if (aac.stage !== 'encode' || !('grid' in aac)) throw new Error('aac-128 is split')
 const { part, join: joinParts } = aac
@@ -35,7 +36,7 @@ async function partsOf(pcm: PcmSource, cells: number): Promise<Uint8Array[]> {
 }
 
 async function m4a(pcm: PcmSource, parts: readonly Uint8Array[]): Promise<Buffer> {
-  return Buffer.from((await joinParts(parts, encodeTools(pcm, signal))).m4a)
+  return bytesOf((await joinParts(parts, encodeTools(pcm, signal))).m4a)
 }
 
 /** One pass over all of it, as ADTS. */
@@ -141,7 +142,9 @@ t.test('several cells', async (t) => {
       // One pass from long before the seam to beyond it.
       const first = seam - 500
       const piece = music.subarray(2048 * first, 2048 * (seam + 40))
-      const onePass = await decoded(aacJoin([await encoded(piece)], piece.length / 2))
+      const onePass = await decoded(
+        await bytesOf(await aacJoin([await encoded(piece)], piece.length / 2)),
+      )
       for (let frame = seam - 8; frame < seam + 8; frame++) {
         ours.push(frameError(music, got, frame))
         none.push(frameError(piece, onePass, frame - first))
@@ -174,17 +177,21 @@ t.test('several cells', async (t) => {
       bytes.subarray(0, packet.header),
       bytes.subarray(next.header),
     ])
-    t.throws(() => aacJoin([without, bytes.subarray(0, found[0]?.end)], samples), {
+    await t.rejects(aacJoin([without, bytes.subarray(0, found[0]?.end)], samples), {
       code: 'RENDER_FAILED',
       message: /AAC packet \d+: a ".*" window after a "start" window/,
     })
   })
 
   t.test('of which one is missing are refused', async (t) => {
-    t.throws(() => aacJoin(single.slice(1), samples), /AAC packets for/)
-    t.throws(() => aacJoin([...single, ...single.slice(3)], samples), /AAC packets for/)
-    t.throws(
-      () => aacJoin([single[0]?.subarray(1) ?? Buffer.alloc(0)], samples),
+    const joined = await aacJoin(single, samples)
+    const [once, again] = [await bytesOf(joined), await bytesOf(joined)]
+    t.equal(once.length, joined.byteLength, 'none is: it is as long as it says')
+    t.equal(Buffer.compare(once, again), 0, 'each time that it is read')
+    await t.rejects(aacJoin(single.slice(1), samples), /AAC packets for/)
+    await t.rejects(aacJoin([...single, ...single.slice(3)], samples), /AAC packets for/)
+    await t.rejects(
+      aacJoin([single[0]?.subarray(1) ?? Buffer.alloc(0)], samples),
       /no ADTS frame/,
     )
   })

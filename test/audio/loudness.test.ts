@@ -14,6 +14,7 @@ import {
   silence,
   sine,
 } from '../support/audio.ts'
+import { bytesOf } from '../support/bytes.ts'
 
 if (!('grid' in loudness)) throw new Error('loudness is split')
 const { part, join, grid } = loudness
@@ -31,8 +32,8 @@ async function measured(pcm: Int16Array, cells = 1): Promise<Measured> {
     const end = Math.min(source.samples, start + cells * grid)
     parts.push(await part({ start, end }, tools))
   }
-  const { json } = await join(parts, tools)
-  return { bytes: json, result: JSON.parse(Buffer.from(json).toString()) }
+  const bytes = await bytesOf((await join(parts, tools)).json)
+  return { bytes, result: JSON.parse(bytes.toString()) }
 }
 
 async function of(left: Channel, right = left): Promise<Loudness> {

@@ -5,6 +5,7 @@ import { sourceOf } from '#shared/audio/ranged.ts'
 import preview from '#shared/derivatives/preview.ts'
 import { encodeTools } from '../../services/encode/tools.ts'
 import { club, int16, RATE } from '../support/audio.ts'
+import { bytesOf } from '../support/bytes.ts'
 import { decodedByFfmpeg, lag } from '../support/decoded.ts'
 
 if (preview.stage !== 'encode' || !('grid' in preview)) throw new Error('preview is split')
@@ -20,7 +21,7 @@ async function previewOf(pcm: Int16Array, cells = 1): Promise<Buffer> {
     const end = Math.min(source.samples, start + cells * grid)
     parts.push(await part({ start, end }, tools))
   }
-  return Buffer.from((await join(parts, tools)).m4a)
+  return bytesOf((await join(parts, tools)).m4a)
 }
 
 /** A track that is quiet but for the seconds [from, to). */
@@ -52,7 +53,7 @@ t.test('a track of up to 90 s is its own preview, and not faded', async (t) => {
     const pcm = int16(club(samples))
     const source = sourceOf(samples, async (start, end) => pcm.slice(2 * start, 2 * end))
     const whole = await encodeTools(source, signal).m4a(source, 128_000)
-    t.same(await previewOf(pcm), Buffer.from(whole), `${samples} samples`)
+    t.same(await previewOf(pcm), await bytesOf(whole), `${samples} samples`)
   }
 })
 

@@ -3,6 +3,7 @@ import { sourceOf } from '#shared/audio/ranged.ts'
 import waveform from '#shared/derivatives/waveform.ts'
 import { encodeTools } from '../../services/encode/tools.ts'
 import { club, ffmpeg, int16, noise, RATE, silence, sine } from '../support/audio.ts'
+import { bytesOf } from '../support/bytes.ts'
 
 if (waveform.stage !== 'encode' || !('grid' in waveform)) throw new Error('waveform is split')
 const { part, join, grid } = waveform
@@ -29,8 +30,9 @@ async function drawn(pcm: Int16Array, cells = 1): Promise<Drawn> {
     const end = Math.min(source.samples, start + cells * grid)
     parts.push(await part({ start, end }, tools))
   }
-  const files = await join(parts, tools)
-  return { files, json: JSON.parse(Buffer.from(files.json).toString()) }
+  const rendered = await join(parts, tools)
+  const [json, png] = await Promise.all([bytesOf(rendered.json), bytesOf(rendered.png)])
+  return { files: { json, png }, json: JSON.parse(json.toString()) }
 }
 
 /** Brightness of each pixel, 0 to 1, row by row. */

@@ -24,7 +24,7 @@ const pcm = int16(club(SAMPLES))
 const source = sourceOf(SAMPLES, async (start, end) => pcm.slice(2 * start, 2 * end))
 const tools = encodeTools(source, AbortSignal.timeout(100_000))
 const FILES = {
-  'aac-128': { extension: 'm4a', body: Buffer.from(await tools.m4a(source, 128_000)) },
+  'aac-128': { extension: 'm4a', body: await buffer(await tools.m4a(source, 128_000)) },
   'mp3-320': { extension: 'mp3', body: Buffer.from(await tools.mp3(320_000)) },
   flac: { extension: 'flac', body: Buffer.from(await tools.flac()) },
 } as const

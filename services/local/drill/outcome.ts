@@ -57,7 +57,8 @@ async function rowsOf(
     const verdicts = Object.entries(assets).map(([asset, verdict]) => {
       if (verdict === null) return [asset, null]
       const { accepted: _, ...same } = verdict
-      return [asset, same]
+      // At which delivery it failed is a matter of who was killed at the ones before.
+      return [asset, same.state === 'failed' ? { ...same, attempt: undefined } : same]
     })
     const { deadLettered } = rest
     const isAnnounced = rest.announced !== null

@@ -19,8 +19,8 @@ export default defineDerivative({
     }
     return Buffer.from(lines.join(''))
   },
-  join: async (parts) => ({
-    txt: Buffer.concat(parts),
-    bin: Buffer.from([parts.length > 0 ? 1 : 0]),
-  }),
+  async join(parts) {
+    const all = await Array.fromAsync(parts)
+    return { txt: Buffer.concat(all), bin: Buffer.from([all.length > 0 ? 1 : 0]) }
+  },
 })
