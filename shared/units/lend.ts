@@ -7,6 +7,8 @@ import { scratchOf, type Work } from './work.ts'
 
 export interface Lent {
   readonly tools: Tools
+  /** The same pieces; what goes wrong as they are read is no fault of the asset that reads them. */
+  watched<T>(pieces: AsyncIterable<T>): AsyncIterable<T>
   /**
    * Runs code of the asset. @throws PermanentError RENDER_FAILED for a fault that is its own; what comes out of a
    * tool as it is.
@@ -72,6 +74,7 @@ export function lend({ message, context, deps }: Work): Lent {
   const pcm = watch<PcmSource>(cached)
   return {
     tools: watch(tools({ pcm, signal: context.signal })),
+    watched: watch,
     async judged(asset, act) {
       try {
         return await act()

@@ -83,11 +83,11 @@ async function join(work: Work, asset: Derivative, _: Unit, lent: Lent): Promise
     const verdict = await readTombstone(work, unit)
     if (verdict?.state === 'failed') return verdict
   }
-  const parts: Parts = {
+  const parts: Parts = lent.watched({
     async *[Symbol.asyncIterator]() {
       for (const unit of units) yield await readPart(work, unit)
     },
-  }
+  })
   const joined = await lent.judged(asset, () => asset.join(parts, lent.tools as never))
   return store(work, asset, joined)
 }

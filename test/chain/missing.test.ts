@@ -15,9 +15,22 @@ const log = createLog('missing', 'error')
 let created: string[] = []
 /** How many steps that compute have run since the last look. */
 let computed = 0
+/** How many reads of parts are still to fail. */
+let failing = 0
 
 function watched(store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver {
-  if (which === 'scratch') return store
+  if (which === 'scratch') {
+    return {
+      ...store,
+      async read(name, options) {
+        if (failing > 0 && /\/parts\//.test(name)) {
+          failing--
+          throw new Error('the store does not answer')
+        }
+        return store.read(name, options)
+      },
+    }
+  }
   return {
     ...store,
     async create(name, body, options) {
@@ -112,4 +125,12 @@ t.test('a master with other bytes has everything made of it again', async (t) =>
   await around.master('replaced', wav(club(3 * 44_100)))
   t.match(await make('replaced', ['echo', 'pieces']), { state: 'done' })
   t.same(created.sort(), ['echo@1.json', 'pieces@1.bin', 'pieces@1.txt'])
+})
+
+t.test('a part that cannot be read for a while is no fault of its asset', async (t) => {
+  await around.master('shaky', wav(club(3 * 44_100)))
+  failing = 2
+  t.match(await make('shaky', ['pieces']), { state: 'done' })
+  t.same(created.sort(), ['pieces@1.bin', 'pieces@1.txt'])
+  t.equal(failing, 0, 'it was tried')
 })
