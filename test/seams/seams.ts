@@ -62,21 +62,23 @@ async function killedAtSeams(t: Test, first: 0 | 1): Promise<void> {
     .filter((seam, _, all) => ALL_SEAMS || isAtAnEnd(seam, all))
     .filter((_, index) => index % 2 === first)
   const jobs: Job[] = []
-  const missed: string[] = []
-  for (const seam of distinct) {
+  const reached = async (seam: string) => {
     // What comes after the announcement takes as long as the machine lets it.
-    let reached = false
-    for (const rest of [500, 2000, 8000]) {
+    for (const rest of [500, 5000]) {
       const job = { ...newJob(jobs.length + 2), seam }
       jobs.push(job)
-      reached = await killedAt(job, rest)
-      if (reached) break
+      if (await killedAt(job, rest)) return true
     }
-    if (!reached) missed.push(seam)
+    return false
   }
-  // How events share messages depends on the moment: one of their seams may not come up again.
-  t.comment(`killed at ${distinct.length - missed.length} of ${distinct.length} seams`)
-  t.ok(missed.length <= distinct.length * 0.1, `seams that were not reached: ${missed}`)
+  for (const seam of distinct) {
+    // On a busy machine both runs may have lost a race that later ones win, and events share messages as it comes:
+    // then the one before it is the last of its kind.
+    const [kind, nth] = seam.split('#')
+    let last = Number(nth)
+    while (last > 0 && !(await reached(`${kind}#${last}`))) last--
+    t.ok(last > 0, `killed at ${kind}#${last}, of ${nth}`)
+  }
 
   child = await start({ track: 'none', job: 'none', seam: '' })
   await until(() => jobs.every(({ track }) => published.has(track)), 60_000)
