@@ -60,6 +60,16 @@ export function clubTrack({ bpm = 126, sampleRate = 48_000, bars = 36 } = {}): C
   return { bpm, key: 'A minor', camelot: '8A', sampleRate, ...track }
 }
 
+/** A track as 16-bit samples, left and right interleaved. */
+export function interleaved({ left, right }: Pick<ClubTrack, 'left' | 'right'>): Int16Array {
+  const pcm = new Int16Array(2 * left.length)
+  for (let i = 0; i < left.length; i++) {
+    pcm[2 * i] = Math.round(32_767 * (left[i] ?? 0))
+    pcm[2 * i + 1] = Math.round(32_767 * (right[i] ?? 0))
+  }
+  return pcm
+}
+
 /** Writes a track as 24-bit FLAC. Needs ffmpeg. */
 export async function writeFlac(
   { left, right, sampleRate }: Pick<ClubTrack, 'left' | 'right' | 'sampleRate'>,

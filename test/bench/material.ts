@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import { WAV_HEADER_BYTES, wavPart } from '#shared/audio/wav-part.ts'
-import { clubTrack } from '../../services/local/synth.ts'
+import { clubTrack, interleaved } from '../../services/local/synth.ts'
 
 /** Tempos of the tracks of a mix, BPM; each is played for about eight minutes. */
 const TEMPOS = [118, 122, 126, 128, 132]
@@ -16,7 +16,9 @@ export async function writeClub(
   { isMix }: { isMix: boolean },
 ): Promise<void> {
   const samples = Math.round(seconds * SAMPLE_RATE)
-  const clips = (isMix ? TEMPOS : [126]).map(clip)
+  const clips = (isMix ? TEMPOS : [126]).map((bpm) =>
+    interleaved(clubTrack({ bpm, sampleRate: SAMPLE_RATE })),
+  )
   const file = createWriteStream(path)
   const write = async (bytes: Uint8Array) => {
     if (!file.write(bytes)) await once(file, 'drain')
@@ -44,14 +46,4 @@ async function fillInSizes(path: string, bytes: number): Promise<void> {
   sizes.writeUInt32LE(bytes)
   await file.write(sizes, 0, 4, 40)
   await file.close()
-}
-
-function clip(bpm: number): Int16Array {
-  const { left, right } = clubTrack({ bpm, sampleRate: SAMPLE_RATE })
-  const pcm = new Int16Array(2 * left.length)
-  for (let i = 0; i < left.length; i++) {
-    pcm[2 * i] = Math.round(32_767 * (left[i] ?? 0))
-    pcm[2 * i + 1] = Math.round(32_767 * (right[i] ?? 0))
-  }
-  return pcm
 }

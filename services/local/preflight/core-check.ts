@@ -1,16 +1,16 @@
 import { encodeAac } from '#shared/audio/ffmpeg.ts'
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { clubTrack, interleaved } from '../synth.ts'
 import { type Check, judged } from './check.ts'
 
 const BITRATE = 128_000
 const TIMES = 2
 const SHORT_SECONDS = 5
 const LONG_SECONDS = 20
-/**
- * What a second of this signal costs a core of the reference, ms: of music it is 7.9 (433 s in 3.4 core-seconds,
- * docs/performance.md), and this costs 0.6 of that.
- */
-const REFERENCE_MS = 4.7
+/** About 30 s. */
+const BARS = 16
+/** What a second of this music costs a core of the reference, ms: 433 s in 3.4 core-seconds (docs/performance.md). */
+const REFERENCE_MS = 7.9
 /** From one run to the next a core differs by so much. */
 const TOLERANCE = 1.25
 
@@ -43,7 +43,11 @@ export async function coreFactor(signal: AbortSignal): Promise<number> {
 
 /** Wall-clock ms of each further second of audio, without the start of ffmpeg: the least of several runs. */
 async function msPerSecond(signal: AbortSignal): Promise<number> {
-  const [short, long] = [Buffer.from(audio(SHORT_SECONDS)), Buffer.from(audio(LONG_SECONDS))]
+  const music = interleaved(clubTrack({ sampleRate: SAMPLE_RATE, bars: BARS }))
+  const all = Buffer.from(music.buffer)
+  const secondsOf = (seconds: number) =>
+    all.subarray(0, seconds * SAMPLE_RATE * BYTES_PER_SAMPLE)
+  const [short, long] = [secondsOf(SHORT_SECONDS), secondsOf(LONG_SECONDS)]
   let [least, leastLong] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
   for (let i = 0; i < TIMES; i++) {
     least = Math.min(least, await encoding(short, signal))
@@ -61,20 +65,4 @@ async function encoding(pcm: Buffer, signal: AbortSignal): Promise<number> {
 async function* pieces(pcm: Buffer): AsyncGenerator<Buffer> {
   const PIECE = 1 << 18
   for (let at = 0; at < pcm.length; at += PIECE) yield pcm.subarray(at, at + PIECE)
-}
-
-/** Three saw-tooths, and noise that is struck twice a second: 16-bit stereo, the same each time. */
-function audio(seconds: number): ArrayBuffer {
-  const pcm = new Int16Array(2 * SAMPLE_RATE * seconds)
-  const saw = (i: number, hz: number) => 2 * (((i * hz) / SAMPLE_RATE) % 1) - 1
-  let noise = 1
-  for (let i = 0; i < pcm.length / 2; i++) {
-    // The generator of Numerical Recipes; its upper bits are the better ones.
-    noise = (Math.imul(noise, 1_664_525) + 1_013_904_223) | 0
-    const fading = 1 - (((2 * i) / SAMPLE_RATE) % 1)
-    const chord = 3000 * saw(i, 110) + 3000 * saw(i, 277.2) + 2000 * saw(i, 659.3)
-    pcm[2 * i] = chord + fading * (noise >> 18)
-    pcm[2 * i + 1] = chord - fading * (noise >> 19)
-  }
-  return pcm.buffer
 }
