@@ -24,28 +24,40 @@ export function waveformPicture(peaks: Peaks, samples: number): Uint8Array {
   const reach = middle - MARGIN
   const count = WIDTH * OVERSAMPLING
   // Each looks at the width of a whole pixel, so that a lone peak stays visible.
-  const subcolumns = Array.from({ length: count }, (_, i) =>
-    column(peaks, samples, Math.max(0, i - 1) / count, Math.min(count, i + 2) / count),
-  )
+  const subcolumns = Array.from({ length: count }, (_, i) => {
+    const { low, high, rms } = column(
+      peaks,
+      samples,
+      Math.max(0, i - 1) / count,
+      Math.min(count, i + 2) / count,
+    )
+    return {
+      top: middle - high * reach,
+      bottom: middle - low * reach,
+      bodyTop: middle - Math.min(rms, high) * reach,
+      bodyBottom: middle - Math.max(-rms, low) * reach,
+    }
+  })
   for (let x = 0; x < WIDTH; x++) {
     const here = subcolumns.slice(x * OVERSAMPLING, (x + 1) * OVERSAMPLING)
+    let before = { peak: 0, body: 0, line: 0, colour: PAPER }
     for (let y = 0; y < HEIGHT; y++) {
       let [peak, body] = [0, 0]
-      for (const { low, high, rms } of here) {
-        peak += covered(y, middle - high * reach, middle - low * reach)
-        body += covered(
-          y,
-          middle - Math.min(rms, high) * reach,
-          middle - Math.max(-rms, low) * reach,
-        )
+      for (const { top, bottom, bodyTop, bodyBottom } of here) {
+        peak += covered(y, top, bottom)
+        body += covered(y, bodyTop, bodyBottom)
       }
       const line = covered(y, middle - 0.5, middle + 0.5)
-      const colour = over(
-        over(over(PAPER, LINE, line), PEAK, peak / OVERSAMPLING),
-        BODY,
-        body / OVERSAMPLING,
-      )
-      pixels.set(colour, (y * WIDTH + x) * 3)
+      // Most rows look like the one above.
+      if (peak !== before.peak || body !== before.body || line !== before.line) {
+        const colour = over(
+          over(over(PAPER, LINE, line), PEAK, peak / OVERSAMPLING),
+          BODY,
+          body / OVERSAMPLING,
+        )
+        before = { peak, body, line, colour }
+      }
+      pixels.set(before.colour, (y * WIDTH + x) * 3)
     }
   }
   return png(WIDTH, HEIGHT, pixels)

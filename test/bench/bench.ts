@@ -35,6 +35,7 @@ const { values } = parseArgs({
 const rounds = Math.max(1, Number(values.rounds))
 const mixSeconds = Number(values['mix-hours']) * 3600
 const queueLength = Number(values.queue)
+const factor = factorFrom(values.factor)
 const say = (text: string) => process.stderr.write(`${text}\n`)
 
 const folder = join(tmpdir(), `trackchain-bench-${process.pid}`)
@@ -51,7 +52,7 @@ try {
     dataFolder: made('data'),
     ...{ port: 0, pubsubPort: 0 },
     prefixes: [folder, dirname(track)].map((path) => `${pathToFileURL(path).href}/`),
-    factor: factorFrom(values.factor),
+    factor,
     onNotice: say,
   })
   try {

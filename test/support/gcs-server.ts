@@ -358,7 +358,7 @@ function media(object: StoredObject, range: string | undefined): Reply {
   const headers = {
     'content-type': object.contentType,
     'x-goog-generation': String(object.generation),
-    'x-goog-hash': `crc32c=${crc32c(bytes)},md5=${md5(bytes)}`,
+    'x-goog-hash': `crc32c=${hashesOf(bytes).crc32c},md5=${hashesOf(bytes).md5Hash}`,
     'x-goog-stored-content-encoding': 'identity',
   }
   const asked = /^bytes=(\d+)-(\d*)$/.exec(range ?? '')
@@ -383,11 +383,19 @@ function resource(bucket: string, name: string, object: StoredObject) {
     metageneration: '1',
     contentType: object.contentType,
     metadata: object.metadata,
-    md5Hash: md5(object.bytes),
-    crc32c: crc32c(object.bytes),
+    ...hashesOf(object.bytes),
     timeCreated: object.created,
     updated: object.created,
   }
+}
+
+const known = new WeakMap<Uint8Array, { md5Hash: string; crc32c: string }>()
+
+/** An object's bytes never change, and one is asked for many times. */
+function hashesOf(bytes: Uint8Array): { md5Hash: string; crc32c: string } {
+  const hashes = known.get(bytes) ?? { md5Hash: md5(bytes), crc32c: crc32c(bytes) }
+  known.set(bytes, hashes)
+  return hashes
 }
 
 function md5(bytes: Uint8Array): string {
@@ -397,7 +405,9 @@ function md5(bytes: Uint8Array): string {
 /** CRC-32 by Castagnoli's polynomial, reflected, as RFC 3720 has it. */
 function crc32c(bytes: Uint8Array): string {
   let crc = -1
-  for (const byte of bytes) crc = (CRC32C[(crc ^ byte) & 255] as number) ^ (crc >>> 8)
+  for (let i = 0; i < bytes.length; i++) {
+    crc = (CRC32C[(crc ^ (bytes[i] as number)) & 255] as number) ^ (crc >>> 8)
+  }
   const buffer = Buffer.alloc(4)
   buffer.writeUInt32BE(~crc >>> 0)
   return buffer.toString('base64')
