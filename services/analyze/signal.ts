@@ -49,6 +49,8 @@ export class Listener {
   #lowLength = 0
   #span = 0
   #at: number
+  /** Used again for each piece. */
+  #mono = new Float32Array(0)
   #bands: BandEnergies
   #halvers: readonly [Halver, Halver]
   #finite = true
@@ -70,8 +72,10 @@ export class Listener {
 
   /** Takes the next samples of the spans, interleaved left and right; no piece crosses a span's end. */
   hear(pcm: Int16Array): void {
-    const mono = new Float32Array(pcm.length / 2)
-    for (let i = 0; i < mono.length; i++) {
+    const samples = pcm.length / 2
+    if (this.#mono.length < samples) this.#mono = new Float32Array(samples)
+    const mono = this.#mono.subarray(0, samples)
+    for (let i = 0; i < samples; i++) {
       mono[i] = (pcm[2 * i] as number) * LEFT + (pcm[2 * i + 1] as number) * RIGHT
     }
     this.hearMono(mono)
@@ -126,11 +130,14 @@ export class Listener {
       const second = this.#second
       const until = Math.min(mono.length, i + SAMPLE_RATE - second.samples)
       second.samples += until - i
+      let { sum, squares } = second
       for (; i < until; i++) {
         const x = mono[i] as number
-        second.sum += x
-        second.squares += x * x
+        sum += x
+        squares += x * x
       }
+      second.sum = sum
+      second.squares = squares
       if (second.samples === SAMPLE_RATE) this.#endSecond()
     }
   }

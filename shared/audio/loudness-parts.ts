@@ -49,10 +49,12 @@ async function measureCell(
   let weighting: Weighting | undefined
   const from = Math.max(0, firstHop - PRE_ROLL) * HOP_SAMPLES
   const last = Math.max(end, endHop * HOP_SAMPLES)
+  const room = new Int16Array(2 * (Math.min(PIECE, last - from) + 2 * PEAK_REACH))
   for (let at = from; at < last; at += PIECE) {
     const to = Math.min(last, at + PIECE)
     const first = Math.max(0, at - PEAK_REACH)
-    const piece = await pcm.read(first, Math.min(pcm.samples, to + PEAK_REACH), signal)
+    const until = Math.min(pcm.samples, to + PEAK_REACH)
+    const piece = await pcm.read(first, until, signal, room.subarray(0, 2 * (until - first)))
     const number = 2 * (at - first)
     weighting ??= new Weighting(piece[number] ?? 0, piece[number + 1] ?? 0)
     for (let hop = at / HOP_SAMPLES; (hop + 1) * HOP_SAMPLES <= to; hop++) {

@@ -71,14 +71,15 @@ export class Weighting {
     for (let i = from; i < to; i += 2) {
       const left = pcm[i] as number
       const y = b0 * left + s0
-      s0 = b1 * left - a1 * y + s1
+      // In this order the next sample waits least for it.
+      s0 = b1 * left + s1 - a1 * y
       s1 = b2 * left - a2 * y
       const w = y + s2
       s2 = s3 - 2 * y - c1 * w
       s3 = y - c2 * w
       const right = pcm[i + 1] as number
       const u = b0 * right + t0
-      t0 = b1 * right - a1 * u + t1
+      t0 = b1 * right + t1 - a1 * u
       t1 = b2 * right - a2 * u
       const v = u + t2
       t2 = t3 - 2 * u - c1 * v

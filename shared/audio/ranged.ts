@@ -34,16 +34,21 @@ export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
     async *chunks(start, end, { size = PIECE_SAMPLES, signal } = {}) {
       // One range of a store costs a round trip: fetch more at once than is handed out, and the next meanwhile.
       const ahead = Math.max(size, AHEAD_SAMPLES - (AHEAD_SAMPLES % size))
+      // Where pieces allow it, what is fetched at once is one block of `cachedPcm`, which need not copy it then.
+      const isAligned = ahead === AHEAD_SAMPLES && start % size === 0
+      const endOf = (from: number) =>
+        Math.min(end, from + ahead - (isAligned ? from % ahead : 0))
       const fetch = (from: number) => {
-        const fetched = read(from, Math.min(end, from + ahead), signal)
+        const fetched = read(from, endOf(from), signal)
         // Told to whoever waits for it; nobody may.
         fetched.catch(() => {})
         return fetched
       }
       let next = start < end ? fetch(start) : undefined
-      for (let from = start; next !== undefined; from += ahead) {
+      for (let from = start; next !== undefined; from = endOf(from)) {
         const block = await next
-        next = from + ahead < end ? fetch(from + ahead) : undefined
+        const to = endOf(from)
+        next = to < end ? fetch(to) : undefined
         for (let at = 0; at < block.length; at += 2 * size) {
           yield block.subarray(at, at + 2 * size)
         }
