@@ -6,6 +6,8 @@ export type Compared = Cost & { readonly byHandSeconds: number; readonly ratio: 
 
 export interface BenchResult {
   readonly cores: number
+  /** How many times slower than the reference a core encodes. */
+  readonly slower: number
   readonly track: Compared
   readonly mix?: Compared
   /** One asset each, of the same track. */
@@ -23,9 +25,11 @@ export interface BenchResult {
 }
 
 /** The result as Markdown tables. */
-export function benchReport({ cores, track, mix, alone, again, queue }: BenchResult): string {
+export function benchReport(result: BenchResult): string {
+  const { cores, slower, track, mix, alone, again, queue } = result
   const parts = [
     `${cores} cores. Core-seconds: user + system of every process of the chain, children included.`,
+    `A core here takes ${slower} times as long as the reference, by which the track costs ${(track.coreSeconds / slower).toFixed(1)} core-seconds.`,
     compared('The track', track),
     table(
       ['asset, alone', 'core-seconds', 'services', 'store operations', 'messages'],

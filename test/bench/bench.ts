@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { loadRegistry } from '#shared/registry.ts'
 import { coresOfEndedChildren } from '../../services/local/ended-children.ts'
+import { coreFactor } from '../../services/local/preflight/core-check.ts'
 import { startChain } from '../../services/local/supervisor.ts'
 import { factorFrom, pathFrom } from '../../services/local/usage.ts'
 import { type BenchResult, benchReport } from './bench-report.ts'
@@ -75,8 +76,10 @@ async function measure(load: Workload, track: string): Promise<BenchResult> {
   await load.run({ warm: uri }, COMMON)
   const runs: Spent[] = []
   const hands: number[] = []
+  const factors: number[] = []
   for (let round = 1; round <= rounds; round++) {
     say(`The track, round ${round} of ${rounds} …`)
+    factors.push(await coreFactor(AbortSignal.timeout(60_000)))
     hands.push(await byHand(track))
     runs.push(await load.run({ [`track-${round}`]: uri }, COMMON))
   }
@@ -89,6 +92,7 @@ async function measure(load: Workload, track: string): Promise<BenchResult> {
   const again = costOf([await load.run({ 'track-1': uri }, COMMON)])
   return {
     cores: availableParallelism(),
+    slower: median(factors),
     track: compared(runs, hands),
     alone,
     again,
