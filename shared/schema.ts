@@ -21,9 +21,11 @@ export function compile<T>(
   what: string,
   code: ErrorCode,
 ): (value: unknown) => T {
-  const validate = untilFirst.compile<T>(schema)
+  // Not before it is needed: of all that is imported a service checks little, and should be ready soon.
+  let validate: ValidateFunction<T> | undefined
   let explain: ValidateFunction<T> | undefined
   return (value) => {
+    validate ??= untilFirst.compile<T>(schema)
     if (validate(value)) return value
     let faults = validate.errors ?? []
     if (isSmall(value)) {

@@ -9,7 +9,14 @@ import { createInterface } from 'node:readline'
  */
 const { TAP: _, ...env } = process.env
 const told = process.argv.slice(2)
-const files = told.length > 0 ? told : globSync('test/**/*.test.ts')
+// The longest first, or they would be alone at the end.
+const LONGEST = join('test', 'seams')
+const files =
+  told.length > 0
+    ? told
+    : globSync('test/**/*.test.ts').sort(
+        (a, b) => Number(b.startsWith(LONGEST)) - Number(a.startsWith(LONGEST)),
+      )
 const args = ['--reporter=tap', ...files]
 // Each file is a process of its own, and all load the same libraries: what Node compiled of them once is kept.
 const cache = join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled')

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
-import { BlockPool } from '#shared/audio/blocks.ts'
+import { BLOCK_SAMPLES, BlockPool } from '#shared/audio/blocks.ts'
 import { cachedPcm } from '#shared/audio/cached.ts'
 import { readHeader } from '#shared/audio/header.ts'
 import { sourceOf } from '#shared/audio/ranged.ts'
@@ -100,6 +100,34 @@ t.test('chunks are the samples in order, none longer than asked', async (t) => {
   t.ok(pieces.every((piece) => piece.length <= 1400))
   t.same(Int16Array.from(pieces.flatMap((piece) => [...piece])), want.subarray(200, 18_000))
 })
+
+t.test(
+  'chunks of a power of two are all as long as asked, and views of cached blocks',
+  async (t) => {
+    const [start, end] = [3 * 65_536, 2 * BLOCK_SAMPLES + 65_537]
+    const whole = Int16Array.from({ length: 2 * end }, (_, i) => (i * 2_654_435_761) >> 16)
+    const held: Int16Array[] = []
+    const source = sourceOf(end, async (from, to, _signal, into = new Int16Array(0)) => {
+      into.set(whole.subarray(2 * from, 2 * to))
+      held.push(into)
+      return into
+    })
+    let at = 2 * start
+    for await (const piece of cachedPcm(source).chunks(start, end)) {
+      const isLast = at + piece.length === 2 * end
+      if (piece.length !== 2 * 65_536 && !isLast) t.fail(`a piece of ${piece.length} at ${at}`)
+      if (!held.some(({ buffer }) => buffer === piece.buffer)) t.fail(`a copy at ${at}`)
+      if (Buffer.compare(bytes(piece), bytes(whole.subarray(at, at + piece.length))) !== 0)
+        t.fail(`other samples at ${at}`)
+      at += piece.length
+    }
+    t.equal(at, 2 * end)
+  },
+)
+
+function bytes({ buffer, byteOffset, byteLength }: Int16Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength)
+}
 
 t.test('a missing part or a changed master sends the run back', async (t) => {
   const given = await stores(t)
