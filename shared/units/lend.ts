@@ -1,7 +1,7 @@
 import { cachedPcm } from '../audio/cached.ts'
 import type { PcmSource } from '../audio/pcm.ts'
 import { pcmSource } from '../audio/source.ts'
-import type { Derivative, Tools } from '../derivative.ts'
+import type { Derivative, Streamed, Tools } from '../derivative.ts'
 import { PermanentError, RestartError, sentence } from '../errors.ts'
 import { scratchOf, type Work } from './work.ts'
 
@@ -14,6 +14,8 @@ export interface Lent {
    * tool as it is.
    */
   judged<T>(asset: Derivative, act: () => Promise<T>): Promise<T>
+  /** A file of the asset as it is written: judged likewise, and that it is as long as it says. */
+  judgedFile(asset: Derivative, file: Streamed): Streamed
   /** Ends the loan. Not while anybody may still be using the tools. */
   release(): void
 }
@@ -61,6 +63,13 @@ export function lend({ message, context, deps }: Work): Lent {
     return passing.has(error) || ('cause' in error && isPassing(error.cause))
   }
 
+  function verdictOn(error: unknown, { id, version }: Derivative): unknown {
+    if (error instanceof PermanentError || error instanceof RestartError) return error
+    if (context.signal.aborted || isPassing(error)) return error
+    const words = `${id}@${version}: ${sentence(error)}`
+    return new PermanentError('RENDER_FAILED', words, { cause: error })
+  }
+
   const { locate, tools } = deps
   const source = pcmSource(message.plan.pcm, {
     locate(uri) {
@@ -79,12 +88,25 @@ export function lend({ message, context, deps }: Work): Lent {
       try {
         return await act()
       } catch (error) {
-        if (error instanceof PermanentError || error instanceof RestartError) throw error
-        if (context.signal.aborted || isPassing(error)) throw error
-        const words = `${asset.id}@${asset.version}: ${sentence(error)}`
-        throw new PermanentError('RENDER_FAILED', words, { cause: error })
+        throw verdictOn(error, asset)
       }
     },
+    judgedFile: (asset, file) => ({
+      byteLength: file.byteLength,
+      async *[Symbol.asyncIterator]() {
+        let bytes = 0
+        try {
+          for await (const piece of file) {
+            bytes += piece.byteLength
+            yield piece
+          }
+          if (bytes === file.byteLength) return
+          throw new RangeError(`a file of ${bytes} bytes, promised were ${file.byteLength}`)
+        } catch (error) {
+          throw verdictOn(error, asset)
+        }
+      },
+    }),
     release: () => cached.release(),
   }
 }

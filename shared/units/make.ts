@@ -65,12 +65,12 @@ async function make(work: Work, asset: Derivative, unit: Unit, lent: Lent): Prom
   // A stage lends its own assets the right tools: the registry has checked that they belong together.
   const tools = lent.tools as never
   if ('render' in asset) {
-    return store(work, asset, await lent.judged(asset, () => asset.render(tools)))
+    return store(work, asset, lent, await lent.judged(asset, () => asset.render(tools)))
   }
   const part = await lent.judged(asset, () => asset.part(unit, tools))
   if (!(part instanceof Uint8Array)) throw nothing(asset, 'part')
   if (!isPart(unit, message.plan.pcm.samples)) {
-    return store(work, asset, await lent.judged(asset, () => asset.join([part], tools)))
+    return store(work, asset, lent, await lent.judged(asset, () => asset.join([part], tools)))
   }
   await context.write('scratch', partName(message, unit), part, 'application/octet-stream')
   return { state: 'made', version: asset.version, files: {} }
@@ -89,7 +89,7 @@ async function join(work: Work, asset: Derivative, _: Unit, lent: Lent): Promise
     },
   })
   const joined = await lent.judged(asset, () => asset.join(parts, lent.tools as never))
-  return store(work, asset, joined)
+  return store(work, asset, lent, joined)
 }
 
 /** @throws RestartError when it is gone. */
@@ -122,6 +122,7 @@ function isStreamed(given: unknown): given is Streamed {
 async function store(
   { message, context }: Work,
   asset: Derivative,
+  lent: Lent,
   rendered: Rendered,
 ): Promise<Verdict> {
   const { request, plan } = message
@@ -130,12 +131,14 @@ async function store(
     const body = (rendered as Partial<Rendered> | undefined)?.[extension]
     if (!(body instanceof Uint8Array || isStreamed(body))) throw nothing(asset, extension)
     const name = assetName(request.asset_guid, plan.revision as Revision, asset, extension)
-    await context.write('assets', name, body, contentType)
+    const file = isStreamed(body) ? lent.judgedFile(asset, body) : body
+    await context.write('assets', name, file, contentType)
     files[extension] = body.byteLength
   }
   const made = { state: 'made', version: asset.version, files } as const
   const first = rendered[Object.keys(asset.files)[0] ?? '']
   if (!asset.result || first === undefined) return made
-  const document = first instanceof Uint8Array ? first : await buffer(first)
+  const document =
+    first instanceof Uint8Array ? first : await buffer(lent.judgedFile(asset, first))
   return { ...made, result: json(document, asset.id) }
 }

@@ -63,6 +63,7 @@ async function make(
 }
 
 const NEWER = new URL('../support/derivatives-newer', import.meta.url).pathname
+const STREAMED = new URL('../support/derivatives-streamed', import.meta.url).pathname
 // Staged, so that an audio step would read and write scratch as well.
 await around.master(
   'track',
@@ -134,3 +135,20 @@ t.test('a part that cannot be read for a while is no fault of its asset', async 
   t.same(created.sort(), ['pieces@1.bin', 'pieces@1.txt'])
   t.equal(failing, 0, 'it was tried')
 })
+
+t.test(
+  'a file that breaks off, or is shorter than it says, is the fault of its asset',
+  async (t) => {
+    await around.master('half', wav(club(44_100)))
+    const failed = { state: 'failed', code: 'RENDER_FAILED' }
+    t.match(await make('half', ['breaks-off', 'short', 'waveform'], STREAMED), {
+      state: 'partial',
+      assets: [
+        { ...failed, asset: 'breaks-off', sentence: /@1: .*this plug-in breaks off/ },
+        { ...failed, asset: 'short', sentence: /a file of 4 bytes, promised were 10/ },
+        { asset: 'waveform', state: 'made' },
+      ],
+    })
+    t.same(created.sort(), ['waveform@1.json', 'waveform@1.png'], 'nothing is left of it')
+  },
+)
