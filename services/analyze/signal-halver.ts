@@ -68,6 +68,9 @@ export class Halver {
 }
 
 /** The same memory if it is long enough. */
-function roomFor(memory: Float32Array<ArrayBuffer>, length: number): Float32Array<ArrayBuffer> {
+export function roomFor(
+  memory: Float32Array<ArrayBuffer>,
+  length: number,
+): Float32Array<ArrayBuffer> {
   return memory.length >= length ? memory : new Float32Array(length)
 }

@@ -1,6 +1,6 @@
 import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import type { Range } from '#shared/derivative.ts'
-import { Halver } from './signal-halver.ts'
+import { Halver, roomFor } from './signal-halver.ts'
 import { analysisSpans, checkWindows } from './signal-spans.ts'
 import { BandEnergies } from './tempo-envelope.ts'
 
@@ -73,7 +73,7 @@ export class Listener {
   /** Takes the next samples of the spans, interleaved left and right; no piece crosses a span's end. */
   hear(pcm: Int16Array): void {
     const samples = pcm.length / 2
-    if (this.#mono.length < samples) this.#mono = new Float32Array(samples)
+    this.#mono = roomFor(this.#mono, samples)
     const mono = this.#mono.subarray(0, samples)
     for (let i = 0; i < samples; i++) {
       mono[i] = (pcm[2 * i] as number) * LEFT + (pcm[2 * i + 1] as number) * RIGHT

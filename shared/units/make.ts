@@ -128,17 +128,27 @@ async function store(
   const { request, plan } = message
   const files: Record<string, number> = {}
   for (const [extension, contentType] of Object.entries(asset.files).reverse()) {
-    const body = (rendered as Partial<Rendered> | undefined)?.[extension]
-    if (!(body instanceof Uint8Array || isStreamed(body))) throw nothing(asset, extension)
+    const file = fileOf(rendered, extension, asset, lent)
     const name = assetName(request.asset_guid, plan.revision as Revision, asset, extension)
-    const file = isStreamed(body) ? lent.judgedFile(asset, body) : body
     await context.write('assets', name, file, contentType)
-    files[extension] = body.byteLength
+    files[extension] = file.byteLength
   }
   const made = { state: 'made', version: asset.version, files } as const
-  const first = rendered[Object.keys(asset.files)[0] ?? '']
-  if (!asset.result || first === undefined) return made
-  const document =
-    first instanceof Uint8Array ? first : await buffer(lent.judgedFile(asset, first))
+  if (!asset.result) return made
+  const first = fileOf(rendered, Object.keys(asset.files)[0] ?? '', asset, lent)
+  const document = first instanceof Uint8Array ? first : await buffer(first)
   return { ...made, result: json(document, asset.id) }
+}
+
+/** @throws PermanentError RENDER_FAILED when it was not rendered. */
+function fileOf(
+  rendered: Partial<Rendered> | undefined,
+  extension: string,
+  asset: Derivative,
+  lent: Lent,
+): Uint8Array | Streamed {
+  const file = rendered?.[extension]
+  if (file instanceof Uint8Array) return file
+  if (isStreamed(file)) return lent.judgedFile(asset, file)
+  throw nothing(asset, extension)
 }
