@@ -283,7 +283,11 @@ t.test('watch tells of each change and ends with the last', async (t) => {
     watch(args, seats[1].output, never),
     watch([...args, '--json'], seats[2].output, never),
   ]
-  await until('the first look', () => seats[0].lines.length === 2 && drawn.length > 0)
+  const hasLooked = ({ lines }: { lines: readonly string[] }) => lines.length === 2
+  await until(
+    'the first look of all',
+    () => hasLooked(seats[0]) && drawn.length > 0 && hasLooked(seats[2]),
+  )
   await api.catalogue.recordRuns([ended(both[0] as Ended), ended(both[1] as Ended, true)])
   t.same(await Promise.all(watching), [1, 1, 1])
   t.same(seats[0].lines.slice(0, 2), ['accepted  w-1', 'accepted  w-2'])
