@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import { flushCompileCache } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { namesOf, refusal } from './door.ts'
 import { sentence } from './errors.ts'
 import { flushed, type Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -98,6 +99,12 @@ function hasOpenFiles(): boolean {
   return process.getActiveResourcesInfo().some((resource) => resource.startsWith('FSReq'))
 }
 
+const HEADERS = {
+  'content-type': 'text/plain; charset=utf-8',
+  'x-content-type-options': 'nosniff',
+  'cross-origin-resource-policy': 'same-origin',
+}
+
 /**
  * Serves /healthz, /readyz and /metrics for a service that has no HTTP of its own. Returns the port.
  * @param unready why the service is not ready; undefined when it is
@@ -110,9 +117,12 @@ export async function serveHealth(
 ): Promise<number> {
   const server = createServer(async (request, response) => {
     const reply = (status: number, body: string) =>
-      response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(body)
+      response.writeHead(status, HEADERS).end(body)
     try {
-      if (request.url === '/healthz') reply(200, 'ok\n')
+      const refused = refusal(request, { names: namesOf(host) })
+      if (refused) reply(403, `${refused.sentence}\n`)
+      else if (request.method !== 'GET' && request.method !== 'HEAD') reply(405, 'only GET\n')
+      else if (request.url === '/healthz') reply(200, 'ok\n')
       else if (request.url === '/readyz') {
         const reason = lifecycle.stopping.aborted ? 'stopping' : unready()
         if (reason === undefined) reply(200, 'ready\n')

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Config, SCOPES, type Scope } from '#shared/config.ts'
+import { isLoopback, refusal } from '#shared/door.ts'
 import { PermanentError } from '#shared/errors.ts'
 import { type Access, ANYBODY, type Caller } from '../access.ts'
 
@@ -39,8 +40,9 @@ export function guardDoor(app: FastifyInstance, access: Access): void {
   })
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS)
-    refuseOtherSites(request)
-    if (!access.isGuarded) refuseOtherNames(request)
+    const names = access.isGuarded ? 'any' : 'own'
+    const refused = refusal(request.raw, { names, mayLink: true })
+    if (refused) throw new PermanentError('FORBIDDEN', refused.sentence, { at: refused.at })
     const { public: isPublic, scope } = request.routeOptions.config
     if (isPublic || request.is404) return
     const caller = access.isGuarded ? await access.callerOf(bearerOf(request)) : ANYBODY
@@ -67,40 +69,5 @@ function checkScope({ name, scopes }: Caller, needed: Scope): void {
     'SCOPE_MISSING',
     `This needs the scope ${needed}; ${name} has ${has}.`,
     { at: 'header authorization' },
-  )
-}
-
-/** DNS rebinding: a page whose own name resolves to loopback sends that name as Host. */
-function refuseOtherNames({ headers }: FastifyRequest): void {
-  if (isLoopback((headers.host ?? '').replace(/:\d+$/, ''))) return
-  throw new PermanentError(
-    'FORBIDDEN',
-    `Host is ${JSON.stringify(headers.host?.slice(0, 200) ?? '')}; without tokens only localhost, 127.0.0.1 or [::1] is expected.`,
-    { at: 'header host' },
-  )
-}
-
-/** A form on any page can POST anywhere; only reading the answer would need CORS. */
-function refuseOtherSites({ method, headers }: FastifyRequest): void {
-  if (method === 'GET' || method === 'HEAD') return
-  const site = headers['sec-fetch-site']
-  const { origin } = headers
-  const isOwn =
-    site !== undefined
-      ? site === 'same-origin' || site === 'none'
-      : origin === undefined || hostOf(origin) === headers.host?.toLowerCase()
-  if (isOwn) return
-  throw new PermanentError('FORBIDDEN', 'The request comes from a page of another site.', {
-    at: site === undefined ? 'header origin' : 'header sec-fetch-site',
-  })
-}
-
-function hostOf(origin: string): string | undefined {
-  return URL.canParse(origin) ? new URL(origin).host : undefined
-}
-
-function isLoopback(host: string): boolean {
-  return /^(?:localhost|(?:[a-z0-9-]+\.)+localhost|127(?:\.\d{1,3}){3}|::1|\[::1\])$/i.test(
-    host,
   )
 }
