@@ -9,10 +9,16 @@ import { fileURLToPath } from 'node:url'
 
 const OLDEST_NODE = 20
 /** Debian's packages, where they have other names than the programs. */
-const PACKAGES = { ps: 'procps' }
-/** What is installed where that can be done without asking; what wants it does without it elsewhere. */
-const OPTIONAL = ['strace']
+const PACKAGES = { ps: 'procps', promtool: 'prometheus' }
+/**
+ * What some tests want and can do without: installed where that needs no password, else the tests skip
+ * what wants it and say so. CI must not skip it, so there it is needed like all else.
+ */
+const OPTIONAL = ['strace', 'chromium', 'promtool', 'flac']
+/** Taken out of its package without being installed, because the package would start a server. */
+const UNPACKED = ['promtool']
 const ROOT = dirname(fileURLToPath(import.meta.url))
+const BIN = join(ROOT, 'node_modules', '.bin')
 
 checkNode()
 installPackages()
@@ -46,7 +52,7 @@ function installPackages() {
 function packagesAreThere() {
   const wanted = lockfile('package-lock.json')
   const installed = lockfile(join('node_modules', '.package-lock.json'))
-  if (!wanted || !installed || !isProgram(join(ROOT, 'node_modules', '.bin', 'node'))) {
+  if (!wanted || !installed || !isProgram(join(BIN, 'node'))) {
     return false
   }
   return Object.entries(wanted).every(([path, { version, optional }]) => {
@@ -66,46 +72,82 @@ function lockfile(path) {
 /** Installs what of these programs is not there, by the packages of this machine. */
 function installPrograms(programs) {
   const missing = programs.filter((program) => !find(program))
-  const needed = missing.filter((program) => !OPTIONAL.includes(program))
+  const isOptional = (program) => !process.env.CI && OPTIONAL.includes(program)
+  const needed = missing.filter((program) => !isOptional(program))
   if (missing.length === 0) return
-  const names = missing.join(', ')
   const isRoot = process.getuid && process.getuid() === 0
   const mayInstall =
     isRoot || spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0
-  if (needed.length === 0 && (!find('apt-get') || !mayInstall)) return
-  if (!find('apt-get')) {
-    const how =
-      process.platform === 'darwin'
-        ? `brew install ${missing.join(' ')}`
-        : 'your package manager'
-    fail(`Not installed: ${names}.`, `Install it (${how}), and run this again.`)
+  if (needed.length > 0) {
+    const names = needed.join(', ')
+    if (!find('apt-get')) {
+      const how =
+        process.platform === 'darwin'
+          ? `brew install ${needed.join(' ')}`
+          : 'your package manager'
+      fail(`Not installed: ${names}.`, `Install it (${how}), and run this again.`)
+    }
+    if (!mayInstall) {
+      fail(
+        `Not installed: ${names}; and installing needs a password.`,
+        `Run  sudo apt-get install ${packagesOf(needed).join(' ')}  and then this again.`,
+      )
+    }
   }
-  const packages = missing.map((program) => PACKAGES[program] || program)
-  if (!mayInstall) {
-    fail(
-      `Not installed: ${names}; and installing needs a password.`,
-      `Run  sudo apt-get install ${packages.join(' ')}  and then this again.`,
-    )
+  if (!find('apt-get') || !mayInstall) {
+    process.stderr.write(`trackchain: not installed, and not needed: ${missing.join(', ')}\n`)
+    return
   }
   const apt = (...args) => {
     const options = ['-o', 'DPkg::Lock::Timeout=120', '-o', 'Acquire::Retries=3']
     const command = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...options, ...args]
     return isRoot ? command : ['sudo', '-n', ...command]
   }
-  const install = apt('install', '--yes', '--quiet', '--no-install-recommends', ...packages)
-  if (needed.length === 0) {
-    spawnSync(install[0], install.slice(1), { stdio: 'ignore' })
-    return
+  // What is not needed must not keep the rest from being installed: it comes by itself.
+  const groups = [needed, ...missing.filter(isOptional).map((program) => [program])]
+  for (const group of groups) installGroup(group, apt, isOptional)
+  const still = missing.filter((program) => !find(program))
+  if (still.some((program) => !isOptional(program)))
+    fail(`apt-get ended without a fault, yet there is no ${still.join(', ')}.`)
+  if (still.length > 0)
+    process.stderr.write(
+      `trackchain: not to be had here, and not needed: ${still.join(', ')}\n`,
+    )
+}
+
+function installGroup(group, apt, isOptional) {
+  const whole = group.filter((program) => !UNPACKED.includes(program))
+  const commands = group.filter((program) => UNPACKED.includes(program)).map(unpack)
+  if (whole.length > 0) {
+    const options = ['--yes', '--quiet', '--no-install-recommends']
+    commands.unshift(apt('install', ...options, ...packagesOf(whole)))
   }
   // A fresh machine has no package lists, or ones whose files are gone from the mirrors.
   const update = apt('update', '--quiet')
-  run(`installing ${names} (apt-get)`, install[0], install.slice(1), () => {
-    run('fetching the package lists (apt-get update)', update[0], update.slice(1))
-    run(`installing ${names} (apt-get)`, install[0], install.slice(1))
-  })
-  const still = needed.filter((program) => !find(program))
-  if (still.length > 0)
-    fail(`apt-get ended without a fault, yet there is no ${still.join(', ')}.`)
+  for (const [command, ...args] of commands) {
+    const what = `installing ${group.join(', ')} (apt-get)`
+    const again = group.every(isOptional) ? () => {} : undefined
+    run(what, command, args, () => {
+      run('fetching the package lists (apt-get update)', update[0], update.slice(1), again)
+      run(what, command, args, again)
+    })
+  }
+}
+
+function packagesOf(programs) {
+  return programs.map((program) => PACKAGES[program] || program)
+}
+
+/** The command that takes one program out of its package, to where npm's scripts find it. */
+function unpack(program) {
+  const script = `set -e
+    folder=$(mktemp -d)
+    trap 'rm -r "$folder"' EXIT
+    cd "$folder"
+    apt-get download --quiet "$1"
+    dpkg-deb --extract ./*.deb .
+    mv "usr/bin/$2" "$3"`
+  return ['sh', '-c', script, 'sh', ...packagesOf([program]), program, BIN]
 }
 
 /** Says what it does in one line; what the command prints is shown only when it fails. */
@@ -123,7 +165,7 @@ function run(what, command, args, otherwise) {
     return
   }
   if (otherwise && status !== null) {
-    process.stderr.write('its package lists come first\n')
+    process.stderr.write('not yet\n')
     otherwise()
     return
   }
@@ -136,9 +178,9 @@ function run(what, command, args, otherwise) {
 }
 
 function find(program) {
-  return (process.env.PATH || '')
-    .split(delimiter)
-    .some((folder) => folder !== '' && isProgram(join(folder, program)))
+  return [BIN, ...(process.env.PATH || '').split(delimiter)].some(
+    (folder) => folder !== '' && isProgram(join(folder, program)),
+  )
 }
 
 function isProgram(path) {

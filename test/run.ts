@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { measuredSlowness } from './support/slowness.ts'
 
 /**
- * Runs the suite with tap and prints a line per file, whatever failed in full, and as the last line
- * `N passed, N failed`, from tap's own totals. Ends with 1 when anything failed or nothing ran.
+ * Runs the suite with tap and prints a line per file, whatever failed in full, what was skipped by name,
+ * and as the last line `N passed, N failed`, from tap's own totals. Ends with 1 when anything failed or
+ * nothing ran.
  */
 const { TAP: _, ...env } = process.env
 const told = process.argv.slice(2)
@@ -17,11 +20,17 @@ const files =
     : globSync('test/**/*.test.ts').sort(
         (a, b) => Number(b.startsWith(LONGEST)) - Number(a.startsWith(LONGEST)),
       )
-const args = ['--reporter=tap', ...files]
+const slowness = await measuredSlowness()
+const load = (loadavg()[0] ?? 0).toFixed(1)
+console.log(
+  `load ${load}; limits of tests are ${slowness.toFixed(1)} times those of an idle machine`,
+)
+const FILE_SECONDS = 600
+const args = ['--reporter=tap', `--timeout=${Math.ceil(FILE_SECONDS * slowness)}`, ...files]
 // Each file is a process of its own, and all load the same libraries: what Node compiled of them once is kept.
 const cache = join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled')
 const tap = spawn('tap', args, {
-  env: { NODE_COMPILE_CACHE: cache, ...env },
+  env: { NODE_COMPILE_CACHE: cache, TRACKCHAIN_TEST_SLOWNESS: String(slowness), ...env },
   stdio: ['ignore', 'pipe', 'inherit'],
 })
 const exited = new Promise<number>((resolve) => {
@@ -36,6 +45,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ta
 /** What one file has said so far: shown when it fails. */
 let said: string[] = []
 let totals: Record<string, number> | undefined
+const skipped: string[] = []
 
 for await (const line of createInterface({ input: tap.stdout })) {
   const total = /^# (\{ total: \d.*\})$/.exec(line)?.[1]
@@ -49,6 +59,7 @@ for await (const line of createInterface({ input: tap.stdout })) {
     const took = `${(Number(ms) / 1000).toFixed(1)} s`
     console.log(`${failed ? 'FAILED' : 'ok    '} ${file}  (${took})`)
     if (failed) console.log(failures(said).join('\n'))
+    skipped.push(...skips(said).map((what) => `${file}: ${what}`))
     said = []
   } else {
     if (isRemark(line)) console.log(`       ${line.trim()}`)
@@ -60,6 +71,7 @@ const code = await exited
 const { total = 0, pass = 0, skip = 0, todo = 0 } = totals ?? {}
 const failed = total - pass - skip - todo
 if (total === 0) console.log('No test ran.')
+if (skipped.length > 0) console.log(`skipped:\n  ${skipped.join('\n  ')}`)
 console.log(
   `${pass} passed, ${failed} failed${skip + todo > 0 ? `, ${skip + todo} skipped` : ''}`,
 )
@@ -68,6 +80,14 @@ process.exitCode = code !== 0 || failed > 0 || total === 0 ? code || 1 : 0
 /** What a test says on purpose, e.g. which wires it tried. */
 function isRemark(line: string): boolean {
   return /^\s+# (?!Subtest: |time=|\{ total|failed |skip)/.test(line)
+}
+
+/** The names of the skipped tests, each with its reason. */
+function skips(lines: readonly string[]): string[] {
+  return lines.flatMap((line) => {
+    const [, name, reason] = /^\s*ok \d+ - (.*?) # SKIP ?(.*)$/.exec(line) ?? []
+    return name === undefined ? [] : [`${name} (${reason || 'no reason given'})`]
+  })
 }
 
 /** The lines of the failed points and what tap adds to each; all that is left of a file that crashed. */

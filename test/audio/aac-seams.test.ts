@@ -6,6 +6,7 @@ import { type Channel, club, int16, noise, RATE, silence, sine, snr } from '../s
 import { bytesOf } from '../support/bytes.ts'
 import { noChromium, startChromium } from '../support/chromium.ts'
 import { decodedByFfmpeg, interleaved, lag } from '../support/decoded.ts'
+import { timeLimit } from '../support/patience.ts'
 
 // Cells of the real length would need hours of audio for as many seams. Longer than the pre-roll: at a seam the encoder
 // shall have begun anew.
@@ -16,7 +17,7 @@ const BITRATE = 128_000
 const BEYOND = 128 * 1024
 /** What is about a seam, packets to either side. */
 const ABOUT = 8
-const signal = AbortSignal.timeout(290_000)
+const signal = timeLimit(290_000)
 
 type Stereo = readonly [Channel, Channel]
 const both = (channel: Channel): Stereo => [channel, channel]

@@ -13,10 +13,11 @@ import { mayFollow, packets, windowSequence } from '../../services/encode/adts.t
 import { encodeTools } from '../../services/encode/tools.ts'
 import { club, ffmpeg, int16, noise, RATE } from '../support/audio.ts'
 import { bytesOf } from '../support/bytes.ts'
+import { timeLimit } from '../support/patience.ts'
 
 if (aac.stage !== 'encode' || !('grid' in aac)) throw new Error('aac-128 is split')
 const { part, join: joinParts } = aac
-const signal = AbortSignal.timeout(100_000)
+const signal = timeLimit(100_000)
 const folder = await mkdtemp(join(tmpdir(), 'aac-'))
 t.teardown(() => rm(folder, { recursive: true }))
 

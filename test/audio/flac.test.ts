@@ -10,8 +10,9 @@ import { encodeTools } from '../../services/encode/tools.ts'
 import { club, int16, noise, RATE, silence } from '../support/audio.ts'
 import { noChromium, startChromium } from '../support/chromium.ts'
 import { decodedByFfmpeg, interleaved } from '../support/decoded.ts'
+import { timeLimit } from '../support/patience.ts'
 
-const signal = AbortSignal.timeout(200_000)
+const signal = timeLimit(200_000)
 const music = int16(club(6 * RATE))
 /** Lengths about a block's, and some seconds. */
 const LENGTHS = [1, 15, 16, 4607, 4608, 4609, 9216, RATE, 5 * RATE + 13]

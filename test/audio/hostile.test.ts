@@ -13,8 +13,6 @@ import { hostileMasters } from '../support/hostile-masters.ts'
 import type { Verdict } from '../support/hostile-verdict.ts'
 import { settledRss } from '../support/settled-rss.ts'
 
-t.setTimeout(500_000)
-
 const LIMITS = { max_hours: 24, max_channels: 8, max_rate: 768_000 }
 /** Longer ones are looked at, not converted. */
 const MOST_SECONDS = 60

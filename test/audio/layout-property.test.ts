@@ -5,8 +5,6 @@ import { type Header, readHeader } from '#shared/audio/header.ts'
 import { PermanentError } from '#shared/errors.ts'
 import { aiff, chunk, wav } from '../support/audio.ts'
 
-t.setTimeout(120_000)
-
 const RUNS = { numRuns: 1500 }
 /** What reading a header may cost, bytes: the limit, and the windows around it. */
 const MOST_READ = 9 << 20

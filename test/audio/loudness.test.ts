@@ -15,6 +15,7 @@ import {
   sine,
 } from '../support/audio.ts'
 import { bytesOf } from '../support/bytes.ts'
+import { timeLimit } from '../support/patience.ts'
 
 if (!('grid' in loudness)) throw new Error('loudness is split')
 const { part, join, grid } = loudness
@@ -26,7 +27,7 @@ interface Measured {
 
 async function measured(pcm: Int16Array, cells = 1): Promise<Measured> {
   const source = sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
-  const tools = { pcm: source, signal: AbortSignal.timeout(60_000) } as never
+  const tools = { pcm: source, signal: timeLimit(60_000) } as never
   const parts: Uint8Array[] = []
   for (let start = 0; start < source.samples; start += cells * grid) {
     const end = Math.min(source.samples, start + cells * grid)
@@ -272,7 +273,7 @@ t.test('of loud music nothing is left in the filters after some silence', async 
   const pcm = new Int16Array(2 * 20 * RATE)
   pcm.set(int16(club(5 * RATE)))
   const source = sourceOf(20 * RATE, async (start, end) => pcm.slice(2 * start, 2 * end))
-  const tools = { pcm: source, signal: AbortSignal.timeout(10_000) } as never
+  const tools = { pcm: source, signal: timeLimit(10_000) } as never
   const { energies } = unpackLoudness([await part({ start: 0, end: 20 * RATE }, tools)])
   t.equal(energies.length, 200)
   t.ok(energies.subarray(0, 50).every((energy) => energy > 1e-6))
@@ -281,7 +282,7 @@ t.test('of loud music nothing is left in the filters after some silence', async 
 
 t.test('a part that is cut is refused', async (t) => {
   const source = sourceOf(RATE, async (start, end) => new Int16Array(2 * (end - start)))
-  const tools = { pcm: source, signal: AbortSignal.timeout(10_000) } as never
+  const tools = { pcm: source, signal: timeLimit(10_000) } as never
   const whole = await part({ start: 0, end: RATE }, tools)
   t.throws(() => unpackLoudness([whole.subarray(0, -8)]), /cut/)
   t.throws(() => unpackLoudness([whole.subarray(1)]), /wrong length/)

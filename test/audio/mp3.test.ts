@@ -7,8 +7,9 @@ import { encodeTools } from '../../services/encode/tools.ts'
 import { club, ffmpeg, int16, noise, RATE, snr } from '../support/audio.ts'
 import { noChromium, startChromium } from '../support/chromium.ts'
 import { decodedByFfmpeg, interleaved, lag } from '../support/decoded.ts'
+import { timeLimit } from '../support/patience.ts'
 
-const signal = AbortSignal.timeout(200_000)
+const signal = timeLimit(200_000)
 const music = int16(club(8 * RATE))
 /** Lengths about a frame's, and some seconds. */
 const LENGTHS = [1, 575, 576, 577, 1151, 1152, 1153, 2304, RATE, 5 * RATE + 13]

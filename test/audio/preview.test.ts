@@ -7,10 +7,11 @@ import { encodeTools } from '../../services/encode/tools.ts'
 import { club, int16, RATE } from '../support/audio.ts'
 import { bytesOf } from '../support/bytes.ts'
 import { decodedByFfmpeg, lag } from '../support/decoded.ts'
+import { timeLimit } from '../support/patience.ts'
 
 if (preview.stage !== 'encode' || !('grid' in preview)) throw new Error('preview is split')
 const { grid, part, join } = preview
-const signal = AbortSignal.timeout(200_000)
+const signal = timeLimit(200_000)
 
 /** The preview of a track, from parts of so many cells. */
 async function previewOf(pcm: Int16Array, cells = 1): Promise<Buffer> {

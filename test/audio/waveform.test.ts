@@ -4,6 +4,7 @@ import waveform from '#shared/derivatives/waveform.ts'
 import { encodeTools } from '../../services/encode/tools.ts'
 import { club, ffmpeg, int16, noise, RATE, silence, sine } from '../support/audio.ts'
 import { bytesOf } from '../support/bytes.ts'
+import { timeLimit } from '../support/patience.ts'
 
 if (waveform.stage !== 'encode' || !('grid' in waveform)) throw new Error('waveform is split')
 const { part, join, grid } = waveform
@@ -24,7 +25,7 @@ interface Drawn {
 
 async function drawn(pcm: Int16Array, cells = 1): Promise<Drawn> {
   const source = sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
-  const tools = encodeTools(source, AbortSignal.timeout(30_000))
+  const tools = encodeTools(source, timeLimit(30_000))
   const parts: Uint8Array[] = []
   for (let start = 0; start < source.samples; start += cells * grid) {
     const end = Math.min(source.samples, start + cells * grid)

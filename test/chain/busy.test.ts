@@ -14,10 +14,11 @@ import { defineStep } from '#shared/step.ts'
 import { WorkerPool } from '../../services/analyze/pool.ts'
 import { Queue } from '../../services/local/pubsub/queue.ts'
 import { surroundings, until } from '../support/chain.ts'
+import { patient } from '../support/patience.ts'
 
 /** Longer than a lease. BUSY_SECONDS=60 is what docs and issues speak of. */
 const SECONDS = Number(process.env.BUSY_SECONDS ?? 11)
-t.setTimeout(1000 * SECONDS + 400_000)
+t.setTimeout(patient(1000 * SECONDS + 400_000))
 
 const around = await surroundings()
 const { config } = around

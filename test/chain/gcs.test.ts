@@ -6,8 +6,6 @@ import { surroundings, until } from '../support/chain.ts'
 import { type Fault, startGcsServer } from '../support/gcs-server.ts'
 import { allConsumers } from '../support/one-process.ts'
 
-t.setTimeout(240_000)
-
 const server = await startGcsServer('masters', 'assets', 'scratch', 'uploads')
 const around = await surroundings({
   storage: server.endpoint,

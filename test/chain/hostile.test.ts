@@ -8,8 +8,6 @@ import { hostileMasters } from '../support/hostile-masters.ts'
 import type { Verdict } from '../support/hostile-verdict.ts'
 import { allConsumers } from '../support/one-process.ts'
 
-t.setTimeout(400_000)
-
 const around = await surroundings({ master_wait: 0 })
 const { bus, catalogue, config, folder, letters, published } = around
 const log = createLog('hostile', 'fatal')

@@ -9,8 +9,6 @@ import { malformed } from '../support/malformed.ts'
 import { allConsumers } from '../support/one-process.ts'
 import { settledRss } from '../support/settled-rss.ts'
 
-t.setTimeout(240_000)
-
 const around = await surroundings({ max_message_kb: 1024 })
 const { catalogue, config, letters, published } = around
 const log = createLog('malformed', 'fatal')

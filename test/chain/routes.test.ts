@@ -7,8 +7,6 @@ import { club, wav } from '../support/audio.ts'
 import { filesBelow, surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
 
-t.setTimeout(300_000)
-
 t.test('a site of its own: its audio stays there, and only results cross', async (t) => {
   const elsewhere = t.testdir()
   const at = (name: string) => `file://${join(elsewhere, name)}`

@@ -7,8 +7,6 @@ import { club, coded, flac, noise, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
 
-t.setTimeout(240_000)
-
 const around = await surroundings({ target_ms: 700 })
 const { catalogue, config, published } = around
 const log = createLog('staging', 'fatal')

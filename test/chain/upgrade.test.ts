@@ -4,9 +4,10 @@ import { anyPort } from '../../services/local/port.ts'
 import { SERVICES } from '../../services/local/supervisor.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
+import { patient } from '../support/patience.ts'
 import { type RunningService, startService } from '../support/service.ts'
 
-t.setTimeout(1_200_000)
+t.setTimeout(patient(1_200_000))
 
 /** Who takes over last is upgraded first: the order of k8s/upgrade.sh. */
 const ORDER = ['publish', 'encode', 'analyze', 'stage', 'ingest'] as const

@@ -9,9 +9,10 @@ import { blackHole } from '../support/black-hole.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { type Fault, startGcsServer } from '../support/gcs-server.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { patient } from '../support/patience.ts'
 import { startService } from '../support/service.ts'
 
-t.setTimeout(3_600_000)
+t.setTimeout(patient(3_600_000))
 
 /** For each fault; 20 and 60 for the real thing. */
 const TRACKS = Number(process.env.TRACKS ?? 5)

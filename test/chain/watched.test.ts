@@ -8,8 +8,6 @@ import t from 'tap'
 import { coded, flac, noise, wav } from '../support/audio.ts'
 import { withDataUrl } from '../support/hostile-coded.ts'
 
-t.setTimeout(240_000)
-
 const CHILD = join(import.meta.dirname, '..', 'support', 'staging-child.ts')
 const ROOT = join(import.meta.dirname, '..', '..')
 

@@ -8,8 +8,6 @@ import { club, flac, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
 
-t.setTimeout(120_000)
-
 const run = promisify(execFile)
 const hasGcloud = await run('gcloud', ['--version']).then(
   () => true,

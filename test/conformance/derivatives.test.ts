@@ -8,6 +8,7 @@ import { WorkerPool } from '../../services/analyze/pool.ts'
 import { analyzeTools } from '../../services/analyze/tools.ts'
 import { encodeTools } from '../../services/encode/tools.ts'
 import { bytesOf } from '../support/bytes.ts'
+import { timeLimit } from '../support/patience.ts'
 
 // Every file in the folder, those written tomorrow too, must pass this. An operator's own folder as well:
 // TRACKCHAIN_DERIVATIVES=folder npx tap test/conformance/derivatives.test.ts
@@ -47,7 +48,7 @@ type Files = Readonly<Record<string, Buffer>>
 
 /** Makes the asset in parts of so many grid cells each. */
 async function make(asset: Derivative, pcm: PcmSource, cells: number): Promise<Files> {
-  const tools = await toolsFor(asset, pcm, AbortSignal.timeout(60_000))
+  const tools = await toolsFor(asset, pcm, timeLimit(60_000))
   const rendered =
     'render' in asset
       ? await asset.render(tools)

@@ -13,7 +13,6 @@ import { accepted, type Fleet, startFleet } from './fleet.ts'
 
 // The dispatcher against the fake of an API server and real Pub/Sub. The pods are stubs that only end: what the
 // pods of tracks do is tested with real ones in pods.test.ts.
-t.setTimeout(590_000)
 const LONG = 240_000
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `track-${i}`)

@@ -7,9 +7,10 @@ import { startDispatcher } from '../support/dispatch.ts'
 import { KubeApi } from '../support/kube-api.ts'
 import { Kubelet } from '../support/kubelet.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { patient } from '../support/patience.ts'
 
 // The dispatcher, and each pod, as a process of its own.
-t.setTimeout(3_600_000)
+t.setTimeout(patient(3_600_000))
 
 /** 500 and 20 for the real thing. */
 const TRACKS = Number(process.env.TRACKS ?? 4)

@@ -5,8 +5,7 @@ import t, { type Test } from 'tap'
 import type { Bus } from '#shared/bus/bus.ts'
 import { disturb, type Victim } from '../../services/local/drill/disturb.ts'
 import type { Act } from '../../services/local/drill/schedule.ts'
-
-t.setTimeout(300_000)
+import { timeLimit } from '../support/patience.ts'
 
 const order = ['one', 'two', 'three']
 
@@ -32,7 +31,7 @@ function chain(t: Test) {
   } as unknown as Bus
   const victim: Victim = {
     chain: { pids, down: () => [] },
-    ...{ bus, seed: 1, signal: AbortSignal.timeout(60_000) },
+    ...{ bus, seed: 1, signal: timeLimit(60_000) },
     captured: () => ['a', 'b', 'c'].map((text) => ({ topic: 'encode', ...message(text) })),
     isAtWork: () => true,
     onKill: () => {},

@@ -10,8 +10,6 @@ const DERIVATIVES = join(import.meta.dirname, '..', 'support', 'derivatives')
 
 const drill = (...args: string[]) => runCli(['drill', ...args])
 
-t.setTimeout(600_000)
-
 t.test(
   'killed and confused on a schedule, the chain loses nothing and makes nothing twice',
   async (t) => {

@@ -22,6 +22,7 @@ import type { IdentitySettings } from '../../services/ingest/identity.ts'
 import { redriving } from '../../services/ingest/redrive.ts'
 import { openUploads } from '../../services/ingest/uploads.ts'
 import { type PubsubServer, startPubsubServer } from '../../services/local/pubsub/server.ts'
+import { patient } from '../support/patience.ts'
 import { testPostgres } from '../support/postgres.ts'
 
 export interface Api {
@@ -182,7 +183,7 @@ export async function until<T>(
   what: string,
   look: () => T | undefined | Promise<T | undefined>,
 ) {
-  for (let waited = 0; waited < 10_000; waited += 20) {
+  for (const began = performance.now(); performance.now() - began < patient(10_000); ) {
     const found = await look()
     if (found) return found
     await new Promise((resolve) => setTimeout(resolve, 20))

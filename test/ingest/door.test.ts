@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import t from 'tap'
 import { openAccess } from '../../services/ingest/access.ts'
 import { checkDoor } from '../../services/ingest/http/door.ts'
+import { patient } from '../support/patience.ts'
 import { aJob, post, raw, startApi } from './api.ts'
 
 const token = 'a-token.of~some+length/=='
@@ -197,7 +198,7 @@ t.test('beyond the rate limit a client is told when to come again', async (t) =>
 
 t.test(
   'a connection on which nothing was asked holds nobody up',
-  { timeout: 30_000 },
+  { timeout: patient(30_000) },
   async (t) => {
     const closing = await api.replica()
     const silent = connect(closing.port, '127.0.0.1')

@@ -8,6 +8,7 @@ import t from 'tap'
 import { fileStore } from '#shared/store/file.ts'
 import { locate } from '#shared/store/open.ts'
 import { findMaster } from '../../services/ingest/master.ts'
+import { timeLimit } from '../support/patience.ts'
 import { post, sha256, startApi, told, until } from './api.ts'
 
 const api = await startApi()
@@ -60,7 +61,7 @@ t.test('a master is stored under its sha256, and stage finds it', async (t) => {
     uploads: fileStore(api.uploads),
     accepted: new Date().toISOString(),
     waitSeconds: 0,
-    signal: AbortSignal.timeout(5000),
+    signal: timeLimit(5000),
   })
   t.equal(found.revision, `x${sha256(audio).slice(0, 32)}`)
 })

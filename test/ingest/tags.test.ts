@@ -14,6 +14,7 @@ import { m4aHead } from '../../services/encode/m4a.ts'
 import { encodeTools } from '../../services/encode/tools.ts'
 import { type ServedFile, tagged } from '../../services/ingest/http/tagged.ts'
 import { club, ffmpeg, int16, RATE } from '../support/audio.ts'
+import { timeLimit } from '../support/patience.ts'
 import { startApi, told } from './api.ts'
 
 const api = await startApi()
@@ -22,7 +23,7 @@ t.teardown(() => api.close())
 const SAMPLES = 4 * RATE + 77
 const pcm = int16(club(SAMPLES))
 const source = sourceOf(SAMPLES, async (start, end) => pcm.slice(2 * start, 2 * end))
-const tools = encodeTools(source, AbortSignal.timeout(100_000))
+const tools = encodeTools(source, timeLimit(100_000))
 const FILES = {
   'aac-128': { extension: 'm4a', body: await buffer(await tools.m4a(source, 128_000)) },
   'mp3-320': { extension: 'mp3', body: Buffer.from(await tools.mp3(320_000)) },

@@ -20,13 +20,14 @@ import { uploadMaster } from '../../services/local/upload.ts'
 import { watch } from '../../services/local/watch.ts'
 import { sha256, startApi, until } from '../ingest/api.ts'
 import { startGcsServer } from '../support/gcs-server.ts'
+import { timeLimit } from '../support/patience.ts'
 
 const api = await startApi()
 t.teardown(() => api.close())
 const staged = api.received('stage')
 const target = { url: api.url, token: undefined }
 /** So late that it says that something is wrong. */
-const never = AbortSignal.timeout(60_000)
+const never = timeLimit(60_000)
 const NASTY = 'a\x1b[2J\u202Eb'
 const MIB = 1024 * 1024
 

@@ -5,8 +5,7 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { pubsubMethods } from '../../services/local/pubsub/protos.ts'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
-
-t.setTimeout(240_000)
+import { patient } from '../support/patience.ts'
 
 const METHODS = pubsubMethods()
 const NAMES = ['topics/news', 'subscriptions/news', 'topics/none', 'subscriptions/none']
@@ -103,7 +102,7 @@ t.test('gRPC: whatever the bytes, the answer is a status, and the server lives',
   const unary = METHODS.filter(({ streaming, name }) => !streaming && name !== 'Pull')
   const call = (path: string, bytes: Uint8Array) =>
     new Promise<number>((resolve) => {
-      const options = { deadline: Date.now() + 30_000 }
+      const options = { deadline: Date.now() + patient(30_000) }
       const same = (given: Buffer) => given
       const done = (error: ServiceError | null) => resolve(error?.code ?? 0)
       client.makeUnaryRequest(path, same, same, Buffer.from(bytes), options, done)
@@ -137,7 +136,7 @@ t.test('gRPC: a stream of anything ends with a status, and the server lives', as
     fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 80 }), async (bytes) => {
       const path = '/google.pubsub.v1.Subscriber/StreamingPull'
       const stream = client.makeBidiStreamRequest<Buffer, Buffer>(path, same, same, {
-        deadline: Date.now() + 30_000,
+        deadline: Date.now() + patient(30_000),
       })
       const ended = new Promise<number>((resolve) => {
         stream.on('error', ({ code }: ServiceError) => resolve(code))

@@ -6,6 +6,7 @@ import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
 import protobuf from 'protobufjs'
 import t, { type Test } from 'tap'
 import { startPubsubServer } from '../../services/local/pubsub/server.ts'
+import { patient, until } from '../support/patience.ts'
 
 // Against a client that is generated from the published definitions, and so knows nothing of the
 // server's hand-written encoding.
@@ -14,7 +15,7 @@ const root = protobuf.Root.fromJSON(
 )
 const TOPIC = 'projects/demo/topics/news'
 const SUBSCRIPTION = 'projects/demo/subscriptions/news'
-const DEADLINE = () => ({ deadline: Date.now() + 10_000 })
+const DEADLINE = () => ({ deadline: Date.now() + patient(10_000) })
 
 // biome-ignore lint/suspicious/noExplicitAny: whatever comes is held against what should.
 type Any = any
@@ -226,11 +227,3 @@ t.test('two servers cannot have one file', async (t) => {
   t.teardown(() => first.close())
   await t.rejects(startPubsubServer({ port: 0, file }), /locked/)
 })
-
-async function until(condition: () => boolean): Promise<void> {
-  const end = performance.now() + 8000
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`in vain: ${condition}`)
-    await sleep(10)
-  }
-}

@@ -7,8 +7,9 @@ import { json } from '#shared/message.ts'
 import { startChain } from '../../services/local/supervisor.ts'
 import { club, wav } from '../support/audio.ts'
 import { until } from '../support/chain.ts'
+import { patient } from '../support/patience.ts'
 
-t.setTimeout(1_200_000)
+t.setTimeout(patient(1_200_000))
 
 const SERVICES = ['ingest', 'stage', 'analyze', 'encode', 'publish']
 

@@ -8,6 +8,7 @@ import { type Child, type ChildSpec, keepRunning } from '../../services/local/ch
 import { FolderInUseError, takeDataFolder } from '../../services/local/data-folder.ts'
 import { endLeftovers, openRoll } from '../../services/local/leftovers.ts'
 import { openLogFile } from '../../services/local/log-file.ts'
+import { until } from '../support/patience.ts'
 
 const LIVES = "process.send({ ready: true }); process.on('disconnect', () => process.exit(0))"
 
@@ -109,14 +110,6 @@ function kept(t: Test, source: string, spec: Partial<ChildSpec> = {}) {
     await log.close()
   })
   return { child, notices }
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  const deadline = Date.now() + 15_000
-  while (!isSo()) {
-    if (Date.now() > deadline) throw new Error('it did not come to pass')
-    await sleep(10)
-  }
 }
 
 function parsed(line: string): unknown {

@@ -9,6 +9,7 @@ import t, { type Test } from 'tap'
 import { isRunning } from '../../services/local/leftovers.ts'
 import { startChain } from '../../services/local/supervisor.ts'
 import { isLoopback, listeners } from '../support/listeners.ts'
+import { patient, until } from '../support/patience.ts'
 
 const CLI = join(import.meta.dirname, '..', '..', 'services', 'local', 'cli.ts')
 
@@ -160,16 +161,10 @@ async function endOf(url: string, requestId: string): Promise<string> {
 
 /** The first answer; a service that is just being started again is asked again. */
 async function tried<T>(ask: () => Promise<T | undefined>): Promise<T> {
-  for (const deadline = Date.now() + 60_000; ; await sleep(100)) {
+  for (const deadline = Date.now() + patient(60_000); ; await sleep(100)) {
     const answer = await ask().catch(() => undefined)
     if (answer !== undefined) return answer
     if (Date.now() > deadline) throw new Error('no answer in a minute')
-  }
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 60_000; !isSo(); await sleep(20)) {
-    if (Date.now() > deadline) throw new Error('it did not come to pass')
   }
 }
 

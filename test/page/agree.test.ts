@@ -10,10 +10,11 @@ import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { noChromium } from '../support/chromium.ts'
 import { filesThatName, namesIn, unknownNames } from '../support/metric-names.ts'
+import { patient } from '../support/patience.ts'
 import { type RunningService, startService } from '../support/service.ts'
 import { openBrowser } from './browser.ts'
 
-t.setTimeout(3_600_000)
+t.setTimeout(patient(3_600_000))
 
 /** How many at a time; 200 for the real thing. */
 const TRACKS = Number(process.env.TRACKS ?? 10)
@@ -21,7 +22,7 @@ const TRACKS = Number(process.env.TRACKS ?? 10)
 const AWAY_SECONDS = Number(process.env.AWAY_SECONDS ?? 4)
 const ASSETS = ['bpm', 'loudness', 'waveform', 'aac-128']
 type Name = keyof typeof SERVICES
-const WAIT_MS = 600_000
+const WAIT_MS = patient(600_000)
 
 const skip = noChromium(t)
 
@@ -165,7 +166,11 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
     // Else the list is still the one before.
     await page.reload()
     const status = page.getByRole('region', { name: 'Tracks' }).getByRole('status')
-    for (const end = Date.now() + 60_000; Date.now() < end; await page.waitForTimeout(100)) {
+    for (
+      const end = Date.now() + patient(60_000);
+      Date.now() < end;
+      await page.waitForTimeout(100)
+    ) {
       const said = (await status.textContent()) ?? ''
       if (/^[\d\W]+$/.test(said)) return Number(said.replaceAll(/\D/g, ''))
       await page.evaluate('scrollTo(0, document.body.scrollHeight)')

@@ -2,11 +2,12 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import type { AxeResults } from 'axe-core'
 import { type Browser, chromium, type Page } from 'playwright-core'
+import { chromiumPath } from '../support/chromium.ts'
 
 /** A headless Chromium of the system's, with sound that nobody hears. */
 export function openBrowser(): Promise<Browser> {
   return chromium.launch({
-    executablePath: '/usr/bin/chromium',
+    executablePath: chromiumPath() ?? 'chromium',
     args: ['--no-sandbox', '--mute-audio', '--autoplay-policy=no-user-gesture-required'],
   })
 }

@@ -12,15 +12,16 @@ import { sine, wav } from '../support/audio.ts'
 import { surroundings } from '../support/chain.ts'
 import { noChromium } from '../support/chromium.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { patient } from '../support/patience.ts'
 import { startService } from '../support/service.ts'
 import { barriers, drop, openBrowser } from './browser.ts'
 import { fillList } from './fill-list.ts'
 
-t.setTimeout(1_200_000)
+t.setTimeout(patient(1_200_000))
 
 const skip = noChromium(t)
 /** The machine may be crowded. */
-const timeout = 90_000
+const timeout = patient(90_000)
 const MOST_BYTES = 150_000
 /** Of the list; 100,000 for the real thing. */
 const MANY = Number(process.env.TRACKS ?? 5_000)

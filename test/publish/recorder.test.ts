@@ -9,8 +9,6 @@ import { accepted, catalogues, event } from '../catalogue/fixture.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { startService } from '../support/service.ts'
 
-t.setTimeout(300_000)
-
 t.test('a history is whole after recorder and database were away', async (t) => {
   const { bus, config, catalogue, postgres, close } = await surroundings()
   t.teardown(close)

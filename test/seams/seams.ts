@@ -6,8 +6,9 @@ import t, { type Test } from 'tap'
 import { jobId } from '#shared/names.ts'
 import { club, wav } from '../support/audio.ts'
 import { filesBelow, surroundings, until } from '../support/chain.ts'
+import { patient } from '../support/patience.ts'
 
-t.setTimeout(1_200_000)
+t.setTimeout(patient(1_200_000))
 /** Not only the first and the last of each kind. */
 const ALL_SEAMS = process.env.SEAMS === 'all'
 

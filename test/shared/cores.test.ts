@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'tap'
 import { OwnCores } from '#shared/cores.ts'
 import { lendCores } from '../../services/local/lend-cores.ts'
+import { timeLimit } from '../support/patience.ts'
 
-const patient = () => AbortSignal.timeout(60_000)
+const patient = () => timeLimit(60_000)
 
 test('places are given in the order of asking, and given back once', async (t) => {
   const cores = new OwnCores(1)

@@ -2,8 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-
-t.setTimeout(120_000)
+import { patient } from '../support/patience.ts'
 
 /** A process that lives as a service does, after `start`, whose `lifecycle` and `open` (a file) it may use. */
 async function living(t: Test, start: string, file: string): Promise<ChildProcess> {
@@ -45,6 +44,6 @@ t.test(
     const asked = performance.now()
     child.kill('SIGTERM')
     t.same(await once(child, 'exit'), [null, 'SIGKILL'])
-    t.ok(performance.now() - asked < 10_000)
+    t.ok(performance.now() - asked < patient(10_000))
   },
 )

@@ -1,7 +1,6 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { type Catalogue, type JobStatus, openCatalogue } from '#shared/catalogue/catalogue.ts'
@@ -151,17 +150,7 @@ export async function surroundings(
   }
 }
 
-/** Waits until `holds`. @throws after `ms`. */
-export async function until(
-  holds: () => boolean | Promise<boolean>,
-  ms = 20_000,
-): Promise<void> {
-  const end = Date.now() + ms
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`waited ${ms} ms in vain: ${holds}`)
-    await sleep(50)
-  }
-}
+export { until } from './patience.ts'
 
 export async function filesBelow(folder: string): Promise<Record<string, string>> {
   const found: Record<string, string> = {}

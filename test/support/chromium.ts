@@ -1,10 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 
 export interface Chromium {
@@ -19,11 +20,19 @@ export interface Decoded {
   readonly samples: number
 }
 
+/** Where Chromium is: the first on the path. */
+export function chromiumPath(): string | undefined {
+  return (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((folder) => join(folder, 'chromium'))
+    .find((path) => existsSync(path))
+}
+
 /** False where there is a Chromium; else why not, which is said aloud: give it to the test as `skip`. */
 export function noChromium(t: { comment(said: string): unknown }): string | false {
-  const { error, status } = spawnSync('chromium', ['--version'], { stdio: 'ignore' })
-  if (error === undefined && status === 0) return false
-  const said = 'Chromium is not installed: NOT TESTED is whether it decodes what ffmpeg does'
+  const path = chromiumPath()
+  if (path !== undefined && spawnSync(path, ['--version']).status === 0) return false
+  const said = 'Chromium is not installed: NOT TESTED IN A BROWSER'
   t.comment(said)
   return said
 }

@@ -2,6 +2,7 @@ import type { MasterBytes } from '#shared/audio/byte-window.ts'
 import { samplesAt44100, stageMaster, stageRange, stageStream } from '#shared/audio/stage.ts'
 import { survey } from '#shared/audio/survey.ts'
 import { RATE } from './audio.ts'
+import { timeLimit } from './patience.ts'
 
 export interface Outcome {
   readonly samples: number
@@ -44,7 +45,7 @@ export async function stage(
 }
 
 /** For one conversion of a few seconds, on a machine that has other things to do. */
-export const soon = () => AbortSignal.timeout(30_000)
+export const soon = () => timeLimit(30_000)
 
 export function bytesOf(
   master: Buffer,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { readConfig } from '#shared/config.ts'
+import { patient } from '../support/patience.ts'
 import { FAULTS, type Fault, plant } from './faults.ts'
 import { readSchema } from './schema.ts'
 import { staticFaults } from './static.ts'
@@ -46,7 +47,7 @@ t.test('without terraform: names, kinds and what is written down', async (t) => 
   }
 })
 
-t.test('with terraform', { skip, timeout: 600_000 }, async (t) => {
+t.test('with terraform', { skip, timeout: patient(600_000) }, async (t) => {
   const terraform = await openTerraform()
   t.teardown(() => terraform.close())
   const good = async (folder: string, ...args: string[]) => {

@@ -1,0 +1,41 @@
+import { availableParallelism, loadavg } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/**
+ * How many times longer than on an idle machine a test may wait now, at least 1: the larger of what
+ * `test/run.ts` has measured before it began and what the load of the last minute says. Limits of tests
+ * are for what never comes; they must not fail what only comes late.
+ */
+export function slowness(): number {
+  const measured = Number(process.env.TRACKCHAIN_TEST_SLOWNESS ?? 1)
+  return Math.max(1, measured, (loadavg()[0] ?? 0) / availableParallelism())
+}
+
+/** A limit in ms that holds on an idle machine, as long as this machine needs it. */
+export function patient(ms: number): number {
+  return Math.ceil(ms * slowness())
+}
+
+/** A signal that is aborted after as long as this machine needs for `ms` on an idle one. */
+export function timeLimit(ms: number): AbortSignal {
+  return AbortSignal.timeout(patient(ms))
+}
+
+/**
+ * Waits until it holds. What takes `ms` on an idle machine may take longer here: the load is looked at
+ * again before giving up.
+ * @throws Error with the condition when it does not hold in time.
+ */
+export async function until(
+  holds: () => unknown | Promise<unknown>,
+  ms = 60_000,
+  pollMs = 20,
+): Promise<void> {
+  const began = performance.now()
+  while (!(await holds())) {
+    const waited = performance.now() - began
+    if (waited > patient(ms))
+      throw new Error(`waited ${Math.round(waited)} ms in vain: ${holds}`)
+    await sleep(pollMs)
+  }
+}
