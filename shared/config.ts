@@ -194,6 +194,11 @@ const Schema = Type.Object(
       maximum: 768_000,
       description: 'How many Hz a master may have.',
     }),
+    strict: Type.Boolean({
+      default: false,
+      description:
+        'Whether stage refuses every master that has warnings, whatever its job says.',
+    }),
     rate_limit: Type.Integer({
       default: 0,
       minimum: 0,

@@ -42,6 +42,7 @@ interface Outcome {
   readonly units?: readonly string[]
   readonly code?: string
   readonly sentence?: string
+  readonly warnings?: Next['warnings']
   readonly request?: StepEvent['request']
   readonly subject?: Subject
 }
@@ -104,6 +105,7 @@ export function delivering<In>(
       ...(outcome.request === undefined ? {} : { request: outcome.request }),
       ...(outcome.code === undefined ? {} : { code: outcome.code }),
       ...(outcome.sentence === undefined ? {} : { sentence: outcome.sentence.slice(0, 2000) }),
+      ...(outcome.warnings?.length ? { warnings: [...outcome.warnings] } : {}),
     }
     const settlement = await settle(event, outcome, deps)
     metrics.running.add(-1, of)

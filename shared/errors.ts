@@ -48,6 +48,11 @@ export const ERRORS = {
     means: 'The master is not audio that can be read: damaged, empty or of another kind.',
     remedy: 'Deliver a sound master (docs/masters.md says what may be), then redrive.',
   },
+  STRICT: {
+    status: 422,
+    means: 'The master has warnings, and strict was asked for.',
+    remedy: 'Deliver a sound master, or ask without strict, then redrive.',
+  },
   TOO_LONG_TO_STAGE: {
     status: 422,
     means: 'A compressed master is longer than the limit.',

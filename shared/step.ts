@@ -1,6 +1,7 @@
 import type { PermanentError, RestartError } from './errors.ts'
 import type { Contract } from './message.ts'
 import type { AcceptedRequest } from './messages/run.ts'
+import type { Warning } from './messages/warning.ts'
 import type { ObjectName } from './names.ts'
 import type { Body, Created, StoreDriver } from './store/driver.ts'
 
@@ -22,6 +23,8 @@ export interface Next {
   readonly units?: readonly string[]
   readonly code?: string
   readonly sentence?: string
+  /** Of the master, where the step has found out about it. */
+  readonly warnings?: readonly Warning[]
   /** For the event of an accepted job: so that a row that could not be written at once is written later. */
   readonly request?: AcceptedRequest
   /** Whose the event is, where running has told more than the message did. */

@@ -24,11 +24,11 @@ await service('dispatch', async (service) => {
   const { registry, locate, tracing, uploads } = service
   const written = checkedTemplate(config.pod_template)
   const { project, pubsub, storage, route, routes, derivatives, target_ms } = config
-  const { master_wait, max_hours, max_channels, max_rate, log_level, traces } = config
+  const { master_wait, max_hours, max_channels, max_rate, strict, log_level, traces } = config
   // No database among them: a pod needs none.
   const env = configEnv({
     ...{ project, pubsub, storage, route, routes, derivatives, target_ms, master_wait },
-    ...{ max_hours, max_channels, max_rate, log_level, traces },
+    ...{ max_hours, max_channels, max_rate, strict, log_level, traces },
     ...{ assets: config.assets, scratch: config.scratch, uploads: config.uploads },
   })
   const opened = openCluster()

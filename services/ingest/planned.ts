@@ -1,18 +1,20 @@
 import { describeLayout, type Layout } from '#shared/audio/layout.ts'
 import type { Config } from '#shared/config.ts'
 import type { Derivative } from '#shared/derivative.ts'
-import type { PcmPlace, StepDue, Verdicts } from '#shared/messages/run.ts'
+import type { Master, PcmPlace, StepDue, Verdicts } from '#shared/messages/run.ts'
 import { digest, type JobId, type ScratchPlace } from '#shared/names.ts'
 import { planSteps, unitName } from '#shared/plan.ts'
 import type { Registry } from '#shared/registry.ts'
 import { clearScratch, type Envelope, ended, envelopeOf, failed, lookUp } from '#shared/run.ts'
 import type { Next, StepContext } from '#shared/step.ts'
 import { stepMessages } from '#shared/units/unit-step.ts'
+import { mergedWarnings, refuseWarnings, type Warning } from '#shared/warnings.ts'
+import { reportedWarnings } from './found.ts'
 import type { FoundMaster } from './master.ts'
 
 export interface PlanDeps {
   readonly registry: Registry
-  readonly config: Pick<Config, 'target_ms' | 'routes' | 'max_hours'>
+  readonly config: Pick<Config, 'target_ms' | 'routes' | 'max_hours' | 'strict'>
 }
 
 /** A run whose master has been found and looked at. */
@@ -69,27 +71,52 @@ export function planDigest(
   return digest([revision, wanted, targetMs, factor])
 }
 
-/** What follows when all that was asked for is there. */
-export function allThere(run: FoundRun, samples: number, existing: Verdicts): Next {
-  const { message } = run
-  const sends = [ended(message, masterOf(run, samples), existing)]
-  return { sends, verdict: 'skipped', units: message.request.derivative_assets }
+/** Whether a master that has warnings is refused. */
+export function isStrict({ request }: Envelope, { config }: PlanDeps): boolean {
+  return config.strict || request.strict === true
 }
 
-/** What follows once the samples can be read: the plan of what is missing, as messages to its first stage. */
-export function planned(
+/** Whether nothing is left to do: all is made and, where that matters, nothing about the master is yet to be found out. */
+export function isAllThere(
+  { message, layout }: Pick<FoundRun, 'message' | 'layout'>,
+  missing: readonly Derivative[],
+  deps: PlanDeps,
+): boolean {
+  return missing.length === 0 && (layout.kind === 'pcm' || !isStrict(message, deps))
+}
+
+/**
+ * What follows when all that was asked for is there. Of a master that would have to be decoded anew the catalogue
+ * knows the warnings that its header does not show.
+ */
+export function allThere(run: FoundRun, samples: number, existing: Verdicts): Next {
+  const { message, layout } = run
+  const { warnings = [] } = layout
+  const sends = [ended(message, masterOf(run, samples, warnings), existing)]
+  return { sends, verdict: 'skipped', units: message.request.derivative_assets, warnings }
+}
+
+/**
+ * What follows once the samples can be read: the plan of what is missing, as messages to its first stage.
+ * @throws PermanentError STRICT when the master has warnings that are not wanted
+ */
+export async function planned(
   run: FoundRun,
   pcm: PcmPlace,
   { existing, missing }: Awaited<ReturnType<typeof whatExists>>,
   deps: PlanDeps,
-): Next {
-  const { message, found, plan, context } = run
+): Promise<Next> {
+  const { message, found, layout, plan, context } = run
+  // Bare samples hide nothing: what is wrong with them the header and the length of the file tell.
+  const late = layout.kind === 'pcm' ? new Map() : await reportedWarnings(placeOf(run), context)
+  const warnings = mergedWarnings(layout.warnings, ...late.values())
+  if (isStrict(message, deps)) refuseWarnings(warnings)
   const steps = planSteps(missing, pcm.samples, paceOf(message, deps))
   const verdicts: Verdicts = { ...existing }
   for (const { asset, error } of steps.impossible) {
     verdicts[asset.id] = failed(asset.version, error, 'stage', context.delivery.attempt)
   }
-  const master = masterOf(run, pcm.samples)
+  const master = masterOf(run, pcm.samples, warnings)
   const due: StepDue = {
     ...envelopeOf(message),
     master,
@@ -111,17 +138,24 @@ export function planned(
       sends: stepMessages(due, first),
       verdict: 'done',
       units: steps.units.map(unitName),
+      warnings,
     }
   }
   return {
     sends: [ended(message, master, verdicts)],
     afterwards: [() => clearScratch(placeOf(run), context, { hasTombstones: false })],
-    verdict: 'failed',
+    verdict: missing.length === 0 ? 'skipped' : 'failed',
     units: missing.map(({ id, version }) => `${id}@${version}`),
+    warnings,
   }
 }
 
-function masterOf({ found, layout }: FoundRun, samples: number) {
+function masterOf(
+  { found, layout }: FoundRun,
+  samples: number,
+  warnings: readonly Warning[],
+): Master {
   const { uri, revision } = found
-  return { uri, revision, samples, layout: describeLayout(layout) }
+  const master = { uri, revision, samples, layout: describeLayout(layout) }
+  return warnings.length === 0 ? master : { ...master, warnings: [...warnings] }
 }

@@ -13,16 +13,26 @@ import { defineStep, type Next, type Step, type StepContext } from '#shared/step
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { restartOnce } from '#shared/units/restart.ts'
 import { countStops } from '#shared/units/stops.ts'
+import { refuseWarnings } from '#shared/warnings.ts'
 import { checkLimits, type MasterLimits } from './limits.ts'
 import { type FoundMaster, findMaster, type Locate } from './master.ts'
-import { allThere, placeOf, planDigest, planned, whatExists } from './planned.ts'
+import {
+  allThere,
+  isAllThere,
+  isStrict,
+  placeOf,
+  planDigest,
+  planned,
+  whatExists,
+} from './planned.ts'
 import { beginStaging, failStaging, goOnStaging } from './staging.ts'
 
 export interface StageDeps {
   readonly registry: Registry
   readonly locate: Locate
   readonly uploads: StoreDriver
-  readonly config: Pick<Config, 'master_wait' | 'target_ms' | 'routes'> & MasterLimits
+  readonly config: Pick<Config, 'master_wait' | 'target_ms' | 'routes' | 'strict'> &
+    MasterLimits
   /** Places for the conversion of masters, which takes a core; the rest of a step is small reads. */
   readonly cores: Cores
 }
@@ -94,9 +104,11 @@ async function begin(
   const found = { ...at, driver: context.counted(at.driver) }
   const layout = await layoutOf(found, signal)
   checkLimits(layout, config)
+  if (isStrict(message, deps)) refuseWarnings(layout.warnings ?? [])
   const run = { message, found, layout, plan: planDigest(message, found, deps), context }
   const exists = await whatExists(run, deps)
-  if (exists.missing.length === 0) return allThere(run, lengthOf(layout), exists.existing)
+  if (isAllThere(run, exists.missing, deps))
+    return allThere(run, lengthOf(layout), exists.existing)
   if (isConformant(layout)) {
     const { offset, bigEndian, samples } = layout
     const place = { uri: found.uri, revision: found.pin, offset, bigEndian, samples }

@@ -9,6 +9,7 @@ import {
   type SeekableLayout,
   stageRange,
   stageStream,
+  streamWarnings,
   tooLong,
 } from '#shared/audio/stage.ts'
 import { MOST_CODED_SECONDS, planRanges, planStream } from '#shared/audio/stage-plan.ts'
@@ -24,9 +25,11 @@ import { NotFoundError } from '#shared/store/driver.ts'
 import { stageTopic } from '#shared/topology.ts'
 import { fanIn } from '#shared/units/fan-in.ts'
 import { joinedName, tombstoneFolder } from '#shared/units/work.ts'
+import { reportWarnings } from './found.ts'
 import {
   allThere,
   type FoundRun,
+  isAllThere,
   type PlanDeps,
   paceOf,
   placeOf,
@@ -75,7 +78,7 @@ export async function goOnStaging(run: FoundRun, work: Work, deps: PlanDeps): Pr
     return { sends: [], verdict: 'skipped' }
   }
   const exists = await whatExists(run, deps)
-  if (exists.missing.length === 0) {
+  if (isAllThere(run, exists.missing, deps)) {
     // Another job has made it all meanwhile, or this is a copy that comes after the end.
     const next = allThere(run, work.kind === 'range' ? work.samples : 1, exists.existing)
     return { ...next, afterwards: [() => clear(run)] }
@@ -83,6 +86,7 @@ export async function goOnStaging(run: FoundRun, work: Work, deps: PlanDeps): Pr
   if (work.kind === 'stream') return streamStep(run, work, deps)
   const { samples, partSamples } = work
   if (
+    exists.missing.length > 0 &&
     (await partsThere(run)).size === 0 &&
     (await isDecided(run, exists.missing, samples, deps))
   ) {
@@ -203,8 +207,10 @@ async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Prom
     return { sends: [stagingMessage(run, next)], verdict: 'done', units }
   }
   const pcm = { kind: 'staged', samples: staged.end, partSamples } as const
+  const found = streamWarnings(layout, staged.end)
+  if (found.length > 0) await reportWarnings(placeOf(run), 'stream', found, run.context)
   const { marker, body } = markOf(run, pcm)
-  const next = planned(run, pcm, await whatExists(run, deps), deps)
+  const next = await planned(run, pcm, await whatExists(run, deps), deps)
   if (start === 0) return next
   const mark = () => run.context.write('scratch', marker, body, 'application/json')
   return { ...next, afterwards: [mark, ...(next.afterwards ?? [])] }
@@ -313,7 +319,7 @@ async function readJson(
 }
 
 async function isOver(run: FoundRun, deps: PlanDeps): Promise<boolean> {
-  return (await whatExists(run, deps)).missing.length === 0
+  return isAllThere(run, (await whatExists(run, deps)).missing, deps)
 }
 
 function clear(run: FoundRun): Promise<void> {

@@ -51,7 +51,7 @@ export function publishStep({ record, markAnnounced, assets }: PublishDeps): Ste
 }
 
 function published(
-  { id, request, run, state, revision, verdicts }: Announcement,
+  { id, request, run, state, revision, warnings, verdicts }: Announcement,
   assets: StoreDriver,
 ): Published {
   const { request_id, asset_guid, release_id, asset_id } = request
@@ -64,6 +64,7 @@ function published(
     run,
     state,
     revision,
+    ...(warnings.length === 0 ? {} : { warnings: [...warnings] }),
     assets: Object.entries(verdicts)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([asset, verdict]) => told(asset, verdict)),

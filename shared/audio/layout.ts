@@ -1,5 +1,13 @@
+import type { Warning } from '../messages/warning.ts'
+
+/** What every kind of layout has. */
+interface Looked {
+  /** What its header and its length show to be missing or wrong; absent: nothing. */
+  readonly warnings?: readonly Warning[]
+}
+
 /** A master whose samples lie bare in the file: each can be found by its number. */
-export interface PcmLayout {
+export interface PcmLayout extends Looked {
   readonly kind: 'pcm'
   readonly container: 'WAV' | 'RF64' | 'AIFF' | 'AIFF-C'
   /** `alaw` and `mulaw`: the logarithmic eight bits of ITU-T G.711. */
@@ -21,7 +29,7 @@ export interface PcmLayout {
 }
 
 /** A FLAC stream: it has to be decoded, but its frames stand for themselves and are numbered. */
-export interface FlacLayout {
+export interface FlacLayout extends Looked {
   readonly kind: 'flac'
   readonly container: 'FLAC'
   readonly bits: number
@@ -43,7 +51,7 @@ export interface ByteRange {
 }
 
 /** A compressed master as its first bytes show it: what there is to decode, and with what. */
-export interface Coded {
+export interface Coded extends Looked {
   readonly kind: 'coded'
   readonly container: 'MP3' | 'AAC' | 'M4A' | 'Ogg' | 'WAV' | 'AIFF-C'
   /** For people, e.g. `Vorbis`. */

@@ -1,4 +1,5 @@
 import { PermanentError } from '../errors.ts'
+import { cutShort, type Warning } from '../warnings.ts'
 import type { MasterBytes } from './byte-window.ts'
 import { stereoMix } from './downmix.ts'
 import { convert, type Feed } from './ffmpeg.ts'
@@ -226,6 +227,21 @@ export async function stageStream(
   }
   return { end: made, isOver: true }
 }
+
+/**
+ * What is missing or wrong in a stream as a whole: what comes out of it, `samples` at 44.1 kHz, against what the file
+ * promises. It follows from these alone, so that it does not matter which step asks.
+ */
+export function streamWarnings(layout: CodedLayout, samples: number): readonly Warning[] {
+  const { container, rate } = layout
+  const promised = layout.samples === undefined ? layout.seconds : layout.samples / rate
+  const present = samples / SAMPLE_RATE
+  if (promised === undefined || present >= promised - SHORT_SECONDS) return []
+  return [cutShort(`the ${container}`, promised, present)]
+}
+
+/** Lengths in headers may be rounded, and leave encoder delay out of account. */
+const SHORT_SECONDS = 0.5
 
 export function tooLong(
   layout: Parameters<typeof describeLayout>[0],

@@ -1,4 +1,5 @@
 import type { RunEnded, Verdict } from '../messages/run.ts'
+import { mergedWarnings, type Warning } from '../warnings.ts'
 import type { Query } from './database.ts'
 import { instant, rows, whole } from './parameter.ts'
 
@@ -17,22 +18,53 @@ export interface MadeAsset extends AssetKey {
   readonly result?: unknown
 }
 
-/** Records the masters that runs have read, and what each track's current revision is by that. */
+/**
+ * Records the masters that runs have read, and what each track's current revision is by that. A warning that one run
+ * has found out stays, though another that had nothing to decode does not say it.
+ */
 export async function recordMasters(query: Query, runs: readonly RunEnded[]): Promise<void> {
+  const warned = new Map<string, { readonly warnings: readonly Warning[] }>()
   const masters = new Map<string, object>()
   const tracks = new Map<string, { readonly accepted_at: string }>()
   for (const { master, request, accepted } of runs) {
     if (master === null) continue
     const { revision, samples } = master
     const asset_guid = request.asset_guid
-    masters.set(`${asset_guid} ${revision}`, { ...master, asset_guid, samples: whole(samples) })
+    const key = masterKey(asset_guid, revision)
+    masters.set(key, { ...master, asset_guid, samples: whole(samples) })
+    if (master.warnings?.length) {
+      const warnings = mergedWarnings(warned.get(key)?.warnings, master.warnings)
+      warned.set(key, { ...{ asset_guid, revision }, warnings })
+    }
     const accepted_at = instant(accepted)
     if (accepted_at >= (tracks.get(asset_guid)?.accepted_at ?? ''))
       tracks.set(asset_guid, { ...{ asset_guid, revision }, accepted_at })
   }
   if (masters.size === 0) return
   await query(MASTERS, [rows([...masters.values()])])
+  if (warned.size > 0) await query(WARNED, [rows([...warned.values()])])
   await query(TRACKS, [rows([...tracks.values()])])
+}
+
+/** The warnings of those of these masters that have any, by `masterKey`. */
+export async function readWarnings(
+  query: Query,
+  masters: readonly Pick<AssetKey, 'track' | 'revision'>[],
+): Promise<ReadonlyMap<string, readonly Warning[]>> {
+  if (masters.length === 0) return new Map()
+  const keys = masters.map(({ track, revision }) => ({ asset_guid: track, revision }))
+  const found = await query<WarningColumns>(WARNINGS, [rows(keys)])
+  return new Map(
+    found.map(({ asset_guid, revision, warnings }) => [
+      masterKey(asset_guid, revision),
+      mergedWarnings(warnings),
+    ]),
+  )
+}
+
+/** Names one revision of a track's master. */
+export function masterKey(track: string, revision: string): string {
+  return `${track} ${revision}`
 }
 
 /**
@@ -85,6 +117,12 @@ export interface KeyedVerdict {
   readonly verdict: Verdict
 }
 
+interface WarningColumns {
+  readonly asset_guid: string
+  readonly revision: string
+  readonly warnings: readonly Warning[]
+}
+
 interface MadeColumns {
   readonly asset_guid: string
   readonly revision: string
@@ -107,6 +145,31 @@ const MASTERS = {
       layout text)
     order by asset_guid collate "C", revision collate "C"
     on conflict do nothing`,
+}
+
+const WARNED = {
+  name: 'masters-warned',
+  text: `
+    with given as (
+      select * from json_to_recordset($1) as r (asset_guid text, revision text, warnings jsonb)
+    ), locked as (
+      select asset_guid, revision from master join given using (asset_guid, revision)
+      where not master.warnings @> given.warnings
+      order by asset_guid, revision for update of master
+    )
+    update master set warnings = (
+      select jsonb_agg(distinct each) from jsonb_array_elements(master.warnings || given.warnings) each)
+    from given join locked using (asset_guid, revision)
+    where master.asset_guid = given.asset_guid and master.revision = given.revision`,
+}
+
+const WARNINGS = {
+  name: 'masters-warnings',
+  text: `
+    select asset_guid, revision, warnings
+    from master join json_to_recordset($1) as r (asset_guid text, revision text)
+      using (asset_guid, revision)
+    where warnings <> '[]'`,
 }
 
 const TRACKS = {

@@ -16,6 +16,10 @@ export interface TrackFilter {
   /** An asset that has been made of the current revision. */
   readonly asset?: string | undefined
   readonly state?: ListedState | undefined
+  /** A code that its master has a warning of. */
+  readonly warning?: string | undefined
+  /** Whether its master has warnings. */
+  readonly isWarned?: boolean | undefined
   /** The beginning of an asset_guid, or the beginnings of words of title and artist. */
   readonly q?: string | undefined
 }
@@ -35,6 +39,8 @@ export interface ListedTrack {
   readonly camelot: string | null
   /** Integrated, LUFS. */
   readonly loudness: number | null
+  /** Codes of what is missing or wrong in that master. */
+  readonly warnings: readonly string[]
   /** Of the current revision. */
   readonly made: readonly string[]
   /** Of that job, the rest of what it asked for. */
@@ -121,6 +127,8 @@ function conditions(filter: TrackFilter, values: unknown[]): readonly string[] |
   add(samples(filter.secondsTo), (it) => `samples <= ${it}::double precision`)
   add(filter.asset, (it) => `${it} = any (made)`)
   add(filter.state, (it) => `state = ${it}`)
+  add(filter.warning, (it) => `${it} = any (warnings)`)
+  add(filter.isWarned, (it) => `(cardinality(warnings) > 0) = ${it}`)
   const q = filter.q?.trim()
   if (!q) return where
   const parameter = (value: string) => `$${values.push(value)}`
@@ -156,6 +164,7 @@ interface Columns {
   readonly key: string | null
   readonly camelot: string | null
   readonly loudness: number | null
+  readonly warnings: string[]
   readonly made: string[]
   readonly failed: string[]
   readonly pending: string[]
@@ -164,12 +173,12 @@ interface Columns {
 
 function listed(columns: Columns): ListedTrack {
   const { asset_guid, names, request_id, samples, bpm_confidence, updated_us } = columns
-  const { state, bpm, key, camelot, loudness, made, failed, pending } = columns
+  const { state, bpm, key, camelot, loudness, warnings, made, failed, pending } = columns
   return {
     ...{ track: asset_guid, names: names ?? {}, requestId: request_id, state },
     seconds: samples === null ? null : samples / SAMPLE_RATE,
     ...{ bpm, bpmConfidence: bpm_confidence, key, camelot, loudness },
-    ...{ made, failed, pending },
+    ...{ warnings, made, failed, pending },
     ...{ updated: new Date(updated_us / 1000), updatedUs: updated_us },
   }
 }
@@ -181,7 +190,7 @@ const at = (parameter: string) =>
   `(timestamptz 'epoch' + ${parameter}::bigint * interval '1 microsecond')`
 
 const COLUMNS = `asset_guid, ${us('updated_at')} as updated_us, request_id, state, samples, bpm,
-  bpm_confidence, key, camelot, loudness, made, failed, pending,
+  bpm_confidence, key, camelot, loudness, warnings, made, failed, pending,
   (select json_object_agg(field, name) from track_name
     where asset_guid = found.asset_guid and name <> '') as names`
 

@@ -25,7 +25,9 @@ export const TRACK_LISTING = `
     bpm_confidence double precision,
     key text,
     camelot text,
-    loudness double precision
+    loudness double precision,
+    -- Codes of what is missing or wrong in the master.
+    warnings text[] not null default '{}'
   ) with (fillfactor = 70);
   create index track_listing_time on track_listing (updated_at, asset_guid);
   create index track_listing_bpm on track_listing (bpm) where bpm is not null;
@@ -47,7 +49,8 @@ export const TRACK_LISTING = `
   begin
     if guids is null then return; end if;
     insert into track_listing as old (asset_guid, job, request_id, asked_at, state, updated_at,
-      made, failed, pending, samples, bpm, bpm_confidence, key, camelot, loudness)
+      made, failed, pending, samples, bpm, bpm_confidence, key, camelot, loudness,
+      warnings)
     select job.asset_guid, job.id, job.request_id,
       case when target.job is null then job.accepted_at
         else greatest(job.accepted_at, listed.asked_at) end,
@@ -70,7 +73,8 @@ export const TRACK_LISTING = `
         order by key),
       master.samples,
       number_in(found.bpm -> 'bpm'), number_in(found.bpm -> 'confidence'),
-      found.key ->> 'key', found.key ->> 'camelot', number_in(found.loudness -> 'integrated')
+      found.key ->> 'key', found.key ->> 'camelot', number_in(found.loudness -> 'integrated'),
+      array(select distinct each ->> 'code' from jsonb_array_elements(master.warnings) each order by 1)
     from unnest(guids, jobs) as target (asset_guid, job)
     left join track_listing listed using (asset_guid)
     join job on job.id = coalesce(target.job, listed.job)
@@ -93,7 +97,8 @@ export const TRACK_LISTING = `
       earlier = (old.earlier || old.updated_at)[greatest(1, cardinality(old.earlier) - 14):],
       made = excluded.made, failed = excluded.failed, pending = excluded.pending,
       samples = excluded.samples, bpm = excluded.bpm, bpm_confidence = excluded.bpm_confidence,
-      key = excluded.key, camelot = excluded.camelot, loudness = excluded.loudness;
+      key = excluded.key, camelot = excluded.camelot, loudness = excluded.loudness,
+      warnings = excluded.warnings;
   end $$;
 
   -- Both by keys alone: plans are kept, and may have been made while the tables were empty.

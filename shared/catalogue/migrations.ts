@@ -60,6 +60,8 @@ export const MIGRATIONS: readonly Migration[] = [
         uri text not null,
         samples bigint not null,
         layout text not null,
+        -- What is missing or wrong in it.
+        warnings jsonb not null default '[]',
         first_seen timestamptz not null default now(),
         primary key (asset_guid, revision)
       );
@@ -98,7 +100,8 @@ export const MIGRATIONS: readonly Migration[] = [
         bytes_written bigint,
         store_operations bigint,
         code text,
-        sentence text
+        sentence text,
+        warnings jsonb
       );
       create index event_history on event (track, at, id) where track is not null;
       create index event_time on event using brin (at);

@@ -1,4 +1,5 @@
 import type { RunAccepted } from '../messages/run.ts'
+import { mergedWarnings, type Warning } from '../warnings.ts'
 import type { Query } from './database.ts'
 import type { JobState, JobVerdict } from './job-row.ts'
 import { uuid } from './parameter.ts'
@@ -17,6 +18,8 @@ export interface JobStatus {
   readonly state: JobState
   /** Of the master that was read last; null before one was. */
   readonly revision: string | null
+  /** What is missing or wrong in that master. */
+  readonly warnings: readonly Warning[]
   readonly accepted: Date
   readonly ended: Date | null
   readonly announced: Date | null
@@ -54,6 +57,7 @@ interface Columns {
   readonly verdicts: Record<string, JobVerdict>
   readonly state: JobState
   readonly revision: string | null
+  readonly warnings: readonly Warning[] | null
   readonly accepted_at: Date
   readonly ended_at: Date | null
   readonly announced_at: Date | null
@@ -72,6 +76,7 @@ function status(columns: Columns): JobStatus {
     ...{ job: columns.id, requestId: columns.request_id, track: columns.asset_guid },
     ...{ run, route, request, revision },
     state: shownState(columns),
+    warnings: mergedWarnings(columns.warnings ?? []),
     accepted: columns.accepted_at,
     ended: columns.ended_at,
     announced: columns.announced_at,
@@ -91,7 +96,9 @@ function shownState({ state, ended_at, dead_lettered, progress }: Columns): JobS
 const SELECT = `
   select id, request_id, asset_guid, run, route, request, wanted, verdicts, state, revision,
     accepted_at, ended_at, announced_at, coalesce(dead_lettered_run >= run, false) as dead_lettered,
-    progress.progress
+    progress.progress,
+    (select warnings from master
+      where asset_guid = job.asset_guid and revision = job.revision) as warnings
   from job left join lateral (${PROGRESS}) progress on job.ended_at is null`
 
 const JOB = { name: 'job-by-id', text: `${SELECT} where id = $1` }

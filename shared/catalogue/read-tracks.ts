@@ -1,4 +1,5 @@
 import type { StepEvent } from '../messages/event.ts'
+import { mergedWarnings, type Warning } from '../warnings.ts'
 import type { Query } from './database.ts'
 import type { TrackNames } from './name-table.ts'
 import { instant, uuid } from './parameter.ts'
@@ -18,6 +19,8 @@ export interface TrackStatus {
     /** e.g. `WAV 24-bit 48000 Hz 2 channels`. */
     readonly layout: string
     readonly firstSeen: Date
+    /** What is missing or wrong in it. */
+    readonly warnings: readonly Warning[]
   }
   /** What is known of the current revision, by asset and version. */
   readonly assets: readonly TrackAsset[]
@@ -58,10 +61,11 @@ export async function track(query: Query, assetGuid: string): Promise<TrackStatu
   if (found === undefined) return undefined
   const assets = await query<AssetColumns>(ASSETS, [assetGuid, found.revision])
   const { uri, samples, layout, revision } = found
+  const warnings = mergedWarnings(found.warnings)
   return {
     ...{ track: assetGuid, revision, firstSeen: found.first_seen },
     names: found.names ?? {},
-    master: { uri, samples, layout, firstSeen: found.master_seen },
+    master: { uri, samples, layout, warnings, firstSeen: found.master_seen },
     assets: assets.map(trackAsset),
   }
 }
@@ -89,6 +93,7 @@ interface TrackColumns {
   readonly samples: number
   readonly layout: string
   readonly master_seen: Date
+  readonly warnings: readonly Warning[]
   readonly names: TrackNames | null
 }
 
@@ -120,7 +125,7 @@ function stepEvent({ at, ...rest }: EventColumns): StepEvent {
 const TRACK = {
   name: 'track-by-guid',
   text: `
-    select track.revision, track.first_seen, uri, samples, layout,
+    select track.revision, track.first_seen, uri, samples, layout, warnings,
       master.first_seen as master_seen,
       (select json_object_agg(field, name) from track_name
         where asset_guid = track.asset_guid and name <> '') as names
@@ -142,7 +147,7 @@ const HISTORY = {
     select id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
       cpu_ms as "cpuMs", bytes_read as "bytesRead", bytes_written as "bytesWritten",
       bytes_from_cloud as "bytesFromCloud", bytes_to_cloud as "bytesToCloud",
-      store_operations as "storeOperations", code, sentence
+      store_operations as "storeOperations", code, sentence, warnings
     from event
     where track = $1 and ($2::timestamptz is null or (at, id) < ($2, $3::uuid))
     order by at desc, id desc

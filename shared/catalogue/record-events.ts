@@ -73,14 +73,15 @@ const RECORD = {
     with recorded as (
       insert into event (id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
         cpu_ms, bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations, code,
-        sentence)
+        sentence, warnings)
       select id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
         cpu_ms, bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations, code,
-        sentence
+        sentence, warnings
       from json_to_recordset($1) as r (id uuid, at timestamptz, step text, verdict text, job text,
         track text, run bigint, route text, attempt bigint, units text[], worker text,
         ms double precision, cpu_ms double precision, bytes_read bigint, bytes_written bigint,
-        bytes_from_cloud bigint, bytes_to_cloud bigint, store_operations bigint, code text, sentence text)
+        bytes_from_cloud bigint, bytes_to_cloud bigint, store_operations bigint, code text, sentence text,
+        warnings jsonb)
       order by id
       on conflict (id) do nothing
       returning step, verdict

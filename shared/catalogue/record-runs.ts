@@ -1,6 +1,14 @@
 import type { RunEnded } from '../messages/run.ts'
+import type { Warning } from '../warnings.ts'
 import { acceptJobs } from './accept-jobs.ts'
-import { keyedVerdicts, readMade, recordAssets, recordMasters } from './asset-table.ts'
+import {
+  keyedVerdicts,
+  masterKey,
+  readMade,
+  readWarnings,
+  recordAssets,
+  recordMasters,
+} from './asset-table.ts'
 import type { Database, Query } from './database.ts'
 import {
   ended,
@@ -29,6 +37,8 @@ export interface Announcement {
   readonly state: Extract<JobState, 'done' | 'partial' | 'failed'>
   /** Of the master that was read last; null when none could be. */
   readonly revision: string | null
+  /** What is missing or wrong in that master. */
+  readonly warnings: readonly Warning[]
   /** The wanted assets, sorted. */
   readonly assets: readonly string[]
   /** A verdict for each of them. */
@@ -131,7 +141,21 @@ async function recorded(
   const failed = [...after.values()].flatMap((row) =>
     newlyFailed(row, before.get(row.job)?.row.verdicts),
   )
-  return { due, made, failed }
+  return { due: await withWarnings(query, due), made, failed }
+}
+
+async function withWarnings(
+  query: Query,
+  due: readonly Omit<Announcement, 'warnings'>[],
+): Promise<Announcement[]> {
+  const masters = due.flatMap(({ request, revision }) =>
+    revision === null ? [] : [{ track: request.asset_guid, revision }],
+  )
+  const known = await readWarnings(query, masters)
+  return due.map((each) => {
+    const key = masterKey(each.request.asset_guid, each.revision ?? '')
+    return { ...each, warnings: known.get(key) ?? [] }
+  })
 }
 
 function newlyFailed({ verdicts }: JobRow, before: JobRow['verdicts'] = new Map()): string[] {
@@ -183,7 +207,11 @@ async function mend(
     }
 }
 
-function announcementFor(row: JobRow, id: string, claimed: boolean): Announcement {
+function announcementFor(
+  row: JobRow,
+  id: string,
+  claimed: boolean,
+): Omit<Announcement, 'warnings'> {
   const { job, run, route, request, accepted } = row
   const assets = wantedAssets(row)
   const verdicts = Object.fromEntries(

@@ -42,6 +42,11 @@ export const EncodeJob = defineMessage(
     site: Type.Optional(
       Type.String({ maxLength: 64, description: 'The route to take, e.g. onprem-a.' }),
     ),
+    strict: Type.Optional(
+      Type.Boolean({
+        description: 'Whether a master that has warnings is refused (code STRICT).',
+      }),
+    ),
     title: Type.Optional(
       trackName('What the track is called: goes into the tags of downloads.'),
     ),

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
 import { AcceptedRequest } from './run.ts'
+import { Warnings } from './warning.ts'
 
 /** Units that an event tells at most: a list that is so long may go on. */
 export const MOST_UNITS = 100
@@ -36,6 +37,8 @@ const StepEvent = Type.Object(
     storeOperations: Type.Optional(Type.Integer()),
     code: Type.Optional(Type.String()),
     sentence: Type.Optional(Type.String()),
+    /** Of the master, where this step has found out what is missing or wrong in it. */
+    warnings: Warnings,
     /** With `accepted`: the request, so that a job row that could not be written at once is written later. */
     request: Type.Optional(AcceptedRequest),
   },

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
+import { Warnings } from './warning.ts'
 
 /**
  * publish → the outside: one message per job and run, and one more, under another `id`, when a job is widened by more
@@ -15,6 +16,8 @@ export const Published = defineMessage('published@1', {
   run: Type.Integer({ minimum: 1 }),
   state: Type.Union([Type.Literal('done'), Type.Literal('partial'), Type.Literal('failed')]),
   revision: Type.Union([Type.String(), Type.Null()]),
+  /** What is missing or wrong in the master of that revision; absent: nothing that is known. */
+  warnings: Warnings,
   assets: Type.Array(
     Type.Union([
       Type.Object(

@@ -3,6 +3,7 @@ import { SAMPLE_RATE } from '../audio/pcm.ts'
 import { defineMessage, eitherOf, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, ROUTE_PATTERN } from '../names.ts'
 import { TRACK_NAME } from './track-name.ts'
+import { Warnings } from './warning.ts'
 
 /** No track is longer, hours: what counts samples and parts can count on it. */
 export const MOST_HOURS = 1000
@@ -25,6 +26,7 @@ export const AcceptedRequest = Type.Object(
     derivative_assets: Type.Array(AssetId, { minItems: 1 }),
     master_uri: Type.Optional(Type.String()),
     site: Type.Optional(Type.String()),
+    strict: Type.Optional(Type.Boolean()),
     title: Type.Optional(Type.String(TRACK_NAME)),
     artist: Type.Optional(Type.String(TRACK_NAME)),
   },
@@ -94,6 +96,7 @@ const Master = Type.Object(
     samples: Samples,
     /** What the master is, e.g. `WAV 24-bit 48000 Hz 2 channels`. */
     layout: Type.String(),
+    warnings: Warnings,
   },
   { additionalProperties: false },
 )

@@ -7,6 +7,7 @@ import { EXAMPLE_REQUEST_ID } from './params.ts'
 import { refused } from './problem.ts'
 import { percentOf, unitsOf } from './progress.ts'
 import { reading } from './reading.ts'
+import { warningTold } from './tracks.ts'
 
 const Params = Type.Object({
   request_id: Type.String({
@@ -88,6 +89,7 @@ function told(job: JobStatus): object {
     ended: job.ended,
     published: job.announced,
     dead_lettered: job.deadLettered,
+    warnings: job.warnings.map(warningTold),
     track: `/v1/tracks/${track}`,
     assets: Object.entries(assets)
       .sort(([a], [b]) => (a < b ? -1 : 1))

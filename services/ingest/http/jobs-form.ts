@@ -18,6 +18,7 @@ const FIELDS: Readonly<Record<string, (text: string) => unknown>> = {
   asset_guid: String,
   master_uri: String,
   site: String,
+  strict: booleanOf,
   title: String,
   artist: String,
   release_id: numberOf,
@@ -40,6 +41,11 @@ export const formSchema = {
     },
     asset_guid: { type: 'string', description: "Else made of the file's name and content." },
     derivative_assets: { type: 'string', description: 'Ids, separated by commas.' },
+    strict: {
+      type: 'string',
+      enum: ['true', 'false'],
+      description: 'Whether a master that has warnings is refused.',
+    },
     title: { type: 'string', description: 'What the track is called.' },
     artist: { type: 'string', description: 'Whose it is.' },
   },
@@ -208,6 +214,11 @@ function twice(name: string): PermanentError {
 
 function numberOf(text: string): unknown {
   return /^-?\d+$/.test(text.trim()) ? Number(text) : text
+}
+
+/** Anything else breaks the contract, which says so. */
+function booleanOf(text: string): unknown {
+  return { true: true, false: false }[text.trim()] ?? text
 }
 
 /** The same file always gives the same track. */

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { LISTED_STATES } from '#shared/catalogue/catalogue.ts'
 import { ASSET_ID_PATTERN } from '#shared/names.ts'
+import { WARNINGS } from '#shared/warnings.ts'
 import { PageSize } from './params.ts'
 import { refused } from './problem.ts'
 
@@ -43,6 +44,12 @@ export const TrackQuery = Type.Object(
         examples: ['done'],
       }),
     ),
+    warning: Type.Optional(
+      Type.Enum(['any', 'none', ...Object.keys(WARNINGS)], {
+        description: 'What is missing or wrong in its master: a code, `any` or `none`.',
+        examples: ['any'],
+      }),
+    ),
     q: Type.Optional(
       Type.String({
         maxLength: 200,
@@ -76,6 +83,11 @@ export const TrackLine = Type.Object(
     key: Type.Optional(Type.String()),
     camelot: Type.Optional(Type.String()),
     loudness_lufs: Type.Optional(Type.Number()),
+    warnings: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'Codes of what is missing or wrong in its master; absent: nothing.',
+      }),
+    ),
     assets: Type.Object({
       made: Type.Array(Type.String()),
       failed: Type.Array(Type.String()),

@@ -29,7 +29,7 @@ export async function trackListRoutes(
 /** A track as lists and /v1/live tell it. */
 export function trackLine(track: ListedTrack): object {
   const { seconds, bpm, bpmConfidence, key, camelot, loudness } = track
-  const { made, failed, pending, requestId } = track
+  const { made, failed, pending, warnings, requestId } = track
   return {
     asset_guid: track.track,
     ...track.names,
@@ -40,6 +40,7 @@ export function trackLine(track: ListedTrack): object {
     ...(key === null ? {} : { key }),
     ...(camelot === null ? {} : { camelot }),
     ...(loudness === null ? {} : { loudness_lufs: loudness }),
+    ...(warnings.length === 0 ? {} : { warnings }),
     assets: { made, failed, pending },
     updated: track.updated,
     request_id: requestId,
@@ -48,12 +49,15 @@ export function trackLine(track: ListedTrack): object {
 
 /** @throws PermanentError BAD_REQUEST when two of the parameters do not go together. */
 function filterOf(query: TrackQuery): TrackFilter {
-  const { asset, state, q } = query
+  const { asset, state, warning, q } = query
   const bpm = rangeOf(query.bpm_from, query.bpm_to, 'bpm')
   const seconds = rangeOf(query.seconds_from, query.seconds_to, 'seconds')
   return {
     ...{ bpmFrom: bpm.from, bpmTo: bpm.to, secondsFrom: seconds.from, secondsTo: seconds.to },
     ...{ camelot: camelotOf(query), asset, state, q },
+    ...(warning === 'any' || warning === 'none'
+      ? { isWarned: warning === 'any' }
+      : { warning }),
   }
 }
 

@@ -5,6 +5,7 @@ import type { TrackStatus } from '#shared/catalogue/catalogue.ts'
 import { ERRORS, PermanentError } from '#shared/errors.ts'
 import type { StepEvent } from '#shared/messages/event.ts'
 import type { Registry } from '#shared/registry.ts'
+import { WARNINGS, type Warning } from '#shared/warnings.ts'
 import type { HttpDeps } from './deps.ts'
 import { etagOf, matches } from './etag.ts'
 import { PageSize, TrackParams } from './params.ts'
@@ -137,7 +138,7 @@ function unknownTrack(assetGuid: string): PermanentError {
 }
 
 function told(track: TrackStatus, registry: Registry): object {
-  const { samples, layout, uri } = track.master
+  const { samples, layout, uri, warnings } = track.master
   return {
     asset_guid: track.track,
     ...track.names,
@@ -148,10 +149,18 @@ function told(track: TrackStatus, registry: Registry): object {
       samples,
       seconds: Math.round((samples / SAMPLE_RATE) * 1000) / 1000,
     },
+    warnings: warnings.map(warningTold),
     first_seen: track.firstSeen,
     assets: newestAssets(track).map((asset) => assetTold(track.track, asset, registry)),
     history: `/v1/tracks/${track.track}/history`,
   }
+}
+
+/** With what to do about it, where this release knows the code. */
+export function warningTold(warning: Warning): object {
+  const known: Record<string, { readonly remedy: string }> = WARNINGS
+  const { remedy } = known[warning.code] ?? {}
+  return remedy === undefined ? warning : { ...warning, remedy }
 }
 
 function assetTold(
