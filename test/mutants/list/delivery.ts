@@ -1,0 +1,179 @@
+import { mutantsOf } from '../mutant.ts'
+
+const deliver = ['test/shared/deliver.test.ts']
+
+export default [
+  ...mutantsOf('shared/deliver.ts', deliver, [
+    {
+      breaks: 'an event that can not be published is acked',
+      from: "'the event could not be published')\n    return 'nack'",
+      to: "'the event could not be published')\n    return outcome.settlement",
+    },
+    {
+      breaks: 'the ack does not wait for the event',
+      from: 'await events.report(event)',
+      to: 'void events.report(event).catch(() => {})',
+    },
+    {
+      breaks: 'a failing afterwards gives a second, contradictory verdict',
+      from: 'deps.aborting.aborted || error instanceof AfterwardsError',
+      to: 'deps.aborting.aborted',
+    },
+    {
+      breaks: 'what fails while the process is aborted is a verdict',
+      from: 'deps.aborting.aborted || error instanceof AfterwardsError',
+      to: 'error instanceof AfterwardsError',
+    },
+    {
+      breaks: 'an aborted process begins a step all the same',
+      from: '    deps.aborting.throwIfAborted()\n',
+      to: '',
+    },
+    {
+      breaks: 'SIGTERM never aborts the step under way',
+      from: "deps.aborting.addEventListener('abort', onAborting)",
+      to: '',
+    },
+    {
+      breaks: 'a process that stops begins what was waiting',
+      from: '      deps.stopping.throwIfAborted()\n',
+      to: '',
+    },
+    {
+      breaks: 'markers are left before what they tell of has been sent',
+      from: 'async function follow(next: Next, deps: DeliverDeps): Promise<Outcome> {\n',
+      to: 'async function follow(next: Next, deps: DeliverDeps): Promise<Outcome> {\n  for (const act of next.afterwards ?? []) await act()\n',
+    },
+    {
+      breaks: 'what follows is acked before it is published',
+      from: '  await Promise.all(\n    next.sends.map(',
+      to: '  void Promise.all(\n    next.sends.map(',
+    },
+    {
+      breaks: 'nothing is done afterwards: no marker, no clean-up, no mark of announcement',
+      from: 'for (const act of next.afterwards ?? []) await act()',
+      to: '',
+    },
+    {
+      breaks: 'what is done afterwards is not waited for',
+      from: 'for (const act of next.afterwards ?? []) await act()',
+      to: 'for (const act of next.afterwards ?? []) void act()',
+    },
+    {
+      breaks: 'a passing fault is tried one time less',
+      from: 'export const MOST_ATTEMPTS = 20',
+      to: 'export const MOST_ATTEMPTS = 19',
+    },
+    {
+      breaks: 'a passing fault is tried twice as often',
+      from: 'export const MOST_ATTEMPTS = 20',
+      to: 'export const MOST_ATTEMPTS = 40',
+    },
+    {
+      breaks: 'the last attempt does not count',
+      from: 'attempt >= MOST_ATTEMPTS',
+      to: 'attempt > MOST_ATTEMPTS',
+    },
+    {
+      breaks: 'an upstream that is away makes dead letters',
+      from: '(await deps.breaker.inDoubt())',
+      to: 'false',
+    },
+    {
+      breaks: 'what is certain is put off because an upstream is in doubt',
+      from: 'error !== verdict && mayCount',
+      to: 'mayCount',
+    },
+    {
+      breaks: 'who ignores the hard limit holds its place for ever',
+      from: 'await Promise.race([step.run(message, context), aborted(stop.signal)])',
+      to: 'await step.run(message, context)',
+    },
+    {
+      breaks: 'a crowded machine is a verdict, though the step gets on',
+      from: 'if (made > 0) return again(error)',
+      to: '',
+    },
+    {
+      breaks: 'what was there already counts as made',
+      from: "if (created === 'created') {",
+      to: '{',
+    },
+    {
+      breaks: 'a step is over budget one stop too early',
+      from: 'export const MOST_OVER_BUDGET = 5',
+      to: 'export const MOST_OVER_BUDGET = 4',
+    },
+    {
+      breaks: 'the fifth stop does not count',
+      from: 'stops < MOST_OVER_BUDGET',
+      to: 'stops <= MOST_OVER_BUDGET',
+    },
+    {
+      breaks: 'stops are counted within the limit that has just run out',
+      from: 'await step.stopped?.(message, unhurried)',
+      to: 'await step.stopped?.(message, context)',
+    },
+    {
+      breaks: 'the verdict is written within the limit that has just run out',
+      from: 'await step.fail(message, verdict, unhurried)',
+      to: 'await step.fail(message, verdict, context)',
+    },
+    {
+      breaks: 'a run whose master has changed is a passing fault',
+      from: 'error instanceof RestartError && step.restart !== undefined',
+      to: 'false',
+    },
+    {
+      breaks: 'a fault in telling a verdict escapes: the delivery is never settled',
+      from: '    } catch (second) {\n      return again(second)\n    }\n  } finally {',
+      to: '    } catch (second) {\n      throw second\n    }\n  } finally {',
+    },
+    {
+      breaks: 'a fault that passes is set aside as a dead letter',
+      from: 'if (!(error instanceof PermanentError)) return again(error)\n  try {\n    await bus.publish(DEAD_LETTER_TOPIC',
+      to: 'if (!(error instanceof Error)) return again(error)\n  try {\n    await bus.publish(DEAD_LETTER_TOPIC',
+    },
+    {
+      breaks: 'a step that judges nothing is given up',
+      from: 'return isPermanent ? await setAside(step.name, delivery, error, deps) : again(error)',
+      to: 'return await setAside(step.name, delivery, verdict, deps)',
+    },
+    {
+      breaks: 'what was admitted is never let go: a core is lost with each step',
+      from: '      leave?.()\n',
+      to: '',
+    },
+    {
+      breaks: 'the wait for a core counts as work',
+      from: '      began = performance.now()\n      used =',
+      to: '      used =',
+    },
+    {
+      breaks: 'the gauge of running steps only rises',
+      from: 'metrics.running.add(-1, of)',
+      to: '',
+    },
+    {
+      breaks: 'what is given back is not counted',
+      from: "if (settlement === 'nack') metrics.requeued.add(1, of)",
+      to: '',
+    },
+    {
+      breaks: 'an event with too many units is refused by its own contract',
+      from: '.slice(0, MOST_UNITS)',
+      to: '',
+    },
+    {
+      breaks: 'a sentence of a megabyte travels in every event',
+      from: '.slice(0, 2000)',
+      to: '',
+    },
+    {
+      breaks: 'a listener stays for every delivery',
+      from: "deps.aborting.removeEventListener('abort', onAborting)",
+      to: '',
+    },
+    { breaks: 'a timer stays for every delivery', from: 'clearTimeout(timer)', to: '' },
+  ]),
+]
