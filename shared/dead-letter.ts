@@ -2,7 +2,7 @@ import type { Delivery } from './bus/bus.ts'
 import { PermanentError } from './errors.ts'
 import { json } from './message.ts'
 import { EncodeJob } from './messages/encode-job.ts'
-import { digest, type JobId, jobId, requestIdFrom } from './names.ts'
+import { digest, type JobId, jobId, requestIdFrom, trackOf, withoutBraces } from './names.ts'
 import { countFrom, pastInstant } from './run.ts'
 import { stepOf } from './topology.ts'
 
@@ -122,7 +122,8 @@ function jobIn(
     const isBetween = typeof value === 'object' && value !== null && 'request' in value
     const { run, accepted } = isBetween ? value : attributes
     const job = EncodeJob.check(isBetween ? value.request : value)
-    const { asset_guid, request_id = requestId } = job
+    const request_id = withoutBraces(job.request_id ?? requestId)
+    const asset_guid = trackOf(job)
     if (asset_guid === undefined) return undefined
     const since = pastInstant(accepted)
     return {

@@ -16,7 +16,13 @@ export const ERRORS = {
   NO_TRACK: {
     status: 422,
     means: 'The job names no track.',
-    remedy: 'Give asset_guid.',
+    remedy: 'Give asset_guid, or asset_id.',
+  },
+  REQUEST_CONFLICT: {
+    status: 409,
+    means: 'The same request_id was used for the same track before, and said something else.',
+    remedy:
+      'Give other work another request_id; to ask for more assets, send the rest of the job as it was.',
   },
   UNKNOWN_DERIVATIVE: {
     status: 422,

@@ -12,6 +12,14 @@ export type JobId = Branded<'JobId'>
 
 /** What an asset_guid may look like: it becomes a folder's name on every store. */
 export const ASSET_GUID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$'
+/** The same, or a GUID in braces, as an EncodeJob may have it. */
+export const GIVEN_GUID_PATTERN = `${ASSET_GUID_PATTERN}|^\\{[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\\}$`
+/** Text that every store, database and terminal takes: no control characters, no half of a surrogate pair. */
+export const TEXT_PATTERN = '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]*$'
+/** What a request may be called: text that can stand in an address, which `.` and `..` cannot. */
+export const REQUEST_ID_PATTERN = `^(?!\\.{1,2}$)${TEXT_PATTERN.slice(1)}`
+/** Characters of a request's id, at most: an index of the database has to take it. */
+export const REQUEST_ID_CHARACTERS = 200
 /** What a derivative asset's id may look like. */
 export const ASSET_ID_PATTERN = '^[a-z0-9][a-z0-9-]{0,63}$'
 /** What a route may be called: it becomes a topic's suffix. */
@@ -26,7 +34,30 @@ export function digest(value: unknown, hexDigits = 16): string {
 }
 
 export function jobId(requestId: string, assetGuid: string): JobId {
-  return digest([requestId.toLowerCase(), assetGuid], 24) as JobId
+  return digest([canonicalRequestId(requestId), assetGuid], 24) as JobId
+}
+
+const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+const BRACED = new RegExp(`^\\{(${UUID})\\}$`, 'i')
+const UUID_FORMS = new RegExp(`^(?:urn:uuid:)?(${UUID})$`, 'i')
+
+/** An id without the braces that some programs write around a GUID; any other text as it is. */
+export function withoutBraces(id: string): string {
+  return BRACED.exec(id)?.[1] ?? id
+}
+
+/** The one form of a request's id: of a UUID, however it is written, its lower-case digits; any other text as it is. */
+export function canonicalRequestId(requestId: string): string {
+  return UUID_FORMS.exec(withoutBraces(requestId))?.[1]?.toLowerCase() ?? requestId
+}
+
+/** The track that a job is about: by its asset_guid, else by its asset_id; undefined when it has neither. */
+export function trackOf(job: {
+  readonly asset_guid?: string
+  readonly asset_id?: number
+}): string | undefined {
+  if (job.asset_guid !== undefined) return withoutBraces(job.asset_guid)
+  return job.asset_id === undefined ? undefined : `id-${job.asset_id}`
 }
 
 /** A request id for a message that gave none: the same message always has the same. */

@@ -18,6 +18,8 @@ export interface JobTold {
   readonly percent: number
   readonly run: number
   readonly route: string
+  /** Whether a dead letter about it is open. */
+  readonly dead_lettered: boolean
   /** ISO 8601. */
   readonly accepted: string
   readonly ended: string | null
@@ -41,6 +43,7 @@ export interface TrackTold {
   readonly asset_guid: string
   readonly state?: string
   readonly request_id?: string
+  readonly dead_lettered?: boolean
   readonly title?: string
   readonly artist?: string
   readonly revision: string

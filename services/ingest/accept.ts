@@ -3,7 +3,7 @@ import type { Config } from '#shared/config.ts'
 import { PermanentError } from '#shared/errors.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import { RunAccepted } from '#shared/messages/run.ts'
-import { jobId } from '#shared/names.ts'
+import { jobId, trackOf, withoutBraces } from '#shared/names.ts'
 import type { Registry } from '#shared/registry.ts'
 import { fillTemplate, masterPrefixes } from '#shared/routes.ts'
 import { attributesOf } from '#shared/run.ts'
@@ -36,11 +36,10 @@ export function accept(
   { requestId, run = 1, restarts = 0, accepted = new Date().toISOString() }: Again = {},
 ): RunAccepted {
   const job = EncodeJob.check(value)
-  const { asset_guid } = job
+  const asset_guid = trackOf(job)
   if (asset_guid === undefined) {
-    throw new PermanentError('NO_TRACK', 'asset_guid is missing: it names the track', {
-      at: '/asset_guid',
-    })
+    const words = 'asset_guid and asset_id are both missing: one of them names the track'
+    throw new PermanentError('NO_TRACK', words, { at: '/asset_guid' })
   }
   const { registry } = settings
   const derivative_assets = [...(job.derivative_assets ?? registry.keys())]
@@ -54,7 +53,7 @@ export function accept(
   }
   const route = routeOf(job, settings)
   const masters = mastersOf({ ...job, asset_guid }, route, settings)
-  const request_id = job.request_id ?? requestId ?? randomUUID()
+  const request_id = withoutBraces(job.request_id ?? requestId ?? randomUUID())
   return {
     request: { ...job, request_id, asset_guid, derivative_assets },
     job: jobId(request_id, asset_guid),

@@ -2,31 +2,36 @@ import type { Config } from '#shared/config.ts'
 import { PermanentError } from '#shared/errors.ts'
 import { EncodeJob } from '#shared/messages/encode-job.ts'
 import type { RunAccepted } from '#shared/messages/run.ts'
-import { jobId, requestIdFrom } from '#shared/names.ts'
+import { jobId, requestIdFrom, trackOf } from '#shared/names.ts'
 import { countFrom, pastInstant, subjectOf } from '#shared/run.ts'
 import { type DeliveryFacts, defineStep, type Step } from '#shared/step.ts'
 import { type AcceptSettings, type Again, accept, toStage } from './accept.ts'
+import type { Consistent } from './consistent.ts'
 
 /**
  * The consumer of the public `ingest` topic: does with a message what POST /v1/jobs does with a body.
- * `remember` writes the job row if the database answers at once; it never fails.
+ * `remember` writes the job row if the database answers at once; it never fails. `consistent` refuses a job that
+ * contradicts what the same request said before.
  */
 export function ingestStep(
   settings: AcceptSettings & Pick<Config, 'max_message_kb'>,
   remember: (accepted: RunAccepted) => Promise<void>,
+  consistent: Pick<Consistent, 'check'>,
 ): Step<EncodeJob> {
   const mostBytes = settings.max_message_kb * 1024
   return defineStep<EncodeJob>({
     name: 'ingest',
     input: { ...EncodeJob, parse: (data) => EncodeJob.parse(within(data, mostBytes)) },
 
-    subject({ request_id, asset_guid }, { id }) {
-      if (asset_guid === undefined) return {}
-      return { job: jobId(request_id ?? requestIdFrom(id), asset_guid), track: asset_guid }
+    subject(job, { id }) {
+      const track = trackOf(job)
+      if (track === undefined) return {}
+      return { job: jobId(job.request_id ?? requestIdFrom(id), track), track }
     },
 
     async run(job, { delivery }) {
       const accepted = accept(job, settings, againOf(delivery))
+      if (job.request_id !== undefined) await consistent.check(accepted)
       return {
         sends: [toStage(accepted)],
         afterwards: [() => remember(accepted)],

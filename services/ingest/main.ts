@@ -5,6 +5,7 @@ import { type Service, service, WAITING_STEPS } from '#shared/service.ts'
 import { openStore } from '#shared/store/open.ts'
 import { openAccess } from './access.ts'
 import { createApp } from './app.ts'
+import { consistency } from './consistent.ts'
 import { ingestStep } from './consume.ts'
 import { accepting } from './http/accepting.ts'
 import { checkDoor } from './http/door.ts'
@@ -34,7 +35,8 @@ async function start(service: Service): Promise<void> {
   const settings = { routes: config.routes, uploads: config.uploads, registry }
 
   const { max_message_kb } = config
-  const step = ingestStep({ ...settings, max_message_kb }, remember)
+  const consistent = consistency(catalogue, log)
+  const step = ingestStep({ ...settings, max_message_kb }, remember, consistent)
   consume('ingest', step, { concurrency: concurrency(WAITING_STEPS) })
 
   const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
@@ -42,7 +44,7 @@ async function start(service: Service): Promise<void> {
     {
       ...{ config, access },
       redriving: redriving({ bus, events, catalogue }),
-      accepting: accepting({ settings, bus, events, remember, metrics, tracing }),
+      accepting: accepting({ settings, bus, events, remember, consistent, metrics, tracing }),
       ...{ catalogue, registry, metrics, aborting },
       // The steps' own is watched, and downloads are no business of theirs.
       assets: openStore(config.assets, gcs),

@@ -47,7 +47,7 @@ export function follow(client: Client, { onChange, patienceMs }: FollowOptions):
   async function look({ id, since, jobs }: Request): Promise<boolean> {
     let told: RequestTold
     try {
-      told = await client.get(`/v1/jobs/${id}`)
+      told = await client.get(`/v1/jobs/${encodeURIComponent(id)}`)
     } catch (error) {
       const isUnknown = error instanceof Refused && error.status === 404
       if (isUnknown && Date.now() - since < patienceMs) return false

@@ -27,7 +27,14 @@ export function trackShown(track: TrackTold): string {
     ...(factsOf(assets) === '' ? [] : [['is', factsOf(assets)] as const]),
   ].map(([name = '', words = '']) => [name, words])
   const facts = lines.map(([name, words]) => `${name.padEnd(8)} ${printable(words)}`)
-  return [...facts, ...assetsTold(assets)].join('\n')
+  const letters = lettersTold(asset_guid, track.dead_lettered === true)
+  return [...facts, ...assetsTold(assets), ...letters].join('\n')
+}
+
+/** Where to look when nothing more will happen by itself. */
+function lettersTold(guid: string, isDeadLettered: boolean): string[] {
+  if (!isDeadLettered) return []
+  return [printable(`  letter   open: npx trackchain dead-letters list --track ${guid}`)]
 }
 
 /** Events as a table, the latest first. */
@@ -45,11 +52,13 @@ export function historyTold(events: readonly EventTold[]): string {
   return table([header, ...rows.map((row) => row.map((cell) => printable(cell)))])
 }
 
-function jobTold({ asset_guid, state, percent, run, assets }: JobTold): string {
+function jobTold({ asset_guid, state, percent, run, dead_lettered, assets }: JobTold): string {
   const share = percent === 100 ? '' : `  ${percent} %`
   const words = [asset_guid, state + share, `run ${run}`, factsOf(assets)]
   const head = printable(words.filter((word) => word !== '').join('  '))
-  return [`\n${head}`, ...assetsTold(assets)].join('\n')
+  return [`\n${head}`, ...assetsTold(assets), ...lettersTold(asset_guid, dead_lettered)].join(
+    '\n',
+  )
 }
 
 function assetsTold(assets: readonly AssetTold[]): string[] {

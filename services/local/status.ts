@@ -49,17 +49,16 @@ export async function status(
   if (id === undefined || others.length > 0) {
     throw new UsageError('status takes one request id or asset_guid.')
   }
-  if (!new RegExp(ASSET_GUID_PATTERN).test(id)) {
-    throw new UsageError(`${id} is neither a request id nor an asset_guid.`)
+  if (!isRequestId(id)) {
+    throw new UsageError(`${JSON.stringify(id)} is neither a request id nor an asset_guid.`)
   }
   const limit = count('history', values.history, 1000)
   const api = apiAt(targetOf(values))
   try {
-    // An asset_guid may well be a UUID, too.
-    const request = isRequestId(id)
-      ? await known<RequestTold>(api, `/v1/jobs/${id}`)
-      : undefined
+    // A request may have the name of a track: then the request is meant.
+    const request = await known<RequestTold>(api, `/v1/jobs/${encodeURIComponent(id)}`)
     if (request !== undefined) return showRequest(request, values.json, say)
+    if (!new RegExp(ASSET_GUID_PATTERN).test(id)) throw unknown(id)
     const track = await known<TrackTold>(api, `/v1/tracks/${id}`)
     if (track === undefined) return showRequest(await latestJob(api, id), values.json, say)
     const events = limit === undefined ? undefined : await latest(api, id, limit)
@@ -93,12 +92,16 @@ async function latestJob(api: Api, guid: string): Promise<RequestTold> {
     const page: Page = await api(next)
     const found = page.tracks.find(({ asset_guid }) => asset_guid === guid)
     if (found?.request_id !== undefined) {
-      const request = await api<RequestTold>(`/v1/jobs/${found.request_id}`)
+      const request = await api<RequestTold>(`/v1/jobs/${encodeURIComponent(found.request_id)}`)
       return { ...request, jobs: request.jobs.filter(({ asset_guid }) => asset_guid === guid) }
     }
     next = page.next
   }
-  throw new Refused(404, `NOT_FOUND: Nobody has heard of ${guid}.`)
+  throw unknown(guid)
+}
+
+function unknown(id: string): Refused {
+  return new Refused(404, `NOT_FOUND: Nobody has heard of ${id}.`)
 }
 
 async function latest(api: Api, guid: string, limit: number): Promise<readonly EventTold[]> {

@@ -1,3 +1,4 @@
+import { REQUEST_ID_PATTERN } from '#shared/names.ts'
 import { drawBars } from './bars.ts'
 import { type Client, connect, Refused } from './client.ts'
 import { follow } from './follow.ts'
@@ -38,7 +39,6 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 /** A job that was just accepted may not be known for a moment, ms. */
 const PATIENCE_MS = 10_000
 
@@ -57,7 +57,7 @@ export async function watch(
     throw new UsageError('watch takes request ids, or --all.')
   }
   const odd = positionals.find((id) => !isRequestId(id))
-  if (odd !== undefined) throw new UsageError(`A request id is a UUID, got ${odd}.`)
+  if (odd !== undefined) throw new UsageError(`${JSON.stringify(odd)} is no request id.`)
   const target = targetOf(values)
   // Who waits for nobody should know at once.
   await apiAt(target)('/v1/derivatives')
@@ -77,7 +77,7 @@ export async function watch(
 }
 
 export function isRequestId(text: string): boolean {
-  return UUID.test(text)
+  return new RegExp(REQUEST_ID_PATTERN, 'u').test(text) && text !== ''
 }
 
 async function watchRequests(

@@ -37,7 +37,7 @@ import {
   type TrackPage,
 } from './list-tracks.ts'
 import { migrate, type SchemaState, schemaState } from './migrate.ts'
-import { type JobStatus, job, jobsOfRequest } from './read-jobs.ts'
+import { type JobStatus, job, jobsOfRequest, requestsOf } from './read-jobs.ts'
 import {
   type HistoryCursor,
   type HistoryPage,
@@ -118,6 +118,11 @@ export interface Catalogue {
   ): Promise<readonly MadeAsset[]>
   /** The jobs of a request, by track. */
   jobsOfRequest(requestId: string, signal?: AbortSignal): Promise<readonly JobStatus[]>
+  /** What jobs were first asked for, by their ids. */
+  requestsOf(
+    jobs: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<ReadonlyMap<string, JobStatus['request']>>
   job(id: string, signal?: AbortSignal): Promise<JobStatus | undefined>
   /** Undefined until a run has read the track's master. */
   track(assetGuid: string, signal?: AbortSignal): Promise<TrackStatus | undefined>
@@ -236,6 +241,7 @@ export function openCatalogue(options: DatabaseOptions, additions?: Additions): 
         assets.map((asset) => ({ ...asset, track: guid, revision })),
       ),
     jobsOfRequest: (requestId, signal) => jobsOfRequest(atOnce(signal), requestId),
+    requestsOf: (jobs, signal) => requestsOf(atOnce(signal), jobs),
     job: (id, signal) => job(atOnce(signal), id),
     track: (assetGuid, signal) => track(atOnce(signal), assetGuid),
     listTracks: (filter, page, signal) => listTracks(atOnce(signal), filter, page),

@@ -1,4 +1,5 @@
 import type { RunAccepted } from '../messages/run.ts'
+import { canonicalRequestId } from '../names.ts'
 import type { Query } from './database.ts'
 import {
   announcementId,
@@ -8,7 +9,7 @@ import {
   revisionOf,
   stateOf,
 } from './job-row.ts'
-import { instant, rows, uuid, whole } from './parameter.ts'
+import { instant, rows, whole } from './parameter.ts'
 
 /** A job's row, and what is kept beside it. */
 export interface StoredJob {
@@ -80,7 +81,7 @@ const INSERT = {
   text: `
     insert into job (id, request_id, asset_guid, run, route, request, wanted, state, accepted_at)
     select id, request_id, asset_guid, run, route, request, wanted, state, accepted_at
-    from json_to_recordset($1) as r (id text, request_id uuid, asset_guid text, run bigint,
+    from json_to_recordset($1) as r (id text, request_id text, asset_guid text, run bigint,
       route text, request jsonb, wanted jsonb, state text, accepted_at timestamptz)
     order by id collate "C"
     on conflict (id) do nothing
@@ -132,7 +133,7 @@ interface Columns {
 function columns(row: JobRow): object {
   return {
     id: row.job,
-    request_id: uuid(row.request.request_id),
+    request_id: canonicalRequestId(row.request.request_id),
     asset_guid: row.request.asset_guid,
     run: whole(row.run),
     route: row.route,

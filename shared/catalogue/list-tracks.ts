@@ -31,6 +31,8 @@ export interface ListedTrack {
   /** Of the job that was asked for, or opened again, last. */
   readonly state: ListedState
   readonly requestId: string
+  /** Whether a dead letter about the track is open. */
+  readonly deadLettered: boolean
   /** Of the master that was read last; null before one was. */
   readonly seconds: number | null
   readonly bpm: number | null
@@ -157,6 +159,7 @@ interface Columns {
   readonly place_us: number
   readonly updated_us: number
   readonly request_id: string
+  readonly dead_lettered: boolean
   readonly state: ListedState
   readonly samples: number | null
   readonly bpm: number | null
@@ -176,6 +179,7 @@ function listed(columns: Columns): ListedTrack {
   const { state, bpm, key, camelot, loudness, warnings, made, failed, pending } = columns
   return {
     ...{ track: asset_guid, names: names ?? {}, requestId: request_id, state },
+    deadLettered: columns.dead_lettered,
     seconds: samples === null ? null : samples / SAMPLE_RATE,
     ...{ bpm, bpmConfidence: bpm_confidence, key, camelot, loudness },
     ...{ warnings, made, failed, pending },
@@ -192,7 +196,10 @@ const at = (parameter: string) =>
 const COLUMNS = `asset_guid, ${us('updated_at')} as updated_us, request_id, state, samples, bpm,
   bpm_confidence, key, camelot, loudness, warnings, made, failed, pending,
   (select json_object_agg(field, name) from track_name
-    where asset_guid = found.asset_guid and name <> '') as names`
+    where asset_guid = found.asset_guid and name <> '') as names,
+  exists (select from dead_letter letter where letter.state = 'open' and letter.request is not null
+    and letter.request ->> 'asset_guid' = found.asset_guid
+    and letter.code <> 'REQUEST_CONFLICT') as dead_lettered`
 
 /** A page from any tracks with their `place`. Names are looked up for the page alone. */
 const pageOf = (tracks: string, limit: number) => `

@@ -163,4 +163,19 @@ export const MIGRATIONS: readonly Migration[] = [
     name: 'tracks in lists',
     sql: TRACK_LISTING,
   },
+  {
+    name: 'a request may be called anything',
+    sql: `
+      alter table job alter column request_id type text collate "C";
+      alter table track_listing alter column request_id type text collate "C";
+    `,
+  },
+  {
+    name: 'the letters of a job, and the open ones of a track',
+    sql: `
+      create index dead_letter_job on dead_letter (job) where job is not null;
+      create index dead_letter_track on dead_letter ((request ->> 'asset_guid'))
+        where state = 'open' and request is not null;
+    `,
+  },
 ]

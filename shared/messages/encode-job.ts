@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
-import { ASSET_GUID_PATTERN } from '../names.ts'
+import { GIVEN_GUID_PATTERN, TEXT_PATTERN } from '../names.ts'
+import { RequestId, WholeNumber } from './ids.ts'
 import { TRACK_NAME } from './track-name.ts'
 
 function trackName(description: string) {
@@ -15,14 +16,21 @@ export const EncodeJob = defineMessage(
   'encode-job@1',
   {
     request_id: Type.Optional(
-      Type.String({ format: 'uuid', description: 'Names the request. Minted when absent.' }),
+      RequestId(
+        'Names the request: a UUID, or any other text without control characters. Minted when absent.',
+      ),
     ),
-    release_id: Type.Optional(Type.Integer({ description: 'The release the track is on.' })),
+    release_id: Type.Optional(WholeNumber('The release the track is on.')),
     asset_id: Type.Optional(
-      Type.Integer({ description: "The master's number at its supplier." }),
+      WholeNumber(
+        "The master's number at its supplier. Names the track, as id-{asset_id}, where there is no asset_guid.",
+      ),
     ),
     asset_guid: Type.Optional(
-      Type.String({ pattern: ASSET_GUID_PATTERN, description: 'Names the track.' }),
+      Type.String({
+        pattern: GIVEN_GUID_PATTERN,
+        description: 'Names the track. Braces around a GUID are taken off.',
+      }),
     ),
     derivative_assets: Type.Optional(
       Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
@@ -36,6 +44,7 @@ export const EncodeJob = defineMessage(
     master_uri: Type.Optional(
       Type.String({
         maxLength: 2048,
+        pattern: TEXT_PATTERN,
         description: 'Where the master is, within the configured prefixes: gs://… or file:///…',
       }),
     ),

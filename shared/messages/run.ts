@@ -1,7 +1,8 @@
 import { type Static, Type } from 'typebox'
 import { SAMPLE_RATE } from '../audio/pcm.ts'
 import { defineMessage, eitherOf, type MessageOf } from '../message.ts'
-import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, ROUTE_PATTERN } from '../names.ts'
+import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, ROUTE_PATTERN, TEXT_PATTERN } from '../names.ts'
+import { RequestId, WholeNumber } from './ids.ts'
 import { TRACK_NAME } from './track-name.ts'
 import { Warnings } from './warning.ts'
 
@@ -19,12 +20,12 @@ const Version = Type.Integer({ minimum: 1 })
 /** An EncodeJob as it was accepted: what was left out has been filled in. */
 export const AcceptedRequest = Type.Object(
   {
-    request_id: Type.String({ format: 'uuid' }),
-    release_id: Type.Optional(Type.Integer()),
-    asset_id: Type.Optional(Type.Integer()),
+    request_id: RequestId('As it was given, or minted.'),
+    release_id: Type.Optional(WholeNumber('As it was given.')),
+    asset_id: Type.Optional(WholeNumber('As it was given.')),
     asset_guid: Type.String({ pattern: ASSET_GUID_PATTERN }),
     derivative_assets: Type.Array(AssetId, { minItems: 1 }),
-    master_uri: Type.Optional(Type.String()),
+    master_uri: Type.Optional(Type.String({ pattern: TEXT_PATTERN })),
     site: Type.Optional(Type.String()),
     strict: Type.Optional(Type.Boolean()),
     title: Type.Optional(Type.String(TRACK_NAME)),

@@ -1,5 +1,4 @@
-/** What a title or an artist may be: text without control characters. */
-export const TRACK_NAME = {
-  maxLength: 500,
-  pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$',
-} as const
+import { TEXT_PATTERN } from '../names.ts'
+
+/** What a title or an artist may be. */
+export const TRACK_NAME = { maxLength: 500, pattern: TEXT_PATTERN } as const

@@ -11,6 +11,7 @@ import { createLog } from '#shared/log.ts'
 import { createMetrics } from '#shared/metrics.ts'
 import { loadRegistry } from '#shared/registry.ts'
 import { openTracing, TRACEPARENT } from '#shared/trace.ts'
+import { consistency } from '../../services/ingest/consistent.ts'
 import { accepting } from '../../services/ingest/http/accepting.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
@@ -78,6 +79,7 @@ t.test('one track is one trace, from POST to published, redeliveries included', 
   const { take } = accepting({
     settings: { ...config, registry: await loadRegistry(config.derivatives) },
     ...{ bus, metrics, tracing, events: eventSink(bus), remember: async () => {} },
+    consistent: consistency(catalogue, createLog('traces', 'fatal')),
   })
   const client = { traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8) }
   for (const track of ['one', 'two']) {

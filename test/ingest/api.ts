@@ -16,6 +16,7 @@ import { openStore } from '#shared/store/open.ts'
 import { ONE_MACHINE, topology } from '#shared/topology.ts'
 import { openAccess } from '../../services/ingest/access.ts'
 import { createApp } from '../../services/ingest/app.ts'
+import { consistency } from '../../services/ingest/consistent.ts'
 import { accepting } from '../../services/ingest/http/accepting.ts'
 import { remembering } from '../../services/ingest/http/remember.ts'
 import type { IdentitySettings } from '../../services/ingest/identity.ts'
@@ -100,6 +101,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
           bus,
           events,
           remember: remembering(rows, log),
+          consistent: consistency(rows, log),
           metrics,
         }),
         catalogue: rows,

@@ -20,6 +20,7 @@ import { stageTopic } from '#shared/topology.ts'
 import type { Tracing } from '#shared/trace.ts'
 import { analyzing } from '../../services/analyze/step.ts'
 import { encodeStep } from '../../services/encode/step.ts'
+import { consistency } from '../../services/ingest/consistent.ts'
 import { ingestStep } from '../../services/ingest/consume.ts'
 import { stageStep } from '../../services/ingest/stage.ts'
 import { announcing } from '../../services/publish/announcing.ts'
@@ -94,7 +95,10 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     options.catalogue.acceptJobs([accepted]).catch(() => {})
 
   const subscribers = [
-    consume('ingest', ingestStep({ registry, ...config }, remember)),
+    consume(
+      'ingest',
+      ingestStep({ registry, ...config }, remember, consistency(options.catalogue, log)),
+    ),
     consume(topic('stage'), stageStep({ registry, locate: at, uploads, config, cores })),
     consume(topic('analyze'), analyze.step),
     consume(topic('encode'), encodeStep({ registry, locate: at, cores })),

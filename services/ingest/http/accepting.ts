@@ -8,13 +8,14 @@ import type { Metrics } from '#shared/metrics.ts'
 import { subjectOf } from '#shared/run.ts'
 import { TRACEPARENT, type Tracing, tracedBus, UNTRACED } from '#shared/trace.ts'
 import { type AcceptSettings, accept, toStage } from '../accept.ts'
+import type { Consistent } from '../consistent.ts'
 import { Unavailable } from './problem.ts'
 
 /** What a client is told of a job that was accepted. */
 export const Accepted = Type.Object(
   {
     status: Type.Literal(202),
-    request_id: Type.String({ format: 'uuid' }),
+    request_id: Type.String(),
     asset_guid: Type.String(),
     job: Type.String({ description: 'Names this request for this track.' }),
     route: Type.String(),
@@ -26,8 +27,8 @@ export const Accepted = Type.Object(
 export type Accepted = Static<typeof Accepted>
 
 export interface Accepting {
-  /** Validates and routes, nothing more. @throws PermanentError that says what is wrong. */
-  check(value: unknown): RunAccepted
+  /** Validates and routes; compares with what the same request said before. @throws PermanentError that says what is wrong. */
+  check(value: unknown): Promise<RunAccepted>
   /**
    * Hands a job on: resolves once Pub/Sub has both the job and the event of its acceptance.
    * @throws Unavailable when it does not answer; the job may then be posted again.
@@ -43,6 +44,7 @@ export function accepting({
   bus,
   events,
   remember,
+  consistent,
   metrics,
   tracing = UNTRACED,
 }: {
@@ -50,6 +52,7 @@ export function accepting({
   bus: Bus
   events: EventSink
   remember: (accepted: RunAccepted) => Promise<void>
+  consistent: Consistent
   metrics: Pick<Metrics, 'stepSeconds'>
   /** None are made unless told. */
   tracing?: Tracing
@@ -82,6 +85,7 @@ export function accepting({
       metrics.stepSeconds.record(ms / 1000, { step: 'ingest', verdict: 'accepted' })
       span.end(facts)
     } catch (error) {
+      consistent.forget(accepted)
       span.end(facts, sentence(error))
       throw new Unavailable(`Pub/Sub did not take the job: ${sentence(error)}`, {
         cause: error,
@@ -89,11 +93,21 @@ export function accepting({
     }
     return told(accepted)
   }
-  return {
-    check: (value) => accept(value, settings),
-    handOn,
-    take: async (value, traceparent) => handOn(accept(value, settings), traceparent),
+  async function check(value: unknown): Promise<RunAccepted> {
+    const accepted = accept(value, settings)
+    if (namesItsRequest(value)) await consistent.check(accepted)
+    return accepted
   }
+  return {
+    check,
+    handOn,
+    take: async (value, traceparent) => handOn(await check(value), traceparent),
+  }
+}
+
+/** A request that was minted here has said nothing before. */
+function namesItsRequest(job: unknown): boolean {
+  return (job as { request_id?: unknown }).request_id !== undefined
 }
 
 /** The trace that a request belongs to, as its client says. */
@@ -107,6 +121,6 @@ function told({ request, job, route }: RunAccepted): Accepted {
   return {
     status: 202,
     ...{ request_id, asset_guid, job, route, derivative_assets },
-    href: `/v1/jobs/${request_id}`,
+    href: `/v1/jobs/${encodeURIComponent(request_id)}`,
   }
 }

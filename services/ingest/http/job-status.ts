@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { JobStatus } from '#shared/catalogue/catalogue.ts'
 import { ERRORS, PermanentError } from '#shared/errors.ts'
+import { RequestId } from '#shared/messages/ids.ts'
 import type { HttpDeps } from './deps.ts'
 import { EXAMPLE_REQUEST_ID } from './params.ts'
 import { refused } from './problem.ts'
@@ -10,11 +11,10 @@ import { reading } from './reading.ts'
 import { warningTold } from './tracks.ts'
 
 const Params = Type.Object({
-  request_id: Type.String({
-    format: 'uuid',
-    description: 'As the job gave it, or as it was minted.',
+  request_id: {
+    ...RequestId('As the job gave it, or as it was minted.'),
     examples: [EXAMPLE_REQUEST_ID],
-  }),
+  },
 })
 type Params = Static<typeof Params>
 
@@ -22,7 +22,7 @@ const schema = {
   tags: ['jobs'],
   summary: 'See what became of a request',
   description:
-    'The state of each of its jobs: `accepted`, `running`, `done`, `partial` (some assets failed) or `failed`, and of each asset. `percent` is 100 only when all has ended; a pending asset has the units of its plan and how many of them are there, as far as that is known.',
+    'The state of each of its jobs: `accepted`, `running`, `done`, `partial` (some assets failed) or `failed`, and of each asset. `percent` is 100 only when all has ended; `dead_lettered` says whether a dead letter about it is open; a pending asset has the units of its plan and how many of them are there, as far as that is known.',
   params: Params,
   response: {
     200: {

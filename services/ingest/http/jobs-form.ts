@@ -73,7 +73,7 @@ export async function jobFromForm(request: FastifyRequest, deps: HttpDeps): Prom
     const isName = typeof asset_guid === 'string' && GUID.test(asset_guid)
     const master_uri = isName ? deps.uploads.uri(asset_guid, sha256) : undefined
     // Looked at before the file is kept: a job that is refused leaves nothing behind.
-    const accepted = accepting.check({ ...job, asset_guid, master_uri })
+    const accepted = await accepting.check({ ...job, asset_guid, master_uri })
     await incoming.keep(accepted.request.asset_guid, aborting)
     return await accepting.handOn(accepted, traceparentOf(request))
   } finally {

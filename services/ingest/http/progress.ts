@@ -3,7 +3,7 @@ import { MOST_UNITS } from '#shared/messages/event.ts'
 
 /** How much of a job is there, 0 to 99, each asset counting the same; 100 when it has ended. */
 export function percentOf(job: JobStatus): number {
-  if (job.ended !== null || job.deadLettered) return 100
+  if (job.ended !== null || job.setAside) return 100
   const shares = Object.entries(job.assets).map(([asset, verdict]) =>
     verdict === null ? shareOf(job, asset) : 1,
   )

@@ -93,8 +93,9 @@ export const TrackLine = Type.Object(
       failed: Type.Array(Type.String()),
       pending: Type.Array(Type.String()),
     }),
+    dead_lettered: Type.Boolean({ description: 'Whether a dead letter about it is open.' }),
     updated: Type.String({ format: 'date-time', description: 'When that last changed.' }),
-    request_id: Type.String({ format: 'uuid', description: 'Of its latest job.' }),
+    request_id: Type.String({ description: 'Of its latest job.' }),
   },
   {
     title: 'TrackLine',
@@ -104,6 +105,7 @@ export const TrackLine = Type.Object(
         ...{ state: 'done', seconds: 433.02, bpm: 128.01, bpm_confidence: 0.97 },
         ...{ key: 'A minor', camelot: '8A', loudness_lufs: -8.3 },
         assets: { made: ['aac-128', 'bpm', 'key', 'waveform'], failed: [], pending: [] },
+        dead_lettered: false,
         updated: '2026-03-01T10:00:00.000Z',
         request_id: '3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11',
       },

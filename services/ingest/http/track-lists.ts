@@ -42,6 +42,7 @@ export function trackLine(track: ListedTrack): object {
     ...(loudness === null ? {} : { loudness_lufs: loudness }),
     ...(warnings.length === 0 ? {} : { warnings }),
     assets: { made, failed, pending },
+    dead_lettered: track.deadLettered,
     updated: track.updated,
     request_id: requestId,
   }

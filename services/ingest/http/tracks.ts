@@ -51,7 +51,10 @@ export async function trackRoutes(
       const { asset_guid } = params
       const found = await knownTrack(asset_guid, catalogue)
       const listed = await reading((signal) => catalogue.listedTrack(asset_guid, signal))
-      const job = listed && { state: listed.state, request_id: listed.requestId }
+      const job = listed && {
+        ...{ state: listed.state, request_id: listed.requestId },
+        dead_lettered: listed.deadLettered,
+      }
       const body = JSON.stringify({ ...told(found, registry), ...job })
       const etag = etagOf(body)
       reply.headers({ etag, 'cache-control': 'private, no-cache' })

@@ -120,7 +120,11 @@ async function lookAt(api, guid) {
   const request = track?.request_id ?? line?.request_id
   const isOpen = (state === 'accepted' || state === 'running') && request !== undefined
   const job = isOpen
-    ? await ifKnown(/** @type {Promise<RequestTold>} */ (api.get(`/v1/jobs/${request}`)))
+    ? await ifKnown(
+        /** @type {Promise<RequestTold>} */ (
+          api.get(`/v1/jobs/${encodeURIComponent(request)}`)
+        ),
+      )
     : undefined
   return {
     letters: open.letters,

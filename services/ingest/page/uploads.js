@@ -132,7 +132,9 @@ export function createUploads(api, live) {
   /** @param {Sent} sent */
   async function look({ id, request }) {
     try {
-      const job = /** @type {RequestTold} */ (await api.get(`/v1/jobs/${request}`))
+      const job = /** @type {RequestTold} */ (
+        await api.get(`/v1/jobs/${encodeURIComponent(request)}`)
+      )
       const failed = job.jobs[0]?.assets.find(({ state }) => state === 'failed')
       change(id, {
         ...{ job, phase: job.state, percent: job.percent },

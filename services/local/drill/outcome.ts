@@ -60,9 +60,9 @@ async function rowsOf(
       // At which delivery it failed is a matter of who was killed at the ones before.
       return [asset, same.state === 'failed' ? { ...same, attempt: undefined } : same]
     })
-    const { deadLettered } = rest
+    const { setAside } = rest
     const isAnnounced = rest.announced !== null
-    const value = { run, state, revision, deadLettered, isAnnounced, verdicts }
+    const value = { run, state, revision, setAside, isAnnounced, verdicts }
     return { key: `job ${job}`, value: JSON.stringify(value) }
   })
   if (track !== undefined) {
