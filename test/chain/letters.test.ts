@@ -38,6 +38,13 @@ async function letterOf(track: string): Promise<KeptLetter> {
   return (await letters())[0] as KeptLetter
 }
 
+/** What the state of a job is, and whether it and its track say that a letter is open. */
+async function told(track: string, request: string) {
+  const [job] = await catalogue.jobsOfRequest(request)
+  const listed = await catalogue.listedTrack(track)
+  return { state: job?.state, job: job?.deadLettered, track: listed?.deadLettered }
+}
+
 const history = async (track: string) =>
   (await catalogue.trackHistory(track, { limit: 1000 })).events
 const announced = (track: string, request: string) =>
@@ -58,6 +65,8 @@ t.test(
       ...{ step: 'stage', code: 'MASTER_UNREADABLE', reason: /./, state: 'open' },
       job: { run: 1, request: { request_id, derivative_assets: ['echo', 'pieces'] } },
     })
+
+    t.match(await told('mended', request_id), { state: 'failed', job: true, track: true })
 
     await around.master('mended', wav(club(44_100)))
     await around.submit({
@@ -92,13 +101,14 @@ t.test(
       ],
     })
 
+    t.match(await told('mended', request_id), { state: 'done', job: false, track: false })
     t.match(await desk().redrive(which, 'three', pace), [{ code: 'LETTER_TAKEN' }])
     t.same(await desk().redrive({ filter: { track: 'mended' } }, 'four', pace), [])
     const events = () => history('mended')
     await until(async () => (await events()).some(({ verdict }) => verdict === 'redriven'))
-    const told = await events()
+    const all = await events()
     const made = (asset: string) =>
-      told.filter(
+      all.filter(
         ({ verdict, units }) =>
           verdict === 'done' && units.some((u) => u.startsWith(`${asset}@1 0`)),
       )
@@ -109,7 +119,7 @@ t.test(
     )
     t.equal(made('pieces').filter(({ step }) => step === 'encode').length, 1)
     t.match(
-      told.filter(({ verdict }) => verdict === 'redriven'),
+      all.filter(({ verdict }) => verdict === 'redriven'),
       [
         {
           step: 'operator',
@@ -253,3 +263,28 @@ t.test('what was refused at the door is redriven as the request that it was', as
     { verdict: 'dead-lettered' },
   ])
 })
+
+t.test(
+  'a message that contradicts its request is a letter, and no word against the job',
+  async (t) => {
+    const request_id = 'any name / will do'
+    await around.master('kept', wav(club(44_100)))
+    const job = { request_id, asset_guid: 'kept', derivative_assets: ['echo'], asset_id: 1 }
+    await around.submit(job)
+    await until(() => announced('kept', request_id).length === 1)
+    await around.submit({ ...job, asset_id: 2 })
+    const letter = await letterOf('kept')
+    t.match(letter, {
+      ...{ step: 'ingest', code: 'REQUEST_CONFLICT', attempt: 1, state: 'open' },
+      reason:
+        'the request "any name / will do" has asked for this track with asset_id 1, and now says 2',
+    })
+    t.match(await told('kept', request_id), { state: 'done', job: false, track: false })
+    await around.submit({ ...job, derivative_assets: ['pieces'] })
+    await until(() => announced('kept', request_id).length === 2)
+    t.match(announced('kept', request_id)[1], {
+      ...{ run: 1, state: 'done', asset_id: 1 },
+      assets: [{ asset: 'echo' }, { asset: 'pieces' }],
+    })
+  },
+)

@@ -60,6 +60,55 @@ t.test('without derivative_assets all that are on offer are made', async (t) => 
   t.same(request.derivative_assets, [...registry.keys()])
 })
 
+t.test('nothing is required but a name for the track: asset_id alone is one', async (t) => {
+  const { request, masters, job } = accept({ asset_id: 5, request_id: 'r' }, settings)
+  t.match(request, { asset_guid: 'id-5', asset_id: 5 })
+  t.same(masters, ['file:///mnt/masters/5.wav', 'upload:id-5'])
+  t.equal(job, accept({ asset_guid: 'id-5', request_id: 'r' }, settings).job)
+  t.equal(accept({ ...beatport }, settings).request.asset_guid, beatport.asset_guid)
+})
+
+t.test('braces around a GUID are taken off, and nothing else is changed', async (t) => {
+  const bare = accept(beatport, settings)
+  const { asset_guid, request_id } = beatport
+  const braced = { asset_guid: `{${asset_guid}}`, request_id: `{${request_id}}` }
+  const { request, job } = accept({ ...beatport, ...braced }, settings)
+  t.same(request, bare.request)
+  t.equal(job, bare.job)
+  const upper = accept({ ...beatport, request_id: request_id.toUpperCase() }, settings)
+  t.equal(upper.request.request_id, request_id.toUpperCase(), 'as it was given')
+  t.equal(upper.job, bare.job, 'and the same request')
+  for (const odd of [
+    '{a-track}',
+    `{${asset_guid}`,
+    `${asset_guid}}`,
+    `{{${asset_guid}}}`,
+    '{}',
+  ])
+    t.throws(() => accept({ asset_guid: odd }, settings), /asset_guid must match/, odd)
+})
+
+t.test('a request may be called anything that can stand in an address', async (t) => {
+  const job = (request_id: string) => accept({ ...beatport, request_id }, settings).job
+  for (const id of [
+    '7',
+    'A',
+    'a',
+    ' ',
+    'a/b?c#d',
+    '夜 🎵',
+    '{x}',
+    "'; drop table job",
+    '%2e%2e',
+    '...',
+  ]) {
+    t.match(accept({ ...beatport, request_id: id }, settings).request, { request_id: id })
+  }
+  t.not(job('A'), job('a'), 'only a UUID has two cases')
+  for (const odd of ['', '.', '..', 'a\0b', 'a\u0085b', 'a\ud800b', '\udc00', 'x'.repeat(201)])
+    t.throws(() => job(odd), /request_id/, JSON.stringify(odd))
+})
+
 t.test('what the track is called goes along', async (t) => {
   const names = { title: '夜 '.repeat(250), artist: '' }
   t.match(accept({ ...beatport, ...names }, settings).request, names)
@@ -116,6 +165,18 @@ const faults: readonly [string, unknown, string, RegExp][] = [
     { ...beatport, asset_guid: '..' },
     'NOT_AN_ENCODE_JOB',
     /asset_guid must match/,
+  ],
+  [
+    'half a surrogate pair in a title',
+    { ...beatport, title: 'a\ud800b' },
+    'NOT_AN_ENCODE_JOB',
+    /title must match/,
+  ],
+  [
+    'a NUL in a master_uri',
+    { ...beatport, master_uri: 'gs://masters/a\0.wav' },
+    'NOT_AN_ENCODE_JOB',
+    /master_uri must match/,
   ],
   ['no object', ['x'], 'NOT_AN_ENCODE_JOB', /must be object/],
   ['null', null, 'NOT_AN_ENCODE_JOB', /must be object/],

@@ -108,7 +108,12 @@ const requests: Record<string, Malformed> = {
   },
   'no track': {
     send: () => post(jobs, { derivative_assets: ['bpm'] }),
-    ...{ status: 422, code: 'NO_TRACK', names: /asset_guid is missing/, at: '/asset_guid' },
+    ...{
+      status: 422,
+      code: 'NO_TRACK',
+      names: /asset_guid and asset_id are both missing/,
+      at: '/asset_guid',
+    },
   },
   'an unknown property': {
     send: () => post(jobs, aJob({ colour: 'blue' })),
@@ -122,9 +127,26 @@ const requests: Record<string, Malformed> = {
     send: () => post(jobs, '{"asset_guid":"a","constructor":{"prototype":{}}}'),
     ...{ status: 422, code: 'NOT_AN_ENCODE_JOB', names: /"constructor"/ },
   },
-  'a request_id that is no UUID': {
-    send: () => post(jobs, aJob({ request_id: 'one' })),
-    ...{ status: 422, code: 'NOT_AN_ENCODE_JOB', names: /uuid.*"one"/, at: '/request_id' },
+  'a request_id with a line break': {
+    send: () => post(jobs, aJob({ request_id: 'one\ntwo' })),
+    ...{ status: 422, code: 'NOT_AN_ENCODE_JOB', names: /"one\\ntwo"/, at: '/request_id' },
+  },
+  'a request_id that goes on and on': {
+    send: () => post(jobs, aJob({ request_id: 'é'.repeat(201) })),
+    ...{ status: 422, code: 'NOT_AN_ENCODE_JOB', names: /more than 200/, at: '/request_id' },
+  },
+  'a request_id that no address can have': {
+    send: () => post(jobs, aJob({ request_id: '..' })),
+    ...{ status: 422, code: 'NOT_AN_ENCODE_JOB', names: /"\.\."/, at: '/request_id' },
+  },
+  'an asset_id that no JSON reader has exactly': {
+    send: () => post(jobs, '{"asset_id":9007199254740993}'),
+    ...{
+      status: 422,
+      code: 'NOT_AN_ENCODE_JOB',
+      names: /<= 9007199254740991/,
+      at: '/asset_id',
+    },
   },
   'an unknown site': {
     send: () => post(jobs, aJob({ site: 'moon' })),
@@ -254,9 +276,9 @@ const requests: Record<string, Malformed> = {
     send: () => fetch(jobs, { method: 'DELETE' }),
     ...{ status: 405, code: 'METHOD_NOT_ALLOWED', names: /DELETE.*expected POST/ },
   },
-  'a request_id in the path that is no UUID': {
-    send: () => fetch(`${jobs}/1`),
-    ...{ status: 400, code: 'BAD_REQUEST', names: /uuid/, at: '/request_id' },
+  'a request_id in the path that can be none': {
+    send: () => fetch(`${jobs}/a%0Ab`),
+    ...{ status: 400, code: 'BAD_REQUEST', names: /"a\\nb"/, at: '/request_id' },
   },
   'a request that nobody made': {
     send: () => fetch(`${jobs}/00000000-0000-4000-8000-000000000000`),

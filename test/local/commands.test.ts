@@ -308,7 +308,7 @@ t.test('watch tells of each change and ends with the last', async (t) => {
     { event: 'ended', asset_guid: 'w-2', state: 'partial' },
   ])
   await t.rejects(watch([], terminal().output, never), /takes request ids, or --all/)
-  await t.rejects(watch(['x'], terminal().output, never), /A request id is a UUID/)
+  await t.rejects(watch(['x\ny'], terminal().output, never), /"x\\ny" is no request id/)
 })
 
 t.test(
@@ -382,7 +382,7 @@ t.test('status shows a request, a track and its history', async (t) => {
   t.match(await run('unheard-of'), { code: 1, notes: [/^NOT_FOUND/] })
   t.match(await run(randomUUID()), { code: 1, notes: [/^NOT_FOUND/] })
   await t.rejects(run(), /takes one request id or asset_guid/)
-  await t.rejects(run('no guid'), /neither a request id nor an asset_guid/)
+  await t.rejects(run('no\nguid'), /neither a request id nor an asset_guid/)
 })
 
 t.test('tracks are searched, page by page', async (t) => {

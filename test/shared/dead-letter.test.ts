@@ -90,7 +90,7 @@ t.test('in what is no job none is found, and nothing is thrown', async (t) => {
   const odd: unknown[] = [
     ...['', 'hello {', 'null', '7', '[]', '"text"', '{"request":null}', '{"request":7}'],
     ...[Buffer.from([0xff, 0xfe]), Buffer.alloc(0), '['.repeat(100_000)],
-    ...[{}, { asset_guid: '../up' }, { ...job, unknown: 1 }, { ...job, request_id: 'no uuid' }],
+    ...[{}, { asset_guid: '../up' }, { ...job, unknown: 1 }, { ...job, request_id: 'a\nb' }],
     ...[{ request: { ...job, asset_guid: undefined } }, { request: [job] }],
     ...[{ ...job, derivative_assets: [] }, { events: [] }, '{"__proto__":{"request":1}}'],
   ]

@@ -130,7 +130,7 @@ export function createUploads(api, live) {
   }
 
   /** @param {Sent} sent */
-  async function look({ id, request }) {
+  async function look({ id, request = '' }) {
     try {
       const job = /** @type {RequestTold} */ (
         await api.get(`/v1/jobs/${encodeURIComponent(request)}`)
