@@ -33,8 +33,10 @@ export interface Tools {
 
 /** A tempo as `bpm` reports it. */
 export interface TempoEstimate {
-  /** Beats per minute to 0.01; null when the signal has no tempo to speak of. */
+  /** Beats per minute, to 0.01 at most and no further than `bpmError` allows; null without a tempo to speak of. */
   readonly bpm: number | null
+  /** What `bpm` may be off by for want of length, beats per minute: 95 of 100 are not. Absent without a tempo. */
+  readonly bpmError?: number
   /** 0 to 1: the probability that `bpm` is right, be it by its half or its double. */
   readonly confidence: number
   /** 0 to 1: the probability that, if so, it is not the half or the double. */

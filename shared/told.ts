@@ -71,7 +71,13 @@ export interface TrackLine {
   readonly state: State
   readonly seconds?: number
   readonly bpm?: number
+  /** 0 to 1. */
+  readonly bpm_confidence?: number
+  /** What `bpm` may be off by for want of length. */
+  readonly bpm_error?: number
   readonly key?: string
+  /** 0 to 1. */
+  readonly key_confidence?: number
   readonly camelot?: string
   readonly loudness_lufs?: number
   readonly assets: {
@@ -112,6 +118,9 @@ export interface Letter {
   readonly body?: string
   readonly body_base64?: string
 }
+
+/** What is less likely than this is shown with a mark, and recommended to nobody. */
+export const LIKELY = 0.5
 
 const ENDED: readonly string[] = ['done', 'partial', 'failed']
 

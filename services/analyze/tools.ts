@@ -2,6 +2,7 @@ import type { PcmSource } from '#shared/audio/pcm.ts'
 import type { AnalyzeTools } from '#shared/derivative.ts'
 import { noKey } from './key.ts'
 import type { WorkerPool } from './pool.ts'
+import { soundingStretches, withPrecision } from './precision.ts'
 import type { Heard } from './signal.ts'
 import { noTempo } from './tempo.ts'
 
@@ -28,8 +29,12 @@ export function analyzeTools({ pcm, signal, pool }: AnalyzeToolsOptions): Analyz
     tempo: once(async () => {
       const { spans, unfit, energies, windows } = await heard()
       if (unfit) return noTempo(spans, unfit)
+      const sounding = soundingStretches({ spans, energies })
       const transfer = [...energies, ...windows].map(({ buffer }) => buffer as ArrayBuffer)
-      return pool.use(signal, (ask) => ask('tempo', { spans, energies, windows }, transfer))
+      const found = await pool.use(signal, (ask) =>
+        ask('tempo', { spans, energies, windows }, transfer),
+      )
+      return withPrecision(found, sounding)
     }),
     key: once(async () => {
       const { spans, unfit, low } = await heard()

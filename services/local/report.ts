@@ -1,5 +1,7 @@
 import { basename, join, relative } from 'node:path'
+import type { TempoEstimate } from '#shared/derivative.ts'
 import { clock } from './clock.ts'
+import { marked, markedTempo } from './marked.ts'
 import type { ScratchSeen } from './scratch-watch.ts'
 import { table } from './table.ts'
 import type { TrackResult } from './track-result.ts'
@@ -52,13 +54,17 @@ function rowOf(result: TrackResult): string[] {
     guid.length > 40 ? `${guid.slice(0, 39)}…` : guid,
     state,
     seconds === null ? '' : clock(seconds),
-    tempo ? (tempo.bpm?.toFixed(2) ?? tempo.reason ?? 'none') : '',
+    tempo ? tempoOf(tempo) : '',
     tempo?.confidence.toFixed(2) ?? '',
     key ? (key.key ?? key.reason ?? 'none') : '',
-    key?.camelot ?? '',
+    marked(key?.camelot ?? '', key?.camelot == null ? null : key.confidence),
     key?.confidence.toFixed(2) ?? '',
     ...STEPS.map((step) => (ms[step] === undefined ? '' : ms[step].toFixed(0))),
   ]
+}
+
+function tempoOf({ bpm, confidence, bpmError, reason }: TempoEstimate): string {
+  return bpm === null ? (reason ?? 'none') : markedTempo(bpm, confidence, bpmError)
 }
 
 function assetsOf({ guid, layout, files, faults }: TrackResult, out: string): string {

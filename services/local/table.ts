@@ -9,7 +9,7 @@ export function table(rows: readonly (readonly string[])[]): string {
       widths
         .map((width, column) => {
           const cell = row[column] ?? ''
-          return /^[\d.:,]*$/.test(rows[1]?.[column] ?? '')
+          return /^[\d.:,]*\??$/.test(rows[1]?.[column] ?? '')
             ? cell.padStart(width)
             : cell.padEnd(width)
         })

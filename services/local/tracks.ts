@@ -1,6 +1,7 @@
-import type { TrackLine } from '#shared/told.ts'
+import { LIKELY, type TrackLine } from '#shared/told.ts'
 import { Refused } from './client.ts'
 import { clock } from './clock.ts'
+import { MARK_TOLD, marked, markedTempo } from './marked.ts'
 import { printable } from './printable.ts'
 import { table } from './table.ts'
 import { apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from './target.ts'
@@ -13,6 +14,8 @@ const HELP = `npx trackchain tracks [FLAGS]: searches the catalogue, the latest 
   --seconds RANGE  length, e.g. 180-600
   --key KEY        in any notation: 'A minor', Am, 8A, 1m
   --harmonic       with --key: also what mixes with it, its neighbours on the Camelot wheel
+  --confidence N   how sure what is asked for (--bpm, --key; without either both) must be at least, 0 to 1
+                   (0.5 with --harmonic, else 0)
   --asset ASSET    has made this one, e.g. aac-128
   --state STATE    running, done, partial or failed
   --q TEXT         the beginning of an asset_guid, or words of title and artist
@@ -35,6 +38,7 @@ const STRING = { type: 'string' } as const
 const OPTIONS = {
   ...TARGET_FLAGS,
   ...{ bpm: STRING, seconds: STRING, key: STRING, asset: STRING, state: STRING, q: STRING },
+  confidence: STRING,
   harmonic: { type: 'boolean', default: false },
   limit: { type: 'string', default: '50' },
   json: { type: 'boolean', default: false },
@@ -65,6 +69,7 @@ export async function tracks(
     if (value !== undefined) query.set(name, value)
   }
   if (values.harmonic) query.set('harmonic', '1')
+  if (values.confidence !== undefined) query.set('confidence_from', share(values.confidence))
   const most = count('limit', values.limit, MOST) as number
   query.set('limit', `${Math.min(most, PAGE)}`)
   const api = apiAt(targetOf(values))
@@ -87,6 +92,7 @@ export async function tracks(
   }
   if (values.json) return 0
   say(told === 0 ? 'No such tracks.' : tableOf(rows))
+  if (rows.some(isMarked)) note(MARK_TOLD)
   if (next !== null) note(`There are more: --limit shows more than ${most}.`)
   return 0
 }
@@ -105,13 +111,28 @@ function addRange(query: URLSearchParams, name: string, text: string | undefined
   if (most !== undefined) query.set(`${name}_to`, most)
 }
 
+/** As the API takes it. @throws UsageError */
+function share(text: string): string {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (value >= 0 && value <= 1) return String(Number(value.toFixed(6)))
+  throw new UsageError(`--confidence must be a number from 0 to 1, got ${text}.`)
+}
+
+function isMarked({ bpm_confidence = 1, key_confidence = 1 }: TrackLine): boolean {
+  return Math.min(bpm_confidence, key_confidence) < LIKELY
+}
+
 function tableOf(rows: readonly TrackLine[]): string {
   const header = ['track', 'title', 'state', 'length', 'BPM', 'key', 'Camelot', 'LUFS']
   const cells = rows.map(({ assets, ...track }) => [
     ...[short(track.asset_guid), short(named(track)), track.state],
     track.seconds === undefined ? '' : clock(track.seconds),
-    track.bpm?.toFixed(2) ?? '',
-    ...[track.key ?? '', track.camelot ?? '', track.loudness_lufs?.toFixed(1) ?? ''],
+    track.bpm === undefined
+      ? ''
+      : markedTempo(track.bpm, track.bpm_confidence, track.bpm_error),
+    track.key ?? '',
+    track.camelot === undefined ? '' : marked(track.camelot, track.key_confidence),
+    track.loudness_lufs?.toFixed(1) ?? '',
     `${assets.made.length}`,
     assets.failed.length > 3 ? `${assets.failed.length} assets` : assets.failed.join(','),
     track.updated.slice(0, 19).replace('T', ' '),

@@ -1,6 +1,7 @@
 import { type AssetTold, hasEnded, type JobTold, type TrackLine } from '#shared/told.ts'
 import { bar } from './bars.ts'
 import type { Seen } from './follow.ts'
+import { marked, markedTempo } from './marked.ts'
 import { printable } from './printable.ts'
 import { jsonLine } from './terminal.ts'
 
@@ -54,12 +55,14 @@ export function failures(
 export function factsOf(assets: readonly AssetTold[]): string {
   const result = (id: string) =>
     (assets.find(({ asset }) => asset === id)?.result ?? {}) as Record<string, unknown>
-  const { bpm } = result('bpm')
-  const { camelot } = result('key')
+  const { bpm, confidence, bpmError } = result('bpm')
+  const { camelot, confidence: ofKey } = result('key')
   const { integrated } = result('loudness')
   return [
-    ...(typeof bpm === 'number' ? [`${bpm.toFixed(2)} BPM`] : []),
-    ...(typeof camelot === 'string' ? [camelot] : []),
+    ...(typeof bpm === 'number'
+      ? [`${markedTempo(bpm, numberIn(confidence), numberIn(bpmError))} BPM`]
+      : []),
+    ...(typeof camelot === 'string' ? [marked(camelot, numberIn(ofKey))] : []),
     ...(typeof integrated === 'number' ? [`${integrated.toFixed(1)} LUFS`] : []),
   ].join('  ')
 }
@@ -90,12 +93,17 @@ export function trackTold(track: TrackLine): string {
   return line(state, asset_guid, trackFacts(track), assets.made.join(','), failed)
 }
 
-function trackFacts({ bpm, camelot, loudness_lufs: lufs }: TrackLine): string {
+function trackFacts(track: TrackLine): string {
+  const { bpm, bpm_confidence, bpm_error, camelot, loudness_lufs: lufs } = track
   return [
-    ...(bpm == null ? [] : [`${bpm.toFixed(2)} BPM`]),
-    ...(camelot == null ? [] : [camelot]),
+    ...(bpm == null ? [] : [`${markedTempo(bpm, bpm_confidence, bpm_error)} BPM`]),
+    ...(camelot == null ? [] : [marked(camelot, track.key_confidence)]),
     ...(lufs == null ? [] : [`${lufs.toFixed(1)} LUFS`]),
   ].join('  ')
+}
+
+function numberIn(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined
 }
 
 function shareOf(job: JobTold): number {

@@ -11,6 +11,10 @@ export interface TrackFilter {
   readonly bpmTo?: number | undefined
   /** In Camelot notation, any of them. */
   readonly camelot?: readonly string[] | undefined
+  /** How sure the tempo is at least, 0 to 1. */
+  readonly bpmConfidenceFrom?: number | undefined
+  /** How sure the key is at least, 0 to 1. */
+  readonly keyConfidenceFrom?: number | undefined
   readonly secondsFrom?: number | undefined
   readonly secondsTo?: number | undefined
   /** An asset that has been made of the current revision. */
@@ -37,7 +41,10 @@ export interface ListedTrack {
   readonly seconds: number | null
   readonly bpm: number | null
   readonly bpmConfidence: number | null
+  /** What `bpm` may be off by for want of length. */
+  readonly bpmError: number | null
   readonly key: string | null
+  readonly keyConfidence: number | null
   readonly camelot: string | null
   /** Integrated, LUFS. */
   readonly loudness: number | null
@@ -125,6 +132,8 @@ function conditions(filter: TrackFilter, values: unknown[]): readonly string[] |
   add(filter.bpmFrom, (it) => `bpm >= ${it}`)
   add(filter.bpmTo, (it) => `bpm <= ${it}`)
   add(filter.camelot, (it) => `camelot = any (${it}::text[])`)
+  add(filter.bpmConfidenceFrom, (it) => `bpm_confidence >= ${it}::double precision`)
+  add(filter.keyConfidenceFrom, (it) => `key_confidence >= ${it}::double precision`)
   add(samples(filter.secondsFrom), (it) => `samples >= ${it}::double precision`)
   add(samples(filter.secondsTo), (it) => `samples <= ${it}::double precision`)
   add(filter.asset, (it) => `${it} = any (made)`)
@@ -164,7 +173,9 @@ interface Columns {
   readonly samples: number | null
   readonly bpm: number | null
   readonly bpm_confidence: number | null
+  readonly bpm_error: number | null
   readonly key: string | null
+  readonly key_confidence: number | null
   readonly camelot: string | null
   readonly loudness: number | null
   readonly warnings: string[]
@@ -175,13 +186,15 @@ interface Columns {
 }
 
 function listed(columns: Columns): ListedTrack {
-  const { asset_guid, names, request_id, samples, bpm_confidence, updated_us } = columns
+  const { asset_guid, names, request_id, samples, updated_us } = columns
+  const { bpm_confidence, bpm_error, key_confidence } = columns
   const { state, bpm, key, camelot, loudness, warnings, made, failed, pending } = columns
   return {
     ...{ track: asset_guid, names: names ?? {}, requestId: request_id, state },
     deadLettered: columns.dead_lettered,
     seconds: samples === null ? null : samples / SAMPLE_RATE,
-    ...{ bpm, bpmConfidence: bpm_confidence, key, camelot, loudness },
+    ...{ bpm, bpmConfidence: bpm_confidence, bpmError: bpm_error },
+    ...{ key, keyConfidence: key_confidence, camelot, loudness },
     ...{ warnings, made, failed, pending },
     ...{ updated: new Date(updated_us / 1000), updatedUs: updated_us },
   }
@@ -194,7 +207,7 @@ const at = (parameter: string) =>
   `(timestamptz 'epoch' + ${parameter}::bigint * interval '1 microsecond')`
 
 const COLUMNS = `asset_guid, ${us('updated_at')} as updated_us, request_id, state, samples, bpm,
-  bpm_confidence, key, camelot, loudness, warnings, made, failed, pending,
+  bpm_confidence, bpm_error, key, key_confidence, camelot, loudness, warnings, made, failed, pending,
   (select json_object_agg(field, name) from track_name
     where asset_guid = found.asset_guid and name <> '') as names,
   exists (select from dead_letter letter where letter.state = 'open' and letter.request is not null

@@ -1,4 +1,4 @@
-import { TRACK_LISTING } from './listing-migration.ts'
+import { ADDED_COLUMNS, TRACK_LISTING } from './listing-migration.ts'
 
 export interface Migration {
   readonly name: string
@@ -177,5 +177,9 @@ export const MIGRATIONS: readonly Migration[] = [
       create index dead_letter_track on dead_letter ((request ->> 'asset_guid'))
         where state = 'open' and request is not null;
     `,
+  },
+  {
+    name: 'warnings, and how sure what is listed is',
+    sql: ADDED_COLUMNS,
   },
 ]

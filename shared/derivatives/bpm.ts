@@ -2,10 +2,10 @@ import { defineDerivative } from '../derivative.ts'
 
 export default defineDerivative({
   id: 'bpm',
-  version: 3,
+  version: 4,
   stage: 'analyze',
   title:
-    'Tempo in beats per minute, to 0.01, with its confidence, first beat and course over time',
+    'Tempo in beats per minute, as exact as the length allows, with its confidence, first beat and course over time',
   files: { json: 'application/json' },
   result: true,
   cost: { fixedMs: 1200, msPerSecond: 2, mostMs: 2400 },

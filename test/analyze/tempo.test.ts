@@ -3,8 +3,10 @@ import t from 'tap'
 import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import type { AnalyzeDerivative } from '#shared/derivative.ts'
 import bpm from '#shared/derivatives/bpm.ts'
+import { tempoDecimals, tempoText } from '#shared/tempo-decimals.ts'
 import { essentia } from '../../services/analyze/essentia.ts'
 import { WorkerPool } from '../../services/analyze/pool.ts'
+import { tempoError } from '../../services/analyze/precision.ts'
 import { Listener } from '../../services/analyze/signal.ts'
 import { estimateTempo, noTempo } from '../../services/analyze/tempo.ts'
 import { analyzeTools } from '../../services/analyze/tools.ts'
@@ -42,6 +44,49 @@ for (const seconds of [5, 8, 20]) {
     t.ok(Math.abs((bpm ?? 0) - 126) <= 0.5, `found ${bpm}`)
   })
 }
+
+t.test('no more decimals are claimed than the length allows', async (t) => {
+  const impulses = (seconds: number, sounding = seconds) => {
+    const at = (i: number) => i % SAMPLE_RATE === 4410 && i < sounding * SAMPLE_RATE
+    return estimate(seconds, (i) => (at(i) ? 0.9 : 0))
+  }
+  const [short, long, mute] = await Promise.all([impulses(10), impulses(60), impulses(60, 10)])
+  t.match([short.bpm, short.tempoOverTime], [60, [{ bpm: 60 }]])
+  t.equal(long.bpm, 60)
+  const errors = [short, long].map(({ bpmError = 0 }) => bpmError)
+  t.ok(Math.abs((errors[0] ?? 0) - 0.07) < 0.01, `± ${errors[0]}`)
+  t.ok(Math.abs((errors[1] ?? 0) - 0.0046) < 0.0003, `± ${errors[1]}`)
+  t.ok((mute.bpmError ?? 0) > 0.05, `silence adds nothing: ${mute.bpmError}`)
+  t.equal((await estimate(30, () => 0)).bpmError, undefined)
+  for (const [seconds, truth] of [
+    [8, 126.37],
+    [20, 126.37],
+    [90, 126.37],
+  ] as const) {
+    const { bpm, bpmError = 0 } = await estimate(seconds, band(truth))
+    const printed = tempoText(bpm ?? 0, bpmError)
+    t.equal(Number(printed), bpm, 'what is printed is what the asset says')
+    const step = 10 ** -tempoDecimals(bpmError)
+    t.ok(
+      Math.abs((bpm ?? 0) - truth) <= Math.max(bpmError, step / 2),
+      `${seconds} s: ${printed} ± ${bpmError}`,
+    )
+  }
+  t.match(
+    [0.02, 0.021, 0.2, 0.21].map((error) => tempoText(59.97, error)),
+    ['59.97', '60.0', '60.0', '60'],
+  )
+})
+
+t.test(
+  'an error falls with the length to the power of three halves, and with every stretch',
+  (t) => {
+    t.ok(Math.abs(tempoError(120, [10]) / tempoError(120, [40]) - 8) < 0.5)
+    t.ok(Math.abs(tempoError(120, [10, 10, 10, 10]) / tempoError(120, [10]) - 0.5) < 0.02)
+    t.equal(tempoError(120, []), 120)
+    t.end()
+  },
+)
 
 t.test('neither level nor an inverted channel changes the tempo', async (t) => {
   const loud = band(124)

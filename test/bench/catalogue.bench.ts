@@ -17,11 +17,11 @@ const JOBS = Number(process.argv[2] ?? 20_000)
 
 const MANY_TRACKS = `
   insert into track_listing (asset_guid, job, request_id, asked_at, state, updated_at, made,
-    failed, pending, samples, bpm, bpm_confidence, key, camelot, loudness)
+    failed, pending, samples, bpm, bpm_confidence, key, key_confidence, camelot, loudness)
   select 'many-' || i, 'job' || i, gen_random_uuid(), now(),
     case when i % 200 = 0 then 'failed' else 'done' end, now() - i * interval '1 second',
     case when i % 500 = 0 then '{bpm,flac,key}' else '{aac-128,bpm,key,waveform}' end::text[],
-    '{}', '{}', 19000000, 80 + (i * 7919 % 10000) / 100.0, 0.9, 'A minor',
+    '{}', '{}', 19000000, 80 + (i * 7919 % 10000) / 100.0, 0.9, 'A minor', 0.8,
     1 + i % 12 || (array['A', 'B'])[1 + i % 2], -9
   from generate_series(1, 100000) i`
 

@@ -161,8 +161,8 @@ t.test('what was there before the list is found in it', async (t) => {
     text: `
       insert into job (id, request_id, asset_guid, run, route, request, wanted, verdicts, state,
         accepted_at, ended_at)
-      values ('j1', gen_random_uuid(), 't', 1, 'cloud', '{}', '{"bpm":1,"key":1}',
-          '{"bpm":{"state":"made","run":1},"key":{"state":"failed","run":1}}', 'partial',
+      values ('j1', gen_random_uuid(), 't', 1, 'cloud', '{}', '{"bpm":1,"loudness":1}',
+          '{"bpm":{"state":"made","run":1},"loudness":{"state":"failed","run":1}}', 'partial',
           '2026-01-01T00:00:00Z', '2026-01-01T00:01:00Z'),
         ('j2', gen_random_uuid(), 'u', 1, 'cloud', '{}', '{"bpm":1}', '{}', 'accepted',
           '2026-01-02T00:00:00Z', null)`,
@@ -171,17 +171,23 @@ t.test('what was there before the list is found in it', async (t) => {
   await older.query({ text: `insert into master values ('t', 'f01', 'u', 441000, 'WAV')` })
   await older.query({
     text: `insert into asset (asset_guid, revision, asset, version, state, result)
-      values ('t', 'f01', 'bpm', 1, 'made', '{"bpm":99}'), ('t', 'f01', 'bpm', 2, 'made', '{"bpm":100}')`,
+      values ('t', 'f01', 'bpm', 1, 'made', '{"bpm":99}'), ('t', 'f01', 'bpm', 2, 'made', '{"bpm":100}'),
+        ('t', 'f01', 'key', 1, 'made', '{"key":"A minor","confidence":0.14}')`,
   })
+  await migrate(older, undefined, MIGRATIONS.slice(0, before + 1))
+  // As the release before left it.
+  await older.query({ text: 'alter table track_listing drop column bpm_error' })
+  await older.query({ text: 'alter table track_listing drop column key_confidence' })
   await migrate(older)
   const rows = await older.query({
-    text: `select asset_guid, state, updated_at, made, failed, pending, bpm, samples
-      from track_listing order by asset_guid`,
+    text: `select asset_guid, state, updated_at, made, failed, pending, bpm, samples,
+        key_confidence from track_listing order by asset_guid`,
   })
   t.match(rows, [
     {
       ...{ asset_guid: 't', state: 'partial', updated_at: new Date('2026-01-01T00:01:00Z') },
-      ...{ made: ['bpm'], failed: ['key'], pending: [], bpm: 100, samples: 441_000 },
+      ...{ made: ['bpm', 'key'], failed: ['loudness'], pending: [] },
+      ...{ bpm: 100, key_confidence: 0.14, samples: 441_000 },
     },
     {
       ...{ asset_guid: 'u', state: 'running', updated_at: new Date('2026-01-02T00:00:00Z') },

@@ -18,8 +18,14 @@ type Line = { readonly asset_guid: string }
 
 const runs = ['8A', '8B', '9A', '7A', '9B'].map((camelot, index) => {
   const run = accepted(['bpm', 'key'], { track: `t${index}` })
-  const bpm = { ...made('x'), result: { bpm: 120 + index, confidence: 0.9 } } as Verdict
-  const key = { ...made('x'), result: { key: `key of ${camelot}`, camelot } } as Verdict
+  const bpm = {
+    ...made('x'),
+    result: { bpm: 120 + index, confidence: index === 3 ? 0.37 : 0.9, bpmError: 0.05 },
+  } as Verdict
+  const key = {
+    ...made('x'),
+    result: { key: `key of ${camelot}`, camelot, confidence: [0.9, 0.7, 0.14, 0.5][index] },
+  } as Verdict
   return { run, end: ended(run, { bpm, key: index === 4 ? failed() : key }) }
 })
 await api.catalogue.recordRuns(runs.map(({ end }) => end))
@@ -39,7 +45,13 @@ t.test('a list is read page by page, filters and all', async (t) => {
   t.match(body.tracks, [
     {
       ...{ asset_guid: 't0', state: 'done', seconds: 10, bpm: 120, bpm_confidence: 0.9 },
-      ...{ key: 'key of 8A', camelot: '8A', updated: String },
+      ...{
+        bpm_error: 0.05,
+        key: 'key of 8A',
+        key_confidence: 0.9,
+        camelot: '8A',
+        updated: String,
+      },
       assets: { made: ['bpm', 'key'], failed: [], pending: [] },
       request_id: runs[0]?.run.request.request_id,
     },
@@ -51,9 +63,39 @@ t.test('a key is understood in any notation, with its harmonic neighbours', asyn
     t.same(await guids(`key=${encodeURIComponent(key)}`), ['t0'], key)
   }
   for (const key of ['8B', 'C', 'C major', '1d']) t.same(await guids(`key=${key}`), ['t1'])
-  t.same(await guids('key=Am&harmonic=1'), ['t0', 't1', 't2', 't3'])
+  t.same(
+    await guids('key=Am&harmonic=1'),
+    ['t0', 't1', 't3'],
+    'a guess is recommended to nobody',
+  )
+  t.same(await guids('key=Am&harmonic=1&confidence_from=0'), ['t0', 't1', 't2', 't3'])
   t.same(await guids('key=8B&harmonic=1'), ['t0', 't1'])
   t.same(await guids('key=Am&harmonic=0'), ['t0'])
+})
+
+t.test('how sure it must be is asked of what is looked for', async (t) => {
+  for (const [query, found] of [
+    ['key=9A', ['t2']],
+    ['key=9A&confidence_from=0.15', []],
+    ['key=Am&harmonic=1&confidence_from=0.6', ['t0', 't1']],
+    ['bpm_from=120', ['t0', 't1', 't2', 't3', 't4']],
+    ['bpm_from=120&confidence_from=0.5', ['t0', 't1', 't2', 't4']],
+    // A tempo is looked for as well, and that of t3 is a guess.
+    ['bpm_from=120&key=Am&harmonic=1', ['t0', 't1']],
+    ['confidence_from=0.5', ['t0', 't1']],
+    ['confidence_from=1', []],
+    ['confidence_from=0', ['t0', 't1', 't2', 't3', 't4']],
+  ] as const) {
+    t.same(await guids(query), found, query)
+  }
+  const { body } = await get('/v1/tracks?limit=1&confidence_from=0.5')
+  t.match(body.next, /confidence_from=0\.5/, 'the next page asks the same')
+  for (const wrong of ['1.1', '-1', '50%', '', 'NaN', '1e-1']) {
+    const { status, body } = await get(
+      `/v1/tracks?confidence_from=${encodeURIComponent(wrong)}`,
+    )
+    t.match([status, `${body.at} ${body.detail}`], [400, /confidence_from/], wrong)
+  }
 })
 
 t.test('what is asked wrongly is refused, and said where', async (t) => {

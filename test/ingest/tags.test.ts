@@ -204,6 +204,16 @@ t.test('what is not known is left out', async (t) => {
   }
 })
 
+t.test('what is less likely than not is no tag: software would mix by it', async (t) => {
+  const bpm = { bpm: 127.98, confidence: 0.37 }
+  const key = { key: 'F# minor', tonic: 'F#', scale: 'minor', camelot: '11A', confidence: 0.14 }
+  await made('guessed', { results: { bpm, key } })
+  for (const asset of Object.keys(FILES)) {
+    const { common } = await parseBuffer(await bytesOf(get('guessed', `${asset}?tags=1`)))
+    t.match(common, { bpm: undefined, key: undefined })
+  }
+})
+
 t.test('what takes no tags, and what is no value of tags, is refused', async (t) => {
   await made('r')
   t.match(await told(get('r', 'bpm?tags=1')), { code: 'NOT_TAGGABLE', detail: /\.json/ })

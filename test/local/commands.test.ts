@@ -67,9 +67,17 @@ type Ended = Pick<RunEnded['request'], 'title' | 'artist'> & {
 }
 
 /** What publish records when a job has ended: bpm made, key not. */
-function ended({ request_id, asset_guid, ...names }: Ended, isPartial = false): RunEnded {
+function ended(
+  { request_id, asset_guid, ...names }: Ended,
+  { isPartial = false, sure = 0.9 } = {},
+): RunEnded {
   const failed = { state: 'failed', code: 'RENDER_FAILED', sentence: NASTY } as const
-  const result = { bpm: 124, confidence: 0.9, windows: [] }
+  const result = {
+    bpm: 124,
+    confidence: sure,
+    bpmError: sure === 0.9 ? 0.01 : 0.1,
+    windows: [],
+  }
   return {
     request: { request_id, asset_guid, derivative_assets: ['bpm', 'key'], ...names },
     ...{ job: jobId(request_id, asset_guid), run: 1, route: 'cloud', restarts: 0 },
@@ -86,7 +94,7 @@ function ended({ request_id, asset_guid, ...names }: Ended, isPartial = false): 
             state: 'made',
             version: 1,
             files: { json: 9 },
-            result: { key: 'A minor', camelot: '8A' },
+            result: { key: 'A minor', camelot: '8A', confidence: sure },
           },
     },
   }
@@ -289,7 +297,7 @@ t.test('watch tells of each change and ends with the last', async (t) => {
     'the first look of all',
     () => hasLooked(seats[0]) && drawn.length > 0 && hasLooked(seats[2]),
   )
-  await api.catalogue.recordRuns([ended(both[0] as Ended), ended(both[1] as Ended, true)])
+  await api.catalogue.recordRuns([ended(both[0] as Ended), ended(both[1] as Ended, { isPartial: true })])
   t.same(await Promise.all(watching), [1, 1, 1])
   t.same(seats[0].lines.slice(0, 2), ['accepted  w-1', 'accepted  w-2'])
   const ends = [
@@ -348,7 +356,7 @@ t.test(
 t.test('status shows a request, a track and its history', async (t) => {
   const request_id = randomUUID()
   const job = { request_id, asset_guid: 's-1', title: NASTY, artist: 'Ann' }
-  await api.catalogue.recordRuns([ended(job, true)])
+  await api.catalogue.recordRuns([ended(job, { isPartial: true })])
   const event = {
     ...newEvent('analyze', 1),
     track: 's-1',
@@ -403,6 +411,19 @@ t.test('tracks are searched, page by page', async (t) => {
   t.match(some.lines[1], /^many-\d+ +done +0:10\.0 +124\.00 +A minor +8A/)
   t.match(some.notes, [/There are more/])
   t.same((await run('--q', 'many-', '--bpm', '125-')).lines, ['No such tracks.'])
+  const guess = ended({ request_id: randomUUID(), asset_guid: 'guess' }, { sure: 0.14 })
+  await api.catalogue.recordRuns([guess])
+  const marked = await run('--q', 'guess', '--key', '8A')
+  t.match(marked.lines[1], /^guess +done +0:10\.0 +124\.0\? +A minor +8A\? /)
+  t.match(marked.notes, [/less likely than 50 %/])
+  t.same((await run('--q', 'guess', '--key', '8A', '--harmonic')).lines, ['No such tracks.'])
+  t.equal(
+    (await run('--q', 'guess', '--key', '9A', '--harmonic', '--confidence', '0')).lines.length,
+    2,
+  )
+  t.same((await run('--q', 'guess', '--confidence', '.15')).lines, ['No such tracks.'])
+  t.equal((await run('--q', 'guess', '--confidence', '.14')).lines.length, 2)
+  await t.rejects(run('--confidence', 'sure'), /--confidence must be a number from 0 to 1/)
   t.match(await run('--key', 'H minor'), { code: 1, notes: [/^BAD_REQUEST/] })
   await t.rejects(run('--bpm', 'fast'), /--bpm must be a range such as 120-128/)
   await t.rejects(run('--harmonic'), /--harmonic needs a --key/)
@@ -428,7 +449,7 @@ t.test('watch --all tells of every track until it is ended', async (t) => {
   await until('the board', () => two.lines.length > 0)
   t.match(told(two.lines)[0], { event: 'board', tracks: { running: Number } })
   await api.catalogue.recordRuns([
-    ended({ request_id: randomUUID(), asset_guid: 'live' }, true),
+    ended({ request_id: randomUUID(), asset_guid: 'live' }, { isPartial: true }),
   ])
   await until('the track', () => one.lines.some((line) => line.includes('  live')))
   t.match(one.lines.at(-1), /^partial {3}live {2}124\.00 BPM {2}bpm {2}failed: key$/)

@@ -26,11 +26,11 @@ export async function fillList(database: Database, many: number): Promise<void> 
           from made, unnest('{aac-128,bpm,key,loudness,waveform}'::text[]) asset where n <= 200 + n % 57
         )
         insert into track_listing (asset_guid, job, request_id, asked_at, state, updated_at, made,
-          failed, pending, samples, bpm, bpm_confidence, key, camelot, loudness)
+          failed, pending, samples, bpm, bpm_confidence, key, key_confidence, camelot, loudness)
         select guid, md5(guid), md5(guid)::uuid, at, case when n % 41 = 7 then 'partial' else 'done' end, at,
           '{aac-128,bpm,key,loudness,waveform}', '{}', '{}', (180 + n * 37 % 300) * 44100,
           96 + (n * 61 % 5200) / 100.0, 0.9,
-          ($5::text[])[1 + n * 7 % 24], ($6::text[])[1 + n * 7 % 24], -6 - (n * 13 % 90) / 10.0
+          ($5::text[])[1 + n * 7 % 24], 0.8, ($6::text[])[1 + n * 7 % 24], -6 - (n * 13 % 90) / 10.0
         from made`,
     },
     [

@@ -1,14 +1,15 @@
 import type { TrackStatus } from '#shared/catalogue/catalogue.ts'
 import { pitchClassOf } from '#shared/music.ts'
+import { LIKELY } from '#shared/told.ts'
 
 /** What the catalogue knows of a track that a tag can say; what it does not know is left out. */
 export interface Tags {
   readonly asset_guid: string
   readonly title?: string
   readonly artist?: string
-  /** Beats per minute, to 0.01. */
+  /** Beats per minute, to 0.01; where it is likely. */
   readonly bpm?: number
-  /** As ID3v2 has it: `Am`, `F#`, `Eb`. */
+  /** As ID3v2 has it: `Am`, `F#`, `Eb`; where it is likely. */
   readonly key?: string
   /** What to turn a player by for −18 LUFS (ReplayGain 2.0), dB. */
   readonly gain?: number
@@ -30,17 +31,24 @@ export function tagsOf({
     if (asset.state !== 'made' || typeof asset.result !== 'object') continue
     results.set(asset.asset, { ...asset.result })
   }
-  const { bpm } = results.get('bpm') ?? {}
-  const { tonic, scale } = results.get('key') ?? {}
+  const { bpm, confidence: ofTempo } = results.get('bpm') ?? {}
+  const { tonic, scale, confidence: ofKey } = results.get('key') ?? {}
   const { integrated, truePeak } = results.get('loudness') ?? {}
   return {
     asset_guid: track,
     ...names,
-    ...(typeof bpm === 'number' ? { bpm } : {}),
-    ...(isNote(tonic) ? { key: `${tonic}${scale === 'minor' ? 'm' : ''}` } : {}),
+    ...(typeof bpm === 'number' && isLikely(ofTempo) ? { bpm } : {}),
+    ...(isNote(tonic) && isLikely(ofKey)
+      ? { key: `${tonic}${scale === 'minor' ? 'm' : ''}` }
+      : {}),
     ...(typeof integrated === 'number' ? { gain: REFERENCE_LUFS - integrated } : {}),
     ...(typeof truePeak === 'number' ? { peak: 10 ** (truePeak / 20) } : {}),
   }
+}
+
+/** A tag has no room for a doubt, and DJ software mixes by it: what is unlikely is left out. */
+function isLikely(confidence: unknown): boolean {
+  return typeof confidence !== 'number' || confidence >= LIKELY
 }
 
 /** The tags that have no place of their own in some kind of file, by the names under which players look for them. */

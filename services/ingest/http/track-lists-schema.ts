@@ -29,6 +29,14 @@ export const TrackQuery = Type.Object(
         examples: ['1'],
       }),
     ),
+    confidence_from: Type.Optional(
+      Type.String({
+        pattern: '^(0(\\.\\d{1,6})?|1(\\.0{1,6})?)$',
+        description:
+          'How sure that must be at least, 0 to 1: the tempo where tempos are asked for, the key where a key is, both where neither is. 0.5 with `harmonic=1`, otherwise 0, unless told.',
+        examples: ['0.8'],
+      }),
+    ),
     seconds_from: Amount('Length in seconds, at least.', '60'),
     seconds_to: Amount('Length in seconds, at most.', '600'),
     asset: Type.Optional(
@@ -80,7 +88,13 @@ export const TrackLine = Type.Object(
     seconds: Type.Optional(Type.Number()),
     bpm: Type.Optional(Type.Number()),
     bpm_confidence: Type.Optional(Type.Number({ description: '0 to 1.' })),
+    bpm_error: Type.Optional(
+      Type.Number({
+        description: 'What `bpm` may be off by for want of length; 95 of 100 are not.',
+      }),
+    ),
     key: Type.Optional(Type.String()),
+    key_confidence: Type.Optional(Type.Number({ description: '0 to 1.' })),
     camelot: Type.Optional(Type.String()),
     loudness_lufs: Type.Optional(Type.Number()),
     warnings: Type.Optional(
@@ -102,8 +116,14 @@ export const TrackLine = Type.Object(
     examples: [
       {
         ...{ asset_guid: 'example-track', title: 'Night Bus', artist: 'Example' },
-        ...{ state: 'done', seconds: 433.02, bpm: 128.01, bpm_confidence: 0.97 },
-        ...{ key: 'A minor', camelot: '8A', loudness_lufs: -8.3 },
+        ...{
+          state: 'done',
+          seconds: 433.02,
+          bpm: 128.01,
+          bpm_confidence: 0.97,
+          bpm_error: 0.00034,
+        },
+        ...{ key: 'A minor', key_confidence: 0.81, camelot: '8A', loudness_lufs: -8.3 },
         assets: { made: ['aac-128', 'bpm', 'key', 'waveform'], failed: [], pending: [] },
         dead_lettered: false,
         updated: '2026-03-01T10:00:00.000Z',

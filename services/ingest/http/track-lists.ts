@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { ListedTrack, TrackCursor, TrackFilter } from '#shared/catalogue/catalogue.ts'
 import { PermanentError } from '#shared/errors.ts'
 import { harmonicWith, keyMeant } from '#shared/music.ts'
+import { LIKELY } from '#shared/told.ts'
 import type { HttpDeps } from './deps.ts'
 import { reading } from './reading.ts'
 import { list, type TrackQuery } from './track-lists-schema.ts'
@@ -28,7 +29,7 @@ export async function trackListRoutes(
 
 /** A track as lists and /v1/live tell it. */
 export function trackLine(track: ListedTrack): object {
-  const { seconds, bpm, bpmConfidence, key, camelot, loudness } = track
+  const { seconds, bpm, bpmConfidence, bpmError, key, keyConfidence, camelot, loudness } = track
   const { made, failed, pending, warnings, requestId } = track
   return {
     asset_guid: track.track,
@@ -36,8 +37,10 @@ export function trackLine(track: ListedTrack): object {
     state: track.state,
     ...(seconds === null ? {} : { seconds: Math.round(seconds * 1000) / 1000 }),
     ...(bpm === null ? {} : { bpm }),
-    ...(bpmConfidence === null ? {} : { bpm_confidence: bpmConfidence }),
+    ...(bpm === null || bpmConfidence === null ? {} : { bpm_confidence: bpmConfidence }),
+    ...(bpmError === null ? {} : { bpm_error: bpmError }),
     ...(key === null ? {} : { key }),
+    ...(key === null || keyConfidence === null ? {} : { key_confidence: keyConfidence }),
     ...(camelot === null ? {} : { camelot }),
     ...(loudness === null ? {} : { loudness_lufs: loudness }),
     ...(warnings.length === 0 ? {} : { warnings }),
@@ -55,10 +58,25 @@ function filterOf(query: TrackQuery): TrackFilter {
   const seconds = rangeOf(query.seconds_from, query.seconds_to, 'seconds')
   return {
     ...{ bpmFrom: bpm.from, bpmTo: bpm.to, secondsFrom: seconds.from, secondsTo: seconds.to },
-    ...{ camelot: camelotOf(query), asset, state, q },
+    ...{ camelot: camelotOf(query), asset, state, q, ...confidenceOf(query) },
     ...(warning === 'any' || warning === 'none'
       ? { isWarned: warning === 'any' }
       : { warning }),
+  }
+}
+
+/** Of what is asked for, tempo or key; of both where neither is. */
+function confidenceOf(query: TrackQuery) {
+  const { key, harmonic, bpm_from, bpm_to, confidence_from } = query
+  // What is recommended should be likely; what is looked for by its name is found as it is.
+  const least = confidence_from ?? (harmonic === '1' ? `${LIKELY}` : undefined)
+  const isByTempo = bpm_from !== undefined || bpm_to !== undefined
+  const isByKey = key !== undefined
+  const from = Number(least ?? 0)
+  if (from === 0) return {}
+  return {
+    ...(isByTempo || !isByKey ? { bpmConfidenceFrom: from } : {}),
+    ...(isByKey || !isByTempo ? { keyConfidenceFrom: from } : {}),
   }
 }
 

@@ -6,7 +6,7 @@ import { html, useEffect, useRef } from './vendor.js'
 const TYPING_MS = 250
 
 /** What the list can be asked for, in the order of the form. */
-const NAMES = ['q', 'bpm_from', 'bpm_to', 'key', 'harmonic', 'state']
+const NAMES = ['q', 'bpm_from', 'bpm_to', 'key', 'harmonic', 'confidence_from', 'state']
 
 /**
  * The filters of the list. They stand in the address, so a list can be kept, sent and gone back to.
@@ -55,6 +55,14 @@ export function Filters({ query }) {
       </select>
     </label>
     <label class="check"><input name="harmonic" type="checkbox" value="1" /> and what mixes with it</label>
+    <label>How sure
+      <select name="confidence_from" title="Of tempo and key, whichever is asked for. Usual: any, but likely for what mixes.">
+        <option value="">Usual</option>
+        <option value="0">Any</option>
+        <option value="0.5">Likely</option>
+        <option value="0.8">Sure</option>
+      </select>
+    </label>
     <label>State
       <select name="state">
         <option value="">Any</option>

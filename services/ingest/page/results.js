@@ -1,7 +1,7 @@
 import { listHref } from './route.js'
 import { html } from './vendor.js'
 import { Wheel } from './wheel.js'
-import { level, sureness } from './words.js'
+import { isUnlikely, level, sureness, tempo as tempoText } from './words.js'
 
 /** @import { Key, Loudness, Tempo, Track } from './types.d.ts' */
 
@@ -36,12 +36,20 @@ export function Results({ track }) {
 }
 
 /** @param {Tempo} props */
-function TempoCard({ bpm, reason, confidence, steady, firstBeatMs, tempoOverTime = [] }) {
+function TempoCard({
+  bpm,
+  bpmError,
+  reason,
+  confidence,
+  steady,
+  firstBeatMs,
+  tempoOverTime = [],
+}) {
   const bpms = tempoOverTime.map((section) => section.bpm)
   const span = `${Math.min(...bpms).toFixed(1)} to ${Math.max(...bpms).toFixed(1)}`
   return html`<section class="card" aria-labelledby="tempo-title">
     <h2 id="tempo-title">Tempo</h2>
-    <p class="big">${bpm === null ? 'none' : bpm.toFixed(2)}<small>${bpm === null ? reason : 'BPM'}</small></p>
+    <p class=${`big ${isUnlikely(confidence) && bpm !== null ? 'unsure' : ''}`}>${bpm === null ? 'none' : tempoText(bpm, bpmError)}<small>${bpm === null ? reason : 'BPM'}</small></p>
     <dl>
       ${bpm !== null && html`<${Sure} confidence=${confidence} />`}
       ${steady === false && bpms.length > 1 && html`<${Fact} name="changes" value=${span} />`}
@@ -59,13 +67,15 @@ function KeyCard({ found, tempo }) {
       <h2 id="key-title">Key</h2>
       <p class="big">none<small>${reason}</small></p>
     </section>`
-  const bpm = tempo?.bpm ?? null
+  const isGuess = isUnlikely(confidence)
+  // A tempo that is but a guess narrows nothing down.
+  const bpm = isUnlikely(tempo?.confidence) ? null : (tempo?.bpm ?? null)
   const around = (/** @type {number} */ factor) =>
     bpm === null ? '' : (bpm * (1 + factor)).toFixed(1)
   const mixes = { key: camelot, harmonic: '1', bpm_from: around(-PITCH), bpm_to: around(PITCH) }
   return html`<section class="card is-key" aria-labelledby="key-title">
     <h2 id="key-title">Key</h2>
-    <${Wheel} camelot=${camelot} label=${key} />
+    <${Wheel} camelot=${camelot} label=${key} isGuess=${isGuess} />
     <div>
     <dl>
       <${Fact} name="key" value=${key} />
@@ -73,7 +83,11 @@ function KeyCard({ found, tempo }) {
       ${openKey && html`<${Fact} name="Open Key" value=${openKey} />`}
       ${typeof tuningHz === 'number' && html`<${Fact} name="A4 at" value=${`${tuningHz.toFixed(0)} Hz`} />`}
     </dl>
-    <a href=${listHref(mixes)}>What mixes with it</a>
+    ${
+      isGuess
+        ? html`<p class="quiet">Too uncertain to say what mixes with it.</p>`
+        : html`<a href=${listHref(mixes)}>What mixes with it</a>`
+    }
     </div>
   </section>`
 }

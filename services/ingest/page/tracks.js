@@ -4,7 +4,7 @@ import { trackHref } from './route.js'
 import { html, useEffect } from './vendor.js'
 import { useMedia, useWindow } from './virtual.js'
 import { useWatched } from './watchable.js'
-import { ago, counted, length, level, nameOf, tempo } from './words.js'
+import { ago, counted, isUnlikely, length, level, nameOf, tempo } from './words.js'
 
 /** @import { TrackLine } from './types.d.ts' */
 /** @import { Listed, TrackList } from './track-list.js' */
@@ -81,13 +81,14 @@ function howMany({ lines, next, isLoading, fault }, asked) {
 /** @param {{ line: TrackLine, top: number, place: number }} props */
 function Line({ line, top, place }) {
   const { state, bpm, camelot, key, loudness_lufs: lufs, seconds, updated, artist } = line
+  const { bpm_confidence, bpm_error, key_confidence } = line
   const name = nameOf(line)
   return html`<li aria-posinset=${place} aria-setsize="-1" style=${{ transform: `translateY(${top}px)` }}>
     <a class="line" href=${trackHref(line.asset_guid)}>
       <span class="name"><b>${name}</b><small>${artist || (name === line.asset_guid ? '' : line.asset_guid)}</small></span>
       <span><${StateChip} state=${state} assets=${line.assets} /></span>
-      <span class="n" data-label="BPM">${tempo(bpm)}</span>
-      <span data-label="Key"><${KeyChip} camelot=${camelot} name=${key} /></span>
+      <span class="n" data-label="BPM"><${Sure} confidence=${bpm_confidence}>${tempo(bpm, bpm_error)}<//></span>
+      <span data-label="Key"><${Sure} confidence=${key_confidence}><${KeyChip} camelot=${camelot} name=${key} /><//></span>
       <span class="n" data-label="Loudness">${typeof lufs === 'number' ? `${level(lufs)} LUFS` : '–'}</span>
       <span class="n" data-label="Length">${length(seconds)}</span>
       <time class="n quiet" datetime=${updated}>${ago(updated)}</time>
@@ -119,4 +120,14 @@ export function StateChip({ state, assets }) {
 export function KeyChip({ camelot, name }) {
   if (!camelot) return html`<span class="quiet">–</span>`
   return html`<span class="key" style=${{ '--hue': hue(camelot) }}><b>${camelot}</b>${name && html` <small>${name}</small>`}</span>`
+}
+
+/**
+ * A finding; dimmed and with a question mark where it is less likely than not.
+ * @param {{ confidence: number | null | undefined, children?: unknown }} props
+ */
+export function Sure({ confidence, children }) {
+  if (typeof confidence !== 'number' || !isUnlikely(confidence)) return html`${children}`
+  const said = `uncertain: ${Math.round(confidence * 100)} %`
+  return html`<span class="unsure" title=${said}>${children}<span aria-hidden="true">?</span><span class="unseen"> ${said}</span></span>`
 }

@@ -71,6 +71,8 @@ export interface Tempo {
   readonly bpm: number | null
   readonly reason?: string
   readonly confidence?: number
+  /** What `bpm` may be off by for want of length. */
+  readonly bpmError?: number
   readonly steady?: boolean
   readonly firstBeatMs?: number | null
   readonly tempoOverTime?: readonly { from: number; to: number; bpm: number }[]

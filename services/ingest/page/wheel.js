@@ -5,12 +5,13 @@ import { html } from './vendor.js'
 const RINGS = /** @type {const} */ ([46, 80, 114])
 
 /**
- * A key on the Camelot wheel, with the keys that mix with it.
- * @param {{ camelot: string, label: string }} props
+ * A key on the Camelot wheel, with the keys that mix with it unless it is but a guess.
+ * @param {{ camelot: string, label: string, isGuess: boolean }} props
  */
-export function Wheel({ camelot, label }) {
-  const near = neighbours(camelot)
-  const said = `${label} on the Camelot wheel. It mixes with ${near.join(', ')}.`
+export function Wheel({ camelot, label, isGuess }) {
+  const near = isGuess ? [] : neighbours(camelot)
+  const mixes = isGuess ? 'It is uncertain.' : `It mixes with ${near.join(', ')}.`
+  const said = `${label} on the Camelot wheel. ${mixes}`
   return html`<svg class="wheel" viewBox="-120 -120 240 240" role="img" aria-label=${said}>
     ${KEYS.map(({ camelot: each, key }) => {
       const number = Number.parseInt(each, 10)

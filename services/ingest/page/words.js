@@ -44,8 +44,15 @@ export function size(bytes) {
   return bytes < 1e6 ? `${Math.round(bytes / 1000)} kB` : `${decimal.format(bytes / 1e6)} MB`
 }
 
-/** @param {number | null | undefined} bpm */
-export const tempo = (bpm) => (bpm === null || bpm === undefined ? NOTHING : bpm.toFixed(2))
+/**
+ * A tempo with the decimals that mean something: the last one is worth at least its standard error.
+ * @param {number | null | undefined} bpm
+ * @param {number | undefined} error what it may be off by for want of length
+ */
+export function tempo(bpm, error = 0) {
+  if (bpm === null || bpm === undefined) return NOTHING
+  return bpm.toFixed(error <= 0.02 ? 2 : error <= 0.2 ? 1 : 0)
+}
 
 /** @param {string} at ISO 8601 */
 export const moment = (at) => clock.format(new Date(at))
@@ -63,6 +70,12 @@ export function ago(at) {
 /** @param {number} decibels With a minus as it is printed. */
 export const level = (decibels) => decibels.toFixed(1).replace('-', '−')
 
+/** What is less likely is shown with a mark, and recommended to nobody. */
+export const LIKELY = 0.5
+
+/** @param {number | null | undefined} confidence 0 to 1 */
+export const isUnlikely = (confidence) => typeof confidence === 'number' && confidence < LIKELY
+
 /**
  * How sure a probability is, in a word.
  * @param {number | undefined} confidence 0 to 1
@@ -70,7 +83,7 @@ export const level = (decibels) => decibels.toFixed(1).replace('-', '−')
 export function sureness(confidence) {
   if (confidence === undefined) return ''
   if (confidence >= 0.8) return 'sure'
-  return confidence >= 0.5 ? 'likely' : 'uncertain'
+  return confidence >= LIKELY ? 'likely' : 'uncertain'
 }
 
 /** @param {{ asset_guid: string, title?: string }} track */
