@@ -185,6 +185,13 @@ t.test('the page, as people use it', { skip }, async (t) => {
     const began = performance.now()
     await page.locator('.lines a').first().waitFor()
     t.comment(`the first line after ${Math.round(performance.now() - began)} ms`)
+    const guess = page.locator('.lines .unsure')
+    t.match(
+      await guess.textContent(),
+      /^\d+[AB] .*\?\s*uncertain: 14 %$/s,
+      'a guess has a mark',
+    )
+    t.equal(await guess.getAttribute('title'), 'uncertain: 14 %')
     const last = page.locator(`[aria-posinset="${MANY}"]`)
     while (!(await last.isVisible())) {
       await page.evaluate('scrollTo(0, document.body.scrollHeight)')
@@ -203,6 +210,7 @@ t.test('the page, as people use it', { skip }, async (t) => {
     await page.getByText('Night Drive').waitFor()
     const keys = await page.locator('.lines .key b').allTextContents()
     t.same(new Set(keys.filter((key) => !['7A', '8A', '9A', '8B'].includes(key))), new Set())
+    t.equal(await page.locator('.lines .unsure').count(), 0, 'and mixes with nothing')
     await page.getByLabel('Title, artist or guid').fill('Night Dri')
     await holds(page, "document.querySelectorAll('.lines li').length === 1")
     t.match(page.url(), /q=Night\+Dri/, 'the address says what is shown')

@@ -1,6 +1,6 @@
 import { ACCEPTED, filesOf } from './files.js'
 import { trackHref } from './route.js'
-import { KeyChip } from './tracks.js'
+import { KeyChip, Sure } from './tracks.js'
 import { hasEnded } from './uploads.js'
 import { html, useEffect, useRef, useState } from './vendor.js'
 import { useWatched } from './watchable.js'
@@ -157,10 +157,11 @@ function Sending({ sent, uploads }) {
 function Findings({ sent }) {
   const made = sent.job?.jobs[0]?.assets.filter(({ state }) => state === 'made') ?? []
   const result = (/** @type {string} */ id) => made.find(({ asset }) => asset === id)?.result
-  const bpm = /** @type {Tempo | undefined} */ (result('bpm'))?.bpm
+  const found = /** @type {Tempo | undefined} */ (result('bpm'))
+  const bpm = found?.bpm
   const key = /** @type {Key | undefined} */ (result('key'))
   return html`<span class="findings">
-    ${typeof bpm === 'number' && html`<span>${tempo(bpm)} BPM</span>`}
-    ${key?.camelot && html`<${KeyChip} camelot=${key.camelot} name=${key.key} />`}
+    ${typeof bpm === 'number' && html`<span><${Sure} confidence=${found?.confidence}>${tempo(bpm, found?.bpmError)} BPM<//></span>`}
+    ${key?.camelot && html`<${Sure} confidence=${key.confidence}><${KeyChip} camelot=${key.camelot} name=${key.key} /><//>`}
   </span>`
 }

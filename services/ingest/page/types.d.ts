@@ -75,7 +75,12 @@ export interface Tempo {
   readonly bpmError?: number
   readonly steady?: boolean
   readonly firstBeatMs?: number | null
-  readonly tempoOverTime?: readonly { from: number; to: number; bpm: number }[]
+  readonly tempoOverTime?: readonly {
+    from: number
+    to: number
+    bpm: number
+    confidence?: number
+  }[]
 }
 
 export interface Key {
@@ -85,7 +90,13 @@ export interface Key {
   readonly reason?: string
   readonly confidence?: number
   readonly tuningHz?: number | null
-  readonly keyOverTime?: readonly { from: number; to: number; key: string; camelot: string }[]
+  readonly keyOverTime?: readonly {
+    from: number
+    to: number
+    key: string
+    camelot: string
+    confidence?: number
+  }[]
 }
 
 export interface Loudness {

@@ -1,7 +1,7 @@
 import { hue } from './camelot.js'
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from './vendor.js'
 import { barsPath, beatsPath } from './wave-paths.js'
-import { length } from './words.js'
+import { isUnlikely, length } from './words.js'
 
 /** @import { Key, Tempo, Waveform } from './types.d.ts' */
 
@@ -84,11 +84,19 @@ export function Wave({ wave, zoom, seconds, time, isPlaying, tempo, harmony, onS
  * @param {{ perSecond: number, left: number, width: number, tempo: Tempo | undefined, harmony: Key | undefined }} props
  */
 function Sections({ perSecond, left, width, tempo, harmony }) {
-  const keys = (harmony?.keyOverTime ?? []).map(({ from, to, camelot, key }) => {
-    return { from, to, text: camelot, title: key, style: { '--hue': hue(camelot) } }
+  const keys = (harmony?.keyOverTime ?? []).map(({ from, to, camelot, key, confidence }) => {
+    const mark = isUnlikely(confidence) ? '?' : ''
+    return {
+      from,
+      to,
+      text: `${camelot}${mark}`,
+      title: `${key}${mark}`,
+      style: { '--hue': hue(camelot) },
+    }
   })
-  const tempos = (tempo?.tempoOverTime ?? []).map(({ from, to, bpm }) => {
-    return { from, to, text: bpm.toFixed(0), title: `${bpm.toFixed(2)} BPM`, style: {} }
+  const tempos = (tempo?.tempoOverTime ?? []).map(({ from, to, bpm, confidence }) => {
+    const mark = isUnlikely(confidence) ? '?' : ''
+    return { from, to, text: `${bpm.toFixed(0)}${mark}`, title: `${bpm}${mark} BPM`, style: {} }
   })
   return [keys, tempos]
     .filter(({ length: many }) => many > 1)
