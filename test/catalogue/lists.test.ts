@@ -178,6 +178,8 @@ t.test('what was there before the list is found in it', async (t) => {
   // As the release before left it.
   await older.query({ text: 'alter table track_listing drop column bpm_error' })
   await older.query({ text: 'alter table track_listing drop column key_confidence' })
+  for (const table of ['track_listing', 'master', 'event'])
+    await older.query({ text: `alter table ${table} drop column warnings` })
   await migrate(older)
   const rows = await older.query({
     text: `select asset_guid, state, updated_at, made, failed, pending, bpm, samples,

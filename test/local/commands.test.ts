@@ -297,7 +297,10 @@ t.test('watch tells of each change and ends with the last', async (t) => {
     'the first look of all',
     () => hasLooked(seats[0]) && drawn.length > 0 && hasLooked(seats[2]),
   )
-  await api.catalogue.recordRuns([ended(both[0] as Ended), ended(both[1] as Ended, { isPartial: true })])
+  await api.catalogue.recordRuns([
+    ended(both[0] as Ended),
+    ended(both[1] as Ended, { isPartial: true }),
+  ])
   t.same(await Promise.all(watching), [1, 1, 1])
   t.same(seats[0].lines.slice(0, 2), ['accepted  w-1', 'accepted  w-2'])
   const ends = [
