@@ -45,6 +45,11 @@ const Schema = Type.Object(
       default: '',
       description: 'host:port of a local Pub/Sub server; empty: Google Cloud.',
     }),
+    pubsub_token: Type.String({
+      default: '',
+      writeOnly: true,
+      description: "Bearer token of the chain's own services at that server; empty: none.",
+    }),
     storage: Type.String({
       default: '',
       description: 'URL of another Cloud Storage endpoint, for tests; empty: Google Cloud.',

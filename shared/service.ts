@@ -72,7 +72,7 @@ export function service(
     const breaker = new Breaker({ log, metrics, stopping })
     const options = {
       projectId: config.project,
-      ...(config.pubsub === '' ? {} : { endpoint: config.pubsub }),
+      ...(config.pubsub === '' ? {} : { endpoint: config.pubsub, token: config.pubsub_token }),
     }
     const bus = watchedBus(pubsubBus(options), breaker)
     lifecycle.onClose('bus', () => bus.close())

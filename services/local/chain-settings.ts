@@ -33,7 +33,7 @@ export function localTopology(): Topology {
 export function chainSettings(
   wishes: Wishes,
   folder: DataFolder,
-  at: { database: string; pubsub: string; port: number },
+  at: { database: string; pubsub: string; pubsub_token: string; port: number },
 ): Partial<Config> {
   const masters = folderUri(folder.masters)
   const own = MASTER_EXTENSIONS.map((extension) => `${masters}{asset_guid}.${extension}`)

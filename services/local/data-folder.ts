@@ -14,6 +14,8 @@ export interface DataFolder {
   readonly database: string
   /** File of the Pub/Sub server. */
   readonly queue: string
+  /** File with the token of the Pub/Sub server; for its owner's eyes. */
+  readonly token: string
   readonly log: string
   /** What Node keeps of the code it has compiled. */
   readonly compiled: string
@@ -50,6 +52,7 @@ export async function takeDataFolder(folder: string): Promise<DataFolder> {
     uploads: at('uploads'),
     database: at('database'),
     queue: at('pubsub.sqlite'),
+    token: at('pubsub-token'),
     log: at('logs', 'trackchain.log'),
     compiled: at('compiled'),
     roll: at('processes.json'),

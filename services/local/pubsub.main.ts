@@ -1,10 +1,12 @@
 import { parseArgs } from 'node:util'
 import { runService } from '#shared/lifecycle.ts'
 import { createLog } from '#shared/log.ts'
+import { reservedFor } from './pubsub/reserved.ts'
 import { startPubsubServer } from './pubsub/server.ts'
 
 // The Pub/Sub server as a process of its own: --port N (0: any free one, which the parent is told
-// and the log says), --host ADDRESS (127.0.0.1), --file SQLITE.
+// and the log says), --host ADDRESS (127.0.0.1), --file SQLITE, --project ID: whose
+// topics of the chain are reserved for whoever has the token in TRACKCHAIN_PUBSUB_TOKEN.
 const log = createLog('pubsub')
 
 await runService(log, async (lifecycle) => {
@@ -12,6 +14,7 @@ await runService(log, async (lifecycle) => {
     options: {
       port: { type: 'string', default: '8085' },
       host: { type: 'string', default: '127.0.0.1' },
+      project: { type: 'string', default: '' },
       file: { type: 'string', default: 'pubsub.sqlite' },
     },
   })
@@ -19,6 +22,7 @@ await runService(log, async (lifecycle) => {
     port: Number(values.port),
     host: values.host,
     file: values.file,
+    reserved: reservedFor(values.project, process.env.TRACKCHAIN_PUBSUB_TOKEN),
     onFatal(error) {
       log.fatal({ err: error, file: values.file }, 'the journal cannot be written')
       process.exit(1)

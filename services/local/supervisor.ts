@@ -1,10 +1,13 @@
 import type { ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { pubsubBus } from '#shared/bus/pubsub.ts'
+import { type PubsubBusOptions, pubsubBus } from '#shared/bus/pubsub.ts'
 import { openCatalogue } from '#shared/catalogue/catalogue.ts'
 import { OwnCores } from '#shared/cores.ts'
+import { sentence } from '#shared/errors.ts'
 import { EXIT_MS } from '#shared/lifecycle.ts'
 import {
   chainSettings,
@@ -50,6 +53,8 @@ export interface Chain {
   /** `host:port`. */
   readonly pubsub: string
   readonly project: string
+  /** To its topics, as the chain's own services have it. */
+  readonly link: PubsubBusOptions
   /** Connection string. */
   readonly database: string
   readonly folder: DataFolder
@@ -127,19 +132,21 @@ interface Ground {
 async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
   const { folder, log, roll, parts, notice } = ground
   const { signal } = options
+  const token = options.pubsub === undefined ? newToken(folder, notice) : ''
   const [database, pubsub, port] = await allStarted([
     options.database ?? ownDatabase(options, ground),
-    options.pubsub === undefined ? ownPubsub(options, ground) : foreign(options.pubsub),
+    options.pubsub === undefined ? ownPubsub(options, ground, token) : foreign(options.pubsub),
     freePort({ port: options.port, usually: USUAL_PORT }),
   ])
-  const bus = pubsubBus({ projectId: PROJECT, endpoint: pubsub })
+  const link = { projectId: PROJECT, endpoint: pubsub, token }
+  const bus = pubsubBus(link)
   const catalogue = openCatalogue({ dsn: database })
   try {
     await Promise.all([bus.ensure(localTopology()), catalogue.migrate(signal)])
   } finally {
     await Promise.all([bus.close(), catalogue.close()])
   }
-  const config = chainSettings(options, folder, { database, pubsub, port })
+  const config = chainSettings(options, folder, { database, pubsub, pubsub_token: token, port })
   const env = environment(config, folder)
   const cores = new OwnCores()
   const sinks = {
@@ -163,7 +170,7 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
   let closing: Promise<void> | undefined
   return {
     url: `http://${HOST}:${port}`,
-    ...{ pubsub, project: PROJECT, database, folder },
+    ...{ pubsub, project: PROJECT, link, database, folder },
     pids: () => pidsOf(parts),
     down: () => downOf(parts),
     close: () => {
@@ -186,13 +193,32 @@ async function ownDatabase(options: ChainOptions, ground: Ground): Promise<strin
 }
 
 /** The Pub/Sub server of the data folder. @returns its address. */
-async function ownPubsub(options: ChainOptions, ground: Ground): Promise<string> {
+async function ownPubsub(
+  options: ChainOptions,
+  ground: Ground,
+  token: string,
+): Promise<string> {
   const { folder, log, roll, parts, notice } = ground
   const port = await freePort({ port: options.pubsubPort, usually: USUAL_PUBSUB_PORT })
-  const args = ['--host', HOST, '--port', `${port}`, '--file', folder.queue]
+  const args = [
+    '--host',
+    HOST,
+    '--port',
+    `${port}`,
+    '--file',
+    folder.queue,
+    '--project',
+    PROJECT,
+  ]
   const script = servicePath('local/pubsub.main.ts')
   const spec: ChildSpec = {
-    ...{ name: 'pubsub', script, args, env: environment({}, folder), graceMs: SERVER_GRACE_MS },
+    ...{
+      name: 'pubsub',
+      script,
+      args,
+      env: environment({ pubsub_token: token }, folder),
+      graceMs: SERVER_GRACE_MS,
+    },
   }
   const child = keepRunning(spec, {
     ...{ log, roll, onDeath: notice },
@@ -201,6 +227,20 @@ async function ownPubsub(options: ChainOptions, ground: Ground): Promise<string>
   parts.pubsub = child
   await Promise.race([child.ready, aborted(options.signal)])
   return `${HOST}:${port}`
+}
+
+/** A secret of the chain's own services, also left for whoever may read the data folder's files of ours. */
+function newToken({ token: path }: DataFolder, notice: (sentence: string) => void): string {
+  const token = randomBytes(32).toString('base64url')
+  try {
+    rmSync(path, { force: true })
+    writeFileSync(path, token, { mode: 0o600 })
+  } catch (error) {
+    notice(
+      `the token of the Pub/Sub server could not be written to ${path}: ${sentence(error)}`,
+    )
+  }
+  return token
 }
 
 /** The address of somebody else's Pub/Sub server. @throws Error when nobody answers there. */

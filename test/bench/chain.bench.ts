@@ -35,7 +35,7 @@ const chain = await startChain({
   derivatives: new URL('derivatives', import.meta.url).pathname,
   onNotice: (sentence) => console.error(sentence),
 })
-const bus = pubsubBus({ projectId: chain.project, endpoint: chain.pubsub })
+const bus = pubsubBus(chain.link)
 const announced = new Map<string, number>()
 const ear = bus.subscribe(
   'published',

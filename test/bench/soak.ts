@@ -112,7 +112,7 @@ async function soak(chain: Chain, master: string): Promise<void> {
 
 /** Submits a track for each that is done, and removes what was made of that. */
 function keepFull(chain: Chain, master_uri: string) {
-  const bus = pubsubBus({ projectId: chain.project, endpoint: chain.pubsub })
+  const bus = pubsubBus(chain.link)
   let [submitted, done, isOver] = [0, 0, false]
   async function submit(): Promise<void> {
     const job = { asset_guid: `soak-${submitted++}`, derivative_assets: WANTED, master_uri }

@@ -47,7 +47,7 @@ const SETTLE_MS = 600
 /** Jobs through a chain whose every process is watched, and whose every topic is listened to. */
 export async function workload(chain: Chain): Promise<Workload> {
   const client = connect(chain.url, new AbortController().signal)
-  const bus = pubsubBus({ projectId: chain.project, endpoint: chain.pubsub })
+  const bus = pubsubBus(chain.link)
   const messages: Record<string, { count: number; bytes: number }> = {}
   const ears = await Promise.all(TOPICS.map((topic) => listen(bus, topic, messages)))
   return {

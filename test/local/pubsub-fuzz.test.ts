@@ -13,6 +13,7 @@ const VERBS = [
   ...['GET /', 'PUT /', 'PATCH /', 'POST /:publish', 'POST /:pull', 'POST /:acknowledge'],
   ...['POST /:modifyAckDeadline', 'POST /:seek', 'POST /:detach', 'POST /'],
 ]
+const JSON_TYPE = { 'content-type': 'application/json' }
 /** Pulls that may wait would take their 20 seconds each. */
 const IMPATIENT = { returnImmediately: true }
 
@@ -21,7 +22,7 @@ async function served(t: Test) {
   t.teardown(() => server.close())
   const url = `http://127.0.0.1:${server.port}/v1/projects/demo/`
   const ask = (method: string, path: string, body: string | Buffer) =>
-    fetch(url + path, { method, ...(method === 'GET' ? {} : { body }) })
+    fetch(url + path, { method, headers: JSON_TYPE, ...(method === 'GET' ? {} : { body }) })
   await ask('PUT', 'topics/news', '{}')
   await ask('PUT', 'subscriptions/news', '{"topic":"projects/demo/topics/news"}')
   return { ...server, ask }

@@ -10,6 +10,7 @@ async function served(t: Test) {
     const response = await fetch(`http://127.0.0.1:${server.port}/v1/projects/demo/${path}`, {
       method: verb,
       ...(body !== undefined && {
+        headers: { 'content-type': 'application/json' },
         body: typeof body === 'string' ? body : JSON.stringify(body),
       }),
     })

@@ -24,7 +24,7 @@ t.test(
       onNotice: (sentence) => deaths.push(sentence),
     })
     t.teardown(() => chain.close())
-    const bus = pubsubBus({ projectId: chain.project, endpoint: chain.pubsub })
+    const bus = pubsubBus(chain.link)
     const states = new Map<string, string>()
     const options = { concurrency: 100, longestMs: 5000, onError: () => {} }
     const ear = bus.subscribe('published', options, async ({ data }) => {

@@ -82,7 +82,7 @@ export async function pass(options: PassOptions): Promise<Pass> {
     onStart: () => starts++,
     onCutOff: ({ pid, since }) => cutOffs.push({ pid, from: since, to: Date.now() }),
   })
-  const bus = pubsubBus({ projectId: chain.project, endpoint: chain.pubsub })
+  const bus = pubsubBus(chain.link)
   let seen: Witness | undefined
   let passed: Awaited<ReturnType<typeof through>>
   try {

@@ -37,7 +37,8 @@ export async function preflight(
     ...{ attempts: 2, firstDelayMs: 100, timeoutMs: limitMs },
     ...(config.storage === '' ? {} : { apiEndpoint: config.storage }),
   }
-  const server = config.pubsub === '' ? {} : { endpoint: config.pubsub }
+  const server =
+    config.pubsub === '' ? {} : { endpoint: config.pubsub, token: config.pubsub_token }
   const look = pubsubLook({ projectId: config.project, ...server }, limitMs)
   const wanted = topologyFor(config, service === undefined ? undefined : needs)
   const bus = { look, project: config.project, topology: wanted, needs }

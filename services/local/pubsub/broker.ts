@@ -127,6 +127,11 @@ export class Broker {
     return queue.config
   }
 
+  /** The topic that a subscription has, by its whole name; undefined when there is no such subscription. */
+  topicOf(subscription: string): string | undefined {
+    return this.#queues.get(subscription)?.config.topic
+  }
+
   /** In order of their names. */
   subscriptions(): SubscriptionConfig[] {
     return [...this.#queues.values()].map((queue) => queue.config).sort(byName)

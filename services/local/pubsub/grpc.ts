@@ -9,11 +9,12 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import type protobuf from 'protobufjs'
+import type { Guard } from './access.ts'
 import type { Broker } from './broker.ts'
 import { Fault } from './fault.ts'
 import { checkDeadline, type Operation, operations, pull } from './operations.ts'
 import { type Method, plain } from './protos.ts'
-import { streamingPull } from './streaming-pull.ts'
+import { authorizationOf, streamingPull } from './streaming-pull.ts'
 import {
   type Decoded,
   decodePublish,
@@ -38,7 +39,7 @@ type Codec = Pick<
   'requestDeserialize' | 'responseSerialize'
 >
 
-export function grpcFront(broker: Broker, methods: readonly Method[]): GrpcFront {
+export function grpcFront(broker: Broker, methods: readonly Method[], guard: Guard): GrpcFront {
   const server: GrpcServer = new Server({
     'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
     'grpc.max_send_message_length': -1,
@@ -46,10 +47,10 @@ export function grpcFront(broker: Broker, methods: readonly Method[]): GrpcFront
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
   })
-  const streams = streamingPull(broker)
+  const streams = streamingPull(broker, guard)
   const handlers: UntypedServiceImplementation = {
-    ...administrative(broker, methods),
-    ...frequent(broker),
+    ...administrative(broker, methods, guard),
+    ...frequent(broker, guard),
     StreamingPull: streams.handle,
   }
   server.addService(definition(methods), handlers)
@@ -67,29 +68,34 @@ export function grpcFront(broker: Broker, methods: readonly Method[]): GrpcFront
   }
 }
 
-function frequent(broker: Broker): UntypedServiceImplementation {
-  const settle = (each: (request: SettleIn, now: number) => void) =>
-    unary<Decoded<SettleIn>, Buffer>((request, done) => {
+function frequent(broker: Broker, guard: Guard): UntypedServiceImplementation {
+  const unary = guarded(guard)
+  const settle = (name: string, each: (request: SettleIn, now: number) => void) =>
+    unary<Decoded<SettleIn>, Buffer>(name, (request, done) => {
       if (request instanceof Fault) throw request
       each(request, Date.now())
       broker.committed(() => done(EMPTY))
     })
   return {
-    Publish: unary<ReturnType<typeof decodePublish>, Buffer>((request, done) => {
+    Publish: unary<ReturnType<typeof decodePublish>, Buffer>('Publish', (request, done) => {
       if (request instanceof Fault) throw request
       const ids = broker.publish(request.topic, request.messages)
       broker.committed(() => done(encodePublished(ids)))
     }),
-    Acknowledge: settle(({ subscription, ackIds }) => {
+    Acknowledge: settle('Acknowledge', ({ subscription, ackIds }) => {
       const queue = broker.queue(subscription)
       for (const { id } of ackIds) queue.ack(id)
     }),
-    ModifyAckDeadline: settle(({ subscription, ackIds, ackDeadlineSeconds }, now) => {
-      checkDeadline(ackDeadlineSeconds)
-      const queue = broker.queue(subscription)
-      for (const { id, attempt } of ackIds) queue.modify(id, attempt, ackDeadlineSeconds, now)
-    }),
+    ModifyAckDeadline: settle(
+      'ModifyAckDeadline',
+      ({ subscription, ackIds, ackDeadlineSeconds }, now) => {
+        checkDeadline(ackDeadlineSeconds)
+        const queue = broker.queue(subscription)
+        for (const { id, attempt } of ackIds) queue.modify(id, attempt, ackDeadlineSeconds, now)
+      },
+    ),
     Pull: unary<PullIn, Buffer>(
+      'Pull',
       ({ subscription, maxMessages, returnImmediately }, done, call) => {
         const counted = broker.queue(subscription).config.deadLetterPolicy !== undefined
         const withdraw = pull(
@@ -120,12 +126,14 @@ const EMPTY = Buffer.alloc(0)
 function administrative(
   broker: Broker,
   methods: readonly Method[],
+  guard: Guard,
 ): UntypedServiceImplementation {
+  const unary = guarded(guard)
   const known = operations(broker)
   return Object.fromEntries(
     methods.map(({ name, request: type }) => [
       name,
-      unary<protobuf.Message, object>((request, done) => {
+      unary<protobuf.Message, object>(name, (request, done) => {
         const operation: Operation | undefined = known[name]
         if (!operation)
           throw new Fault('UNIMPLEMENTED', `This server does not implement ${name}.`)
@@ -136,20 +144,23 @@ function administrative(
   )
 }
 
-function unary<In, Out>(
-  handle: (
-    request: In,
-    done: (response: Out) => void,
-    call: Parameters<handleUnaryCall<In, Out>>[0],
-  ) => void,
-): handleUnaryCall<In, Out> {
-  return (call, callback) => {
-    try {
-      handle(call.request, (response) => callback(null, response), call)
-    } catch (error) {
-      callback(error as Error)
+function guarded(guard: Guard) {
+  return <In, Out>(
+    name: string,
+    handle: (
+      request: In,
+      done: (response: Out) => void,
+      call: Parameters<handleUnaryCall<In, Out>>[0],
+    ) => void,
+  ): handleUnaryCall<In, Out> =>
+    (call, callback) => {
+      try {
+        guard(name, call.request as object, authorizationOf(call))
+        handle(call.request, (response) => callback(null, response), call)
+      } catch (error) {
+        callback(error as Error)
+      }
     }
-  }
 }
 
 function definition(methods: readonly Method[]): ServiceDefinition {

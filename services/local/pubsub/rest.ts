@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type protobuf from 'protobufjs'
+import { type Names, refusal } from '#shared/door.ts'
+import type { Guard } from './access.ts'
 import type { Broker } from './broker.ts'
 import { Fault, type Status } from './fault.ts'
 import { fromJson, toJson } from './json.ts'
@@ -8,15 +10,21 @@ import { ackId, checkDeadline, operations, parseAckId, pull } from './operations
 import type { Method } from './protos.ts'
 
 /** The REST/JSON front end: an HTTP server that does not listen by itself. */
-export function restFront(broker: Broker, methods: readonly Method[]): Server {
+export function restFront(
+  broker: Broker,
+  methods: readonly Method[],
+  { guard, names }: { readonly guard: Guard; readonly names: Names },
+): Server {
   const routes = methods.flatMap(route)
   const calls = restCalls(broker, methods)
   return createServer(async (request, response) => {
     const reply = (status: number, body: object) => {
-      response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' })
+      response.writeHead(status, HEADERS)
       response.end(JSON.stringify(body))
     }
     try {
+      const refused = refusal(request, { names })
+      if (refused) throw new Fault('PERMISSION_DENIED', refused.sentence)
       const { path, query } = addressOf(request)
       const found = routes.find(
         ({ verb, pattern }) => verb === request.method && pattern.test(path),
@@ -27,6 +35,7 @@ export function restFront(broker: Broker, methods: readonly Method[]): Server {
       const json = { ...query, ...(await body(request)) }
       const asked = fromJson(method.request, json)
       set(asked, field, pattern.exec(path)?.[1] ?? '')
+      guard(method.name, asked, request.headers.authorization)
       const call = calls[method.name]
       if (!call)
         throw new Fault('UNIMPLEMENTED', `This server does not implement ${method.name}.`)
@@ -54,11 +63,17 @@ const HTTP_STATUS: Record<Status, number> = {
   INVALID_ARGUMENT: 400,
   NOT_FOUND: 404,
   ALREADY_EXISTS: 409,
+  PERMISSION_DENIED: 403,
   RESOURCE_EXHAUSTED: 429,
   FAILED_PRECONDITION: 400,
   UNIMPLEMENTED: 501,
   INTERNAL: 500,
   UNAVAILABLE: 503,
+}
+const HEADERS = {
+  'content-type': 'application/json; charset=utf-8',
+  'x-content-type-options': 'nosniff',
+  'cross-origin-resource-policy': 'same-origin',
 }
 /** 10 MiB of data in base64, and some attributes. */
 const MAX_BODY_BYTES = 20 << 20
@@ -171,6 +186,13 @@ async function body(request: IncomingMessage): Promise<Request> {
     chunks.push(chunk)
   }
   if (size === 0) return {}
+  // What a page may send without being asked before is text or a form.
+  const type = request.headers['content-type'] ?? ''
+  if (!/^application\/json *(?:;|$)/i.test(type))
+    throw new Fault(
+      'INVALID_ARGUMENT',
+      `The content type must be application/json: ${JSON.stringify(type.slice(0, 100))}.`,
+    )
   let json: unknown
   try {
     json = JSON.parse(Buffer.concat(chunks).toString())

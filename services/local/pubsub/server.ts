@@ -1,5 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
+import { namesOf } from '#shared/door.ts'
+import { guarding, type Reserved } from './access.ts'
 import { Broker } from './broker.ts'
 import { grpcFront } from './grpc.ts'
 import { pubsubMethods } from './protos.ts'
@@ -9,10 +11,12 @@ import { SqliteJournal } from './sqlite-journal.ts'
 export interface PubsubServerOptions {
   /** 0 takes a free one. */
   readonly port: number
-  /** 127.0.0.1 unless told: there is no authentication. */
+  /** 127.0.0.1 unless told: whoever reaches the port may use what is not reserved. */
   readonly host?: string
   /** The SQLite file that everything is kept in; made when absent. `:memory:` keeps nothing. */
   readonly file: string
+  /** What is not for everybody; nothing unless told. */
+  readonly reserved?: Reserved | undefined
   /** Message bodies kept in memory, bytes. 64 MiB unless told. */
   readonly cacheBytes?: number
   /** Told when the file can no longer be written. The process should end: nothing is accepted any more. */
@@ -39,8 +43,10 @@ export async function startPubsubServer(options: PubsubServerOptions): Promise<P
     ...(options.cacheBytes !== undefined && { cacheBytes: options.cacheBytes }),
   })
   const methods = pubsubMethods()
-  const grpc = grpcFront(broker, methods)
-  const rest = restFront(broker, methods)
+  const { host = '127.0.0.1' } = options
+  const guard = guarding(broker, options.reserved)
+  const grpc = grpcFront(broker, methods, guard)
+  const rest = restFront(broker, methods, { guard, names: namesOf(host) })
   const sockets = new Set<Socket>()
   const listener = createServer((socket) => {
     sockets.add(socket)
@@ -52,7 +58,7 @@ export async function startPubsubServer(options: PubsubServerOptions): Promise<P
     )
   })
   try {
-    listener.listen(options.port, options.host ?? '127.0.0.1')
+    listener.listen(options.port, host)
     await once(listener, 'listening')
   } catch (error) {
     broker.close()

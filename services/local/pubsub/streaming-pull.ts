@@ -1,4 +1,5 @@
 import { type handleBidiStreamingCall, Metadata, type ServerDuplexStream } from '@grpc/grpc-js'
+import type { Guard } from './access.ts'
 import type { Broker } from './broker.ts'
 import { Fault } from './fault.ts'
 import type { Consumer, Loan } from './loan.ts'
@@ -15,7 +16,10 @@ const IN_FLIGHT_MS = 1_000
  * Streaming pulls with flow control per stream. A client that closes its stream keeps its loans:
  * it may still finish and settle them. One whose connection is gone has lost them all.
  */
-export function streamingPull(broker: Broker): {
+export function streamingPull(
+  broker: Broker,
+  guard: Guard,
+): {
   handle: handleBidiStreamingCall<Decoded<StreamingPullRequest>, Buffer>
   /** The connection of this peer is gone. */
   lost(peer: string): void
@@ -30,6 +34,7 @@ export function streamingPull(broker: Broker): {
           if (request instanceof Fault) throw request
           if (stream) stream.settle(request)
           else {
+            guard('StreamingPull', request, authorizationOf(call))
             stream = new Stream(broker.queue(request.subscription), call, request)
             remember(byPeer, peer, stream)
           }
@@ -50,6 +55,12 @@ export function streamingPull(broker: Broker): {
       byPeer.delete(peer)
     },
   }
+}
+
+/** What a call says of who makes it. */
+export function authorizationOf(call: { readonly metadata: Metadata }): string | undefined {
+  const [given] = call.metadata.get('authorization')
+  return typeof given === 'string' ? given : undefined
 }
 
 function remember(byPeer: Map<string, Set<Stream>>, peer: string, stream: Stream): void {
