@@ -226,7 +226,7 @@ async function startedChain(t: Test): Promise<Chain> {
   })
   await writeFile(
     join(chain.folder.masters, 'track.wav'),
-    wav([sine(440, 220_500), sine(440, 220_500)]),
+    wav([sine(220_500, 440), sine(220_500, 440)]),
   )
   const posted = await fetch(`${chain.url}/v1/jobs`, {
     method: 'POST',
