@@ -8,4 +8,9 @@
   ulimit -d 524288
   ulimit -t 600
 } 2>/dev/null
+# On x86 only the instructions that every 64-bit processor has: with AVX or FMA the decoders of AAC and Opus and the
+# resampler round otherwise, and an asset must not depend on the machine that made it.
+case $(uname -m) in
+  x86_64 | amd64) set -- -cpuflags mmx+mmxext+sse+sse2 "$@" ;;
+esac
 exec ffmpeg "$@"

@@ -58,7 +58,9 @@ export async function* convert(
       .inputOptions(['-format_whitelist', demuxer])
       .inputOptions(['-codec_whitelist', decoder ?? `pcm_${demuxer}`])
       .inputOptions(['-max_streams', `${MOST_STREAMS}`, '-threads', '1', '-reinit_filter', '0'])
-      .inputOptions(decoder === undefined ? ['-ar', `${rate}`, '-ac', `${channels}`] : [])
+      .inputOptions(
+        decoder === undefined ? ['-ar', `${rate}`, '-ac', `${channels}`] : ['-c:a', decoder],
+      )
       // By default the decoder plays frames whose checksum is wrong; so they are dropped, and missed.
       .inputOptions(demuxer === 'flac' ? ['-err_detect', 'crccheck+explode'] : [])
       .inputOptions(['-t', `${feed.maxSeconds}`])

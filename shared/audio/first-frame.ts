@@ -52,7 +52,8 @@ async function decodeOne(
   signal.throwIfAborted()
   const args = ['-hide_banner', '-nostats', '-v', 'error', '-nostdin', '-threads', '1']
   args.push('-f', demuxer, '-protocol_whitelist', 'pipe', '-format_whitelist', demuxer)
-  args.push('-codec_whitelist', decoder, '-max_streams', `${MOST_STREAMS}`, '-i', 'pipe:0')
+  args.push('-codec_whitelist', decoder, '-c:a', decoder)
+  args.push('-max_streams', `${MOST_STREAMS}`, '-i', 'pipe:0')
   args.push('-vn', '-map', '0:a:0', '-frames:a', '1', '-c:a', 'pcm_s16le')
   args.push('-map_metadata', '-1', '-fflags', '+bitexact', '-f', 'wav', 'pipe:1')
   const child = spawn(BOUNDED_FFMPEG, args, { signal, killSignal: 'SIGKILL' })

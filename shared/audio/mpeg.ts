@@ -24,7 +24,7 @@ export async function mpegStream(
   }
   const samples = await samplesByTag(window, range)
   return {
-    ...{ ...made, container: 'MP3', codec: 'MP3', demuxer: 'mp3', decoder: 'mp3float' },
+    ...{ ...made, container: 'MP3', codec: 'MP3', demuxer: 'mp3', decoder: 'mp3' },
     ...(samples === undefined ? {} : { samples }),
   }
 }

@@ -33,7 +33,7 @@ const READ_MS = 3.8
 /** Per 100,000 numbers that are decoded. */
 const DECODE_MS: Record<string, number> = {
   flac: 2.2,
-  mp3float: 2,
+  mp3: 2,
   aac: 1.8,
   alac: 4.2,
   vorbis: 2,

@@ -61,7 +61,7 @@ interface Compressed extends Pick<Coded, 'codec' | 'decoder'> {
 const DECODABLE: Record<number, Pick<Coded, 'codec' | 'decoder'>> = {
   2: { codec: 'MS ADPCM', decoder: 'adpcm_ms' },
   17: { codec: 'IMA ADPCM', decoder: 'adpcm_ima_wav' },
-  85: { codec: 'MP3', decoder: 'mp3float' },
+  85: { codec: 'MP3', decoder: 'mp3' },
 }
 
 const ENCODINGS: Record<number, PcmLayout['encoding']> = {
@@ -153,7 +153,7 @@ async function decodable(
 ): Promise<Coded> {
   const range = { start, end: start + bytes }
   if (bytes === 0) throw unreadable(start, 'the master holds no samples', 'one or more')
-  if (decoder === 'mp3float') {
+  if (decoder === 'mp3') {
     const stream = await mpegStream(window, range)
     if (stream?.codec === 'MP3') return { ...stream, container: 'WAV' }
     throw unreadable(start, 'no MP3 where the header says so', 'its first frame')

@@ -122,7 +122,7 @@ t.test('what is read of sound masters', async (t) => {
 t.test('what there is to decode in compressed masters', async (t) => {
   const music = wav([sine(22_050, 440), noise(22_050)])
   const cases = [
-    ['a.mp3', [], { container: 'MP3', codec: 'MP3', decoder: 'mp3float', samples: 22_050 }],
+    ['a.mp3', [], { container: 'MP3', codec: 'MP3', decoder: 'mp3', samples: 22_050 }],
     [
       'b.mp3',
       ['-write_xing', '0', '-id3v2_version', '0'],
