@@ -17,6 +17,11 @@ const music = wav(club(SECONDS * 48_000, { rate: 48_000 }), { rate: 48_000 })
 const wanted = ['bpm', 'key', 'loudness', 'aac-128', 'mp3-128', 'mp3-320', 'flac', 'preview']
 const derivative_assets = [...wanted, 'waveform']
 
+interface Outcome {
+  readonly state: string
+  readonly files: Record<string, string>
+}
+
 t.test('the chain makes the same files and finds the same numbers on any CPU', async (t) => {
   const masters = {
     mp3: await coded('a.mp3', music, ['-b:a', '320k']),
@@ -37,7 +42,7 @@ t.test('the chain makes the same files and finds the same numbers on any CPU', a
     await until(() => jobs.every(({ asset_guid }) => published.has(asset_guid)), 200_000)
     await consumers.close()
     const made = jobs.map(async ({ kind, asset_guid, request_id }) => {
-      const outcome = await around.outcome(asset_guid, request_id)
+      const outcome = (await around.outcome(asset_guid, request_id)) as Outcome
       return [kind, outcome] as const
     })
     return Object.fromEntries(await Promise.all(made))
