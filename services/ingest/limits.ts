@@ -30,5 +30,5 @@ export function checkLimits(layout: Layout, limits: MasterLimits): void {
 /** As the header says; 0 where it says nothing. */
 function secondsOf(layout: Layout): number {
   if (layout.kind !== 'coded') return samplesAt44100(layout) / SAMPLE_RATE
-  return layout.seconds ?? (layout.samples ?? 0) / layout.rate
+  return layout.seconds ?? 0
 }

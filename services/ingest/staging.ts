@@ -235,8 +235,7 @@ function checkLength({ layout, message }: FoundRun, deps: PlanDeps): void {
     layout.kind === 'flac'
       ? MOST_CODED_SECONDS * SAMPLE_RATE
       : streamPlan({ layout, message }, 0, deps).mostSamples
-  const { samples = 0, rate } = layout
-  const seconds = layout.kind === 'coded' ? (layout.seconds ?? samples / rate) : samples / rate
+  const seconds = layout.kind === 'coded' ? (layout.seconds ?? 0) : layout.samples / layout.rate
   if (seconds * SAMPLE_RATE > most + SAMPLE_RATE) throw tooLong(layout, most, seconds)
 }
 

@@ -8,7 +8,7 @@ const SAMPLES = [
 export const FFMPEG_NEEDS = {
   encoders: ['aac', 'libmp3lame', 'flac', 'pcm_s16le'],
   decoders: [
-    ...['flac', 'mp3', 'aac', 'alac', 'vorbis', 'opus'],
+    ...['flac', 'mp3', 'mp2', 'mp1', 'aac', 'alac', 'vorbis', 'opus'],
     ...['adpcm_ms', 'adpcm_ima_wav', 'adpcm_ima_qt'],
     ...SAMPLES.map((format) => `pcm_${format}`),
   ],

@@ -1,4 +1,5 @@
 import type { Warning } from '../messages/warning.ts'
+import type { MpegFrame } from './mpeg-frame.ts'
 
 /** What every kind of layout has. */
 interface Looked {
@@ -53,7 +54,7 @@ export interface ByteRange {
 /** A compressed master as its first bytes show it: what there is to decode, and with what. */
 export interface Coded extends Looked {
   readonly kind: 'coded'
-  readonly container: 'MP3' | 'AAC' | 'M4A' | 'Ogg' | 'WAV' | 'AIFF-C'
+  readonly container: 'MP3' | 'MPEG' | 'AAC' | 'M4A' | 'FLAC' | 'Ogg' | 'WAV' | 'AIFF-C'
   /** For people, e.g. `Vorbis`. */
   readonly codec: string
   /** As ffmpeg calls them. */
@@ -61,10 +62,15 @@ export interface Coded extends Looked {
   readonly decoder: string
   /** What ffmpeg is fed with, in this order: bytes made up here, and ranges of the master. */
   readonly feed: readonly (Uint8Array | ByteRange)[]
-  /** How many samples the encoder was given, where the file says so: what is decoded behind them is padding. */
-  readonly samples?: number
-  /** How long the file says it is, where it does. */
+  /** Of the feed only frames like this one, and whole ones, are music. */
+  readonly sift?: MpegFrame
+  /** Samples that come out before the music, and behind it. */
+  readonly skip?: number
+  readonly padding?: number
+  /** How long it is, seconds, where the file says so and it is to be believed. */
   readonly seconds?: number
+  /** How long it is, seconds, as a header says that may be true of a part of the file only, or of more than is there. */
+  readonly promised?: number
 }
 
 /** A compressed master that can only be decoded from its beginning. How long it is shows at the end. */

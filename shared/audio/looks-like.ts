@@ -5,13 +5,26 @@ export function looksLike(head: Uint8Array): string {
   const known = MAGIC.find(([at, magic]) => text.startsWith(magic, at))?.[2]
   const first = Buffer.from(head.subarray(0, 8)).toString('hex').replace(/..\B/g, '$& ')
   if (known) return `looks like ${known} (${first})`
-  if (isMpeg(head))
-    return `looks like MPEG audio, but no second frame follows the first (${first})`
-  if (head.every((byte) => byte === 0)) return 'the master begins with nothing but zeros'
-  if (head.every((byte) => (byte >= 0x20 && byte !== 0x7f) || (byte >= 9 && byte <= 13))) {
-    return `looks like text: ${JSON.stringify(text.slice(0, 40))}`
+  if (isMpeg(head)) {
+    return (head[2] ?? 0) >> 4 === 0 && ((head[1] ?? 0) & 6) !== 0
+      ? `looks like MPEG audio of a free bit rate, which cannot be decoded here (${first})`
+      : `looks like MPEG audio, but no second frame follows the first (${first})`
   }
+  if (head.every((byte) => byte === 0 || byte === 0x20)) {
+    return 'the master holds nothing but zeros or blanks'
+  }
+  if (isText(head)) return `looks like text: ${JSON.stringify(text.slice(0, 40))}`
   return `begins with ${first}, which is no audio known here`
+}
+
+/** Whether a file is of a known kind that is not taken. */
+export function isKnown(head: Uint8Array): boolean {
+  const text = Buffer.from(head).toString('latin1')
+  return MAGIC.some(([at, magic]) => text.startsWith(magic, at))
+}
+
+export function isText(head: Uint8Array): boolean {
+  return head.every((byte) => (byte >= 0x20 && byte !== 0x7f) || (byte >= 9 && byte <= 13))
 }
 
 const MAGIC: readonly (readonly [at: number, magic: string, name: string])[] = [
@@ -28,6 +41,21 @@ const MAGIC: readonly (readonly [at: number, magic: string, name: string])[] = [
   [0, 'FRM8', 'DSDIFF'],
   [0, '\x1aE\xdf\xa3', 'Matroska or WebM'],
   [0, '0&\xb2u', 'Windows Media'],
+  [0, '\x0bw', 'AC-3 (Dolby Digital)'],
+  [0, '\x7f\xfe\x80\x01', 'DTS'],
+  [0, 'ADIF', 'AAC in ADIF'],
+  [0, '#!AMR', 'AMR (speech)'],
+  [0, 'MPCK', 'Musepack'],
+  [0, 'MP+', 'Musepack'],
+  [0, 'OFR ', 'OptimFROG'],
+  [0, 'LA0', 'Lossless Audio'],
+  [0, 'TTA2', 'True Audio'],
+  [0, 'ajkg', 'Shorten'],
+  [0, 'Creative Voice File', 'Creative Voice'],
+  [0, 'MThd', 'MIDI (notes, no sound)'],
+  [0, 'FLV\x01', 'Flash video'],
+  [0, '.RMF', 'RealMedia'],
+  [0, '\0\0\x01\xba', 'an MPEG programme stream'],
   [0, 'PK\x03\x04', 'a ZIP archive'],
   [0, '\x1f\x8b', 'gzip'],
   [0, '%PDF', 'PDF'],

@@ -1,5 +1,11 @@
 import { PermanentError } from '../errors.ts'
-import { HEADER_BYTES, isAlike, MOST_FRAME_BYTES, type MpegFrame, mpegFrame } from './mpeg-frame.ts'
+import {
+  HEADER_BYTES,
+  isAlike,
+  MOST_FRAME_BYTES,
+  type MpegFrame,
+  mpegFrame,
+} from './mpeg-frame.ts'
 import { isLengthTag } from './mpeg-tag.ts'
 
 /** So many headers in a row are no accident. */
@@ -16,7 +22,11 @@ export function findFrames(
   bytes: Uint8Array,
   { from, to, isEnd }: { from: number; to: number; isEnd: boolean },
 ): { readonly at: number; readonly frame: MpegFrame } | undefined {
-  for (let at = bytes.indexOf(0xff, from); at >= 0 && at < to; at = bytes.indexOf(0xff, at + 1)) {
+  for (
+    let at = bytes.indexOf(0xff, from);
+    at >= 0 && at < to;
+    at = bytes.indexOf(0xff, at + 1)
+  ) {
     const frame = mpegFrame(bytes, at)
     if (frame !== undefined && isChain(bytes, at, frame, isEnd)) return { at, frame }
   }

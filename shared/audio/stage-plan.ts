@@ -34,6 +34,8 @@ const READ_MS = 3.8
 const DECODE_MS: Record<string, number> = {
   flac: 2.2,
   mp3: 2,
+  mp2: 2,
+  mp1: 2,
   aac: 1.8,
   alac: 4.2,
   vorbis: 2,

@@ -1,5 +1,5 @@
 import { PermanentError } from '../errors.ts'
-import { cutShort, type Warning } from '../warnings.ts'
+import { cutShort, type Warning, warning } from '../warnings.ts'
 import type { MasterBytes } from './byte-window.ts'
 import { stereoMix } from './downmix.ts'
 import { convert, type Feed } from './ffmpeg.ts'
@@ -205,19 +205,16 @@ export async function stageStream(
   const mix = stereoMix(channels, layout.mask)
   const maxSeconds =
     Math.min(end, mostSamples, MOST_SAMPLES) / SAMPLE_RATE + CODED_MARGIN_SECONDS
-  const skip = (second - before) * rate
+  const skip = (layout.skip ?? 0) + (second - before) * rate
   const feed = { demuxer, decoder, rate, channels, mix, skip, maxSeconds }
-  const trackEnd =
-    layout.samples === undefined ? Number.POSITIVE_INFINITY : scaled(layout.samples, rate)
-  const most = { ...options, end: Math.min(end, trackEnd) }
-  const parts = new PartWriter(most, before * SAMPLE_RATE)
+  const padding = Math.round(((layout.padding ?? 0) * SAMPLE_RATE) / rate)
+  const parts = new PartWriter(options, before * SAMPLE_RATE)
   let bytes = 0
   const decoded = convert(codedBytes(layout, file, signal), feed, signal)
-  for await (const piece of withoutEnd(decoded, TAIL_SAMPLES * BYTES_PER_SAMPLE)) {
+  for await (const piece of withoutEnd(decoded, (TAIL_SAMPLES + padding) * BYTES_PER_SAMPLE)) {
     await parts.add(piece)
     bytes += piece.length
     const at = start - before * SAMPLE_RATE + bytes / BYTES_PER_SAMPLE
-    if (at >= trackEnd) return { end: await parts.finish(), isOver: true }
     if (at > mostSamples) throw tooLong(layout, mostSamples)
     if (at >= end && end < mostSamples) return { end: await parts.finish(), isOver: false }
   }
@@ -233,11 +230,13 @@ export async function stageStream(
  * promises. It follows from these alone, so that it does not matter which step asks.
  */
 export function streamWarnings(layout: CodedLayout, samples: number): readonly Warning[] {
-  const { container, rate } = layout
-  const promised = layout.samples === undefined ? layout.seconds : layout.samples / rate
+  const { container, promised = layout.seconds } = layout
   const present = samples / SAMPLE_RATE
-  if (promised === undefined || present >= promised - SHORT_SECONDS) return []
-  return [cutShort(`the ${container}`, promised, present)]
+  if (promised === undefined || Math.abs(present - promised) <= SHORT_SECONDS) return []
+  if (present < promised) return [cutShort(`the ${container}`, promised, present)]
+  const [less, more] = [promised.toFixed(3), present.toFixed(3)]
+  const sentence = `the header of the ${container} promises ${less} s, and ${more} s are there, all of which were taken`
+  return [warning('HEADER_CONTRADICTS', sentence)]
 }
 
 /** Lengths in headers may be rounded, and leave encoder delay out of account. */

@@ -3,6 +3,7 @@ import { firstFrame } from './first-frame.ts'
 import { flacLength } from './flac-frames.ts'
 import { readHeader } from './header.ts'
 import type { Coded, Layout } from './layout.ts'
+import { mpegFrames } from './mpeg-frames.ts'
 
 /**
  * What a master is: its header, and where that does not tell what comes out of a decoder, a look at its first frames;
@@ -20,8 +21,17 @@ export async function survey(file: MasterBytes, signal: AbortSignal): Promise<La
 }
 
 /** What ffmpeg is fed with of a compressed master. */
-export async function* codedBytes(
-  { feed }: Coded,
+export function codedBytes(
+  { feed, sift }: Coded,
+  file: MasterBytes,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const bytes = bytesOf(feed, file, signal)
+  return sift === undefined ? bytes : mpegFrames(bytes, sift)
+}
+
+async function* bytesOf(
+  feed: Coded['feed'],
   file: MasterBytes,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {

@@ -78,7 +78,7 @@ async function mpegs(): Promise<Row[]> {
     [
       'MP3 behind a tag that claims 200 MB',
       Buffer.concat([id3(200_000_000, 10), file]),
-      refused(/ends within its ID3 tag/),
+      accepted(SAMPLES),
     ],
     ['MP3 whose tag says one frame', put(file, tag + 8, 'u32be', 1), accepted(tagless)],
     [
@@ -97,7 +97,7 @@ async function mpegs(): Promise<Row[]> {
       Buffer.concat([file.subarray(0, 4), Buffer.alloc(4000)]),
       refused(/no second frame/),
     ],
-    ['MPEG layer II', Buffer.from('fffd8404'.padEnd(4000, '0'), 'hex'), refused(/layer I/)],
+    ['MPEG layer II', await coded('a.mp2', music), accepted([SAMPLES, SAMPLES + 2304])],
   ]
 }
 

@@ -1,0 +1,95 @@
+import type { ByteWindow } from './byte-window.ts'
+import type { ByteRange } from './layout.ts'
+
+/** Zeros and blanks in front of a master that are passed over. */
+const MOST_BLANK_BYTES = 1 << 20
+const BLANKS_AT_ONCE = 16_384
+const MOST_TAGS = 100
+
+/**
+ * The first byte behind what may lie in front of a master: tags (ID3v2, APEv2), as many as there are, zeros and
+ * blanks; beyond the end when a tag claims so. Sources: id3.org, ID3 tag version 2.4.0, section 3; the APEv2
+ * specification of the Hydrogenaudio wiki.
+ */
+export async function afterTags(window: ByteWindow): Promise<number> {
+  let at = 0
+  for (let n = 0; n < MOST_TAGS; n++) {
+    const head = Buffer.from(await window.glance(at, APE_BYTES))
+    const length = id3Bytes(head) ?? apeBytes(head)
+    if (length !== undefined) at += length
+    else {
+      const end = await afterBlanks(window, at)
+      const first = await window.glance(end, 8)
+      // A file of boxes begins with a size, and that with zeros.
+      const box = Buffer.from(first).indexOf('ftyp')
+      if (box >= 0) return Math.max(at, end + box - 4)
+      if (end === at) break
+      at = end
+    }
+  }
+  return at
+}
+
+/** Whether an ID3v2 tag begins the file, whatever it says of its length. */
+export async function beginsWithId3(window: ByteWindow): Promise<boolean> {
+  return id3Bytes(Buffer.from(await window.glance(0, ID3_BYTES))) !== undefined
+}
+
+async function afterBlanks(window: ByteWindow, from: number): Promise<number> {
+  for (let at = from; at < from + MOST_BLANK_BYTES; at += BLANKS_AT_ONCE) {
+    const bytes = await window.glance(at, BLANKS_AT_ONCE)
+    const other = bytes.findIndex((byte) => byte !== 0 && byte !== 0x20)
+    if (other >= 0) return at + other
+    if (bytes.length < BLANKS_AT_ONCE) return at + bytes.length
+  }
+  return from
+}
+
+const ID3_BYTES = 10
+const APE_BYTES = 32
+
+function id3Bytes(head: Buffer): number | undefined {
+  if (head.length < ID3_BYTES || head.toString('latin1', 0, 3) !== 'ID3') return undefined
+  const size = head.subarray(6, 10).reduce((sum, byte) => sum * 128 + (byte & 0x7f), 0)
+  const hasFooter = ((head[5] ?? 0) & 0x10) !== 0
+  return ID3_BYTES + size + (hasFooter ? ID3_BYTES : 0)
+}
+
+/** Of a tag that begins with its header. */
+function apeBytes(head: Buffer): number | undefined {
+  if (head.length < APE_BYTES || head.toString('latin1', 0, 8) !== 'APETAGEX') return undefined
+  return APE_BYTES + head.readUInt32LE(12)
+}
+
+/**
+ * Where a range ends without the tags at its end: ID3v1, APEv2 and Lyrics3v2, in whatever order.
+ * Sources: as above; Lyrics3v2 of id3.org.
+ */
+export async function beforeTags(
+  window: ByteWindow,
+  { start, end }: ByteRange,
+): Promise<number> {
+  let at = end
+  for (let n = 0; n < MOST_TAGS && at > start; n++) {
+    const length = await tagBefore(window, at)
+    if (length === undefined || length > at - start) break
+    at -= length
+  }
+  return at
+}
+
+async function tagBefore(window: ByteWindow, end: number): Promise<number | undefined> {
+  const last = Buffer.from(await window.glance(Math.max(0, end - ID3V1_BYTES), ID3V1_BYTES))
+  const text = (from: number, to: number) => last.toString('latin1', from, to)
+  if (last.length < ID3V1_BYTES) return undefined
+  if (text(0, 3) === 'TAG') return ID3V1_BYTES
+  const footer = ID3V1_BYTES - APE_BYTES
+  if (text(footer, footer + 8) === 'APETAGEX') {
+    const hasHeader = last.readUInt32LE(footer + 20) >= 0x8000_0000
+    return last.readUInt32LE(footer + 12) + (hasHeader ? APE_BYTES : 0)
+  }
+  const [, lyrics] = /^(\d{6})LYRICS200$/.exec(text(ID3V1_BYTES - 15, ID3V1_BYTES)) ?? []
+  return lyrics === undefined ? undefined : Number(lyrics) + 15
+}
+
+const ID3V1_BYTES = 128
