@@ -151,6 +151,16 @@ export const ERRORS = {
     means: 'The content type is not one that this address takes.',
     remedy: 'Read the detail for those it does.',
   },
+  WRONG_CONTENT_ENCODING: {
+    status: 415,
+    means: 'The body is packed in a way that this address does not take.',
+    remedy: 'Send it unpacked, or by gzip where the detail says so.',
+  },
+  TOO_MANY_REFUSED: {
+    status: 422,
+    means: 'So many lines of the body were refused that the rest was not looked at.',
+    remedy: 'Mend the lines by the codes before this one, and post the rest again.',
+  },
   METHOD_NOT_ALLOWED: {
     status: 405,
     means: 'The address is known, but not with this method.',

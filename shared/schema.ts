@@ -32,7 +32,7 @@ export function compile<T>(
       explain ??= untilLast.compile<T>(schema)
       if (!explain(value)) faults = explain.errors ?? faults
     }
-    throw new PermanentError(code, `${what}: ${faults.map(fault).slice(0, 10).join('; ')}`, {
+    throw new PermanentError(code, `${what}: ${faults.slice(0, 10).map(fault).join('; ')}`, {
       at: faults[0]?.instancePath || '/',
     })
   }

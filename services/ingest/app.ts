@@ -14,6 +14,7 @@ import { deadLetterRoutes } from './http/dead-letters.ts'
 import type { HttpDeps } from './http/deps.ts'
 import { guardDoor } from './http/door.ts'
 import { healthRoutes } from './http/health.ts'
+import { inflateBodies } from './http/inflate.ts'
 import { jobStatusRoutes } from './http/job-status.ts'
 import { jobRoutes } from './http/jobs.ts'
 import { kpiRoutes } from './http/kpis.ts'
@@ -55,6 +56,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
   closeWhenIdle(app)
   sendElsewhere(app, deps)
   guardDoor(app, deps.access)
+  inflateBodies(app)
   if (deps.config.rate_limit > 0) await limitRate(app, deps.config.rate_limit)
   await describeApi(app, deps.access.isGuarded)
   await app.register(multipart)

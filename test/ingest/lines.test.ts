@@ -91,7 +91,10 @@ t.test('a result comes as soon as its line has, while the request goes on', asyn
 
 t.test('a client that sends all before it reads gets all', async (t) => {
   const socket = connect(api.port, '127.0.0.1')
-  const body = `${JSON.stringify({ colour: 'x' })}\n`.repeat(20_000)
+  const body = Array.from(
+    { length: 5000 },
+    (_, i) => `${JSON.stringify(aJob({ asset_guid: `all-${i}` }))}\n`,
+  ).join('')
   socket.pause()
   socket.write(
     'POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n' +
@@ -104,7 +107,7 @@ t.test('a client that sends all before it reads gets all', async (t) => {
   })
   socket.resume()
   await once(socket, 'close')
-  t.equal(text.match(/"line":/g)?.length, 20_000)
+  t.equal(text.match(/"line":/g)?.length, 5000)
 })
 
 t.test('lines are the same wherever the chunks end', async (t) => {

@@ -32,7 +32,7 @@ const checkDiscard = compile<DiscardBody>(DiscardBody, 'The body', 'BAD_REQUEST'
 export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
   const { catalogue, redriving } = deps
   takeJson(app, MOST_BODY)
-  const operating = { scope: 'operate', takes: [JSON_TYPE] } as const
+  const operating = { scope: 'operate', takes: [JSON_TYPE], inflates: true } as const
 
   type List = { Querystring: ListQuery }
   app.get<List>(

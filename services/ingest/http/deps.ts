@@ -46,6 +46,8 @@ declare module 'fastify' {
     scope?: Scope
     /** The content types of the bodies it takes, for the problem document. */
     takes?: readonly string[]
+    /** Takes bodies that are packed by gzip. */
+    inflates?: boolean
   }
   interface FastifyRequest {
     /** Who asks, for the history: the name of a token, or whom the issuer of an identity token names. */

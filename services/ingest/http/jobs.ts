@@ -9,6 +9,7 @@ import { LINE_TYPES, resultLines } from './jobs-lines.ts'
 import { documentIn, JSON_TYPE, takeJson } from './json-body.ts'
 import { EXAMPLE_REQUEST_ID } from './params.ts'
 import { PROBLEM_TYPE, Problem, problemOf, refused } from './problem.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 /** The largest JSON body, bytes. More comes as lines. */
 export const MOST_JSON_BYTES = 1024 * 1024
@@ -40,6 +41,8 @@ const schema = {
     '',
     'Bulk (`application/x-ndjson`): one job a line, any number of lines, up to 64 KiB each; the answer has one',
     'line for each, in order, while the request still runs. Read it while you send. Empty lines are passed over.',
+    'After 1,000 refused lines the rest is not looked at, and a last line with `line: null` says so.',
+    '`Content-Encoding: gzip` is understood, of JSON too.',
     'Where the lines carry `request_id`s, the same body may be posted again at will: nothing is made twice.',
     '',
     'Form (`multipart/form-data`), for people with curl:',
@@ -89,18 +92,19 @@ const schema = {
 /** POST /v1/jobs in all its forms. */
 export async function jobRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
   const { accepting } = deps
+  const turns = createTurns()
   takeJson(app, MOST_JSON_BYTES)
   app.addContentTypeParser(LINE_TYPES, (_request, payload, done) => done(null, payload))
 
   const takes = [JSON_TYPE, LINE_TYPES[0] as string, FORM_TYPE]
   app.post(
     '/v1/jobs',
-    { schema, config: { scope: 'submit', takes } },
+    { schema, config: { scope: 'submit', takes, inflates: true } },
     async (request, reply) => {
       const type = request.headers['content-type'] ?? ''
       if (LINE_TYPES.some((each) => type.startsWith(each))) {
         reply.code(200).type(`${LINE_TYPES[0]}; charset=utf-8`)
-        return reply.send(resultLines(request, deps))
+        return reply.send(resultLines(request, { ...deps, turns }))
       }
       if (request.isMultipart()) {
         const accepted = await jobFromForm(request, deps)
@@ -111,7 +115,7 @@ export async function jobRoutes(app: FastifyInstance, deps: HttpDeps): Promise<v
         const accepted = await accepting.take(value, traceparentOf(request))
         return reply.code(202).header('location', accepted.href).send(accepted)
       }
-      const results = await takeAll(value, accepting, request.id)
+      const results = await takeAll(value, accepting, { id: request.id, turns })
       const refused = results.find(({ status }) => status !== 202)
       if (refused === undefined || results.some(({ status }) => status === 202)) {
         return reply.code(202).send({ results })
@@ -127,7 +131,7 @@ export async function jobRoutes(app: FastifyInstance, deps: HttpDeps): Promise<v
 async function takeAll(
   values: readonly unknown[],
   accepting: Accepting,
-  id: string,
+  { id, turns }: { readonly id: string; readonly turns: Turns },
 ): Promise<readonly Static<typeof Result>[]> {
   if (values.length === 0 || values.length > MOST_JOBS) {
     throw new PermanentError(
@@ -136,14 +140,20 @@ async function takeAll(
       { at: '/' },
     )
   }
-  return await Promise.all(
-    values.map(async (value, index) => {
-      try {
-        return await accepting.take(value)
-      } catch (error) {
-        const problem = problemOf(error, id)
-        return { ...problem, at: `/${index}${problem.at === '/' ? '' : (problem.at ?? '')}` }
-      }
-    }),
-  )
+  const results: Promise<Static<typeof Result>>[] = []
+  let until = await turns.next()
+  for (const [index, value] of values.entries()) {
+    if (performance.now() > until) until = await turns.next()
+    results.push(takeOne(value, index))
+  }
+  return await Promise.all(results)
+
+  async function takeOne(value: unknown, index: number): Promise<Static<typeof Result>> {
+    try {
+      return await accepting.take(value)
+    } catch (error) {
+      const problem = problemOf(error, id)
+      return { ...problem, at: `/${index}${problem.at === '/' ? '' : (problem.at ?? '')}` }
+    }
+  }
 }

@@ -6,13 +6,15 @@ export interface Line {
   readonly bytes: Uint8Array | null
 }
 
+/** Lines of a chunk that are looked at in one go, empty ones included. */
+const MOST_PASSED = 2000
 const LF = 10
 const CR = 13
 
 /**
  * The lines of a stream, in groups of at most `most`, each as soon as it has come: a client that waits for
- * the answer to its last line gets it. Empty lines count, but are left out. Holds at most one line and
- * one chunk.
+ * the answer to its last line gets it. Empty lines count, but are left out; after many of them comes an empty group,
+ * so that whoever reads may see to others. Holds at most one line and one chunk.
  */
 export async function* lines(
   chunks: AsyncIterable<Uint8Array>,
@@ -38,13 +40,15 @@ export async function* lines(
   for await (const chunk of chunks) {
     let group: Line[] = []
     let from = 0
+    let passed = 0
     for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, from)) {
       const line = ended(chunk.subarray(from, at))
       from = at + 1
       if (line !== undefined) group.push(line)
-      if (group.length < most) continue
+      if (group.length < most && ++passed < MOST_PASSED) continue
       yield group
       group = []
+      passed = 0
     }
     if (group.length > 0) yield group
     const rest = chunk.subarray(from)

@@ -78,7 +78,7 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
     takeJson(inner, 10_000)
     inner.post<{ Params: TrackParams }>(
       '/v1/masters/:asset_guid',
-      { schema: post, config: { scope: 'submit', takes: [JSON_TYPE] } },
+      { schema: post, config: { scope: 'submit', takes: [JSON_TYPE], inflates: true } },
       async ({ params, body }) => {
         const { asset_guid } = params
         const { sha256, bytes = 0 } = checkAnnounced(documentIn(body, "the master's sha256"))

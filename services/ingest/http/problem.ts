@@ -89,6 +89,11 @@ const FOREIGN: Readonly<Record<string, Fault>> = {
   FST_PARTS_LIMIT: { code: 'TOO_LARGE', detail: 'The form has too many parts.' },
   FST_FILES_LIMIT: { code: 'TOO_LARGE', detail: 'The form has too many files; expected one.' },
   FST_FIELDS_LIMIT: { code: 'TOO_LARGE', detail: 'The form has too many fields.' },
+  Z_DATA_ERROR: {
+    code: 'BAD_REQUEST',
+    detail: 'The body is no gzip, or damaged; Content-Encoding says that it is gzip.',
+  },
+  Z_BUF_ERROR: { code: 'UPLOAD_INCOMPLETE', detail: 'The gzip of the body breaks off.' },
   FST_MP_PREMATURE_CLOSE: {
     code: 'UPLOAD_INCOMPLETE',
     detail: 'The connection ended before the form did.',

@@ -1,0 +1,92 @@
+import { type Readable, Transform } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { PermanentError } from '#shared/errors.ts'
+
+/** What any gzip may grow to, bytes, and beyond that how many times its own length: no honest JSON is packed tighter. */
+const ANY_BYTES = 1024 * 1024
+const MOST_TIMES = 100
+
+/**
+ * Takes bodies of `Content-Encoding: gzip` where a route says `inflates`, and refuses every other encoding, so that
+ * nothing that is packed is taken for what is in it. What a body grows to is bounded by its own length and, as with
+ * any body, by the limit of the route.
+ */
+export function inflateBodies(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const encoding = encodingOf(request)
+    if (encoding === undefined || isTaken(request, encoding)) return
+    reply.header('accept-encoding', inflates(request) ? 'gzip' : 'identity')
+    const expected = inflates(request) ? 'gzip or none' : 'none'
+    throw new PermanentError(
+      'WRONG_CONTENT_ENCODING',
+      `Content-Encoding is ${JSON.stringify(encoding.slice(0, 100))}; expected ${expected}.`,
+      { at: 'header content-encoding' },
+    )
+  })
+  app.addHook('preParsing', async (request, _reply, payload) =>
+    encodingOf(request) === undefined ? payload : inflated(payload as Readable),
+  )
+}
+
+/** In lower case; undefined when the body comes as it is, or none does. */
+function encodingOf({ headers }: FastifyRequest): string | undefined {
+  const encoding = headers['content-encoding']?.trim().toLowerCase()
+  if (encoding === undefined || encoding === 'identity') return undefined
+  const { 'content-length': length, 'transfer-encoding': transfer } = headers
+  return transfer === undefined && Number(length ?? 0) === 0 ? undefined : encoding
+}
+
+function isTaken(request: FastifyRequest, encoding: string): boolean {
+  return inflates(request) && (encoding === 'gzip' || encoding === 'x-gzip')
+}
+
+function inflates({ routeOptions, headers }: FastifyRequest): boolean {
+  return (
+    routeOptions.config.inflates === true &&
+    !headers['content-type']?.toLowerCase().startsWith('multipart/')
+  )
+}
+
+function inflated(payload: Readable): Readable {
+  const gunzip = createGunzip()
+  let packed = 0
+  let bytes = 0
+  const counted = new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      packed += chunk.length
+      done(null, chunk)
+    },
+  })
+  const bounded = new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      bytes += chunk.length
+      if (bytes <= ANY_BYTES || bytes <= MOST_TIMES * packed) done(null, chunk)
+      else done(tooTight())
+    },
+  })
+  // Not `pipeline`, which would end the connection, and the answer with it.
+  for (const [from, to] of [
+    [payload, counted],
+    [counted, gunzip],
+    [gunzip, bounded],
+  ] as const) {
+    from.pipe(to)
+    from.on('error', (error) => to.destroy(error))
+    // Whoever read may have turned away by then, and a fault that nobody hears ends the process.
+    to.on('error', () => {})
+    to.once('close', () => from.unpipe(to))
+  }
+  payload.once('close', () => {
+    if (!payload.readableEnded) counted.destroy(new Error('premature close'))
+  })
+  // fastify compares this with Content-Length.
+  return Object.defineProperty(bounded, 'receivedEncodedLength', { get: () => packed })
+}
+
+function tooTight(): PermanentError {
+  return new PermanentError(
+    'TOO_LARGE',
+    `The body grows to more than ${MOST_TIMES} times its length, and ${ANY_BYTES} bytes; expected gzip of JSON.`,
+  )
+}
