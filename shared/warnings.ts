@@ -38,9 +38,10 @@ export function warning(code: WarningCode, sentence: string): Warning {
   return { code, sentence }
 }
 
-/** CUT_SHORT, with the seconds that `what` (`the WAV`) promises and those that are there, to a millisecond. */
+/** CUT_SHORT, with the seconds that `what` (`the WAV`) promises and those that are there, to a millisecond or a microsecond. */
 export function cutShort(what: string, promised: number, present: number): Warning {
-  const seconds = (value: number) => Math.round(value * 1000) / 1000
+  const unit = promised - present < 0.001 ? 1e6 : 1000
+  const seconds = (value: number) => Math.round(value * unit) / unit
   const [promised_seconds, present_seconds] = [seconds(promised), seconds(present)]
   const sentence = `${what} is cut short: its header promises ${promised_seconds} s, and ${present_seconds} s are there`
   return { code: 'CUT_SHORT', sentence, promised_seconds, present_seconds }

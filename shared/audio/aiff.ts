@@ -1,6 +1,15 @@
 import { type ByteWindow, fourCc, unreadable } from './byte-window.ts'
-import { chunks, type Format, pcm, presentBytes } from './chunks.ts'
+import {
+  checkRateAndChannels,
+  chunks,
+  type Format,
+  pcm,
+  soundWarnings,
+  withWarnings,
+} from './chunks.ts'
 import type { Coded, PcmLayout } from './layout.ts'
+import { sampleWidth } from './sample-width.ts'
+import { isUnknown, type SizeClaims, type SoundSize, soundSize } from './sound-size.ts'
 
 const UNKNOWN_32 = 0xffffffff
 
@@ -12,6 +21,9 @@ const COMPRESSIONS: Record<string, Partial<Format>> = {
   'raw ': { bits: 8, unsigned: true },
   in24: { bits: 24 },
   in32: { bits: 32 },
+  // The same, little-endian, as QuickTime writes them.
+  '42ni': { bits: 24, bigEndian: false },
+  '23ni': { bits: 32, bigEndian: false },
   fl32: { encoding: 'float', bits: 32 },
   FL32: { encoding: 'float', bits: 32 },
   fl64: { encoding: 'float', bits: 64 },
@@ -21,8 +33,10 @@ const COMPRESSIONS: Record<string, Partial<Format>> = {
   ulaw: { encoding: 'mulaw', bits: 8 },
   ULAW: { encoding: 'mulaw', bits: 8 },
 }
-/** Packets of 34 bytes a channel, each of 64 samples. */
+/** Packets of so many bytes a channel, each of so many samples. */
 const IMA4 = 'ima4'
+const PACKET_BYTES = 34
+const PACKET_SAMPLES = 64
 
 /**
  * The layout of an AIFF or AIFF-C file, or what there is to decode in it.
@@ -35,7 +49,7 @@ export async function aiffLayout(
   const formSize = (await window.view(4, 4, 'the FORM size')).getUint32(0, false)
   const outerEnd = formSize === 0 || formSize === UNKNOWN_32 ? undefined : formSize + 8
   let common: (Format & { samples: number; ima4?: Uint8Array }) | undefined
-  let sound: { offset: number; size: number } | undefined
+  let sound: { offset: number; said: number } | undefined
 
   for await (const chunk of chunks(window, false)) {
     if (chunk.id === 'COMM') {
@@ -45,25 +59,69 @@ export async function aiffLayout(
       const skip = (await window.view(chunk.offset, 8, 'the "SSND" chunk')).getUint32(0, false)
       sound = {
         offset: chunk.offset + 8 + skip,
-        size: chunk.size === UNKNOWN_32 ? UNKNOWN_32 : Math.max(0, chunk.size - 8 - skip),
+        said: chunk.size === UNKNOWN_32 ? UNKNOWN_32 : Math.max(0, chunk.size - 8 - skip),
       }
-      if (!common && sound.offset + sound.size >= window.bytes) break
+      if (!common && sound.offset + sound.said >= window.bytes) break
     }
     if (common && sound) break
   }
   if (!common)
     throw unreadable(12, 'there is no "COMM" chunk', 'one that describes the samples')
   if (!sound) throw unreadable(12, 'there is no "SSND" chunk', 'one that holds the samples')
-  const { samples: said, ima4, ...format } = common
-  const block = (format.bits / 8) * format.channels
-  const bytes = presentBytes(window, sound.offset, sound.size, outerEnd)
-  if (ima4 !== undefined) return ima4Coded(ima4, sound.offset, bytes)
-  return pcm(
-    form === 'AIFF' ? 'AIFF' : 'AIFF-C',
-    format,
-    sound.offset,
-    said === 0 ? bytes : Math.min(bytes, said * block),
-  )
+  const container = form === 'AIFF' ? 'AIFF' : 'AIFF-C'
+  const { samples: frames, ima4, ...format } = common
+  const claims = { ...{ container, littleEndian: false, outerEnd }, ...sound }
+  if (ima4 !== undefined) {
+    const packet = Math.max(1, PACKET_BYTES * format.channels)
+    const size = await sizeOf(window, claims, frames, packet)
+    const coded = ima4Coded(ima4, sound.offset, size.bytes)
+    const second = { block: packet, rate: format.rate / PACKET_SAMPLES }
+    return withWarnings(coded, soundWarnings(container, size, second, [size.contradicts]))
+  }
+  checkRateAndChannels(format.at, format.rate, format.channels)
+  const { bits, contradicts } = await bitsOf(window, format, claims, frames)
+  const size = await sizeOf(window, claims, frames, (bits / 8) * format.channels)
+  const contradictions = [size.contradicts, contradicts]
+  return pcm(container, { ...format, bits }, sound.offset, size, contradictions)
+}
+
+/** A sound chunk may end in so many bytes of filling. */
+const FILL_BYTES = 512
+
+/** How many bytes of samples there are: `frames` blocks by the description, and what the chunk's own size says. */
+async function sizeOf(
+  window: ByteWindow,
+  claims: SizeClaims,
+  frames: number,
+  block: number,
+): Promise<SoundSize> {
+  const long = frames === UNKNOWN_32 || isUnknown(frames * block) ? 0 : frames * block
+  const fill = claims.said - long
+  if (long === 0 || fill < 0 || fill >= FILL_BYTES)
+    return soundSize(window, { ...claims, long })
+  const { bytes, promised, ...size } = await soundSize(window, claims)
+  const short = promised !== undefined && bytes < long ? { promised: long } : {}
+  return { ...size, ...short, bytes: Math.min(bytes, long) }
+}
+
+/** How wide the numbers are: as described, unless so many samples take another room, and are noise as described. */
+async function bitsOf(
+  window: ByteWindow,
+  { at, bits, encoding, bigEndian, unsigned, channels }: Format,
+  { container, offset, said }: SizeClaims,
+  frames: number,
+): Promise<{ readonly bits: number; readonly contradicts?: string }> {
+  const width = said / (frames * channels)
+  const isOther = Number.isInteger(width) && width >= 1 && width <= 4 && width !== bits / 8
+  if (encoding !== 'int' || !isOther || said > window.bytes - offset) return { bits }
+  const widths = [bits / 8, width]
+  const readings = { ...{ encoding, bigEndian, unsigned8: unsigned, channels }, offset, widths }
+  const isKnown = bits >= 8 && bits <= 32
+  const seen = isKnown ? await sampleWidth(window, { ...readings, bytes: said }) : { width }
+  const contradicts = `the ${container} has ${frames} samples of ${bits} bits in ${channels === 1 ? '1 channel' : `${channels} channels`}, and ${said} bytes of them`
+  if (typeof seen === 'string') throw unreadable(at, contradicts, 'numbers that agree')
+  if (seen.width !== width) return { bits }
+  return { bits: width * 8, contradicts: `${contradicts}; they were read as ${width * 8} bits` }
 }
 
 async function commonOf(
@@ -72,12 +130,13 @@ async function commonOf(
   size: number,
   form: 'AIFF' | 'AIFC',
 ): Promise<Format & { samples: number; ima4?: Uint8Array }> {
-  const least = form === 'AIFF' ? 18 : 22
+  // Some writers of AIFF-C leave the compression out where there is none.
+  const least = form === 'AIFF' || size < 22 ? 18 : 22
   if (size < least) {
     throw unreadable(offset - 4, `the "COMM" chunk has ${size} bytes`, `${least} or more`)
   }
   const view = await window.view(offset, least, 'the "COMM" chunk')
-  const compression = form === 'AIFF' ? 'NONE' : fourCc(view, 18)
+  const compression = least === 18 ? 'NONE' : fourCc(view, 18)
   const kind = compression === IMA4 ? {} : COMPRESSIONS[compression]
   if (!kind) {
     throw unreadable(

@@ -1,5 +1,7 @@
+import { cutShort, mergedWarnings, type Warning, warning } from '../warnings.ts'
 import { type ByteWindow, fourCc, unreadable } from './byte-window.ts'
-import type { PcmLayout } from './layout.ts'
+import type { Coded, PcmLayout } from './layout.ts'
+import type { SoundSize } from './sound-size.ts'
 
 interface Chunk {
   readonly id: string
@@ -53,7 +55,8 @@ export async function* chunks(
   }
 }
 
-async function startsChunk(
+/** Whether a chunk may begin here: a name that can be printed, and a size that the file has room for. */
+export async function startsChunk(
   window: ByteWindow,
   at: number,
   littleEndian: boolean,
@@ -67,30 +70,18 @@ async function startsChunk(
   )
 }
 
-/**
- * How many bytes of samples are really there. A size of 0 or 0xFFFFFFFF is what a writer leaves
- * that could not come back to fill it in, unless the file ends where its header says.
- */
-export function presentBytes(
-  window: ByteWindow,
-  offset: number,
-  size: number,
-  outerEnd: number | undefined,
-): number {
-  const there = Math.max(0, window.bytes - offset)
-  // A byte of padding may be missing at the very end.
-  if (size === 0) return Math.abs((outerEnd ?? 0) - window.bytes) <= 1 ? 0 : there
-  return Math.min(size, there)
-}
-
 const WIDTHS = { int: [8, 16, 24, 32], float: [32, 64], alaw: [8], mulaw: [8] }
 
-/** The layout of `bytes` bytes of samples. @throws PermanentError MASTER_UNREADABLE */
+/**
+ * The layout of bare samples, with a warning where fewer are there than promised, and one for each contradiction.
+ * @throws PermanentError MASTER_UNREADABLE
+ */
 export function pcm(
   container: PcmLayout['container'],
   format: Format,
   offset: number,
-  bytes: number,
+  size: SoundSize,
+  contradictions: readonly (string | undefined)[],
 ): PcmLayout {
   const { at, ...described } = format
   checkRateAndChannels(at, format.rate, format.channels)
@@ -102,9 +93,39 @@ export function pcm(
       `${widths.join(', ')} bits`,
     )
   }
-  const samples = Math.floor(bytes / ((format.bits / 8) * format.channels))
+  const block = (format.bits / 8) * format.channels
+  const samples = Math.floor(size.bytes / block)
   if (samples === 0) throw unreadable(offset, 'the master holds no samples', 'one or more')
-  return { kind: 'pcm', container, ...described, offset, samples }
+  const warnings = soundWarnings(container, size, { block, rate: format.rate }, contradictions)
+  return withWarnings({ kind: 'pcm', container, ...described, offset, samples }, warnings)
+}
+
+/**
+ * What is missing and what contradicts itself. `block`: bytes that belong together, of which there are `rate` a second;
+ * a rest of a block is no loss.
+ */
+export function soundWarnings(
+  container: string,
+  { bytes, promised = bytes }: SoundSize,
+  { block, rate }: { readonly block: number; readonly rate: number },
+  contradictions: readonly (string | undefined)[],
+): readonly Warning[] {
+  const [there, wanted] = [Math.floor(bytes / block), Math.floor(promised / block)]
+  const short =
+    wanted > there ? [cutShort(`the ${container}`, wanted / rate, there / rate)] : []
+  const known = contradictions.filter((each) => each !== undefined)
+  return mergedWarnings(
+    short,
+    known.map((each) => warning('HEADER_CONTRADICTS', each)),
+  )
+}
+
+/** A header with its warnings, if there are any. */
+export function withWarnings<H extends PcmLayout | Coded>(
+  header: H,
+  warnings: readonly Warning[],
+): H {
+  return warnings.length === 0 ? header : { ...header, warnings }
 }
 
 /** @throws PermanentError MASTER_UNREADABLE when no music has such a rate or so many channels. */

@@ -94,7 +94,7 @@ async function headerOf(
   if (head.length >= 12) {
     const view = new DataView(head.buffer, head.byteOffset, head.length)
     const [id, form] = [fourCc(view), fourCc(view, 8)]
-    if (id === 'RIFF' || id === 'RF64' || id === 'BW64') {
+    if (id === 'RIFF' || id === 'RIFX' || id === 'RF64' || id === 'BW64') {
       if (form === 'WAVE') return wavLayout(window, id)
       throw unreadable(8, `a RIFF file of the form "${form}"`, 'the form "WAVE"')
     }

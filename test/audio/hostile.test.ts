@@ -37,6 +37,8 @@ interface Outcome {
   readonly samples: number
   /** Where it was converted. */
   readonly peak: number | undefined
+  /** Codes; undefined where the stream would have to be looked at, too. */
+  readonly warnings: readonly string[] | undefined
 }
 
 /** What `stage` does with a master: looks at it, holds it against the limits, converts it. */
@@ -48,8 +50,10 @@ async function outcomeOf(index: number): Promise<Outcome | PermanentError> {
     const file = masterBytes(driver, name, { bytes: found?.bytes ?? 0 })
     const layout = await survey(file, signal)
     checkLimits(layout, LIMITS)
+    const warnings =
+      layout.kind === 'pcm' ? (layout.warnings ?? []).map(({ code }) => code) : undefined
     if (layout.kind === 'pcm' && layout.samples / layout.rate > MOST_SECONDS) {
-      return { samples: layout.samples, peak: undefined }
+      return { samples: layout.samples, peak: undefined, warnings }
     }
     let peak = 0
     const { samples } = await stageMaster(layout, {
@@ -61,7 +65,7 @@ async function outcomeOf(index: number): Promise<Outcome | PermanentError> {
         }
       },
     })
-    return { samples, peak }
+    return { samples, peak, warnings }
   } catch (error) {
     if (error instanceof PermanentError) return error
     throw error
@@ -75,10 +79,11 @@ function check(t: Test, outcome: Outcome | PermanentError, verdict: Verdict): vo
     return
   }
   const { samples, peak } = outcome
-  const { samples: span, peak: loudest = peak } = verdict
+  const { samples: span, peak: loudest = peak, warnings = [] } = verdict
   const [least, most] = typeof span === 'number' ? [span, span] : span
   t.ok(samples >= least && samples <= most, `${samples} samples; expected ${span}`)
   t.equal(peak, loudest)
+  if (outcome.warnings !== undefined) t.same(outcome.warnings, warnings)
 }
 
 t.test(

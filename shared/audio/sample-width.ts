@@ -1,0 +1,157 @@
+import type { ByteWindow } from './byte-window.ts'
+import type { PcmLayout } from './layout.ts'
+
+/** Samples that can be read as numbers of one width or another. */
+export interface Readings {
+  readonly encoding: PcmLayout['encoding']
+  readonly bigEndian: boolean
+  /** 8-bit numbers count from 0. */
+  readonly unsigned8: boolean
+  readonly channels: number
+  readonly offset: number
+  readonly bytes: number
+  /** Bytes of a number, two or more of them. */
+  readonly widths: readonly number[]
+}
+
+/** Where in a file to look, as shares of its length: music may begin and end with silence. */
+const PLACES = [0, 0.2, 0.5, 0.8]
+const LOOK_BYTES = 8192
+/** So many times smoother must one reading be than the other. */
+const CERTAIN = 3
+/** Parts of a number are of like power where they are numbers of their own, and differ by more where they are not. */
+const ALIKE = 1.5
+/** The power of what is anything between -1 and 1, with a margin: the lower parts of a number. */
+const UNIFORM = [0.25, 0.42] as const
+
+/**
+ * How wide the numbers of a file are, by themselves: `isPadded` when the lowest bytes of each are zero, as in 24 bits
+ * of 32; else the width at which they are sound. `silence` and `noise`: nothing shows it.
+ */
+export async function sampleWidth(
+  window: ByteWindow,
+  readings: Readings,
+): Promise<{ readonly width: number; readonly isPadded: boolean } | 'silence' | 'noise'> {
+  const looks = await looksAt(window, readings)
+  if (looks.every((look) => look.every((byte) => byte === look[0]))) return 'silence'
+  const widths = readings.widths.toSorted((a, b) => a - b)
+  const padded = widths.findLast(
+    (width, index) => index > 0 && isPadded(looks, width, readings),
+  )
+  if (readings.encoding === 'int' && padded !== undefined)
+    return { width: padded, isPadded: true }
+  const width = widths.find((one) =>
+    widths.every((other) => other === one || isMoreLikely(looks, one, other, readings)),
+  )
+  return width === undefined ? 'noise' : { width, isPadded: false }
+}
+
+async function looksAt(
+  window: ByteWindow,
+  { channels, offset, bytes, widths }: Readings,
+): Promise<readonly Buffer[]> {
+  // A whole number of samples at each width.
+  const step = channels * widths.reduce((product, width) => product * width, 1)
+  const looks: Buffer[] = []
+  for (const place of PLACES) {
+    const at = Math.floor((bytes * place) / step) * step
+    const length = Math.min(LOOK_BYTES, bytes - at)
+    if (length >= 2 * step)
+      looks.push(Buffer.from(await window.glance(offset + at, length - (length % step))))
+  }
+  return looks
+}
+
+/** Whether the lowest byte of each number is zero. */
+function isPadded(looks: readonly Buffer[], width: number, { bigEndian }: Readings): boolean {
+  const lowest = bigEndian ? width - 1 : 0
+  return looks.every((look) => {
+    for (let at = lowest; at < look.length; at += width) if (look[at] !== 0) return false
+    return true
+  })
+}
+
+function isMoreLikely(
+  looks: readonly Buffer[],
+  one: number,
+  other: number,
+  readings: Readings,
+): boolean {
+  const [narrow, wide] = [Math.min(one, other), Math.max(one, other)]
+  // What follows another smoothly: read at a width that does not measure the other, sound is noise.
+  if (wide % narrow !== 0)
+    return roughnessOf(looks, one, readings) * CERTAIN < roughnessOf(looks, other, readings)
+  // Every second number of a sound is a sound, too; but the lower half of a number is noise of full power.
+  if (one === narrow) {
+    const powers = powersOf(looks, narrow, wide, readings)
+    const isNoise = powers.every(isUniform)
+    return !isNoise && Math.max(...powers) < ALIKE * Math.min(...powers)
+  }
+  const powers = powersOf(looks, narrow, wide, { ...readings, unsigned8: false })
+  const top = powers[readings.bigEndian ? 0 : powers.length - 1] as number
+  const lower = powers.filter((power) => power !== top)
+  if (readings.encoding === 'float') return lower.some((power) => power > ALIKE * top)
+  return lower.length > 0 && lower.every((power) => isUniform(power) && power > ALIKE * top)
+}
+
+function isUniform(power: number): boolean {
+  return power > UNIFORM[0] && power < UNIFORM[1]
+}
+
+/** The power of the first, second, … number of `narrow` bytes in each `wide`, around its mean. */
+function powersOf(
+  looks: readonly Buffer[],
+  narrow: number,
+  wide: number,
+  readings: Readings,
+): readonly number[] {
+  return Array.from({ length: wide / narrow }, (_, part) => {
+    let [count, sum, squares] = [0, 0, 0]
+    for (const look of looks) {
+      for (let at = part * narrow; at < look.length; at += wide) {
+        const value = valueAt(look, at, narrow, readings)
+        count++
+        sum += value
+        squares += value * value
+      }
+    }
+    return squares / count - (sum / count) ** 2
+  })
+}
+
+/** How far numbers lie from the one before in the same channel: 1 for white noise, near 0 for a slow tone. */
+function roughnessOf(looks: readonly Buffer[], width: number, readings: Readings): number {
+  const { channels } = readings
+  let [differences, squares, sum, count] = [0, 0, 0, 0]
+  for (const look of looks) {
+    const step = channels * width
+    for (let at = step; at < look.length; at += width) {
+      const value = valueAt(look, at, width, readings)
+      differences += (value - valueAt(look, at - step, width, readings)) ** 2
+      squares += value * value
+      sum += value
+      count++
+    }
+  }
+  const power = squares - sum ** 2 / count
+  return power > 0 ? differences / (2 * power) : 1
+}
+
+function valueAt(
+  look: Buffer,
+  at: number,
+  width: number,
+  { encoding, bigEndian, unsigned8 }: Readings,
+): number {
+  if (encoding === 'float') {
+    const isSingle = width === 4
+    const value = isSingle
+      ? look[bigEndian ? 'readFloatBE' : 'readFloatLE'](at)
+      : look[bigEndian ? 'readDoubleBE' : 'readDoubleLE'](at)
+    // What is no number, or far beyond full scale, is no sound.
+    return Math.abs(value) <= 1000 ? value : 1000
+  }
+  if (width === 1) return unsigned8 ? look.readUInt8(at) / 128 - 1 : look.readInt8(at) / 128
+  const value = bigEndian ? look.readIntBE(at, width) : look.readIntLE(at, width)
+  return value / 2 ** (8 * width - 1)
+}
