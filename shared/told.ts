@@ -23,7 +23,17 @@ export interface JobTold {
   /** ISO 8601. */
   readonly accepted: string
   readonly ended: string | null
+  readonly warnings: readonly WarningTold[]
   readonly assets: readonly AssetTold[]
+}
+
+/** Something that is missing or wrong in a master that was accepted all the same. */
+export interface WarningTold {
+  readonly code: string
+  readonly sentence: string
+  readonly promised_seconds?: number
+  readonly present_seconds?: number
+  readonly remedy?: string
 }
 
 export interface AssetTold {
@@ -48,6 +58,7 @@ export interface TrackTold {
   readonly artist?: string
   readonly revision: string
   readonly master: { readonly uri: string; readonly seconds: number; readonly layout: string }
+  readonly warnings: readonly WarningTold[]
   readonly assets: readonly AssetTold[]
 }
 
@@ -61,6 +72,7 @@ export interface EventTold {
   readonly ms?: number
   readonly code?: string
   readonly sentence?: string
+  readonly warnings?: readonly WarningTold[]
 }
 
 /** A track of GET /v1/tracks and GET /v1/live. */
@@ -80,6 +92,8 @@ export interface TrackLine {
   readonly key_confidence?: number
   readonly camelot?: string
   readonly loudness_lufs?: number
+  /** Codes; absent: none. */
+  readonly warnings?: readonly string[]
   readonly assets: {
     readonly made: readonly string[]
     readonly failed: readonly string[]

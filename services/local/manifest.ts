@@ -23,7 +23,7 @@ export interface Unreadable {
 const NUMBERS = ['release_id', 'asset_id']
 const COLUMNS = [
   ...['asset_guid', 'master_uri', 'file', 'derivative_assets', 'title', 'artist', 'site'],
-  ...['request_id', ...NUMBERS],
+  ...['strict', 'request_id', ...NUMBERS],
 ]
 
 /**
@@ -100,6 +100,7 @@ function jobOf(header: readonly string[], cells: readonly string[]): Job {
 
 function cellValue(column: string, cell: string): unknown {
   if (column === 'derivative_assets') return cell.split(/[\s;,|]+/).filter((id) => id !== '')
+  if (column === 'strict') return { true: true, false: false }[cell] ?? cell
   return NUMBERS.includes(column) && /^-?\d{1,15}$/.test(cell) ? Number(cell) : cell
 }
 

@@ -1,8 +1,15 @@
-import type { AssetTold, EventTold, JobTold, RequestTold, TrackTold } from '#shared/told.ts'
+import type {
+  AssetTold,
+  EventTold,
+  JobTold,
+  RequestTold,
+  TrackTold,
+  WarningTold,
+} from '#shared/told.ts'
 import { clock } from './clock.ts'
 import { printable } from './printable.ts'
 import { table } from './table.ts'
-import { factsOf, failures } from './watch-print.ts'
+import { factsOf, failures, warningLine } from './watch-print.ts'
 
 /** A request with its tracks and their assets, for a person. */
 export function requestTold({ request_id, state, percent, jobs }: RequestTold): string {
@@ -16,6 +23,7 @@ export function requestTold({ request_id, state, percent, jobs }: RequestTold): 
 /** What exists for a track, for a person. */
 export function trackShown(track: TrackTold): string {
   const { asset_guid, title, artist, state, request_id, revision, master, assets } = track
+  const warnings = track.warnings.flatMap(warned)
   const names = [artist, title].filter((name) => name !== undefined && name !== '')
   const lines: [string, string][] = [
     ['track', [asset_guid, names.join(' – ')].filter((word) => word !== '').join('  ')],
@@ -28,7 +36,7 @@ export function trackShown(track: TrackTold): string {
   ].map(([name = '', words = '']) => [name, words])
   const facts = lines.map(([name, words]) => `${name.padEnd(8)} ${printable(words)}`)
   const letters = lettersTold(asset_guid, track.dead_lettered === true)
-  return [...facts, ...assetsTold(assets), ...letters].join('\n')
+  return [...facts, ...warnings, ...assetsTold(assets), ...letters].join('\n')
 }
 
 /** Where to look when nothing more will happen by itself. */
@@ -46,17 +54,21 @@ export function historyTold(events: readonly EventTold[]): string {
     `${event.run ?? ''}`,
     `${event.attempt ?? ''}`,
     `${event.ms ?? ''}`,
-    event.code === undefined ? '' : `${event.code}: ${event.sentence}`,
+    [event, ...(event.warnings ?? [])]
+      .flatMap(({ code, sentence }) => (code === undefined ? [] : [`${code}: ${sentence}`]))
+      .join('; '),
   ])
   const header = ['at', 'step', 'verdict', 'run', 'attempt', 'ms', 'why']
   return table([header, ...rows.map((row) => row.map((cell) => printable(cell)))])
 }
 
-function jobTold({ asset_guid, state, percent, run, dead_lettered, assets }: JobTold): string {
+function jobTold(job: JobTold): string {
+  const { asset_guid, state, percent, run, dead_lettered, assets, warnings } = job
   const share = percent === 100 ? '' : `  ${percent} %`
   const words = [asset_guid, state + share, `run ${run}`, factsOf(assets)]
   const head = printable(words.filter((word) => word !== '').join('  '))
-  return [`\n${head}`, ...assetsTold(assets), ...lettersTold(asset_guid, dead_lettered)].join(
+  const letters = lettersTold(asset_guid, dead_lettered)
+  return [`\n${head}`, ...warnings.flatMap(warned), ...assetsTold(assets), ...letters].join(
     '\n',
   )
 }
@@ -70,6 +82,12 @@ function assetsTold(assets: readonly AssetTold[]): string[] {
     ...listed('pending', of('pending').map(unitsOf)),
     ...failures(assets).flatMap(failed),
   ]
+}
+
+function warned(warning: WarningTold): string[] {
+  const { remedy } = warning
+  const line = `  ${warningLine(warning)}`
+  return remedy === undefined ? [line] : [line, `           ${printable(remedy)}`]
 }
 
 function failed({ line, remedy }: ReturnType<typeof failures>[number]): string[] {

@@ -2,7 +2,7 @@ import { sentence } from '#shared/errors.ts'
 import { type Bars, bar, drawBars } from './bars.ts'
 import { type Client, connect, isPassing, Refused } from './client.ts'
 import { type Followed, follow } from './follow.ts'
-import type { Unreadable, Wanted } from './manifest.ts'
+import type { Job, Unreadable, Wanted } from './manifest.ts'
 import { printable } from './printable.ts'
 import { type Posted, type Posting, posting } from './submit-jobs.ts'
 import type { Sources } from './submit-sources.ts'
@@ -17,6 +17,8 @@ export interface SubmitOptions {
   readonly rate: number
   /** Of jobs that do not say themselves; undefined: all. */
   readonly assets: readonly string[] | undefined
+  /** Whether masters with warnings are refused, of jobs that do not say themselves. */
+  readonly isStrict: boolean
   readonly isWatched: boolean
   readonly asJson: boolean
   readonly signal: AbortSignal
@@ -121,8 +123,12 @@ async function take(
     return onPosted({ from, asset_guid: undefined, code: 'UNREADABLE', detail })
   }
   const { file } = wanted
-  const { assets, target, signal } = options
-  const job = assets === undefined ? wanted.job : { derivative_assets: assets, ...wanted.job }
+  const { assets, isStrict, target, signal } = options
+  const job: Job = {
+    ...(assets === undefined ? {} : { derivative_assets: assets }),
+    ...(isStrict ? { strict: true } : {}),
+    ...wanted.job,
+  }
   if (file === undefined) return await jobs.add(job, from)
   const guid = `${job.asset_guid}`
   try {

@@ -15,7 +15,7 @@ WHAT is any of
   'music/**/*.wav' what matches, in folders below as well: in quotes, so that it is not the shell's
   gs://… file:///… is not uploaded: the chain reads it where it is
   list.csv         a manifest with a header: asset_guid, master_uri, file, derivative_assets, title,
-                   artist, site, request_id, release_id, asset_id, or some of these
+                   artist, site, strict, request_id, release_id, asset_id, or some of these
   list.ndjson      a manifest of EncodeJobs, one a line (docs/api.md), which may have a "file" to upload
   -                a manifest on stdin, either kind; each job is posted as its line comes
 
@@ -23,6 +23,7 @@ A track is called after its file, unless a manifest or --guid says how. Assets t
 again: the same command twice does no harm.
 
   --assets A,B     what to make (all that is on offer); a manifest's own derivative_assets win
+  --strict         refuse masters that have warnings (cut short, contradicting themselves, …)
   --guid GUID      the asset_guid, of one file or URI
   --watch          look on until all has ended
   --rate N         jobs a second, at most (as fast as they are taken)
@@ -47,6 +48,7 @@ const OPTIONS = {
   ...TARGET_FLAGS,
   ...{ assets: STRING, guid: STRING, rate: STRING },
   watch: { type: 'boolean', default: false },
+  strict: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
 } as const
@@ -69,9 +71,9 @@ export async function submit(
   const rate = values.rate === undefined ? Number.POSITIVE_INFINITY : rateFrom(values.rate)
   const sources = await sourcesOf(positionals, { guid: values.guid, stdin })
   try {
-    const { watch: isWatched, json: asJson } = values
+    const { watch: isWatched, strict: isStrict, json: asJson } = values
     const { submitted, refused, states } = await submitAll(sources, output, {
-      ...{ target, rate, isWatched, asJson, signal: stop },
+      ...{ target, rate, isStrict, isWatched, asJson, signal: stop },
       // Before gigabytes are uploaded.
       assets: await assetsFrom(values.assets, target),
     })

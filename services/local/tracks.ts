@@ -18,6 +18,7 @@ const HELP = `npx trackchain tracks [FLAGS]: searches the catalogue, the latest 
                    (0.5 with --harmonic, else 0)
   --asset ASSET    has made this one, e.g. aac-128
   --state STATE    running, done, partial or failed
+  --warning CODE   has a warning, e.g. CUT_SHORT; any: whatever it is; none: has none
   --q TEXT         the beginning of an asset_guid, or words of title and artist
   --limit N        tracks at most (50)
 
@@ -38,7 +39,7 @@ const STRING = { type: 'string' } as const
 const OPTIONS = {
   ...TARGET_FLAGS,
   ...{ bpm: STRING, seconds: STRING, key: STRING, asset: STRING, state: STRING, q: STRING },
-  confidence: STRING,
+  ...{ confidence: STRING, warning: STRING },
   harmonic: { type: 'boolean', default: false },
   limit: { type: 'string', default: '50' },
   json: { type: 'boolean', default: false },
@@ -64,7 +65,7 @@ export async function tracks(
   }
   const query = new URLSearchParams()
   for (const name of ['bpm', 'seconds'] as const) addRange(query, name, values[name])
-  for (const name of ['key', 'asset', 'state', 'q'] as const) {
+  for (const name of ['key', 'asset', 'state', 'warning', 'q'] as const) {
     const value = values[name]
     if (value !== undefined) query.set(name, value)
   }
@@ -135,9 +136,10 @@ function tableOf(rows: readonly TrackLine[]): string {
     track.loudness_lufs?.toFixed(1) ?? '',
     `${assets.made.length}`,
     assets.failed.length > 3 ? `${assets.failed.length} assets` : assets.failed.join(','),
+    track.warnings?.join(',') ?? '',
     track.updated.slice(0, 19).replace('T', ' '),
   ])
-  const all = [[...header, 'made', 'failed', 'changed (UTC)'], ...cells]
+  const all = [[...header, 'made', 'failed', 'warnings', 'changed (UTC)'], ...cells]
   return table(all.map((row) => row.map((cell) => printable(cell))))
 }
 

@@ -1,4 +1,10 @@
-import { type AssetTold, hasEnded, type JobTold, type TrackLine } from '#shared/told.ts'
+import {
+  type AssetTold,
+  hasEnded,
+  type JobTold,
+  type TrackLine,
+  type WarningTold,
+} from '#shared/told.ts'
 import { bar } from './bars.ts'
 import type { Seen } from './follow.ts'
 import { marked, markedTempo } from './marked.ts'
@@ -18,7 +24,11 @@ export function changeTold(
   if (asJson) {
     const { asset_guid, state, percent } = job
     const about = { event: isEnd ? 'ended' : 'state', request_id, asset_guid, state }
-    return jsonLine({ ...about, percent, ...(isEnd ? { assets: job.assets } : {}) })
+    return jsonLine({
+      ...about,
+      percent,
+      ...(isEnd ? { warnings: job.warnings, assets: job.assets } : {}),
+    })
   }
   if (isEnd) return endTold(job)
   const isOld = before?.state === job.state
@@ -26,13 +36,19 @@ export function changeTold(
 }
 
 /** A line on what came of a job, and one for each reason why assets failed. */
-function endTold({ state, asset_guid, assets }: JobTold): string {
+function endTold({ state, asset_guid, assets, warnings }: JobTold): string {
   const made = assets.filter((asset) => asset.state === 'made')
   const facts = [factsOf(assets), made.map(({ asset }) => asset).join(',')]
   return [
     line(state, asset_guid, ...facts),
+    ...warnings.map((each) => `    ${warningLine(each)}`),
     ...failures(assets).map(({ line }) => `    ${line}`),
   ].join('\n')
+}
+
+/** What is missing or wrong in a master. */
+export function warningLine({ code, sentence }: WarningTold): string {
+  return printable(`warning  ${code}: ${sentence}`)
 }
 
 /** A line for each reason for which assets failed, with what to do about it. */
@@ -88,9 +104,10 @@ export function barsOf(seen: Iterable<Seen>, all: number, began: number): string
 
 /** A track of the live stream. */
 export function trackTold(track: TrackLine): string {
-  const { asset_guid, state, assets } = track
+  const { asset_guid, state, assets, warnings = [] } = track
+  const warned = warnings.length === 0 ? '' : `warnings: ${warnings.join(',')}`
   const failed = assets.failed.length === 0 ? '' : `failed: ${assets.failed.join(',')}`
-  return line(state, asset_guid, trackFacts(track), assets.made.join(','), failed)
+  return line(state, asset_guid, trackFacts(track), assets.made.join(','), warned, failed)
 }
 
 function trackFacts(track: TrackLine): string {

@@ -28,7 +28,6 @@ export function isText(head: Uint8Array): boolean {
 }
 
 const MAGIC: readonly (readonly [at: number, magic: string, name: string])[] = [
-  [0, 'RIFX', 'big-endian RIFF'],
   [0, 'riff', 'Wave64'],
   [0, '#EXTM3U', 'an HLS or M3U playlist'],
   [0, 'ffconcat', 'an ffconcat script'],

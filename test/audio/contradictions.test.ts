@@ -81,6 +81,7 @@ t.test(
       ['a byte rate of another rate', claiming(of16, { byteRate: 96_000 }), w(N, 16)],
       ['A-law in blocks of 2', claiming(of8, { tag: 6, bits: 8, block: 2 }), w(N, 8)],
       ['A-law of 16 bits', claiming(of8, { tag: 6, bits: 16, block: 1 }), w(N, 8)],
+      ['the oldest format, which ends before the bits', oldest(of16), { samples: N, bits: 16 }],
       ['no bits', claiming(of16, { bits: 0, block: 2 }), w(N, 16)],
       [
         'noise, which shows nothing, where two of three agree',
@@ -345,6 +346,12 @@ function rifx(): Buffer {
   for (const at of [20, 22, 32, 34]) file.subarray(at, at + 2).reverse()
   file.subarray(44).swap16()
   return file
+}
+
+function oldest(samples: Buffer): Buffer {
+  const file = claiming(samples, {})
+  const format = put(file.subarray(12, 34), 4, 'u32', 14)
+  return Buffer.concat([file.subarray(0, 12), format, file.subarray(36)])
 }
 
 function two(bits: number) {

@@ -226,7 +226,6 @@ t.test('what is wrong with unsound masters is said, with the byte', async (t) =>
     ],
     ['text', Buffer.from('hello, I am a master, honest'), /looks like text: "hello/],
     ['HTML', Buffer.from('<html><body>404</body></html>'), /HTML/],
-    ['big-endian RIFF', Buffer.from('RIFX\0\0\0\x04WAVE'), /big-endian RIFF/],
     ['an AVI', Buffer.from('RIFF\0\0\0\x04AVI LIST'), /byte 8: a RIFF file of the form "AVI "/],
     [
       'an IFF picture',
@@ -259,8 +258,6 @@ t.test('what is wrong with unsound masters is said, with the byte', async (t) =>
     ['0 channels', patched(good, 22, 0), /0 channels/],
     ['40 channels', patched(patched(good, 22, 40), 32, 80), /40 channels; expected 1 to 8/],
     ['a rate of 0', patched(good, 24, 0), /a rate of 0 Hz/],
-    ['a block that does not fit', patched(good, 32, 3), /byte 32: a block of 3 bytes/],
-    ['12-byte numbers', patched(good, 32, 24), /96-bit int samples/],
     [
       'an unknown subformat',
       patched(wav(stereo, { mask: 3 }), 46, 0xdead),
@@ -270,10 +267,10 @@ t.test('what is wrong with unsound masters is said, with the byte', async (t) =>
       'a short format chunk',
       Buffer.concat([
         good.subarray(0, 12),
-        chunk('fmt ', good.subarray(20, 34)),
+        chunk('fmt ', good.subarray(20, 32)),
         good.subarray(36),
       ]),
-      /14 bytes; expected 16/,
+      /12 bytes; expected 16/,
     ],
     [
       'a chunk beyond the end',

@@ -88,9 +88,9 @@ function strangers(): Row[] {
       refused(/form "AVI "/),
     ],
     [
-      'big-endian RIFF',
+      'RIFX with the sizes of RIFF',
       Buffer.concat([plain('RIFX'), base.subarray(4)]),
-      refused(/big-endian RIFF/),
+      refused(/"fmt " claims 268435456 bytes/),
     ],
   ]
 }

@@ -6,7 +6,16 @@ import { html, useEffect, useRef } from './vendor.js'
 const TYPING_MS = 250
 
 /** What the list can be asked for, in the order of the form. */
-const NAMES = ['q', 'bpm_from', 'bpm_to', 'key', 'harmonic', 'confidence_from', 'state']
+const NAMES = [
+  'q',
+  'bpm_from',
+  'bpm_to',
+  'key',
+  'harmonic',
+  'confidence_from',
+  'state',
+  'warning',
+]
 
 /**
  * The filters of the list. They stand in the address, so a list can be kept, sent and gone back to.
@@ -70,6 +79,13 @@ export function Filters({ query }) {
         <option value="done">done</option>
         <option value="partial">partly</option>
         <option value="failed">failed</option>
+      </select>
+    </label>
+    <label>Warnings
+      <select name="warning" title="What is missing or wrong in a master that was accepted.">
+        <option value="">With or without</option>
+        <option value="any">With</option>
+        <option value="none">Without</option>
       </select>
     </label>
     ${query.size > 0 && html`<a class="clear" href="#/">Clear</a>`}

@@ -64,6 +64,7 @@ function Run({ events }) {
           <${Details} event=${event} />
         </details>
         ${event.sentence && html`<p class="sentence"><code>${event.code}</code> ${event.sentence}</p>`}
+        ${event.warnings?.map(({ code, sentence }) => html`<p class="sentence is-warning"><code>${code}</code> ${sentence}</p>`)}
       </li>`
     })}</ol>
   </div>`

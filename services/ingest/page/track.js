@@ -6,6 +6,7 @@ import { Player } from './player.js'
 import { Results } from './results.js'
 import { StateChip } from './tracks.js'
 import { html, useEffect, useState } from './vendor.js'
+import { Warnings } from './warnings.js'
 import { length, moment, nameOf } from './words.js'
 
 /** @import { Api } from './api.js' */
@@ -81,6 +82,7 @@ export function Track({ api, live, uploads, guid }) {
     ${
       track &&
       html`
+      <${Warnings} warnings=${track.warnings} />
       <${Player} api=${api} track=${track} />
       <${Results} track=${track} />
       <${Assets} api=${api} track=${track} />`

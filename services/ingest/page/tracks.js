@@ -3,6 +3,7 @@ import { Filters } from './filters.js'
 import { trackHref } from './route.js'
 import { html, useEffect } from './vendor.js'
 import { useMedia, useWindow } from './virtual.js'
+import { WarningChip } from './warnings.js'
 import { useWatched } from './watchable.js'
 import { ago, counted, isUnlikely, length, level, nameOf, tempo } from './words.js'
 
@@ -81,12 +82,12 @@ function howMany({ lines, next, isLoading, fault }, asked) {
 /** @param {{ line: TrackLine, top: number, place: number }} props */
 function Line({ line, top, place }) {
   const { state, bpm, camelot, key, loudness_lufs: lufs, seconds, updated, artist } = line
-  const { bpm_confidence, bpm_error, key_confidence } = line
+  const { bpm_confidence, bpm_error, key_confidence, warnings } = line
   const name = nameOf(line)
   return html`<li aria-posinset=${place} aria-setsize="-1" style=${{ transform: `translateY(${top}px)` }}>
     <a class="line" href=${trackHref(line.asset_guid)}>
       <span class="name"><b>${name}</b><small>${artist || (name === line.asset_guid ? '' : line.asset_guid)}</small></span>
-      <span><${StateChip} state=${state} assets=${line.assets} /></span>
+      <span><${StateChip} state=${state} assets=${line.assets} /><${WarningChip} codes=${warnings} /></span>
       <span class="n" data-label="BPM"><${Sure} confidence=${bpm_confidence}>${tempo(bpm, bpm_error)}<//></span>
       <span data-label="Key"><${Sure} confidence=${key_confidence}><${KeyChip} camelot=${camelot} name=${key} /><//></span>
       <span class="n" data-label="Loudness">${typeof lufs === 'number' ? `${level(lufs)} LUFS` : '–'}</span>

@@ -1,8 +1,8 @@
 /** What the API answers, as far as the page shows it. */
 
-import type { State } from '#shared/told.ts'
+import type { State, WarningTold } from '#shared/told.ts'
 
-export type { Letter, RequestTold, State, TrackLine } from '#shared/told.ts'
+export type { Letter, RequestTold, State, TrackLine, WarningTold } from '#shared/told.ts'
 
 export interface Board {
   readonly at: string
@@ -42,6 +42,7 @@ export interface Track {
     readonly samples: number
     readonly seconds: number
   }
+  readonly warnings: readonly WarningTold[]
   readonly first_seen: string
   readonly assets: readonly TrackAsset[]
 }
@@ -129,6 +130,7 @@ export interface StepEvent {
   readonly cpu_ms?: number
   readonly code?: string
   readonly sentence?: string
+  readonly warnings?: readonly WarningTold[]
 }
 
 export interface Accepted {
