@@ -30,6 +30,7 @@ const MAX_FORMAT_BYTES = 1024
 export const DECODABLE: Readonly<Record<number, Pick<Coded, 'codec' | 'decoder'>>> = {
   2: { codec: 'MS ADPCM', decoder: 'adpcm_ms' },
   17: { codec: 'IMA ADPCM', decoder: 'adpcm_ima_wav' },
+  80: { codec: 'MPEG', decoder: 'mp2' },
   85: { codec: 'MP3', decoder: 'mp3' },
 }
 
@@ -42,7 +43,7 @@ const ENCODINGS: Readonly<Record<number, PcmLayout['encoding']>> = {
 
 /** Names of formats that are refused. */
 const TAGS: Readonly<Record<number, string>> = {
-  ...{ 16: 'OKI ADPCM', 32: 'Yamaha ADPCM', 49: 'GSM 6.10', 69: 'G.726', 80: 'MPEG' },
+  ...{ 16: 'OKI ADPCM', 32: 'Yamaha ADPCM', 49: 'GSM 6.10', 69: 'G.726' },
   ...{ 100: 'G.726', 146: 'S/PDIF', 255: 'AAC', 353: 'Windows Media Audio', 8192: 'AC-3' },
   ...{ 8193: 'DTS', 22092: 'Vorbis', 41225: 'Speex', 61868: 'FLAC', 65535: 'experimental' },
 }
@@ -119,7 +120,7 @@ export async function readableAs(
     throw unreadable(
       at,
       `the samples are of format 0x${tag.toString(16).padStart(4, '0')}${name}`,
-      'PCM (1), IEEE float (3), ADPCM (2, 17), A-law (6), µ-law (7) or MP3 (85)',
+      'PCM (1), IEEE float (3), ADPCM (2, 17), A-law (6), µ-law (7), MPEG (80) or MP3 (85)',
     )
   }
   const { width, isSound } = await widthOf(window, { ...format, encoding }, sound, littleEndian)

@@ -82,10 +82,10 @@ async function decodable(
   const { codec, decoder } = DECODABLE[tag] as (typeof DECODABLE)[number] & object
   const range = { start, end: start + bytes }
   if (bytes === 0) throw unreadable(start, 'the master holds no samples', 'one or more')
-  if (codec === 'MP3') {
+  if (decoder.startsWith('mp')) {
     const stream = await mpegStream(window, range)
-    if (stream?.codec === 'MP3') return { ...stream, container: 'WAV' }
-    throw unreadable(start, 'no MP3 where the header says so', 'its first frame')
+    if (stream?.decoder.startsWith('mp')) return { ...stream, container: 'WAV' }
+    throw unreadable(start, `no ${codec} where the header says so`, 'its first frame')
   }
   const head = Buffer.alloc(12 + 8 + contents.length + (contents.length % 2) + 8)
   head.write('RIFF', 0, 'latin1')
