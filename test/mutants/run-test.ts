@@ -17,7 +17,10 @@ export async function runTest(
   const began = performance.now()
   const child = spawn(process.execPath, [file], {
     cwd: tree,
-    env: { ...ownEnvironment(), TMPDIR: temporary, TAP_BAIL: '1' },
+    env: {
+      ...ownEnvironment(),
+      ...{ TMPDIR: temporary, TAP_BAIL: '1', TAP_TIMEOUT: String(limitSeconds) },
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own, so that whatever it starts can be ended with it.
     detached: true,

@@ -1,0 +1,144 @@
+import { mutantsOf } from '../mutant.ts'
+
+const publishing = ['test/publish/publishing.test.ts']
+
+export default [
+  ...mutantsOf('services/publish/step.ts', publishing, [
+    {
+      breaks: 'announcing is never marked: every finished job is swept again',
+      from: 'afterwards: [() => markAnnounced(announcement)],',
+      to: 'afterwards: [],',
+    },
+    {
+      breaks: 'it is marked before it is announced',
+      from: "      if (announcement === undefined) return { sends: [], verdict: 'skipped' }\n",
+      to: "      if (announcement === undefined) return { sends: [], verdict: 'skipped' }\n      await markAnnounced(announcement)\n",
+    },
+    {
+      breaks: 'what failed leaves no letter',
+      from: '          ...letters(announcement),\n',
+      to: '',
+    },
+    {
+      breaks: 'a letter of an earlier run claims to be of this one',
+      from: 'attributesOf({ ...announcement, run })',
+      to: 'attributesOf(announcement)',
+    },
+    {
+      breaks: 'the same letter has another id each time the job is announced',
+      from: 'digest([job, run, step, code, reason, derivative_assets], 32)',
+      to: 'digest([job, announcement.run, step, code, reason, derivative_assets], 32)',
+    },
+    {
+      breaks: 'a letter asks for assets that have not failed',
+      from: '{ ...request, derivative_assets },\n      {',
+      to: 'request,\n      {',
+    },
+    {
+      breaks: 'what failed for two reasons is one letter with half of the truth',
+      from: 'JSON.stringify([run, step, code, sentence])',
+      to: 'JSON.stringify([run, step, code])',
+    },
+    {
+      breaks: 'a redriven job forgets when it was first accepted',
+      from: '        accepted,\n        ...letterAttributes',
+      to: '        ...letterAttributes',
+    },
+  ]),
+  ...mutantsOf('services/publish/announcing.ts', publishing, [
+    {
+      breaks: 'what another process is announcing is announced as well',
+      from: "if (found?.claimed) throw new Error('another delivery is announcing this run: given back')",
+      to: '',
+    },
+    {
+      breaks: 'copies in one batch are announced twice',
+      from: 'due.set(job, { ...announcement, claimed: true })',
+      to: '',
+    },
+    {
+      breaks: 'the mark is never written',
+      from: 'await catalogue.markAnnounced(announced)',
+      to: '',
+    },
+  ]),
+  ...mutantsOf('services/publish/watchdog.ts', publishing, [
+    {
+      breaks: 'the watchdog publishes nothing',
+      from: 'await bus.publish(topic, { data, attributes })',
+      to: '',
+    },
+    {
+      breaks: 'a sweep is told of before it is published',
+      from: 'await bus.publish(topic, { data, attributes })',
+      to: 'void bus.publish(topic, { data, attributes }).catch(() => {})',
+    },
+    {
+      breaks: 'a sweep is no event: the net hides the hole',
+      from: 'await events.report({',
+      to: 'await Promise.resolve({',
+    },
+    {
+      breaks: 'a swept job is another run',
+      from: 'run: String(run), accepted }',
+      to: 'accepted }',
+    },
+    {
+      breaks: 'a swept job is younger than it is',
+      from: 'run: String(run), accepted }',
+      to: 'run: String(run) }',
+    },
+    {
+      breaks: 'a job that never ends is swept for ever',
+      from: 'sweptLessThan: MOST_SWEEPS',
+      to: 'sweptLessThan: 1000',
+    },
+    { breaks: 'sweeps are not counted', from: 'metrics.swept.add(1)', to: '' },
+  ]),
+  ...mutantsOf('services/publish/recorder.ts', publishing, [
+    {
+      breaks: 'events are acked before they are committed',
+      from: 'await record(events)',
+      to: 'void record(events).catch(() => {})',
+    },
+    {
+      breaks: 'a database that is away makes dead letters of history',
+      from: "if (!(error instanceof PermanentError)) return 'nack'",
+      to: '',
+    },
+    {
+      breaks: 'events that are none come again for ever',
+      from: "await bus.publish(DEAD_LETTER_TOPIC, setAsideAs(delivery, 'recorder', error))",
+      to: "return 'nack'",
+    },
+  ]),
+  ...mutantsOf('services/publish/letters.ts', publishing, [
+    {
+      breaks: 'a letter is acked that nobody has kept',
+      from: 'await catalogue.keepLetter(letter)',
+      to: '',
+    },
+    {
+      breaks: 'what crashed is told of by nobody: the watchdog sweeps it',
+      from: "if (letter.code === 'CRASHED') await events.report(crashed(letter))",
+      to: '',
+    },
+    {
+      breaks: 'what crashed is told of anew by each copy',
+      from: '{ id: uuidFrom(`crashed:',
+      to: '{ crashed: uuidFrom(`crashed:',
+    },
+  ]),
+  ...mutantsOf(
+    'services/publish/forgetting.ts',
+    ['test/publish/recorder.test.ts'],
+    [
+      { breaks: '0 days forgets all', from: 'if (days === 0) return 0', to: '' },
+      {
+        breaks: 'one batch an hour is all that is ever removed',
+        from: 'if (batch < atOnce) break',
+        to: 'break',
+      },
+    ],
+  ),
+]
