@@ -1,5 +1,7 @@
 import { mutantsOf } from '../mutant.ts'
 
+const batches = ['test/catalogue/batches.test.ts']
+const jobRow = ['test/catalogue/job-row.test.ts']
 const jobs = ['test/catalogue/jobs.test.ts']
 const tracks = ['test/catalogue/tracks.test.ts']
 const events = ['test/catalogue/events.test.ts']
@@ -8,97 +10,101 @@ const together = ['test/catalogue/together.test.ts']
 const publishing = ['test/publish/publishing.test.ts']
 
 export default [
-  ...mutantsOf('shared/catalogue/record-runs.ts', jobs, [
-    {
-      breaks: 'what has been announced is announced by every redelivery',
-      from: '(id === announcement && announced)',
-      to: '(id === announcement && false)',
-    },
-    {
-      breaks: 'a claim of another process is not seen',
-      from: 'announcementFor(row, id, id === announcement && claimed)',
-      to: 'announcementFor(row, id, false)',
-      tests: publishing,
-    },
-    {
-      breaks: 'who announces what was complete before claims nothing',
-      from: 'late.map(({ job }) => job),',
-      to: '[],',
-    },
-    {
-      breaks: 'a failed verdict is not mended, though another job has made the asset',
-      from: '  await mend(query, after, news)\n',
-      to: '',
-    },
-    {
-      breaks: 'a failed verdict is mended from another revision',
-      from: 'if (key.revision !== revision || key.version !== version) continue',
-      to: 'if (key.version !== version) continue',
-    },
-    {
-      breaks: 'a failed verdict is mended from another version',
-      from: 'if (key.revision !== revision || key.version !== version) continue',
-      to: 'if (key.revision !== revision) continue',
-    },
-    {
-      breaks: 'a failed verdict is mended from another track',
-      from: 'key.track !== track || key.asset !== asset',
-      to: 'key.asset !== asset',
-    },
-    {
-      breaks: 'a failed verdict is mended from another asset',
-      from: 'key.track !== track || key.asset !== asset',
-      to: 'key.track !== track',
-    },
-    {
-      breaks: 'a mended verdict has lost its small result',
-      from: 'const whole = { ...verdict, ...(result === undefined ? {} : { result }) }',
-      to: 'const whole = verdict',
-    },
-    {
-      breaks: 'a mark closes a job that was opened again since',
-      from: 'job.announcement = announced.announcement\n',
-      to: 'true\n',
-    },
-    {
-      breaks: 'the watchdog goes on after a job has been announced',
-      from: 'announced_at = now(), watched_since = null',
-      to: 'announced_at = now()',
-      tests: events,
-    },
-    {
-      breaks: 'a run that ends before anybody recorded its job is lost',
-      from: 'return locked.size < jobs.size ? locked : await recorded',
-      to: 'return await recorded',
-    },
-    {
-      breaks: 'a commit is counted again by each redelivery',
-      from: "verdict.state === 'failed' && verdict !== before.get(asset)",
-      to: "verdict.state === 'failed'",
-      tests: ['test/publish/counted.test.ts'],
-    },
-    {
-      breaks: 'a verdict of another revision is taken for known',
-      from: 'stored.revision === (master?.revision ?? null) &&',
-      to: '',
-    },
-    {
-      breaks: 'a verdict of another version is taken for known',
-      from: 'stored.version === version &&',
-      to: '',
-    },
-    {
-      breaks: 'a newer run with the same verdicts is taken for known',
-      from: 'if (run > row.run || request',
-      to: 'if (request',
-    },
-    {
-      breaks: 'that an asset was made after all is taken for known',
-      from: "(stored.state === state || stored.state === 'made')",
-      to: 'true',
-    },
-  ]),
-  ...mutantsOf('shared/catalogue/job-row.ts', jobs, [
+  ...mutantsOf(
+    'shared/catalogue/record-runs.ts',
+    [...batches, ...jobs],
+    [
+      {
+        breaks: 'what has been announced is announced by every redelivery',
+        from: '(id === announcement && announced)',
+        to: '(id === announcement && false)',
+      },
+      {
+        breaks: 'a claim of another process is not seen',
+        from: 'announcementFor(row, id, id === announcement && claimed)',
+        to: 'announcementFor(row, id, false)',
+        tests: publishing,
+      },
+      {
+        breaks: 'who announces what was complete before claims nothing',
+        from: 'late.map(({ job }) => job),',
+        to: '[],',
+      },
+      {
+        breaks: 'a failed verdict is not mended, though another job has made the asset',
+        from: '  await mend(query, after, news)\n',
+        to: '',
+      },
+      {
+        breaks: 'a failed verdict is mended from another revision',
+        from: 'if (key.revision !== revision || key.version !== version) continue',
+        to: 'if (key.version !== version) continue',
+      },
+      {
+        breaks: 'a failed verdict is mended from another version',
+        from: 'if (key.revision !== revision || key.version !== version) continue',
+        to: 'if (key.revision !== revision) continue',
+      },
+      {
+        breaks: 'a failed verdict is mended from another track',
+        from: 'key.track !== track || key.asset !== asset',
+        to: 'key.asset !== asset',
+      },
+      {
+        breaks: 'a failed verdict is mended from another asset',
+        from: 'key.track !== track || key.asset !== asset',
+        to: 'key.track !== track',
+      },
+      {
+        breaks: 'a mended verdict has lost its small result',
+        from: 'const whole = { ...verdict, ...(result === undefined ? {} : { result }) }',
+        to: 'const whole = verdict',
+      },
+      {
+        breaks: 'a mark closes a job that was opened again since',
+        from: 'job.announcement = announced.announcement\n',
+        to: 'true\n',
+      },
+      {
+        breaks: 'the watchdog goes on after a job has been announced',
+        from: 'announced_at = now(), watched_since = null',
+        to: 'announced_at = now()',
+        tests: events,
+      },
+      {
+        breaks: 'a run that ends before anybody recorded its job is lost',
+        from: 'return locked.size < jobs.size ? locked : await recorded',
+        to: 'return await recorded',
+      },
+      {
+        breaks: 'a commit is counted again by each redelivery',
+        from: "verdict.state === 'failed' && verdict !== before.get(asset)",
+        to: "verdict.state === 'failed'",
+        tests: ['test/publish/counted.test.ts'],
+      },
+      {
+        breaks: 'a verdict of another revision is taken for known',
+        from: 'stored.revision === (master?.revision ?? null) &&',
+        to: '',
+      },
+      {
+        breaks: 'a verdict of another version is taken for known',
+        from: 'stored.version === version &&',
+        to: '',
+      },
+      {
+        breaks: 'a newer run with the same verdicts is taken for known',
+        from: 'if (run > row.run || request',
+        to: 'if (request',
+      },
+      {
+        breaks: 'that an asset was made after all is taken for known',
+        from: "(stored.state === state || stored.state === 'made')",
+        to: 'true',
+      },
+    ],
+  ),
+  ...mutantsOf('shared/catalogue/job-row.ts', jobRow, [
     {
       breaks: 'a verdict of an earlier run decides a redrive',
       from: 'verdict.run >= (row.wanted.get(asset) ?? 0)',
@@ -151,143 +157,159 @@ export default [
       to: '...{ run, route, request }',
     },
   ]),
-  ...mutantsOf('shared/catalogue/job-table.ts', jobs, [
-    {
-      breaks: 'a job that is widened stays announced',
-      from: 'announced_at = case when r.announcement = job.announcement then job.announced_at end',
-      to: 'announced_at = job.announced_at',
-    },
-    {
-      breaks: 'a job that is widened is not watched',
-      from: 'watched_since = case when r.wanted = job.wanted then job.watched_since else now() end',
-      to: 'watched_since = job.watched_since',
-      tests: events,
-    },
-    {
-      breaks: 'a redriven job has used up its sweeps',
-      from: 'swept = case when r.wanted = job.wanted then job.swept else 0 end',
-      to: 'swept = job.swept',
-      tests: events,
-    },
-    {
-      breaks: 'each end of a run starts the watch anew',
-      from: 'watched_since = case when r.wanted = job.wanted then job.watched_since else now() end',
-      to: 'watched_since = now()',
-      tests: events,
-    },
-    {
-      breaks: 'jobs are locked in any order: two batches wait in a circle',
-      from: '} order by id for update',
-      to: '} order by random() for update',
-      tests: together,
-    },
-    {
-      breaks: 'jobs are not locked: of two batches one is lost',
-      from: '} order by id for update',
-      to: '} order by id',
-      tests: together,
-    },
-    {
-      breaks: 'a claim outlives its owner by a quarter of an hour',
-      from: 'const CLAIM_SECONDS = 15',
-      to: 'const CLAIM_SECONDS = 900',
-      tests: publishing,
-    },
-    {
-      breaks: 'a claim is over before the step can be',
-      from: 'const CLAIM_SECONDS = 15',
-      to: 'const CLAIM_SECONDS = 5',
-      tests: publishing,
-    },
-    {
-      breaks: 'a job that ended keeps the moment of its first end',
-      from: 'when r.announcement = job.announcement then job.ended_at\n        else now() end',
-      to: 'else coalesce(job.ended_at, now()) end',
-    },
-  ]),
-  ...mutantsOf('shared/catalogue/asset-table.ts', tracks, [
-    {
-      breaks: 'what was made is overwritten by a later failure',
-      from: "where asset.state = 'failed'\n    returning",
-      to: 'returning',
-      tests: jobs,
-    },
-    {
-      breaks: 'within a batch a failure beats what was made',
-      from: "if (assets.get(name)?.state !== 'made') assets.set",
-      to: 'assets.set',
-      tests: jobs,
-    },
-    {
-      breaks: 'an older job that ends late decides the revision',
-      from: 'where excluded.accepted_at >= track.accepted_at\n      and',
-      to: 'where',
-    },
-    {
-      breaks: 'in a batch the job that comes last decides the revision',
-      from: "if (accepted_at >= (tracks.get(asset_guid)?.accepted_at ?? ''))\n",
-      to: '',
-    },
-    {
-      breaks: 'what failed counts as a result',
-      from: "where state = 'made'`",
-      to: '`',
-    },
-  ]),
-  ...mutantsOf('shared/catalogue/watchdog.ts', events, [
-    {
-      breaks: 'two watchdogs sweep the same job',
-      from: 'job.swept = sweep.swept and ',
-      to: '',
-    },
-    {
-      breaks: 'what has ended since it was looked at is swept',
-      from: ' and job.watched_since is not null\n    returning',
-      to: '\n    returning',
-      tests: publishing,
-    },
-    {
-      breaks: 'a sweep does not start the clock again',
-      from: 'swept = job.swept + 1, watched_since = now()',
-      to: 'swept = job.swept + 1',
-      tests: publishing,
-    },
-    { breaks: 'a sweep is not counted', from: 'swept = job.swept + 1, ', to: '' },
-    {
-      breaks: 'who has not claimed a stale job publishes it all the same',
-      from: 'return stale.filter(({ job }) => claimed.has(job))',
-      to: 'return stale',
-      tests: publishing,
-    },
-    {
-      breaks: 'a swept job asks for what the first request asked for alone',
-      from: 'request: { ...request, derivative_assets: wanted }',
-      to: 'request',
-      tests: publishing,
-    },
-  ]),
-  ...mutantsOf('shared/catalogue/record-events.ts', events, [
-    {
-      breaks: 'a dead letter does not call the watchdog off',
-      from: 'await database.query(DEAD_LETTERED, [rows(values)], signal)',
-      to: '',
-    },
-    {
-      breaks: 'a letter of an earlier run calls off the watch over this one',
-      from: 'watched_since = case when letter.run < job.run then job.watched_since end',
-      to: 'watched_since = null',
-    },
-    {
-      breaks: 'an accepted event does not make up for a row that is missing',
-      from: '  await acceptAgain(database, events.flatMap(acceptance), signal)\n',
-      to: '',
-    },
-    {
-      breaks: 'an event that comes twice is a fault',
-      from: 'on conflict (id) do nothing\n      returning step',
-      to: 'returning step',
-    },
-  ]),
+  ...mutantsOf(
+    'shared/catalogue/job-table.ts',
+    [...batches, ...jobs],
+    [
+      {
+        breaks: 'a job that is widened stays announced',
+        from: 'announced_at = case when r.announcement = job.announcement then job.announced_at end',
+        to: 'announced_at = job.announced_at',
+      },
+      {
+        breaks: 'a job that is widened is not watched',
+        from: 'watched_since = case when r.wanted = job.wanted then job.watched_since else now() end',
+        to: 'watched_since = job.watched_since',
+        tests: events,
+      },
+      {
+        breaks: 'a redriven job has used up its sweeps',
+        from: 'swept = case when r.wanted = job.wanted then job.swept else 0 end',
+        to: 'swept = job.swept',
+        tests: events,
+      },
+      {
+        breaks: 'each end of a run starts the watch anew',
+        from: 'watched_since = case when r.wanted = job.wanted then job.watched_since else now() end',
+        to: 'watched_since = now()',
+        tests: events,
+      },
+      {
+        breaks: 'jobs are locked in any order: two batches wait in a circle',
+        from: '} order by id for update',
+        to: '} order by random() for update',
+        tests: together,
+      },
+      {
+        breaks: 'jobs are not locked: of two batches one is lost',
+        from: '} order by id for update',
+        to: '} order by id',
+        tests: together,
+      },
+      {
+        breaks: 'a claim outlives its owner by a quarter of an hour',
+        from: 'const CLAIM_SECONDS = 15',
+        to: 'const CLAIM_SECONDS = 900',
+        tests: publishing,
+      },
+      {
+        breaks: 'a claim is over before the step can be',
+        from: 'const CLAIM_SECONDS = 15',
+        to: 'const CLAIM_SECONDS = 5',
+        tests: publishing,
+      },
+      {
+        breaks: 'a job that ended keeps the moment of its first end',
+        from: 'when r.announcement = job.announcement then job.ended_at\n        else now() end',
+        to: 'else coalesce(job.ended_at, now()) end',
+      },
+    ],
+  ),
+  ...mutantsOf(
+    'shared/catalogue/asset-table.ts',
+    [...batches, ...tracks],
+    [
+      {
+        breaks: 'what was made is overwritten by a later failure',
+        from: "where asset.state = 'failed'\n    returning",
+        to: 'returning',
+        tests: jobs,
+      },
+      {
+        breaks: 'within a batch a failure beats what was made',
+        from: "if (assets.get(name)?.state !== 'made') assets.set",
+        to: 'assets.set',
+        tests: jobs,
+      },
+      {
+        breaks: 'an older job that ends late decides the revision',
+        from: 'where excluded.accepted_at >= track.accepted_at\n      and',
+        to: 'where',
+      },
+      {
+        breaks: 'in a batch the job that comes last decides the revision',
+        from: "if (accepted_at >= (tracks.get(asset_guid)?.accepted_at ?? ''))\n",
+        to: '',
+      },
+      {
+        breaks: 'what failed counts as a result',
+        from: "where state = 'made'`",
+        to: '`',
+      },
+    ],
+  ),
+  ...mutantsOf(
+    'shared/catalogue/watchdog.ts',
+    [...batches, ...events],
+    [
+      {
+        breaks: 'two watchdogs sweep the same job',
+        from: 'job.swept = sweep.swept and ',
+        to: '',
+      },
+      {
+        breaks: 'what has ended since it was looked at is swept',
+        from: ' and job.watched_since is not null\n    returning',
+        to: '\n    returning',
+        tests: publishing,
+      },
+      {
+        breaks: 'a sweep does not start the clock again',
+        from: 'swept = job.swept + 1, watched_since = now()',
+        to: 'swept = job.swept + 1',
+        tests: publishing,
+      },
+      { breaks: 'a sweep is not counted', from: 'swept = job.swept + 1, ', to: '' },
+      {
+        breaks: 'who has not claimed a stale job publishes it all the same',
+        from: 'return stale.filter(({ job }) => claimed.has(job))',
+        to: 'return stale',
+        tests: publishing,
+      },
+      {
+        breaks: 'a swept job asks for what the first request asked for alone',
+        from: 'request: { ...request, derivative_assets: wanted }',
+        to: 'request',
+        tests: publishing,
+      },
+    ],
+  ),
+  ...mutantsOf(
+    'shared/catalogue/record-events.ts',
+    [...batches, ...events],
+    [
+      {
+        breaks: 'a dead letter does not call the watchdog off',
+        from: 'await database.query(DEAD_LETTERED, [rows(values)], signal)',
+        to: '',
+      },
+      {
+        breaks: 'a letter of an earlier run calls off the watch over this one',
+        from: 'watched_since = case when letter.run < job.run then job.watched_since end',
+        to: 'watched_since = null',
+      },
+      {
+        breaks: 'an accepted event does not make up for a row that is missing',
+        from: '  await acceptAgain(database, events.flatMap(acceptance), signal)\n',
+        to: '',
+      },
+      {
+        breaks: 'an event that comes twice is a fault',
+        from: 'on conflict (id) do nothing\n      returning step',
+        to: 'returning step',
+      },
+    ],
+  ),
   ...mutantsOf('shared/catalogue/dead-letters.ts', letters, [
     {
       breaks: 'a letter that is claimed is claimed again',
