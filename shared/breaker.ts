@@ -161,7 +161,7 @@ export class Upstream {
     if (!isRecent(this.#upAt)) this.#waitMs = FIRST_WAIT_MS
     for (let fault: string | undefined = ''; fault !== undefined && !stopping.aborted; ) {
       await sleep(this.#waitMs * (0.5 + Math.random() / 2), undefined, { ref: false })
-      this.#waitMs = Math.min(this.#waitMs * 2, LONGEST_WAIT_MS)
+      this.#waitMs = longerWait(this.#waitMs)
       fault = await this.#look(look)
       if (fault !== undefined) this.reason = `${this.#name}: ${fault}`
     }
@@ -195,6 +195,11 @@ export class Upstream {
       clearTimeout(timer)
     }
   }
+}
+
+/** From one look to the next, ms: twice as long as before, up to a quarter of a minute. */
+export function longerWait(ms: number): number {
+  return Math.min(2 * ms, LONGEST_WAIT_MS)
 }
 
 /** The fault of an upstream that does not answer. */

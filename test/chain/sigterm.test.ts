@@ -148,3 +148,36 @@ t.test('a second signal ends a service at once', async (t) => {
   t.teardown(() => next.close())
   await until(() => published.has('twice'), 150_000)
 })
+
+t.test('a step that runs longer than the drain is aborted and given back', async (t) => {
+  const around = await surroundings({ derivatives: slow, project: 'sigterm-drain' })
+  const { bus, catalogue, config, folder, published } = around
+  const rest = await allConsumers({ config, bus, catalogue, log, only: REST })
+  const begun = join(folder, 'begun')
+  const env = { SLOW_SECONDS: '600', SLOW_LOG: begun }
+  const service = startService('analyze/main.ts', config, env)
+  t.teardown(async () => {
+    service.child.kill('SIGKILL')
+    await rest.close()
+    await around.close()
+  })
+  await service.ready
+  await around.master('long', master)
+  await around.submit({ asset_guid: 'long', derivative_assets: ['slow'] })
+  await until(async () => (await readFile(begun, 'utf8').catch(() => '')) !== '', 60_000)
+  const asked = performance.now()
+  service.child.kill('SIGTERM')
+  t.equal(await service.exited, 0, 'what ran has been given back in time')
+  const took = performance.now() - asked
+  t.ok(took > 8_500 && took < patient(13_500), `${took} ms`)
+  const events = async () => (await catalogue.trackHistory('long', { limit: 100 })).events
+  await until(async () => (await events()).some(({ step }) => step === 'analyze'), 60_000)
+  t.match(
+    (await events()).filter(({ step }) => step === 'analyze'),
+    [{ verdict: 'again', sentence: /grace period/ }],
+  )
+  const next = await allConsumers({ config, bus, catalogue, log, only: ['analyze'] })
+  t.teardown(() => next.close())
+  await until(() => published.has('long'), 150_000)
+  t.match(published.get('long'), [{ state: 'done' }])
+})

@@ -1,14 +1,14 @@
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { Breaker } from '#shared/breaker.ts'
+import { Breaker, longerWait } from '#shared/breaker.ts'
 import type { Subscriber } from '#shared/bus/bus.ts'
 import { createLog } from '#shared/log.ts'
 import { createMetrics } from '#shared/metrics.ts'
 import type { ObjectName } from '#shared/names.ts'
 import { NotFoundError, type StoreDriver } from '#shared/store/driver.ts'
 import { watched } from '#shared/store/watched.ts'
-import { until } from '../support/chain.ts'
+import { until } from '../support/patience.ts'
 
 // What waits for an upstream keeps no process alive.
 const alive = setInterval(() => {}, 1000)
@@ -93,6 +93,122 @@ t.test('when nothing goes well, looking well is not enough; then work is tried',
   t.equal(seen.isPaused, false)
   await fail()
   t.match(breaker.reason, /503/, 'on trial, one more fault will do')
+})
+
+/** Lets time pass, as far as the breaker can tell. */
+function passing(t: { teardown(end: () => unknown): void }): (ms: number) => void {
+  const now = performance.now.bind(performance)
+  let passed = 0
+  performance.now = () => now() + passed
+  t.teardown(() => {
+    performance.now = now
+  })
+  return (ms) => {
+    passed += ms
+  }
+}
+
+t.test('a subscriber that is made while an upstream is down does not pull', async (t) => {
+  const { breaker, fail, answers } = made()
+  const seen: string[] = []
+  const subscriber: Subscriber = {
+    close: async () => {},
+    pause: () => seen.push('pause'),
+    resume: () => seen.push('resume'),
+    heard: new Date(),
+  }
+  answers(() => Promise.reject(new Error('down')))
+  await fail()
+  t.equal(breaker.guard(subscriber), subscriber)
+  t.same(seen, ['pause'])
+  answers(async () => {})
+  await until(() => breaker.reason === undefined)
+  t.same(seen, ['pause', 'resume'])
+})
+
+t.test('what hung for half of its time before it was cut short is a fault', async (t) => {
+  const { breaker, upstream, look, seen } = made()
+  const signal = AbortSignal.abort(new Error('the step is over'))
+  const operation = { look, signal, limitMs: 10_000 }
+  upstream.failed(new Error('cut'), operation, performance.now() - 4_000)
+  t.equal(seen.looks, 0)
+  upstream.failed(new Error('cut'), operation, performance.now() - 6_000)
+  await breaker.inDoubt()
+  t.equal(seen.looks, 1)
+})
+
+t.test('faults that lie a minute apart are not in a row', async (t) => {
+  const pass = passing(t)
+  const { breaker, fail } = made()
+  for (let n = 0; n < 10; n++) {
+    await fail()
+    pass(61_000)
+  }
+  t.equal(breaker.reason, undefined)
+  for (let n = 0; n < 4; n++) await fail()
+  t.equal(breaker.reason, undefined)
+  pass(59_000)
+  await fail()
+  t.match(breaker.reason, /503/)
+})
+
+t.test('who has come back is in doubt for a minute, and then no more', async (t) => {
+  const pass = passing(t)
+  const { breaker, fail, answers } = made()
+  answers(() => Promise.reject(new Error('down')))
+  await fail()
+  answers(async () => {})
+  await until(() => breaker.reason === undefined)
+  pass(59_000)
+  t.equal(await breaker.inDoubt(), true)
+  pass(1_500)
+  t.equal(await breaker.inDoubt(), false)
+})
+
+t.test('whether there is doubt is known once the look under way is over', async (t) => {
+  const { breaker, upstream, look, answers } = made()
+  const { promise, reject } = Promise.withResolvers<void>()
+  answers(() => promise)
+  for (let n = 0; n < 3; n++)
+    await upstream.call(() => Promise.reject(new Error('503')), { look }).catch(() => {})
+  const doubt = breaker.inDoubt()
+  reject(new Error('down'))
+  t.equal(await doubt, true)
+})
+
+t.test('an upstream is down once, however many of its operations fail', async (t) => {
+  const { breaker, metrics, upstream, look, answers, seen } = made()
+  answers(() => Promise.reject(new Error('down')))
+  await Promise.all(
+    Array.from({ length: 9 }, () =>
+      upstream.call(() => Promise.reject(new Error('503')), { look }).catch(() => {}),
+    ),
+  )
+  await breaker.inDoubt()
+  t.equal(seen.looks, 1)
+  t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 1/)
+  answers(async () => {})
+  await until(() => breaker.reason === undefined)
+  t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 0/)
+})
+
+t.test('looks are longer and longer apart, and after a good while short again', async (t) => {
+  t.same([500, 1000, 8000, 15_000].map(longerWait), [1000, 2000, 15_000, 15_000])
+  const pass = passing(t)
+  const { breaker, seen, fail, answers } = made()
+  answers(() => Promise.reject(new Error('down')))
+  await fail()
+  await until(() => seen.looks >= 4)
+  answers(async () => {})
+  await until(() => breaker.reason === undefined)
+  pass(61_000)
+  answers(() => Promise.reject(new Error('down')))
+  await fail()
+  const { looks } = seen
+  const first = until(() => seen.looks > looks, 60_000, 1)
+  t.not(await Promise.race([first, sleep(1_900, 'late')]), 'late')
+  answers(async () => {})
+  await until(() => breaker.reason === undefined)
 })
 
 t.test('what goes well of one kind says nothing of another', async (t) => {

@@ -7,7 +7,6 @@ const tracks = ['test/catalogue/tracks.test.ts']
 const events = ['test/catalogue/events.test.ts']
 const letters = ['test/catalogue/letters.test.ts']
 const together = ['test/catalogue/together.test.ts']
-const publishing = ['test/publish/publishing.test.ts']
 
 export default [
   ...mutantsOf(
@@ -23,7 +22,6 @@ export default [
         breaks: 'a claim of another process is not seen',
         from: 'announcementFor(row, id, id === announcement && claimed)',
         to: 'announcementFor(row, id, false)',
-        tests: publishing,
       },
       {
         breaks: 'who announces what was complete before claims nothing',
@@ -170,19 +168,16 @@ export default [
         breaks: 'a job that is widened is not watched',
         from: 'watched_since = case when r.wanted = job.wanted then job.watched_since else now() end',
         to: 'watched_since = job.watched_since',
-        tests: events,
       },
       {
         breaks: 'a redriven job has used up its sweeps',
         from: 'swept = case when r.wanted = job.wanted then job.swept else 0 end',
         to: 'swept = job.swept',
-        tests: events,
       },
       {
         breaks: 'each end of a run starts the watch anew',
         from: 'watched_since = case when r.wanted = job.wanted then job.watched_since else now() end',
         to: 'watched_since = now()',
-        tests: events,
       },
       {
         breaks: 'jobs are locked in any order: two batches wait in a circle',
@@ -200,13 +195,11 @@ export default [
         breaks: 'a claim outlives its owner by a quarter of an hour',
         from: 'const CLAIM_SECONDS = 15',
         to: 'const CLAIM_SECONDS = 900',
-        tests: publishing,
       },
       {
         breaks: 'a claim is over before the step can be',
         from: 'const CLAIM_SECONDS = 15',
         to: 'const CLAIM_SECONDS = 5',
-        tests: publishing,
       },
       {
         breaks: 'a job that ended keeps the moment of its first end',
@@ -261,26 +254,22 @@ export default [
         breaks: 'what has ended since it was looked at is swept',
         from: ' and job.watched_since is not null\n    returning',
         to: '\n    returning',
-        tests: publishing,
       },
       {
         breaks: 'a sweep does not start the clock again',
         from: 'swept = job.swept + 1, watched_since = now()',
         to: 'swept = job.swept + 1',
-        tests: publishing,
       },
       { breaks: 'a sweep is not counted', from: 'swept = job.swept + 1, ', to: '' },
       {
         breaks: 'who has not claimed a stale job publishes it all the same',
         from: 'return stale.filter(({ job }) => claimed.has(job))',
         to: 'return stale',
-        tests: publishing,
       },
       {
         breaks: 'a swept job asks for what the first request asked for alone',
         from: 'request: { ...request, derivative_assets: wanted }',
         to: 'request',
-        tests: publishing,
       },
     ],
   ),
