@@ -46,6 +46,7 @@ t.test(
     ])
     const mended = due.find(({ job }) => job === same.job)?.verdicts.bpm
     t.match(mended, { ...made('bpm'), revision: 'f01', run: 1 }, 'with its small result')
+    t.same(Object.keys((await column(asset.job, 'verdicts')) as object), ['key'])
   },
 )
 
@@ -177,6 +178,22 @@ t.test('of two watchdogs that look at the same moment one sweeps', async (t) => 
   })
   const swept = (await Promise.all(sweeps)).flat().filter(({ job }) => job === run.job)
   t.equal(swept.length, 1)
+})
+
+t.test('of two ends of one job at the same moment neither is lost', async (t) => {
+  const run = accepted(['bpm', 'key'])
+  await catalogue.acceptJobs([run])
+  const other = openCatalogue({ dsn })
+  t.teardown(() => other.close())
+  const records: ReturnType<typeof catalogue.recordRuns>[] = []
+  await database.transaction(async (query) => {
+    await query({ text: 'select from job where id = $1 for update' }, [run.job])
+    records.push(catalogue.recordRuns([ended(again(run, {}, ['bpm']))]))
+    records.push(other.recordRuns([ended(again(run, {}, ['key']))]))
+    await waitFor(2)
+  })
+  const due = (await Promise.all(records)).flat()
+  t.match(due, [{ state: 'done', assets: ['bpm', 'key'] }])
 })
 
 t.test('a letter of an earlier run does not call off the watch over this one', async (t) => {

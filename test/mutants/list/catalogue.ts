@@ -67,7 +67,6 @@ export default [
         breaks: 'the watchdog goes on after a job has been announced',
         from: 'announced_at = now(), watched_since = null',
         to: 'announced_at = now()',
-        tests: events,
       },
       {
         breaks: 'a run that ends before anybody recorded its job is lost',
@@ -189,7 +188,6 @@ export default [
         breaks: 'jobs are not locked: of two batches one is lost',
         from: '} order by id for update',
         to: '} order by id',
-        tests: together,
       },
       {
         breaks: 'a claim outlives its owner by a quarter of an hour',
@@ -216,13 +214,11 @@ export default [
         breaks: 'what was made is overwritten by a later failure',
         from: "where asset.state = 'failed'\n    returning",
         to: 'returning',
-        tests: jobs,
       },
       {
         breaks: 'within a batch a failure beats what was made',
         from: "if (assets.get(name)?.state !== 'made') assets.set",
         to: 'assets.set',
-        tests: jobs,
       },
       {
         breaks: 'an older job that ends late decides the revision',

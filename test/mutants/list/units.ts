@@ -1,0 +1,299 @@
+import { mutantsOf } from '../mutant.ts'
+
+const units = ['test/units/unit-step.test.ts']
+
+export default [
+  ...mutantsOf('shared/units/fan-in.ts', units, [
+    {
+      breaks: 'every copy of a step sends the run on',
+      from: 'if ((await scratch.stat(marker, { signal })) !== undefined) {',
+      to: 'if (false) {',
+    },
+    {
+      breaks: 'a step sends the run on though another is owed',
+      from: 'if (!(await isMade())) return { sends: [] }',
+      to: '',
+    },
+    {
+      breaks: 'the marker is never left',
+      from: "await context.write('scratch', marker, body, 'application/json')",
+      to: '',
+    },
+    {
+      breaks: 'the marker is left before what it tells of has been sent',
+      from: 'const next = await sendOn()',
+      to: 'const next = await sendOn()\n  await mark()',
+    },
+    {
+      breaks: 'a marker that was overtaken keeps scratch for ever',
+      from: 'if (await isOver()) await clear()',
+      to: '',
+    },
+  ]),
+  ...mutantsOf('shared/units/work.ts', units, [
+    {
+      breaks: 'a run begun anew meets its old marker',
+      from: 'restarts}`)',
+      to: "'0'}`)",
+    },
+    {
+      breaks: 'a version that is newer than the worker is made in the old one',
+      from: 'asset === undefined || asset.version < unit.version',
+      to: 'asset === undefined',
+    },
+    {
+      breaks: 'a plan of an older version is carried out with the new one',
+      from: 'if (asset.version > unit.version) {',
+      to: 'if (false) {',
+    },
+    {
+      breaks: 'of an asset in parts every part is joined',
+      from: ' && unit.start === 0)',
+      to: ')',
+    },
+  ]),
+  ...mutantsOf('shared/units/restart.ts', units, [
+    {
+      breaks: 'each step of a plan sends the job to ingest',
+      from: 'if ((await scratch.stat(marker, { signal })) !== undefined) {',
+      to: 'if (false) {',
+    },
+    {
+      breaks: 'a run begins anew once and never again',
+      from: 'message.restarts}`)',
+      to: 'message.run}`)',
+    },
+    {
+      breaks: 'that a run has begun anew is not marked',
+      from: "next.verdict === 'restarted' ? { ...next, afterwards: [mark] } : next",
+      to: 'next',
+    },
+  ]),
+  ...mutantsOf('shared/run.ts', units, [
+    {
+      breaks: 'a run begins anew for ever',
+      from: 'message.restarts >= MOST_RESTARTS && ',
+      to: 'message.restarts >= 1e9 && ',
+    },
+    {
+      breaks: 'a rollout that takes long makes dead letters',
+      from: " && error.code !== 'SUPERSEDED'",
+      to: '',
+    },
+    {
+      breaks: 'a run that begins anew does not count that it does',
+      from: 'restarts: String(message.restarts + 1)',
+      to: 'restarts: String(message.restarts)',
+    },
+    {
+      breaks: 'an asset is there when its first file is',
+      from: 'if (stat === undefined) return undefined',
+      to: 'if (stat === undefined) continue',
+    },
+    {
+      breaks: 'scratch is never cleared',
+      from: 'await scratch.removeAll(`',
+      to: 'void (`',
+    },
+    {
+      breaks:
+        'tombstones go with the samples: a late copy tries again what has failed for good',
+      from: "hasTombstones ? ['wav/', 'parts/'] : ['']",
+      to: "['']",
+    },
+  ]),
+  ...mutantsOf('shared/units/make.ts', units, [
+    {
+      breaks: 'what is there is made again: inputs before outputs',
+      from: 'if ((await outcomeOf(work, unit)) !== undefined) continue',
+      to: '',
+    },
+    {
+      breaks: 'a part that throws ends the step: its other units are not made',
+      from: 'if (error instanceof PermanentError) {\n        fresh.set(',
+      to: 'if (error instanceof PermanentError) {\n        throw error\n        fresh.set(',
+    },
+    {
+      breaks: 'what has failed for good leaves no tombstone',
+      from: "await context.write('scratch', tombstoneName(message, unit), body, 'application/json')",
+      to: '',
+    },
+    {
+      breaks: 'a tool that fails hides behind the units that were made',
+      from: 'if (faults.length > 0) throw faults[0]',
+      to: '',
+    },
+    {
+      breaks: 'the first tool that fails ends the step',
+      from: 'else faults.push(error)',
+      to: 'else throw error',
+    },
+    {
+      breaks: 'the first file is written first: half an asset looks whole',
+      from: 'Object.entries(asset.files).reverse()',
+      to: 'Object.entries(asset.files)',
+    },
+    {
+      breaks: 'an asset whose part has failed is joined from the rest',
+      from: "if (verdict?.state === 'failed') return verdict",
+      to: '',
+    },
+    {
+      breaks: 'a part that is no bytes is written',
+      from: "if (!(part instanceof Uint8Array)) throw nothing(asset, 'part')",
+      to: '',
+    },
+    {
+      breaks: 'parts that have gone are a passing fault: the run hangs',
+      from: 'if (!(error instanceof NotFoundError)) throw error\n    throw new RestartError',
+      to: 'throw error\n    throw new RestartError',
+    },
+    {
+      breaks: 'the small result of an asset is left out of its verdict',
+      from: 'if (!asset.result) return made',
+      to: 'return made',
+    },
+    {
+      breaks: 'a file that breaks off is the fault of the store',
+      from: 'if (isStreamed(file)) return lent.judgedFile(asset, file)',
+      to: 'if (isStreamed(file)) return file',
+    },
+  ]),
+  ...mutantsOf('shared/units/lend.ts', units, [
+    {
+      breaks: 'a file shorter than it promises is an asset',
+      from: 'if (bytes === file.byteLength) return',
+      to: 'return',
+    },
+    {
+      breaks: 'a store that fails under a tool is the fault of the asset',
+      from: "if (typeof error === 'object' && error !== null) passing.add(error)",
+      to: '',
+    },
+    {
+      breaks: 'the fault of a store is not known again behind the words of an asset',
+      from: "passing.has(error) || ('cause' in error && isPassing(error.cause))",
+      to: 'passing.has(error)',
+    },
+    {
+      breaks: 'a fault of the asset itself is tried twenty times',
+      from: "return new PermanentError('RENDER_FAILED', words, { cause: error })",
+      to: 'return error',
+    },
+    {
+      breaks: 'what fails because the step was stopped is the fault of the asset',
+      from: 'context.signal.aborted || isPassing(error)',
+      to: 'isPassing(error)',
+      unnoticed:
+        'nobody hears any more what comes of a step that was stopped: deliver has given it back',
+    },
+    {
+      breaks: 'what fails between two pieces is the fault of the asset',
+      from: 'if (result?.[Symbol.asyncIterator] !== undefined) return watchPieces(result)',
+      to: '',
+    },
+  ]),
+  ...mutantsOf('shared/units/outcome.ts', units, [
+    {
+      breaks: 'a part that was made is made again',
+      from: 'if (part !== undefined) return',
+      to: 'if (part === null) return',
+    },
+    {
+      breaks: 'what has failed for good is tried again',
+      from: '(await assetOutcome(work, unit)) ?? (await readTombstone(work, unit))\n}',
+      to: '(await assetOutcome(work, unit))\n}',
+    },
+    {
+      breaks: 'a part that failed says nothing of its asset',
+      from: '? await readTombstone(work, unit)\n',
+      to: '? undefined\n',
+    },
+    {
+      breaks: 'a store that is away is taken for an asset that has not failed',
+      from: 'if (error instanceof NotFoundError) return undefined\n    throw error',
+      to: 'return undefined',
+    },
+  ]),
+  ...mutantsOf('shared/units/stops.ts', units, [
+    {
+      breaks: 'stops are not counted: what is over budget is tried for ever',
+      from: "await write('scratch', ",
+      to: "await Promise.resolve('scratch') && await (async (..._: unknown[]) => {})(",
+    },
+    {
+      breaks: 'the stops of all steps are one',
+      from: 'step}/`',
+      to: "'all'}/`",
+    },
+  ]),
+  ...mutantsOf('shared/units/unit-step.ts', units, [
+    {
+      breaks: 'giving up is a verdict on what was made, too',
+      from: 'if ((await outcomeOf(work, unit)) !== undefined) continue\n        fresh.set(unit.asset, await leaveTombstone',
+      to: 'fresh.set(unit.asset, await leaveTombstone',
+    },
+    {
+      breaks: 'giving up leaves no tombstone: the others wait for ever',
+      from: 'fresh.set(unit.asset, await leaveTombstone(work, unit, error))',
+      to: '',
+    },
+    {
+      breaks: 'a copy that comes after the end sends the job to ingest',
+      from: "error.code === 'SCRATCH_MISSING' && (await areMade(work, units))",
+      to: 'false',
+    },
+    {
+      breaks: 'a run whose samples have gone is sent on as made',
+      from: "error.code === 'SCRATCH_MISSING' && (await areMade(work, units))",
+      to: "error.code === 'SCRATCH_MISSING'",
+    },
+    {
+      breaks: 'the stops of a run that has begun anew are those of the one before',
+      from: 'restarts}`, context)',
+      to: "'0'}`, context)",
+    },
+    {
+      breaks: 'analysis is the end: nothing is encoded',
+      from: "stage === 'analyze' && message.plan.encode.length > 0",
+      to: 'false',
+    },
+    {
+      breaks: 'what analysis has found is lost on the way',
+      from: '{ ...message.verdicts, ...(await verdictsByName(work, fresh)) }',
+      to: '{ ...(await verdictsByName(work, fresh)) }',
+    },
+    {
+      breaks: 'scratch stays when a run is sent to publish',
+      from: 'afterwards: [() => clear(work, verdicts)],',
+      to: '',
+    },
+    {
+      breaks: 'an asset in parts is never joined',
+      from: 'const isToJoin = joinsDue(work).length > 0',
+      to: 'const isToJoin = false',
+    },
+    {
+      breaks: 'who makes assets takes no core',
+      from: 'admit: (_, signal) => deps.cores.take(signal),',
+      to: '',
+    },
+  ]),
+  ...mutantsOf('shared/units/consistent.ts', units, [
+    {
+      breaks: 'a unit of no samples is made',
+      from: 'start >= end || end > pcm.samples',
+      to: 'end > pcm.samples',
+    },
+    {
+      breaks: 'a unit beyond the end of the track is made',
+      from: 'start >= end || end > pcm.samples',
+      to: 'start >= end',
+    },
+    {
+      breaks: 'a step that the plan does not have is done',
+      from: 'step > steps ?',
+      to: 'false ?',
+    },
+  ]),
+]
