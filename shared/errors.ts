@@ -57,7 +57,7 @@ export const ERRORS = {
   STRICT: {
     status: 422,
     means: 'The master has warnings, and strict was asked for.',
-    remedy: 'Deliver a sound master, or ask without strict, then redrive.',
+    remedy: 'Deliver a sound master, then redrive; or ask anew, without strict.',
   },
   TOO_LONG_TO_STAGE: {
     status: 422,

@@ -5,7 +5,7 @@ import type { RunAccepted } from '#shared/messages/run.ts'
 import { briefly } from './http/briefly.ts'
 
 /** What decides which work a job is. Said twice with two values, one of them would be dropped without a word. */
-const FIXED = ['master_uri', 'site', 'release_id', 'asset_id'] as const
+const FIXED = ['master_uri', 'site', 'release_id', 'asset_id', 'strict'] as const
 type Said = Pick<RunAccepted['request'], (typeof FIXED)[number]>
 
 /** Jobs that this process remembers by itself: those of one body come at the same moment, before any has a row. */

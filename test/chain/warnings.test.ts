@@ -1,0 +1,103 @@
+import t from 'tap'
+import { createLog } from '#shared/log.ts'
+import type { Published } from '#shared/messages/published.ts'
+import { club, coded, silence, wav } from '../support/audio.ts'
+import { surroundings, until } from '../support/chain.ts'
+import { claiming, music } from '../support/contradicting.ts'
+import { allConsumers } from '../support/one-process.ts'
+
+t.setTimeout(400_000)
+
+const SECOND = 44_100
+// Slow cores: what is longer than a minute takes several steps.
+const around = await surroundings({
+  ...{ master_wait: 0, target_ms: 500 },
+  routes: { cloud: { templates: [], prefixes: [], factor: 4 } },
+})
+const { bus, catalogue, config, folder, letters, published } = around
+const log = createLog('warnings', 'fatal')
+const prefixes = [`file://${folder}/masters/`]
+const routes = { cloud: { templates: [], prefixes, factor: 4 } }
+const consumers = await allConsumers({ config: { ...config, routes }, bus, catalogue, log })
+t.teardown(async () => {
+  await consumers.close()
+  await around.close()
+})
+
+/** A job for a master that is there, and what was announced of it. */
+async function announced(
+  track: string,
+  master: string,
+  more: { strict?: boolean } = {},
+): Promise<Published> {
+  const before = published.get(track)?.length ?? 0
+  const master_uri = `file://${folder}/masters/${master}.wav`
+  await around.submit({ asset_guid: track, derivative_assets: ['echo'], master_uri, ...more })
+  await until(() => (published.get(track)?.length ?? 0) > before, 120_000)
+  return published.get(track)?.at(-1) as Published
+}
+
+const CUT = {
+  ...{ code: 'CUT_SHORT', promised_seconds: 4, present_seconds: 1 },
+  sentence: 'the WAV is cut short: its header promises 4 s, and 1 s are there',
+}
+const whole = wav([silence(4 * SECOND), silence(4 * SECOND)])
+await around.master('cut', whole.subarray(0, 44 + 4 * SECOND))
+await around.master('odd', claiming(music(16), { block: 4 }))
+await around.master('sound', whole)
+const long = club(150 * SECOND)
+const mp3 = await coded('a.mp3', wav([...long]), ['-b:a', '64k'])
+await around.master('late', mp3.subarray(0, Math.floor(mp3.length * 0.85)))
+
+t.test('a warning is announced, kept, listed, and stands in the history', async (t) => {
+  const message = await announced('cut', 'cut')
+  t.match(message, { state: 'done', warnings: [CUT] })
+  t.same((await catalogue.track('cut'))?.master.warnings, [CUT])
+  const [job] = await catalogue.jobsOfRequest(message.request_id)
+  t.same(job?.warnings, [CUT])
+  await until(async () => (await stagedEvent('cut'))?.warnings !== undefined)
+  t.same((await stagedEvent('cut'))?.warnings, [CUT])
+  t.match(await catalogue.listedTrack('cut'), { warnings: ['CUT_SHORT'] })
+})
+
+t.test('lists are filtered by it', async (t) => {
+  await announced('odd', 'odd')
+  t.notMatch(await announced('sound', 'sound'), { warnings: [{}] })
+  const listed = async (filter: Parameters<typeof catalogue.listTracks>[0]) =>
+    (await catalogue.listTracks(filter, { limit: 10 })).tracks.map(({ track }) => track).sort()
+  t.same(await listed({ isWarned: true }), ['cut', 'odd'])
+  t.same(await listed({ isWarned: false }), ['sound'])
+  t.same(await listed({ warning: 'HEADER_CONTRADICTS' }), ['odd'])
+})
+
+t.test('strict refuses it, with the same sentence', async (t) => {
+  const message = await announced('cut-strict', 'cut', { strict: true })
+  t.match(message, {
+    state: 'failed',
+    assets: [{ state: 'failed', code: 'STRICT', sentence: CUT.sentence }],
+  })
+  await until(() => letters.length > 0)
+  t.match(letters, [{ attributes: { dead_letter_code: 'STRICT' } }])
+  t.match(await announced('sound-strict', 'sound', { strict: true }), { state: 'done' })
+})
+
+t.test('what only the last step of several finds out is told likewise', async (t) => {
+  const message = await announced('late', 'late')
+  t.match(message, { state: 'done', warnings: [{ code: 'CUT_SHORT', promised_seconds: 150 }] })
+  const steps = (await catalogue.trackHistory('late', { limit: 100 })).events.filter(
+    ({ step }) => step === 'stage',
+  )
+  t.ok(steps.length > 1, `${steps.length} steps of stage`)
+  const again = await announced('late', 'late')
+  t.same(again.warnings, message.warnings, 'also when all is there already')
+  t.not(again.request_id, message.request_id)
+  t.match(await announced('late', 'late', { strict: true }), {
+    state: 'failed',
+    assets: [{ code: 'STRICT', sentence: message.warnings?.[0]?.sentence }],
+  })
+})
+
+async function stagedEvent(track: string) {
+  const { events } = await catalogue.trackHistory(track, { limit: 100 })
+  return events.find(({ step }) => step === 'stage')
+}
