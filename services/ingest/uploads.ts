@@ -75,9 +75,14 @@ export interface Uploads {
   readonly resumable?: Resumable
   /**
    * Only on Cloud Storage: a URL that takes the object directly, resumably. The name is the client's word:
-   * nobody here sees the bytes. Undefined when the object is there.
+   * nobody here sees the bytes. Undefined when the object is there. `origin`: the site whose page will send them;
+   * without it no browser may.
    */
-  session?(assetGuid: string, sha256: string, signal?: AbortSignal): Promise<string | undefined>
+  session?(
+    assetGuid: string,
+    sha256: string,
+    options: { readonly origin?: string | undefined; readonly signal?: AbortSignal },
+  ): Promise<string | undefined>
   uri(assetGuid: string, sha256: string): string
 }
 

@@ -52,6 +52,19 @@ t.test('a large one has a session of its own, past this service', async (t) => {
   t.match(await (await ask()).json(), { url: null, master_uri })
 })
 
+t.test('the session is for the site whose page has asked for it', async (t) => {
+  const asked = async (guid: string, headers: Record<string, string>) => {
+    gcs.requests.splice(0)
+    const body = JSON.stringify({ sha256: sha256(audio), bytes: audio.length })
+    const json = { 'content-type': 'application/json', ...headers }
+    const url = `${cloud.url}/v1/masters/${guid}`
+    t.equal((await fetch(url, { method: 'POST', headers: json, body })).status, 200)
+    return gcs.requests.find(({ line }) => line.includes('uploadType=resumable'))?.origin
+  }
+  t.equal(await asked('page', { origin: cloud.url }), cloud.url)
+  t.equal(await asked('terminal', {}), undefined)
+})
+
 t.test('resuming is by the session alone', async (t) => {
   const response = await fetch(`${cloud.url}/v1/masters/five?upload=a`, {
     method: 'PUT',

@@ -38,7 +38,7 @@ export interface GcsServer {
   /** All objects by bucket and name. */
   readonly buckets: Map<string, Map<string, StoredObject>>
   /** `METHOD /path?query` and range of every request so far. */
-  readonly requests: { line: string; range: string | undefined }[]
+  readonly requests: { line: string; range: string | undefined; origin?: string | undefined }[]
   /** Faults in waiting; the first that matches is met. */
   readonly faults: Fault[]
   /** Objects on a page of a list; 1000 unless told. */
@@ -237,7 +237,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     const { socket } = request
     const line = `${request.method} ${request.url}`
     const range = request.headers.range ?? request.headers['content-range']
-    server.requests.push({ line, range })
+    server.requests.push({ line, range, origin: request.headers.origin })
     const fault = nextFault(server.faults, `${line} ${range ?? ''}`)
     if (fault?.delayMs) await sleep(fault.delayMs)
     const chunks: Buffer[] = []

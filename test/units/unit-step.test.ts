@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Bus } from '#shared/bus/bus.ts'
-import { OwnCores } from '#shared/cores.ts'
+import { type Cores, OwnCores } from '#shared/cores.ts'
 import { delivering } from '#shared/deliver.ts'
 import {
   type Derivative,
@@ -129,7 +129,7 @@ async function bench(t: Test) {
       attempt = 1,
       hardLimitMs = 13_000,
       store = scratch,
-      cores = new OwnCores(1),
+      cores = new OwnCores(1) as Cores,
       masters = (driver: StoreDriver) => driver,
     } = {},
   ) => {
@@ -193,7 +193,7 @@ t.test('a plan of one step: made, and sent to publish; a copy finds it made', as
 })
 
 t.test('of the steps of a stage the last one to end sends it on, once', async (t) => {
-  const { message, run, topics, joins, ends, names, calls } = await bench(t)
+  const { message, run, topics, joins, ends, names, calls, events } = await bench(t)
   const due = message()
   t.equal(await run(due), 'ack')
   t.strictSame(topics(), [], 'the other is still owed')
@@ -204,6 +204,7 @@ t.test('of the steps of a stage the last one to end sends it on, once', async (t
   for (const step of [0, 1]) t.equal(await run({ ...due, step }), 'ack', 'a late copy')
   t.strictSame(topics(), ['encode'])
   t.equal(await run(joins()[0] as StepDue), 'ack')
+  t.equal(events.at(-1)?.units.length, 1, 'what is joined is joined once')
   t.strictSame(topics(), ['encode', 'publish'])
   t.match(ends(), [
     {
@@ -349,6 +350,14 @@ t.test('a file that breaks off, or is not as long as it promises, has failed', a
   }
 })
 
+t.test('of an asset that breaks off in its second file nothing looks whole', async (t) => {
+  const { message, run, does, names } = await bench(t)
+  does.set('pieces join', async () => ({ txt: Buffer.from('x'), bin: 'text' }))
+  const unit = { asset: 'pieces', version: 1, start: 0, end: SAMPLES }
+  await run(message({}, { units: [unit], encode: [[0]] }))
+  t.strictSame(await names('assets'), [])
+})
+
 t.test('a tool that fails is tried again; what else the step has is made first', async (t) => {
   const { message, run, does, calls, topics, scratch, assets, names } = await bench(t)
   const units = message().plan.units
@@ -458,6 +467,44 @@ t.test(
     t.strictSame(topics(), ['encode', 'publish', 'publish'])
   },
 )
+
+t.test('who finds nothing to join because a copy was quicker has nothing to do', async (t) => {
+  const { message, run, topics, joins, events, scratch } = await bench(t)
+  const due = message()
+  for (const step of [0, 1]) await run({ ...due, step })
+  const [join_] = joins() as [StepDue]
+  let isFirst = true
+  const racing: StoreDriver = {
+    ...scratch,
+    async read(name, options) {
+      if (isFirst && name.includes('/parts/')) {
+        isFirst = false
+        await run(join_)
+      }
+      return scratch.read(name, options)
+    },
+  }
+  t.equal(await run(join_, { store: racing }), 'ack')
+  t.match(events.at(-1), { verdict: 'skipped' })
+  t.strictSame(topics(), ['encode', 'publish', 'publish'], 'and none to ingest')
+})
+
+t.test('what was made before is no part of giving up', async (t) => {
+  const { message, run, ends } = await bench(t)
+  await run(message({}, alone(2)))
+  const other = { asset: 'others', version: 1, start: 0, end: SAMPLES }
+  const units = [...message().plan.units, other]
+  const away = (driver: StoreDriver): StoreDriver => {
+    const fail = async () => Promise.reject(new Error('EIO'))
+    return { ...driver, read: fail, readInto: fail }
+  }
+  const both = message({}, { units, encode: [[2, 3]] })
+  t.equal(await run(both, { masters: away, attempt: 20 }), 'ack')
+  t.match(ends()[1]?.verdicts, {
+    flac: { state: 'made' },
+    others: { state: 'failed', code: 'GAVE_UP' },
+  })
+})
 
 t.test('parts that have gone are a reason to begin anew', async (t) => {
   const { message, run, topics, joins, events, names, scratch } = await bench(t)
@@ -588,14 +635,18 @@ t.test('a store that is away says nothing of what has failed', async (t) => {
 
 t.test('a step begins when it has a core, and gives it back', async (t) => {
   const { message, run, calls, does } = await bench(t)
-  const cores = new OwnCores(1)
-  const giveBack = await cores.take(never)
-  const running = run(message(), { cores })
-  const other = run({ ...message(), step: 1 }, { cores })
-  await new Promise((resolve) => setTimeout(resolve, 50))
-  t.strictSame(calls, [])
+  const take = async () => {
+    calls.push('take')
+    await new Promise(setImmediate)
+    calls.push('taken')
+    return () => {
+      calls.push('back')
+    }
+  }
+  const cores = { take, tryTake: take }
+  await run(message({}, alone(2)), { cores })
   does.set('pieces 0', fails(new Error('no')))
-  giveBack()
-  t.same(await Promise.all([running, other]), ['ack', 'ack'])
-  t.ok(await cores.tryTake())
+  await run(message(), { cores })
+  const around = (what: string) => ['take', 'taken', what, 'back']
+  t.strictSame(calls, [...around('flac'), ...around('pieces 0')])
 })

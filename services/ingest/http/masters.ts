@@ -79,13 +79,14 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
     inner.post<{ Params: TrackParams }>(
       '/v1/masters/:asset_guid',
       { schema: post, config: { scope: 'submit', takes: [JSON_TYPE], inflates: true } },
-      async ({ params, body }) => {
+      async ({ params, body, headers: { origin } }) => {
         const { asset_guid } = params
         const { sha256, bytes = 0 } = checkAnnounced(documentIn(body, "the master's sha256"))
         if (bytes > mostBytes) throw tooLarge(mostBytes)
         const master_uri = uploads.uri(asset_guid, sha256)
         if (uploads.session !== undefined) {
-          const url = await uploads.session(asset_guid, sha256, deps.aborting)
+          const signal = deps.aborting
+          const url = await uploads.session(asset_guid, sha256, { origin, signal })
           const headers = { 'content-type': 'application/octet-stream' }
           return { method: 'PUT', url: url ?? null, headers, master_uri }
         }

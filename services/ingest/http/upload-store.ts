@@ -83,11 +83,11 @@ export function storeUploads(driver: GcsStore): Uploads {
       }
       return await keep(guid, { sha256, bytes: () => bytes }, verified(), signal)
     },
-    async session(guid, sha256, signal) {
+    async session(guid, sha256, { origin, signal }) {
       const name = uploadName(guid, sha256)
       const options = { contentType: CONTENT_TYPE, ...(signal && { signal }) }
       if ((await driver.stat(name, options)) !== undefined) return undefined
-      return await driver.resumableUploadUrl(name, options)
+      return await driver.resumableUploadUrl(name, { ...options, ...(origin && { origin }) })
     },
   }
 }

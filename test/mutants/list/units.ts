@@ -206,6 +206,8 @@ export default [
     },
     {
       breaks: 'a part that failed says nothing of its asset',
+      unnoticed:
+        'the step that joins finds the tombstone for itself, and is the only one that sends on',
       from: '? await readTombstone(work, unit)\n',
       to: '? undefined\n',
     },
