@@ -84,6 +84,13 @@ export const ERRORS = {
     means: 'A unit ran past the hard limit of a step, again and again.',
     remedy: 'Mend the plug-in, or correct the cost that it states.',
   },
+  OTHER_BYTES: {
+    status: 500,
+    means:
+      'Under the name that these bytes should have there are others, which are never replaced.',
+    remedy:
+      'Find out who wrote them (another build of a worker, or by hand); remove the object, then redrive.',
+  },
   SUPERSEDED: {
     status: 409,
     means: 'The plan asks for a version of an asset that this worker no longer makes.',

@@ -23,8 +23,10 @@ export function ownMarkers(scratch: StoreDriver): StoreDriver {
     },
     async create(name, body, options) {
       if (!isJoinedName(name)) return scratch.create(name, body, options)
-      if (own.has(name)) return 'exists'
-      own.set(name, body instanceof Uint8Array ? Buffer.from(body) : await buffer(body))
+      const bytes = body instanceof Uint8Array ? Buffer.from(body) : await buffer(body)
+      const known = own.get(name)
+      if (known !== undefined) return known.equals(bytes) ? 'exists' : 'differs'
+      own.set(name, bytes)
       return 'created'
     },
     async remove(name) {

@@ -21,7 +21,7 @@ import { type ObjectName, scratchName } from '#shared/names.ts'
 import { planSteps } from '#shared/plan.ts'
 import { attributesOf, clearScratch, envelopeOf, failedRun } from '#shared/run.ts'
 import { type Next, type Send, type StepContext, send } from '#shared/step.ts'
-import { NotFoundError } from '#shared/store/driver.ts'
+import { NotFoundError, sameBytes } from '#shared/store/driver.ts'
 import { stageTopic } from '#shared/topology.ts'
 import { fanIn } from '#shared/units/fan-in.ts'
 import { joinedName, tombstoneFolder } from '#shared/units/work.ts'
@@ -246,7 +246,9 @@ function inputOf({ found, context }: FoundRun) {
 
 function writerOf(run: FoundRun): WritePart {
   return async (start, end, wav) => {
-    await run.context.write('scratch', partName(placeOf(run), start, end), wav, 'audio/wav')
+    const name = partName(placeOf(run), start, end)
+    const { scratch, write } = run.context
+    sameBytes(await write('scratch', name, wav, 'audio/wav'), scratch.uri(name))
   }
 }
 

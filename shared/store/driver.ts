@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { PermanentError } from '../errors.ts'
 import type { ObjectName, Revision } from '../names.ts'
 
 export interface ObjectStat {
@@ -11,7 +12,17 @@ export interface ObjectStat {
   readonly modified: Date
 }
 
-export type Created = 'created' | 'exists'
+/** `exists`: these very bytes are there already. `differs`: others are. */
+export type Created = 'created' | 'exists' | 'differs'
+
+/**
+ * The same, of an object whose bytes follow from its name alone.
+ * @throws PermanentError OTHER_BYTES where there are others: no retry mends that, and nobody may believe either.
+ */
+export function sameBytes(created: Created, uri: string): 'created' | 'exists' {
+  if (created !== 'differs') return created
+  throw new PermanentError('OTHER_BYTES', `${uri} has other bytes than those just made for it`)
+}
 
 export type Body = Uint8Array | AsyncIterable<Uint8Array>
 
@@ -48,8 +59,8 @@ export interface StoreDriver {
     options: Omit<ReadOptions, 'end'> & { readonly start: number },
   ): Promise<void>
   /**
-   * Creates the object whole or not at all, durable when this resolves. `exists`: somebody did it before.
-   * An aborted or failed create leaves nothing under the name.
+   * Creates the object whole or not at all, durable when this resolves. What is there already is never replaced, but
+   * compared: so a body is read to its end in any case. An aborted or failed create leaves nothing under the name.
    */
   create(
     name: ObjectName,

@@ -31,8 +31,6 @@ export interface Answer {
   readonly headers: Headers
   /** The parsed body where it was JSON, else its text. */
   readonly body: unknown
-  /** Which try it was, from 1: after a first one without an answer, nobody knows what came of it. */
-  readonly attempt: number
 }
 
 export interface Opened {
@@ -87,7 +85,7 @@ export function gcsWire(
     async send(call) {
       for (let attempt = 1; ; attempt++) {
         try {
-          return await answerOf(await wire.open(call), attempt)
+          return await answerOf(await wire.open(call))
         } catch (error) {
           await wire.again(error, attempt, call.signal)
         }
@@ -146,10 +144,14 @@ export function gcsWire(
   return wire
 }
 
-/** All of an answer, once its body has come whole. */
-export async function answerOf(opened: Opened, attempt: number): Promise<Answer> {
+/** All of an answer, once its body has come whole. @throws Error when what should be JSON is none. */
+export async function answerOf(opened: Opened): Promise<Answer> {
   const { status, headers } = opened
-  return { status, headers, body: parsed(await textOf(opened)), attempt }
+  const body = parsed(await textOf(opened))
+  const isJson = /\bjson\b/.test(headers.get('content-type') ?? '')
+  if (isJson && status < 300 && typeof body !== 'object')
+    throw new Error(`Cloud Storage answered ${status} with JSON that breaks off or is damaged`)
+  return { status, headers, body }
 }
 
 /** Everything but a refusal passes: with no answer at all, the network is at fault. */
@@ -158,7 +160,7 @@ function isPassing(error: unknown): boolean {
 }
 
 async function refusal(call: Call, opened: Opened): Promise<GcsError> {
-  const said = messageOf((await answerOf(opened, 1)).body).slice(0, 500)
+  const said = messageOf((await answerOf(opened)).body).slice(0, 500)
   const error = new GcsError(
     opened.status,
     `Cloud Storage answered ${opened.status} to ${call.method} ${call.url}: ${said}`,

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { Storage } from '@google-cloud/storage'
 import type { ObjectName, Revision } from '../names.ts'
 import type { ObjectStat, StoreDriver } from './driver.ts'
-import { checkBucket, readObject } from './gcs-read.ts'
-import { openSession, type Upload, upload } from './gcs-upload.ts'
+import { checkBucket } from './gcs-pull.ts'
+import { readObject } from './gcs-read.ts'
+import { openSession, type StoredSum, type Upload, upload } from './gcs-upload.ts'
 import { GcsError, gcsWire, type Patience, type Wire } from './gcs-wire.ts'
 import { checkedFolder, checkedName, checkedPrefix, isLegalName } from './object-name.ts'
 
@@ -59,18 +60,21 @@ export function gcsStore({
   const urlOf = (full: string) => `${objects}/${encodeURIComponent(full)}`
   const uriOf = (full: string) => `gs://${bucket}/${full}`
 
+  /** What is known of an object. No checksum guards such an answer: it counts when it has come twice. */
   const look = async (full: string, fields: string, signal: AbortSignal | undefined) => {
-    const url = urlOf(full)
-    const answer = await wire.send({
-      method: 'GET',
-      url,
-      query: { fields },
-      answers: [404],
-      signal,
-    })
-    if (answer.status !== 404) return answer.body as ObjectResource
-    checkBucket(answer)
-    return undefined
+    const call = { method: 'GET', url: urlOf(full), query: { fields } } as const
+    for (let attempt = 0, before = ''; ; attempt++) {
+      const answer = await wire.send({ ...call, answers: [404], signal })
+      if (answer.status === 404) {
+        checkBucket(answer)
+        return undefined
+      }
+      const text = JSON.stringify(answer.body)
+      if (text === before) return answer.body as ObjectResource
+      if (attempt > 0)
+        await wire.again(new Error(`${uriOf(full)} looks another each time`), attempt, signal)
+      before = text
+    }
   }
 
   async function* pages(within: string, signal: AbortSignal | undefined) {
@@ -79,7 +83,7 @@ export function gcsStore({
       const query = { prefix: within, pageToken, fields: `items(${FIELDS}),nextPageToken` }
       const answer = await wire.send({ method: 'GET', url: objects, query, signal })
       const page = answer.body as { items?: ObjectResource[]; nextPageToken?: string }
-      yield page.items ?? []
+      yield (page.items ?? []).filter(({ name }) => name.startsWith(within))
       pageToken = page.nextPageToken
     } while (pageToken)
   }
@@ -104,11 +108,10 @@ export function gcsStore({
       const creation = randomUUID()
       const full = inBucket(name)
       const to: Upload = { bucket, name: full, contentType, metadata: { creation }, signal }
-      const uploaded = await upload(wire, to, body, settings.pieceBytes ?? PIECE_BYTES)
-      if (uploaded.outcome === 'created' || !uploaded.doubtful) return uploaded.outcome
-      // Our first try may have got through and only its answer been lost.
-      const found = await look(full, 'metadata', signal)
-      return found?.metadata?.creation === creation ? 'created' : 'exists'
+      return upload(wire, to, body, {
+        pieceBytes: settings.pieceBytes ?? PIECE_BYTES,
+        look: () => look(full, 'size,crc32c,metadata', signal),
+      })
     },
     async remove(name) {
       await removeOne(inBucket(name))
@@ -129,9 +132,9 @@ export function gcsStore({
     uri: (name) => uriOf(inBucket(name)),
     async resumableUploadUrl(name, { contentType, origin, signal }) {
       const to: Upload = { bucket, name: inBucket(name), contentType, signal }
-      const url = await openSession(wire, to, origin)
-      if (url === 'exists') throw new GcsError(412, `${uriOf(to.name)} exists`)
-      return url
+      const { status, headers } = await openSession(wire, to, origin)
+      if (status === 412) throw new GcsError(412, `${uriOf(to.name)} exists`)
+      return headers.get('location') as string
     },
   }
 }
@@ -147,12 +150,10 @@ export function gcsConnection(settings: GcsSettings): Wire {
 }
 
 /** Of https://cloud.google.com/storage/docs/json_api/v1/objects#resource, what we ask for. */
-interface ObjectResource {
+interface ObjectResource extends StoredSum {
   readonly name: string
-  readonly size: string
   readonly generation: string
   readonly timeCreated: string
-  readonly metadata?: Readonly<Record<string, string>>
 }
 
 function objectStat(name: ObjectName, found: ObjectResource): ObjectStat {

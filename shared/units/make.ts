@@ -6,7 +6,7 @@ import type { Unit, Verdict } from '../messages/run.ts'
 import { assetName, type Revision } from '../names.ts'
 import { isPart } from '../plan.ts'
 import { failed } from '../run.ts'
-import { NotFoundError } from '../store/driver.ts'
+import { NotFoundError, sameBytes } from '../store/driver.ts'
 import { type Lent, lend } from './lend.ts'
 import { outcomeOf, readTombstone } from './outcome.ts'
 import { assetOf, partName, plannedUnits, tombstoneName, type Work } from './work.ts'
@@ -72,7 +72,9 @@ async function make(work: Work, asset: Derivative, unit: Unit, lent: Lent): Prom
   if (!isPart(unit, message.plan.pcm.samples)) {
     return store(work, asset, lent, await lent.judged(asset, () => asset.join([part], tools)))
   }
-  await context.write('scratch', partName(message, unit), part, 'application/octet-stream')
+  const name = partName(message, unit)
+  const created = await context.write('scratch', name, part, 'application/octet-stream')
+  sameBytes(created, context.scratch.uri(name))
   return { state: 'made', version: asset.version, files: {} }
 }
 
@@ -130,7 +132,8 @@ async function store(
   for (const [extension, contentType] of Object.entries(asset.files).reverse()) {
     const file = fileOf(rendered, extension, asset, lent)
     const name = assetName(request.asset_guid, plan.revision as Revision, asset, extension)
-    await context.write('assets', name, file, contentType)
+    const created = await context.write('assets', name, file, contentType)
+    sameBytes(created, context.assets.uri(name))
     files[extension] = file.byteLength
   }
   const made = { state: 'made', version: asset.version, files } as const

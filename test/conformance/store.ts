@@ -37,11 +37,13 @@ export async function storeConformance(t: Test, candidate: Candidate): Promise<v
     t.same(await store.stat(named('a/b/c.bin')), stat, 'a second look sees the same')
   })
 
-  await check('creating what exists says so and changes nothing', async (t, { store }) => {
+  await check('creating what exists compares, and changes nothing', async (t, { store }) => {
     await store.create(named('x'), bytes('first'), BINARY)
     const stat = await store.stat(named('x'))
-    t.equal(await store.create(named('x'), bytes('second'), BINARY), 'exists')
-    t.equal(await store.create(named('x'), chunks('sec', 'ond'), BINARY), 'exists')
+    for (const other of ['second', 'firsT', 'first!', 'firs', ''])
+      t.equal(await store.create(named('x'), bytes(other), BINARY), 'differs', other)
+    t.equal(await store.create(named('x'), chunks('sec', 'ond'), BINARY), 'differs')
+    t.equal(await store.create(named('x'), chunks('fir', 'st'), BINARY), 'exists')
     t.equal(await store.create(named('x'), bytes('first'), BINARY), 'exists')
     t.equal(await text(store, 'x'), 'first')
     t.same(await store.stat(named('x')), stat)
@@ -57,7 +59,7 @@ export async function storeConformance(t: Test, candidate: Candidate): Promise<v
       }),
     )
     t.equal(outcomes.filter((outcome) => outcome === 'created').length, 1)
-    t.equal(outcomes.filter((outcome) => outcome === 'exists').length, 19)
+    t.equal(outcomes.filter((outcome) => outcome === 'differs').length, 19)
     t.equal(await text(store, 'deep/er/race.bin'), bodies[outcomes.indexOf('created')])
     t.same(await names(store, ''), ['deep/er/race.bin'])
   })
@@ -114,7 +116,8 @@ export async function storeConformance(t: Test, candidate: Candidate): Promise<v
       t.equal((await store.stat(named(name)))?.bytes, 0)
       t.equal(await text(store, name), '')
       t.equal(await text(store, name, { start: 0, end: 10 }), '')
-      t.equal(await store.create(named(name), bytes('no'), BINARY), 'exists')
+      t.equal(await store.create(named(name), chunks(), BINARY), 'exists')
+      t.equal(await store.create(named(name), bytes('no'), BINARY), 'differs')
     }
   })
 

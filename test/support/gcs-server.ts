@@ -23,6 +23,16 @@ export interface Fault {
   readonly hangAfter?: number
   /** Wait so long before anything is done, milliseconds. */
   readonly delayMs?: number
+  /** Flip a bit of this byte of the request's body on its way, from the end when negative; one that is not there: none. */
+  readonly flipUp?: number
+  /** The same of the answer's body. */
+  readonly flipDown?: number
+  /** Give so many bytes of an object less than there are, with headers that say that this is all. */
+  readonly short?: number
+  /** Answer a ranged read with 200 and the whole object, as Google's test bench does on a broken stream. */
+  readonly ignoreRange?: true
+  /** Headers of the answer, whatever else is true. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 export interface StoredObject {
@@ -47,8 +57,12 @@ export interface GcsServer {
   readonly settings: Map<string, Record<string, unknown>>
   /** By how much its clock is ahead, ms. */
   clockAheadMs: number
-  /** Overwrites, whatever the precondition says. */
+  /** Overwrites, whatever the precondition says, and heeds no checksums. */
   isCareless: boolean
+  /** What this identity may not do, by `METHOD /path?query`: answered 403. */
+  denied: RegExp | undefined
+  /** What bytes are answered that are not what their checksum says: Cloud Storage 400, Google's test bench 412. */
+  mismatchStatus: 400 | 412
   /** Overwrites whatever is there. */
   put(bucket: string, name: string, bytes: Uint8Array): void
   /** Cuts every connection there is. */
@@ -80,9 +94,19 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
   // Cloud Storage counts in microseconds since 1970; only that it grows matters.
   let generation = Date.now() * 1000
 
-  const store = (session: Omit<Session, 'held' | 'ended'>, bytes: Buffer): Reply => {
+  const store = (
+    session: Omit<Session, 'held' | 'ended'>,
+    bytes: Buffer,
+    sums: readonly (string | undefined)[] = [],
+  ): Reply => {
     const bucket = buckets.get(session.bucket)
     if (!bucket) return noBucket
+    const { crc32c, md5Hash } = hashesOf(bytes)
+    const isSound = sums.every(
+      (sum) => sum === undefined || sum === '' || sum === crc32c || sum === md5Hash,
+    )
+    if (!isSound && !server.isCareless)
+      return failure(server.mismatchStatus, 'Provided hash does not match')
     const present = bucket.get(session.name)
     const { ifGenerationMatch: wanted } = session
     if (!server.isCareless && wanted !== null && wanted !== String(present?.generation ?? 0))
@@ -108,19 +132,23 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
       return store({ bucket, name, contentType: type, metadata: {}, ifGenerationMatch }, body)
     }
     const [head, media] = kind === 'multipart' ? multipart(type, body) : [body, undefined]
-    const given = head.length > 0 ? JSON.parse(head.toString()) : {}
+    let given: Partial<Record<string, never>>
+    try {
+      given = head.length > 0 ? JSON.parse(head.toString()) : {}
+    } catch {
+      return failure(400, 'Parse Error')
+    }
     const session: Session = {
       bucket,
-      name: url.searchParams.get('name') ?? given.name,
-      contentType: given.contentType ?? request.headers['x-upload-content-type'] ?? type,
+      name: url.searchParams.get('name') ?? given.name ?? '',
+      contentType:
+        given.contentType ?? String(request.headers['x-upload-content-type'] ?? type),
       metadata: given.metadata ?? {},
       ifGenerationMatch,
       held: Buffer.alloc(0),
     }
     if (media) {
-      if (given.md5Hash !== undefined && given.md5Hash !== md5(media))
-        return failure(400, 'Provided MD5 hash does not match')
-      return store(session, media)
+      return store(session, media, [given.md5Hash, given.crc32c])
     }
     const id = randomUUID()
     sessions.set(id, session)
@@ -149,7 +177,9 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     // `bytes 0-*/*` is one request of unknown length, with all that is left.
     const isWhole = total === '*' ? last === '*' : session.held.length === Number(total)
     if (isWhole) {
-      session.ended = store(session, session.held)
+      const told = String(request.headers['x-goog-hash'] ?? '')
+      const sums = told.split(',').map((sum) => sum.trim().replace(/^(crc32c|md5)=/, ''))
+      session.ended = store(session, session.held, sums)
       return session.ended
     }
     // Only whole units of 256 KiB are sure to be kept.
@@ -247,7 +277,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
       received += chunk.length
       if (fault?.cutUploadAfter !== undefined && received >= fault.cutUploadAfter) break
     }
-    const body = Buffer.concat(chunks)
+    const body = flipped(Buffer.concat(chunks), fault?.flipUp)
     if (fault?.cutUploadAfter !== undefined) {
       const part = body.subarray(0, fault.cutUploadAfter)
       const start = Number(/^bytes (\d+)-/.exec(range ?? '')?.[1])
@@ -267,7 +297,10 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
         fault.retryAfter === undefined ? {} : { 'retry-after': String(fault.retryAfter) }
       return respond(response, { ...failure(fault.status, 'on command'), headers: wait })
     }
-    const reply = route(request, body)
+    if (server.denied?.test(line))
+      return respond(response, failure(403, 'This identity does not have access.'))
+    if (fault?.ignoreRange) delete request.headers.range
+    const reply = spoilt(route(request, body), fault)
     if (fault?.loseAnswer) return socket.resetAndDestroy()
     const only = fault?.resetAfter ?? fault?.hangAfter
     if (only === undefined || !reply.media) return respond(response, reply)
@@ -299,6 +332,8 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     settings: new Map(),
     clockAheadMs: 0,
     isCareless: false,
+    denied: undefined,
+    mismatchStatus: 400,
     put(bucket, name, bytes) {
       const contentType = 'application/octet-stream'
       const to = { bucket, name, contentType, metadata: {}, ifGenerationMatch: null }
@@ -342,11 +377,35 @@ function failure(code: number, message: string): Reply {
   return { status: code, json: { error: { code, message, errors: [{ message }] } } }
 }
 
+/** The answer as it arrives. */
+function spoilt(reply: Reply, { flipDown, short, headers }: Fault = {}): Reply {
+  const media = reply.media?.subarray(0, reply.media.length - (short ?? 0))
+  const body = media ?? Buffer.from(reply.json === undefined ? '' : JSON.stringify(reply.json))
+  const type = reply.json === undefined ? {} : { 'content-type': JSON_TYPE }
+  return {
+    ...reply,
+    headers: { ...type, ...reply.headers, ...headers },
+    ...(media !== undefined || flipDown !== undefined
+      ? { json: undefined, media: flipped(body, flipDown) }
+      : {}),
+  }
+}
+
+function flipped(bytes: Buffer, at: number | undefined): Buffer {
+  const index = at === undefined ? -1 : at < 0 ? bytes.length + at : at
+  if (index < 0 || index >= bytes.length) return bytes
+  const other = Buffer.from(bytes)
+  other[index] = (other[index] as number) ^ 4
+  return other
+}
+
+const JSON_TYPE = 'application/json; charset=UTF-8'
+
 function respond(response: ServerResponse, { status, headers, json, media }: Reply): void {
   const body =
     media ?? (json === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify(json)))
   response.writeHead(status, {
-    ...(json === undefined ? {} : { 'content-type': 'application/json; charset=UTF-8' }),
+    ...(json === undefined ? {} : { 'content-type': JSON_TYPE }),
     ...headers,
     ...(status === 204 ? {} : { 'content-length': body.length }),
   })
@@ -365,7 +424,10 @@ function media(object: StoredObject, range: string | undefined): Reply {
   if (!asked) return { status: 200, headers, media: bytes }
   const start = Number(asked[1])
   const end = Math.min(asked[2] ? Number(asked[2]) + 1 : bytes.length, bytes.length)
-  if (start >= bytes.length) return failure(416, 'The requested range cannot be satisfied.')
+  if (start >= bytes.length) {
+    const refused = failure(416, 'The requested range cannot be satisfied.')
+    return { ...refused, headers: { 'content-range': `bytes */${bytes.length}` } }
+  }
   return {
     status: 206,
     headers: { ...headers, 'content-range': `bytes ${start}-${end - 1}/${bytes.length}` },

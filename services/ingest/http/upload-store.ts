@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sameBytes } from '#shared/store/driver.ts'
 import type { GcsStore } from '#shared/store/gcs.ts'
 import type { Stored, Uploads } from '../uploads.ts'
 import { tooLarge, uploadName, writeBody } from './upload-file.ts'
@@ -32,7 +33,7 @@ export function storeUploads(driver: GcsStore): Uploads {
     })
     return {
       ...{ asset_guid: guid, sha256, bytes: bytes(), master_uri: uri(guid, sha256) },
-      created: created === 'created',
+      created: sameBytes(created, uri(guid, sha256)) === 'created',
     }
   }
 

@@ -106,7 +106,7 @@ async function keep(store: StoreDriver, name: ObjectName, signal: AbortSignal): 
   await store.create(name, BYTES, options)
   const again = await store.create(name, OTHER, options)
   const held = await buffer(await store.read(name, { signal }))
-  if (again !== 'exists' || !held.equals(BYTES)) {
+  if (again !== 'differs' || !held.equals(BYTES)) {
     throw new Error(`${store.uri(name)} was overwritten: this is no store for our objects`)
   }
   const listed = await Array.fromAsync(store.list(name, { signal }))
