@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, link, lstat, mkdir, open, stat, unlink } from 'node:fs/promises'
+import { type FileHandle, link, lstat, mkdir, open, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { abortable } from './abortable.ts'
 import type { Body, Created } from './driver.ts'
-import { type FileRoot, hasCode, isMissing } from './file-root.ts'
-import { notRegular } from './file-stat.ts'
+import { type OpenFolder, openFolder } from './file-folder.ts'
+import { type FileRoot, hasCode, READING, undefinedIfMissing } from './file-root.ts'
 import { TEMPORARY } from './object-name.ts'
 
 /** How often a folder may vanish under us before we let the caller try again later. */
@@ -26,11 +26,13 @@ export async function createFile(
     signal?.throwIfAborted()
     const opened = await openTemporary(root, path)
     try {
-      return await fill(opened, body, signal)
+      return await fill(root, opened, body, signal)
     } catch (error) {
       // Somebody removed the folder with our file in it. A stream cannot be read again.
       const mayRetry = hasCode(error, 'ENOENT') && body instanceof Uint8Array
       if (!mayRetry || attempt >= ATTEMPTS) throw error
+    } finally {
+      await opened.folder.close()
     }
   }
 }
@@ -61,23 +63,25 @@ interface Temporary {
   readonly path: string
   /** Where it shall be linked. */
   readonly target: string
-  readonly folder: Folder
+  readonly folder: OpenFolder
 }
 
 async function openTemporary(root: FileRoot, path: string): Promise<Temporary> {
   for (let attempt = 1; ; attempt++) {
+    const folder = await openFolder(root, dirname(path))
     try {
-      const folder = await folderFor(root, path)
-      const temporary = join(folder.path, TEMPORARY + randomUUID())
+      const temporary = folder.at(TEMPORARY + randomUUID())
       const file = await open(temporary, 'wx')
-      return { file, path: temporary, target: join(folder.path, basename(path)), folder }
+      return { file, path: temporary, target: folder.at(basename(path)), folder }
     } catch (error) {
+      await folder.close()
       if (!hasCode(error, 'ENOENT') || attempt >= ATTEMPTS) throw error
     }
   }
 }
 
 async function fill(
+  root: FileRoot,
   { file, path, target, folder }: Temporary,
   body: Body,
   signal: AbortSignal | undefined,
@@ -92,18 +96,26 @@ async function fill(
       await file.close()
     }
     signal?.throwIfAborted()
-    linked = await linkOnce(path, target)
+    linked = await linkOnce(root, path, target)
   } catch (error) {
     await unlink(path).catch(() => {})
     throw error
   }
-  await unlink(path).catch(ignoreMissing)
+  await unlink(path).catch(undefinedIfMissing)
   // Also when it was there: its creator may not have got so far, and the caller will build on it.
-  await Promise.all(folder.unsynced.map(syncFolder))
+  await folder.sync()
   return linked
 }
 
-async function linkOnce(temporary: string, path: string): Promise<Created> {
+/**
+ * Gives a file a second name that nobody has yet, or says whether what has it is the same.
+ * @throws PermanentError when that is no regular file or lies outside the root.
+ */
+export async function linkOnce(
+  root: FileRoot,
+  temporary: string,
+  path: string,
+): Promise<Created> {
   while (true) {
     try {
       await link(temporary, path)
@@ -114,11 +126,16 @@ async function linkOnce(temporary: string, path: string): Promise<Created> {
     // An NFS client that sends a link again is told EEXIST by its own first try.
     // Opening asks the server; a bare stat may answer from the client's cache.
     if ((await freshLinks(temporary)) === 2) return 'created'
-    const found = await lstat(path).catch(undefinedIfMissing)
-    if (!found) continue
-    const target = found.isSymbolicLink() ? await stat(path) : found
-    if (!target.isFile()) throw notRegular(path, target)
-    return 'exists'
+    const found = await root.file(path)
+    if (found) {
+      try {
+        return (await isSame(temporary, found.path)) ? 'exists' : 'differs'
+      } finally {
+        await found.close()
+      }
+    }
+    const isLink = (await lstat(path).catch(undefinedIfMissing))?.isSymbolicLink()
+    if (isLink) throw new Error(`${path} is a symbolic link that leads nowhere`)
   }
 }
 
@@ -131,51 +148,35 @@ async function freshLinks(path: string): Promise<number> {
   }
 }
 
-interface Folder {
-  readonly path: string
-  /** Folders that hold entries which are not known to be durable yet: itself, and those above new ones. */
-  readonly unsynced: readonly string[]
-}
+const COMPARED_BYTES = 256 * 1024
 
-/** The folder that `path` goes into, made if need be, all links followed. */
-async function folderFor(root: FileRoot, path: string): Promise<Folder> {
-  const wanted = dirname(path)
-  let existing = wanted
-  let real: string | undefined
-  while (real === undefined) {
-    try {
-      real = await root.real(existing)
-    } catch (error) {
-      if (!hasCode(error, 'ENOENT')) throw error
-      if (existing.length <= root.path.length) break
-      existing = dirname(existing)
-    }
-  }
-  if (existing === wanted && real !== undefined) return { path: real, unsynced: [real] }
-  // mkdir follows links, so it goes on from where we have looked.
-  const made = join(real ?? existing, wanted.slice(existing.length))
-  const first = await mkdir(made, { recursive: true })
-  return { path: made, unsynced: upTo(made, dirname(first ?? made)) }
-}
-
-/** A folder and those above it, up to and with `last`. */
-function upTo(folder: string, last: string): string[] {
-  const folders = [folder]
-  for (let at = folder; at.length > last.length; folders.push(at)) at = dirname(at)
-  return folders
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r').catch(undefinedIfMissing)
-  if (!folder) return
+/** Whether two files hold the same bytes. */
+async function isSame(a: string, b: string): Promise<boolean> {
+  const files = [await open(a, READING), await open(b, READING)] as const
   try {
-    await folder.sync()
-  } catch (error) {
-    // File systems that cannot do this keep their entries safe by themselves, or not at all.
-    if (!hasCode(error, 'EINVAL', 'ENOTSUP', 'ENOSYS')) throw error
+    const [one, other] = files
+    const sizes = [(await one.stat()).size, (await other.stat()).size]
+    if (sizes[0] !== sizes[1]) return false
+    const rooms = [Buffer.alloc(COMPARED_BYTES), Buffer.alloc(COMPARED_BYTES)] as const
+    for (let at = 0; at < (sizes[0] as number); at += COMPARED_BYTES) {
+      const [x, y] = await Promise.all([readAt(one, rooms[0], at), readAt(other, rooms[1], at)])
+      if (!x.equals(y)) return false
+    }
+    return true
   } finally {
-    await folder.close()
+    for (const file of files) await file.close()
   }
+}
+
+/** As many bytes as there are, up to the whole room. */
+async function readAt(file: FileHandle, room: Buffer, at: number): Promise<Buffer> {
+  let filled = 0
+  while (filled < room.length) {
+    const { bytesRead } = await file.read(room, filled, room.length - filled, at + filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return room.subarray(0, filled)
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
@@ -183,12 +184,4 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
     const { bytesWritten } = await file.write(bytes, at, bytes.length - at)
     at += bytesWritten
   }
-}
-
-function undefinedIfMissing(error: unknown): undefined {
-  if (!isMissing(error)) throw error
-}
-
-function ignoreMissing(error: unknown): void {
-  if (!isMissing(error)) throw error
 }

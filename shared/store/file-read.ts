@@ -1,16 +1,13 @@
-import { constants } from 'node:fs'
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { RestartError } from '../errors.ts'
 import { NotFoundError, type ReadOptions } from './driver.ts'
-import { type FileRoot, isMissing } from './file-root.ts'
-import { fileRevision, notRegular } from './file-stat.ts'
+import { type FileRoot, READING } from './file-root.ts'
+import { fileRevision } from './file-stat.ts'
 import { pullStream, type Source } from './pull-stream.ts'
 import { cutRange } from './range.ts'
 
 const CHUNK_BYTES = 256 * 1024
-/** Without O_NONBLOCK, opening a FIFO that nobody writes to never returns. */
-const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
 
 /**
  * The bytes of a file. With `revision` the file is looked at when it is opened and again behind
@@ -91,26 +88,14 @@ async function verify(
 }
 
 async function openInside(root: FileRoot, path: string) {
-  for (let attempt = 1; ; attempt++) {
-    let file: FileHandle
-    try {
-      file = await open(path, FLAGS)
-    } catch (error) {
-      if (isMissing(error)) return undefined
-      throw error
-    }
-    try {
-      const found = await file.stat({ bigint: true })
-      const there = await stat(await root.real(path), { bigint: true })
-      if (!found.isFile()) throw notRegular(path, found)
-      // The path was swapped between open and look: what we hold may lie outside.
-      if (there.ino === found.ino && there.dev === found.dev) return { file, found }
-      if (attempt >= 5) throw new Error(`${path} is replaced faster than it can be opened`)
-      await file.close()
-    } catch (error) {
-      await file.close()
-      if (!isMissing(error)) throw error
-    }
+  const held = await root.file(path)
+  if (!held) return undefined
+  try {
+    // What is held has been judged, so it is that which is opened, whatever its name leads to by now.
+    const file = await open(held.path, READING)
+    return { file, found: await file.stat({ bigint: true }) }
+  } finally {
+    await held.close()
   }
 }
 

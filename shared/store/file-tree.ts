@@ -1,9 +1,15 @@
 import type { Dirent } from 'node:fs'
-import { lstat, readdir, rmdir, stat, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { lstat, readdir, rmdir, unlink } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
 import type { ObjectName } from '../names.ts'
 import type { ObjectStat } from './driver.ts'
-import { type FileRoot, hasCode, isMissing } from './file-root.ts'
+import {
+  type FileRoot,
+  type HeldFolder,
+  hasCode,
+  isMissing,
+  undefinedIfMissing,
+} from './file-root.ts'
 import { objectStat } from './file-stat.ts'
 import { byName, isLegalSegment, TEMPORARY } from './object-name.ts'
 
@@ -16,39 +22,42 @@ export async function* listFiles(
   prefix: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ObjectStat, void, undefined> {
-  const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
-  try {
-    await root.real(root.pathOf(folder))
-  } catch (error) {
-    if (isMissing(error)) return
-    throw error
-  }
-  yield* listFolder(root, folder, prefix, signal)
+  const name = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+  const folder = await root.folder(root.pathOf(name)).catch(undefinedIfMissing)
+  if (folder) yield* listFolder(root, { folder, name }, prefix, signal)
 }
 
+/** Closes the folder. */
 async function* listFolder(
   root: FileRoot,
-  folder: string,
+  { folder, name: above }: { folder: HeldFolder; name: string },
   prefix: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ObjectStat, void, undefined> {
-  signal?.throwIfAborted()
-  const names = (await entries(root.pathOf(folder)))
-    .filter((entry) => isLegalSegment(entry.name))
-    // A folder sorts as its objects do: with the slash.
-    .map((entry) => folder + entry.name + (entry.isDirectory() ? '/' : ''))
-    .filter((name) => name.startsWith(prefix) || isAbove(name, prefix))
-    .sort(byName)
-  for (let at = 0; at < names.length; at += WIDTH) {
+  try {
     signal?.throwIfAborted()
-    const some = names.slice(at, at + WIDTH)
-    const found = await Promise.all(
-      some.map((name) => (name.endsWith('/') ? undefined : look(root, name))),
-    )
-    for (const [index, name] of some.entries()) {
-      if (name.endsWith('/')) yield* listFolder(root, name, prefix, signal)
-      else if (found[index]) yield found[index]
+    const names = (await entries(folder))
+      .filter((entry) => isLegalSegment(entry.name))
+      // A folder sorts as its objects do: with the slash.
+      .map((entry) => above + entry.name + (entry.isDirectory() ? '/' : ''))
+      .filter((name) => name.startsWith(prefix) || isAbove(name, prefix))
+      .sort(byName)
+    const inside = (name: string) => folder.at(basename(name))
+    for (let at = 0; at < names.length; at += WIDTH) {
+      signal?.throwIfAborted()
+      const some = names.slice(at, at + WIDTH)
+      const found = await Promise.all(
+        some.map((name) => (name.endsWith('/') ? undefined : look(root, name, inside(name)))),
+      )
+      for (const [index, name] of some.entries()) {
+        if (found[index]) yield found[index]
+        if (!name.endsWith('/')) continue
+        const next = await root.folder(inside(name), { isLinkRefused: true })
+        if (next) yield* listFolder(root, { folder: next, name }, prefix, signal)
+      }
     }
+  } finally {
+    await folder.close()
   }
 }
 
@@ -56,13 +65,22 @@ function isAbove(name: string, prefix: string): boolean {
   return name.endsWith('/') && prefix.startsWith(name)
 }
 
-/** A regular file of this name inside the root, also by a link; anything else is passed over. */
-async function look(root: FileRoot, name: string): Promise<ObjectStat | undefined> {
-  const path = root.pathOf(name)
+/** A regular file inside the root, also by a link; anything else is passed over. */
+async function look(
+  root: FileRoot,
+  name: string,
+  path: string,
+): Promise<ObjectStat | undefined> {
   try {
-    let found = await lstat(path, { bigint: true })
-    if (found.isSymbolicLink()) found = await stat(await root.real(path), { bigint: true })
-    return found.isFile() ? objectStat(name as ObjectName, found) : undefined
+    const found = await lstat(path, { bigint: true })
+    if (found.isFile()) return objectStat(name as ObjectName, found)
+    if (!found.isSymbolicLink()) return undefined
+    const held = await root.file(path)
+    try {
+      return held && objectStat(name as ObjectName, await held.stat())
+    } finally {
+      await held?.close()
+    }
   } catch (error) {
     if (isMissing(error) || (error as Error).name === 'PermanentError') return undefined
     throw error
@@ -72,27 +90,34 @@ async function look(root: FileRoot, name: string): Promise<ObjectStat | undefine
 /** Removes a folder and all in it, then the folders above it that are left empty. */
 export async function removeFolder(root: FileRoot, folder: string): Promise<void> {
   const path = root.pathOf(folder.slice(0, -1))
-  try {
-    const real = await root.real(dirname(path))
-    await removeTree(join(real, path.slice(dirname(path).length)))
-  } catch (error) {
-    if (!isMissing(error)) throw error
+  for (let at = path; at.length > root.path.length; at = dirname(at)) {
+    const above = await root.folder(dirname(at)).catch(undefinedIfMissing)
+    if (!above) continue
+    try {
+      const inside = above.at(basename(at))
+      if (at === path) await removeTree(root, inside)
+      if (!(await removeIfEmpty(inside))) return
+    } finally {
+      await above.close()
+    }
   }
-  for (let above = dirname(path); above.length > root.path.length; above = dirname(above))
-    if (!(await removeIfEmpty(above))) return
 }
 
-async function removeTree(path: string): Promise<void> {
-  if (!(await lstat(path)).isDirectory()) return
-  // Creates go on beside us: what they put in after the second look stays.
-  for (let look = 1; look <= 2; look++) {
-    const found = await entries(path)
-    await inBatches(found, async (entry) => {
-      const inner = join(path, entry.name)
-      if (entry.isDirectory()) await removeTree(inner).catch(ignoreMissing)
-      else await unlink(inner).catch(ignoreMissing)
-    })
-    if (await removeIfEmpty(path)) return
+async function removeTree(root: FileRoot, path: string): Promise<void> {
+  const folder = await root.folder(path, { isLinkRefused: true })
+  if (!folder) return
+  try {
+    // Creates go on beside us: what they put in after the second look stays.
+    for (let look = 1; look <= 2; look++) {
+      await inBatches(await entries(folder), async (entry) => {
+        const inner = folder.at(entry.name)
+        if (entry.isDirectory()) await removeTree(root, inner)
+        else await unlink(inner).catch(undefinedIfMissing)
+      })
+      if (await removeIfEmpty(path)) return
+    }
+  } finally {
+    await folder.close()
   }
 }
 
@@ -114,27 +139,35 @@ async function removeIfEmpty(path: string): Promise<boolean> {
  * @returns how many.
  */
 export async function removeTemporary(
+  root: FileRoot,
   path: string,
   olderThanMs: number,
   signal: AbortSignal | undefined,
 ): Promise<number> {
+  const folder = await root.folder(path, { isLinkRefused: path !== root.path })
+  if (!folder) return 0
   let removed = 0
-  await inBatches(await entries(path), async (entry) => {
-    signal?.throwIfAborted()
-    const inner = join(path, entry.name)
-    if (entry.isDirectory()) removed += await removeTemporary(inner, olderThanMs, signal)
-    else if (entry.isFile() && entry.name.startsWith(TEMPORARY)) {
-      const found = await lstat(inner).catch(() => undefined)
-      if (!found || Date.now() - found.mtimeMs < olderThanMs) return
-      await unlink(inner).then(() => removed++, ignoreMissing)
-    }
-  })
+  try {
+    await inBatches(await entries(folder), async (entry) => {
+      signal?.throwIfAborted()
+      const inner = folder.at(entry.name)
+      if (entry.isDirectory())
+        removed += await removeTemporary(root, inner, olderThanMs, signal)
+      else if (entry.isFile() && entry.name.startsWith(TEMPORARY)) {
+        const found = await lstat(inner).catch(() => undefined)
+        if (!found || Date.now() - found.mtimeMs < olderThanMs) return
+        await unlink(inner).then(() => removed++, undefinedIfMissing)
+      }
+    })
+  } finally {
+    await folder.close()
+  }
   return removed
 }
 
-async function entries(path: string): Promise<Dirent[]> {
+async function entries(folder: HeldFolder): Promise<Dirent[]> {
   try {
-    return await readdir(path, { withFileTypes: true })
+    return await readdir(folder.path, { withFileTypes: true })
   } catch (error) {
     if (isMissing(error)) return []
     throw error
@@ -144,8 +177,4 @@ async function entries(path: string): Promise<Dirent[]> {
 async function inBatches<T>(items: readonly T[], act: (item: T) => Promise<void>) {
   for (let at = 0; at < items.length; at += WIDTH)
     await Promise.all(items.slice(at, at + WIDTH).map(act))
-}
-
-function ignoreMissing(error: unknown): void {
-  if (!isMissing(error)) throw error
 }

@@ -1,10 +1,10 @@
-import { stat, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { lstat, unlink } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { StoreDriver } from './driver.ts'
 import { createFile, tryWriting } from './file-create.ts'
 import { readFile, readFileInto } from './file-read.ts'
-import { fileRoot, isMissing } from './file-root.ts'
+import { fileRoot, isMissing, undefinedIfMissing } from './file-root.ts'
 import { notRegular, objectStat } from './file-stat.ts'
 import { listFiles, removeFolder, removeTemporary } from './file-tree.ts'
 import { checkedFolder, checkedName, checkedPrefix } from './object-name.ts'
@@ -29,15 +29,11 @@ export function fileStore(folder: string): FileStore {
   return {
     async stat(name, options) {
       options?.signal?.throwIfAborted()
-      const path = pathOf(name)
+      const held = await root.file(pathOf(name))
       try {
-        const found = await stat(path, { bigint: true })
-        await root.real(path)
-        if (!found.isFile()) throw notRegular(path, found)
-        return objectStat(name, found)
-      } catch (error) {
-        if (isMissing(error)) return undefined
-        throw error
+        return held && objectStat(name, await held.stat())
+      } finally {
+        await held?.close()
       }
     },
     async read(name, options) {
@@ -51,13 +47,17 @@ export function fileStore(folder: string): FileStore {
     },
     async remove(name) {
       const path = pathOf(name)
+      const folder = await root.folder(dirname(path)).catch(undefinedIfMissing)
+      if (folder === undefined) return
+      const inside = folder.at(basename(path))
       try {
-        await root.real(dirname(path))
-        await unlink(path)
+        await unlink(inside)
       } catch (error) {
         if (isMissing(error)) return
-        const found = await stat(path).catch(() => undefined)
-        throw found && !found.isFile() ? notRegular(path, found) : error
+        const found = await lstat(inside).catch(() => undefined)
+        throw found?.isDirectory() ? notRegular(path, found) : error
+      } finally {
+        await folder.close()
       }
     },
     list(prefix, options) {
@@ -73,7 +73,7 @@ export function fileStore(folder: string): FileStore {
       return pathToFileURL(pathOf(name)).href
     },
     sweepTemporary(olderThanMs, options) {
-      return removeTemporary(root.path, olderThanMs, options?.signal)
+      return removeTemporary(root, root.path, olderThanMs, options?.signal)
     },
   }
 }
