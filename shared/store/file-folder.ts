@@ -6,6 +6,8 @@ import { type FileRoot, type HeldFolder, hasCode } from './file-root.ts'
 export interface OpenFolder {
   /** What stands under a name in this very folder. */
   at(name: string): string
+  /** Itself, to be listed. */
+  readonly path: string
   /** Makes its entries durable, and those of the folders that were made on the way. */
   sync(): Promise<void>
   close(): Promise<void>
@@ -59,6 +61,7 @@ async function opened(root: FileRoot, path: string): Promise<OpenFolder> {
   const last = held.at(-1) as HeldFolder
   return {
     at: (name) => last.at(name),
+    path: last.path,
     async sync() {
       await Promise.all(held.map((each) => each.sync()))
     },

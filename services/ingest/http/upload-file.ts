@@ -1,10 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { type FileHandle, link, mkdir, open, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { PermanentError } from '#shared/errors.ts'
 import type { ObjectName } from '#shared/names.ts'
 import { abortable } from '#shared/store/abortable.ts'
-import type { StoreDriver } from '#shared/store/driver.ts'
+import { type StoreDriver, sameBytes } from '#shared/store/driver.ts'
+import { linkOnce } from '#shared/store/file-create.ts'
+import { openFolder } from '#shared/store/file-folder.ts'
+import { type FileRoot, fileRoot } from '#shared/store/file-root.ts'
 import { TEMPORARY } from '#shared/store/object-name.ts'
 import type { Incoming, Stored, Uploads } from '../uploads.ts'
 import { resumableUploads } from './upload-resume.ts'
@@ -14,7 +17,7 @@ import { resumableUploads } from './upload-resume.ts'
  * temporary: it is never listed, and swept when nobody has written to it for long.
  */
 export function fileUploads(folder: string, driver: StoreDriver): Uploads {
-  const place = { folder, driver }
+  const place = { root: fileRoot(folder), driver }
   return {
     async receive(body, { mostBytes, signal }): Promise<Incoming> {
       await mkdir(folder, { recursive: true })
@@ -28,6 +31,7 @@ export function fileUploads(folder: string, driver: StoreDriver): Uploads {
           signal,
           each: (chunk) => hash.update(chunk),
         })
+        await file.chmod(FINISHED)
         await file.sync()
         await file.close()
         const sha256 = hash.digest('hex')
@@ -53,9 +57,12 @@ export function fileUploads(folder: string, driver: StoreDriver): Uploads {
 }
 
 export interface UploadFolder {
-  readonly folder: string
+  readonly root: FileRoot
   readonly driver: StoreDriver
 }
+
+/** The mode of a finished upload: nobody writes to it any more. */
+export const FINISHED = 0o444
 
 export function uploadName(assetGuid: string, sha256: string): ObjectName {
   return `${assetGuid}/${sha256}.upload` as ObjectName
@@ -93,25 +100,25 @@ export async function writeBody(
   return at
 }
 
-/** Gives a finished file its name beside its temporary one. Durable when this resolves. */
+/**
+ * Gives a finished file its name beside its temporary one. Durable when this resolves.
+ * @throws PermanentError OTHER_BYTES when a file of that name has other bytes than its name says.
+ */
 export async function linkUpload(
-  { folder, driver }: UploadFolder,
+  { root, driver }: UploadFolder,
   path: string,
   { assetGuid, sha256, bytes }: { assetGuid: string; sha256: string; bytes: number },
 ): Promise<Stored> {
   const name = uploadName(assetGuid, sha256)
-  const final = join(folder, name)
-  await mkdir(dirname(final), { recursive: true })
-  let created = true
+  const folder = await openFolder(root, join(root.path, assetGuid))
   try {
-    // link(2) never replaces, also between hosts that share an NFS export.
-    await link(path, final)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    created = false
+    const linked = await linkOnce(root, path, folder.at(`${sha256}.upload`))
+    await folder.sync()
+    const created = sameBytes(linked, driver.uri(name)) === 'created'
+    return { asset_guid: assetGuid, sha256, bytes, master_uri: driver.uri(name), created }
+  } finally {
+    await folder.close()
   }
-  for (const each of [dirname(final), folder]) await syncFolder(each)
-  return { asset_guid: assetGuid, sha256, bytes, master_uri: driver.uri(name), created }
 }
 
 export function tooLarge(mostBytes: number): PermanentError {
@@ -119,17 +126,4 @@ export function tooLarge(mostBytes: number): PermanentError {
     'TOO_LARGE',
     `The master is larger than ${Math.floor(mostBytes / 1024 / 1024)} MiB, which is the limit.`,
   )
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } catch (error) {
-    // File systems that cannot do this keep their entries safe by themselves, or not at all.
-    const { code = '' } = error as NodeJS.ErrnoException
-    if (!['EINVAL', 'ENOTSUP', 'ENOSYS'].includes(code)) throw error
-  } finally {
-    await folder.close()
-  }
 }
