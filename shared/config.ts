@@ -205,9 +205,32 @@ const Schema = Type.Object(
         'Whether stage refuses every master that has warnings, whatever its job says.',
     }),
     rate_limit: Type.Integer({
-      default: 0,
+      default: 6000,
       minimum: 0,
-      description: 'Requests a minute and client; 0: no limit.',
+      description:
+        'Requests a minute of each token and, of those that bring none, of each address; 0: no limit.',
+    }),
+    trusted_proxies: Type.Array(Type.String({ pattern: '^[0-9a-fA-F.:]+/\\d{1,3}$' }), {
+      default: [],
+      description:
+        "JSON: networks (CIDR) of the proxies whose X-Forwarded-For is believed; nobody else's is.",
+    }),
+    proxy_hops: Type.Integer({
+      default: 1,
+      minimum: 1,
+      maximum: 20,
+      description:
+        "How many addresses proxies put at the end of X-Forwarded-For; the first of these is the client's.",
+    }),
+    max_bodies: Type.Integer({
+      default: 512,
+      minimum: 2,
+      description: 'Bodies that are received at once; one client may have half of them.',
+    }),
+    max_streams: Type.Integer({
+      default: 512,
+      minimum: 2,
+      description: 'Streams of /v1/live at once; one client may have an eighth of them.',
     }),
     traces: Type.String({
       default: '',

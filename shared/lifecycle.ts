@@ -4,9 +4,12 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { namesOf, refusal } from './door.ts'
 import { sentence } from './errors.ts'
+import { lately } from './lately.ts'
 import { flushed, type Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 
+/** For how long measurements are told again, ms: making them costs more than asking. */
+const MEASURED_MS = 200
 /** From SIGTERM until the running steps are aborted, ms. Of a Spot pod's 15 s, 13 are ours. */
 export const DRAIN_MS = 9_000
 /** From SIGTERM until the process ends, whatever is still open, ms. */
@@ -115,7 +118,8 @@ export async function serveHealth(
   unready: () => string | undefined,
   lifecycle: Lifecycle,
 ): Promise<number> {
-  const server = createServer(async (request, response) => {
+  const measurements = lately(() => metrics.expose(), MEASURED_MS)
+  const server = createServer({ headersTimeout: 10_000 }, async (request, response) => {
     const reply = (status: number, body: string) =>
       response.writeHead(status, HEADERS).end(body)
     try {
@@ -127,7 +131,7 @@ export async function serveHealth(
         const reason = lifecycle.stopping.aborted ? 'stopping' : unready()
         if (reason === undefined) reply(200, 'ready\n')
         else reply(503, `not ready: ${reason}\n`)
-      } else if (request.url === '/metrics') reply(200, await metrics.expose())
+      } else if (request.url === '/metrics') reply(200, await measurements())
       else reply(404, 'not found\n')
     } catch (error) {
       reply(500, `${sentence(error)}\n`)

@@ -1,14 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import multipart from '@fastify/multipart'
-import rateLimit from '@fastify/rate-limit'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { TSchema } from 'typebox'
-import { PermanentError } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
 import { compile } from '#shared/schema.ts'
 import { assetRoutes } from './http/asset.ts'
 import { boardLook, boardRoutes } from './http/board.ts'
+import { limitBodies } from './http/bodies.ts'
 import { onClientError } from './http/client-error.ts'
 import { deadLetterRoutes } from './http/dead-letters.ts'
 import type { HttpDeps } from './http/deps.ts'
@@ -30,6 +29,8 @@ import { trackRoutes } from './http/tracks.ts'
 
 /** A connection on which nothing moves for so long is closed, ms. */
 const IDLE_MS = 60_000
+/** In so long a head has to be there, also the first one on a connection, ms. */
+const HEAD_MS = 20_000
 /** What comes on a new connection is still waited for, for so long, ms. */
 const UNUSED_MS = 1_000
 
@@ -43,6 +44,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
     forceCloseConnections: 'idle',
     connectionTimeout: IDLE_MS,
     keepAliveTimeout: IDLE_MS,
+    http: { headersTimeout: HEAD_MS, connectionsCheckingInterval: HEAD_MS / 4 },
     routerOptions: { maxParamLength: 1024 },
     clientErrorHandler: onClientError,
     frameworkErrors: (error, request, reply) => void replyWithProblem(error, request, reply),
@@ -55,9 +57,9 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
   holdBodies(app)
   closeWhenIdle(app)
   sendElsewhere(app, deps)
-  guardDoor(app, deps.access)
+  guardDoor(app, deps.access, deps.config)
+  limitBodies(app, { most: deps.config.max_bodies, slowest: deps.slowest })
   inflateBodies(app)
-  if (deps.config.rate_limit > 0) await limitRate(app, deps.config.rate_limit)
   await describeApi(app, deps.access.isGuarded)
   await app.register(multipart)
   for (const routes of [
@@ -77,7 +79,9 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
   }
   const lookAt = boardLook(deps)
   await app.register((inner) => boardRoutes(inner, { lookAt }))
-  await app.register((inner) => liveRoutes(inner, { ...deps, lookAt }))
+  await app.register((inner) =>
+    liveRoutes(inner, { ...deps, lookAt, maxStreams: deps.config.max_streams }),
+  )
   return app
 }
 
@@ -155,17 +159,5 @@ function closeWhenIdle(app: FastifyInstance): void {
 function sendElsewhere(app: FastifyInstance, { unready }: HttpDeps): void {
   app.addHook('onSend', async (_request, reply) => {
     if (unready() !== undefined) reply.header('connection', 'close')
-  })
-}
-
-async function limitRate(app: FastifyInstance, max: number): Promise<void> {
-  await app.register(rateLimit, {
-    max,
-    timeWindow: 60_000,
-    errorResponseBuilder: (_request, { max: most, ttl }) =>
-      new PermanentError(
-        'TOO_MANY_REQUESTS',
-        `More than ${most} requests in a minute; the next are taken in ${Math.ceil(ttl / 1000)} s.`,
-      ),
   })
 }

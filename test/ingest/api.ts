@@ -18,6 +18,7 @@ import { openAccess } from '../../services/ingest/access.ts'
 import { createApp } from '../../services/ingest/app.ts'
 import { consistency } from '../../services/ingest/consistent.ts'
 import { accepting } from '../../services/ingest/http/accepting.ts'
+import type { Pace } from '../../services/ingest/http/bodies.ts'
 import { remembering } from '../../services/ingest/http/remember.ts'
 import type { IdentitySettings } from '../../services/ingest/identity.ts'
 import { redriving } from '../../services/ingest/redrive.ts'
@@ -54,6 +55,11 @@ export interface Settings {
   readonly identity?: IdentitySettings
   readonly log?: Log
   readonly rate_limit?: number
+  readonly trusted_proxies?: Config['trusted_proxies']
+  readonly proxy_hops?: number
+  readonly max_bodies?: number
+  readonly max_streams?: number
+  readonly slowest?: Pace
   readonly max_upload_mb?: number
   readonly dsn?: string
   readonly events?: EventSink
@@ -81,7 +87,8 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
   const opened: { close(): Promise<unknown> }[] = []
 
   async function replica(given: Settings = settings) {
-    const { tokens = [], rate_limit = 0, max_upload_mb = 64 } = given
+    const { tokens = [], rate_limit = 0, max_upload_mb = 64, slowest } = given
+    const { trusted_proxies = [], proxy_hops = 1, max_bodies = 512, max_streams = 512 } = given
     const { oidc = { issuer: '', audience: '' }, events = eventSink(bus) } = given
     const rows = given.dsn === undefined ? catalogue : openCatalogue({ dsn: given.dsn })
     const uploadsUri = given.uploads ?? uploads
@@ -93,7 +100,11 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
     const aborting = new AbortController()
     const app = await createApp(
       {
-        config: { rate_limit, max_upload_mb },
+        config: {
+          ...{ rate_limit, max_upload_mb, trusted_proxies, proxy_hops },
+          ...{ max_bodies, max_streams },
+        },
+        ...(slowest ? { slowest } : {}),
         access: openAccess({ tokens, oidc }, given.identity),
         redriving: redriving({ bus, events, catalogue: rows }),
         accepting: accepting({

@@ -252,7 +252,7 @@ function services(objects: readonly KubeObject[]): (KubeObject & V1Deployment)[]
 }
 
 /** What the service finds in its environment. */
-function environmentOf(
+export function environmentOf(
   deployment: KubeObject,
   objects: readonly KubeObject[],
 ): Record<string, string> {

@@ -124,6 +124,14 @@ const PLANTS: {
       ['"key":"trackchain.dev/spot"', '"key":"trackchain.dev/spots"'],
       ['"values":["spot"]', '"values":["on-demand"]'],
     ],
+    'each client of the door has limits of its own': [
+      [
+        '"name":"TRACKCHAIN_RATE_LIMIT","value":"6000"',
+        '"name":"TRACKCHAIN_RATE_LIMIT","value":"0"',
+      ],
+      ['"TRACKCHAIN_PROXY_HOPS":"2"', '"TRACKCHAIN_PROXY_HOPS":"1"'],
+      ['\\"35.191.0.0/16\\"]', '\\"0.0.0.0/0\\"]'],
+    ],
     'only ingest is reached from outside, and only with TLS': [
       [
         '"kubernetes.io/ingress.allow-http":"false"',

@@ -1,10 +1,20 @@
 import type { V1Deployment, V1Ingress, V1PersistentVolume } from '@kubernetes/client-node'
+import { environmentOf } from './chain-policies.ts'
 import { nameOf, ofKind } from './overlays.ts'
 import type { Policy } from './pod-policies.ts'
 import { isGkeKind } from './strict-fields.ts'
 
 /** Who asks the cluster for something, and Google for nothing. */
 const UPKEEP = ['collect', 'prescale']
+
+/** As it is written; the client's own type has another name for `from`. */
+interface Ingresses {
+  readonly spec?: {
+    readonly ingress?: readonly {
+      readonly from?: readonly { readonly ipBlock?: { readonly cidr: string } }[]
+    }[]
+  }
+}
 
 /** Rules of GKE. */
 export const GKE_POLICIES = {
@@ -34,6 +44,28 @@ export const GKE_POLICIES = {
             : required === undefined && toleratesSpot && prefersSpot
         return isGood ? [] : [nameOf(deployment)]
       }),
+  'each client of the door has limits of its own': (objects) => {
+    const door = ofKind<V1Deployment>(objects, 'Deployment').find(
+      ({ metadata }) => metadata.name === 'ingest',
+    )
+    if (door === undefined) return ['there is no door']
+    const { TRACKCHAIN_RATE_LIMIT, TRACKCHAIN_TRUSTED_PROXIES, TRACKCHAIN_PROXY_HOPS } =
+      environmentOf(door, objects)
+    const balancers = ofKind<Ingresses>(objects, 'NetworkPolicy')
+      .filter(({ metadata }) => metadata.name === 'door')
+      .flatMap(({ spec }) => spec?.ingress ?? [])
+      .flatMap(({ from = [] }) => from)
+      .map(({ ipBlock }) => ipBlock?.cidr)
+    const trusted = JSON.parse(TRACKCHAIN_TRUSTED_PROXIES ?? '[]') as string[]
+    return [
+      ...(Number(TRACKCHAIN_RATE_LIMIT) > 0 ? [] : ['no limit']),
+      ...(trusted.length > 0 && trusted.every((cidr) => balancers.includes(cidr))
+        ? []
+        : ['not the word of the load balancer, and of nobody else']),
+      // A load balancer of Google's puts the client's address and then its own.
+      ...(TRACKCHAIN_PROXY_HOPS === '2' ? [] : ['not the place of the client']),
+    ]
+  },
   'only ingest is reached from outside, and only with TLS': (objects) => {
     const doors = ofKind<V1Ingress>(objects, 'Ingress')
     const outside = ofKind<{ spec: { type?: string } }>(objects, 'Service').filter(

@@ -7,10 +7,21 @@ import type { Access } from '../access.ts'
 import type { Redriving } from '../redrive.ts'
 import type { Uploads } from '../uploads.ts'
 import type { Accepting } from './accepting.ts'
+import type { Pace } from './bodies.ts'
 
 /** What the routes are made of. */
 export interface HttpDeps {
-  readonly config: Pick<Config, 'max_upload_mb' | 'rate_limit'>
+  readonly config: Pick<
+    Config,
+    | 'max_upload_mb'
+    | 'rate_limit'
+    | 'trusted_proxies'
+    | 'proxy_hops'
+    | 'max_bodies'
+    | 'max_streams'
+  >
+  /** How slowly a body may come; a kilobyte a second unless told. */
+  readonly slowest?: Pace
   readonly access: Access
   readonly accepting: Accepting
   readonly redriving: Redriving
@@ -46,11 +57,15 @@ declare module 'fastify' {
     scope?: Scope
     /** The content types of the bodies it takes, for the problem document. */
     takes?: readonly string[]
+    /** Is not counted by the rate limit: what machines ask all the time, and the page itself. */
+    unlimited?: boolean
     /** Takes bodies that are packed by gzip. */
     inflates?: boolean
   }
   interface FastifyRequest {
     /** Who asks, for the history: the name of a token, or whom the issuer of an identity token names. */
     caller: string
+    /** Whose limits it counts toward: a token's, or an address's where there is none. */
+    client: string
   }
 }

@@ -1,13 +1,17 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Config, SCOPES, type Scope } from '#shared/config.ts'
 import { isLoopback, refusal } from '#shared/door.ts'
 import { PermanentError } from '#shared/errors.ts'
 import { type Access, ANYBODY, type Caller } from '../access.ts'
+import { clientAddresses, type ProxySettings } from './client-address.ts'
+import { createRate } from './rate.ts'
+import { checkHead } from './request-head.ts'
 
 /** Beside the host's own pages nothing is to be loaded, framed or guessed. */
+export const CSP = "default-src 'none'; frame-ancestors 'none'"
 const HEADERS = {
   'x-content-type-options': 'nosniff',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'content-security-policy': CSP,
   'cross-origin-resource-policy': 'same-origin',
   'cross-origin-opener-policy': 'same-origin',
   // For browsers that do not know frame-ancestors.
@@ -29,10 +33,18 @@ export function checkDoor({ host }: Pick<Config, 'host'>, { isGuarded }: Access)
 /**
  * Decides who may come in: whoever has a token with the scope that the address needs or, where none are configured,
  * programs on this machine. Pages of other sites in a browser on this machine are kept out, also those whose name was
- * made to resolve to loopback. Routes with `public: true` need no token.
+ * made to resolve to loopback. Routes with `public: true` need no token. Requests are counted by token; those without a
+ * good one by the address that they come from.
  */
-export function guardDoor(app: FastifyInstance, access: Access): void {
+export function guardDoor(
+  app: FastifyInstance,
+  access: Access,
+  { rate_limit, ...proxies }: ProxySettings & Pick<Config, 'rate_limit'>,
+): void {
+  const rate = createRate(rate_limit)
+  const addressOf = clientAddresses(proxies)
   app.decorateRequest('caller', '')
+  app.decorateRequest('client', '')
   app.addHook('onRoute', ({ url, config }) => {
     if (config?.public === true || config?.scope !== undefined || !url.startsWith('/v1/'))
       return
@@ -40,16 +52,42 @@ export function guardDoor(app: FastifyInstance, access: Access): void {
   })
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS)
+    checkHead(request.raw)
     const names = access.isGuarded ? 'any' : 'own'
     const refused = refusal(request.raw, { names, mayLink: true })
     if (refused) throw new PermanentError('FORBIDDEN', refused.sentence, { at: refused.at })
-    const { public: isPublic, scope } = request.routeOptions.config
-    if (isPublic || request.is404) return
-    const caller = access.isGuarded ? await access.callerOf(bearerOf(request)) : ANYBODY
+    const { public: isPublic, scope, unlimited } = request.routeOptions.config
+    request.client = `address ${addressOf(request.raw)}`
+    if (unlimited) return
+    const isOpen = isPublic === true || request.is404
+    const caller = await callerOf(request).catch((error) => {
+      if (isOpen) return undefined
+      // Whoever has no good token spends what his address has, and nobody else's.
+      count(request, reply)
+      throw error
+    })
+    if (caller !== undefined && access.isGuarded) request.client = `caller ${caller.name}`
+    count(request, reply)
+    if (isOpen || caller === undefined) return
     // Whatever says nothing needs all of them.
     for (const needed of scope === undefined ? SCOPES : [scope]) checkScope(caller, needed)
     request.caller = caller.name
   })
+
+  async function callerOf(request: FastifyRequest): Promise<Caller> {
+    return access.isGuarded ? await access.callerOf(bearerOf(request)) : ANYBODY
+  }
+
+  /** @throws PermanentError TOO_MANY_REQUESTS */
+  function count({ client }: FastifyRequest, reply: FastifyReply): void {
+    const seconds = rate.take(client)
+    if (seconds === 0) return
+    reply.header('retry-after', seconds)
+    throw new PermanentError(
+      'TOO_MANY_REQUESTS',
+      `More than ${rate_limit} requests in a minute; the next are taken in ${seconds} s.`,
+    )
+  }
 }
 
 /** @throws PermanentError UNAUTHORIZED when there is none. */

@@ -1,13 +1,27 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import { lately } from '#shared/lately.ts'
 import type { HttpDeps } from './deps.ts'
 
 /** How long the catalogue may take to answer a look, ms. */
 const LOOK_MS = 500
+/** For how long what was found out is told, ms. */
+const READING_MS = 2000
+const MEASURED_MS = 200
 
 /** GET /healthz, /readyz and /metrics. */
 export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
   const { catalogue, unready, metrics } = deps
-  const config = { public: true, rateLimit: false } as const
+  const config = { public: true, unlimited: true } as const
+  // However often machines ask, or somebody who means ill, the database is asked now and then.
+  const isReading = lately(
+    () =>
+      catalogue.ping(AbortSignal.timeout(LOOK_MS)).then(
+        () => true,
+        () => false,
+      ),
+    READING_MS,
+  )
+  const measurements = lately(() => metrics.expose(), MEASURED_MS)
   const schema = (summary: string, description: string, type = 'application/json') => ({
     tags: ['health'],
     summary,
@@ -31,10 +45,7 @@ export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promis
     },
     async (_request, reply: FastifyReply) => {
       const reason = unready()
-      const reading = await catalogue.ping(AbortSignal.timeout(LOOK_MS)).then(
-        () => true,
-        () => false,
-      )
+      const reading = await isReading()
       if (reason === undefined) return { accepting: true, reading }
       return reply.code(503).send({ accepting: false, reading, reason })
     },
@@ -44,6 +55,6 @@ export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promis
     '/metrics',
     { config, schema: schema('Measurements', "Prometheus' text format.", 'text/plain') },
     async (_request, reply) =>
-      reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics.expose()),
+      reply.type('text/plain; version=0.0.4; charset=utf-8').send(await measurements()),
   )
 }

@@ -4,6 +4,7 @@ import type { Catalogue, ListedTrack } from '#shared/catalogue/catalogue.ts'
 import { PermanentError } from '#shared/errors.ts'
 import { refused } from './problem.ts'
 import { reading } from './reading.ts'
+import { createSlots } from './slots.ts'
 import { trackLine } from './track-lists.ts'
 
 /** How often it is looked for what has changed, ms. */
@@ -46,11 +47,19 @@ const schema = {
 /** GET /v1/live. */
 export async function liveRoutes(app: FastifyInstance, deps: LiveDeps): Promise<void> {
   const live = watching(deps)
+  const slots = createSlots(deps.maxStreams, Math.ceil(deps.maxStreams / 8))
   // Before connections are closed: each of these would be waited for.
   app.addHook('preClose', async () => live.close())
   app.get('/v1/live', { schema, config: { scope: 'read' } }, async (request, reply) => {
     const sinceUs = sinceOf(request.headers['last-event-id'])
-    const stream = new PassThrough()
+    const release = slots.take(request.client)
+    if (release === undefined) {
+      throw new PermanentError(
+        'TOO_MANY_REQUESTS',
+        `${deps.maxStreams} streams are open at once, an eighth of them of one client; no other can begin now.`,
+      )
+    }
+    const stream = new PassThrough().once('close', release)
     reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no')
     reply.type('text/event-stream; charset=utf-8')
     live.join(stream, sinceUs)
@@ -61,6 +70,8 @@ export async function liveRoutes(app: FastifyInstance, deps: LiveDeps): Promise<
 interface LiveDeps {
   readonly catalogue: Pick<Catalogue, 'changedTracks'>
   readonly lookAt: () => Promise<object>
+  /** In all. */
+  readonly maxStreams: number
 }
 
 /** @throws PermanentError BAD_REQUEST when it is none of ours. */

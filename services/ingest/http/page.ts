@@ -50,7 +50,7 @@ export async function pageRoutes(app: FastifyInstance): Promise<void> {
   const files = await pageFiles()
   const page = files.get('index.html') as Served
   const options = {
-    config: { public: true, rateLimit: false },
+    config: { public: true, unlimited: true },
     schema: { hide: true },
   } as const
 

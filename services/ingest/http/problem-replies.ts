@@ -1,7 +1,15 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { PermanentError } from '#shared/errors.ts'
+import { CSP } from './door.ts'
 import { PROBLEM_TYPE, problemOf } from './problem.ts'
 import { readOut } from './read-out.ts'
+
+const OF_CONTENT = [
+  ...['etag', 'last-modified', 'accept-ranges', 'content-disposition', 'content-encoding'],
+  ...['content-length', 'location', 'vary'],
+]
+/** When to come again where nothing more exact is known, seconds. */
+const AGAIN_SECONDS = 5
 
 /** Has every error and every unknown address answered with a problem document. */
 export function replyWithProblems(app: FastifyInstance): void {
@@ -42,6 +50,12 @@ export async function replyWithProblem(
     reply.header('connection', 'close')
     await readOut(request.raw)
   }
+  // What was said of a file or a document that is not sent after all.
+  for (const name of OF_CONTENT) reply.removeHeader(name)
+  if (problem.status !== 416) reply.removeHeader('content-range')
+  reply.headers({ 'cache-control': 'no-store', 'content-security-policy': CSP })
+  const isPassing = problem.status === 429 || problem.status === 503
+  if (isPassing && !reply.hasHeader('retry-after')) reply.header('retry-after', AGAIN_SECONDS)
   if (problem.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
   if (problem.code === 'SCOPE_MISSING') {
     // https://www.rfc-editor.org/rfc/rfc6750#section-3

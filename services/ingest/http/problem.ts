@@ -121,7 +121,12 @@ function faultOf(error: unknown): Fault {
     return { code: error.code, detail: error.message, at: error.at }
   }
   if (error instanceof Unavailable) return { code: 'UPSTREAM_DOWN', detail: error.message }
-  if (error instanceof NotFoundError) return { code: 'NOT_FOUND', detail: error.message }
+  if (error instanceof NotFoundError) {
+    return {
+      code: 'NOT_FOUND',
+      detail: 'It is known, and its store does not have it any more.',
+    }
+  }
   const {
     code = '',
     statusCode = 500,
