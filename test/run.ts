@@ -30,7 +30,7 @@ const args = ['--reporter=tap', `--timeout=${Math.ceil(FILE_SECONDS * slowness)}
 // Each file is a process of its own, and all load the same libraries: what Node compiled of them once is kept.
 const cache = join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled')
 const tap = spawn('tap', args, {
-  env: { NODE_COMPILE_CACHE: cache, TRACKCHAIN_TEST_SLOWNESS: String(slowness), ...env },
+  env: { NODE_COMPILE_CACHE: cache, TEST_SLOWNESS: String(slowness), ...env },
   stdio: ['ignore', 'pipe', 'inherit'],
 })
 const exited = new Promise<number>((resolve) => {

@@ -43,6 +43,8 @@ export function chainSettings(
     host: HOST,
     // Nobody balances a load here.
     drain: 0,
+    // On loopback everybody is one client: enough for all of his own, and not for a loop that has gone astray.
+    rate_limit: 60_000,
     assets: folderUri(folder.assets),
     scratch: folderUri(folder.scratch),
     uploads: folderUri(folder.uploads),

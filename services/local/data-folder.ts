@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { chmod, mkdir } from 'node:fs/promises'
+import { chmod, mkdir, readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
+import { UsageError } from './usage.ts'
 
 /** Everything that a chain on one machine keeps, in one folder. */
 export interface DataFolder {
@@ -32,18 +33,24 @@ export class FolderInUseError extends Error {
   override readonly name = 'FolderInUseError'
 }
 
+/** Tracks, tokens in messages, what people wrote: nothing here is for other users of the machine. */
+const OTHERS = 0o077
+
 /**
- * Makes the folder and takes it for this process alone, until `release` or the process's end.
- * @throws FolderInUseError when another chain has it.
+ * Makes the folder and takes it for this process alone, until `release` or the process's end. What this process and
+ * those that it starts make from now on is for their own user alone, here and elsewhere.
+ * @throws FolderInUseError when another chain has it; UsageError when everybody may write to it.
  */
 export async function takeDataFolder(folder: string): Promise<DataFolder> {
   const path = resolve(folder)
   const at = (...names: string[]) => join(path, ...names)
+  process.umask(OTHERS)
   for (const name of ['masters', 'assets', 'scratch', 'uploads', 'logs']) {
     await mkdir(at(name), { recursive: true })
   }
-  // As root PostgreSQL runs as another user, who has to get through to its own folder.
-  if (process.getuid?.() === 0) await chmod(path, 0o711)
+  if (((await stat(path)).mode & 0o002) !== 0)
+    throw new UsageError(`Everybody may write to ${path}: --data needs a folder of its own.`)
+  await closeToOthers(path)
   return {
     path,
     masters: at('masters'),
@@ -59,6 +66,25 @@ export async function takeDataFolder(folder: string): Promise<DataFolder> {
     announce: (port) => own(path, { port }),
     release: lock(path),
   }
+}
+
+/** Also what an earlier release has made; what is not ours stays as it is. */
+async function closeToOthers(path: string): Promise<void> {
+  const entries = await readdir(path, { withFileTypes: true })
+  const own = entries.filter((entry) => entry.isFile() || entry.isDirectory())
+  for (const { name } of own.filter((entry) => entry.name !== 'database'))
+    await withhold(join(path, name), OTHERS)
+  // As root PostgreSQL runs as another user, who has to get through to its own folder, and needs to see nothing.
+  await withhold(path, OTHERS)
+  if (process.getuid?.() === 0) await chmod(path, 0o711)
+}
+
+async function withhold(path: string, bits: number): Promise<void> {
+  const { mode } = await stat(path)
+  if ((mode & bits) === 0) return
+  await chmod(path, mode & 0o7777 & ~bits).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPERM') throw error
+  })
 }
 
 /** The port of the API of the chain that lives in the folder; undefined where none does. */

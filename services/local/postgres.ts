@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { chmod, chown, mkdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type Account, mayEnter, ownerOf, serverAccount } from './postgres/account.ts'
 import { findBinaries } from './postgres/binaries.ts'
@@ -152,7 +152,8 @@ async function reachableHome(
   await chmod(wanted, 0o711)
   if (await mayEnter(wanted, account)) return wanted
   const other = `/var/lib/trackchain/${short(wanted)}`
-  await mkdir(other, { recursive: true, mode: 0o755 })
+  await mkdir(other, { recursive: true })
+  for (const each of [dirname(other), other]) await chmod(each, 0o711)
   note(
     `The database runs as ${account?.name}, who may not enter ${wanted}: its files are in ${other}.`,
   )

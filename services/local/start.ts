@@ -6,7 +6,7 @@ import { folderUri } from './data-folder.ts'
 import { interruptible } from './interrupt.ts'
 import { coreFactor } from './preflight/core-check.ts'
 import { type Chain, startChain } from './supervisor.ts'
-import { factorFrom, parsed, pathFrom, portFrom } from './usage.ts'
+import { factorFrom, parsed, pathFrom, portFrom, UsageError } from './usage.ts'
 
 const HELP = `npm start [-- FLAGS]: the whole chain as a server on loopback.
 
@@ -20,7 +20,9 @@ const HELP = `npm start [-- FLAGS]: the whole chain as a server on loopback.
   --factor N       how much slower a core here is than the reference, 0.1 to 20 (1): steps are cut that much
                    shorter; auto: as measured at the start, in two seconds
   --derivatives DIR  a folder with derivative assets of your own
-  --database DSN   a PostgreSQL of your own, e.g. postgresql://user:password@host/name
+  --database DSN   a PostgreSQL of your own, e.g. postgresql://user@host/name; its password by PGPASSWORD or
+                   ~/.pgpass, or all of it as TRACKCHAIN_DATABASE in the environment: all users of a machine
+                   see command lines
   --pubsub ADDRESS host:port of another Pub/Sub server, e.g. Google's emulator
   --verbose        show the log
   --help           this
@@ -65,7 +67,7 @@ export async function start(args: readonly string[]): Promise<number> {
     prefixes: [...masters.filter(isFolder), ...prefix].map(prefixFrom),
     factor,
     derivatives: values.derivatives === undefined ? undefined : pathFrom(values.derivatives),
-    ...{ database: values.database, pubsub: values.pubsub },
+    ...{ database: databaseFrom(values.database), pubsub: values.pubsub },
     onNotice: say,
     ...(values.verbose ? { onLogLine: say } : {}),
     signal,
@@ -87,6 +89,23 @@ async function measuredFactor(
   const measured = Math.max(1, await coreFactor(signal))
   say(`Steps are cut for cores that are ${measured} times as slow as the reference.`)
   return Math.min(20, measured)
+}
+
+/** @throws UsageError when there is a password in it, which it does not repeat. */
+function databaseFrom(flag: string | undefined): string | undefined {
+  if (flag === undefined) return process.env.TRACKCHAIN_DATABASE || undefined
+  if (!hasPassword(flag)) return flag
+  throw new UsageError(
+    '--database has a password in it, which all users of this machine can see (ps). Give it as PGPASSWORD or in ' +
+      '~/.pgpass, or the whole as TRACKCHAIN_DATABASE in the environment. If others use this machine, change it.',
+  )
+}
+
+/** Whether a connection string, an URL or words such as `host=…`, has a password. */
+export function hasPassword(dsn: string): boolean {
+  if (/(?:^|[\s?&])(?:ssl)?password\s*=/i.test(dsn)) return true
+  const [, user = ''] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)@/i.exec(dsn) ?? []
+  return user.includes(':')
 }
 
 function greeting({ url, pubsub, project, folder }: Chain): string {

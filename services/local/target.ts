@@ -33,6 +33,10 @@ export function targetOf(values: Values): Target {
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
     throw new UsageError(`--target must be an address such as https://host, got ${given}.`)
   }
+  const { username, password } = new URL(url)
+  if (username !== '' || password !== '') {
+    throw new UsageError('--target has a name or password in it; give a token by --token-file.')
+  }
   return { url, token: tokenFrom(values['token-file']) }
 }
 

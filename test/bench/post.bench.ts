@@ -34,7 +34,7 @@ try {
   const port = 20_000 + Math.floor(Math.random() * 10_000)
   const at = (name: string) => pathToFileURL(join(folder, name)).href
   const ingest = start('../../services/ingest/main.ts', {
-    ...{ project: 'bench', pubsub, database: dsn, port, log_level: 'warn' },
+    ...{ project: 'bench', pubsub, database: dsn, port, log_level: 'warn', rate_limit: 0 },
     ...{ assets: at('assets'), scratch: at('scratch'), uploads: at('uploads') },
   })
   await told(ingest, 'ready')

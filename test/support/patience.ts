@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * are for what never comes; they must not fail what only comes late.
  */
 export function slowness(): number {
-  const measured = Number(process.env.TRACKCHAIN_TEST_SLOWNESS ?? 1)
+  const measured = Number(process.env.TEST_SLOWNESS ?? 1)
   return Math.max(1, measured, (loadavg()[0] ?? 0) / availableParallelism())
 }
 

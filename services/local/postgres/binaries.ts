@@ -1,6 +1,16 @@
 import { execFile } from 'node:child_process'
 import { constants } from 'node:fs'
-import { access, cp, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises'
+import {
+  access,
+  chmod,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+} from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -152,6 +162,8 @@ async function copied(native: string, { copyTo }: Where): Promise<string> {
   const half = join(copyTo, `half-${process.pid}`)
   await rm(half, { recursive: true, force: true })
   await mkdir(half, { recursive: true })
+  // The server's account has to get through, whatever the umask is.
+  await chmod(copyTo, 0o711)
   await cp(native, join(half, 'native'), { recursive: true, dereference: true })
   await makeLinks(join(half, 'native'))
   await rename(join(half, 'native'), home)
