@@ -1,6 +1,6 @@
 import type { KeyEstimate } from '#shared/derivative.ts'
 import { keyName } from '#shared/music.ts'
-import { bestFit } from './key-profile.ts'
+import { bestFit, type Fit } from './key-profile.ts'
 import { type Section, sameKey, sectionOf, sectionsOf } from './key-sections.ts'
 import { hearSegments, type KeyInput, type Segment } from './key-segments.ts'
 
@@ -52,17 +52,24 @@ export function noKey(reason: string): KeyEstimate {
   }
 }
 
-/**
- * The probability that a key is exactly right: by how much the next best key fits worse, and by the share of the
- * segments that are in the same key by themselves (logistic regression on 200 development tracks). Those all fit
- * well: what does not, down to what chance fits, deserves less in proportion.
- */
 function confidence({ first, end, found }: Section, segments: readonly Segment[]): number {
   const own = segments.slice(first, end).filter(({ classes }) => classes.some((x) => x > 0))
   const kept = own.filter(({ classes }) => sameKey(bestFit(classes), found)).length / own.length
-  const probability = 1 / (1 + Math.exp(0.22 - 22 * found.margin - 1.29 * kept))
-  const usual = (found.fit - CHANCE) / (USUAL_FIT - CHANCE)
-  return Number((probability * Math.max(0, Math.min(1, usual))).toFixed(2))
+  return rounded(keyProbability(found, kept))
+}
+
+/**
+ * The probability that a key is exactly right: by how much the next best key fits worse, and by the share of the
+ * segments that are in the same key by themselves, 0 to 1 (logistic regression on 200 development tracks). Those all
+ * fit well: what does not, down to what chance fits, deserves less in proportion.
+ */
+export function keyProbability(
+  { fit, margin }: Pick<Fit, 'fit' | 'margin'>,
+  kept: number,
+): number {
+  const probability = 1 / (1 + Math.exp(0.22 - 22 * margin - 1.29 * kept))
+  const usual = (fit - CHANCE) / (USUAL_FIT - CHANCE)
+  return probability * Math.max(0, Math.min(1, usual))
 }
 
 /**
@@ -81,6 +88,6 @@ function mainSection(
   return sections[lengths.indexOf(Math.max(...lengths))]
 }
 
-function rounded(seconds: number): number {
-  return Number(seconds.toFixed(2))
+function rounded(value: number): number {
+  return Number(value.toFixed(2))
 }
