@@ -34,7 +34,7 @@ export default [
     {
       breaks: 'what is dead-lettered is nowhere',
       from: '    this.#accept(\n      topic.queues,',
-      to: '    void (\n      topic.queues,',
+      to: '    this.#accept(\n      [],',
     },
     {
       breaks: 'a server that is closed forgets what it had lent',
