@@ -21,6 +21,8 @@ const LOOK_BYTES = 8192
 const CERTAIN = 3
 /** Parts of a number are of like power where they are numbers of their own, and differ by more where they are not. */
 const ALIKE = 1.5
+/** What is rougher may be noise. */
+const SMOOTH = 0.35
 /** The power of what is anything between -1 and 1, with a margin: the lower parts of a number. */
 const UNIFORM = [0.25, 0.42] as const
 
@@ -81,41 +83,70 @@ function isMoreLikely(
   // What follows another smoothly: read at a width that does not measure the other, sound is noise.
   if (wide % narrow !== 0)
     return roughnessOf(looks, one, readings) * CERTAIN < roughnessOf(looks, other, readings)
+  if (readings.encoding === 'float') {
+    const share = plausibleShare(looks, readings)
+    return one === narrow ? share > 0.95 : share < 0.6
+  }
   // Every second number of a sound is a sound, too; but the lower half of a number is noise of full power.
   if (one === narrow) {
-    const powers = powersOf(looks, narrow, wide, readings)
-    const isNoise = powers.every(isUniform)
-    return !isNoise && Math.max(...powers) < ALIKE * Math.min(...powers)
+    const parts = partsOf(looks, narrow, wide, readings)
+    const powers = parts.map(({ power }) => power)
+    const isAlike = Math.max(...powers) < ALIKE * Math.min(...powers)
+    const isSmooth = parts.every(({ roughness }) => roughness < SMOOTH)
+    return isSmooth || (isAlike && !powers.every(isUniform))
   }
-  const powers = powersOf(looks, narrow, wide, { ...readings, unsigned8: false })
-  const top = powers[readings.bigEndian ? 0 : powers.length - 1] as number
-  const lower = powers.filter((power) => power !== top)
-  if (readings.encoding === 'float') return lower.some((power) => power > ALIKE * top)
-  return lower.length > 0 && lower.every((power) => isUniform(power) && power > ALIKE * top)
+  const parts = partsOf(looks, narrow, wide, { ...readings, unsigned8: false })
+  const { power: top } = parts[readings.bigEndian ? 0 : parts.length - 1] as Part
+  const lower = parts.filter(({ power }) => power !== top)
+  return lower.length > 0 && lower.every(({ power }) => isUniform(power) && power > ALIKE * top)
+}
+
+/** Of 32-bit floats, those that are sounds: the lower half of a double is anything, or nothing in each of them. */
+function plausibleShare(looks: readonly Buffer[], { bigEndian }: Readings): number {
+  let [plausible, count, used] = [0, 0, 0]
+  for (const look of looks) {
+    for (let at = bigEndian ? 4 : 0; at + 4 <= look.length; at += 8) {
+      const value = Math.abs(look[bigEndian ? 'readFloatBE' : 'readFloatLE'](at))
+      if (value === 0 || (value > 1e-12 && value <= 16)) plausible++
+      if (value !== 0) used++
+      count++
+    }
+  }
+  return used === 0 ? 0 : plausible / count
 }
 
 function isUniform(power: number): boolean {
   return power > UNIFORM[0] && power < UNIFORM[1]
 }
 
-/** The power of the first, second, … number of `narrow` bytes in each `wide`, around its mean. */
-function powersOf(
+interface Part {
+  /** Around its mean. */
+  readonly power: number
+  /** As of `roughnessOf`, against the same part of the number before in the same channel. */
+  readonly roughness: number
+}
+
+/** The first, second, … number of `narrow` bytes in each `wide`. */
+function partsOf(
   looks: readonly Buffer[],
   narrow: number,
   wide: number,
   readings: Readings,
-): readonly number[] {
+): readonly Part[] {
+  const step = wide * readings.channels
   return Array.from({ length: wide / narrow }, (_, part) => {
-    let [count, sum, squares] = [0, 0, 0]
+    let [count, sum, squares, differences] = [0, 0, 0, 0]
     for (const look of looks) {
-      for (let at = part * narrow; at < look.length; at += wide) {
+      for (let at = part * narrow + step; at < look.length; at += wide) {
         const value = valueAt(look, at, narrow, readings)
+        differences += (value - valueAt(look, at - step, narrow, readings)) ** 2
         count++
         sum += value
         squares += value * value
       }
     }
-    return squares / count - (sum / count) ** 2
+    const power = squares / count - (sum / count) ** 2
+    return { power, roughness: power > 0 ? differences / count / (2 * power) : 1 }
   })
 }
 

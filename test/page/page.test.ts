@@ -86,7 +86,7 @@ t.test('the page, as people use it', { skip }, async (t) => {
     async (t) => {
       await drop(page, [
         { name: 'Mara Lind - Night Drive.wav', bytes: nightDrive },
-        { name: `${hostile}.wav`, bytes: wav([sine(66_150, 440)]) },
+        { name: `${hostile}.wav`, bytes: wav([sine(66_150, 440)]).subarray(0, 88_244) },
         { name: 'Broken.wav', bytes: Buffer.from('\x00\x01\x02\x03 no audio') },
       ])
       const files = page.getByRole('region', { name: 'Your files' })
@@ -99,6 +99,23 @@ t.test('the page, as people use it', { skip }, async (t) => {
       await list.getByText(hostile, { exact: true }).waitFor()
     },
   )
+
+  await t.test('a master that breaks off has a mark in the list, and the reason', async (t) => {
+    const page = await open()
+    const line = page.locator('.lines a', { has: page.locator('.is-warned') })
+    t.match(await line.textContent(), /onerror=alert.*done.*Warning: cut short/s)
+    await page.goto(`${url}/#/?warning=none`)
+    await page.getByText('Night Drive').waitFor()
+    t.equal(await line.count(), 0, 'it can be left out')
+    await page.goto(`${url}/#/?warning=any`)
+    await line.click()
+    const told = page.getByRole('region', { name: 'A warning about its master' })
+    t.match(await told.textContent(), /CUT_SHORT the WAV .* promises 1\.5 s, and 1 s are there/)
+    const history = page.getByRole('region', { name: 'History' })
+    await history.getByText('CUT_SHORT').waitFor()
+    t.same(await barriers(page), [])
+    await page.close()
+  })
 
   await t.test('a track is opened with the keyboard alone, and plays', async (t) => {
     await page.keyboard.press('Tab')
