@@ -21,6 +21,10 @@ export const WARNINGS = {
       'Two numbers of the header contradict each other or the file; the one that fits the file was taken.',
     remedy: 'Listen to what was made of it, or have the master written anew.',
   },
+  MORE_FOLLOWS: {
+    means: 'More follows behind the end that the header states, and was left out.',
+    remedy: 'See whether several masters were joined, or the header was never finished.',
+  },
   MD5_MISMATCH: {
     means: 'The samples are not those whose MD5 the encoder wrote into the master.',
     remedy: 'Deliver the master anew: it was damaged after it was made.',

@@ -106,7 +106,7 @@ export function pcm(
  */
 export function soundWarnings(
   container: string,
-  { bytes, promised = bytes }: SoundSize,
+  { bytes, promised = bytes, leftOut }: SoundSize,
   { block, rate }: { readonly block: number; readonly rate: number },
   contradictions: readonly (string | undefined)[],
 ): readonly Warning[] {
@@ -114,8 +114,10 @@ export function soundWarnings(
   const short =
     wanted > there ? [cutShort(`the ${container}`, wanted / rate, there / rate)] : []
   const known = contradictions.filter((each) => each !== undefined)
+  const more = leftOut === undefined ? [] : [warning('MORE_FOLLOWS', leftOut)]
   return mergedWarnings(
     short,
+    more,
     known.map((each) => warning('HEADER_CONTRADICTS', each)),
   )
 }

@@ -85,7 +85,7 @@ function isMoreLikely(
     return roughnessOf(looks, one, readings) * CERTAIN < roughnessOf(looks, other, readings)
   if (readings.encoding === 'float') {
     const share = plausibleShare(looks, readings)
-    return one === narrow ? share > 0.95 : share < 0.6
+    return one === narrow ? share > 0.97 : share < 0.9
   }
   // Every second number of a sound is a sound, too; but the lower half of a number is noise of full power.
   if (one === narrow) {

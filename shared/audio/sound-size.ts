@@ -23,6 +23,8 @@ export interface SoundSize {
   readonly promised?: number
   /** Which of its numbers contradict each other or the file. */
   readonly contradicts?: string
+  /** What follows that should be nothing, or no samples. */
+  readonly leftOut?: string
 }
 
 const WRAP = 2 ** 32
@@ -42,6 +44,25 @@ const FILL_BYTES = 4096
  * @throws PermanentError MASTER_UNREADABLE when none fits, and more follows than is counted
  */
 export async function soundSize(window: ByteWindow, claims: SizeClaims): Promise<SoundSize> {
+  const size = await sizeOf(window, claims)
+  const end = claims.offset + size.bytes
+  if (size.leftOut !== undefined || end + 8 > window.bytes) return size
+  const next = fourCc(await window.view(end, 4, 'a chunk'))
+  const what = FILES.includes(next)
+    ? 'file'
+    : SOUNDS.includes(next)
+      ? 'chunk of samples'
+      : undefined
+  if (what === undefined) return size
+  const leftOut = `behind the samples of the ${claims.container} another ${what} begins ("${next}"), and ${window.bytes - end} bytes were left out`
+  return { ...size, leftOut }
+}
+
+/** What begins another file, and other samples. */
+const FILES = ['RIFF', 'RIFX', 'RF64', 'BW64', 'FORM', 'fLaC', 'OggS', 'caff']
+const SOUNDS = ['data', 'SSND']
+
+async function sizeOf(window: ByteWindow, claims: SizeClaims): Promise<SoundSize> {
   const { said, container, offset, outerEnd } = claims
   const there = Math.max(0, window.bytes - offset)
   const long = claims.long === undefined || claims.long >= NO_SIZE ? 0 : claims.long
@@ -104,7 +125,7 @@ async function believed(
   if (rest > size) {
     throw unreadable(offset, `${said} that are no chunk`, 'a size that fits the file')
   }
-  return { bytes: size, contradicts: `${said} that are no chunk; those were left out` }
+  return { bytes: size, leftOut: `${said} that are no chunk; those were left out` }
 }
 
 /** Whether the file ends behind so many bytes of samples, or goes on with a chunk. */

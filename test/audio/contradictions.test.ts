@@ -73,6 +73,11 @@ t.test(
         w(N, 32),
       ],
       [
+        'floats of unlike channels in blocks of 16',
+        claiming(unlike(), { ...two(32), tag: 3, block: 16 }),
+        w(N, 32),
+      ],
+      [
         'doubles that are said to be floats',
         claiming(music(64, 1, true), { tag: 3, bits: 32, block: 8 }),
         w(N, 64),
@@ -267,11 +272,15 @@ t.test('writers that can not come back leave no size, which is nothing wrong', a
 })
 
 t.test('what lies behind the samples', async (t) => {
+  const more = ['MORE_FOLLOWS']
   const file = wav(stereo())
   const cases: Case[] = [
     ['an ID3v1 tag', Buffer.concat([file, tag()]), { samples: N }],
     ['zeros up to the sector', Buffer.concat([file, Buffer.alloc(1000)]), { samples: N }],
-    ['a little of anything', Buffer.concat([file, Buffer.alloc(900, 0xe5)]), w(N)],
+    ['a little of anything', Buffer.concat([file, Buffer.alloc(900, 0xe5)]), w0(N, more)],
+    ['another WAV', Buffer.concat([file, file]), w0(N, more)],
+    ['other samples', Buffer.concat([file, file.subarray(36)]), w0(N, more)],
+    ['another AIFF', Buffer.concat([aiff(stereo()), aiff(stereo())]), w0(N, more)],
     ['a chunk of odd size without its filling', odd(), { samples: N - 1 }],
     ['the same format twice', twice(), { samples: N }],
   ]
@@ -352,6 +361,14 @@ function oldest(samples: Buffer): Buffer {
   const file = claiming(samples, {})
   const format = put(file.subarray(12, 34), 4, 'u32', 14)
   return Buffer.concat([file.subarray(0, 12), format, file.subarray(36)])
+}
+
+/** The left channel is twice as loud as the right. */
+function unlike(): Buffer {
+  const [left, right] = stereo()
+  return wav([left as Float64Array, (right as Float64Array).map((value) => value / 2)], {
+    ...{ bits: 32, float: true },
+  }).subarray(44)
 }
 
 function two(bits: number) {

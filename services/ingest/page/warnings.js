@@ -6,6 +6,7 @@ import { html } from './vendor.js'
 const WORDS = /** @type {Readonly<Record<string, string>>} */ ({
   CUT_SHORT: 'cut short',
   HEADER_CONTRADICTS: 'odd header',
+  MORE_FOLLOWS: 'more follows',
   MD5_MISMATCH: 'wrong MD5',
   DAMAGED: 'damaged',
 })
