@@ -2,6 +2,7 @@ import { type Config, configEnv } from '#shared/config.ts'
 import { DEFAULT_ROUTE, ONE_MACHINE, type Topology, topology } from '#shared/topology.ts'
 import { type DataFolder, folderUri } from './data-folder.ts'
 import { HOST } from './port.ts'
+import { UsageError } from './usage.ts'
 
 /** The project of the topics, which no cloud knows. */
 export const PROJECT = 'trackchain-local'
@@ -20,6 +21,8 @@ export interface Wishes {
   readonly factor?: number
   /** A folder with derivative assets of one's own. */
   readonly derivatives?: string | undefined
+  /** Stores elsewhere than in the data folder, as URIs, and the endpoint of Cloud Storage that buckets are at. */
+  readonly stores?: Partial<Pick<Config, 'assets' | 'scratch' | 'uploads' | 'storage'>>
   /** Settings that the chain does not decide. */
   readonly settings?: Pick<Partial<Config>, 'target_ms' | 'watchdog_after'>
 }
@@ -48,6 +51,7 @@ export function chainSettings(
     assets: folderUri(folder.assets),
     scratch: folderUri(folder.scratch),
     uploads: folderUri(folder.uploads),
+    ...wishes.stores,
     lent_cores: true,
     route: DEFAULT_ROUTE,
     routes: {
@@ -68,6 +72,56 @@ export function settingsOf(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return settings
 }
 
+/** Settings that `npm start` takes as they stand in the environment, too, and the flag for each. */
+export const FLAGS = {
+  assets: '--assets',
+  scratch: '--scratch',
+  uploads: '--uploads',
+  storage: '--gcs-endpoint',
+  derivatives: '--derivatives',
+  database: '--database',
+  pubsub: '--pubsub',
+  port: '--port',
+} as const satisfies Partial<Record<keyof Config, string>>
+
+/** What the environment says of a setting. */
+export function settingOf(
+  name: keyof typeof FLAGS,
+  env: NodeJS.ProcessEnv = process.env,
+): string | undefined {
+  return env[variableOf(name)]
+}
+
+/**
+ * Whoever sets a variable means it: one that the chain decides otherwise is refused rather than overridden.
+ * @throws UsageError that names all of them.
+ */
+export function refuseOverridden(
+  decided: Partial<Config>,
+  env: NodeJS.ProcessEnv = process.env,
+): void {
+  const said = configEnv(decided)
+  const overridden = Object.keys(decided)
+    .filter((name) => {
+      const text = env[variableOf(name)]
+      return text !== undefined && text !== said[variableOf(name)]
+    })
+    .map((name) => {
+      const flag = (FLAGS as Partial<Record<string, string>>)[name]
+      return flag === undefined
+        ? variableOf(name)
+        : `${variableOf(name)} (${flag} of npm start)`
+    })
+  if (overridden.length === 0) return
+  throw new UsageError(
+    `This chain decides what the environment sets otherwise: ${overridden.join(', ')}. Unset that, or give it as a flag where there is one.`,
+  )
+}
+
+function variableOf(name: string): string {
+  return `TRACKCHAIN_${name.toUpperCase()}`
+}
+
 /** What the chain decides is set; other TRACKCHAIN_ settings of the environment are let through. */
 export function environment(
   config: Partial<Config>,
@@ -77,10 +131,20 @@ export function environment(
   return {
     // Each file operation takes a thread of this pool, and most of them only wait for the disk.
     UV_THREADPOOL_SIZE: '16',
-    METADATA_SERVER_DETECTION: 'none',
+    // Where no bucket is Google's own, nobody has to be asked for credentials.
+    ...(needsCredentials(config) ? {} : { METADATA_SERVER_DETECTION: 'none' }),
     // A service that was killed is back in two thirds of the time.
     NODE_COMPILE_CACHE: compiled,
     ...inherited,
     ...configEnv(config),
   }
+}
+
+function needsCredentials({ assets, scratch, uploads, routes = {}, storage }: Partial<Config>) {
+  const masters = Object.values(routes).flatMap(({ templates, prefixes }) => [
+    ...templates,
+    ...prefixes,
+  ])
+  const isBucket = (uri: string | undefined) => uri?.startsWith('gs:') === true
+  return !storage && [assets, scratch, uploads, ...masters].some(isBucket)
 }

@@ -1,7 +1,9 @@
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { extname } from 'node:path'
-import { MASTER_EXTENSIONS } from './chain-settings.ts'
+import { sentence } from '#shared/errors.ts'
+import { parseUri } from '#shared/store/open.ts'
+import { MASTER_EXTENSIONS, settingOf, type Wishes } from './chain-settings.ts'
 import { folderUri } from './data-folder.ts'
 import { interruptible } from './interrupt.ts'
 import { coreFactor } from './preflight/core-check.ts'
@@ -17,6 +19,11 @@ const HELP = `npm start [-- FLAGS]: the whole chain as a server on loopback.
                    as {asset_guid}.wav, .flac or .aiff, or a template of a URI such as
                    file:///mnt/masters/{asset_id}.wav; may be given several times
   --prefix WHERE   a folder or URI that a job's master_uri may lie below; likewise
+  --assets WHERE   where finished assets are kept: a folder, or a bucket as gs://bucket/prefix (DIR/assets)
+  --scratch WHERE  likewise intermediate objects (DIR/scratch)
+  --uploads WHERE  likewise masters that are uploaded (DIR/uploads)
+  --gcs-endpoint URL  the server that has the buckets, e.g. http://127.0.0.1:9000 of Google's
+                   storage-testbench or fake-gcs-server; Google's own unless told
   --factor N       how much slower a core here is than the reference, 0.1 to 20 (1): steps are cut that much
                    shorter; auto: as measured at the start, in two seconds
   --derivatives DIR  a folder with derivative assets of your own
@@ -27,7 +34,8 @@ const HELP = `npm start [-- FLAGS]: the whole chain as a server on loopback.
   --verbose        show the log
   --help           this
 
-Settings that this does not decide may be given as TRACKCHAIN_… in the environment.
+Other settings may be given as TRACKCHAIN_… in the environment, and so may assets, scratch, uploads, storage (the
+endpoint), derivatives, database, pubsub and port. One that this decides otherwise is refused.
 `
 
 const OPTIONS = {
@@ -36,6 +44,10 @@ const OPTIONS = {
   data: { type: 'string', default: 'trackchain-data' },
   masters: { type: 'string', multiple: true },
   prefix: { type: 'string', multiple: true },
+  assets: { type: 'string' },
+  scratch: { type: 'string' },
+  uploads: { type: 'string' },
+  'gcs-endpoint': { type: 'string' },
   factor: { type: 'string' },
   derivatives: { type: 'string' },
   database: { type: 'string' },
@@ -61,13 +73,15 @@ export async function start(args: readonly string[]): Promise<number> {
   say('Starting …')
   chain = await startChain({
     dataFolder: pathFrom(values.data),
-    port: portFrom('port', values.port),
+    port: portFrom('port', values.port ?? settingOf('port')),
     pubsubPort: portFrom('pubsub-port', values['pubsub-port']),
     templates: masters.flatMap(templates),
     prefixes: [...masters.filter(isFolder), ...prefix].map(prefixFrom),
     factor,
     derivatives: values.derivatives === undefined ? undefined : pathFrom(values.derivatives),
-    ...{ database: databaseFrom(values.database), pubsub: values.pubsub },
+    database: databaseFrom(values.database),
+    pubsub: values.pubsub ?? settingOf('pubsub'),
+    stores: storesFrom(values),
     onNotice: say,
     ...(values.verbose ? { onLogLine: say } : {}),
     signal,
@@ -93,7 +107,7 @@ async function measuredFactor(
 
 /** @throws UsageError when there is a password in it, which it does not repeat. */
 function databaseFrom(flag: string | undefined): string | undefined {
-  if (flag === undefined) return process.env.TRACKCHAIN_DATABASE || undefined
+  if (flag === undefined) return settingOf('database') || undefined
   if (!hasPassword(flag)) return flag
   throw new UsageError(
     '--database has a password in it, which all users of this machine can see (ps). Give it as PGPASSWORD or in ' +
@@ -108,7 +122,30 @@ export function hasPassword(dsn: string): boolean {
   return user.includes(':')
 }
 
-function greeting({ url, pubsub, project, folder }: Chain): string {
+/** Where the stores are that are not in the data folder. @throws UsageError */
+function storesFrom(
+  values: {
+    readonly [flag in 'assets' | 'scratch' | 'uploads' | 'gcs-endpoint']?: string | undefined
+  },
+): NonNullable<Wishes['stores']> {
+  const stores: Record<string, string> = {}
+  for (const name of ['assets', 'scratch', 'uploads'] as const) {
+    const where = values[name] ?? settingOf(name)
+    if (where === undefined) continue
+    stores[name] = prefixFrom(where)
+    try {
+      parseUri(stores[name])
+    } catch (error) {
+      throw new UsageError(`--${name}: ${sentence(error)}.`)
+    }
+  }
+  const storage = values['gcs-endpoint'] ?? settingOf('storage')
+  if (storage === undefined) return stores
+  if (/^https?:$/.test(URL.parse(storage)?.protocol ?? '')) return { ...stores, storage }
+  throw new UsageError(`--gcs-endpoint must be a URL, got ${storage}.`)
+}
+
+function greeting({ url, pubsub, project, folder, assets }: Chain): string {
   const isMaster = (name: string) => MASTER_EXTENSIONS.some((e) => extname(name) === `.${e}`)
   const example = readdirSync(folder.masters).find(isMaster)
   const guid = example?.replace(/\.[^.]*$/, '') ?? 'my-track'
@@ -121,7 +158,7 @@ Trackchain is up.
   docs     ${url}/docs
   Pub/Sub  ${pubsub}, project ${project}
   masters  ${folder.masters}/{asset_guid}.wav, .flac, .aif or .aiff: put yours there
-  assets   ${folder.assets}
+  assets   ${assets === folderUri(folder.assets) ? folder.assets : assets}
   log      ${folder.log}
 
 Upload a master and have everything made of it:

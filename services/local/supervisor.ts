@@ -14,6 +14,7 @@ import {
   environment,
   localTopology,
   PROJECT,
+  refuseOverridden,
   type Wishes,
 } from './chain-settings.ts'
 import { type Child, type ChildSpec, keepRunning } from './child.ts'
@@ -58,6 +59,8 @@ export interface Chain {
   /** Connection string. */
   readonly database: string
   readonly folder: DataFolder
+  /** URI of the store of finished assets. */
+  readonly assets: string
   /** Process ids by name. */
   readonly pids: () => Readonly<Record<string, number>>
   /** Names of the processes that are not ready: they died, or are being started again. */
@@ -94,6 +97,14 @@ const SERVER_GRACE_MS = 5_000
  */
 export async function startChain(options: ChainOptions): Promise<Chain> {
   const folder = await takeDataFolder(options.dataFolder)
+  try {
+    const { database = '', pubsub = '', port = 0 } = options
+    const known = { database, pubsub, pubsub_token: '', port }
+    refuseOverridden(chainSettings(options, folder, known))
+  } catch (error) {
+    folder.release()
+    throw error
+  }
   const log = openLogFile(folder.log, (service, line) =>
     options.onLogLine?.(prettyLine(service, line)),
   )
@@ -171,6 +182,7 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
   return {
     url: `http://${HOST}:${port}`,
     ...{ pubsub, project: PROJECT, link, database, folder },
+    assets: config.assets as string,
     pids: () => pidsOf(parts),
     down: () => downOf(parts),
     close: () => {
