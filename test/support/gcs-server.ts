@@ -59,6 +59,8 @@ export interface GcsServer {
   clockAheadMs: number
   /** Overwrites, whatever the precondition says, and heeds no checksums. */
   isCareless: boolean
+  /** Sees every body on its way up and down, and may give another. */
+  onTheWay: ((body: Buffer, way: 'up' | 'down') => Buffer) | undefined
   /** What this identity may not do, by `METHOD /path?query`: answered 403. */
   denied: RegExp | undefined
   /** What bytes are answered that are not what their checksum says: Cloud Storage 400, Google's test bench 412. */
@@ -277,7 +279,8 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
       received += chunk.length
       if (fault?.cutUploadAfter !== undefined && received >= fault.cutUploadAfter) break
     }
-    const body = flipped(Buffer.concat(chunks), fault?.flipUp)
+    const sent = flipped(Buffer.concat(chunks), fault?.flipUp)
+    const body = server.onTheWay?.(sent, 'up') ?? sent
     if (fault?.cutUploadAfter !== undefined) {
       const part = body.subarray(0, fault.cutUploadAfter)
       const start = Number(/^bytes (\d+)-/.exec(range ?? '')?.[1])
@@ -300,7 +303,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     if (server.denied?.test(line))
       return respond(response, failure(403, 'This identity does not have access.'))
     if (fault?.ignoreRange) delete request.headers.range
-    const reply = spoilt(route(request, body), fault)
+    const reply = spoilt(route(request, body), fault, server.onTheWay)
     if (fault?.loseAnswer) return socket.resetAndDestroy()
     const only = fault?.resetAfter ?? fault?.hangAfter
     if (only === undefined || !reply.media) return respond(response, reply)
@@ -333,6 +336,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     clockAheadMs: 0,
     isCareless: false,
     denied: undefined,
+    onTheWay: undefined,
     mismatchStatus: 400,
     put(bucket, name, bytes) {
       const contentType = 'application/octet-stream'
@@ -378,15 +382,19 @@ function failure(code: number, message: string): Reply {
 }
 
 /** The answer as it arrives. */
-function spoilt(reply: Reply, { flipDown, short, headers }: Fault = {}): Reply {
+function spoilt(
+  reply: Reply,
+  { flipDown, short, headers }: Fault = {},
+  onTheWay?: GcsServer['onTheWay'],
+): Reply {
   const media = reply.media?.subarray(0, reply.media.length - (short ?? 0))
   const body = media ?? Buffer.from(reply.json === undefined ? '' : JSON.stringify(reply.json))
   const type = reply.json === undefined ? {} : { 'content-type': JSON_TYPE }
   return {
     ...reply,
     headers: { ...type, ...reply.headers, ...headers },
-    ...(media !== undefined || flipDown !== undefined
-      ? { json: undefined, media: flipped(body, flipDown) }
+    ...(media !== undefined || flipDown !== undefined || onTheWay !== undefined
+      ? { json: undefined, media: onTheWay?.(body, 'down') ?? flipped(body, flipDown) }
       : {}),
   }
 }
