@@ -102,7 +102,7 @@ t.test('what npm start would override is refused aloud, all of it at once', asyn
       TRACKCHAIN_HOST: '0.0.0.0',
       TRACKCHAIN_SCRATCH: 'gs://other',
     },
-    ...{ TRACKCHAIN_PORT: '0', TRACKCHAIN_RATE_LIMIT: '0' },
+    ...{ TRACKCHAIN_PORT: '0', TRACKCHAIN_LOG_LEVEL: 'info' },
   }
   const { child, said } = start(data, ['--scratch', 'gs://mine'], env)
   t.equal((await once(child, 'close'))[0], 2)
@@ -110,7 +110,7 @@ t.test('what npm start would override is refused aloud, all of it at once', asyn
   t.match(words, /TRACKCHAIN_ROUTES/)
   t.match(words, /TRACKCHAIN_HOST/)
   t.match(words, 'TRACKCHAIN_SCRATCH (--scratch of npm start)')
-  t.notMatch(words, /RATE_LIMIT|PORT/)
+  t.notMatch(words, /LOG_LEVEL|PORT/)
   for (const [flag, value] of [
     ['--assets', 'gs://UPPER'],
     ['--gcs-endpoint', 'localhost'],
