@@ -110,7 +110,7 @@ t.test('a link that answers EEXIST although it was made has been made', async (t
 
   const uploads = fileUploads(folder, store)
   const incoming = await uploads.receive(body(), { mostBytes: 1e6 })
-  t.match(await incoming.keep('guid'), { sha256 })
+  t.match(await incoming.keep('guid'), { sha256, created: true })
   t.match(await uploads.resumable?.append('other', 'u', piece({}) as never), {
     state: 'whole',
     stored: { sha256 },
