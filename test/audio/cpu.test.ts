@@ -4,9 +4,8 @@ import { sourceOf } from '#shared/audio/ranged.ts'
 import { encodeTools } from '../../services/encode/tools.ts'
 import { aiff, club, coded, flac, int16, noise, RATE, wav } from '../support/audio.ts'
 import { onOtherCpu } from '../support/other-cpu.ts'
+import { timeLimit } from '../support/patience.ts'
 import { stage } from '../support/stage.ts'
-
-t.setTimeout(300_000)
 
 const SECONDS = 4
 const music = (rate: number, channels = 2) => {
@@ -48,7 +47,7 @@ async function masters(): Promise<Record<string, Buffer>> {
 
 const pcm = int16(music(RATE))
 const source = sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
-const tools = () => encodeTools(source, AbortSignal.timeout(120_000))
+const tools = () => encodeTools(source, timeLimit(120_000))
 const encoders: Record<string, () => Promise<Uint8Array>> = {
   aac: () => tools().aacPackets({ start: 0, end: source.samples }, 128_000),
   'mp3 at 128 kbit/s': () => tools().mp3(128_000),

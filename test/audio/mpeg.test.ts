@@ -8,8 +8,6 @@ import { coded, noise, RATE, sine, wav } from '../support/audio.ts'
 import { cutShort, put } from '../support/damaged.ts'
 import { bytesOf, soon, stage } from '../support/stage.ts'
 
-t.setTimeout(300_000)
-
 const music = (seconds: number, rate = RATE) =>
   wav([sine(seconds * rate, 440, { rate }), noise(seconds * rate)], { rate })
 const BARE = ['-id3v2_version', '0'] as const

@@ -5,8 +5,6 @@ import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
 import { onOtherCpu } from '../support/other-cpu.ts'
 
-t.setTimeout(300_000)
-
 const around = await surroundings()
 t.teardown(() => around.close())
 const { bus, catalogue, config, published } = around

@@ -198,7 +198,7 @@ t.test(
       attempt: 5,
       job: { id: run.job, run: 1 },
     })
-    await until(async () => (await catalogue.job(run.job))?.deadLettered === true)
+    await until(async () => (await catalogue.job(run.job))?.state === 'failed')
     t.match(await catalogue.job(run.job), { state: 'failed' })
     t.match(await history('deadly'), [
       { verdict: 'dead-lettered', code: 'CRASHED', step: 'stage' },

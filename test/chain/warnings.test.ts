@@ -6,8 +6,6 @@ import { surroundings, until } from '../support/chain.ts'
 import { claiming, music } from '../support/contradicting.ts'
 import { allConsumers } from '../support/one-process.ts'
 
-t.setTimeout(400_000)
-
 const SECOND = 44_100
 // Slow cores: what is longer than a minute takes several steps.
 const around = await surroundings({

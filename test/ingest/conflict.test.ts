@@ -6,6 +6,7 @@ import { loadRegistry } from '#shared/registry.ts'
 import { consistency } from '../../services/ingest/consistent.ts'
 import { ingestStep } from '../../services/ingest/consume.ts'
 import { accepting } from '../../services/ingest/http/accepting.ts'
+import { timeLimit } from '../support/patience.ts'
 import { aJob, post, startApi, type Told, told, until } from './api.ts'
 
 const api = await startApi()
@@ -140,7 +141,7 @@ t.test(
 
     const step = ingestStep({ ...settings, max_message_kb: 64 }, async () => {}, away)
     const delivery = { id: '1', attempt: 1, attributes: {}, published: new Date() }
-    const context = { delivery, signal: AbortSignal.timeout(60_000) } as never
+    const context = { delivery, signal: timeLimit(60_000) } as never
     await t.rejects(Promise.resolve(step.run({ ...job, master_uri: b } as never, context)), {
       code: 'REQUEST_CONFLICT',
       name: 'PermanentError',

@@ -14,8 +14,6 @@ import { sine, wav } from '../support/audio.ts'
 import { noChromium } from '../support/chromium.ts'
 import { listeners } from '../support/listeners.ts'
 
-t.setTimeout(600_000)
-
 /** What a page got out of a port. */
 interface Got {
   readonly by: string

@@ -12,7 +12,6 @@ import { hasPassword } from '../../services/local/start.ts'
 import { startChain } from '../../services/local/supervisor.ts'
 import { targetOf } from '../../services/local/target.ts'
 
-t.setTimeout(600_000)
 const umask = process.umask()
 t.teardown(() => process.umask(umask))
 

@@ -22,7 +22,6 @@ import { openStore } from '#shared/store/open.ts'
 import { scraped } from '../support/scraped.ts'
 
 // The rules of DESIGN.md, section 5, one by one, over real stores.
-t.setTimeout(120_000)
 // What a test waits for may be all that keeps the process.
 const alive = setInterval(() => {}, 1000)
 t.teardown(() => clearInterval(alive))

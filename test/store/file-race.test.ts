@@ -12,8 +12,6 @@ import { bytes, content, named, names } from '../conformance/store.ts'
  */
 
 const ROUNDS = 1000
-t.setTimeout(240_000)
-
 const BINARY = { contentType: 'application/octet-stream' }
 
 /** Turns names from one link to another as fast as it can, each by a rename that replaces. */
