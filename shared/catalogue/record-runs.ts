@@ -115,7 +115,9 @@ async function recorded(
     news.push(run)
     after.set(run.job, ended(row, run))
   }
-  await recordMasters(query, news)
+  // Warnings too: a copy of a run that had nothing to decode may have come first.
+  const warned = runs.filter((run) => !news.includes(run) && run.master?.warnings?.length)
+  await recordMasters(query, [...news, ...warned])
   const made = await recordAssets(query, news)
   // Of all: a job that is posted again may say another name, and nothing else that is new.
   await recordNames(query, runs)

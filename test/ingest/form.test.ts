@@ -46,6 +46,16 @@ t.test('the file alone will do; its track is the same every time', async (t) => 
   t.not(first.request_id, second.request_id)
 })
 
+t.test('strict is a field of its own, true or false', async (t) => {
+  const told = await curl('-F', 'asset_guid=strict', '-F', 'strict=true')
+  const { body } = await until('the message', () =>
+    stage.all.find(({ body }) => body.job === told.job),
+  )
+  t.match(body.request, { strict: true })
+  const odd = await curl('-F', 'asset_guid=strict', '-F', 'strict=perhaps')
+  t.match(odd, { status: 422, code: 'NOT_AN_ENCODE_JOB', at: '/strict' })
+})
+
 t.test('the fields of the job may stand alone', async (t) => {
   const fields = [
     '-F',
