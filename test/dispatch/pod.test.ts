@@ -139,6 +139,17 @@ t.test('what became of a pod', async (t) => {
       },
       'lost',
     ],
+    // It was to be evicted, and then it was not: its death is its own.
+    ...[
+      { type: 'DisruptionTarget', status: 'False' },
+      { type: 'Ready', status: 'True' },
+    ].map(
+      (condition) =>
+        [{ phase: 'Failed', ...ended(3), conditions: [condition] }, 'failed'] as const,
+    ),
+    [{ phase: 'Failed', reason: 'Evicted', ...ended(3) }, 'lost'],
+    [{ phase: 'Failed', reason: 'OutOfmemory' }, 'lost'],
+    [{ phase: 'Failed', reason: 'NotEvicted', ...ended(3) }, 'failed'],
   ] as const
   for (const [status, kind] of cases) {
     t.equal(fateOf({ status } as unknown as Pod)?.kind, kind, JSON.stringify(status))
