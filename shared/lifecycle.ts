@@ -7,6 +7,7 @@ import { sentence } from './errors.ts'
 import { lately } from './lately.ts'
 import { flushed, type Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import { withoutPaths } from './without-paths.ts'
 
 /** For how long measurements are told again, ms: making them costs more than asking. */
 const MEASURED_MS = 200
@@ -130,7 +131,7 @@ export async function serveHealth(
       else if (request.url === '/readyz') {
         const reason = lifecycle.stopping.aborted ? 'stopping' : unready()
         if (reason === undefined) reply(200, 'ready\n')
-        else reply(503, `not ready: ${reason}\n`)
+        else reply(503, `not ready: ${withoutPaths(reason)}\n`)
       } else if (request.url === '/metrics') reply(200, await measurements())
       else reply(404, 'not found\n')
     } catch (error) {

@@ -10,7 +10,7 @@ import { attributesOf } from '#shared/run.ts'
 import { type Send, send } from '#shared/step.ts'
 import { withinPrefixes } from '#shared/store/open.ts'
 import { stageTopic } from '#shared/topology.ts'
-import { uploadOf } from './master.ts'
+import { uploadOf, uploadPlace } from './master.ts'
 
 export interface AcceptSettings extends Pick<Config, 'routes' | 'uploads'> {
   readonly registry: Registry
@@ -106,10 +106,11 @@ function mastersOf(
     return [...filled, uploadOf(asset_guid)]
   }
   const allowed = [...masterPrefixes(known), settings.uploads]
-  if (withinPrefixes(master_uri, allowed)) return [master_uri]
+  const place = uploadPlace(master_uri, settings.uploads) ?? master_uri
+  if (withinPrefixes(place, allowed)) return [place]
   throw new PermanentError(
     'MASTER_OUT_OF_BOUNDS',
-    `${JSON.stringify(master_uri)} lies outside what route ${route} may read: ${allowed.join(', ')}`,
+    `${JSON.stringify(master_uri)} lies outside what route ${route} may read`,
     { at: '/master_uri' },
   )
 }

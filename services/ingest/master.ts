@@ -1,6 +1,7 @@
 import { PermanentError } from '#shared/errors.ts'
 import type { ObjectName, Revision } from '#shared/names.ts'
 import type { ObjectStat, StoreDriver } from '#shared/store/driver.ts'
+import { withoutPaths } from '#shared/without-paths.ts'
 
 export interface FoundMaster {
   readonly uri: string
@@ -18,6 +19,25 @@ export type Locate = (uri: string) => { driver: StoreDriver; name: ObjectName }
 /** Among the candidates for a master: the latest upload of this track. */
 export function uploadOf(assetGuid: string): string {
   return `upload:${assetGuid}`
+}
+
+/** What the API calls these very bytes of an upload: where they lie is nobody's business. */
+export function uploadUri(assetGuid: string, sha256: string): string {
+  return `${uploadOf(assetGuid)}/${sha256}`
+}
+
+/** Where such bytes lie below the store of uploads; undefined when a URI is none of that kind. */
+export function uploadPlace(uri: string, uploads: string): string | undefined {
+  const [, guid, sha256] =
+    /^upload:([A-Za-z0-9][\w.~-]{0,127})\/([0-9a-f]{64})$/.exec(uri) ?? []
+  return guid && `${uploads.replace(/\/$/, '')}/${guid}/${sha256}.upload`
+}
+
+/** The URI of a master as the API tells it: without the folders above it. Buckets are known to who asks. */
+export function shownUri(uri: string): string {
+  const [, guid, sha256] = /([^/]+)\/([0-9a-f]{64})\.upload$/.exec(uri) ?? []
+  if (guid !== undefined && sha256 !== undefined) return uploadUri(guid, sha256)
+  return uri.startsWith('file:') ? withoutPaths(uri) : uri
 }
 
 /**

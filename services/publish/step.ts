@@ -8,6 +8,7 @@ import { attributesOf, subjectOf } from '#shared/run.ts'
 import { defineStep, type Send, type Step, send } from '#shared/step.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { DEAD_LETTER_TOPIC } from '#shared/topology.ts'
+import { withoutPaths } from '#shared/without-paths.ts'
 
 export interface PublishDeps {
   /** Commits what the run made; answers what there is to announce, if anything. */
@@ -76,7 +77,8 @@ function published(
   ): Published['assets'][number] {
     const { version, state } = verdict
     if (state === 'failed') {
-      return { asset, version, state, code: verdict.code, sentence: verdict.sentence }
+      const sentence = withoutPaths(verdict.sentence)
+      return { asset, version, state, code: verdict.code, sentence }
     }
     const uris = Object.keys(verdict.files).map((extension) => {
       const name = assetName(

@@ -45,7 +45,8 @@ export const EncodeJob = defineMessage(
       Type.String({
         maxLength: 2048,
         pattern: TEXT_PATTERN,
-        description: 'Where the master is, within the configured prefixes: gs://… or file:///…',
+        description:
+          'Where the master is, within the configured prefixes: gs://… or file:///…; or what an upload was told',
       }),
     ),
     site: Type.Optional(

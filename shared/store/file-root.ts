@@ -78,7 +78,7 @@ export function fileRoot(root: string): FileRoot {
       if (real.endsWith(' (deleted)')) throw Object.assign(new Error(real), { code: 'ENOENT' })
       throw new PermanentError(
         'MASTER_OUT_OF_BOUNDS',
-        `${at} leads out of ${path}, to ${real}: symbolic links must stay inside`,
+        `${at} leads out of ${path}: symbolic links must stay inside`,
       )
     } catch (error) {
       await held.close()

@@ -36,7 +36,7 @@ export function locate(
   if (!top)
     throw new PermanentError(
       'MASTER_OUT_OF_BOUNDS',
-      `${JSON.stringify(uri)} lies outside ${options.prefixes?.join(', ')}`,
+      `${JSON.stringify(uri)} lies outside the prefixes that masters may lie below`,
     )
   const name = place.path.slice(top.path.length).join('/') as ObjectName
   return { driver: storeAt(top, options), name }

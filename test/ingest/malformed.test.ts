@@ -154,7 +154,12 @@ const requests: Record<string, Malformed> = {
   },
   'a master outside the prefixes': {
     send: () => post(jobs, aJob({ master_uri: 'file:///etc/passwd' })),
-    ...{ status: 422, code: 'MASTER_OUT_OF_BOUNDS', names: /mnt\/masters/, at: '/master_uri' },
+    ...{
+      status: 422,
+      code: 'MASTER_OUT_OF_BOUNDS',
+      names: /outside what route cloud may read/,
+      at: '/master_uri',
+    },
   },
   'a master that climbs out of its prefix': {
     send: () => post(jobs, aJob({ master_uri: 'file:///mnt/masters/../../etc/passwd' })),

@@ -23,7 +23,7 @@ t.test('a master is stored under its sha256, once', async (t) => {
   const response = await put('one', audio)
   t.equal(response.status, 201)
   t.match(await response.json(), {
-    master_uri: `gs://masters/uploads/one/${sha256(audio)}.upload`,
+    master_uri: `upload:one/${sha256(audio)}`,
     bytes: audio.length,
   })
   t.ok(objects?.get(`uploads/one/${sha256(audio)}.upload`)?.bytes.equals(audio))
@@ -48,7 +48,7 @@ t.test('a large one has a session of its own, past this service', async (t) => {
   const sent = await fetch(url, { method: 'PUT', body: audio })
   t.ok(sent.ok)
   t.ok(objects?.get(`uploads/four/${sha256(audio)}.upload`)?.bytes.equals(audio))
-  t.equal(master_uri, `gs://masters/uploads/four/${sha256(audio)}.upload`)
+  t.equal(master_uri, `upload:four/${sha256(audio)}`)
   t.match(await (await ask()).json(), { url: null, master_uri })
 })
 

@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { link, readdir, readFile, rm, utimes } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { fileStore } from '#shared/store/file.ts'
 import { locate } from '#shared/store/open.ts'
@@ -54,7 +53,12 @@ t.test('a master is stored under its sha256, and stage finds it', async (t) => {
   t.equal(response.status, 201)
   const stored = await told(response)
   t.match(stored, { asset_guid: 'whole', sha256: sha256(audio), bytes: audio.length })
-  t.ok(audio.equals(await readFile(fileURLToPath(stored.master_uri))))
+  t.equal(stored.master_uri, `upload:${stored.asset_guid}/${sha256(audio)}`)
+  t.ok(
+    audio.equals(
+      await readFile(join(api.uploads, stored.asset_guid, `${sha256(audio)}.upload`)),
+    ),
+  )
   t.strictSame(await files('whole'), [`${sha256(audio)}.upload`])
   const found = await findMaster(['upload:whole'], {
     locate,

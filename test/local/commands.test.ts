@@ -136,7 +136,8 @@ t.test('files, folders and globs are uploaded and submitted as one request', asy
   for (const { body } of mine()) {
     const { request } = body as { request: Record<string, string> }
     t.same(request.derivative_assets, ['bpm'])
-    const stored = await readFile(fileURLToPath(request.master_uri as string))
+    const [, name] = /^upload:(.+)$/.exec(request.master_uri as string) ?? []
+    const stored = await readFile(join(api.uploads, `${name}.upload`))
     t.ok([...audio.values()].some((bytes) => bytes.equals(stored)))
   }
 })
@@ -250,7 +251,8 @@ t.test('an upload goes on behind what has arrived', async (t) => {
     signal: never,
     onBytes: (done) => heard.push(done),
   })
-  t.ok(audio.equals(await readFile(fileURLToPath(uri))))
+  t.equal(uri, `upload:long/${sha256(audio)}`)
+  t.ok(audio.equals(await readFile(join(api.uploads, 'long', `${sha256(audio)}.upload`))))
   t.ok(cut.bytes() < 35 * MIB, `${cut.bytes()} bytes were sent`)
   t.equal(heard[0], 0)
   t.equal(heard.at(-1), audio.length)
@@ -264,7 +266,7 @@ t.test('an upload goes on behind what has arrived', async (t) => {
   gcs.faults.push({ on: /upload_id/, times: 1, status: 503 })
   const inCloud = { url: cloud.url, token: undefined }
   const name = await uploadMaster(inCloud, 'long', path, { signal: never })
-  t.equal(name, `gs://masters/u/long/${sha256(audio)}.upload`)
+  t.equal(name, `upload:long/${sha256(audio)}`)
   t.ok(
     gcs.buckets
       .get('masters')
@@ -381,7 +383,7 @@ t.test('status shows a request, a track and its history', async (t) => {
   t.match(request.text, /made +bpm@1\n +failed +key: RENDER_FAILED: a\\u001b.*\n +\S.*redrive/)
   const track = await run('s-1', '--history', '5')
   t.match(track.text, /^track +s-1 {2}Ann – a\\u001b/)
-  t.match(track.text, /master +file:\/\/\S+ \(WAV 16-bit 44100 Hz 2 channels, 0:10\.0\)/)
+  t.match(track.text, /master +file:…\/a\.wav \(WAV 16-bit 44100 Hz 2 channels, 0:10\.0\)/)
   t.match(track.text, /at +step +verdict.*\n\S+ +analyze +done +1 +1 +7/)
   const json = JSON.parse((await run('s-1', '--json', '--history', '5')).text)
   t.match(json, { asset_guid: 's-1', events: [{ step: 'analyze' }] })

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Catalogue, KeptLetter, WholeLetter } from '#shared/catalogue/catalogue.ts'
 import { ERRORS, PermanentError, sentence } from '#shared/errors.ts'
 import { compile } from '#shared/schema.ts'
+import { withoutPaths } from '#shared/without-paths.ts'
 import type { Redriven, Which } from '../redrive.ts'
 import {
   DiscardBody,
@@ -54,9 +55,9 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Pr
   app.get<One>(
     '/v1/dead-letters/:id',
     { schema: show, config: { scope: 'read' } },
-    async ({ params }, reply) => {
+    async ({ params, mayOperate }, reply) => {
       reply.header('cache-control', 'no-store')
-      return whole(await knownLetter(params.id, catalogue))
+      return whole(await knownLetter(params.id, catalogue), mayOperate)
     },
   )
 
@@ -170,7 +171,8 @@ function nextPage(query: ListQuery, next: { at: string; id: string } | undefined
 }
 
 function told(letter: KeptLetter): object {
-  const { id, state, step, code, reason, attempt, job, published, settled } = letter
+  const { id, state, step, code, attempt, job, published, settled } = letter
+  const reason = withoutPaths(letter.reason)
   const remedy = Object.hasOwn(ERRORS, code)
     ? ERRORS[code as keyof typeof ERRORS].remedy
     : undefined
@@ -188,14 +190,17 @@ function told(letter: KeptLetter): object {
   }
 }
 
-function whole(letter: WholeLetter): object {
+/** As it came for whoever may operate the chain; for all others without where things lie. */
+function whole(letter: WholeLetter, mayOperate: boolean): object {
   const { message, attributes, body } = letter
+  const shown = (text: string) => (mayOperate ? text : withoutPaths(text))
+  const { dead_letter_reason: _, ...rest } = attributes
+  const isText = isUtf8(body)
   return {
     ...told(letter),
-    ...{ message_id: message, attributes, bytes: body.length },
-    ...(isUtf8(body)
-      ? { body: body.toString('utf8') }
-      : { body_base64: body.toString('base64') }),
+    ...{ message_id: message, attributes: mayOperate ? attributes : rest, bytes: body.length },
+    ...(isText ? { body: shown(body.toString('utf8')) } : {}),
+    ...(isText || !mayOperate ? {} : { body_base64: body.toString('base64') }),
   }
 }
 

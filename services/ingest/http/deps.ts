@@ -65,6 +65,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who asks, for the history: the name of a token, or whom the issuer of an identity token names. */
     caller: string
+    /** Whether he may redrive and discard, and so see what others need not. */
+    mayOperate: boolean
     /** Whose limits it counts toward: a token's, or an address's where there is none. */
     client: string
   }

@@ -45,6 +45,7 @@ export function guardDoor(
   const addressOf = clientAddresses(proxies)
   app.decorateRequest('caller', '')
   app.decorateRequest('client', '')
+  app.decorateRequest('mayOperate', false)
   app.addHook('onRoute', ({ url, config }) => {
     if (config?.public === true || config?.scope !== undefined || !url.startsWith('/v1/'))
       return
@@ -72,6 +73,7 @@ export function guardDoor(
     // Whatever says nothing needs all of them.
     for (const needed of scope === undefined ? SCOPES : [scope]) checkScope(caller, needed)
     request.caller = caller.name
+    request.mayOperate = caller.scopes.includes('operate')
   })
 
   async function callerOf(request: FastifyRequest): Promise<Caller> {

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { lately } from '#shared/lately.ts'
+import { withoutPaths } from '#shared/without-paths.ts'
 import type { HttpDeps } from './deps.ts'
 
 /** How long the catalogue may take to answer a look, ms. */
@@ -47,7 +48,7 @@ export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promis
       const reason = unready()
       const reading = await isReading()
       if (reason === undefined) return { accepting: true, reading }
-      return reply.code(503).send({ accepting: false, reading, reason })
+      return reply.code(503).send({ accepting: false, reading, reason: withoutPaths(reason) })
     },
   )
 

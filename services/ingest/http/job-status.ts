@@ -3,6 +3,7 @@ import { type Static, Type } from 'typebox'
 import type { JobStatus } from '#shared/catalogue/catalogue.ts'
 import { ERRORS, PermanentError } from '#shared/errors.ts'
 import { RequestId } from '#shared/messages/ids.ts'
+import { withoutPaths } from '#shared/without-paths.ts'
 import type { HttpDeps } from './deps.ts'
 import { EXAMPLE_REQUEST_ID } from './params.ts'
 import { refused } from './problem.ts'
@@ -104,7 +105,8 @@ function verdictTold(verdict: JobStatus['assets'][string] | undefined): object {
     const { files, result } = verdict
     return { state, version, run, revision, files, ...(result === undefined ? {} : { result }) }
   }
-  const { code, sentence, step, attempt } = verdict
+  const { code, step, attempt } = verdict
+  const sentence = withoutPaths(verdict.sentence)
   const remedy = code in ERRORS ? ERRORS[code as keyof typeof ERRORS].remedy : undefined
   return { state, version, run, revision, code, sentence, remedy, step, attempt }
 }

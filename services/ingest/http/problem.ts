@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import { type Static, Type } from 'typebox'
 import { ERRORS, type ErrorCode, PermanentError } from '#shared/errors.ts'
 import { NotFoundError } from '#shared/store/driver.ts'
+import { withoutPaths } from '#shared/without-paths.ts'
 
 /** What every refusal looks like: https://www.rfc-editor.org/rfc/rfc9457. */
 export const Problem = Type.Object(
@@ -39,7 +40,8 @@ const MOST_DETAIL = 2000
 
 /** The problem document of anything thrown. `id` names the request. */
 export function problemOf(error: unknown, id: string): Problem {
-  const { code, detail, at } = faultOf(error)
+  const { code, at, ...fault } = faultOf(error)
+  const detail = withoutPaths(fault.detail)
   const { status, means, remedy } = ERRORS[code]
   return {
     type: `/v1/errors/${code}`,
@@ -142,7 +144,8 @@ function faultOf(error: unknown): Fault {
     return { code: 'UPLOAD_INCOMPLETE', detail: 'The connection ended before the body did.' }
   }
   if (isStoreFault(error)) {
-    return { code: 'UPSTREAM_DOWN', detail: `The store does not take or give it: ${message}.` }
+    const why = code === '' ? '' : ` (${code})`
+    return { code: 'UPSTREAM_DOWN', detail: `The store does not take or give it${why}.` }
   }
   if (/multipart|part terminated early|boundary|end of form/i.test(message)) {
     return { code: 'BAD_REQUEST', detail: `The form cannot be read: ${message}.` }

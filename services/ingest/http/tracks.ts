@@ -6,6 +6,8 @@ import { ERRORS, PermanentError } from '#shared/errors.ts'
 import type { StepEvent } from '#shared/messages/event.ts'
 import type { Registry } from '#shared/registry.ts'
 import { WARNINGS, type Warning } from '#shared/warnings.ts'
+import { withoutPaths } from '#shared/without-paths.ts'
+import { shownUri } from '../master.ts'
 import type { HttpDeps } from './deps.ts'
 import { etagOf, matches } from './etag.ts'
 import { PageSize, TrackParams } from './params.ts'
@@ -147,7 +149,7 @@ function told(track: TrackStatus, registry: Registry): object {
     ...track.names,
     revision: track.revision,
     master: {
-      uri,
+      uri: shownUri(uri),
       layout,
       samples,
       seconds: Math.round((samples / SAMPLE_RATE) * 1000) / 1000,
@@ -181,7 +183,8 @@ function assetTold(
     recorded,
   }
   if (asset.state === 'failed') {
-    const { code, sentence } = asset
+    const { code } = asset
+    const sentence = withoutPaths(asset.sentence)
     const remedy = code in ERRORS ? ERRORS[code as keyof typeof ERRORS].remedy : undefined
     return { ...common, code, sentence, remedy }
   }
@@ -198,8 +201,10 @@ function eventTold(event: StepEvent): object {
   const { cpuMs, bytesRead, bytesWritten, bytesFromCloud, bytesToCloud, ...more } = event
   const { storeOperations, ...rest } = more
   const { request: _request, ...told } = rest
+  const sentence = told.sentence === undefined ? {} : { sentence: withoutPaths(told.sentence) }
   return {
     ...told,
+    ...sentence,
     ...(cpuMs === undefined ? {} : { cpu_ms: cpuMs }),
     ...(bytesRead === undefined ? {} : { bytes_read: bytesRead }),
     ...(bytesWritten === undefined ? {} : { bytes_written: bytesWritten }),

@@ -9,6 +9,7 @@ import { linkOnce } from '#shared/store/file-create.ts'
 import { openFolder } from '#shared/store/file-folder.ts'
 import { type FileRoot, fileRoot } from '#shared/store/file-root.ts'
 import { TEMPORARY } from '#shared/store/object-name.ts'
+import { uploadUri } from '../master.ts'
 import type { Incoming, Stored, Uploads } from '../uploads.ts'
 import { resumableUploads } from './upload-resume.ts'
 
@@ -52,7 +53,7 @@ export function fileUploads(folder: string, driver: StoreDriver): Uploads {
       }
     },
     resumable: resumableUploads(place),
-    uri: (assetGuid, sha256) => driver.uri(uploadName(assetGuid, sha256)),
+    uri: uploadUri,
   }
 }
 
@@ -115,7 +116,13 @@ export async function linkUpload(
     const linked = await linkOnce(root, path, folder.at(`${sha256}.upload`))
     await folder.sync()
     const created = sameBytes(linked, driver.uri(name)) === 'created'
-    return { asset_guid: assetGuid, sha256, bytes, master_uri: driver.uri(name), created }
+    return {
+      asset_guid: assetGuid,
+      sha256,
+      bytes,
+      master_uri: uploadUri(assetGuid, sha256),
+      created,
+    }
   } finally {
     await folder.close()
   }

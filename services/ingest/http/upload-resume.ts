@@ -16,14 +16,9 @@ import { PermanentError } from '#shared/errors.ts'
 import { type OpenFolder, openFolder } from '#shared/store/file-folder.ts'
 import { type FileRoot, undefinedIfMissing } from '#shared/store/file-root.ts'
 import { TEMPORARY } from '#shared/store/object-name.ts'
+import { uploadUri } from '../master.ts'
 import type { Piece, Resumable, Standing } from '../uploads.ts'
-import {
-  FINISHED,
-  linkUpload,
-  type UploadFolder,
-  uploadName,
-  writeBody,
-} from './upload-file.ts'
+import { FINISHED, linkUpload, type UploadFolder, writeBody } from './upload-file.ts'
 
 /** A writer of another replica that has written nothing for so long has gone, ms. */
 const STALE_MS = 30_000
@@ -178,7 +173,7 @@ export function resumableUploads(place: UploadFolder): Resumable {
       : undefined
     if (finished !== undefined) {
       const { size: bytes } = finished
-      const master_uri = place.driver.uri(uploadName(guid, sha256))
+      const master_uri = uploadUri(guid, sha256)
       const stored = { asset_guid: guid, sha256, bytes, master_uri, created: false }
       return { state: 'whole', offset: bytes, stored }
     }

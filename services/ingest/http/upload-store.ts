@@ -1,10 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open, rm } from 'node:fs/promises'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PermanentError } from '#shared/errors.ts'
 import { sameBytes } from '#shared/store/driver.ts'
 import type { GcsStore } from '#shared/store/gcs.ts'
+import { uploadUri } from '../master.ts'
 import type { Stored, Uploads } from '../uploads.ts'
 import { tooLarge, uploadName, writeBody } from './upload-file.ts'
 import { digestMismatch } from './upload-resume.ts'
@@ -15,11 +17,16 @@ import { digestMismatch } from './upload-resume.ts'
  */
 export const MOST_SPOOLED_BYTES = 256 * 1024 * 1024
 
+/** And how many of them at once: what a pod has as its /tmp holds so many. */
+const MOST_SPOOLED = 12
+
 const CONTENT_TYPE = 'application/octet-stream'
 
 /** Uploads into a bucket. */
 export function storeUploads(driver: GcsStore): Uploads {
   const uri = (guid: string, sha256: string) => driver.uri(uploadName(guid, sha256))
+
+  const spooled = new Set<string>()
 
   async function keep(
     guid: string,
@@ -32,18 +39,24 @@ export function storeUploads(driver: GcsStore): Uploads {
       ...(signal && { signal }),
     })
     return {
-      ...{ asset_guid: guid, sha256, bytes: bytes(), master_uri: uri(guid, sha256) },
+      ...{ asset_guid: guid, sha256, bytes: bytes(), master_uri: uploadUri(guid, sha256) },
       created: sameBytes(created, uri(guid, sha256)) === 'created',
     }
   }
 
   return {
-    uri,
+    uri: uploadUri,
     async receive(body, { mostBytes, signal }) {
       const path = join(tmpdir(), `trackchain-${randomUUID()}.upload`)
-      const file = await open(path, 'wx', 0o600)
+      const discard = async () => {
+        if (spooled.delete(path)) await rm(path, { force: true })
+      }
+      if (spooled.size >= MOST_SPOOLED) throw noRoom()
+      spooled.add(path)
       const hash = createHash('sha256')
+      let file: FileHandle | undefined
       try {
+        file = await open(path, 'wx', 0o600)
         const bytes = await writeBody(file, body, {
           from: 0,
           mostBytes: Math.min(mostBytes, MOST_SPOOLED_BYTES),
@@ -52,7 +65,6 @@ export function storeUploads(driver: GcsStore): Uploads {
         })
         await file.close()
         const sha256 = hash.digest('hex')
-        const discard = () => rm(path, { force: true })
         return {
           ...{ sha256, bytes, discard },
           keep: async (guid, until) => {
@@ -63,8 +75,8 @@ export function storeUploads(driver: GcsStore): Uploads {
           },
         }
       } catch (error) {
-        await file.close().catch(() => {})
-        await rm(path, { force: true })
+        await file?.close().catch(() => {})
+        await discard()
         throw error
       }
     },
@@ -91,4 +103,11 @@ export function storeUploads(driver: GcsStore): Uploads {
       return await driver.resumableUploadUrl(name, { ...options, ...(origin && { origin }) })
     },
   }
+}
+
+function noRoom(): PermanentError {
+  return new PermanentError(
+    'TOO_MANY_REQUESTS',
+    `${MOST_SPOOLED} masters without a digest are on their way; no other can begin now. Announce a sha256 (Repr-Digest), or come again.`,
+  )
 }
