@@ -20,10 +20,22 @@ export type MessageOf<C> = C extends Contract<infer Body> ? Body : never
 export function defineMessage<const P extends TProperties>(
   name: string,
   properties: P,
-  options: { code?: ErrorCode; schema?: Record<string, unknown> } = {},
+  options: {
+    code?: ErrorCode
+    schema?: Record<string, unknown>
+    /** What a schema can't say: a sentence where two properties contradict each other. */
+    contradiction?: (body: Static<ReturnType<typeof Type.Object<P>>>) => string | undefined
+  } = {},
 ): Contract<Static<ReturnType<typeof Type.Object<P>>>> {
   const schema = Type.Object(properties, { additionalProperties: false, ...options.schema })
-  const check = compile<Static<typeof schema>>(schema, name, options.code ?? 'NOT_A_MESSAGE')
+  const { code = 'NOT_A_MESSAGE', contradiction } = options
+  const conforming = compile<Static<typeof schema>>(schema, name, code)
+  const check = (value: unknown) => {
+    const body = conforming(value)
+    const fault = contradiction?.(body)
+    if (fault !== undefined) throw new PermanentError(code, `${name}: ${fault}`)
+    return body
+  }
   return {
     name,
     schema,

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Derivative } from './derivative.ts'
+import { EXTENSION_PATTERN } from './messages/place.ts'
 import { ASSET_ID_PATTERN } from './names.ts'
 
 export type Registry = ReadonlyMap<string, Derivative>
@@ -47,7 +48,8 @@ export function checkDerivative(value: unknown, path: string): Derivative {
   const files = Object.entries((given.files ?? {}) as Record<string, unknown>)
   if (files.length === 0) throw fault('files must name at least one extension')
   for (const [extension, type] of files) {
-    if (!/^[a-z0-9]{1,8}$/.test(extension)) throw fault(`bad extension ${extension}`)
+    if (!new RegExp(EXTENSION_PATTERN).test(extension))
+      throw fault(`bad extension ${extension}`)
     if (typeof type !== 'string' || !/^[a-z]+\/[\w.+-]+/.test(type)) {
       throw fault(`the content type of ${extension} must be one, got ${type}`)
     }

@@ -1,10 +1,14 @@
 import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
+import { ASSET_GUID_PATTERN, ROUTE_PATTERN } from '../names.ts'
+import { Code, Count, Line } from './place.ts'
 import { AcceptedRequest } from './run.ts'
 import { Warnings } from './warning.ts'
 
 /** Units that an event tells at most: a list that is so long may go on. */
 export const MOST_UNITS = 100
+
+const Amount = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
 /** What a step reports of itself, once, with an id made at its birth. */
 const StepEvent = Type.Object(
@@ -13,30 +17,30 @@ const StepEvent = Type.Object(
     /** When the step began, ISO 8601. */
     at: Type.String({ format: 'date-time' }),
     /** The step that ran: `ingest`, `stage`, `analyze`, `encode`, `publish`; or `watchdog`; or `operator`, somebody who deals with dead letters. */
-    step: Type.String(),
+    step: Line(64),
     /** `accepted` (by ingest), `done`, `skipped` (all existed), `failed` (a verdict for good), `again` (given back), `restarted`, `dead-lettered`, `swept`; `redriven`, `discarded` (by an operator). */
-    verdict: Type.String(),
-    job: Type.Optional(Type.String()),
-    track: Type.Optional(Type.String()),
-    run: Type.Optional(Type.Integer()),
-    route: Type.Optional(Type.String()),
-    attempt: Type.Integer({ minimum: 1 }),
+    verdict: Line(64),
+    job: Type.Optional(Line(64)),
+    track: Type.Optional(Type.String({ pattern: ASSET_GUID_PATTERN })),
+    run: Type.Optional(Count),
+    route: Type.Optional(Type.String({ pattern: ROUTE_PATTERN })),
+    attempt: Count,
     /** What was made or looked at, e.g. `aac-128@1 0-441000`. */
-    units: Type.Array(Type.String()),
+    units: Type.Array(Line(200), { maxItems: 10 * MOST_UNITS }),
     /** Host and process. */
-    worker: Type.String(),
+    worker: Line(400),
     /** Wall-clock milliseconds. */
-    ms: Type.Number(),
+    ms: Type.Number({ minimum: 0 }),
     /** Core-milliseconds, children and workers included, where known. */
-    cpuMs: Type.Optional(Type.Number()),
-    bytesRead: Type.Optional(Type.Integer()),
-    bytesWritten: Type.Optional(Type.Integer()),
+    cpuMs: Type.Optional(Type.Number({ minimum: 0 })),
+    bytesRead: Type.Optional(Amount),
+    bytesWritten: Type.Optional(Amount),
     /** Of those, what came from and went to buckets: across the WAN, on a route whose cluster is not in the cloud. */
-    bytesFromCloud: Type.Optional(Type.Integer()),
-    bytesToCloud: Type.Optional(Type.Integer()),
-    storeOperations: Type.Optional(Type.Integer()),
-    code: Type.Optional(Type.String()),
-    sentence: Type.Optional(Type.String()),
+    bytesFromCloud: Type.Optional(Amount),
+    bytesToCloud: Type.Optional(Amount),
+    storeOperations: Type.Optional(Amount),
+    code: Type.Optional(Code),
+    sentence: Type.Optional(Type.String({ maxLength: 4000 })),
     /** Of the master, where this step has found out what is missing or wrong in it. */
     warnings: Warnings,
     /** With `accepted`: the request, so that a job row that could not be written at once is written later. */

@@ -1,8 +1,10 @@
 import { type Static, Type } from 'typebox'
 import { SAMPLE_RATE } from '../audio/pcm.ts'
 import { defineMessage, eitherOf, type MessageOf } from '../message.ts'
-import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, ROUTE_PATTERN, TEXT_PATTERN } from '../names.ts'
+import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, jobId, ROUTE_PATTERN } from '../names.ts'
 import { RequestId, WholeNumber } from './ids.ts'
+import { Code, Count, EXTENSION_PATTERN, Line, MasterUri } from './place.ts'
+import { RESULTS } from './result.ts'
 import { TRACK_NAME } from './track-name.ts'
 import { Warnings } from './warning.ts'
 
@@ -15,7 +17,12 @@ const Samples = Type.Integer({ minimum: 1, maximum: MOST_SAMPLES })
 /** A second to a minute: a part is held in memory. */
 const PartSamples = Type.Integer({ minimum: SAMPLE_RATE, maximum: 60 * SAMPLE_RATE })
 const AssetId = Type.String({ pattern: ASSET_ID_PATTERN })
-const Version = Type.Integer({ minimum: 1 })
+/** The latest upload of a track. */
+const UploadOf = Type.String({ pattern: `^upload:${ASSET_GUID_PATTERN.slice(1)}` })
+const Version = Count
+const MAX_BYTES = Number.MAX_SAFE_INTEGER
+/** Steps, units and the like of one run: far more than a plan has. */
+const Index = Type.Integer({ minimum: 0, maximum: 10_000_000 })
 
 /** An EncodeJob as it was accepted: what was left out has been filled in. */
 export const AcceptedRequest = Type.Object(
@@ -24,9 +31,9 @@ export const AcceptedRequest = Type.Object(
     release_id: Type.Optional(WholeNumber('As it was given.')),
     asset_id: Type.Optional(WholeNumber('As it was given.')),
     asset_guid: Type.String({ pattern: ASSET_GUID_PATTERN }),
-    derivative_assets: Type.Array(AssetId, { minItems: 1 }),
-    master_uri: Type.Optional(Type.String({ pattern: TEXT_PATTERN })),
-    site: Type.Optional(Type.String()),
+    derivative_assets: Type.Array(AssetId, { minItems: 1, maxItems: 1000 }),
+    master_uri: Type.Optional(Line(2048)),
+    site: Type.Optional(Line(64)),
     strict: Type.Optional(Type.Boolean()),
     title: Type.Optional(Type.String(TRACK_NAME)),
     artist: Type.Optional(Type.String(TRACK_NAME)),
@@ -40,20 +47,32 @@ export type AcceptedRequest = Static<typeof AcceptedRequest>
 const envelope = {
   request: AcceptedRequest,
   job: Type.String({ pattern: '^[0-9a-f]{24}$' }),
-  run: Type.Integer({ minimum: 1 }),
+  run: Count,
   route: Type.String({ pattern: ROUTE_PATTERN }),
   /** When the job was accepted, ISO 8601. */
   accepted: Type.String({ format: 'date-time' }),
   /** How often this run has been to ingest again because its scratch or its master had gone. */
-  restarts: Type.Integer({ minimum: 0 }),
+  restarts: Index,
+}
+
+/** A job is named by its request and track: another's may not be spoken for. */
+const ofItsRequest = {
+  contradiction({ job, request }: { job: string; request: AcceptedRequest }) {
+    const own = jobId(request.request_id, request.asset_guid)
+    return job === own ? undefined : `/job is ${job}, but its request is that of ${own}`
+  },
 }
 
 /** ingest → stage: a job that has been validated and routed. */
-export const RunAccepted = defineMessage('run-accepted@1', {
-  ...envelope,
-  /** Where to look for the master, in this order. */
-  masters: Type.Array(Type.String(), { minItems: 1 }),
-})
+export const RunAccepted = defineMessage(
+  'run-accepted@1',
+  {
+    ...envelope,
+    /** Where to look for the master, in this order. */
+    masters: Type.Array(Type.Union([MasterUri, UploadOf]), { minItems: 1, maxItems: 1000 }),
+  },
+  ofItsRequest,
+)
 export type RunAccepted = MessageOf<typeof RunAccepted>
 
 /** One asset@version over one sample range [start, end). */
@@ -68,10 +87,10 @@ const PcmPlace = Type.Union([
     {
       /** A conformant master, read where it lies. */
       kind: Type.Literal('in-place'),
-      uri: Type.String(),
-      revision: Type.String(),
+      uri: MasterUri,
+      revision: Line(256),
       /** First byte of the samples. */
-      offset: Type.Integer({ minimum: 0 }),
+      offset: Type.Integer({ minimum: 0, maximum: MAX_BYTES }),
       /** AIFF is big-endian. */
       bigEndian: Type.Boolean(),
       samples: Samples,
@@ -92,11 +111,11 @@ const PcmPlace = Type.Union([
 /** The master that a run was planned for. */
 const Master = Type.Object(
   {
-    uri: Type.String(),
+    uri: MasterUri,
     revision: Type.String({ pattern: '^[a-z0-9]{1,64}$' }),
     samples: Samples,
     /** What the master is, e.g. `WAV 24-bit 48000 Hz 2 channels`. */
-    layout: Type.String(),
+    layout: Line(1000),
     warnings: Warnings,
   },
   { additionalProperties: false },
@@ -112,8 +131,8 @@ const Plan = Type.Object(
     pcm: PcmPlace,
     units: Type.Array(Unit),
     /** For each stage its steps, each a list of indexes of `units`. */
-    analyze: Type.Array(Type.Array(Type.Integer({ minimum: 0 }))),
-    encode: Type.Array(Type.Array(Type.Integer({ minimum: 0 }))),
+    analyze: Type.Array(Type.Array(Index)),
+    encode: Type.Array(Type.Array(Index)),
   },
   { additionalProperties: false },
 )
@@ -125,7 +144,11 @@ const Verdict = Type.Union([
       state: Type.Literal('made'),
       version: Version,
       /** Bytes of each file, by extension. */
-      files: Type.Record(Type.String(), Type.Integer({ minimum: 0 })),
+      files: Type.Record(
+        Type.String({ pattern: EXTENSION_PATTERN }),
+        Type.Integer({ minimum: 0, maximum: MAX_BYTES }),
+        { additionalProperties: false, minProperties: 1, maxProperties: 100 },
+      ),
       /** The small result that the catalogue keeps, for assets that have one. */
       result: Type.Optional(Type.Unknown()),
     },
@@ -135,58 +158,62 @@ const Verdict = Type.Union([
     {
       state: Type.Literal('failed'),
       version: Version,
-      code: Type.String(),
+      code: Code,
       sentence: Type.String({ maxLength: 2000 }),
-      step: Type.String(),
-      attempt: Type.Integer({ minimum: 1 }),
+      step: Line(64),
+      attempt: Count,
     },
     { additionalProperties: false },
   ),
 ])
 
-const Verdicts = Type.Record(AssetId, Verdict)
+const Verdicts = Type.Record(AssetId, Verdict, { additionalProperties: false, ...RESULTS })
 
 const Digest = Type.String({ pattern: '^[0-9a-f]{16}$' })
 const RevisionName = Type.String({ pattern: '^[a-z0-9]{1,64}$' })
 
 /** stage → stage: one step of bringing a master that can't be read in place into scratch. */
-export const StagingDue = defineMessage('staging-due@1', {
-  ...envelope,
-  staging: Type.Object(
-    {
-      /** Names the plan that the parts are kept under. */
-      digest: Digest,
-      uri: Type.String(),
-      /** Which bytes of the master, as its store pins them, and for the world. */
-      pin: Type.String(),
-      revision: RevisionName,
-      work: Type.Union([
-        Type.Object(
-          {
-            /** Any sample can be found: the steps are ranges, and run side by side. */
-            kind: Type.Literal('range'),
-            samples: Samples,
-            partSamples: PartSamples,
-            /** Every range is so long but for the last. */
-            stepSamples: Samples,
-            step: Type.Integer({ minimum: 0 }),
-          },
-          { additionalProperties: false },
-        ),
-        Type.Object(
-          {
-            /** A stream that is decoded from its beginning: one step follows the other, and the last finds its end. */
-            kind: Type.Literal('stream'),
-            start: Sample,
-            partSamples: PartSamples,
-          },
-          { additionalProperties: false },
-        ),
-      ]),
-    },
-    { additionalProperties: false },
-  ),
-})
+export const StagingDue = defineMessage(
+  'staging-due@1',
+  {
+    ...envelope,
+    staging: Type.Object(
+      {
+        /** Names the plan that the parts are kept under. */
+        digest: Digest,
+        uri: MasterUri,
+        /** Which bytes of the master, as its store pins them, and for the world. */
+        pin: Line(256),
+        revision: RevisionName,
+        work: Type.Union([
+          Type.Object(
+            {
+              /** Any sample can be found: the steps are ranges, and run side by side. */
+              kind: Type.Literal('range'),
+              samples: Samples,
+              partSamples: PartSamples,
+              /** Every range is so long but for the last. */
+              stepSamples: Samples,
+              step: Index,
+            },
+            { additionalProperties: false },
+          ),
+          Type.Object(
+            {
+              /** A stream that is decoded from its beginning: one step follows the other, and the last finds its end. */
+              kind: Type.Literal('stream'),
+              start: Sample,
+              partSamples: PartSamples,
+            },
+            { additionalProperties: false },
+          ),
+        ]),
+      },
+      { additionalProperties: false },
+    ),
+  },
+  ofItsRequest,
+)
 export type StagingDue = MessageOf<typeof StagingDue>
 export type Staging = StagingDue['staging']
 
@@ -195,27 +222,35 @@ export const ToStage = eitherOf(StagingDue, 'staging', RunAccepted)
 export type ToStage = MessageOf<typeof ToStage>
 
 /** stage → analyze → encode: one step of a planned run. */
-export const StepDue = defineMessage('step-due@1', {
-  ...envelope,
-  master: Master,
-  plan: Plan,
-  /** Which step of the stage this message is; the number after the last is the stage's join. */
-  step: Type.Integer({ minimum: 0 }),
-  /** What is known of the assets so far; the rest is found by name. */
-  verdicts: Verdicts,
-})
+export const StepDue = defineMessage(
+  'step-due@1',
+  {
+    ...envelope,
+    master: Master,
+    plan: Plan,
+    /** Which step of the stage this message is; the number after the last is the stage's join. */
+    step: Index,
+    /** What is known of the assets so far; the rest is found by name. */
+    verdicts: Verdicts,
+  },
+  ofItsRequest,
+)
 export type StepDue = MessageOf<typeof StepDue>
 export type Plan = StepDue['plan']
 export type Unit = Plan['units'][number]
 export type PcmPlace = Plan['pcm']
 
 /** → publish: all that a run was asked for has been made or has failed. */
-export const RunEnded = defineMessage('run-ended@1', {
-  ...envelope,
-  /** Null when the run failed before its master was read. */
-  master: Type.Union([Master, Type.Null()]),
-  verdicts: Verdicts,
-})
+export const RunEnded = defineMessage(
+  'run-ended@1',
+  {
+    ...envelope,
+    /** Null when the run failed before its master was read. */
+    master: Type.Union([Master, Type.Null()]),
+    verdicts: Verdicts,
+  },
+  ofItsRequest,
+)
 export type RunEnded = MessageOf<typeof RunEnded>
 export type Verdicts = RunEnded['verdicts']
 export type Verdict = Verdicts[string]
