@@ -63,7 +63,7 @@ export function keepRunning(
   let backoffMs = MIN_BACKOFF_MS
 
   function start(): void {
-    const born = Date.now()
+    const born = performance.now()
     const child = fork(spec.script, [...(spec.args ?? [])], {
       env: spec.env,
       execArgv: [],
@@ -94,7 +94,7 @@ export function keepRunning(
         first.reject(new Error(`${died} again and again at its start:\n${words}`))
         return
       }
-      if (Date.now() - born >= SETTLED_MS) backoffMs = MIN_BACKOFF_MS
+      if (performance.now() - born >= SETTLED_MS) backoffMs = MIN_BACKOFF_MS
       sinks.onDeath(`${died}; starting it again in ${backoffMs / 1000} s`)
       restart = setTimeout(start, backoffMs)
       backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)

@@ -62,13 +62,13 @@ export function connect(url: string, signal: AbortSignal, token?: string): Clien
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
 
   async function call(path: string, init: RequestInit = {}): Promise<Uint8Array> {
-    const deadline = Date.now() + TRY_AGAIN_MS
+    const deadline = performance.now() + TRY_AGAIN_MS
     for (;;) {
       try {
         const headers = { ...authorization, ...(init.headers as Record<string, string>) }
         return await ask(url, path, { ...init, headers, signal })
       } catch (error) {
-        if (signal.aborted || !isPassing(error) || Date.now() > deadline) throw error
+        if (signal.aborted || !isPassing(error) || performance.now() > deadline) throw error
         await sleep(500, undefined, { signal })
       }
     }

@@ -50,7 +50,7 @@ export function follow(client: Client, { onChange, patienceMs }: FollowOptions):
       told = await client.get(`/v1/jobs/${encodeURIComponent(id)}`)
     } catch (error) {
       const isUnknown = error instanceof Refused && error.status === 404
-      if (isUnknown && Date.now() - since < patienceMs) return false
+      if (isUnknown && performance.now() - since < patienceMs) return false
       throw error
     }
     for (const job of told.jobs) {
@@ -78,11 +78,11 @@ export function follow(client: Client, { onChange, patienceMs }: FollowOptions):
 
   async function toTheEnd(): Promise<void> {
     for (;;) {
-      const began = Date.now()
+      const began = performance.now()
       const last = isClosed
       await lookAtAll()
       if (last && open.size === 0) return
-      const ms = Math.min(MOST_MS, Math.max(EVERY_MS, 10 * (Date.now() - began)))
+      const ms = Math.min(MOST_MS, Math.max(EVERY_MS, 10 * (performance.now() - began)))
       await sleep(ms, undefined, { signal: client.signal })
     }
   }
@@ -94,7 +94,7 @@ export function follow(client: Client, { onChange, patienceMs }: FollowOptions):
     expect(requestId, jobs = 1) {
       const known = open.get(requestId)
       if (known !== undefined) known.jobs = Math.max(known.jobs, jobs)
-      else open.set(requestId, { id: requestId, since: Date.now(), jobs })
+      else open.set(requestId, { id: requestId, since: performance.now(), jobs })
     },
     close() {
       isClosed = true

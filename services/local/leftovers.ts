@@ -39,9 +39,9 @@ export function openRoll(path: string): Roll {
 /** Ends what an earlier chain left running. Returns the names of what had to be killed. */
 export async function endLeftovers(path: string): Promise<string[]> {
   const killed: string[] = []
-  const deadline = Date.now() + GRACE_MS
+  const deadline = performance.now() + GRACE_MS
   for (const mark of readRoll(path)) {
-    while (isAlive(mark) && Date.now() < deadline) await sleep(50)
+    while (isAlive(mark) && performance.now() < deadline) await sleep(50)
     if (!isAlive(mark)) continue
     killed.push(mark.name)
     process.kill(mark.pid, 'SIGKILL')

@@ -35,11 +35,11 @@ export async function keepDatabase(options: OwnDatabaseOptions): Promise<OwnData
 
   async function watch(): Promise<void> {
     let backoff = MIN_BACKOFF_MS
-    for (let born = Date.now(); ; born = Date.now()) {
+    for (let born = performance.now(); ; born = performance.now()) {
       const ended = await server?.exited
       server = undefined
       if (stopping.signal.aborted) return
-      if (Date.now() - born >= SETTLED_MS) backoff = MIN_BACKOFF_MS
+      if (performance.now() - born >= SETTLED_MS) backoff = MIN_BACKOFF_MS
       const why = ended
         ? `died (${ended.signal ?? `exit code ${ended.code}`})`
         : 'does not start'

@@ -16,14 +16,14 @@ interface Terminal {
 /** One line that is written anew on a terminal, else a line for each change. */
 export function progress(masters: readonly MasterFile[], terminal: Terminal): Progress {
   const states = new Map<MasterFile, string>()
-  const started = Date.now()
+  const started = performance.now()
   let timer: NodeJS.Timeout | undefined
 
   function draw(): void {
     const counts = new Map<string, number>()
     for (const state of states.values()) counts.set(state, (counts.get(state) ?? 0) + 1)
     const parts = [...counts].map(([state, count]) => `${count} ${state}`)
-    const seconds = ((Date.now() - started) / 1000).toFixed(0)
+    const seconds = ((performance.now() - started) / 1000).toFixed(0)
     const line = `${masters.length} ${masters.length === 1 ? 'track' : 'tracks'}: ${parts.join(', ')}  ${seconds} s`
     terminal.write(
       `\r\x1b[2K${stripVTControlCharacters(line).slice(0, (terminal.columns ?? 80) - 1)}`,

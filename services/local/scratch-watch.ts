@@ -34,9 +34,9 @@ export function watchScratch(folder: string): { end(): Promise<ScratchSeen> } {
     async end() {
       ending.abort()
       await watching
-      const deadline = Date.now() + REMOVAL_MS
+      const deadline = performance.now() + REMOVAL_MS
       let left = await look()
-      while (left > 0 && Date.now() < deadline) {
+      while (left > 0 && performance.now() < deadline) {
         await sleep(EVERY_MS)
         left = await look()
       }

@@ -51,7 +51,7 @@ export async function submitAll(
   const uploads: Uploads = new Map()
   const submitted = new Map<string, number>()
   let refused = 0
-  const began = Date.now()
+  const began = performance.now()
   const bars = drawBars(output, () => [
     ...[...uploads].map(([from, share]) => bar(share, `${from}: upload`)),
     ...(followed === undefined

@@ -51,8 +51,8 @@ export function posting(
     waiting = []
     if (batch.length === 0) return work
     work = work.then(async () => {
-      await sleep(Math.max(0, free - Date.now()), undefined, { signal: client.signal })
-      free = Date.now() + (1000 * batch.length) / rate
+      await sleep(Math.max(0, free - performance.now()), undefined, { signal: client.signal })
+      free = performance.now() + (1000 * batch.length) / rate
       for (const posted of await post(client, batch)) onPosted(posted)
     })
     // Whoever adds the next one, or ends, is told.

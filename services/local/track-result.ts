@@ -82,7 +82,7 @@ export async function followTrack(
   onState: (state: string) => void,
 ): Promise<TrackResult> {
   const { guid } = master
-  let heard = { at: Date.now(), of: 0 }
+  let heard = { at: performance.now(), of: 0 }
   for (;;) {
     const [job, events] = await Promise.all([
       known<{ jobs: readonly JobTold[] }>(client, `/v1/jobs/${requestId}`),
@@ -93,10 +93,10 @@ export async function followTrack(
       onState(found.state)
       return await resultOf(client, master, requestId, found)
     }
-    if (events.length > heard.of) heard = { at: Date.now(), of: events.length }
+    if (events.length > heard.of) heard = { at: performance.now(), of: events.length }
     const latest = events[0]
     onState(latest ? (NEXT[latest.step] ?? latest.step) : 'accepted')
-    if (Date.now() - heard.at > SILENCE_MS) {
+    if (performance.now() - heard.at > SILENCE_MS) {
       const last = latest ? `; the last: ${latest.step} ${latest.verdict}` : ''
       throw new Error(`nothing was heard of ${guid} for ${SILENCE_MS / 60_000} minutes${last}`)
     }
@@ -151,10 +151,11 @@ function timesOf(events: readonly EventTold[]): Record<string, number> {
 
 /** The events of a track, once that of its publishing is among them. */
 async function allEvents(client: Client, guid: string): Promise<readonly EventTold[]> {
-  const deadline = Date.now() + EVENTS_MS
+  const deadline = performance.now() + EVENTS_MS
   for (;;) {
     const events = await history(client, guid)
-    if (events.some(({ step }) => step === 'publish') || Date.now() > deadline) return events
+    if (events.some(({ step }) => step === 'publish') || performance.now() > deadline)
+      return events
     await sleep(100, undefined, { signal: client.signal })
   }
 }

@@ -44,7 +44,7 @@ export async function uploadMaster(
   const sha256 = await digestOf(path, signal)
   const announced = { sha256, bytes: before.size }
   const body = await openAsBlob(path)
-  let heard = Date.now()
+  let heard = performance.now()
   let session: Session | undefined
   let offset: number | undefined
   let uri = ''
@@ -62,10 +62,10 @@ export async function uploadMaster(
       else if (offset >= before.size) break
       else {
         offset = await sent(session, body, offset, signal)
-        heard = Date.now()
+        heard = performance.now()
       }
     } catch (error) {
-      const isOver = Date.now() - heard > PATIENCE_MS
+      const isOver = performance.now() - heard > PATIENCE_MS
       if (signal.aborted || isOver || !isWorthAnother(error)) throw error
       offset = undefined
       await sleep(EVERY_MS, undefined, { signal })

@@ -92,7 +92,7 @@ export function barsOf(seen: Iterable<Seen>, all: number, began: number): string
   const notDone = jobs.filter((job) => hasEnded(job) && job.state !== 'done').length
   const failed = notDone === 0 ? '' : `, ${notDone} not done`
   const more = running.length > MOST_BARS ? `, ${running.length} under way` : ''
-  const seconds = Math.round((Date.now() - began) / 1000)
+  const seconds = Math.round((performance.now() - began) / 1000)
   return [
     ...running
       .sort((a, b) => shareOf(b) - shareOf(a))

@@ -85,7 +85,7 @@ async function watchRequests(
   output: Output,
   { client, asJson }: { client: Client; asJson: boolean },
 ): Promise<number> {
-  const began = Date.now()
+  const began = performance.now()
   const isDrawn = output.screen !== undefined
   const followed = follow(client, {
     patienceMs: PATIENCE_MS,

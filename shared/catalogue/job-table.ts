@@ -68,9 +68,13 @@ export function announcementOf(row: JobRow): string | null {
   return isComplete(row) ? announcementId(row) : null
 }
 
+/** A claim beyond what one can be was made before the clock was set back. */
+const NOT_FROM_A_CLOCK_AHEAD = `claimed_until < now() + make_interval(secs => ${2 * CLAIM_SECONDS})`
+
 const SELECT = `
   select id, run, route, request, wanted, verdicts, accepted_at, announcement,
-    announced_at is not null as announced, coalesce(claimed_until > now(), false) as claimed
+    announced_at is not null as announced, 
+    coalesce(claimed_until > now() and ${NOT_FROM_A_CLOCK_AHEAD}, false) as claimed
   from job where id = any($1)`
 
 const READ = { name: 'jobs-read', text: SELECT }

@@ -1,10 +1,12 @@
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { Broker } from '../../services/local/pubsub/broker.ts'
 import type { Consumer, Loan } from '../../services/local/pubsub/loan.ts'
 import { SqliteJournal } from '../../services/local/pubsub/sqlite-journal.ts'
+import { setClock } from '../support/clock.ts'
 
 const TOPIC = 'projects/demo/topics/news'
 const A = 'projects/demo/subscriptions/aaa'
@@ -297,3 +299,96 @@ t.test('what is older than the retention is dropped', async (t) => {
   t.notOk(journal.body(id ?? 0))
   t.same(lend(broker, A), [])
 })
+
+t.test('a clock that is set back holds up neither leases nor back-offs', async (t) => {
+  t.teardown(() => setClock(0))
+  const file = join(t.testdir(), 'queue.sqlite')
+  const server = open(file)
+  server.broker.createTopic({ name: TOPIC })
+  const backoff = { minimumBackoff: { nanos: 2e8 }, maximumBackoff: { seconds: 1 } }
+  server.broker.createSubscription({ name: A, topic: TOPIC, retryPolicy: backoff })
+  server.broker.publish(TOPIC, [body('leased'), body('given back')])
+  const client = consumer(10, 1e6, 300)
+  server.broker.queue(A).attach(client)
+  while (client.loans.length < 2) await sleep(10)
+  const [first, second] = client.loans as [Loan, Loan]
+  server.broker.queue(A).modify(second.id, second.attempt, 0)
+  setClock(-3600_000)
+  while (client.loans.length < 4) await sleep(10)
+  t.same(
+    client.loans
+      .slice(2)
+      .map(({ id, attempt }) => [id, attempt])
+      .sort(),
+    [first, second].map(({ id }) => [id, 2]),
+    'both come again',
+  )
+  server.broker.publish(TOPIC, [body('new')])
+  while (client.loans.length < 5) await sleep(10)
+  t.ok((client.loans[4]?.id ?? 0) > second.id, 'ids go on')
+  server.close()
+
+  // Another process, whose clock says an hour less than the one that noted when the next attempt may be made.
+  setClock(0)
+  const before = open(file)
+  const later = lend(before.broker, A)
+  const queue = before.broker.queue(A)
+  for (const { id, attempt } of later) queue.modify(id, attempt, 0)
+  before.close()
+  for (const row of rows(file)) t.ok(row.due > Date.now() - 60_000, 'a back-off is noted')
+  shiftDue(file, 3600_000)
+  const after = open(file)
+  const next = consumer(10, 1e6)
+  after.broker.queue(A).attach(next)
+  while (next.loans.length < later.length) await sleep(10)
+  t.ok(later.length > 0, 'no longer than a back-off may be')
+  after.close()
+})
+
+t.test(
+  'what waits at the head of a queue hides nothing behind it, after a restart',
+  async (t) => {
+    const file = join(t.testdir(), 'queue.sqlite')
+    const first = open(file)
+    first.broker.createTopic({ name: TOPIC })
+    const retryPolicy = { minimumBackoff: { seconds: 600 }, maximumBackoff: { seconds: 600 } }
+    first.broker.createSubscription({ name: A, topic: TOPIC, retryPolicy })
+    const many = 25_000
+    for (let n = 0; n < many; n += 1000)
+      first.broker.publish(
+        TOPIC,
+        Array.from({ length: 1000 }, () => body('waits')),
+      )
+    const queue = first.broker.queue(A)
+    for (let back = 0; back < many; ) {
+      const loans = lend(first.broker, A)
+      for (const { id, attempt } of loans) queue.modify(id, attempt, 0)
+      back += loans.length
+      await new Promise(setImmediate)
+    }
+    first.broker.publish(TOPIC, [body('ready')])
+    first.close()
+
+    const second = open(file)
+    const client = consumer(10, 1e6)
+    second.broker.queue(A).attach(client)
+    const patience = performance.now() + 60_000
+    while (client.loans.length < 1 && performance.now() < patience) await sleep(10)
+    t.match(client.loans[0]?.body, body('ready'))
+    t.equal(client.loans.length, 1)
+    second.close()
+  },
+)
+
+function rows(file: string): { due: number }[] {
+  const db = new DatabaseSync(file)
+  const found = db.prepare('select due from deliveries').all() as { due: number }[]
+  db.close()
+  return found
+}
+
+function shiftDue(file: string, ms: number): void {
+  const db = new DatabaseSync(file)
+  db.prepare('update deliveries set due = due + ?').run(ms)
+  db.close()
+}

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { steadyNow } from '../../services/local/pubsub/clock.ts'
 import { type Timed, Wheel } from '../../services/local/pubsub/wheel.ts'
 
 interface Item extends Timed {
@@ -15,7 +16,7 @@ t.test('items come when they are due, not before, and once', async (t) => {
     10,
   )
   t.teardown(() => wheel.close())
-  const now = Date.now()
+  const now = steadyNow()
   const [late, soon, past] = [item('late'), item('soon'), item('past')]
   wheel.set(late, now + 150)
   wheel.set(soon, now + 50)
@@ -32,7 +33,7 @@ t.test('an item can be put off, brought forward and dropped', async (t) => {
   const came: string[] = []
   const wheel = new Wheel<Item>(({ name }) => came.push(name), 10)
   t.teardown(() => wheel.close())
-  const now = Date.now()
+  const now = steadyNow()
   const [off, forward, dropped] = [item('off'), item('forward'), item('dropped')]
   wheel.set(off, now + 50)
   wheel.set(off, now + 60_000)
@@ -51,7 +52,7 @@ t.test('an item may be set again when it comes', async (t) => {
     if (++times < 3) wheel.set(due, now + 20)
   }, 10)
   t.teardown(() => wheel.close())
-  wheel.set(again, Date.now() + 20)
+  wheel.set(again, steadyNow() + 20)
   await sleep(400)
   t.equal(times, 3)
 })

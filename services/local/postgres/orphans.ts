@@ -31,9 +31,9 @@ export async function stopOrphans(dataDir: string): Promise<void> {
 async function end(pids: readonly number[]): Promise<void> {
   for (const [signal, ms] of WAYS_OUT) {
     for (const pid of pids) tell(pid, signal)
-    const deadline = Date.now() + ms
+    const deadline = performance.now() + ms
     while (await anyAlive(pids)) {
-      if (Date.now() > deadline) break
+      if (performance.now() > deadline) break
       await sleep(20)
     }
     if (!(await anyAlive(pids))) return

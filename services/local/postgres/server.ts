@@ -27,13 +27,13 @@ export async function serve(serving: Serving): Promise<ChildProcess> {
   const { home, dataDir, readyMs, signal } = serving
   const logFile = join(home, 'postgres.log')
   const from = await rotated(logFile)
-  const deadline = Date.now() + readyMs
+  const deadline = performance.now() + readyMs
   for (;;) {
     const server = await spawned(serving, logFile)
     try {
       while (!(await isReady(dataDir, server))) {
         signal?.throwIfAborted()
-        if (Date.now() > deadline) throw new Error(`no answer within ${readyMs} ms`)
+        if (performance.now() > deadline) throw new Error(`no answer within ${readyMs} ms`)
         await sleep(20)
       }
       return server
@@ -43,7 +43,10 @@ export async function serve(serving: Serving): Promise<ChildProcess> {
       const log = (await readFile(logFile)).subarray(from).toString()
       const message = error instanceof Error ? error.message : String(error)
       // Processes of a killed server may take a moment to notice that it has gone.
-      if (!/pre-existing shared memory block/.test(log.slice(-2_000)) || Date.now() > deadline)
+      if (
+        !/pre-existing shared memory block/.test(log.slice(-2_000)) ||
+        performance.now() > deadline
+      )
         throw new Error(
           `PostgreSQL did not start: ${message}. ${logFile} says: ${log.slice(-2_000).trim()}`,
         )

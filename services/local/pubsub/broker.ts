@@ -1,4 +1,5 @@
 import { publishable, withAttributes } from './body.ts'
+import { steadyNow } from './clock.ts'
 import { Fault } from './fault.ts'
 import type { Journal } from './journal.ts'
 import type { Entry, Host } from './loan.ts'
@@ -64,7 +65,7 @@ export class Broker {
     for (const config of journal.topics()) this.#topics.set(config.name, { config, queues: [] })
     for (const { key, config } of journal.subscriptions()) this.#open(key, config)
     this.#sweep = setInterval(() => {
-      for (const queue of this.#queues.values()) queue.expire(Date.now())
+      for (const queue of this.#queues.values()) queue.expire(steadyNow())
     }, RETENTION_SWEEP_MS).unref()
   }
 

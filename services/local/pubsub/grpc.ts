@@ -11,6 +11,7 @@ import {
 import type protobuf from 'protobufjs'
 import type { Guard } from './access.ts'
 import type { Broker } from './broker.ts'
+import { steadyNow } from './clock.ts'
 import { Fault } from './fault.ts'
 import { checkDeadline, type Operation, operations, pull } from './operations.ts'
 import { type Method, plain } from './protos.ts'
@@ -73,7 +74,7 @@ function frequent(broker: Broker, guard: Guard): UntypedServiceImplementation {
   const settle = (name: string, each: (request: SettleIn, now: number) => void) =>
     unary<Decoded<SettleIn>, Buffer>(name, (request, done) => {
       if (request instanceof Fault) throw request
-      each(request, Date.now())
+      each(request, steadyNow())
       broker.committed(() => done(EMPTY))
     })
   return {

@@ -6,7 +6,7 @@ export interface Kept {
   readonly id: number
   /** Deliveries so far that were not acknowledged. */
   readonly attempt: number
-  /** Not to be delivered before this, ms since the epoch. 0: at once. */
+  /** Not to be delivered before this, as `steadyNow` of whoever noted it. 0: at once. */
   readonly due: number
   /** Size of the body, bytes. */
   readonly bytes: number

@@ -1,12 +1,20 @@
 import { Backlog } from './backlog.ts'
+import { steadyNow } from './clock.ts'
 import type { Fault } from './fault.ts'
 import type { Kept } from './journal.ts'
 import type { Consumer, Entry, Host, Loan } from './loan.ts'
-import { backOffMs, type SubscriptionConfig, seconds } from './resources.ts'
+import {
+  backOffMs,
+  MAX_BACKOFF_SECONDS,
+  type SubscriptionConfig,
+  seconds,
+} from './resources.ts'
 
 const BATCH_MESSAGES = 500
 const BATCH_BYTES = 1 << 20
 const PULL_BYTES = 10 << 20
+/** Pages that are taken from the journal in one turn. */
+const MAX_PAGES = 10
 /** An attempt is worth a write of its own when the client has worked on it this long. */
 const NOTE_AFTER_MS = 1_000
 
@@ -47,7 +55,7 @@ export class Queue {
   }
 
   /** Lengthens or shortens the loan of this attempt; 0 gives it back. Of another attempt: nothing. */
-  modify(id: number, attempt: number, leaseSeconds: number, now = Date.now()): void {
+  modify(id: number, attempt: number, leaseSeconds: number, now = steadyNow()): void {
     const entry = this.#entries.get(id)
     if (entry?.state !== 'lent' || entry.attempt !== attempt) return
     entry.seen = true
@@ -73,7 +81,7 @@ export class Queue {
     const at = this.consumers.indexOf(consumer)
     if (at >= 0) this.consumers.splice(at, 1)
     if (give === 'none' || consumer.outstanding === 0) return
-    const now = Date.now()
+    const now = steadyNow()
     for (const entry of [...this.#entries.values()]) {
       if (entry.consumer !== consumer || entry.state !== 'lent') continue
       if (give === 'all' || !entry.seen) this.#again(entry, now, false)
@@ -152,7 +160,7 @@ export class Queue {
 
   #take(max: number, maxBytes: number, consumer: Consumer | undefined): Loan[] {
     const { wheel } = this.#host
-    const now = Date.now()
+    const now = steadyNow()
     const due = now + (consumer?.leaseMs ?? this.config.ackDeadlineSeconds * 1000)
     const loans: Loan[] = []
     for (let bytes = 0; loans.length < max && bytes < maxBytes; ) {
@@ -199,7 +207,7 @@ export class Queue {
 
   #note(entry: Entry, due: number): void {
     entry.noted = entry.attempt
-    this.#host.journal.note(this.key, entry.id, entry.attempt, due)
+    this.#host.journal.note(this.key, entry.id, entry.attempt, Math.ceil(due))
     this.#host.wake(this)
   }
 
@@ -225,9 +233,16 @@ export class Queue {
     entry.state = 'gone'
   }
 
+  /** Takes from the journal until something is ready. What waits there is taken along, to wait here. */
   #refill(): void {
-    const now = Date.now()
-    for (const kept of this.#backlog.page()) this.#enter(kept, now)
+    const now = steadyNow()
+    for (let pages = 0; pages < MAX_PAGES; pages++) {
+      const page = this.#backlog.page()
+      if (page.length === 0) return
+      for (const kept of page) this.#enter(kept, now)
+    }
+    // Others are to have their turn; the rest is for the next one.
+    this.#host.wake(this)
   }
 
   #enter(kept: Kept, now: number): void {
@@ -248,10 +263,13 @@ export class Queue {
     }
     if (kept.body) this.#backlog.cache(entry, kept.body)
     this.#entries.set(entry.id, entry)
-    if (kept.due <= now) this.#backlog.push(entry)
+    // Noted by another process, by a clock that may have been set back since: no wait is longer than the longest.
+    const { maximumBackoff = { seconds: MAX_BACKOFF_SECONDS } } = this.config.retryPolicy ?? {}
+    const due = Math.min(kept.due, now + seconds(maximumBackoff) * 1000)
+    if (due <= now) this.#backlog.push(entry)
     else {
       entry.state = 'waiting'
-      this.#host.wheel.set(entry, kept.due)
+      this.#host.wheel.set(entry, due)
     }
   }
 }

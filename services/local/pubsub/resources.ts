@@ -33,6 +33,9 @@ export interface SubscriptionConfig {
   readonly state?: string
 }
 
+/** The longest back-off that a retry policy may have. */
+export const MAX_BACKOFF_SECONDS = 600
+
 export const DELETED_TOPIC = '_deleted-topic_'
 
 // Names: https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
@@ -131,7 +134,7 @@ function retryPolicy(asked: unknown): Pick<SubscriptionConfig, 'retryPolicy'> {
   const policy = asked as Partial<SubscriptionConfig['retryPolicy']>
   if (!policy) return {}
   const minimumBackoff = policy.minimumBackoff ?? { seconds: 10 }
-  const maximumBackoff = policy.maximumBackoff ?? { seconds: 600 }
+  const maximumBackoff = policy.maximumBackoff ?? { seconds: MAX_BACKOFF_SECONDS }
   within(seconds(minimumBackoff), 0, 600, 'retryPolicy.minimumBackoff')
   within(
     seconds(maximumBackoff),

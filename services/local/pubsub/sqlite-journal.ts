@@ -35,7 +35,7 @@ export class SqliteJournal implements Journal {
   readonly #sql: Record<keyof typeof STATEMENTS, StatementSync>
   #open = false
   #lastId = 0
-  #savedAt = 0
+  #savedAt = Number.NEGATIVE_INFINITY
 
   /** @throws when the file cannot be opened, is no database, or is held by another process. */
   constructor(file: string) {
@@ -135,7 +135,7 @@ export class SqliteJournal implements Journal {
 
   commit(): void {
     if (!this.#open) return
-    const now = Date.now()
+    const now = performance.now()
     if (now - this.#savedAt > SAVE_LAST_ID_MS) this.#saveLastId(now)
     this.#sql.commit.run()
     this.#open = false
@@ -143,7 +143,7 @@ export class SqliteJournal implements Journal {
 
   close(): void {
     this.#begin()
-    this.#saveLastId(Date.now())
+    this.#saveLastId(performance.now())
     this.commit()
     this.#db.close()
   }

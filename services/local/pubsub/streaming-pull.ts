@@ -1,6 +1,7 @@
 import { type handleBidiStreamingCall, Metadata, type ServerDuplexStream } from '@grpc/grpc-js'
 import type { Guard } from './access.ts'
 import type { Broker } from './broker.ts'
+import { steadyNow } from './clock.ts'
 import { Fault } from './fault.ts'
 import type { Consumer, Loan } from './loan.ts'
 import { checkDeadline } from './operations.ts'
@@ -100,7 +101,7 @@ class Stream implements Consumer {
   settle(request: StreamingPullRequest): void {
     if (request.streamAckDeadlineSeconds) this.leaseMs = request.streamAckDeadlineSeconds * 1000
     for (const { id } of request.ackIds) this.#queue.ack(id)
-    const now = Date.now()
+    const now = steadyNow()
     request.modifyDeadlineAckIds.forEach(({ id, attempt }, i) => {
       const leaseSeconds = request.modifyDeadlineSeconds[i] ?? 0
       checkDeadline(leaseSeconds)

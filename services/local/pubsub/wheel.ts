@@ -1,6 +1,8 @@
+import { steadyNow } from './clock.ts'
+
 /** What a wheel turns: when it is due, and the slot that holds it (the wheel's own mark). */
 export interface Timed {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds, as `steadyNow` counts them. */
   due: number
   slot: Set<Timed> | undefined
 }
@@ -21,8 +23,8 @@ export class Wheel<T extends Timed> {
   constructor(expired: (item: T, now: number) => void, slotMs = 50) {
     this.#slotMs = slotMs
     this.#expired = expired
-    this.#next = Math.floor(Date.now() / slotMs)
-    this.#timer = setInterval(() => this.#turn(Date.now()), slotMs).unref()
+    this.#next = Math.floor(steadyNow() / slotMs)
+    this.#timer = setInterval(() => this.#turn(steadyNow()), slotMs).unref()
   }
 
   /** Takes an item, or moves one that it has, to be due at `due`. */
@@ -57,7 +59,7 @@ export class Wheel<T extends Timed> {
 
   #turn(now: number): void {
     const upTo = Math.floor(now / this.#slotMs)
-    // A clock that jumped (a laptop that slept) may have left many slots behind: look at those that exist.
+    // A process that was stopped for long may have left many slots behind: look at those that exist.
     const passed =
       upTo - this.#next > this.#slots.size
         ? [...this.#slots.keys()].filter((at) => at <= upTo).sort((a, b) => a - b)
