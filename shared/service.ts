@@ -17,6 +17,7 @@ import type { Step } from './step.ts'
 import type { StoreDriver } from './store/driver.ts'
 import { locate, openStore } from './store/open.ts'
 import { watched } from './store/watched.ts'
+import { ONE_MACHINE, topology } from './topology.ts'
 import { openTracing, type Tracing } from './trace.ts'
 
 /** What every service is made of. */
@@ -72,7 +73,12 @@ export function service(
     const breaker = new Breaker({ log, metrics, stopping })
     const options = {
       projectId: config.project,
-      ...(config.pubsub === '' ? {} : { endpoint: config.pubsub, token: config.pubsub_token }),
+      ...(config.pubsub === ''
+        ? {}
+        : {
+            ...{ endpoint: config.pubsub, token: config.pubsub_token },
+            topology: topology(Object.keys(config.routes), ONE_MACHINE),
+          }),
     }
     const bus = watchedBus(pubsubBus(options), breaker)
     lifecycle.onClose('bus', () => bus.close())

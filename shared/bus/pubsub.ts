@@ -17,6 +17,11 @@ export interface PubsubBusOptions {
   readonly endpoint?: string
   /** Bearer token for that server; empty or absent: none is sent. */
   readonly token?: string
+  /**
+   * What is made again when that server has lost it: an emulator forgets everything, and so does a server whose file is
+   * gone. Not for the cloud.
+   */
+  readonly topology?: Topology
   /** How long a publish is tried while the link is down, ms. 30,000 unless told. */
   readonly publishTimeoutMs?: number
   /** Leases are taken, and extended during work, for this long: 10 to 600 s, 16 unless told. */
@@ -66,9 +71,38 @@ export function pubsubBus(options: PubsubBusOptions): PubsubBus {
   }
   const inFlight = new Set<Promise<string>>()
   const leaseSeconds = options.leaseSeconds ?? LEASE_SECONDS
+  const ensure = async (topology: Topology) => {
+    await Promise.all(topology.topics.map((name) => unlessExists(pubsub.createTopic(name))))
+    const deadLetterTopic = topic(topology.deadLetterTopic).name
+    await Promise.all(
+      topology.subscriptions.map((spec) =>
+        unlessExists(
+          pubsub.createSubscription(spec.topic, spec.name, metadata(spec, deadLetterTopic)),
+        ),
+      ),
+    )
+  }
+  let making: Promise<void> | undefined
+  /** Makes again what has been lost, where an error says so. @returns whether it is there again. */
+  const made = async (error: unknown): Promise<boolean> => {
+    const { topology } = options
+    if ((error as { code?: unknown }).code !== NOT_FOUND || topology === undefined) return false
+    making ??= ensure(topology).finally(() => {
+      making = undefined
+    })
+    return making.then(
+      () => true,
+      () => false,
+    )
+  }
   return {
     publish(name, { data, attributes }) {
-      const publishing = topic(name).publishMessage({ data, attributes })
+      const publishing = topic(name)
+        .publishMessage({ data, attributes })
+        .catch(async (error: unknown) => {
+          if (!(await made(error))) throw error
+          return topic(name).publishMessage({ data, attributes })
+        })
       inFlight.add(publishing)
       const done = () => inFlight.delete(publishing)
       publishing.then(done, done)
@@ -77,22 +111,13 @@ export function pubsubBus(options: PubsubBusOptions): PubsubBus {
     subscribe(name, subscribing, handler) {
       const clientOptions = subscriberOptions(subscribing, leaseSeconds)
       const open = () => pubsub.subscription(name, clientOptions)
-      return new StreamSubscriber(open, subscribing, handler)
+      const onError = (error: Error) => {
+        void made(error)
+        subscribing.onError(error)
+      }
+      return new StreamSubscriber(open, { ...subscribing, onError }, handler)
     },
-    async ensure(topology) {
-      await Promise.all(topology.topics.map((name) => unlessExists(pubsub.createTopic(name))))
-      await Promise.all(
-        topology.subscriptions.map((spec) =>
-          unlessExists(
-            pubsub.createSubscription(
-              spec.topic,
-              spec.name,
-              metadata(spec, topic(topology.deadLetterTopic).name),
-            ),
-          ),
-        ),
-      )
-    },
+    ensure,
     async ping() {
       try {
         await topic('events').getMetadata({ timeout: PING_MS, retry: null })
@@ -227,6 +252,7 @@ function duration(seconds: number): { seconds: number; nanos: number } {
   return { seconds: whole, nanos: Math.round((seconds - whole) * 1e9) }
 }
 
+const NOT_FOUND = 5
 const ALREADY_EXISTS = 6
 
 async function unlessExists(creation: Promise<unknown>): Promise<void> {

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { glob } from 'node:fs/promises'
+import { glob, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -8,6 +8,8 @@ import { anyPort } from '../../services/local/port.ts'
 import type { Wire } from './bus.ts'
 
 export interface RunningWire extends Wire {
+  /** Comes back on the same port, and has forgotten everything. */
+  restartEmpty(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -24,6 +26,11 @@ export async function localWire(file: string): Promise<RunningWire> {
       await end(child, 'SIGKILL')
       ;({ child, port } = await startServer(file, port))
     },
+    async restartEmpty() {
+      await end(child, 'SIGKILL')
+      for (const suffix of ['', '-wal', '-shm']) await rm(file + suffix, { force: true })
+      ;({ child, port } = await startServer(file, port))
+    },
     stop: () => end(child, 'SIGTERM'),
   }
 }
@@ -33,12 +40,8 @@ export async function emulatorWire(): Promise<RunningWire | undefined> {
   const jar = await emulatorJar()
   if (!jar) return undefined
   const port = await anyPort()
-  const child = spawn('java', ['-jar', jar, '--host=127.0.0.1', `--port=${port}`], {
-    stdio: 'ignore',
-  })
-  const failed = new AbortController()
-  child.on('error', () => failed.abort()).on('exit', () => failed.abort())
-  if (!(await answers(`http://127.0.0.1:${port}/`, failed.signal))) return undefined
+  let child = await startEmulator(jar, port)
+  if (!child) return undefined
   return {
     name: 'official emulator',
     endpoint: `127.0.0.1:${port}`,
@@ -48,8 +51,20 @@ export async function emulatorWire(): Promise<RunningWire | undefined> {
       'nothing is persisted',
       'the loans of a dead client are kept until they expire',
     ],
-    stop: () => end(child, 'SIGKILL'),
+    async restartEmpty() {
+      if (child) await end(child, 'SIGKILL')
+      child = await startEmulator(jar, port)
+    },
+    stop: async () => child && end(child, 'SIGKILL'),
   }
+}
+
+async function startEmulator(jar: string, port: number): Promise<ChildProcess | undefined> {
+  const args = ['-jar', jar, '--host=127.0.0.1', `--port=${port}`]
+  const child = spawn('java', args, { stdio: 'ignore' })
+  const failed = new AbortController()
+  child.on('error', () => failed.abort()).on('exit', () => failed.abort())
+  return (await answers(`http://127.0.0.1:${port}/`, failed.signal)) ? child : undefined
 }
 
 async function startServer(file: string, port: number) {
