@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { sentence } from '#shared/errors.ts'
 import type { Roll } from './leftovers.ts'
 import type { LogFile } from './log-file.ts'
 
@@ -64,41 +65,57 @@ export function keepRunning(
 
   function start(): void {
     const born = performance.now()
-    const child = fork(spec.script, [...(spec.args ?? [])], {
-      env: spec.env,
-      execArgv: [],
-      // A session of its own: Ctrl-C in the terminal is the supervisor's, who closes in order.
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    })
+    let child: ChildProcess
+    try {
+      child = fork(spec.script, [...(spec.args ?? [])], {
+        env: spec.env,
+        execArgv: [],
+        // A session of its own: Ctrl-C in the terminal is the supervisor's, who closes in order.
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      })
+    } catch (error) {
+      ended(born, `${spec.name} could not be started (${sentence(error)})`)
+      return
+    }
     current = child
     if (child.pid !== undefined) roll.add(spec.name, child.pid)
     if (child.stdout) log.drain(spec.name, child.stdout)
     if (child.stderr) log.drain(spec.name, child.stderr)
-    sinks.onBirth?.(child)
+    if (child.pid !== undefined) sinks.onBirth?.(child)
     child.on('message', (message) => {
       if (typeof message !== 'object' || !('ready' in message)) return
       wasReady = true
       isReady = true
       first.resolve(message)
     })
-    child.on('error', (error) => log.write(spec.name, String(error)))
-    child.once('exit', (code, signal) => {
-      current = undefined
-      isReady = false
-      if (child.pid !== undefined) roll.remove(child.pid)
-      if (stopping) return
-      const died = `${spec.name} died (${signal ?? `exit code ${code}`})`
-      if (!wasReady && ++falseStarts > MOST_FALSE_STARTS) {
-        const words = log.last(spec.name).join('\n')
-        first.reject(new Error(`${died} again and again at its start:\n${words}`))
-        return
-      }
-      if (performance.now() - born >= SETTLED_MS) backoffMs = MIN_BACKOFF_MS
-      sinks.onDeath(`${died}; starting it again in ${backoffMs / 1000} s`)
-      restart = setTimeout(start, backoffMs)
-      backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)
+    child.on('error', (error) => {
+      log.write(spec.name, String(error))
+      // One that never came to be has no exit: there were no more processes, files or memory.
+      if (child.pid === undefined && child === current)
+        ended(born, `${spec.name} could not be started (${sentence(error)})`)
     })
+    child.once('exit', (code, signal) => {
+      if (child.pid !== undefined) roll.remove(child.pid)
+      if (child !== current) return
+      const words = signal === null ? lastWord(log.last(spec.name)) : ''
+      ended(born, `${spec.name} died (${signal ?? `exit code ${code}`})`, words)
+    })
+  }
+
+  function ended(born: number, died: string, words = ''): void {
+    current = undefined
+    isReady = false
+    if (stopping) return
+    if (!wasReady && ++falseStarts > MOST_FALSE_STARTS) {
+      const said = log.last(spec.name).join('\n')
+      first.reject(new Error(`${died} again and again at its start:\n${said}`))
+      return
+    }
+    if (performance.now() - born >= SETTLED_MS) backoffMs = MIN_BACKOFF_MS
+    sinks.onDeath(`${died}${words}; starting it again in ${backoffMs / 1000} s`)
+    restart = setTimeout(start, backoffMs)
+    backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)
   }
 
   start()
@@ -128,4 +145,15 @@ export function keepRunning(
       current?.kill('SIGKILL')
     },
   }
+}
+
+/** `: what it said`, of a line of its log or of plain text. */
+function lastWord(lines: readonly string[]): string {
+  const line = lines.at(-1)
+  if (line === undefined) return ''
+  let text = line
+  try {
+    text = String(JSON.parse(line).message ?? '')
+  } catch {}
+  return `: ${text.slice(0, 200)}`
 }

@@ -3,6 +3,7 @@ import { chmod, mkdir, readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
+import { eventually } from './eventually.ts'
 import { UsageError } from './usage.ts'
 
 /** Everything that a chain on one machine keeps, in one folder. */
@@ -23,7 +24,7 @@ export interface DataFolder {
   /** File that lists the processes of the chain. */
   readonly roll: string
   /** Leaves word of where the API of the chain is, for the commands that ask it. */
-  announce(port: number): void
+  announce(port: number, fault?: (sentence: string) => void): void
   /** Lets another chain have the folder. */
   release(): void
 }
@@ -63,7 +64,8 @@ export async function takeDataFolder(folder: string): Promise<DataFolder> {
     log: at('logs', 'trackchain.log'),
     compiled: at('compiled'),
     roll: at('processes.json'),
-    announce: (port) => own(path, { port }),
+    announce: (port, fault) =>
+      eventually('the address of the API', () => own(path, { port }), fault).save(),
     release: lock(path),
   }
 }
@@ -116,7 +118,7 @@ function lock(folder: string): () => void {
     if (!/locked/.test(String(error))) throw error
     throw new FolderInUseError(`${folder} is in use by ${ownerOf(ownerFile(folder))}`)
   }
-  own(folder)
+  eventually(ownerFile(folder), () => own(folder)).save()
   return () => database.close()
 }
 

@@ -2,6 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import { eventually } from './eventually.ts'
+
 /** A process as it can be told from a later one of the same number. */
 interface Mark {
   readonly name: string
@@ -18,12 +20,17 @@ export interface Roll {
 /** How long a leftover may take to go by itself, ms. It lost its supervisor, so it is on its way. */
 const GRACE_MS = 2_000
 
-export function openRoll(path: string): Roll {
+/** `fault` is told when the list can't be written, and when it can again. */
+export function openRoll(path: string, fault?: (sentence: string) => void): Roll {
   const marks = new Map<number, Mark>()
-  const save = () => {
-    writeFileSync(`${path}.new`, JSON.stringify([...marks.values()]))
-    renameSync(`${path}.new`, path)
-  }
+  const { save } = eventually(
+    'the list of processes',
+    () => {
+      writeFileSync(`${path}.new`, JSON.stringify([...marks.values()]))
+      renameSync(`${path}.new`, path)
+    },
+    fault,
+  )
   return {
     add(name, pid) {
       marks.set(pid, { name, pid, born: birth(pid) ?? '' })

@@ -26,6 +26,10 @@ const MAX_BYTES = 32 << 20
 /** Older files that are kept: trackchain.log.1 is the latest of them. */
 const KEPT = 3
 const LAST_LINES = 20
+/** Bytes that may wait for a slow disk; what comes on top is lost. */
+const MAX_WAITING = 16 << 20
+/** From a failure to the next try, ms. */
+const AGAIN_MS = 1_000
 
 /** Opens the log at `path`, making its folder; `onLine` sees each line as it comes. */
 export function openLogFile(
@@ -34,9 +38,47 @@ export function openLogFile(
   maxBytes = MAX_BYTES,
 ): LogFile {
   mkdirSync(dirname(path), { recursive: true })
-  let bytes = existsSync(path) ? statSync(path).size : 0
-  let stream = append(path)
+  let bytes = 0
+  let stream: WriteStream | undefined
+  /** Lines that could not be written since the last that could. */
+  let lost = 0
+  let notBefore = 0
   const recent = new Map<string, string[]>()
+  const fails = () => {
+    stream = undefined
+    lost++
+    notBefore = performance.now() + AGAIN_MS
+  }
+
+  /** Where to write to now, if that can be done. Never throws: the log is what a chain on a full disk can do without. */
+  function out(): WriteStream | undefined {
+    if (stream !== undefined) return stream.writableLength < MAX_WAITING ? stream : undefined
+    if (performance.now() < notBefore) return undefined
+    try {
+      const opened = append(path)
+      bytes = statSync(path).size
+      opened.on('error', () => {
+        if (stream === opened) fails()
+      })
+      // The last line before may have been cut off.
+      if (lost > 0) opened.write('\n')
+      stream = opened
+    } catch {
+      fails()
+    }
+    return stream
+  }
+
+  function rotated(): void {
+    try {
+      rotate(path)
+      stream?.end()
+      stream = undefined
+    } catch {
+      // It grows on, and this is tried again when it has doubled.
+      bytes = 0
+    }
+  }
 
   function write(service: string, text: string): void {
     if (text.trim() === '') return
@@ -45,17 +87,22 @@ export function openLogFile(
     lines.push(text)
     if (lines.length > LAST_LINES) lines.shift()
     recent.set(service, lines)
-    bytes += Buffer.byteLength(line) + 1
-    if (bytes > maxBytes) {
-      stream.end()
-      rotate(path)
-      stream = append(path)
-      bytes = Buffer.byteLength(line) + 1
+    if (bytes + Buffer.byteLength(line) + 1 > maxBytes) rotated()
+    const to = out()
+    if (to === undefined) lost++
+    else {
+      if (lost > 0) {
+        const gap = asJson('local', `about ${lost} lines of the log could not be written`)
+        lost = 0
+        to.write(`${gap}\n`)
+      }
+      bytes += Buffer.byteLength(line) + 1
+      to.write(`${line}\n`)
     }
-    stream.write(`${line}\n`)
     onLine(service, line)
   }
 
+  out()
   return {
     path,
     write,
@@ -63,7 +110,11 @@ export function openLogFile(
       createInterface({ input: output }).on('line', (line) => write(service, line))
     },
     last: (service) => recent.get(service) ?? [],
-    close: () => new Promise((resolve) => stream.end(() => resolve())),
+    close: () =>
+      new Promise((resolve) => {
+        if (stream === undefined) resolve()
+        else stream.on('close', () => resolve()).end()
+      }),
   }
 }
 
@@ -76,10 +127,9 @@ export function prettyLine(service: string, line: string): string {
   return `${clock} ${service.padEnd(8)}${level} ${message}${more}`
 }
 
-// Opened at once, so that what is renamed later is this very file. A full disk must not end the
-// chain: the log is what it can do without.
+// Opened at once, so that what is renamed later is this very file.
 function append(path: string): WriteStream {
-  return createWriteStream(path, { fd: openSync(path, 'a') }).on('error', () => {})
+  return createWriteStream(path, { fd: openSync(path, 'a') })
 }
 
 function rotate(path: string): void {

@@ -36,7 +36,7 @@ export async function keepDatabase(options: OwnDatabaseOptions): Promise<OwnData
   async function watch(): Promise<void> {
     let backoff = MIN_BACKOFF_MS
     for (let born = performance.now(); ; born = performance.now()) {
-      const ended = await server?.exited
+      const ended = await server?.exited.catch(() => undefined)
       server = undefined
       if (stopping.signal.aborted) return
       if (performance.now() - born >= SETTLED_MS) backoff = MIN_BACKOFF_MS

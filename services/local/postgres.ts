@@ -170,6 +170,7 @@ function lock(home: string): () => void {
     file.exec('pragma locking_mode = exclusive; begin exclusive')
   } catch (error) {
     file.close()
+    if (!/locked/.test(String(error))) throw error
     throw new Error(`another process runs a database server in ${home}`, { cause: error })
   }
   return () => {

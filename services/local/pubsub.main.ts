@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { runService } from '#shared/lifecycle.ts'
 import { createLog } from '#shared/log.ts'
@@ -24,7 +25,10 @@ await runService(log, async (lifecycle) => {
     file: values.file,
     reserved: reservedFor(values.project, process.env.TRACKCHAIN_PUBSUB_TOKEN),
     onFatal(error) {
-      log.fatal({ err: error, file: values.file }, 'the journal cannot be written')
+      // At once: what is in memory may be more than what was committed.
+      try {
+        writeSync(2, `the journal ${values.file} cannot be written: ${error.message}\n`)
+      } catch {}
       process.exit(1)
     },
   })

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { extname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { sentence } from '#shared/errors.ts'
 import { parseUri } from '#shared/store/open.ts'
 import { MASTER_EXTENSIONS, settingOf, type Wishes } from './chain-settings.ts'
@@ -66,33 +68,67 @@ export async function start(args: readonly string[]): Promise<number> {
   const { masters = [], prefix = [] } = values
   let chain: Chain | undefined
   const signal = interruptible(() => chain?.kill())
-  const say = (text: string) => process.stderr.write(`${text}\n`)
+  tolerate(process.stdout, process.stderr)
+  const say = (text: string) => print(process.stderr, text)
   signal.addEventListener('abort', () => say('Closing; once more ends it at once.'))
   const factor =
     values.factor === 'auto' ? await measuredFactor(say, signal) : factorFrom(values.factor)
   say('Starting …')
-  chain = await startChain({
-    dataFolder: pathFrom(values.data),
-    port: portFrom('port', values.port ?? settingOf('port')),
-    pubsubPort: portFrom('pubsub-port', values['pubsub-port']),
-    templates: masters.flatMap(templates),
-    prefixes: [...masters.filter(isFolder), ...prefix].map(prefixFrom),
-    factor,
-    derivatives: values.derivatives === undefined ? undefined : pathFrom(values.derivatives),
-    database: databaseFrom(values.database),
-    pubsub: values.pubsub ?? settingOf('pubsub'),
-    stores: storesFrom(values),
-    onNotice: say,
-    ...(values.verbose ? { onLogLine: say } : {}),
-    signal,
-  })
+  chain = await withRoom(say, signal, () =>
+    startChain({
+      dataFolder: pathFrom(values.data),
+      port: portFrom('port', values.port ?? settingOf('port')),
+      pubsubPort: portFrom('pubsub-port', values['pubsub-port']),
+      templates: masters.flatMap(templates),
+      prefixes: [...masters.filter(isFolder), ...prefix].map(prefixFrom),
+      factor,
+      derivatives: values.derivatives === undefined ? undefined : pathFrom(values.derivatives),
+      database: databaseFrom(values.database),
+      pubsub: values.pubsub ?? settingOf('pubsub'),
+      stores: storesFrom(values),
+      onNotice: say,
+      ...(values.verbose ? { onLogLine: say } : {}),
+      signal,
+    }),
+  )
   try {
-    process.stdout.write(greeting(chain))
+    print(process.stdout, greeting(chain))
     if (!signal.aborted) await once(signal, 'abort')
   } finally {
     await chain.close()
   }
   return 0
+}
+
+/** Whoever reads what we print may go, and the file that it goes to may find no room: neither ends the chain. */
+function tolerate(...outputs: readonly NodeJS.WriteStream[]): void {
+  for (const output of outputs) output.on('error', () => {})
+}
+
+function print(output: NodeJS.WriteStream, text: string): void {
+  try {
+    output.write(`${text}\n`)
+  } catch {}
+}
+
+const NO_ROOM = /ENOSPC|EDQUOT|no space left|disk is full|disk quota exceeded/i
+const ROOM_AGAIN_MS = 10_000
+
+/** Starts again and again for as long as it is a full disk that it fails by. */
+async function withRoom<T>(
+  say: (text: string) => void,
+  signal: AbortSignal,
+  begin: () => Promise<T>,
+): Promise<T> {
+  for (;;) {
+    try {
+      return await begin()
+    } catch (error) {
+      if (signal.aborted || !NO_ROOM.test(inspect(error))) throw error
+      say(`${sentence(error)}\nThere is no room: trying again in ${ROOM_AGAIN_MS / 1000} s.`)
+      await sleep(ROOM_AGAIN_MS, undefined, { signal })
+    }
+  }
 }
 
 /** What a route may have as its factor, of the core that this runs on. */

@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { type PubsubBusOptions, pubsubBus } from '#shared/bus/pubsub.ts'
 import { openCatalogue } from '#shared/catalogue/catalogue.ts'
 import { OwnCores } from '#shared/cores.ts'
-import { sentence } from '#shared/errors.ts'
 import { EXIT_MS } from '#shared/lifecycle.ts'
 import {
   chainSettings,
@@ -19,6 +18,7 @@ import {
 } from './chain-settings.ts'
 import { type Child, type ChildSpec, keepRunning } from './child.ts'
 import { type DataFolder, takeDataFolder } from './data-folder.ts'
+import { eventually } from './eventually.ts'
 import { endLeftovers, openRoll, type Roll } from './leftovers.ts'
 import { lendCores } from './lend-cores.ts'
 import { type LogFile, openLogFile, prettyLine } from './log-file.ts'
@@ -119,7 +119,7 @@ export async function startChain(options: ChainOptions): Promise<Chain> {
     if (killed.length > 0)
       notice(`an earlier run was cut off; ended what was left of it: ${killed.join(', ')}`)
     options.signal?.throwIfAborted()
-    return await start(options, { ...ground, roll: openRoll(folder.roll) })
+    return await start(options, { ...ground, roll: openRoll(folder.roll, notice) })
   } catch (error) {
     await closeAll(ground)
     throw error
@@ -176,7 +176,7 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
     parts.services.push(keepRunning(spec, { ...sinks, onBirth }))
   }
   await Promise.race([Promise.all(parts.services.map(({ ready }) => ready)), aborted(signal)])
-  folder.announce(port)
+  folder.announce(port, notice)
 
   let closing: Promise<void> | undefined
   return {
@@ -244,14 +244,11 @@ async function ownPubsub(
 /** A secret of the chain's own services, also left for whoever may read the data folder's files of ours. */
 function newToken({ token: path }: DataFolder, notice: (sentence: string) => void): string {
   const token = randomBytes(32).toString('base64url')
-  try {
+  const write = () => {
     rmSync(path, { force: true })
     writeFileSync(path, token, { mode: 0o600 })
-  } catch (error) {
-    notice(
-      `the token of the Pub/Sub server could not be written to ${path}: ${sentence(error)}`,
-    )
   }
+  eventually(path, write, notice).save()
   return token
 }
 

@@ -1,4 +1,4 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import type { Journal, Kept } from './journal.ts'
 import type { SubscriptionConfig, TopicConfig } from './resources.ts'
 
@@ -32,7 +32,9 @@ const SCHEMA = `
  */
 export class SqliteJournal implements Journal {
   readonly #db: DatabaseSync
-  readonly #sql: Record<keyof typeof STATEMENTS, StatementSync>
+  readonly #sql: Record<keyof typeof STATEMENTS, Statement>
+  /** What the disk has refused: of what was to be committed some may be missing, so that none of it may be. */
+  #refused: unknown
   #open = false
   #lastId = 0
   #savedAt = Number.NEGATIVE_INFINITY
@@ -46,13 +48,13 @@ export class SqliteJournal implements Journal {
     this.#db.exec(SCHEMA)
     this.#shrink()
     this.#sql = Object.fromEntries(
-      Object.entries(STATEMENTS).map(([name, text]) => [name, this.#db.prepare(text)]),
-    ) as Record<keyof typeof STATEMENTS, StatementSync>
+      Object.entries(STATEMENTS).map(([name, text]) => [name, this.#watched(text)]),
+    ) as Record<keyof typeof STATEMENTS, Statement>
     this.#lastId = Number(this.#sql.lastId.get()?.id ?? 0)
   }
 
   get dirty(): boolean {
-    return this.#open
+    return this.#open || this.#refused !== undefined
   }
 
   topics(): TopicConfig[] {
@@ -134,6 +136,7 @@ export class SqliteJournal implements Journal {
   }
 
   commit(): void {
+    if (this.#refused !== undefined) throw this.#refused
     if (!this.#open) return
     const now = performance.now()
     if (now - this.#savedAt > SAVE_LAST_ID_MS) this.#saveLastId(now)
@@ -142,10 +145,32 @@ export class SqliteJournal implements Journal {
   }
 
   close(): void {
-    this.#begin()
-    this.#saveLastId(performance.now())
-    this.commit()
-    this.#db.close()
+    try {
+      this.#begin()
+      this.#saveLastId(performance.now())
+      this.commit()
+    } finally {
+      this.#db.close()
+    }
+  }
+
+  #watched(text: string): Statement {
+    const statement = this.#db.prepare(text)
+    const watching = <R>(act: (...given: SQLInputValue[]) => R) => {
+      return (...given: SQLInputValue[]): R => {
+        try {
+          return act(...given)
+        } catch (error) {
+          this.#refused ??= error
+          throw error
+        }
+      }
+    }
+    return {
+      run: watching((...given) => statement.run(...given)),
+      get: watching((...given) => statement.get(...given)),
+      all: watching((...given) => statement.all(...given)),
+    }
   }
 
   #begin(): void {
@@ -166,6 +191,13 @@ export class SqliteJournal implements Journal {
     if (pages < 16_384 || free < pages * 0.9) return
     this.#db.exec('vacuum; pragma wal_checkpoint(truncate)')
   }
+}
+
+/** `StatementSync` of node:sqlite, with values by their places alone. */
+interface Statement {
+  run(...given: SQLInputValue[]): ReturnType<StatementSync['run']>
+  get(...given: SQLInputValue[]): ReturnType<StatementSync['get']>
+  all(...given: SQLInputValue[]): ReturnType<StatementSync['all']>
 }
 
 /** How many messages wait for each subscription, by its short name. Only while nobody has the file open. */
