@@ -147,8 +147,17 @@ export function pubsubLook(
     topic: (name) => looked(pubsub.topic(name).getMetadata(once), () => true as const),
     subscription: (name) =>
       looked(pubsub.subscription(name).getMetadata(once), ([told]) => described(told)),
-    grants: (of, name) =>
-      looked(at(of, name).iam.getPolicy(once), ([{ bindings }]) => grantsOf(bindings ?? [])),
+    async grants(of, name) {
+      const { found, refused } = await looked(
+        at(of, name).iam.getPolicy(once),
+        ([policy]) => policy,
+      )
+      if (found === undefined) return { refused }
+      // A policy of a real IAM has one, be it empty; the local server has no IAM.
+      return found.etag?.length
+        ? { found: grantsOf(found.bindings ?? []) }
+        : { refused: 'unknown' }
+    },
     allowed: (of, name, permissions) =>
       looked(at(of, name).iam.testPermissions([...permissions], once), ([allowed]) =>
         permissions.filter((permission) => allowed[permission]),

@@ -221,7 +221,13 @@ t.test('without a dead-letter topic a message is delivered on and on', async (t)
   broker.createTopic({ name: TOPIC })
   const deadLetterTopic = 'projects/demo/topics/missing'
   const deadLetterPolicy = { deadLetterTopic, maxDeliveryAttempts: 5 }
+  t.throws(
+    () => broker.createSubscription({ name: A, topic: TOPIC, deadLetterPolicy }),
+    /topics\/missing/,
+  )
+  broker.createTopic({ name: deadLetterTopic })
   broker.createSubscription({ name: A, topic: TOPIC, deadLetterPolicy })
+  broker.deleteTopic(deadLetterTopic)
   broker.publish(TOPIC, [body('x')])
   for (let attempt = 1; attempt < 10; attempt++) {
     const [loan] = lend(broker, A)

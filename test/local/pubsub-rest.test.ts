@@ -126,11 +126,11 @@ t.test('what Pub/Sub would refuse is refused, with the reason', async (t) => {
     [() => publish({ attributes: { k: 'v'.repeat(1025) } }), 400, /value has 1025 bytes/],
     [() => publish({ attributes: { '': 'v' } }), 400, /key is empty/],
     [() => publish({ attributes: { k: 1 } }), 400, /attributes\.k must be a string/],
-    [() => publish({ data: 'x', orderingKey: 'k'.repeat(1025) }), 400, /ordering key/],
+    [() => publish({ data: text('x'), orderingKey: 'k'.repeat(1025) }), 400, /ordering key/],
     [() => ask('POST', 'topics/news:publish', { messages: {} }), 400, /must be an array/],
     [() => ask('POST', 'topics/news:publish', '{"messages":'), 400, /not JSON/],
     [
-      () => ask('POST', 'topics/none:publish', { messages: [{ data: 'x' }] }),
+      () => ask('POST', 'topics/none:publish', { messages: [{ data: text('x') }] }),
       404,
       /topics\/none/,
     ],
@@ -165,10 +165,10 @@ t.test('what Pub/Sub would refuse is refused, with the reason', async (t) => {
       400,
       /between 5 and 100/,
     ],
-    [() => subscribe({ filter: 'attributes:a' }), 501, /no filter/],
-    [() => subscribe({ enableMessageOrdering: true }), 501, /no enableMessageOrdering/],
-    [() => subscribe({ enableExactlyOnceDelivery: true }), 501, /no enableExactlyOnce/],
-    [() => subscribe({ pushConfig: { pushEndpoint: 'http://x' } }), 501, /pull/],
+    [() => subscribe({ filter: 'attributes:a' }), 400, /no filter/],
+    [() => subscribe({ enableMessageOrdering: true }), 400, /no enableMessageOrdering/],
+    [() => subscribe({ enableExactlyOnceDelivery: true }), 400, /no enableExactlyOnce/],
+    [() => subscribe({ pushConfig: { pushEndpoint: 'http://x' } }), 400, /pull/],
     [() => ask('POST', 'subscriptions/news:pull', {}), 400, /maxMessages/],
     [() => ask('POST', 'subscriptions/none:pull', { maxMessages: 1 }), 404, /none/],
     [() => ask('POST', 'subscriptions/news:acknowledge', { ackIds: ['?'] }), 400, /acknowledg/],
@@ -181,9 +181,84 @@ t.test('what Pub/Sub would refuse is refused, with the reason', async (t) => {
       400,
       /between 0 and 600/,
     ],
-    [() => ask('POST', 'subscriptions/news:seek', {}), 501, /Seek/],
+    [() => ask('POST', 'subscriptions/news:seek', {}), 400, /Seek/],
     [() => ask('PATCH', 'subscriptions/news', { subscription: {} }), 400, /update mask/],
-    [() => ask('GET', 'nothing/like/this'), 501, /no GET/],
+    [() => ask('GET', 'nothing/like/this'), 404, /no GET/],
+    [() => publish({ data: 'not base64!' }), 400, /base64/],
+    [() => publish({ data: text('x'), colour: 'red' }), 400, /no field "colour"/],
+    [() => publish({ attributes: { google: 'x' } }), 400, /"goog"/],
+    [() => ask('POST', 'topics/news:publish', { messages: [] }), 400, /has 0/],
+    [() => ask('POST', 'topics/news:publish', {}), 400, /has 0/],
+    [
+      () =>
+        ask('POST', 'topics/news:publish', {
+          messages: Array.from({ length: 1001 }, () => ({ data: text('x') })),
+        }),
+      400,
+      /has 1001/,
+    ],
+    [
+      () =>
+        ask('POST', 'topics/news:publish', {
+          messages: Array.from({ length: 2 }, () => ({ data: text('x'.repeat(6 << 20)) })),
+        }),
+      400,
+      /request is too large/,
+    ],
+    [() => ask('POST', 'subscriptions/news:acknowledge', { ackIds: [] }), 400, /No ack/],
+    [() => ask('POST', 'subscriptions/news:acknowledge', {}), 400, /No ack/],
+    [
+      () => ask('POST', 'subscriptions/news:modifyAckDeadline', { ackDeadlineSeconds: 10 }),
+      400,
+      /No ack/,
+    ],
+    [() => ask('POST', 'subscriptions/news:pull', { maxMessages: 1.5 }), 400, /whole number/],
+    [() => ask('PUT', 'topics/more', { messageRetentionDuration: '1s' }), 400, /between 600/],
+    [() => ask('PUT', 'topics/more', { labels: { 'A B': 'c' } }), 400, /Not a label/],
+    [() => ask('PUT', 'topics/more?colour=red', {}), 400, /no field "colour"/],
+    [() => ask('PUT', 'topics/more', { name: 7 }), 400, /must be a string/],
+    [() => ask('GET', 'topics/a!'), 400, /Invalid topic name/],
+    [() => subscribe({ expirationPolicy: { ttl: '60s' } }), 400, /expirationPolicy\.ttl/],
+    [
+      () => subscribe({ deadLetterPolicy: { deadLetterTopic: 'projects/demo/topics/none' } }),
+      404,
+      /topics\/none/,
+    ],
+    ...[
+      'nothing',
+      'ackDeadlineSeconds,nothing',
+      'ackDeadlineSeconds.more',
+      'retryPolicy.x',
+    ].map((updateMask): [() => ReturnType<typeof ask>, number, RegExp] => [
+      () =>
+        ask('PATCH', 'subscriptions/news', {
+          subscription: { ackDeadlineSeconds: 60 },
+          updateMask,
+        }),
+      400,
+      /has no field/,
+    ]),
+    [
+      () =>
+        ask('PATCH', 'subscriptions/news', {
+          subscription: { topic: 'projects/demo/topics/other' },
+          updateMask: 'topic',
+        }),
+      400,
+      /topic .* can't be changed/,
+    ],
+    [
+      () =>
+        ask('PATCH', 'subscriptions/news', {
+          subscription: { deadLetterPolicy: { deadLetterTopic: 'projects/demo/topics/none' } },
+          updateMask: 'deadLetterPolicy',
+        }),
+      404,
+      /topics\/none/,
+    ],
+    [() => ask('POST', 'schemas', { name: 'x' }), 400, /no CreateSchema/],
+    [() => ask('POST', 'topics/news:setIamPolicy', {}), 400, /no SetIamPolicy/],
+    [() => ask('GET', 'topics/none:getIamPolicy'), 404, /topics\/none/],
   ]
   for (const [attempt, status, message] of refusals) {
     const refusal = await attempt()
@@ -222,4 +297,35 @@ t.test('a subscription outlives its topic, with what it has', async (t) => {
   const pull = { maxMessages: 2, returnImmediately: true }
   const { body } = await ask('POST', 'subscriptions/news:pull', pull)
   t.equal(body.receivedMessages.length, 1)
+})
+
+t.test('what stock tools look for first is there, and is empty', async (t) => {
+  const { ask, port } = await served(t)
+  const root = await fetch(`http://127.0.0.1:${port}/`)
+  t.equal(root.status, 200)
+  t.match(root.headers.get('content-type'), /json/)
+  for (const path of ['schemas', 'snapshots', 'topics/news/snapshots'])
+    t.same(await ask('GET', path), { status: 200, body: {} }, path)
+  for (const kind of ['topics', 'subscriptions']) {
+    const policy = `${kind}/news:getIamPolicy?options.requestedPolicyVersion=3&alt=json`
+    t.same(await ask('GET', policy), { status: 200, body: { version: 1 } })
+    const permissions = [`pubsub.${kind}.get`]
+    t.same(await ask('POST', `${kind}/news:testIamPermissions`, { permissions }), {
+      status: 200,
+      body: { permissions },
+    })
+  }
+})
+
+t.test('a mask may name a field within a field', async (t) => {
+  const { ask } = await served(t)
+  await ask('PATCH', 'subscriptions/news', {
+    subscription: { retryPolicy: { minimumBackoff: '2s', maximumBackoff: '9s' } },
+    updateMask: 'retryPolicy',
+  })
+  const changed = await ask('PATCH', 'subscriptions/news', {
+    subscription: { retryPolicy: { maximumBackoff: '30s' } },
+    updateMask: 'retry_policy.maximum_backoff',
+  })
+  t.match(changed.body, { retryPolicy: { minimumBackoff: '2s', maximumBackoff: '30s' } })
 })

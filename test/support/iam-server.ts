@@ -56,7 +56,7 @@ export async function startIamServer(): Promise<IamServer> {
   serve(server, IAM, 'google.iam.v1.IAMPolicy', {
     GetIamPolicy({ resource }) {
       need(resource, 'getIamPolicy')
-      return { version: 1, bindings: has.policies.get(resource) ?? [] }
+      return { version: 1, etag: Buffer.from('1'), bindings: has.policies.get(resource) ?? [] }
     },
     TestIamPermissions({ resource, permissions }) {
       const isThere = has[kind(resource)].has(resource)

@@ -7,6 +7,9 @@ import { Fault } from './fault.ts'
 
 // Limits: https://cloud.google.com/pubsub/quotas#resource_limits (data there: 10 MB; here MiB)
 export const MAX_DATA_BYTES = 10 * 1024 * 1024
+const MAX_MESSAGES = 1000
+/** Of a whole request: as much data as one message may have, and what stands around it. */
+const MAX_REQUEST_BYTES = MAX_DATA_BYTES + 256 * 1024
 const MAX_ATTRIBUTES = 100
 const MAX_KEY_BYTES = 256
 const MAX_VALUE_BYTES = 1024
@@ -16,6 +19,23 @@ const ATTRIBUTES = 2
 const MESSAGE_ID = 3
 const PUBLISH_TIME = 4
 const ORDERING_KEY = 5
+
+/** Checks how much is published at once. @throws Fault when Pub/Sub would not take it. */
+export function checkRequest(messages: readonly Buffer[]): void {
+  const count = messages.length
+  if (count < 1 || count > MAX_MESSAGES)
+    throw new Fault(
+      'INVALID_ARGUMENT',
+      `A request must have 1 to ${MAX_MESSAGES} messages: this one has ${count}.`,
+    )
+  const bytes = messages.reduce((sum, message) => sum + message.length, 0)
+  // One message alone is told what of it is too large.
+  if (count > 1 && bytes > MAX_REQUEST_BYTES)
+    throw new Fault(
+      'INVALID_ARGUMENT',
+      `The request is too large: ${bytes} bytes of at most ${MAX_REQUEST_BYTES}.`,
+    )
+}
 
 /** Checks an encoded PubsubMessage as it was published. @throws Fault when Pub/Sub would not take it. */
 export function publishable(message: Buffer): Buffer {
@@ -156,6 +176,8 @@ function checkAttribute(entry: Buffer): void {
   while (reader.next()) {
     const bytes = reader.bytes().length
     if (reader.field === 1) keyBytes = bytes
+    if (reader.field === 1 && /^goog(?!client_)/.test(reader.text()))
+      throw new Fault('INVALID_ARGUMENT', 'An attribute\'s key may not begin with "goog".')
     if (reader.field === 1 && bytes > MAX_KEY_BYTES)
       throw new Fault(
         'INVALID_ARGUMENT',

@@ -5,6 +5,7 @@ import type { Journal } from './journal.ts'
 import type { Entry, Host } from './loan.ts'
 import { Queue } from './queue.ts'
 import {
+  checkName,
   DELETED_TOPIC,
   type SubscriptionConfig,
   subscriptionConfig,
@@ -69,7 +70,7 @@ export class Broker {
     }, RETENTION_SWEEP_MS).unref()
   }
 
-  /** @throws Fault ALREADY_EXISTS, INVALID_ARGUMENT, UNIMPLEMENTED */
+  /** @throws Fault ALREADY_EXISTS, INVALID_ARGUMENT, FAILED_PRECONDITION */
   createTopic(asked: Record<string, unknown>): TopicConfig {
     const config = topicConfig(asked)
     if (this.#topics.has(config.name))
@@ -114,6 +115,7 @@ export class Broker {
     if (this.#queues.has(config.name))
       throw new Fault('ALREADY_EXISTS', `Subscription already exists: ${config.name}`)
     this.#topic(config.topic)
+    this.#checkLetters(config)
     this.#open(this.#journal.saveSubscription(config), config)
     this.#schedule()
     return config
@@ -122,7 +124,9 @@ export class Broker {
   /** `asked` is the whole new configuration. The topic of a subscription cannot be changed. */
   updateSubscription(asked: Record<string, unknown>): SubscriptionConfig {
     const queue = this.queue(String(asked.name))
-    queue.config = { ...subscriptionConfig(asked), topic: queue.config.topic }
+    const config = subscriptionConfig(asked)
+    this.#checkLetters(config)
+    queue.config = { ...config, topic: queue.config.topic }
     this.#journal.saveSubscription(queue.config)
     this.#schedule()
     return queue.config
@@ -152,8 +156,9 @@ export class Broker {
   /** @throws Fault NOT_FOUND */
   queue(name: string): Queue {
     const queue = this.#queues.get(name)
-    if (!queue) throw new Fault('NOT_FOUND', `Subscription does not exist: ${name}`)
-    return queue
+    if (queue) return queue
+    checkName('subscription', name)
+    throw new Fault('NOT_FOUND', `Subscription does not exist: ${name}`)
   }
 
   /** Accepts all of these encoded messages, or none. @returns their ids. @throws Fault */
@@ -187,8 +192,14 @@ export class Broker {
 
   #topic(name: string): Topic {
     const topic = this.#topics.get(name)
-    if (!topic) throw new Fault('NOT_FOUND', `Topic does not exist: ${name}`)
-    return topic
+    if (topic) return topic
+    checkName('topic', name)
+    throw new Fault('NOT_FOUND', `Topic does not exist: ${name}`)
+  }
+
+  /** What nobody could receive would be lost. @throws Fault NOT_FOUND */
+  #checkLetters({ deadLetterPolicy }: SubscriptionConfig): void {
+    if (deadLetterPolicy) this.#topic(deadLetterPolicy.deadLetterTopic)
   }
 
   #open(key: number, config: SubscriptionConfig): void {

@@ -10,10 +10,11 @@ import {
 } from '@grpc/grpc-js'
 import type protobuf from 'protobufjs'
 import type { Guard } from './access.ts'
+import { checkRequest } from './body.ts'
 import type { Broker } from './broker.ts'
 import { steadyNow } from './clock.ts'
 import { Fault } from './fault.ts'
-import { checkDeadline, type Operation, operations, pull } from './operations.ts'
+import { checkDeadline, type Operation, operations, pull, someAckIds } from './operations.ts'
 import { type Method, plain } from './protos.ts'
 import { authorizationOf, streamingPull } from './streaming-pull.ts'
 import {
@@ -80,19 +81,21 @@ function frequent(broker: Broker, guard: Guard): UntypedServiceImplementation {
   return {
     Publish: unary<ReturnType<typeof decodePublish>, Buffer>('Publish', (request, done) => {
       if (request instanceof Fault) throw request
+      checkRequest(request.messages)
       const ids = broker.publish(request.topic, request.messages)
       broker.committed(() => done(encodePublished(ids)))
     }),
     Acknowledge: settle('Acknowledge', ({ subscription, ackIds }) => {
       const queue = broker.queue(subscription)
-      for (const { id } of ackIds) queue.ack(id)
+      for (const { id } of someAckIds(ackIds)) queue.ack(id)
     }),
     ModifyAckDeadline: settle(
       'ModifyAckDeadline',
       ({ subscription, ackIds, ackDeadlineSeconds }, now) => {
         checkDeadline(ackDeadlineSeconds)
         const queue = broker.queue(subscription)
-        for (const { id, attempt } of ackIds) queue.modify(id, attempt, ackDeadlineSeconds, now)
+        for (const { id, attempt } of someAckIds(ackIds))
+          queue.modify(id, attempt, ackDeadlineSeconds, now)
       },
     ),
     Pull: unary<PullIn, Buffer>(
@@ -130,14 +133,13 @@ function administrative(
   guard: Guard,
 ): UntypedServiceImplementation {
   const unary = guarded(guard)
-  const known = operations(broker)
+  const known = operations(broker, methods)
   return Object.fromEntries(
     methods.map(({ name, request: type }) => [
       name,
       unary<protobuf.Message, object>(name, (request, done) => {
         const operation: Operation | undefined = known[name]
-        if (!operation)
-          throw new Fault('UNIMPLEMENTED', `This server does not implement ${name}.`)
+        if (!operation) throw new Fault('FAILED_PRECONDITION', `This server has no ${name}.`)
         const response = operation(plain(type, request))
         broker.committed(() => done(response))
       }),

@@ -8,14 +8,21 @@ type Json = Record<string, unknown>
 /** A JSON object as a plain message: bytes from base64, durations and times as seconds and nanos. @throws Fault */
 export function fromJson(type: protobuf.Type, json: Json): Json {
   const message: Json = {}
+  for (const name of Object.keys(json))
+    if (!type.fieldsArray.some((field) => field.name === name || snake(field.name) === name))
+      throw new Fault(
+        'INVALID_ARGUMENT',
+        `A ${type.name} has no field ${JSON.stringify(name.slice(0, 200))}.`,
+      )
   for (const field of type.fieldsArray) {
     const given = json[field.name] ?? json[snake(field.name)]
     if (given === undefined || given === null) continue
     const { resolvedType } = field.resolve()
     const one = (value: unknown): unknown => {
-      if (field.type === 'bytes') return Buffer.from(String(value), 'base64')
+      if (field.type === 'bytes') return bytes(field.name, value)
       if (resolvedType instanceof protobuf.Type) return inner(resolvedType, value)
-      if (field.type === 'bool') return value === true || value === 'true'
+      if (field.type === 'bool') return bool(field.name, value)
+      if (INTEGERS.includes(field.type)) return integer(field.name, value)
       if (field.type === 'string' && typeof value !== 'string')
         throw new Fault('INVALID_ARGUMENT', `${field.name} must be a string.`)
       return value
@@ -28,6 +35,28 @@ export function fromJson(type: protobuf.Type, json: Json): Json {
     else message[field.name] = one(given)
   }
   return message
+}
+
+const INTEGERS = ['int32', 'int64', 'uint32', 'uint64']
+
+function bytes(name: string, value: unknown): Buffer {
+  if (typeof value !== 'string' || !/^[A-Za-z0-9+/_-]*={0,2}$/.test(value))
+    throw new Fault('INVALID_ARGUMENT', `${name} must be base64.`)
+  const length = value.replace(/=+$/, '').length
+  if (length % 4 === 1) throw new Fault('INVALID_ARGUMENT', `${name} is cut off base64.`)
+  return Buffer.from(value, 'base64')
+}
+
+function bool(name: string, value: unknown): boolean {
+  if (value === true || value === 'true') return true
+  if (value === false || value === 'false') return false
+  throw new Fault('INVALID_ARGUMENT', `${name} must be true or false.`)
+}
+
+function integer(name: string, value: unknown): number {
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  if (typeof number === 'number' && Number.isSafeInteger(number)) return number
+  throw new Fault('INVALID_ARGUMENT', `${name} must be a whole number.`)
 }
 
 /** A plain message as JSON, without what has its default value. */

@@ -1,6 +1,8 @@
+import protobuf from 'protobufjs'
 import type { Broker } from './broker.ts'
 import { Fault } from './fault.ts'
 import type { Loan } from './loan.ts'
+import type { Method } from './protos.ts'
 import type { SubscriptionConfig, TopicConfig } from './resources.ts'
 
 type Request = Record<string, unknown>
@@ -19,13 +21,20 @@ const PULL_WAIT_MS = 20_000
 const PAGE_SIZE = 1000
 
 /** The methods that are called seldom. Publishing, pulling and settling are in the front ends. */
-export function operations(broker: Broker): Record<string, Operation> {
+export function operations(
+  broker: Broker,
+  methods: readonly Method[],
+): Record<string, Operation> {
+  const typeOf = (name: string) =>
+    methods.find((method) => method.name === name)?.response as protobuf.Type
+  const [topicType, subscriptionType] = [typeOf('GetTopic'), typeOf('GetSubscription')]
   return {
     CreateTopic: (request) => broker.createTopic(request),
     GetTopic: (request) => broker.topic(String(request.topic)),
     UpdateTopic: (request) => {
       const { topic, updateMask } = request as { topic: Request; updateMask?: Mask }
-      return broker.updateTopic(merge(broker.topic(String(topic?.name)), topic, updateMask))
+      const old = broker.topic(String(topic?.name))
+      return broker.updateTopic(merge(old, topic ?? {}, updateMask, topicType, OF_TOPICS))
     },
     DeleteTopic: (request) => {
       broker.deleteTopic(String(request.topic))
@@ -41,8 +50,21 @@ export function operations(broker: Broker): Record<string, Operation> {
         of.map((subscription) => subscription.name),
       )
     },
-    ListTopicSnapshots: () => ({ snapshots: [] }),
+    ListTopicSnapshots: (request) => {
+      broker.topic(String(request.topic))
+      return { snapshots: [] }
+    },
     ListSnapshots: () => ({ snapshots: [] }),
+    ListSchemas: () => ({ schemas: [] }),
+    // There are no rights to give: whoever may ask may do it.
+    GetIamPolicy: (request) => {
+      checkExists(broker, String(request.resource))
+      return { version: 1, bindings: [] }
+    },
+    TestIamPermissions: (request) => {
+      checkExists(broker, String(request.resource))
+      return { permissions: request.permissions ?? [] }
+    },
     CreateSubscription: (request) => broker.createSubscription(request),
     GetSubscription: (request) => broker.queue(String(request.subscription)).config,
     UpdateSubscription: (request) => {
@@ -51,7 +73,9 @@ export function operations(broker: Broker): Record<string, Operation> {
         updateMask?: Mask
       }
       const { config } = broker.queue(String(subscription?.name))
-      return broker.updateSubscription(merge(config, subscription, updateMask))
+      return broker.updateSubscription(
+        merge(config, subscription ?? {}, updateMask, subscriptionType, OF_SUBSCRIPTIONS),
+      )
     },
     DeleteSubscription: (request) => {
       broker.deleteSubscription(String(request.subscription))
@@ -114,23 +138,72 @@ export function checkDeadline(leaseSeconds: number): void {
     )
 }
 
+/** @throws Fault when there are none. */
+export function someAckIds<T>(ids: readonly T[]): readonly T[] {
+  if (ids.length > 0) return ids
+  throw new Fault('INVALID_ARGUMENT', 'No acknowledgement ids are given.')
+}
+
 interface Mask {
   readonly paths?: readonly string[]
 }
 
+/** What may be changed. */
+const OF_TOPICS = [
+  ...['labels', 'messageRetentionDuration', 'messageStoragePolicy', 'kmsKeyName'],
+  ...['schemaSettings', 'ingestionDataSourceSettings', 'messageTransforms'],
+]
+const OF_SUBSCRIPTIONS = [
+  ...['ackDeadlineSeconds', 'deadLetterPolicy', 'expirationPolicy', 'labels'],
+  ...['messageRetentionDuration', 'pushConfig', 'retainAckedMessages', 'retryPolicy'],
+  ...['bigqueryConfig', 'bigtableConfig', 'cloudStorageConfig', 'enableExactlyOnceDelivery'],
+  ...['filter', 'messageTransforms'],
+]
+
+/** The old configuration with what the mask names as it is asked for. @throws Fault for what the mask can't name. */
 function merge(
   old: TopicConfig | SubscriptionConfig,
   asked: Request,
   mask: Mask | undefined,
+  type: protobuf.Type,
+  changeable: readonly string[],
 ): Request {
   if (!mask?.paths?.length)
     throw new Fault('INVALID_ARGUMENT', 'The update mask is empty: nothing is to be changed.')
   const merged: Request = { ...old }
   for (const path of mask.paths) {
-    const [field = ''] = path.replace(/_([a-z])/g, (_, c: string) => c.toUpperCase()).split('.')
-    merged[field] = asked[field]
+    const [name = '', inner, ...rest] = path
+      .replace(/_([a-z])/g, (_, c: string) => c.toUpperCase())
+      .split('.')
+    const field = type.fields[name]?.resolve()
+    const nested = field?.resolvedType instanceof protobuf.Type ? field.resolvedType : undefined
+    const isKnown =
+      field !== undefined &&
+      rest.length === 0 &&
+      (inner === undefined || nested?.fields[inner] !== undefined)
+    if (!isKnown)
+      throw new Fault(
+        'INVALID_ARGUMENT',
+        `The update mask is wrong: a ${type.name} has no field ${JSON.stringify(path.slice(0, 200))}.`,
+      )
+    if (!changeable.includes(name))
+      throw new Fault(
+        'INVALID_ARGUMENT',
+        `The field ${name} of a ${type.name} can't be changed.`,
+      )
+    merged[name] =
+      inner === undefined
+        ? asked[name]
+        : { ...(merged[name] as Request), [inner]: (asked[name] as Request)?.[inner] }
   }
   return merged
+}
+
+/** @throws Fault NOT_FOUND */
+function checkExists(broker: Broker, resource: string): void {
+  if (resource.includes('/topics/')) broker.topic(resource)
+  else if (resource.includes('/subscriptions/')) broker.queue(resource)
+  else throw new Fault('NOT_FOUND', `Resource does not exist: ${resource.slice(0, 300)}`)
 }
 
 function within<T extends { readonly name: string }>(project: unknown, all: T[]): T[] {

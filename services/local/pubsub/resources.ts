@@ -67,6 +67,7 @@ export function topicConfig(asked: Record<string, unknown>): TopicConfig {
   if (!TOPIC.test(name)) throw new Fault('INVALID_ARGUMENT', badName('topic', name))
   refuse(asked, REFUSED_OF_TOPICS, 'topics')
   const retention = asked.messageRetentionDuration as Duration | undefined
+  if (retention) within(seconds(retention), 600, 31 * 86_400, 'messageRetentionDuration')
   return {
     name,
     ...labels(asked),
@@ -85,12 +86,14 @@ export function subscriptionConfig(asked: Record<string, unknown>): Subscription
     throw new Fault('INVALID_ARGUMENT', badName('topic', topic))
   refuse(asked, REFUSED_OF_SUBSCRIPTIONS, 'subscriptions')
   if ((asked.pushConfig as { pushEndpoint?: string } | undefined)?.pushEndpoint)
-    throw new Fault('UNIMPLEMENTED', 'Push subscriptions are not implemented: pull.')
+    throw new Fault('FAILED_PRECONDITION', 'Push subscriptions are not implemented: pull.')
   const ackDeadlineSeconds = Number(asked.ackDeadlineSeconds || 10)
   within(ackDeadlineSeconds, 10, 600, 'ackDeadlineSeconds')
   const retention = (asked.messageRetentionDuration as Duration) ?? { seconds: 604_800 }
   within(seconds(retention), 600, 31 * 86_400, 'messageRetentionDuration')
   const expiration = asked.expirationPolicy as SubscriptionConfig['expirationPolicy']
+  if (expiration?.ttl)
+    within(seconds(expiration.ttl), 86_400, 365 * 86_400, 'expirationPolicy.ttl')
   return {
     name,
     topic,
@@ -102,6 +105,12 @@ export function subscriptionConfig(asked: Record<string, unknown>): Subscription
     ...retryPolicy(asked.retryPolicy),
     state: 'ACTIVE',
   }
+}
+
+/** @throws Fault for what can't name a topic or a subscription, wherever it stands. */
+export function checkName(kind: 'topic' | 'subscription', name: string): void {
+  const pattern = kind === 'topic' ? TOPIC : SUBSCRIPTION
+  if (!pattern.test(name)) throw new Fault('INVALID_ARGUMENT', badName(kind, name))
 }
 
 export function seconds(duration: Duration): number {
@@ -145,9 +154,21 @@ function retryPolicy(asked: unknown): Pick<SubscriptionConfig, 'retryPolicy'> {
   return { retryPolicy: { minimumBackoff, maximumBackoff } }
 }
 
+// https://cloud.google.com/pubsub/docs/create-topic-labels#label_format_requirements
+const LABEL_KEY = /^[\p{Ll}\p{Lo}][\p{Ll}\p{Lo}\p{N}_-]{0,62}$/u
+const LABEL_VALUE = /^[\p{Ll}\p{Lo}\p{N}_-]{0,63}$/u
+
 function labels(asked: Record<string, unknown>): { labels?: Record<string, string> } {
   const given = asked.labels as Record<string, string> | undefined
-  return given && Object.keys(given).length > 0 ? { labels: { ...given } } : {}
+  const entries = Object.entries(given ?? {})
+  within(entries.length, 0, 64, 'the number of labels')
+  for (const [key, value] of entries)
+    if (!LABEL_KEY.test(key) || !LABEL_VALUE.test(value))
+      throw new Fault(
+        'INVALID_ARGUMENT',
+        `Not a label: ${JSON.stringify(`${key}=${value}`.slice(0, 200))}. Up to 63 small letters, digits, - and _ on each side, a letter first.`,
+      )
+  return entries.length > 0 ? { labels: { ...given } } : {}
 }
 
 // Proto3 leaves out what has its default value, so that what is there was asked for.
@@ -155,7 +176,7 @@ function refuse(asked: Record<string, unknown>, fields: readonly string[], what:
   for (const field of fields) {
     const value = asked[field]
     if (value && !(Array.isArray(value) && value.length === 0))
-      throw new Fault('UNIMPLEMENTED', `This server has no ${field} for ${what}.`)
+      throw new Fault('FAILED_PRECONDITION', `This server has no ${field} for ${what}.`)
   }
 }
 
@@ -166,7 +187,7 @@ function within(value: number, low: number, high: number, what: string): void {
 
 function badName(kind: 'topic' | 'subscription', name: string): string {
   return (
-    `Invalid ${kind} name: ${JSON.stringify(name)}. ` +
+    `Invalid ${kind} name: ${JSON.stringify(name.slice(0, 300))}. ` +
     `Expected projects/PROJECT/${kind}s/NAME with a NAME of 3 to 255 letters, digits and -_.~+%, ` +
     'that begins with a letter and not with "goog".'
   )

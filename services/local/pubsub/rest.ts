@@ -2,11 +2,20 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type protobuf from 'protobufjs'
 import { type Names, refusal } from '#shared/door.ts'
 import type { Guard } from './access.ts'
+import { checkRequest } from './body.ts'
 import type { Broker } from './broker.ts'
 import { Fault, type Status } from './fault.ts'
 import { fromJson, toJson } from './json.ts'
 import type { Loan } from './loan.ts'
-import { ackId, checkDeadline, operations, parseAckId, pull } from './operations.ts'
+import {
+  type AckId,
+  ackId,
+  checkDeadline,
+  operations,
+  parseAckId,
+  pull,
+  someAckIds,
+} from './operations.ts'
 import type { Method } from './protos.ts'
 
 /** The REST/JSON front end: an HTTP server that does not listen by itself. */
@@ -29,16 +38,17 @@ export function restFront(
       const found = routes.find(
         ({ verb, pattern }) => verb === request.method && pattern.test(path),
       )
-      if (!found)
-        throw new Fault('UNIMPLEMENTED', `There is no ${request.method} ${path} here.`)
+      // Who looks whether anybody is there asks for this.
+      if (path === '/' && request.method === 'GET') return reply(200, {})
+      if (!found) throw new Fault('NOT_FOUND', `There is no ${request.method} ${path} here.`)
       const { method, field, pattern } = found
-      const json = { ...query, ...(await body(request)) }
+      const call = calls[method.name]
+      // What is not done here is not read either: it may be of another shape.
+      const json = call ? { ...withoutOptions(query), ...(await body(request)) } : {}
       const asked = fromJson(method.request, json)
       set(asked, field, pattern.exec(path)?.[1] ?? '')
       guard(method.name, asked, request.headers.authorization)
-      const call = calls[method.name]
-      if (!call)
-        throw new Fault('UNIMPLEMENTED', `This server does not implement ${method.name}.`)
+      if (!call) throw new Fault('FAILED_PRECONDITION', `This server has no ${method.name}.`)
       const answer = await call(asked, (withdraw) => response.once('close', withdraw))
       const said = toJson(method.response, answer)
       broker.committed(() => reply(200, said))
@@ -57,7 +67,7 @@ type Call = (
   onGone: (withdraw: () => void) => void,
 ) => object | Promise<object>
 
-// https://cloud.google.com/apis/design/errors#handling_errors
+// https://cloud.google.com/apis/design/errors#handling_errors. Never 501: gcloud would try that again for a minute.
 const HTTP_STATUS: Record<Status, number> = {
   CANCELLED: 499,
   INVALID_ARGUMENT: 400,
@@ -66,7 +76,6 @@ const HTTP_STATUS: Record<Status, number> = {
   PERMISSION_DENIED: 403,
   RESOURCE_EXHAUSTED: 429,
   FAILED_PRECONDITION: 400,
-  UNIMPLEMENTED: 501,
   INTERNAL: 500,
   UNAVAILABLE: 503,
 }
@@ -82,11 +91,12 @@ function restCalls(broker: Broker, methods: readonly Method[]): Record<string, C
   const publish = methods.find(({ name }) => name === 'Publish')
   const message = publish?.request.fields.messages?.resolve().resolvedType as protobuf.Type
   return {
-    ...operations(broker),
+    ...operations(broker, methods),
     Publish: (request) => {
       const encoded = ((request.messages ?? []) as object[]).map((each) =>
         Buffer.from(message.encode(message.fromObject(each)).finish()),
       )
+      checkRequest(encoded)
       return { messageIds: broker.publish(String(request.topic), encoded).map(String) }
     },
     Acknowledge: (request) => {
@@ -125,8 +135,8 @@ function restCalls(broker: Broker, methods: readonly Method[]): Record<string, C
   }
 }
 
-function ackIds(request: Request): { id: number; attempt: number }[] {
-  return ((request.ackIds ?? []) as string[]).map(parseAckId)
+function ackIds(request: Request): readonly AckId[] {
+  return someAckIds(((request.ackIds ?? []) as string[]).map(parseAckId))
 }
 
 function received(message: protobuf.Type, loan: Loan, counted: boolean): object {
@@ -152,18 +162,30 @@ interface Route {
 
 /** `/v1/{topic=projects/x/topics/x}:publish` of google.api.http as a regular expression (x for a star). */
 function route(method: Method): Route[] {
-  if (!method.http) return []
-  const { verb, template } = method.http
-  const [, before = '', field = '', inner = '', after = ''] =
-    /^(.*)\{([^=}]+)=([^}]+)\}(.*)$/.exec(template) ?? []
-  const pattern = new RegExp(`^${before}(${inner.replaceAll('*', '[^/:]+')})${after}$`)
-  return [{ method, verb, pattern, field }]
+  return method.http.map(({ verb, template }) => {
+    const [, before = '', field = '', inner = '', after = ''] =
+      /^(.*)\{([^=}]+)=([^}]+)\}(.*)$/.exec(template) ?? []
+    const pattern = new RegExp(`^${before}(${inner.replaceAll('*', '[^/:]+')})${after}$`)
+    return { method, verb, pattern, field }
+  })
 }
 
-function set(request: Request, field: string, value: string): void {
+function set(request: Request, field: string, value: unknown): void {
   const [first = '', second] = field.split('.')
   if (second === undefined) request[first] = value
   else request[first] = { ...(request[first] as Request), [second]: value }
+}
+
+/** What Google's APIs take beside the fields of a request: https://cloud.google.com/apis/docs/system-parameters */
+const OPTIONS =
+  /^\$?(?:\.xgafv|access_token|alt|callback|fields|key|oauth_token|prettyPrint|quotaUser|upload_protocol|uploadType)$/
+
+/** Without those; `options.version` is a field of a field. */
+function withoutOptions(query: Request): Request {
+  const fields: Request = {}
+  for (const [name, value] of Object.entries(query))
+    if (!OPTIONS.test(name)) set(fields, name, value)
+  return fields
 }
 
 /** @throws Fault when it is none. */
