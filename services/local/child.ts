@@ -147,13 +147,16 @@ export function keepRunning(
   }
 }
 
-/** `: what it said`, of a line of its log or of plain text. */
+/** `: what it said` when it died: its last complaint, or its last line. */
 function lastWord(lines: readonly string[]): string {
-  const line = lines.at(-1)
-  if (line === undefined) return ''
-  let text = line
-  try {
-    text = String(JSON.parse(line).message ?? '')
-  } catch {}
-  return `: ${text.slice(0, 200)}`
+  const told = lines.map((line) => {
+    try {
+      const { severity, message } = JSON.parse(line)
+      return { text: String(message ?? ''), isComplaint: /^(?:CRITICAL|ERROR)$/.test(severity) }
+    } catch {
+      return { text: line, isComplaint: true }
+    }
+  })
+  const last = told.findLast(({ isComplaint }) => isComplaint) ?? told.at(-1)
+  return last === undefined ? '' : `: ${last.text.slice(0, 200)}`
 }

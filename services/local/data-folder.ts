@@ -64,9 +64,7 @@ export async function takeDataFolder(folder: string): Promise<DataFolder> {
     log: at('logs', 'trackchain.log'),
     compiled: at('compiled'),
     roll: at('processes.json'),
-    announce: (port, fault) =>
-      eventually('the address of the API', () => own(path, { port }), fault).save(),
-    release: lock(path),
+    ...lock(path),
   }
 }
 
@@ -109,7 +107,7 @@ export function folderUri(path: string): string {
  * The lock is SQLite's, which is the kernel's: it goes with the process however that ends, which a
  * file with a process id in it does not.
  */
-function lock(folder: string): () => void {
+function lock(folder: string): Pick<DataFolder, 'announce' | 'release'> {
   const database = new DatabaseSync(join(folder, 'lock.sqlite'))
   try {
     database.exec('pragma locking_mode = exclusive; begin exclusive')
@@ -118,13 +116,25 @@ function lock(folder: string): () => void {
     if (!/locked/.test(String(error))) throw error
     throw new FolderInUseError(`${folder} is in use by ${ownerOf(ownerFile(folder))}`)
   }
-  eventually(ownerFile(folder), () => own(folder)).save()
-  return () => database.close()
-}
-
-function own(folder: string, more: { readonly port?: number } = {}): void {
-  const owner = { pid: process.pid, since: new Date().toISOString(), ...more }
-  writeFileSync(ownerFile(folder), JSON.stringify(owner))
+  let owner: object = { pid: process.pid, since: new Date().toISOString() }
+  let tell: (sentence: string) => void = () => {}
+  const saving = eventually(
+    ownerFile(folder),
+    () => writeFileSync(ownerFile(folder), JSON.stringify(owner)),
+    (sentence) => tell(sentence),
+  )
+  saving.save()
+  return {
+    announce(port, fault = () => {}) {
+      owner = { ...owner, port }
+      tell = fault
+      saving.save()
+    },
+    release() {
+      saving.stop()
+      database.close()
+    },
+  }
 }
 
 function ownerFile(folder: string): string {
