@@ -1,6 +1,7 @@
 import { type ByteWindow, unreadable } from './byte-window.ts'
 import { checkRateAndChannels } from './chunks.ts'
 import type { FlacLayout } from './layout.ts'
+import { beforeTags } from './tags.ts'
 
 const STREAMINFO_BYTES = 34
 
@@ -23,6 +24,7 @@ export async function flacLayout(window: ByteWindow): Promise<FlacLayout | undef
   const rate = Number(packed >> 44n)
   const channels = Number((packed >> 41n) & 7n) + 1
   checkRateAndChannels(18, rate, channels)
+  const offset = await firstFrame(window)
   const streamInfo = new Uint8Array(STREAMINFO_BYTES)
   streamInfo.set(new Uint8Array(info.buffer, info.byteOffset, STREAMINFO_BYTES))
   return {
@@ -32,7 +34,8 @@ export async function flacLayout(window: ByteWindow): Promise<FlacLayout | undef
     rate,
     channels,
     mask: 0,
-    offset: await firstFrame(window),
+    offset,
+    end: await beforeTags(window, { start: offset, end: window.bytes }),
     streamInfo,
     samples: Number(packed & 0xfffffffffn),
   }

@@ -114,7 +114,10 @@ async function headerOf(
 
 /** What lies behind a tag, as it lies in the whole file. */
 function moved(header: Header, by: number): Header {
-  if (header.kind !== 'coded') return { ...header, offset: header.offset + by }
+  if (header.kind === 'pcm') return { ...header, offset: header.offset + by }
+  if (header.kind === 'flac') {
+    return { ...header, offset: header.offset + by, end: header.end + by }
+  }
   const feed = header.feed.map((piece) =>
     piece instanceof Uint8Array ? piece : { start: piece.start + by, end: piece.end + by },
   )

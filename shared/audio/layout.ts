@@ -37,8 +37,9 @@ export interface FlacLayout extends Looked {
   readonly rate: number
   readonly channels: number
   readonly mask: number
-  /** First byte of the first audio frame. */
+  /** First byte of the first audio frame, and one past the last byte of the last one. */
   readonly offset: number
+  readonly end: number
   /** The 34 bytes of STREAMINFO: together with the frames they are a whole FLAC stream. */
   readonly streamInfo: Uint8Array
   /** As STREAMINFO says; 0 when the encoder did not know. */

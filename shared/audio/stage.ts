@@ -150,7 +150,7 @@ async function flacInput(
   const isToEnd = to + longest >= layout.samples
   const first = await flacFrameAt(file, layout, from, signal)
   const next = isToEnd ? undefined : await flacFrameAt(file, layout, to + longest, signal)
-  const { byte = file.bytes, sample = layout.samples } = next ?? {}
+  const { byte = layout.end, sample = layout.samples } = next ?? {}
   async function* bytes(): AsyncGenerator<Uint8Array> {
     // Pictures, tags and cue sheets stay behind: the frames need nothing but STREAMINFO.
     yield Buffer.from('fLaC', 'latin1')

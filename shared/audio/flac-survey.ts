@@ -1,0 +1,177 @@
+import { cutShort, type Warning, warning } from '../warnings.ts'
+import { type MasterBytes, unreadable } from './byte-window.ts'
+import { firstFrame } from './first-frame.ts'
+import { flacHead, STREAMINFO } from './flac-blocks.ts'
+import { allFlacFrames, lastFlacFrame, nextFlacFrame } from './flac-frames.ts'
+import type { FrameFormat, SoundFrame } from './flac-sound.ts'
+import type { ByteRange, CodedLayout, FlacLayout } from './layout.ts'
+
+/** A stream that is no longer is looked through at once. */
+const SHORT_BYTES = 4 << 20
+/** A longer one is not looked through, whatever its header says. */
+const MOST_SCAN_BYTES = 256 << 20
+/** Where the numbers of a longer one are looked at. Not at even distances, as they would be in equal files that were joined. */
+const PROBES = [0.07, 0.19, 0.31, 0.46, 0.58, 0.71, 0.83, 0.94]
+/** ffmpeg decodes deeper samples since 6.1. */
+const COMMON_BITS = 24
+
+/**
+ * What a FLAC stream is, by its frames: as its header says where they agree. Where the header promises another length
+ * than there is, that of the frames is right, and is warned of; where their numbers begin anew (files that were
+ * joined, a stream that was recorded from its middle on) it can only be decoded from its beginning.
+ * @throws PermanentError MASTER_UNREADABLE
+ */
+export async function flacSurvey(
+  file: MasterBytes,
+  header: FlacLayout,
+  signal: AbortSignal,
+): Promise<FlacLayout | CodedLayout> {
+  const bytes = header.end - header.offset
+  if (header.bits > COMMON_BITS) await checkDepth(file, header, signal)
+  if (bytes > SHORT_BYTES && (await isInOrder(file, header, signal))) return header
+  if (bytes > MOST_SCAN_BYTES) {
+    const last = await lastFlacFrame(file, header, signal)
+    return ofLength(header, last === undefined ? 0 : last.sample + last.length)
+  }
+  const scan = await scanned(file, header, signal)
+  if (scan.isInOrder) return ofLength(header, scan.samples)
+  // A gap: what is lost is missed when it is decoded, and said then.
+  if (!scan.beginsAnew) return { ...header, samples: header.samples || scan.end }
+  return joined(header, scan)
+}
+
+function ofLength(header: FlacLayout, samples: number): FlacLayout {
+  const { rate, samples: promised } = header
+  if (samples === 0) {
+    throw unreadable(header.offset, 'a FLAC stream without a sound frame', 'one or more')
+  }
+  if (promised === samples) return header
+  if (promised === 0) return { ...header, samples }
+  const warnings = [
+    promised > samples
+      ? cutShort('the FLAC', promised / rate, samples / rate)
+      : longer(promised / rate, samples / rate),
+  ]
+  return { ...header, samples, streamInfo: without(header.streamInfo), warnings }
+}
+
+function longer(promised: number, present: number): Warning {
+  const [less, more] = [promised.toFixed(3), present.toFixed(3)]
+  const sentence = `the header of the FLAC promises ${less} s, and ${more} s are there, all of which were taken`
+  return warning('HEADER_CONTRADICTS', sentence)
+}
+
+/** STREAMINFO without the length and the MD5, which are those of something else. */
+function without(streamInfo: Uint8Array): Uint8Array {
+  const info = Buffer.from(streamInfo)
+  info[13] = (info[13] ?? 0) & 0xf0
+  return Uint8Array.from(info.fill(0, 14))
+}
+
+/** Whether the last frame is the one that the header promises, and the numbers rise on the way to it. */
+async function isInOrder(
+  file: MasterBytes,
+  header: FlacLayout,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const places = PROBES.map((share) =>
+    Math.floor(header.offset + share * (header.end - header.offset)),
+  )
+  const frames = await Promise.all([
+    ...places.map((place) => nextFlacFrame(file, header, place, signal)),
+    lastFlacFrame(file, header, signal),
+  ])
+  const last = frames.at(-1)
+  if (last === undefined || last.sample + last.length !== header.samples) return false
+  return frames.every((frame, i) => {
+    const before = frames[i - 1]
+    return frame !== undefined && (before === undefined || before.sample < frame.sample)
+  })
+}
+
+interface Scan {
+  readonly samples: number
+  /** One past the last sample, by its number. */
+  readonly end: number
+  readonly isInOrder: boolean
+  /** Whether numbers begin anew, or do not begin at 0. */
+  readonly beginsAnew: boolean
+  /** Where there is nothing but frames. */
+  readonly ranges: readonly ByteRange[]
+}
+
+async function scanned(
+  file: MasterBytes,
+  header: FlacLayout,
+  signal: AbortSignal,
+): Promise<Scan> {
+  const ranges: { start: number; end: number }[] = []
+  let samples = 0
+  let end = 0
+  let first: SoundFrame | undefined
+  let isInOrder = true
+  let beginsAnew = false
+  for await (const frames of allFlacFrames(file, header, signal)) {
+    for (const frame of frames) {
+      checkFormat(header, frame)
+      if (frame.sample !== end) isInOrder = false
+      if (frame.sample < end || (first === undefined && frame.sample > 0)) beginsAnew = true
+      first ??= frame
+      samples += frame.length
+      end = frame.sample + frame.length
+      const range = ranges.at(-1)
+      if (range?.end === frame.byte) range.end = frame.end
+      else ranges.push({ start: frame.byte, end: frame.end })
+    }
+  }
+  return { samples, end, isInOrder, beginsAnew, ranges }
+}
+
+/** @throws PermanentError MASTER_UNREADABLE when a frame is of another format than the header says. */
+function checkFormat(header: FlacLayout, { byte, format }: SoundFrame): void {
+  const names: readonly (keyof FrameFormat)[] = ['rate', 'channels', 'bits']
+  if (names.every((name) => format[name] === 0 || format[name] === header[name])) return
+  const told = ({ rate, channels, bits }: FrameFormat) =>
+    `${rate || header.rate} Hz, ${channels} channels, ${bits || header.bits} bits`
+  throw unreadable(
+    byte,
+    `the FLAC stream changes from ${told(header)} to ${told(format)}`,
+    'one format throughout',
+  )
+}
+
+function joined(header: FlacLayout, { samples, ranges }: Scan): CodedLayout {
+  const { rate, channels, mask } = header
+  const promised = header.samples / rate
+  const seconds = samples / rate
+  const head = flacHead([{ type: STREAMINFO, body: without(header.streamInfo) }])
+  const warnings =
+    header.samples === 0 || header.samples === samples ? [] : [longer(promised, seconds)]
+  return {
+    ...{ kind: 'coded', container: 'FLAC', codec: 'FLAC', demuxer: 'flac', decoder: 'flac' },
+    ...{ rate, channels, mask, seconds, feed: [head, ...ranges], warnings },
+  }
+}
+
+/** @throws PermanentError MASTER_UNREADABLE when the ffmpeg of this machine does not decode such samples. */
+async function checkDepth(
+  file: MasterBytes,
+  { bits, streamInfo, offset, end }: FlacLayout,
+  signal: AbortSignal,
+): Promise<void> {
+  const coded = { kind: 'coded', container: 'FLAC', codec: 'FLAC', feed: [] } as const
+  async function* bytes() {
+    yield flacHead([{ type: STREAMINFO, body: streamInfo }])
+    yield* file.stream(offset, Math.min(end, offset + (4 << 20)), signal)
+  }
+  try {
+    await firstFrame({ ...coded, demuxer: 'flac', decoder: 'flac' }, bytes(), signal)
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'MASTER_UNREADABLE') throw error
+    throw unreadable(
+      18,
+      `FLAC of ${bits}-bit samples, which need not be damaged, but which the ffmpeg here does not decode`,
+      `${COMMON_BITS} bits at most, or WAV`,
+    )
+  }
+}
