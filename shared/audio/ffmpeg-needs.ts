@@ -14,6 +14,6 @@ export const FFMPEG_NEEDS = {
   ],
   demuxers: ['flac', 'mp3', 'aac', 'mov', 'ogg', 'wav', 'aiff', ...SAMPLES],
   muxers: ['adts', 'mp3', 'flac', 's16le', 'wav'],
-  filters: ['atrim', 'aformat', 'pan', 'asetnsamples', 'apad', 'aresample'],
+  filters: ['atrim', 'adelay', 'aformat', 'pan', 'asetnsamples', 'apad', 'aresample'],
   protocols: ['pipe'],
 } as const

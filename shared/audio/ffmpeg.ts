@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process'
 import { PassThrough, Readable } from 'node:stream'
 import ffmpeg from 'fluent-ffmpeg'
-import { PermanentError } from '../errors.ts'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
+import { codecOf, decodeFault } from './decode-fault.ts'
 import { SAMPLE_RATE } from './pcm.ts'
 import { printable } from './printable.ts'
 
@@ -17,7 +17,7 @@ export interface Feed {
   readonly channels: number
   /** Weights of each channel in the left and in the right. */
   readonly mix: readonly (readonly [number, number])[]
-  /** Samples at `rate` that are decoded and left out. */
+  /** Samples at `rate` that are decoded and left out; below 0: silence that is put before them. */
   readonly skip: number
   /** ffmpeg reads no further, whatever the master claims. */
   readonly maxSeconds: number
@@ -42,7 +42,8 @@ export async function* convert(
 ): AsyncGenerator<Buffer> {
   const { demuxer, decoder, rate, channels, skip } = feed
   const filters = [
-    skip === 0 ? '' : `atrim=start_sample=${skip}`,
+    skip > 0 ? `atrim=start_sample=${skip}` : '',
+    skip < 0 ? `adelay=delays=${-skip}S:all=1` : '',
     'aformat=sample_fmts=fltp',
     pan(feed.mix),
     // Small frames cost a resampler more.
@@ -74,11 +75,7 @@ export async function* convert(
     yield* pieces
   } catch (error) {
     if (decoder === undefined || !(error instanceof FfmpegExit)) throw error
-    throw new PermanentError(
-      'MASTER_UNREADABLE',
-      `the ${decoder} stream cannot be decoded: ${error.said}`,
-      { cause: error },
-    )
+    throw decodeFault(`a stream of ${codecOf(decoder)}`, 'breaks off', { cause: error })
   }
 }
 

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { buffer } from 'node:stream/consumers'
-import { PermanentError } from '../errors.ts'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { checkRateAndChannels } from './chunks.ts'
+import { decodeFault } from './decode-fault.ts'
 import { MOST_STREAMS } from './ffmpeg.ts'
 import type { Coded, CodedLayout } from './layout.ts'
 import { printable } from './printable.ts'
@@ -24,8 +24,8 @@ export async function firstFrame(
   const { wav, said } = await decodeOne(coded, feed, signal)
   const format = formatOf(wav)
   if (format === undefined) {
-    const why = printable(said).slice(0, 500) || 'no frame of it can be decoded'
-    throw new PermanentError('MASTER_UNREADABLE', `${coded.container}, ${coded.codec}: ${why}`)
+    const cause = new Error(printable(said).slice(0, 500))
+    throw decodeFault(`${coded.container}, ${coded.codec}`, 'no sound', { cause })
   }
   checkRateAndChannels(0, format.rate, format.channels)
   return { ...coded, ...format }

@@ -3,7 +3,7 @@ import { type ByteRanges, ByteWindow, fourCc, unreadable } from './byte-window.t
 import { flacLayout } from './flac.ts'
 import type { ByteRange, Coded, FlacLayout, PcmLayout } from './layout.ts'
 import { isKnown, isText, looksLike } from './looks-like.ts'
-import { mp4File } from './mp4.ts'
+import { type Mp4, mp4File } from './mp4.ts'
 import { mpegStream } from './mpeg.ts'
 import { CHAIN_BYTES, findFrames } from './mpeg-frames.ts'
 import { oggStream } from './ogg.ts'
@@ -11,7 +11,7 @@ import { afterTags, beginsWithId3 } from './tags.ts'
 import { wavLayout } from './wav.ts'
 
 /** What the header of a master says: where the samples lie, or what there is to decode. */
-export type Header = PcmLayout | FlacLayout | Coded
+export type Header = PcmLayout | FlacLayout | Coded | Mp4
 
 /**
  * The header of a master, told by content, never by name. Tags, zeros and blanks may come before it, and so may a

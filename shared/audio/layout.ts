@@ -65,9 +65,11 @@ export interface Coded extends Looked {
   readonly feed: readonly (Uint8Array | ByteRange)[]
   /** Of the feed only frames like this one, and whole ones, are music. */
   readonly sift?: MpegFrame
-  /** Samples that come out before the music, and behind it. */
+  /** Samples that come out before the music, and behind it. Below 0: silence that belongs before it. */
   readonly skip?: number
   readonly padding?: number
+  /** How many samples there are at most behind those: where a list of edits ends the music. */
+  readonly samples?: number
   /** How long it is, seconds, where the file says so and it is to be believed. */
   readonly seconds?: number
   /** How long it is, seconds, as a header says that may be true of a part of the file only, or of more than is there. */

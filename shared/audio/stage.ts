@@ -208,13 +208,17 @@ export async function stageStream(
   const skip = (layout.skip ?? 0) + (second - before) * rate
   const feed = { demuxer, decoder, rate, channels, mix, skip, maxSeconds }
   const padding = Math.round(((layout.padding ?? 0) * SAMPLE_RATE) / rate)
-  const parts = new PartWriter(options, before * SAMPLE_RATE)
+  const trackEnd =
+    layout.samples === undefined ? Number.POSITIVE_INFINITY : scaled(layout.samples, rate)
+  const most = { ...options, end: Math.min(end, trackEnd) }
+  const parts = new PartWriter(most, before * SAMPLE_RATE)
   let bytes = 0
   const decoded = convert(codedBytes(layout, file, signal), feed, signal)
   for await (const piece of withoutEnd(decoded, (TAIL_SAMPLES + padding) * BYTES_PER_SAMPLE)) {
     await parts.add(piece)
     bytes += piece.length
     const at = start - before * SAMPLE_RATE + bytes / BYTES_PER_SAMPLE
+    if (at >= trackEnd) return { end: await parts.finish(), isOver: true }
     if (at > mostSamples) throw tooLong(layout, mostSamples)
     if (at >= end && end < mostSamples) return { end: await parts.finish(), isOver: false }
   }

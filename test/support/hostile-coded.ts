@@ -156,8 +156,13 @@ async function m4as(): Promise<Row[]> {
     ],
     ['M4A of 170 million samples by its index', stsz, refused(/M4A, AAC/)],
     [
-      'M4A of 27 hours',
+      'M4A of 27 hours by its header',
       put(front, at('mdhd') + 16, 'u32be', 0xfffffffe),
+      accepted(SAMPLES),
+    ],
+    [
+      'M4A of 27 hours by its sample table',
+      put(front, at('stts') + 12, 'u32be', 50_000_000),
       refused(/hours/, 'OVER_LIMITS'),
     ],
     [

@@ -1,0 +1,142 @@
+import { type Warning, warning } from '../warnings.ts'
+import { unreadable } from './byte-window.ts'
+import { type Box, find, word } from './mp4-box.ts'
+
+/** What of a track is to be heard, in seconds of its decoded sound. */
+export interface Times {
+  /** How much comes before the music; below 0: silence that belongs before it. */
+  readonly skipSeconds: number
+  /** How long the music is at most, where an edit list says so. */
+  readonly mostSeconds?: number
+  /** How long it is by the sizes of its samples, or else by its header; absent in fragments that do not say. */
+  readonly seconds?: number
+  readonly warnings: readonly Warning[]
+  /** Whether the edit list is too much for us, and has to be left to ffmpeg. */
+  readonly isEdited: boolean
+}
+
+/** Longer silence in front is no music. */
+const MOST_SILENCE_SECONDS = 60
+/** Lengths may be rounded. */
+const NOTABLE_SECONDS = 0.5
+
+/**
+ * When the music of a track begins and ends: by its edit list, else by iTunes' note of the encoder's delay.
+ * Sources: ISO/IEC 14496-12, 8.4.2 (mdhd), 8.6.1.2 (stts), 8.6.6 (elst).
+ * @param offset where `moov` lies in the file
+ * @throws PermanentError MASTER_UNREADABLE when its time has no scale: frames would be taken to last for ever.
+ */
+export function timesOf(moov: Buffer, root: Box, track: Box, offset: number): Times {
+  const { scale, units } = mediaTime(moov, find(moov, track, 'mdia/mdhd')[0], offset)
+  const isFragmented = find(moov, root, 'mvex').length > 0
+  const table = isFragmented ? 0 : tableUnits(moov, find(moov, track, 'mdia/minf/stbl/stts')[0])
+  const whole = (table || units) / scale
+  const warnings: Warning[] = []
+  if (table > 0 && units > 0 && Math.abs(table - units) / scale > NOTABLE_SECONDS) {
+    warnings.push(contradiction('its header', units / scale, 'its sample table', table / scale))
+  }
+  const edits = editsOf(moov, find(moov, track, 'edts/elst')[0])
+  const media = edits.filter(({ time }) => time >= 0)
+  const seconds = whole > 0 ? { seconds: whole } : {}
+  if (media.length > 1) return { skipSeconds: 0, ...seconds, warnings, isEdited: true }
+  const [edit] = media
+  if (edit === undefined) {
+    const { skip = 0, length } = gapless(moov)
+    const most = length === undefined ? {} : { mostSeconds: length / scale }
+    return { skipSeconds: skip / scale, ...most, ...seconds, warnings, isEdited: false }
+  }
+  const movieScale = movieTime(moov, root)
+  const empty = edits.slice(0, edits.indexOf(edit)).reduce((sum, { units }) => sum + units, 0)
+  const silence = empty / movieScale
+  const skip = edit.time / scale
+  const most = lengthOf(
+    edit.units / movieScale,
+    movieScale < scale ? 1 / movieScale : 0,
+    whole - skip,
+  )
+  if (most !== undefined && whole > 0 && whole - skip - most > 2 * NOTABLE_SECONDS) {
+    warnings.push(contradiction('its edit list', most, 'its sample table', whole - skip))
+  }
+  return {
+    skipSeconds: skip - (silence <= MOST_SILENCE_SECONDS ? silence : 0),
+    ...(most === undefined ? {} : { mostSeconds: most + silence }),
+    ...(whole > 0 ? { seconds: Math.min(whole - skip, most ?? whole) } : {}),
+    ...{ warnings, isEdited: false },
+  }
+}
+
+function contradiction(one: string, a: number, other: string, b: number): Warning {
+  const sentence = `of the M4A ${one} says ${a.toFixed(3)} s, and ${other} ${b.toFixed(3)} s`
+  return warning('HEADER_CONTRADICTS', sentence)
+}
+
+/** What an edit list says of the length in units that may be coarse is the sample table's length, rounded; or less. */
+function lengthOf(seconds: number, unit: number, table: number): number | undefined {
+  if (seconds === 0) return undefined
+  return Math.abs(seconds - table) <= unit ? table : seconds + unit
+}
+
+interface Edit {
+  readonly units: number
+  /** Below 0: nothing is to be heard. */
+  readonly time: number
+}
+
+function editsOf(moov: Buffer, elst: Box | undefined): Edit[] {
+  if (elst === undefined || elst.body + 8 > elst.end) return []
+  const isLong = moov[elst.body] === 1
+  const width = isLong ? 20 : 12
+  const room = Math.floor((elst.end - elst.body - 8) / width)
+  const count = Math.min(moov.readUInt32BE(elst.body + 4), room, MOST_EDITS)
+  return Array.from({ length: count }, (_, i) => {
+    const at = elst.body + 8 + i * width
+    const time = isLong ? Number(moov.readBigInt64BE(at + 8)) : moov.readInt32BE(at + 4)
+    return { units: word(moov, at, isLong), time }
+  })
+}
+
+const MOST_EDITS = 1000
+
+function mediaTime(moov: Buffer, mdhd: Box | undefined, offset: number) {
+  const isLong = mdhd !== undefined && moov[mdhd.body] === 1
+  if (mdhd === undefined || mdhd.end - mdhd.body < (isLong ? 32 : 20))
+    return { scale: 1, units: 0 }
+  const scale = moov.readUInt32BE(mdhd.body + (isLong ? 20 : 12))
+  if (scale === 0) throw unreadable(offset + mdhd.body, 'a time scale of 0', '1 or more')
+  const units = word(moov, mdhd.body + (isLong ? 24 : 16), isLong)
+  return { scale, units: units < UNKNOWN_32 ? units : 0 }
+}
+
+const UNKNOWN_32 = 0xffff_ffff
+
+function movieTime(moov: Buffer, root: Box): number {
+  const mvhd = find(moov, root, 'mvhd')[0]
+  const at = mvhd === undefined ? 0 : mvhd.body + (moov[mvhd.body] === 1 ? 20 : 12)
+  return mvhd === undefined || at + 4 > mvhd.end ? 1000 : moov.readUInt32BE(at) || 1000
+}
+
+/** How long all samples are together. */
+function tableUnits(moov: Buffer, stts: Box | undefined): number {
+  if (stts === undefined || stts.body + 8 > stts.end) return 0
+  const room = Math.floor((stts.end - stts.body - 8) / 8)
+  const count = Math.min(moov.readUInt32BE(stts.body + 4), room)
+  let units = 0
+  for (let at = stts.body + 8; at < stts.body + 8 + 8 * count; at += 8) {
+    units += moov.readUInt32BE(at) * moov.readUInt32BE(at + 4)
+  }
+  return units
+}
+
+/** What iTunes notes in a comment: delay, padding and length, samples as hexadecimal numbers. */
+function gapless(moov: Buffer): { skip?: number; length?: number } {
+  const at = moov.indexOf('iTunSMPB')
+  if (at < 0) return {}
+  const text = moov.toString('latin1', at, at + 200)
+  const [, delay = '', , length = ''] =
+    / [0-9A-F]{8} ([0-9A-F]{8}) ([0-9A-F]{8}) ([0-9A-F]{16})/i.exec(text) ?? []
+  const [skip, samples] = [Number.parseInt(delay, 16), Number.parseInt(length, 16)]
+  if (!(skip < MOST_DELAY)) return {}
+  return samples > 0 ? { skip, length: samples } : { skip }
+}
+
+const MOST_DELAY = 16_384
