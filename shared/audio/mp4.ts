@@ -44,7 +44,9 @@ export async function mp4File(
   const root = boxAt(moov, 0, moov.length)
   const track = soundOf(moov, root, index.start)
   const codec = mp4Codec(moov, find(moov, track, STSD)[0], index.start + track.start)
-  const times = timesOf(moov, root, track, index.start)
+  const told = timesOf(moov, root, track, index.start)
+  const skipSeconds = told.skipSeconds - (codec.decoder === 'opus' ? preSkip(moov) : 0)
+  const times = { ...told, skipSeconds }
   leaveOnly(moov, root, track, times)
   const { seconds, warnings } = times
   const made = {
@@ -59,6 +61,12 @@ export async function mp4File(
   moveSamples(moov, track, { from: ftyp.end, by: moov.length })
   const feed = [{ start: 0, end: ftyp.end }, moov, { start: ftyp.end, end: index.start }]
   return { ...made, feed }
+}
+
+/** Seconds that the decoder of Opus leaves out by itself, because the head of the stream says so. */
+function preSkip(moov: Buffer): number {
+  const at = moov.indexOf('dOps') + 6
+  return at < 6 || at + 2 > moov.length ? 0 : moov.readUInt16BE(at) / 48_000
 }
 
 const SAMPLES = ['mdat', 'moof']

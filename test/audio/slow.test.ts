@@ -1,0 +1,69 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import t from 'tap'
+import type { MasterBytes } from '#shared/audio/byte-window.ts'
+import { stageMaster } from '#shared/audio/stage.ts'
+import { survey } from '#shared/audio/survey.ts'
+import { PermanentError } from '#shared/errors.ts'
+import { slowMasters } from '../support/slow-masters.ts'
+
+t.setTimeout(900_000)
+
+/** How often a byte of a master may be asked for: by headers, by their search, by a decoder, once more. */
+const MOST_LOOKS = 6
+/** Of this process, for 8 MB: a multiple of what it takes. */
+const MOST_CPU_MS = 6000
+/** With everything in memory no wait for I/O gives way to others; so long nothing may block them, ms. */
+const MOST_BLOCKED_MS = 3000
+
+t.test('8 MB of any format that are made to be slow have a verdict soon', async (t) => {
+  for (const [what, master] of Object.entries(await slowMasters())) {
+    let looked = 0
+    const file: MasterBytes = {
+      bytes: master.length,
+      async read(start, end) {
+        looked += end - start
+        await new Promise(setImmediate)
+        return master.subarray(start, end)
+      },
+      async *stream(start, end) {
+        for (let at = start; at < end; at += 1 << 16) {
+          const to = Math.min(end, at + (1 << 16))
+          looked += to - at
+          await new Promise(setImmediate)
+          yield master.subarray(at, to)
+        }
+      },
+    }
+    const before = process.cpuUsage()
+    const delay = monitorEventLoopDelay({ resolution: 20 })
+    delay.enable()
+    const signal = AbortSignal.timeout(300_000)
+    const verdict = await verdictOf(file, signal)
+    delay.disable()
+    const { user } = process.cpuUsage(before)
+    t.comment(
+      `${what}: ${Math.round(user / 1000)} ms, ${(looked / 1e6).toFixed(0)} MB, ${verdict}`,
+    )
+    t.notOk(signal.aborted, `${what}: in time`)
+    t.ok(looked <= MOST_LOOKS * master.length + (16 << 20), `${what}: ${looked} bytes`)
+    t.ok(user / 1000 < MOST_CPU_MS, `${what}: ${user / 1000} ms`)
+    t.ok(delay.max / 1e6 < MOST_BLOCKED_MS, `${what}: blocks for ${delay.max / 1e6} ms`)
+  }
+})
+
+/** How it ends. A minute of it is enough. */
+async function verdictOf(file: MasterBytes, signal: AbortSignal): Promise<string> {
+  try {
+    const mostSamples = 3600 * 44_100
+    const layout = await survey(file, signal)
+    if (layout.kind === 'pcm') return 'PCM'
+    const { samples } = await stageMaster(layout, {
+      ...{ file, signal, mostSamples },
+      write: async () => {},
+    })
+    return `${samples} samples`
+  } catch (error) {
+    if (error instanceof PermanentError) return `${error.code}: ${error.message}`
+    throw error
+  }
+}
