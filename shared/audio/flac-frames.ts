@@ -8,6 +8,8 @@ export type FlacFrame = Pick<SoundFrame, 'byte' | 'sample' | 'length'>
 const WINDOW_BYTES = 128 << 10
 /** No frame is longer: eight channels of 65,535 samples of 32 bits, stored as they are, and a little more. */
 const MOST_FRAME_BYTES = 4 << 20
+/** In which a whole one is, wherever it begins in the first half. */
+const MOST_WINDOW_BYTES = 2 * MOST_FRAME_BYTES
 const MOST_PROBES = 60
 /** How much of a stream is looked at for the sake of one frame. Of a sound one it is less than 4 MiB. */
 const MOST_LOOKED_BYTES = 48 << 20
@@ -93,7 +95,7 @@ export async function* allFlacFrames(
     // A budget for each window: as a whole it is the stream's length.
     const frames = await looking(file, layout, signal)(from, SCAN_BYTES)
     yield frames
-    from = frames.at(-1)?.end ?? from + 2 * MOST_FRAME_BYTES
+    from = frames.at(-1)?.end ?? from + MOST_WINDOW_BYTES - MOST_FRAME_BYTES
   }
 }
 
@@ -103,7 +105,7 @@ const SCAN_BYTES = 1 << 20
 function looking(file: ByteRanges, layout: FlacLayout, signal: AbortSignal | undefined) {
   let looked = 0
   return async (from: number, atFirst = WINDOW_BYTES): Promise<SoundFrame[]> => {
-    for (let bytes = atFirst; ; bytes *= 4) {
+    for (let bytes = atFirst; ; bytes = Math.min(bytes * 4, MOST_WINDOW_BYTES)) {
       const end = Math.min(layout.end, from + bytes)
       looked += end - from
       if (looked > MOST_LOOKED_BYTES) {
@@ -112,11 +114,12 @@ function looking(file: ByteRanges, layout: FlacLayout, signal: AbortSignal | und
       const view = await file.read(from, end, signal)
       signal?.throwIfAborted()
       const ends = end === layout.end ? [view.length] : []
-      const frames = soundFrames(view, ends, layout).map((frame) => ({
+      const found = await soundFrames(view, ends, layout)
+      const frames = found.map((frame) => ({
         ...frame,
         ...{ byte: from + frame.byte, end: from + frame.end },
       }))
-      if (frames.length > 0 || end === layout.end || bytes > MOST_FRAME_BYTES) return frames
+      if (frames.length > 0 || end === layout.end || bytes === MOST_WINDOW_BYTES) return frames
     }
   }
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { Crc16, crc8 } from './flac-crc.ts'
 import type { FlacLayout } from './layout.ts'
 
@@ -29,12 +30,12 @@ export interface FrameFormat {
  * Source: RFC 9639, section 9.
  * @param ends where the stream may end, when it does among these bytes
  */
-export function soundFrames(
+export async function soundFrames(
   bytes: Uint8Array,
   ends: readonly number[],
   { streamInfo }: Pick<FlacLayout, 'streamInfo'>,
-): SoundFrame[] {
-  const places = placesIn(bytes, ends, streamInfo)
+): Promise<SoundFrame[]> {
+  const places = await placesIn(bytes, ends, streamInfo)
   // Of each key where it comes next; from the end on.
   const next = new Int32Array(1 << 16).fill(-1)
   const after = new Int32Array(places.length)
@@ -83,11 +84,11 @@ interface Place {
 }
 
 /** Everything that looks like a header, its own checksum included, and where another stream or a tag may begin. */
-function placesIn(
+async function placesIn(
   bytes: Uint8Array,
   ends: readonly number[],
   streamInfo: Uint8Array,
-): readonly Place[] {
+): Promise<readonly Place[]> {
   const block = new DataView(streamInfo.buffer, streamInfo.byteOffset).getUint16(2)
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   const stops = [...MARKERS.flatMap((marker) => placesOf(text, marker)), ...ends]
@@ -105,17 +106,25 @@ function placesIn(
     if (header === undefined) continue
     stopsUpTo(at)
     places.push({ at, key: crc.keyAt(at), header })
+    if (places.length % PLACES_AT_ONCE === 0) await setImmediate()
   }
   stopsUpTo(bytes.length)
   return places
 }
 
-const MARKERS = ['fLaC', 'ID3', 'TAG', 'APETAGEX']
+/** Between so many others have their turn: a few milliseconds. */
+const PLACES_AT_ONCE = 10_000
+
+/** What a stream and a tag begin with. */
+const MARKERS = ['fLaC\0\0\0\x22', 'ID3\x02\0', 'ID3\x03\0', 'ID3\x04\0', 'TAG', 'APETAGEX']
 
 function placesOf(text: Buffer, marker: string): number[] {
   const places: number[] = []
-  for (let at = text.indexOf(marker); at >= 0; at = text.indexOf(marker, at + 1))
+  let at = text.indexOf(marker, 0, 'latin1')
+  while (at >= 0) {
     places.push(at)
+    at = text.indexOf(marker, at + marker.length, 'latin1')
+  }
   return places
 }
 

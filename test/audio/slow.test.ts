@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import t from 'tap'
 import type { MasterBytes } from '#shared/audio/byte-window.ts'
 import { stageMaster } from '#shared/audio/stage.ts'
@@ -10,12 +9,10 @@ t.setTimeout(900_000)
 
 /** How often a byte of a master may be asked for: by headers, by their search, by a decoder, once more. */
 const MOST_LOOKS = 6
-/** Of this process, for 8 MB: a multiple of what it takes. */
-const MOST_CPU_MS = 6000
-/** With everything in memory no wait for I/O gives way to others; so long nothing may block them, ms. */
-const MOST_BLOCKED_MS = 3000
+/** Of this process: a multiple of what it takes. */
+const MOST_CPU_MS = 4000
 
-t.test('8 MB of any format that are made to be slow have a verdict soon', async (t) => {
+t.test('what is made to be slow, of any format, is looked at a few times only', async (t) => {
   for (const [what, master] of Object.entries(await slowMasters())) {
     let looked = 0
     const file: MasterBytes = {
@@ -35,11 +32,8 @@ t.test('8 MB of any format that are made to be slow have a verdict soon', async 
       },
     }
     const before = process.cpuUsage()
-    const delay = monitorEventLoopDelay({ resolution: 20 })
-    delay.enable()
     const signal = AbortSignal.timeout(300_000)
     const verdict = await verdictOf(file, signal)
-    delay.disable()
     const { user } = process.cpuUsage(before)
     t.comment(
       `${what}: ${Math.round(user / 1000)} ms, ${(looked / 1e6).toFixed(0)} MB, ${verdict}`,
@@ -47,7 +41,6 @@ t.test('8 MB of any format that are made to be slow have a verdict soon', async 
     t.notOk(signal.aborted, `${what}: in time`)
     t.ok(looked <= MOST_LOOKS * master.length + (16 << 20), `${what}: ${looked} bytes`)
     t.ok(user / 1000 < MOST_CPU_MS, `${what}: ${user / 1000} ms`)
-    t.ok(delay.max / 1e6 < MOST_BLOCKED_MS, `${what}: blocks for ${delay.max / 1e6} ms`)
   }
 })
 
