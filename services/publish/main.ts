@@ -16,7 +16,9 @@ import { recording } from './recorder.ts'
 import { publishStep } from './step.ts'
 import { sweepOnce } from './watchdog.ts'
 
+/** The watchdog looks so often at least; where it has to act sooner, more often. */
 const WATCHDOG_EVERY_MS = 60_000
+const WATCHDOG_OFTEN_MS = 1_000
 const FORGET_EVERY_MS = 3600_000
 const MIGRATE_AGAIN_MS = 1_000
 /** A letter may be as large as a message can be. */
@@ -62,11 +64,15 @@ await service('publish', async (service) => {
     ),
   )
 
-  const watch = setInterval(() => {
-    sweepOnce({ bus, events, catalogue, metrics }, config.watchdog_after).catch((error) =>
-      log.warn({ error: sentence(error) }, 'the watchdog could not look'),
-    )
-  }, WATCHDOG_EVERY_MS)
+  const afterMs = Math.max(WATCHDOG_OFTEN_MS, 1000 * config.watchdog_after)
+  const watch = setInterval(
+    () => {
+      sweepOnce({ bus, events, catalogue, metrics }, config.watchdog_after).catch((error) =>
+        log.warn({ error: sentence(error) }, 'the watchdog could not look'),
+      )
+    },
+    Math.min(WATCHDOG_EVERY_MS, afterMs),
+  )
   lifecycle.onClose('watchdog', async () => clearInterval(watch))
 
   const old = { catalogue, days: config.event_days, log }

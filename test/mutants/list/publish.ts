@@ -141,4 +141,30 @@ export default [
       },
     ],
   ),
+  ...mutantsOf(
+    'services/publish/main.ts',
+    ['test/publish/main.test.ts'],
+    [
+      {
+        breaks: 'nobody looks for jobs that have not ended',
+        from: 'sweepOnce({ bus, events, catalogue, metrics }, config.watchdog_after).catch(',
+        to: 'Promise.resolve().catch(',
+      },
+      {
+        breaks: 'nobody keeps dead letters',
+        from: "requeuing('dead-letter', metrics, keeping({ catalogue, events, log })),",
+        to: "requeuing('dead-letter', metrics, async () => 'ack'),",
+      },
+      {
+        breaks: 'nobody records events',
+        from: '      await catalogue.recordEvents(messages.flat())\n',
+        to: '',
+      },
+      {
+        breaks: 'nothing is ever forgotten',
+        from: '  forgetOld(old, lifecycle.stopping)\n',
+        to: '',
+      },
+    ],
+  ),
 ]
