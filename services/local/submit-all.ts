@@ -30,6 +30,8 @@ export interface Submitted {
   readonly refused: number
   /** How each ended, where that was waited for. */
   readonly states: readonly string[]
+  /** How many of their masters have warnings. */
+  readonly warned: number
 }
 
 /** Masters that are uploaded at once. */
@@ -93,8 +95,10 @@ export async function submitAll(
     bars.end()
     failing.abort()
   }
-  const states = [...(followed?.seen.values() ?? [])].map(({ job }) => job.state)
-  return { submitted, refused, states }
+  const jobsSeen = [...(followed?.seen.values() ?? [])].map(({ job }) => job)
+  const states = jobsSeen.map(({ state }) => state)
+  const warned = jobsSeen.filter(({ warnings }) => warnings.length > 0).length
+  return { submitted, refused, states, warned }
 }
 
 /** The command that looks on. */

@@ -1,7 +1,7 @@
 import { Refused } from './client.ts'
 import { interruptible } from './interrupt.ts'
 import { printable } from './printable.ts'
-import { howToWatch, submitAll } from './submit-all.ts'
+import { howToWatch, type Submitted, submitAll } from './submit-all.ts'
 import { sourcesOf } from './submit-sources.ts'
 import { apiAt, explained, TARGET_FLAGS, TARGET_HELP, type Target, targetOf } from './target.ts'
 import { type Output, TERMINAL } from './terminal.ts'
@@ -72,13 +72,14 @@ export async function submit(
   const sources = await sourcesOf(positionals, { guid: values.guid, stdin })
   try {
     const { watch: isWatched, strict: isStrict, json: asJson } = values
-    const { submitted, refused, states } = await submitAll(sources, output, {
+    const ended = await submitAll(sources, output, {
       ...{ target, rate, isStrict, isWatched, asJson, signal: stop },
       // Before gigabytes are uploaded.
       assets: await assetsFrom(values.assets, target),
     })
+    const { refused, states } = ended
     const isDone = states.every((state) => state === 'done')
-    if (!asJson) output.note(summary(submitted, refused, states, isWatched))
+    if (!asJson) output.note(summary(ended, isWatched))
     return refused === 0 && isDone ? 0 : 1
   } catch (error) {
     if (stop.aborted) throw stop.reason
@@ -112,9 +113,7 @@ function rateFrom(text: string): number {
 }
 
 function summary(
-  submitted: ReadonlyMap<string, number>,
-  refused: number,
-  states: readonly string[],
+  { submitted, refused, states, warned }: Submitted,
   isWatched: boolean,
 ): string {
   const jobs = [...submitted.values()].reduce((sum, count) => sum + count, 0)
@@ -124,6 +123,7 @@ function summary(
     `${jobs} submitted`,
     ...(refused > 0 ? [`${refused} refused`] : []),
     ...[...counts].map(([state, count]) => `${count} ${state}`),
+    ...(warned > 0 ? [`${warned} with warnings`] : []),
   ]
   const how = isWatched || jobs === 0 ? '' : `\n${howToWatch([...submitted.keys()])}`
   return `${words.join(', ')}.${how}`

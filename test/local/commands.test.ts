@@ -324,6 +324,28 @@ t.test('watch tells of each change and ends with the last', async (t) => {
   await t.rejects(watch(['x\ny'], terminal().output, never), /"x\\ny" is no request id/)
 })
 
+t.test('submit asks for strict, and tells of warnings', async (t) => {
+  const path = join(t.testdir({}), 'warned.wav')
+  await writeFile(path, 'audio of a master that breaks off')
+  const watched = submitted([path, '--strict', '--watch', '--assets', 'bpm,key'])
+  const { body } = await until('the job', () =>
+    staged.all.find((message) => isOf(message.body, undefined, 'warned')),
+  )
+  const { request } = body as { request: { request_id: string } }
+  t.match(request, { strict: true })
+  const run = ended({ request_id: request.request_id, asset_guid: 'warned' })
+  const warnings = [{ code: 'CUT_SHORT', sentence: 'the WAV is cut short' }]
+  const master = run.master && { ...run.master, warnings }
+  await api.catalogue.recordRuns([{ ...run, master }])
+  const { code, lines, notes } = await watched
+  t.equal(code, 0)
+  t.equal(lines.at(-1), '    warning  CUT_SHORT: the WAV is cut short')
+  t.same(notes, ['1 submitted, 1 done, 1 with warnings.'])
+  const { output, lines: found } = terminal()
+  t.equal(await tracks(['--warning', 'any', '--target', api.url], output), 0)
+  t.match(found.at(-1), /^warned .*CUT_SHORT/)
+})
+
 t.test(
   'submit looks on when it is told to, and says how to go on when it is ended',
   async (t) => {
