@@ -298,8 +298,8 @@ export default [
   ...mutantsOf('shared/catalogue/dead-letters.ts', letters, [
     {
       breaks: 'a letter that is claimed is claimed again',
-      from: '(claimed_until is null or claimed_until < now())`',
-      to: 'true`',
+      from: '(claimed_until is null or claimed_until < now()',
+      to: '(true',
     },
     {
       breaks: 'a settled letter is settled again',

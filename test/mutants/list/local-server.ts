@@ -45,7 +45,7 @@ export default [
   ...mutantsOf('services/local/pubsub/queue.ts', durable, [
     {
       breaks: 'attempts are forgotten by a server that is killed',
-      from: 'this.#host.journal.note(this.key, entry.id, entry.attempt, due)',
+      from: 'this.#host.journal.note(this.key, entry.id, entry.attempt, Math.ceil(due))',
       to: '',
     },
     {
