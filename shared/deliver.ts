@@ -6,17 +6,22 @@ import { type EventSink, newEvent } from './events.ts'
 import type { Log } from './log.ts'
 import { MOST_UNITS, type StepEvent } from './messages/event.ts'
 import { atZero, type Metrics } from './metrics.ts'
-import { HARD_LIMIT_MS } from './plan.ts'
+import { HARD_LIMIT_MS, LONGEST_STEP_MS } from './plan.ts'
 import type { Next, Step, StepContext, Subject } from './step.ts'
 import { type Counts, counting, noCounts } from './store/counting.ts'
 import type { StoreDriver } from './store/driver.ts'
 import { DEAD_LETTER_TOPIC } from './topology.ts'
 import { type Span, TRACEPARENT, type Tracing, tracedBus, UNTRACED } from './trace.ts'
+import { hardLimit, lateBy } from './underway/hard-limit.ts'
+import { LostTime } from './underway/lost-time.ts'
+import { type Moment, OwnTime } from './underway/own-time.ts'
+import { countStops, stopName, verdictOn as verdictOnStops } from './underway/stops.ts'
+import { during, orFault } from './underway/underway.ts'
 
 /** After so many attempts a passing fault is taken to be here to stay. */
 export const MOST_ATTEMPTS = 20
-/** A step that is stopped at the hard limit this often, before it had made anything, will be stopped every time. */
-export const MOST_OVER_BUDGET = 5
+/** A stop is a unit's own fault when it has had so much of the hard limit to itself: units before it had the rest. */
+const UNIT_SHARE = 0.75
 
 export interface DeliverDeps {
   readonly bus: Bus
@@ -33,7 +38,15 @@ export interface DeliverDeps {
   readonly aborting: AbortSignal
   /** While it is in doubt about an upstream, no failure counts. */
   readonly breaker: Pick<Breaker, 'inDoubt'>
+  /** Of a step's own time; as in production unless told. */
   readonly hardLimitMs?: number
+}
+
+/** One delivery while it runs. */
+interface Running {
+  readonly delivery: Delivery
+  readonly counts: Counts
+  readonly own: OwnTime
 }
 
 interface Outcome {
@@ -64,6 +77,7 @@ export function delivering<In>(
     metrics.collected,
   ])
     atZero(each, [of])
+  const lost = new LostTime()
   return async (delivery) => {
     let began = performance.now()
     const birth = newEvent(step.name, delivery.attempt)
@@ -75,6 +89,9 @@ export function delivering<In>(
     let outcome: Outcome
     let leave: (() => void) | undefined
     let used: (() => number) | undefined
+    const watched = lost.watch()
+    const own = new OwnTime(lost)
+    let admitted: Moment | undefined
     try {
       const message = step.input.parse(delivery.data)
       subject = step.subject(message, delivery)
@@ -82,12 +99,18 @@ export function delivering<In>(
       leave = await step.admit?.(message, deps.stopping)
       began = performance.now()
       used = metrics.coreTime.begin()
-      outcome = await runAndFollow(step, message, delivery, counts, deps)
+      admitted = own.now()
+      outcome = await runAndFollow(step, message, { delivery, counts, own }, deps)
     } catch (error) {
       outcome = await setAside(step.name, delivery, error, deps)
     } finally {
       leave?.()
+      watched()
     }
+    const late =
+      admitted &&
+      lateBy(own.since(admitted), deps.hardLimitMs ?? HARD_LIMIT_MS, counts.bytesRead)
+    outcome = { ...late, ...outcome }
     const ms = Math.round(performance.now() - began)
     const coreMs = used?.() ?? 0
     const event: StepEvent = {
@@ -155,30 +178,41 @@ async function settle(
 async function runAndFollow<In>(
   step: Step<In>,
   message: In,
-  delivery: Delivery,
-  counts: Counts,
+  { delivery, counts, own }: Running,
   deps: DeliverDeps,
 ): Promise<Outcome> {
   const stop = new AbortController()
   const limitMs = deps.hardLimitMs ?? HARD_LIMIT_MS
-  let isOverLimit = false
-  const timer = setTimeout(() => {
-    isOverLimit = true
-    stop.abort(new Error(`stopped at the hard limit of ${limitMs / 1000} s`))
-  }, limitMs)
+  const began = own.now()
+  let stopped: 'over' | 'longest' | undefined
+  const longestMs = Math.max(limitMs, LONGEST_STEP_MS)
+  const clear = hardLimit(own, began, { limitMs, longestMs }, (why) => {
+    stopped = why
+    const ms = why === 'over' ? limitMs : longestMs
+    stop.abort(new Error(`stopped at the hard limit of ${ms / 1000} s`))
+  })
   const onAborting = () => stop.abort(deps.aborting.reason)
   deps.aborting.addEventListener('abort', onAborting)
-  const stores = {
-    assets: counting(deps.assets, counts),
-    scratch: counting(deps.scratch, counts),
-  }
+  const counted = (store: StoreDriver) => counting(store, counts, own.store)
+  const stores = { assets: counted(deps.assets), scratch: counted(deps.scratch) }
   let made = 0
+  const stops = step.stops?.(message)
+  let unit: { readonly stops: string; readonly began: Moment } | undefined
   const contextUntil = (signal: AbortSignal): StepContext => ({
     ...stores,
     signal,
     delivery,
-    counted: (store) => counting(store, counts),
+    counted,
     collected: () => deps.metrics.collected.add(1, { step: step.name }),
+    async asUnit({ what, stops }, act) {
+      unit = { stops, began: own.now() }
+      try {
+        return await during({ what, stops, own }, { isUnit: true }, act)
+      } finally {
+        // What is being made when a step is stopped has to be known behind it.
+        if (!stop.signal.aborted) unit = undefined
+      }
+    },
     async write(store, name, body, contentType) {
       const created = await stores[store].create(name, body, { contentType, signal })
       if (created === 'created') {
@@ -191,12 +225,31 @@ async function runAndFollow<In>(
   const context = contextUntil(stop.signal)
   // What follows a verdict must not be cut short by the limit that may have caused it.
   const unhurried = contextUntil(deps.aborting)
+
+  async function run(): Promise<Next> {
+    if (stops !== undefined && delivery.attempt > 1) {
+      const counts = await countStops(context.scratch, stops, stop.signal)
+      const verdict = verdictOnStops(`the step ${step.name}`, counts.get(stops))
+      if (verdict !== undefined) throw verdict
+    }
+    return step.run(message, context)
+  }
+
+  /** A unit had the time to itself, or nothing was made in it; neither can be said of what waits for others. */
+  async function countStop(): Promise<void> {
+    const isUnits = unit !== undefined && own.since(unit.began).ownMs >= UNIT_SHARE * limitMs
+    const folder = unit === undefined ? (made === 0 ? stops : undefined) : unit.stops
+    if (folder === undefined || (unit !== undefined && !isUnits)) return
+    await unhurried.write('scratch', stopName(folder, 'over'), new Uint8Array(), 'text/plain')
+  }
+
   try {
     deps.aborting.throwIfAborted()
-    return await follow(
-      await Promise.race([step.run(message, context), aborted(stop.signal)]),
-      deps,
+    const work = { what: step.name, own, ...(stops === undefined ? {} : { stops }) }
+    const next = await during(work, { isUnit: false }, () =>
+      orFault(Promise.race([run(), aborted(stop.signal)])),
     )
+    return await follow(next, deps)
   } catch (error) {
     // Not the message's fault, however often it has been delivered.
     if (deps.aborting.aborted || error instanceof AfterwardsError) return again(error)
@@ -204,13 +257,12 @@ async function runAndFollow<In>(
       if (error instanceof RestartError && step.restart !== undefined) {
         return await follow(await step.restart(message, error, unhurried), deps)
       }
-      let verdict = verdictOn(error, delivery)
-      const mayCount = isOverLimit || verdict !== undefined
+      const verdict = verdictOn(error, delivery)
+      const mayCount = stopped !== undefined || verdict !== undefined
       if (error !== verdict && mayCount && (await deps.breaker.inDoubt())) return again(error)
-      if (isOverLimit && !(error instanceof PermanentError)) {
-        // On a crowded machine a step may need several attempts, each of which makes some of its units.
-        if (made > 0) return again(error)
-        verdict = overBudget(error, await step.stopped?.(message, unhurried))
+      if (stopped !== undefined && !(error instanceof PermanentError)) {
+        if (stopped === 'over') await countStop()
+        return again(error)
       }
       if (verdict === undefined) return again(error)
       if (step.fail === undefined) {
@@ -223,7 +275,7 @@ async function runAndFollow<In>(
       return again(second)
     }
   } finally {
-    clearTimeout(timer)
+    clear()
     deps.aborting.removeEventListener('abort', onAborting)
   }
 }
@@ -237,12 +289,6 @@ function verdictOn(error: unknown, { attempt }: Delivery): PermanentError | unde
     })
   }
   return undefined
-}
-
-function overBudget(error: unknown, stops = 0): PermanentError | undefined {
-  if (stops < MOST_OVER_BUDGET) return undefined
-  const words = `stopped at the hard limit ${stops} times before anything was made`
-  return new PermanentError('OVER_BUDGET', words, { cause: error })
 }
 
 async function follow(next: Next, deps: DeliverDeps): Promise<Outcome> {

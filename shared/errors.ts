@@ -81,7 +81,8 @@ export const ERRORS = {
   },
   OVER_BUDGET: {
     status: 500,
-    means: 'A unit ran past the hard limit of a step, again and again.',
+    means:
+      'A unit ran past the hard limit of a step, or let the event loop stand still, again and again, though neither store nor machine kept it waiting.',
     remedy: 'Mend the plug-in, or correct the cost that it states.',
   },
   OTHER_BYTES: {
@@ -90,6 +91,19 @@ export const ERRORS = {
       'Under the name that these bytes should have there are others, which are never replaced.',
     remedy:
       'Find out who wrote them (another build of a worker, or by hand); remove the object, then redrive.',
+  },
+  SLOW_UPSTREAM: {
+    status: 503,
+    means:
+      'A step took longer than it should because a store is slow. It does not count against the asset.',
+    remedy:
+      'None: it goes on, or is tried again. If it lasts, look at the store and the link to it.',
+  },
+  STARVED: {
+    status: 503,
+    means:
+      'A step took longer than it should because other programs had the cores. It does not count against the asset.',
+    remedy: 'None: it goes on, or is tried again. If it lasts, give the machine less to do.',
   },
   SUPERSEDED: {
     status: 409,
@@ -274,7 +288,11 @@ export class RestartError extends Error {
   }
 }
 
-/** The message of anything thrown, fit for a log line or a sentence. */
+/** The message of anything thrown, fit for a log line or a sentence. Never throws, whatever was. */
 export function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  try {
+    return error instanceof Error ? String(error.message) : String(error)
+  } catch {
+    return 'something that says nothing of itself'
+  }
 }

@@ -7,6 +7,7 @@ import { sentence } from './errors.ts'
 import { lately } from './lately.ts'
 import { flushed, type Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import { asNobody, blame, underway } from './underway/underway.ts'
 import { withoutPaths } from './without-paths.ts'
 
 /** For how long measurements are told again, ms: making them costs more than asking. */
@@ -15,6 +16,8 @@ const MEASURED_MS = 200
 export const DRAIN_MS = 9_000
 /** From SIGTERM until the process ends, whatever is still open, ms. */
 export const EXIT_MS = 13_000
+
+const exit: (code?: number | string | null) => never = process.exit
 
 export interface Lifecycle {
   /** Aborts when the process has been asked to go: stop taking work. */
@@ -61,14 +64,24 @@ export async function runService(
   }
 
   function fault(error: unknown, origin: string): void {
+    const work = blame(error)
+    if (work !== undefined) {
+      log.error({ origin, err: error, work: work.what }, `${work.what}: ${sentence(error)}`)
+      return
+    }
     log.fatal({ origin, err: error }, sentence(error))
     code = 1
-    if (!stopping.signal.aborted) void stop(origin)
+    if (!stopping.signal.aborted) asNobody(() => void stop(origin))
   }
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => void stop(signal))
   if (process.connected) process.on('disconnect', () => void stop('the supervisor has gone'))
+  // Not that of the process: what is left of the others' work goes on.
+  process.exit = (code) => {
+    if (underway() !== undefined) throw new Error('process.exit was called')
+    return exit(code)
+  }
   process.on('uncaughtException', fault)
   process.on('unhandledRejection', (error) => fault(error, 'unhandledRejection'))
 
@@ -96,7 +109,7 @@ export async function runService(
 /** process.exit waits for file operations that are under way, and on an NFS server that is gone these never end. */
 function end(code: number): never {
   if (hasOpenFiles()) process.kill(process.pid, 'SIGKILL')
-  process.exit(code)
+  exit(code)
 }
 
 function hasOpenFiles(): boolean {

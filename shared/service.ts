@@ -10,7 +10,7 @@ import { type Lifecycle, runService, serveHealth } from './lifecycle.ts'
 import { createLog, type Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import type { ObjectName } from './names.ts'
-import { HARD_LIMIT_MS } from './plan.ts'
+import { LONGEST_STEP_MS } from './plan.ts'
 import { loadRegistry, type Registry } from './registry.ts'
 import { masterPrefixes } from './routes.ts'
 import type { Step } from './step.ts'
@@ -19,6 +19,7 @@ import { locate, openStore } from './store/open.ts'
 import { watched } from './store/watched.ts'
 import { ONE_MACHINE, topology } from './topology.ts'
 import { openTracing, type Tracing } from './trace.ts'
+import { startHeartbeat } from './underway/heartbeat.ts'
 
 /** What every service is made of. */
 export interface Service {
@@ -66,6 +67,9 @@ export function service(
   return runService(log, async (lifecycle) => {
     const config = readConfig()
     log.level = config.log_level as string
+    const { scratch: where, storage } = config
+    const watch = startHeartbeat({ service: name, scratch: where, storage })
+    lifecycle.onClose('heartbeat', watch)
     const metrics = createMetrics(name)
     const tracing = await openTracing(name, config.traces)
     lifecycle.onClose('tracing', () => tracing.close())
@@ -123,8 +127,8 @@ export function service(
             {
               concurrency,
               prefetch: Math.min(concurrency, 50),
-              // The library gives up on a handler after this: the hard limit, and the writing that follows.
-              longestMs: waitMs + HARD_LIMIT_MS + 2000,
+              // The library gives up on a handler after this: the longest step, and the writing that follows.
+              longestMs: waitMs + LONGEST_STEP_MS + 2000,
               onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
             },
             delivering(step, deps),

@@ -57,6 +57,14 @@ export interface StepContext {
   /** Aborts at the hard limit of a step, or when shutting down takes too long. */
   readonly signal: AbortSignal
   readonly delivery: DeliveryFacts
+  /**
+   * Does a unit's work, as work of its own: see `during`. A stop at the hard limit meanwhile is counted in the folder
+   * `stops` of scratch, if the unit had that time to itself.
+   */
+  asUnit<T>(
+    unit: { readonly what: string; readonly stops: string },
+    act: () => Promise<T>,
+  ): Promise<T>
   /** Creates an object if it is absent; the delivery loop counts it. */
   write(
     store: 'assets' | 'scratch',
@@ -81,10 +89,11 @@ export interface Step<In> {
   admit?(message: In, signal: AbortSignal): Promise<() => void>
   run(message: In, context: StepContext): Promise<Next>
   /**
-   * Remembers that this delivery was stopped at the hard limit before it had made anything, and answers how often
-   * that has happened to this very step. Absent: never given up for that.
+   * The folder of scratch, with a slash at its end, in which the stops of this very step are counted: those at the hard
+   * limit before it had made anything, and those of its process because it let the event loop stand still. Absent:
+   * never given up for that, or by its units.
    */
-  stopped?(message: In, context: StepContext): Promise<number>
+  stops?(message: In): string
   /** What follows when the work can never succeed. Without it the message itself is dead-lettered. */
   fail?(message: In, error: PermanentError, context: StepContext): Promise<Next>
   /** What follows when the run has to begin anew. */

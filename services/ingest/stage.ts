@@ -12,7 +12,6 @@ import { failedRun, MOST_RESTARTS, restarted, subjectOf } from '#shared/run.ts'
 import { defineStep, type Next, type Step, type StepContext } from '#shared/step.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { restartOnce } from '#shared/units/restart.ts'
-import { countStops } from '#shared/units/stops.ts'
 import { refuseWarnings } from '#shared/warnings.ts'
 import { checkLimits, type MasterLimits } from './limits.ts'
 import { type FoundMaster, findMaster, type Locate } from './master.ts'
@@ -57,16 +56,15 @@ export function stageStep(deps: StageDeps): Step<ToStage> {
       return 'staging' in message ? goOn(message, context, deps) : begin(message, context, deps)
     },
 
-    async stopped(message, context) {
+    stops(message) {
       const { restarts } = message
       if (!('staging' in message)) {
         const prefix = runPrefix({ ...message, job: message.job as JobId })
-        return countStops(prefix, `stage-${restarts}`, context)
+        return `${prefix}stopped/stage-${restarts}/`
       }
       const { digest: plan, work } = message.staging
       const step = work.kind === 'range' ? work.step : work.start
-      const prefix = scratchPrefix(placeOf({ message, plan }))
-      return countStops(prefix, `stage-${step}-${restarts}`, context)
+      return `${scratchPrefix(placeOf({ message, plan }))}stopped/stage-${step}-${restarts}/`
     },
 
     async fail(message, error, context) {

@@ -1,4 +1,6 @@
+import type { Readable } from 'node:stream'
 import type { ObjectName } from '../names.ts'
+import { Waits } from '../underway/waits.ts'
 import type { Body, StoreDriver } from './driver.ts'
 
 /** What a step did to a store; the wrapper adds to it as it goes. */
@@ -19,8 +21,15 @@ export function noCounts(): Counts {
   return { operations: 0, bytesRead: 0, bytesWritten: 0, bytesFromCloud: 0, bytesToCloud: 0 }
 }
 
-/** The same store, counting into `counts`. Bytes of a body that turns out to exist count as written. */
-export function counting(driver: StoreDriver, counts: Counts): StoreDriver {
+/**
+ * The same store, counting into `counts`. Bytes of a body that turns out to exist count as written.
+ * @param waits is told how long the store is waited for; not while it waits for the bytes of a body, or for a reader
+ */
+export function counting(
+  driver: StoreDriver,
+  counts: Counts,
+  waits: Waits = new Waits(),
+): StoreDriver {
   const isCloud = driver.uri(ANY).startsWith('gs:')
   const came = (bytes: number, isPart: boolean) => {
     counts.bytesRead += bytes
@@ -33,11 +42,12 @@ export function counting(driver: StoreDriver, counts: Counts): StoreDriver {
   return {
     stat(name, options) {
       counts.operations++
-      return driver.stat(name, options)
+      return waits.during(() => driver.stat(name, options))
     },
     async read(name, options) {
       counts.operations++
-      const source = await driver.read(name, options)
+      const source = await waits.during(() => driver.read(name, options))
+      waitedFor(source, waits)
       const isPart = options?.start !== undefined || options?.end !== undefined
       // As the bytes come in: a transform in between would cost as much as the look at a small object.
       const push = source.push
@@ -50,25 +60,30 @@ export function counting(driver: StoreDriver, counts: Counts): StoreDriver {
     ...(driver.readInto && {
       async readInto(name, target, options) {
         counts.operations++
-        await driver.readInto?.(name, target, options)
+        await waits.during(async () => driver.readInto?.(name, target, options))
         came(target.length, true)
       },
     }),
     create(name, body, options) {
       counts.operations++
-      return driver.create(name, countedBody(body, went), options)
+      return waits.during(() => driver.create(name, countedBody(body, went, waits), options))
     },
     remove(name) {
       counts.operations++
-      return driver.remove(name)
+      return waits.during(() => driver.remove(name))
     },
-    list(prefix, options) {
+    async *list(prefix, options) {
       counts.operations++
-      return driver.list(prefix, options)
+      const found = driver.list(prefix, options)[Symbol.asyncIterator]()
+      for (;;) {
+        const next = await waits.during(() => found.next())
+        if (next.done) return
+        yield next.value
+      }
     },
     removeAll(prefix) {
       counts.operations++
-      return driver.removeAll(prefix)
+      return waits.during(() => driver.removeAll(prefix))
     },
     uri: (name) => driver.uri(name),
   }
@@ -77,17 +92,52 @@ export function counting(driver: StoreDriver, counts: Counts): StoreDriver {
 /** The kind of a store is told by the URI of any object in it. */
 const ANY = 'any' as ObjectName
 
-function countedBody(body: Body, went: (bytes: number) => void): Body {
+/** Counts the time from when a stream is asked for bytes to when it has some. */
+function waitedFor(source: Readable, waits: Waits): void {
+  const { push, _read } = source
+  let isAsked = false
+  const answered = () => {
+    if (isAsked) waits.end()
+    isAsked = false
+  }
+  source._read = (size) => {
+    if (!isAsked) waits.begin()
+    isAsked = true
+    _read.call(source, size)
+  }
+  source.push = (chunk) => {
+    answered()
+    return push.call(source, chunk)
+  }
+  source.once('close', answered)
+}
+
+function countedBody(body: Body, went: (bytes: number) => void, waits: Waits): Body {
   if (body instanceof Uint8Array) {
     went(body.length)
     return body
   }
-  return countedChunks(body, went)
+  return countedChunks(body, went, waits)
 }
 
-async function* countedChunks(body: AsyncIterable<Uint8Array>, went: (bytes: number) => void) {
-  for await (const chunk of body) {
-    went(chunk.length)
-    yield chunk
+async function* countedChunks(
+  body: AsyncIterable<Uint8Array>,
+  went: (bytes: number) => void,
+  waits: Waits,
+) {
+  // Until a piece is there it is not the store that is waited for.
+  waits.end()
+  let isWaiting = false
+  try {
+    for await (const chunk of body) {
+      went(chunk.length)
+      isWaiting = true
+      waits.begin()
+      yield chunk
+      waits.end()
+      isWaiting = false
+    }
+  } finally {
+    if (!isWaiting) waits.begin()
   }
 }

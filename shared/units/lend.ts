@@ -1,9 +1,14 @@
+import { setImmediate } from 'node:timers/promises'
 import { cachedPcm } from '../audio/cached.ts'
 import type { PcmSource } from '../audio/pcm.ts'
 import { pcmSource } from '../audio/source.ts'
 import type { Derivative, Streamed, Tools } from '../derivative.ts'
-import { PermanentError, RestartError, sentence } from '../errors.ts'
+import { PermanentError, sentence } from '../errors.ts'
+import { orFault } from '../underway/underway.ts'
 import { scratchOf, type Work } from './work.ts'
+
+/** No chain of causes is followed further: one may lead back to its beginning. */
+const MOST_CAUSES = 10
 
 export interface Lent {
   readonly tools: Tools
@@ -58,13 +63,13 @@ export function lend({ message, context, deps }: Work): Lent {
       },
     })
   }
-  function isPassing(error: unknown): boolean {
-    if (typeof error !== 'object' || error === null) return false
-    return passing.has(error) || ('cause' in error && isPassing(error.cause))
+  function isPassing(error: unknown, depth = 0): boolean {
+    if (typeof error !== 'object' || error === null || depth > MOST_CAUSES) return false
+    return passing.has(error) || ('cause' in error && isPassing(error.cause, depth + 1))
   }
 
   function verdictOn(error: unknown, { id, version }: Derivative): unknown {
-    if (error instanceof PermanentError || error instanceof RestartError) return error
+    if (error instanceof PermanentError) return error
     if (context.signal.aborted || isPassing(error)) return error
     const words = `${id}@${version}: ${sentence(error)}`
     return new PermanentError('RENDER_FAILED', words, { cause: error })
@@ -86,7 +91,10 @@ export function lend({ message, context, deps }: Work): Lent {
     watched: watch,
     async judged(asset, act) {
       try {
-        return await act()
+        const result = await orFault(act())
+        // What it has left to itself may fail at once.
+        await orFault(setImmediate())
+        return result
       } catch (error) {
         throw verdictOn(error, asset)
       }
@@ -95,15 +103,25 @@ export function lend({ message, context, deps }: Work): Lent {
       byteLength: file.byteLength,
       async *[Symbol.asyncIterator]() {
         let bytes = 0
+        let pieces: AsyncIterator<Uint8Array> | undefined
         try {
-          for await (const piece of file) {
+          pieces = file[Symbol.asyncIterator]()
+          for (;;) {
+            const { done, value: piece } = await orFault(pieces.next())
+            if (done) break
+            if (!(piece instanceof Uint8Array)) throw new TypeError('a piece that is no bytes')
             bytes += piece.byteLength
+            if (bytes > file.byteLength) break
             yield piece
           }
           if (bytes === file.byteLength) return
-          throw new RangeError(`a file of ${bytes} bytes, promised were ${file.byteLength}`)
+          const so = bytes > file.byteLength ? 'more than' : `${bytes}`
+          throw new RangeError(`a file of ${so} bytes, promised were ${file.byteLength}`)
         } catch (error) {
           throw verdictOn(error, asset)
+        } finally {
+          // It may hang, so nobody waits for its tidying up.
+          pieces?.return?.().catch(() => {})
         }
       },
     }),

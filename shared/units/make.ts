@@ -4,12 +4,21 @@ import { PermanentError, RestartError, sentence } from '../errors.ts'
 import { json } from '../message.ts'
 import type { Unit, Verdict } from '../messages/run.ts'
 import { assetName, type Revision } from '../names.ts'
-import { isPart } from '../plan.ts'
+import { isPart, unitName } from '../plan.ts'
 import { failed } from '../run.ts'
 import { NotFoundError, sameBytes } from '../store/driver.ts'
+import { countStops, type Stop, verdictOn } from '../underway/stops.ts'
 import { type Lent, lend } from './lend.ts'
 import { outcomeOf, readTombstone } from './outcome.ts'
-import { assetOf, partName, plannedUnits, tombstoneName, type Work } from './work.ts'
+import {
+  assetOf,
+  partName,
+  plannedUnits,
+  stopsFolder,
+  stopsOf,
+  tombstoneName,
+  type Work,
+} from './work.ts'
 
 /**
  * Makes those of the units that are missing, each created under its own name as soon as it is made, and
@@ -26,13 +35,22 @@ export async function makeUnits(
   const fresh = new Map<string, Verdict>()
   const faults: unknown[] = []
   let lent: Lent | undefined
-  for (const unit of units) {
+  const stops = await stopsBefore(work)
+  const stopsAt = (unit: Unit) => stops.get(stopsOf(work, unit))
+  // What has been stopped before comes last, so that it keeps the others waiting once at most.
+  const inOrder = units.toSorted((a, b) => total(stopsAt(a)) - total(stopsAt(b)))
+  for (const unit of inOrder) {
     const asset = assetOf(unit, deps.registry)
     if ((await outcomeOf(work, unit)) !== undefined) continue
     if (context.signal.aborted) throw context.signal.reason
     lent ??= lend(work)
+    const lending = lent
     try {
-      const verdict = await (joining ? join : make)(work, asset, unit, lent)
+      const overBudget = verdictOn(`${asset.id}@${asset.version}`, stopsAt(unit))
+      if (overBudget !== undefined) throw overBudget
+      const verdict = await asUnit(work, unit, () =>
+        (joining ? join : make)(work, asset, unit, lending),
+      )
       fresh.set(unit.asset, verdict)
     } catch (error) {
       if (error instanceof RestartError || context.signal.aborted) throw error
@@ -46,6 +64,20 @@ export async function makeUnits(
   if (!context.signal.aborted) lent?.release()
   if (faults.length > 0) throw faults[0]
   return fresh
+}
+
+/** How often the units of the stage have been stopped, if this is not the first time that they are delivered. */
+async function stopsBefore(work: Work): ReturnType<typeof countStops> {
+  const { scratch, signal, delivery } = work.context
+  return delivery.attempt > 1 ? countStops(scratch, stopsFolder(work), signal) : new Map()
+}
+
+function asUnit<T>(work: Work, unit: Unit, act: () => Promise<T>): Promise<T> {
+  return work.context.asUnit({ what: unitName(unit), stops: stopsOf(work, unit) }, act)
+}
+
+function total(stops: Record<Stop, number> | undefined): number {
+  return stops === undefined ? 0 : stops.over + stops.still
 }
 
 /** Records that a unit has failed for good, beside its planned output. */

@@ -1,5 +1,5 @@
 import { StepDue, type Unit, type Verdict, type Verdicts } from '../messages/run.ts'
-import { type Revision, scratchPrefix } from '../names.ts'
+import type { Revision } from '../names.ts'
 import { unitName } from '../plan.ts'
 import { attributesOf, clearScratch, ended, envelopeOf, lookUp, subjectOf } from '../run.ts'
 import { defineStep, type Send, type Step, send } from '../step.ts'
@@ -9,7 +9,6 @@ import { type Following, fanIn } from './fan-in.ts'
 import { leaveTombstone, makeUnits } from './make.ts'
 import { outcomeOf, verdictsByName } from './outcome.ts'
 import { restartOnce } from './restart.ts'
-import { countStops } from './stops.ts'
 import {
   joinedName,
   joinsDue,
@@ -42,12 +41,6 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
         verdict: fresh.size === 0 ? 'skipped' : 'done',
         units: units.map(unitName),
       }
-    },
-
-    stopped(message, context) {
-      const { step, restarts } = message
-      const prefix = scratchPrefix(scratchOf(message))
-      return countStops(prefix, `${stage}-${step}-${restarts}`, context)
     },
 
     // A verdict is about the units of this step: they get tombstones, and the rest of the run goes on.

@@ -86,6 +86,16 @@ export function partName(message: StepDue, unit: Unit): ObjectName {
   return scratchName(scratchOf(message), 'parts', folder, range)
 }
 
+/** Where the stops of the stage's units are counted, each in a folder of its own. */
+export function stopsFolder({ stage, message }: Pick<Work, 'stage' | 'message'>): string {
+  return scratchName(scratchOf(message), 'stopped', `${stage}/`)
+}
+
+export function stopsOf(work: Pick<Work, 'stage' | 'message'>, unit: Unit): string {
+  const { asset, version, start, end } = unit
+  return `${stopsFolder(work)}${asset}@${version}/${rangeName(start, end)}/`
+}
+
 /** Where the verdict on a unit that failed for good is left. */
 export function tombstoneName(message: StepDue, unit: Unit): ObjectName {
   const range = rangeName(unit.start, unit.end)

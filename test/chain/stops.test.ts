@@ -6,12 +6,7 @@ import { Type } from 'typebox'
 import { encodeAac } from '#shared/audio/ffmpeg.ts'
 import type { Settlement } from '#shared/bus/bus.ts'
 import { OwnCores } from '#shared/cores.ts'
-import {
-  type DeliverDeps,
-  delivering,
-  MOST_ATTEMPTS,
-  MOST_OVER_BUDGET,
-} from '#shared/deliver.ts'
+import { type DeliverDeps, delivering, MOST_ATTEMPTS } from '#shared/deliver.ts'
 import { eventSink } from '#shared/events.ts'
 import { createLog } from '#shared/log.ts'
 import { defineMessage } from '#shared/message.ts'
@@ -19,7 +14,7 @@ import type { StepEvent } from '#shared/messages/event.ts'
 import { createMetrics } from '#shared/metrics.ts'
 import type { ObjectName } from '#shared/names.ts'
 import { defineStep } from '#shared/step.ts'
-import { countStops } from '#shared/units/stops.ts'
+import { MOST_STOPS } from '#shared/underway/stops.ts'
 import { surroundings, until } from '../support/chain.ts'
 
 const around = await surroundings()
@@ -37,7 +32,7 @@ const endless = defineStep({
     if (makes) await write('scratch', name, new Uint8Array(1), 'text/plain')
     return new Promise<never>(() => {})
   },
-  stopped: ({ step }, context) => countStops('cloud/job/1/', step, context),
+  stops: ({ step }) => `cloud/job/1/stopped/${step}/`,
   fail: async () => ({ sends: [], verdict: 'failed' }),
 })
 
@@ -65,23 +60,23 @@ async function settled(makes: boolean, attempts: readonly number[]): Promise<Set
 }
 
 t.test('deliveries that died with their worker do not make a step too slow', async (t) => {
-  const attempts = Array.from({ length: MOST_OVER_BUDGET }, (_, i) => MOST_ATTEMPTS * (i + 1))
+  const attempts = Array.from({ length: MOST_STOPS + 1 }, (_, i) => MOST_ATTEMPTS * (i + 1))
   const settlements = await settled(false, attempts)
-  t.same(settlements.slice(0, -1), Array(MOST_OVER_BUDGET - 1).fill('nack'))
+  t.same(settlements.slice(0, -1), Array(MOST_STOPS).fill('nack'))
   t.equal(settlements.at(-1), 'ack', 'so many stops with nothing made do')
 })
 
 t.test(
   'a step that makes one unit after another is stopped as often as it takes',
   async (t) => {
-    const attempts = Array.from({ length: MOST_OVER_BUDGET + 3 }, (_, i) => i + 1)
+    const attempts = Array.from({ length: MOST_STOPS + 3 }, (_, i) => i + 1)
     t.same(await settled(true, attempts), Array(attempts.length).fill('nack'))
   },
 )
 
 t.test('no stop counts while an upstream may be at fault', async (t) => {
   inDoubt = true
-  const attempts = Array.from({ length: MOST_OVER_BUDGET + 3 }, (_, i) => i + 1)
+  const attempts = Array.from({ length: MOST_STOPS + 3 }, (_, i) => i + 1)
   t.same(await settled(false, attempts), Array(attempts.length).fill('nack'))
 })
 

@@ -10,6 +10,7 @@ import { type DeliverDeps, delivering } from '#shared/deliver.ts'
 import { eventSink } from '#shared/events.ts'
 import type { Log } from '#shared/log.ts'
 import { createMetrics, type Metrics } from '#shared/metrics.ts'
+import { LONGEST_STEP_MS } from '#shared/plan.ts'
 import { loadRegistry } from '#shared/registry.ts'
 import { masterPrefixes } from '#shared/routes.ts'
 import type { Step } from '#shared/step.ts'
@@ -125,7 +126,7 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     const onError = (error: Error) => log.warn({ error: error.message, name }, 'link')
     return bus.subscribe(
       name,
-      { concurrency: 4, longestMs: 15_000, onError },
+      { concurrency: 4, longestMs: LONGEST_STEP_MS, onError },
       async (delivery) => {
         const settlement = await handler(delivery)
         if (settlement === 'ack') await beforeAck?.(name, delivery.data)

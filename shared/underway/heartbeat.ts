@@ -1,0 +1,69 @@
+import { url as debuggerUrl } from 'node:inspector'
+import { Worker } from 'node:worker_threads'
+import { HARD_LIMIT_MS } from '../plan.ts'
+import { blamedOf, onEntered } from './underway.ts'
+
+const BEAT_MS = 250
+const MOST_BYTES = 4096
+
+export interface HeartbeatOptions {
+  /** As its log lines name it. */
+  readonly service: string
+  /** Where stops are counted: the URI of scratch. */
+  readonly scratch: string
+  /** Of Cloud Storage, where it is another than Google's. */
+  readonly storage?: string
+  /** How long the loop may stand still, ms of its own time; the hard limit of a step unless told. */
+  readonly limitMs?: number
+}
+
+/** What the watching thread gets. Numbers: beats; whether a debugger may hold us; bytes of text, which follows. */
+export interface WatchData extends Required<HeartbeatOptions> {
+  readonly shared: SharedArrayBuffer
+  readonly pid: number
+}
+
+export const BEATS = 0
+export const DEBUGGED = 1
+export const TEXT_BYTES = 2
+export const TEXT_AT = 12
+
+/**
+ * Has a thread watch the event loop of this process, and end the process when it stands still: then nothing that lives
+ * on the loop can, neither a limit nor a signal. Whose code it was is left in scratch as a stop. What is returned ends
+ * the watch.
+ */
+export function startHeartbeat({
+  storage = '',
+  limitMs = HARD_LIMIT_MS,
+  ...options
+}: HeartbeatOptions): () => Promise<unknown> {
+  const shared = new SharedArrayBuffer(TEXT_AT + MOST_BYTES)
+  const numbers = new Int32Array(shared, 0, 3)
+  const text = new Uint8Array(shared, TEXT_AT)
+  const beat = () => {
+    Atomics.add(numbers, BEATS, 1)
+    Atomics.store(numbers, DEBUGGED, debuggerUrl() === undefined ? 0 : 1)
+  }
+  beat()
+  const timer = setInterval(beat, BEAT_MS).unref()
+  // For code that no debugger can interrupt, such as a system call: then this is the best that is known.
+  onEntered((latest) => {
+    const bytes =
+      latest?.stops === undefined ? undefined : Buffer.from(JSON.stringify(blamedOf(latest)))
+    const fits = bytes !== undefined && bytes.length <= MOST_BYTES
+    if (fits) text.set(bytes)
+    Atomics.store(numbers, TEXT_BYTES, fits ? bytes.length : 0)
+  })
+  const data: WatchData = { ...options, storage, limitMs, shared, pid: process.pid }
+  const watcher = new Worker(new URL('./watcher.ts', import.meta.url), {
+    workerData: data,
+    execArgv: [],
+    resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
+  })
+  watcher.unref()
+  return () => {
+    clearInterval(timer)
+    return watcher.terminate()
+  }
+}

@@ -1,0 +1,38 @@
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** What a thread or process has had of the cores, ms. */
+export interface Scheduled {
+  /** On a core. */
+  readonly coreMs: number
+  /** Ready to run, without a core. */
+  readonly waitedMs: number
+}
+
+/** Of a thread, by its path below /proc. Undefined where the system does not say: other than Linux, or it has ended. */
+export function scheduledThread(path: string): Scheduled | undefined {
+  try {
+    const [ran, waited] = readFileSync(`/proc/${path}/schedstat`, 'latin1').split(' ')
+    const [coreMs, waitedMs] = [Number(ran) / 1e6, Number(waited) / 1e6]
+    return coreMs >= 0 && waitedMs >= 0 ? { coreMs, waitedMs } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Of a process: the core time of all its threads, and the wait of the one that has waited longest. */
+export function scheduledProcess(pid: number): Scheduled | undefined {
+  try {
+    let all: Scheduled | undefined
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const one = scheduledThread(`${pid}/task/${thread}`)
+      if (one === undefined) continue
+      all = {
+        coreMs: (all?.coreMs ?? 0) + one.coreMs,
+        waitedMs: Math.max(all?.waitedMs ?? 0, one.waitedMs),
+      }
+    }
+    return all
+  } catch {
+    return undefined
+  }
+}

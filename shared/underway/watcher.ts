@@ -1,0 +1,117 @@
+import { readFileSync, writeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { workerData } from 'node:worker_threads'
+import { sentence } from '../errors.ts'
+import { BEATS, DEBUGGED, TEXT_AT, TEXT_BYTES, type WatchData } from './heartbeat.ts'
+import { interrupt } from './interrupt.ts'
+import { scheduledThread } from './scheduled.ts'
+import { stopName } from './stops.ts'
+import type { Blamed } from './underway.ts'
+
+// The thread that watches the event loop of its process: see `startHeartbeat`.
+
+/** From one look to the next, ms; more counts no more, for this thread may be kept waiting itself. */
+const LOOK_MS = 250
+/** The stop has to be written within so long, ms: if the store is away it is not counted. */
+const WRITE_MS = 5_000
+/** From asking the loop to end the process until it is killed, ms. */
+const EXIT_MS = 1_000
+/** What the process exits with: its messages have to come again (EX_TEMPFAIL). */
+const EXIT_CODE = 75
+
+const { shared, pid, limitMs, service, scratch, storage } = workerData as WatchData
+const numbers = new Int32Array(shared, 0, 3)
+
+let beats = -1
+let stoodMs = 0
+let before = look()
+for (;;) {
+  await sleep(LOOK_MS)
+  const now = look()
+  const isBeating = Atomics.load(numbers, BEATS) !== beats
+  stoodMs =
+    isBeating || Atomics.load(numbers, DEBUGGED) === 1 ? 0 : stoodMs + between(before, now)
+  beats = Atomics.load(numbers, BEATS)
+  before = now
+  if (stoodMs >= limitMs) await end()
+}
+
+interface Seen {
+  readonly at: number
+  readonly coreMs: number
+  readonly waitedMs: number
+  /** Whether it waits for something, be it in a system call. */
+  readonly isAsleep: boolean
+}
+
+function look(): Seen {
+  const at = performance.now()
+  const thread = scheduledThread(`self/task/${pid}`)
+  if (thread !== undefined) return { at, ...thread, isAsleep: isAsleep() }
+  // Of all threads, where the system does not tell of one.
+  const { user, system } = process.cpuUsage()
+  return { at, coreMs: (user + system) / 1000, waitedMs: 0, isAsleep: false }
+}
+
+/** The loop's own time from one look to the next, ms: on a core, or asleep. Not what it waits for a core. */
+function between(then: Seen, now: Seen): number {
+  const coreMs = now.coreMs - then.coreMs
+  if (!now.isAsleep) return coreMs
+  const asleepMs =
+    Math.min(now.at - then.at, 2 * LOOK_MS) - coreMs - (now.waitedMs - then.waitedMs)
+  return coreMs + Math.max(0, asleepMs)
+}
+
+function isAsleep(): boolean {
+  const stat = readFileSync(`/proc/self/task/${pid}/stat`, 'latin1')
+  // Behind the name in parentheses, which may hold anything.
+  return stat.charAt(stat.lastIndexOf(')') + 2) === 'S'
+}
+
+/** Leaves the stop in scratch, and ends the process. */
+async function end(): Promise<never> {
+  const held = await interrupt()
+  const blamed = held === undefined ? lastEntered() : held.blamed
+  const where = held === undefined ? 'code that cannot be interrupted' : held.where
+  const words = `the event loop has stood still for ${limitMs / 1000} s, in ${where}`
+  const facts = { work: blamed?.what, stops: blamed?.stops }
+  const line = { severity: 'CRITICAL', time: new Date().toISOString(), service, ...facts }
+  say({ ...line, message: `${words}: the process is ended` })
+  try {
+    if (blamed?.stops !== undefined) await leaveStop(blamed.stops)
+  } catch (error) {
+    say({ ...line, message: `the stop could not be counted: ${sentence(error)}` })
+  }
+  held?.exit(EXIT_CODE)
+  await sleep(EXIT_MS)
+  // The first process of a container hears nothing from within it, not even this: then the kubelet's probe is left.
+  for (;;) {
+    process.kill(pid, 'SIGKILL')
+    await sleep(EXIT_MS)
+  }
+}
+
+/** Only now: most threads never need a store. */
+async function leaveStop(folder: string): Promise<void> {
+  const { openStore } = await import('../store/open.ts')
+  const store = openStore(scratch, storage === '' ? {} : { apiEndpoint: storage })
+  const options = { contentType: 'text/plain', signal: AbortSignal.timeout(WRITE_MS) }
+  await store.create(stopName(folder, 'still'), new Uint8Array(), options)
+}
+
+/** What the loop has entered last, as it has said itself. */
+function lastEntered(): Blamed | undefined {
+  const length = Atomics.load(numbers, TEXT_BYTES)
+  if (length === 0) return undefined
+  const bytes = Buffer.from(new Uint8Array(shared, TEXT_AT, length))
+  return JSON.parse(bytes.toString())
+}
+
+/** The loop writes no more lines. */
+function say(line: object): void {
+  try {
+    writeSync(1, `${JSON.stringify(line)}\n`)
+  } catch {
+    // Nobody reads us any more.
+  }
+}
