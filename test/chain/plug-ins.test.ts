@@ -1,0 +1,94 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import t from 'tap'
+import { club, wav } from '../support/audio.ts'
+import { surroundings, until } from '../support/chain.ts'
+import { patient } from '../support/patience.ts'
+
+t.setTimeout(patient(400_000))
+
+const derivatives = new URL('../support/derivatives-hostile', import.meta.url).pathname
+const around = await surroundings({ derivatives })
+const { env, letters, published } = around
+const script = new URL('../support/watched-child.ts', import.meta.url)
+
+/** How each process of the consumers has ended. */
+const ends: (number | NodeJS.Signals | null)[] = []
+let said = ''
+let isOver = false
+let child: ChildProcess
+function start(): void {
+  child = fork(script, {
+    env: { ...process.env, ...env, STANDSTILL_MS: '1000' },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    execArgv: [],
+  })
+  child.stdout?.on('data', (chunk) => {
+    said += chunk
+    if (process.env.SHOW) process.stderr.write(chunk)
+  })
+  child.once('exit', (code, signal) => {
+    ends.push(code ?? signal)
+    if (!isOver) start()
+  })
+}
+start()
+t.teardown(async () => {
+  isOver = true
+  child.kill('SIGKILL')
+  await around.close()
+})
+
+/** What each of the hostile ones is failed with. */
+const FAULTS: Readonly<Record<string, readonly [code: string, sentence: RegExp]>> = {
+  spin: ['OVER_BUDGET', /spin@1 let the event loop stand still/],
+  'spins-later': ['OVER_BUDGET', /spins-later@1 let the event loop stand still/],
+  late: ['RENDER_FAILED', /late@1: this plug-in throws late/],
+  forgets: ['RENDER_FAILED', /this plug-in has forgotten something/],
+  emits: ['RENDER_FAILED', /this plug-in emits an error/],
+  exits: ['RENDER_FAILED', /process\.exit was called/],
+  'throws-nothing': ['RENDER_FAILED', /says nothing of itself/],
+  'begins-anew': ['RENDER_FAILED', /this plug-in says so/],
+  circles: ['RENDER_FAILED', /goes round/],
+  overflows: ['RENDER_FAILED', /more than 10 bytes|a file of more than/],
+  words: ['RENDER_FAILED', /a piece that is no bytes/],
+}
+const SOUND = ['echo', 'plain', 'too-late']
+
+t.test('whatever a plug-in does, the verdict is on it alone', async (t) => {
+  await around.master('hostile', wav(club(44_100)))
+  const neighbours = ['neighbour-1', 'neighbour-2', 'neighbour-3']
+  for (const track of neighbours) await around.master(track, wav(club(44_100)))
+  await around.submit({
+    asset_guid: 'hostile',
+    derivative_assets: [...Object.keys(FAULTS), ...SOUND],
+  })
+  for (const track of neighbours)
+    await around.submit({ asset_guid: track, derivative_assets: ['echo', 'plain'] })
+  await until(
+    () => published.has('hostile') && neighbours.every((track) => published.has(track)),
+    120_000,
+  )
+
+  const [message] = published.get('hostile') ?? []
+  t.equal(message?.state, 'partial')
+  const by = new Map(message?.assets.map((asset) => [asset.asset, asset]))
+  for (const [asset, [code, sentence]] of Object.entries(FAULTS))
+    t.match(by.get(asset), { state: 'failed', code, sentence }, asset)
+  for (const asset of SOUND) t.match(by.get(asset), { state: 'made' }, asset)
+  for (const track of neighbours) t.match(published.get(track), [{ state: 'done' }])
+  await until(() => letters.length > 0)
+  t.equal(letters.length, 1)
+  t.same(
+    JSON.parse(letters[0]?.body ?? '').derivative_assets.toSorted(),
+    Object.keys(FAULTS).toSorted(),
+    'the dead letter asks for what failed, and for nothing else',
+  )
+})
+
+t.test('only those that held the event loop have cost a process', (t) => {
+  t.same(ends, [75, 75, 75, 75], 'twice each')
+  t.match(said, /"work":"spin@1 0-44100".*stood still for 1 s, in .*spin\.ts/)
+  t.match(said, /"work":"spins-later@1 0-44100".*stood still/)
+  t.match(said, /this plug-in throws too late/)
+  t.end()
+})

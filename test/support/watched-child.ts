@@ -1,0 +1,30 @@
+import { pubsubBus } from '#shared/bus/pubsub.ts'
+import { openCatalogue } from '#shared/catalogue/catalogue.ts'
+import { readConfig } from '#shared/config.ts'
+import { runService } from '#shared/lifecycle.ts'
+import { createLog } from '#shared/log.ts'
+import { startHeartbeat } from '#shared/underway/heartbeat.ts'
+import { allConsumers } from './one-process.ts'
+
+// All consumers in one process that lives as a service does, and is ended when its event loop stands still for
+// STANDSTILL_MS.
+
+const log = createLog('watched', process.env.SHOW ?? 'error')
+await runService(log, async (lifecycle) => {
+  const config = readConfig()
+  const watch = startHeartbeat({
+    ...{ service: 'watched', scratch: config.scratch },
+    limitMs: Number(process.env.STANDSTILL_MS),
+  })
+  lifecycle.onClose('watch', watch)
+  const bus = pubsubBus({
+    projectId: config.project,
+    endpoint: config.pubsub,
+    leaseSeconds: 10,
+  })
+  lifecycle.onClose('bus', () => bus.close())
+  const catalogue = openCatalogue({ dsn: config.database })
+  lifecycle.onClose('catalogue', () => catalogue.close())
+  const consumers = await allConsumers({ config, bus, catalogue, log })
+  lifecycle.onClose('consumers', () => consumers.close())
+})
