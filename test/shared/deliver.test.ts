@@ -5,12 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Type } from 'typebox'
 import type { Bus } from '#shared/bus/bus.ts'
-import {
-  type DeliverDeps,
-  delivering,
-  MOST_ATTEMPTS,
-  MOST_OVER_BUDGET,
-} from '#shared/deliver.ts'
+import { type DeliverDeps, delivering, MOST_ATTEMPTS } from '#shared/deliver.ts'
 import { PermanentError, RestartError } from '#shared/errors.ts'
 import { createLog } from '#shared/log.ts'
 import { defineMessage } from '#shared/message.ts'
@@ -18,7 +13,10 @@ import { MOST_UNITS, type StepEvent } from '#shared/messages/event.ts'
 import { createMetrics } from '#shared/metrics.ts'
 import type { ObjectName } from '#shared/names.ts'
 import { type Next, type Step, type StepContext, send } from '#shared/step.ts'
+import type { StoreDriver } from '#shared/store/driver.ts'
 import { openStore } from '#shared/store/open.ts'
+import { MOST_STANDSTILLS, MOST_STOPS, type Stop, stopName } from '#shared/underway/stops.ts'
+import { blame } from '#shared/underway/underway.ts'
 import { scraped } from '../support/scraped.ts'
 
 // The rules of DESIGN.md, section 5, one by one, over real stores.
@@ -105,6 +103,14 @@ const fault = throws(new Error('the store is away'))
 const permanent = throws(new PermanentError('RENDER_FAILED', 'never'))
 const inDoubt = { inDoubt: async () => true }
 const hangs = () => new Promise<never>(() => {})
+const inFolder = () => 'of/step/'
+
+/** The stops that are counted in a folder. */
+async function stopsIn(scratch: StoreDriver, folder = inFolder()): Promise<string[]> {
+  const names: string[] = []
+  for await (const { name } of scratch.list(folder)) names.push(name)
+  return names.map((name) => name.slice(folder.length).replace(/-.*/, ''))
+}
 
 t.test('write, then publish, then afterwards, then the event, then ack', async (t) => {
   const seen: string[] = []
@@ -237,11 +243,10 @@ t.test(
     t.strictSame(away.seen, ['event'])
     const certain = await delivered(t, { step: { run: permanent }, deps, attempt: 50 })
     t.strictSame(certain.seen, ['failed', 'event'])
-    let stops = 0
-    const stopped = async () => ++stops
-    const slow = { step: { run: hangs, stopped }, deps: { ...deps, hardLimitMs: 5 } }
-    t.equal((await delivered(t, slow)).settlement, 'nack')
-    t.equal(stops, 0)
+    const slow = { step: { run: hangs, stops: inFolder }, deps: { ...deps, hardLimitMs: 5 } }
+    const stopped = await delivered(t, slow)
+    t.equal(stopped.settlement, 'nack')
+    t.strictSame(await stopsIn(stopped.deps.scratch), [])
   },
 )
 
@@ -254,39 +259,50 @@ t.test('who does not obey the hard limit is left behind and given back', async (
   t.match(event, { verdict: 'again', sentence: 'stopped at the hard limit of 0.02 s' })
 })
 
-t.test(
-  'stopped at the hard limit, a step that has made something is not over budget',
-  async (t) => {
-    let asked = 0
-    const stopped = async () => {
-      asked++
-      return MOST_OVER_BUDGET
-    }
+t.test('a stop is counted for the step, unless it has made something', async (t) => {
+  for (const made of [true, false]) {
     const run = async (_: Note, context: StepContext) => {
-      await writes(context)
+      if (made) await writes(context)
       return hangs()
     }
-    const deps = { hardLimitMs: 300 }
-    const slow = await delivered(t, { step: { run, stopped }, deps, attempt: MOST_ATTEMPTS })
+    const options = { step: { run, stops: inFolder }, deps: { hardLimitMs: 300 } }
+    const slow = await delivered(t, { ...options, attempt: MOST_ATTEMPTS })
     t.equal(slow.settlement, 'nack')
     t.strictSame(slow.seen, ['event'])
-    t.equal(asked, 0)
-  },
-)
+    t.strictSame(await stopsIn(slow.deps.scratch), made ? [] : ['over'])
+  }
+})
 
-t.test('stopped five times before it had made anything, it is a verdict', async (t) => {
-  t.equal(MOST_OVER_BUDGET, 5, 'as the documents say')
-  for (const [stops, settlement] of [
-    [4, 'nack'],
-    [5, 'ack'],
-  ] as const) {
+t.test('a stop is counted for the unit that was being made, if it had the time', async (t) => {
+  for (const beforeMs of [0, 200]) {
+    const run = async (_: Note, context: StepContext) => {
+      await writes(context)
+      await new Promise((resolve) => setTimeout(resolve, beforeMs))
+      return context.asUnit({ what: 'a unit', stops: 'of/unit/' }, hangs)
+    }
+    const options = { step: { run, stops: inFolder }, deps: { hardLimitMs: 400 } }
+    const slow = await delivered(t, options)
+    t.equal(slow.settlement, 'nack')
+    t.strictSame(await stopsIn(slow.deps.scratch), [])
+    t.strictSame(await stopsIn(slow.deps.scratch, 'of/unit/'), beforeMs === 0 ? ['over'] : [])
+  }
+})
+
+t.test('stopped often enough, it is a verdict before it is begun again', async (t) => {
+  t.same([MOST_STOPS, MOST_STANDSTILLS], [3, 2], 'as the documents say')
+  for (const [stop, stops, settlement] of [
+    ['over', 2, 'nack'],
+    ['over', 3, 'ack'],
+    ['still', 1, 'nack'],
+    ['still', 2, 'ack'],
+  ] as const satisfies readonly (readonly [Stop, number, string])[]) {
     const verdicts: PermanentError[] = []
+    let begun = 0
     const step: Partial<Step<Note>> = {
-      run: hangs,
-      // What follows must not be cut short by the limit that has caused it.
-      async stopped(_, { signal }) {
-        signal.throwIfAborted()
-        return stops
+      stops: inFolder,
+      run: async () => {
+        begun++
+        return hangs()
       },
       async fail(_, error, context) {
         context.signal.throwIfAborted()
@@ -295,19 +311,58 @@ t.test('stopped five times before it had made anything, it is a verdict', async 
         return FAILED
       },
     }
-    const result = await delivered(t, { step, deps: { hardLimitMs: 20 } })
-    t.equal(result.settlement, settlement)
-    t.equal(verdicts.length, stops === 5 ? 1 : 0)
-    if (stops === 5) t.match(verdicts, [{ code: 'OVER_BUDGET', message: /5 times/ }])
+    const scratch = openStore(`file://${t.testdir()}`)
+    for (let n = 0; n < stops; n++) {
+      const name = stopName(inFolder(), stop)
+      await scratch.create(name, new Uint8Array(), { contentType: 'text/plain' })
+    }
+    const deps = { scratch, hardLimitMs: 300 }
+    const result = await delivered(t, { step, deps, attempt: 2 })
+    t.equal(result.settlement, settlement, `${stops} × ${stop}`)
+    t.equal(begun, settlement === 'ack' ? 0 : 1)
+    t.match(
+      verdicts.map(({ code, message }) => [code, message]),
+      settlement === 'ack' ? [['OVER_BUDGET', new RegExp(`${stops} times`)]] : [],
+    )
   }
 })
 
+t.test('what a step waits for a store is not its own time', async (t) => {
+  const deps = { hardLimitMs: 150 }
+  const slowly = openStore(`file://${t.testdir()}`)
+  const scratch = {
+    ...slowly,
+    stat: async () => {
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      return undefined
+    },
+  }
+  const run = async (_: Note, context: StepContext) => {
+    await context.scratch.stat('a' as ObjectName)
+    return DONE
+  }
+  const late = await delivered(t, { step: { run }, deps: { ...deps, scratch } })
+  t.equal(late.settlement, 'ack')
+  t.match(late.event, {
+    verdict: 'done',
+    code: 'SLOW_UPSTREAM',
+    sentence: /waited .* for stores/,
+  })
+})
+
+t.test('what is thrown where nobody catches it is the fault of the step', async (t) => {
+  const throwing = async () => {
+    setImmediate(() => blame(new Error('thrown by a timer')))
+    return hangs()
+  }
+  const asStep = await delivered(t, { step: { run: throwing } })
+  t.match(asStep.event, { verdict: 'again', sentence: 'thrown by a timer' })
+})
+
 t.test('a fault within the limit is not counted as a stop', async (t) => {
-  const seen: string[] = []
-  const stopped = async () => seen.push('stopped')
-  const early = await delivered(t, { step: { run: fault, stopped } }, seen)
+  const early = await delivered(t, { step: { run: fault, stops: inFolder } })
   t.equal(early.settlement, 'nack')
-  t.strictSame(seen, ['event'])
+  t.strictSame(await stopsIn(early.deps.scratch), [])
 })
 
 t.test('told to abort, a step gives back, whatever it has come to', async (t) => {

@@ -86,13 +86,13 @@ export default [
     },
     {
       breaks: 'who ignores the hard limit holds its place for ever',
-      from: 'await Promise.race([step.run(message, context), aborted(stop.signal)])',
-      to: 'await step.run(message, context)',
+      from: 'Promise.race([run(), aborted(stop.signal)])',
+      to: 'run()',
     },
     {
       breaks: 'a crowded machine is a verdict, though the step gets on',
-      from: 'if (made > 0) return again(error)',
-      to: '',
+      from: '(made === 0 ? stops : undefined)',
+      to: 'stops',
     },
     {
       breaks: 'what was there already counts as made',
@@ -100,19 +100,24 @@ export default [
       to: '{',
     },
     {
-      breaks: 'a step is over budget one stop too early',
-      from: 'export const MOST_OVER_BUDGET = 5',
-      to: 'export const MOST_OVER_BUDGET = 4',
+      breaks: 'a unit is blamed for the time of those before it',
+      from: 'own.since(unit.began).ownMs >= UNIT_SHARE * limitMs',
+      to: 'own.since(unit.began).ownMs >= 0',
     },
     {
-      breaks: 'the fifth stop does not count',
-      from: 'stops < MOST_OVER_BUDGET',
-      to: 'stops <= MOST_OVER_BUDGET',
+      breaks: 'a step that was stopped too often is begun again',
+      from: 'if (verdict !== undefined) throw verdict',
+      to: '',
+    },
+    {
+      breaks: 'what nobody catches leaves its step hanging',
+      from: 'orFault(Promise.race([run(), aborted(stop.signal)]))',
+      to: 'Promise.race([run(), aborted(stop.signal)])',
     },
     {
       breaks: 'stops are counted within the limit that has just run out',
-      from: 'await step.stopped?.(message, unhurried)',
-      to: 'await step.stopped?.(message, context)',
+      from: 'await unhurried.write(',
+      to: 'await context.write(',
     },
     {
       breaks: 'the verdict is written within the limit that has just run out',
@@ -174,6 +179,30 @@ export default [
       from: "deps.aborting.removeEventListener('abort', onAborting)",
       to: '',
     },
-    { breaks: 'a timer stays for every delivery', from: 'clearTimeout(timer)', to: '' },
+    { breaks: 'a timer stays for every delivery', from: '    clear()\n', to: '' },
+  ]),
+  ...mutantsOf('shared/underway/stops.ts', deliver, [
+    {
+      breaks: 'a step is over budget one stop too early',
+      from: 'export const MOST_STOPS = 3',
+      to: 'export const MOST_STOPS = 2',
+    },
+    {
+      breaks: 'the third stop does not count',
+      from: 'over >= MOST_STOPS',
+      to: 'over > MOST_STOPS',
+    },
+    {
+      breaks: 'the second standstill does not count',
+      from: 'still >= MOST_STANDSTILLS',
+      to: 'still > MOST_STANDSTILLS',
+    },
+  ]),
+  ...mutantsOf('shared/underway/own-time.ts', deliver, [
+    {
+      breaks: 'what a step waits for a store is its own time',
+      from: 'wallMs - storeMs - starvedMs',
+      to: 'wallMs - starvedMs',
+    },
   ]),
 ]
