@@ -5,9 +5,12 @@ import type { ObjectName } from '../names.ts'
 import { NotFoundError, type StoreDriver } from './driver.ts'
 import { hasCode } from './file-root.ts'
 import { GcsError } from './gcs-wire.ts'
+import { longestMs, WriteSilence } from './silence.ts'
 
 /** Of a step's 13 s so many may pass without a word from a store, ms. */
 const SILENT_MS = 10_000
+/** What is read without a stream is read in pieces of so many bytes. */
+const PIECE_BYTES = 1 << 20
 /** Nobody makes this one. */
 const ABSENT = 'probe' as ObjectName
 
@@ -61,13 +64,26 @@ export function watched(
     },
     ...(driver.readInto && {
       async readInto(name, target, options) {
-        const act = async () => driver.readInto?.(name, target, options)
-        await upstream.call(act, operation('read', options.signal))
+        const reading = operation('read', options.signal)
+        // In pieces, so that a slow store is not taken for a silent one.
+        for (let at = 0; at < target.length; at += PIECE_BYTES) {
+          const piece = target.subarray(at, at + PIECE_BYTES)
+          const start = options.start + at
+          const act = async () => driver.readInto?.(name, piece, { ...options, start })
+          const limitMs = longestMs(piece.length, silentMs)
+          await upstream.call(act, { ...reading, limitMs })
+        }
       },
     }),
-    create(name, body, options) {
-      const act = () => driver.create(name, body, options)
-      return upstream.call(act, operation('write', options.signal))
+    async create(name, body, options) {
+      const { limitMs: _, ...writing } = operation('write', options.signal)
+      const silence = new WriteSilence(silentMs)
+      const act = () => driver.create(name, silence.watch(body), options)
+      try {
+        return await upstream.call(() => Promise.race([act(), silence.tooLong]), writing)
+      } finally {
+        silence.end()
+      }
     },
     remove(name) {
       return upstream.call(() => driver.remove(name), operation('write'))
