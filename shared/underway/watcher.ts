@@ -15,7 +15,7 @@ const LOOK_MS = 250
 /** The stop has to be written within so long, ms: if the store is away it is not counted. */
 const WRITE_MS = 5_000
 /** From asking the loop to end the process until it is killed, ms. */
-const EXIT_MS = 1_000
+const EXIT_MS = 3_000
 /** What the process exits with: its messages have to come again (EX_TEMPFAIL). */
 const EXIT_CODE = 75
 

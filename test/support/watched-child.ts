@@ -7,7 +7,7 @@ import { startHeartbeat } from '#shared/underway/heartbeat.ts'
 import { allConsumers } from './one-process.ts'
 
 // All consumers in one process that lives as a service does, and is ended when its event loop stands still for
-// STANDSTILL_MS.
+// STANDSTILL_MS. Its steps are stopped after HARD_LIMIT_MS, if that is given.
 
 const log = createLog('watched', process.env.SHOW ?? 'error')
 await runService(log, async (lifecycle) => {
@@ -25,6 +25,8 @@ await runService(log, async (lifecycle) => {
   lifecycle.onClose('bus', () => bus.close())
   const catalogue = openCatalogue({ dsn: config.database })
   lifecycle.onClose('catalogue', () => catalogue.close())
-  const consumers = await allConsumers({ config, bus, catalogue, log })
+  const { HARD_LIMIT_MS: limit } = process.env
+  const limited = limit === undefined ? {} : { hardLimitMs: Number(limit) }
+  const consumers = await allConsumers({ config, bus, catalogue, log, ...limited })
   lifecycle.onClose('consumers', () => consumers.close())
 })

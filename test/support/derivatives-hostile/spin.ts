@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { defineDerivative } from '#shared/derivative.ts'
 
 /** A plug-in that never lets go of the event loop. */
@@ -9,6 +10,8 @@ export default defineDerivative({
   files: { txt: 'text/plain' },
   cost: { fixedMs: 1, msPerSecond: 1 },
   async render() {
+    // Not at once: by now other steps may have begun.
+    await sleep(20)
     for (;;) {}
   },
 })
