@@ -7,8 +7,8 @@ import type { Unit } from './messages/run.ts'
 export const BUDGET_MS = 10_000
 /** When a step is stopped and given back, ms of its own time: what it waits for a slow store or a core is not its own. */
 export const HARD_LIMIT_MS = 13_000
-/** When a step is stopped however it was kept waiting, ms. */
-export const LONGEST_STEP_MS = 15 * 60_000
+/** When a step is stopped however it was kept waiting, ms: Pub/Sub's client extends a lease for an hour at most. */
+export const LONGEST_STEP_MS = 50 * 60_000
 
 /**
  * What a part may cost of what a step may: a worker that is killed loses the part that it was at, and a step that is

@@ -1,4 +1,6 @@
 import { type Transferable, Worker } from 'node:worker_threads'
+import { scheduledThread } from '#shared/underway/scheduled.ts'
+import { underway } from '#shared/underway/underway.ts'
 import type { Answer, Operation, Operations, Question } from './worker.ts'
 
 /** Asks a borrowed worker. One question at a time. */
@@ -25,6 +27,8 @@ export class WorkerPool {
   readonly #idle = new Set<Worker>()
   readonly #busy = new Set<Worker>()
   readonly #waiting: Waiting[] = []
+  /** The number of its thread by the system, as the worker has written it; 0 until then. */
+  readonly #thread = new WeakMap<Worker, Int32Array>()
   #closed = false
 
   constructor({ threads, entry = new URL('./worker.ts', import.meta.url) }: PoolOptions) {
@@ -42,6 +46,10 @@ export class WorkerPool {
   async use<T>(signal: AbortSignal, use: (ask: Ask) => Promise<T>): Promise<T> {
     const worker = await this.#borrow(signal)
     const end = new AbortController()
+    const thread = this.#thread.get(worker)
+    const counted = underway()?.own?.measure(() =>
+      thread?.[0] ? scheduledThread(`self/task/${thread[0]}`) : undefined,
+    )
     try {
       const lost = lossOf(worker, signal, end.signal)
       const result = await Promise.race([use(askOf(worker, lost)), lost])
@@ -53,6 +61,8 @@ export class WorkerPool {
       // Whatever went wrong, its heap may be in any state.
       this.#discard(worker)
       throw error
+    } finally {
+      counted?.()
     }
   }
 
@@ -102,7 +112,9 @@ export class WorkerPool {
     }
     if (this.#busy.size >= this.#threads) return undefined
     // Without the flags of the process: a loader or an inspector there is no business of ours.
-    const worker = new Worker(this.#entry, { execArgv: [] })
+    const thread = new Int32Array(new SharedArrayBuffer(4))
+    const worker = new Worker(this.#entry, { execArgv: [], workerData: thread })
+    this.#thread.set(worker, thread)
     worker.on('error', () => undefined)
     worker.on('exit', () => {
       this.#idle.delete(worker)

@@ -1,4 +1,6 @@
-import { parentPort, type Transferable } from 'node:worker_threads'
+import { readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
+import { parentPort, type Transferable, workerData } from 'node:worker_threads'
 import type { KeyEstimate, TempoEstimate } from '#shared/derivative.ts'
 import { essentia } from './essentia.ts'
 import { estimateKey } from './key.ts'
@@ -34,6 +36,7 @@ type Handlers = {
 }
 
 if (parentPort) serve(parentPort)
+if (workerData instanceof Int32Array) workerData[0] = ownThread()
 
 function serve(port: NonNullable<typeof parentPort>): void {
   const handlers = handlersFor()
@@ -47,6 +50,15 @@ function serve(port: NonNullable<typeof parentPort>): void {
       port.postMessage({ error: cause } satisfies Answer)
     }
   })
+}
+
+/** As the system numbers it; 0 where it does not say. */
+function ownThread(): number {
+  try {
+    return Number(basename(readlinkSync('/proc/thread-self')))
+  } catch {
+    return 0
+  }
 }
 
 function handlersFor(): Handlers {

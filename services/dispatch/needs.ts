@@ -27,6 +27,8 @@ const MOST_CORES = 3
 /** How much longer than planned all may take: a pod that is stopped costs more than one that is slow. */
 const PATIENCE = 20
 const LEAST_DEADLINE_SECONDS = 900
+/** A link that is slower is taken to be down, bytes a second; the master is read over it a few times. */
+const SLOWEST_LINK = 125_000
 /** A pod that ran out of memory is minted with twice as much, so often at most. */
 const MOST_DOUBLINGS = 3
 
@@ -62,6 +64,8 @@ export function needsOf(
     cpus,
     memoryMiB: Math.ceil(memory) * 2 ** Math.min(outOfMemory, MOST_DOUBLINGS),
     diskMiB: DISK_MIB + Math.ceil(track.bytes / (1 << 20)),
-    deadlineSeconds: LEAST_DEADLINE_SECONDS + Math.ceil(PATIENCE * coreSeconds),
+    deadlineSeconds: Math.ceil(
+      LEAST_DEADLINE_SECONDS + PATIENCE * coreSeconds + track.bytes / SLOWEST_LINK,
+    ),
   }
 }

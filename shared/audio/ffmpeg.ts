@@ -1,6 +1,8 @@
 import type { ChildProcess } from 'node:child_process'
 import { PassThrough, Readable } from 'node:stream'
 import ffmpeg from 'fluent-ffmpeg'
+import { scheduledProcess } from '../underway/scheduled.ts'
+import { underway } from '../underway/underway.ts'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { codecOf, decodeFault } from './decode-fault.ts'
 import { SAMPLE_RATE } from './pcm.ts'
@@ -211,6 +213,7 @@ async function* through(
   command.setFfmpegPath(BOUNDED_FFMPEG)
   let child: ChildProcess | undefined
   let exited: Promise<unknown> | undefined
+  const own = underway()?.own
   let stopped = false
   const stop = () => {
     stopped = true
@@ -219,7 +222,12 @@ async function* through(
   const ended = new Promise<Ended>((resolve) => {
     command.on('start', () => {
       child = (command as { ffmpegProc?: ChildProcess }).ffmpegProc
-      if (child?.pid !== undefined) exited = new Promise((r) => child?.once('exit', r))
+      const pid = child?.pid
+      if (pid !== undefined) {
+        exited = new Promise((r) => child?.once('exit', r))
+        const counted = own?.measure(() => scheduledProcess(pid))
+        if (counted !== undefined) child?.once('exit', counted)
+      }
       if (stopped) stop()
     })
     command.on('end', () => resolve({}))

@@ -1,23 +1,36 @@
 import { scheduledThread } from './scheduled.ts'
 
-const EVERY_MS = 500
+/** Short, because what stops a process may do so in short turns. */
+const EVERY_MS = 20
+/** A timer that is no later than this is on time, ms. */
+const ON_TIME_MS = 10
+/** The system is asked this often at most, ms: short steps, of which there are thousands, do not wait for long. */
+const ASK_MS = 250
+
+/** What was lost so far, ms, as each of the two ways has it. */
+export interface Lost {
+  readonly lateMs: number
+  readonly waitedMs: number
+}
 
 /**
  * How long the event loop of this process could not run although it wanted to: other programs had the cores, or the
- * process was suspended. Only measured while somebody watches.
+ * process was suspended. Told by how late its timers are, less what it computed itself, and by the system where that
+ * tells more. Only measured while somebody watches.
  */
 export class LostTime {
   #watching = 0
-  #ms = 0
+  #lateMs = 0
+  #waited = 0
+  #askedAt = Number.NEGATIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
   #due = 0
   #coreMs = 0
-  #waitedMs: number | undefined
 
   /** Begins to watch. What is returned ends it. */
   watch(): () => void {
     if (this.#watching++ === 0) {
-      this.#look()
+      this.#begin()
       this.#timer = setInterval(() => this.#tick(), EVERY_MS).unref()
     }
     return () => {
@@ -25,22 +38,45 @@ export class LostTime {
     }
   }
 
-  get ms(): number {
-    return this.#ms
+  /** Up to now. */
+  now(): Lost {
+    const late = this.#watching === 0 ? 0 : this.#lateNow()
+    return { lateMs: this.#lateMs + late, waitedMs: this.#waitedMs() }
+  }
+
+  /** What was lost since a moment, ms. */
+  since(then: Lost): number {
+    const { lateMs, waitedMs } = this.now()
+    return Math.max(lateMs - then.lateMs, waitedMs - then.waitedMs)
   }
 
   #tick(): void {
-    const [due, coreMs, waitedMs] = [this.#due, this.#coreMs, this.#waitedMs]
-    this.#look()
-    const late = performance.now() - due - (this.#coreMs - coreMs)
-    const waited = (this.#waitedMs ?? 0) - (waitedMs ?? 0)
-    this.#ms += Math.max(0, late, waited)
+    this.#lateMs += this.#lateNow()
+    this.#begin()
   }
 
-  #look(): void {
-    const { user, system } = process.threadCpuUsage()
-    this.#coreMs = (user + system) / 1000
-    this.#waitedMs = scheduledThread(`self/task/${process.pid}`)?.waitedMs
+  #begin(): void {
+    this.#coreMs = coreMs()
     this.#due = performance.now() + EVERY_MS
   }
+
+  /** As the system tells it, since the process began. */
+  #waitedMs(): number {
+    const now = performance.now()
+    if (now - this.#askedAt < ASK_MS) return this.#waited
+    this.#askedAt = now
+    this.#waited = scheduledThread(`self/task/${process.pid}`)?.waitedMs ?? 0
+    return this.#waited
+  }
+
+  #lateNow(): number {
+    const late = performance.now() - this.#due - (coreMs() - this.#coreMs)
+    return late > ON_TIME_MS ? late : 0
+  }
+}
+
+/** Of the main thread. */
+function coreMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
 }

@@ -1,4 +1,4 @@
-import type { LostTime } from './lost-time.ts'
+import type { Lost, LostTime } from './lost-time.ts'
 import type { Scheduled } from './scheduled.ts'
 import { Waits } from './waits.ts'
 
@@ -22,7 +22,9 @@ export interface Spent {
 export interface Moment {
   readonly at: number
   readonly storeMs: number
-  readonly starvedMs: number
+  readonly lost: Lost
+  /** Of child processes and worker threads. */
+  readonly waitedMs: number
   readonly coreMs: number
 }
 
@@ -65,8 +67,8 @@ export class OwnTime {
       coreMs += meter.coreMs
       waitedMs += meter.waitedMs
     }
-    const starvedMs = this.#lost.ms + waitedMs
-    return { at: performance.now(), storeMs: this.store.ms, starvedMs, coreMs }
+    const lost = this.#lost.now()
+    return { at: performance.now(), storeMs: this.store.ms, lost, waitedMs, coreMs }
   }
 
   /** What was spent since a moment. */
@@ -74,7 +76,8 @@ export class OwnTime {
     const now = this.now()
     const wallMs = now.at - then.at
     const storeMs = now.storeMs - then.storeMs
-    const starvedMs = Math.min(wallMs, now.starvedMs - then.starvedMs)
+    const lostMs = this.#lost.since(then.lost) + now.waitedMs - then.waitedMs
+    const starvedMs = Math.min(wallMs, lostMs)
     const ownMs = Math.max(0, now.coreMs - then.coreMs, wallMs - storeMs - starvedMs)
     return { wallMs, storeMs, starvedMs, ownMs }
   }
