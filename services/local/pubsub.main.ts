@@ -2,6 +2,7 @@ import { writeSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { runService } from '#shared/lifecycle.ts'
 import { createLog } from '#shared/log.ts'
+import { startHeartbeat } from '#shared/underway/heartbeat.ts'
 import { reservedFor } from './pubsub/reserved.ts'
 import { startPubsubServer } from './pubsub/server.ts'
 
@@ -10,7 +11,11 @@ import { startPubsubServer } from './pubsub/server.ts'
 // topics of the chain are reserved for whoever has the token in TRACKCHAIN_PUBSUB_TOKEN.
 const log = createLog('pubsub')
 
+/** How long its event loop may stand still, ms: a large journal is read at once. */
+const STANDSTILL_MS = 60_000
+
 await runService(log, async (lifecycle) => {
+  lifecycle.onClose('heartbeat', startHeartbeat({ service: 'pubsub', limitMs: STANDSTILL_MS }))
   const { values } = parseArgs({
     options: {
       port: { type: 'string', default: '8085' },

@@ -9,8 +9,8 @@ const MOST_BYTES = 4096
 export interface HeartbeatOptions {
   /** As its log lines name it. */
   readonly service: string
-  /** Where stops are counted: the URI of scratch. */
-  readonly scratch: string
+  /** Where stops are counted: the URI of scratch. For a process that runs no steps none is needed. */
+  readonly scratch?: string
   /** Of Cloud Storage, where it is another than Google's. */
   readonly storage?: string
   /** How long the loop may stand still, ms of its own time; the hard limit of a step unless told. */
@@ -34,6 +34,7 @@ export const TEXT_AT = 12
  * the watch.
  */
 export function startHeartbeat({
+  scratch = '',
   storage = '',
   limitMs = HARD_LIMIT_MS,
   ...options
@@ -55,7 +56,7 @@ export function startHeartbeat({
     if (fits) text.set(bytes)
     Atomics.store(numbers, TEXT_BYTES, fits ? bytes.length : 0)
   })
-  const data: WatchData = { ...options, storage, limitMs, shared, pid: process.pid }
+  const data: WatchData = { ...options, scratch, storage, limitMs, shared, pid: process.pid }
   const watcher = new Worker(new URL('./watcher.ts', import.meta.url), {
     workerData: data,
     execArgv: [],
