@@ -1,7 +1,6 @@
 import { buffer } from 'node:stream/consumers'
 import type { Derivative, Parts, Rendered, Streamed } from '../derivative.ts'
 import { PermanentError, RestartError, sentence } from '../errors.ts'
-import { json } from '../message.ts'
 import type { Unit, Verdict } from '../messages/run.ts'
 import { assetName, type Revision } from '../names.ts'
 import { isPart, unitName } from '../plan.ts'
@@ -10,6 +9,7 @@ import { NotFoundError, sameBytes } from '../store/driver.ts'
 import { countStops, type Stop, verdictOn } from '../underway/stops.ts'
 import { type Lent, lend } from './lend.ts'
 import { outcomeOf, readTombstone } from './outcome.ts'
+import { resultOf } from './result.ts'
 import {
   assetOf,
   partName,
@@ -161,18 +161,20 @@ async function store(
 ): Promise<Verdict> {
   const { request, plan } = message
   const files: Record<string, number> = {}
+  const [main = ''] = Object.keys(asset.files)
+  const result = asset.result
+    ? await resultOf(fileOf(rendered, main, asset, lent), asset)
+    : undefined
   for (const [extension, contentType] of Object.entries(asset.files).reverse()) {
-    const file = fileOf(rendered, extension, asset, lent)
+    const isResult = result !== undefined && extension === main
+    const file = isResult ? result.bytes : fileOf(rendered, extension, asset, lent)
     const name = assetName(request.asset_guid, plan.revision as Revision, asset, extension)
     const created = await context.write('assets', name, file, contentType)
     sameBytes(created, context.assets.uri(name))
     files[extension] = file.byteLength
   }
   const made = { state: 'made', version: asset.version, files } as const
-  if (!asset.result) return made
-  const first = fileOf(rendered, Object.keys(asset.files)[0] ?? '', asset, lent)
-  const document = first instanceof Uint8Array ? first : await buffer(first)
-  return { ...made, result: json(document, asset.id) }
+  return result === undefined ? made : { ...made, result: result.value }
 }
 
 /** @throws PermanentError RENDER_FAILED when it was not rendered. */

@@ -43,6 +43,8 @@ const FAULTS: Readonly<Record<string, readonly [code: string, sentence: RegExp]>
   spin: ['OVER_BUDGET', /spin@1 let the event loop stand still/],
   late: ['RENDER_FAILED', /late@1: this plug-in throws late/],
   forgets: ['RENDER_FAILED', /this plug-in has forgotten something/],
+  mumbles: ['RENDER_FAILED', /a result that cannot be read/],
+  deep: ['RENDER_FAILED', /a result of more than 32 levels/],
   emits: ['RENDER_FAILED', /this plug-in emits an error/],
   exits: ['RENDER_FAILED', /process\.exit was called/],
   'throws-nothing': ['RENDER_FAILED', /says nothing of itself/],
