@@ -274,13 +274,13 @@ t.test('a stop is counted for the step, unless it has made something', async (t)
 })
 
 t.test('a stop is counted for the unit that was being made, if it had the time', async (t) => {
-  for (const beforeMs of [0, 200]) {
+  for (const beforeMs of [0, 900]) {
     const run = async (_: Note, context: StepContext) => {
       await writes(context)
       await new Promise((resolve) => setTimeout(resolve, beforeMs))
       return context.asUnit({ what: 'a unit', stops: 'of/unit/' }, hangs)
     }
-    const options = { step: { run, stops: inFolder }, deps: { hardLimitMs: 400 } }
+    const options = { step: { run, stops: inFolder }, deps: { hardLimitMs: 1000 } }
     const slow = await delivered(t, options)
     t.equal(slow.settlement, 'nack')
     t.strictSame(await stopsIn(slow.deps.scratch), [])

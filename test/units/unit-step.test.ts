@@ -12,6 +12,7 @@ import {
   type Range,
   type Tools,
 } from '#shared/derivative.ts'
+import { RestartError } from '#shared/errors.ts'
 import { createLog } from '#shared/log.ts'
 import { json } from '#shared/message.ts'
 import type { StepEvent } from '#shared/messages/event.ts'
@@ -534,36 +535,49 @@ t.test('what was sent may overtake the marker: then nothing stays in scratch', a
   t.strictSame(await names('scratch'), [])
 })
 
-t.test(
-  'a step that is stopped before it has made anything remembers it, for itself',
-  async (t) => {
-    const { message, run, does, events, names } = await bench(t)
-    const hang = () => new Promise<never>(() => {})
-    const alive = setInterval(() => {}, 1000)
-    t.teardown(() => clearInterval(alive))
-    const due = message()
-    for (const id of ['pieces 0', 'pieces 2', 'flac']) does.set(id, hang)
-    for (const [step, restarts] of [
-      [0, 0],
-      [0, 0],
-      [1, 0],
-      [0, 1],
-    ] as const) {
-      t.equal(await run({ ...due, step, restarts }, { hardLimitMs: 50 }), 'nack')
-      // Each is named by its moment.
-      await new Promise((resolve) => setTimeout(resolve, 3))
-    }
-    const stops = (await names('scratch')).map(
-      (name) => name.split('/stopped/')[1]?.split('/')[0],
-    )
-    t.strictSame(stops, ['encode-0-0', 'encode-0-0', 'encode-0-1', 'encode-1-0'])
-    for (let n = 0; n < 3; n++) {
-      await run(due, { hardLimitMs: 50 })
-      await new Promise((resolve) => setTimeout(resolve, 3))
-    }
-    t.match(events.at(-1), { verdict: 'failed', code: 'OVER_BUDGET', units: [/pieces@1 0-/] })
-  },
-)
+t.test('a unit that is stopped again and again fails alone, and keeps no other', async (t) => {
+  const { message, run, does, calls, events, names } = await bench(t)
+  const alive = setInterval(() => {}, 1000)
+  t.teardown(() => clearInterval(alive))
+  const due = message({ step: 1 })
+  does.set('pieces 2', () => new Promise<never>(() => {}))
+  const stops = async () =>
+    (await names('scratch')).flatMap((name) => name.split('/stopped/')[1]?.split('/')[1] ?? [])
+  for (const attempt of [1, 2, 3]) {
+    t.equal(await run(due, { attempt, hardLimitMs: 400 }), 'nack')
+    t.strictSame(await stops(), Array(attempt).fill('pieces@1'))
+  }
+  t.strictSame(
+    calls,
+    ['pieces 2', 'flac', 'pieces 2', 'pieces 2'],
+    'it comes last when it has been stopped',
+  )
+  t.equal(await run(due, { attempt: 4, hardLimitMs: 5000 }), 'ack')
+  t.equal(calls.length, 4, 'it is not begun again')
+  t.ok((await names('scratch')).some((name) => name.includes('/failed/pieces@1/')))
+  t.ok(
+    (await names('assets')).some((name) => name.includes('flac@1')),
+    'the other is made',
+  )
+  t.match(events.at(-1), { verdict: 'done' })
+})
+
+t.test('a result that nobody could read is not kept', async (t) => {
+  for (const json of ['no JSON', '['.repeat(40) + ']'.repeat(40), `"${'x'.repeat(70_000)}"`]) {
+    const { message, run, does, names, ends } = await bench(t)
+    does.set('flac', async () => ({ json: Buffer.from(json) }))
+    await run(message({}, alone(2)))
+    t.match(ends(), [{ verdicts: { flac: { state: 'failed', code: 'RENDER_FAILED' } } }])
+    t.strictSame(await names('assets'), [])
+  }
+})
+
+t.test('only the chain may say that a run has to begin anew', async (t) => {
+  const { message, run, does, ends } = await bench(t)
+  does.set('flac', fails(new RestartError('SCRATCH_MISSING', 'says the asset')))
+  await run(message({}, alone(2)))
+  t.match(ends(), [{ verdicts: { flac: { state: 'failed', code: 'RENDER_FAILED' } } }])
+})
 
 t.test('a message whose parts do not fit each other is a dead letter', async (t) => {
   const { message, run, topics, events, calls } = await bench(t)

@@ -150,8 +150,8 @@ export default [
     },
     {
       breaks: 'the small result of an asset is left out of its verdict',
-      from: 'if (!asset.result) return made',
-      to: 'return made',
+      from: '{ ...made, result: result.value }',
+      to: 'made',
     },
     {
       breaks: 'a file that breaks off is the fault of the store',
@@ -172,7 +172,7 @@ export default [
     },
     {
       breaks: 'the fault of a store is not known again behind the words of an asset',
-      from: "passing.has(error) || ('cause' in error && isPassing(error.cause))",
+      from: "passing.has(error) || ('cause' in error && isPassing(error.cause, depth + 1))",
       to: 'passing.has(error)',
     },
     {
@@ -217,16 +217,28 @@ export default [
       to: 'return undefined',
     },
   ]),
-  ...mutantsOf('shared/units/stops.ts', units, [
+  ...mutantsOf('shared/units/make.ts', units, [
     {
-      breaks: 'stops are not counted: what is over budget is tried for ever',
-      from: "await write('scratch', ",
-      to: "await Promise.resolve('scratch') && await (async (..._: unknown[]) => {})(",
+      breaks: 'what is over budget is tried for ever',
+      from: 'if (overBudget !== undefined) throw overBudget',
+      to: '',
     },
     {
-      breaks: 'the stops of all steps are one',
-      from: 'step}/`',
-      to: "'all'}/`",
+      breaks: 'what is stopped each time keeps the others waiting each time',
+      from: 'total(stopsAt(a)) - total(stopsAt(b))',
+      to: '0',
+    },
+  ]),
+  ...mutantsOf('shared/units/result.ts', units, [
+    {
+      breaks: 'a result of any length travels in every message',
+      from: 'if (file.byteLength > MOST_RESULT_BYTES)',
+      to: 'if (file.byteLength < 0)',
+    },
+    {
+      breaks: 'a result without a bottom reaches whoever goes through it',
+      from: 'if (isDeeper(value, MOST_DEPTH)) throw',
+      to: 'if (isDeeper(value, 1e9)) throw',
     },
   ]),
   ...mutantsOf('shared/units/unit-step.ts', units, [
@@ -249,11 +261,6 @@ export default [
       breaks: 'a run whose samples have gone is sent on as made',
       from: "error.code === 'SCRATCH_MISSING' && (await areMade(work, units))",
       to: "error.code === 'SCRATCH_MISSING'",
-    },
-    {
-      breaks: 'the stops of a run that has begun anew are those of the one before',
-      from: 'restarts}`, context)',
-      to: "'0'}`, context)",
     },
     {
       breaks: 'analysis is the end: nothing is encoded',
