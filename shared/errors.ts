@@ -24,6 +24,11 @@ export const ERRORS = {
     remedy:
       'Give other work another request_id; to ask for more assets, send the rest of the job as it was.',
   },
+  OTHER_CONTENT: {
+    status: 409,
+    means: 'The track has a master of other content already.',
+    remedy: 'Give the file another asset_guid, or say that it replaces the other: --replace.',
+  },
   UNKNOWN_DERIVATIVE: {
     status: 422,
     means: 'The job asks for a derivative asset that nobody here makes.',

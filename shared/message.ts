@@ -1,7 +1,8 @@
 import { type Static, type TProperties, type TSchema, Type } from 'typebox'
 import type { ErrorCode } from './errors.ts'
-import { PermanentError } from './errors.ts'
+import { PermanentError, sentence } from './errors.ts'
 import { compile } from './schema.ts'
+import { checkTexts, utf8 } from './text.ts'
 
 /** A message's contract: its name and version, its schema, and the one way in from untyped bytes. */
 export interface Contract<Body> {
@@ -59,14 +60,19 @@ export function eitherOf<A, B>(
   return { name, schema, check, parse: (data) => check(json(data, name)) }
 }
 
-/** The JSON value in `data`. @throws PermanentError NOT_JSON, saying where it stopped being JSON. */
+/**
+ * The JSON value in `data`.
+ * @throws PermanentError NOT_JSON, saying where it stopped being JSON, or has text that could not be kept.
+ */
 export function json(data: Uint8Array, what: string): unknown {
+  let text: string
+  let value: unknown
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data))
+    text = utf8(data)
+    value = JSON.parse(text)
   } catch (error) {
-    throw new PermanentError(
-      'NOT_JSON',
-      `${what}: ${error instanceof Error ? error.message : error}`,
-    )
+    throw new PermanentError('NOT_JSON', `${what}: ${sentence(error)}`)
   }
+  checkTexts(text, value, what)
+  return value
 }

@@ -53,10 +53,10 @@ export function canonicalRequestId(requestId: string): string {
 
 /** The track that a job is about: by its asset_guid, else by its asset_id; undefined when it has neither. */
 export function trackOf(job: {
-  readonly asset_guid?: string
-  readonly asset_id?: number
+  readonly asset_guid?: unknown
+  readonly asset_id?: unknown
 }): string | undefined {
-  if (job.asset_guid !== undefined) return withoutBraces(job.asset_guid)
+  if (job.asset_guid !== undefined) return withoutBraces(`${job.asset_guid}`)
   return job.asset_id === undefined ? undefined : `id-${job.asset_id}`
 }
 

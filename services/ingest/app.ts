@@ -5,6 +5,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { TSchema } from 'typebox'
 import type { Log } from '#shared/log.ts'
 import { compile } from '#shared/schema.ts'
+import { checkAddresses } from './http/address.ts'
 import { assetRoutes } from './http/asset.ts'
 import { boardLook, boardRoutes } from './http/board.ts'
 import { limitBodies } from './http/bodies.ts'
@@ -60,6 +61,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
   guardDoor(app, deps.access, deps.config)
   limitBodies(app, { most: deps.config.max_bodies, slowest: deps.slowest })
   inflateBodies(app)
+  checkAddresses(app)
   await describeApi(app, deps.access.isGuarded)
   await app.register(multipart)
   for (const routes of [

@@ -11,6 +11,7 @@ import { accepting } from './http/accepting.ts'
 import { checkDoor } from './http/door.ts'
 import { remembering } from './http/remember.ts'
 import { redriving } from './redrive.ts'
+import { replacing } from './replaced.ts'
 import { openUploads } from './uploads.ts'
 
 /** How long the start waits for the database, ms. */
@@ -40,6 +41,7 @@ async function start(service: Service): Promise<void> {
   consume('ingest', step, { concurrency: concurrency(WAITING_STEPS) })
 
   const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
+  const uploads = openUploads(config.uploads, openStore(config.uploads, gcs))
   const app = await createApp(
     {
       ...{ config, access },
@@ -48,7 +50,8 @@ async function start(service: Service): Promise<void> {
       ...{ catalogue, registry, metrics, aborting },
       // The steps' own is watched, and downloads are no business of theirs.
       assets: openStore(config.assets, gcs),
-      uploads: openUploads(config.uploads, openStore(config.uploads, gcs)),
+      uploads,
+      replacing: replacing(uploads, events),
       unready: () => (stopping.aborted ? 'stopping' : breaker.reason),
     },
     log,

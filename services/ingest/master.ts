@@ -82,10 +82,24 @@ export async function findMaster(
   throw new PermanentError('MASTER_NOT_FOUND', `${words}, in ${waitSeconds} s`)
 }
 
+function sha256In(name: ObjectName): string | undefined {
+  return /(?:^|\/)([0-9a-f]{64})\.upload$/.exec(name)?.[1]
+}
+
 /** What the name of an upload says of its bytes; undefined when it is not the name of one. */
 function uploadRevision(name: ObjectName): Revision | undefined {
-  const sha256 = /(?:^|\/)([0-9a-f]{64})\.upload$/.exec(name)?.[1]
+  const sha256 = sha256In(name)
   return sha256 === undefined ? undefined : (`x${sha256.slice(0, 32)}` as Revision)
+}
+
+/** The sha256 of the latest upload of a track; undefined when there is none. */
+export async function latestUpload(
+  driver: StoreDriver,
+  assetGuid: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const found = await latest(driver, `${assetGuid}/`, signal)
+  return found && sha256In(found.name)
 }
 
 async function latest(

@@ -1,4 +1,5 @@
 import { describeLayout, type Layout } from '#shared/audio/layout.ts'
+import type { TrackNames } from '#shared/catalogue/name-table.ts'
 import type { Config } from '#shared/config.ts'
 import type { Derivative } from '#shared/derivative.ts'
 import type { Master, PcmPlace, StepDue, Verdicts } from '#shared/messages/run.ts'
@@ -22,6 +23,8 @@ export interface FoundRun {
   readonly message: Envelope
   readonly found: FoundMaster
   readonly layout: Layout
+  /** What it says that its track is called, where the job does not. */
+  readonly names: TrackNames
   /** The plan's digest. */
   readonly plan: string
   readonly context: StepContext
@@ -151,11 +154,11 @@ export async function planned(
 }
 
 function masterOf(
-  { found, layout }: FoundRun,
+  { found, layout, names }: FoundRun,
   samples: number,
   warnings: readonly Warning[],
 ): Master {
   const { uri, revision } = found
-  const master = { uri, revision, samples, layout: describeLayout(layout) }
+  const master = { uri, revision, samples, layout: describeLayout(layout), ...names }
   return warnings.length === 0 ? master : { ...master, warnings: [...warnings] }
 }

@@ -15,6 +15,7 @@ import { restartOnce } from '#shared/units/restart.ts'
 import { refuseWarnings } from '#shared/warnings.ts'
 import { checkLimits, type MasterLimits } from './limits.ts'
 import { type FoundMaster, findMaster, type Locate } from './master.ts'
+import { masterNames } from './master-names.ts'
 import {
   allThere,
   isAllThere,
@@ -103,7 +104,9 @@ async function begin(
   const layout = await layoutOf(found, signal)
   checkLimits(layout, config)
   if (isStrict(message, deps)) refuseWarnings(layout.warnings ?? [])
-  const run = { message, found, layout, plan: planDigest(message, found, deps), context }
+  const names = await masterNames(message.request, found, signal)
+  const plan = planDigest(message, found, deps)
+  const run = { message, found, layout, names, plan, context }
   const exists = await whatExists(run, deps)
   if (isAllThere(run, exists.missing, deps))
     return allThere(run, lengthOf(layout), exists.existing)
@@ -133,7 +136,8 @@ async function goOn(message: StagingDue, context: StepContext, deps: StageDeps):
     ...{ pin: stat.revision, revision: revision as Revision },
   }
   const layout = await layoutOf(found, signal)
-  return goOnStaging({ message, found, layout, plan, context }, work, deps)
+  const names = await masterNames(message.request, found, signal)
+  return goOnStaging({ message, found, layout, names, plan, context }, work, deps)
 }
 
 /** Not pinned, which costs a second look: were it the header of other bytes, the reads of the samples would tell. */

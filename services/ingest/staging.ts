@@ -120,7 +120,7 @@ async function hasAny(items: AsyncIterable<unknown>): Promise<boolean> {
 
 /** What follows when a step of staging fails for good: so does the run, and its other steps are told. */
 export async function failStaging(
-  run: Omit<FoundRun, 'found' | 'layout'>,
+  run: Omit<FoundRun, 'found' | 'layout' | 'names'>,
   error: PermanentError,
   deps: PlanDeps,
 ): Promise<Next> {
@@ -293,7 +293,7 @@ function markOf(run: FoundRun, pcm: PcmPlace) {
   return { marker: markerOf(run), body: Buffer.from(JSON.stringify(pcm)) }
 }
 
-function tombstoneOf(run: Omit<FoundRun, 'found' | 'layout'>): ObjectName {
+function tombstoneOf(run: Omit<FoundRun, 'found' | 'layout' | 'names'>): ObjectName {
   return scratchName(placeOf(run), 'failed', `stage-${run.message.restarts}.json`)
 }
 

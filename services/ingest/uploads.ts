@@ -3,6 +3,7 @@ import type { StoreDriver } from '#shared/store/driver.ts'
 import type { GcsStore } from '#shared/store/gcs.ts'
 import { fileUploads } from './http/upload-file.ts'
 import { storeUploads } from './http/upload-store.ts'
+import { latestUpload } from './master.ts'
 
 /** An uploaded master in its place: `{asset_guid}/{sha256}.upload` in the uploads store. */
 export interface Stored {
@@ -27,6 +28,8 @@ export interface Incoming {
 
 export interface ReceiveOptions {
   readonly mostBytes: number
+  /** Called once the bytes are whole, before they get their name. */
+  readonly onWhole?: (() => Promise<void>) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -43,6 +46,8 @@ export interface Piece {
   /** What the whole must have, where the client said so. */
   readonly sha256: string | undefined
   readonly signal?: AbortSignal | undefined
+  /** Called with the sha256 once the upload is whole, before it gets its name. What it throws leaves it unnamed. */
+  readonly onWhole?: ((sha256: string) => Promise<void>) | undefined
 }
 
 export type Standing =
@@ -84,10 +89,18 @@ export interface Uploads {
     options: { readonly origin?: string | undefined; readonly signal?: AbortSignal },
   ): Promise<string | undefined>
   uri(assetGuid: string, sha256: string): string
+  /** The sha256 of the latest upload of a track; undefined when there is none. */
+  latest(assetGuid: string, signal?: AbortSignal): Promise<string | undefined>
 }
+
+/** What a kind of store does in its own way. */
+export type KindOfUploads = Omit<Uploads, 'latest'>
 
 /** The uploads of a deployment, by the kind of its uploads store. */
 export function openUploads(uri: string, driver: StoreDriver): Uploads {
-  if (uri.startsWith('file:')) return fileUploads(fileURLToPath(uri), driver)
-  return storeUploads(driver as GcsStore)
+  const uploads = uri.startsWith('file:')
+    ? fileUploads(fileURLToPath(uri), driver)
+    : storeUploads(driver as GcsStore)
+  const never = new AbortController().signal
+  return { ...uploads, latest: (guid, signal = never) => latestUpload(driver, guid, signal) }
 }

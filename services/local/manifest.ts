@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { sentence } from '#shared/errors.ts'
+import { utf8 } from '#shared/text.ts'
 import { csvRows } from './csv.ts'
 import { UsageError } from './usage.ts'
 
@@ -23,7 +24,7 @@ export interface Unreadable {
 const NUMBERS = ['release_id', 'asset_id']
 const COLUMNS = [
   ...['asset_guid', 'master_uri', 'file', 'derivative_assets', 'title', 'artist', 'site'],
-  ...['strict', 'request_id', ...NUMBERS],
+  ...['strict', 'file_name', 'request_id', ...NUMBERS],
 ]
 
 /**
@@ -59,8 +60,13 @@ async function* lineJobs(text: AsyncIterable<string>): AsyncGenerator<Row> {
   for await (const each of linesOf(text)) {
     line++
     if (each.trim() === '') continue
+    const read = textOf(each)
+    if (read === undefined) {
+      yield { line, fault: NO_UTF8 }
+      continue
+    }
     try {
-      const job: unknown = JSON.parse(each)
+      const job: unknown = JSON.parse(read)
       if (typeof job === 'object' && job !== null && !Array.isArray(job)) {
         yield { line, job: job as Job }
       } else yield { line, fault: 'expected an EncodeJob, a JSON object' }
@@ -72,8 +78,12 @@ async function* lineJobs(text: AsyncIterable<string>): AsyncGenerator<Row> {
 
 async function* csvJobs(text: AsyncIterable<string>, name: string): AsyncGenerator<Row> {
   let header: readonly string[] | undefined
-  for await (const { line, cells } of csvRows(text)) {
-    if (header === undefined) header = checkedHeader(cells, name)
+  for await (const { line, cells: bytes } of csvRows(text)) {
+    const cells = bytes.flatMap((cell) => textOf(cell) ?? [])
+    if (cells.length !== bytes.length) {
+      if (header === undefined) throw new UsageError(`${name}: the header is ${NO_UTF8}.`)
+      yield { line, fault: NO_UTF8 }
+    } else if (header === undefined) header = checkedHeader(cells, name)
     else if (cells.length !== header.length) {
       yield { line, fault: `${cells.length} cells, and ${header.length} in the header` }
     } else yield { line, job: jobOf(header, cells) }
@@ -104,11 +114,27 @@ function cellValue(column: string, cell: string): unknown {
   return NUMBERS.includes(column) && /^-?\d{1,15}$/.test(cell) ? Number(cell) : cell
 }
 
+const NO_UTF8 = 'not UTF-8'
+
+/**
+ * A character for each byte, without the byte order mark: what separates lines and cells is ASCII, and so each can be
+ * judged by itself. What is not UTF-8 would else be sent as another text.
+ */
 async function* decoded(bytes: AsyncIterable<Uint8Array | string>): AsyncGenerator<string> {
-  // It takes a byte order mark away as well.
-  const decoder = new TextDecoder()
+  let isFirst = true
   for await (const chunk of bytes) {
-    yield typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true })
+    const text = Buffer.from(chunk as Uint8Array).toString('latin1')
+    yield isFirst ? text.replace(/^\xef\xbb\xbf/, '') : text
+    isFirst = false
+  }
+}
+
+/** What these bytes say; undefined when they are not UTF-8. */
+function textOf(bytes: string): string | undefined {
+  try {
+    return utf8(Buffer.from(bytes, 'latin1'))
+  } catch {
+    return undefined
   }
 }
 

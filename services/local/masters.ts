@@ -1,5 +1,7 @@
 import { readdir, stat } from 'node:fs/promises'
-import { basename, extname, join } from 'node:path'
+import { basename, join } from 'node:path'
+import { guidOfFile, isAudio, isLeftBySystem } from '#shared/file-names.ts'
+import { sha256OfFile } from './digest.ts'
 import { UsageError } from './usage.ts'
 
 /** A master on this machine, and the track that it is to be. */
@@ -10,22 +12,33 @@ export interface MasterFile {
   readonly expected?: { readonly bpm: number; readonly key: string; readonly camelot: string }
 }
 
-const AUDIO = /\.(wav|wave|rf64|bwf|aiff?|aifc|flac|mp3|m4a|mp4|aac|og[ga]|opus)$/i
+/** What stands at some paths. */
+export interface FoundFiles {
+  /** Audio by their names, each once. */
+  readonly audio: readonly string[]
+  /** What macOS, Windows or a NAS left beside it: `._x.wav`, `.DS_Store`, … */
+  readonly left: readonly string[]
+}
 
 /**
- * The masters at these paths. A folder stands for the audio files in it.
+ * The masters at these paths, each named by its name and content. A folder stands for the audio files in it.
  * @throws UsageError that names what is not there or holds no audio.
  */
 export async function findMasters(paths: readonly string[]): Promise<MasterFile[]> {
-  const files = (await Promise.all(paths.map(expanded))).flat()
-  const taken = new Set<string>()
-  return [...new Set(files)].map((path) => {
-    const base = guidOf(path)
-    let guid = base
-    for (let n = 2; taken.has(guid); n++) guid = `${base}-${n}`
-    taken.add(guid)
-    return { path, guid }
-  })
+  const { audio } = await filesAt(paths)
+  const found = new Map<string, MasterFile>()
+  for (const path of audio) {
+    const guid = guidOfFile(path, await sha256OfFile(path))
+    if (!found.has(guid)) found.set(guid, { path, guid })
+  }
+  return [...found.values()]
+}
+
+/** The files at these paths. @throws UsageError that names what is not there or holds no audio. */
+export async function filesAt(paths: readonly string[]): Promise<FoundFiles> {
+  const all = [...new Set((await Promise.all(paths.map(expanded))).flat())]
+  const isLeft = (path: string) => isLeftBySystem(basename(path))
+  return { audio: all.filter((path) => !isLeft(path)), left: all.filter(isLeft) }
 }
 
 async function expanded(path: string): Promise<string[]> {
@@ -33,19 +46,9 @@ async function expanded(path: string): Promise<string[]> {
   if (!found) throw new UsageError(`There is no file ${path}.`)
   if (found.isFile()) return [path]
   if (!found.isDirectory()) throw new UsageError(`${path} is neither a file nor a folder.`)
-  const names = (await readdir(path)).filter(isAudio).sort()
-  if (names.length > 0) return names.map((name) => join(path, name))
+  const names = (await readdir(path)).sort()
+  const wanted = names.filter((name) => isAudio(name) || isLeftBySystem(name))
+  if (wanted.some((name) => !isLeftBySystem(name)))
+    return wanted.map((name) => join(path, name))
   throw new UsageError(`There is no audio file in ${path}.`)
-}
-
-export function isAudio(path: string): boolean {
-  return AUDIO.test(path)
-}
-
-/** As much of the name of a file or URI, without its extension, as an asset_guid may have. */
-export function guidOf(path: string): string {
-  const plain = basename(path, extname(path))
-    .normalize('NFKD')
-    .replace(/[^A-Za-z0-9._~-]+/g, '-')
-  return plain.replace(/^[^A-Za-z0-9]+|-+$/g, '').slice(0, 100) || 'track'
 }

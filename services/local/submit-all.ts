@@ -1,6 +1,10 @@
+import { basename } from 'node:path'
 import { sentence } from '#shared/errors.ts'
+import { cleanFileName, guidOfFile } from '#shared/file-names.ts'
+import { trackOf } from '#shared/names.ts'
 import { type Bars, bar, drawBars } from './bars.ts'
 import { type Client, connect, isPassing, Refused } from './client.ts'
+import { sha256OfFile } from './digest.ts'
 import { type Followed, follow } from './follow.ts'
 import type { Job, Unreadable, Wanted } from './manifest.ts'
 import { printable } from './printable.ts'
@@ -19,6 +23,8 @@ export interface SubmitOptions {
   readonly assets: readonly string[] | undefined
   /** Whether masters with warnings are refused, of jobs that do not say themselves. */
   readonly isStrict: boolean
+  /** Whether a track that has another master may get a new one. */
+  readonly mayReplace: boolean
   readonly isWatched: boolean
   readonly asJson: boolean
   readonly signal: AbortSignal
@@ -75,7 +81,9 @@ export async function submitAll(
     if (text !== undefined) bars.say(text)
   }
   const jobs = posting(client, { rate, onPosted })
-  const taking = { ...{ jobs, uploads, onPosted }, options: { ...options, signal } }
+  const contents = new Map<string, string>()
+  const taking = { ...{ jobs, uploads, contents, onPosted }, options: { ...options, signal } }
+  tellLeft(sources.left, options, output)
   try {
     const work = Promise.all(
       Array.from({ length: UPLOADS }, async () => {
@@ -113,13 +121,15 @@ type Uploads = Map<string, number>
 interface Taking {
   readonly jobs: Posting
   readonly uploads: Uploads
+  /** The sha256 that each track gets by this command. */
+  readonly contents: Map<string, string>
   readonly onPosted: (posted: Posted) => void
   readonly options: SubmitOptions
 }
 
 async function take(
   wanted: Wanted | Unreadable,
-  { jobs, uploads, onPosted, options }: Taking,
+  { jobs, uploads, contents, onPosted, options }: Taking,
 ): Promise<void> {
   const { from } = wanted
   if (!('job' in wanted)) {
@@ -134,14 +144,20 @@ async function take(
     ...wanted.job,
   }
   if (file === undefined) return await jobs.add(job, from)
-  const guid = `${job.asset_guid}`
+  let guid: string | undefined
   try {
-    const master_uri = await uploadMaster(target, guid, file, {
-      signal,
+    const sha256 = await sha256OfFile(file, signal)
+    guid = trackOf(job) ?? guidOfFile(file, sha256)
+    const { mayReplace } = options
+    if (!mayReplace && (contents.get(guid) ?? sha256) !== sha256) throw otherContent(guid)
+    contents.set(guid, sha256)
+    const { master_uri, replaces } = await uploadMaster(target, guid, file, {
+      ...{ sha256, mayReplace, signal },
       onBytes: (done, of) => void uploads.set(from, of === 0 ? 0 : done / of),
     })
     uploads.delete(from)
-    await jobs.add({ ...job, master_uri }, from)
+    const named = { asset_guid: guid, file_name: cleanFileName(basename(file)), ...job }
+    await jobs.add({ ...named, master_uri }, from, replaces)
   } catch (error) {
     // That nobody answers, or lets us in, is no fault of this file.
     const isOurs = error instanceof Refused && [401, 403].includes(error.status)
@@ -149,6 +165,24 @@ async function take(
     onPosted({ from, asset_guid: guid, ...faultOf(error) })
   } finally {
     uploads.delete(from)
+  }
+}
+
+function otherContent(guid: string): Refused {
+  return new Refused(
+    409,
+    `OTHER_CONTENT: Another file of this command is the master of ${guid} already; --replace takes the later one.`,
+  )
+}
+
+/** What was passed over, in one line, or for a program in one each. */
+function tellLeft(left: readonly string[], { asJson }: SubmitOptions, output: Output): void {
+  if (left.length === 0) return
+  if (asJson) for (const from of left) output.say(jsonLine({ event: 'skipped', from }))
+  else {
+    const files = left.length === 1 ? 'a file' : `${left.length} files`
+    const like = printable(basename(left[0] ?? ''))
+    output.note(`Passed over ${files} that macOS or Windows left there, such as ${like}.`)
   }
 }
 
@@ -179,10 +213,13 @@ function postedTold(
   { asJson, isWatched }: SubmitOptions,
   { screen }: Output,
 ): string | undefined {
-  const { from, asset_guid, code } = posted
+  const { from, asset_guid, code, replaces } = posted
   if (asJson)
     return jsonLine({ event: code === undefined ? 'submitted' : 'refused', ...posted })
   if (code !== undefined) return printable(`refused   ${from}: ${code}: ${posted.detail}`)
+  const other = replaces?.slice(0, 12)
+  if (other !== undefined)
+    return printable(`submitted ${asset_guid}: replaces other content, sha256 ${other}…`)
   return isWatched && screen !== undefined ? undefined : printable(`submitted ${asset_guid}`)
 }
 

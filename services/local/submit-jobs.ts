@@ -1,17 +1,26 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { trackOf } from '#shared/names.ts'
 import type { Client } from './client.ts'
 import type { Job } from './manifest.ts'
 
 /** What became of a job that was handed in. */
 export type Posted = { readonly from: string; readonly asset_guid: string | undefined } & (
-  | { readonly request_id: string; readonly code?: never }
-  | { readonly code: string; readonly detail: string }
+  | {
+      readonly request_id: string
+      /** The sha256 of the other content that its track had before. */
+      readonly replaces?: string
+      readonly code?: never
+    }
+  | { readonly code: string; readonly detail: string; readonly replaces?: never }
 )
 
 export interface Posting {
-  /** Takes a job; waits while many are under way. @throws when nobody answers. */
-  add(job: Job, from: string): Promise<void>
+  /**
+   * Takes a job; waits while many are under way. @throws when nobody answers.
+   * @param replaces goes into what is told of it
+   */
+  add(job: Job, from: string, replaces?: string): Promise<void>
   /** Resolves when all are posted. @throws when nobody answers. */
   end(): Promise<void>
 }
@@ -26,6 +35,7 @@ const TRIES = 5
 interface Line {
   readonly job: Job
   readonly from: string
+  readonly replaces: string | undefined
 }
 
 /**
@@ -61,8 +71,8 @@ export function posting(
   }
 
   return {
-    async add(job, from) {
-      waiting.push({ job: inRequest(job), from })
+    async add(job, from, replaces) {
+      waiting.push({ job: inRequest(job), from, replaces })
       if (waiting.length >= most) await flush()
       else timer ??= setTimeout(flush, GATHER_MS)
     },
@@ -76,11 +86,12 @@ function requests(): (job: Job) => Job {
   let tracks = new Set<unknown>()
   return (job) => {
     if (job.request_id !== undefined) return job
-    if (id === '' || tracks.size >= MOST || tracks.has(job.asset_guid)) {
+    const track = trackOf(job)
+    if (id === '' || tracks.size >= MOST || tracks.has(track)) {
       id = randomUUID()
       tracks = new Set()
     }
-    tracks.add(job.asset_guid)
+    tracks.add(track)
     return { request_id: id, ...job }
   }
 }
@@ -89,6 +100,7 @@ interface Answer {
   readonly line: number | null
   readonly status: number
   readonly request_id?: string
+  readonly asset_guid?: string
   readonly code?: string
   readonly detail?: string
 }
@@ -119,10 +131,13 @@ async function post(client: Client, batch: readonly Line[]): Promise<Posted[]> {
   return posted
 }
 
-function postedAs({ job, from }: Line, { status, code, detail, ...answer }: Answer): Posted {
-  const guid = typeof job.asset_guid === 'string' ? job.asset_guid : undefined
-  const about = { from, asset_guid: guid }
+function postedAs(
+  { job, from, replaces }: Line,
+  { status, code, detail, ...answer }: Answer,
+): Posted {
+  const about = { from, asset_guid: answer.asset_guid ?? trackOf(job) }
+  const other = replaces === undefined ? {} : { replaces }
   return status === 202
-    ? { ...about, request_id: String(answer.request_id) }
+    ? { ...about, request_id: String(answer.request_id), ...other }
     : { ...about, code: String(code), detail: String(detail) }
 }

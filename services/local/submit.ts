@@ -19,19 +19,22 @@ WHAT is any of
   list.ndjson      a manifest of EncodeJobs, one a line (docs/api.md), which may have a "file" to upload
   -                a manifest on stdin, either kind; each job is posted as its line comes
 
-A track is called after its file, unless a manifest or --guid says how. Assets that exist are not made
-again: the same command twice does no harm.
+A track is called after its file and the file's content, unless a manifest or --guid says how: the same
+file is the same track, however it comes. Assets that exist are not made again: the same command twice
+does no harm. What macOS and Windows leave beside files (._x.wav, .DS_Store) is passed over.
 
   --assets A,B     what to make (all that is on offer); a manifest's own derivative_assets win
   --strict         refuse masters that have warnings (cut short, contradicting themselves, …)
   --guid GUID      the asset_guid, of one file or URI
+  --replace        let a file take the place of other content that its track has; without it, it is refused
   --watch          look on until all has ended
   --rate N         jobs a second, at most (as fast as they are taken)
 
 ${TARGET_HELP}
                    (scope: submit; with --watch also read)
-  --json           a line of JSON for each: {"event":"submitted", "from", "asset_guid", "request_id"} or
-                   {"event":"refused", "from", "asset_guid", "code", "detail"}; with --watch as watch has it
+  --json           a line of JSON for each: {"event":"submitted", "from", "asset_guid", "request_id"},
+                   {"event":"refused", "from", "asset_guid", "code", "detail"} or {"event":"skipped", "from"};
+                   with --watch as watch has it
   --help           this
 
   npx trackchain submit my-track.wav --watch
@@ -47,6 +50,7 @@ const STRING = { type: 'string' } as const
 const OPTIONS = {
   ...TARGET_FLAGS,
   ...{ assets: STRING, guid: STRING, rate: STRING },
+  replace: { type: 'boolean', default: false },
   watch: { type: 'boolean', default: false },
   strict: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
@@ -71,9 +75,9 @@ export async function submit(
   const rate = values.rate === undefined ? Number.POSITIVE_INFINITY : rateFrom(values.rate)
   const sources = await sourcesOf(positionals, { guid: values.guid, stdin })
   try {
-    const { watch: isWatched, strict: isStrict, json: asJson } = values
+    const { watch: isWatched, strict: isStrict, json: asJson, replace: mayReplace } = values
     const ended = await submitAll(sources, output, {
-      ...{ target, rate, isStrict, isWatched, asJson, signal: stop },
+      ...{ target, rate, isStrict, mayReplace, isWatched, asJson, signal: stop },
       // Before gigabytes are uploaded.
       assets: await assetsFrom(values.assets, target),
     })

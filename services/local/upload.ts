@@ -1,11 +1,14 @@
-import { createHash } from 'node:crypto'
-import { createReadStream, openAsBlob } from 'node:fs'
+import { openAsBlob } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ask, isPassing, json, Refused, refusal } from './client.ts'
 import { authorization, type Target } from './target.ts'
 
 export interface UploadOptions {
+  /** Of the file. */
+  readonly sha256: string
+  /** Whether a track that has another master may get this one. */
+  readonly mayReplace: boolean
   readonly signal: AbortSignal
   /** Told how many bytes of how many are there. */
   readonly onBytes?: (done: number, of: number) => void
@@ -20,6 +23,13 @@ const EVERY_MS = 1_000
 const ANSWER_MS = 30_000
 const PIECE_MS = 600_000
 
+export interface Uploaded {
+  /** Names these very bytes. */
+  readonly master_uri: string
+  /** The sha256 of what was the track's latest upload before, where that is other content. */
+  readonly replaces?: string
+}
+
 interface Session {
   /** Where pieces are put. */
   readonly url: string
@@ -31,30 +41,30 @@ interface Session {
 /**
  * Uploads a file as the master of a track, in pieces, and goes on behind the last one that arrived: also when the API
  * keeps masters itself and the same file was cut off in another process.
- * @returns the URI of these very bytes.
- * @throws Refused; an Error when the file changes meanwhile, or nothing gets through for two minutes.
+ * @returns the URI of these very bytes, and what else was the track's latest upload before, if anything.
+ * @throws Refused, with 409 and OTHER_CONTENT when the track has another master and may not get this one; an Error when the file changes meanwhile, or nothing gets through for two minutes.
  */
 export async function uploadMaster(
   target: Target,
   guid: string,
   path: string,
-  { signal, onBytes = () => {} }: UploadOptions,
-): Promise<string> {
+  { sha256, mayReplace, signal, onBytes = () => {} }: UploadOptions,
+): Promise<Uploaded> {
   const before = await stat(path)
-  const sha256 = await digestOf(path, signal)
-  const announced = { sha256, bytes: before.size }
+  const announced = { sha256, bytes: before.size, replace: mayReplace }
   const body = await openAsBlob(path)
   let heard = performance.now()
   let session: Session | undefined
   let offset: number | undefined
-  let uri = ''
+  let uploaded: Uploaded | undefined
   for (;;) {
     try {
       if (session === undefined) {
-        const { master_uri, ...opened } = await begun(target, guid, announced, signal)
-        uri = master_uri
-        if (opened.session === undefined) return uri
-        session = opened.session
+        const begin = await begun(target, guid, announced, signal)
+        // Begun anew, what was in its place may be these very bytes.
+        uploaded ??= begin
+        if (begin.session === undefined) return uploaded
+        session = begin.session
       }
       offset ??= await standing(session, before.size, signal)
       onBytes(offset ?? 0, before.size)
@@ -72,20 +82,21 @@ export async function uploadMaster(
     }
   }
   const after = await stat(path)
-  if (after.size === before.size && after.mtimeMs === before.mtimeMs) return uri
+  const isSame = after.size === before.size && after.mtimeMs === before.mtimeMs
+  if (isSame && uploaded !== undefined) return uploaded
   throw new Error(`${path} has changed while it was sent`)
 }
 
 async function begun(
   target: Target,
   guid: string,
-  announced: { readonly sha256: string; readonly bytes: number },
+  announced: { readonly sha256: string; readonly bytes: number; readonly replace: boolean },
   signal: AbortSignal,
-): Promise<{ master_uri: string; session: Session | undefined }> {
+): Promise<Uploaded & { session: Session | undefined }> {
   const path = `/v1/masters/${encodeURIComponent(guid)}`
   const own = authorization(target)
-  type Answer = { url: string | null; headers: Record<string, string>; master_uri: string }
-  const { url, headers, master_uri } = json<Answer>(
+  type Answer = Uploaded & { url: string | null; headers: Record<string, string> }
+  const { url, headers, master_uri, replaces } = json<Answer>(
     await ask(target.url, path, {
       method: 'POST',
       headers: { ...own, 'content-type': 'application/json' },
@@ -93,11 +104,12 @@ async function begun(
       signal,
     }),
   )
-  if (url === null) return { master_uri, session: undefined }
-  if (/^https?:/.test(url)) return { master_uri, session: { url, isApi: false, headers } }
+  const uploaded = { master_uri, ...(replaces === undefined ? {} : { replaces }) }
+  if (url === null) return { ...uploaded, session: undefined }
+  if (/^https?:/.test(url)) return { ...uploaded, session: { url, isApi: false, headers } }
   // Named by its content, so that whoever sends the same file again goes on where this ends.
   const named = `${target.url}${path}?upload=${announced.sha256}`
-  return { master_uri, session: { url: named, isApi: true, headers: { ...own, ...headers } } }
+  return { ...uploaded, session: { url: named, isApi: true, headers: { ...own, ...headers } } }
 }
 
 /** Bytes that are there; undefined when the session is gone. */
@@ -158,6 +170,7 @@ async function kept(response: Response): Promise<number> {
 
 /** Whether it may be another matter in a moment, or once it is known where the upload stands. */
 function isWorthAnother(error: unknown): boolean {
+  if (String(error).includes('OTHER_CONTENT')) return false
   if (error instanceof Refused && error.status === 409) return true
   const isLate = error instanceof Error && error.name === 'TimeoutError'
   return isLate || isPassing(error) || String(error).includes('UPLOAD_INCOMPLETE')
@@ -165,11 +178,4 @@ function isWorthAnother(error: unknown): boolean {
 
 function within(ms: number, signal: AbortSignal): AbortSignal {
   return AbortSignal.any([signal, AbortSignal.timeout(ms)])
-}
-
-async function digestOf(path: string, signal: AbortSignal): Promise<string> {
-  const hash = createHash('sha256')
-  const chunks = createReadStream(path, { highWaterMark: 1 << 20, signal })
-  for await (const chunk of chunks) hash.update(chunk)
-  return hash.digest('hex')
 }

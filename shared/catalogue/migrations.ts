@@ -182,4 +182,11 @@ export const MIGRATIONS: readonly Migration[] = [
     name: 'warnings, and how sure what is listed is',
     sql: ADDED_COLUMNS,
   },
+  {
+    name: 'names that masters have',
+    sql: `
+      -- Whether the master itself has it, in its tags or its file's name; else a job said so, which counts for more.
+      alter table track_name add column found boolean not null default false;
+    `,
+  },
 ]

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
 import { GIVEN_GUID_PATTERN, TEXT_PATTERN } from '../names.ts'
 import { RequestId, WholeNumber } from './ids.ts'
-import { TRACK_NAME } from './track-name.ts'
+import { FILE_NAME, TRACK_NAME } from './track-name.ts'
 
 function trackName(description: string) {
   return Type.String({
@@ -61,6 +61,13 @@ export const EncodeJob = defineMessage(
       trackName('What the track is called: goes into the tags of downloads.'),
     ),
     artist: Type.Optional(trackName('Whose it is: goes into the tags of downloads.')),
+    file_name: Type.Optional(
+      Type.String({
+        ...FILE_NAME,
+        description:
+          'What the file of the master was called: `Artist - Title.wav` names the track where neither the job nor the tags of the file do.',
+      }),
+    ),
   },
   { code: 'NOT_AN_ENCODE_JOB', schema: { title: 'EncodeJob' } },
 )

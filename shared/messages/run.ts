@@ -5,7 +5,7 @@ import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, jobId, ROUTE_PATTERN } from '../n
 import { RequestId, WholeNumber } from './ids.ts'
 import { Code, Count, EXTENSION_PATTERN, Line, MasterUri } from './place.ts'
 import { RESULTS } from './result.ts'
-import { TRACK_NAME } from './track-name.ts'
+import { FILE_NAME, TRACK_NAME } from './track-name.ts'
 import { Warnings } from './warning.ts'
 
 /** No track is longer, hours: what counts samples and parts can count on it. */
@@ -37,6 +37,7 @@ export const AcceptedRequest = Type.Object(
     strict: Type.Optional(Type.Boolean()),
     title: Type.Optional(Type.String(TRACK_NAME)),
     artist: Type.Optional(Type.String(TRACK_NAME)),
+    file_name: Type.Optional(Type.String(FILE_NAME)),
   },
   { additionalProperties: false },
 )
@@ -116,6 +117,9 @@ const Master = Type.Object(
     samples: Samples,
     /** What the master is, e.g. `WAV 24-bit 48000 Hz 2 channels`. */
     layout: Line(1000),
+    /** What its tags or its file's name say that the track is called, where the job does not. */
+    title: Type.Optional(Type.String(TRACK_NAME)),
+    artist: Type.Optional(Type.String(TRACK_NAME)),
     warnings: Warnings,
   },
   { additionalProperties: false },

@@ -156,7 +156,12 @@ const NONSENSE: Record<string, [topic: string, changes: Change, verdict: string]
     'NOT_A_MESSAGE',
   ],
   "another job's end": ['publish', { 'request.request_id': 'another' }, 'NOT_A_MESSAGE'],
-  'numbers beyond any': ['ingest', { release_id: -1e300, asset_id: 1e300 }, 'made'],
+  'numbers that no reader has exactly': [
+    'ingest',
+    { release_id: -(2 ** 53), asset_id: 1e300 },
+    'NOT_AN_ENCODE_JOB',
+  ],
+  'the largest numbers': ['ingest', { release_id: 1 - 2 ** 53, asset_id: 2 ** 53 - 1 }, 'made'],
 }
 type Change = Readonly<Record<string, unknown>>
 

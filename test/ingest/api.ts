@@ -22,6 +22,7 @@ import type { Pace } from '../../services/ingest/http/bodies.ts'
 import { remembering } from '../../services/ingest/http/remember.ts'
 import type { IdentitySettings } from '../../services/ingest/identity.ts'
 import { redriving } from '../../services/ingest/redrive.ts'
+import { replacing } from '../../services/ingest/replaced.ts'
 import { openUploads } from '../../services/ingest/uploads.ts'
 import { type PubsubServer, startPubsubServer } from '../../services/local/pubsub/server.ts'
 import { patient } from '../support/patience.ts'
@@ -98,6 +99,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
       'onprem-a': { templates: [], prefixes: ['file:///mnt/onprem'], factor: 1 },
     }
     const aborting = new AbortController()
+    const uploadsThere = openUploads(uploadsUri, openStore(uploadsUri, gcs))
     const app = await createApp(
       {
         config: {
@@ -117,7 +119,8 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
         }),
         catalogue: rows,
         ...{ registry, assets, metrics },
-        uploads: openUploads(uploadsUri, openStore(uploadsUri, gcs)),
+        uploads: uploadsThere,
+        replacing: replacing(uploadsThere, events),
         unready: given.unready ?? (() => undefined),
         aborting: aborting.signal,
       },

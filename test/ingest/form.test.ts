@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { guidOfFile } from '#shared/file-names.ts'
 import { aJob, sha256, startApi, until } from './api.ts'
 
 const api = await startApi()
@@ -22,8 +23,9 @@ async function curl(...args: readonly string[]) {
 
 t.test('curl -F file and job uploads the master and accepts the job', async (t) => {
   const told = await curl('-F', `file=@${track}`, '-F', 'job={"derivative_assets":["bpm"]}')
+  t.match(told.asset_guid, /^Track-No-1-Mix-[0-9a-f]{12}$/)
   t.match(told, { status: 202, derivative_assets: ['bpm'] })
-  t.equal(told.asset_guid, `Track-No-1-Mix-${sha256(audio).slice(0, 8)}`)
+  t.equal(told.asset_guid, guidOfFile(track, sha256(audio)))
   const { body } = await until('the message', () =>
     stage.all.find(({ body }) => body.job === told.job),
   )
@@ -140,4 +142,27 @@ t.test('a master beyond the limit is refused while it comes', async (t) => {
   t.equal(response.status, 413)
   t.match(await response.json(), { code: 'TOO_LARGE', detail: /1 MiB/ })
   t.notOk((await readdir(api.uploads)).some((name) => name.startsWith('.~')))
+})
+
+t.test('text in a form that is not UTF-8 is refused, wherever it stands', async (t) => {
+  const part = (head: string, content: string) =>
+    `--b\r\ncontent-disposition: form-data; ${head}\r\n\r\n${content}\r\n`
+  const sound = part('name="asset_guid"', 'a')
+  const forms = {
+    'a field': part('name="title"', 'Bj\xf6rk'),
+    'half of a surrogate pair': part('name="title"', '\xed\xa0\x80'),
+    'the job': part('name="job"', '{"title":"Bj\xf6rk"}'),
+    'a declared job': part('name="job"\r\ncontent-type: application/json', '"\xff"'),
+    'an escape in the job': part('name="job"', '{"title":"\\ud800"}'),
+    'a file name': part('name="file"; filename="Bj\xf6rk.wav"', 'RIFF'),
+  }
+  for (const [what, form] of Object.entries(forms)) {
+    const response = await fetch(jobs, {
+      method: 'POST',
+      headers: { 'content-type': 'multipart/form-data; boundary=b' },
+      body: Buffer.from(`${sound}${form}--b--\r\n`, 'latin1'),
+    })
+    t.equal(response.status, 400, what)
+    t.match(await response.json(), { code: /BAD_REQUEST|NOT_JSON/, detail: /./ }, what)
+  }
 })

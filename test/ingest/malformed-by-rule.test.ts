@@ -16,7 +16,19 @@ const LETTER = '5a1d3c8e9b7f40526a1d3c8e9b7f4052'
 const BODIES: Record<string, [body: Record<string, unknown>, optional: string[]]> = {
   '/v1/jobs': [
     aJob({ site: 'cloud', title: 'T', artist: 'A', release_id: 1, asset_id: 2 }),
-    ['request_id', 'site', 'title', 'artist', 'release_id', 'asset_id', 'derivative_assets'],
+    [
+      ...[
+        'request_id',
+        'site',
+        'title',
+        'artist',
+        'release_id',
+        'asset_id',
+        'derivative_assets',
+      ],
+      // The asset_id names the track.
+      'asset_guid',
+    ],
   ],
   '/v1/masters/a': [{ bytes: 5, sha256: sha256(Buffer.from('hello')) }, ['bytes']],
   [`/v1/dead-letters/${LETTER}/discard`]: [{ reason: 'because' }, []],

@@ -180,7 +180,37 @@ const requests: Record<string, Malformed> = {
   },
   'a NUL in the asset_guid': {
     send: () => post(jobs, aJob({ asset_guid: 'a\0b' })),
-    ...{ status: 422, code: 'NOT_AN_ENCODE_JOB', names: /pattern/, at: '/asset_guid' },
+    ...{ status: 400, code: 'NOT_JSON', names: /asset_guid has a NUL/, at: '/asset_guid' },
+  },
+  'half a surrogate pair in a title': {
+    send: () => post(jobs, '{"asset_guid":"a","title":"a\\ud800b"}'),
+    ...{
+      status: 400,
+      code: 'NOT_JSON',
+      names: /\/title has half of a surrogate/,
+      at: '/title',
+    },
+  },
+  'half a surrogate pair in a name of a property': {
+    send: () => post(jobs, '{"asset_guid":"a","\\uDC00":1}'),
+    ...{ status: 400, code: 'NOT_JSON', names: /half of a surrogate pair/, at: '/' },
+  },
+  'a NUL in the reason of a discard': {
+    send: () =>
+      post(`${api.url}/v1/dead-letters/${'0'.repeat(32)}/discard`, '{"reason":"a\\u0000b"}'),
+    ...{ status: 400, code: 'NOT_JSON', names: /reason has a NUL/, at: '/reason' },
+  },
+  'a query that is not UTF-8': {
+    send: () => fetch(`${api.url}/v1/tracks?q=%ED%A0%80`),
+    ...{ status: 400, code: 'BAD_REQUEST', names: /query is not UTF-8/, at: 'query' },
+  },
+  'a query with half an escape': {
+    send: () => fetch(`${api.url}/v1/tracks?q=%e`),
+    ...{ status: 400, code: 'BAD_REQUEST', names: /query is not UTF-8/, at: 'query' },
+  },
+  'a query that nobody knows, not UTF-8 either': {
+    send: () => fetch(`${api.url}/v1/kpis?title=%ff`),
+    ...{ status: 400, code: 'BAD_REQUEST', names: /query is not UTF-8/, at: 'query' },
   },
   'a 10 MB asset_guid': {
     send: () => post(jobs, aJob({ asset_guid: big })),

@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { newEvent } from '#shared/events.ts'
+import { guidOfFile } from '#shared/file-names.ts'
 import type { RunEnded } from '#shared/messages/run.ts'
 import { jobId, type Revision } from '#shared/names.ts'
 import { csvRows } from '../../services/local/csv.ts'
@@ -128,7 +129,9 @@ t.test('files, folders and globs are uploaded and submitted as one request', asy
   const { code, lines } = await submitted([...what, '--assets', 'bpm', '--json'])
   t.equal(code, 0)
   const all = told(lines)
-  t.same(all.map(({ asset_guid }) => asset_guid).sort(), ['Tre-s', 'one', 'two'])
+  const guid = (name: string) => guidOfFile(name, sha256(audio.get(name) as Buffer))
+  t.same(all.map(({ asset_guid }) => asset_guid).sort(), [...audio.keys()].map(guid).sort())
+  t.match(guid('album/disc 2/Três.wav'), /^Tres-[0-9a-f]{12}$/)
   t.equal(new Set(all.map(({ request_id }) => request_id)).size, 1)
   const request_id = all[0]?.request_id
   const mine = () => staged.all.filter(({ body }) => isOf(body, request_id))
@@ -166,7 +169,7 @@ t.test(
     t.same(lines.filter((line) => line.startsWith('submitted')).sort(), [
       'submitted c-1',
       'submitted c-3',
-      'submitted x',
+      `submitted ${guidOfFile(master_uri, sha256(Buffer.from(master_uri)))}`,
     ])
     const refused = lines.filter((line) => line.startsWith('refused')).sort()
     t.match(refused[0], /list\.csv:5: UNREADABLE: .*gone\.wav/)
@@ -213,6 +216,7 @@ t.test('what cannot be meant is refused before anything is sent', async (t) => {
     a: { 'x.wav': '' },
     b: { 'x.flac': '' },
     'notes.txt': '',
+    '._x.wav': '',
     'bad.csv': 'guid,file\n1,2\n',
   })
   const at = (name: string) => join(folder, name)
@@ -222,7 +226,7 @@ t.test('what cannot be meant is refused before anything is sent', async (t) => {
     [[at('none.wav')], /There is no file .*none\.wav/],
     [[at('*.ogg')], /\*\.ogg matches no audio file/],
     [[at('notes.txt')], /no audio by its name, and no manifest/],
-    [[at('a'), at('b')], /x\.wav and .*x\.flac would both be the track x/],
+    [[at('._x.wav')], /\._x\.wav was left by a system/],
     [[at('bad.csv')], /header has "guid": no such column\. There are asset_guid/],
     [[at('a'), at('b/x.flac'), '--guid', 'y'], /--guid names one track/],
     [[at('a'), '--guid', 'no name'], /--guid must match/],
@@ -247,8 +251,9 @@ t.test('an upload goes on behind what has arrived', async (t) => {
   t.teardown(() => cut.close())
   const heard: number[] = []
   const through = { url: `http://127.0.0.1:${cut.port}`, token: undefined }
-  const uri = await uploadMaster(through, 'long', path, {
-    signal: never,
+  const options = { sha256: sha256(audio), mayReplace: false, signal: never }
+  const { master_uri: uri } = await uploadMaster(through, 'long', path, {
+    ...options,
     onBytes: (done) => heard.push(done),
   })
   t.equal(uri, `upload:long/${sha256(audio)}`)
@@ -257,7 +262,7 @@ t.test('an upload goes on behind what has arrived', async (t) => {
   t.equal(heard[0], 0)
   t.equal(heard.at(-1), audio.length)
   const again: number[] = []
-  await uploadMaster(target, 'long', path, { signal: never, onBytes: (n) => again.push(n) })
+  await uploadMaster(target, 'long', path, { ...options, onBytes: (n) => again.push(n) })
   t.same(again, [audio.length], 'another process finds it whole')
 
   const gcs = await startGcsServer('masters')
@@ -265,7 +270,7 @@ t.test('an upload goes on behind what has arrived', async (t) => {
   const cloud = await api.replica({ uploads: 'gs://masters/u', storage: gcs.endpoint })
   gcs.faults.push({ on: /upload_id/, times: 1, status: 503 })
   const inCloud = { url: cloud.url, token: undefined }
-  const name = await uploadMaster(inCloud, 'long', path, { signal: never })
+  const { master_uri: name } = await uploadMaster(inCloud, 'long', path, options)
   t.equal(name, `upload:long/${sha256(audio)}`)
   t.ok(
     gcs.buckets
@@ -273,7 +278,7 @@ t.test('an upload goes on behind what has arrived', async (t) => {
       ?.get(`u/long/${sha256(audio)}.upload`)
       ?.bytes.equals(audio),
   )
-  t.equal(await uploadMaster(inCloud, 'long', path, { signal: never }), name)
+  t.same(await uploadMaster(inCloud, 'long', path, options), { master_uri: name })
 })
 
 t.test('watch tells of each change and ends with the last', async (t) => {
@@ -351,12 +356,13 @@ t.test(
   async (t) => {
     const path = join(t.testdir({}), 'seen.wav')
     await writeFile(path, 'audio')
+    const asset_guid = guidOfFile(path, sha256(Buffer.from('audio')))
     const watched = submitted([path, '--watch', '--json', '--assets', 'bpm,key'])
     const { body } = await until('the job', () =>
-      staged.all.find((message) => isOf(message.body, undefined, 'seen')),
+      staged.all.find((message) => isOf(message.body, undefined, asset_guid)),
     )
     const { request_id } = (body as { request: { request_id: string } }).request
-    await api.catalogue.recordRuns([ended({ request_id, asset_guid: 'seen' })])
+    await api.catalogue.recordRuns([ended({ request_id, asset_guid })])
     const { code, lines } = await watched
     t.equal(code, 0)
     t.match(told(lines).at(-1), { event: 'ended', request_id, state: 'done' })

@@ -8,7 +8,7 @@ type Json = Record<string, unknown>
 
 /** Of any kind of value some that it is not. */
 const OTHERS: Readonly<Record<string, readonly unknown[]>> = {
-  string: [7, null, { a: 'b' }],
+  string: [7, null, { a: 'b' }, 'a\0b', 'a\ud800b'],
   number: ['7', null, [7]],
   boolean: ['true', null, 1],
   array: ['a', null, { 0: 'a' }],

@@ -21,6 +21,11 @@ export const Accepted = Type.Object(
     route: Type.String(),
     derivative_assets: Type.Array(Type.String()),
     href: Type.String({ description: 'Where its progress can be seen.' }),
+    replaces: Type.Optional(
+      Type.String({
+        description: 'With a file, the sha256 of other content that its track had before.',
+      }),
+    ),
   },
   { title: 'Accepted' },
 )

@@ -5,6 +5,7 @@ import type { Registry } from '#shared/registry.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import type { Access } from '../access.ts'
 import type { Redriving } from '../redrive.ts'
+import type { Replacing } from '../replaced.ts'
 import type { Uploads } from '../uploads.ts'
 import type { Accepting } from './accepting.ts'
 import type { Pace } from './bodies.ts'
@@ -25,6 +26,7 @@ export interface HttpDeps {
   readonly access: Access
   readonly accepting: Accepting
   readonly redriving: Redriving
+  readonly replacing: Replacing
   readonly catalogue: Pick<
     Catalogue,
     | 'jobsOfRequest'

@@ -1,8 +1,10 @@
-import type { Multipart, MultipartFile } from '@fastify/multipart'
+import type { MultipartFile } from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
 import { PermanentError } from '#shared/errors.ts'
+import { cleanFileName, guidOfFile } from '#shared/file-names.ts'
 import { json } from '#shared/message.ts'
-import { ASSET_GUID_PATTERN } from '#shared/names.ts'
+import { ASSET_GUID_PATTERN, trackOf } from '#shared/names.ts'
+import { utf8 } from '#shared/text.ts'
 import type { Incoming } from '../uploads.ts'
 import { type Accepted, traceparentOf } from './accepting.ts'
 import type { HttpDeps } from './deps.ts'
@@ -12,6 +14,7 @@ export const FORM_TYPE = 'multipart/form-data'
 
 const GUID = new RegExp(ASSET_GUID_PATTERN)
 const MOST_FIELD_BYTES = 64 * 1024
+const OCTETS = 'application/octet-stream'
 /** The fields of a job that may stand alone, and what their text means. */
 const FIELDS: Readonly<Record<string, (text: string) => unknown>> = {
   request_id: String,
@@ -21,6 +24,7 @@ const FIELDS: Readonly<Record<string, (text: string) => unknown>> = {
   strict: booleanOf,
   title: String,
   artist: String,
+  file_name: String,
   release_id: numberOf,
   asset_id: numberOf,
   derivative_assets: (text) => text.split(/[\s,]+/).filter((id) => id !== ''),
@@ -68,14 +72,19 @@ export async function jobFromForm(request: FastifyRequest, deps: HttpDeps): Prom
       )
     }
     const { sha256, name, incoming } = file
-    const asset_guid = job.asset_guid ?? guidFrom(name, sha256)
+    const given = trackOf(job)
+    const guid = given ?? guidOfFile(name, sha256)
     // An asset_guid that breaks its pattern names nothing: the contract refuses it.
-    const isName = typeof asset_guid === 'string' && GUID.test(asset_guid)
-    const master_uri = isName ? deps.uploads.uri(asset_guid, sha256) : undefined
+    const master_uri = GUID.test(guid) ? deps.uploads.uri(guid, sha256) : undefined
+    const asset_guid = job.asset_guid ?? guid
+    const file_name = job.file_name ?? (cleanFileName(name) || undefined)
     // Looked at before the file is kept: a job that is refused leaves nothing behind.
-    const accepted = await accepting.check({ ...job, asset_guid, master_uri })
+    const accepted = await accepting.check({ ...job, asset_guid, file_name, master_uri })
+    const arriving = { guid, sha256, by: request.caller, signal: aborting }
+    const replaces = given === undefined ? undefined : await deps.replacing.check(arriving)
     await incoming.keep(accepted.request.asset_guid, aborting)
-    return await accepting.handOn(accepted, traceparentOf(request))
+    const told = await accepting.handOn(accepted, traceparentOf(request))
+    return replaces === undefined ? told : { ...told, replaces }
   } finally {
     await file?.incoming.discard()
   }
@@ -92,10 +101,8 @@ async function readForm(request: FastifyRequest, deps: HttpDeps): Promise<Form> 
   const mostBytes = deps.config.max_upload_mb * 1024 * 1024
   const limits = {
     fileSize: mostBytes,
-    files: 3,
-    fields: 20,
+    files: 23,
     parts: 23,
-    fieldSize: MOST_FIELD_BYTES,
     fieldNameSize: 100,
     headerPairs: 20,
   }
@@ -103,19 +110,23 @@ async function readForm(request: FastifyRequest, deps: HttpDeps): Promise<Form> 
   let job: Record<string, unknown> | undefined
   let file: Form['file']
   try {
-    for await (const part of request.parts({ limits })) {
-      const isFile = part.type === 'file' && part.fieldname !== 'job'
-      if (part.type === 'field' && part.value === '') {
-        // What a page sends of a field that was left empty.
-      } else if (isFile) {
-        if (file !== undefined || part.fieldname !== 'file') throw unexpectedFile(part)
+    // All parts as bytes: text that the parser decodes has U+FFFD where it was not UTF-8.
+    for await (const part of request.parts({ limits, isPartAFile: () => true })) {
+      if (part.type !== 'file') continue
+      const name = part.fieldname ?? ''
+      const isFile = part.filename !== undefined || part.mimetype === OCTETS
+      if (isFile && name !== 'job') {
+        if (file !== undefined || name !== 'file') throw unexpectedFile(part)
         file = await received(part, mostBytes, deps)
-      } else if (part.fieldname === 'job') {
-        if (job !== undefined) throw twice('job')
-        job = jobOf(await contentOf(part))
-      } else {
-        addField(fields, part.fieldname, await contentOf(part))
+        continue
       }
+      const value = await contentOf(part)
+      // What a page sends of a field that was left empty.
+      if (value === '' && !isFile) continue
+      if (name === 'job') {
+        if (job !== undefined) throw twice('job')
+        job = jobOf(value)
+      } else addField(fields, name, value)
     }
     for (const [name, value] of fields) {
       if (job !== undefined && Object.hasOwn(job, name)) throw twice(name)
@@ -139,6 +150,11 @@ async function received(
   mostBytes: number,
   { uploads, aborting }: HttpDeps,
 ): Promise<Form['file']> {
+  if (part.filename?.includes('\uFFFD')) {
+    throw new PermanentError('BAD_REQUEST', "The file's name is not UTF-8.", {
+      at: 'part file',
+    })
+  }
   const incoming = await uploads.receive(part.file, { mostBytes, signal: aborting })
   if (part.file.truncated || incoming.bytes === 0) {
     await incoming.discard()
@@ -149,24 +165,27 @@ async function received(
       at: 'part file',
     })
   }
-  return { incoming, sha256: incoming.sha256, name: part.filename }
+  return { incoming, sha256: incoming.sha256, name: part.filename ?? '' }
 }
 
 /** What stands in a part that is not the master: text, or JSON where it is declared so. */
-async function contentOf(part: Multipart): Promise<unknown> {
-  const at = { at: `part ${part.fieldname.slice(0, 100)}` }
-  if (part.type === 'file') {
-    const chunks: Uint8Array[] = []
-    let bytes = 0
-    for await (const chunk of part.file) {
-      bytes += chunk.length
-      if (bytes > MOST_FIELD_BYTES) throw new PermanentError('TOO_LARGE', fieldLimit(), at)
-      chunks.push(chunk)
-    }
-    return Buffer.concat(chunks).toString('utf8')
+async function contentOf({ fieldname, mimetype, file }: MultipartFile): Promise<unknown> {
+  const name = (fieldname ?? '').slice(0, 100)
+  const at = { at: `part ${name}` }
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of file) {
+    bytes += chunk.length
+    if (bytes > MOST_FIELD_BYTES) throw new PermanentError('TOO_LARGE', fieldLimit(), at)
+    chunks.push(chunk)
   }
-  if (part.valueTruncated) throw new PermanentError('TOO_LARGE', fieldLimit(), at)
-  return part.value
+  const content = Buffer.concat(chunks)
+  if (mimetype.startsWith('application/json')) return json(content, `The part ${name}`)
+  try {
+    return utf8(content)
+  } catch {
+    throw new PermanentError('BAD_REQUEST', `The part ${name} is not UTF-8.`, at)
+  }
 }
 
 function fieldLimit(): string {
@@ -219,18 +238,4 @@ function numberOf(text: string): unknown {
 /** Anything else breaks the contract, which says so. */
 function booleanOf(text: string): unknown {
   return { true: true, false: false }[text.trim()] ?? text
-}
-
-/** The same file always gives the same track. */
-function guidFrom(fileName: string, sha256: string): string {
-  const slug = fileName
-    .replace(/^.*[\\/]/, '')
-    .replace(/\.[A-Za-z0-9]{1,5}$/, '')
-    .normalize('NFKD')
-    .replace(/\p{M}/gu, '')
-    .replace(/[^A-Za-z0-9]+/g, '-')
-    .replace(/^-+|-+$/g, '')
-    .slice(0, 60)
-    .replace(/-+$/, '')
-  return `${slug === '' ? 'track' : slug}-${sha256.slice(0, 8)}`
 }

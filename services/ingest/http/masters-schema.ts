@@ -17,12 +17,18 @@ export type MayResume = Static<typeof MayResume>
 export const Resumes = Type.Object({ upload: UploadId }, { additionalProperties: false })
 export type Resumes = Static<typeof Resumes>
 
+const Replaces = Type.String({
+  description:
+    'The sha256 of what was the latest upload of the track before: it is other content. It stays.',
+})
+
 const StoredMaster = Type.Object(
   {
     asset_guid: AssetGuid,
     sha256: Type.String({ description: 'It names the revision.' }),
     bytes: Type.Integer(),
     master_uri: Type.String({ description: 'For a job that means these very bytes.' }),
+    replaces: Type.Optional(Replaces),
   },
   { title: 'StoredMaster' },
 )
@@ -32,6 +38,12 @@ export const Announced = Type.Object(
   {
     sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Of the whole file.' }),
     bytes: Type.Optional(Type.Integer({ minimum: 1 })),
+    replace: Type.Optional(
+      Type.Boolean({
+        description:
+          'False: refuse it (OTHER_CONTENT) where the latest upload of the track is other content.',
+      }),
+    ),
   },
   { additionalProperties: false, title: 'AnnouncedMaster' },
 )
@@ -96,6 +108,7 @@ export const post = {
               headers: { type: 'object' },
               upload: { type: 'string' },
               master_uri: { type: 'string' },
+              replaces: Replaces,
             },
           },
         },

@@ -39,12 +39,19 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
     async (request, reply) => {
       const { upload } = request.query
       const { asset_guid } = request.params
+      let replaces: string | undefined
+      const onWhole = async (sha256: string) => {
+        const arriving = { guid: asset_guid, sha256, by: request.caller }
+        replaces = await deps.replacing.check({ ...arriving, signal: deps.aborting })
+      }
+      const into = { ...deps, mostBytes, onWhole }
       const stored =
         upload === undefined
-          ? await receiveWhole(asset_guid, request, mostBytes, deps)
-          : await receivePiece(asset_guid, upload, request, reply, mostBytes, deps)
+          ? await receiveWhole(asset_guid, request, into)
+          : await receivePiece(asset_guid, upload, request, reply, into)
       if (stored === undefined) return reply.code(202).send({ upload })
-      const { created, ...told } = stored
+      const { created, ...rest } = stored
+      const told = { ...rest, ...(replaces === undefined ? {} : { replaces }) }
       return reply
         .code(created ? 201 : 200)
         .header('etag', `"${stored.sha256}"`)
@@ -79,16 +86,26 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
     inner.post<{ Params: TrackParams }>(
       '/v1/masters/:asset_guid',
       { schema: post, config: { scope: 'submit', takes: [JSON_TYPE], inflates: true } },
-      async ({ params, body, headers: { origin } }) => {
+      async ({ params, body, caller, headers: { origin } }) => {
         const { asset_guid } = params
-        const { sha256, bytes = 0 } = checkAnnounced(documentIn(body, "the master's sha256"))
+        const announced = checkAnnounced(documentIn(body, "the master's sha256"))
+        const { sha256, bytes = 0, replace } = announced
         if (bytes > mostBytes) throw tooLarge(mostBytes)
         const master_uri = uploads.uri(asset_guid, sha256)
+        const arriving = { guid: asset_guid, sha256, by: caller, signal: deps.aborting }
+        // What comes past this service is told of now; the rest when it is whole.
+        const isPast = uploads.session !== undefined
+        const replaces = await deps.replacing.check({
+          ...arriving,
+          mayReplace: replace,
+          isPast,
+        })
+        const told = { master_uri, ...(replaces === undefined ? {} : { replaces }) }
         if (uploads.session !== undefined) {
           const signal = deps.aborting
           const url = await uploads.session(asset_guid, sha256, { origin, signal })
           const headers = { 'content-type': 'application/octet-stream' }
-          return { method: 'PUT', url: url ?? null, headers, master_uri }
+          return { method: 'PUT', url: url ?? null, headers, ...told }
         }
         const upload = randomUUID()
         const digest = Buffer.from(sha256, 'hex').toString('base64')
@@ -96,18 +113,25 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
           method: 'PUT',
           url: `/v1/masters/${asset_guid}?upload=${upload}`,
           headers: { 'repr-digest': `sha-256=:${digest}:` },
-          ...{ upload, master_uri },
+          upload,
+          ...told,
         }
       },
     )
   })
 }
 
+/** Where the bytes of a PUT go. */
+interface Into extends HttpDeps {
+  readonly mostBytes: number
+  /** Called with the sha256 of bytes that are whole, before they get their name. */
+  readonly onWhole: (sha256: string) => Promise<void>
+}
+
 async function receiveWhole(
   assetGuid: string,
   request: FastifyRequest,
-  mostBytes: number,
-  { uploads, aborting }: HttpDeps,
+  { uploads, aborting, mostBytes, onWhole }: Into,
 ): Promise<Stored> {
   const { headers, raw } = request
   if (headers['content-range'] !== undefined || headers['upload-offset'] !== undefined) {
@@ -122,7 +146,8 @@ async function receiveWhole(
   const options = { mostBytes, signal: aborting }
   const body = raw.iterator({ destroyOnReturn: false })
   if (expected !== undefined && uploads.receiveAs !== undefined) {
-    return await uploads.receiveAs(assetGuid, expected, body, options)
+    const whole = { ...options, onWhole: () => onWhole(expected) }
+    return await uploads.receiveAs(assetGuid, expected, body, whole)
   }
   const incoming = await uploads.receive(body, options)
   try {
@@ -133,6 +158,7 @@ async function receiveWhole(
         `The sha256 of what came is ${incoming.sha256}, announced was ${expected}.`,
       )
     }
+    await onWhole(incoming.sha256)
     return await incoming.keep(assetGuid, aborting)
   } finally {
     await incoming.discard()
@@ -145,8 +171,7 @@ async function receivePiece(
   upload: string,
   request: FastifyRequest,
   reply: FastifyReply,
-  mostBytes: number,
-  deps: HttpDeps,
+  { mostBytes, onWhole, ...deps }: Into,
 ): Promise<Stored | undefined> {
   const uploads = resumable(deps)
   try {
@@ -156,6 +181,7 @@ async function receivePiece(
       mostBytes,
       sha256: announcedDigest(request),
       signal: deps.aborting,
+      onWhole,
     })
     reply.header('upload-offset', standing.offset)
     return standing.state === 'whole' ? standing.stored : undefined

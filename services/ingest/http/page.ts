@@ -4,6 +4,7 @@ import { extname } from 'node:path'
 import { promisify } from 'node:util'
 import { brotliCompress, gzip } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { AUDIO_EXTENSIONS, LEFT_BY_SYSTEM } from '#shared/file-names.ts'
 import { matches } from './etag.ts'
 
 /** The page loads nothing from elsewhere, and runs nothing but its own files. */
@@ -20,6 +21,11 @@ const TYPES: Readonly<Record<string, string>> = {
 }
 
 const ENCODINGS = { br: promisify(brotliCompress), gzip: promisify(gzip) } as const
+
+/** What is audio by its name, for the page. */
+const AUDIO_FILES = `export const AUDIO_EXTENSIONS = ${JSON.stringify(AUDIO_EXTENSIONS)}
+export const LEFT_BY_SYSTEM = ${JSON.stringify(LEFT_BY_SYSTEM)}
+`
 
 /** A file of the page, in the forms in which it has been asked for. */
 interface Served {
@@ -93,7 +99,8 @@ async function pageFiles(): Promise<ReadonlyMap<string, Served>> {
     names.map(async (name) => [name, await readFile(new URL(name, FOLDER))] as const),
   )
   const vendor = new URL(import.meta.resolve('htm/preact/standalone'))
-  const bytes = new Map([...read, ['vendor.js', await readFile(vendor)] as const])
+  const bytes = new Map<string, Buffer>([...read, ['vendor.js', await readFile(vendor)]])
+  bytes.set('audio-files.js', Buffer.from(AUDIO_FILES))
   const page = bytes.get('index.html')?.toString() ?? ''
   // Modules import each other: without this a browser would learn of the last after it has read all others.
   const modules = [...bytes.keys()].filter(

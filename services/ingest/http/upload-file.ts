@@ -1,23 +1,23 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PermanentError } from '#shared/errors.ts'
 import type { ObjectName } from '#shared/names.ts'
 import { abortable } from '#shared/store/abortable.ts'
 import { type StoreDriver, sameBytes } from '#shared/store/driver.ts'
 import { linkOnce } from '#shared/store/file-create.ts'
-import { openFolder } from '#shared/store/file-folder.ts'
+import { type OpenFolder, openFolder } from '#shared/store/file-folder.ts'
 import { type FileRoot, fileRoot } from '#shared/store/file-root.ts'
 import { TEMPORARY } from '#shared/store/object-name.ts'
 import { uploadUri } from '../master.ts'
-import type { Incoming, Stored, Uploads } from '../uploads.ts'
+import type { Incoming, KindOfUploads, Stored } from '../uploads.ts'
 import { resumableUploads } from './upload-resume.ts'
 
 /**
  * Uploads into a folder that replicas may share. What is under way has a name that the store takes for
  * temporary: it is never listed, and swept when nobody has written to it for long.
  */
-export function fileUploads(folder: string, driver: StoreDriver): Uploads {
+export function fileUploads(folder: string, driver: StoreDriver): KindOfUploads {
   const place = { root: fileRoot(folder), driver }
   return {
     async receive(body, { mostBytes, signal }): Promise<Incoming> {
@@ -114,8 +114,9 @@ export async function linkUpload(
   const folder = await openFolder(root, join(root.path, assetGuid))
   try {
     const linked = await linkOnce(root, path, folder.at(`${sha256}.upload`))
-    await folder.sync()
     const created = sameBytes(linked, driver.uri(name)) === 'created'
+    if (!created) await makeLatest(folder, `${sha256}.upload`)
+    await folder.sync()
     return {
       asset_guid: assetGuid,
       sha256,
@@ -125,6 +126,18 @@ export async function linkUpload(
     }
   } finally {
     await folder.close()
+  }
+}
+
+/** What comes again is the latest upload of its track, though it has been there for long. */
+async function makeLatest(folder: OpenFolder, own: string): Promise<void> {
+  const { mtimeMs } = await stat(folder.at(own))
+  for (const name of await readdir(folder.path)) {
+    if (!name.endsWith('.upload')) continue
+    const other = await stat(folder.at(name)).catch(() => undefined)
+    if (other === undefined || other.mtimeMs <= mtimeMs) continue
+    const now = new Date()
+    return await utimes(folder.at(own), now, now)
   }
 }
 

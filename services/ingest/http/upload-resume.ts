@@ -93,8 +93,12 @@ export function resumableUploads(place: UploadFolder): Resumable {
       await file.sync()
       if (!isLast) return { state: 'partial', offset: end }
       const found = hash?.digest('hex') ?? (await sha256Of(file, signal))
+      if (sha256 !== undefined && sha256 !== found) {
+        isKept = false
+        throw digestMismatch(sha256, found)
+      }
+      await piece.onWhole?.(found)
       isKept = false
-      if (sha256 !== undefined && sha256 !== found) throw digestMismatch(sha256, found)
       await file.chmod(FINISHED)
       const stored = await linkUpload(place, mine, {
         assetGuid: guid,

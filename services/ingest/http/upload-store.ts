@@ -7,7 +7,7 @@ import { PermanentError } from '#shared/errors.ts'
 import { sameBytes } from '#shared/store/driver.ts'
 import type { GcsStore } from '#shared/store/gcs.ts'
 import { uploadUri } from '../master.ts'
-import type { Stored, Uploads } from '../uploads.ts'
+import type { KindOfUploads, Stored } from '../uploads.ts'
 import { tooLarge, uploadName, writeBody } from './upload-file.ts'
 import { digestMismatch } from './upload-resume.ts'
 
@@ -23,7 +23,7 @@ const MOST_SPOOLED = 12
 const CONTENT_TYPE = 'application/octet-stream'
 
 /** Uploads into a bucket. */
-export function storeUploads(driver: GcsStore): Uploads {
+export function storeUploads(driver: GcsStore): KindOfUploads {
   const uri = (guid: string, sha256: string) => driver.uri(uploadName(guid, sha256))
 
   const spooled = new Set<string>()
@@ -80,7 +80,7 @@ export function storeUploads(driver: GcsStore): Uploads {
         throw error
       }
     },
-    async receiveAs(guid, sha256, body, { mostBytes, signal }) {
+    async receiveAs(guid, sha256, body, { mostBytes, signal, onWhole }) {
       let bytes = 0
       async function* verified() {
         const hash = createHash('sha256')
@@ -93,6 +93,7 @@ export function storeUploads(driver: GcsStore): Uploads {
         // Thrown before the store has the end: nothing is created.
         const found = hash.digest('hex')
         if (found !== sha256) throw digestMismatch(sha256, found)
+        await onWhole?.()
       }
       return await keep(guid, { sha256, bytes: () => bytes }, verified(), signal)
     },

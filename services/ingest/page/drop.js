@@ -21,8 +21,12 @@ export function Drop({ uploads }) {
 
   /** @param {readonly File[]} given */
   const take = (given) => {
-    const { passedOver } = uploads.add(given)
-    setNote(passedOver === 0 ? '' : `Passed over ${counted(passedOver)} that are not audio.`)
+    const { passedOver, left } = uploads.add(given)
+    const words = [
+      ...(passedOver > 0 ? [`${counted(passedOver)} that are not audio`] : []),
+      ...(left > 0 ? [`${counted(left)} that macOS or Windows left there`] : []),
+    ]
+    setNote(words.length === 0 ? '' : `Passed over ${words.join(', and ')}.`)
   }
   useDropping(setOver, take)
   const onChange = (/** @type {Event} */ event) => {
@@ -127,7 +131,7 @@ const PHASES = /** @type {const} */ ({
 
 /** @param {{ sent: Sent, uploads: Uploads }} props */
 function Sending({ sent, uploads }) {
-  const { id, file, phase, percent, guid, fault, remedy } = sent
+  const { id, file, phase, percent, guid, note, fault, remedy } = sent
   const isOpen = !hasEnded(sent)
   const name = html`<b>${file.name}</b>`
   return html`<li class=${`is-${phase}`}>
@@ -146,6 +150,7 @@ function Sending({ sent, uploads }) {
       isOpen &&
       html`<progress max="100" value=${percent} class=${phase === 'sending' ? 'is-sending' : ''} aria-label=${`${file.name}, ${PHASES[phase]}`}></progress>`
     }
+    ${note && html`<p class="quiet">${note}</p>`}
     ${fault && html`<p class="fault">${fault} <span>${remedy}</span></p>`}
   </li>`
 }

@@ -1,25 +1,20 @@
-/** What a master's name may end in: docs/masters.md. */
-const AUDIO = /\.(wav|wave|bwf|rf64|aif|aiff|aifc|flac|mp3|m4a|mp4|aac|ogg|oga|opus)$/i
+import { AUDIO_EXTENSIONS, LEFT_BY_SYSTEM } from './audio-files.js'
+
+const AUDIO = new RegExp(`\\.(?:${AUDIO_EXTENSIONS.join('|')})$`, 'i')
+const LEFT = new RegExp(LEFT_BY_SYSTEM, 'i')
 
 /** For the file chooser. */
-export const ACCEPTED = 'audio/*,.wav,.wave,.rf64,.aif,.aiff,.flac,.mp3,.m4a,.ogg,.opus'
-
-/** @param {File} file */
-export const isAudio = ({ name, type }) => AUDIO.test(name) || type.startsWith('audio/')
+export const ACCEPTED = ['audio/*', ...AUDIO_EXTENSIONS.map((each) => `.${each}`)].join()
 
 /**
- * What a file's name says of the track: `Artist - Title.wav`, or the title alone.
- * @param {string} fileName
- * @returns {Readonly<Record<string, string>>}
+ * Whether macOS, Windows or a NAS left it there, and no person.
+ * @param {{ name: string }} file
  */
-export function namesFrom(fileName) {
-  const name = fileName.replace(AUDIO, '').trim()
-  const [artist = '', ...rest] = name.split(' - ')
-  const names = rest.length === 0 ? { title: name } : { artist, title: rest.join(' - ') }
-  return Object.fromEntries(
-    Object.entries(names).map(([field, text]) => [field, text.trim().slice(0, 500)]),
-  )
-}
+export const isLeftBySystem = ({ name }) => LEFT.test(name)
+
+/** @param {File} file */
+export const isAudio = (file) =>
+  !isLeftBySystem(file) && (AUDIO.test(file.name) || file.type.startsWith('audio/'))
 
 /**
  * All files that were dropped, those of folders too.
@@ -45,7 +40,7 @@ export async function filesOf(dropped) {
  * @returns {Promise<readonly File[]>}
  */
 async function filesBelow(entry) {
-  if (entry.name.startsWith('.')) return []
+  if (entry.isDirectory && (entry.name.startsWith('.') || isLeftBySystem(entry))) return []
   if (entry.isFile) {
     const { file } = /** @type {FileSystemFileEntry} */ (entry)
     return [await new Promise((resolve, reject) => file.call(entry, resolve, reject))]

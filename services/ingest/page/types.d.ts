@@ -136,6 +136,7 @@ export interface StepEvent {
 export interface Accepted {
   readonly request_id: string
   readonly asset_guid: string
+  readonly replaces?: string
 }
 
 export interface Problem {

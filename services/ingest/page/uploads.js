@@ -1,5 +1,5 @@
 import { Refused, saidOf } from './api.js'
-import { isAudio, namesFrom } from './files.js'
+import { isAudio, isLeftBySystem } from './files.js'
 import { watchable } from './watchable.js'
 
 /** @import { Api } from './api.js' */
@@ -21,6 +21,7 @@ const ROUND_MS = 1000
  * @property {string} [guid]
  * @property {Replaced} [replaces]
  * @property {string} [request]
+ * @property {string} [note] what has to be said though all is well
  * @property {RequestTold} [job]
  * @property {string} [fault]
  * @property {string} [remedy]
@@ -32,6 +33,8 @@ const ROUND_MS = 1000
  */
 
 /** @typedef {ReturnType<typeof createUploads>} Uploads */
+
+const REPLACES = 'The track had other content before. That stays, and is no longer the latest.'
 
 const ENDED = ['done', 'partial', 'failed', 'refused']
 
@@ -71,7 +74,7 @@ export function createUploads(api, live) {
     const form = new FormData()
     const fields =
       replaces === undefined
-        ? namesFrom(file.name)
+        ? {}
         : { asset_guid: replaces.guid, derivative_assets: replaces.assets.join() }
     for (const [name, value] of Object.entries(fields)) form.set(name, value)
     form.set('file', file)
@@ -87,10 +90,10 @@ export function createUploads(api, live) {
     line.onloadend = () => {
       lines.delete(id)
       if (line.status === 202) {
-        const { asset_guid: guid, request_id: request } = /** @type {Accepted} */ (
-          line.response
-        )
-        change(id, { phase: 'accepted', percent: 0, guid, request })
+        const accepted = /** @type {Accepted} */ (line.response)
+        const { asset_guid: guid, request_id: request } = accepted
+        const note = accepted.replaces === undefined ? '' : REPLACES
+        change(id, { phase: 'accepted', percent: 0, guid, request, note })
         follow()
         if (replaces !== undefined) settle(replaces, request)
       } else if (line.status > 0) {
@@ -169,7 +172,8 @@ export function createUploads(api, live) {
       })
       all.set([...all.value, ...added])
       sendNext()
-      return { added: added.length, passedOver: files.length - added.length }
+      const left = files.filter(isLeftBySystem).length
+      return { added: added.length, left, passedOver: files.length - added.length - left }
     },
     /** @param {number} id */
     again(id) {

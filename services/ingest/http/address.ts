@@ -1,0 +1,31 @@
+import type { FastifyInstance } from 'fastify'
+import { PermanentError } from '#shared/errors.ts'
+
+/**
+ * Refuses addresses that do not say which text they mean: what is no percent-encoded UTF-8 would be looked for as
+ * another text, and found, or not, without a word. Source: RFC 3986, 2.
+ */
+export function checkAddresses(app: FastifyInstance): void {
+  app.addHook('onRequest', async ({ raw: { url = '' } }) => {
+    const [path = '', ...query] = url.split('?')
+    for (const [at, text] of [
+      ['path', path],
+      ['query', query.join('?')],
+    ] as const)
+      checkEncoded(at, text)
+  })
+}
+
+function checkEncoded(at: string, text: string): void {
+  const expected = 'expected UTF-8, percent-encoded'
+  if (/[^\x21-\x7e]/.test(text)) {
+    throw new PermanentError('BAD_REQUEST', `The ${at} has bytes as they are; ${expected}.`, {
+      at,
+    })
+  }
+  try {
+    decodeURIComponent(text)
+  } catch {
+    throw new PermanentError('BAD_REQUEST', `The ${at} is not UTF-8; ${expected}.`, { at })
+  }
+}
