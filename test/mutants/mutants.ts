@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { stripTypeScriptTypes } from 'node:module'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -132,10 +133,19 @@ async function tryOne(
 async function tried(tree: string, file: string, limitSeconds: number): Promise<TestRun> {
   const temporary = temporaryOf(tree)
   const run = await runTest(tree, file, { limitSeconds, temporary })
-  // What was killed has not tidied up.
-  await rm(temporary, { recursive: true, force: true, maxRetries: 5 })
+  await tidiedUp(temporary)
   await mkdir(temporary)
   return run
+}
+
+/** Removes what a test that was ended has left, disks that it had mounted included. */
+async function tidiedUp(folder: string): Promise<void> {
+  const mounts = await readFile('/proc/mounts', 'utf8').catch(() => '')
+  for (const line of mounts.split('\n')) {
+    const at = line.split(' ')[1]
+    if (at?.startsWith(`${folder}/`)) spawnSync('umount', [at], { stdio: 'ignore' })
+  }
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 })
 }
 
 /** Does something with each item, each tree being used by one at a time. */
