@@ -181,7 +181,13 @@ t.test('what Pub/Sub would refuse is refused, with the reason', async (t) => {
       400,
       /between 0 and 600/,
     ],
-    [() => ask('POST', 'subscriptions/news:seek', {}), 400, /Seek/],
+    [() => ask('POST', 'subscriptions/news:seek', {}), 400, /time is missing/],
+    [
+      () => ask('POST', 'subscriptions/news:seek', { snapshot: 'projects/demo/snapshots/one' }),
+      400,
+      /no snapshots/,
+    ],
+    [() => ask('POST', 'subscriptions/news:seek', { time: 'soon' }), 400, /Not a time/],
     [() => ask('PATCH', 'subscriptions/news', { subscription: {} }), 400, /update mask/],
     [() => ask('GET', 'nothing/like/this'), 404, /no GET/],
     [() => publish({ data: 'not base64!' }), 400, /base64/],
@@ -328,4 +334,30 @@ t.test('a mask may name a field within a field', async (t) => {
     updateMask: 'retry_policy.maximum_backoff',
   })
   t.match(changed.body, { retryPolicy: { minimumBackoff: '2s', maximumBackoff: '30s' } })
+})
+
+t.test('seeking drops what is older than a time, and brings the rest again', async (t) => {
+  const { ask } = await served(t)
+  const pull = async () => {
+    const asked = { maxMessages: 10, returnImmediately: true }
+    const { body } = await ask('POST', 'subscriptions/news:pull', asked)
+    return (body.receivedMessages ?? []) as { message: { data: string; publishTime: string } }[]
+  }
+  const data = (received: Awaited<ReturnType<typeof pull>>) =>
+    received.map(({ message }) => Buffer.from(message.data, 'base64').toString())
+  for (const word of ['one', 'two', 'three'])
+    await ask('POST', 'topics/news:publish', { messages: [{ data: text(word) }] })
+  const lent = await pull()
+  t.same(data(lent), ['one', 'two', 'three'])
+  t.same(await pull(), [], 'all are lent')
+  // REST tells microseconds, a time in JSON is read to the millisecond.
+  const [, second] = lent
+  const time = second?.message.publishTime.replace(/(\.\d{3})\d*Z/, '$1Z')
+  t.equal((await ask('POST', 'subscriptions/news:seek', { time })).status, 200)
+  t.ok(['two,three', 'one,two,three'].includes(String(data(await pull()))), 'back at once')
+  const future = new Date(Date.now() + 60_000).toISOString()
+  await ask('POST', 'subscriptions/news:seek', { time: future })
+  t.same(await pull(), [])
+  await ask('POST', 'topics/news:publish', { messages: [{ data: text('four') }] })
+  t.same(data(await pull()), ['four'], 'what comes later comes')
 })

@@ -39,6 +39,8 @@ export interface Journal {
   /** What waits for a subscription, by id, after `after`. */
   page(subscription: number, after: number, limit: number): Kept[]
   body(id: number): Buffer | undefined
+  /** Whatever waits for a subscription waits for no time any more. */
+  hurry(subscription: number): void
   /** Forgets what waits for a subscription and has a lower id. @returns how many. */
   expire(subscription: number, below: number): number
 

@@ -77,6 +77,16 @@ export function operations(
         merge(config, subscription ?? {}, updateMask, subscriptionType, OF_SUBSCRIPTIONS),
       )
     },
+    // https://cloud.google.com/pubsub/docs/replay-overview
+    Seek: (request) => {
+      const queue = broker.queue(String(request.subscription))
+      const time = request.time as { seconds?: number; nanos?: number } | undefined
+      if (request.snapshot)
+        throw new Fault('FAILED_PRECONDITION', 'This server has no snapshots: seek to a time.')
+      if (!time) throw new Fault('INVALID_ARGUMENT', 'Seek to what? A time is missing.')
+      queue.seek(Number(time.seconds ?? 0) * 1000 + (time.nanos ?? 0) / 1e6)
+      return {}
+    },
     DeleteSubscription: (request) => {
       broker.deleteSubscription(String(request.subscription))
       return {}

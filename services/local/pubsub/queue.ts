@@ -139,7 +139,25 @@ export class Queue {
 
   /** Drops what is older than the retention. */
   expire(now: number): void {
-    const below = (now - seconds(this.config.messageRetentionDuration) * 1000) * 1000
+    this.#dropBelow((now - seconds(this.config.messageRetentionDuration) * 1000) * 1000)
+  }
+
+  /**
+   * What was published before `ms` (since the epoch) counts as acknowledged; the rest is to be delivered, at once. What
+   * has been acknowledged is gone: this server does not retain it.
+   */
+  seek(ms: number): void {
+    this.#dropBelow(ms * 1000)
+    this.#host.journal.hurry(this.key)
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.state !== 'lent' && entry.state !== 'waiting') continue
+      this.#unlend(entry)
+      this.#makeReady(entry)
+    }
+    this.#host.wake(this)
+  }
+
+  #dropBelow(below: number): void {
     for (const entry of [...this.#entries.values()]) if (entry.id < below) this.#forget(entry)
     if (this.#host.journal.expire(this.key, below) > 0) this.#host.wake(this)
   }

@@ -128,6 +128,11 @@ export class SqliteJournal implements Journal {
     return body instanceof Uint8Array ? asBuffer(body) : undefined
   }
 
+  hurry(subscription: number): void {
+    this.#begin()
+    this.#sql.hurry.run(subscription)
+  }
+
   expire(subscription: number, below: number): number {
     this.#begin()
     this.#sql.removeExpiredMessages.run(subscription, below)
@@ -239,6 +244,7 @@ const STATEMENTS = {
     from deliveries d join messages m on m.id = d.message
     where d.subscription = ? and d.message > ? order by d.message limit ?`,
   body: 'select body from messages where id = ?',
+  hurry: 'update deliveries set due = 0 where subscription = ? and due > 0',
   removeExpiredMessages: `delete from messages where waiting = 1 and id in
     (select message from deliveries where subscription = ? and message < ?)`,
   countDownExpired: `update messages set waiting = waiting - 1 where id in
