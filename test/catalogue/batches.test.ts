@@ -131,6 +131,11 @@ t.test('a redrive is watched and ends anew, and has all its sweeps', async (t) =
   await catalogue.recordRuns([ended(again(run, { run: 2 }))])
   const endedAt = (await catalogue.job(run.job))?.ended
   t.ok(endedAt && Date.now() - endedAt.getTime() < 3600_000, `${endedAt}`)
+  // One that nobody accepted before it ended has an end of its own as well.
+  await set(run.job, `ended_at = now() - interval '2 h'`)
+  await catalogue.recordRuns([ended(again(run, { run: 3 }))])
+  const third = (await catalogue.job(run.job))?.ended
+  t.ok(third && Date.now() - third.getTime() < 3600_000, `${third}`)
 })
 
 t.test('a part of the answer does not put off the watchdog', async (t) => {

@@ -4,6 +4,7 @@ import { counting, noCounts } from '#shared/store/counting.ts'
 import { type GcsSettings, gcsStore } from '#shared/store/gcs.ts'
 import { bytes, content, named, names, noise } from '../conformance/store.ts'
 import { type GcsServer, startGcsServer } from '../support/gcs-server.ts'
+import { until } from '../support/patience.ts'
 
 /** A refusal by Cloud Storage. */
 const refusal = (status: number) => ({ name: 'GcsError', status })
@@ -243,9 +244,16 @@ t.test('the signal ends a call at once, also while it hangs or waits', async (t)
   server.faults.push({ hangAfter: 500_000 })
   await t.rejects(content(store, 'x', { signal: stopping() }), /stop/)
   server.faults.push({ on: /^PUT/, hangAfter: 0 })
-  const long = store.create(named('z'), noise(2_000_000), { ...BINARY, signal: stopping() })
-  await t.rejects(long, /stop/)
-  for (let tries = 0; tries < 100 && lines(server, /^DELETE/) === 0; tries++) await sleep(20)
+  const stop = new AbortController()
+  const { signal } = stop
+  const long = t.rejects(
+    store.create(named('z'), noise(2_000_000), { ...BINARY, signal }),
+    /stop/,
+  )
+  await until(() => lines(server, /^PUT/) > 0)
+  stop.abort(new Error('stop'))
+  await long
+  await until(() => lines(server, /^DELETE/) > 0)
   t.equal(lines(server, /^DELETE .*upload_id/), 1, 'the session is given up')
   t.notOk(server.buckets.get('bucket')?.has('y'))
   t.notOk(server.buckets.get('bucket')?.has('z'))
