@@ -18,7 +18,7 @@ let isOver = false
 let child: ChildProcess
 function start(): void {
   child = fork(script, {
-    env: { ...process.env, ...env, STANDSTILL_MS: '1000' },
+    env: { ...process.env, ...env, STANDSTILL_MS: '1500' },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     execArgv: [],
   })
@@ -87,8 +87,12 @@ t.test('whatever a plug-in does, the verdict is on it alone', async (t) => {
 })
 
 t.test('only what held the event loop has cost a process', (t) => {
-  t.equal(ends.length, 2, `twice: ${ends}`)
-  t.match(said, /"work":"spin@1 0-44100".*stood still for 1 s, in .*spin\.ts/)
+  // Of each copy of its message the first delivery does not look for stops: a kill before an ack makes copies.
+  const ended = said.split('\n').filter((line) => line.includes('stood still'))
+  t.ok(ended.length >= 2, `at least twice: ${ends}`)
+  t.equal(ends.length, ended.length)
+  for (const line of ended) t.match(line, /"work":"spin@1 0-44100"/)
+  t.match(said, /"work":"spin@1 0-44100".*stood still for 1.5 s, in .*spin\.ts/)
   t.match(said, /this plug-in throws too late/)
   t.end()
 })
