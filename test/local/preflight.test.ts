@@ -408,7 +408,7 @@ t.test('the command tells all, and whether there are faults by its exit code', a
   const sound = await run(['--for', 'analyze'])
   t.equal(sound.code, 0)
   t.match(sound.stdout, /^check +state +found +what to do\n/)
-  t.match(sound.stdout, /\ntopic encode +ok +there\n/)
+  t.match(sound.stdout, /\ntopic encode +ok +there, may be published to\n/)
   t.match(sound.stdout, /, 0 faults, /)
   const faulty = await run(['--for=encode', '--json'], { PATH: `${bin}:${process.env.PATH}` })
   t.equal(faulty.code, 1)
