@@ -20,6 +20,7 @@ import {
 import type { Registry } from './registry.ts'
 import { type Next, type Send, type StepContext, type Subject, send } from './step.ts'
 import { NotFoundError, type StoreDriver } from './store/driver.ts'
+import { isDenied } from './store/gcs-wire.ts'
 
 /** How often a run may begin anew before somebody has to look. */
 export const MOST_RESTARTS = 5
@@ -151,7 +152,13 @@ export async function clearScratch(
 ): Promise<void> {
   const prefix = scratchPrefix(place)
   for (const part of hasTombstones ? ['wav/', 'parts/'] : ['']) {
-    await scratch.removeAll(`${prefix}${part}`)
+    try {
+      await scratch.removeAll(`${prefix}${part}`)
+    } catch (error) {
+      // No retry mends that; preflight says it, and the bucket's lifecycle removes them.
+      if (isDenied(error)) return
+      throw error
+    }
   }
   collected()
 }

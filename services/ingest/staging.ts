@@ -247,8 +247,7 @@ function inputOf({ found, context }: FoundRun) {
 function writerOf(run: FoundRun): WritePart {
   return async (start, end, wav) => {
     const name = partName(placeOf(run), start, end)
-    const { scratch, write } = run.context
-    sameBytes(await write('scratch', name, wav, 'audio/wav'), scratch.uri(name))
+    sameBytes(await run.context.write('scratch', name, wav, 'audio/wav'), name)
   }
 }
 

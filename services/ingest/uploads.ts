@@ -79,13 +79,15 @@ export interface Uploads {
   /** Only on stores that are folders. */
   readonly resumable?: Resumable
   /**
-   * Only on Cloud Storage: a URL that takes the object directly, resumably. The name is the client's word:
-   * nobody here sees the bytes. Undefined when the object is there. `origin`: the site whose page will send them;
+   * Only on Cloud Storage: a URL that takes the object directly, resumably. The name is the client's word: nobody here
+   * sees the bytes, but Cloud Storage takes none of another CRC-32C, where one is announced. Undefined when the object
+   * is there. `origin`: the site whose page will send them;
    * without it no browser may.
+   * @throws PermanentError OTHER_BYTES when what is there has another CRC-32C.
    */
   session?(
     assetGuid: string,
-    sha256: string,
+    announced: { readonly sha256: string; readonly crc32c?: string },
     options: { readonly origin?: string | undefined; readonly signal?: AbortSignal },
   ): Promise<string | undefined>
   uri(assetGuid: string, sha256: string): string

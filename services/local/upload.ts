@@ -1,6 +1,7 @@
-import { openAsBlob } from 'node:fs'
+import { createReadStream, openAsBlob } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { crc32c, crc32cText } from '#shared/store/crc32c.ts'
 import { ask, isPassing, json, Refused, refusal } from './client.ts'
 import { authorization, type Target } from './target.ts'
 
@@ -19,6 +20,8 @@ const PIECE_BYTES = 16 * 1024 * 1024
 /** When no piece has got through for so long it is given up, ms. */
 const PATIENCE_MS = 120_000
 const EVERY_MS = 1_000
+/** What arrives damaged so often is given up. */
+const MOST_DAMAGED = 5
 /** A question that nobody answers is asked again, and a piece that hangs is sent again, ms. */
 const ANSWER_MS = 30_000
 const PIECE_MS = 600_000
@@ -51,9 +54,11 @@ export async function uploadMaster(
   { sha256, mayReplace, signal, onBytes = () => {} }: UploadOptions,
 ): Promise<Uploaded> {
   const before = await stat(path)
-  const announced = { sha256, bytes: before.size, replace: mayReplace }
+  const sum = await sumOf(path, signal)
+  const announced = { sha256, crc32c: sum, bytes: before.size, replace: mayReplace }
   const body = await openAsBlob(path)
   let heard = performance.now()
+  let damaged = 0
   let session: Session | undefined
   let offset: number | undefined
   let uploaded: Uploaded | undefined
@@ -76,7 +81,10 @@ export async function uploadMaster(
       }
     } catch (error) {
       const isOver = performance.now() - heard > PATIENCE_MS
-      if (signal.aborted || isOver || !isWorthAnother(error)) throw error
+      // So Cloud Storage refuses bytes that are not those announced; nothing is kept of them.
+      const isDamaged = isRefusedByStore(error, session) && ++damaged < MOST_DAMAGED
+      if (signal.aborted || isOver || !(isDamaged || isWorthAnother(error))) throw error
+      if (isDamaged) session = undefined
       offset = undefined
       await sleep(EVERY_MS, undefined, { signal })
     }
@@ -90,7 +98,12 @@ export async function uploadMaster(
 async function begun(
   target: Target,
   guid: string,
-  announced: { readonly sha256: string; readonly bytes: number; readonly replace: boolean },
+  announced: {
+    readonly sha256: string
+    readonly crc32c: string
+    readonly bytes: number
+    readonly replace: boolean
+  },
   signal: AbortSignal,
 ): Promise<Uploaded & { session: Session | undefined }> {
   const path = `/v1/masters/${encodeURIComponent(guid)}`
@@ -168,6 +181,10 @@ async function kept(response: Response): Promise<number> {
   throw await refusal(response)
 }
 
+function isRefusedByStore(error: unknown, session: Session | undefined): boolean {
+  return session?.isApi === false && error instanceof Refused && error.status === 400
+}
+
 /** Whether it may be another matter in a moment, or once it is known where the upload stands. */
 function isWorthAnother(error: unknown): boolean {
   if (String(error).includes('OTHER_CONTENT')) return false
@@ -178,4 +195,12 @@ function isWorthAnother(error: unknown): boolean {
 
 function within(ms: number, signal: AbortSignal): AbortSignal {
   return AbortSignal.any([signal, AbortSignal.timeout(ms)])
+}
+
+/** CRC-32C of a file, as Cloud Storage writes it. */
+async function sumOf(path: string, signal: AbortSignal): Promise<string> {
+  let sum = 0
+  const chunks = createReadStream(path, { highWaterMark: 1 << 20, signal })
+  for await (const chunk of chunks) sum = crc32c(chunk, sum)
+  return crc32cText(sum)
 }

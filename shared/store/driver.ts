@@ -19,9 +19,9 @@ export type Created = 'created' | 'exists' | 'differs'
  * The same, of an object whose bytes follow from its name alone.
  * @throws PermanentError OTHER_BYTES where there are others: no retry mends that, and nobody may believe either.
  */
-export function sameBytes(created: Created, uri: string): 'created' | 'exists' {
+export function sameBytes(created: Created, name: string): 'created' | 'exists' {
   if (created !== 'differs') return created
-  throw new PermanentError('OTHER_BYTES', `${uri} has other bytes than those just made for it`)
+  throw new PermanentError('OTHER_BYTES', `${name} has other bytes than those just made for it`)
 }
 
 export type Body = Uint8Array | AsyncIterable<Uint8Array>

@@ -1,5 +1,5 @@
 import { type GcsSettings, gcsConnection } from './gcs.ts'
-import { type Answer, GcsError } from './gcs-wire.ts'
+import type { Answer } from './gcs-wire.ts'
 
 /** How a bucket is set up, as far as it matters to us. Fields are undefined where this identity may not read them. */
 export interface BucketFound {
@@ -47,11 +47,6 @@ export async function bucketFound(
   if (answer.status !== 403) return found(answer, settingsOf(answer.body as BucketResource))
   const layout = await wire.send({ method: 'GET', url: `${url}/storageLayout`, signal })
   return found(layout, undefined)
-}
-
-/** Whether an error says that this identity may not. */
-export function isDenied(error: unknown): boolean {
-  return error instanceof GcsError && (error.status === 401 || error.status === 403)
 }
 
 function found({ body, headers }: Answer, settings: BucketSettings | undefined): BucketFound {

@@ -12,6 +12,8 @@ export interface Upload {
   readonly contentType: string
   /** Kept with the object, so that we know our own again. */
   readonly metadata?: Readonly<Record<string, string>>
+  /** Of all bytes, base64, where it is known before they are sent. */
+  readonly crc32c?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -152,7 +154,8 @@ export async function openSession(
   to: Upload,
   origin: string | undefined,
 ): Promise<Answer> {
-  const object = { name: to.name, contentType: to.contentType, metadata: to.metadata }
+  const { name, contentType, metadata, crc32c } = to
+  const object = { name, contentType, metadata, crc32c }
   const call = {
     ...insertion(to, 'resumable'),
     headers: {

@@ -53,6 +53,11 @@ export class GcsError extends Error {
   }
 }
 
+/** Whether an error says that this identity may not. */
+export function isDenied(error: unknown): boolean {
+  return error instanceof GcsError && (error.status === 401 || error.status === 403)
+}
+
 /** HTTP to the JSON API, with time limits, bounded retries and cancellation. */
 export interface Wire {
   /**

@@ -22,13 +22,15 @@ export interface GcsSettings extends Patience {
 export interface GcsStore extends StoreDriver {
   /**
    * A URL to which whoever holds it can upload this one object, resumably, within a week, if it is
-   * absent until the end. `origin`: the site whose pages may do so.
+   * absent until the end, and if its bytes are those of `crc32c` (base64). `origin`: the site whose pages may do so.
    * @throws GcsError of status 412 when the object exists.
    */
   resumableUploadUrl(
     name: ObjectName,
-    options: { contentType: string; origin?: string; signal?: AbortSignal },
+    options: { contentType: string; crc32c?: string; origin?: string; signal?: AbortSignal },
   ): Promise<string>
+  /** The CRC-32C of an object, base64; undefined when there is no such object. */
+  crc32cOf(name: ObjectName, options?: { signal?: AbortSignal }): Promise<string | undefined>
 }
 
 const PIECE_BYTES = 8 * 1024 * 1024
@@ -130,8 +132,11 @@ export function gcsStore({
           await Promise.all(page.slice(at, at + WIDTH).map(({ name }) => removeOne(name)))
     },
     uri: (name) => uriOf(inBucket(name)),
-    async resumableUploadUrl(name, { contentType, origin, signal }) {
-      const to: Upload = { bucket, name: inBucket(name), contentType, signal }
+    async crc32cOf(name, options) {
+      return (await look(inBucket(name), 'crc32c', options?.signal))?.crc32c
+    },
+    async resumableUploadUrl(name, { contentType, crc32c, origin, signal }) {
+      const to: Upload = { bucket, name: inBucket(name), contentType, crc32c, signal }
       const { status, headers } = await openSession(wire, to, origin)
       if (status === 412) throw new GcsError(412, `${uriOf(to.name)} exists`)
       return headers.get('location') as string

@@ -4,7 +4,7 @@ import { PermanentError, RestartError } from '../errors.ts'
 import type { ObjectName } from '../names.ts'
 import { NotFoundError, type StoreDriver } from './driver.ts'
 import { hasCode } from './file-root.ts'
-import { GcsError } from './gcs-wire.ts'
+import { GcsError, isDenied } from './gcs-wire.ts'
 import { longestMs, WriteSilence } from './silence.ts'
 
 /** Of a step's 13 s so many may pass without a word from a store, ms. */
@@ -97,10 +97,11 @@ export function watched(
         yield next.value
       }
     },
-    // However many there are.
+    // However many there are. Who may create need not be one who may remove.
     removeAll(prefix) {
       const { limitMs: _, ...removing } = operation('write')
-      return upstream.call(() => driver.removeAll(prefix), removing)
+      const mayNot = (error: unknown) => isAnswer(error) || isDenied(error)
+      return upstream.call(() => driver.removeAll(prefix), { ...removing, isAnswer: mayNot })
     },
   }
 }

@@ -106,7 +106,7 @@ async function make(work: Work, asset: Derivative, unit: Unit, lent: Lent): Prom
   }
   const name = partName(message, unit)
   const created = await context.write('scratch', name, part, 'application/octet-stream')
-  sameBytes(created, context.scratch.uri(name))
+  sameBytes(created, name)
   return { state: 'made', version: asset.version, files: {} }
 }
 
@@ -170,7 +170,7 @@ async function store(
     const file = isResult ? result.bytes : fileOf(rendered, extension, asset, lent)
     const name = assetName(request.asset_guid, plan.revision as Revision, asset, extension)
     const created = await context.write('assets', name, file, contentType)
-    sameBytes(created, context.assets.uri(name))
+    sameBytes(created, name)
     files[extension] = file.byteLength
   }
   const made = { state: 'made', version: asset.version, files } as const

@@ -1,6 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t from 'tap'
+import { crc32c, crc32cText } from '#shared/store/crc32c.ts'
+import { uploadMaster } from '../../services/local/upload.ts'
 import { startGcsServer } from '../support/gcs-server.ts'
+import { patient } from '../support/patience.ts'
 import { post, sha256, startApi, told } from './api.ts'
 
 const gcs = await startGcsServer('masters')
@@ -88,4 +94,58 @@ t.test('Cloud Storage that does not answer is no fault of the client', async (t)
   const response = await put('six', randomBytes(10))
   t.equal(response.status, 503)
   t.match(await response.json(), { code: 'UPSTREAM_DOWN' })
+})
+
+const sum = crc32cText(crc32c(audio))
+const held = (guid: string) => objects?.get(`uploads/${guid}/${sha256(audio)}.upload`)?.bytes
+
+t.test('a session takes no other bytes than those whose checksum was announced', async (t) => {
+  const ask = (guid: string, more: object) =>
+    post(`${cloud.url}/v1/masters/${guid}`, { sha256: sha256(audio), ...more })
+  const damaged = Buffer.from(audio)
+  damaged[5_000_000] = (damaged[5_000_000] ?? 0) ^ 1
+  const first = await told(ask('summed', { crc32c: sum }))
+  t.equal((await fetch(first.url, { method: 'PUT', body: damaged })).status, 400)
+  t.equal(held('summed'), undefined)
+  const second = await told(ask('summed', { crc32c: sum }))
+  t.equal((await fetch(second.url, { method: 'PUT', body: audio })).status, 200)
+  t.ok(held('summed')?.equals(audio))
+  t.match(await (await ask('summed', { crc32c: sum })).json(), { url: null })
+
+  gcs.put('masters', `uploads/old/${sha256(audio)}.upload`, damaged)
+  const other = await ask('old', { crc32c: sum })
+  t.equal(other.status, 500)
+  t.match(await other.json(), { code: 'OTHER_BYTES' })
+  t.equal((await ask('odd', { crc32c: 'nonsense' })).status, 400)
+})
+
+t.test('a command that uploads by a session sends again what arrived damaged', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'upload-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const path = join(folder, 'master.wav')
+  await writeFile(path, audio)
+  const signal = AbortSignal.timeout(patient(30_000))
+  const send = (guid: string) =>
+    uploadMaster({ url: cloud.url, token: undefined }, guid, path, {
+      ...{ sha256: sha256(audio), mayReplace: true, signal },
+    })
+  gcs.faults.push({ on: /^PUT/, flipUp: 4_000_000, times: 2 })
+  t.match(await send('command'), { master_uri: /^upload:command/ })
+  t.ok(held('command')?.equals(audio))
+  gcs.faults.push({ on: /^PUT/, flipUp: 4_000_000, times: 99 })
+  await t.rejects(send('command-2'), /400/)
+  t.equal(held('command-2'), undefined)
+  gcs.faults.length = 0
+})
+
+t.test('what is damaged between this service and the bucket is sent again', async (t) => {
+  gcs.faults.push({ on: /^PUT/, flipUp: 100, times: 2 })
+  t.equal((await put('between', audio)).status, 201)
+  t.ok(held('between')?.equals(audio))
+  gcs.faults.push({ on: /^PUT/, flipUp: 100, times: 99 })
+  const response = await put('between-2', audio)
+  t.equal(response.status, 503)
+  t.match(await response.json(), { code: 'UPSTREAM_DOWN', detail: /damaged/ })
+  t.equal(held('between-2'), undefined)
+  gcs.faults.length = 0
 })

@@ -79,6 +79,8 @@ interface Session {
   readonly metadata: Record<string, string>
   readonly ifGenerationMatch: string | null
   held: Buffer
+  /** What was said of the bytes when it was opened. */
+  readonly sums?: readonly (string | undefined)[]
   /** What came of it, told again to whoever asks again. */
   ended?: Reply
 }
@@ -148,6 +150,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
       metadata: given.metadata ?? {},
       ifGenerationMatch,
       held: Buffer.alloc(0),
+      sums: [given.md5Hash, given.crc32c],
     }
     if (media) {
       return store(session, media, [given.md5Hash, given.crc32c])
@@ -181,7 +184,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     if (isWhole) {
       const told = String(request.headers['x-goog-hash'] ?? '')
       const sums = told.split(',').map((sum) => sum.trim().replace(/^(crc32c|md5)=/, ''))
-      session.ended = store(session, session.held, sums)
+      session.ended = store(session, session.held, [...sums, ...(session.sums ?? [])])
       return session.ended
     }
     // Only whole units of 256 KiB are sure to be kept.

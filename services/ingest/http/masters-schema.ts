@@ -44,6 +44,13 @@ export const Announced = Type.Object(
           'False: refuse it (OTHER_CONTENT) where the latest upload of the track is other content.',
       }),
     ),
+    crc32c: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9+/]{6}==$',
+        description:
+          'Base64 of its CRC-32C, as Cloud Storage has it: what arrives there otherwise is refused.',
+      }),
+    ),
   },
   { additionalProperties: false, title: 'AnnouncedMaster' },
 )

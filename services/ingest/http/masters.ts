@@ -103,7 +103,7 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
         const told = { master_uri, ...(replaces === undefined ? {} : { replaces }) }
         if (uploads.session !== undefined) {
           const signal = deps.aborting
-          const url = await uploads.session(asset_guid, sha256, { origin, signal })
+          const url = await uploads.session(asset_guid, announced, { origin, signal })
           const headers = { 'content-type': 'application/octet-stream' }
           return { method: 'PUT', url: url ?? null, headers, ...told }
         }

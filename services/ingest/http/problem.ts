@@ -160,5 +160,5 @@ function faultOf(error: unknown): Fault {
 /** What Cloud Storage and file systems say: full, away, not allowed. Never the fault of whoever asks. */
 function isStoreFault(error: unknown): boolean {
   const { name, syscall } = error as { name?: unknown; syscall?: unknown }
-  return name === 'GcsError' || typeof syscall === 'string'
+  return name === 'GcsError' || name === 'DamagedError' || typeof syscall === 'string'
 }

@@ -106,15 +106,14 @@ export async function writeBody(
  * @throws PermanentError OTHER_BYTES when a file of that name has other bytes than its name says.
  */
 export async function linkUpload(
-  { root, driver }: UploadFolder,
+  { root }: UploadFolder,
   path: string,
   { assetGuid, sha256, bytes }: { assetGuid: string; sha256: string; bytes: number },
 ): Promise<Stored> {
-  const name = uploadName(assetGuid, sha256)
   const folder = await openFolder(root, join(root.path, assetGuid))
   try {
     const linked = await linkOnce(root, path, folder.at(`${sha256}.upload`))
-    const created = sameBytes(linked, driver.uri(name)) === 'created'
+    const created = sameBytes(linked, uploadUri(assetGuid, sha256)) === 'created'
     if (!created) await makeLatest(folder, `${sha256}.upload`)
     await folder.sync()
     return {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { PermanentError } from '#shared/errors.ts'
 import { sameBytes } from '#shared/store/driver.ts'
 import type { GcsStore } from '#shared/store/gcs.ts'
+import { DamagedError } from '#shared/store/gcs-upload.ts'
 import { uploadUri } from '../master.ts'
 import type { KindOfUploads, Stored } from '../uploads.ts'
 import { tooLarge, uploadName, writeBody } from './upload-file.ts'
@@ -20,12 +21,13 @@ export const MOST_SPOOLED_BYTES = 256 * 1024 * 1024
 /** And how many of them at once: what a pod has as its /tmp holds so many. */
 const MOST_SPOOLED = 12
 
+/** So often what is still in the temporary file is sent, if it arrives damaged each time. */
+const MOST_DAMAGED = 3
+
 const CONTENT_TYPE = 'application/octet-stream'
 
 /** Uploads into a bucket. */
 export function storeUploads(driver: GcsStore): KindOfUploads {
-  const uri = (guid: string, sha256: string) => driver.uri(uploadName(guid, sha256))
-
   const spooled = new Set<string>()
 
   async function keep(
@@ -40,7 +42,7 @@ export function storeUploads(driver: GcsStore): KindOfUploads {
     })
     return {
       ...{ asset_guid: guid, sha256, bytes: bytes(), master_uri: uploadUri(guid, sha256) },
-      created: sameBytes(created, uri(guid, sha256)) === 'created',
+      created: sameBytes(created, uploadUri(guid, sha256)) === 'created',
     }
   }
 
@@ -69,9 +71,15 @@ export function storeUploads(driver: GcsStore): KindOfUploads {
           ...{ sha256, bytes, discard },
           keep: async (guid, until) => {
             const known = { sha256, bytes: () => bytes }
-            const stored = await keep(guid, known, createReadStream(path), until)
-            await discard()
-            return stored
+            for (let attempt = 1; ; attempt++) {
+              try {
+                const stored = await keep(guid, known, createReadStream(path), until)
+                await discard()
+                return stored
+              } catch (error) {
+                if (!(error instanceof DamagedError) || attempt === MOST_DAMAGED) throw error
+              }
+            }
           },
         }
       } catch (error) {
@@ -97,11 +105,17 @@ export function storeUploads(driver: GcsStore): KindOfUploads {
       }
       return await keep(guid, { sha256, bytes: () => bytes }, verified(), signal)
     },
-    async session(guid, sha256, { origin, signal }) {
+    async session(guid, { sha256, crc32c }, { origin, signal }) {
       const name = uploadName(guid, sha256)
-      const options = { contentType: CONTENT_TYPE, ...(signal && { signal }) }
-      if ((await driver.stat(name, options)) !== undefined) return undefined
-      return await driver.resumableUploadUrl(name, { ...options, ...(origin && { origin }) })
+      const there = await driver.crc32cOf(name, { ...(signal && { signal }) })
+      if (there === undefined) {
+        const options = { contentType: CONTENT_TYPE, ...(crc32c && { crc32c }) }
+        const until = { ...(origin && { origin }), ...(signal && { signal }) }
+        return await driver.resumableUploadUrl(name, { ...options, ...until })
+      }
+      const isSame = crc32c === undefined || crc32c === there
+      sameBytes(isSame ? 'exists' : 'differs', uploadUri(guid, sha256))
+      return undefined
     },
   }
 }

@@ -1,4 +1,5 @@
-import { type BucketFound, bucketFound, isDenied } from '#shared/store/gcs-bucket.ts'
+import { type BucketFound, bucketFound } from '#shared/store/gcs-bucket.ts'
+import { isDenied } from '#shared/store/gcs-wire.ts'
 import { parseUri, type StoreOptions } from '#shared/store/open.ts'
 import { type Check, type Complaint, type Finding, judged } from './check.ts'
 import { aheadOf } from './clock-check.ts'
