@@ -319,7 +319,7 @@ export default [
   ]),
   ...mutantsOf(
     'shared/catalogue/database.ts',
-    ['test/catalogue/lost.test.ts'],
+    [...batches, 'test/catalogue/lost.test.ts'],
     [
       {
         breaks: 'a transaction that throws is committed',
