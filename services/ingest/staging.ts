@@ -1,4 +1,5 @@
 import { buffer } from 'node:stream/consumers'
+import { hasMd5, md5Warnings } from '#shared/audio/flac-md5.ts'
 import type { CodedLayout } from '#shared/audio/layout.ts'
 import { masterBytes } from '#shared/audio/master-bytes.ts'
 import type { WritePart } from '#shared/audio/part-writer.ts'
@@ -25,7 +26,7 @@ import { NotFoundError, sameBytes } from '#shared/store/driver.ts'
 import { stageTopic } from '#shared/topology.ts'
 import { fanIn } from '#shared/units/fan-in.ts'
 import { joinedName, tombstoneFolder } from '#shared/units/work.ts'
-import { reportWarnings } from './found.ts'
+import { reportedWarnings, reportWarnings } from './found.ts'
 import {
   allThere,
   type FoundRun,
@@ -151,6 +152,7 @@ async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promis
   const start = step * stepSamples
   const end = Math.min(samples, start + stepSamples)
   const options = { ...inputOf(run), partSamples, write: writerOf(run) }
+  if (stepSamples >= samples) await compareMd5(run)
   const there = await partsThere(run)
   let made = 0
   for (const [from, to] of missingRuns(there, { start, end, partSamples })) {
@@ -181,6 +183,16 @@ async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promis
   if (sends.length > 0 || !(await isOver(run, deps)))
     return { sends, afterwards, verdict, units }
   return { sends, afterwards: [...afterwards, () => clear(run)], verdict, units }
+}
+
+/** Before the parts are written: a step that comes again finds these, and what was reported of them. */
+async function compareMd5(run: FoundRun): Promise<void> {
+  const { layout, context } = run
+  if (layout.kind !== 'flac' || !hasMd5(layout)) return
+  if ((await reportedWarnings(placeOf(run), context)).has('md5')) return
+  const { file, signal } = inputOf(run)
+  const found = await md5Warnings(layout, file, signal)
+  if (found.length > 0) await reportWarnings(placeOf(run), 'md5', found, context)
 }
 
 async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Promise<Next> {

@@ -6,14 +6,14 @@ const SAMPLES = [
 
 /** All that an ffmpeg must have for every master that we take and every asset that we make, by its lists' names. */
 export const FFMPEG_NEEDS = {
-  encoders: ['aac', 'libmp3lame', 'flac', 'pcm_s16le'],
+  encoders: ['aac', 'libmp3lame', 'flac', 'pcm_s8', 'pcm_s16le', 'pcm_s24le'],
   decoders: [
     ...['flac', 'mp3', 'mp2', 'mp1', 'aac', 'alac', 'vorbis', 'opus'],
     ...['adpcm_ms', 'adpcm_ima_wav', 'adpcm_ima_qt'],
     ...SAMPLES.map((format) => `pcm_${format}`),
   ],
   demuxers: ['flac', 'mp3', 'aac', 'mov', 'ogg', 'wav', 'aiff', ...SAMPLES],
-  muxers: ['adts', 'mp3', 'flac', 's16le', 'wav'],
+  muxers: ['md5', 'adts', 'mp3', 'flac', 's16le', 'wav'],
   filters: ['atrim', 'adelay', 'aformat', 'pan', 'asetnsamples', 'apad', 'aresample'],
   protocols: ['pipe'],
 } as const

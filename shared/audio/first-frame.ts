@@ -3,6 +3,7 @@ import { buffer } from 'node:stream/consumers'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { checkRateAndChannels } from './chunks.ts'
 import { decodeFault } from './decode-fault.ts'
+import { feedInto } from './feed.ts'
 import { MOST_STREAMS } from './ffmpeg.ts'
 import type { Coded, CodedLayout } from './layout.ts'
 import { printable } from './printable.ts'
@@ -64,7 +65,7 @@ async function decodeOne(
   // It stops reading when it has seen enough.
   child.stdin.on('error', () => {})
   try {
-    const feeding = feedInto(child.stdin, feed)
+    const feeding = feedInto(child.stdin, feed, MOST_BYTES)
     const outputs = [buffer(child.stdout), firstOf(child.stderr)] as const
     const [wav, said, code] = await Promise.all([...outputs, exited, feeding])
     if (code === null) throw new Error('ffmpeg was killed')
@@ -89,26 +90,3 @@ async function firstOf(stream: AsyncIterable<Buffer>): Promise<string> {
 }
 
 const MOST_SAID_BYTES = 4096
-
-async function feedInto(
-  stdin: NodeJS.WritableStream & { readonly destroyed: boolean },
-  feed: AsyncIterable<Uint8Array>,
-): Promise<void> {
-  let bytes = 0
-  for await (const piece of feed) {
-    if (stdin.destroyed || bytes > MOST_BYTES) break
-    bytes += piece.length
-    if (!stdin.write(piece)) await writable(stdin)
-  }
-  stdin.end()
-}
-
-function writable(stream: NodeJS.WritableStream): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const done = () => {
-    for (const event of ['drain', 'close', 'error']) stream.removeListener(event, done)
-    resolve()
-  }
-  for (const event of ['drain', 'close', 'error']) stream.once(event, done)
-  return promise
-}

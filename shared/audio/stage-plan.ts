@@ -42,6 +42,8 @@ const DECODE_MS: Record<string, number> = {
   opus: 3.5,
 }
 const OTHER_DECODER_MS = 1.5
+/** Per 100,000 numbers whose MD5 is taken. */
+const MD5_MS = 0.5
 /** Of a rate whose parts are made one by one: starting anew, and what is read before and behind. */
 const APART_MS = 5
 
@@ -59,7 +61,9 @@ export function stageCost(layout: Layout): StageCost {
   }
   const decoder = layout.kind === 'flac' ? 'flac' : layout.decoder
   const decode = numbers * (DECODE_MS[decoder] ?? OTHER_DECODER_MS)
-  return { fixedMs: FIXED_MS, skipMs: decode, makeMs: decode + convert + apart }
+  // A FLAC is decoded once more for its MD5.
+  const verified = layout.kind === 'flac' ? decode + MD5_MS * numbers : 0
+  return { fixedMs: FIXED_MS, skipMs: decode, makeMs: decode + verified + convert + apart }
 }
 
 export interface RangePlan {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createLog } from '#shared/log.ts'
 import type { Published } from '#shared/messages/published.ts'
-import { club, coded, silence, wav } from '../support/audio.ts'
+import { club, coded, flac, silence, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { claiming, music } from '../support/contradicting.ts'
 import { allConsumers } from '../support/one-process.ts'
@@ -99,3 +99,22 @@ async function stagedEvent(track: string) {
   const { events } = await catalogue.trackHistory(track, { limit: 100 })
   return events.find(({ step }) => step === 'stage')
 }
+
+t.test('a FLAC whose MD5 is that of other samples is done, and said', async (t) => {
+  const file = await flac(wav(club(3 * SECOND)))
+  const other = Buffer.from(file)
+  other.fill(0x5a, 26, 42)
+  const deep = await flac(wav(club(3 * SECOND), { bits: 24 }), { bits: 24 })
+  await around.master('md5', other)
+  await around.master('md5-right', file)
+  await around.master('md5-deep', deep)
+  const said = { code: 'MD5_MISMATCH', sentence: /not those whose MD5 its encoder wrote/ }
+  t.match(await announced('md5', 'md5'), { state: 'done', warnings: [said] })
+  for (const right of ['md5-right', 'md5-deep']) {
+    const message = await announced(right, right)
+    t.equal(message.state, 'done')
+    t.equal(message.warnings, undefined, `${right}: nothing is wrong`)
+  }
+  const strict = await announced('md5-strict', 'md5', { strict: true })
+  t.match(strict, { state: 'failed', assets: [{ code: 'STRICT', sentence: said.sentence }] })
+})
