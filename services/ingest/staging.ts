@@ -13,7 +13,12 @@ import {
   streamWarnings,
   tooLong,
 } from '#shared/audio/stage.ts'
-import { MOST_CODED_SECONDS, planRanges, planStream } from '#shared/audio/stage-plan.ts'
+import {
+  MOST_CODED_SECONDS,
+  md5Cost,
+  planRanges,
+  planStream,
+} from '#shared/audio/stage-plan.ts'
 import type { Derivative } from '#shared/derivative.ts'
 import { ERRORS, type ErrorCode, PermanentError } from '#shared/errors.ts'
 import { json } from '#shared/message.ts'
@@ -152,7 +157,7 @@ async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promis
   const start = step * stepSamples
   const end = Math.min(samples, start + stepSamples)
   const options = { ...inputOf(run), partSamples, write: writerOf(run) }
-  if (stepSamples >= samples) await compareMd5(run)
+  if (step === 0) await compareMd5(run, deps)
   const there = await partsThere(run)
   let made = 0
   for (const [from, to] of missingRuns(there, { start, end, partSamples })) {
@@ -185,10 +190,14 @@ async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promis
   return { sends, afterwards: [...afterwards, () => clear(run)], verdict, units }
 }
 
+/** What the first step may spend on it beside its parts, core-milliseconds: some 20 minutes of 44.1 kHz. */
+const MOST_MD5_MS = 3000
+
 /** Before the parts are written: a step that comes again finds these, and what was reported of them. */
-async function compareMd5(run: FoundRun): Promise<void> {
+async function compareMd5(run: FoundRun, deps: PlanDeps): Promise<void> {
   const { layout, context } = run
   if (layout.kind !== 'flac' || !hasMd5(layout)) return
+  if (md5Cost(layout) * paceOf(run.message, deps).factor > MOST_MD5_MS) return
   if ((await reportedWarnings(placeOf(run), context)).has('md5')) return
   const { file, signal } = inputOf(run)
   const found = await md5Warnings(layout, file, signal)

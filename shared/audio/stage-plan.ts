@@ -1,5 +1,5 @@
 import { BUDGET_MS } from '../plan.ts'
-import type { CodedLayout, Layout } from './layout.ts'
+import type { CodedLayout, FlacLayout, Layout } from './layout.ts'
 import { SAMPLE_RATE } from './pcm.ts'
 import { isPeriodic, PART_SAMPLES, type SeekableLayout, samplesAt44100 } from './stage.ts'
 
@@ -42,8 +42,8 @@ const DECODE_MS: Record<string, number> = {
   opus: 3.5,
 }
 const OTHER_DECODER_MS = 1.5
-/** Per 100,000 numbers whose MD5 is taken. */
-const MD5_MS = 0.5
+/** Per 100,000 numbers that are decoded once more for their MD5. */
+const MD5_MS = 2.7
 /** Of a rate whose parts are made one by one: starting anew, and what is read before and behind. */
 const APART_MS = 5
 
@@ -62,8 +62,13 @@ export function stageCost(layout: Layout): StageCost {
   const decoder = layout.kind === 'flac' ? 'flac' : layout.decoder
   const decode = numbers * (DECODE_MS[decoder] ?? OTHER_DECODER_MS)
   // A FLAC is decoded once more for its MD5.
-  const verified = layout.kind === 'flac' ? decode + MD5_MS * numbers : 0
+  const verified = layout.kind === 'flac' ? numbers * MD5_MS : 0
   return { fixedMs: FIXED_MS, skipMs: decode, makeMs: decode + verified + convert + apart }
+}
+
+/** What it costs to compare the MD5 of a whole FLAC, core-milliseconds. */
+export function md5Cost({ samples, rate, channels }: FlacLayout): number {
+  return FIXED_MS + (((samples / rate) * (rate * channels)) / 100_000) * MD5_MS
 }
 
 export interface RangePlan {
