@@ -33,6 +33,9 @@ async function placed(): Promise<(readonly [name: string, verdict: Verdict])[]> 
   return rows.map(([name, , verdict]) => [name, verdict])
 }
 
+/** What a decoder says: places in memory, names of its parts. */
+const NOT_OURS = /@ ?0x|0x[0-9a-f]{5}|\[\w+ @|Error number|Invalid data|whitelist/i
+
 interface Outcome {
   readonly samples: number
   /** Where it was converted. */
@@ -94,12 +97,23 @@ t.test(
       // How long a compressed master may be depends on the site: test/chain/hostile.test.ts.
       .filter(({ verdict }) => !('code' in verdict && verdict.code === 'TOO_LONG_TO_STAGE'))
     t.ok(rows.length >= 60, `${rows.length} masters`)
+    const sentences = new Map<number, string>()
     for (const { name, verdict, index } of rows) {
-      await t.test(name, async (t) => check(t, await outcomeOf(index), verdict))
+      await t.test(name, async (t) => {
+        const outcome = await outcomeOf(index)
+        check(t, outcome, verdict)
+        if (!(outcome instanceof PermanentError)) return
+        t.notMatch(outcome.message, NOT_OURS, 'a sentence of ours')
+        sentences.set(index, outcome.message)
+      })
     }
     const before = await settledRss()
     // A third of them, of all kinds: what is left over adds up with those as well.
-    for (const { index } of rows.filter((_, i) => i % 3 === 0)) await outcomeOf(index)
+    for (const { name, index } of rows.filter((_, i) => i % 3 === 0)) {
+      const again = await outcomeOf(index)
+      const message = again instanceof PermanentError ? again.message : undefined
+      t.equal(message, sentences.get(index), `${name}: the same fault, the same sentence`)
+    }
     const after = await settledRss()
     t.ok(after < 1.15 * before, `${before >> 20} MiB before, ${after >> 20} MiB after`)
   },
