@@ -93,10 +93,8 @@ export function resumableUploads(place: UploadFolder): Resumable {
       await file.sync()
       if (!isLast) return { state: 'partial', offset: end }
       const found = hash?.digest('hex') ?? (await sha256Of(file, signal))
-      if (sha256 !== undefined && sha256 !== found) {
-        isKept = false
-        throw digestMismatch(sha256, found)
-      }
+      isKept = sha256 === undefined || sha256 === found
+      if (sha256 !== undefined && sha256 !== found) throw digestMismatch(sha256, found)
       await piece.onWhole?.(found)
       isKept = false
       await file.chmod(FINISHED)
