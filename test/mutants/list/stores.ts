@@ -105,7 +105,7 @@ export default [
       {
         breaks: "a browser may not use the session: its site's origin is left out",
         from: '...(origin && { origin })',
-        to: '',
+        to: '...{}',
       },
       {
         breaks: 'bytes that are not what was announced are a master',
