@@ -330,7 +330,8 @@ t.test('all that masters can be is among what ffmpeg must have', async (t) => {
   const { decoders, demuxers } = FFMPEG_NEEDS
   const folder = new URL('../../shared/audio/', import.meta.url)
   let named = 0
-  for (const file of await readdir(folder)) {
+  const files = await readdir(folder, { recursive: true })
+  for (const file of files.filter((name) => name.endsWith('.ts'))) {
     const source = await readFile(new URL(file, folder), 'utf8')
     for (const [, kind, name] of source.matchAll(/\b(decoder|demuxer): '(\w+)'/g)) {
       const there: readonly string[] = kind === 'decoder' ? decoders : demuxers
