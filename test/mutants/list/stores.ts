@@ -84,8 +84,8 @@ export default [
     },
     {
       breaks: 'an upload whose digest is another is kept',
-      from: 'if (sha256 !== undefined && sha256 !== found) {',
-      to: 'if (false) {',
+      from: 'sha256 !== undefined && sha256 !== found',
+      to: 'false',
     },
     {
       breaks: 'a piece is put where the upload does not stand',
