@@ -313,6 +313,7 @@ class AfterwardsError extends Error {
 /** A handler that does not obey the signal is left behind: it may not hold its place in the queue for ever. */
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
     signal.addEventListener('abort', () => reject(signal.reason))
   })
 }
