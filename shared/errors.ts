@@ -293,10 +293,16 @@ export class RestartError extends Error {
   }
 }
 
-/** The message of anything thrown, fit for a log line or a sentence. Never throws, whatever was. */
+/**
+ * The message of anything thrown, fit for a log line, a sentence or a row: a message may quote the bytes that it
+ * complains of, and one NUL in an event would set the whole batch aside. Never throws, whatever was.
+ */
 export function sentence(error: unknown): string {
   try {
-    return error instanceof Error ? String(error.message) : String(error)
+    const text = error instanceof Error ? String(error.message) : String(error)
+    return text
+      .toWellFormed()
+      .replace(/(?![\t\n])\p{Cc}/gu, (unfit) => JSON.stringify(unfit).slice(1, -1))
   } catch {
     return 'something that says nothing of itself'
   }

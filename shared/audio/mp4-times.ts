@@ -29,7 +29,13 @@ const NOTABLE_SECONDS = 0.5
 export function timesOf(moov: Buffer, root: Box, track: Box, offset: number): Times {
   const { scale, units } = mediaTime(moov, find(moov, track, 'mdia/mdhd')[0], offset)
   const isFragmented = find(moov, root, 'mvex').length > 0
-  const table = isFragmented ? 0 : tableUnits(moov, find(moov, track, 'mdia/minf/stbl/stts')[0])
+  const stts = find(moov, track, 'mdia/minf/stbl/stts')[0]
+  const { units: table, packets } = isFragmented ? NO_TABLE : tableUnits(moov, stts)
+  const packetSeconds = packets === 0 ? 0 : table / packets / scale
+  if (packetSeconds > MOST_PACKET_SECONDS) {
+    const found = `a sample table with packets of ${packetSeconds.toFixed(0)} s each`
+    throw unreadable(offset + (stts?.body ?? 0), found, `${MOST_PACKET_SECONDS} s at most`)
+  }
   const whole = (table || units) / scale
   const warnings: Warning[] = []
   if (table > 0 && units > 0 && Math.abs(table - units) / scale > NOTABLE_SECONDS) {
@@ -115,16 +121,22 @@ function movieTime(moov: Buffer, root: Box): number {
   return mvhd === undefined || at + 4 > mvhd.end ? 1000 : moov.readUInt32BE(at) || 1000
 }
 
-/** How long all samples are together. */
-function tableUnits(moov: Buffer, stts: Box | undefined): number {
-  if (stts === undefined || stts.body + 8 > stts.end) return 0
+/** The longest packet of a codec that is taken: 65,535 samples of FLAC at 4 kHz. A decoder goes by these times. */
+const MOST_PACKET_SECONDS = 17
+const NO_TABLE = { units: 0, packets: 0 }
+
+/** How many packets there are, and how long they are together. */
+function tableUnits(moov: Buffer, stts: Box | undefined): { units: number; packets: number } {
+  if (stts === undefined || stts.body + 8 > stts.end) return NO_TABLE
   const room = Math.floor((stts.end - stts.body - 8) / 8)
   const count = Math.min(moov.readUInt32BE(stts.body + 4), room)
   let units = 0
+  let packets = 0
   for (let at = stts.body + 8; at < stts.body + 8 + 8 * count; at += 8) {
+    packets += moov.readUInt32BE(at)
     units += moov.readUInt32BE(at) * moov.readUInt32BE(at + 4)
   }
-  return units
+  return { units, packets }
 }
 
 /** What iTunes notes in a comment: delay, padding and length, samples as hexadecimal numbers. */
