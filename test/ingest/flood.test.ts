@@ -144,9 +144,12 @@ t.test(
     )
     const chunk = `${(2000).toString(16)}\r\n${'1\n'.repeat(1000)}\r\n`
     const timer = setInterval(() => socket.write(chunk), 20)
-    const answer = await text(socket)
+    // The connection may end by a reset, since there is more to come that nobody reads; the answer came before.
+    const answer: Buffer[] = []
+    socket.on('data', (chunk) => answer.push(chunk))
+    await new Promise((resolve) => socket.on('close', resolve))
     clearInterval(timer)
-    t.match(answer, /TOO_MANY_REFUSED/)
+    t.match(Buffer.concat(answer).toString(), /TOO_MANY_REFUSED/)
   },
 )
 
