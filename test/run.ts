@@ -68,6 +68,8 @@ for await (const line of createInterface({ input: tap.stdout })) {
 }
 
 const code = await exited
+// What belongs to no file: what tap itself complains of.
+if (code !== 0 && said.some((line) => line.trim() !== '')) console.log(said.join('\n'))
 const { total = 0, pass = 0, skip = 0, todo = 0 } = totals ?? {}
 const failed = total - pass - skip - todo
 if (total === 0) console.log('No test ran.')

@@ -8,7 +8,7 @@ export interface Times {
   readonly skipSeconds: number
   /** How long the music is at most, where an edit list says so. */
   readonly mostSeconds?: number
-  /** How long it is by the sizes of its samples, or else by its header; absent in fragments that do not say. */
+  /** How long it is with the silence before it, by the sizes of its samples, or else by its header; absent in fragments that do not say. */
   readonly seconds?: number
   readonly warnings: readonly Warning[]
   /** Whether the edit list is too much for us, and has to be left to ffmpeg. */
@@ -63,10 +63,11 @@ export function timesOf(moov: Buffer, root: Box, track: Box, offset: number): Ti
   if (most !== undefined && whole > 0 && whole - skip - most > 2 * NOTABLE_SECONDS) {
     warnings.push(contradiction('its edit list', most, 'its sample table', whole - skip))
   }
+  const before = silence <= MOST_SILENCE_SECONDS ? silence : 0
   return {
-    skipSeconds: skip - (silence <= MOST_SILENCE_SECONDS ? silence : 0),
+    skipSeconds: skip - before,
     ...(most === undefined ? {} : { mostSeconds: most + silence }),
-    ...(whole > 0 ? { seconds: Math.min(whole - skip, most ?? whole) } : {}),
+    ...(whole > 0 ? { seconds: before + Math.min(whole - skip, most ?? whole) } : {}),
     ...{ warnings, isEdited: false },
   }
 }

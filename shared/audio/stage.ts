@@ -251,12 +251,12 @@ export function tooLong(
   mostSamples: number,
   seconds?: number,
 ): PermanentError {
-  const length = seconds === undefined ? 'more than that' : `${(seconds / 60).toFixed(1)} min`
-  const limit = (mostSamples / SAMPLE_RATE / 60).toFixed(1).replace('.0', '')
-  return new PermanentError(
-    'TOO_LONG_TO_STAGE',
-    `${describeLayout(layout)} of ${length}; the limit is ${limit} min`,
-  )
+  const limit = `${(mostSamples / SAMPLE_RATE / 60).toFixed(1).replace('.0', '')} min`
+  const length =
+    seconds === undefined
+      ? `that goes on after ${limit}, which is the limit`
+      : `of ${(seconds / 60).toFixed(1)} min; the limit is ${limit}`
+  return new PermanentError('TOO_LONG_TO_STAGE', `${describeLayout(layout)} ${length}`)
 }
 
 /** All but the last `most` bytes of what comes. */

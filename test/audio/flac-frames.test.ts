@@ -10,8 +10,6 @@ import { put } from '../support/damaged.ts'
 import { crc, silentFlac } from '../support/silent-flac.ts'
 import { bytesOf, soon, stage } from '../support/stage.ts'
 
-t.setTimeout(300_000)
-
 const file = await flac(wav([sine(2 * RATE, 440), noise(2 * RATE)]))
 const other = await flac(wav([sine(RATE, 660), noise(RATE, { seed: 3 })]))
 const packed = file.readBigUInt64BE(18)

@@ -3,9 +3,10 @@ import type { MasterBytes } from '#shared/audio/byte-window.ts'
 import { stageMaster } from '#shared/audio/stage.ts'
 import { survey } from '#shared/audio/survey.ts'
 import { PermanentError } from '#shared/errors.ts'
+import { patient } from '../support/patience.ts'
 import { slowMasters } from '../support/slow-masters.ts'
 
-t.setTimeout(900_000)
+t.setTimeout(patient(900_000))
 
 /** How often a byte of a master may be asked for: by headers, by their search, by a decoder, once more. */
 const MOST_LOOKS = 6

@@ -8,8 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { isRunning } from '../../services/local/leftovers.ts'
 import { club, wav } from '../support/audio.ts'
+import { patient } from '../support/patience.ts'
 
-t.setTimeout(1_500_000)
+t.setTimeout(patient(1_500_000))
 
 const CLI = join(import.meta.dirname, '..', '..', 'services', 'local', 'cli.ts')
 const PATIENCE_MS = 600_000
