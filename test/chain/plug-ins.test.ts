@@ -93,6 +93,17 @@ t.test('only what held the event loop has cost a process', (t) => {
   t.equal(ends.length, ended.length)
   for (const line of ended) t.match(line, /"work":"spin@1 0-44100"/)
   t.match(said, /"work":"spin@1 0-44100".*stood still for 1.5 s, in .*spin\.ts/)
-  t.match(said, /this plug-in throws too late/)
   t.end()
 })
+
+t.test(
+  'what throws when its file is there already is in the log, and nothing else',
+  async (t) => {
+    await around.master('alone', wav(club(44_100)))
+    const before = ends.length
+    await around.submit({ asset_guid: 'alone', derivative_assets: ['too-late'] })
+    await until(() => published.has('alone') && /this plug-in throws too late/.test(said))
+    t.match(published.get('alone'), [{ state: 'done' }])
+    t.equal(ends.length, before)
+  },
+)

@@ -11,7 +11,7 @@ export default defineDerivative({
   async render() {
     setTimeout(() => {
       throw new Error('this plug-in throws too late')
-    }, 100)
+    }, 1000)
     return { txt: Buffer.from('made') }
   },
 })
