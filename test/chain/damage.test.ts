@@ -73,8 +73,12 @@ t.test('bits that flip on the way, up and down, never make another asset', async
     other[at] = (other[at] as number) ^ (1 << Math.floor(random() * 8))
     return other
   }
-  const names = ['1', '2', '3', '4']
-  for (const name of names) await make(name)
+  // How many bodies there are depends on how often the services ask: as many rounds as it takes.
+  const names: string[] = []
+  while (names.length < 4 || (Math.min(flips.up, flips.down) <= 10 && names.length < 20)) {
+    names.push(String(names.length + 1))
+    await make(names.at(-1) as string)
+  }
   server.onTheWay = undefined
   t.comment(`${bodies} bodies, of which damaged: ${JSON.stringify(flips)}`)
   t.ok(flips.up > 10 && flips.down > 10, 'both ways')
