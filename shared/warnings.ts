@@ -30,7 +30,8 @@ export const WARNINGS = {
     remedy: 'Deliver the master anew: it was damaged after it was made.',
   },
   DAMAGED: {
-    means: 'Parts of the master can not be decoded, and are left out.',
+    means:
+      'Parts of the master can not be decoded and are left out, or are not as they were encoded.',
     remedy: 'Deliver a sound master.',
   },
 } as const satisfies Record<string, { means: string; remedy: string }>

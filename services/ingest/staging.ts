@@ -8,9 +8,9 @@ import { partName } from '#shared/audio/source.ts'
 import {
   PART_SAMPLES,
   type SeekableLayout,
+  type Staged,
   stageRange,
   stageStream,
-  streamWarnings,
   tooLong,
 } from '#shared/audio/stage.ts'
 import {
@@ -213,10 +213,12 @@ async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Prom
   let from = start
   while (from < end && there.get(from) === from + partSamples) from += partSamples
   const last = there.get(from)
-  const staged =
+  const known = (await reportedWarnings(placeOf(run), run.context)).has('stream')
+  const staged: Staged =
     from >= end && end < mostSamples
       ? { end: from, isOver: false }
-      : last !== undefined && last < from + partSamples
+      : // Without a report nobody knows what was noticed on the way: the end is decoded once more.
+        last !== undefined && last < from + partSamples && known
         ? { end: last, isOver: true }
         : await stageStream(layout, {
             ...{ ...inputOf(run), start: from, end, partSamples, mostSamples },
@@ -228,8 +230,9 @@ async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Prom
     return { sends: [stagingMessage(run, next)], verdict: 'done', units }
   }
   const pcm = { kind: 'staged', samples: staged.end, partSamples } as const
-  const found = streamWarnings(layout, staged.end)
-  if (found.length > 0) await reportWarnings(placeOf(run), 'stream', found, run.context)
+  if (staged.warnings !== undefined) {
+    await reportWarnings(placeOf(run), 'stream', staged.warnings, run.context)
+  }
   const { marker, body } = markOf(run, pcm)
   const next = await planned(run, pcm, await whatExists(run, deps), deps)
   if (start === 0) return next

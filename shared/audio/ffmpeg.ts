@@ -23,6 +23,8 @@ export interface Feed {
   readonly skip: number
   /** ffmpeg reads no further, whatever the master claims. */
   readonly maxSeconds: number
+  /** Is called with each line of what ffmpeg complains of while it decodes: all of them, when the last piece has come. */
+  readonly onComplaint?: (line: string) => void
 }
 
 /**
@@ -55,7 +57,7 @@ export async function* convert(
     'aformat=sample_fmts=s16',
   ]
   const pieces = through(input, signal, (command) =>
-    command
+    listening(command, feed.onComplaint)
       .inputFormat(demuxer)
       .inputOptions(['-nostdin', '-protocol_whitelist', 'pipe'])
       .inputOptions(['-format_whitelist', demuxer])
@@ -65,7 +67,7 @@ export async function* convert(
         decoder === undefined ? ['-ar', `${rate}`, '-ac', `${channels}`] : ['-c:a', decoder],
       )
       // By default the decoder plays frames whose checksum is wrong; so they are dropped, and missed.
-      .inputOptions(demuxer === 'flac' ? ['-err_detect', 'crccheck+explode'] : [])
+      .inputOptions(isCheckedFlac(feed) ? ['-err_detect', 'crccheck+explode'] : [])
       .inputOptions(['-t', `${feed.maxSeconds}`])
       .noVideo()
       .audioFilters(filters.filter((filter) => filter !== ''))
@@ -79,6 +81,15 @@ export async function* convert(
     if (decoder === undefined || !(error instanceof FfmpegExit)) throw error
     throw decodeFault(`a stream of ${codecOf(decoder)}`, 'breaks off', { cause: error })
   }
+}
+
+function listening(command: ffmpeg.FfmpegCommand, onLine: Feed['onComplaint']) {
+  return onLine === undefined ? command : command.on('stderr', onLine)
+}
+
+/** The pages of Ogg have checksums of their own. */
+function isCheckedFlac({ demuxer, decoder }: Feed): boolean {
+  return decoder === 'flac' && demuxer !== 'ogg'
 }
 
 /** An M4A file may hold a picture and chapters beside its music. */
@@ -209,7 +220,7 @@ async function* through(
   const sink = new PassThrough({ autoDestroy: false, emitClose: false })
   // Told by the iterator; without a listener it would end the process as well.
   sink.on('error', () => {})
-  const command = configure(ffmpeg(source, { stdoutLines: 20 }).addOption('-v', 'error'))
+  const command = configure(ffmpeg(source, { stdoutLines: 20 }).addOption('-v', 'repeat+error'))
   command.setFfmpegPath(BOUNDED_FFMPEG)
   let child: ChildProcess | undefined
   let exited: Promise<unknown> | undefined

@@ -1,5 +1,6 @@
 import type { Warning } from '../messages/warning.ts'
 import type { MpegFrame } from './mpeg-frame.ts'
+import type { LengthTag } from './mpeg-tag.ts'
 
 /** What every kind of layout has. */
 interface Looked {
@@ -74,6 +75,10 @@ export interface Coded extends Looked {
   readonly seconds?: number
   /** How long it is, seconds, as a header says that may be true of a part of the file only, or of more than is there. */
   readonly promised?: number
+  /** How much less than either of these is no loss, seconds; absent: it is not known that well. */
+  readonly slack?: number
+  /** What is promised of the frames themselves. */
+  readonly tag?: LengthTag
 }
 
 /** A compressed master that can only be decoded from its beginning. How long it is shows at the end. */

@@ -17,6 +17,16 @@ export function looksLike(head: Uint8Array): string {
   return `begins with ${first}, which is no audio known here`
 }
 
+/** What kind of master begins at byte `at`, for people; undefined when there is none that its first bytes tell. */
+export function masterAt(bytes: Buffer, at: number): string | undefined {
+  const text = bytes.toString('latin1', at, at + 12)
+  const [id, type, form] = [text.slice(0, 4), text.slice(4, 8), text.slice(8)]
+  if (form === 'WAVE' && /^(RIF[FX]|RF64|BW64)$/.test(id)) return 'WAV'
+  if (id === 'FORM' && /^AIF[FC]$/.test(form)) return 'AIFF'
+  if (type === 'ftyp') return 'MP4'
+  return MASTERS.find(([magic]) => text.startsWith(magic))?.[1]
+}
+
 /** Whether a file is of a known kind that is not taken. */
 export function isKnown(head: Uint8Array): boolean {
   const text = Buffer.from(head).toString('latin1')
@@ -59,6 +69,21 @@ const MAGIC: readonly (readonly [at: number, magic: string, name: string])[] = [
   [0, '\x1f\x8b', 'gzip'],
   [0, '%PDF', 'PDF'],
   [0, '<', 'HTML or XML'],
+]
+
+const MASTERS: readonly (readonly [magic: string, name: string])[] = [
+  ['fLaC', 'FLAC'],
+  ['OggS', 'Ogg'],
+  ['riff', 'Wave64'],
+  ['caff', 'Core Audio Format'],
+  ['.snd', 'Sun AU'],
+  ['wvpk', 'WavPack'],
+  ['MAC ', "Monkey's Audio"],
+  ['TTA1', 'True Audio'],
+  ['DSD ', 'DSD'],
+  ['FRM8', 'DSDIFF'],
+  ['\x1aE\xdf\xa3', 'Matroska or WebM'],
+  ['0&\xb2u', 'Windows Media'],
 ]
 
 /** The eleven set bits that begin every frame of MPEG audio, ADTS included. */

@@ -52,6 +52,18 @@ function layerFrame(b: number, c: number, d: number): MpegFrame | undefined {
   return { kind, bytes: slots * slot, rate, channels: d >> 6 === 3 ? 1 : 2, samples }
 }
 
+/** Whether the frame of layer III at `at` begins with music that lies in frames before it. */
+export function needsMore(
+  bytes: Uint8Array,
+  at: number,
+  { kind, samples }: MpegFrame,
+): boolean {
+  if (kind !== 3) return false
+  const isProtected = ((bytes[at + 1] ?? 0) & 1) === 0
+  const side = at + (isProtected ? 6 : 4)
+  return bytes[side] !== 0 || (samples === 1152 && (bytes[side + 1] ?? 0) >= 0x80)
+}
+
 /** Whether two frames may be of one stream; bit rate and stereo mode may change on the way. */
 export function isAlike(a: MpegFrame, b: MpegFrame): boolean {
   return a.kind === b.kind && a.rate === b.rate && a.channels === b.channels

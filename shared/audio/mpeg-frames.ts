@@ -1,10 +1,13 @@
 import { PermanentError } from '../errors.ts'
+import { type FramesSeen, noFramesSeen, seeFrames, seeGap } from './frames-seen.ts'
+import { Gap } from './gap.ts'
 import {
   HEADER_BYTES,
   isAlike,
   MOST_FRAME_BYTES,
   type MpegFrame,
   mpegFrame,
+  needsMore,
 } from './mpeg-frame.ts'
 import { isLengthTag } from './mpeg-tag.ts'
 
@@ -51,15 +54,34 @@ function isChain(bytes: Uint8Array, at: number, frame: MpegFrame, isEnd: boolean
  *
  * Every byte is looked at a bounded number of times, whatever the stream.
  * @param first what its frames look like
+ * @param options.start the byte of the master where the stream begins
+ * @param options.seen is told what is found on the way: all of it when the last frame has come
  * @throws PermanentError MASTER_UNREADABLE where frames of another rate or other channels begin.
  */
 export async function* mpegFrames(
   pieces: AsyncIterable<Uint8Array>,
   first: MpegFrame,
+  { start = 0, seen = noFramesSeen() }: { start?: number; seen?: FramesSeen } = {},
 ): AsyncGenerator<Uint8Array> {
   let held = Buffer.alloc(0)
   let isInStep = false
-  let byte = 0
+  let byte = start
+  let frames = 0
+  let gap: { readonly at: number; readonly it: Gap } | undefined
+  const run = (from: number, to: number): Uint8Array => {
+    const bytes = held.subarray(from, to)
+    seeFrames(seen, frames, bytes)
+    frames = 0
+    return bytes
+  }
+  const pass = (from: number, to: number) => {
+    gap ??= { at: byte + from, it: new Gap() }
+    gap.it.add(held.subarray(from, to))
+  }
+  const closeGap = (next: Parameters<typeof seeGap>[3]) => {
+    if (gap !== undefined && gap.it.bytes > 0) seeGap(seen, gap.it, gap.at, next)
+    gap = undefined
+  }
   function* whole(isEnd: boolean): Generator<Uint8Array> {
     let at = 0
     let runStart = 0
@@ -69,13 +91,14 @@ export async function* mpegFrames(
       if (frame !== undefined && isAlike(frame, first)) {
         if (at + frame.bytes > held.length) break
         if (isLengthTag(held, at, frame)) {
-          yield held.subarray(runStart, at)
+          yield run(runStart, at)
           runStart = at + frame.bytes
-        }
+        } else frames++
         at += frame.bytes
+        seen.end = byte + at
         continue
       }
-      yield held.subarray(runStart, at)
+      yield run(runStart, at)
       // A frame that is not the last of all has others behind it.
       const to = isEnd ? held.length : held.length - CHAIN_BYTES + 1
       const found = findFrames(held, { from: at, to, isEnd })
@@ -83,10 +106,18 @@ export async function* mpegFrames(
         throw changed(first, found.frame, byte + found.at)
       }
       isInStep = found !== undefined
-      at = found?.at ?? to
+      const next = found?.at ?? to
+      pass(at, next)
+      at = next
+      if (found !== undefined) closeGap(afterGap(held, at, found.frame))
       runStart = at
     }
-    yield held.subarray(runStart, at)
+    yield run(runStart, at)
+    if (isEnd && isInStep) seen.isCut = held[at] === 0xff
+    else if (isEnd) {
+      pass(at, held.length)
+      closeGap('end')
+    }
     byte += at
     held = held.subarray(at)
   }
@@ -95,6 +126,11 @@ export async function* mpegFrames(
     for (const run of whole(false)) if (run.length > 0) yield run
   }
   for (const run of whole(true)) if (run.length > 0) yield run
+}
+
+/** Whether the frame behind a gap can begin a stream. */
+function afterGap(bytes: Uint8Array, at: number, frame: MpegFrame): 'alone' | 'needs-more' {
+  return needsMore(bytes, at, frame) && !isLengthTag(bytes, at, frame) ? 'needs-more' : 'alone'
 }
 
 function changed(from: MpegFrame, to: MpegFrame, byte: number): PermanentError {

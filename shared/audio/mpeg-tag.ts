@@ -9,6 +9,8 @@ export interface LengthTag {
   /** Samples that the encoder put before the music, and behind it. */
   readonly delay?: number
   readonly padding?: number
+  /** Of the bytes of the music: reflected CRC-16 (0xa001). */
+  readonly crc?: number
 }
 
 /** What has to be seen of a frame to read its tag. */
@@ -49,7 +51,9 @@ export function lengthTag(bytes: Buffer, at: number, frame: MpegFrame): LengthTa
   const encoder = bytes.toString('latin1', next, next + 4)
   if (!/^(LAME|Lavf|Lavc)/.test(encoder) || next + 24 > bytes.length) return counted
   const both = bytes.readUIntBE(next + 21, 3)
-  return { ...counted, delay: both >> 12, padding: both & 0xfff }
+  const crc = next + 34 <= at + frame.bytes ? bytes.readUInt16BE(next + 32) : 0
+  const summed = crc === 0 ? {} : { crc }
+  return { ...counted, delay: both >> 12, padding: both & 0xfff, ...summed }
 }
 
 /** Behind the side information of layer III. */

@@ -41,7 +41,7 @@ async function told(
   window: ByteWindow,
   frame: MpegFrame,
   range: ByteRange,
-): Promise<Pick<Coded, 'skip' | 'padding' | 'promised'>> {
+): Promise<Pick<Coded, 'skip' | 'padding' | 'promised' | 'slack' | 'tag'>> {
   const head = Buffer.from(await window.glance(range.start, TAG_BYTES))
   const tag = lengthTag(head, 0, frame)
   if (tag === undefined) return {}
@@ -53,7 +53,7 @@ async function told(
   return {
     ...(delay === undefined ? {} : { skip: delay + DECODER_DELAY }),
     ...(isWhole && padding > DECODER_DELAY ? { padding: padding - DECODER_DELAY } : {}),
-    ...(promised === undefined ? {} : { promised }),
+    ...(promised === undefined ? {} : { promised, slack: slackOf(tag, frame), tag }),
   }
 }
 
@@ -62,6 +62,11 @@ function secondsOf({ frames, bytes, delay = 0, padding = 0 }: LengthTag, frame: 
   const each = (bytes ?? Number.NaN) / (frames ?? 0)
   if (frames === undefined || each < LEAST_FRAME_BYTES || each > 2 * MOST_FRAME_BYTES) return
   return Math.max(0, frames * frame.samples - delay - padding) / frame.rate
+}
+
+/** How much less than promised is no loss, seconds: encoders that note no delay may count their tag among the frames. */
+function slackOf({ delay }: LengthTag, { samples, rate }: MpegFrame): number {
+  return ((delay === undefined ? 2.5 : 0.5) * samples) / rate
 }
 
 /** What a decoder of layer III is late by, samples. */

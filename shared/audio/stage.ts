@@ -1,5 +1,5 @@
 import { PermanentError } from '../errors.ts'
-import { cutShort, type Warning, warning } from '../warnings.ts'
+import type { Warning } from '../warnings.ts'
 import type { MasterBytes } from './byte-window.ts'
 import { stereoMix } from './downmix.ts'
 import { convert, type Feed } from './ffmpeg.ts'
@@ -13,8 +13,10 @@ import {
   type Layout,
   type PcmLayout,
 } from './layout.ts'
+import { nothingNoticed, noticeLine } from './noticed.ts'
 import { PartWriter, type WritePart } from './part-writer.ts'
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from './pcm.ts'
+import { streamWarnings } from './stream-warnings.ts'
 import { codedBytes } from './survey.ts'
 
 /** Masters in which any sample can be found. */
@@ -186,6 +188,8 @@ export interface Staged {
   readonly end: number
   /** Whether the stream ends there. */
   readonly isOver: boolean
+  /** Once it does: what is missing or wrong in it, the same whatever the step that has come to its end. */
+  readonly warnings?: readonly Warning[]
 }
 
 /**
@@ -206,45 +210,36 @@ export async function stageStream(
   const maxSeconds =
     Math.min(end, mostSamples, MOST_SAMPLES) / SAMPLE_RATE + CODED_MARGIN_SECONDS
   const skip = (layout.skip ?? 0) + (second - before) * rate
-  const feed = { demuxer, decoder, rate, channels, mix, skip, maxSeconds }
+  const noticed = nothingNoticed()
+  const onComplaint = (line: string) => noticeLine(noticed, line, layout)
+  const feed = { demuxer, decoder, rate, channels, mix, skip, maxSeconds, onComplaint }
   const padding = Math.round(((layout.padding ?? 0) * SAMPLE_RATE) / rate)
   const trackEnd =
     layout.samples === undefined ? Number.POSITIVE_INFINITY : scaled(layout.samples, rate)
   const most = { ...options, end: Math.min(end, trackEnd) }
   const parts = new PartWriter(most, before * SAMPLE_RATE)
   let bytes = 0
-  const decoded = convert(codedBytes(layout, file, signal), feed, signal)
+  const decoded = convert(codedBytes(layout, file, signal, noticed), feed, signal)
   for await (const piece of withoutEnd(decoded, (TAIL_SAMPLES + padding) * BYTES_PER_SAMPLE)) {
     await parts.add(piece)
     bytes += piece.length
     const at = start - before * SAMPLE_RATE + bytes / BYTES_PER_SAMPLE
-    if (at >= trackEnd) return { end: await parts.finish(), isOver: true }
-    if (at > mostSamples) throw tooLong(layout, mostSamples)
-    if (at >= end && end < mostSamples) return { end: await parts.finish(), isOver: false }
+    if (at >= trackEnd) {
+      // What is left of a packet, and what is noticed of it: a step that stopped here would notice some of it.
+      noticed.isEndedEarly = at > trackEnd + MOST_REST_SAMPLES
+      if (noticed.isEndedEarly) break
+    } else if (at > mostSamples) throw tooLong(layout, mostSamples)
+    else if (at >= end && end < mostSamples) return { end: await parts.finish(), isOver: false }
   }
   const made = await parts.finish()
   if (made === 0) {
     throw new PermanentError('MASTER_UNREADABLE', `${describeLayout(layout)}: no samples in it`)
   }
-  return { end: made, isOver: true }
+  return { end: made, isOver: true, warnings: streamWarnings(layout, made, noticed) }
 }
 
-/**
- * What is missing or wrong in a stream as a whole: what comes out of it, `samples` at 44.1 kHz, against what the file
- * promises. It follows from these alone, so that it does not matter which step asks.
- */
-export function streamWarnings(layout: CodedLayout, samples: number): readonly Warning[] {
-  const { container, promised = layout.seconds } = layout
-  const present = samples / SAMPLE_RATE
-  if (promised === undefined || Math.abs(present - promised) <= SHORT_SECONDS) return []
-  if (present < promised) return [cutShort(`the ${container}`, promised, present)]
-  const [less, more] = [promised.toFixed(3), present.toFixed(3)]
-  const sentence = `the header of the ${container} promises ${less} s, and ${more} s are there, all of which were taken`
-  return [warning('HEADER_CONTRADICTS', sentence)]
-}
-
-/** Lengths in headers may be rounded, and leave encoder delay out of account. */
-const SHORT_SECONDS = 0.5
+/** How far a stream is read on behind the end of its music: what an edit list leaves out without a word. */
+const MOST_REST_SAMPLES = 1.1 * SAMPLE_RATE
 
 export function tooLong(
   layout: Parameters<typeof describeLayout>[0],
@@ -296,13 +291,13 @@ export async function stageMaster(
     readonly partSamples?: number
     readonly mostSamples?: number
   },
-): Promise<{ samples: number; partSamples: number }> {
+): Promise<{ samples: number; partSamples: number; warnings?: readonly Warning[] }> {
   if (layout.kind !== 'coded') {
     const samples = samplesAt44100(layout)
     await stageRange(layout, { ...options, partSamples, start: 0, end: samples })
     return { samples, partSamples }
   }
   const range = { partSamples, start: 0, end: mostSamples, mostSamples }
-  const { end: samples } = await stageStream(layout, { ...options, ...range })
-  return { samples, partSamples }
+  const { end: samples, warnings = [] } = await stageStream(layout, { ...options, ...range })
+  return { samples, partSamples, warnings }
 }

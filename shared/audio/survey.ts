@@ -1,10 +1,12 @@
 import type { MasterBytes } from './byte-window.ts'
 import { firstFrame } from './first-frame.ts'
 import { flacSurvey } from './flac-survey.ts'
+import { noFramesSeen } from './frames-seen.ts'
 import { readHeader } from './header.ts'
 import type { Coded, CodedLayout, Layout } from './layout.ts'
 import { type Mp4, withTimes } from './mp4.ts'
 import { mpegFrames } from './mpeg-frames.ts'
+import type { Noticed } from './noticed.ts'
 
 /**
  * What a master is: its header, and where that does not tell what comes out of a decoder, a look at its first frames;
@@ -26,14 +28,20 @@ async function codedLayout(
   return 'times' in header ? withTimes(layout, header.times) : layout
 }
 
-/** What ffmpeg is fed with of a compressed master. */
+/** What ffmpeg is fed with of a compressed master. `noticed` is told what is passed over. */
 export function codedBytes(
   { feed, sift }: Coded,
   file: MasterBytes,
   signal: AbortSignal,
+  noticed?: Noticed,
 ): AsyncGenerator<Uint8Array> {
   const bytes = bytesOf(feed, file, signal)
-  return sift === undefined ? bytes : mpegFrames(bytes, sift)
+  if (sift === undefined) return bytes
+  const seen = noFramesSeen()
+  if (noticed !== undefined) noticed.frames = seen
+  const [range] = feed
+  const start = range === undefined || range instanceof Uint8Array ? 0 : range.start
+  return mpegFrames(bytes, sift, { start, seen })
 }
 
 async function* bytesOf(

@@ -2,8 +2,7 @@ import t from 'tap'
 import { Crc16 } from '#shared/audio/flac-crc.ts'
 import { flacFrameAt } from '#shared/audio/flac-frames.ts'
 import { readHeader } from '#shared/audio/header.ts'
-import type { CodedLayout, FlacLayout } from '#shared/audio/layout.ts'
-import { streamWarnings } from '#shared/audio/stage.ts'
+import type { FlacLayout } from '#shared/audio/layout.ts'
 import { survey } from '#shared/audio/survey.ts'
 import { coded, flac, noise, RATE, sine, wav } from '../support/audio.ts'
 import { put } from '../support/damaged.ts'
@@ -18,11 +17,8 @@ const promising = (samples: number) =>
 const id3v1 = Buffer.from('TAG'.padEnd(128, 'x'))
 
 async function outcome(master: Buffer) {
-  const layout = await survey(bytesOf(master), soon())
-  const { samples } = await stage(master)
-  const late = layout.kind === 'coded' ? streamWarnings(layout as CodedLayout, samples) : []
-  const codes = [...(layout.warnings ?? []), ...late].map(({ code }) => code)
-  return { samples, codes }
+  const { samples, warnings } = await stage(master)
+  return { samples, codes: warnings.map(({ code }) => code) }
 }
 
 t.test('keys are equal where the checksum between them comes to nothing', (t) => {

@@ -1,12 +1,9 @@
 import t from 'tap'
-import type { CodedLayout } from '#shared/audio/layout.ts'
 import { mpegFrame } from '#shared/audio/mpeg-frame.ts'
 import { mpegFrames } from '#shared/audio/mpeg-frames.ts'
-import { streamWarnings } from '#shared/audio/stage.ts'
-import { survey } from '#shared/audio/survey.ts'
 import { coded, noise, RATE, sine, wav } from '../support/audio.ts'
 import { cutShort, put } from '../support/damaged.ts'
-import { bytesOf, soon, stage } from '../support/stage.ts'
+import { stage } from '../support/stage.ts'
 
 const music = (seconds: number, rate = RATE) =>
   wav([sine(seconds * rate, 440, { rate }), noise(seconds * rate)], { rate })
@@ -37,9 +34,8 @@ const join = (...pieces: (Buffer | string)[]) =>
   Buffer.concat(pieces.map((x) => Buffer.from(x)))
 
 async function outcome(master: Buffer) {
-  const layout = (await survey(bytesOf(master), soon())) as CodedLayout
-  const { samples } = await stage(master)
-  return { samples, codes: streamWarnings(layout, samples).map(({ code }) => code) }
+  const { samples, warnings } = await stage(master)
+  return { samples, codes: warnings.map(({ code }) => code) }
 }
 
 t.test(

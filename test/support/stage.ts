@@ -1,6 +1,7 @@
 import type { MasterBytes } from '#shared/audio/byte-window.ts'
 import { samplesAt44100, stageMaster, stageRange, stageStream } from '#shared/audio/stage.ts'
 import { survey } from '#shared/audio/survey.ts'
+import { mergedWarnings, type Warning } from '#shared/warnings.ts'
 import { RATE } from './audio.ts'
 import { timeLimit } from './patience.ts'
 
@@ -9,6 +10,8 @@ export interface Outcome {
   readonly left: Int16Array
   readonly right: Int16Array
   readonly parts: readonly Part[]
+  /** What its header, its length and the way to its end show to be missing or wrong. */
+  readonly warnings: readonly Warning[]
 }
 
 export type Part = readonly [start: number, end: number, wav: Uint8Array]
@@ -28,7 +31,8 @@ export async function stage(
   const file = bytesOf(master, read)
   const parts: Part[] = []
   const keep = keepIn(parts)
-  const staged = await stageMaster(await survey(bytesOf(master), soon()), {
+  const layout = await survey(bytesOf(master), soon())
+  const staged = await stageMaster(layout, {
     ...{ file, signal: soon(), ...options },
     write: write ?? keep,
   })
@@ -41,7 +45,8 @@ export async function stage(
       right[i] = view.getInt16(4 * (i - start) + 2, true)
     }
   }
-  return { samples: staged.samples, left, right, parts }
+  const warnings = mergedWarnings(layout.warnings, staged.warnings)
+  return { samples: staged.samples, left, right, parts, warnings }
 }
 
 /** For one conversion of a few seconds, on a machine that has other things to do. */

@@ -1,0 +1,131 @@
+import { cutShort, mergedWarnings, type Warning, warning } from '../warnings.ts'
+import type { CodedLayout } from './layout.ts'
+import { type Noticed, nothingNoticed } from './noticed.ts'
+import { SAMPLE_RATE } from './pcm.ts'
+
+/** Lengths in headers may be rounded, and leave encoder delay out of account. */
+const SLACK_SECONDS = 0.5
+
+/**
+ * What is missing or wrong in a stream as a whole: what comes out of it, `samples` at 44.1 kHz, against what the file
+ * promises, and what was noticed on the way to its end. It follows from these alone, so that it does not matter which
+ * step asks.
+ */
+export function streamWarnings(
+  layout: CodedLayout,
+  samples: number,
+  noticed: Noticed = nothingNoticed(),
+): readonly Warning[] {
+  const present = samples / SAMPLE_RATE
+  const length = lengthWarnings(layout, present, noticed)
+  const frames = frameWarnings(layout, noticed)
+  const isShort = length.some(({ code }) => code === 'CUT_SHORT')
+  const isCut = noticed.frames?.isCut === true && !isComplete(layout, noticed) && !isShort
+  const cut = isCut && layout.container !== 'WAV' ? [endsWithin(layout, present)] : []
+  const isDamaged = frames.some(({ code }) => code === 'DAMAGED')
+  const decoder = isDamaged ? [] : decoderWarnings(layout, noticed)
+  return mergedWarnings(length, frames, cut, decoder)
+}
+
+function lengthWarnings(
+  layout: CodedLayout,
+  present: number,
+  noticed: Noticed,
+): readonly Warning[] {
+  const { container, seconds, promised = seconds, slack = SLACK_SECONDS, warnings } = layout
+  if (noticed.isEndedEarly && warnings === undefined) {
+    const sentence = `of the ${container} the edit list ends the music at ${present.toFixed(3)} s, and more is there`
+    return [warning('HEADER_CONTRADICTS', sentence)]
+  }
+  if (promised === undefined) return []
+  if (present < promised - slack) {
+    const isExplained = promised - present <= lostSeconds(layout, noticed)
+    return isExplained ? [] : [cutShort(`the ${container}`, promised, present)]
+  }
+  if (present <= promised + SLACK_SECONDS) return []
+  const [less, more] = [promised.toFixed(3), present.toFixed(3)]
+  const sentence = `the header of the ${container} promises ${less} s, and ${more} s are there, all of which were taken`
+  return [warning('HEADER_CONTRADICTS', sentence)]
+}
+
+/** How much may be missing for what is damaged within the stream, so that its end is there all the same. */
+function lostSeconds(
+  { sift, slack = 0, tag, feed: [range] }: CodedLayout,
+  { undecodable, frames }: Noticed,
+): number {
+  if (sift === undefined || frames === undefined || frames.frames === 0) {
+    return undecodable * slack
+  }
+  const { bytes, end, lostBytes, behindBytes, lostPlaces } = frames
+  const each = bytes / frames.frames
+  const start = range === undefined || range instanceof Uint8Array ? 0 : range.start
+  const isThere =
+    lostPlaces > 0 && tag?.bytes !== undefined && end - start > tag.bytes - 2 * each
+  if (isThere) return Number.POSITIVE_INFINITY
+  const lost = (lostBytes + behindBytes) / each
+  return ((lost + 2 * lostPlaces + undecodable) * sift.samples) / sift.rate
+}
+
+/** Whether all the frames are there that an encoder has counted: what lies between them is none of its music. */
+function isComplete({ tag }: CodedLayout, { frames }: Noticed): boolean {
+  return tag?.frames !== undefined && tag.frames === frames?.frames
+}
+
+function frameWarnings(layout: CodedLayout, noticed: Noticed): readonly Warning[] {
+  const { container, sift, tag } = layout
+  const { frames } = noticed
+  if (sift === undefined || frames === undefined) return []
+  const found: Warning[] = []
+  const { other, lostBytes, lostPlaces, lostAt, lostAfter = 0 } = frames
+  if (other !== undefined) {
+    const sentence = `behind the frames of the ${container}, at byte ${other.at}, another file begins (${other.name}), and ${other.bytes} bytes were left out`
+    found.push(warning('MORE_FOLLOWS', sentence))
+  }
+  const damaged = (what: string) =>
+    found.push(warning('DAMAGED', `the ${container} is damaged: ${what}`))
+  if (isComplete(layout, noticed)) {
+    const isAll = lostPlaces === 0 && tag?.bytes === frames.bytes + sift.bytes
+    if (isAll && tag.crc !== undefined && tag.crc !== frames.crc && !frames.isRegained) {
+      damaged('its frames do not come to the checksum that its encoder wrote')
+    }
+    return found
+  }
+  if (lostPlaces > 0) {
+    const second = ((lostAfter * sift.samples) / sift.rate).toFixed(3)
+    const where =
+      lostPlaces === 1
+        ? `at byte ${lostAt}`
+        : `in ${lostPlaces} places, the first at byte ${lostAt}`
+    damaged(
+      `${lostBytes} bytes ${where} (second ${second}) are no frames, and what they held is left out`,
+    )
+  }
+  if (frames.behindBytes >= sift.bytes) {
+    damaged(
+      `the ${frames.behindBytes} bytes behind its last frame, from byte ${frames.behindAt} on, are no frames`,
+    )
+  }
+  return found
+}
+
+function endsWithin({ container }: CodedLayout, present: number): Warning {
+  const present_seconds = Math.round(present * 1000) / 1000
+  const sentence = `the ${container} is cut short: it ends within a frame, and ${present_seconds} s are there`
+  return { code: 'CUT_SHORT', sentence, present_seconds }
+}
+
+/** Formats whose decoders complain of nothing but what is wrong: of Ogg the pages tell, and ADPCM has nothing to check. */
+const TELLING = ['mp3', 'aac', 'mov', 'flac']
+
+function decoderWarnings(
+  { container, demuxer }: CodedLayout,
+  { undecodable, faults }: Noticed,
+): readonly Warning[] {
+  if (!TELLING.includes(demuxer) || undecodable + faults === 0) return []
+  const packets = undecodable === 1 ? 'one of its packets' : `${undecodable} of its packets`
+  const what =
+    undecodable === 0
+      ? 'its decoder finds faults in it'
+      : `${packets} can not be decoded, and ${undecodable === 1 ? 'was' : 'were'} left out`
+  return [warning('DAMAGED', `the ${container} is damaged: ${what}`)]
+}
