@@ -87,8 +87,14 @@ export const ERRORS = {
   OVER_BUDGET: {
     status: 500,
     means:
-      'A unit ran past the hard limit of a step, or let the event loop stand still, again and again, though neither store nor machine kept it waiting.',
+      'A unit computed past the hard limit of a step, or let the event loop stand still, again and again, though neither store nor machine kept it waiting.',
     remedy: 'Mend the plug-in, or correct the cost that it states.',
+  },
+  STANDS_STILL: {
+    status: 500,
+    means:
+      'A unit came to no end within the hard limit of a step, again and again, though it neither computed nor waited for a store or a core.',
+    remedy: 'Mend the plug-in: it waits for something that never comes.',
   },
   OTHER_BYTES: {
     status: 500,

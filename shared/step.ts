@@ -57,6 +57,8 @@ export interface StepContext {
   /** Aborts at the hard limit of a step, or when shutting down takes too long. */
   readonly signal: AbortSignal
   readonly delivery: DeliveryFacts
+  /** What the step has spent so far, ms of its own time: see the hard limit. */
+  spentMs(): number
   /**
    * Does a unit's work, as work of its own: see `during`. A stop at the hard limit meanwhile is counted in the folder
    * `stops` of scratch, if the unit had that time to itself.

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { PassThrough, Readable } from 'node:stream'
 import ffmpeg from 'fluent-ffmpeg'
-import { scheduledProcess } from '../underway/scheduled.ts'
+import { measured } from '../underway/measured.ts'
 import { underway } from '../underway/underway.ts'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { codecOf, decodeFault } from './decode-fault.ts'
@@ -233,11 +233,9 @@ async function* through(
   const ended = new Promise<Ended>((resolve) => {
     command.on('start', () => {
       child = (command as { ffmpegProc?: ChildProcess }).ffmpegProc
-      const pid = child?.pid
-      if (pid !== undefined) {
+      if (child?.pid !== undefined) {
         exited = new Promise((r) => child?.once('exit', r))
-        const counted = own?.measure(() => scheduledProcess(pid))
-        if (counted !== undefined) child?.once('exit', counted)
+        measured(child, own)
       }
       if (stopped) stop()
     })

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { buffer } from 'node:stream/consumers'
+import { measured } from '../underway/measured.ts'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { checkRateAndChannels } from './chunks.ts'
 import { decodeFault } from './decode-fault.ts'
@@ -10,6 +11,8 @@ import { printable } from './printable.ts'
 
 /** What one frame may take to come out, pictures before it included. */
 const MOST_BYTES = 40 << 20
+/** On a core, seconds: a fiftieth of it does, and a second with an index of 32 MB. */
+const MOST_SECONDS = 3
 
 /**
  * What the decoder of a compressed master gives: the rate and channels of the first frame that comes out of it (an
@@ -56,11 +59,22 @@ async function decodeOne(
   args.push('-codec_whitelist', decoder, '-c:a', decoder)
   args.push('-max_streams', `${MOST_STREAMS}`, '-i', 'pipe:0')
   args.push('-vn', '-map', '0:a:0', '-frames:a', '1', '-c:a', 'pcm_s16le')
-  args.push('-map_metadata', '-1', '-fflags', '+bitexact', '-f', 'wav', 'pipe:1')
+  args.push(
+    '-timelimit',
+    `${MOST_SECONDS}`,
+    '-map_metadata',
+    '-1',
+    '-fflags',
+    '+bitexact',
+    '-f',
+    'wav',
+    'pipe:1',
+  )
   const child = spawn(BOUNDED_FFMPEG, args, { signal, killSignal: 'SIGKILL' })
-  const exited = new Promise<number | null>((resolve, reject) => {
+  measured(child)
+  const exited = new Promise<number | string | null>((resolve, reject) => {
     child.on('error', reject)
-    child.on('close', resolve)
+    child.on('close', (code, signal) => resolve(signal === 'SIGXCPU' ? signal : code))
   })
   // It stops reading when it has seen enough.
   child.stdin.on('error', () => {})

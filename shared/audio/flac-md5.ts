@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
+import { measured } from '../underway/measured.ts'
 import { type Warning, warning } from '../warnings.ts'
 import { BOUNDED_FFMPEG } from './bounded.ts'
 import type { MasterBytes } from './byte-window.ts'
@@ -36,6 +37,7 @@ export async function md5Warnings(
   args.push('-c:a', bits === 8 ? 'pcm_s8' : `pcm_s${bits}le`, '-f', 'md5', 'pipe:1')
   signal.throwIfAborted()
   const child = spawn(BOUNDED_FFMPEG, args, { signal, killSignal: 'SIGKILL' })
+  measured(child)
   const exited = new Promise<number | null>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', resolve)

@@ -7,10 +7,13 @@ const ON_TIME_MS = 10
 /** The system is asked this often at most, ms: short steps, of which there are thousands, do not wait for long. */
 const ASK_MS = 250
 
-/** What was lost so far, ms, as each of the two ways has it. */
+/** What was lost so far, ms, as each of the two ways has it, and what the main thread has computed. */
 export interface Lost {
   readonly lateMs: number
   readonly waitedMs: number
+  readonly coreMs: number
+  /** Of `coreMs` the share of one of those who watch: nobody knows better whose it was. */
+  readonly shareMs: number
 }
 
 /**
@@ -26,14 +29,18 @@ export class LostTime {
   #timer: NodeJS.Timeout | undefined
   #due = 0
   #coreMs = 0
+  #shareMs = 0
+  #sharedMs = 0
 
   /** Begins to watch. What is returned ends it. */
   watch(): () => void {
+    this.#share()
     if (this.#watching++ === 0) {
       this.#begin()
       this.#timer = setInterval(() => this.#tick(), EVERY_MS).unref()
     }
     return () => {
+      this.#share()
       if (--this.#watching === 0) clearInterval(this.#timer)
     }
   }
@@ -41,7 +48,9 @@ export class LostTime {
   /** Up to now. */
   now(): Lost {
     const late = this.#watching === 0 ? 0 : this.#lateNow()
-    return { lateMs: this.#lateMs + late, waitedMs: this.#waitedMs() }
+    const shareMs = this.#share()
+    const lateMs = this.#lateMs + late
+    return { lateMs, waitedMs: this.#waitedMs(), coreMs: this.#sharedMs, shareMs }
   }
 
   /** What was lost since a moment, ms. */
@@ -58,6 +67,14 @@ export class LostTime {
   #begin(): void {
     this.#coreMs = coreMs()
     this.#due = performance.now() + EVERY_MS
+  }
+
+  /** Of what was computed since the last time. What is computed while nobody watches is nobody's. */
+  #share(): number {
+    const now = coreMs()
+    if (this.#watching > 0) this.#shareMs += (now - this.#sharedMs) / this.#watching
+    this.#sharedMs = now
+    return this.#shareMs
   }
 
   /** As the system tells it, since the process began. */

@@ -1,5 +1,5 @@
 import type { Lost, LostTime } from './lost-time.ts'
-import type { Scheduled } from './scheduled.ts'
+import { isTold, type Scheduled } from './scheduled.ts'
 import { Waits } from './waits.ts'
 
 const EVERY_MS = 500
@@ -16,6 +16,15 @@ export interface Spent {
    * which may compute while the store is waited for.
    */
   readonly ownMs: number
+  /**
+   * On a core: its child processes and worker threads, and its share of what the main thread did. Where the system
+   * does not tell, as much as `ownMs`.
+   */
+  readonly coreMs: number
+  /** Of `coreMs` the child processes and worker threads. */
+  readonly helpersMs: number
+  /** What the main thread computed, be it for others. */
+  readonly mainMs: number
 }
 
 /** A moment of `OwnTime`. */
@@ -78,8 +87,12 @@ export class OwnTime {
     const storeMs = now.storeMs - then.storeMs
     const lostMs = this.#lost.since(then.lost) + now.waitedMs - then.waitedMs
     const starvedMs = Math.min(wallMs, lostMs)
-    const ownMs = Math.max(0, now.coreMs - then.coreMs, wallMs - storeMs - starvedMs)
-    return { wallMs, storeMs, starvedMs, ownMs }
+    const helpersMs = now.coreMs - then.coreMs
+    const ownMs = Math.max(0, helpersMs, wallMs - storeMs - starvedMs)
+    const mainMs = now.lost.coreMs - then.lost.coreMs
+    const common = { wallMs, storeMs, starvedMs, ownMs, mainMs }
+    if (!isTold()) return { ...common, coreMs: ownMs, helpersMs: ownMs }
+    return { ...common, coreMs: helpersMs + now.lost.shareMs - then.lost.shareMs, helpersMs }
   }
 
   #look(): void {

@@ -19,6 +19,14 @@ export function scheduledThread(path: string): Scheduled | undefined {
   }
 }
 
+/** Whether the system says what a thread has had of the cores. */
+export function isTold(): boolean {
+  told ??= scheduledThread('self') !== undefined
+  return told
+}
+
+let told: boolean | undefined
+
 /** Of a process: the core time of all its threads, and the wait of the one that has waited longest. */
 export function scheduledProcess(pid: number): Scheduled | undefined {
   try {

@@ -9,10 +9,13 @@ export const MOST_STOPS = 3
 export const MOST_STANDSTILLS = 2
 
 /**
- * `over`: it was stopped at the hard limit, having had that time to itself. `still`: its process was ended, because the
- * event loop stood still in its code.
+ * `over`: it was stopped at the hard limit, having had that time to itself. `idle`: likewise, having done nothing with
+ * it. `still`: its process was ended, because the event loop stood still in its code.
  */
-export type Stop = 'over' | 'still'
+export type Stop = 'over' | 'idle' | 'still'
+export type Stops = Readonly<Record<Stop, number>>
+
+const NONE: Stops = { over: 0, idle: 0, still: 0 }
 
 /** What is left in scratch for a stop. @param folder of the work, with a slash at its end */
 export function stopName(folder: string, stop: Stop): ObjectName {
@@ -27,16 +30,15 @@ export async function countStops(
   scratch: StoreDriver,
   folder: string,
   signal: AbortSignal,
-): Promise<Map<string, Record<Stop, number>>> {
-  const counts = new Map<string, Record<Stop, number>>()
+): Promise<Map<string, Stops>> {
+  const counts = new Map<string, Stops>()
   for await (const { name } of scratch.list(folder, { signal })) {
     const end = name.lastIndexOf('/') + 1
-    const [, stop] = /^(over|still)-/.exec(name.slice(end)) ?? []
+    const [, stop] = /^(over|idle|still)-/.exec(name.slice(end)) ?? []
     if (stop === undefined) continue
     const of = name.slice(0, end)
-    const count = counts.get(of) ?? { over: 0, still: 0 }
-    count[stop as Stop]++
-    counts.set(of, count)
+    const count = counts.get(of) ?? NONE
+    counts.set(of, { ...count, [stop]: count[stop as Stop] + 1 })
   }
   return counts
 }
@@ -44,14 +46,19 @@ export async function countStops(
 /** The verdict that so many stops amount to, if they do. */
 export function verdictOn(
   what: string,
-  { over, still }: Record<Stop, number> = { over: 0, still: 0 },
+  { over, idle, still }: Stops = NONE,
 ): PermanentError | undefined {
+  const stopped = over + idle
   const words = [
-    ...(over >= MOST_STOPS ? [`was stopped at the hard limit ${over} times`] : []),
+    ...(stopped >= MOST_STOPS ? [`was stopped at the hard limit ${stopped} times`] : []),
     ...(still >= MOST_STANDSTILLS
       ? [`let the event loop stand still until its process was ended, ${still} times`]
       : []),
   ]
   if (words.length === 0) return undefined
-  return new PermanentError('OVER_BUDGET', `${what} ${words.join(', and ')}`)
+  if (idle <= over || still >= MOST_STANDSTILLS) {
+    return new PermanentError('OVER_BUDGET', `${what} ${words.join(', and ')}`)
+  }
+  const so = `${what} ${words.join('')}, ${idle} of them without computing or waiting for a store or a core`
+  return new PermanentError('STANDS_STILL', so)
 }

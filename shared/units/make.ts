@@ -6,7 +6,7 @@ import { assetName, type Revision } from '../names.ts'
 import { isPart, unitName } from '../plan.ts'
 import { failed } from '../run.ts'
 import { NotFoundError, sameBytes } from '../store/driver.ts'
-import { countStops, type Stop, verdictOn } from '../underway/stops.ts'
+import { countStops, type Stops, verdictOn } from '../underway/stops.ts'
 import { type Lent, lend } from './lend.ts'
 import { outcomeOf, readTombstone } from './outcome.ts'
 import { resultOf } from './result.ts'
@@ -76,8 +76,8 @@ function asUnit<T>(work: Work, unit: Unit, act: () => Promise<T>): Promise<T> {
   return work.context.asUnit({ what: unitName(unit), stops: stopsOf(work, unit) }, act)
 }
 
-function total(stops: Record<Stop, number> | undefined): number {
-  return stops === undefined ? 0 : stops.over + stops.still
+function total(stops: Stops | undefined): number {
+  return stops === undefined ? 0 : stops.over + stops.idle + stops.still
 }
 
 /** Records that a unit has failed for good, beside its planned output. */

@@ -22,7 +22,7 @@ t.test('an asset that never ends is given up alone: the others are published', a
       state: 'partial',
       assets: [
         { asset: 'echo', state: 'made' },
-        { asset: 'hangs', state: 'failed', code: 'OVER_BUDGET', sentence: /hard limit/ },
+        { asset: 'hangs', state: 'failed', code: 'STANDS_STILL', sentence: /hard limit/ },
         { asset: 'pieces', state: 'made' },
       ],
     },

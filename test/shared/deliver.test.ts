@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Type } from 'typebox'
+import { encodeAac } from '#shared/audio/ffmpeg.ts'
 import type { Bus } from '#shared/bus/bus.ts'
 import { type DeliverDeps, delivering, MOST_ATTEMPTS } from '#shared/deliver.ts'
 import { PermanentError, RestartError } from '#shared/errors.ts'
@@ -269,8 +270,44 @@ t.test('a stop is counted for the step, unless it has made something', async (t)
     const slow = await delivered(t, { ...options, attempt: MOST_ATTEMPTS })
     t.equal(slow.settlement, 'nack')
     t.strictSame(slow.seen, ['event'])
-    t.strictSame(await stopsIn(slow.deps.scratch), made ? [] : ['over'])
+    t.strictSame(await stopsIn(slow.deps.scratch), made ? [] : ['idle'])
   }
+})
+
+t.test('what computes past the limit is over it; what was kept from it never is', async (t) => {
+  const computes = async (_: Note, { signal }: StepContext): Promise<never> => {
+    while (!signal.aborted) {
+      for (const until = performance.now() + 20; performance.now() < until; );
+      await new Promise(setImmediate)
+    }
+    throw signal.reason
+  }
+  const step = (run: Step<Note>['run']) => ({ run, stops: inFolder })
+  const over = await delivered(t, { step: step(computes), deps: { hardLimitMs: 300 } })
+  t.match(over.event, { verdict: 'again', sentence: 'stopped at the hard limit of 0.3 s' })
+  t.strictSame(await stopsIn(over.deps.scratch), ['over'])
+
+  // Fed by something that nobody watches, an encoder has little to do.
+  async function* slowly() {
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      yield new Uint8Array(65_536)
+    }
+  }
+  let spent = 0
+  const waits = async (_: Note, { signal, spentMs }: StepContext): Promise<never> => {
+    for await (const _ of encodeAac(slowly(), 128_000, signal)) spent = spentMs()
+    throw new Error('it has no end')
+  }
+  const kept = await delivered(t, { step: step(waits), deps: { hardLimitMs: 800 } })
+  t.equal(kept.settlement, 'nack')
+  t.match(kept.event, {
+    verdict: 'again',
+    code: 'STARVED',
+    sentence: /had a core for [01]\.\d s/,
+  })
+  t.ok(spent > 1600, `it may go on: ${spent} ms`)
+  t.strictSame(await stopsIn(kept.deps.scratch), [])
 })
 
 t.test('a stop is counted for the unit that was being made, if it had the time', async (t) => {
@@ -284,18 +321,20 @@ t.test('a stop is counted for the unit that was being made, if it had the time',
     const slow = await delivered(t, options)
     t.equal(slow.settlement, 'nack')
     t.strictSame(await stopsIn(slow.deps.scratch), [])
-    t.strictSame(await stopsIn(slow.deps.scratch, 'of/unit/'), beforeMs === 0 ? ['over'] : [])
+    t.strictSame(await stopsIn(slow.deps.scratch, 'of/unit/'), beforeMs === 0 ? ['idle'] : [])
   }
 })
 
 t.test('stopped often enough, it is a verdict before it is begun again', async (t) => {
   t.same([MOST_STOPS, MOST_STANDSTILLS], [3, 2], 'as the documents say')
-  for (const [stop, stops, settlement] of [
+  for (const [stop, stops, settlement, code = 'OVER_BUDGET'] of [
     ['over', 2, 'nack'],
     ['over', 3, 'ack'],
+    ['idle', 2, 'nack'],
+    ['idle', 3, 'ack', 'STANDS_STILL'],
     ['still', 1, 'nack'],
     ['still', 2, 'ack'],
-  ] as const satisfies readonly (readonly [Stop, number, string])[]) {
+  ] as const satisfies readonly (readonly [Stop, number, string, string?])[]) {
     const verdicts: PermanentError[] = []
     let begun = 0
     const step: Partial<Step<Note>> = {
@@ -322,7 +361,7 @@ t.test('stopped often enough, it is a verdict before it is begun again', async (
     t.equal(begun, settlement === 'ack' ? 0 : 1)
     t.match(
       verdicts.map(({ code, message }) => [code, message]),
-      settlement === 'ack' ? [['OVER_BUDGET', new RegExp(`${stops} times`)]] : [],
+      settlement === 'ack' ? [[code, new RegExp(`${stops} times`)]] : [],
     )
   }
 })

@@ -15,6 +15,43 @@ export default [
       to: 'void events.report(event).catch(() => {})',
     },
     {
+      breaks: 'a process that stops begins what was waiting',
+      from: '      deps.stopping.throwIfAborted()\n',
+      to: '',
+    },
+    {
+      breaks: 'what was admitted is never let go: a core is lost with each step',
+      from: '      leave?.()\n',
+      to: '',
+    },
+    {
+      breaks: 'the wait for a core counts as work',
+      from: '      began = performance.now()\n      used =',
+      to: '      used =',
+    },
+    {
+      breaks: 'the gauge of running steps only rises',
+      from: 'metrics.running.add(-1, of)',
+      to: '',
+    },
+    {
+      breaks: 'what is given back is not counted',
+      from: "if (settlement === 'nack') metrics.requeued.add(1, of)",
+      to: '',
+    },
+    {
+      breaks: 'an event with too many units is refused by its own contract',
+      from: '.slice(0, MOST_UNITS)',
+      to: '',
+    },
+    {
+      breaks: 'a sentence of a megabyte travels in every event',
+      from: '.slice(0, 2000)',
+      to: '',
+    },
+  ]),
+  ...mutantsOf('shared/run-step.ts', deliver, [
+    {
       breaks: 'a failing afterwards gives a second, contradictory verdict',
       from: 'deps.aborting.aborted || error instanceof AfterwardsError',
       to: 'deps.aborting.aborted',
@@ -32,11 +69,6 @@ export default [
     {
       breaks: 'SIGTERM never aborts the step under way',
       from: "deps.aborting.addEventListener('abort', onAborting)",
-      to: '',
-    },
-    {
-      breaks: 'a process that stops begins what was waiting',
-      from: '      deps.stopping.throwIfAborted()\n',
       to: '',
     },
     {
@@ -101,8 +133,13 @@ export default [
     },
     {
       breaks: 'a unit is blamed for the time of those before it',
-      from: 'own.since(unit.began).ownMs >= UNIT_SHARE * limitMs',
-      to: 'own.since(unit.began).ownMs >= 0',
+      from: 'own.since(unitBegan)',
+      to: 'own.since(began)',
+    },
+    {
+      breaks: 'a stop that nobody can explain counts',
+      from: "stopped === 'over' || stopped === 'idle'",
+      to: "stopped !== 'longest'",
     },
     {
       breaks: 'a step that was stopped too often is begun again',
@@ -145,36 +182,6 @@ export default [
       to: 'return await setAside(step.name, delivery, verdict, deps)',
     },
     {
-      breaks: 'what was admitted is never let go: a core is lost with each step',
-      from: '      leave?.()\n',
-      to: '',
-    },
-    {
-      breaks: 'the wait for a core counts as work',
-      from: '      began = performance.now()\n      used =',
-      to: '      used =',
-    },
-    {
-      breaks: 'the gauge of running steps only rises',
-      from: 'metrics.running.add(-1, of)',
-      to: '',
-    },
-    {
-      breaks: 'what is given back is not counted',
-      from: "if (settlement === 'nack') metrics.requeued.add(1, of)",
-      to: '',
-    },
-    {
-      breaks: 'an event with too many units is refused by its own contract',
-      from: '.slice(0, MOST_UNITS)',
-      to: '',
-    },
-    {
-      breaks: 'a sentence of a megabyte travels in every event',
-      from: '.slice(0, 2000)',
-      to: '',
-    },
-    {
       breaks: 'a listener stays for every delivery',
       from: "deps.aborting.removeEventListener('abort', onAborting)",
       to: '',
@@ -189,13 +196,25 @@ export default [
     },
     {
       breaks: 'the third stop does not count',
-      from: 'over >= MOST_STOPS',
-      to: 'over > MOST_STOPS',
+      from: 'stopped >= MOST_STOPS',
+      to: 'stopped > MOST_STOPS',
     },
     {
       breaks: 'the second standstill does not count',
       from: 'still >= MOST_STANDSTILLS',
       to: 'still > MOST_STANDSTILLS',
+    },
+  ]),
+  ...mutantsOf('shared/underway/hard-limit.ts', deliver, [
+    {
+      breaks: 'what hardly had a core is over its limit',
+      from: 'if (coreMs >= CORE_SHARE * limitMs)',
+      to: 'if (coreMs >= 0)',
+    },
+    {
+      breaks: 'what is kept waiting stands still',
+      from: 'helpersMs < IDLE.helpers * ownMs',
+      to: 'helpersMs < ownMs',
     },
   ]),
   ...mutantsOf('shared/underway/own-time.ts', deliver, [
