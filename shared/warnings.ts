@@ -13,7 +13,7 @@ export type { Warning }
  */
 export const WARNINGS = {
   CUT_SHORT: {
-    means: 'The master ends before the end that its header promises.',
+    means: 'The master ends before the end that its header promises, or without its last page.',
     remedy: 'Deliver the whole of it: it was probably cut off on its way.',
   },
   HEADER_CONTRADICTS: {

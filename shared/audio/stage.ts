@@ -14,6 +14,7 @@ import {
   type PcmLayout,
 } from './layout.ts'
 import { nothingNoticed, noticeLine } from './noticed.ts'
+import { oggSurvey, oggWarnings } from './ogg-survey.ts'
 import { PartWriter, type WritePart } from './part-writer.ts'
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from './pcm.ts'
 import { streamWarnings } from './stream-warnings.ts'
@@ -210,6 +211,8 @@ export async function stageStream(
   const maxSeconds =
     Math.min(end, mostSamples, MOST_SAMPLES) / SAMPLE_RATE + CODED_MARGIN_SECONDS
   const skip = (layout.skip ?? 0) + (second - before) * rate
+  // At once, for what is refused; and by the step that comes to the end.
+  const early = start === 0 ? await oggSurvey(layout, file, signal) : undefined
   const noticed = nothingNoticed()
   const onComplaint = (line: string) => noticeLine(noticed, line, layout)
   const feed = { demuxer, decoder, rate, channels, mix, skip, maxSeconds, onComplaint }
@@ -235,7 +238,9 @@ export async function stageStream(
   if (made === 0) {
     throw new PermanentError('MASTER_UNREADABLE', `${describeLayout(layout)}: no samples in it`)
   }
-  return { end: made, isOver: true, warnings: streamWarnings(layout, made, noticed) }
+  const ogg = early ?? (await oggSurvey(layout, file, signal))
+  const warnings = [...streamWarnings(layout, made, noticed), ...oggWarnings(ogg, made)]
+  return { end: made, isOver: true, warnings }
 }
 
 /** How far a stream is read on behind the end of its music: what an edit list leaves out without a word. */

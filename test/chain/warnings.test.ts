@@ -4,6 +4,7 @@ import type { Published } from '#shared/messages/published.ts'
 import { club, coded, flac, silence, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { claiming, music } from '../support/contradicting.ts'
+import { pagesOf } from '../support/ogg.ts'
 import { allConsumers } from '../support/one-process.ts'
 
 const SECOND = 44_100
@@ -118,3 +119,28 @@ t.test('a FLAC whose MD5 is that of other samples is done, and said', async (t) 
   const strict = await announced('md5-strict', 'md5', { strict: true })
   t.match(strict, { state: 'failed', assets: [{ code: 'STRICT', sentence: said.sentence }] })
 })
+
+t.test(
+  'an Ogg of which something is missing is done, and said; strict refuses it',
+  async (t) => {
+    const mono = wav([silence(150 * SECOND)])
+    const pages = pagesOf(await coded('a.ogg', mono, ['-c:a', 'libvorbis']))
+    const opus = await coded('a.opus', wav([silence(SECOND)]), ['-c:a', 'libopus'])
+    await around.master('ogg', Buffer.concat(pages))
+    await around.master('ogg-hole', Buffer.concat(pages.toSpliced(pages.length >> 1, 1)))
+    await around.master('ogg-unlike', Buffer.concat([...pages, opus]))
+    t.notMatch(await announced('ogg', 'ogg'), { warnings: [{}] })
+    const message = await announced('ogg-hole', 'ogg-hole')
+    const [said] = message.warnings ?? []
+    t.match(message, { state: 'done', warnings: [{ code: 'DAMAGED' }] })
+    t.equal(message.warnings?.length, 1)
+    t.match(await announced('ogg-strict', 'ogg-hole', { strict: true }), {
+      state: 'failed',
+      assets: [{ code: 'STRICT', sentence: said?.sentence }],
+    })
+    t.match(await announced('ogg-unlike', 'ogg-unlike'), {
+      state: 'failed',
+      assets: [{ code: 'MASTER_UNREADABLE', sentence: /changes from Vorbis .* to Opus/ }],
+    })
+  },
+)

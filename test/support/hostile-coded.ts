@@ -122,7 +122,7 @@ async function oggs(): Promise<Row[]> {
     [
       'Ogg of speech',
       over(file, file.indexOf('vorbis') - 1, 'Speex  '),
-      refused(/begins with "Speex/),
+      refused(/an Ogg stream of Speex; expected Vorbis/),
     ],
   ]
 }

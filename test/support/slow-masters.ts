@@ -28,7 +28,7 @@ export async function slowMasters(): Promise<Record<string, Buffer>> {
   return {
     ...(await flacs()),
     ...(await streams()),
-    ...oggs(),
+    ...(await oggs()),
     ...(await mp4s()),
     ...chunks(),
   }
@@ -91,7 +91,8 @@ async function streams(): Promise<Record<string, Buffer>> {
   }
 }
 
-function oggs(): Record<string, Buffer> {
+async function oggs(): Promise<Record<string, Buffer>> {
+  const file = await coded('a.ogg', wav([sine(4410, 440)]), ['-c:a', 'libvorbis'])
   const page = (flags: number, packet: Buffer, serial: number) => {
     const head = Buffer.concat([Buffer.from('OggS\0'), Buffer.from([flags]), Buffer.alloc(20)])
     head.writeUInt32LE(serial, 14)
@@ -105,6 +106,12 @@ function oggs(): Record<string, Buffer> {
       first,
       ...Array.from({ length: BYTES / 50 }, (_, n) =>
         page(2, Buffer.from('\x01vorbis'), n + 2),
+      ),
+    ]),
+    'Ogg, and pages that are none': Buffer.concat([
+      file,
+      repeated(
+        Buffer.concat([Buffer.from('OggS\0'), Buffer.alloc(21), Buffer.alloc(256, 255)]),
       ),
     ]),
     'Ogg of beginnings': Buffer.concat([first, repeated(Buffer.from('OggS'))]),

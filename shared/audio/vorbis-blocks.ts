@@ -1,0 +1,38 @@
+/** Bytes at the end of a Vorbis setup header that hold its modes, whatever is before them. */
+export const MODES_BYTES = 400
+
+const MOST_MODES = 64
+/** Of a mode: the flag of a long block, window, transform, mapping. */
+const MODE_BITS = [1, 16, 16, 8] as const
+const COUNT_BITS = 6
+
+/**
+ * Which modes of a Vorbis stream have long blocks, by the end of its setup header; undefined where that shows none.
+ * The modes come last in it, and what is before them can only be skipped by decoding it: so they are read from the
+ * end. Source: the Vorbis I specification, 4.2.4; read backwards as in FFmpeg, libavcodec/vorbis_parser.c.
+ */
+export function longModes(setup: Uint8Array): readonly boolean[] | undefined {
+  let bit = 8 * setup.length
+  /** The number whose last bit is the one before `bit`, and so on towards the beginning. */
+  const back = (bits: number) => {
+    let value = 0
+    for (let n = 0; n < bits; n++) {
+      bit--
+      value = 2 * value + (((setup[bit >> 3] ?? 0) >> (bit & 7)) & 1)
+    }
+    return value
+  }
+  // The framing bit, and zeros that fill up its byte.
+  while (bit > 0 && back(1) === 0);
+  const flags: boolean[] = []
+  let found: readonly boolean[] | undefined
+  const [flag, window, transform, mapping] = MODE_BITS
+  while (flags.length < MOST_MODES && bit >= flag + window + transform + mapping + COUNT_BITS) {
+    if (back(mapping) >= MOST_MODES || back(transform) !== 0 || back(window) !== 0) break
+    flags.unshift(back(flag) === 1)
+    const here = bit
+    if (back(COUNT_BITS) + 1 === flags.length) found = [...flags]
+    bit = here
+  }
+  return found
+}
