@@ -8,6 +8,7 @@ import {
   withWarnings,
 } from './chunks.ts'
 import type { Coded, PcmLayout } from './layout.ts'
+import { otherKind } from './sample-kind.ts'
 import { sampleWidth } from './sample-width.ts'
 import { isUnknown, type SizeClaims, type SoundSize, soundSize } from './sound-size.ts'
 
@@ -79,10 +80,10 @@ export async function aiffLayout(
     return withWarnings(coded, soundWarnings(container, size, second, [size.contradicts]))
   }
   checkRateAndChannels(format.at, format.rate, format.channels)
-  const { bits, contradicts } = await bitsOf(window, format, claims, frames)
-  const size = await sizeOf(window, claims, frames, (bits / 8) * format.channels)
+  const { contradicts, ...read } = await readAs(window, format, claims, frames)
+  const size = await sizeOf(window, claims, frames, (read.bits / 8) * format.channels)
   const contradictions = [size.contradicts, contradicts]
-  return pcm(container, { ...format, bits }, sound.offset, size, contradictions)
+  return pcm(container, { ...format, ...read }, sound.offset, size, contradictions)
 }
 
 /** A sound chunk may end in so many bytes of filling. */
@@ -102,6 +103,23 @@ async function sizeOf(
   const { bytes, promised, ...size } = await soundSize(window, claims)
   const short = promised !== undefined && bytes < long ? { promised: long } : {}
   return { ...size, ...short, bytes: Math.min(bytes, long) }
+}
+
+/** What the numbers are: as described, unless the samples show that they are not. */
+async function readAs(
+  window: ByteWindow,
+  format: Format,
+  claims: SizeClaims,
+  frames: number,
+): Promise<Partial<Format> & { readonly bits: number; readonly contradicts?: string }> {
+  const { offset, said } = claims
+  const width = said / (frames * format.channels)
+  const bits = width === 3 || width === 4 ? width * 8 : format.bits
+  const bytes = Math.max(0, Math.min(said, window.bytes - offset))
+  const looked = { ...format, offset, bytes, bits, usedBits: format.bits }
+  const other = await otherKind(window, looked)
+  if (other === undefined) return bitsOf(window, format, claims, frames)
+  return { ...other.as, bits, contradicts: other.contradicts }
 }
 
 /** How wide the numbers are: as described, unless so many samples take another room, and are noise as described. */

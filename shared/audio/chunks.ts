@@ -15,7 +15,7 @@ interface Chunk {
 export interface Format
   extends Pick<
     PcmLayout,
-    'encoding' | 'bits' | 'unsigned' | 'bigEndian' | 'rate' | 'channels' | 'mask'
+    'encoding' | 'bits' | 'lowBits' | 'unsigned' | 'bigEndian' | 'rate' | 'channels' | 'mask'
   > {
   /** The byte where the file says so. */
   readonly at: number

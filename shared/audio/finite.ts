@@ -1,4 +1,5 @@
 import type { PcmLayout } from './layout.ts'
+import { wholeNumbers } from './whole-numbers.ts'
 
 /**
  * Bare floating-point numbers as they can be filtered and rounded: what is no number, or infinite, is 0, and what
@@ -9,23 +10,13 @@ export async function* finite(
   pieces: AsyncIterable<Uint8Array>,
   { bits, bigEndian }: PcmLayout,
 ): AsyncGenerator<Uint8Array> {
-  const width = bits / 8
-  let rest = new Uint8Array(0)
-  for await (const piece of pieces) {
-    const length = rest.length + piece.length
-    const whole = length - (length % width)
-    const joined = Buffer.alloc(length)
-    joined.set(rest)
-    joined.set(piece, rest.length)
-    rest = Uint8Array.from(joined.subarray(whole))
-    const numbers = joined.subarray(0, whole)
+  for await (const numbers of wholeNumbers(pieces, bits / 8)) {
     if (bigEndian) bits === 32 ? numbers.swap32() : numbers.swap64()
-    const words = new Uint32Array(numbers.buffer, numbers.byteOffset, whole / 4)
+    const words = new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length / 4)
     if (bits === 32) tame32(words)
     else tame64(words)
     yield numbers
   }
-  if (rest.length > 0) throw new Error(`${rest.length} bytes of a number are missing`)
 }
 
 const SIGN = 0x8000_0000

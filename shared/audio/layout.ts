@@ -16,6 +16,8 @@ export interface PcmLayout extends Looked {
   readonly encoding: 'int' | 'float' | 'alaw' | 'mulaw'
   /** Bits that one number takes in the file: 8, 16, 24, 32 (int), 32, 64 (float), 8 (laws). */
   readonly bits: number
+  /** Bits that are used of them, where it is the lower ones; absent: the upper ones are. */
+  readonly lowBits?: number
   /** 8-bit WAV counts from 0, everything else is signed. */
   readonly unsigned: boolean
   readonly bigEndian: boolean

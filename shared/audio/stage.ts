@@ -17,6 +17,7 @@ import { nothingNoticed, noticeLine } from './noticed.ts'
 import { oggSurvey, oggWarnings } from './ogg-survey.ts'
 import { PartWriter, type WritePart } from './part-writer.ts'
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from './pcm.ts'
+import { raised } from './raised.ts'
 import { streamWarnings } from './stream-warnings.ts'
 import { codedBytes } from './survey.ts'
 
@@ -139,7 +140,12 @@ async function pcmInput(
 ): Promise<Input> {
   const at = (sample: number) => layout.offset + sample * frameBytes(layout)
   const bare = file.stream(at(from), at(to), signal)
-  const bytes = layout.encoding === 'float' ? finite(bare, layout) : bare
+  const bytes =
+    layout.encoding === 'float'
+      ? finite(bare, layout)
+      : layout.lowBits === undefined
+        ? bare
+        : raised(bare, layout)
   return { bytes, skip: 0, samples: to - from }
 }
 

@@ -1,6 +1,7 @@
 import { type ByteWindow, unreadable } from './byte-window.ts'
 import type { Format } from './chunks.ts'
 import type { Coded, PcmLayout } from './layout.ts'
+import { otherKind } from './sample-kind.ts'
 import { sampleWidth } from './sample-width.ts'
 
 /** The "fmt " chunk of a WAV file, as it stands. */
@@ -123,10 +124,19 @@ export async function readableAs(
       'PCM (1), IEEE float (3), ADPCM (2, 17), A-law (6), µ-law (7), MPEG (80) or MP3 (85)',
     )
   }
+  const described = { encoding, rate, channels, mask, bigEndian: !littleEndian, at }
+  const block = (blockBytes / channels) * 8
+  const isKnown = WIDTHS[encoding].includes(block / 8)
+  const looked = { ...described, ...sound, bits: block, usedBits: bits }
+  const other = isKnown ? await otherKind(window, looked) : undefined
+  if (other !== undefined) {
+    const { as, contradicts } = other
+    return { format: { ...described, ...as, bits: block, unsigned: false }, contradicts }
+  }
   const { width, isSound } = await widthOf(window, { ...format, encoding }, sound, littleEndian)
   const read = {
-    ...{ encoding, bits: width * 8, unsigned: encoding === 'int' && width === 1 },
-    ...{ bigEndian: !littleEndian && width > 1, rate, channels, mask, at },
+    ...{ ...described, bits: width * 8, unsigned: encoding === 'int' && width === 1 },
+    bigEndian: !littleEndian && width > 1,
   }
   if (isSound && validBits <= bits) return { format: read }
   const named = validBits > bits ? `${validBits} valid bits of ${bits}` : `${bits} bits`

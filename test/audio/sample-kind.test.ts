@@ -1,0 +1,116 @@
+import t from 'tap'
+import { readHeader } from '#shared/audio/header.ts'
+import type { PcmLayout } from '#shared/audio/layout.ts'
+import { aiff, type Channel, club, noise, silence, sine, snr, wav } from '../support/audio.ts'
+import { claiming, whole } from '../support/contradicting.ts'
+import { over } from '../support/damaged.ts'
+import { scaled, stage } from '../support/stage.ts'
+
+const N = 22_050
+const [left, right] = club(N)
+const music = [left, right]
+const square = (high: number, low: number) =>
+  Float64Array.from({ length: N }, (_, i) => (i % 100 < 50 ? high : low))
+const plus = (a: Channel, b: Channel) => a.map((x, i) => x + (b[i] ?? 0))
+
+const bare = (channels: readonly Channel[], bits: number, float = false) =>
+  wav(channels, { bits, float }).subarray(44)
+const asInt = { channels: 2, bits: 32 }
+const asFloat = { ...asInt, tag: 3 }
+const in32 = (bits: number) => ({ channels: 2, bits, block: 8 })
+
+/** Numbers of so many bytes at the lower end of wider blocks, or at the upper one. */
+function widened(numbers: Buffer, bytes: number, wider: number, isLow: boolean): Buffer {
+  const wide = Buffer.alloc((numbers.length / bytes) * wider)
+  for (let i = 0; i < numbers.length / bytes; i++) {
+    const value = numbers.readIntLE(i * bytes, bytes)
+    wide.writeIntLE(isLow ? value : value * 2 ** (8 * (wider - bytes)), i * wider, wider)
+  }
+  return wide
+}
+
+async function kindOf(file: Buffer) {
+  const header = (await readHeader(whole(file))) as PcmLayout
+  const { encoding, bits, lowBits, warnings = [] } = header
+  const codes = warnings.map(({ code }) => code)
+  return { kind: `${encoding} ${bits}${lowBits === undefined ? '' : ` low ${lowBits}`}`, codes }
+}
+
+t.test('what the samples are counts where it is beyond doubt', async (t) => {
+  const lows = (channels: readonly Channel[], bytes: number, wider: number) =>
+    widened(bare(channels, bytes * 8), bytes, wider, true)
+  const hiss = [noise(N, { amplitude: 1 }), noise(N, { amplitude: 1, seed: 2 })]
+  const cases = [
+    ['floats as integers', claiming(bare(music, 32, true), asInt), 'float 32'],
+    ['noise of floats as integers', claiming(bare(hiss, 32, true), asInt), 'float 32'],
+    ['integers as floats', claiming(bare(music, 32), asFloat), 'int 32'],
+    [
+      '16 bits in 32 as floats',
+      claiming(widened(bare(music, 16), 2, 4, false), asFloat),
+      'int 32',
+    ],
+    ['24 bits low in 32', claiming(lows(music, 3, 4), in32(24)), 'int 32 low 24'],
+    ['noise of 24 bits low in 32', claiming(lows(hiss, 3, 4), in32(24)), 'int 32 low 24'],
+    ['16 bits low in 32', claiming(lows(music, 2, 4), in32(16)), 'int 32 low 16'],
+    [
+      '16 bits low in 24',
+      claiming(lows(music, 2, 3), { channels: 2, bits: 16, block: 6 }),
+      'int 24 low 16',
+    ],
+    [
+      'AIFF-C of floats as integers',
+      over(aiff(music, { compression: 'fl32', bits: 32 }), 38, 'in32'),
+      'float 32',
+    ],
+    [
+      'AIFF-C of integers as floats',
+      over(aiff(music, { compression: 'in32', bits: 32 }), 38, 'fl32'),
+      'int 32',
+    ],
+  ] as const
+  for (const [what, file, kind] of cases)
+    t.same(await kindOf(file), { kind, codes: ['HEADER_CONTRADICTS'] }, what)
+})
+
+t.test('and the header, where they show nothing', async (t) => {
+  const quiet = noise(N, { amplitude: 1e-5 })
+  const sounds: Record<string, Channel> = {
+    ...{ music: left, silence: silence(N), tone: sine(N, 440, { amplitude: 1 }) },
+    ...{ noise: noise(N, { amplitude: 1 }), 'quiet noise': quiet },
+    ...{ square: square(1, -1), 'lopsided square': square(0.4, -0.6) },
+    'lopsided square with noise': plus(square(0.4, -0.6), noise(N, { amplitude: 0.05 })),
+    'noise off the middle': plus(square(0.45, 0.45), noise(N, { amplitude: 0.01 })),
+    'one click': Float64Array.from({ length: N }, (_, i) => (i === 99 ? 1 : 0)),
+  }
+  for (const [what, sound] of Object.entries(sounds)) {
+    const both = [sound, sound.map((x) => x / 2)]
+    for (const [how, body, fields, kind] of [
+      ['floats', bare(both, 32, true), asFloat, 'float 32'],
+      ['integers', bare(both, 32), asInt, 'int 32'],
+      ['16 bits in 32', widened(bare(both, 16), 2, 4, false), asInt, 'int 32'],
+      ['24 bits in 32', widened(bare(both, 24), 3, 4, false), in32(24), 'int 32'],
+      ['24 valid of 32', bare(both, 32), { ...asInt, validBits: 24 }, 'int 32'],
+    ] as const) {
+      const found = await kindOf(claiming(body, fields))
+      t.same(found, { kind, codes: [] }, `${what} as ${how}`)
+    }
+  }
+  const loose = claiming(bare([square(0.5, -0.5), square(0.5, -0.5)], 32, true), asInt)
+  t.same(await kindOf(loose), { kind: 'int 32', codes: [] }, 'a square of floats')
+  const none = bare([square(Number.NaN, 0.5), square(0.5, Number.NaN)], 32, true)
+  t.same(await kindOf(claiming(none, asFloat)), { kind: 'float 32', codes: [] }, 'half NaN')
+})
+
+t.test('they come through at their level', async (t) => {
+  const low = widened(bare(music, 24), 3, 4, true)
+  for (const [what, file] of [
+    ['low', claiming(low, in32(24))],
+    ['floats as integers', claiming(bare(music, 32, true), asInt)],
+    ['integers as floats', claiming(bare(music, 32), asFloat)],
+  ] as const) {
+    const { samples, left: got } = await stage(file)
+    t.equal(samples, N, what)
+    const fidelity = snr(scaled(left), got, { from: 0, to: N })
+    t.ok(fidelity > 75, `${what}: ${fidelity.toFixed(1)} dB`)
+  }
+})
