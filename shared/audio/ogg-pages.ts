@@ -2,6 +2,8 @@
 export interface OggPage {
   /** Its first byte, counted from the first byte that was looked at. */
   readonly at: number
+  /** One past its last byte. */
+  readonly end: number
   /** Whether it begins within a packet. */
   readonly continues: boolean
   /** Whether it is the first, and the last, of its logical stream. */
@@ -89,7 +91,7 @@ function pageOf(
   const granule = Number(bytes.readBigInt64LE(at + 6))
   const bodyAt = at + HEADER_BYTES + bytes.readUInt8(at + 26)
   return {
-    ...{ at: byte + at, isSound, isNext },
+    ...{ at: byte + at, end: byte + end, isSound, isNext },
     continues: (flags & 1) !== 0,
     ...{ begins: (flags & 2) !== 0, ends: (flags & 4) !== 0 },
     granule: granule < 0 ? undefined : granule,

@@ -1,6 +1,7 @@
 import { type Warning, warning } from '../warnings.ts'
 import { type MasterBytes, unreadable } from './byte-window.ts'
 import type { Coded } from './layout.ts'
+import { masterAt } from './looks-like.ts'
 import { knownFormat, severalStreams } from './ogg.ts'
 import { type OggFormat, packetLengths } from './ogg-format.ts'
 import { type OggPage, oggPages } from './ogg-pages.ts'
@@ -18,12 +19,18 @@ export interface OggSurvey {
   readonly firstHole: number
   /** How long it is at least, by its granule positions and with what is missing, seconds. */
   readonly seconds: number
+  /** Another master that begins behind the last page, and how many bytes there are from there on. */
+  readonly other:
+    | { readonly name: string; readonly at: number; readonly bytes: number }
+    | undefined
 }
 
 /** Granule positions may be rounded to milliseconds: by those who take packets out of other containers. */
 const TOLERANCE_SECONDS = 0.01
 /** What misses more than this at its beginning has been recorded from its middle on; less is a hole. */
 const LATE_SECONDS = 10
+/** Of what follows the last page: enough to tell what it is. */
+const HEAD_BYTES = 16
 /** Resamplers, and decoders at a beginning, round. */
 const SHORT_SECONDS = 0.5
 
@@ -45,6 +52,7 @@ export async function oggSurvey(
   let seconds = 0
   let first: OggFormat | undefined
   let stream: Stream | undefined
+  let at = start
   const close = (last: Stream) => {
     if (last.hasHole) addHole(last.second())
     if (!last.isEnded) found.cut ??= found.streams
@@ -54,6 +62,7 @@ export async function oggSurvey(
     if (found.holes++ === 0) found.firstHole = seconds + second
   }
   for await (const page of oggPages(file.stream(start, end, signal))) {
+    at = start + page.end
     if (page.begins && page.isSound) {
       if (stream?.pages === 1) throw severalStreams(start + page.at)
       if (stream !== undefined) close(stream)
@@ -68,7 +77,10 @@ export async function oggSurvey(
     if (hole !== undefined) addHole(hole)
   }
   if (stream !== undefined) close(stream)
-  return { ...found, seconds }
+  const head = await file.read(at, Math.min(at + HEAD_BYTES, end), signal)
+  const name = stream?.isEnded === true ? masterAt(Buffer.from(head), 0) : undefined
+  const other = name === undefined ? undefined : { name, at, bytes: end - at }
+  return { ...found, seconds, other }
 }
 
 /** @throws PermanentError MASTER_UNREADABLE */
@@ -177,8 +189,12 @@ export function oggWarnings(
   samples: number,
 ): readonly Warning[] {
   if (survey === undefined) return []
-  const { streams, cut, holes, firstHole, seconds } = survey
+  const { streams, cut, holes, firstHole, seconds, other } = survey
   const warnings: Warning[] = []
+  if (other !== undefined) {
+    const sentence = `behind the last page of the Ogg, at byte ${other.at}, another file begins (${other.name}), and ${other.bytes} bytes were left out`
+    warnings.push(warning('MORE_FOLLOWS', sentence))
+  }
   const present_seconds = Math.round((samples / SAMPLE_RATE) * 1000) / 1000
   if (cut !== undefined) {
     const which = streams === 1 ? '' : `, stream ${cut} of the ${streams} in it`

@@ -48,6 +48,7 @@ t.test('what is missing or wrong in an Ogg is warned of, and nothing else', asyn
       ['cut within a page', file.subarray(0, Math.floor(file.length * 0.8)), ['CUT_SHORT']],
       ['with a tag behind', join([file, Buffer.from('TAG'.padEnd(128, 'x'))]), []],
       ['with zeros behind', join([file, Buffer.alloc(70_000)]), []],
+      ['with a WAV behind', join([file, music]), ['MORE_FOLLOWS']],
       ['with a tag in front', join([id3(), file]), []],
       ['with a number left out behind the headers', join(skipping(pages)), []],
     ]
