@@ -32,6 +32,9 @@ const TOPS = [
 const URI = /file:\/\/[^\s"'`,;()<>]*/g
 const QUOTED = /(?<=['"`])\/[^'"`\n]+(?=['"`])/g
 const BARE = new RegExp(`(?<![\\w./~:…-])/(?:${TOPS})/[^\\s"'\`,;:()<>]*`, 'g')
+/** As Node says it of a call: `EACCES: permission denied, link '/a/b' -> '/a/c'`. */
+const OF_A_CALL =
+  /(?<=\bE[A-Z0-9]{2,}: [^,'\n]{1,80}, \w{1,20} )'\/[^'\n]*'(?: -> '\/[^'\n]*')?/g
 /** After a word of the operating system's: `ENOENT /a/b`, `connect EACCES /a/b`. */
 const AFTER_CODE = /(?<=\bE[A-Z0-9]{3,} )\/[^\s"'`,;()<>]+/g
 
@@ -42,6 +45,7 @@ const AFTER_CODE = /(?<=\bE[A-Z0-9]{3,} )\/[^\s"'`,;()<>]+/g
 export function withoutPaths(sentence: string): string {
   return sentence
     .replace(URI, (uri) => `file:${lastOf(uri)}`)
+    .replace(OF_A_CALL, (paths) => paths.replace(/\/[^']*/g, lastOf))
     .replace(QUOTED, (path) => (isPath(path) ? lastOf(path) : path))
     .replace(AFTER_CODE, lastOf)
     .replace(BARE, lastOf)

@@ -85,10 +85,20 @@ export class ByteWindow {
   }
 }
 
-/** A verdict on a master: what was wrong, at which byte, what was expected. */
-export function unreadable(at: number, wrong: string, expected: string): PermanentError {
+/**
+ * A verdict on a master: what was wrong, at which byte, what was expected.
+ * @param bytes what is there, for the log
+ */
+export function unreadable(
+  at: number,
+  wrong: string,
+  expected: string,
+  bytes?: Uint8Array,
+): PermanentError {
+  const hex = bytes && Buffer.from(bytes.subarray(0, 16)).toString('hex')
   return new PermanentError('MASTER_UNREADABLE', `byte ${at}: ${wrong}; expected ${expected}`, {
     at: `byte ${at}`,
+    ...(hex && { cause: new Error(`it begins with ${hex}`) }),
   })
 }
 

@@ -29,7 +29,9 @@ export async function firstFrame(
   const format = formatOf(wav)
   if (format === undefined) {
     const cause = new Error(printable(said).slice(0, 500))
-    throw decodeFault(`${coded.container}, ${coded.codec}`, 'no sound', { cause })
+    const { container, codec } = coded
+    const what = container === codec ? codec : `${container}, ${codec}`
+    throw decodeFault(what, 'no sound', { cause })
   }
   checkRateAndChannels(0, format.rate, format.channels)
   return { ...coded, ...format }

@@ -35,9 +35,10 @@ export async function readHeader(file: ByteRanges, signal?: AbortSignal): Promis
   const later = at === undefined ? undefined : await headerAt(file, at, signal)
   if (later !== undefined) return later
   if (isTagged && start >= file.bytes) {
-    throw unreadable(0, 'the file ends within its ID3 tag', EXPECTED)
+    const ends = start > file.bytes ? 'ends within its ID3 tag' : 'holds nothing but tags'
+    throw unreadable(0, `the file ${ends}`, EXPECTED)
   }
-  throw unreadable(start, looksLike(head), EXPECTED)
+  throw unreadable(start, looksLike(head), EXPECTED, first)
 }
 
 const EXPECTED = 'WAV, RF64, AIFF, FLAC, MP3, AAC, M4A or Ogg'

@@ -1,20 +1,21 @@
-/** What a file that is no master of ours looks like from its first bytes, for people. */
+/**
+ * What a file that is no master of ours looks like from its first bytes, for people. Of the bytes themselves nothing is
+ * said: what is wrong with two files in the same way is said in the same words.
+ */
 export function looksLike(head: Uint8Array): string {
   // Not by TextDecoder, whose latin1 is Windows-1252.
   const text = Buffer.from(head).toString('latin1')
   const known = MAGIC.find(([at, magic]) => text.startsWith(magic, at))?.[2]
-  const first = Buffer.from(head.subarray(0, 8)).toString('hex').replace(/..\B/g, '$& ')
-  if (known) return `looks like ${known} (${first})`
+  if (known) return `looks like ${known}`
   if (isMpeg(head)) {
     return (head[2] ?? 0) >> 4 === 0 && ((head[1] ?? 0) & 6) !== 0
-      ? `looks like MPEG audio of a free bit rate, which cannot be decoded here (${first})`
-      : `looks like MPEG audio, but no second frame follows the first (${first})`
+      ? 'looks like MPEG audio of a free bit rate, which cannot be decoded here'
+      : 'looks like MPEG audio, but no second frame follows the first'
   }
   if (head.every((byte) => byte === 0 || byte === 0x20)) {
     return 'the master holds nothing but zeros or blanks'
   }
-  if (isText(head)) return `looks like text: ${JSON.stringify(text.slice(0, 40))}`
-  return `begins with ${first}, which is no audio known here`
+  return isText(head) ? 'looks like text' : 'begins with bytes that are no audio known here'
 }
 
 /** What kind of master begins at byte `at`, for people; undefined when there is none that its first bytes tell. */

@@ -1,12 +1,14 @@
+import { sentence } from '../errors.ts'
+
 /**
- * What a program says, on one line and fit for a terminal: it may repeat titles out of the master, and those may hold
+ * What a program says, on one line and fit for a row: it may repeat titles out of the master, and those may hold
  * anything. Places in its memory are left out: they differ from one time to the next, and equal faults should not.
  */
 export function printable(said: string): string {
-  return said
+  const line = said
     .trim()
     .replace(/\[[^\][]* @ 0x[0-9a-f]+\]\s*/gi, '')
     .replace(/0x[0-9a-f]{6,}/gi, '…')
     .replace(/\s*\n\s*/g, '; ')
-    .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\u2028\u2029]/gu, '?')
+  return sentence(line)
 }

@@ -78,7 +78,8 @@ export function fileRoot(root: string): FileRoot {
       if (real.endsWith(' (deleted)')) throw Object.assign(new Error(real), { code: 'ENOENT' })
       throw new PermanentError(
         'MASTER_OUT_OF_BOUNDS',
-        `${at} leads out of ${path}: symbolic links must stay inside`,
+        'a symbolic link leads out of its store',
+        { cause: new Error(`${at} leads out of ${path}`) },
       )
     } catch (error) {
       await held.close()

@@ -13,11 +13,12 @@ export function fileRevision(file: BigIntStats): Revision {
   return `f${digest([file.size, file.mtimeNs, file.ino].map(String))}` as Revision
 }
 
-/** Why a thing that is no regular file is refused. */
+/** Why a thing that is no regular file is refused. Where it lies is for the log, and so the cause. */
 export function notRegular(path: string, found: Stats | BigIntStats): PermanentError {
   return new PermanentError(
     'MASTER_UNREADABLE',
-    `${path} is ${kind(found)}, not a regular file`,
+    `${kind(found)} lies where a regular file should be`,
+    { cause: new Error(path) },
   )
 }
 

@@ -94,7 +94,7 @@ t.test('the page, as people use it', { skip }, async (t) => {
       const rows = await files.getByRole('listitem').allTextContents()
       t.match(rows[0], /Night Drive.*12[56]\.\d\d BPM.*8A.*A minor.*done/s)
       t.match(rows[1], /<img src=x onerror=alert\(1\)>\.wav.*done/s, 'a name is text')
-      t.match(rows[2], /Broken\.wav.*failed.*begins with .* which is no audio known here/s)
+      t.match(rows[2], /Broken\.wav.*failed.*begins with bytes that are no audio known here/s)
       const list = page.getByRole('region', { name: 'Tracks' })
       await list.getByText(hostile, { exact: true }).waitFor()
     },

@@ -101,6 +101,14 @@ async function mpegs(): Promise<Row[]> {
       Buffer.concat([file.subarray(0, 4), Buffer.alloc(4000)]),
       refused(/no second frame/),
     ],
+    [
+      'MP3 of frames that hold nothing',
+      Buffer.alloc(
+        6 * 417,
+        Buffer.concat([Buffer.from('fffb9064', 'hex'), Buffer.alloc(413, 1)]),
+      ),
+      refused(/^MP3: nothing of it can be decoded/),
+    ],
     ['MPEG layer II', await coded('a.mp2', music), accepted([SAMPLES, SAMPLES + 2304])],
   ]
 }
