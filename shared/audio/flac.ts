@@ -4,6 +4,8 @@ import type { FlacLayout } from './layout.ts'
 import { beforeTags } from './tags.ts'
 
 const STREAMINFO_BYTES = 34
+/** Real files have a dozen. A megabyte of empty ones is looked through in well under a second. */
+const MOST_BLOCKS = 250_000
 
 /**
  * The layout of a FLAC stream; undefined when it is none.
@@ -43,7 +45,7 @@ export async function flacLayout(window: ByteWindow): Promise<FlacLayout | undef
 
 async function firstFrame(window: ByteWindow): Promise<number> {
   let at = 4
-  for (;;) {
+  for (let blocks = 0; blocks < MOST_BLOCKS; blocks++) {
     const view = await window.view(at, 4, 'a FLAC metadata block')
     const last = view.getUint8(0) >= 0x80
     const end = at + 4 + (view.getUint32(0) & 0xffffff)
@@ -53,4 +55,5 @@ async function firstFrame(window: ByteWindow): Promise<number> {
     at = end
     if (last) return at
   }
+  throw unreadable(at, 'the header goes on and on', `at most ${MOST_BLOCKS} metadata blocks`)
 }

@@ -160,17 +160,20 @@ export function band(bpm: number, { fourToTheFloor = true } = {}): Voice {
 
 /** Chords of two seconds each, every note with a few overtones; notes as MIDI numbers. */
 export function chords(progression: readonly (readonly number[])[]): Voice {
-  return (sample) => {
-    const time = sample / SAMPLE_RATE
-    const notes = progression[Math.trunc(time / 2) % progression.length] ?? []
-    let sum = 0
-    for (const note of notes) {
+  const turns = progression.map((notes) =>
+    notes.flatMap((note) => {
       const hz = 440 * 2 ** ((note - 69) / 12)
-      for (const overtone of [1, 2, 3]) {
-        sum += Math.sin(2 * Math.PI * hz * overtone * time) / overtone
-      }
-    }
-    return (0.15 * sum * Math.exp(-(time % 2))) / Math.max(1, notes.length / 3)
+      return [1, 2, 3].map((overtone) => ({ overtone, turn: 2 * Math.PI * hz * overtone }))
+    }),
+  )
+  // Again from the start each time: the sine of a large number takes many times as long.
+  const cycle = 2 * progression.length * SAMPLE_RATE
+  return (sample) => {
+    const time = (sample % cycle) / SAMPLE_RATE
+    const voices = turns[Math.trunc(time / 2) % turns.length] ?? []
+    let sum = 0
+    for (const { overtone, turn } of voices) sum += Math.sin(turn * time) / overtone
+    return (0.15 * sum * Math.exp(-(time % 2))) / Math.max(1, voices.length / 9)
   }
 }
 

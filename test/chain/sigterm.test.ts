@@ -89,7 +89,7 @@ async function leaving(t: Test, wire: RunningWire) {
   t.same(back, [], 'all are lent to the service')
   const asked = performance.now()
   service.child.kill('SIGTERM')
-  await until(() => back.length === tracks.length - CORES, 8_000)
+  await until(() => back.length >= tracks.length - CORES, 8_000)
   const ms = back.map(({ at }) => Math.round(at - asked))
   t.comment(`${wire.name}: given back ${ms.join(', ')} ms after SIGTERM`)
   t.equal(await service.exited, 0)
@@ -104,7 +104,8 @@ async function leaving(t: Test, wire: RunningWire) {
     'the loans of a dead client are kept until they expire',
   )
   await sleep(Math.max(soonMs, isKept ? asked + leaseMs - performance.now() : 0))
-  t.equal(back.length, tracks.length - CORES, 'what was finished has not come again')
+  const again = back.filter(({ track }) => finished.includes(track))
+  t.same(again, [], 'what was finished has not come again')
   for (const track of finished) t.match(published.get(track), [{ state: 'done' }])
   t.same(letters, [])
 }

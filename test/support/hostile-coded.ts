@@ -39,7 +39,7 @@ async function flacs(): Promise<Row[]> {
     ['FLAC of blocks without length', put(file, 8, 'u32be', 0), refused(/FLAC|flac/)],
     ['FLAC with a picture of 16 MB', tagged(block(6, 0xffffff), last), accepted(44_100)],
     ['FLAC of 100,000 empty blocks', tagged(many(100_000), last), accepted(44_100)],
-    ['FLAC of empty blocks without end', tagged(many(3_000_000)), refused(/on and on/)],
+    ['FLAC of empty blocks without end', tagged(many(300_000)), refused(/on and on/)],
     [
       'FLAC with a block that leads beyond its end',
       tagged(Buffer.from([0x81, 255, 255, 255])),
