@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { Storage } from '@google-cloud/storage'
+import { createRequire } from 'node:module'
+import type * as library from '@google-cloud/storage'
 import type { ObjectName, Revision } from '../names.ts'
 import type { ObjectStat, StoreDriver } from './driver.ts'
 import { checkBucket } from './gcs-pull.ts'
@@ -33,6 +34,7 @@ export interface GcsStore extends StoreDriver {
   crc32cOf(name: ObjectName, options?: { signal?: AbortSignal }): Promise<string | undefined>
 }
 
+const require = createRequire(import.meta.url)
 const PIECE_BYTES = 8 * 1024 * 1024
 /** Removals at once. */
 const WIDTH = 16
@@ -147,6 +149,8 @@ export function gcsStore({
 /** A connection for several stores to share: each asks for access tokens of its own. */
 export function gcsConnection(settings: GcsSettings): Wire {
   const { apiEndpoint } = settings
+  // Not before a bucket is opened: a service whose stores are folders is ready a tenth of a core-second sooner.
+  const { Storage } = require('@google-cloud/storage') as typeof library
   const storage = new Storage(apiEndpoint === undefined ? {} : { apiEndpoint })
   const isEmulator = storage.apiEndpoint.startsWith('http:')
   const credentials = async (url: string) =>
