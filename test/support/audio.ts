@@ -304,7 +304,8 @@ function samplesOf(
   const bytes = bits / 8
   const samples = channels[0]?.length ?? 0
   // Most of them are of this kind, and a test spends more time on them than on what it tests.
-  if (encoding === 'int' && bits === 16 && !bigEndian) return Buffer.from(int16(channels).buffer)
+  if (encoding === 'int' && bits === 16 && !bigEndian)
+    return Buffer.from(int16(channels).buffer)
   const body = Buffer.alloc(samples * channels.length * bytes)
   let at = 0
   for (let i = 0; i < samples; i++) {
