@@ -91,7 +91,10 @@ export async function runAndFollow<In>(
   const contextUntil = (signal: AbortSignal): StepContext => ({
     ...stores,
     signal,
-    spentMs: () => own.since(began).ownMs,
+    spentMs() {
+      const { ownMs, coreMs } = own.since(began)
+      return Math.max(ownMs, coreMs)
+    },
     delivery,
     counted,
     collected: () => deps.metrics.collected.add(1, { step: step.name }),

@@ -57,7 +57,7 @@ export interface StepContext {
   /** Aborts at the hard limit of a step, or when shutting down takes too long. */
   readonly signal: AbortSignal
   readonly delivery: DeliveryFacts
-  /** What the step has spent so far, ms of its own time: see the hard limit. */
+  /** What the step has spent so far, ms: of its own time (see the hard limit), or on cores, if that is more. */
   spentMs(): number
   /**
    * Does a unit's work, as work of its own: see `during`. A stop at the hard limit meanwhile is counted in the folder

@@ -2,6 +2,7 @@ import { buffer } from 'node:stream/consumers'
 import { hasMd5, md5Warnings } from '#shared/audio/flac-md5.ts'
 import type { CodedLayout } from '#shared/audio/layout.ts'
 import { masterBytes } from '#shared/audio/master-bytes.ts'
+import { overlongMpeg } from '#shared/audio/mpeg-length.ts'
 import type { WritePart } from '#shared/audio/part-writer.ts'
 import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import { partName } from '#shared/audio/source.ts'
@@ -16,8 +17,9 @@ import {
 import {
   MOST_CODED_SECONDS,
   md5Cost,
+  mostStreamSamples,
+  pacing,
   planRanges,
-  planStream,
 } from '#shared/audio/stage-plan.ts'
 import type { Derivative } from '#shared/derivative.ts'
 import { ERRORS, type ErrorCode, PermanentError } from '#shared/errors.ts'
@@ -57,9 +59,9 @@ export async function beginStaging(
   isCoreFree: boolean,
 ): Promise<Next> {
   const { layout } = run
-  checkLength(run, deps)
   const staged = await stagedBefore(run)
   if (staged !== undefined) return planned(run, staged, await whatExists(run, deps), deps)
+  await checkLength(run, deps)
   if (layout.kind === 'coded') {
     const work: StreamWork = { kind: 'stream', start: 0, partSamples: PART_SAMPLES }
     if (!isCoreFree) return handedOn(run, [work])
@@ -207,22 +209,23 @@ async function compareMd5(run: FoundRun, deps: PlanDeps): Promise<void> {
 async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Promise<Next> {
   const { start, partSamples } = work
   const layout = run.layout as CodedLayout
-  const { end, mostSamples } = streamPlan(run, start, deps)
+  const mostSamples = mostOfStream(run, deps)
   const there = await partsThere(run)
   // As far as a step before this one, that ended before it could say so, has come.
   let from = start
-  while (from < end && there.get(from) === from + partSamples) from += partSamples
+  while (there.get(from) === from + partSamples) from += partSamples
   const last = there.get(from)
   const known = (await reportedWarnings(placeOf(run), run.context)).has('stream')
   const staged: Staged =
-    from >= end && end < mostSamples
-      ? { end: from, isOver: false }
-      : // Without a report nobody knows what was noticed on the way: the end is decoded once more.
-        last !== undefined && last < from + partSamples && known
-        ? { end: last, isOver: true }
+    // Without a report nobody knows what was noticed on the way: the end is decoded once more.
+    last !== undefined && last < from + partSamples && known
+      ? { end: last, isOver: true }
+      : from > start
+        ? { end: from, isOver: false }
         : await stageStream(layout, {
-            ...{ ...inputOf(run), start: from, end, partSamples, mostSamples },
-            write: writerOf(run),
+            ...{ ...inputOf(run), start, partSamples, mostSamples, write: writerOf(run) },
+            end: Math.min(start + partSamples, mostSamples),
+            goesOn: pacing(start, paceOf(run.message, deps).targetMs, run.context.spentMs),
           })
   const units = [`wav ${start}-${staged.end}`]
   if (!staged.isOver) {
@@ -240,26 +243,31 @@ async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Prom
   return { ...next, afterwards: [mark, ...(next.afterwards ?? [])] }
 }
 
-/** Where a step of a stream ends, and where the stream has to: no later than this deployment takes masters. */
-function streamPlan(
+/** How long a stream may be: no longer than this deployment takes masters. */
+function mostOfStream(
   { layout, message }: Pick<FoundRun, 'layout' | 'message'>,
-  start: number,
   deps: PlanDeps,
-) {
-  const plan = planStream(layout as CodedLayout, start, paceOf(message, deps))
+): number {
   const taken = Math.round(deps.config.max_hours * 3600) * SAMPLE_RATE
-  const mostSamples = Math.min(plan.mostSamples, taken)
-  return { end: Math.min(plan.end, mostSamples), mostSamples }
+  return Math.min(mostStreamSamples(layout as CodedLayout, paceOf(message, deps).factor), taken)
 }
 
-/** @throws PermanentError TOO_LONG_TO_STAGE when the header says so already. */
-function checkLength({ layout, message }: FoundRun, deps: PlanDeps): void {
+/** @throws PermanentError TOO_LONG_TO_STAGE when the header, or the number of frames, says so already. */
+async function checkLength(run: FoundRun, deps: PlanDeps): Promise<void> {
+  const { layout } = run
   if (layout.kind === 'pcm') return
-  const most =
-    layout.kind === 'flac'
-      ? MOST_CODED_SECONDS * SAMPLE_RATE
-      : streamPlan({ layout, message }, 0, deps).mostSamples
-  const seconds = layout.kind === 'coded' ? (layout.seconds ?? 0) : layout.samples / layout.rate
+  if (layout.kind === 'flac') {
+    const most = MOST_CODED_SECONDS * SAMPLE_RATE
+    return checkSeconds(layout, most, layout.samples / layout.rate)
+  }
+  const most = mostOfStream(run, deps)
+  checkSeconds(layout, most, layout.seconds ?? 0)
+  const { file, signal } = inputOf(run)
+  const seconds = await overlongMpeg(layout, file, most / SAMPLE_RATE, signal)
+  checkSeconds(layout, most, seconds ?? 0)
+}
+
+function checkSeconds(layout: FoundRun['layout'], most: number, seconds: number): void {
   if (seconds * SAMPLE_RATE > most + SAMPLE_RATE) throw tooLong(layout, most, seconds)
 }
 

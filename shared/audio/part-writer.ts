@@ -15,6 +15,7 @@ export interface PartWriterOptions {
 /** Cuts what comes into WAV parts. One part is written while the next one fills, in two buffers that take turns. */
 export class PartWriter {
   readonly #options: PartWriterOptions
+  #end: number
   /** Bytes that are still left out at the beginning. */
   #drop: number
   #start: number
@@ -28,15 +29,21 @@ export class PartWriter {
     this.#options = options
     this.#drop = dropSamples * BYTES_PER_SAMPLE
     this.#start = options.start
+    this.#end = options.end
+  }
+
+  /** Moves the end, where a part ends, further. */
+  goOn(end: number): void {
+    this.#end = end
   }
 
   /** Takes 16-bit stereo, little-endian; what is behind `end` is left out. */
   async add(piece: Uint8Array): Promise<void> {
-    const { end, partSamples } = this.#options
+    const { partSamples } = this.#options
     let at = Math.min(this.#drop, piece.length)
     this.#drop -= at
-    while (at < piece.length && this.#start < end) {
-      const samples = Math.min(partSamples, end - this.#start)
+    while (at < piece.length && this.#start < this.#end) {
+      const samples = Math.min(partSamples, this.#end - this.#start)
       const size = WAV_HEADER_BYTES + samples * BYTES_PER_SAMPLE
       const room = size - WAV_HEADER_BYTES - this.#filled
       const some = piece.subarray(at, at + room)

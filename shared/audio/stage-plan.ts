@@ -91,18 +91,28 @@ export function planRanges(layout: SeekableLayout, { targetMs, factor }: Pace): 
   return { samples, partSamples, stepSamples: each * partSamples }
 }
 
-/** Where a step ends that begins at sample `start` of a stream: what is before has to be decoded again. */
-export function planStream(
-  layout: CodedLayout,
-  start: number,
-  { targetMs, factor }: Pace,
-): { end: number; mostSamples: number } {
+/** How long a stream may be: what is before its last part has to be decoded within a step that makes that. */
+export function mostStreamSamples(layout: CodedLayout, factor: number): number {
   const { fixedMs, skipMs, makeMs } = stageCost(layout)
   const partMs = (makeMs * PART_SAMPLES) / SAMPLE_RATE
-  const left = targetMs / factor - fixedMs - (skipMs * start) / SAMPLE_RATE
-  // Where the target is used up a step may go on to the budget, for one part.
-  const parts = Math.max(1, Math.floor(left / partMs))
   const reach = Math.floor((BUDGET_MS / factor - fixedMs - partMs) / skipMs)
-  const mostSamples = Math.max(60, Math.min(MOST_CODED_SECONDS, reach)) * SAMPLE_RATE
-  return { end: Math.min(start + parts * PART_SAMPLES, mostSamples), mostSamples }
+  return Math.max(60, Math.min(MOST_CODED_SECONDS, reach)) * SAMPLE_RATE
+}
+
+/**
+ * Says, whenever a part of a stream has been made, whether the step has time for another one like it. It has until
+ * the target; where what is before its parts took half of that, until the budget, for that is decoded by each step anew.
+ * @param start where the step begins
+ * @param spentMs what it has spent so far, ms of its own time
+ */
+export function pacing(start: number, targetMs: number, spentMs: () => number): () => boolean {
+  let before = start === 0 ? 0 : undefined
+  let mostMs = targetMs
+  return () => {
+    const spent = spentMs()
+    if (before === undefined && spent > targetMs / 2) mostMs = Math.max(targetMs, BUDGET_MS)
+    const partMs = spent - (before ?? spent)
+    before = spent
+    return spent + partMs <= mostMs
+  }
 }

@@ -199,23 +199,29 @@ export interface Staged {
   readonly warnings?: readonly Warning[]
 }
 
+export interface StreamOptions extends StageOptions {
+  /** How long a track may be. */
+  readonly mostSamples: number
+  /** Asked at `end`, and at the end of each part from there on: whether to make another. */
+  readonly goesOn?: () => boolean
+}
+
 /**
  * Makes the WAV parts from sample `start` to `end`, or to the end of the stream, of a master that can only be decoded
  * from its beginning: what is before `start` is decoded and left out. The parts are the same whatever `start` and `end`.
- * @param mostSamples how long a track may be
  * @throws PermanentError MASTER_UNREADABLE; TOO_LONG_TO_STAGE when the stream goes on behind `mostSamples`.
  */
 export async function stageStream(
   layout: CodedLayout,
-  { mostSamples, ...options }: StageOptions & { readonly mostSamples: number },
+  { mostSamples, goesOn = () => false, ...options }: StreamOptions,
 ): Promise<Staged> {
-  const { file, start, end, signal } = options
+  const { file, start, partSamples, signal } = options
+  let { end } = options
   const { demuxer, decoder, rate, channels } = layout
   const second = start / SAMPLE_RATE
   const before = Math.min(second, ROLL_SECONDS)
   const mix = stereoMix(channels, layout.mask)
-  const maxSeconds =
-    Math.min(end, mostSamples, MOST_SAMPLES) / SAMPLE_RATE + CODED_MARGIN_SECONDS
+  const maxSeconds = Math.min(mostSamples, MOST_SAMPLES) / SAMPLE_RATE + CODED_MARGIN_SECONDS
   const skip = (layout.skip ?? 0) + (second - before) * rate
   // At once, for what is refused; and by the step that comes to the end.
   const early = start === 0 ? await oggSurvey(layout, file, signal) : undefined
@@ -230,9 +236,13 @@ export async function stageStream(
   let bytes = 0
   const decoded = convert(codedBytes(layout, file, signal, noticed), feed, signal)
   for await (const piece of withoutEnd(decoded, (TAIL_SAMPLES + padding) * BYTES_PER_SAMPLE)) {
-    await parts.add(piece)
     bytes += piece.length
     const at = start - before * SAMPLE_RATE + bytes / BYTES_PER_SAMPLE
+    if (at >= end && end < Math.min(mostSamples, trackEnd) && goesOn()) {
+      end = Math.min(end + partSamples, mostSamples)
+      parts.goOn(Math.min(end, trackEnd))
+    }
+    await parts.add(piece)
     if (at >= trackEnd) {
       // What is left of a packet, and what is noticed of it: a step that stopped here would notice some of it.
       noticed.isEndedEarly = at > trackEnd + MOST_REST_SAMPLES

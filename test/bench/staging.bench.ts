@@ -13,7 +13,7 @@ import {
   stageRange,
   stageStream,
 } from '#shared/audio/stage.ts'
-import { planRanges, planStream, stageCost } from '#shared/audio/stage-plan.ts'
+import { mostStreamSamples, pacing, planRanges, stageCost } from '#shared/audio/stage-plan.ts'
 import { survey } from '#shared/audio/survey.ts'
 import type { JobId } from '#shared/names.ts'
 import { locate, openStore } from '#shared/store/open.ts'
@@ -59,10 +59,14 @@ async function steps(
   if (layout.kind === 'coded') {
     const common = { ...options, partSamples: PART_SAMPLES }
     for (let start = 0, isOver = false; !isOver; ) {
-      const plan = planStream(layout, start, PACE)
       const from = start
+      const mostSamples = mostStreamSamples(layout, PACE.factor)
+      const end = Math.min(start + PART_SAMPLES, mostSamples)
       await measured(async () => {
-        ;({ end: start, isOver } = await stageStream(layout, { ...common, start, ...plan }))
+        const began = performance.now()
+        const goesOn = pacing(start, PACE.targetMs, () => performance.now() - began)
+        const range = { start, end, mostSamples, goesOn }
+        ;({ end: start, isOver } = await stageStream(layout, { ...common, ...range }))
         return [from, start]
       })
     }
