@@ -88,7 +88,8 @@ export const ERRORS = {
     status: 500,
     means:
       'A unit computed past the hard limit of a step, or let the event loop stand still, again and again, though neither store nor machine kept it waiting.',
-    remedy: 'Mend the plug-in, or correct the cost that it states.',
+    remedy:
+      'Mend the plug-in, or correct the cost that it states. Of the step stage: deliver another master.',
   },
   STANDS_STILL: {
     status: 500,

@@ -142,6 +142,12 @@ export async function runAndFollow<In>(
     return ownMs >= least && (stop === 'idle' || coreMs >= CORE_SHARE * least)
   }
 
+  function stoppedOnce(): PermanentError | undefined {
+    if (!step.isStoppedOnce || stopped !== 'over' || made > 0) return undefined
+    const words = `the step ${step.name} computed up to the hard limit of ${limitMs / 1000} s, and had made nothing by then`
+    return new PermanentError('OVER_BUDGET', words)
+  }
+
   try {
     deps.aborting.throwIfAborted()
     const work = { what: step.name, own, ...(stops === undefined ? {} : { stops }) }
@@ -156,10 +162,12 @@ export async function runAndFollow<In>(
       if (error instanceof RestartError && step.restart !== undefined) {
         return await follow(await step.restart(message, error, unhurried), deps)
       }
-      const verdict = verdictOn(error, delivery)
+      const once = stoppedOnce()
+      const verdict =
+        error instanceof PermanentError ? error : (once ?? gaveUp(error, delivery))
       const mayCount = stopped !== undefined || verdict !== undefined
       if (error !== verdict && mayCount && (await deps.breaker.inDoubt())) return again(error)
-      if (stopped !== undefined && !(error instanceof PermanentError)) {
+      if (stopped !== undefined && error !== verdict && once === undefined) {
         if (stopped === 'over' || stopped === 'idle') await countStop(stopped)
         const known = stopped === 'unclear' ? unclear(own.since(began)) : {}
         return { ...again(error), ...known }
@@ -180,15 +188,11 @@ export async function runAndFollow<In>(
   }
 }
 
-/** The verdict that an error amounts to, or undefined when another attempt may succeed. */
-function verdictOn(error: unknown, { attempt }: Delivery): PermanentError | undefined {
-  if (error instanceof PermanentError) return error
-  if (attempt >= MOST_ATTEMPTS) {
-    return new PermanentError('GAVE_UP', `${attempt} attempts; the last: ${sentence(error)}`, {
-      cause: error,
-    })
-  }
-  return undefined
+/** The verdict that a fault amounts to which has come at each of so many attempts. */
+function gaveUp(error: unknown, { attempt }: Delivery): PermanentError | undefined {
+  if (attempt < MOST_ATTEMPTS) return undefined
+  const words = `${attempt} attempts; the last: ${sentence(error)}`
+  return new PermanentError('GAVE_UP', words, { cause: error })
 }
 
 async function follow(next: Next, deps: DeliverDeps): Promise<Outcome> {

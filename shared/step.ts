@@ -96,6 +96,8 @@ export interface Step<In> {
    * never given up for that, or by its units.
    */
   stops?(message: In): string
+  /** Whether one stop of the step, which has computed until then and made nothing, is enough to fail it. */
+  readonly isStoppedOnce?: boolean
   /** What follows when the work can never succeed. Without it the message itself is dead-lettered. */
   fail?(message: In, error: PermanentError, context: StepContext): Promise<Next>
   /** What follows when the run has to begin anew. */

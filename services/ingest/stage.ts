@@ -57,6 +57,9 @@ export function stageStep(deps: StageDeps): Step<ToStage> {
       return 'staging' in message ? goOn(message, context, deps) : begin(message, context, deps)
     },
 
+    // A part of any sound master takes less than half of the limit.
+    isStoppedOnce: true,
+
     stops(message) {
       const { restarts } = message
       if (!('staging' in message)) {

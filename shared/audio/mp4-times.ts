@@ -24,7 +24,8 @@ const NOTABLE_SECONDS = 0.5
  * When the music of a track begins and ends: by its edit list, else by iTunes' note of the encoder's delay.
  * Sources: ISO/IEC 14496-12, 8.4.2 (mdhd), 8.6.1.2 (stts), 8.6.6 (elst).
  * @param offset where `moov` lies in the file
- * @throws PermanentError MASTER_UNREADABLE when its time has no scale: frames would be taken to last for ever.
+ * @throws PermanentError MASTER_UNREADABLE when its time has no scale, or its edit list hardly an end: frames would be
+ * taken to last for ever, and played again and again.
  */
 export function timesOf(moov: Buffer, root: Box, track: Box, offset: number): Times {
   const { scale, units } = mediaTime(moov, find(moov, track, 'mdia/mdhd')[0], offset)
@@ -41,7 +42,7 @@ export function timesOf(moov: Buffer, root: Box, track: Box, offset: number): Ti
   if (table > 0 && units > 0 && Math.abs(table - units) / scale > NOTABLE_SECONDS) {
     warnings.push(contradiction('its header', units / scale, 'its sample table', table / scale))
   }
-  const edits = editsOf(moov, find(moov, track, 'edts/elst')[0])
+  const edits = editsOf(moov, find(moov, track, 'edts/elst')[0], offset)
   const media = edits.filter(({ time }) => time >= 0)
   const seconds = whole > 0 ? { seconds: whole } : {}
   if (media.length > 1) return { skipSeconds: 0, ...seconds, warnings, isEdited: true }
@@ -89,12 +90,19 @@ interface Edit {
   readonly time: number
 }
 
-function editsOf(moov: Buffer, elst: Box | undefined): Edit[] {
+function editsOf(moov: Buffer, elst: Box | undefined, offset: number): Edit[] {
   if (elst === undefined || elst.body + 8 > elst.end) return []
   const isLong = moov[elst.body] === 1
   const width = isLong ? 20 : 12
   const room = Math.floor((elst.end - elst.body - 8) / width)
-  const count = Math.min(moov.readUInt32BE(elst.body + 4), room, MOST_EDITS)
+  const count = Math.min(moov.readUInt32BE(elst.body + 4), room)
+  if (count > MOST_EDITS) {
+    throw unreadable(
+      offset + elst.body,
+      `an M4A with an edit list of ${count} edits`,
+      `${MOST_EDITS} at most`,
+    )
+  }
   return Array.from({ length: count }, (_, i) => {
     const at = elst.body + 8 + i * width
     const time = isLong ? Number(moov.readBigInt64BE(at + 8)) : moov.readInt32BE(at + 4)

@@ -101,7 +101,8 @@ export function mostStreamSamples(layout: CodedLayout, factor: number): number {
 
 /**
  * Says, whenever a part of a stream has been made, whether the step has time for another one like it. It has until
- * the target; where what is before its parts took half of that, until the budget, for that is decoded by each step anew.
+ * the target; where what is before its parts took half of that, two thirds longer (by default until the budget), for
+ * each step decodes that anew.
  * @param start where the step begins
  * @param spentMs what it has spent so far, ms of its own time
  */
@@ -110,7 +111,7 @@ export function pacing(start: number, targetMs: number, spentMs: () => number): 
   let mostMs = targetMs
   return () => {
     const spent = spentMs()
-    if (before === undefined && spent > targetMs / 2) mostMs = Math.max(targetMs, BUDGET_MS)
+    if (before === undefined && spent > targetMs / 2) mostMs = (targetMs * 5) / 3
     const partMs = spent - (before ?? spent)
     before = spent
     return spent + partMs <= mostMs

@@ -5,8 +5,8 @@ import type { Moment, OwnTime, Spent } from './own-time.ts'
 const LOOK_MS = { least: 10, most: 1000 }
 /** What is over its limit has had a core for so much of it: a machine that is merely slow to let it run has not. */
 export const CORE_SHARE = 0.75
-/** What stands still has its helpers compute less than this share of the time, and leaves the main thread so free. */
-const IDLE = { helpers: 0.02, main: 0.5 }
+/** Of what stands still the helpers compute for a smaller share of the time, and the loop is busy for one. */
+const IDLE = { helpers: 0.02, loop: 0.5 }
 /** After so many limits of own time it is stopped, whatever may be the cause. */
 const MOST_LIMITS = 4
 
@@ -57,8 +57,9 @@ export function hardLimit(
   return () => clearTimeout(timer)
 }
 
-function standsStill({ ownMs, helpersMs, mainMs }: Spent): boolean {
-  return helpersMs < IDLE.helpers * ownMs && mainMs < IDLE.main * ownMs
+/** A loop that is busy without a core is one that a virtual machine's host keeps waiting: no system tells of that. */
+function standsStill({ ownMs, helpersMs, busyMs }: Spent): boolean {
+  return helpersMs < IDLE.helpers * ownMs && busyMs < IDLE.loop * ownMs
 }
 
 /** Why a step has taken longer than its limit, although it was not over it. */

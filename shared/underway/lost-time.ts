@@ -7,12 +7,13 @@ const ON_TIME_MS = 10
 /** The system is asked this often at most, ms: short steps, of which there are thousands, do not wait for long. */
 const ASK_MS = 250
 
-/** What was lost so far, ms, as each of the two ways has it, and what the main thread has computed. */
+/** What was lost so far, ms, as each of the two ways has it, and what was done. */
 export interface Lost {
   readonly lateMs: number
   readonly waitedMs: number
-  readonly coreMs: number
-  /** Of `coreMs` the share of one of those who watch: nobody knows better whose it was. */
+  /** How long the event loop was busy, on a core or not. */
+  readonly busyMs: number
+  /** The share of one of those who watch of the main thread's core time: nobody knows better whose it was. */
   readonly shareMs: number
 }
 
@@ -50,7 +51,8 @@ export class LostTime {
     const late = this.#watching === 0 ? 0 : this.#lateNow()
     const shareMs = this.#share()
     const lateMs = this.#lateMs + late
-    return { lateMs, waitedMs: this.#waitedMs(), coreMs: this.#sharedMs, shareMs }
+    const { active: busyMs } = performance.eventLoopUtilization()
+    return { lateMs, waitedMs: this.#waitedMs(), busyMs, shareMs }
   }
 
   /** What was lost since a moment, ms. */

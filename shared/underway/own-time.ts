@@ -23,8 +23,8 @@ export interface Spent {
   readonly coreMs: number
   /** Of `coreMs` the child processes and worker threads. */
   readonly helpersMs: number
-  /** What the main thread computed, be it for others. */
-  readonly mainMs: number
+  /** How long the event loop was busy, be it for others. */
+  readonly busyMs: number
 }
 
 /** A moment of `OwnTime`. */
@@ -89,8 +89,8 @@ export class OwnTime {
     const starvedMs = Math.min(wallMs, lostMs)
     const helpersMs = now.coreMs - then.coreMs
     const ownMs = Math.max(0, helpersMs, wallMs - storeMs - starvedMs)
-    const mainMs = now.lost.coreMs - then.lost.coreMs
-    const common = { wallMs, storeMs, starvedMs, ownMs, mainMs }
+    const busyMs = now.lost.busyMs - then.lost.busyMs
+    const common = { wallMs, storeMs, starvedMs, ownMs, busyMs }
     if (!isTold()) return { ...common, coreMs: ownMs, helpersMs: ownMs }
     return { ...common, coreMs: helpersMs + now.lost.shareMs - then.lost.shareMs, helpersMs }
   }

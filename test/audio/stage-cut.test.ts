@@ -1,12 +1,14 @@
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import type { CodedLayout } from '#shared/audio/layout.ts'
 import { masterBytes } from '#shared/audio/master-bytes.ts'
-import { samplesAt44100, stageRange } from '#shared/audio/stage.ts'
+import { samplesAt44100, stageRange, stageStream } from '#shared/audio/stage.ts'
+import { pacing } from '#shared/audio/stage-plan.ts'
 import { survey } from '#shared/audio/survey.ts'
 import type { ObjectName } from '#shared/names.ts'
 import { openStore } from '#shared/store/open.ts'
 import { aiff, club, coded, flac, noise, RATE, sparseRf64, wav } from '../support/audio.ts'
-import { inRanges, keepIn, type Part, soon, stage } from '../support/stage.ts'
+import { bytesOf, inRanges, keepIn, type Part, soon, stage } from '../support/stage.ts'
 
 t.test('parts are the same, bit for bit, however a track is cut into steps', async (t) => {
   const music = (rate: number, seconds: number, channels = 2) =>
@@ -78,4 +80,38 @@ t.test('of a 24-bit RF64 of more than 4 GB the end can be staged alone', async (
   // At its very beginning a filter sees silence here, and there nothing at all.
   const settled = 4 * 500
   t.ok(Buffer.compare(got.subarray(settled), part.subarray(44 + settled)) === 0)
+})
+
+t.test('a step of a stream goes on for as long as it has time', async (t) => {
+  const master = await coded('a.mp3', wav(club(4.5 * RATE)))
+  const whole = await stage(master, { partSamples: RATE })
+  const file = bytesOf(master)
+  const layout = (await survey(file, soon())) as CodedLayout
+  const parts: Part[] = []
+  const cut = async (start: number, more: number) => {
+    let asked = 0
+    const goesOn = () => asked++ < more
+    const range = { start, end: start + RATE, partSamples: RATE, mostSamples: 9 * RATE, goesOn }
+    return stageStream(layout, { file, signal: soon(), write: keepIn(parts), ...range })
+  }
+  t.match(await cut(0, 1), { end: 2 * RATE, isOver: false })
+  t.match(await cut(2 * RATE, 0), { end: 3 * RATE, isOver: false })
+  t.match(await cut(3 * RATE, 9), { end: whole.samples, isOver: true })
+  t.same(parts, whole.parts)
+
+  // Spent at the end of each part, of a target of 600 ms: how many more are made.
+  const more = (start: number, spent: readonly number[]) => {
+    const left = [...spent]
+    const goesOn = pacing(start, 600, () => left.shift() ?? 1e9)
+    while (goesOn());
+    return spent.length - left.length - 1
+  }
+  t.equal(more(0, [100, 200, 300, 400, 500, 600, 700]), 5, 'until the target')
+  t.equal(more(0, [400, 800]), 0, 'another one would be too much')
+  t.equal(
+    more(9, [100, 350, 600]),
+    2,
+    'a step further on does not know at first what one takes',
+  )
+  t.equal(more(9, [500, 600, 700, 800, 900, 1000]), 5, 'after a long way it has more')
 })

@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { Type } from 'typebox'
 import { encodeAac } from '#shared/audio/ffmpeg.ts'
@@ -286,6 +287,10 @@ t.test('what computes past the limit is over it; what was kept from it never is'
   const over = await delivered(t, { step: step(computes), deps: { hardLimitMs: 300 } })
   t.match(over.event, { verdict: 'again', sentence: 'stopped at the hard limit of 0.3 s' })
   t.strictSame(await stopsIn(over.deps.scratch), ['over'])
+  const once = { ...step(computes), isStoppedOnce: true }
+  const failed = await delivered(t, { step: once, deps: { hardLimitMs: 300 } })
+  t.equal(failed.settlement, 'ack', 'where one stop does, it is a verdict')
+  t.strictSame(failed.seen, ['failed', 'event'])
 
   // Fed by something that nobody watches, an encoder has little to do.
   async function* slowly() {
@@ -294,6 +299,8 @@ t.test('what computes past the limit is over it; what was kept from it never is'
       yield new Uint8Array(65_536)
     }
   }
+  // The first time that one is started its library asks what it can do.
+  for await (const _ of encodeAac(Readable.from([]), 128_000, new AbortController().signal));
   let spent = 0
   const waits = async (_: Note, { signal, spentMs }: StepContext): Promise<never> => {
     for await (const _ of encodeAac(slowly(), 128_000, signal)) spent = spentMs()

@@ -103,8 +103,8 @@ export default [
     },
     {
       breaks: 'the last attempt does not count',
-      from: 'attempt >= MOST_ATTEMPTS',
-      to: 'attempt > MOST_ATTEMPTS',
+      from: 'attempt < MOST_ATTEMPTS',
+      to: 'attempt <= MOST_ATTEMPTS',
     },
     {
       breaks: 'an upstream that is away makes dead letters',
