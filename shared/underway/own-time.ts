@@ -9,7 +9,7 @@ export interface Spent {
   readonly wallMs: number
   /** Waiting for a store. */
   readonly storeMs: number
-  /** Waiting for a core, which other programs had. */
+  /** Waiting for a core, which other programs had, or for its turn. */
   readonly starvedMs: number
   /**
    * The rest, for which nobody else can be blamed; at least the core time of the child processes and worker threads,
@@ -31,6 +31,7 @@ export interface Spent {
 export interface Moment {
   readonly at: number
   readonly storeMs: number
+  readonly turnMs: number
   readonly lost: Lost
   /** Of child processes and worker threads. */
   readonly waitedMs: number
@@ -41,6 +42,8 @@ export interface Moment {
 export class OwnTime {
   /** For a store. */
   readonly store = new Waits()
+  /** For its turn, while others compute. */
+  readonly turn = new Waits()
   readonly #lost: LostTime
   readonly #meters = new Set<Meter>()
   #timer: NodeJS.Timeout | undefined
@@ -77,7 +80,8 @@ export class OwnTime {
       waitedMs += meter.waitedMs
     }
     const lost = this.#lost.now()
-    return { at: performance.now(), storeMs: this.store.ms, lost, waitedMs, coreMs }
+    const [storeMs, turnMs] = [this.store.ms, this.turn.ms]
+    return { at: performance.now(), storeMs, turnMs, lost, waitedMs, coreMs }
   }
 
   /** What was spent since a moment. */
@@ -86,7 +90,7 @@ export class OwnTime {
     const wallMs = now.at - then.at
     const storeMs = now.storeMs - then.storeMs
     const lostMs = this.#lost.since(then.lost) + now.waitedMs - then.waitedMs
-    const starvedMs = Math.min(wallMs, lostMs)
+    const starvedMs = Math.min(wallMs, lostMs + now.turnMs - then.turnMs)
     const helpersMs = now.coreMs - then.coreMs
     const ownMs = Math.max(0, helpersMs, wallMs - storeMs - starvedMs)
     const busyMs = now.lost.busyMs - then.lost.busyMs

@@ -7,6 +7,7 @@ import { isPart, unitName } from '../plan.ts'
 import { failed } from '../run.ts'
 import { NotFoundError, sameBytes } from '../store/driver.ts'
 import { countStops, type Stops, verdictOn } from '../underway/stops.ts'
+import { underway } from '../underway/underway.ts'
 import { type Lent, lend } from './lend.ts'
 import { outcomeOf, readTombstone } from './outcome.ts'
 import { resultOf } from './result.ts'
@@ -48,9 +49,10 @@ export async function makeUnits(
     try {
       const overBudget = verdictOn(`${asset.id}@${asset.version}`, stopsAt(unit))
       if (overBudget !== undefined) throw overBudget
-      const verdict = await asUnit(work, unit, () =>
-        (joining ? join : make)(work, asset, unit, lending),
-      )
+      const act = () => (joining ? join : make)(work, asset, unit, lending)
+      // What let a process stand still once would take those beside it along a second time.
+      const isSuspect = (stopsAt(unit)?.still ?? 0) > 0
+      const verdict = await inTurn(work, isSuspect, () => asUnit(work, unit, act))
       fresh.set(unit.asset, verdict)
     } catch (error) {
       if (error instanceof RestartError || context.signal.aborted) throw error
@@ -70,6 +72,23 @@ export async function makeUnits(
 async function stopsBefore(work: Work): ReturnType<typeof countStops> {
   const { scratch, signal, delivery } = work.context
   return delivery.attempt > 1 ? countStops(scratch, stopsFolder(work), signal) : new Map()
+}
+
+/** Beside other deliveries, or alone. What it waits for its turn is not its own time. */
+async function inTurn<T>(
+  { context, turns }: Work,
+  isAlone: boolean,
+  act: () => Promise<T>,
+): Promise<T> {
+  const own = underway()?.own
+  const begin = isAlone ? () => turns.alone() : () => turns.beside()
+  const leave = await (own === undefined ? begin() : own.turn.during(begin))
+  try {
+    context.signal.throwIfAborted()
+    return await act()
+  } finally {
+    leave()
+  }
 }
 
 function asUnit<T>(work: Work, unit: Unit, act: () => Promise<T>): Promise<T> {

@@ -15,6 +15,7 @@ import type { Registry } from '../registry.ts'
 import type { StepContext } from '../step.ts'
 import type { StoreDriver } from '../store/driver.ts'
 import type { Stage } from '../topology.ts'
+import type { Turns } from '../underway/turns.ts'
 
 /** The stages that make derivative assets. */
 export type MakingStage = 'analyze' | 'encode'
@@ -37,6 +38,8 @@ export interface Work {
   readonly message: StepDue
   readonly context: StepContext
   readonly deps: UnitDeps
+  /** Of all deliveries of the stage in this process. */
+  readonly turns: Turns
 }
 
 /** The units of a step. @throws PermanentError when the plan has no such unit. */

@@ -21,9 +21,11 @@ import { createMetrics } from '#shared/metrics.ts'
 import type { ObjectName } from '#shared/names.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { locate, openStore } from '#shared/store/open.ts'
+import { stopName } from '#shared/underway/stops.ts'
 import { unitStep } from '#shared/units/unit-step.ts'
-import type { MakingStage } from '#shared/units/work.ts'
+import { type MakingStage, stopsOf } from '#shared/units/work.ts'
 import { accepted } from '../catalogue/fixture.ts'
+import { until } from '../support/patience.ts'
 
 // The rules of fan-out and fan-in, over real stores: outputs before inputs, one continuation, verdicts by name.
 const RATE = 44_100
@@ -123,6 +125,19 @@ async function bench(t: Test) {
       ...over,
     }
   }
+  const stepOf = (
+    stage: MakingStage,
+    cores: Cores,
+    masters = (driver: StoreDriver) => driver,
+  ) =>
+    unitStep(stage, {
+      ...{ registry, cores },
+      locate(where) {
+        const { driver, name } = locate(where)
+        return { driver: masters(driver), name }
+      },
+      tools: (lent) => lent as never,
+    })
   const run = (
     due: StepDue,
     {
@@ -132,16 +147,9 @@ async function bench(t: Test) {
       store = scratch,
       cores = new OwnCores(1) as Cores,
       masters = (driver: StoreDriver) => driver,
+      step = stepOf(stage, cores, masters),
     } = {},
   ) => {
-    const step = unitStep(stage, {
-      ...{ registry, cores },
-      locate(where) {
-        const { driver, name } = locate(where)
-        return { driver: masters(driver), name }
-      },
-      tools: (lent) => lent as never,
-    })
     return delivering(step, {
       ...{ bus: bus as Bus, assets, scratch: store, hardLimitMs },
       events: { report: async (event) => void events.push(event) },
@@ -168,7 +176,7 @@ async function bench(t: Test) {
   const joins = () => sent.flatMap(({ topic, body }) => (topic === 'encode' ? [body] : []))
   return {
     ...{ folder, master, registry, calls, does, sent, events, hooks, assets, scratch, parts },
-    ...{ message, run, names, topics, ends, joins },
+    ...{ message, stepOf, run, names, topics, ends, joins },
   }
 }
 
@@ -191,6 +199,34 @@ t.test('a plan of one step: made, and sent to publish; a copy finds it made', as
   t.same(ends()[1], ends()[0])
   t.match(events, [{ verdict: 'done', units: ['flac@1'] }, { verdict: 'skipped' }])
   t.strictSame(await names('scratch'), [])
+})
+
+t.test('what has let a process stand still is made alone', async (t) => {
+  const { message, stepOf, run, calls, does, scratch } = await bench(t)
+  const [first, suspect, later] = [alone(0), alone(2), alone(1)].map((plan) =>
+    message({}, plan),
+  ) as [StepDue, StepDue, StepDue]
+  const unit = suspect.plan.units[2] as StepDue['plan']['units'][number]
+  const stops = stopsOf({ stage: 'encode', message: suspect }, unit)
+  const options = { contentType: 'text/plain' }
+  await scratch.create(stopName(stops, 'still'), new Uint8Array(), options)
+  const [ends, suspectEnds] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  does.set('pieces 0', () => ends.promise)
+  does.set('flac', () => suspectEnds.promise)
+  const step = stepOf('encode', new OwnCores(3))
+  const working = [run(first, { step })]
+  await until(() => calls.includes('pieces 0'))
+  // Its limit does not run while it waits.
+  working.push(run(suspect, { step, attempt: 2, hardLimitMs: 300 }))
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  working.push(run(later, { step }))
+  t.strictSame(calls, ['pieces 0'])
+  ends.resolve()
+  await until(() => calls.includes('flac'))
+  t.strictSame(calls, ['pieces 0', 'flac'], 'nor is anything begun beside it')
+  suspectEnds.resolve()
+  t.strictSame(await Promise.all(working), ['ack', 'ack', 'ack'])
+  t.strictSame(calls, ['pieces 0', 'flac', 'pieces 2'])
 })
 
 t.test('of the steps of a stage the last one to end sends it on, once', async (t) => {
