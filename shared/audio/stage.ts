@@ -225,6 +225,9 @@ export async function stageStream(
   const skip = (layout.skip ?? 0) + (second - before) * rate
   // At once, for what is refused; and by the step that comes to the end.
   const early = start === 0 ? await oggSurvey(layout, file, signal) : undefined
+  if (early !== undefined && early.seconds * SAMPLE_RATE > mostSamples + SAMPLE_RATE) {
+    throw tooLong(layout, mostSamples, early.seconds)
+  }
   const noticed = nothingNoticed()
   const onComplaint = (line: string) => noticeLine(noticed, line, layout)
   const feed = { demuxer, decoder, rate, channels, mix, skip, maxSeconds, onComplaint }

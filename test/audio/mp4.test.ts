@@ -142,3 +142,21 @@ t.test('what is in an MP4 file is taken, or named', async (t) => {
     await t.rejects(stage(master), { code: 'MASTER_UNREADABLE', message: says })
   }
 })
+
+t.test('an edit list has an end', async (t) => {
+  const at = front.indexOf('elst') + 8
+  const list = (edits: number) => {
+    const more = Buffer.alloc(12 * (edits - 1), front.subarray(at + 4, at + 16))
+    const grown = Buffer.concat([front.subarray(0, at + 16), more, front.subarray(at + 16)])
+    grown.writeUInt32BE(edits, at)
+    for (const box of ['elst', 'edts', 'trak', 'moov']) {
+      const size = grown.indexOf(box) - 4
+      grown.writeUInt32BE(grown.readUInt32BE(size) + more.length, size)
+    }
+    return grown
+  }
+  await t.rejects(outcome(list(1001)), {
+    code: 'MASTER_UNREADABLE',
+    message: /an M4A with an edit list of 1001 edits; expected 1000 at most/,
+  })
+})

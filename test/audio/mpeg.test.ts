@@ -1,9 +1,11 @@
 import t from 'tap'
 import { mpegFrame } from '#shared/audio/mpeg-frame.ts'
 import { mpegFrames } from '#shared/audio/mpeg-frames.ts'
+import { overlongMpeg } from '#shared/audio/mpeg-length.ts'
+import { survey } from '#shared/audio/survey.ts'
 import { coded, noise, RATE, sine, wav } from '../support/audio.ts'
 import { cutShort, put } from '../support/damaged.ts'
-import { stage } from '../support/stage.ts'
+import { bytesOf, soon, stage } from '../support/stage.ts'
 
 const music = (seconds: number, rate = RATE) =>
   wav([sine(seconds * rate, 440, { rate }), noise(seconds * rate)], { rate })
@@ -170,3 +172,41 @@ t.test(
 function noiseBytes(bytes: number): Buffer {
   return Buffer.from(noise(bytes, { seed: 5 }).map((x) => x * 250))
 }
+
+t.test('frames are counted where there may be too many of them, and only there', async (t) => {
+  const low = { rate: 8000 }
+  const bare = [...BARE, '-write_xing', '0']
+  const quiet = await coded('q.mp3', wav([sine(80_000, 300, low)], low), [
+    '-b:a',
+    '8k',
+    ...bare,
+  ])
+  const loud = await coded('l.mp3', wav([sine(80_000, 300, low)], low), [
+    '-b:a',
+    '64k',
+    ...bare,
+  ])
+  const seconds = async (master: Buffer, most: number) => {
+    let streamed = 0
+    const file = bytesOf(master)
+    const layout = await survey(file, soon())
+    if (layout.kind !== 'coded') throw new Error(layout.kind)
+    const counted = {
+      ...file,
+      stream(start: number, end: number, signal: AbortSignal) {
+        streamed++
+        return file.stream(start, end, signal)
+      },
+    }
+    return [await overlongMpeg(layout, counted, most, soon()), streamed]
+  }
+  const frames = Math.floor(quiet.length / 72)
+  const many = Buffer.concat([quiet, id3(500), quiet, Buffer.alloc(5000), quiet, id3v1])
+  t.same(await seconds(many, 20), [(3 * frames * 576) / 8000, 1])
+  t.same(await seconds(many, 60), [undefined, 0])
+  const mostly = Buffer.concat([quiet, loud, loud, loud])
+  t.same(await seconds(mostly, 50), [undefined, 0], 'its first frames are not like the others')
+  const tiny = Buffer.alloc(800_000, Buffer.from('fff15080011ffc00', 'hex'))
+  const [found] = await seconds(Buffer.concat([aac, tiny]), 60)
+  t.ok(Math.abs((found as number) - 100_000 * (1024 / RATE)) < 2, `${found} s`)
+})

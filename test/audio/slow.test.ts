@@ -2,9 +2,11 @@ import t from 'tap'
 import type { MasterBytes } from '#shared/audio/byte-window.ts'
 import { stageMaster } from '#shared/audio/stage.ts'
 import { survey } from '#shared/audio/survey.ts'
+import { CoreTime } from '#shared/core-time.ts'
 import { PermanentError } from '#shared/errors.ts'
-import { patient } from '../support/patience.ts'
+import { patient, timeLimit } from '../support/patience.ts'
 import { slowMasters } from '../support/slow-masters.ts'
+import { bytesOf } from '../support/stage.ts'
 
 t.setTimeout(patient(900_000))
 
@@ -44,6 +46,20 @@ t.test('what is made to be slow, of any format, is looked at a few times only', 
     t.ok(user / 1000 < MOST_CPU_MS, `${what}: ${user / 1000} ms`)
   }
 })
+
+t.test(
+  'frames of which none can be decoded are given up by the core time they take',
+  async (t) => {
+    const master = Buffer.alloc(4_000_000, Buffer.from('fff15080011ffc00', 'hex'))
+    const used = new CoreTime().begin()
+    const verdict = await verdictOf(bytesOf(master), timeLimit(120_000))
+    t.match(verdict, /^MASTER_UNREADABLE: .*AAC.* nothing of it can be decoded/)
+    // Children are looked up ten times a second.
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    const ms = used()
+    t.ok(ms > 1000 && ms < 7000, `${ms.toFixed(0)} ms; all of them take 11 s`)
+  },
+)
 
 /** How it ends. A minute of it is enough. */
 async function verdictOf(file: MasterBytes, signal: AbortSignal): Promise<string> {
