@@ -1,16 +1,19 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { globSync } from 'node:fs'
-import { loadavg } from 'node:os'
+import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { Parser } from 'tap-parser'
 import { measuredSlowness } from './support/slowness.ts'
 
 /**
- * Runs the suite with tap and prints a line per file, whatever failed in full, what was skipped by name,
- * and as the last line `N passed, N failed`, from tap's own totals. Ends with 1 when anything failed or
- * nothing ran.
+ * Runs the suite and prints a line per file, whatever failed in full, what was skipped by name, and as the last line
+ * `N passed, N failed`. Ends with 1 when anything failed or nothing ran.
+ *
+ * Each file is a program that tap makes of it, run by plain Node. Under tap's own runner every process that a test
+ * starts gets tap's loaders, and there are hundreds: each took twice as long to begin.
  */
-const { TAP: _, ...env } = process.env
 const told = process.argv.slice(2)
 // The longest first, or they would be alone at the end.
 const LONGEST = join('test', 'seams')
@@ -18,78 +21,125 @@ const files =
   told.length > 0
     ? told
     : globSync('test/**/*.test.ts').sort(
-        (a, b) => Number(b.startsWith(LONGEST)) - Number(a.startsWith(LONGEST)),
+        (a, b) =>
+          Number(b.startsWith(LONGEST)) - Number(a.startsWith(LONGEST)) || (a < b ? -1 : 1),
       )
+/** More than there are cores: most of them wait much of the time. */
+const JOBS = 2 * availableParallelism()
+const FILE_SECONDS = 600
+
 const slowness = await measuredSlowness()
 const load = (loadavg()[0] ?? 0).toFixed(1)
 console.log(
   `load ${load}; limits of tests are ${slowness.toFixed(1)} times those of an idle machine`,
 )
-const FILE_SECONDS = 600
-const args = ['--reporter=tap', `--timeout=${Math.ceil(FILE_SECONDS * slowness)}`, ...files]
-// Each file is a process of its own, and all load the same libraries: what Node compiled of them once is kept.
-const cache = join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled')
-const tap = spawn('tap', args, {
-  env: { NODE_COMPILE_CACHE: cache, TEST_SLOWNESS: String(slowness), ...env },
-  stdio: ['ignore', 'pipe', 'inherit'],
-})
-const exited = new Promise<number>((resolve) => {
-  tap.on('error', (error) => {
-    console.error(`tap does not start: ${error.message}`)
-    resolve(1)
+const fileSeconds = Math.ceil(FILE_SECONDS * slowness)
+const inherited = Object.entries(process.env).filter(([name]) => !/^TAP/.test(name))
+const env = {
+  // All files load the same libraries: what Node compiled of them once is kept.
+  NODE_COMPILE_CACHE: join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled'),
+  TEST_SLOWNESS: String(slowness),
+  ...Object.fromEntries(inherited),
+  TAP_TIMEOUT: String(fileSeconds),
+}
+/** Groups of processes, by the id of the one that leads it. */
+const running = new Set<number>()
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => {
+    for (const group of running) kill(group)
+    process.exit(1)
   })
-  tap.on('close', (code) => resolve(code ?? 1))
-})
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => tap.kill(signal))
 
-/** What one file has said so far: shown when it fails. */
-let said: string[] = []
-let totals: Record<string, number> | undefined
-const skipped: string[] = []
+const total = { passed: 0, failed: 0, skipped: [] as string[] }
+const waiting = [...files]
+await Promise.all(
+  Array.from({ length: JOBS }, async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
+      report(file, await ran(file))
+  }),
+)
+if (total.passed + total.failed === 0) console.log('No test ran.')
+if (total.skipped.length > 0) console.log(`skipped:\n  ${total.skipped.join('\n  ')}`)
+const skipped = total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : ''
+console.log(`${total.passed} passed, ${total.failed} failed${skipped}`)
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
 
-for await (const line of createInterface({ input: tap.stdout })) {
-  const total = /^# (\{ total: \d.*\})$/.exec(line)?.[1]
-  const point = /^(not )?ok \d+ - (.*?)(?: # time=([\d.]+)ms)?( \{)?$/.exec(line)
-  if (total) {
-    totals = Object.fromEntries(
-      [...total.matchAll(/(\w+): (\d+)/g)].map(([, name, count]) => [name, Number(count)]),
-    )
-  } else if (point && !line.startsWith(' ')) {
-    const [, failed, file, ms = '0'] = point
-    const took = `${(Number(ms) / 1000).toFixed(1)} s`
-    console.log(`${failed ? 'FAILED' : 'ok    '} ${file}  (${took})`)
-    if (failed) console.log(failures(said).join('\n'))
-    skipped.push(...skips(said).map((what) => `${file}: ${what}`))
-    said = []
-  } else {
-    if (isRemark(line)) console.log(`       ${line.trim()}`)
-    said.push(line)
+interface Run {
+  readonly seconds: number
+  readonly lines: readonly string[]
+  readonly passed: number
+  readonly failed: number
+  /** Names of skipped tests, each with its reason. */
+  readonly skipped: readonly string[]
+}
+
+/** Runs one file until it ends, or its time is up. What it has started and left behind is ended with it. */
+async function ran(file: string): Promise<Run> {
+  const began = performance.now()
+  const child = spawn(process.execPath, [file], {
+    ...{ env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] },
+  })
+  const group = child.pid ?? 0
+  running.add(group)
+  const lines: string[] = []
+  // tap ends what takes too long by itself, unless its loop stands still.
+  const late = setTimeout(() => {
+    lines.push(`not ended after ${fileSeconds} s`)
+    kill(group)
+  }, 1100 * fileSeconds)
+  const tally = { passed: 0, failed: 0, skipped: [] as string[] }
+  const parser = counting(new Parser(), tally)
+  const exited = once(child, 'exit')
+  // Whoever still holds its output would keep us waiting.
+  void exited.then(() => kill(group))
+  for await (const line of createInterface({ input: child.stdout })) {
+    lines.push(line)
+    parser.write(`${line}\n`)
+  }
+  const [code] = await exited
+  clearTimeout(late)
+  running.delete(group)
+  parser.end()
+  if (code !== 0 || tally.passed + tally.skipped.length === 0)
+    tally.failed = Math.max(1, tally.failed)
+  return { ...tally, lines, seconds: (performance.now() - began) / 1000 }
+}
+
+/** Counts the points of a test and of those within it; one that only sums up another test is none. */
+function counting(
+  parser: Parser,
+  tally: { passed: number; failed: number; skipped: string[] },
+): Parser {
+  parser.on('assert', ({ ok, name, skip, closingTestPoint }) => {
+    if (closingTestPoint) return
+    if (skip) tally.skipped.push(`${name} (${skip === true ? 'no reason given' : skip})`)
+    else if (ok) tally.passed++
+    else tally.failed++
+  })
+  parser.on('child', (inner) => counting(inner, tally))
+  return parser
+}
+
+function report(file: string, run: Run): void {
+  for (const line of run.lines) if (isRemark(line)) console.log(`       ${line.trim()}`)
+  console.log(`${run.failed > 0 ? 'FAILED' : 'ok    '} ${file}  (${run.seconds.toFixed(1)} s)`)
+  if (run.failed > 0) console.log(failures(run.lines).join('\n'))
+  total.passed += run.passed
+  total.failed += run.failed
+  total.skipped.push(...run.skipped.map((what) => `${file}: ${what}`))
+}
+
+function kill(group: number): void {
+  try {
+    process.kill(-group, 'SIGKILL')
+  } catch {
+    // Nobody is left in it.
   }
 }
 
-const code = await exited
-// What belongs to no file: what tap itself complains of.
-if (code !== 0 && said.some((line) => line.trim() !== '')) console.log(said.join('\n'))
-const { total = 0, pass = 0, skip = 0, todo = 0 } = totals ?? {}
-const failed = total - pass - skip - todo
-if (total === 0) console.log('No test ran.')
-if (skipped.length > 0) console.log(`skipped:\n  ${skipped.join('\n  ')}`)
-console.log(
-  `${pass} passed, ${failed} failed${skip + todo > 0 ? `, ${skip + todo} skipped` : ''}`,
-)
-process.exitCode = code !== 0 || failed > 0 || total === 0 ? code || 1 : 0
-
 /** What a test says on purpose, e.g. which wires it tried. */
 function isRemark(line: string): boolean {
-  return /^\s+# (?!Subtest: |time=|\{ total|failed |skip)/.test(line)
-}
-
-/** The names of the skipped tests, each with its reason. */
-function skips(lines: readonly string[]): string[] {
-  return lines.flatMap((line) => {
-    const [, name, reason] = /^\s*ok \d+ - (.*?) # SKIP ?(.*)$/.exec(line) ?? []
-    return name === undefined ? [] : [`${name} (${reason || 'no reason given'})`]
-  })
+  return /^\s*# (?!Subtest: |time=|\{ total|failed |skip)/.test(line)
 }
 
 /** The lines of the failed points and what tap adds to each; all that is left of a file that crashed. */
