@@ -61,10 +61,12 @@ t.test(
       'and is read by the page whose name was rebound',
     )
 
-    for (const port of ours) {
-      const got = await attack(browser, port)
-      t.same(got, [], `nothing can be read of port ${port}`)
-    }
+    await Promise.all(
+      ours.map(async (port) => {
+        const got = await attack(browser, port)
+        t.same(got, [], `nothing can be read of port ${port}`)
+      }),
+    )
     await sleep(2_000)
     t.same(await kept(chain), before, 'and nothing has been changed')
   },
