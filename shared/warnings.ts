@@ -13,7 +13,8 @@ export type { Warning }
  */
 export const WARNINGS = {
   CUT_SHORT: {
-    means: 'The master ends before the end that its header promises, or without its last page.',
+    means:
+      'The master ends before the end that its header promises, or within its last page, frame or fragment.',
     remedy: 'Deliver the whole of it: it was probably cut off on its way.',
   },
   HEADER_CONTRADICTS: {

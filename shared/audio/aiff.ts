@@ -1,3 +1,5 @@
+import { mergedWarnings } from '../warnings.ts'
+import { behindSound } from './behind.ts'
 import { type ByteWindow, fourCc, unreadable } from './byte-window.ts'
 import {
   checkRateAndChannels,
@@ -72,18 +74,31 @@ export async function aiffLayout(
   const container = form === 'AIFF' ? 'AIFF' : 'AIFF-C'
   const { samples: frames, ima4, ...format } = common
   const claims = { ...{ container, littleEndian: false, outerEnd }, ...sound }
+  // The chunk may end in filling, which is no samples.
+  const behindOf = (size: SoundSize) => {
+    const { offset } = claims
+    const bytes = Math.max(size.bytes, filled(claims, size.bytes))
+    return behindSound(container, window, { ...size, offset, bytes }, false)
+  }
   if (ima4 !== undefined) {
     const packet = Math.max(1, PACKET_BYTES * format.channels)
     const size = await sizeOf(window, claims, frames, packet)
     const coded = ima4Coded(ima4, sound.offset, size.bytes)
     const second = { block: packet, rate: format.rate / PACKET_SAMPLES }
-    return withWarnings(coded, soundWarnings(container, size, second, [size.contradicts]))
+    const warnings = soundWarnings(container, size, second, [size.contradicts])
+    return withWarnings(coded, mergedWarnings(warnings, await behindOf(size)))
   }
   checkRateAndChannels(format.at, format.rate, format.channels)
   const { contradicts, ...read } = await readAs(window, format, claims, frames)
   const size = await sizeOf(window, claims, frames, (read.bits / 8) * format.channels)
   const contradictions = [size.contradicts, contradicts]
-  return pcm(container, { ...format, ...read }, sound.offset, size, contradictions)
+  const layout = pcm(container, { ...format, ...read }, sound.offset, size, contradictions)
+  return withWarnings(layout, mergedWarnings(layout.warnings, await behindOf(size)))
+}
+
+/** How long the samples are with the filling of their chunk. */
+function filled({ said }: SizeClaims, bytes: number): number {
+  return said - bytes < FILL_BYTES ? said : bytes
 }
 
 /** A sound chunk may end in so many bytes of filling. */

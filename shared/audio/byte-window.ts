@@ -39,6 +39,11 @@ export class ByteWindow {
     this.#signal = signal
   }
 
+  /** Another one on the same file, that may look at as much again. */
+  again(): ByteWindow {
+    return new ByteWindow(this.#file, this.#signal)
+  }
+
   /**
    * The `length` bytes from `offset`.
    * @throws PermanentError MASTER_UNREADABLE when the file ends before them; `what` names them.

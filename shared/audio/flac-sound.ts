@@ -91,7 +91,9 @@ async function placesIn(
 ): Promise<readonly Place[]> {
   const block = new DataView(streamInfo.buffer, streamInfo.byteOffset).getUint16(2)
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  const stops = [...MARKERS.flatMap((marker) => placesOf(text, marker)), ...ends]
+  const files = placesOf(text, BOX_MARKER).map((at) => at - BOX_SIZE_BYTES)
+  const marked = [...MARKERS.flatMap((marker) => placesOf(text, marker)), ...files]
+  const stops = [...marked.filter((at) => at >= 0), ...ends]
   stops.sort((a, b) => a - b)
   const places: Place[] = []
   const crc = new Crc16(bytes)
@@ -115,8 +117,13 @@ async function placesIn(
 /** Between so many others have their turn: a few milliseconds. */
 const PLACES_AT_ONCE = 10_000
 
-/** What a stream and a tag begin with. */
-const MARKERS = ['fLaC\0\0\0\x22', 'ID3\x02\0', 'ID3\x03\0', 'ID3\x04\0', 'TAG', 'APETAGEX']
+/** What a stream, a tag and a file of another kind begin with; that of boxes with the size of the first. */
+const MARKERS = [
+  ...['fLaC\0\0\0\x22', 'ID3\x02\0', 'ID3\x03\0', 'ID3\x04\0', 'TAG', 'APETAGEX'],
+  ...['RIFF', 'RIFX', 'RF64', 'BW64', 'FORM', 'OggS'],
+]
+const BOX_MARKER = 'ftyp'
+const BOX_SIZE_BYTES = 4
 
 function placesOf(text: Buffer, marker: string): number[] {
   const places: number[] = []

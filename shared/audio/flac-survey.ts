@@ -1,5 +1,6 @@
-import { cutShort, type Warning, warning } from '../warnings.ts'
-import { type MasterBytes, unreadable } from './byte-window.ts'
+import { cutShort, mergedWarnings, type Warning, warning } from '../warnings.ts'
+import { whatFollows } from './behind.ts'
+import { ByteWindow, type MasterBytes, unreadable } from './byte-window.ts'
 import { firstFrame } from './first-frame.ts'
 import { flacHead, STREAMINFO } from './flac-blocks.ts'
 import { allFlacFrames, lastFlacFrame, nextFlacFrame } from './flac-frames.ts'
@@ -26,18 +27,37 @@ export async function flacSurvey(
   header: FlacLayout,
   signal: AbortSignal,
 ): Promise<FlacLayout | CodedLayout> {
+  const { layout, end } = await looked(file, header, signal)
+  const behind = await whatFollows('the FLAC', new ByteWindow(file, signal), end)
+  if (behind.length === 0) return layout
+  return { ...layout, warnings: mergedWarnings(layout.warnings, behind) }
+}
+
+/** The same, and where its last frame ends. */
+async function looked(
+  file: MasterBytes,
+  header: FlacLayout,
+  signal: AbortSignal,
+): Promise<{ readonly layout: FlacLayout | CodedLayout; readonly end: number }> {
   const bytes = header.end - header.offset
   if (header.bits > COMMON_BITS) await checkDepth(file, header, signal)
-  if (bytes > SHORT_BYTES && (await isInOrder(file, header, signal))) return header
+  if (bytes > SHORT_BYTES) {
+    const end = await endInOrder(file, header, signal)
+    if (end !== undefined) return { layout: header, end }
+  }
   if (bytes > MOST_SCAN_BYTES) {
     const last = await lastFlacFrame(file, header, signal)
-    return ofLength(header, last === undefined ? 0 : last.sample + last.length)
+    const samples = last === undefined ? 0 : last.sample + last.length
+    return { layout: ofLength(header, samples), end: last?.end ?? header.end }
   }
   const scan = await scanned(file, header, signal)
-  if (scan.isInOrder) return ofLength(header, scan.samples)
+  const end = scan.ranges.at(-1)?.end ?? header.end
+  if (scan.isInOrder) return { layout: ofLength(header, scan.samples), end }
   // A gap: what is lost is missed when it is decoded, and said then.
-  if (!scan.beginsAnew) return { ...header, samples: header.samples || scan.end }
-  return joined(header, scan)
+  if (!scan.beginsAnew) {
+    return { layout: { ...header, samples: header.samples || scan.end }, end }
+  }
+  return { layout: joined(header, scan), end }
 }
 
 function ofLength(header: FlacLayout, samples: number): FlacLayout {
@@ -68,12 +88,12 @@ function without(streamInfo: Uint8Array): Uint8Array {
   return Uint8Array.from(info.fill(0, 14))
 }
 
-/** Whether the last frame is the one that the header promises, and the numbers rise on the way to it. */
-async function isInOrder(
+/** Where the last frame ends, if it is the one that the header promises, and the numbers rise on the way to it. */
+async function endInOrder(
   file: MasterBytes,
   header: FlacLayout,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<number | undefined> {
   const places = PROBES.map((share) =>
     Math.floor(header.offset + share * (header.end - header.offset)),
   )
@@ -82,11 +102,12 @@ async function isInOrder(
     lastFlacFrame(file, header, signal),
   ])
   const last = frames.at(-1)
-  if (last === undefined || last.sample + last.length !== header.samples) return false
-  return frames.every((frame, i) => {
+  if (last === undefined || last.sample + last.length !== header.samples) return undefined
+  const isInOrder = frames.every((frame, i) => {
     const before = frames[i - 1]
     return frame !== undefined && (before === undefined || before.sample < frame.sample)
   })
+  return isInOrder ? last.end : undefined
 }
 
 interface Scan {

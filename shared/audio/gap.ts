@@ -81,12 +81,12 @@ export class Gap {
   }
 }
 
-function isBlank(byte: number | undefined): boolean {
+export function isBlank(byte: number | undefined): boolean {
   return byte === 0 || byte === 0x20
 }
 
 /** A file of boxes begins with a size, and that with zeros. */
-function isBoxAt(held: Buffer, at: number): boolean {
+export function isBoxAt(held: Buffer, at: number): boolean {
   return held[at + 4] === 0x66 && held.toString('latin1', at + 4, at + 8) === 'ftyp'
 }
 
@@ -94,7 +94,7 @@ function isBoxAt(held: Buffer, at: number): boolean {
  * How long the tag is that begins at `at`; undefined when there is none.
  * Sources: as in tags.ts; of the enhanced tag (TAG+) the description in mpg123, of Lyrics3 (1 and 2) id3.org.
  */
-function tagBytes(held: Buffer, at: number): number | undefined {
+export function tagBytes(held: Buffer, at: number): number | undefined {
   const text = held.toString('latin1', at, at + 11)
   if (text.startsWith('ID3') && at + 10 <= held.length) {
     const size = held

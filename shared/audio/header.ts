@@ -122,5 +122,7 @@ function moved(header: Header, by: number): Header {
   const feed = header.feed.map((piece) =>
     piece instanceof Uint8Array ? piece : { start: piece.start + by, end: piece.end + by },
   )
-  return { ...header, feed }
+  const { fragments } = header
+  if (fragments === undefined) return { ...header, feed }
+  return { ...header, feed, fragments: { ...fragments, start: fragments.start + by } }
 }

@@ -79,6 +79,19 @@ export interface Coded extends Looked {
   readonly promised?: number
   /** How much less than either of these is no loss, seconds; absent: it is not known that well. */
   readonly slack?: number
+  /** Packets of an MP4 that are known to be empty. */
+  readonly empty?: number
+  /** Of MP4: whether the index shows that the end is missing, or that it is there. */
+  readonly isCut?: boolean
+  readonly isWhole?: boolean
+  /** Of MP4 in fragments: where they begin, and how long what the index holds itself is. */
+  readonly fragments?: {
+    readonly start: number
+    /** Units of time a second. */
+    readonly scale: number
+    readonly units: number
+    readonly packetUnits: number
+  }
   /** What is promised of the frames themselves. */
   readonly tag?: LengthTag
 }

@@ -10,6 +10,12 @@ export interface Times {
   readonly mostSeconds?: number
   /** How long it is with the silence before it, by the sizes of its samples, or else by its header; absent in fragments that do not say. */
   readonly seconds?: number
+  /** The same of those packets that are there. */
+  readonly presentSeconds?: number
+  /** Units of time a second, how many of them the packets of the index take, and each of them on average. */
+  readonly scale: number
+  readonly units: number
+  readonly packetUnits: number
   readonly warnings: readonly Warning[]
   /** Whether the edit list is too much for us, and has to be left to ffmpeg. */
   readonly isEdited: boolean
@@ -24,20 +30,34 @@ const NOTABLE_SECONDS = 0.5
  * When the music of a track begins and ends: by its edit list, else by iTunes' note of the encoder's delay.
  * Sources: ISO/IEC 14496-12, 8.4.2 (mdhd), 8.6.1.2 (stts), 8.6.6 (elst).
  * @param offset where `moov` lies in the file
+ * @param there how many packets there are before the first that is not
  * @throws PermanentError MASTER_UNREADABLE when its time has no scale, or its edit list hardly an end: frames would be
  * taken to last for ever, and played again and again.
  */
-export function timesOf(moov: Buffer, root: Box, track: Box, offset: number): Times {
+export function timesOf(
+  moov: Buffer,
+  root: Box,
+  track: Box,
+  { offset, there = Number.POSITIVE_INFINITY }: { offset: number; there?: number | undefined },
+): Times {
   const { scale, units } = mediaTime(moov, find(moov, track, 'mdia/mdhd')[0], offset)
   const isFragmented = find(moov, root, 'mvex').length > 0
   const stts = find(moov, track, 'mdia/minf/stbl/stts')[0]
-  const { units: table, packets } = isFragmented ? NO_TABLE : tableUnits(moov, stts)
+  const listed = tableUnits(moov, stts, there)
+  const { units: table, packets } = isFragmented ? NO_TABLE : listed
+  const known = {
+    ...{ scale, units: listed.units },
+    packetUnits:
+      listed.packets === 0 ? defaultUnits(moov, root) : listed.units / listed.packets,
+  }
   const packetSeconds = packets === 0 ? 0 : table / packets / scale
   if (packetSeconds > MOST_PACKET_SECONDS) {
     const found = `a sample table with packets of ${packetSeconds.toFixed(0)} s each`
     throw unreadable(offset + (stts?.body ?? 0), found, `${MOST_PACKET_SECONDS} s at most`)
   }
-  const whole = (table || units) / scale
+  // Of what is in fragments the header says nothing, or the whole; beside packets of its own, those alone.
+  const isPartial = isFragmented && listed.packets > 0
+  const whole = isPartial ? 0 : (table || units) / scale || movieSeconds(moov, root)
   const warnings: Warning[] = []
   if (table > 0 && units > 0 && Math.abs(table - units) / scale > NOTABLE_SECONDS) {
     warnings.push(contradiction('its header', units / scale, 'its sample table', table / scale))
@@ -45,12 +65,17 @@ export function timesOf(moov: Buffer, root: Box, track: Box, offset: number): Ti
   const edits = editsOf(moov, find(moov, track, 'edts/elst')[0], offset)
   const media = edits.filter(({ time }) => time >= 0)
   const seconds = whole > 0 ? { seconds: whole } : {}
-  if (media.length > 1) return { skipSeconds: 0, ...seconds, warnings, isEdited: true }
+  if (media.length > 1)
+    return { skipSeconds: 0, ...seconds, ...known, warnings, isEdited: true }
   const [edit] = media
   if (edit === undefined) {
     const { skip = 0, length } = gapless(moov)
     const most = length === undefined ? {} : { mostSeconds: length / scale }
-    return { skipSeconds: skip / scale, ...most, ...seconds, warnings, isEdited: false }
+    const heard = (all: number) => Math.min(all - skip / scale, most.mostSeconds ?? all)
+    return {
+      ...{ skipSeconds: skip / scale, ...most, ...known, warnings, isEdited: false },
+      ...lengths(whole, listed.there / scale, heard),
+    }
   }
   const movieScale = movieTime(moov, root)
   const empty = edits.slice(0, edits.indexOf(edit)).reduce((sum, { units }) => sum + units, 0)
@@ -68,9 +93,32 @@ export function timesOf(moov: Buffer, root: Box, track: Box, offset: number): Ti
   return {
     skipSeconds: skip - before,
     ...(most === undefined ? {} : { mostSeconds: most + silence }),
-    ...(whole > 0 ? { seconds: before + Math.min(whole - skip, most ?? whole) } : {}),
-    ...{ warnings, isEdited: false },
+    ...lengths(
+      whole,
+      listed.there / scale,
+      (all) => before + Math.min(all - skip, most ?? all),
+    ),
+    ...{ ...known, warnings, isEdited: false },
   }
+}
+
+function lengths(whole: number, there: number, heard: (all: number) => number) {
+  if (whole <= 0) return {}
+  return { seconds: heard(whole), presentSeconds: Math.max(0, heard(Math.min(whole, there))) }
+}
+
+/** How long a packet of a fragment is unless it says so itself. */
+function defaultUnits(moov: Buffer, root: Box): number {
+  const [trex] = find(moov, root, 'mvex/trex')
+  return trex === undefined || trex.end - trex.body < 16 ? 0 : moov.readUInt32BE(trex.body + 12)
+}
+
+/** How long all fragments are together, where the index says so. */
+function movieSeconds(moov: Buffer, root: Box): number {
+  const [mehd] = find(moov, root, 'mvex/mehd')
+  const isLong = mehd !== undefined && moov[mehd.body] === 1
+  if (mehd === undefined || mehd.end - mehd.body < (isLong ? 12 : 8)) return 0
+  return word(moov, mehd.body + 4, isLong) / movieTime(moov, root)
 }
 
 function contradiction(one: string, a: number, other: string, b: number): Warning {
@@ -132,20 +180,25 @@ function movieTime(moov: Buffer, root: Box): number {
 
 /** The longest packet of a codec that is taken: 65,535 samples of FLAC at 4 kHz. A decoder goes by these times. */
 const MOST_PACKET_SECONDS = 17
-const NO_TABLE = { units: 0, packets: 0 }
+const NO_TABLE = { units: 0, packets: 0, there: 0 }
 
-/** How many packets there are, and how long they are together. */
-function tableUnits(moov: Buffer, stts: Box | undefined): { units: number; packets: number } {
+/** How many packets there are, how long they are together, and how long the first `most` of them. */
+function tableUnits(
+  moov: Buffer,
+  stts: Box | undefined,
+  most: number,
+): { units: number; packets: number; there: number } {
   if (stts === undefined || stts.body + 8 > stts.end) return NO_TABLE
   const room = Math.floor((stts.end - stts.body - 8) / 8)
   const count = Math.min(moov.readUInt32BE(stts.body + 4), room)
-  let units = 0
-  let packets = 0
+  const found = { units: 0, packets: 0, there: 0 }
   for (let at = stts.body + 8; at < stts.body + 8 + 8 * count; at += 8) {
-    packets += moov.readUInt32BE(at)
-    units += moov.readUInt32BE(at) * moov.readUInt32BE(at + 4)
+    const [packets, each] = [moov.readUInt32BE(at), moov.readUInt32BE(at + 4)]
+    found.there += Math.max(0, Math.min(packets, most - found.packets)) * each
+    found.packets += packets
+    found.units += packets * each
   }
-  return { units, packets }
+  return found
 }
 
 /** What iTunes notes in a comment: delay, padding and length, samples as hexadecimal numbers. */

@@ -1,7 +1,10 @@
+import { cutShort, type Warning, warning } from '../warnings.ts'
+import { whatFollows } from './behind.ts'
 import { type ByteRanges, type ByteWindow, unreadable } from './byte-window.ts'
 import type { Coded } from './layout.ts'
 import { type Box, blank, boxAt, find, inside, MOST_BOXES } from './mp4-box.ts'
 import { mp4Codec } from './mp4-codec.ts'
+import { type Packets, packetsOf } from './mp4-packets.ts'
 import { type Times, timesOf } from './mp4-times.ts'
 
 /** The index of an hour of AAC takes 0.7 MB; pictures lie there too. */
@@ -20,7 +23,7 @@ export interface Mp4 extends Coded {
  * lies behind the samples it is put in front of them, and the places of the samples in it are moved by its length.
  * What follows behind index and samples does not matter.
  * Source: ISO/IEC 14496-12, sections 4.2, 8.2 to 8.7.
- * @throws PermanentError MASTER_UNREADABLE when it is cut short, encrypted, or holds something else.
+ * @throws PermanentError MASTER_UNREADABLE when its index is not there, or it is encrypted, or holds something else.
  */
 export async function mp4File(
   window: ByteWindow,
@@ -44,19 +47,37 @@ export async function mp4File(
   const root = boxAt(moov, 0, moov.length)
   const track = soundOf(moov, root, index.start)
   const codec = mp4Codec(moov, find(moov, track, STSD)[0], index.start + track.start)
-  const told = timesOf(moov, root, track, index.start)
+  const isFront = index.start < samples.start
+  const room = isFront
+    ? { start: index.end, end: window.bytes }
+    : { start: ftyp.end, end: index.start }
+  const packets = packetsOf(moov, find(moov, track, STBL)[0], room)
+  const told = timesOf(moov, root, track, { offset: index.start, there: packets?.before })
   const skipSeconds = told.skipSeconds - (codec.decoder === 'opus' ? preSkip(moov) : 0)
   const times = { ...told, skipSeconds }
+  const isFragmented = isFront && find(moov, root, 'mvex').length > 0
+  const lacking = packetWarnings(packets, times)
+  const isCut = lacking.some(({ code }) => code === 'CUT_SHORT')
+  const claims = samples.claims > window.bytes && !isCut ? [claimsMore(samples)] : []
+  const behind = isFragmented ? [] : await boxesBehind(window, boxes)
+  const warnings = [...told.warnings, ...lacking, ...claims, ...behind]
   leaveOnly(moov, root, track, times)
-  const { seconds, warnings } = times
+  const seconds = isCut ? times.presentSeconds : times.seconds
+  const { scale, units, packetUnits } = times
   const made = {
     ...({ kind: 'coded', container: 'M4A', demuxer: 'mov', ...codec, times } as const),
     ...(seconds === undefined ? {} : { seconds }),
+    ...(packets?.empty ? { empty: packets.empty } : {}),
+    ...(isCut ? { isCut } : {}),
+    ...(packets !== undefined && !isCut && !isFragmented ? { isWhole: true } : {}),
     ...(warnings.length === 0 ? {} : { warnings }),
   }
-  if (index.start < samples.start) {
+  if (isFront) {
     const before = { start: 0, end: index.start }
-    return { ...made, feed: [before, moov, { start: index.end, end: window.bytes }] }
+    const end = isCut ? Math.max(index.end, packets?.end ?? 0) : window.bytes
+    const fragments = { start: index.end, scale, units, packetUnits }
+    const feed = [before, moov, { start: index.end, end }]
+    return { ...made, feed, ...(isFragmented ? { fragments } : {}) }
   }
   moveSamples(moov, track, { from: ftyp.end, by: moov.length })
   const feed = [{ start: 0, end: ftyp.end }, moov, { start: ftyp.end, end: index.start }]
@@ -70,37 +91,100 @@ function preSkip(moov: Buffer): number {
 }
 
 const SAMPLES = ['mdat', 'moof']
-const STSD = 'mdia/minf/stbl/stsd'
+const STBL = 'mdia/minf/stbl'
+const STSD = `${STBL}/stsd`
+
+/** The last packet may be counted as a whole one, and be shorter. */
+const MOST_LAST_PACKETS = 1.5
 
 /** The times of an MP4 master as samples at the rate of its decoder. */
 export function withTimes<Layout extends Coded & { readonly rate: number }>(
   layout: Layout,
-  { skipSeconds, mostSeconds }: Times,
+  { skipSeconds, mostSeconds, scale, units, packetUnits }: Times,
 ): Layout {
   const { rate } = layout
   const most = mostSeconds === undefined ? {} : { samples: Math.round(mostSeconds * rate) }
-  return { ...layout, skip: Math.round(skipSeconds * rate), ...most }
+  // Where packets are counted in samples (of half the rate, where a decoder doubles it) their number is no guess.
+  const isExact = units > 0 && (scale === rate || 2 * scale === rate)
+  const slack = isExact ? { slack: (MOST_LAST_PACKETS * packetUnits) / scale } : {}
+  return { ...layout, skip: Math.round(skipSeconds * rate), ...most, ...slack }
 }
 
-/** The boxes up to index and samples, whichever comes last. */
-async function topLevel(window: ByteWindow): Promise<Box[]> {
-  const boxes: Box[] = []
+/** A box of the file itself. */
+interface FileBox extends Box {
+  /** Where it ends by its own size, which may be beyond the file's. */
+  readonly claims: number
+}
+
+/** The boxes up to index and samples, whichever comes last. Samples that the index has told of may be cut short. */
+async function topLevel(window: ByteWindow): Promise<FileBox[]> {
+  const boxes: FileBox[] = []
   const isSeen = (types: readonly string[]) => boxes.some(({ type }) => types.includes(type))
   for (let at = 0; at + 8 <= window.bytes && boxes.length < MOST_BOXES; ) {
     if (isSeen(['moov']) && isSeen(SAMPLES)) break
-    const box = boxAt(Buffer.from(await window.glance(at, 16)), 0, window.bytes - at)
-    const end = at + box.end
-    if (box.end < box.body || end > window.bytes) {
+    const box = await fileBox(window, at)
+    const isCut = box.type === 'mdat' && isSeen(['moov'])
+    if (box.end < box.body || (box.claims > window.bytes && !isCut)) {
       throw unreadable(
         at,
-        `the box "${box.type}" claims ${box.end} bytes`,
+        `the box "${box.type}" claims ${box.claims - at} bytes`,
         `at most the ${window.bytes - at} that follow: the file is cut short`,
       )
     }
-    boxes.push({ type: box.type, start: at, body: at + box.body, end })
-    at = end
+    boxes.push(box)
+    at = box.end
   }
   return boxes
+}
+
+async function fileBox(window: ByteWindow, at: number): Promise<FileBox> {
+  const box = boxAt(Buffer.from(await window.glance(at, 16)), 0, window.bytes - at)
+  const claims = at + box.end
+  return {
+    ...{ type: box.type, start: at, body: at + box.body, claims },
+    end: Math.min(claims, window.bytes),
+  }
+}
+
+/** How many boxes behind index and samples are passed over. */
+const MOST_BEHIND = 50
+
+/** Whether another master begins behind the last box. */
+async function boxesBehind(
+  window: ByteWindow,
+  boxes: readonly FileBox[],
+): Promise<readonly Warning[]> {
+  let at = boxes.at(-1)?.end ?? 0
+  for (let n = 0; n < MOST_BEHIND && at + 8 <= window.bytes; n++) {
+    const box = await fileBox(window, at)
+    const isBox =
+      /^[ -~]{4}$/.test(box.type) && !box.type.includes('?') && box.claims === box.end
+    if (box.type === 'ftyp' || !isBox || box.end <= at) break
+    at = box.end
+  }
+  return whatFollows('the M4A', window, at)
+}
+
+function claimsMore({ type, start, claims, end }: FileBox): Warning {
+  const sentence = `of the M4A the box "${type}" claims ${claims - start} bytes, and ${end - start} are there, with all that its index tells of`
+  return warning('HEADER_CONTRADICTS', sentence)
+}
+
+/** What of the packets in an index is not there, or not where it can be read. */
+function packetWarnings(packets: Packets | undefined, times: Times): readonly Warning[] {
+  if (packets === undefined || packets.before === 0) return []
+  const { count, beyond, before, empty, isInOrder } = packets
+  const damaged = (what: string) => warning('DAMAGED', `of the M4A ${what}`)
+  const found: Warning[] = []
+  if (beyond > 0 && before + beyond === count) {
+    const { seconds = 0, presentSeconds = 0 } = times
+    found.push(cutShort('the M4A', Math.max(seconds, presentSeconds), presentSeconds))
+  } else if (beyond > 0) {
+    found.push(damaged(`${beyond} of ${count} packets lie beyond the end of the file`))
+  }
+  if (empty > 0) found.push(damaged(`${empty} of ${count} packets are empty`))
+  if (!isInOrder) found.push(damaged('the index places packets where others lie'))
+  return found
 }
 
 /** The one track of sound. Chapters are a track of text, and do no harm. */
@@ -149,7 +233,7 @@ function moveSamples(
         const at = body + 8 + i * width
         if (type === 'stco') {
           const place = moov.readUInt32BE(at)
-          if (place >= from) moov.writeUInt32BE((place + by) >>> 0, at)
+          if (place >= from) moov.writeUInt32BE(Math.min(place + by, 0xffff_ffff), at)
         } else {
           const place = moov.readBigUInt64BE(at)
           if (place >= from) moov.writeBigUInt64BE(BigInt.asUintN(64, place + BigInt(by)), at)

@@ -1,15 +1,18 @@
 import type { FramesSeen } from './frames-seen.ts'
+import type { Mp4Walk } from './mp4-walk.ts'
 
 /** What is noticed of a compressed master while it is decoded from its beginning: all of it, once its end has come. */
 export interface Noticed {
   /** Packets that the decoder could make nothing of. */
   undecodable: number
-  /** What else decoder and demuxer found wrong. */
+  /** What else the decoder found wrong. */
   faults: number
   /** Whether the stream goes on behind where its list of edits ends the music. */
   isEndedEarly: boolean
   /** Where frames are looked for: what lay between them. */
   frames?: FramesSeen
+  /** Of MP4 in fragments: what they say. */
+  walk?: Mp4Walk
 }
 
 export function nothingNoticed(): Noticed {
@@ -18,17 +21,12 @@ export function nothingNoticed(): Noticed {
 
 /**
  * Takes a line of what ffmpeg complains of. That a packet is lost is said in other words by other versions (5 and 6,
- * 7 and later); what the muxer or a filter says is none of the master's fault.
+ * 7 and later). What lies where, and how much of it there is, is looked at here rather than left to a demuxer; and
+ * what a filter or the muxer says is none of the master's fault.
  */
-export function noticeLine(
-  noticed: Noticed,
-  line: string,
-  { demuxer, decoder }: { readonly demuxer: string; readonly decoder: string },
-): void {
+export function noticeLine(noticed: Noticed, line: string, decoder: string): void {
   if (LOST.test(line)) noticed.undecodable++
   else if (line.startsWith(`[${decoder} @ `)) noticed.faults++
-  // A demuxer of several names says all of them.
-  else if (new RegExp(`^\\[${demuxer}(,\\w+)* @ `).test(line)) noticed.faults++
 }
 
 const LOST = /Error (while decoding stream|submitting (a )?packet to|processing (a )?packet in)/

@@ -1,3 +1,4 @@
+import { masterBehind } from './behind.ts'
 import { type ByteWindow, fourCc, unreadable } from './byte-window.ts'
 import { startsChunk } from './chunks.ts'
 
@@ -122,6 +123,8 @@ async function believed(
     return { bytes: there, contradicts: `${said}, as its outer size says; all were taken` }
   }
   if (await isFill(window, offset + size, rest)) return { bytes: size }
+  // It is said there (`behindSound`).
+  if ((await masterBehind(window, offset + size)) !== undefined) return { bytes: size }
   if (rest > size) {
     throw unreadable(offset, `${said} that are no chunk`, 'a size that fits the file')
   }
@@ -155,8 +158,9 @@ async function chunkAt(
 async function isFill(window: ByteWindow, at: number, bytes: number): Promise<boolean> {
   if (bytes < 8) return true
   const head = await window.glance(at, Math.min(bytes, FILL_BYTES))
-  const text = Buffer.from(head.subarray(0, 8)).toString('latin1')
-  if (/^(TAG|ID3|APETAGEX|LYRICSBE)/.test(text)) return true
+  const text = Buffer.from(head.subarray(0, 9)).toString('latin1')
+  // A byte may make the chunk even.
+  if (/^\0?(TAG|ID3|APETAGEX|LYRICSBE)/.test(text)) return true
   return bytes <= FILL_BYTES && head.every((byte) => byte === 0)
 }
 

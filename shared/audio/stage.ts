@@ -1,5 +1,5 @@
 import { PermanentError } from '../errors.ts'
-import type { Warning } from '../warnings.ts'
+import { mergedWarnings, type Warning } from '../warnings.ts'
 import type { MasterBytes } from './byte-window.ts'
 import { stereoMix } from './downmix.ts'
 import { convert, type Feed } from './ffmpeg.ts'
@@ -19,7 +19,7 @@ import { PartWriter, type WritePart } from './part-writer.ts'
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from './pcm.ts'
 import { raised } from './raised.ts'
 import { streamWarnings } from './stream-warnings.ts'
-import { codedBytes } from './survey.ts'
+import { codedBytes, noticeRest } from './survey.ts'
 
 /** Masters in which any sample can be found. */
 export type SeekableLayout = PcmLayout | FlacLayout
@@ -229,7 +229,7 @@ export async function stageStream(
     throw tooLong(layout, mostSamples, early.seconds)
   }
   const noticed = nothingNoticed()
-  const onComplaint = (line: string) => noticeLine(noticed, line, layout)
+  const onComplaint = (line: string) => noticeLine(noticed, line, decoder)
   const feed = { demuxer, decoder, rate, channels, mix, skip, maxSeconds, onComplaint }
   const padding = Math.round(((layout.padding ?? 0) * SAMPLE_RATE) / rate)
   const trackEnd =
@@ -258,7 +258,11 @@ export async function stageStream(
     throw new PermanentError('MASTER_UNREADABLE', `${describeLayout(layout)}: no samples in it`)
   }
   const ogg = early ?? (await oggSurvey(layout, file, signal))
-  const warnings = [...streamWarnings(layout, made, noticed), ...oggWarnings(ogg, made)]
+  const warnings = mergedWarnings(
+    streamWarnings(layout, made, noticed),
+    oggWarnings(ogg, made),
+    await noticeRest(layout, file, signal, noticed),
+  )
   return { end: made, isOver: true, warnings }
 }
 

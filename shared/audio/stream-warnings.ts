@@ -1,4 +1,5 @@
 import { cutShort, mergedWarnings, type Warning, warning } from '../warnings.ts'
+import { anotherFollows } from './behind.ts'
 import type { CodedLayout } from './layout.ts'
 import { type Noticed, nothingNoticed } from './noticed.ts'
 import { SAMPLE_RATE } from './pcm.ts'
@@ -20,8 +21,8 @@ export function streamWarnings(
   const length = lengthWarnings(layout, present, noticed)
   const frames = frameWarnings(layout, noticed)
   const isShort = length.some(({ code }) => code === 'CUT_SHORT')
-  const isCut = noticed.frames?.isCut === true && !isComplete(layout, noticed) && !isShort
-  const cut = isCut && layout.container !== 'WAV' ? [endsWithin(layout, present)] : []
+  const isCut = endsWithinFrame(layout, noticed) || noticed.walk?.seen.isCut === true
+  const cut = isCut && !isShort ? [endsWithin(layout, present, noticed)] : []
   const isDamaged = frames.some(({ code }) => code === 'DAMAGED')
   const decoder = isDamaged ? [] : decoderWarnings(layout, noticed)
   return mergedWarnings(length, frames, cut, decoder)
@@ -32,7 +33,8 @@ function lengthWarnings(
   present: number,
   noticed: Noticed,
 ): readonly Warning[] {
-  const { container, seconds, promised = seconds, slack = SLACK_SECONDS, warnings } = layout
+  const { container, slack = SLACK_SECONDS, warnings } = layout
+  const promised = promiseOf(layout, noticed)
   if (noticed.isEndedEarly && warnings === undefined) {
     const sentence = `of the ${container} the edit list ends the music at ${present.toFixed(3)} s, and more is there`
     return [warning('HEADER_CONTRADICTS', sentence)]
@@ -40,19 +42,36 @@ function lengthWarnings(
   if (promised === undefined) return []
   if (present < promised - slack) {
     const isExplained = promised - present <= lostSeconds(layout, noticed)
-    return isExplained ? [] : [cutShort(`the ${container}`, promised, present)]
+    if (isExplained) return []
+    const short = cutShort(`the ${container}`, promised, present)
+    if (layout.isWhole !== true) return [short]
+    const { promised_seconds, present_seconds } = short
+    const sentence = `the ${container} is damaged: of the ${promised_seconds} s that its header promises ${present_seconds} s can be decoded`
+    return [{ ...short, code: 'DAMAGED', sentence }]
   }
-  if (present <= promised + SLACK_SECONDS) return []
+  // Fragments whose headers are damaged may be found by other means.
+  const isKnown = noticed.walk === undefined || layout.seconds !== undefined
+  if (present <= promised + SLACK_SECONDS || !isKnown) return []
   const [less, more] = [promised.toFixed(3), present.toFixed(3)]
   const sentence = `the header of the ${container} promises ${less} s, and ${more} s are there, all of which were taken`
   return [warning('HEADER_CONTRADICTS', sentence)]
 }
 
+/** How long the music is by what its headers say, seconds: in fragments by those of all that are there. */
+function promiseOf(layout: CodedLayout, { walk }: Noticed): number | undefined {
+  const { seconds, promised = seconds, fragments, skip = 0, rate, samples } = layout
+  if (walk === undefined || fragments === undefined) return promised
+  const said = (fragments.units + walk.seen.units) / fragments.scale - skip / rate
+  const most = samples === undefined ? said : Math.min(said, samples / rate)
+  return Math.max(0, most, promised ?? 0)
+}
+
 /** How much may be missing for what is damaged within the stream, so that its end is there all the same. */
 function lostSeconds(
-  { sift, slack = 0, tag, feed: [range] }: CodedLayout,
-  { undecodable, frames }: Noticed,
+  { sift, slack = 0, tag, isWhole, feed: [range] }: CodedLayout,
+  { undecodable, faults, frames }: Noticed,
 ): number {
+  if (isWhole === true && undecodable + faults > 0) return Number.POSITIVE_INFINITY
   if (sift === undefined || frames === undefined || frames.frames === 0) {
     return undecodable * slack
   }
@@ -78,8 +97,7 @@ function frameWarnings(layout: CodedLayout, noticed: Noticed): readonly Warning[
   const found: Warning[] = []
   const { other, lostBytes, lostPlaces, lostAt, lostAfter = 0 } = frames
   if (other !== undefined) {
-    const sentence = `behind the frames of the ${container}, at byte ${other.at}, another file begins (${other.name}), and ${other.bytes} bytes were left out`
-    found.push(warning('MORE_FOLLOWS', sentence))
+    found.push(anotherFollows(`the frames of the ${container}`, other, other.at + other.bytes))
   }
   const damaged = (what: string) =>
     found.push(warning('DAMAGED', `the ${container} is damaged: ${what}`))
@@ -108,24 +126,43 @@ function frameWarnings(layout: CodedLayout, noticed: Noticed): readonly Warning[
   return found
 }
 
-function endsWithin({ container }: CodedLayout, present: number): Warning {
+/** What a WAV says of its own length is told by its header. */
+function endsWithinFrame(layout: CodedLayout, noticed: Noticed): boolean {
+  const isCut = noticed.frames?.isCut === true && layout.container !== 'WAV'
+  return isCut && !isComplete(layout, noticed)
+}
+
+function endsWithin({ container }: CodedLayout, present: number, { walk }: Noticed): Warning {
   const present_seconds = Math.round(present * 1000) / 1000
-  const sentence = `the ${container} is cut short: it ends within a frame, and ${present_seconds} s are there`
+  const where = walk === undefined ? 'a frame' : 'a fragment'
+  const sentence = `the ${container} is cut short: it ends within ${where}, and ${present_seconds} s are there`
   return { code: 'CUT_SHORT', sentence, present_seconds }
 }
 
 /** Formats whose decoders complain of nothing but what is wrong: of Ogg the pages tell, and ADPCM has nothing to check. */
 const TELLING = ['mp3', 'aac', 'mov', 'flac']
 
-function decoderWarnings(
-  { container, demuxer }: CodedLayout,
-  { undecodable, faults }: Noticed,
-): readonly Warning[] {
-  if (!TELLING.includes(demuxer) || undecodable + faults === 0) return []
-  const packets = undecodable === 1 ? 'one of its packets' : `${undecodable} of its packets`
-  const what =
-    undecodable === 0
-      ? 'its decoder finds faults in it'
-      : `${packets} can not be decoded, and ${undecodable === 1 ? 'was' : 'were'} left out`
-  return [warning('DAMAGED', `the ${container} is damaged: ${what}`)]
+function decoderWarnings(layout: CodedLayout, noticed: Noticed): readonly Warning[] {
+  const { container, demuxer, empty = 0 } = layout
+  const { walk } = noticed
+  if (!TELLING.includes(demuxer)) return []
+  const damaged = (what: string) => warning('DAMAGED', `the ${container} is damaged: ${what}`)
+  const found: Warning[] = []
+  if (walk?.seen.isBroken) {
+    found.push(
+      damaged(
+        `there is no box at byte ${walk.seen.endAt}, and fragments behind it are left out`,
+      ),
+    )
+  }
+  // Where it breaks off a packet is not whole, and missed by the demuxer.
+  const isCut = layout.isCut === true || walk?.seen.isCut === true
+  const lost = noticed.undecodable - empty - (isCut ? 1 : 0)
+  if (lost === 1) found.push(damaged('one of its packets can not be decoded, and was left out'))
+  else if (lost > 1) {
+    found.push(damaged(`${lost} of its packets can not be decoded, and were left out`))
+  } else if (noticed.faults > 0 && !isCut && empty === 0 && found.length === 0) {
+    found.push(damaged('its decoder finds faults in it'))
+  }
+  return found
 }

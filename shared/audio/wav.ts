@@ -1,3 +1,5 @@
+import { mergedWarnings } from '../warnings.ts'
+import { behindSound } from './behind.ts'
 import { type ByteWindow, unreadable } from './byte-window.ts'
 import { checkRateAndChannels, chunks, pcm, soundWarnings, withWarnings } from './chunks.ts'
 import type { Coded, PcmLayout } from './layout.ts'
@@ -59,17 +61,26 @@ export async function wavLayout(
     ? 'the RF64 has no "ds64" chunk to count its samples'
     : undefined
   const contradictions = [size.contradicts, uncounted]
+  const behind = await behindSound(
+    container,
+    window,
+    { ...size, offset: data.offset },
+    littleEndian,
+  )
   if (format.tag in DECODABLE) {
     if (!littleEndian)
       throw unreadable(format.at, 'compressed samples in a big-endian RIFF', 'bare samples')
     const coded = await decodable(window, format, data.offset, size.bytes)
     const second = { block: Math.max(1, format.byteRate), rate: 1 }
-    return withWarnings(coded, soundWarnings(container, size, second, contradictions))
+    const warnings = soundWarnings(container, size, second, contradictions)
+    return withWarnings(coded, mergedWarnings(warnings, behind))
   }
   checkRateAndChannels(format.at, format.rate, format.channels)
   const sound = { offset: data.offset, bytes: size.bytes }
   const read = await readableAs(window, format, sound, littleEndian)
-  return pcm(container, read.format, data.offset, size, [...contradictions, read.contradicts])
+  const known = [...contradictions, read.contradicts]
+  const layout = pcm(container, read.format, data.offset, size, known)
+  return withWarnings(layout, mergedWarnings(layout.warnings, behind))
 }
 
 /** MP3 stands for itself; ADPCM needs its format, so ffmpeg gets a WAV of nothing else. */

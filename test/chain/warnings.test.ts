@@ -96,6 +96,25 @@ t.test('what only the last step of several finds out is told likewise', async (t
   })
 })
 
+t.test(
+  'damage that only a decoder meets is told of a track that takes several steps',
+  async (t) => {
+    const at = Math.floor(mp3.length * 0.4)
+    const hit = Buffer.from(mp3)
+    hit.fill(0x5a, at, at + 2000)
+    await around.master('hit', hit)
+    const said = {
+      code: 'DAMAGED',
+      sentence: /the MP3 is damaged: \d+ bytes at byte \d+ \(second 6\d/,
+    }
+    t.match(await announced('hit', 'hit'), { state: 'done', warnings: [said] })
+    t.match(await announced('hit-strict', 'hit', { strict: true }), {
+      state: 'failed',
+      assets: [{ code: 'STRICT', sentence: said.sentence }],
+    })
+  },
+)
+
 async function stagedEvent(track: string) {
   const { events } = await catalogue.trackHistory(track, { limit: 100 })
   return events.find(({ step }) => step === 'stage')
