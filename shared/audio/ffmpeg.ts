@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { PassThrough, Readable } from 'node:stream'
 import ffmpeg from 'fluent-ffmpeg'
-import { measured } from '../underway/measured.ts'
+import { scheduledProcess } from '../underway/scheduled.ts'
 import { underway } from '../underway/underway.ts'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { codecOf, decodeFault } from './decode-fault.ts'
@@ -224,7 +224,10 @@ async function* through(
   command.setFfmpegPath(BOUNDED_FFMPEG)
   let child: ChildProcess | undefined
   let exited: Promise<unknown> | undefined
-  const own = underway()?.own
+  // From before it is there: at first its library asks what it can do.
+  const counted = underway()?.own?.measure(() =>
+    child?.pid === undefined ? undefined : scheduledProcess(child.pid),
+  )
   let stopped = false
   const stop = () => {
     stopped = true
@@ -233,10 +236,7 @@ async function* through(
   const ended = new Promise<Ended>((resolve) => {
     command.on('start', () => {
       child = (command as { ffmpegProc?: ChildProcess }).ffmpegProc
-      if (child?.pid !== undefined) {
-        exited = new Promise((r) => child?.once('exit', r))
-        measured(child, own)
-      }
+      if (child?.pid !== undefined) exited = new Promise((r) => child?.once('exit', r))
       if (stopped) stop()
     })
     command.on('end', () => resolve({}))
@@ -263,6 +263,7 @@ async function* through(
     sink.destroy()
     await ended
     await exited
+    counted?.()
   }
 }
 

@@ -58,7 +58,8 @@ export function hardLimit(
 }
 
 /** A loop that is busy without a core is one that a virtual machine's host keeps waiting: no system tells of that. */
-function standsStill({ ownMs, helpersMs, busyMs }: Spent): boolean {
+function standsStill({ ownMs, helpersMs, busyMs, isUnseen }: Spent): boolean {
+  if (isUnseen) return false
   return helpersMs < IDLE.helpers * ownMs && busyMs < IDLE.loop * ownMs
 }
 

@@ -25,6 +25,8 @@ export interface Spent {
   readonly helpersMs: number
   /** How long the event loop was busy, be it for others. */
   readonly busyMs: number
+  /** Whether a helper begins of which the system has told nothing yet, so that it may be waiting for a core. */
+  readonly isUnseen: boolean
 }
 
 /** A moment of `OwnTime`. */
@@ -94,7 +96,8 @@ export class OwnTime {
     const helpersMs = now.coreMs - then.coreMs
     const ownMs = Math.max(0, helpersMs, wallMs - storeMs - starvedMs)
     const busyMs = now.lost.busyMs - then.lost.busyMs
-    const common = { wallMs, storeMs, starvedMs, ownMs, busyMs }
+    const isUnseen = [...this.#meters].some(({ isSeen }) => !isSeen)
+    const common = { wallMs, storeMs, starvedMs, ownMs, busyMs, isUnseen }
     if (!isTold()) return { ...common, coreMs: ownMs, helpersMs: ownMs }
     return { ...common, coreMs: helpersMs + now.lost.shareMs - then.lost.shareMs, helpersMs }
   }
@@ -105,6 +108,7 @@ export class OwnTime {
 }
 
 class Meter {
+  isSeen = false
   coreMs = 0
   waitedMs = 0
   readonly #lookAt: () => Scheduled | undefined
@@ -118,6 +122,7 @@ class Meter {
   look(): void {
     const seen = this.#lookAt()
     if (seen === undefined) return
+    this.isSeen = true
     this.coreMs = seen.coreMs - (this.#first?.coreMs ?? 0)
     this.waitedMs = seen.waitedMs - (this.#first?.waitedMs ?? 0)
   }

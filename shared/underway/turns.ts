@@ -1,12 +1,31 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const LOOK_MS = 100
+
+export interface TurnsOptions {
+  /** Nobody else is about to begin when nobody has worked for so long, ms. */
+  readonly quietMs?: number
+  /** How long others are let pass, ms. */
+  readonly mostMs?: number
+}
+
 /**
- * Who may work at once in a process: everybody, except beside somebody who has to be alone. Whoever has to be waits
- * for those who work, and those who come later wait for it.
+ * Who may work at once in a process: everybody, except beside somebody who has to be alone. Whoever has to be lets
+ * others pass until there is quiet; then those who come later wait for it.
  */
 export class Turns {
+  readonly #quietMs: number
+  readonly #mostMs: number
   #working = 0
+  #endedAt = performance.now()
   /** Resolves when those who have to be alone have been. */
   #alone: Promise<void> = Promise.resolve()
   #quiet: () => void = () => {}
+
+  constructor({ quietMs = 2000, mostMs = 60_000 }: TurnsOptions = {}) {
+    this.#quietMs = quietMs
+    this.#mostMs = mostMs
+  }
 
   /** Waits until one may work beside others. What is returned ends it. */
   async beside(): Promise<() => void> {
@@ -16,12 +35,15 @@ export class Turns {
     }
     this.#working++
     return () => {
+      this.#endedAt = performance.now()
       if (--this.#working === 0) this.#quiet()
     }
   }
 
   /** Waits until nobody works. What is returned ends it. Not for somebody who works already. */
   async alone(): Promise<() => void> {
+    const began = performance.now()
+    while (!this.#isQuiet() && performance.now() - began < this.#mostMs) await sleep(LOOK_MS)
     const before = this.#alone
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#alone = before.then(() => promise)
@@ -32,5 +54,9 @@ export class Turns {
       })
     }
     return resolve
+  }
+
+  #isQuiet(): boolean {
+    return this.#working === 0 && performance.now() - this.#endedAt >= this.#quietMs
   }
 }

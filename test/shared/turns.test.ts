@@ -1,35 +1,48 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Turns } from '#shared/underway/turns.ts'
+import { until } from '../support/patience.ts'
 
-t.test('whoever has to be alone waits for those who work, and has others wait', async (t) => {
-  const turns = new Turns()
+t.test('whoever has to be alone lets others pass, and then has them wait', async (t) => {
+  const turns = new Turns({ quietMs: 50 })
   const seen: string[] = []
-  const settle = async () => {
-    for (let n = 0; n < 20; n++) await Promise.resolve()
-  }
   const does = async (what: string, way: 'alone' | 'beside') => {
     const leave = await turns[way]()
     seen.push(what)
     return leave
   }
-  const [leaveA, leaveB] = await Promise.all([does('a', 'beside'), does('b', 'beside')])
-  const suspect = does('suspect', 'alone')
-  const second = does('second', 'alone')
-  const late = does('late', 'beside')
-  await settle()
-  t.same(seen, ['a', 'b'])
+  const leaveA = await does('a', 'beside')
+  const suspects = ['suspect', 'second'].map((what) => does(what, 'alone'))
+  const leaveB = await does('b', 'beside')
   leaveA()
-  await settle()
-  t.same(seen, ['a', 'b'])
+  await sleep(200)
+  t.same(seen, ['a', 'b'], 'both at once')
   leaveB()
-  const leaveSuspect = await suspect
-  await settle()
-  t.same(seen, ['a', 'b', 'suspect'])
-  leaveSuspect()
+  const [first, second] = suspects as [Promise<() => void>, Promise<() => void>]
+  const leaveFirst = await first
+  const late = does('late', 'beside')
+  await sleep(200)
+  t.same(seen, ['a', 'b', 'suspect'], 'nobody beside it')
+  leaveFirst()
   const leaveSecond = await second
-  await settle()
-  t.same(seen, ['a', 'b', 'suspect', 'second'])
   leaveSecond()
   await late
-  t.same(seen, ['a', 'b', 'suspect', 'second', 'late'])
+  t.equal(seen.length, 5)
+})
+
+t.test('where there is never quiet, it has its turn all the same', async (t) => {
+  const turns = new Turns({ quietMs: 1000, mostMs: 200 })
+  const leave = await turns.beside()
+  let isAlone = false
+  const alone = turns.alone().then((end) => {
+    isAlone = true
+    return end
+  })
+  await sleep(400)
+  const late = turns.beside()
+  t.notOk(isAlone)
+  leave()
+  await until(() => isAlone)
+  ;(await alone)()
+  ;(await late)()
 })

@@ -219,10 +219,11 @@ t.test('what has let a process stand still is made alone', async (t) => {
   // Its limit does not run while it waits.
   working.push(run(suspect, { step, attempt: 2, hardLimitMs: 300 }))
   await new Promise((resolve) => setTimeout(resolve, 1000))
-  working.push(run(later, { step }))
   t.strictSame(calls, ['pieces 0'])
   ends.resolve()
   await until(() => calls.includes('flac'))
+  working.push(run(later, { step }))
+  await new Promise((resolve) => setTimeout(resolve, 200))
   t.strictSame(calls, ['pieces 0', 'flac'], 'nor is anything begun beside it')
   suspectEnds.resolve()
   t.strictSame(await Promise.all(working), ['ack', 'ack', 'ack'])

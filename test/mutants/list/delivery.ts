@@ -201,8 +201,8 @@ export default [
     },
     {
       breaks: 'the second standstill does not count',
-      from: 'still >= MOST_STANDSTILLS',
-      to: 'still > MOST_STANDSTILLS',
+      from: '...(still >= MOST_STANDSTILLS',
+      to: '...(still > MOST_STANDSTILLS',
     },
   ]),
   ...mutantsOf('shared/underway/hard-limit.ts', deliver, [
