@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { Crc16, crc8 } from './flac-crc.ts'
 import type { FlacLayout } from './layout.ts'
+import { masterAt } from './looks-like.ts'
 
 /** A frame whose checksums are right. */
 export interface SoundFrame {
@@ -91,9 +92,12 @@ async function placesIn(
 ): Promise<readonly Place[]> {
   const block = new DataView(streamInfo.buffer, streamInfo.byteOffset).getUint16(2)
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  const files = placesOf(text, BOX_MARKER).map((at) => at - BOX_SIZE_BYTES)
-  const marked = [...MARKERS.flatMap((marker) => placesOf(text, marker)), ...files]
-  const stops = [...marked.filter((at) => at >= 0), ...ends]
+  const files = FILES.flatMap(([name, before]) =>
+    placesOf(text, name).flatMap((at) =>
+      at < before || masterAt(text, at - before) === undefined ? [] : [at - before],
+    ),
+  )
+  const stops = [...MARKERS.flatMap((marker) => placesOf(text, marker)), ...files, ...ends]
   stops.sort((a, b) => a - b)
   const places: Place[] = []
   const crc = new Crc16(bytes)
@@ -117,13 +121,16 @@ async function placesIn(
 /** Between so many others have their turn: a few milliseconds. */
 const PLACES_AT_ONCE = 10_000
 
-/** What a stream, a tag and a file of another kind begin with; that of boxes with the size of the first. */
-const MARKERS = [
-  ...['fLaC\0\0\0\x22', 'ID3\x02\0', 'ID3\x03\0', 'ID3\x04\0', 'TAG', 'APETAGEX'],
-  ...['RIFF', 'RIFX', 'RF64', 'BW64', 'FORM', 'OggS'],
-]
-const BOX_MARKER = 'ftyp'
-const BOX_SIZE_BYTES = 4
+/** What a stream and a tag begin with. */
+const MARKERS = ['fLaC\0\0\0\x22', 'ID3\x02\0', 'ID3\x03\0', 'ID3\x04\0', 'TAG', 'APETAGEX']
+/** What stands in the first bytes of files of other kinds, behind how many others. */
+const FILES = [
+  ...(['WAVE', 'AIFF', 'AIFC'] as const).map((name) => [name, 8] as const),
+  ...([
+    ['ftyp', 4],
+    ['OggS\0\x02', 0],
+  ] as const),
+] as const
 
 function placesOf(text: Buffer, marker: string): number[] {
   const places: number[] = []

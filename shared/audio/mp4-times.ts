@@ -65,8 +65,11 @@ export function timesOf(
   const edits = editsOf(moov, find(moov, track, 'edts/elst')[0], offset)
   const media = edits.filter(({ time }) => time >= 0)
   const seconds = whole > 0 ? { seconds: whole } : {}
-  if (media.length > 1)
-    return { skipSeconds: 0, ...seconds, ...known, warnings, isEdited: true }
+  if (media.length > 1) {
+    const edited = edits.reduce((sum, { units }) => sum + units, 0) / movieTime(moov, root)
+    const length = edited > 0 ? { seconds: edited } : seconds
+    return { skipSeconds: 0, ...length, ...known, units: 0, warnings, isEdited: true }
+  }
   const [edit] = media
   if (edit === undefined) {
     const { skip = 0, length } = gapless(moov)
