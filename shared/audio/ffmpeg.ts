@@ -5,6 +5,7 @@ import { scheduledProcess } from '../underway/scheduled.ts'
 import { underway } from '../underway/underway.ts'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { codecOf, decodeFault } from './decode-fault.ts'
+import { checkDescriptors } from './descriptors.ts'
 import { SAMPLE_RATE } from './pcm.ts'
 import { printable } from './printable.ts'
 
@@ -209,6 +210,7 @@ async function* through(
   configure: (command: ffmpeg.FfmpegCommand) => ffmpeg.FfmpegCommand,
 ): AsyncGenerator<Buffer> {
   signal.throwIfAborted()
+  checkDescriptors()
   let inputFault: { error: unknown } | undefined
   const source = Readable.from(
     caught(input, (error) => {

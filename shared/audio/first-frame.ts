@@ -4,6 +4,7 @@ import { measured } from '../underway/measured.ts'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { checkRateAndChannels } from './chunks.ts'
 import { decodeFault } from './decode-fault.ts'
+import { checkDescriptors } from './descriptors.ts'
 import { feedInto } from './feed.ts'
 import { MOST_STREAMS } from './ffmpeg.ts'
 import type { Coded, CodedLayout } from './layout.ts'
@@ -72,6 +73,7 @@ async function decodeOne(
     'wav',
     'pipe:1',
   )
+  checkDescriptors()
   const child = spawn(BOUNDED_FFMPEG, args, { signal, killSignal: 'SIGKILL' })
   measured(child)
   const exited = new Promise<number | string | null>((resolve, reject) => {

@@ -4,6 +4,7 @@ import { measured } from '../underway/measured.ts'
 import { type Warning, warning } from '../warnings.ts'
 import { BOUNDED_FFMPEG } from './bounded.ts'
 import type { MasterBytes } from './byte-window.ts'
+import { checkDescriptors } from './descriptors.ts'
 import { feedInto } from './feed.ts'
 import { flacHead, STREAMINFO } from './flac-blocks.ts'
 import type { FlacLayout } from './layout.ts'
@@ -36,6 +37,7 @@ export async function md5Warnings(
   args.push('-codec_whitelist', 'flac', '-c:a', 'flac', '-i', 'pipe:0', '-map', '0:a:0')
   args.push('-c:a', bits === 8 ? 'pcm_s8' : `pcm_s${bits}le`, '-f', 'md5', 'pipe:1')
   signal.throwIfAborted()
+  checkDescriptors()
   const child = spawn(BOUNDED_FFMPEG, args, { signal, killSignal: 'SIGKILL' })
   measured(child)
   const exited = new Promise<number | null>((resolve, reject) => {

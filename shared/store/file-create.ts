@@ -152,9 +152,12 @@ const COMPARED_BYTES = 256 * 1024
 
 /** Whether two files hold the same bytes. */
 async function isSame(a: string, b: string): Promise<boolean> {
-  const files = [await open(a, READING), await open(b, READING)] as const
+  const files: FileHandle[] = []
   try {
-    const [one, other] = files
+    const one = await open(a, READING)
+    files.push(one)
+    const other = await open(b, READING)
+    files.push(other)
     const sizes = [(await one.stat()).size, (await other.stat()).size]
     if (sizes[0] !== sizes[1]) return false
     const rooms = [Buffer.alloc(COMPARED_BYTES), Buffer.alloc(COMPARED_BYTES)] as const

@@ -93,7 +93,12 @@ async function openInside(root: FileRoot, path: string) {
   try {
     // What is held has been judged, so it is that which is opened, whatever its name leads to by now.
     const file = await open(held.path, READING)
-    return { file, found: await file.stat({ bigint: true }) }
+    try {
+      return { file, found: await file.stat({ bigint: true }) }
+    } catch (error) {
+      await file.close()
+      throw error
+    }
   } finally {
     await held.close()
   }

@@ -93,10 +93,12 @@ export function fileRoot(root: string): FileRoot {
     async file(at) {
       try {
         const { held, real } = await judged(await open(at, LOOKING), at)
-        const found = await bigStat(held)
-        if (!found.isFile()) {
+        try {
+          const found = await bigStat(held)
+          if (!found.isFile()) throw notRegular(at, found)
+        } catch (error) {
           await held.close()
-          throw notRegular(at, found)
+          throw error
         }
         return {
           path: leadingTo(held, real),

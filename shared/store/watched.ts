@@ -49,16 +49,19 @@ export function watched(
       const opening = operation('look', options?.signal)
       const reading = operation('read', options?.signal)
       let isLate = false
+      let opened: Readable | undefined
       const act = async () => {
-        const stream = watchedStream(await driver.read(name, options), upstream, reading)
+        opened = watchedStream(await driver.read(name, options), upstream, reading)
         // Nobody waits for it any more.
-        if (isLate) stream.destroy()
-        return stream
+        if (isLate) opened.destroy()
+        return opened
       }
       try {
         return await upstream.call(act, opening)
       } catch (error) {
         isLate = true
+        // It may have come in the very moment in which it was given up.
+        opened?.destroy()
         throw error
       }
     },
