@@ -49,19 +49,16 @@ export function watched(
       const opening = operation('look', options?.signal)
       const reading = operation('read', options?.signal)
       let isLate = false
-      let opened: Readable | undefined
       const act = async () => {
-        opened = watchedStream(await driver.read(name, options), upstream, reading)
+        const stream = watchedStream(await driver.read(name, options), upstream, reading)
         // Nobody waits for it any more.
-        if (isLate) opened.destroy()
-        return opened
+        if (isLate) stream.destroy()
+        return stream
       }
       try {
         return await upstream.call(act, opening)
       } catch (error) {
         isLate = true
-        // It may have come in the very moment in which it was given up.
-        opened?.destroy()
         throw error
       }
     },
