@@ -61,10 +61,11 @@ export function pink(seed: number): Voice {
   return (i) => {
     const x = white(i)
     let sum = 0.5362 * x
-    poles.forEach(([pole, gain], k) => {
+    for (let k = 0; k < poles.length; k++) {
+      const [pole, gain] = poles[k] as (typeof poles)[number]
       states[k] = pole * (states[k] as number) + gain * x
       sum += states[k] as number
-    })
+    }
     return 0.05 * sum
   }
 }
@@ -145,13 +146,17 @@ export function band(bpm: number, { fourToTheFloor = true } = {}): Voice {
         0.15 * Math.sin((2 * Math.PI * 55 * i) / SAMPLE_RATE) * Math.exp(-i / 2500),
     },
   ]
-  const hits = drums.map(({ at, reach, sound }) => ({ at: new Set(at), reach, sound }))
+  const hits = drums.map(({ at, reach, sound }) => ({
+    reach,
+    isHit: Array.from({ length: 32 }, (_, step) => at.includes(step)),
+    sounds: Float64Array.from({ length: reach }, (_, i) => sound(i)),
+  }))
   return (sample) => {
     const now = Math.trunc(sample / sixteenth)
     let sum = 0
-    for (const { at, reach, sound } of hits) {
+    for (const { reach, isHit, sounds } of hits) {
       for (let step = now; step >= 0 && sample - step * sixteenth < reach; step--) {
-        if (at.has(step % 32)) sum += sound(Math.trunc(sample - step * sixteenth))
+        if (isHit[step % 32]) sum += sounds[Math.trunc(sample - step * sixteenth)] as number
       }
     }
     return sum
