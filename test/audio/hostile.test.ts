@@ -9,9 +9,9 @@ import { survey } from '#shared/audio/survey.ts'
 import { PermanentError } from '#shared/errors.ts'
 import { locate } from '#shared/store/open.ts'
 import { checkLimits } from '../../services/ingest/limits.ts'
+import { heldMemory } from '../support/held-memory.ts'
 import { hostileMasters } from '../support/hostile-masters.ts'
 import type { Verdict } from '../support/hostile-verdict.ts'
-import { settledRss } from '../support/settled-rss.ts'
 
 const LIMITS = { max_hours: 24, max_channels: 8, max_rate: 768_000 }
 /** Longer ones are looked at, not converted. */
@@ -107,14 +107,14 @@ t.test(
         sentences.set(index, outcome.message)
       })
     }
-    const before = await settledRss()
+    const before = await heldMemory()
     // A third of them, of all kinds: what is left over adds up with those as well.
     for (const { name, index } of rows.filter((_, i) => i % 3 === 0)) {
       const again = await outcomeOf(index)
       const message = again instanceof PermanentError ? again.message : undefined
       t.equal(message, sentences.get(index), `${name}: the same fault, the same sentence`)
     }
-    const after = await settledRss()
+    const after = await heldMemory()
     t.ok(after < 1.15 * before, `${before >> 20} MiB before, ${after >> 20} MiB after`)
   },
 )

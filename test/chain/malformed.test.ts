@@ -5,9 +5,9 @@ import { createLog } from '#shared/log.ts'
 import { jobId } from '#shared/names.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
+import { heldMemory } from '../support/held-memory.ts'
 import { malformed } from '../support/malformed.ts'
 import { allConsumers } from '../support/one-process.ts'
-import { settledRss } from '../support/settled-rss.ts'
 
 const around = await surroundings({ max_message_kb: 1024 })
 const { catalogue, config, letters, published } = around
@@ -110,11 +110,11 @@ t.test(
     t.equal(letters.length, cases.length, 'and nothing else was set aside')
     t.equal(await aJob('after'), 'done')
 
-    const before = await settledRss()
+    const before = await heldMemory()
     for (const { topic, body } of cases.slice(0, -1))
       await around.bus.publish(topic, { data: body, attributes: {} })
     await until(() => letters.length >= 2 * cases.length - 1, 120_000)
-    const after = await settledRss()
+    const after = await heldMemory()
     t.ok(after < 1.15 * before, `${before >> 20} MiB before, ${after >> 20} MiB after`)
   },
 )

@@ -1,6 +1,6 @@
 import t from 'tap'
+import { heldMemory } from '../support/held-memory.ts'
 import { malformed } from '../support/malformed.ts'
-import { settledRss } from '../support/settled-rss.ts'
 import { aJob, post, sha256, startApi, until } from './api.ts'
 
 const api = await startApi()
@@ -104,9 +104,9 @@ t.test(
     t.ok(cases.length >= 200, `${cases.length} requests`)
     const stage = api.received('stage')
     t.same(await faults(), [])
-    const before = await settledRss()
+    const before = await heldMemory()
     t.same(await faults(), [])
-    const after = await settledRss()
+    const after = await heldMemory()
     t.ok(after < 1.15 * before, `${before >> 20} MiB before, ${after >> 20} MiB after`)
     const job = aJob({ asset_guid: 'after' })
     t.equal((await post(`${api.url}/v1/jobs`, job)).status, 202)

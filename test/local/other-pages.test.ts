@@ -148,7 +148,7 @@ async function attempts(page: Page, by: string, targets: string[]): Promise<Got[
         '/v1/live', '/v1/projects/' + project + '/topics', '/v1/projects/' + project + '/subscriptions']
       // An answer that says no more than that there is none is nothing.
       const told = async (how, path, response) => {
-        const text = await response.text()
+        const text = await response.text().catch(() => '')
         if (response.ok || text.includes('SECRET')) got.push({ by, path, what: how + ' ' + response.status + ' ' + text.slice(0, 200) })
       }
       const tried = async (how, url, options) => {
