@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const LOOK_MS = 100
 
 export interface TurnsOptions {
-  /** Nobody else is about to begin when nobody has worked for so long, ms. */
+  /** Nobody else is about to begin when nobody has worked for so long, ms: what the process before had leased is back. */
   readonly quietMs?: number
   /** How long others are let pass, ms. */
   readonly mostMs?: number
@@ -22,7 +22,7 @@ export class Turns {
   #alone: Promise<void> = Promise.resolve()
   #quiet: () => void = () => {}
 
-  constructor({ quietMs = 2000, mostMs = 60_000 }: TurnsOptions = {}) {
+  constructor({ quietMs = 30_000, mostMs = 90_000 }: TurnsOptions = {}) {
     this.#quietMs = quietMs
     this.#mostMs = mostMs
   }

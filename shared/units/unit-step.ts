@@ -26,7 +26,7 @@ import {
  * names, and, when it sees the whole stage made, sends the run on.
  */
 export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
-  const turns = new Turns()
+  const { turns = new Turns() } = deps
   const step: Step<StepDue> & Required<Pick<Step<StepDue>, 'fail'>> = {
     name: stage,
     input: stepDueOf(stage),

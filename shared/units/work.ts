@@ -28,6 +28,8 @@ export interface UnitDeps {
   readonly cores: Cores
   /** Where the samples that a step reads are kept, from one step to the next; without it each step gets its own. */
   readonly blocks?: BlockPool
+  /** Who may work beside whom in this process; as `Turns` has it unless told. */
+  readonly turns?: Turns
   /** What this service lends the assets of its stage, beside what every stage does. */
   readonly tools: (lent: Tools) => Tools
 }

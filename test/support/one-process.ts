@@ -19,6 +19,7 @@ import { locate, openStore, type StoreOptions } from '#shared/store/open.ts'
 import { watched } from '#shared/store/watched.ts'
 import { stageTopic } from '#shared/topology.ts'
 import type { Tracing } from '#shared/trace.ts'
+import { Turns } from '#shared/underway/turns.ts'
 import { analyzing } from '../../services/analyze/step.ts'
 import { encodeStep } from '../../services/encode/step.ts'
 import { consistency } from '../../services/ingest/consistent.ts'
@@ -90,7 +91,8 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
   }
   const uploads = openStore(config.uploads, gcs)
   const cores = new OwnCores(4)
-  const analyze = analyzing({ registry, locate: at, cores }, { threads: 1 })
+  const units = () => ({ registry, locate: at, cores, turns: new Turns({ quietMs: 2000 }) })
+  const analyze = analyzing(units(), { threads: 1 })
   const topic = (stage: 'stage' | 'analyze' | 'encode') => stageTopic(stage, config.route)
   const remember = async (accepted: Parameters<Catalogue['acceptJobs']>[0][number]) =>
     options.catalogue.acceptJobs([accepted]).catch(() => {})
@@ -102,7 +104,7 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     ),
     consume(topic('stage'), stageStep({ registry, locate: at, uploads, config, cores })),
     consume(topic('analyze'), analyze.step),
-    consume(topic('encode'), encodeStep({ registry, locate: at, cores })),
+    consume(topic('encode'), encodeStep(units())),
     consume('publish', publishStep({ ...announcing(catalogue), assets: deps.assets })),
     subscribe(
       'events',
