@@ -204,6 +204,24 @@ t.test(
   },
 )
 
+t.test(
+  'what a step has noticed is told although it ended before it could say so',
+  async (t) => {
+    const sound = await coded('a.mp3', wav([...club(3 * 44_100)]), ['-b:a', '64k'])
+    const master = Buffer.from(sound)
+    master.fill(0x5a, sound.length >> 1, (sound.length >> 1) + 1500)
+    let reports = 0
+    beforePart = (name) => {
+      if (name.includes('/found/stream') && reports++ === 0)
+        throw new Error('the store is away')
+    }
+    const message = await through(78, 'noticed', master)
+    beforePart = undefined
+    t.equal(reports, 2, 'the last part was there, and its stream was decoded once more')
+    t.match(message, { state: 'done', warnings: [{ code: 'DAMAGED' }] })
+  },
+)
+
 t.test('hours of silence in a small file are refused before any work', async (t) => {
   const silence = wav([new Float64Array(2 * 3600 * 8000)], { rate: 8000 })
   const master = await coded('endless.m4a', silence, ['-b:a', '8k'])
