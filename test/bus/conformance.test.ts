@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { busConformance } from '../conformance/bus.ts'
 import { emulatorWire, localWire } from '../conformance/bus-wires.ts'
+import { snapshotConformance } from '../conformance/snapshots.ts'
 import { patient } from '../support/patience.ts'
 
 const wires = [
@@ -12,9 +13,10 @@ const wires = [
 t.jobs = 2
 for (const wire of wires) {
   t.teardown(() => wire.stop())
-  t.test(wire.name, { timeout: patient(110_000), buffered: true }, (t) =>
-    busConformance(t, wire),
-  )
+  t.test(wire.name, { timeout: patient(110_000), buffered: true }, async (t) => {
+    await busConformance(t, wire)
+    await t.test('snapshots', (t) => snapshotConformance(t, wire))
+  })
 }
 
 t.comment(`wires tested: ${wires.map(({ name }) => name).join(', ')}`)

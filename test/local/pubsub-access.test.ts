@@ -34,6 +34,7 @@ async function reserved(t: Test) {
 }
 
 const topic = (name: string) => `projects/${PROJECT}/topics/${name}`
+const subscription = (name: string) => `projects/${PROJECT}/subscriptions/${name}`
 const publishing = { messages: [{ data: 'eA==' }] }
 const pulling = { maxMessages: 1, returnImmediately: true }
 
@@ -45,6 +46,14 @@ t.test('a stranger may hand in jobs, hear what is announced, and look', async (t
     ['PUT', 'subscriptions/my-ear', { topic: topic('published') }],
     ['POST', 'subscriptions/my-ear:pull', pulling],
     ['POST', 'subscriptions/my-ear:acknowledge', { ackIds: ['1-1'] }],
+    ['PUT', 'snapshots/my-mark', { subscription: subscription('my-ear') }],
+    [
+      'POST',
+      'subscriptions/my-ear:seek',
+      { snapshot: `projects/${PROJECT}/snapshots/my-mark` },
+    ],
+    ['DELETE', 'snapshots/my-mark'],
+    ['POST', 'subscriptions/my-ear:detach'],
     ['DELETE', 'subscriptions/my-ear'],
     ['GET', 'topics'],
     ['GET', 'subscriptions/encode'],
@@ -62,6 +71,9 @@ t.test("what is between the chain's services takes their token", async (t) => {
   const { ask } = await reserved(t)
   await ask('PUT', 'topics/mine', {})
   await ask('PUT', 'subscriptions/mine', { topic: topic('mine') })
+  const authorization = `Bearer ${token}`
+  const kept = { subscription: subscription('encode') }
+  t.equal((await ask('PUT', 'snapshots/own', kept, { authorization })).status, 200)
   const letters = { deadLetterPolicy: { deadLetterTopic: topic('publish') } }
   const mayNot: [string, string, object?][] = [
     ...['stage', 'analyze', 'encode', 'publish', 'events', 'published', 'dead-letter'].map(
@@ -77,6 +89,11 @@ t.test("what is between the chain's services takes their token", async (t) => {
     ['POST', 'subscriptions/encode:modifyAckDeadline', { ackIds: ['1-1'] }],
     ['POST', 'subscriptions/encode:seek', { time: '2099-01-01T00:00:00Z' }],
     ['POST', 'subscriptions/published:seek', { time: '2099-01-01T00:00:00Z' }],
+    ['POST', 'subscriptions/published:detach'],
+    ['PUT', 'snapshots/spy', { subscription: subscription('encode') }],
+    ['PUT', 'snapshots/spy', { subscription: subscription('published') }],
+    ['PATCH', 'snapshots/own', { snapshot: { labels: { a: 'b' } }, updateMask: 'labels' }],
+    ['DELETE', 'snapshots/own'],
     ['DELETE', 'subscriptions/published'],
     ['DELETE', 'topics/ingest'],
     [
@@ -99,7 +116,6 @@ t.test("what is between the chain's services takes their token", async (t) => {
         `${verb} ${path}`,
       )
   }
-  const authorization = `Bearer ${token}`
   t.equal(
     (await ask('POST', 'topics/publish:publish', publishing, { authorization })).status,
     200,

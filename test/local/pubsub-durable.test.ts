@@ -244,3 +244,81 @@ t.test(
     t.equal(bodies(file), 0)
   },
 )
+
+t.test('what a snapshot holds is kept until it is removed, or its time is up', async (t) => {
+  const { broker, file } = open(t)
+  await subscribed({ broker, file } as Server, [A, B])
+  const [C, D] = ['projects/demo/snapshots/ccc', 'projects/demo/snapshots/ddd']
+  const kept = () => {
+    const db = new DatabaseSync(killed(file))
+    try {
+      const count = (table: string) => db.prepare(`select count(*) as n from ${table}`).get()?.n
+      return { messages: count('messages'), deliveries: count('deliveries') }
+    } finally {
+      db.close()
+    }
+  }
+  broker.publish(TOPIC, [body('1')])
+  for (const name of [C, D]) broker.snapshots.create({ name, subscription: A })
+  broker.publish(TOPIC, [body('2')])
+  for (const name of [A, B]) for (const { id } of lend(broker, name)) broker.queue(name).ack(id)
+  await committed(broker)
+  t.same(kept(), { messages: 2, deliveries: 4 })
+  broker.snapshots.remove(C)
+  await committed(broker)
+  t.same(kept(), { messages: 2, deliveries: 2 })
+  broker.deleteSubscription(A)
+  broker.deleteSubscription(B)
+  broker.publish(TOPIC, [body('3')])
+  await committed(broker)
+  t.same(kept(), { messages: 3, deliveries: 3 }, 'also when there is no subscription left')
+  broker.snapshots.expire(Date.now() + 7 * 86_400_000 - 60_000)
+  t.equal(broker.snapshots.all().length, 1)
+  broker.snapshots.expire(Date.now() + 7 * 86_400_000 + 60_000)
+  broker.publish(TOPIC, [body('4')])
+  await committed(broker)
+  t.same(kept(), { messages: 0, deliveries: 0 })
+  t.same(open(t, killed(file)).broker.snapshots.all(), [])
+})
+
+t.test('the older what waits, the shorter a snapshot lives', async (t) => {
+  const hour = 3_600_000
+  const journal = new SqliteJournal(join(t.testdir(), 'old.sqlite'))
+  journal.saveTopic({ name: TOPIC })
+  const common = { topic: TOPIC, ackDeadlineSeconds: 10 }
+  const messageRetentionDuration = { seconds: 31 * 86_400 }
+  for (const [name, ageMs] of [
+    [A, 100 * hour],
+    [B, 168 * hour - 0.9 * hour],
+  ] as const) {
+    const key = journal.saveSubscription({ name, ...common, messageRetentionDuration })
+    journal.add((Date.now() - ageMs) * 1000, body('old'), [key])
+  }
+  const broker = new Broker(journal, { onFatal: t.fail })
+  t.teardown(() => {
+    broker.close()
+    journal.close()
+  })
+  const name = 'projects/demo/snapshots/old'
+  t.throws(() => broker.snapshots.create({ name, subscription: B }), { code: 9 })
+  const { expireTime } = broker.snapshots.create({ name, subscription: A })
+  t.ok(Math.abs(expireTime.seconds * 1000 - Date.now() - 68 * hour) < 60_000)
+})
+
+t.test('a subscription that is detached stays so, and gets nothing', async (t) => {
+  const server = open(t)
+  await subscribed(server, [A, B])
+  server.broker.publish(TOPIC, [body('before')])
+  server.broker.detachSubscription(A)
+  await committed(server.broker)
+  const { broker } = open(t, killed(server.file))
+  broker.publish(TOPIC, [body('after')])
+  t.match(broker.subscription(A), { topic: TOPIC, detached: true })
+  t.throws(() => broker.queue(A), { code: 9, details: /detached/ })
+  t.equal(lend(broker, B).length, 2)
+  broker.updateSubscription({ ...broker.subscription(A), labels: { a: 'b' } })
+  t.match(broker.subscription(A), { labels: { a: 'b' }, detached: true })
+  broker.deleteSubscription(A)
+  broker.publish(TOPIC, [body('the other one is still there')])
+  t.equal(lend(broker, B).length, 1)
+})

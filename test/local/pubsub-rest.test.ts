@@ -181,11 +181,11 @@ t.test('what Pub/Sub would refuse is refused, with the reason', async (t) => {
       400,
       /between 0 and 600/,
     ],
-    [() => ask('POST', 'subscriptions/news:seek', {}), 400, /time is missing/],
+    [() => ask('POST', 'subscriptions/news:seek', {}), 400, /time or a snapshot is missing/],
     [
       () => ask('POST', 'subscriptions/news:seek', { snapshot: 'projects/demo/snapshots/one' }),
-      400,
-      /no snapshots/,
+      404,
+      /snapshots\/one/,
     ],
     [() => ask('POST', 'subscriptions/news:seek', { time: 'soon' }), 400, /Not a time/],
     [() => ask('PATCH', 'subscriptions/news', { subscription: {} }), 400, /update mask/],
@@ -314,7 +314,7 @@ t.test('what stock tools look for first is there, and is empty', async (t) => {
     t.same(await ask('GET', path), { status: 200, body: {} }, path)
   for (const kind of ['topics', 'subscriptions']) {
     const policy = `${kind}/news:getIamPolicy?options.requestedPolicyVersion=3&alt=json`
-    t.same(await ask('GET', policy), { status: 200, body: { version: 1 } })
+    t.same(await ask('GET', policy), { status: 200, body: {} })
     const permissions = [`pubsub.${kind}.get`]
     t.same(await ask('POST', `${kind}/news:testIamPermissions`, { permissions }), {
       status: 200,
@@ -361,3 +361,48 @@ t.test('seeking drops what is older than a time, and brings the rest again', asy
   await ask('POST', 'topics/news:publish', { messages: [{ data: text('four') }] })
   t.same(data(await pull()), ['four'], 'what comes later comes')
 })
+
+t.test('a snapshot has labels, and no use when its topic has gone', async (t) => {
+  const { ask } = await served(t)
+  const subscription = 'projects/demo/subscriptions/news'
+  const asked = { subscription, labels: { a: 'b' } }
+  t.match(await ask('PUT', 'snapshots/one', asked), {
+    status: 200,
+    body: { labels: { a: 'b' } },
+  })
+  const change = (updateMask: string) =>
+    ask('PATCH', 'snapshots/one', { snapshot: { labels: { c: 'd' } }, updateMask })
+  t.same((await change('labels')).body.labels, { c: 'd' })
+  t.match(await change('expireTime'), {
+    status: 400,
+    body: { error: { message: /expireTime/ } },
+  })
+  t.equal((await ask('PUT', 'snapshots/two', { subscription, labels: { 1: '' } })).status, 400)
+  t.same((await ask('GET', 'snapshots/one:getIamPolicy')).body, {})
+  await ask('DELETE', 'topics/news')
+  t.match((await ask('GET', 'snapshots')).body, { snapshots: [{ topic: '_deleted-topic_' }] })
+  const seek = { snapshot: 'projects/demo/snapshots/one' }
+  for (const refused of [
+    await ask('POST', 'subscriptions/news:seek', seek),
+    await ask('PUT', 'snapshots/two', { subscription }),
+  ])
+    t.match(refused, { status: 400, body: { error: { status: 'FAILED_PRECONDITION' } } })
+})
+
+t.test(
+  'a subscription can be detached, and is listed by itself alone from then on',
+  async (t) => {
+    const { ask } = await served(t)
+    t.same(await ask('POST', 'subscriptions/news:detach'), { status: 200, body: {} })
+    t.equal((await ask('POST', 'subscriptions/news:detach')).status, 200, 'twice is once')
+    t.equal((await ask('POST', 'subscriptions/none:detach')).status, 404)
+    t.match((await ask('GET', 'subscriptions/news')).body, { detached: true })
+    t.match((await ask('GET', 'subscriptions')).body, { subscriptions: [{ detached: true }] })
+    t.same((await ask('GET', 'topics/news/subscriptions')).body, {})
+    const pull = { maxMessages: 1, returnImmediately: true }
+    t.match(await ask('POST', 'subscriptions/news:pull', pull), {
+      status: 400,
+      body: { error: { message: /detached/, status: 'FAILED_PRECONDITION' } },
+    })
+  },
+)

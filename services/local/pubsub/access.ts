@@ -32,6 +32,7 @@ export function guarding(broker: Broker, reserved: Reserved | undefined): Guard 
   const receiving = ({ subscription }: Request) => isClosed(topicOf(subscription))
   const changing = (subscription: unknown) =>
     subscriptions.has(String(subscription)) || isClosed(topicOf(subscription))
+  const keeping = (snapshot: unknown) => isClosed(broker.topicOf(String(snapshot)))
   /** Dead-lettering publishes to its topic, whoever may not do so himself. */
   const lettering = (asked: Request | undefined) =>
     isOwn((asked?.deadLetterPolicy as Request | undefined)?.deadLetterTopic)
@@ -49,6 +50,9 @@ export function guarding(broker: Broker, reserved: Reserved | undefined): Guard 
     ModifyPushConfig: ({ subscription }) => changing(subscription),
     DetachSubscription: ({ subscription }) => changing(subscription),
     Seek: ({ subscription }) => changing(subscription),
+    CreateSnapshot: ({ subscription }) => changing(subscription),
+    UpdateSnapshot: ({ snapshot }) => keeping((snapshot as Request | undefined)?.name),
+    DeleteSnapshot: ({ snapshot }) => keeping(snapshot),
     Pull: receiving,
     StreamingPull: receiving,
     Acknowledge: receiving,

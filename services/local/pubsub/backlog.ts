@@ -14,7 +14,7 @@ export class Backlog {
   readonly #key: number
   readonly #journal: Journal
   readonly #cache: Host['cache']
-  readonly #ready = new Fifo<Entry>()
+  #ready = new Fifo<Entry>()
   /** The highest id that has been taken in, and whether the journal holds more. */
   #cursor = 0
   #behind = true
@@ -43,6 +43,13 @@ export class Backlog {
     this.#behind = page.length === PAGE
     this.#cursor = page.at(-1)?.id ?? this.#cursor
     return page
+  }
+
+  /** The journal has other messages now than those that were taken from it. */
+  restart(): void {
+    this.#ready = new Fifo<Entry>()
+    this.#cursor = 0
+    this.#behind = true
   }
 
   push(entry: Entry): void {

@@ -12,6 +12,7 @@ import {
   type TopicConfig,
   topicConfig,
 } from './resources.ts'
+import { Snapshots } from './snapshots.ts'
 import { Wheel } from './wheel.ts'
 
 interface Topic {
@@ -39,6 +40,7 @@ const RETENTION_SWEEP_MS = 60_000
 export class Broker {
   readonly #topics = new Map<string, Topic>()
   readonly #queues = new Map<string, Queue>()
+  readonly snapshots: Snapshots
   readonly #journal: Journal
   readonly #host: Host
   readonly #onFatal: (error: Error) => void
@@ -63,10 +65,15 @@ export class Broker {
       },
       deadLetter: (queue, entry) => this.#deadLetter(queue, entry),
     }
+    this.snapshots = new Snapshots(journal, {
+      queue: (name) => this.queue(name),
+      changed: () => this.#schedule(),
+    })
     for (const config of journal.topics()) this.#topics.set(config.name, { config, queues: [] })
     for (const { key, config } of journal.subscriptions()) this.#open(key, config)
     this.#sweep = setInterval(() => {
       for (const queue of this.#queues.values()) queue.expire(steadyNow())
+      this.snapshots.expire(steadyNow())
     }, RETENTION_SWEEP_MS).unref()
   }
 
@@ -107,6 +114,7 @@ export class Broker {
       queue.config = { ...queue.config, topic: DELETED_TOPIC }
       this.#journal.saveSubscription(queue.config)
     }
+    this.snapshots.orphan(name)
     this.#schedule()
   }
 
@@ -123,18 +131,24 @@ export class Broker {
 
   /** `asked` is the whole new configuration. The topic of a subscription cannot be changed. */
   updateSubscription(asked: Record<string, unknown>): SubscriptionConfig {
-    const queue = this.queue(String(asked.name))
-    const config = subscriptionConfig(asked)
+    const queue = this.#queue(String(asked.name))
+    const { topic, detached } = queue.config
+    const config = subscriptionConfig({ ...asked, detached: false })
     this.#checkLetters(config)
-    queue.config = { ...config, topic: queue.config.topic }
+    queue.config = { ...config, topic, ...(detached && { detached }) }
     this.#journal.saveSubscription(queue.config)
     this.#schedule()
     return queue.config
   }
 
-  /** The topic that a subscription has, by its whole name; undefined when there is no such subscription. */
-  topicOf(subscription: string): string | undefined {
-    return this.#queues.get(subscription)?.config.topic
+  /** The topic that a subscription or a snapshot has, by its whole name; undefined when there is no such thing. */
+  topicOf(name: string): string | undefined {
+    return this.#queues.get(name)?.config.topic ?? this.snapshots.topicOf(name)
+  }
+
+  /** @throws Fault NOT_FOUND */
+  subscription(name: string): SubscriptionConfig {
+    return this.#queue(name).config
   }
 
   /** In order of their names. */
@@ -142,30 +156,40 @@ export class Broker {
     return [...this.#queues.values()].map((queue) => queue.config).sort(byName)
   }
 
+  /** It gets nothing any more and what it has is gone; but it stays, and can't be attached again. */
+  detachSubscription(name: string): void {
+    const queue = this.#queue(name)
+    if (queue.config.detached) return
+    this.#leave(queue)
+    queue.close(detached(name))
+    queue.drop()
+    queue.config = { ...queue.config, detached: true }
+    this.#journal.saveSubscription(queue.config)
+    this.#schedule()
+  }
+
   deleteSubscription(name: string): void {
-    const queue = this.queue(name)
+    const queue = this.#queue(name)
     this.#queues.delete(name)
-    const queues = this.#topics.get(queue.config.topic)?.queues
-    queues?.splice(queues.indexOf(queue), 1)
+    this.#leave(queue)
     queue.close(new Fault('NOT_FOUND', `Subscription does not exist any more: ${name}`))
     this.#journal.removeSubscription(queue.key)
     this.#awake.delete(queue)
     this.#schedule()
   }
 
-  /** @throws Fault NOT_FOUND */
+  /** @throws Fault NOT_FOUND; FAILED_PRECONDITION when it is detached. */
   queue(name: string): Queue {
-    const queue = this.#queues.get(name)
-    if (queue) return queue
-    checkName('subscription', name)
-    throw new Fault('NOT_FOUND', `Subscription does not exist: ${name}`)
+    const queue = this.#queue(name)
+    if (queue.config.detached) throw detached(name)
+    return queue
   }
 
   /** Accepts all of these encoded messages, or none. @returns their ids. @throws Fault */
   publish(topicName: string, messages: readonly Buffer[]): number[] {
-    const { queues } = this.#topic(topicName)
+    const topic = this.#topic(topicName)
     const bodies = messages.map(publishable)
-    return bodies.map((body) => this.#accept(queues, body))
+    return bodies.map((body) => this.#accept(topic, body))
   }
 
   /** Calls back when all that was done until now is durable; at once when it is. */
@@ -197,6 +221,20 @@ export class Broker {
     throw new Fault('NOT_FOUND', `Topic does not exist: ${name}`)
   }
 
+  #queue(name: string): Queue {
+    const queue = this.#queues.get(name)
+    if (queue) return queue
+    checkName('subscription', name)
+    throw new Fault('NOT_FOUND', `Subscription does not exist: ${name}`)
+  }
+
+  /** Takes a queue from those that its topic publishes to. */
+  #leave(queue: Queue): void {
+    const queues = this.#topics.get(queue.config.topic)?.queues ?? []
+    const at = queues.indexOf(queue)
+    if (at >= 0) queues.splice(at, 1)
+  }
+
   /** What nobody could receive would be lost. @throws Fault NOT_FOUND */
   #checkLetters({ deadLetterPolicy }: SubscriptionConfig): void {
     if (deadLetterPolicy) this.#topic(deadLetterPolicy.deadLetterTopic)
@@ -205,20 +243,17 @@ export class Broker {
   #open(key: number, config: SubscriptionConfig): void {
     const queue = new Queue(key, config, this.#host)
     this.#queues.set(config.name, queue)
-    this.#topics.get(config.topic)?.queues.push(queue)
+    if (!config.detached) this.#topics.get(config.topic)?.queues.push(queue)
     this.#host.wake(queue)
   }
 
-  #accept(queues: readonly Queue[], body: Buffer): number {
+  #accept({ config, queues }: Topic, body: Buffer): number {
     this.#lastId = Math.max(this.#lastId + 1, Date.now() * 1000)
     // As in Pub/Sub, what nobody has subscribed to is gone.
-    if (queues.length === 0) return this.#lastId
-    this.#journal.add(
-      this.#lastId,
-      body,
-      queues.map((queue) => queue.key),
-    )
-    for (const queue of queues) queue.offer(this.#lastId, body, queues.length > 1)
+    const keys = [...queues.map((queue) => queue.key), ...this.snapshots.keysOf(config.name)]
+    if (keys.length === 0) return this.#lastId
+    this.#journal.add(this.#lastId, body, keys)
+    for (const queue of queues) queue.offer(this.#lastId, body, keys.length > 1)
     return this.#lastId
   }
 
@@ -229,7 +264,7 @@ export class Broker {
     if (!topic || !body) return false
     const [, project = '', , subscription = ''] = config.name.split('/')
     this.#accept(
-      topic.queues,
+      topic,
       withAttributes(body, {
         CloudPubSubDeadLetterSourceDeliveryCount: String(entry.attempt),
         CloudPubSubDeadLetterSourceSubscription: subscription,
@@ -263,6 +298,10 @@ export class Broker {
     this.#awake.clear()
     for (const queue of awake) queue.pump()
   }
+}
+
+function detached(name: string): Fault {
+  return new Fault('FAILED_PRECONDITION', `Subscription is detached from its topic: ${name}`)
 }
 
 function byName(a: { readonly name: string }, b: { readonly name: string }): number {

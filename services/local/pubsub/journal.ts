@@ -1,4 +1,4 @@
-import type { SubscriptionConfig, TopicConfig } from './resources.ts'
+import type { SnapshotConfig, SubscriptionConfig, TopicConfig } from './resources.ts'
 
 /** A message that waits for one subscription, as it is kept. */
 export interface Kept {
@@ -20,6 +20,7 @@ export interface Kept {
 export interface Journal {
   topics(): TopicConfig[]
   subscriptions(): { readonly key: number; readonly config: SubscriptionConfig }[]
+  snapshots(): { readonly key: number; readonly config: SnapshotConfig }[]
   /** The highest message id that was ever given, 0 on a new journal. */
   lastId(): number
 
@@ -29,6 +30,9 @@ export interface Journal {
   saveSubscription(config: SubscriptionConfig): number
   /** Removes the subscription and all that waits for it. */
   removeSubscription(key: number): void
+  /** @returns the key of a new snapshot, or that of the one that has this name. It is none of a subscription's, and messages are kept for it as for those. */
+  saveSnapshot(config: SnapshotConfig): number
+  removeSnapshot(key: number): void
 
   /** Keeps one message for each of these subscriptions (at least one). */
   add(id: number, body: Buffer, subscriptions: readonly number[]): void
@@ -41,6 +45,10 @@ export interface Journal {
   body(id: number): Buffer | undefined
   /** Whatever waits for a subscription waits for no time any more. */
   hurry(subscription: number): void
+  /** What waits for `from` waits for `to` as well, for which nothing may be waiting yet; it counts as never tried. */
+  copy(from: number, to: number): void
+  /** The lowest id that waits for a subscription; undefined when none does. */
+  oldest(subscription: number): number | undefined
   /** Forgets what waits for a subscription and has a lower id. @returns how many. */
   expire(subscription: number, below: number): number
 

@@ -43,7 +43,7 @@ export interface Entry extends Timed {
   readonly queue: Queue
   readonly id: number
   readonly bytes: number
-  readonly shared: boolean
+  shared: boolean
   body: Buffer | undefined
   state: 'ready' | 'lent' | 'waiting' | 'gone'
   attempt: number

@@ -3,7 +3,7 @@ import type { Broker } from './broker.ts'
 import { Fault } from './fault.ts'
 import type { Loan } from './loan.ts'
 import type { Method } from './protos.ts'
-import type { SubscriptionConfig, TopicConfig } from './resources.ts'
+import type { SnapshotConfig, SubscriptionConfig, TopicConfig } from './resources.ts'
 
 type Request = Record<string, unknown>
 
@@ -28,6 +28,7 @@ export function operations(
   const typeOf = (name: string) =>
     methods.find((method) => method.name === name)?.response as protobuf.Type
   const [topicType, subscriptionType] = [typeOf('GetTopic'), typeOf('GetSubscription')]
+  const snapshotType = typeOf('GetSnapshot')
   return {
     CreateTopic: (request) => broker.createTopic(request),
     GetTopic: (request) => broker.topic(String(request.topic)),
@@ -43,48 +44,64 @@ export function operations(
     ListTopics: (request) => page(request, 'topics', within(request.project, broker.topics())),
     ListTopicSubscriptions: (request) => {
       const { name } = broker.topic(String(request.topic))
-      const of = broker.subscriptions().filter((subscription) => subscription.topic === name)
-      return page(
-        request,
-        'subscriptions',
-        of.map((subscription) => subscription.name),
-      )
+      const of = broker.subscriptions().filter((each) => each.topic === name && !each.detached)
+      return page(request, 'subscriptions', of.map(nameOf))
     },
     ListTopicSnapshots: (request) => {
-      broker.topic(String(request.topic))
-      return { snapshots: [] }
+      const { name } = broker.topic(String(request.topic))
+      const of = broker.snapshots.all().filter((snapshot) => snapshot.topic === name)
+      return page(request, 'snapshots', of.map(nameOf))
     },
-    ListSnapshots: () => ({ snapshots: [] }),
+    CreateSnapshot: (request) => broker.snapshots.create(request),
+    GetSnapshot: (request) => broker.snapshots.get(String(request.snapshot)),
+    UpdateSnapshot: (request) => {
+      const { snapshot, updateMask } = request as { snapshot: Request; updateMask?: Mask }
+      const old = broker.snapshots.get(String(snapshot?.name))
+      return broker.snapshots.update(
+        merge(old, snapshot ?? {}, updateMask, snapshotType, OF_SNAPSHOTS),
+      )
+    },
+    DeleteSnapshot: (request) => {
+      broker.snapshots.remove(String(request.snapshot))
+      return {}
+    },
+    ListSnapshots: (request) =>
+      page(request, 'snapshots', within(request.project, broker.snapshots.all())),
     ListSchemas: () => ({ schemas: [] }),
     // There are no rights to give: whoever may ask may do it.
     GetIamPolicy: (request) => {
       checkExists(broker, String(request.resource))
-      return { version: 1, bindings: [] }
+      return { version: 0, bindings: [] }
     },
     TestIamPermissions: (request) => {
       checkExists(broker, String(request.resource))
       return { permissions: request.permissions ?? [] }
     },
     CreateSubscription: (request) => broker.createSubscription(request),
-    GetSubscription: (request) => broker.queue(String(request.subscription)).config,
+    GetSubscription: (request) => broker.subscription(String(request.subscription)),
     UpdateSubscription: (request) => {
       const { subscription, updateMask } = request as {
         subscription: Request
         updateMask?: Mask
       }
-      const { config } = broker.queue(String(subscription?.name))
+      const config = broker.subscription(String(subscription?.name))
       return broker.updateSubscription(
         merge(config, subscription ?? {}, updateMask, subscriptionType, OF_SUBSCRIPTIONS),
       )
     },
     // https://cloud.google.com/pubsub/docs/replay-overview
     Seek: (request) => {
-      const queue = broker.queue(String(request.subscription))
+      const subscription = String(request.subscription)
+      const queue = broker.queue(subscription)
       const time = request.time as { seconds?: number; nanos?: number } | undefined
-      if (request.snapshot)
-        throw new Fault('FAILED_PRECONDITION', 'This server has no snapshots: seek to a time.')
-      if (!time) throw new Fault('INVALID_ARGUMENT', 'Seek to what? A time is missing.')
-      queue.seek(Number(time.seconds ?? 0) * 1000 + (time.nanos ?? 0) / 1e6)
+      if (request.snapshot) broker.snapshots.restore(subscription, String(request.snapshot))
+      else if (!time)
+        throw new Fault('INVALID_ARGUMENT', 'Seek to what? A time or a snapshot is missing.')
+      else queue.seek(Number(time.seconds ?? 0) * 1000 + (time.nanos ?? 0) / 1e6)
+      return {}
+    },
+    DetachSubscription: (request) => {
+      broker.detachSubscription(String(request.subscription))
       return {}
     },
     DeleteSubscription: (request) => {
@@ -169,10 +186,11 @@ const OF_SUBSCRIPTIONS = [
   ...['bigqueryConfig', 'bigtableConfig', 'cloudStorageConfig', 'enableExactlyOnceDelivery'],
   ...['filter', 'messageTransforms'],
 ]
+const OF_SNAPSHOTS = ['labels']
 
 /** The old configuration with what the mask names as it is asked for. @throws Fault for what the mask can't name. */
 function merge(
-  old: TopicConfig | SubscriptionConfig,
+  old: TopicConfig | SubscriptionConfig | SnapshotConfig,
   asked: Request,
   mask: Mask | undefined,
   type: protobuf.Type,
@@ -212,12 +230,17 @@ function merge(
 /** @throws Fault NOT_FOUND */
 function checkExists(broker: Broker, resource: string): void {
   if (resource.includes('/topics/')) broker.topic(resource)
-  else if (resource.includes('/subscriptions/')) broker.queue(resource)
+  else if (resource.includes('/subscriptions/')) broker.subscription(resource)
+  else if (resource.includes('/snapshots/')) broker.snapshots.get(resource)
   else throw new Fault('NOT_FOUND', `Resource does not exist: ${resource.slice(0, 300)}`)
 }
 
 function within<T extends { readonly name: string }>(project: unknown, all: T[]): T[] {
   return all.filter(({ name }) => name.startsWith(`${project}/`))
+}
+
+function nameOf({ name }: { readonly name: string }): string {
+  return name
 }
 
 function page(request: Request, key: string, all: readonly unknown[]): object {

@@ -157,6 +157,24 @@ export class Queue {
     this.#host.wake(this)
   }
 
+  /** From now on somebody else keeps what waits here, too. */
+  share(): void {
+    for (const entry of this.#entries.values()) entry.shared = true
+  }
+
+  /** What waits for `key`, a snapshot's, is what waits here, and nothing else; its attempts are counted anew. */
+  restore(key: number): void {
+    this.drop()
+    this.#host.journal.copy(key, this.key)
+    this.#backlog.restart()
+    this.#host.wake(this)
+  }
+
+  /** Nothing that was published until now is delivered any more. */
+  drop(): void {
+    this.#dropBelow(Number.MAX_SAFE_INTEGER)
+  }
+
   #dropBelow(below: number): void {
     for (const entry of [...this.#entries.values()]) if (entry.id < below) this.#forget(entry)
     if (this.#host.journal.expire(this.key, below) > 0) this.#host.wake(this)

@@ -30,7 +30,18 @@ export interface SubscriptionConfig {
     readonly minimumBackoff: Duration
     readonly maximumBackoff: Duration
   }
+  /** It gets nothing any more, and what it had is gone. */
+  readonly detached?: boolean
   readonly state?: string
+}
+
+/** google.pubsub.v1.Snapshot. */
+export interface SnapshotConfig {
+  readonly name: string
+  readonly topic: string
+  /** As google.protobuf.Timestamp. */
+  readonly expireTime: { readonly seconds: number; readonly nanos: number }
+  readonly labels?: Readonly<Record<string, string>>
 }
 
 /** The longest back-off that a retry policy may have. */
@@ -42,6 +53,11 @@ export const DELETED_TOPIC = '_deleted-topic_'
 const NAME = '[A-Za-z][A-Za-z0-9_.~+%-]{2,254}'
 const TOPIC = new RegExp(`^projects/[^/]+/topics/(?!goog)${NAME}$`)
 const SUBSCRIPTION = new RegExp(`^projects/[^/]+/subscriptions/(?!goog)${NAME}$`)
+const PATTERNS = {
+  topic: TOPIC,
+  subscription: SUBSCRIPTION,
+  snapshot: new RegExp(`^projects/[^/]+/snapshots/(?!goog)${NAME}$`),
+}
 
 const REFUSED_OF_TOPICS = [
   'kmsKeyName',
@@ -107,10 +123,9 @@ export function subscriptionConfig(asked: Record<string, unknown>): Subscription
   }
 }
 
-/** @throws Fault for what can't name a topic or a subscription, wherever it stands. */
-export function checkName(kind: 'topic' | 'subscription', name: string): void {
-  const pattern = kind === 'topic' ? TOPIC : SUBSCRIPTION
-  if (!pattern.test(name)) throw new Fault('INVALID_ARGUMENT', badName(kind, name))
+/** @throws Fault for what can't name such a thing, wherever it stands. */
+export function checkName(kind: keyof typeof PATTERNS, name: string): void {
+  if (!PATTERNS[kind].test(name)) throw new Fault('INVALID_ARGUMENT', badName(kind, name))
 }
 
 export function seconds(duration: Duration): number {
@@ -158,7 +173,8 @@ function retryPolicy(asked: unknown): Pick<SubscriptionConfig, 'retryPolicy'> {
 const LABEL_KEY = /^[\p{Ll}\p{Lo}][\p{Ll}\p{Lo}\p{N}_-]{0,62}$/u
 const LABEL_VALUE = /^[\p{Ll}\p{Lo}\p{N}_-]{0,63}$/u
 
-function labels(asked: Record<string, unknown>): { labels?: Record<string, string> } {
+/** @throws Fault */
+export function labels(asked: Record<string, unknown>): { labels?: Record<string, string> } {
   const given = asked.labels as Record<string, string> | undefined
   const entries = Object.entries(given ?? {})
   within(entries.length, 0, 64, 'the number of labels')
@@ -185,7 +201,7 @@ function within(value: number, low: number, high: number, what: string): void {
     throw new Fault('INVALID_ARGUMENT', `${what} must be between ${low} and ${high}: ${value}.`)
 }
 
-function badName(kind: 'topic' | 'subscription', name: string): string {
+function badName(kind: keyof typeof PATTERNS, name: string): string {
   return (
     `Invalid ${kind} name: ${JSON.stringify(name.slice(0, 300))}. ` +
     `Expected projects/PROJECT/${kind}s/NAME with a NAME of 3 to 255 letters, digits and -_.~+%, ` +

@@ -33,7 +33,7 @@ export interface PubsubServer {
  * A durable server that speaks the API of Cloud Pub/Sub on one port: gRPC as the client libraries
  * do, and REST/JSON as gcloud does. For one machine; not a broker to scale. What was answered
  * survives the death of the process at any instant; a loss of power may take the last moments with it.
- * Not there: ordering, exactly-once delivery, filters, push, snapshots and seek; each is refused.
+ * Not there: ordering, exactly-once delivery, filters, push and schemas; each is refused.
  * @throws when the port is taken or the file cannot be used.
  */
 export async function startPubsubServer(options: PubsubServerOptions): Promise<PubsubServer> {

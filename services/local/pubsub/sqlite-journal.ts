@@ -1,6 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import type { Journal, Kept } from './journal.ts'
-import type { SubscriptionConfig, TopicConfig } from './resources.ts'
+import type { SnapshotConfig, SubscriptionConfig, TopicConfig } from './resources.ts'
 
 /** Bodies up to this many bytes come with a page; larger ones are read when they are delivered. */
 const SMALL_BODY_BYTES = 65_536
@@ -13,6 +13,9 @@ const SAVE_LAST_ID_MS = 1_000
 const SCHEMA = `
   create table if not exists topics (name text primary key, config text not null) without rowid;
   create table if not exists subscriptions (
+    key integer primary key autoincrement, name text not null unique, config text not null
+  );
+  create table if not exists snapshots (
     key integer primary key autoincrement, name text not null unique, config text not null
   );
   create table if not exists messages (
@@ -67,6 +70,12 @@ export class SqliteJournal implements Journal {
       .map((row) => ({ key: Number(row.key), config: JSON.parse(String(row.config)) }))
   }
 
+  snapshots(): { key: number; config: SnapshotConfig }[] {
+    return this.#sql.snapshots
+      .all()
+      .map((row) => ({ key: -Number(row.key), config: JSON.parse(String(row.config)) }))
+  }
+
   lastId(): number {
     return this.#lastId
   }
@@ -91,6 +100,19 @@ export class SqliteJournal implements Journal {
   removeSubscription(key: number): void {
     this.expire(key, Number.MAX_SAFE_INTEGER)
     this.#sql.removeSubscription.run(key)
+  }
+
+  // A snapshot has the negative of its key among the deliveries: those of subscriptions are positive.
+  saveSnapshot(config: SnapshotConfig): number {
+    this.#begin()
+    return -Number(
+      this.#sql.saveSnapshot.get(config.name, JSON.stringify(config))?.key ?? Number.NaN,
+    )
+  }
+
+  removeSnapshot(key: number): void {
+    this.expire(key, Number.MAX_SAFE_INTEGER)
+    this.#sql.removeSnapshot.run(-key)
   }
 
   add(id: number, body: Buffer, subscriptions: readonly number[]): void {
@@ -131,6 +153,17 @@ export class SqliteJournal implements Journal {
   hurry(subscription: number): void {
     this.#begin()
     this.#sql.hurry.run(subscription)
+  }
+
+  copy(from: number, to: number): void {
+    this.#begin()
+    this.#sql.countUp.run(from)
+    this.#sql.copy.run(to, from)
+  }
+
+  oldest(subscription: number): number | undefined {
+    const id = this.#sql.oldest.get(subscription)?.id
+    return typeof id === 'number' ? id : undefined
   }
 
   expire(subscription: number, below: number): number {
@@ -224,6 +257,7 @@ const STATEMENTS = {
   commit: 'commit',
   topics: 'select config from topics order by name',
   subscriptions: 'select key, config from subscriptions order by name',
+  snapshots: 'select key, config from snapshots order by name',
   lastId: `select max(value) as id from
     (select value from meta where name = 'last id' union all select max(id) from messages)`,
   saveLastId: "insert or replace into meta (name, value) values ('last id', ?)",
@@ -232,6 +266,9 @@ const STATEMENTS = {
   saveSubscription: `insert into subscriptions (name, config) values (?, ?)
     on conflict (name) do update set config = excluded.config returning key`,
   removeSubscription: 'delete from subscriptions where key = ?',
+  saveSnapshot: `insert into snapshots (name, config) values (?, ?)
+    on conflict (name) do update set config = excluded.config returning key`,
+  removeSnapshot: 'delete from snapshots where key = ?',
   addMessage: 'insert into messages (id, waiting, body) values (?, ?, ?)',
   addDelivery:
     'insert into deliveries (subscription, message, attempt, due) values (?, ?, 0, 0)',
@@ -245,6 +282,11 @@ const STATEMENTS = {
     where d.subscription = ? and d.message > ? order by d.message limit ?`,
   body: 'select body from messages where id = ?',
   hurry: 'update deliveries set due = 0 where subscription = ? and due > 0',
+  countUp: `update messages set waiting = waiting + 1 where id in
+    (select message from deliveries where subscription = ?)`,
+  copy: `insert into deliveries (subscription, message, attempt, due)
+    select ?, message, 0, 0 from deliveries where subscription = ?`,
+  oldest: 'select min(message) as id from deliveries where subscription = ?',
   removeExpiredMessages: `delete from messages where waiting = 1 and id in
     (select message from deliveries where subscription = ? and message < ?)`,
   countDownExpired: `update messages set waiting = waiting - 1 where id in
