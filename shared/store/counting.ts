@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { ObjectName } from '../names.ts'
 import { Waits } from '../underway/waits.ts'
+import { abandon } from './abandon.ts'
 import type { Body, StoreDriver } from './driver.ts'
 
 /** What a step did to a store; the wrapper adds to it as it goes. */
@@ -75,10 +76,14 @@ export function counting(
     async *list(prefix, options) {
       counts.operations++
       const found = driver.list(prefix, options)[Symbol.asyncIterator]()
-      for (;;) {
-        const next = await waits.during(() => found.next())
-        if (next.done) return
-        yield next.value
+      try {
+        for (;;) {
+          const next = await waits.during(() => found.next())
+          if (next.done) return
+          yield next.value
+        }
+      } finally {
+        abandon(found)
       }
     },
     removeAll(prefix) {

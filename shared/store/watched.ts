@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { type Operation, silence, type Upstream } from '../breaker.ts'
 import { PermanentError, RestartError } from '../errors.ts'
 import type { ObjectName } from '../names.ts'
+import { abandon } from './abandon.ts'
 import { NotFoundError, type StoreDriver } from './driver.ts'
 import { hasCode } from './file-root.ts'
 import { GcsError, isDenied } from './gcs-wire.ts'
@@ -90,11 +91,15 @@ export function watched(
     },
     async *list(prefix, options) {
       const found = driver.list(prefix, options)[Symbol.asyncIterator]()
-      for (;;) {
-        const act = () => found.next()
-        const next = await upstream.call(act, operation('look', options?.signal))
-        if (next.done) return
-        yield next.value
+      try {
+        for (;;) {
+          const act = () => found.next()
+          const next = await upstream.call(act, operation('look', options?.signal))
+          if (next.done) return
+          yield next.value
+        }
+      } finally {
+        abandon(found)
       }
     },
     // However many there are. Who may create need not be one who may remove.

@@ -6,6 +6,7 @@ import type { Subscriber } from '#shared/bus/bus.ts'
 import { createLog } from '#shared/log.ts'
 import { createMetrics } from '#shared/metrics.ts'
 import type { ObjectName } from '#shared/names.ts'
+import { counting, noCounts } from '#shared/store/counting.ts'
 import { NotFoundError, type StoreDriver } from '#shared/store/driver.ts'
 import { watched } from '#shared/store/watched.ts'
 import { until } from '../support/patience.ts'
@@ -336,6 +337,22 @@ t.test('a read that is opened too late is closed, whatever becomes of it', async
   await t.rejects(store.read('x' as ObjectName), /has not answered/)
   await until(() => late.destroyed)
   late.emit('error', new Error('nobody hears it, and nobody has to'))
+})
+
+t.test('of what is listed and not wanted to its end the rest is let go', async (t) => {
+  const { upstream } = made()
+  let isClosed = false
+  async function* list() {
+    try {
+      for (;;) yield { name: 'x' as ObjectName, bytes: 1, revision: 'r', modified: new Date() }
+    } finally {
+      isClosed = true
+    }
+  }
+  const driver = { ...brokenStore(), list: list as unknown as StoreDriver['list'] }
+  for await (const _ of counting(watched(driver, upstream), noCounts()).list('')) break
+  await until(() => isClosed)
+  t.ok(isClosed)
 })
 
 function brokenStore(error: Error = new Error('EIO')): StoreDriver {
