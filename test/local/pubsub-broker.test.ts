@@ -1,10 +1,12 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { mock } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { Broker } from '../../services/local/pubsub/broker.ts'
 import type { Consumer, Loan } from '../../services/local/pubsub/loan.ts'
+import { pull } from '../../services/local/pubsub/operations.ts'
 import { SqliteJournal } from '../../services/local/pubsub/sqlite-journal.ts'
 import { setClock } from '../support/clock.ts'
 
@@ -398,3 +400,18 @@ function shiftDue(file: string, ms: number): void {
   db.prepare('update deliveries set due = due + ?').run(ms)
   db.close()
 }
+
+t.test('a pull that finds nothing is answered after five seconds', async (t) => {
+  const { broker, close } = open(join(t.testdir(), 'idle.sqlite'))
+  t.teardown(close)
+  broker.createTopic({ name: TOPIC })
+  broker.createSubscription({ name: A, topic: TOPIC })
+  const answers: Loan[][] = []
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  pull(broker, { subscription: A, max: 1, wait: true }, (loans) => answers.push(loans))
+  mock.timers.tick(4_999)
+  t.same(answers, [])
+  mock.timers.tick(1)
+  t.same(answers, [[]])
+})

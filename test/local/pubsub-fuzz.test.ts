@@ -14,7 +14,7 @@ const VERBS = [
   ...['POST /:modifyAckDeadline', 'POST /:seek', 'POST /:detach', 'POST /'],
 ]
 const JSON_TYPE = { 'content-type': 'application/json' }
-/** Pulls that may wait would take their 20 seconds each. */
+/** Pulls that may wait would take their 5 seconds each. */
 const IMPATIENT = { returnImmediately: true }
 
 async function served(t: Test) {

@@ -62,7 +62,7 @@ async function served(t: Test, subscription: object = {}) {
 }
 
 function serviceOf(method: string): 'Publisher' | 'Subscriber' {
-  return /Topic|^Publish/.test(method) ? 'Publisher' : 'Subscriber'
+  return /Topic|^Publish|^Detach/.test(method) ? 'Publisher' : 'Subscriber'
 }
 
 const messages = (count: number) =>
@@ -149,6 +149,19 @@ t.test('deleting a subscription ends its streams', async (t) => {
   await call('DeleteSubscription', { subscription: SUBSCRIPTION })
   await until(() => errors.length > 0)
   t.equal(errors[0]?.code, 5)
+})
+
+t.test('detaching a subscription ends its streams and pulls', async (t) => {
+  const { call, stream } = await served(t)
+  const { errors, messages: received } = stream({})
+  await call('Publish', { topic: TOPIC, messages: messages(1) })
+  await until(() => received.length > 0)
+  const waiting = call('Pull', { subscription: SUBSCRIPTION, maxMessages: 5 })
+  await call('DetachSubscription', { subscription: SUBSCRIPTION })
+  await until(() => errors.length > 0)
+  t.match(errors[0], { code: 9, details: /detached/ })
+  t.same(await waiting, {})
+  await t.rejects(call('Pull', { subscription: SUBSCRIPTION, maxMessages: 5 }), { code: 9 })
 })
 
 t.test('faults have the status that clients act upon', async (t) => {

@@ -169,6 +169,15 @@ t.test('what Pub/Sub would refuse is refused, with the reason', async (t) => {
     [() => subscribe({ enableMessageOrdering: true }), 400, /no enableMessageOrdering/],
     [() => subscribe({ enableExactlyOnceDelivery: true }), 400, /no enableExactlyOnce/],
     [() => subscribe({ pushConfig: { pushEndpoint: 'http://x' } }), 400, /pull/],
+    [
+      () =>
+        ask('POST', 'subscriptions/news:modifyPushConfig', {
+          pushConfig: { pushEndpoint: 'http://x' },
+        }),
+      400,
+      /: pull/,
+    ],
+    [() => ask('POST', 'subscriptions/none:modifyPushConfig', {}), 404, /none/],
     [() => ask('POST', 'subscriptions/news:pull', {}), 400, /maxMessages/],
     [() => ask('POST', 'subscriptions/none:pull', { maxMessages: 1 }), 404, /none/],
     [() => ask('POST', 'subscriptions/news:acknowledge', { ackIds: ['?'] }), 400, /acknowledg/],
@@ -321,6 +330,16 @@ t.test('what stock tools look for first is there, and is empty', async (t) => {
       body: { permissions },
     })
   }
+})
+
+t.test('a subscription that is pulled from may be asked to be so', async (t) => {
+  const { ask } = await served(t)
+  const before = await ask('GET', 'subscriptions/news')
+  t.same(await ask('POST', 'subscriptions/news:modifyPushConfig', { pushConfig: {} }), {
+    status: 200,
+    body: {},
+  })
+  t.same(await ask('GET', 'subscriptions/news'), before)
 })
 
 t.test('a mask may name a field within a field', async (t) => {

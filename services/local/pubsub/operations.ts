@@ -16,8 +16,8 @@ export interface AckId {
   readonly attempt: number
 }
 
-/** How long a pull waits for the first message, ms: short of the client library's own limit of 60 s. */
-const PULL_WAIT_MS = 20_000
+/** How long a pull waits for the first message, ms: as long as somebody who types `gcloud pubsub subscriptions pull` would. */
+const PULL_WAIT_MS = 5_000
 const PAGE_SIZE = 1000
 
 /** The methods that are called seldom. Publishing, pulling and settling are in the front ends. */
@@ -100,6 +100,11 @@ export function operations(
       else queue.seek(Number(time.seconds ?? 0) * 1000 + (time.nanos ?? 0) / 1e6)
       return {}
     },
+    // To pull is all there is, and so all that may be asked for.
+    ModifyPushConfig: ({ subscription, pushConfig }) => {
+      broker.updateSubscription({ ...broker.subscription(String(subscription)), pushConfig })
+      return {}
+    },
     DetachSubscription: (request) => {
       broker.detachSubscription(String(request.subscription))
       return {}
@@ -115,7 +120,7 @@ export function operations(
 
 /**
  * Lends up to `max` messages: at once if there are any or if the caller does not wait, else when
- * there are, and none after 20 s. @returns a function that withdraws.
+ * there are, and none after 5 s. @returns a function that withdraws.
  */
 export function pull(
   broker: Broker,
