@@ -21,7 +21,11 @@ export async function snapshotConformance(t: Test, wire: Wire): Promise<void> {
       await ack(ask, name, lent, ['lent', 'waiting'])
       await ack(ask, name, await pull(ask, name), ['later'])
       t.same(await pull(ask, name), new Map())
-      await ack(ask, other, await pull(ask, other), ['done', 'lent', 'waiting', 'later'])
+      t.equal(
+        (await pull(ask, other)).size,
+        4,
+        'for the other one all of it is still to be done',
+      )
 
       for (const each of [name, name, other]) {
         await ask('POST', `subscriptions/${each}:seek`, { snapshot: snapshot(name) })
@@ -35,18 +39,15 @@ export async function snapshotConformance(t: Test, wire: Wire): Promise<void> {
     },
   )
 
-  await t.test(
-    'what has come since a snapshot is dropped with what it lacks, where it is not in it',
-    async (t) => {
-      const name = await made(ask)
-      await publish(ask, name, ['before'])
-      await ask('PUT', `snapshots/${name}`, { subscription: subscription(name) })
-      await ask('POST', `subscriptions/${name}:seek`, { time: '2100-01-01T00:00:00Z' })
-      t.same(await pull(ask, name), new Map())
-      await ask('POST', `subscriptions/${name}:seek`, { snapshot: snapshot(name) })
-      t.same([...(await pull(ask, name)).keys()], ['before'])
-    },
-  )
+  await t.test('a snapshot brings back what has been purged', async (t) => {
+    const name = await made(ask)
+    await publish(ask, name, ['before'])
+    await ask('PUT', `snapshots/${name}`, { subscription: subscription(name) })
+    await ask('POST', `subscriptions/${name}:seek`, { time: '2100-01-01T00:00:00Z' })
+    t.same(await pull(ask, name), new Map())
+    await ask('POST', `subscriptions/${name}:seek`, { snapshot: snapshot(name) })
+    t.same([...(await pull(ask, name)).keys()], ['before'])
+  })
 
   await t.test(
     'snapshots are listed and looked at, live for 7 days, and are removed',
