@@ -1,6 +1,11 @@
 // A worker of analysis that never ends when it is asked about a track of 0 samples: an endless loop in WebAssembly,
 // as in a library with a fault. Anything else is answered at once.
-import { parentPort } from 'node:worker_threads'
+import { readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
+import { parentPort, workerData } from 'node:worker_threads'
+
+// What it computes is counted by its thread, as that of any worker of analysis.
+workerData[0] = Number(basename(readlinkSync('/proc/thread-self')))
 
 /** (module (func (export "forever") (loop (br 0)))) */
 const MODULE = Buffer.from(
