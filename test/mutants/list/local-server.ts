@@ -33,8 +33,8 @@ export default [
     },
     {
       breaks: 'what is dead-lettered is nowhere',
-      from: '    this.#accept(\n      topic.queues,',
-      to: '    this.#accept(\n      [],',
+      from: '    this.#accept(\n      topic,',
+      to: '    this.#accept(\n      { ...topic, queues: [] },',
     },
     {
       breaks: 'a server that is closed forgets what it had lent',
@@ -141,8 +141,8 @@ export default [
     },
     {
       breaks: 'the body of a subscription that is deleted is kept',
-      from: '    this.expire(key, Number.MAX_SAFE_INTEGER)\n',
-      to: '    this.#begin()\n',
+      from: '    this.expire(key, Number.MAX_SAFE_INTEGER)\n    this.#sql.removeSubscription',
+      to: '    this.#begin()\n    this.#sql.removeSubscription',
     },
   ]),
 ]
