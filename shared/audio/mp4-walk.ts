@@ -4,6 +4,8 @@ import { boxAt, find, inside, word } from './mp4-box.ts'
 export interface FragmentsSeen {
   /** How long their packets are by their own headers, in units of the track's time. */
   units: number
+  /** What is missing between them by the time at which each says to begin, in the same units. */
+  lostUnits: number
   /** The file ends within a fragment, or before what an index of segments promises. */
   isCut: boolean
   /** Where there is something that is no box, and whether fragments follow it. */
@@ -16,7 +18,12 @@ export interface FragmentsSeen {
 /** What fragments may say once for all of them: `trex` in the index. */
 export interface FragmentDefaults {
   readonly packetUnits: number
+  /** Units a second. */
+  readonly scale: number
 }
+
+/** Times are rounded to units, of which there may be as few as a thousand a second; the shortest packets last 10 ms. */
+const SLACK_SECONDS = 0.008
 
 const HEAD_BYTES = 16
 /** A fragment of a second has 50 packets, a large one some thousands. */
@@ -31,7 +38,14 @@ const MOOF = Buffer.from('moof')
  */
 export class Mp4Walk {
   readonly seen: FragmentsSeen = {
-    ...{ units: 0, isCut: false, endAt: undefined, isBroken: false, other: undefined },
+    ...{
+      units: 0,
+      lostUnits: 0,
+      isCut: false,
+      endAt: undefined,
+      isBroken: false,
+      other: undefined,
+    },
   }
   /** The next byte that is to pass, and one past the last of the file. */
   at: number
@@ -41,6 +55,8 @@ export class Mp4Walk {
   #skip = 0
   /** Fragments whose samples have not come. */
   #open = 0
+  /** When the next one should begin. */
+  #next: number | undefined
 
   constructor(start: number, end: number, defaults: FragmentDefaults) {
     this.at = start
@@ -76,8 +92,13 @@ export class Mp4Walk {
     if (box.type === 'ftyp') this.seen.other ??= start
     if (box.type === 'moof') {
       this.seen.other = undefined
-      const units = isRead ? unitsOf(held.subarray(0, box.end), this.#defaults) : 0
+      const moof = held.subarray(0, box.end)
+      const units = isRead ? unitsOf(moof, this.#defaults) : 0
       this.seen.units += units
+      const from = isRead ? beginOf(moof) : undefined
+      const lost = (from ?? 0) - (this.#next ?? from ?? 0)
+      if (lost > SLACK_SECONDS * this.#defaults.scale) this.seen.lostUnits += lost
+      this.#next = from === undefined ? undefined : from + units
       if (units > 0) this.#open++
     }
     if (box.type === 'mdat') this.#open--
@@ -110,6 +131,15 @@ function unitsOf(moof: Buffer, { packetUnits }: FragmentDefaults): number {
     }
   }
   return units
+}
+
+/** When a fragment begins by its own word (tfdt), units; undefined where it says nothing. */
+function beginOf(moof: Buffer): number | undefined {
+  const [time] = find(moof, boxAt(moof, 0, moof.length), 'traf/tfdt')
+  if (time === undefined || time.end - time.body < 8) return undefined
+  const isLong = moof[time.body] === 1
+  if (isLong && time.end - time.body < 12) return undefined
+  return word(moof, time.body + 4, isLong)
 }
 
 function defaultUnits(moof: Buffer, { body, end }: { body: number; end: number }) {

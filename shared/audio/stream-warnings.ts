@@ -155,6 +155,11 @@ function decoderWarnings(layout: CodedLayout, noticed: Noticed): readonly Warnin
       ),
     )
   }
+  const { lostUnits = 0 } = walk?.seen ?? {}
+  if (lostUnits > 0) {
+    const seconds = (lostUnits / (layout.fragments?.scale ?? 1)).toFixed(3)
+    found.push(damaged(`between its fragments ${seconds} s are missing`))
+  }
   // Where it breaks off a packet is not whole, and missed by the demuxer.
   const isCut = layout.isCut === true || walk?.seen.isCut === true
   const lost = noticed.undecodable - empty - (isCut ? 1 : 0)

@@ -212,6 +212,27 @@ t.test('a fragment that can not be found is said', async (t) => {
   }
 })
 
+t.test('fragments that are not there are missed by those that are', async (t) => {
+  const starts: number[] = []
+  for (let at = fragmented.indexOf('moof'); at >= 0; at = fragmented.indexOf('moof', at + 4))
+    starts.push(at - 4)
+  t.ok(starts.length > 3)
+  const without = (...gone: number[]) =>
+    join(
+      fragmented.subarray(0, starts[0]),
+      ...starts.flatMap((start, n) =>
+        gone.includes(n) ? [] : [fragmented.subarray(start, starts[n + 1])],
+      ),
+    )
+  t.ok(without().equals(fragmented))
+  const { warnings } = await stage(without(2))
+  t.match(warnings, [
+    { code: 'DAMAGED', sentence: /between its fragments 0\.\d+ s are missing/ },
+  ])
+  t.same(await codes(without(1, 2)), ['DAMAGED'], 'two')
+  t.same(await codes(without(0)), [], 'recorded from its middle on')
+})
+
 t.test('an index that places packets where there are none is said', async (t) => {
   const indexed = await coded('c.m4a', music)
   const moved = (change: (places: number[]) => void) => withChunks(indexed, change)
