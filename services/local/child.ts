@@ -154,7 +154,8 @@ function lastWord(lines: readonly string[]): string {
       const { severity, message } = JSON.parse(line)
       return { text: String(message ?? ''), isComplaint: /^(?:CRITICAL|ERROR)$/.test(severity) }
     } catch {
-      return { text: line, isComplaint: true }
+      // What Node says when the watching thread has looked whose code stands still is no complaint.
+      return { text: line, isComplaint: !/^(Waiting for the d|D)ebugger /.test(line) }
     }
   })
   const last = told.findLast(({ isComplaint }) => isComplaint) ?? told.at(-1)
