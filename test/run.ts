@@ -19,7 +19,10 @@ const told = process.argv.slice(2)
 const LONGEST = ['seams/', 'terraform/terraform', 'drill/drill', 'local/'].map((name) =>
   join('test', name),
 )
-const turn = (file: string) => LONGEST.findIndex((name) => file.startsWith(name)) >>> 0
+const turn = (file: string) => {
+  const found = LONGEST.findIndex((name) => file.startsWith(name))
+  return found < 0 ? LONGEST.length : found
+}
 const files =
   told.length > 0
     ? told

@@ -102,7 +102,7 @@ export function subscriptionConfig(asked: Record<string, unknown>): Subscription
     throw new Fault('INVALID_ARGUMENT', badName('topic', topic))
   refuse(asked, REFUSED_OF_SUBSCRIPTIONS, 'subscriptions')
   if ((asked.pushConfig as { pushEndpoint?: string } | undefined)?.pushEndpoint)
-    throw new Fault('FAILED_PRECONDITION', 'Push subscriptions are not implemented: pull.')
+    throw new Fault('FAILED_PRECONDITION', 'This server has no push subscriptions: pull.')
   const ackDeadlineSeconds = Number(asked.ackDeadlineSeconds || 10)
   within(ackDeadlineSeconds, 10, 600, 'ackDeadlineSeconds')
   const retention = (asked.messageRetentionDuration as Duration) ?? { seconds: 604_800 }
