@@ -1,7 +1,6 @@
-import { readlinkSync } from 'node:fs'
-import { basename } from 'node:path'
 import { parentPort, type Transferable, workerData } from 'node:worker_threads'
 import type { KeyEstimate, TempoEstimate } from '#shared/derivative.ts'
+import { ownThread } from '#shared/underway/scheduled.ts'
 import { essentia } from './essentia.ts'
 import { estimateKey } from './key.ts'
 import { type Heard, Listener, LOW_RATE } from './signal.ts'
@@ -50,15 +49,6 @@ function serve(port: NonNullable<typeof parentPort>): void {
       port.postMessage({ error: cause } satisfies Answer)
     }
   })
-}
-
-/** As the system numbers it; 0 where it does not say. */
-function ownThread(): number {
-  try {
-    return Number(basename(readlinkSync('/proc/thread-self')))
-  } catch {
-    return 0
-  }
 }
 
 function handlersFor(): Handlers {

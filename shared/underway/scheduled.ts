@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
 
 /** What a thread or process has had of the cores, ms. */
 export interface Scheduled {
@@ -16,6 +17,15 @@ export function scheduledThread(path: string): Scheduled | undefined {
     return coreMs >= 0 && waitedMs >= 0 ? { coreMs, waitedMs } : undefined
   } catch {
     return undefined
+  }
+}
+
+/** The number that the system has given to this thread; 0 where it does not say. */
+export function ownThread(): number {
+  try {
+    return Number(basename(readlinkSync('/proc/thread-self')))
+  } catch {
+    return 0
   }
 }
 

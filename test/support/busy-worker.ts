@@ -1,11 +1,10 @@
 // A worker of analysis that never ends when it is asked about a track of 0 samples: an endless loop in WebAssembly,
 // as in a library with a fault. Anything else is answered at once.
-import { readlinkSync } from 'node:fs'
-import { basename } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
+import { ownThread } from '#shared/underway/scheduled.ts'
 
 // What it computes is counted by its thread, as that of any worker of analysis.
-workerData[0] = Number(basename(readlinkSync('/proc/thread-self')))
+workerData[0] = ownThread()
 
 /** (module (func (export "forever") (loop (br 0)))) */
 const MODULE = Buffer.from(
