@@ -52,7 +52,7 @@ export async function makeUnits(
       const act = () => (joining ? join : make)(work, asset, unit, lending)
       // What let a process stand still once would take those beside it along a second time.
       const isSuspect = (stopsAt(unit)?.still ?? 0) > 0
-      const verdict = await inTurn(work, isSuspect, () => asUnit(work, unit, act))
+      const verdict = await besideOrAlone(work, isSuspect, () => asUnit(work, unit, act))
       fresh.set(unit.asset, verdict)
     } catch (error) {
       if (error instanceof RestartError || context.signal.aborted) throw error
@@ -75,13 +75,13 @@ async function stopsBefore(work: Work): ReturnType<typeof countStops> {
 }
 
 /** Beside other deliveries, or alone. What it waits for its turn is not its own time. */
-async function inTurn<T>(
-  { context, turns }: Work,
+async function besideOrAlone<T>(
+  { context, isolation }: Work,
   isAlone: boolean,
   act: () => Promise<T>,
 ): Promise<T> {
   const own = underway()?.own
-  const begin = isAlone ? () => turns.alone() : () => turns.beside()
+  const begin = isAlone ? () => isolation.alone() : () => isolation.beside()
   const leave = await (own === undefined ? begin() : own.turn.during(begin))
   try {
     context.signal.throwIfAborted()

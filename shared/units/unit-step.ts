@@ -4,7 +4,7 @@ import { unitName } from '../plan.ts'
 import { attributesOf, clearScratch, ended, envelopeOf, lookUp, subjectOf } from '../run.ts'
 import { defineStep, type Send, type Step, send } from '../step.ts'
 import { stageTopic } from '../topology.ts'
-import { Turns } from '../underway/turns.ts'
+import { Isolation } from '../underway/isolation.ts'
 import { stepDueOf } from './consistent.ts'
 import { type Following, fanIn } from './fan-in.ts'
 import { leaveTombstone, makeUnits } from './make.ts'
@@ -26,7 +26,7 @@ import {
  * names, and, when it sees the whole stage made, sends the run on.
  */
 export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
-  const { turns = new Turns() } = deps
+  const { isolation = new Isolation() } = deps
   const step: Step<StepDue> & Required<Pick<Step<StepDue>, 'fail'>> = {
     name: stage,
     input: stepDueOf(stage),
@@ -34,7 +34,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
     admit: (_, signal) => deps.cores.take(signal),
 
     async run(message, context) {
-      const work = { stage, message, context, deps, turns }
+      const work = { stage, message, context, deps, isolation }
       const { joining, units } = unitsDue(work)
       const fresh = await makeUnits(work, units, { joining })
       const next = await whatFollows(work, { joining, fresh })
@@ -47,7 +47,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
 
     // A verdict is about the units of this step: they get tombstones, and the rest of the run goes on.
     async fail(message, error, context) {
-      const work = { stage, message, context, deps, turns }
+      const work = { stage, message, context, deps, isolation }
       const { joining, units } = unitsDue(work)
       const fresh = new Map<string, Verdict>()
       for (const unit of units) {
@@ -60,7 +60,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
     },
 
     async restart(message, error, context) {
-      const work = { stage, message, context, deps, turns }
+      const work = { stage, message, context, deps, isolation }
       const { joining, units } = unitsDue(work)
       // A copy of this step was quicker: what it read has gone because the run is over.
       if (error.code === 'SCRATCH_MISSING' && (await areMade(work, units))) {

@@ -15,7 +15,7 @@ import type { Registry } from '../registry.ts'
 import type { StepContext } from '../step.ts'
 import type { StoreDriver } from '../store/driver.ts'
 import type { Stage } from '../topology.ts'
-import type { Turns } from '../underway/turns.ts'
+import type { Isolation } from '../underway/isolation.ts'
 
 /** The stages that make derivative assets. */
 export type MakingStage = 'analyze' | 'encode'
@@ -28,8 +28,8 @@ export interface UnitDeps {
   readonly cores: Cores
   /** Where the samples that a step reads are kept, from one step to the next; without it each step gets its own. */
   readonly blocks?: BlockPool
-  /** Who may work beside whom in this process; as `Turns` has it unless told. */
-  readonly turns?: Turns
+  /** Who may work beside whom in this process; as `Isolation` has it unless told. */
+  readonly isolation?: Isolation
   /** What this service lends the assets of its stage, beside what every stage does. */
   readonly tools: (lent: Tools) => Tools
 }
@@ -41,7 +41,7 @@ export interface Work {
   readonly context: StepContext
   readonly deps: UnitDeps
   /** Of all deliveries of the stage in this process. */
-  readonly turns: Turns
+  readonly isolation: Isolation
 }
 
 /** The units of a step. @throws PermanentError when the plan has no such unit. */

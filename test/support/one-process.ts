@@ -19,7 +19,7 @@ import { locate, openStore, type StoreOptions } from '#shared/store/open.ts'
 import { watched } from '#shared/store/watched.ts'
 import { stageTopic } from '#shared/topology.ts'
 import type { Tracing } from '#shared/trace.ts'
-import { Turns } from '#shared/underway/turns.ts'
+import { Isolation } from '#shared/underway/isolation.ts'
 import { analyzing } from '../../services/analyze/step.ts'
 import { encodeStep } from '../../services/encode/step.ts'
 import { consistency } from '../../services/ingest/consistent.ts'
@@ -91,7 +91,12 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
   }
   const uploads = openStore(config.uploads, gcs)
   const cores = new OwnCores(4)
-  const units = () => ({ registry, locate: at, cores, turns: new Turns({ quietMs: 2000 }) })
+  const units = () => ({
+    registry,
+    locate: at,
+    cores,
+    isolation: new Isolation({ quietMs: 2000 }),
+  })
   const analyze = analyzing(units(), { threads: 1 })
   const topic = (stage: 'stage' | 'analyze' | 'encode') => stageTopic(stage, config.route)
   const remember = async (accepted: Parameters<Catalogue['acceptJobs']>[0][number]) =>

@@ -21,8 +21,8 @@ import { createMetrics } from '#shared/metrics.ts'
 import type { ObjectName } from '#shared/names.ts'
 import type { StoreDriver } from '#shared/store/driver.ts'
 import { locate, openStore } from '#shared/store/open.ts'
+import { Isolation } from '#shared/underway/isolation.ts'
 import { stopName } from '#shared/underway/stops.ts'
-import { Turns } from '#shared/underway/turns.ts'
 import { unitStep } from '#shared/units/unit-step.ts'
 import { type MakingStage, stopsOf } from '#shared/units/work.ts'
 import { accepted } from '../catalogue/fixture.ts'
@@ -132,7 +132,7 @@ async function bench(t: Test) {
     masters = (driver: StoreDriver) => driver,
   ) =>
     unitStep(stage, {
-      ...{ registry, cores, turns: new Turns({ quietMs: 500 }) },
+      ...{ registry, cores, isolation: new Isolation({ quietMs: 500 }) },
       locate(where) {
         const { driver, name } = locate(where)
         return { driver: masters(driver), name }

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { Turns } from '#shared/underway/turns.ts'
+import { Isolation } from '#shared/underway/isolation.ts'
 import { until } from '../support/patience.ts'
 
 t.test('whoever has to be alone lets others pass, and then has them wait', async (t) => {
-  const turns = new Turns({ quietMs: 50 })
+  const isolation = new Isolation({ quietMs: 50 })
   const seen: string[] = []
   const does = async (what: string, way: 'alone' | 'beside') => {
-    const leave = await turns[way]()
+    const leave = await isolation[way]()
     seen.push(what)
     return leave
   }
@@ -31,15 +31,15 @@ t.test('whoever has to be alone lets others pass, and then has them wait', async
 })
 
 t.test('where there is never quiet, it has its turn all the same', async (t) => {
-  const turns = new Turns({ quietMs: 1000, mostMs: 200 })
-  const leave = await turns.beside()
+  const isolation = new Isolation({ quietMs: 1000, mostMs: 200 })
+  const leave = await isolation.beside()
   let isAlone = false
-  const alone = turns.alone().then((end) => {
+  const alone = isolation.alone().then((end) => {
     isAlone = true
     return end
   })
   await sleep(400)
-  const late = turns.beside()
+  const late = isolation.beside()
   t.notOk(isAlone)
   leave()
   await until(() => isAlone)

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const LOOK_MS = 100
 
-export interface TurnsOptions {
+export interface IsolationOptions {
   /** Nobody else is about to begin when nobody has worked for so long, ms: what the process before had leased is back. */
   readonly quietMs?: number
   /** How long others are let pass, ms. */
@@ -13,7 +13,7 @@ export interface TurnsOptions {
  * Who may work at once in a process: everybody, except beside somebody who has to be alone. Whoever has to be lets
  * others pass until there is quiet; then those who come later wait for it.
  */
-export class Turns {
+export class Isolation {
   readonly #quietMs: number
   readonly #mostMs: number
   #working = 0
@@ -22,7 +22,7 @@ export class Turns {
   #alone: Promise<void> = Promise.resolve()
   #quiet: () => void = () => {}
 
-  constructor({ quietMs = 30_000, mostMs = 90_000 }: TurnsOptions = {}) {
+  constructor({ quietMs = 30_000, mostMs = 90_000 }: IsolationOptions = {}) {
     this.#quietMs = quietMs
     this.#mostMs = mostMs
   }
