@@ -1,5 +1,6 @@
 import type { ByteWindow } from './byte-window.ts'
 import type { PcmLayout } from './layout.ts'
+import { Roughness, SMOOTH } from './roughness.ts'
 
 /** How a header describes samples, as it is to be checked. */
 export interface Description {
@@ -105,8 +106,8 @@ class Floats implements Suspicion {
 
   look(piece: DataView, { bigEndian, channels }: Description): boolean {
     let [used, unlikely] = [0, 0]
-    this.#asIntegers.add(piece, channels, (at) => piece.getInt32(at, !bigEndian))
-    this.#asFloats.add(piece, channels, (at) => piece.getFloat32(at, !bigEndian))
+    addAll(this.#asIntegers, piece, channels, (at) => piece.getInt32(at, !bigEndian))
+    addAll(this.#asFloats, piece, channels, (at) => piece.getFloat32(at, !bigEndian))
     for (let at = 0; at < piece.byteLength; at += 4) {
       const word = piece.getUint32(at, !bigEndian)
       if ((word & 0x7fff_ffff) === 0) continue
@@ -140,8 +141,6 @@ const [WILD, VANISHING] = [168, 40]
 const LEAST_WILD = 0.1
 const LEAST_VANISHING = 0.05
 const LEAST_ODD = 0.25
-/** What follows another so closely is no noise. */
-const SMOOTH = 0.35
 
 /** Floating-point numbers that are integers: small negative ones are no numbers, small positive ones vanish. */
 class Integers implements Suspicion {
@@ -152,7 +151,7 @@ class Integers implements Suspicion {
 
   look(piece: DataView, { bigEndian, channels }: Description): boolean {
     let [used, odd] = [0, 0]
-    this.#asIntegers.add(piece, channels, (at) => piece.getInt32(at, !bigEndian))
+    addAll(this.#asIntegers, piece, channels, (at) => piece.getInt32(at, !bigEndian))
     for (let at = 0; at < piece.byteLength; at += 4) {
       const word = piece.getUint32(at, !bigEndian)
       if (word === 0) continue
@@ -178,28 +177,16 @@ class Integers implements Suspicion {
   }
 }
 
-/** How far 32-bit numbers lie from the one before in the same channel: 1 for white noise, near 0 for a slow tone. */
-class Roughness {
-  #count = 0
-  #sum = 0
-  #squares = 0
-  #differences = 0
-
-  add(piece: DataView, channels: number, valueAt: (at: number) => number): void {
-    const step = 4 * channels
-    for (let at = step; at < piece.byteLength; at += 4) {
-      const value = valueAt(at)
-      this.#differences += (value - valueAt(at - step)) ** 2
-      this.#sum += value
-      this.#squares += value * value
-      this.#count++
-    }
-  }
-
-  /** Of what never changes: 1. */
-  value(): number {
-    const power = this.#squares - this.#sum ** 2 / this.#count
-    return power > 0 ? this.#differences / (2 * power) : 1
+/** Takes the 32-bit numbers of a piece, each with the one before it in its channel. */
+function addAll(
+  roughness: Roughness,
+  piece: DataView,
+  channels: number,
+  valueAt: (at: number) => number,
+): void {
+  const step = 4 * channels
+  for (let at = step; at < piece.byteLength; at += 4) {
+    roughness.add(valueAt(at), valueAt(at - step))
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ByteWindow } from './byte-window.ts'
 import type { PcmLayout } from './layout.ts'
+import { Roughness, SMOOTH } from './roughness.ts'
 
 /** Samples that can be read as numbers of one width or another. */
 export interface Readings {
@@ -21,8 +22,6 @@ const LOOK_BYTES = 8192
 const CERTAIN = 3
 /** Parts of a number are of like power where they are numbers of their own, and differ by more where they are not. */
 const ALIKE = 1.5
-/** What is rougher may be noise. */
-const SMOOTH = 0.35
 /** The power of what is anything between -1 and 1, with a margin: the lower parts of a number. */
 const UNIFORM = [0.25, 0.42] as const
 
@@ -82,7 +81,10 @@ function isMoreLikely(
   const [narrow, wide] = [Math.min(one, other), Math.max(one, other)]
   // What follows another smoothly: read at a width that does not measure the other, sound is noise.
   if (wide % narrow !== 0)
-    return roughnessOf(looks, one, readings) * CERTAIN < roughnessOf(looks, other, readings)
+    return (
+      roughnessOf(looks, one, readings).value() * CERTAIN <
+      roughnessOf(looks, other, readings).value()
+    )
   if (readings.encoding === 'float') {
     const share = plausibleShare(looks, readings)
     return one === narrow ? share > 0.97 : share < 0.9
@@ -90,15 +92,16 @@ function isMoreLikely(
   // Every second number of a sound is a sound, too; but the lower half of a number is noise of full power.
   if (one === narrow) {
     const parts = partsOf(looks, narrow, wide, readings)
-    const powers = parts.map(({ power }) => power)
+    const powers = parts.map((part) => part.power())
     const isAlike = Math.max(...powers) < ALIKE * Math.min(...powers)
-    const isSmooth = parts.every(({ roughness }) => roughness < SMOOTH)
+    const isSmooth = parts.every((part) => part.value() < SMOOTH)
     return isSmooth || (isAlike && !powers.every(isUniform))
   }
   const parts = partsOf(looks, narrow, wide, { ...readings, unsigned8: false })
-  const { power: top } = parts[readings.bigEndian ? 0 : parts.length - 1] as Part
-  const lower = parts.filter(({ power }) => power !== top)
-  return lower.length > 0 && lower.every(({ power }) => isUniform(power) && power > ALIKE * top)
+  const powers = parts.map((part) => part.power())
+  const top = powers[readings.bigEndian ? 0 : powers.length - 1] as number
+  const lower = powers.filter((power) => power !== top)
+  return lower.length > 0 && lower.every((power) => isUniform(power) && power > ALIKE * top)
 }
 
 /** Of 32-bit floats, those that are sounds: the lower half of a double is anything, or nothing in each of them. */
@@ -119,53 +122,34 @@ function isUniform(power: number): boolean {
   return power > UNIFORM[0] && power < UNIFORM[1]
 }
 
-interface Part {
-  /** Around its mean. */
-  readonly power: number
-  /** As of `roughnessOf`, against the same part of the number before in the same channel. */
-  readonly roughness: number
-}
-
-/** The first, second, … number of `narrow` bytes in each `wide`. */
+/** The first, second, … number of `narrow` bytes in each `wide`, against the same of the number before. */
 function partsOf(
   looks: readonly Buffer[],
   narrow: number,
   wide: number,
   readings: Readings,
-): readonly Part[] {
-  const step = wide * readings.channels
-  return Array.from({ length: wide / narrow }, (_, part) => {
-    let [count, sum, squares, differences] = [0, 0, 0, 0]
-    for (const look of looks) {
-      for (let at = part * narrow + step; at < look.length; at += wide) {
-        const value = valueAt(look, at, narrow, readings)
-        differences += (value - valueAt(look, at - step, narrow, readings)) ** 2
-        count++
-        sum += value
-        squares += value * value
-      }
-    }
-    const power = squares / count - (sum / count) ** 2
-    return { power, roughness: power > 0 ? differences / count / (2 * power) : 1 }
-  })
+): readonly Roughness[] {
+  return Array.from({ length: wide / narrow }, (_, part) =>
+    roughnessOf(looks, narrow, readings, { from: part * narrow, every: wide }),
+  )
 }
 
-/** How far numbers lie from the one before in the same channel: 1 for white noise, near 0 for a slow tone. */
-function roughnessOf(looks: readonly Buffer[], width: number, readings: Readings): number {
-  const { channels } = readings
-  let [differences, squares, sum, count] = [0, 0, 0, 0]
+/** Of the numbers of `width` bytes that lie `every` so many bytes. */
+function roughnessOf(
+  looks: readonly Buffer[],
+  width: number,
+  readings: Readings,
+  { from = 0, every = width } = {},
+): Roughness {
+  const roughness = new Roughness()
+  const step = every * readings.channels
   for (const look of looks) {
-    const step = channels * width
-    for (let at = step; at < look.length; at += width) {
-      const value = valueAt(look, at, width, readings)
-      differences += (value - valueAt(look, at - step, width, readings)) ** 2
-      squares += value * value
-      sum += value
-      count++
+    for (let at = from + step; at < look.length; at += every) {
+      const before = valueAt(look, at - step, width, readings)
+      roughness.add(valueAt(look, at, width, readings), before)
     }
   }
-  const power = squares - sum ** 2 / count
-  return power > 0 ? differences / (2 * power) : 1
+  return roughness
 }
 
 function valueAt(

@@ -1,0 +1,28 @@
+/** What is rougher may be noise. */
+export const SMOOTH = 0.35
+
+/** How far numbers lie from those before them in the same channel: 1 for white noise, near 0 for a slow tone. */
+export class Roughness {
+  #count = 0
+  #sum = 0
+  #squares = 0
+  #differences = 0
+
+  add(value: number, before: number): void {
+    this.#differences += (value - before) ** 2
+    this.#sum += value
+    this.#squares += value * value
+    this.#count++
+  }
+
+  /** Of the numbers around their mean. */
+  power(): number {
+    return this.#squares / this.#count - (this.#sum / this.#count) ** 2
+  }
+
+  /** Of what never changes: 1. */
+  value(): number {
+    const power = this.power()
+    return power > 0 ? this.#differences / this.#count / (2 * power) : 1
+  }
+}
