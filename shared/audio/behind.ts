@@ -1,10 +1,11 @@
 import { type Warning, warning } from '../warnings.ts'
 import type { ByteWindow } from './byte-window.ts'
 import { startsChunk } from './chunks.ts'
-import { isBlank, isBoxAt, tagBytes } from './gap.ts'
+import { isBlank, isBoxAt } from './gap.ts'
 import { masterAt } from './looks-like.ts'
 import { CHAIN_BYTES, findFrames, nameOf } from './mpeg-frames.ts'
 import type { SoundSize } from './sound-size.ts'
+import { tagBytes } from './tag-bytes.ts'
 
 /** What is passed over before something else begins: so many tags, and stretches of zeros and blanks. */
 const MOST_PASSED = 20

@@ -1,4 +1,5 @@
 import { masterAt } from './looks-like.ts'
+import { APE_BYTES, ID3V1_BYTES, tagBytes, tagBytesBefore } from './tag-bytes.ts'
 
 /** What lies between two frames, or behind the last. */
 export type GapVerdict =
@@ -12,7 +13,7 @@ export type GapVerdict =
 /** What has to be held to tell a tag or a master by its beginning. */
 const HEAD_BYTES = 64
 /** The same of a tag that ends what is looked at: an ID3v1 tag, and a footer before it. */
-const TAIL_BYTES = 128 + 32
+const TAIL_BYTES = ID3V1_BYTES + APE_BYTES
 /** How much of a gap is searched for what a tag says of the music. */
 const FIRST_BYTES = 4096
 
@@ -90,41 +91,9 @@ export function isBoxAt(held: Buffer, at: number): boolean {
   return held[at + 4] === 0x66 && held.toString('latin1', at + 4, at + 8) === 'ftyp'
 }
 
-/**
- * How long the tag is that begins at `at`; undefined when there is none.
- * Sources: as in tags.ts; of the enhanced tag (TAG+) the description in mpg123, of Lyrics3 (1 and 2) id3.org.
- */
-export function tagBytes(held: Buffer, at: number): number | undefined {
-  const text = held.toString('latin1', at, at + 11)
-  if (text.startsWith('ID3') && at + 10 <= held.length) {
-    const size = held
-      .subarray(at + 6, at + 10)
-      .reduce((sum, byte) => sum * 128 + (byte & 127), 0)
-    return 10 + size + (((held[at + 5] ?? 0) & 0x10) === 0 ? 0 : 10)
-  }
-  if (text.startsWith('APETAGEX') && at + 32 <= held.length) {
-    const isHeader = (held.readUInt32LE(at + 20) & 0x2000_0000) !== 0
-    return 32 + (isHeader ? held.readUInt32LE(at + 12) : 0)
-  }
-  if (text.startsWith('TAG+')) return 227
-  if (text.startsWith('TAG')) return 128
-  if (text.startsWith('3DI')) return 10
-  // To its end, which is the end of the file but for another tag.
-  return text === 'LYRICSBEGIN' ? Number.MAX_SAFE_INTEGER : undefined
-}
-
-/** How long the tags are that these bytes end with. */
+/** How long the tags are that these bytes end with: an ID3v1 tag, and another before it. */
 function tagsBytes(tail: Buffer): number {
-  const isTagged =
-    tail.length >= 128 &&
-    tail.toString('latin1', tail.length - 128, tail.length - 125) === 'TAG'
-  const behind = isTagged ? 128 : 0
-  const rest = tail.subarray(0, tail.length - behind)
-  const text = rest.toString('latin1')
-  if (rest.length >= 32 && text.startsWith('APETAGEX', rest.length - 32)) {
-    const size = rest.readUInt32LE(rest.length - 20)
-    return behind + size + (rest.readUInt32LE(rest.length - 12) >= 0x8000_0000 ? 32 : 0)
-  }
-  const [, lyrics] = /(\d{6})LYRICS200$/.exec(text) ?? []
-  return behind + (lyrics === undefined ? 0 : Number(lyrics) + 15)
+  const last = tagBytesBefore(tail) ?? 0
+  if (last !== ID3V1_BYTES) return last
+  return last + (tagBytesBefore(tail.subarray(0, tail.length - last)) ?? 0)
 }

@@ -5,7 +5,7 @@
 export function looksLike(head: Uint8Array): string {
   // Not by TextDecoder, whose latin1 is Windows-1252.
   const text = Buffer.from(head).toString('latin1')
-  const known = MAGIC.find(([at, magic]) => text.startsWith(magic, at))?.[2]
+  const known = MAGIC.find(([magic]) => text.startsWith(magic))?.[1]
   if (known) return `looks like ${known}`
   if (isMpeg(head)) {
     return (head[2] ?? 0) >> 4 === 0 && ((head[1] ?? 0) & 6) !== 0
@@ -31,50 +31,17 @@ export function masterAt(bytes: Buffer, at: number): string | undefined {
 /** Whether a file is of a known kind that is not taken. */
 export function isKnown(head: Uint8Array): boolean {
   const text = Buffer.from(head).toString('latin1')
-  return MAGIC.some(([at, magic]) => text.startsWith(magic, at))
+  return MAGIC.some(([magic]) => text.startsWith(magic))
 }
 
 export function isText(head: Uint8Array): boolean {
   return head.every((byte) => (byte >= 0x20 && byte !== 0x7f) || (byte >= 9 && byte <= 13))
 }
 
-const MAGIC: readonly (readonly [at: number, magic: string, name: string])[] = [
-  [0, 'riff', 'Wave64'],
-  [0, '#EXTM3U', 'an HLS or M3U playlist'],
-  [0, 'ffconcat', 'an ffconcat script'],
-  [0, 'caff', 'Core Audio Format'],
-  [0, '.snd', 'Sun AU'],
-  [0, 'wvpk', 'WavPack'],
-  [0, 'MAC ', "Monkey's Audio"],
-  [0, 'TTA1', 'True Audio'],
-  [0, 'DSD ', 'DSD'],
-  [0, 'FRM8', 'DSDIFF'],
-  [0, '\x1aE\xdf\xa3', 'Matroska or WebM'],
-  [0, '0&\xb2u', 'Windows Media'],
-  [0, '\x0bw', 'AC-3 (Dolby Digital)'],
-  [0, '\x7f\xfe\x80\x01', 'DTS'],
-  [0, 'ADIF', 'AAC in ADIF'],
-  [0, '#!AMR', 'AMR (speech)'],
-  [0, 'MPCK', 'Musepack'],
-  [0, 'MP+', 'Musepack'],
-  [0, 'OFR ', 'OptimFROG'],
-  [0, 'LA0', 'Lossless Audio'],
-  [0, 'TTA2', 'True Audio'],
-  [0, 'ajkg', 'Shorten'],
-  [0, 'Creative Voice File', 'Creative Voice'],
-  [0, 'MThd', 'MIDI (notes, no sound)'],
-  [0, 'FLV\x01', 'Flash video'],
-  [0, '.RMF', 'RealMedia'],
-  [0, '\0\0\x01\xba', 'an MPEG programme stream'],
-  [0, 'PK\x03\x04', 'a ZIP archive'],
-  [0, '\x1f\x8b', 'gzip'],
-  [0, '%PDF', 'PDF'],
-  [0, '<', 'HTML or XML'],
-]
+type Magic = readonly (readonly [magic: string, name: string])[]
 
-const MASTERS: readonly (readonly [magic: string, name: string])[] = [
-  ['fLaC', 'FLAC'],
-  ['OggS', 'Ogg'],
+/** What four bytes or so tell of beyond doubt, in the midst of others too. */
+const FOREIGN: Magic = [
   ['riff', 'Wave64'],
   ['caff', 'Core Audio Format'],
   ['.snd', 'Sun AU'],
@@ -86,6 +53,33 @@ const MASTERS: readonly (readonly [magic: string, name: string])[] = [
   ['\x1aE\xdf\xa3', 'Matroska or WebM'],
   ['0&\xb2u', 'Windows Media'],
 ]
+
+const MAGIC: Magic = [
+  ...FOREIGN,
+  ['#EXTM3U', 'an HLS or M3U playlist'],
+  ['ffconcat', 'an ffconcat script'],
+  ['\x0bw', 'AC-3 (Dolby Digital)'],
+  ['\x7f\xfe\x80\x01', 'DTS'],
+  ['ADIF', 'AAC in ADIF'],
+  ['#!AMR', 'AMR (speech)'],
+  ['MPCK', 'Musepack'],
+  ['MP+', 'Musepack'],
+  ['OFR ', 'OptimFROG'],
+  ['LA0', 'Lossless Audio'],
+  ['TTA2', 'True Audio'],
+  ['ajkg', 'Shorten'],
+  ['Creative Voice File', 'Creative Voice'],
+  ['MThd', 'MIDI (notes, no sound)'],
+  ['FLV\x01', 'Flash video'],
+  ['.RMF', 'RealMedia'],
+  ['\0\0\x01\xba', 'an MPEG programme stream'],
+  ['PK\x03\x04', 'a ZIP archive'],
+  ['\x1f\x8b', 'gzip'],
+  ['%PDF', 'PDF'],
+  ['<', 'HTML or XML'],
+]
+
+const MASTERS: Magic = [['fLaC', 'FLAC'], ['OggS', 'Ogg'], ...FOREIGN]
 
 /** The eleven set bits that begin every frame of MPEG audio, ADTS included. */
 function isMpeg(head: Uint8Array): boolean {

@@ -1,5 +1,13 @@
 import type { ByteWindow } from './byte-window.ts'
 import type { ByteRange } from './layout.ts'
+import {
+  APE_BYTES,
+  apeBytes,
+  ID3_BYTES,
+  ID3V1_BYTES,
+  id3Bytes,
+  tagBytesBefore,
+} from './tag-bytes.ts'
 
 /** Zeros and blanks in front of a master that are passed over. */
 const MOST_BLANK_BYTES = 1 << 20
@@ -7,9 +15,8 @@ const BLANKS_AT_ONCE = 16_384
 const MOST_TAGS = 100
 
 /**
- * The first byte behind what may lie in front of a master: tags (ID3v2, APEv2), as many as there are, zeros and
- * blanks; beyond the end when a tag claims so. Sources: id3.org, ID3 tag version 2.4.0, section 3; the APEv2
- * specification of the Hydrogenaudio wiki.
+ * The first byte behind what may lie in front of a master: tags (ID3v2, APEv2), up to a hundred, zeros and
+ * blanks; beyond the end when a tag claims so.
  */
 export async function afterTags(window: ByteWindow): Promise<number> {
   let at = 0
@@ -45,25 +52,8 @@ async function afterBlanks(window: ByteWindow, from: number): Promise<number> {
   return from
 }
 
-const ID3_BYTES = 10
-const APE_BYTES = 32
-
-function id3Bytes(head: Buffer): number | undefined {
-  if (head.length < ID3_BYTES || head.toString('latin1', 0, 3) !== 'ID3') return undefined
-  const size = head.subarray(6, 10).reduce((sum, byte) => sum * 128 + (byte & 0x7f), 0)
-  const hasFooter = ((head[5] ?? 0) & 0x10) !== 0
-  return ID3_BYTES + size + (hasFooter ? ID3_BYTES : 0)
-}
-
-/** Of a tag that begins with its header. */
-function apeBytes(head: Buffer): number | undefined {
-  if (head.length < APE_BYTES || head.toString('latin1', 0, 8) !== 'APETAGEX') return undefined
-  return APE_BYTES + head.readUInt32LE(12)
-}
-
 /**
  * Where a range ends without the tags at its end: ID3v1, APEv2 and Lyrics3v2, in whatever order.
- * Sources: as above; Lyrics3v2 of id3.org.
  */
 export async function beforeTags(
   window: ByteWindow,
@@ -80,16 +70,5 @@ export async function beforeTags(
 
 async function tagBefore(window: ByteWindow, end: number): Promise<number | undefined> {
   const last = Buffer.from(await window.glance(Math.max(0, end - ID3V1_BYTES), ID3V1_BYTES))
-  const text = (from: number, to: number) => last.toString('latin1', from, to)
-  if (last.length < ID3V1_BYTES) return undefined
-  if (text(0, 3) === 'TAG') return ID3V1_BYTES
-  const footer = ID3V1_BYTES - APE_BYTES
-  if (text(footer, footer + 8) === 'APETAGEX') {
-    const hasHeader = last.readUInt32LE(footer + 20) >= 0x8000_0000
-    return last.readUInt32LE(footer + 12) + (hasHeader ? APE_BYTES : 0)
-  }
-  const [, lyrics] = /^(\d{6})LYRICS200$/.exec(text(ID3V1_BYTES - 15, ID3V1_BYTES)) ?? []
-  return lyrics === undefined ? undefined : Number(lyrics) + 15
+  return last.length < ID3V1_BYTES ? undefined : tagBytesBefore(last)
 }
-
-const ID3V1_BYTES = 128
