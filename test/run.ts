@@ -79,7 +79,7 @@ interface Run {
 /** Runs one file until it ends, or its time is up. What it has started and left behind is ended with it. */
 async function ran(file: string): Promise<Run> {
   const began = performance.now()
-  const child = spawn(process.execPath, [file], {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file], {
     ...{ env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] },
   })
   const group = child.pid ?? 0
