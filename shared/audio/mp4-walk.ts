@@ -1,13 +1,16 @@
+import { FragmentTimes } from './fragment-times.ts'
 import { boxAt, find, inside, word } from './mp4-box.ts'
 
 /** What is seen of the fragments of an MP4 file behind its index. */
 export interface FragmentsSeen {
-  /** How long their packets are by their own headers, in units of the track's time. */
+  /** How long the packets are of those that are in their turn by their own headers, in units of the track's time. */
   units: number
-  /** What is missing between them by the time at which each says to begin, in the same units. */
-  lostUnits: number
-  /** The file ends within a fragment, or before what an index of segments promises. */
+  /** The file ends within a fragment. */
   isCut: boolean
+  /** The file ends before what an index of segments promises. */
+  isShort: boolean
+  /** Where another file with fragments begins, the time of which begins anew. */
+  againAt: number | undefined
   /** Where there is something that is no box, and whether fragments follow it. */
   endAt: number | undefined
   isBroken: boolean
@@ -20,10 +23,9 @@ export interface FragmentDefaults {
   readonly packetUnits: number
   /** Units a second. */
   readonly scale: number
+  /** How long what the index holds itself is. */
+  readonly units: number
 }
-
-/** Times are rounded to units, of which there may be as few as a thousand a second; the shortest packets last 10 ms. */
-const SLACK_SECONDS = 0.008
 
 const HEAD_BYTES = 16
 /** A fragment of a second has 50 packets, a large one some thousands. */
@@ -40,13 +42,16 @@ export class Mp4Walk {
   readonly seen: FragmentsSeen = {
     ...{
       units: 0,
-      lostUnits: 0,
       isCut: false,
+      isShort: false,
+      againAt: undefined,
       endAt: undefined,
       isBroken: false,
       other: undefined,
     },
   }
+  /** When they begin and end. */
+  readonly times: FragmentTimes
   /** The next byte that is to pass, and one past the last of the file. */
   at: number
   readonly #end: number
@@ -55,13 +60,16 @@ export class Mp4Walk {
   #skip = 0
   /** Fragments whose samples have not come. */
   #open = 0
-  /** When the next one should begin. */
-  #next: number | undefined
+  /** Where a file begins that the next fragment may belong to. */
+  #fileAt: number | undefined
+  /** How far an index of segments reaches beyond the end of the file, if it does: in units of the track's time. */
+  #indexed: number | undefined
 
   constructor(start: number, end: number, defaults: FragmentDefaults) {
     this.at = start
     this.#end = end
     this.#defaults = defaults
+    this.times = new FragmentTimes(defaults.scale, defaults.units)
   }
 
   add(piece: Uint8Array): void {
@@ -71,7 +79,17 @@ export class Mp4Walk {
     this.#held = Buffer.concat([this.#held, piece.subarray(passed)])
     while (this.seen.endAt === undefined && this.#skip === 0 && this.#takeBox());
     if (this.seen.endAt !== undefined) this.#search()
-    if (this.at === this.#end && this.#open > 0) this.seen.isCut = true
+    if (this.at < this.#end) return
+    if (this.#open > 0) this.seen.isCut = true
+    const reach = this.times.reach ?? 0
+    if (this.#indexed !== undefined && reach < this.#indexed - this.#defaults.packetUnits) {
+      this.seen.isShort = true
+    }
+  }
+
+  /** Units of the track's time a second. */
+  get scale(): number {
+    return this.#defaults.scale
   }
 
   /** One box, or as much of it as is looked at. Whether there was enough of it. */
@@ -89,25 +107,34 @@ export class Mp4Walk {
     if (!isWhole && /^(moof|mdat)$/.test(box.type)) this.seen.isCut = true
     const isRead = /^(moof|sidx)$/.test(box.type) && isWhole && box.end <= MOST_HEADER_BYTES
     if (isRead && held.length < box.end) return false
-    if (box.type === 'ftyp') this.seen.other ??= start
-    if (box.type === 'moof') {
-      this.seen.other = undefined
-      const moof = held.subarray(0, box.end)
-      const units = isRead ? unitsOf(moof, this.#defaults) : 0
-      this.seen.units += units
-      const from = isRead ? beginOf(moof) : undefined
-      const lost = (from ?? 0) - (this.#next ?? from ?? 0)
-      if (lost > SLACK_SECONDS * this.#defaults.scale) this.seen.lostUnits += lost
-      this.#next = from === undefined ? undefined : from + units
-      if (units > 0) this.#open++
+    if (box.type === 'ftyp') {
+      this.seen.other ??= start
+      this.#fileAt = start
     }
+    if (box.type === 'moof') this.#takeFragment(held.subarray(0, isRead ? box.end : 0))
     if (box.type === 'mdat') this.#open--
-    if (isRead && box.type === 'sidx' && start + reachOf(held, box) > this.#end) {
-      this.seen.isCut = true
+    if (isRead && box.type === 'sidx') {
+      const { bytes, seconds } = reachOf(held, box)
+      if (start + bytes > this.#end) this.#indexed = seconds * this.#defaults.scale
     }
     this.#skip = Math.max(0, box.end - held.length)
     this.#held = held.subarray(Math.min(held.length, box.end))
     return true
+  }
+
+  /** @param moof without a byte where it is not looked at */
+  #takeFragment(moof: Buffer): void {
+    const { seen, times } = this
+    seen.other = undefined
+    const units = moof.length > 0 ? unitsOf(moof, this.#defaults) : 0
+    if (units > 0) this.#open++
+    const from = moof.length > 0 ? beginOf(moof) : undefined
+    if (this.#fileAt !== undefined && from !== undefined && times.isBack(from)) {
+      seen.againAt ??= this.#fileAt
+      times.again()
+    }
+    this.#fileAt = undefined
+    if (times.add(from, units, numberOf(moof))) seen.units += units
   }
 
   /** Behind what is no box: whether there are fragments all the same. */
@@ -142,6 +169,13 @@ function beginOf(moof: Buffer): number | undefined {
   return word(moof, time.body + 4, isLong)
 }
 
+/** What its muxer has numbered a fragment (mfhd); 0 where it says nothing. */
+function numberOf(moof: Buffer): number {
+  if (moof.length === 0) return 0
+  const [head] = find(moof, boxAt(moof, 0, moof.length), 'mfhd')
+  return head === undefined || head.end - head.body < 8 ? 0 : moof.readUInt32BE(head.body + 4)
+}
+
 function defaultUnits(moof: Buffer, { body, end }: { body: number; end: number }) {
   if (end - body < 8) return undefined
   const flags = moof.readUInt32BE(body)
@@ -162,17 +196,20 @@ function runUnits(moof: Buffer, body: number, end: number, each: number): number
   return units
 }
 
-/** Where the segments end that an index of segments has, from its own beginning on. */
-function reachOf(bytes: Buffer, { body, end }: { body: number; end: number }): number {
-  if (end - body < 24) return 0
+/** Where the segments end that an index of segments has: bytes from its own beginning on, and seconds. */
+function reachOf(bytes: Buffer, { body, end }: { body: number; end: number }) {
+  if (end - body < 24) return { bytes: 0, seconds: 0 }
   const isLong = bytes[body] === 1
+  const scale = bytes.readUInt32BE(body + 8)
   const offset = body + 12 + (isLong ? 8 : 4)
   const first = offset + (isLong ? 8 : 4)
   let reach = end + word(bytes, offset, isLong)
-  if (first + 4 > end) return 0
+  if (first + 4 > end || scale === 0) return { bytes: 0, seconds: 0 }
+  let units = word(bytes, body + 12, isLong)
   const count = bytes.readUInt16BE(first + 2)
   for (let at = first + 4, n = 0; n < count && at + 12 <= end; at += 12, n++) {
     reach += bytes.readUInt32BE(at) & 0x7fff_ffff
+    units += bytes.readUInt32BE(at + 4)
   }
-  return reach
+  return { bytes: reach, seconds: units / scale }
 }

@@ -17,7 +17,8 @@ export interface OggPage {
   /** The lengths of its segments: one that is shorter than 255 ends a packet. */
   readonly lacing: Uint8Array
   readonly body: Uint8Array
-  /** Whether its checksum is right. */
+  /** As it says itself, and whether that is right. */
+  readonly checksum: number
   readonly isSound: boolean
   /** Whether it begins where the page before it ends. */
   readonly isNext: boolean
@@ -99,6 +100,7 @@ function pageOf(
     sequence: bytes.readUInt32LE(at + 18),
     lacing: bytes.subarray(at + HEADER_BYTES, bodyAt),
     body: bytes.subarray(bodyAt, end),
+    checksum: bytes.readUInt32LE(at + CRC_AT),
   }
 }
 

@@ -17,6 +17,9 @@ export interface OggSurvey {
   /** Places where something is missing or wrong, and where the first of them is, seconds. */
   readonly holes: number
   readonly firstHole: number
+  /** Pages that come again, or behind one that is later than they are, and where the first of them is, seconds. */
+  readonly misplaced: number
+  readonly firstMisplaced: number
   /** How long it is at least, by its granule positions and with what is missing, seconds. */
   readonly seconds: number
   /** Another master that begins behind the last page, and how many bytes there are from there on. */
@@ -48,7 +51,10 @@ export async function oggSurvey(
   if (container !== 'Ogg' || range === undefined || range instanceof Uint8Array)
     return undefined
   const { start, end } = range
-  const found = { streams: 0, cut: undefined as number | undefined, holes: 0, firstHole: 0 }
+  const found = {
+    ...{ streams: 0, cut: undefined as number | undefined },
+    ...{ holes: 0, firstHole: 0, misplaced: 0, firstMisplaced: 0 },
+  }
   let seconds = 0
   let first: OggFormat | undefined
   let stream: Stream | undefined
@@ -71,6 +77,10 @@ export async function oggSurvey(
       checkAlike(first, format, start + page.at)
       stream = new Stream(format, page)
       found.streams++
+      continue
+    }
+    if (stream?.isMisplaced(page) === true) {
+      if (found.misplaced++ === 0) found.firstMisplaced = seconds + stream.second()
       continue
     }
     const hole = stream?.add(page)
@@ -108,16 +118,19 @@ class Stream {
   #serial: number
   /** Of the next page. */
   #sequence: number
+  /** Of the page before it. */
+  #checksum: number
   /** Whether pages are missing before the first with music. */
   #isLate = false
   /** Granule positions: where the music begins, and how far it has come; undefined before it. */
   #origin = 0
   #come: number | undefined
 
-  constructor(format: OggFormat, { serial, sequence, ends }: OggPage) {
+  constructor(format: OggFormat, { serial, sequence, checksum, ends }: OggPage) {
     this.#format = format
     this.#serial = serial
     this.#sequence = sequence + 1
+    this.#checksum = checksum
     this.isEnded = ends
   }
 
@@ -125,6 +138,14 @@ class Stream {
   second(): number {
     const { rate, skip } = this.#format
     return Math.max(0, (this.#come ?? this.#origin) - this.#origin - skip) / rate
+  }
+
+  /** Whether a page has come before, or should have. */
+  isMisplaced({ serial, sequence, granule, checksum, isSound }: OggPage): boolean {
+    if (!isSound || serial !== this.#serial || sequence >= this.#sequence) return false
+    if (sequence === this.#sequence - 1 && checksum === this.#checksum) return true
+    // Some writers do not number their pages.
+    return granule !== undefined && granule > 0 && granule <= (this.#come ?? 0)
   }
 
   /** Takes the next page; where music goes on behind a hole: the second at which the hole is. */
@@ -145,6 +166,7 @@ class Stream {
     this.isEnded = page.ends
     const isGap = page.sequence > this.#sequence
     this.#sequence = page.sequence + 1
+    this.#checksum = page.checksum
     const hole = this.second()
     if (!this.#goOn(page, isGap) || !this.hasHole) return undefined
     this.hasHole = false
@@ -189,7 +211,7 @@ export function oggWarnings(
   samples: number,
 ): readonly Warning[] {
   if (survey === undefined) return []
-  const { streams, cut, holes, firstHole, seconds, other } = survey
+  const { streams, cut, holes, firstHole, misplaced, firstMisplaced, seconds, other } = survey
   const warnings: Warning[] = []
   if (other !== undefined) {
     const sentence = `behind the last page of the Ogg, at byte ${other.at}, another file begins (${other.name}), and ${other.bytes} bytes were left out`
@@ -201,10 +223,18 @@ export function oggWarnings(
     const sentence = `the Ogg is cut short${which}: it ends without its last page; ${present_seconds} s are there`
     warnings.push({ code: 'CUT_SHORT', sentence, present_seconds })
   }
-  if (holes > 0) {
-    const where = `at ${firstHole.toFixed(1)} s${holes === 1 ? '' : `, and in ${holes - 1} other places`}`
-    const sentence = `the Ogg is damaged ${where}: pages of it are missing, or wrong by their checksum, and were left out`
-    warnings.push(warning('DAMAGED', sentence))
+  const places = holes + misplaced
+  if (places > 0) {
+    const second = Math.min(
+      ...(holes > 0 ? [firstHole] : []),
+      ...(misplaced > 0 ? [firstMisplaced] : []),
+    )
+    const where = `at ${second.toFixed(1)} s${places === 1 ? '' : `, and in ${places - 1} other ${places === 2 ? 'place' : 'places'}`}`
+    const what = [
+      ...(holes > 0 ? ['are missing, or wrong by their checksum, and were left out'] : []),
+      ...(misplaced > 0 ? ['come twice, or out of turn'] : []),
+    ].join('; others ')
+    warnings.push(warning('DAMAGED', `the Ogg is damaged ${where}: pages of it ${what}`))
   }
   if (warnings.length === 0 && present_seconds < seconds - SHORT_SECONDS) {
     const sentence = `of the ${seconds.toFixed(3)} s that the Ogg counts ${present_seconds.toFixed(3)} s can be decoded`

@@ -1,6 +1,7 @@
 import { cutShort, mergedWarnings, type Warning, warning } from '../warnings.ts'
 import { anotherFollows } from './behind.ts'
 import type { CodedLayout } from './layout.ts'
+import type { Mp4Walk } from './mp4-walk.ts'
 import { type Noticed, nothingNoticed } from './noticed.ts'
 import { SAMPLE_RATE } from './pcm.ts'
 
@@ -21,7 +22,8 @@ export function streamWarnings(
   const length = lengthWarnings(layout, present, noticed)
   const frames = frameWarnings(layout, noticed)
   const isShort = length.some(({ code }) => code === 'CUT_SHORT')
-  const isCut = endsWithinFrame(layout, noticed) || noticed.walk?.seen.isCut === true
+  const { isCut: isWithin = false, isShort: isBefore = false } = noticed.walk?.seen ?? {}
+  const isCut = endsWithinFrame(layout, noticed) || isWithin || isBefore
   const cut = isCut && !isShort ? [endsWithin(layout, present, noticed)] : []
   const isDamaged = frames.some(({ code }) => code === 'DAMAGED')
   const decoder = isDamaged ? [] : decoderWarnings(layout, noticed)
@@ -42,9 +44,9 @@ function lengthWarnings(
   if (promised === undefined) return []
   if (present < promised - slack) {
     const isExplained = promised - present <= lostSeconds(layout, noticed)
-    if (isExplained) return []
+    if (isExplained || isOutOfTurn(noticed)) return []
     const short = cutShort(`the ${container}`, promised, present)
-    if (layout.isWhole !== true) return [short]
+    if (layout.isWhole !== true && !isEndThere(layout, promised, noticed)) return [short]
     const { promised_seconds, present_seconds } = short
     const sentence = `the ${container} is damaged: of the ${promised_seconds} s that its header promises ${present_seconds} s can be decoded`
     return [{ ...short, code: 'DAMAGED', sentence }]
@@ -66,11 +68,31 @@ function promiseOf(layout: CodedLayout, { walk }: Noticed): number | undefined {
   return Math.max(0, most, promised ?? 0)
 }
 
+/** Whether fragments lie where they do not belong: how much of them is decoded depends on their muxer. */
+function isOutOfTurn({ walk }: Noticed): boolean {
+  return walk !== undefined && (walk.times.misplaced > 0 || walk.seen.againAt !== undefined)
+}
+
+/** Whether the last fragment of a sound file is there, by its own word. */
+function isEndThere(
+  { slack = SLACK_SECONDS, fragments, skip = 0, rate }: CodedLayout,
+  promised: number,
+  { walk }: Noticed,
+): boolean {
+  if (walk === undefined || fragments === undefined || walk.seen.isCut) return false
+  const { reach = 0 } = walk.times
+  return reach / fragments.scale - skip / rate >= promised - slack
+}
+
 /** How much may be missing for what is damaged within the stream, so that its end is there all the same. */
 function lostSeconds(
-  { sift, slack = 0, tag, isWhole, feed: [range] }: CodedLayout,
-  { undecodable, faults, frames }: Noticed,
+  { sift, slack = 0, tag, isWhole, fragments, feed: [range] }: CodedLayout,
+  { undecodable, faults, frames, walk }: Noticed,
 ): number {
+  if (walk !== undefined && fragments !== undefined) {
+    const { lost, late } = walk.times
+    return (lost + late) / fragments.scale + undecodable * slack
+  }
   if (isWhole === true && undecodable + faults > 0) return Number.POSITIVE_INFINITY
   if (sift === undefined || frames === undefined || frames.frames === 0) {
     return undecodable * slack
@@ -134,8 +156,13 @@ function endsWithinFrame(layout: CodedLayout, noticed: Noticed): boolean {
 
 function endsWithin({ container }: CodedLayout, present: number, { walk }: Noticed): Warning {
   const present_seconds = Math.round(present * 1000) / 1000
-  const where = walk === undefined ? 'a frame' : 'a fragment'
-  const sentence = `the ${container} is cut short: it ends within ${where}, and ${present_seconds} s are there`
+  const where =
+    walk === undefined
+      ? 'within a frame'
+      : walk.seen.isCut
+        ? 'within a fragment'
+        : 'before the end of its index of segments'
+  const sentence = `the ${container} is cut short: it ends ${where}, and ${present_seconds} s are there`
   return { code: 'CUT_SHORT', sentence, present_seconds }
 }
 
@@ -155,11 +182,7 @@ function decoderWarnings(layout: CodedLayout, noticed: Noticed): readonly Warnin
       ),
     )
   }
-  const { lostUnits = 0 } = walk?.seen ?? {}
-  if (lostUnits > 0) {
-    const seconds = (lostUnits / (layout.fragments?.scale ?? 1)).toFixed(3)
-    found.push(damaged(`between its fragments ${seconds} s are missing`))
-  }
+  if (walk !== undefined) found.push(...fragmentFaults(walk).map(damaged))
   // Where it breaks off a packet is not whole, and missed by the demuxer.
   const isCut = layout.isCut === true || walk?.seen.isCut === true
   const lost = noticed.undecodable - empty - (isCut ? 1 : 0)
@@ -170,4 +193,19 @@ function decoderWarnings(layout: CodedLayout, noticed: Noticed): readonly Warnin
     found.push(damaged('its decoder finds faults in it'))
   }
   return found
+}
+
+/** What is wrong with the times at which fragments begin. */
+function fragmentFaults({ times, scale }: Mp4Walk): readonly string[] {
+  const { misplaced, lost, late } = times
+  const seconds = (units: number) => (units / scale).toFixed(3)
+  const faults: string[] = []
+  if (misplaced > 0) {
+    const which =
+      misplaced === 1 ? 'one of its fragments comes' : `${misplaced} of its fragments come`
+    faults.push(`${which} twice or out of turn, and parts of them may be left out`)
+  }
+  if (lost > 0) faults.push(`between its fragments ${seconds(lost)} s are missing`)
+  if (late > 0) faults.push(`its first fragments are missing, ${seconds(late)} s`)
+  return faults
 }

@@ -1,4 +1,4 @@
-import type { Warning } from '../warnings.ts'
+import { type Warning, warning } from '../warnings.ts'
 import { anotherFollows, whatFollows } from './behind.ts'
 import { ByteWindow, type MasterBytes } from './byte-window.ts'
 import { firstFrame } from './first-frame.ts'
@@ -76,7 +76,11 @@ export async function noticeRest(
   const { walk } = noticed
   if (walk === undefined) return []
   for await (const piece of file.stream(walk.at, file.bytes, signal)) walk.add(piece)
-  const { other, endAt } = walk.seen
+  const { other, endAt, againAt } = walk.seen
+  if (againAt !== undefined) {
+    const sentence = `behind the fragments of the ${container}, at byte ${againAt}, another ${container} begins, whose time begins anew: parts of it may be left out`
+    return [warning('MORE_FOLLOWS', sentence)]
+  }
   if (other !== undefined) {
     return [anotherFollows(`the ${container}`, { name: 'MP4', at: other }, file.bytes)]
   }

@@ -213,25 +213,73 @@ t.test('a fragment that can not be found is said', async (t) => {
 })
 
 t.test('fragments that are not there are missed by those that are', async (t) => {
-  const starts: number[] = []
-  for (let at = fragmented.indexOf('moof'); at >= 0; at = fragmented.indexOf('moof', at + 4))
-    starts.push(at - 4)
-  t.ok(starts.length > 3)
-  const without = (...gone: number[]) =>
-    join(
-      fragmented.subarray(0, starts[0]),
-      ...starts.flatMap((start, n) =>
-        gone.includes(n) ? [] : [fragmented.subarray(start, starts[n + 1])],
-      ),
-    )
-  t.ok(without().equals(fragmented))
-  const { warnings } = await stage(without(2))
+  const without = (file: Buffer, ...gone: number[]) =>
+    withFragments(file, (all) => all.filter((_, n) => !gone.includes(n)))
+  t.ok(without(fragmented).equals(fragmented))
+  const { warnings } = await stage(without(fragmented, 2))
   t.match(warnings, [
     { code: 'DAMAGED', sentence: /between its fragments 0\.\d+ s are missing/ },
   ])
-  t.same(await codes(without(1, 2)), ['DAMAGED'], 'two')
-  t.same(await codes(without(0)), [], 'recorded from its middle on')
+  t.same(await codes(without(fragmented, 1, 2)), ['DAMAGED'], 'two')
+  t.same(await codes(without(segmented, 2)), ['DAMAGED'], 'of those that an index counts')
+  const late = without(fragmented, 0)
+  t.match((await stage(late)).warnings, [
+    { code: 'DAMAGED', sentence: /its first fragments are missing, 0\.\d+ s/ },
+  ])
+  const counted = withFragments(late, (all) =>
+    all.map((each, n) => put(each, each.indexOf('mfhd') + 8, 'u32be', n + 1)),
+  )
+  t.same(await codes(counted), [], 'recorded from its middle on')
 })
+
+t.test('fragments that come twice or out of turn are said to', async (t) => {
+  for (const [file, name] of [
+    [fragmented, 'fragments'],
+    [segmented, 'with an index of segments'],
+    [await fragment('empty_moov'), 'whose packets are found from the beginning of the file'],
+  ] as const) {
+    for (const [how, order] of [
+      ['twice', [0, 1, 2, 2, 3]],
+      ['swapped', [0, 2, 1, 3]],
+      ['the last first', [3, 0, 1, 2]],
+    ] as const) {
+      const master = withFragments(file, (all) => [
+        ...order.map((n) => all[n] as Buffer),
+        ...all.slice(4),
+      ])
+      const found = await warningsOf(master)
+      const said = found.map(({ sentence }) => sentence).join('; ')
+      t.ok(
+        found.every(({ code }) => code === 'DAMAGED' || code === 'UNREADABLE'),
+        said,
+      )
+      t.match(said, /twice or out of turn|can (not )?be decoded/, `${name}, ${how}`)
+      t.notMatch(said, /missing|cut short/, `${name}, ${how}`)
+    }
+  }
+  const joined = await stage(join(fragmented, fragmented))
+  t.match(joined.warnings, [{ code: 'MORE_FOLLOWS', sentence: /whose time begins anew/ }])
+  t.equal(joined.warnings.length, 1)
+})
+
+/** What is said of a master that may be refused. */
+async function warningsOf(master: Buffer) {
+  try {
+    return (await stage(master)).warnings
+  } catch (error) {
+    return [{ code: 'UNREADABLE', sentence: (error as Error).message }]
+  }
+}
+
+/** An M4A with other fragments behind its index. */
+function withFragments(file: Buffer, change: (all: Buffer[]) => Buffer[]): Buffer {
+  const starts: number[] = []
+  for (let at = file.indexOf('moof'); at >= 0; at = file.indexOf('moof', at + 4))
+    starts.push(at - 4)
+  if (starts.length < 4) throw new Error('too few fragments')
+  const all = starts.map((start, n) => file.subarray(start, starts[n + 1]))
+  return join(file.subarray(0, starts[0]), ...change(all))
+}
 
 t.test('an index that places packets where there are none is said', async (t) => {
   const indexed = await coded('c.m4a', music)

@@ -44,6 +44,15 @@ t.test('what is missing or wrong in an Ogg is warned of, and nothing else', asyn
       ['with 4 kB of something else', hole, ['DAMAGED']],
       ['with one bit flipped', flipped, ['DAMAGED']],
       ['with pages of another stream', join(foreign), ['DAMAGED']],
+      [
+        'with a page twice',
+        join([pages.slice(0, middle + 1), pages.slice(middle)]),
+        ['DAMAGED'],
+      ],
+      ['with three pages twice', join([pages.slice(0, -2), pages.slice(-5)]), ['DAMAGED']],
+      ['with its last page twice', join([pages, pages.slice(-1)]), ['DAMAGED']],
+      ['with two pages in the wrong order', join(swapped(pages, middle)), ['DAMAGED']],
+      ['with pages that have no numbers', join(unnumbered(pages)), []],
       ['without its last page', join(pages.slice(0, -1)), ['CUT_SHORT']],
       ['cut within a page', file.subarray(0, Math.floor(file.length * 0.8)), ['CUT_SHORT']],
       ['with a tag behind', join([file, Buffer.from('TAG'.padEnd(128, 'x'))]), []],
@@ -133,6 +142,15 @@ function join(pieces: readonly (Buffer | readonly Buffer[])[]): Buffer {
 
 function id3(): Buffer {
   return Buffer.concat([Buffer.from('ID3\x04\0\0\0\0\x01\0', 'latin1'), Buffer.alloc(128)])
+}
+
+function swapped(pages: readonly Buffer[], at: number): Buffer[] {
+  const [one, other] = [pages[at], pages[at + 1]] as [Buffer, Buffer]
+  return pages.toSpliced(at, 2, other, one)
+}
+
+function unnumbered(pages: readonly Buffer[]): Buffer[] {
+  return pages.map((page) => withChecksum(put(page, 18, 'u32', 0)))
 }
 
 function firstMusic(pages: readonly Buffer[]): number {
