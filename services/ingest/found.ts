@@ -1,4 +1,5 @@
 import { buffer } from 'node:stream/consumers'
+import type { NoNumbers } from '#shared/audio/no-numbers.ts'
 import { json } from '#shared/message.ts'
 import { type ScratchPlace, scratchName } from '#shared/names.ts'
 import type { StepContext } from '#shared/step.ts'
@@ -36,3 +37,28 @@ export async function reportedWarnings(
 }
 
 const FOLDER = 'found'
+
+/** Keeps what in a part of a master is no number, in a name. Call it before the part is kept. */
+export async function reportNoNumbers(
+  place: ScratchPlace,
+  { start, count, first }: NoNumbers,
+  context: StepContext,
+): Promise<void> {
+  const object = scratchName(place, NO_NUMBERS, `${start}-${count}-${first}`)
+  await context.write('scratch', object, new Uint8Array(0), 'application/octet-stream')
+}
+
+/** The same of all parts. */
+export async function reportedNoNumbers(
+  place: ScratchPlace,
+  { scratch, signal }: Pick<StepContext, 'scratch' | 'signal'>,
+): Promise<readonly NoNumbers[]> {
+  const found: NoNumbers[] = []
+  for await (const { name } of scratch.list(scratchName(place, `${NO_NUMBERS}/`), { signal })) {
+    const [, start, count, first] = /\/(\d+)-(\d+)-(\d+)$/.exec(name) ?? []
+    found.push({ start: Number(start), count: Number(count), first: Number(first) })
+  }
+  return found
+}
+
+const NO_NUMBERS = 'no-numbers'

@@ -1,4 +1,5 @@
 import { describeLayout, type Layout } from '#shared/audio/layout.ts'
+import { mayHaveNone, noNumberWarnings } from '#shared/audio/no-numbers.ts'
 import type { TrackNames } from '#shared/catalogue/name-table.ts'
 import type { Config } from '#shared/config.ts'
 import type { Derivative } from '#shared/derivative.ts'
@@ -10,7 +11,7 @@ import { clearScratch, type Envelope, ended, envelopeOf, failed, lookUp } from '
 import type { Next, StepContext } from '#shared/step.ts'
 import { stepMessages } from '#shared/units/unit-step.ts'
 import { mergedWarnings, refuseWarnings, type Warning } from '#shared/warnings.ts'
-import { reportedWarnings } from './found.ts'
+import { reportedNoNumbers, reportedWarnings } from './found.ts'
 import type { FoundMaster } from './master.ts'
 
 export interface PlanDeps {
@@ -85,7 +86,12 @@ export function isAllThere(
   missing: readonly Derivative[],
   deps: PlanDeps,
 ): boolean {
-  return missing.length === 0 && (layout.kind === 'pcm' || !isStrict(message, deps))
+  return missing.length === 0 && (isOpen(layout) || !isStrict(message, deps))
+}
+
+/** Whether all that can be wrong with a master shows without reading the whole of it. */
+function isOpen(layout: Layout): boolean {
+  return layout.kind === 'pcm' && !mayHaveNone(layout)
 }
 
 /**
@@ -110,9 +116,7 @@ export async function planned(
   deps: PlanDeps,
 ): Promise<Next> {
   const { message, found, layout, plan, context } = run
-  // Bare samples hide nothing: what is wrong with them the header and the length of the file tell.
-  const late = layout.kind === 'pcm' ? new Map() : await reportedWarnings(placeOf(run), context)
-  const warnings = mergedWarnings(layout.warnings, ...late.values())
+  const warnings = mergedWarnings(layout.warnings, ...(await lateWarnings(run)))
   if (isStrict(message, deps)) refuseWarnings(warnings)
   const steps = planSteps(missing, pcm.samples, paceOf(message, deps))
   const verdicts: Verdicts = { ...existing }
@@ -151,6 +155,17 @@ export async function planned(
     units: missing.map(({ id, version }) => `${id}@${version}`),
     warnings,
   }
+}
+
+/** What was found out about a master while it was brought into scratch. */
+async function lateWarnings(run: FoundRun): Promise<readonly (readonly Warning[])[]> {
+  const { layout, context } = run
+  if (mayHaveNone(layout)) {
+    return [noNumberWarnings(layout, await reportedNoNumbers(placeOf(run), context))]
+  }
+  // Other bare samples hide nothing: what is wrong with them the header and the length of the file tell.
+  if (layout.kind === 'pcm') return []
+  return [...(await reportedWarnings(placeOf(run), context)).values()]
 }
 
 function masterOf(

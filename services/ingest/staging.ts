@@ -3,6 +3,7 @@ import { hasMd5, md5Warnings } from '#shared/audio/flac-md5.ts'
 import type { CodedLayout } from '#shared/audio/layout.ts'
 import { masterBytes } from '#shared/audio/master-bytes.ts'
 import { overlongMpeg } from '#shared/audio/mpeg-length.ts'
+import type { NoNumbers } from '#shared/audio/no-numbers.ts'
 import type { WritePart } from '#shared/audio/part-writer.ts'
 import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import { partName } from '#shared/audio/source.ts'
@@ -33,7 +34,7 @@ import { NotFoundError, sameBytes } from '#shared/store/driver.ts'
 import { stageTopic } from '#shared/topology.ts'
 import { fanIn } from '#shared/units/fan-in.ts'
 import { joinedName, tombstoneFolder } from '#shared/units/work.ts'
-import { reportedWarnings, reportWarnings } from './found.ts'
+import { reportedWarnings, reportNoNumbers, reportWarnings } from './found.ts'
 import {
   allThere,
   type FoundRun,
@@ -158,7 +159,8 @@ async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promis
   const { samples, partSamples, stepSamples, step } = work
   const start = step * stepSamples
   const end = Math.min(samples, start + stepSamples)
-  const options = { ...inputOf(run), partSamples, write: writerOf(run) }
+  const onNoNumbers = (found: NoNumbers) => reportNoNumbers(placeOf(run), found, run.context)
+  const options = { ...inputOf(run), partSamples, write: writerOf(run), onNoNumbers }
   if (step === 0) await compareMd5(run, deps)
   const there = await partsThere(run)
   let made = 0

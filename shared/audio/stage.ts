@@ -13,6 +13,7 @@ import {
   type Layout,
   type PcmLayout,
 } from './layout.ts'
+import { type NoNumbers, NoNumbersSeen, noNumberWarnings } from './no-numbers.ts'
 import { nothingNoticed, noticeLine } from './noticed.ts'
 import { oggSurvey, oggWarnings } from './ogg-survey.ts'
 import { PartWriter, type WritePart } from './part-writer.ts'
@@ -33,6 +34,8 @@ export interface StageOptions {
   readonly partSamples: number
   /** Keeps the samples [start, end), a WAV file. Called in order, one at a time. */
   readonly write: WritePart
+  /** Told, before a part is kept, of what in it is no number. */
+  readonly onNoNumbers?: (found: NoNumbers) => Promise<void>
   readonly signal: AbortSignal
 }
 
@@ -93,7 +96,13 @@ async function convertRange(layout: SeekableLayout, options: StageOptions): Prom
     options,
     { from, to: Math.min(to, layout.samples) },
   )
-  const parts = new PartWriter(options, before * SAMPLE_RATE)
+  const { seen } = input
+  const write: WritePart = async (start, end, wav) => {
+    const found = seen?.of(start)
+    if (found !== undefined) await options.onNoNumbers?.(found)
+    await options.write(start, end, wav)
+  }
+  const parts = new PartWriter({ ...options, write }, before * SAMPLE_RATE)
   let bytes = 0
   const { skip, samples } = input
   const maxSeconds = (skip + samples) / rate + MARGIN_SECONDS
@@ -126,6 +135,8 @@ interface Input {
   readonly bytes: AsyncIterable<Uint8Array>
   readonly skip: number
   readonly samples: number
+  /** What of them is no number, as far as they have come. */
+  readonly seen?: NoNumbersSeen
 }
 
 interface Samples {
@@ -135,18 +146,17 @@ interface Samples {
 
 async function pcmInput(
   layout: PcmLayout,
-  { file, signal }: StageOptions,
+  { file, signal, partSamples }: StageOptions,
   { from, to }: Samples,
 ): Promise<Input> {
   const at = (sample: number) => layout.offset + sample * frameBytes(layout)
   const bare = file.stream(at(from), at(to), signal)
-  const bytes =
-    layout.encoding === 'float'
-      ? finite(bare, layout)
-      : layout.lowBits === undefined
-        ? bare
-        : raised(bare, layout)
-  return { bytes, skip: 0, samples: to - from }
+  const rest = { skip: 0, samples: to - from }
+  if (layout.encoding === 'float') {
+    const seen = new NoNumbersSeen(layout, from, partSamples)
+    return { bytes: finite(bare, layout, seen), ...rest, seen }
+  }
+  return { bytes: layout.lowBits === undefined ? bare : raised(bare, layout), ...rest }
 }
 
 /** Whole frames, so that one that cannot be decoded is missed. */
@@ -322,8 +332,11 @@ export async function stageMaster(
 ): Promise<{ samples: number; partSamples: number; warnings?: readonly Warning[] }> {
   if (layout.kind !== 'coded') {
     const samples = samplesAt44100(layout)
-    await stageRange(layout, { ...options, partSamples, start: 0, end: samples })
-    return { samples, partSamples }
+    const none: NoNumbers[] = []
+    const onNoNumbers = async (found: NoNumbers) => void none.push(found)
+    const range = { partSamples, start: 0, end: samples, onNoNumbers }
+    await stageRange(layout, { ...options, ...range })
+    return { samples, partSamples, warnings: noNumberWarnings(layout, none) }
   }
   const range = { partSamples, start: 0, end: mostSamples, mostSamples }
   const { end: samples, warnings = [] } = await stageStream(layout, { ...options, ...range })

@@ -1,7 +1,17 @@
 import t from 'tap'
 import { readHeader } from '#shared/audio/header.ts'
 import type { PcmLayout } from '#shared/audio/layout.ts'
-import { aiff, type Channel, club, noise, silence, sine, snr, wav } from '../support/audio.ts'
+import {
+  aiff,
+  type Channel,
+  club,
+  noise,
+  RATE,
+  silence,
+  sine,
+  snr,
+  wav,
+} from '../support/audio.ts'
 import { claiming, whole } from '../support/contradicting.ts'
 import { over } from '../support/damaged.ts'
 import { scaled, stage } from '../support/stage.ts'
@@ -113,4 +123,31 @@ t.test('they come through at their level', async (t) => {
     const fidelity = snr(scaled(left), got, { from: 0, to: N })
     t.ok(fidelity > 75, `${what}: ${fidelity.toFixed(1)} dB`)
   }
+})
+
+t.test('samples that are no numbers are counted, and silence takes their place', async (t) => {
+  const spoilt = (at: readonly number[], value: number) =>
+    left.map((x, i) => (at.includes(i) ? value : x))
+  for (const bits of [32, 64] as const) {
+    for (const [what, channels, said] of [
+      ['none', music, undefined],
+      ['beyond full scale', [left.map((x) => 9 * x), right], undefined],
+      ['one', [spoilt([441], Number.NaN), right], 'one of its 44100 samples is no number'],
+      [
+        'some',
+        [spoilt([22_000, 441, 9], Number.NEGATIVE_INFINITY), right],
+        '3 of its 44100 samples are no numbers',
+      ],
+      ['all', [square(Number.NaN, Number.NaN)], 'all its 22050 samples are no numbers'],
+    ] as const) {
+      const { warnings } = await stage(wav(channels, { bits, float: true }))
+      t.equal(warnings.length, said === undefined ? 0 : 1, what)
+      t.match(warnings[0]?.sentence ?? '', said ?? '')
+    }
+  }
+  const { warnings } = await stage(
+    wav([spoilt([441, 450], Number.NaN)], { bits: 32, float: true, rate: 96_000 }),
+    { partSamples: RATE },
+  )
+  t.match(warnings, [{ code: 'DAMAGED', sentence: /2 of its .*, the first at 0\.005 s/ }])
 })

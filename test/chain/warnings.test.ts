@@ -115,6 +115,28 @@ t.test(
   },
 )
 
+t.test('samples that are no numbers are counted over all steps', async (t) => {
+  const rate = 8000
+  const sound = silence(200 * rate)
+  sound.fill(Number.NaN, 30 * rate, 90 * rate)
+  sound[150 * rate] = Number.POSITIVE_INFINITY
+  await around.master('none', wav([sound], { rate, bits: 32, float: true }))
+  const said = {
+    code: 'DAMAGED',
+    sentence:
+      'the WAV is damaged: 480001 of its 1600000 samples are no numbers or infinite, the first at 30.000 s; silence was put in their place',
+  }
+  t.same((await announced('none', 'none')).warnings, [said])
+  const steps = (await catalogue.trackHistory('none', { limit: 100 })).events.filter(
+    ({ step }) => step === 'stage',
+  )
+  t.ok(steps.length > 1, `${steps.length} steps of stage`)
+  t.match(await announced('none', 'none', { strict: true }), {
+    state: 'failed',
+    assets: [{ code: 'STRICT', sentence: said.sentence }],
+  })
+})
+
 async function stagedEvent(track: string) {
   const { events } = await catalogue.trackHistory(track, { limit: 100 })
   return events.find(({ step }) => step === 'stage')
