@@ -87,7 +87,7 @@ export const ERRORS = {
   OVER_BUDGET: {
     status: 500,
     means:
-      'A unit computed past the hard limit of a step, or let the event loop stand still, again and again, though neither store nor machine kept it waiting.',
+      'A unit computed past the hard limit of a step, again and again, or let the event loop stand still, though neither store nor machine kept it waiting.',
     remedy:
       'Mend the plug-in, or correct the cost that it states. Of the step stage: deliver another master.',
   },

@@ -18,6 +18,8 @@ export const DRAIN_MS = 9_000
 export const EXIT_MS = 13_000
 
 const exit: (code?: number | string | null) => never = process.exit
+const abort: () => never = process.abort
+const kill = process.kill.bind(process)
 
 export interface Lifecycle {
   /** Aborts when the process has been asked to go: stop taking work. */
@@ -82,6 +84,15 @@ export async function runService(
     if (underway() !== undefined) throw new Error('process.exit was called')
     return exit(code)
   }
+  process.abort = () => {
+    if (underway() !== undefined) throw new Error('process.abort was called')
+    return abort()
+  }
+  process.kill = (pid, signal) => {
+    if (pid === process.pid && underway() !== undefined)
+      throw new Error('process.kill was called for the process itself')
+    return kill(pid, signal)
+  }
   process.on('uncaughtException', fault)
   process.on('unhandledRejection', (error) => fault(error, 'unhandledRejection'))
 
@@ -108,7 +119,7 @@ export async function runService(
 
 /** process.exit waits for file operations that are under way, and on an NFS server that is gone these never end. */
 function end(code: number): never {
-  if (hasOpenFiles()) process.kill(process.pid, 'SIGKILL')
+  if (hasOpenFiles()) kill(process.pid, 'SIGKILL')
   exit(code)
 }
 

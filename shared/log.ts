@@ -1,5 +1,12 @@
 import { write } from 'node:fs'
-import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino'
+import {
+  type DestinationStream,
+  type Logger,
+  pino,
+  stdSerializers,
+  stdTimeFunctions,
+} from 'pino'
+import { sentence } from './errors.ts'
 
 export type Log = Logger
 
@@ -21,9 +28,19 @@ export function createLog(service: string, level = 'info'): Log {
     messageKey: 'message',
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ severity: SEVERITY[label] ?? 'DEFAULT' }) },
+    serializers: { err: told },
     redact: ['req.headers.authorization', 'headers.authorization'],
   }
   return pino(options, background(1))
+}
+
+/** An error as pino has it. One that throws when it is looked at must not end the process that tells of it. */
+function told(error: Error): unknown {
+  try {
+    return stdSerializers.err(error)
+  } catch {
+    return { message: sentence(error) }
+  }
 }
 
 /** Waits until what was logged is written, `ms` milliseconds at most. */

@@ -5,7 +5,10 @@ import type { Derivative } from './derivative.ts'
 import { EXTENSION_PATTERN } from './messages/place.ts'
 import { ASSET_ID_PATTERN } from './names.ts'
 
-export type Registry = ReadonlyMap<string, Derivative>
+export interface Registry extends ReadonlyMap<string, Derivative> {
+  /** The ids of those that are an operator's own; without it none is. */
+  readonly own?: ReadonlySet<string>
+}
 
 const BUILT_IN = fileURLToPath(new URL('./derivatives/', import.meta.url))
 
@@ -16,6 +19,7 @@ const BUILT_IN = fileURLToPath(new URL('./derivatives/', import.meta.url))
  */
 export async function loadRegistry(extra = ''): Promise<Registry> {
   const registry = new Map<string, Derivative>()
+  const own = new Set<string>()
   for (const folder of [BUILT_IN, ...(extra === '' ? [] : [resolve(extra)])]) {
     for (const file of (await readdir(folder)).sort()) {
       if (!/\.(ts|js|mjs)$/.test(file) || file.endsWith('.d.ts')) continue
@@ -24,9 +28,10 @@ export async function loadRegistry(extra = ''): Promise<Registry> {
       const derivative = checkDerivative(module.default, path)
       if (registry.has(derivative.id)) throw new Error(`${path}: ${derivative.id} is taken`)
       registry.set(derivative.id, derivative)
+      if (folder !== BUILT_IN) own.add(derivative.id)
     }
   }
-  return registry
+  return Object.assign(registry, { own })
 }
 
 /** @throws Error naming what is wrong with a definition and where it stands. */

@@ -86,6 +86,8 @@ export async function runAndFollow<In>(
   const counted = (store: StoreDriver) => counting(store, counts, own.store)
   const stores = { assets: counted(deps.assets), scratch: counted(deps.scratch) }
   let made = 0
+  const finished: string[] = []
+  const given = (error: unknown): Outcome => ({ ...again(error), units: finished })
   const stops = step.stops?.(message)
   let unit: { readonly stops: string; readonly began: Moment } | undefined
   const contextUntil = (signal: AbortSignal): StepContext => ({
@@ -97,6 +99,7 @@ export async function runAndFollow<In>(
     },
     delivery,
     counted,
+    finished: (unit) => void finished.push(unit),
     collected: () => deps.metrics.collected.add(1, { step: step.name }),
     async asUnit({ what, stops }, act) {
       unit = { stops, began: own.now() }
@@ -157,7 +160,7 @@ export async function runAndFollow<In>(
     return await follow(next, deps)
   } catch (error) {
     // Not the message's fault, however often it has been delivered.
-    if (deps.aborting.aborted || error instanceof AfterwardsError) return again(error)
+    if (deps.aborting.aborted || error instanceof AfterwardsError) return given(error)
     try {
       if (error instanceof RestartError && step.restart !== undefined) {
         return await follow(await step.restart(message, error, unhurried), deps)
@@ -166,21 +169,21 @@ export async function runAndFollow<In>(
       const verdict =
         error instanceof PermanentError ? error : (once ?? gaveUp(error, delivery))
       const mayCount = stopped !== undefined || verdict !== undefined
-      if (error !== verdict && mayCount && (await deps.breaker.inDoubt())) return again(error)
+      if (error !== verdict && mayCount && (await deps.breaker.inDoubt())) return given(error)
       if (stopped !== undefined && error !== verdict && once === undefined) {
         if (stopped === 'over' || stopped === 'idle') await countStop(stopped)
         const known = stopped === 'unclear' ? unclear(own.since(began)) : {}
-        return { ...again(error), ...known }
+        return { ...given(error), ...known }
       }
-      if (verdict === undefined) return again(error)
+      if (verdict === undefined) return given(error)
       if (step.fail === undefined) {
         // Nobody to hand a verdict to: what may pass is tried on, as long as Pub/Sub delivers it.
         const isPermanent = error instanceof PermanentError
-        return isPermanent ? await setAside(step.name, delivery, error, deps) : again(error)
+        return isPermanent ? await setAside(step.name, delivery, error, deps) : given(error)
       }
       return await follow(await step.fail(message, verdict, unhurried), deps)
     } catch (second) {
-      return again(second)
+      return given(second)
     }
   } finally {
     clear()

@@ -54,6 +54,8 @@ export interface StepContext {
   counted(store: StoreDriver): StoreDriver
   /** To be told when scratch that nobody needs any more has been removed. */
   collected(): void
+  /** To be told of each unit that is there, or has failed for good: a step that is given back says how far it is. */
+  finished(unit: string): void
   /** Aborts at the hard limit of a step, or when shutting down takes too long. */
   readonly signal: AbortSignal
   readonly delivery: DeliveryFacts

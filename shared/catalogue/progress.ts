@@ -20,7 +20,7 @@ export const PROGRESS = `
     'finished', (
       select coalesce(json_agg(distinct unit), '[]') from event made, unnest(made.units) unit
       where made.track = job.asset_guid and made.job = job.id and made.run = job.run
-        and made.step in ('analyze', 'encode') and made.verdict in ('done', 'skipped', 'failed')
+        and made.step in ('analyze', 'encode') and made.verdict in ('done', 'skipped', 'failed', 'again')
     )) as progress
   from event
   where event.track = job.asset_guid and event.job = job.id and event.run = job.run`

@@ -1,9 +1,10 @@
 import { url as debuggerUrl } from 'node:inspector'
 import { Worker } from 'node:worker_threads'
-import { HARD_LIMIT_MS } from '../plan.ts'
 import { blamedOf, onEntered } from './underway.ts'
 
 const BEAT_MS = 250
+/** How long the loop may stand still, ms of its own time: fifty times what an asset may hold it for. */
+const STANDSTILL_MS = 5_000
 const MOST_BYTES = 4096
 
 export interface HeartbeatOptions {
@@ -13,7 +14,7 @@ export interface HeartbeatOptions {
   readonly scratch?: string
   /** Of Cloud Storage, where it is another than Google's. */
   readonly storage?: string
-  /** How long the loop may stand still, ms of its own time; the hard limit of a step unless told. */
+  /** How long the loop may stand still, ms of its own time; STANDSTILL_MS unless told. */
   readonly limitMs?: number
 }
 
@@ -36,7 +37,7 @@ export const TEXT_AT = 12
 export function startHeartbeat({
   scratch = '',
   storage = '',
-  limitMs = HARD_LIMIT_MS,
+  limitMs = STANDSTILL_MS,
   ...options
 }: HeartbeatOptions): () => Promise<unknown> {
   const shared = new SharedArrayBuffer(TEXT_AT + MOST_BYTES)

@@ -15,39 +15,66 @@ export interface Held {
   exit(code: number): void
 }
 
-/**
- * Interrupts the main thread from a worker thread, by the debugger's means, and asks it whose code it is in. It stays
- * interrupted. Undefined when that does not succeed.
- */
-export async function interrupt(): Promise<Held | undefined> {
-  const session = new Session()
-  const paused = Promise.withResolvers<readonly Debugger.CallFrame[]>()
-  try {
-    session.connectToMainThread()
-    session.on('Debugger.paused', ({ params }) => paused.resolve(params.callFrames))
-    const files = new Map<string, string>()
-    session.on('Debugger.scriptParsed', ({ params }) => files.set(params.scriptId, params.url))
-    session.post('Debugger.enable')
-    session.post('Debugger.pause')
+type Paused = (frames: readonly Debugger.CallFrame[]) => void
+
+/** Interrupts the main thread from a worker thread, by the debugger's means, and asks it whose code it is in. */
+export class Interrupter {
+  readonly #session = new Session()
+  readonly #files = new Map<string, string>()
+  #onPaused: Paused | undefined
+
+  /** @throws Error when there is no way to the main thread. */
+  constructor() {
+    this.#session.connectToMainThread()
+    this.#session.on('Debugger.paused', ({ params }) => {
+      // Nobody waits any more for one that comes late: it must not stay interrupted.
+      if (this.#onPaused === undefined) this.#session.post('Debugger.resume')
+      else this.#onPaused(params.callFrames)
+      this.#onPaused = undefined
+    })
+    this.#session.on('Debugger.scriptParsed', ({ params }) =>
+      this.#files.set(params.scriptId, params.url),
+    )
+    this.#session.post('Debugger.enable')
+  }
+
+  /** In whose code it is; it goes on. Undefined when it can't be interrupted, or it is nobody's. */
+  async look(): Promise<Blamed | undefined> {
+    const held = await this.hold()
+    if (held !== undefined) this.#session.post('Debugger.resume')
+    return held?.blamed
+  }
+
+  /** Likewise; it stays interrupted. Undefined when that does not succeed. */
+  async hold(): Promise<Held | undefined> {
+    const paused = Promise.withResolvers<readonly Debugger.CallFrame[]>()
+    this.#onPaused = paused.resolve
+    this.#session.post('Debugger.pause')
     const frames = await within(paused.promise)
+    this.#onPaused = undefined
     const [top] = frames ?? []
     if (top === undefined) return undefined
-    const evaluate = (expression: string) =>
-      new Promise<unknown>((resolve) => {
-        const asked = { callFrameId: top.callFrameId, expression, returnByValue: true }
-        session.post('Debugger.evaluateOnCallFrame', asked, (_, answer) =>
-          resolve((answer as Debugger.EvaluateOnCallFrameReturnType).result?.value),
-        )
-      })
-    const told = await within(evaluate(`globalThis[Symbol.for('${BLAMED}')]?.()`))
-    const file = basename(files.get(top.location.scriptId) ?? '')
+    const told = await within(this.#evaluate(top, `globalThis[Symbol.for('${BLAMED}')]?.()`))
+    const file = basename(this.#files.get(top.location.scriptId) ?? '')
     return {
       blamed: typeof told === 'string' ? (JSON.parse(told) ?? undefined) : undefined,
       where: `${top.functionName || 'a function'} of ${file}:${top.location.lineNumber + 1}`,
-      exit: (code) => void evaluate(`globalThis.process.reallyExit(${code})`),
+      exit: (code) => void this.#evaluate(top, `globalThis.process.reallyExit(${code})`),
     }
-  } catch {
-    return undefined
+  }
+
+  /** Whatever is interrupted goes on, and is not interrupted any more. */
+  end(): void {
+    this.#session.disconnect()
+  }
+
+  #evaluate({ callFrameId }: Debugger.CallFrame, expression: string): Promise<unknown> {
+    const { promise, resolve } = Promise.withResolvers<unknown>()
+    const asked = { callFrameId, expression, returnByValue: true }
+    this.#session.post('Debugger.evaluateOnCallFrame', asked, (_, answer) =>
+      resolve((answer as Debugger.EvaluateOnCallFrameReturnType | undefined)?.result?.value),
+    )
+    return promise
   }
 }
 

@@ -5,17 +5,20 @@ import type { StoreDriver } from '../store/driver.ts'
 
 /** Work that is stopped at the hard limit so often will be stopped every time. */
 export const MOST_STOPS = 3
-/** Work that so often let the event loop stand still for a whole hard limit will do it every time. */
+/** Work that so often has done nothing at all for a whole hard limit waits for what never comes. */
+export const MOST_IDLE_STOPS = 2
+/** Work that may have let the event loop stand still so often has. */
 export const MOST_STANDSTILLS = 2
 
 /**
  * `over`: it was stopped at the hard limit, having had that time to itself. `idle`: likewise, having done nothing with
- * it. `still`: its process was ended, because the event loop stood still in its code.
+ * it. `still`: its process was ended, because the event loop stood still, probably in its code. `held`: likewise, and
+ * each of several looks has found its code running.
  */
-export type Stop = 'over' | 'idle' | 'still'
+export type Stop = 'over' | 'idle' | 'still' | 'held'
 export type Stops = Readonly<Record<Stop, number>>
 
-const NONE: Stops = { over: 0, idle: 0, still: 0 }
+const NONE: Stops = { over: 0, idle: 0, still: 0, held: 0 }
 
 /** What is left in scratch for a stop. @param folder of the work, with a slash at its end */
 export function stopName(folder: string, stop: Stop): ObjectName {
@@ -34,7 +37,7 @@ export async function countStops(
   const counts = new Map<string, Stops>()
   for await (const { name } of scratch.list(folder, { signal })) {
     const end = name.lastIndexOf('/') + 1
-    const [, stop] = /^(over|idle|still)-/.exec(name.slice(end)) ?? []
+    const [, stop] = /^(over|idle|still|held)-/.exec(name.slice(end)) ?? []
     if (stop === undefined) continue
     const of = name.slice(0, end)
     const count = counts.get(of) ?? NONE
@@ -46,19 +49,21 @@ export async function countStops(
 /** The verdict that so many stops amount to, if they do. */
 export function verdictOn(
   what: string,
-  { over, idle, still }: Stops = NONE,
+  { over, idle, still, held }: Stops = NONE,
 ): PermanentError | undefined {
-  const stopped = over + idle
-  const words = [
-    ...(stopped >= MOST_STOPS ? [`was stopped at the hard limit ${stopped} times`] : []),
-    ...(still >= MOST_STANDSTILLS
-      ? [`let the event loop stand still until its process was ended, ${still} times`]
-      : []),
-  ]
-  if (words.length === 0) return undefined
-  if (idle <= over || still >= MOST_STANDSTILLS) {
-    return new PermanentError('OVER_BUDGET', `${what} ${words.join(', and ')}`)
+  if (held > 0) {
+    const so = `${what} let the event loop stand still until its process was ended, and at each look its code was running`
+    return new PermanentError('OVER_BUDGET', so)
   }
-  const so = `${what} ${words.join('')}, ${idle} of them without computing or waiting for a store or a core`
-  return new PermanentError('STANDS_STILL', so)
+  if (still >= MOST_STANDSTILLS) {
+    const so = `${what} let the event loop stand still until its process was ended, ${still} times`
+    return new PermanentError('OVER_BUDGET', so)
+  }
+  const isIdle = idle > over
+  const stopped = over + idle
+  if (stopped < (isIdle ? MOST_IDLE_STOPS : MOST_STOPS)) return undefined
+  const so = `${what} was stopped at the hard limit ${stopped} times`
+  if (!isIdle) return new PermanentError('OVER_BUDGET', so)
+  const idly = `${so}, ${idle} of them without computing or waiting for a store or a core`
+  return new PermanentError('STANDS_STILL', idly)
 }

@@ -3,15 +3,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { workerData } from 'node:worker_threads'
 import { sentence } from '../errors.ts'
 import { BEATS, DEBUGGED, TEXT_AT, TEXT_BYTES, type WatchData } from './heartbeat.ts'
-import { interrupt } from './interrupt.ts'
+import { type Held, Interrupter } from './interrupt.ts'
 import { scheduledThread } from './scheduled.ts'
-import { stopName } from './stops.ts'
+import { type Stop, stopName } from './stops.ts'
 import type { Blamed } from './underway.ts'
 
 // The thread that watches the event loop of its process: see `startHeartbeat`.
 
 /** From one look to the next, ms; more counts no more, for this thread may be kept waiting itself. */
 const LOOK_MS = 250
+/** So often it is looked whose code runs, while the loop stands still, before the process is ended in it. */
+const LOOKS = 3
 /** The stop has to be written within so long, ms: if the store is away it is not counted. */
 const WRITE_MS = 5_000
 /** From asking the loop to end the process until it is killed, ms. */
@@ -25,6 +27,9 @@ const numbers = new Int32Array(shared, 0, 3)
 let beats = -1
 let stoodMs = 0
 let before = look()
+let interrupter: Interrupter | undefined
+/** Whose code ran at each look since the loop stands still, as the folder where its stops are counted. */
+let found: (string | undefined)[] = []
 for (;;) {
   await sleep(LOOK_MS)
   const now = look()
@@ -33,7 +38,15 @@ for (;;) {
     isBeating || Atomics.load(numbers, DEBUGGED) === 1 ? 0 : stoodMs + between(before, now)
   beats = Atomics.load(numbers, BEATS)
   before = now
-  if (stoodMs >= limitMs) await end()
+  if (stoodMs === 0) {
+    interrupter?.end()
+    interrupter = undefined
+    found = []
+  } else if (found.length < LOOKS && !now.isAsleep) {
+    if (stoodMs < ((found.length + 1) * limitMs) / (LOOKS + 1)) continue
+    interrupter ??= newInterrupter()
+    found.push((await interrupter?.look())?.stops)
+  } else if (stoodMs >= limitMs) await end()
 }
 
 interface Seen {
@@ -70,7 +83,8 @@ function isAsleep(): boolean {
 
 /** Leaves the stop in scratch, and ends the process. */
 async function end(): Promise<never> {
-  const held = await interrupt()
+  interrupter ??= newInterrupter()
+  const held = await interrupter?.hold()
   const blamed = held === undefined ? lastEntered() : held.blamed
   const where = held === undefined ? 'code that cannot be interrupted' : held.where
   const words = `the event loop has stood still for ${limitMs / 1000} s, in ${where}`
@@ -78,7 +92,7 @@ async function end(): Promise<never> {
   const line = { severity: 'CRITICAL', time: new Date().toISOString(), service, ...facts }
   say({ ...line, message: `${words}: the process is ended` })
   try {
-    if (blamed?.stops !== undefined) await leaveStop(blamed.stops)
+    if (blamed?.stops !== undefined) await leaveStop(blamed.stops, stopOf(held))
   } catch (error) {
     say({ ...line, message: `the stop could not be counted: ${sentence(error)}` })
   }
@@ -91,12 +105,26 @@ async function end(): Promise<never> {
   }
 }
 
+function newInterrupter(): Interrupter | undefined {
+  try {
+    return new Interrupter()
+  } catch {
+    return undefined
+  }
+}
+
+/** One look may find what runs by chance, beside what lets nothing else run; so many, all the same, do not. */
+function stopOf(held: Held | undefined): Stop {
+  const stops = held?.blamed?.stops
+  return found.length >= LOOKS && found.every((each) => each === stops) ? 'held' : 'still'
+}
+
 /** Only now: most threads never need a store. */
-async function leaveStop(folder: string): Promise<void> {
+async function leaveStop(folder: string, stop: Stop): Promise<void> {
   const { openStore } = await import('../store/open.ts')
   const store = openStore(scratch, storage === '' ? {} : { apiEndpoint: storage })
   const options = { contentType: 'text/plain', signal: AbortSignal.timeout(WRITE_MS) }
-  await store.create(stopName(folder, 'still'), new Uint8Array(), options)
+  await store.create(stopName(folder, stop), new Uint8Array(), options)
 }
 
 /** What the loop has entered last, as it has said itself. */

@@ -65,12 +65,11 @@ export function lend({ message, context, deps }: Work): Lent {
   }
   function isPassing(error: unknown, depth = 0): boolean {
     if (typeof error !== 'object' || error === null || depth > MOST_CAUSES) return false
-    return passing.has(error) || ('cause' in error && isPassing(error.cause, depth + 1))
+    return passing.has(error) || isPassing(causeOf(error), depth + 1)
   }
 
   function verdictOn(error: unknown, { id, version }: Derivative): unknown {
-    if (error instanceof PermanentError) return error
-    if (context.signal.aborted || isPassing(error)) return error
+    if (isPermanent(error) || context.signal.aborted || isPassing(error)) return error
     const words = `${id}@${version}: ${sentence(error)}`
     return new PermanentError('RENDER_FAILED', words, { cause: error })
   }
@@ -126,5 +125,22 @@ export function lend({ message, context, deps }: Work): Lent {
       },
     }),
     release: () => cached.release(),
+  }
+}
+
+function isPermanent(error: unknown): boolean {
+  try {
+    return error instanceof PermanentError
+  } catch {
+    return false
+  }
+}
+
+/** What an asset throws may throw in its turn when it is looked at. */
+function causeOf(error: object): unknown {
+  try {
+    return (error as { readonly cause?: unknown }).cause
+  } catch {
+    return undefined
   }
 }

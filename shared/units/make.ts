@@ -36,13 +36,17 @@ export async function makeUnits(
   const fresh = new Map<string, Verdict>()
   const faults: unknown[] = []
   let lent: Lent | undefined
-  const stops = await stopsBefore(work)
+  const stops = await stopsBefore(work, units)
   const stopsAt = (unit: Unit) => stops.get(stopsOf(work, unit))
-  // What has been stopped before comes last, so that it keeps the others waiting once at most.
-  const inOrder = units.toSorted((a, b) => total(stopsAt(a)) - total(stopsAt(b)))
+  // What may get nowhere comes last, so that it keeps the others waiting once at most.
+  const rank = (unit: Unit) => total(stopsAt(unit)) + (isOwn(work, unit) ? 0.5 : 0)
+  const inOrder = units.toSorted((a, b) => rank(a) - rank(b))
   for (const unit of inOrder) {
     const asset = assetOf(unit, deps.registry)
-    if ((await outcomeOf(work, unit)) !== undefined) continue
+    if ((await outcomeOf(work, unit)) !== undefined) {
+      context.finished(unitName(unit))
+      continue
+    }
     if (context.signal.aborted) throw context.signal.reason
     lent ??= lend(work)
     const lending = lent
@@ -54,11 +58,13 @@ export async function makeUnits(
       const isSuspect = (stopsAt(unit)?.still ?? 0) > 0
       const verdict = await besideOrAlone(work, isSuspect, () => asUnit(work, unit, act))
       fresh.set(unit.asset, verdict)
+      context.finished(unitName(unit))
     } catch (error) {
       if (error instanceof RestartError || context.signal.aborted) throw error
       // Whatever else fails, be it writing what was made, may go well next time.
       if (error instanceof PermanentError) {
         fresh.set(unit.asset, await leaveTombstone(work, unit, error))
+        context.finished(unitName(unit))
       } else faults.push(error)
     }
   }
@@ -68,10 +74,18 @@ export async function makeUnits(
   return fresh
 }
 
-/** How often the units of the stage have been stopped, if this is not the first time that they are delivered. */
-async function stopsBefore(work: Work): ReturnType<typeof countStops> {
+/**
+ * How often the units of the stage have been stopped, where they may have been. A message that comes for the first time
+ * may be a copy of one that has ended a process, but only by an operator's own assets: those built in let go.
+ */
+async function stopsBefore(work: Work, units: readonly Unit[]): ReturnType<typeof countStops> {
   const { scratch, signal, delivery } = work.context
-  return delivery.attempt > 1 ? countStops(scratch, stopsFolder(work), signal) : new Map()
+  const mayBe = delivery.attempt > 1 || units.some((unit) => isOwn(work, unit))
+  return mayBe ? countStops(scratch, stopsFolder(work), signal) : new Map()
+}
+
+function isOwn({ deps }: Work, { asset }: Unit): boolean {
+  return deps.registry.own?.has(asset) === true
 }
 
 /** Beside other deliveries, or alone. What it waits for its turn is not its own time. */
@@ -96,7 +110,7 @@ function asUnit<T>(work: Work, unit: Unit, act: () => Promise<T>): Promise<T> {
 }
 
 function total(stops: Stops | undefined): number {
-  return stops === undefined ? 0 : stops.over + stops.idle + stops.still
+  return stops === undefined ? 0 : stops.over + stops.idle + stops.still + stops.held
 }
 
 /** Records that a unit has failed for good, beside its planned output. */
@@ -182,11 +196,11 @@ async function store(
   const files: Record<string, number> = {}
   const [main = ''] = Object.keys(asset.files)
   const result = asset.result
-    ? await resultOf(fileOf(rendered, main, asset, lent), asset)
+    ? await resultOf(await fileOf(rendered, main, asset, lent), asset)
     : undefined
   for (const [extension, contentType] of Object.entries(asset.files).reverse()) {
     const isResult = result !== undefined && extension === main
-    const file = isResult ? result.bytes : fileOf(rendered, extension, asset, lent)
+    const file = isResult ? result.bytes : await fileOf(rendered, extension, asset, lent)
     const name = assetName(request.asset_guid, plan.revision as Revision, asset, extension)
     const created = await context.write('assets', name, file, contentType)
     sameBytes(created, name)
@@ -196,15 +210,17 @@ async function store(
   return result === undefined ? made : { ...made, result: result.value }
 }
 
-/** @throws PermanentError RENDER_FAILED when it was not rendered. */
+/** @throws PermanentError RENDER_FAILED when it was not rendered. What was rendered may throw as it is looked at. */
 function fileOf(
   rendered: Partial<Rendered> | undefined,
   extension: string,
   asset: Derivative,
   lent: Lent,
-): Uint8Array | Streamed {
-  const file = rendered?.[extension]
-  if (file instanceof Uint8Array) return file
-  if (isStreamed(file)) return lent.judgedFile(asset, file)
-  throw nothing(asset, extension)
+): Promise<Uint8Array | Streamed> {
+  return lent.judged(asset, async () => {
+    const file = rendered?.[extension]
+    if (file instanceof Uint8Array) return file
+    if (isStreamed(file)) return lent.judgedFile(asset, file)
+    throw nothing(asset, extension)
+  })
 }

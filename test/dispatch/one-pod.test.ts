@@ -67,6 +67,7 @@ async function bench(t: Test, most = 2) {
     ...{ assets: scratch, scratch, signal: stop.signal, counted: (store) => store },
     delivery: { id, attempt, attributes: {} },
     collected: () => {},
+    finished: () => {},
     spentMs: () => 0,
     asUnit: (_, act) => act(),
     write: (_, of, body, contentType) => scratch.create(of, body, { contentType }) as never,

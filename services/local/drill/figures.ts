@@ -65,7 +65,8 @@ export function computedTwiceMs(
     const ids = units.map((unit) => [job, run, unit].join())
     const again = ids.filter((id) => made.has(id)).length
     const share = verdict === 'again' ? 1 : again / Math.max(1, ids.length)
-    for (const id of ids) made.add(id)
+    // All the time of what was given back is counted already.
+    if (verdict === 'done') for (const id of ids) made.add(id)
     const pid = Number(worker.split('/').at(-1))
     const pause = stoppedMs({ pid, from: Date.parse(at), to: heardMs }, stopped)
     sum += share * Math.max(0, ms - pause)

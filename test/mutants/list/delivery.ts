@@ -196,13 +196,18 @@ export default [
     },
     {
       breaks: 'the third stop does not count',
-      from: 'stopped >= MOST_STOPS',
-      to: 'stopped > MOST_STOPS',
+      from: 'stopped < (isIdle ? MOST_IDLE_STOPS : MOST_STOPS)',
+      to: 'stopped <= (isIdle ? MOST_IDLE_STOPS : MOST_STOPS)',
     },
     {
       breaks: 'the second standstill does not count',
-      from: '...(still >= MOST_STANDSTILLS',
-      to: '...(still > MOST_STANDSTILLS',
+      from: 'still >= MOST_STANDSTILLS',
+      to: 'still > MOST_STANDSTILLS',
+    },
+    {
+      breaks: 'what was found in the code of a unit at each look is no evidence',
+      from: 'if (held > 0)',
+      to: 'if (held > 1)',
     },
   ]),
   ...mutantsOf('shared/underway/hard-limit.ts', deliver, [
