@@ -5,6 +5,7 @@ import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Parser } from 'tap-parser'
+import { sharedPostgres } from './support/postgres.ts'
 import { measuredSlowness } from './support/slowness.ts'
 
 /**
@@ -38,29 +39,35 @@ console.log(
 )
 const fileSeconds = Math.ceil(FILE_SECONDS * slowness)
 const inherited = Object.entries(process.env).filter(([name]) => !/^TAP/.test(name))
+// One file alone starts what it needs.
+const postgres = files.length > 1 ? await sharedPostgres() : undefined
 const env = {
   // All files load the same libraries: what Node compiled of them once is kept.
   NODE_COMPILE_CACHE: join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled'),
   TEST_SLOWNESS: String(slowness),
+  ...postgres?.env,
   ...Object.fromEntries(inherited),
   TAP_TIMEOUT: String(fileSeconds),
 }
+const waiting = [...files]
 /** Groups of processes, by the id of the one that leads it. */
 const running = new Set<number>()
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {
+    waiting.length = 0
     for (const group of running) kill(group)
-    process.exit(1)
+    void postgres?.stop().finally(() => process.exit(1))
+    if (postgres === undefined) process.exit(1)
   })
 
 const total = { passed: 0, failed: 0, skipped: [] as string[] }
-const waiting = [...files]
 await Promise.all(
   Array.from({ length: JOBS }, async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
       report(file, await ran(file))
   }),
 )
+await postgres?.stop()
 if (total.passed + total.failed === 0) console.log('No test ran.')
 if (total.skipped.length > 0) console.log(`skipped:\n  ${total.skipped.join('\n  ')}`)
 const skipped = total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : ''

@@ -11,7 +11,7 @@ import {
 import type { StepEvent } from '#shared/messages/event.ts'
 import type { RunAccepted, RunEnded } from '#shared/messages/run.ts'
 import { jobId } from '#shared/names.ts'
-import { testPostgres } from '../support/postgres.ts'
+import { ownPostgres } from '../support/postgres.ts'
 
 const JOBS = Number(process.argv[2] ?? 20_000)
 
@@ -33,7 +33,7 @@ const MANY_NAMES = `
   from generate_series(1, 100000) i, unnest(array['title', 'artist']) field`
 
 // With the settings that it really runs with.
-const postgres = await testPostgres({})
+const postgres = await ownPostgres({})
 const dsn = await postgres.database()
 const catalogue = openCatalogue({ dsn, poolSize: 4 })
 try {

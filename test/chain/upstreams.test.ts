@@ -10,6 +10,7 @@ import { surroundings, until } from '../support/chain.ts'
 import { type Fault, startGcsServer } from '../support/gcs-server.ts'
 import { allConsumers } from '../support/one-process.ts'
 import { patient } from '../support/patience.ts'
+import { ownPostgres } from '../support/postgres.ts'
 import { startService } from '../support/service.ts'
 
 t.setTimeout(patient(3_600_000))
@@ -21,13 +22,19 @@ const AWAY_SECONDS = Number(process.env.AWAY_SECONDS ?? 0)
 
 // Masters and scratch in Cloud Storage, assets in a folder: each phase has one of them fail, or something else.
 const storage = await startGcsServer('masters', 'scratch')
-const around = await surroundings({
-  scratch: 'gs://scratch',
-  storage: storage.endpoint,
-  target_ms: 200,
-  routes: { cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], factor: 1 } },
-})
-const { catalogue, config, letters, postgres, published } = around
+const postgres = await ownPostgres()
+const around = await surroundings(
+  {
+    scratch: 'gs://scratch',
+    storage: storage.endpoint,
+    target_ms: 200,
+    routes: {
+      cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], factor: 1 },
+    },
+  },
+  { postgres },
+)
+const { catalogue, config, letters, published } = around
 const link = await blackHole(Number(config.pubsub.split(':')[1]))
 const options = { projectId: config.project, publishTimeoutMs: 2000, leaseSeconds: 10 }
 const linked = pubsubBus({ ...options, endpoint: `127.0.0.1:${link.port}` })

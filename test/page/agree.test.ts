@@ -11,6 +11,7 @@ import { surroundings, until } from '../support/chain.ts'
 import { noChromium } from '../support/chromium.ts'
 import { filesThatName, namesIn, unknownNames } from '../support/metric-names.ts'
 import { patient } from '../support/patience.ts'
+import { ownPostgres } from '../support/postgres.ts'
 import { type RunningService, startService } from '../support/service.ts'
 import { openBrowser } from './browser.ts'
 
@@ -37,8 +38,10 @@ interface Counts {
 }
 
 t.test('page, API, metrics and database agree on every count', { skip }, async (t) => {
-  const around = await surroundings({ derivatives: '' }, { keepsLetters: false })
-  const { config, folder, published, postgres } = around
+  const postgres = await ownPostgres()
+  const options = { keepsLetters: false, postgres }
+  const around = await surroundings({ derivatives: '' }, options)
+  const { config, folder, published } = around
   const database = postgres.open(config.database)
   const running = new Map<Name, { service: RunningService; port: number }>()
   async function start(name: Name): Promise<void> {

@@ -7,10 +7,12 @@ import { send } from '#shared/step.ts'
 import { forgetOld } from '../../services/publish/forgetting.ts'
 import { accepted, catalogues, event } from '../catalogue/fixture.ts'
 import { surroundings, until } from '../support/chain.ts'
+import { ownPostgres } from '../support/postgres.ts'
 import { startService } from '../support/service.ts'
 
 t.test('a history is whole after recorder and database were away', async (t) => {
-  const { bus, config, catalogue, postgres, close } = await surroundings()
+  const postgres = await ownPostgres()
+  const { bus, config, catalogue, close } = await surroundings({}, { postgres })
   t.teardown(close)
   const track = `track-${randomUUID()}`
   const run = accepted(['bpm'], { track })

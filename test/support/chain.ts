@@ -45,17 +45,22 @@ export interface Surroundings {
 
 /**
  * A Pub/Sub server (or another wire), a fresh database and file stores in a temporary folder.
- * @param options `keepsLetters`: false leaves the dead letters to `publish`, and `letters` empty
+ * @param options `keepsLetters`: false leaves the dead letters to `publish`, and `letters` empty;
+ * `postgres`: a server that the test takes away, and that is ended with the rest
  */
 export async function surroundings(
   settings: Partial<Config> = {},
-  { wire, keepsLetters = true }: { wire?: string; keepsLetters?: boolean } = {},
+  {
+    wire,
+    keepsLetters = true,
+    postgres: given,
+  }: { wire?: string; keepsLetters?: boolean; postgres?: TestPostgres } = {},
 ): Promise<Surroundings> {
   const folder = await mkdtemp(join(tmpdir(), 'trackchain-chain-'))
   const at = (name: string) => `file://${join(folder, name)}`
   for (const name of ['masters', 'assets', 'scratch', 'uploads'])
     await mkdir(join(folder, name))
-  const postgres = await testPostgres()
+  const postgres = given ?? (await testPostgres())
   const server =
     wire === undefined
       ? await startPubsubServer({ port: 0, file: join(folder, 'pubsub.sqlite') })
