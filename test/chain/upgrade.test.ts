@@ -64,7 +64,7 @@ t.test(
         statuses.push(await post(['echo', 'pieces']))
         // Faster than they are made, up to some.
         const ahead = tracks.length - published.size
-        await sleep(ahead > 12 ? 1000 : 100)
+        await sleep(ahead > 4 ? 500 : 100)
       }
     }
     const loaded = load()

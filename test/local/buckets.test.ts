@@ -11,6 +11,7 @@ import { takeDataFolder } from '../../services/local/data-folder.ts'
 import { noise, wav } from '../support/audio.ts'
 import { startGcsServer } from '../support/gcs-server.ts'
 import { patient, until } from '../support/patience.ts'
+import { testPostgres } from '../support/postgres.ts'
 
 t.setTimeout(patient(240_000))
 
@@ -44,7 +45,12 @@ t.test('npm start keeps its stores in buckets, as told by flags and variables', 
     ...['--assets', 'gs://assets/made', '--scratch', 'gs://scratch'],
     ...['--masters', 'gs://masters/{asset_guid}.wav', '--gcs-endpoint', server.endpoint],
   ]
-  const { child, said } = start(data, flags, { TRACKCHAIN_UPLOADS: 'gs://uploads' })
+  const postgres = await testPostgres()
+  t.teardown(() => postgres.stop())
+  const { child, said } = start(data, flags, {
+    TRACKCHAIN_UPLOADS: 'gs://uploads',
+    TRACKCHAIN_DATABASE: await postgres.database(),
+  })
   t.teardown(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGTERM')

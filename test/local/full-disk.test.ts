@@ -90,10 +90,10 @@ t.test('a disk that is full for a while: nothing is gone for good', async (t) =>
   const submitting = Promise.all(tracks.slice(1).map(submit))
   await sleep(2_000)
   const free = fill(join(disk))
-  await sleep(15_000)
+  await sleep(8_000)
   // Whatever happens to have gone by then has to come back in the same plight.
   for (const { pid } of await register(disk)) if (isRunning(pid)) kill(pid)
-  await sleep(25_000)
+  await sleep(12_000)
   t.equal(chain.exitCode ?? chain.signalCode, null, 'the supervisor lives')
   await free()
 

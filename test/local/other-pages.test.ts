@@ -13,6 +13,7 @@ import { type Chain, startChain } from '../../services/local/supervisor.ts'
 import { sine, wav } from '../support/audio.ts'
 import { noChromium } from '../support/chromium.ts'
 import { listeners } from '../support/listeners.ts'
+import { testPostgres } from '../support/postgres.ts'
 
 /** What a page got out of a port. */
 interface Got {
@@ -46,11 +47,13 @@ t.test(
     const ports = [
       ...new Set(all.map((address) => Number.parseInt(address.split(':')[1] ?? '', 16))),
     ]
+    // Behind the other ports is the same server for each: one of its names will do there.
+    const open = [chain.url, `http://${chain.pubsub}`].map((url) => Number(new URL(url).port))
     const ours = ports.filter((port) => port !== naive.port)
     t.ok(ours.length >= 6, `the API, Pub/Sub and four health ports: ${ours.join(', ')}`)
 
     // What the page does would do harm where nobody minds.
-    const harmed = await attack(browser, naive.port)
+    const harmed = await attack(browser, naive.port, ['127.0.0.1'])
     for (const by of ['elsewhere', 'rebound'])
       t.ok(
         naive.seen.some((seen) => seen.startsWith(`${by} POST`)),
@@ -63,7 +66,8 @@ t.test(
 
     await Promise.all(
       ours.map(async (port) => {
-        const got = await attack(browser, port)
+        const hosts = open.includes(port) ? ['127.0.0.1', 'localhost'] : ['127.0.0.1']
+        const got = await attack(browser, port, hosts)
         t.same(got, [], `nothing can be read of port ${port}`)
       }),
     )
@@ -102,8 +106,12 @@ async function waiting(chain: Chain): Promise<number> {
 }
 
 /** All that a page elsewhere, and one on this very port by another name, gets out of it. */
-async function attack(browser: Browser, port: number): Promise<Got[]> {
-  const own = [`http://127.0.0.1:${port}`, `http://localhost:${port}`]
+async function attack(
+  browser: Browser,
+  port: number,
+  hosts: readonly string[],
+): Promise<Got[]> {
+  const own = hosts.map((host) => `http://${host}:${port}`)
   const elsewhere = await ran(browser, 'http://elsewhere.test:9/', own)
   const rebound = await ran(browser, `http://rebound.test:${port}/`, [
     `http://rebound.test:${port}`,
@@ -217,7 +225,10 @@ async function attempts(page: Page, by: string, targets: string[]): Promise<Got[
 /** A chain that has made a track, and where all is quiet. */
 async function startedChain(t: Test): Promise<Chain> {
   const data = await mkdtemp(join(tmpdir(), 'trackchain-pages-'))
+  const postgres = await testPostgres()
+  t.teardown(() => postgres.stop())
   const chain = await startChain({
+    database: await postgres.database(),
     ...{ dataFolder: data, port: 0, pubsubPort: 0, onNotice: (said) => t.comment(said) },
   })
   t.teardown(async () => {

@@ -1,26 +1,34 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { pubsubBus } from '#shared/bus/pubsub.ts'
+import { json } from '#shared/message.ts'
 import { isRunning } from '../../services/local/leftovers.ts'
 import { startChain } from '../../services/local/supervisor.ts'
+import { club, wav } from '../support/audio.ts'
 import { isLoopback, listeners } from '../support/listeners.ts'
 import { patient, until } from '../support/patience.ts'
 
+const SERVICES = ['ingest', 'stage', 'analyze', 'encode', 'publish']
 const CLI = join(import.meta.dirname, '..', '..', 'services', 'local', 'cli.ts')
 
+t.setTimeout(patient(1_200_000))
+
+/** The first two tests have a chain in common. */
+const notices: string[] = []
+const chain = await startChain({
+  ...{ dataFolder: await folder(t), port: 0, pubsubPort: 0 },
+  onNotice: (sentence) => notices.push(sentence),
+})
+t.teardown(() => chain.close())
+
 t.test('a chain outlives the sudden death of each of its processes', async (t) => {
-  const data = await folder(t)
-  const notices: string[] = []
-  const chain = await startChain({
-    ...{ dataFolder: data, port: 0, pubsubPort: 0 },
-    onNotice: (sentence) => notices.push(sentence),
-  })
-  t.teardown(() => chain.close())
   const before = chain.pids()
   t.same(Object.keys(before).sort(), [
     ...['analyze', 'database', 'encode', 'ingest', 'publish', 'pubsub', 'stage'],
@@ -51,10 +59,53 @@ t.test('a chain outlives the sudden death of each of its processes', async (t) =
   const after = chain.pids()
   for (const [name, pid] of Object.entries(before))
     t.not(after[name], pid, `${name} is another`)
+})
 
+t.test('every service is restarted in turn under load: nothing is lost', async (t) => {
+  const bus = pubsubBus(chain.link)
+  const states = new Map<string, string>()
+  const options = { concurrency: 100, longestMs: 5000, onError: () => {} }
+  const ear = bus.subscribe('published', options, async ({ data }) => {
+    const { asset_guid, state } = json(data, 'published') as Record<string, string>
+    states.set(asset_guid ?? '', state ?? '')
+    return 'ack'
+  })
+  t.teardown(async () => {
+    await ear.close()
+    await bus.close()
+  })
+  const master = wav(club(44_100))
+  const tracks: string[] = []
+  const submitSome = async () => {
+    for (let n = 0; n < 4; n++) {
+      const asset_guid = `rolling-${tracks.length}`
+      await writeFile(join(chain.folder.masters, `${asset_guid}.wav`), master)
+      const job = { asset_guid, derivative_assets: ['loudness', 'waveform', 'aac-128'] }
+      await bus.publish('ingest', { data: Buffer.from(JSON.stringify(job)), attributes: {} })
+      tracks.push(asset_guid)
+    }
+  }
+  const unasked = notices.length
+  for (const name of SERVICES) {
+    await submitSome()
+    await until(() => tracks.some((track) => states.has(track)), 150_000)
+    const before = chain.pids()[name]
+    process.kill(before ?? 0, 'SIGTERM')
+    await until(() => ![before, undefined].includes(chain.pids()[name]), 150_000)
+    t.match(notices.at(-1), new RegExp(`^${name} died .exit code 0`))
+  }
+  await until(() => tracks.every((track) => states.has(track)), 400_000)
+  t.same(new Set(tracks.map((track) => states.get(track))), new Set(['done']))
+  t.match(await (await fetch(`${chain.url}/v1/dead-letters`)).json(), {
+    letters: [],
+    next: null,
+  })
+  t.equal(notices.length - unasked, SERVICES.length)
+
+  const last = chain.pids()
   await chain.close()
   t.same(
-    Object.values(after).filter(isRunning),
+    Object.values(last).filter(isRunning),
     [],
     'and nothing of it is left once it is closed',
   )
@@ -68,45 +119,47 @@ t.test('what was accepted before kill -9 of the supervisor is done after it', as
   t.match(first.said(), /^Steps are cut for cores that are [\d.]+ times as slow/)
   await mkdir(join(data, 'other'))
   writeMaster(join(data, 'other', '17.wav'))
-  const job = await submit(first.url, 'track', { asset_id: 17 })
+  const light = { derivative_assets: ['waveform'] }
+  const job = await submit(first.url, 'track', { asset_id: 17, ...light })
   const pids = JSON.parse(readFileSync(join(data, 'processes.json'), 'utf8'))
   first.process.kill('SIGKILL')
 
-  const second = await started(t, data, ...flags)
+  const second = await started(t, data, ...flags, '--factor', '20')
   t.equal(await endOf(second.url, job), 'done')
   const left = pids.filter(({ pid }: { pid: number }) => isRunning(pid))
   t.same(left, [], 'nothing of the first chain is left')
 
-  const third = spawn(process.execPath, [CLI, 'start', '--data', data])
-  const said = third.stderr.setEncoding('utf8').toArray()
-  t.equal((await once(third, 'close'))[0], 2)
-  t.match((await said).join(''), /in use by another chain \(process \d+, since /)
+  t.match(await refused('--data', data), /in use by another chain \(process \d+, since /)
 
-  second.process.kill('SIGTERM')
-  t.equal((await once(second.process, 'exit'))[0], 0)
-})
-
-t.test('steps are planned for cores as slow as is said', async (t) => {
-  const data = await folder(t)
-  const { process: child, url } = await started(t, data, '--factor', '20')
-  writeMaster(join(data, 'masters', 'track.wav'))
-  const job = await submit(url, 'track')
-  t.equal(await endOf(url, job), 'partial')
-  const { jobs } = (await (await fetch(`${url}/v1/jobs/${job}`)).json()) as { jobs: unknown[] }
+  // Steps are planned for cores as slow as is said.
+  const { url } = second
+  writeMaster(join(data, 'other', '18.wav'))
+  const heavy = await submit(url, 'other', { asset_id: 18 })
+  t.equal(await endOf(url, heavy), 'partial')
+  const { jobs } = (await (await fetch(`${url}/v1/jobs/${heavy}`)).json()) as {
+    jobs: unknown[]
+  }
   t.match(jobs[0], {
     assets: [
       { asset: 'bpm', state: 'failed', code: 'TOO_LONG_FOR_ASSET' },
       { asset: 'waveform', state: 'made' },
     ],
   })
-  child.kill('SIGTERM')
-  await once(child, 'exit')
+  second.process.kill('SIGTERM')
+  t.equal((await once(second.process, 'exit'))[0], 0)
 
-  const wrong = spawn(process.execPath, [CLI, 'start', '--data', data, '--factor', 'fast'])
-  const said = wrong.stderr.setEncoding('utf8').toArray()
-  t.equal((await once(wrong, 'close'))[0], 2)
-  t.match((await said).join(''), '--factor must be a number from 0.1 to 20, got fast.')
+  const words = '--factor must be a number from 0.1 to 20, got fast.'
+  t.match(await refused('--data', data, '--factor', 'fast'), words)
 })
+
+/** What it says where it does not even begin. */
+async function refused(...flags: string[]): Promise<string> {
+  const child = spawn(process.execPath, [CLI, 'start', ...flags])
+  const said = text(child.stderr)
+  const [code] = await once(child, 'close')
+  if (code !== 2) throw new Error(`it ended with ${code}`)
+  return said
+}
 
 interface Started {
   readonly process: ChildProcess
@@ -168,32 +221,13 @@ async function tried<T>(ask: () => Promise<T | undefined>): Promise<T> {
   }
 }
 
-/** Ten seconds of clicks at 120 BPM: a conformant WAV. */
+/** Ten seconds of music. */
 function writeMaster(path: string): void {
-  const samples = 441_000
-  const wav = Buffer.alloc(44 + samples * 4)
-  wav.write('RIFF', 0)
-  wav.writeUInt32LE(wav.length - 8, 4)
-  wav.write('WAVEfmt ', 8)
-  wav.writeUInt32LE(16, 16)
-  wav.writeUInt16LE(1, 20)
-  wav.writeUInt16LE(2, 22)
-  wav.writeUInt32LE(44_100, 24)
-  wav.writeUInt32LE(176_400, 28)
-  wav.writeUInt16LE(4, 32)
-  wav.writeUInt16LE(16, 34)
-  wav.write('data', 36)
-  wav.writeUInt32LE(samples * 4, 40)
-  for (let n = 0; n < samples; n++) {
-    const value = Math.round(20_000 * Math.exp((-(n % 22_050) / 22_050) * 40) * Math.sin(n / 5))
-    wav.writeInt16LE(value, 44 + n * 4)
-    wav.writeInt16LE(value, 46 + n * 4)
-  }
-  writeFileSync(path, wav)
+  writeFileSync(path, wav(club(441_000)))
 }
 
 /** A folder that the database's own user can get to, removed at the end. */
-async function folder(t: Test): Promise<string> {
+async function folder(t: Pick<Test, 'teardown'>): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
   t.teardown(() => rm(path, { recursive: true, force: true }))
   return path
