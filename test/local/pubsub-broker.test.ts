@@ -274,6 +274,34 @@ t.test('a backlog larger than memory may hold comes out whole and in order', asy
   t.ok(got.every((loan, i) => loan.body.equals(body(texts[i] ?? ''))))
 })
 
+t.test(
+  'an ack of what a restart has not yet read again takes it from nobody else',
+  async (t) => {
+    const file = join(t.testdir(), 'queue.sqlite')
+    const first = open(file)
+    first.broker.createTopic({ name: TOPIC })
+    for (const name of [A, B]) first.broker.createSubscription({ name, topic: TOPIC })
+    // More than is read at once.
+    const texts = Array.from({ length: 15_000 }, (_, i) => `${i}`)
+    const ids = first.broker.publish(TOPIC, texts.map(body))
+    first.close()
+    const second = open(file)
+    t.teardown(() => second.close())
+    const last = ids.at(-1) ?? 0
+    second.broker.queue(A).ack(last)
+    const got = new Set<number>()
+    for (let loans = lend(second.broker, B); loans.length > 0; loans = lend(second.broker, B))
+      for (const { id } of loans) {
+        got.add(id)
+        second.broker.queue(B).ack(id)
+      }
+    t.equal(got.size, ids.length)
+    t.ok(got.has(last))
+    t.ok(second.journal.body(ids[0] ?? 0), 'what the other has still to get is there')
+    t.equal(second.journal.body(last), undefined, 'and what both have had is not')
+  },
+)
+
 t.test('a deleted subscription takes along what waited for it, and nothing else', async (t) => {
   const file = join(t.testdir(), 'queue.sqlite')
   const { broker, journal, close } = open(file)

@@ -309,6 +309,27 @@ t.test('of a store, every operation is watched', async (t) => {
   t.equal(await breaker.inDoubt(), true)
 })
 
+t.test('after a write that failed, only a write shows that a store is well', async (t) => {
+  const { breaker, upstream } = made()
+  const full = new Error('ENOSPC')
+  let isFull = true
+  const driver: StoreDriver = {
+    ...brokenStore(full),
+    stat: async () => undefined,
+    async probe() {
+      if (isFull) throw full
+    },
+  }
+  const store = watched(driver, upstream)
+  const contentType = 'text/plain'
+  await t.rejects(store.create('x' as ObjectName, new Uint8Array(1), { contentType }), full)
+  await breaker.inDoubt()
+  t.match(breaker.reason, /ENOSPC/, 'that it can be read is no comfort')
+  isFull = false
+  await until(() => breaker.reason === undefined)
+  t.equal(breaker.reason, undefined)
+})
+
 t.test('a read that falls silent in the middle fails, and is told of', async (t) => {
   const { breaker, upstream } = made()
   const silent = () => {

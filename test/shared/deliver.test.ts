@@ -296,9 +296,18 @@ t.test('what computes past the limit is over it; what was kept from it never is'
   t.match(over.event, { verdict: 'again', sentence: 'stopped at the hard limit of 0.3 s' })
   t.strictSame(await stopsIn(over.deps.scratch), ['over'])
   t.ok(spent > 200, `${spent} ms`)
-  const once = { ...step(computes), isStoppedOnce: true }
+  async function fail(_: Note, __: PermanentError, context: StepContext): Promise<Next> {
+    context.signal.throwIfAborted()
+    await writes(context)
+    return FAILED
+  }
+  const once = { ...step(computes), isStoppedOnce: true, fail }
   const failed = await delivered(t, { step: once, deps: { hardLimitMs: 300 } })
-  t.equal(failed.settlement, 'ack', 'where one stop does, it is a verdict')
+  t.equal(
+    failed.settlement,
+    'ack',
+    'where one stop does, it is a verdict, with time to write it',
+  )
   t.strictSame(failed.seen, ['failed', 'event'])
 
   // Fed by something that nobody watches, an encoder has little to do.

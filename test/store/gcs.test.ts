@@ -327,6 +327,9 @@ t.test('whoever has the URL can upload that object once', async (t) => {
   const origin = 'https://labels.example'
   const url = await store.resumableUploadUrl(named('m/a.wav'), { contentType, origin })
   const other = await store.resumableUploadUrl(named('m/a.wav'), { contentType })
+  const begun = server.requests.filter(({ line }) => line.includes('uploadType=resumable'))
+  const origins = begun.map((request) => request.origin)
+  t.strictSame(origins, [origin, undefined], 'a browser may send to it from that origin alone')
   t.equal((await fetch(url, { method: 'PUT', body: 'sound' })).status, 200)
   t.match(server.buckets.get('bucket')?.get('m/a.wav'), {
     contentType,

@@ -86,13 +86,17 @@ async function bench(t: Test) {
   const own = new Set<string>()
   const registry = Object.assign(new Map(all.map((asset) => [asset.id, asset])), { own })
 
-  const sent: { topic: string; body: StepDue | RunEnded }[] = []
+  const sent: {
+    topic: string
+    body: StepDue | RunEnded
+    attributes: Readonly<Record<string, string>>
+  }[] = []
   const events: StepEvent[] = []
   const hooks: { onPublish?: (topic: string) => Promise<void> } = {}
   const bus: Pick<Bus, 'publish'> = {
-    async publish(topic, { data }) {
+    async publish(topic, { data, attributes }) {
       await hooks.onPublish?.(topic)
-      sent.push({ topic, body: json(data, topic) as StepDue })
+      sent.push({ topic, body: json(data, topic) as StepDue, attributes })
       return 'id'
     },
   }
@@ -312,6 +316,8 @@ t.test('what has to begin anew goes to ingest once, each time that it begins', a
   for (const step of [0, 1]) await run({ ...due, restarts: 1, step })
   t.strictSame(topics(), ['ingest', 'ingest'], 'the marker of the first says nothing')
   t.match(sent[1]?.body, due.request)
+  const begun = sent.map(({ attributes }) => attributes.restarts)
+  t.strictSame(begun, ['1', '2'], 'so that it is known when it has been often enough')
   for (const step of [0, 1]) t.equal(await run({ ...due, restarts: 5, step }), 'ack')
   t.match(sent.at(-1), {
     topic: 'encode',

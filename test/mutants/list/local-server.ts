@@ -69,7 +69,7 @@ export default [
       to: '',
     },
     {
-      breaks: 'an ack from before a restart leaves the body',
+      breaks: 'an ack from before a restart takes the message from other subscriptions',
       from: 'entry?.shared ?? true)',
       to: 'entry?.shared ?? false)',
       tests: [...broker, ...durable],
