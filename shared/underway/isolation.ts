@@ -22,7 +22,7 @@ export class Isolation {
   #alone: Promise<void> = Promise.resolve()
   #quiet: () => void = () => {}
 
-  constructor({ quietMs = 30_000, mostMs = 90_000 }: IsolationOptions = {}) {
+  constructor({ quietMs = 10_000, mostMs = 30_000 }: IsolationOptions = {}) {
     this.#quietMs = quietMs
     this.#mostMs = mostMs
   }

@@ -2,7 +2,15 @@ import { readFileSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { workerData } from 'node:worker_threads'
 import { sentence } from '../errors.ts'
-import { BEATS, DEBUGGED, TEXT_AT, TEXT_BYTES, type WatchData } from './heartbeat.ts'
+import {
+  BEATS,
+  DEBUGGED,
+  HEAP_MB,
+  PROCESS_MB,
+  TEXT_AT,
+  TEXT_BYTES,
+  type WatchData,
+} from './heartbeat.ts'
 import { type Held, Interrupter } from './interrupt.ts'
 import { scheduledThread } from './scheduled.ts'
 import { type Stop, stopName } from './stops.ts'
@@ -14,6 +22,10 @@ import type { Blamed } from './underway.ts'
 const LOOK_MS = 250
 /** So often it is looked whose code runs, while the loop stands still, before the process is ended in it. */
 const LOOKS = 3
+/** Of its heap, and of what its container may have, a process that takes more is about to be ended anyway. */
+const MOST_MEMORY = { heap: 0.8, container: 0.9 }
+/** From one look at the memory to the next, ms: it fills at up to 1 GB/s. */
+const MEMORY_MS = 100
 /** The stop has to be written within so long, ms: if the store is away it is not counted. */
 const WRITE_MS = 5_000
 /** From asking the loop to end the process until it is killed, ms. */
@@ -21,8 +33,10 @@ const EXIT_MS = 3_000
 /** What the process exits with: its messages have to come again (EX_TEMPFAIL). */
 const EXIT_CODE = 75
 
-const { shared, pid, limitMs, service, scratch, storage } = workerData as WatchData
-const numbers = new Int32Array(shared, 0, 3)
+const { shared, pid, limitMs, heapMb, service, scratch, storage } = workerData as WatchData
+const numbers = new Int32Array(shared, 0, 5)
+/** Infinite where there is none, or nobody tells. */
+const containerMb = (process.constrainedMemory() || Number.POSITIVE_INFINITY) / 1e6
 
 let beats = -1
 let stoodMs = 0
@@ -31,7 +45,8 @@ let interrupter: Interrupter | undefined
 /** Whose code ran at each look since the loop stands still, as the folder where its stops are counted. */
 let found: (string | undefined)[] = []
 for (;;) {
-  await sleep(LOOK_MS)
+  for (const due = performance.now() + LOOK_MS; performance.now() < due; await sleep(MEMORY_MS))
+    if (isFull()) await end('full')
   const now = look()
   const isBeating = Atomics.load(numbers, BEATS) !== beats
   stoodMs =
@@ -46,7 +61,7 @@ for (;;) {
     if (stoodMs < ((found.length + 1) * limitMs) / (LOOKS + 1)) continue
     interrupter ??= newInterrupter()
     found.push((await interrupter?.look())?.stops)
-  } else if (stoodMs >= limitMs) await end()
+  } else if (stoodMs >= limitMs) await end('still')
 }
 
 interface Seen {
@@ -81,18 +96,31 @@ function isAsleep(): boolean {
   return stat.charAt(stat.lastIndexOf(')') + 2) === 'S'
 }
 
+/** Whether the memory is nearly used up. The heap is told at each beat; what has come since is taken to be of it. */
+function isFull(): boolean {
+  const mb = process.memoryUsage.rss() / 1e6
+  const since = Math.max(0, mb - Atomics.load(numbers, PROCESS_MB))
+  const heap = Atomics.load(numbers, HEAP_MB) + since
+  return heap > MOST_MEMORY.heap * heapMb || mb > MOST_MEMORY.container * containerMb
+}
+
 /** Leaves the stop in scratch, and ends the process. */
-async function end(): Promise<never> {
+async function end(why: 'still' | 'full'): Promise<never> {
   interrupter ??= newInterrupter()
   const held = await interrupter?.hold()
-  const blamed = held === undefined ? lastEntered() : held.blamed
+  const blamed = (held?.blamed?.stops === undefined ? lastEntered() : undefined) ?? held?.blamed
   const where = held === undefined ? 'code that cannot be interrupted' : held.where
-  const words = `the event loop has stood still for ${limitMs / 1000} s, in ${where}`
+  const so =
+    why === 'still'
+      ? `the event loop has stood still for ${limitMs / 1000} s`
+      : 'the memory is nearly used up'
+  const words = `${so}, in ${where}`
   const facts = { work: blamed?.what, stops: blamed?.stops }
   const line = { severity: 'CRITICAL', time: new Date().toISOString(), service, ...facts }
   say({ ...line, message: `${words}: the process is ended` })
   try {
-    if (blamed?.stops !== undefined) await leaveStop(blamed.stops, stopOf(held))
+    if (blamed?.stops !== undefined)
+      await leaveStop(blamed.stops, why === 'full' ? 'full' : stopOf(held))
   } catch (error) {
     say({ ...line, message: `the stop could not be counted: ${sentence(error)}` })
   }

@@ -6,7 +6,7 @@ import { assetName, type Revision } from '../names.ts'
 import { isPart, unitName } from '../plan.ts'
 import { failed } from '../run.ts'
 import { NotFoundError, sameBytes } from '../store/driver.ts'
-import { countStops, type Stops, verdictOn } from '../underway/stops.ts'
+import { countStops, NONE, type Stops, verdictOn } from '../underway/stops.ts'
 import { underway } from '../underway/underway.ts'
 import { type Lent, lend } from './lend.ts'
 import { outcomeOf, readTombstone } from './outcome.ts'
@@ -54,8 +54,9 @@ export async function makeUnits(
       const overBudget = verdictOn(`${asset.id}@${asset.version}`, stopsAt(unit))
       if (overBudget !== undefined) throw overBudget
       const act = () => (joining ? join : make)(work, asset, unit, lending)
-      // What let a process stand still once would take those beside it along a second time.
-      const isSuspect = (stopsAt(unit)?.still ?? 0) > 0
+      // What has ended a process once would take those beside it along a second time.
+      const { still = 0, full = 0 } = stopsAt(unit) ?? {}
+      const isSuspect = still + full > 0
       const verdict = await besideOrAlone(work, isSuspect, () => asUnit(work, unit, act))
       fresh.set(unit.asset, verdict)
       context.finished(unitName(unit))
@@ -109,8 +110,8 @@ function asUnit<T>(work: Work, unit: Unit, act: () => Promise<T>): Promise<T> {
   return work.context.asUnit({ what: unitName(unit), stops: stopsOf(work, unit) }, act)
 }
 
-function total(stops: Stops | undefined): number {
-  return stops === undefined ? 0 : stops.over + stops.idle + stops.still + stops.held
+function total(stops: Stops = NONE): number {
+  return Object.values(stops).reduce((sum, each) => sum + each)
 }
 
 /** Records that a unit has failed for good, beside its planned output. */

@@ -20,7 +20,7 @@ function start(): void {
   child = fork(script, {
     env: { ...process.env, ...env, STANDSTILL_MS: '1500' },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-    execArgv: [],
+    execArgv: ['--max-old-space-size=250'],
   })
   child.stdout?.on('data', (chunk) => {
     said += chunk
@@ -41,6 +41,7 @@ t.teardown(async () => {
 /** What each of the hostile ones is failed with. */
 const FAULTS: Readonly<Record<string, readonly [code: string, sentence: RegExp]>> = {
   spin: ['OVER_BUDGET', /spin@1 let the event loop stand still/],
+  eats: ['OVER_BUDGET', /eats@1 used up the memory/],
   late: ['RENDER_FAILED', /late@1: this plug-in throws late/],
   forgets: ['RENDER_FAILED', /this plug-in has forgotten something/],
   mumbles: ['RENDER_FAILED', /a result that cannot be read/],
@@ -90,10 +91,14 @@ t.test('whatever a plug-in does, the verdict is on it alone', async (t) => {
   )
 })
 
-t.test('only what held the event loop has cost a process', (t) => {
-  const ended = said.split('\n').filter((line) => line.includes('stood still'))
+t.test('only what held the event loop or ate up the memory has cost a process', (t) => {
+  const lines = said.split('\n')
+  const ended = lines.filter((line) => line.includes('stood still'))
+  const full = lines.filter((line) => line.includes('the memory is nearly used up'))
+  t.ok(full.length >= 2, 'whose code it was the first time is a guess')
+  t.match(full.at(-1), /"work":"eats@1 0-44100"/, 'the last time it was alone')
   t.equal(ended.length, 1, `what is found in its code at each look costs one: ${ends}`)
-  t.equal(ends.length, ended.length)
+  t.equal(ends.length, ended.length + full.length)
   for (const line of ended) t.match(line, /"work":"spin@1 0-44100"/)
   t.match(said, /"work":"spin@1 0-44100".*stood still for 1.5 s, in .*spin\.ts/)
   t.end()
