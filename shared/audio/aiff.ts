@@ -10,6 +10,7 @@ import {
   withWarnings,
 } from './chunks.ts'
 import type { Coded, PcmLayout } from './layout.ts'
+import { asSampled } from './other-reading.ts'
 import { otherKind } from './sample-kind.ts'
 import { sampleWidth } from './sample-width.ts'
 import { isUnknown, type SizeClaims, type SoundSize, soundSize } from './sound-size.ts'
@@ -133,8 +134,12 @@ async function readAs(
   const bytes = Math.max(0, Math.min(said, window.bytes - offset))
   const looked = { ...format, offset, bytes, bits, usedBits: format.bits }
   const other = await otherKind(window, looked)
-  if (other === undefined) return bitsOf(window, format, claims, frames)
-  return { ...other.as, bits, contradicts: other.contradicts }
+  if (other !== undefined) return { ...other.as, bits, contradicts: other.contradicts }
+  const found = await bitsOf(window, format, claims, frames)
+  if (found.contradicts !== undefined || found.bits !== format.bits) return found
+  const sampled = await asSampled(window, format, { offset, bytes, isWidthKnown: true })
+  const { contradicts } = sampled
+  return contradicts === undefined ? found : { ...sampled.format, contradicts }
 }
 
 /** How wide the numbers are: as described, unless so many samples take another room, and are noise as described. */

@@ -18,7 +18,7 @@ export interface PcmLayout extends Looked {
   readonly bits: number
   /** Bits that are used of them, where it is the lower ones; absent: the upper ones are. */
   readonly lowBits?: number
-  /** 8-bit WAV counts from 0, everything else is signed. */
+  /** 8-bit WAV counts from 0; everything else is signed but for what is found to be not. */
   readonly unsigned: boolean
   readonly bigEndian: boolean
   /** Hz. */
@@ -111,6 +111,7 @@ export function isConformant(layout: Layout): layout is PcmLayout {
     layout.kind === 'pcm' &&
     layout.encoding === 'int' &&
     layout.bits === 16 &&
+    !layout.unsigned &&
     layout.rate === 44_100 &&
     layout.channels === 2
   )

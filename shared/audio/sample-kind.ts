@@ -45,6 +45,26 @@ export async function otherKind(
   return { as: { encoding, lowBits: usedBits }, contradicts }
 }
 
+/**
+ * What is to be said of integers that use the lowest bits alone, where nothing in the header says so: they are read as
+ * it says, for very quiet music looks the same.
+ */
+export async function lowNumbers(
+  window: ByteWindow,
+  described: Omit<Description, 'usedBits'>,
+): Promise<string | undefined> {
+  const { encoding, bits } = described
+  // Of 24 bits quiet music has no more than 16 often enough.
+  if (encoding !== 'int' || bits !== 32) return undefined
+  for (const usedBits of [16, 24]) {
+    const suspected = { ...described, usedBits }
+    if (!(await holds(window, suspected, new LowNumbers(suspected, false)))) continue
+    const quieter = Math.round(6.02 * (bits - usedBits))
+    return `the header says integers of ${bits} bits, and the samples use the lowest ${usedBits} alone, so that all is ${quieter} dB quieter; they were read as the header says`
+  }
+  return undefined
+}
+
 /** How samples are to be read, and what is to be said of that. */
 interface OtherKind {
   readonly as: Pick<PcmLayout, 'encoding' | 'lowBits'>
@@ -197,6 +217,8 @@ const LEAST_ROOM = 8
 const LEAST_PEAK = 0.25
 /** The same where they would be 96 dB below it, and more. */
 const [MUCH_ROOM, LEAST_PEAK_THEN] = [16, 2 ** -8]
+/** The same where the header says nothing of them, and the numbers have to be sound. */
+const [LEAST_PEAK_UNSAID, LEAST_PEAK_UNSAID_THEN] = [0.5, 0.125]
 
 /** Numbers of wider blocks that use their lower bits, all of which and no others. */
 class LowNumbers implements Suspicion {
@@ -205,19 +227,29 @@ class LowNumbers implements Suspicion {
   #used = 0
   #peak = 0
   #isPadded = true
+  readonly #roughness: Roughness | undefined
 
-  constructor({ bits, usedBits }: Description) {
+  /** @param isSaid whether the header says how many bits are used */
+  constructor({ bits, usedBits }: Description, isSaid = true) {
     this.#most = 2 ** (usedBits - 1)
     const isRoomy = bits - usedBits >= MUCH_ROOM
-    this.#leastPeak = this.#most * (isRoomy ? LEAST_PEAK_THEN : LEAST_PEAK)
+    const [some, much] = isSaid
+      ? [LEAST_PEAK, LEAST_PEAK_THEN]
+      : [LEAST_PEAK_UNSAID, LEAST_PEAK_UNSAID_THEN]
+    this.#leastPeak = this.#most * (isRoomy ? much : some)
+    if (!isSaid) this.#roughness = new Roughness()
   }
 
-  look(piece: DataView, { bits, usedBits, bigEndian }: Description): boolean {
+  look(piece: DataView, { bits, usedBits, bigEndian, channels }: Description): boolean {
     const width = bits / 8
     const bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength)
     const padding = 2 ** (bits - usedBits)
+    const valueAt = (at: number) =>
+      bigEndian ? bytes.readIntBE(at, width) : bytes.readIntLE(at, width)
+    const step = width * channels
     for (let at = 0; at < bytes.length; at += width) {
-      const value = bigEndian ? bytes.readIntBE(at, width) : bytes.readIntLE(at, width)
+      const value = valueAt(at)
+      if (at >= step) this.#roughness?.add(value, valueAt(at - step))
       if (value === 0) continue
       if (value < -this.#most || value >= this.#most) return false
       if (value % padding !== 0) this.#isPadded = false
@@ -228,6 +260,7 @@ class LowNumbers implements Suspicion {
   }
 
   isCertain(): boolean {
+    if ((this.#roughness?.value() ?? 0) > SMOOTH) return false
     return this.#used >= LEAST_NUMBERS && this.#peak >= this.#leastPeak && !this.#isPadded
   }
 }

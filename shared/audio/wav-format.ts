@@ -1,6 +1,7 @@
 import { type ByteWindow, unreadable } from './byte-window.ts'
 import type { Format } from './chunks.ts'
 import type { Coded, PcmLayout } from './layout.ts'
+import { asSampled, misread, otherReading } from './other-reading.ts'
 import { otherKind } from './sample-kind.ts'
 import { sampleWidth } from './sample-width.ts'
 
@@ -131,14 +132,19 @@ export async function readableAs(
   const other = isKnown ? await otherKind(window, looked) : undefined
   if (other !== undefined) {
     const { as, contradicts } = other
-    return { format: { ...described, ...as, bits: block, unsigned: false }, contradicts }
+    const format = { ...described, ...as, bits: block, unsigned: false }
+    if (as.encoding !== 'int' || as.lowBits !== undefined) return { format, contradicts }
+    const narrower = (await otherReading(window, { ...format, ...sound }))?.as
+    if (narrower === undefined) return { format, contradicts }
+    const said = { ...format, encoding }
+    return { format: { ...format, ...narrower }, contradicts: misread(said, narrower) }
   }
   const { width, isSound } = await widthOf(window, { ...format, encoding }, sound, littleEndian)
   const read = {
     ...{ ...described, bits: width * 8, unsigned: encoding === 'int' && width === 1 },
     bigEndian: !littleEndian && width > 1,
   }
-  if (isSound && validBits <= bits) return { format: read }
+  if (isSound && validBits <= bits) return asSampled(window, read, sound)
   const named = validBits > bits ? `${validBits} valid bits of ${bits}` : `${bits} bits`
   const contradicts = `the header has blocks of ${blockBytes} bytes, ${byteRate} bytes a second, and ${named} in ${channels === 1 ? '1 channel' : `${channels} channels`} at ${rate} Hz; they were read as ${width * 8} bits`
   return { format: read, contradicts }

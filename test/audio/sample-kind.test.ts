@@ -111,12 +111,108 @@ t.test('and the header, where they show nothing', async (t) => {
   t.same(await kindOf(claiming(none, asFloat)), { kind: 'float 32', codes: [] }, 'half NaN')
 })
 
+const swapped = (numbers: Buffer, bytes: number) => {
+  const copy = Buffer.from(numbers)
+  for (let at = 0; at < copy.length; at += bytes) copy.subarray(at, at + bytes).reverse()
+  return copy
+}
+/** The highest bit of each number turned: from 0 on or around it. */
+const turned = (numbers: Buffer, bytes: number) =>
+  numbers.map((byte, at) => (at % bytes === bytes - 1 ? byte ^ 0x80 : byte)) as Buffer
+
+t.test('what is noise as the header has it is read as what is sound', async (t) => {
+  const both = music.map((channel) => channel.map((x) => 1.5 * x))
+  for (const channels of [both, both.slice(0, 1)]) {
+    const numbers = (bits: number, float = false) => bare(channels, bits, float)
+    const said = (body: Uint8Array, bits: number, tag = 1) =>
+      claiming(body, { channels: channels.length, bits, tag })
+    const cases = [
+      ['16 bits, big-endian', said(swapped(numbers(16), 2), 16), 'int 16'],
+      ['24 bits, big-endian', said(swapped(numbers(24), 3), 24), 'int 24'],
+      ['32 bits, big-endian', said(swapped(numbers(32), 4), 32), 'int 32'],
+      ['floats, big-endian', said(swapped(numbers(32, true), 4), 32, 3), 'float 32'],
+      ['doubles, big-endian', said(swapped(numbers(64, true), 8), 64, 3), 'float 64'],
+      ['8 bits, signed', said(turned(numbers(8), 1), 8), 'int 8'],
+      ['16 bits, unsigned', said(turned(numbers(16), 2), 16), 'int 16'],
+      ['16 as 24', said(numbers(16), 24), 'int 16'],
+      ['16 as 32', said(numbers(16), 32), 'int 16'],
+      ['16 as 8', said(numbers(16), 8), 'int 16'],
+      ['16 as floats', said(numbers(16), 32, 3), 'int 16'],
+      ['24 as 16', said(numbers(24), 16), 'int 24'],
+      ['24 as 32', said(numbers(24), 32), 'int 24'],
+      ['32 as 16', said(numbers(32), 16), 'int 32'],
+      ['8 as 16', said(numbers(8), 16), 'int 8'],
+      ['doubles as floats', said(numbers(64, true), 32, 3), 'float 64'],
+      ['floats as doubles', said(numbers(32, true), 64, 3), 'float 32'],
+      ['floats as 16', said(numbers(32, true), 16), 'float 32'],
+      ['16 low in 32, unsaid', said(widened(numbers(16), 2, 4, true), 32), 'int 32'],
+      ['24 low in 32, unsaid', said(widened(numbers(24), 3, 4, true), 32), 'int 32'],
+      [
+        'floats of the scale of integers',
+        said(bare(channels.map(scaled), 32, true), 32, 3),
+        'float 32',
+      ],
+    ] as const
+    for (const [what, file, kind] of cases) {
+      const found = await kindOf(file)
+      t.same(found, { kind, codes: ['HEADER_CONTRADICTS'] }, `${channels.length}: ${what}`)
+    }
+  }
+  const { warnings = [] } = await readHeader(
+    whole(over(aiff(both, { compression: 'sowt' }), 38, 'twos')),
+  )
+  t.match(warnings, [
+    {
+      sentence:
+        'the header says big-endian integers of 16 bits, and the samples are little-endian integers of 16 bits; they were read as such',
+    },
+  ])
+})
+
+t.test('what only looks odd is read as the header has it', async (t) => {
+  const hiss = noise(2 * N, { amplitude: 1 })
+  const each = (f: (i: number) => number) => Float64Array.from({ length: N }, (_, i) => f(i))
+  const at = (hz: number) => (i: number) => Math.sin((2 * Math.PI * hz * i) / RATE)
+  const sounds: Record<string, Channel> = {
+    music: left,
+    'quiet music': left.map((x) => x / 250),
+    'very quiet music': left.map((x) => x / 10_000),
+    'clipped music': left.map((x) => Math.max(-1, Math.min(1, 30 * x))),
+    noise: hiss.subarray(0, N),
+    'high noise': each((i) => ((hiss[i] ?? 0) - (hiss[i + 1] ?? 0)) / 2),
+    'noise of one bit, and pauses': each((i) =>
+      i % 2000 < 1900 ? Math.sign(hiss[i] ?? 0) : 0,
+    ),
+    cymbals: each((i) => (hiss[i] ?? 0) * Math.exp(-(i % 5000) / 800)),
+    'the highest tone': each((i) => (i & 1 ? 1 : -1) * (0.6 + 0.39 * Math.sin(i / 500))),
+    'a high tone': each(at(20_000)),
+    sweep: each((i) => Math.sin(((i * i) / N) * (Math.PI / 2))),
+    'a square and noise': each((i) => Math.sign(at(500)(i + 0.5)) * 0.93 + (hiss[i] ?? 0) / 50),
+    'a high square and pauses': each((i) => (i % 1500 < 1100 ? Math.sign(at(9000)(i)) : 0)),
+    dither: each((i) => (hiss[i] ?? 0) / 32_768),
+  }
+  for (const [what, sound] of Object.entries(sounds)) {
+    const coarse = sound.map((x) => Math.round(x * 127) / 128)
+    for (const channels of [[sound], [sound, sound.map((x) => x * 0.7)], [coarse, coarse]]) {
+      for (const [bits, float] of [
+        ...([8, 16, 24, 32] as const).map((bits) => [bits, false] as const),
+        ...([32, 64] as const).map((bits) => [bits, true] as const),
+      ]) {
+        const { codes } = await kindOf(wav(channels, { bits, float }))
+        t.same(codes, [], `${what}, ${channels.length}, ${bits}${float ? ' float' : ''}`)
+      }
+    }
+  }
+})
+
 t.test('they come through at their level', async (t) => {
   const low = widened(bare(music, 24), 3, 4, true)
   for (const [what, file] of [
     ['low', claiming(low, in32(24))],
     ['floats as integers', claiming(bare(music, 32, true), asInt)],
     ['integers as floats', claiming(bare(music, 32), asFloat)],
+    ['big-endian', claiming(swapped(bare(music, 16), 2), { channels: 2, bits: 16 })],
+    ['unsigned', claiming(turned(bare(music, 16), 2), { channels: 2, bits: 16 })],
   ] as const) {
     const { samples, left: got } = await stage(file)
     t.equal(samples, N, what)
