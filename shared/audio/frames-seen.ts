@@ -5,6 +5,8 @@ export interface FramesSeen {
   /** Frames of music, and their bytes. */
   frames: number
   bytes: number
+  /** Frames in which an encoder has noted the length of a file. */
+  tags: number
   /** The byte of the master where the last of them ends. */
   end: number
   /** Over these bytes, as LAME counts it. */
@@ -28,7 +30,16 @@ export interface FramesSeen {
 
 export function noFramesSeen(): FramesSeen {
   return {
-    ...{ frames: 0, bytes: 0, end: 0, crc: 0, lostBytes: 0, lostPlaces: 0, behindBytes: 0 },
+    ...{
+      frames: 0,
+      bytes: 0,
+      tags: 0,
+      end: 0,
+      crc: 0,
+      lostBytes: 0,
+      lostPlaces: 0,
+      behindBytes: 0,
+    },
     ...{ isCut: false, isRegained: false },
   }
 }

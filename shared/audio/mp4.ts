@@ -6,6 +6,7 @@ import { type Box, blank, boxAt, find, inside, MOST_BOXES } from './mp4-box.ts'
 import { mp4Codec } from './mp4-codec.ts'
 import { type Packets, packetsOf } from './mp4-packets.ts'
 import { type Times, timesOf } from './mp4-times.ts'
+import { checkPackets } from './packet-count.ts'
 
 /** The index of an hour of AAC takes 0.7 MB; pictures lie there too. */
 const MOST_MOOV_BYTES = 32 << 20
@@ -57,6 +58,7 @@ export async function mp4File(
   const times = { ...told, skipSeconds }
   const isFragmented = isFront && find(moov, root, 'mvex').length > 0
   const lacking = packetWarnings(packets, times)
+  checkPackets('M4A', packets?.count ?? 0, window.bytes)
   const isCut = lacking.some(({ code }) => code === 'CUT_SHORT')
   const claims = samples.claims > window.bytes && !isCut ? [claimsMore(samples)] : []
   const behind = isFragmented ? [] : await boxesBehind(window, boxes)

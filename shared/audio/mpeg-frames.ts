@@ -93,6 +93,8 @@ export async function* mpegFrames(
         if (isLengthTag(held, at, frame)) {
           yield run(runStart, at)
           runStart = at + frame.bytes
+          seen.tags++
+          checkJoined(seen, first, byte + at)
         } else frames++
         at += frame.bytes
         seen.end = byte + at
@@ -126,6 +128,17 @@ export async function* mpegFrames(
     for (const run of whole(false)) if (run.length > 0) yield run
   }
   for (const run of whole(true)) if (run.length > 0) yield run
+}
+
+/** So many MP3s that were joined, of less than a second each, are no music. */
+const MOST_SHORT_FILES = 1000
+
+/** @throws PermanentError MASTER_UNREADABLE */
+function checkJoined({ tags, frames }: FramesSeen, { samples, rate }: MpegFrame, byte: number) {
+  if (tags <= MOST_SHORT_FILES || frames * samples >= tags * rate) return
+  const each = ((frames * samples) / rate / tags).toFixed(3)
+  const words = `the stream is of more than ${MOST_SHORT_FILES} MP3s that were joined, of ${each} s each, up to byte ${byte}; no music is cut so small`
+  throw new PermanentError('MASTER_UNREADABLE', words, { at: `byte ${byte}` })
 }
 
 /** Whether the frame behind a gap can begin a stream. */

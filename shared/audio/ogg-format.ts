@@ -95,6 +95,29 @@ export function packetLengths(
   }
 }
 
+/**
+ * How many packets end on a page, and how many samples they hold at least, whatever its granule position says: of Opus
+ * as many as their first bytes say, of Vorbis as many as short ones, of FLAC nobody knows.
+ */
+export function leastOf(
+  { codec, blocks }: OggFormat,
+  { continues, lacing, body }: OggPage,
+): { readonly packets: number; readonly samples: number } {
+  let isInside = continues
+  let packets = 0
+  let samples = 0
+  let at = 0
+  for (const bytes of lacing) {
+    if (!isInside && codec === 'Opus' && bytes > 0)
+      samples += opusSamples(body.subarray(at, at + 2))
+    isInside = bytes === 255
+    at += bytes
+    if (!isInside) packets++
+  }
+  if (blocks !== undefined) samples = (packets * Math.min(...blocks)) / 2
+  return { packets, samples }
+}
+
 /** The length of packets one after the other, by their first two bytes. */
 function lengthsOf(
   { codec, packetSamples, blocks }: OggFormat,

@@ -3,7 +3,7 @@ import { type MasterBytes, unreadable } from './byte-window.ts'
 import type { Coded } from './layout.ts'
 import { masterAt } from './looks-like.ts'
 import { knownFormat, severalStreams } from './ogg.ts'
-import { type OggFormat, packetLengths } from './ogg-format.ts'
+import { leastOf, type OggFormat, packetLengths } from './ogg-format.ts'
 import { type OggPage, oggPages } from './ogg-pages.ts'
 import { SAMPLE_RATE } from './pcm.ts'
 import { MODES_BYTES } from './vorbis-blocks.ts'
@@ -22,6 +22,9 @@ export interface OggSurvey {
   readonly firstMisplaced: number
   /** How long it is at least, by its granule positions and with what is missing, seconds. */
   readonly seconds: number
+  /** The packets of all streams, and how long they are at least, whatever their granule positions say, seconds. */
+  readonly packets: number
+  readonly leastSeconds: number
   /** Another master that begins behind the last page, and how many bytes there are from there on. */
   readonly other:
     | { readonly name: string; readonly at: number; readonly bytes: number }
@@ -54,6 +57,7 @@ export async function oggSurvey(
   const found = {
     ...{ streams: 0, cut: undefined as number | undefined },
     ...{ holes: 0, firstHole: 0, misplaced: 0, firstMisplaced: 0 },
+    ...{ packets: 0, leastSeconds: 0 },
   }
   let seconds = 0
   let first: OggFormat | undefined
@@ -78,6 +82,11 @@ export async function oggSurvey(
       stream = new Stream(format, page)
       found.streams++
       continue
+    }
+    if (first !== undefined) {
+      const { packets, samples } = leastOf(first, page)
+      found.packets += packets
+      found.leastSeconds += samples / first.rate
     }
     if (stream?.isMisplaced(page) === true) {
       if (found.misplaced++ === 0) found.firstMisplaced = seconds + stream.second()

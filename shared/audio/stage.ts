@@ -15,7 +15,8 @@ import {
 } from './layout.ts'
 import { type NoNumbers, NoNumbersSeen, noNumberWarnings } from './no-numbers.ts'
 import { nothingNoticed, noticeLine } from './noticed.ts'
-import { oggSurvey, oggWarnings } from './ogg-survey.ts'
+import { type OggSurvey, oggSurvey, oggWarnings } from './ogg-survey.ts'
+import { checkPackets } from './packet-count.ts'
 import { PartWriter, type WritePart } from './part-writer.ts'
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from './pcm.ts'
 import { raised } from './raised.ts'
@@ -235,9 +236,7 @@ export async function stageStream(
   const skip = (layout.skip ?? 0) + (second - before) * rate
   // At once, for what is refused; and by the step that comes to the end.
   const early = start === 0 ? await oggSurvey(layout, file, signal) : undefined
-  if (early !== undefined && early.seconds * SAMPLE_RATE > mostSamples + SAMPLE_RATE) {
-    throw tooLong(layout, mostSamples, early.seconds)
-  }
+  if (early !== undefined) checkOgg(layout, early, { bytes: file.bytes, mostSamples })
   const noticed = nothingNoticed()
   const onComplaint = (line: string) => noticeLine(noticed, line, decoder)
   const feed = { demuxer, decoder, rate, channels, mix, skip, maxSeconds, onComplaint }
@@ -274,6 +273,21 @@ export async function stageStream(
     await noticeRest(layout, file, signal, noticed),
   )
   return { end: made, isOver: true, warnings }
+}
+
+/** What is pre-skip, headers or left out at an end. */
+const OGG_SLACK_SECONDS = 10
+
+/** What takes long to decode and is refused in the end, or is no music, is not begun. @throws PermanentError */
+function checkOgg(
+  layout: CodedLayout,
+  { seconds, leastSeconds, packets }: OggSurvey,
+  { bytes, mostSamples }: { bytes: number; mostSamples: number },
+): void {
+  const most = mostSamples / SAMPLE_RATE
+  const longest = Math.max(seconds, leastSeconds - OGG_SLACK_SECONDS)
+  if (longest > most + 1) throw tooLong(layout, mostSamples, longest)
+  checkPackets(describeLayout(layout), packets, bytes)
 }
 
 /** How far a stream is read on behind the end of its music: what an edit list leaves out without a word. */

@@ -28,10 +28,15 @@ export interface WavFormat {
 /** More than any format that is decoded here has. */
 const MAX_FORMAT_BYTES = 1024
 
+interface Decodable extends Pick<Coded, 'codec' | 'decoder'> {
+  /** Of ADPCM: what begins the block of one channel, before four bits a sample. */
+  readonly headBytes?: number
+}
+
 /** How an encoding without bare samples is decoded, by format tag. */
-export const DECODABLE: Readonly<Record<number, Pick<Coded, 'codec' | 'decoder'>>> = {
-  2: { codec: 'MS ADPCM', decoder: 'adpcm_ms' },
-  17: { codec: 'IMA ADPCM', decoder: 'adpcm_ima_wav' },
+export const DECODABLE: Readonly<Record<number, Decodable>> = {
+  2: { codec: 'MS ADPCM', decoder: 'adpcm_ms', headBytes: 7 },
+  17: { codec: 'IMA ADPCM', decoder: 'adpcm_ima_wav', headBytes: 4 },
   80: { codec: 'MPEG', decoder: 'mp2' },
   85: { codec: 'MP3', decoder: 'mp3' },
 }

@@ -83,10 +83,13 @@ export async function wavLayout(
   return withWarnings(layout, mergedWarnings(layout.warnings, behind))
 }
 
+/** Each block costs the decoder 10 core-microseconds, however short it is; those of games have 32 samples at least. */
+const LEAST_BLOCK_SAMPLES = 12
+
 /** MP3 stands for itself; ADPCM needs its format, so ffmpeg gets a WAV of nothing else. */
 async function decodable(
   window: ByteWindow,
-  { tag, contents }: WavFormat,
+  { at, tag, channels, blockBytes, contents }: WavFormat,
   start: number,
   bytes: SoundSize['bytes'],
 ): Promise<Coded> {
@@ -97,6 +100,12 @@ async function decodable(
     const stream = await mpegStream(window, range)
     if (stream?.decoder.startsWith('mp')) return { ...stream, container: 'WAV' }
     throw unreadable(start, `no ${codec} where the header says so`, 'its first frame')
+  }
+  const { headBytes = 0 } = DECODABLE[tag] ?? {}
+  const samples = 2 * (blockBytes / Math.max(1, channels) - headBytes)
+  if (samples < LEAST_BLOCK_SAMPLES) {
+    const wrong = `${codec} in blocks of ${blockBytes} bytes, ${Math.max(0, samples)} samples each`
+    throw unreadable(at + 12, wrong, `blocks of ${LEAST_BLOCK_SAMPLES} samples or more`)
   }
   const head = Buffer.alloc(12 + 8 + contents.length + (contents.length % 2) + 8)
   head.write('RIFF', 0, 'latin1')

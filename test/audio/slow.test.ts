@@ -4,6 +4,8 @@ import { stageMaster } from '#shared/audio/stage.ts'
 import { survey } from '#shared/audio/survey.ts'
 import { CoreTime } from '#shared/core-time.ts'
 import { PermanentError } from '#shared/errors.ts'
+import { coded, sine, wav } from '../support/audio.ts'
+import { pagesOf, withChecksum } from '../support/ogg.ts'
 import { patient, timeLimit } from '../support/patience.ts'
 import { slowMasters } from '../support/slow-masters.ts'
 import { bytesOf } from '../support/stage.ts'
@@ -60,6 +62,44 @@ t.test(
     t.ok(ms > 1000 && ms < 7000, `${ms.toFixed(0)} ms; all of them take 11 s`)
   },
 )
+
+t.test('what is cut into more than music is, is refused before it is decoded', async (t) => {
+  const short = wav([sine(2205, 440)])
+  const opus = pagesOf(await coded('a.ogg', short, ['-c:a', 'libopus', '-ar', '48000']))
+  const ogg = (packet: number) => {
+    const [head, tags, sound] = opus as [Buffer, Buffer, Buffer]
+    const lacing = Buffer.from([255, ...Array(255).fill(1)])
+    const page = withChecksum(
+      Buffer.concat([sound.subarray(0, 26), lacing, Buffer.alloc(255, packet)]),
+    )
+    return Buffer.concat([head, tags, ...Array(2000).fill(page)])
+  }
+  const adpcm = await coded('a.wav', short, ['-c:a', 'adpcm_ima_wav'])
+  adpcm.writeUInt16LE(8, 32)
+  const mp3 = await coded('a.mp3', short, ['-ac', '1', '-b:a', '32k'])
+  const m4a = await coded('a.m4a', short)
+  // Packets of one byte, all in one chunk.
+  const [sizes, runs] = ['stsz', 'stsc'].map((type) => m4a.indexOf(type) + 8) as [
+    number,
+    number,
+  ]
+  m4a.writeUInt32BE(1, sizes)
+  m4a.writeUInt32BE(600_000, sizes + 4)
+  m4a.writeUInt32BE(600_000, runs + 8)
+  const files: Record<string, [Buffer, RegExp]> = {
+    'Ogg of packets without end': [ogg(0xe0), /^MASTER_UNREADABLE: .* packets of 2\.1 bytes/],
+    // Whatever its granule positions say.
+    'Ogg of long packets': [ogg(0x18), /^TOO_LONG_TO_STAGE: /],
+    'ADPCM of tiny blocks': [adpcm, /^MASTER_UNREADABLE: .* blocks of 8 bytes, 8 samples each/],
+    'MP3s that were joined': [
+      Buffer.concat(Array(1002).fill(mp3)),
+      /^MASTER_UNREADABLE: .* more than 1000 MP3s that were joined/,
+    ],
+    'M4A of packets without end': [m4a, /^MASTER_UNREADABLE: M4A: 600000 packets/],
+  }
+  for (const [what, [file, verdict]] of Object.entries(files))
+    t.match(await verdictOf(bytesOf(file), timeLimit(60_000)), verdict, what)
+})
 
 /** How it ends. A minute of it is enough. */
 async function verdictOf(file: MasterBytes, signal: AbortSignal): Promise<string> {
