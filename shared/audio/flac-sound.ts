@@ -53,20 +53,31 @@ export async function soundFrames(
     frames.push({ byte: at, end, ...header })
     free = end
   }
-  const last = lastBeforeJunk(bytes, ends, frames.at(-1), places)
+  const last = lastBeforeJunk(bytes, ends, frames.at(-1), places, totalOf(streamInfo))
   return last === undefined ? frames : [...frames, last]
 }
 
-/** The last frame, where something follows it that is neither frame nor tag: it ends where its checksum says. */
+/** How many samples STREAMINFO promises. */
+function totalOf(streamInfo: Uint8Array): number {
+  const { buffer, byteOffset } = streamInfo
+  return Number(new DataView(buffer, byteOffset).getBigUint64(10) & 0xf_ffff_ffffn)
+}
+
+/**
+ * The last frame, where something follows it that is neither frame nor tag: it ends where its checksum says. Where more
+ * is promised the file rather breaks off within it, and a checksum of 16 bits is right somewhere by chance.
+ */
 function lastBeforeJunk(
   bytes: Uint8Array,
   ends: readonly number[],
   before: SoundFrame | undefined,
   places: readonly Place[],
+  total: number,
 ): SoundFrame | undefined {
   if (before === undefined || ends.length === 0 || ends.includes(before.end)) return undefined
   const { at = 0, header } = places.find(({ at }) => at === before.end) ?? {}
   if (header?.sample !== before.sample + before.length) return undefined
+  if (header.sample + header.length < total) return undefined
   const crc = new Crc16(bytes)
   const key = crc.keyAt(at)
   for (let end = at + 1; end <= bytes.length; end++) {

@@ -1,6 +1,7 @@
 import { cutShort, mergedWarnings, type Warning, warning } from '../warnings.ts'
 import { whatFollows } from './behind.ts'
 import { ByteWindow, type MasterBytes, unreadable } from './byte-window.ts'
+import { checkRateAndChannels } from './chunks.ts'
 import { firstFrame } from './first-frame.ts'
 import { flacHead, STREAMINFO } from './flac-blocks.ts'
 import { allFlacFrames, lastFlacFrame, nextFlacFrame } from './flac-frames.ts'
@@ -27,10 +28,64 @@ export async function flacSurvey(
   header: FlacLayout,
   signal: AbortSignal,
 ): Promise<FlacLayout | CodedLayout> {
-  const { layout, end } = await looked(file, header, signal)
+  const { mended, warnings } = await asFramed(file, header, signal)
+  const { layout: found, end } = await looked(file, mended, signal)
+  const layout =
+    warnings.length === 0
+      ? found
+      : { ...found, warnings: mergedWarnings(found.warnings, warnings) }
   const behind = await whatFollows('the FLAC', new ByteWindow(file, signal), end)
   if (behind.length === 0) return layout
   return { ...layout, warnings: mergedWarnings(layout.warnings, behind) }
+}
+
+/** A header that agrees with the first frame, and what is to be said where that was another one. */
+async function asFramed(
+  file: MasterBytes,
+  header: FlacLayout,
+  signal: AbortSignal,
+): Promise<{ readonly mended: FlacLayout; readonly warnings: readonly Warning[] }> {
+  const found = await nextFlacFrame(file, header, header.offset, signal)
+  // Deep samples are looked at by those who decode them.
+  const isLeft = found?.byte !== header.offset || header.bits > COMMON_BITS
+  if (isLeft) return { mended: header, warnings: [] }
+  const info = Buffer.from(header.streamInfo)
+  const block = info.readUInt16BE(2)
+  const [, strategy = 0] = await file.read(header.offset, header.offset + 2, signal)
+  const isFixed = (strategy & 1) === 0
+  // A stream may be shorter than a block.
+  const isOfBlocks = !isFixed || found.length === block || found.end >= header.end
+  const { rate, channels, bits } = header
+  const own = { rate, channels, bits, block }
+  const its = {
+    rate: found.format.rate || rate,
+    channels: found.format.channels || channels,
+    bits: found.format.bits || bits,
+    block: isOfBlocks ? block : found.length,
+  }
+  const names = ['rate', 'channels', 'bits', 'block'] as const
+  if (names.every((name) => own[name] === its[name])) return { mended: header, warnings: [] }
+  checkRateAndChannels(header.offset, its.rate, its.channels)
+  if (!isOfBlocks) {
+    info.writeUInt16BE(its.block, 0)
+    info.writeUInt16BE(its.block, 2)
+  }
+  const packed =
+    (BigInt(its.rate) << 44n) |
+    (BigInt(its.channels - 1) << 41n) |
+    (BigInt(its.bits - 1) << 36n) |
+    BigInt(header.samples)
+  info.writeBigUInt64BE(packed, 10)
+  // The sizes of frames, and the MD5, are those of something else.
+  info.fill(0, 4, 10).fill(0, 18)
+  const told = ({ rate, channels, bits, block }: typeof own) =>
+    `${rate} Hz, ${channels} ${channels === 1 ? 'channel' : 'channels'}, ${bits} bits in blocks of ${block}`
+  const sentence = `the header of the FLAC says ${told(own)}, and its frames ${told(its)}; it was read as these`
+  const mended = {
+    ...{ ...header, rate: its.rate, channels: its.channels, bits: its.bits },
+    streamInfo: Uint8Array.from(info),
+  }
+  return { mended, warnings: [warning('HEADER_CONTRADICTS', sentence)] }
 }
 
 /** The same, and where its last frame ends. */
@@ -48,11 +103,12 @@ async function looked(
   if (bytes > MOST_SCAN_BYTES) {
     const last = await lastFlacFrame(file, header, signal)
     const samples = last === undefined ? 0 : last.sample + last.length
-    return { layout: ofLength(header, samples), end: last?.end ?? header.end }
+    const end = last?.end ?? header.end
+    return { layout: ofLength({ ...header, end }, samples), end }
   }
   const scan = await scanned(file, header, signal)
   const end = scan.ranges.at(-1)?.end ?? header.end
-  if (scan.isInOrder) return { layout: ofLength(header, scan.samples), end }
+  if (scan.isInOrder) return { layout: ofLength({ ...header, end }, scan.samples), end }
   // A gap: what is lost is missed when it is decoded, and said then.
   if (!scan.beginsAnew) {
     return { layout: { ...header, samples: header.samples || scan.end }, end }
@@ -117,6 +173,10 @@ interface Scan {
   readonly isInOrder: boolean
   /** Whether numbers begin anew, or do not begin at 0. */
   readonly beginsAnew: boolean
+  /** The number of the first sample; how often numbers begin at 0 again, and how often they go back to another. */
+  readonly first: number
+  readonly starts: number
+  readonly steps: number
   /** Where there is nothing but frames. */
   readonly ranges: readonly ByteRange[]
 }
@@ -132,10 +192,12 @@ async function scanned(
   let first: SoundFrame | undefined
   let isInOrder = true
   let beginsAnew = false
+  let [starts, steps] = [0, 0]
   for await (const frames of allFlacFrames(file, header, signal)) {
     for (const frame of frames) {
       checkFormat(header, frame)
       if (frame.sample !== end) isInOrder = false
+      if (frame.sample < end) frame.sample === 0 ? starts++ : steps++
       if (frame.sample < end || (first === undefined && frame.sample > 0)) beginsAnew = true
       first ??= frame
       samples += frame.length
@@ -145,7 +207,16 @@ async function scanned(
       else ranges.push({ start: frame.byte, end: frame.end })
     }
   }
-  return { samples, end, isInOrder, beginsAnew, ranges }
+  return {
+    samples,
+    end,
+    isInOrder,
+    beginsAnew,
+    first: first?.sample ?? 0,
+    starts,
+    steps,
+    ranges,
+  }
 }
 
 /** @throws PermanentError MASTER_UNREADABLE when a frame is of another format than the header says. */
@@ -161,13 +232,32 @@ function checkFormat(header: FlacLayout, { byte, format }: SoundFrame): void {
   )
 }
 
-function joined(header: FlacLayout, { samples, ranges }: Scan): CodedLayout {
+/** What is to be said of frames that are not numbered from 0 on. */
+function disorder(
+  { rate, samples: promised }: FlacLayout,
+  { samples, end, first, starts, steps }: Scan,
+): readonly Warning[] {
+  // Joined files may begin anywhere.
+  if (starts === 0 && steps > 0) {
+    const where = steps === 1 ? '' : ` in ${steps} places`
+    const sentence = `the FLAC is damaged: frames come twice or out of turn${where}, and were taken as they come`
+    return [warning('DAMAGED', sentence)]
+  }
+  if (promised === 0 || promised === samples) return []
+  if (promised < samples) return [longer(promised / rate, samples / rate)]
+  const short = cutShort('the FLAC', promised / rate, samples / rate)
+  if (starts > 0 || end !== promised) return [short]
+  const { promised_seconds } = short
+  const sentence = `the FLAC is cut short: its header promises ${promised_seconds} s, and the first ${(first / rate).toFixed(3)} s of them are missing`
+  return [{ ...short, sentence }]
+}
+
+function joined(header: FlacLayout, scan: Scan): CodedLayout {
   const { rate, channels, mask } = header
-  const promised = header.samples / rate
+  const { samples, ranges } = scan
   const seconds = samples / rate
   const head = flacHead([{ type: STREAMINFO, body: without(header.streamInfo) }])
-  const warnings =
-    header.samples === 0 || header.samples === samples ? [] : [longer(promised, seconds)]
+  const warnings = disorder(header, scan)
   return {
     ...{ kind: 'coded', container: 'FLAC', codec: 'FLAC', demuxer: 'flac', decoder: 'flac' },
     ...{ rate, channels, mask, seconds, feed: [head, ...ranges], warnings },

@@ -89,7 +89,9 @@ export function timesOf(
     movieScale < scale ? 1 / movieScale : 0,
     whole - skip,
   )
-  if (most !== undefined && whole > 0 && whole - skip - most > 2 * NOTABLE_SECONDS) {
+  // What the header has said of the table already is not said once more.
+  const isSaid = warnings.length > 0 && units / scale - skip - (most ?? 0) < NOTABLE_SECONDS
+  if (most !== undefined && !isSaid && whole > 0 && whole - skip - most > 2 * NOTABLE_SECONDS) {
     warnings.push(contradiction('its edit list', most, 'its sample table', whole - skip))
   }
   const before = silence <= MOST_SILENCE_SECONDS ? silence : 0

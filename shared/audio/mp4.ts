@@ -122,8 +122,12 @@ interface FileBox extends Box {
 async function topLevel(window: ByteWindow): Promise<FileBox[]> {
   const boxes: FileBox[] = []
   const isSeen = (types: readonly string[]) => boxes.some(({ type }) => types.includes(type))
-  for (let at = 0; at + 8 <= window.bytes && boxes.length < MOST_BOXES; ) {
+  for (let at = 0; at + 8 <= window.bytes; ) {
     if (isSeen(['moov']) && isSeen(SAMPLES)) break
+    if (boxes.length === MOST_BOXES) {
+      const wrong = `an MP4 file of more than ${MOST_BOXES} boxes`
+      throw unreadable(at, wrong, 'moov (its index) and mdat (its samples) among them')
+    }
     const box = await fileBox(window, at)
     const isCut = box.type === 'mdat' && isSeen(['moov'])
     if (box.end < box.body || (box.claims > window.bytes && !isCut)) {

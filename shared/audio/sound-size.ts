@@ -1,6 +1,7 @@
 import { masterBehind } from './behind.ts'
 import { type ByteWindow, fourCc, unreadable } from './byte-window.ts'
 import { startsChunk } from './chunks.ts'
+import { masterWithin } from './master-within.ts'
 
 /** What the sizes of a header say of its samples. */
 export interface SizeClaims {
@@ -34,8 +35,8 @@ const WRAP = 2 ** 32
  * (wav.c and aiff.c, for pipes). Some leave one that counts what is before the samples, too.
  */
 const UNKNOWN = [0xffffffff, 0x7fffffff, 0x80000000, 0x7ffff000, 0x7f000000]
-/** Longer than any file, as a negative number of 64 bits is. */
-const NO_SIZE = 2 ** 53
+/** The same in 64 bits: all of them, or that less a header. */
+const [UNKNOWN_64, HEADER_BYTES] = [2 ** 64, 8192]
 /** What may lie behind the last chunk for no reason that matters to the samples: sectors are filled up with zeros. */
 const FILL_BYTES = 4096
 
@@ -45,7 +46,7 @@ const FILL_BYTES = 4096
  * @throws PermanentError MASTER_UNREADABLE when none fits, and more follows than is counted
  */
 export async function soundSize(window: ByteWindow, claims: SizeClaims): Promise<SoundSize> {
-  const size = await sizeOf(window, claims)
+  const size = await withoutAnother(window, claims, await sizeOf(window, claims))
   const end = claims.offset + size.bytes
   if (size.leftOut !== undefined || end + 8 > window.bytes) return size
   const next = fourCc(await window.view(end, 4, 'a chunk'))
@@ -59,6 +60,27 @@ export async function soundSize(window: ByteWindow, claims: SizeClaims): Promise
   return { ...size, leftOut }
 }
 
+/** Up to another file that begins within the samples, where they are looked through. */
+async function withoutAnother(
+  window: ByteWindow,
+  { container, offset, said, long = said }: SizeClaims,
+  size: SoundSize,
+): Promise<SoundSize> {
+  const isCounted = said > 0 && !isPlaceholder(said, offset) && long > 0
+  const range = { start: offset, end: offset + size.bytes }
+  const other = await masterWithin(window, range, isCounted ? SHORT_BYTES : MOST_LOOKED_BYTES)
+  if (other === undefined) return size
+  const { name, at } = other
+  const leftOut = `within the samples of the ${container}, at byte ${at}, another file begins (${name}), and ${window.bytes - at} bytes were left out`
+  const { contradicts } = size
+  const bytes = at - offset
+  return { bytes, leftOut, ...(contradicts === undefined ? {} : { contradicts }) }
+}
+
+/** Samples that are no longer are looked through; where nobody has counted them, longer ones too. */
+const SHORT_BYTES = 4 << 20
+const MOST_LOOKED_BYTES = 16 << 20
+
 /** What begins another file, and other samples. */
 const FILES = ['RIFF', 'RIFX', 'RF64', 'BW64', 'FORM', 'fLaC', 'OggS', 'caff']
 const SOUNDS = ['data', 'SSND']
@@ -66,7 +88,8 @@ const SOUNDS = ['data', 'SSND']
 async function sizeOf(window: ByteWindow, claims: SizeClaims): Promise<SoundSize> {
   const { said, container, offset, outerEnd } = claims
   const there = Math.max(0, window.bytes - offset)
-  const long = claims.long === undefined || claims.long >= NO_SIZE ? 0 : claims.long
+  const long =
+    claims.long === undefined || claims.long > UNKNOWN_64 - HEADER_BYTES ? 0 : claims.long
   if (long > 0 && long !== said) {
     if (said === 0 || isPlaceholder(said, offset)) return believed(window, claims, long, false)
     const contradicts = `the ${container} counts ${long} bytes of samples in one place and ${said} in another`

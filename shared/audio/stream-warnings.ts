@@ -54,9 +54,15 @@ function lengthWarnings(
   // Fragments whose headers are damaged may be found by other means.
   const isKnown = noticed.walk === undefined || layout.seconds !== undefined
   if (present <= promised + SLACK_SECONDS || !isKnown) return []
+  // The index of an M4A has said so of itself.
+  if (container === 'M4A' && isContradicted(warnings)) return []
   const [less, more] = [promised.toFixed(3), present.toFixed(3)]
   const sentence = `the header of the ${container} promises ${less} s, and ${more} s are there, all of which were taken`
   return [warning('HEADER_CONTRADICTS', sentence)]
+}
+
+function isContradicted(warnings: readonly Warning[] = []): boolean {
+  return warnings.some(({ code }) => code === 'HEADER_CONTRADICTS')
 }
 
 /** How long the music is by what its headers say, seconds: in fragments by those of all that are there. */

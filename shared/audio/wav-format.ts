@@ -150,6 +150,11 @@ export async function readableAs(
     bigEndian: !littleEndian && width > 1,
   }
   if (isSound && validBits <= bits) return asSampled(window, read, sound)
+  if (!isSound && width * channels === blockBytes && Math.ceil(bits / 8) === width) {
+    const hz = Math.round(byteRate / blockBytes)
+    const contradicts = `the header says ${rate} Hz, and ${byteRate} bytes a second, which in blocks of ${blockBytes} bytes are ${hz} Hz; it was read at ${rate} Hz`
+    return { format: read, contradicts }
+  }
   const named = validBits > bits ? `${validBits} valid bits of ${bits}` : `${bits} bits`
   const contradicts = `the header has blocks of ${blockBytes} bytes, ${byteRate} bytes a second, and ${named} in ${channels === 1 ? '1 channel' : `${channels} channels`} at ${rate} Hz; they were read as ${width * 8} bits`
   return { format: read, contradicts }

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { ByteRanges } from '#shared/audio/byte-window.ts'
 import { readHeader } from '#shared/audio/header.ts'
 import type { Warning } from '#shared/warnings.ts'
-import { aiff, chunk, noise, silence, wav } from '../support/audio.ts'
+import { aiff, chunk, flac, noise, silence, wav } from '../support/audio.ts'
 import { claiming, music, padded, sparse, whole } from '../support/contradicting.ts'
 import { over, put } from '../support/damaged.ts'
 
@@ -102,6 +102,13 @@ t.test(
     for (const each of cases) await check(t, each)
   },
 )
+
+t.test('a rate that is doubtful is said to be', async (t) => {
+  const { warnings = [] } = await readHeader(whole(claiming(music(16), { byteRate: 96_000 })))
+  const sentence =
+    'the header says 44100 Hz, and 96000 bytes a second, which in blocks of 2 bytes are 48000 Hz; it was read at 44100 Hz'
+  t.same(warnings, [{ code: 'HEADER_CONTRADICTS', sentence }])
+})
 
 t.test('numbers in wider blocks are as they should be, and no contradiction', async (t) => {
   const [of16, of24] = [music(16, 2), music(24, 2)]
@@ -227,6 +234,7 @@ t.test('a WAV or AIFF that breaks off says how much is there', async (t) => {
   t.equal(cut[0]?.sentence, 'the WAV is cut short: its header promises 2 s, and 1 s are there')
   const short = ['CUT_SHORT']
   const sound = aiff([silence(2 * second), silence(2 * second)])
+  const long = wav(stereo(), { rf64: true })
   const rf64 = wav(both, { rf64: true, dataSize: 40_000 * CD_SECOND, riffSize: 72 })
   const cases: Case[] = [
     ['AIFF', sparse(sound, 54 + CD_SECOND), { samples: second, warnings: short }],
@@ -234,6 +242,18 @@ t.test('a WAV or AIFF that breaks off says how much is there', async (t) => {
       'RF64 of 11 hours that has one',
       sparse(rf64, 80 + 3600 * CD_SECOND),
       { samples: 3600 * second, warnings: short },
+    ],
+    ...[2n ** 53n, 2n ** 60n, 2n ** 63n].map(
+      (size): Case => [
+        `RF64 of ${size} bytes`,
+        put(put(long, 20, 'u64', size), 28, 'u64', size),
+        w0(N, short),
+      ],
+    ),
+    [
+      'RF64 of as many bytes as nobody can count',
+      put(long, 28, 'u64', 2n ** 64n - 1n),
+      { samples: N },
     ],
     ['within its last sample', file.subarray(0, file.length - 3), w0(2 * second - 1, short)],
     [
@@ -280,11 +300,23 @@ t.test('what lies behind the samples', async (t) => {
     ['a little of anything', Buffer.concat([file, Buffer.alloc(900, 0xe5)]), w0(N, more)],
     ['another WAV', Buffer.concat([file, file]), w0(N, more)],
     ['other samples', Buffer.concat([file, file.subarray(36)]), w0(N, more)],
+    ['another WAV that is counted in', counted(file), w0(N, more)],
+    ['another WAV behind one that nobody counted', uncounted(file), w0(N, more)],
+    ['a FLAC behind one that nobody counted', uncounted(await flac(file)), w0(N, more)],
     ['another AIFF', Buffer.concat([aiff(stereo()), aiff(stereo())]), w0(N, more)],
     ['a chunk of odd size without its filling', odd(), { samples: N - 1 }],
     ['the same format twice', twice(), { samples: N }],
   ]
   for (const each of cases) await check(t, each)
+
+  function counted(other: Buffer): Buffer {
+    const both = Buffer.concat([file, other])
+    return put(put(both, 4, 'u32', both.length - 8), 40, 'u32', both.length - 44)
+  }
+
+  function uncounted(other: Buffer): Buffer {
+    return put(put(Buffer.concat([file, other]), 4, 'u32', 0xffffffff), 40, 'u32', 0xffffffff)
+  }
 
   function tag(): Buffer {
     return over(Buffer.alloc(128), 0, 'TAGtitle')

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { Crc16 } from '#shared/audio/flac-crc.ts'
-import { flacFrameAt } from '#shared/audio/flac-frames.ts'
+import { allFlacFrames, flacFrameAt } from '#shared/audio/flac-frames.ts'
+import type { SoundFrame } from '#shared/audio/flac-sound.ts'
 import { readHeader } from '#shared/audio/header.ts'
 import type { FlacLayout } from '#shared/audio/layout.ts'
 import { survey } from '#shared/audio/survey.ts'
@@ -79,7 +80,64 @@ t.test('a stream that was recorded from its middle on is taken as it is', async 
   const layout = (await readHeader(bytesOf(file))) as FlacLayout & { samples: number }
   const { byte, sample } = await flacFrameAt(bytesOf(file), layout, RATE)
   const master = Buffer.concat([file.subarray(0, layout.offset), file.subarray(byte)])
-  t.equal((await outcome(master)).samples, 2 * RATE - sample)
+  const { samples, warnings } = await stage(master)
+  t.equal(samples, 2 * RATE - sample)
+  t.match(warnings, [
+    {
+      code: 'CUT_SHORT',
+      promised_seconds: 2,
+      sentence: /the first 0\.\d+ s of them are missing/,
+    },
+  ])
+  t.equal(warnings.length, 1)
+  const unpromised = put(master, 18, 'u64be', packed & ~0xfffffffffn)
+  t.same((await outcome(unpromised)).codes, [])
+})
+
+t.test('frames that come twice or out of turn are said to', async (t) => {
+  const layout = (await readHeader(bytesOf(file))) as FlacLayout
+  const frames: SoundFrame[] = []
+  for await (const some of allFlacFrames(bytesOf(file), layout)) frames.push(...some)
+  const places = [layout.offset, ...frames.map(({ end }) => end)]
+  const pieces = places.slice(1).map((end, i) => file.subarray(places[i], end))
+  const [a, b] = pieces.slice(4, 6) as [Buffer, Buffer]
+  for (const [how, changed] of [
+    ['twice', pieces.toSpliced(4, 0, a)],
+    ['swapped', pieces.toSpliced(4, 2, b, a)],
+  ] as const) {
+    const master = Buffer.concat([file.subarray(0, layout.offset), ...changed])
+    t.same((await outcome(master)).codes, ['DAMAGED'], how)
+  }
+  // A file that breaks off within a frame: a checksum of what is there may be right by chance.
+  const keys = new Crc16(file)
+  const within = frames.slice(8).flatMap(({ byte, end }) => {
+    for (let at = byte + 500; at < end - 500; at++)
+      if (keys.keyAt(at) === keys.keyAt(byte)) return [at]
+    return []
+  })
+  t.ok(within.length > 0, 'a place is found')
+  t.same((await outcome(file.subarray(0, (within[0] ?? 0) + 99))).codes, ['CUT_SHORT'])
+})
+
+t.test('a header that is not that of the frames is not believed', async (t) => {
+  const head = (rate: number, channels: number, bits: number) => {
+    const format =
+      (BigInt(rate) << 44n) | BigInt((channels - 1) * 2 ** 41 + (bits - 1) * 2 ** 36)
+    return put(file, 18, 'u64be', format | BigInt(2 * RATE))
+  }
+  for (const [what, master] of [
+    ['rate', head(96_000, 2, 16)],
+    ['channels', head(RATE, 1, 16)],
+    ['bits', head(RATE, 2, 24)],
+    ['blocks', put(put(file, 8, 'u16be', 1024), 10, 'u16be', 1024)],
+  ] as const) {
+    const { samples, warnings } = await stage(master)
+    t.equal(samples, 2 * RATE, what)
+    t.match(warnings, [
+      { code: 'HEADER_CONTRADICTS', sentence: /, and its frames 44100 Hz, 2/ },
+    ])
+    t.equal(warnings.length, 1, what)
+  }
 })
 
 t.test('FLAC in Ogg is taken, and 32 bits are refused without a word of damage', async (t) => {

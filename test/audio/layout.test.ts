@@ -229,6 +229,20 @@ t.test('what is wrong with unsound masters is said, with the byte', async (t) =>
       Buffer.from("ffconcat version 1.0\nfile '/etc/passwd'\n"),
       /ffconcat/,
     ],
+    [
+      'what macOS leaves beside a file',
+      Buffer.from('00051607000200004d6163204f532058', 'hex'),
+      /byte 0: looks like AppleDouble, which macOS leaves beside a file/,
+    ],
+    [
+      'an MP4 of nothing but boxes',
+      Buffer.concat([
+        Buffer.from('0000001066747970', 'hex'),
+        Buffer.alloc(8),
+        ...Array.from({ length: 1200 }, () => Buffer.from('0000000866726565', 'hex')),
+      ]),
+      /an MP4 file of more than 1000 boxes; expected moov \(its index\)/,
+    ],
     ['text', Buffer.from('hello, I am a master, honest'), /byte 0: looks like text; expected/],
     ['HTML', Buffer.from('<html><body>404</body></html>'), /HTML/],
     ['an AVI', Buffer.from('RIFF\0\0\0\x04AVI LIST'), /byte 8: a RIFF file of the form "AVI "/],

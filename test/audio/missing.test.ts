@@ -304,6 +304,25 @@ t.test('an index that places packets where there are none is said', async (t) =>
   t.same(await codes(empty), ['DAMAGED'], 'a packet without bytes')
 })
 
+t.test('what an index says against itself is said once', async (t) => {
+  const table = m4a.indexOf('stts')
+  for (const [what, at, factor] of [
+    ['half as many packets', 12, 0.5],
+    ['packets of half the length', 16, 0.5],
+    ['packets of twice the length', 16, 2],
+  ] as const) {
+    const value = Math.floor(m4a.readUInt32BE(table + at) * factor)
+    const { warnings } = await stage(put(m4a, table + at, 'u32be', value))
+    t.match(warnings, [
+      {
+        code: 'HEADER_CONTRADICTS',
+        sentence: /its header says 1\.5\d+ s, and its sample table/,
+      },
+    ])
+    t.equal(warnings.length, 1, what)
+  }
+})
+
 /** An M4A with its index behind, whose packets lie in chunks of ten; `change` changes where they lie. */
 function withChunks(file: Buffer, change: (places: number[]) => void): Buffer {
   const [stsz, stco] = [file.lastIndexOf('stsz'), file.lastIndexOf('stco')]
