@@ -38,7 +38,7 @@ export async function readHeader(file: ByteRanges, signal?: AbortSignal): Promis
     const ends = start > file.bytes ? 'ends within its ID3 tag' : 'holds nothing but tags'
     throw unreadable(0, `the file ${ends}`, EXPECTED)
   }
-  throw unreadable(start, looksLike(head), EXPECTED, first)
+  throw unreadable(isKnown(first) ? 0 : start, looksLike(head), EXPECTED, first)
 }
 
 const EXPECTED = 'WAV, RF64, AIFF, FLAC, MP3, AAC, M4A or Ogg'
