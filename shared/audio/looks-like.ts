@@ -7,6 +7,7 @@ export function looksLike(head: Uint8Array): string {
   const text = Buffer.from(head).toString('latin1')
   const known = MAGIC.find(([magic]) => text.startsWith(magic))?.[1]
   if (known) return `looks like ${known}`
+  if (isUtf16(head)) return 'looks like text'
   if (isMpeg(head)) {
     return (head[2] ?? 0) >> 4 === 0 && ((head[1] ?? 0) & 6) !== 0
       ? 'looks like MPEG audio of a free bit rate, which cannot be decoded here'
@@ -32,6 +33,15 @@ export function masterAt(bytes: Buffer, at: number): string | undefined {
 export function isKnown(head: Uint8Array): boolean {
   const text = Buffer.from(head).toString('latin1')
   return MAGIC.some(([magic]) => text.startsWith(magic))
+}
+
+/** Text of two bytes a character, whose mark looks like the beginning of a frame of MPEG audio. */
+function isUtf16(head: Uint8Array): boolean {
+  return (
+    head[0] === 0xff &&
+    head[1] === 0xfe &&
+    isText(head.filter((_, at) => at > 1 && at % 2 === 0))
+  )
 }
 
 export function isText(head: Uint8Array): boolean {
@@ -75,6 +85,7 @@ const MAGIC: Magic = [
   ['FLV\x01', 'Flash video'],
   ['.RMF', 'RealMedia'],
   ['\0\0\x01\xba', 'an MPEG programme stream'],
+  ['G@', 'an MPEG transport stream'],
   ['PK\x03\x04', 'a ZIP archive'],
   ['\x1f\x8b', 'gzip'],
   ['%PDF', 'PDF'],

@@ -152,12 +152,28 @@ async function pcmInput(
 ): Promise<Input> {
   const at = (sample: number) => layout.offset + sample * frameBytes(layout)
   const bare = file.stream(at(from), at(to), signal)
-  const rest = { skip: 0, samples: to - from }
-  if (layout.encoding === 'float') {
-    const seen = new NoNumbersSeen(layout, from, partSamples)
-    return { bytes: finite(bare, layout, seen), ...rest, seen }
+  const seen =
+    layout.encoding === 'float' ? new NoNumbersSeen(layout, from, partSamples) : undefined
+  const numbers =
+    seen !== undefined
+      ? finite(bare, layout, seen)
+      : layout.lowBits === undefined
+        ? bare
+        : raised(bare, layout)
+  const rest = { samples: to - from, ...(seen === undefined ? {} : { seen }) }
+  const pieces = numbers[Symbol.asyncIterator]()
+  const first = await pieces.next()
+  const isTagLike = !first.done && Buffer.from(first.value).toString('latin1', 0, 3) === 'ID3'
+  async function* bytes(): AsyncGenerator<Uint8Array> {
+    try {
+      // ffmpeg would leave out what looks like a tag, before bare samples too.
+      if (isTagLike) yield Buffer.alloc(frameBytes(layout))
+      for (let next = first; !next.done; next = await pieces.next()) yield next.value
+    } finally {
+      await pieces.return?.(undefined)
+    }
   }
-  return { bytes: layout.lowBits === undefined ? bare : raised(bare, layout), ...rest }
+  return { bytes: bytes(), skip: isTagLike ? 1 : 0, ...rest }
 }
 
 /** Whole frames, so that one that cannot be decoded is missed. */

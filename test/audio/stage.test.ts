@@ -254,3 +254,12 @@ t.test('the same master gives the same bytes', async (t) => {
     ) === 0,
   )
 })
+
+t.test('samples that look like a tag are samples', async (t) => {
+  const file = wav(club(RATE), { bits: 24 })
+  const like = Buffer.from(file)
+  like.write('ID3\x04\0\0\0\0\x01\0', 44, 'latin1')
+  const [sound, tagLike] = [await stage(file), await stage(like)]
+  t.equal(tagLike.samples, sound.samples)
+  t.same(tagLike.left.subarray(2), sound.left.subarray(2))
+})
