@@ -66,7 +66,10 @@ const FOREIGN: Magic = [
 
 const MAGIC: Magic = [
   ...FOREIGN,
-  ['\0\x05\x16\x07', 'AppleDouble, which macOS leaves beside a file ("._" and its name)'],
+  [
+    '\0\x05\x16\x07',
+    'AppleDouble, the companion file that macOS leaves beside a file ("._" and its name)',
+  ],
   ['\0\x05\x16\0', 'AppleSingle'],
   ['#EXTM3U', 'an HLS or M3U playlist'],
   ['ffconcat', 'an ffconcat script'],

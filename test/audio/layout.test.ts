@@ -232,7 +232,7 @@ t.test('what is wrong with unsound masters is said, with the byte', async (t) =>
     [
       'what macOS leaves beside a file',
       Buffer.from('00051607000200004d6163204f532058', 'hex'),
-      /byte 0: looks like AppleDouble, which macOS leaves beside a file/,
+      /byte 0: looks like AppleDouble, the companion file that macOS leaves beside a file/,
     ],
     [
       'an MP4 of nothing but boxes',
