@@ -1,4 +1,5 @@
 import { readFileSync, writeSync } from 'node:fs'
+import { totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { workerData } from 'node:worker_threads'
 import { sentence } from '../errors.ts'
@@ -24,6 +25,8 @@ const LOOK_MS = 250
 const LOOKS = 3
 /** Of its heap, and of what its container may have, a process that takes more is about to be ended anyway. */
 const MOST_MEMORY = { heap: 0.8, container: 0.9 }
+/** Of a machine that others use as well; more than any step needs. */
+const MOST_OF_MACHINE = { share: 0.3, leastMb: 4000 }
 /** From one look at the memory to the next, ms: it fills at up to 1 GB/s. */
 const MEMORY_MS = 100
 /** The stop has to be written within so long, ms: if the store is away it is not counted. */
@@ -35,8 +38,12 @@ const EXIT_CODE = 75
 
 const { shared, pid, limitMs, heapMb, service, scratch, storage } = workerData as WatchData
 const numbers = new Int32Array(shared, 0, 5)
-/** Infinite where there is none, or nobody tells. */
-const containerMb = (process.constrainedMemory() || Number.POSITIVE_INFINITY) / 1e6
+const machineMb = totalmem() / 1e6
+const containerMb = process.constrainedMemory() / 1e6
+const mostMb = Math.min(
+  Math.max(MOST_OF_MACHINE.share * machineMb, MOST_OF_MACHINE.leastMb),
+  containerMb > 0 ? MOST_MEMORY.container * containerMb : Number.POSITIVE_INFINITY,
+)
 
 let beats = -1
 let stoodMs = 0
@@ -101,7 +108,7 @@ function isFull(): boolean {
   const mb = process.memoryUsage.rss() / 1e6
   const since = Math.max(0, mb - Atomics.load(numbers, PROCESS_MB))
   const heap = Atomics.load(numbers, HEAP_MB) + since
-  return heap > MOST_MEMORY.heap * heapMb || mb > MOST_MEMORY.container * containerMb
+  return heap > MOST_MEMORY.heap * heapMb || mb > mostMb
 }
 
 /** Leaves the stop in scratch, and ends the process. */
