@@ -1,4 +1,5 @@
 import type { Gap } from './gap.ts'
+import { Reservoir } from './reservoir.ts'
 
 /** What was seen of a stream of MPEG audio or ADTS on the way to its end. */
 export interface FramesSeen {
@@ -11,6 +12,8 @@ export interface FramesSeen {
   end: number
   /** Over these bytes, as LAME counts it. */
   crc: number
+  /** Of layer III: what frames take from those before them. */
+  readonly reservoir: Reservoir
   /** Bytes between frames that are neither frames nor tags nor filling: how many, in how many places. */
   lostBytes: number
   lostPlaces: number
@@ -40,7 +43,7 @@ export function noFramesSeen(): FramesSeen {
       lostPlaces: 0,
       behindBytes: 0,
     },
-    ...{ isCut: false, isRegained: false },
+    ...{ isCut: false, isRegained: false, reservoir: new Reservoir() },
   }
 }
 

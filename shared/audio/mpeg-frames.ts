@@ -95,7 +95,11 @@ export async function* mpegFrames(
           runStart = at + frame.bytes
           seen.tags++
           checkJoined(seen, first, byte + at)
-        } else frames++
+          seen.reservoir.again()
+        } else {
+          frames++
+          if (frame.kind === 3) seen.reservoir.add(held, at, frame)
+        }
         at += frame.bytes
         seen.end = byte + at
         continue
@@ -110,6 +114,7 @@ export async function* mpegFrames(
       isInStep = found !== undefined
       const next = found?.at ?? to
       pass(at, next)
+      seen.reservoir.again()
       at = next
       if (found !== undefined) closeGap(afterGap(held, at, found.frame))
       runStart = at

@@ -146,6 +146,18 @@ function frameWarnings(layout: CodedLayout, noticed: Noticed): readonly Warning[
       `${lostBytes} bytes ${where} (second ${second}) are no frames, and what they held is left out`,
     )
   }
+  const { overlaps, firstAfter = 0 } = frames.reservoir
+  // Where a tag counts the frames, it tells.
+  if (overlaps > 0 && tag === undefined) {
+    const second = ((firstAfter * sift.samples) / sift.rate).toFixed(3)
+    const where =
+      overlaps === 1
+        ? `at second ${second}`
+        : `in ${overlaps} places, the first at second ${second}`
+    damaged(
+      `frames are missing or wrong ${where}: what stands there takes more from those before it than they have`,
+    )
+  }
   if (frames.behindBytes >= sift.bytes) {
     damaged(
       `the ${frames.behindBytes} bytes behind its last frame, from byte ${frames.behindAt} on, are no frames`,

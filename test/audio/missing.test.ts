@@ -1,6 +1,6 @@
 import t from 'tap'
 import { noFramesSeen } from '#shared/audio/frames-seen.ts'
-import { mpegFrame } from '#shared/audio/mpeg-frame.ts'
+import { type MpegFrame, mpegFrame } from '#shared/audio/mpeg-frame.ts'
 import { mpegFrames } from '#shared/audio/mpeg-frames.ts'
 import { survey } from '#shared/audio/survey.ts'
 import { aiff, chunk, club, coded, flac, noise, RATE, wav } from '../support/audio.ts'
@@ -119,6 +119,47 @@ function apeTag(key: string): Buffer {
   footer.writeUInt32LE(0x8000_0000, 20)
   return Buffer.concat([header, item, footer])
 }
+
+t.test(
+  'an MP3 whose tag does not count them misses frames by what others take of them',
+  async (t) => {
+    const frames: Buffer[] = []
+    for (let at = 0; at < tagless.length; at += frames.at(-1)?.length ?? 1)
+      frames.push(tagless.subarray(at, at + (mpegFrame(tagless, at)?.bytes ?? 1)))
+    const first = mpegFrame(tagless, 0) as MpegFrame
+    const overlaps = async (master: Buffer) => {
+      const seen = noFramesSeen()
+      async function* whole() {
+        yield master
+      }
+      for await (const _ of mpegFrames(whole(), first, { seen }));
+      return seen.reservoir.overlaps
+    }
+    const told: Buffer[] = []
+    for (let gone = 10; gone < 30; gone++) {
+      const master = join(...frames.toSpliced(gone, 1))
+      if ((await overlaps(master)) > 0) told.push(master)
+    }
+    t.ok(told.length > 5, `${told.length} of 20`)
+    t.match((await stage(told[0] as Buffer)).warnings, [
+      {
+        code: 'DAMAGED',
+        sentence: /frames are missing or wrong at second 0\.\d+: what stands/,
+      },
+    ])
+    for (const [what, master] of Object.entries({
+      ...{ tagless, joined: join(tagless, tagless), later: join(...frames.slice(7)) },
+      ...{
+        mp3,
+        vbr,
+        loud,
+        tagged: join(...frames.slice(0, 20), apeTag('X'), ...frames.slice(25)),
+      },
+    })) {
+      t.equal(await overlaps(master), 0, what)
+    }
+  },
+)
 
 t.test('another master behind is said to be left out', async (t) => {
   const lossless = await flac(music)
