@@ -168,7 +168,7 @@ export default [
     },
     {
       breaks: 'a fault in telling a verdict escapes: the delivery is never settled',
-      from: '    } catch (second) {\n      return again(second)\n    }\n  } finally {',
+      from: '    } catch (second) {\n      return given(second)\n    }\n  } finally {',
       to: '    } catch (second) {\n      throw second\n    }\n  } finally {',
     },
     {
@@ -178,7 +178,7 @@ export default [
     },
     {
       breaks: 'a step that judges nothing is given up',
-      from: 'return isPermanent ? await setAside(step.name, delivery, error, deps) : again(error)',
+      from: 'return isPermanent ? await setAside(step.name, delivery, error, deps) : given(error)',
       to: 'return await setAside(step.name, delivery, verdict, deps)',
     },
     {

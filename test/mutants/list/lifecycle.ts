@@ -83,7 +83,7 @@ export default [
     },
     {
       breaks: 'a file operation that never ends keeps the process',
-      from: "if (hasOpenFiles()) process.kill(process.pid, 'SIGKILL')",
+      from: "if (hasOpenFiles()) kill(process.pid, 'SIGKILL')",
       to: '',
     },
   ]),

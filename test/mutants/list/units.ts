@@ -105,8 +105,8 @@ export default [
   ...mutantsOf('shared/units/make.ts', units, [
     {
       breaks: 'what is there is made again: inputs before outputs',
-      from: 'if ((await outcomeOf(work, unit)) !== undefined) continue',
-      to: '',
+      from: 'if ((await outcomeOf(work, unit)) !== undefined) {',
+      to: 'if (false) {',
     },
     {
       breaks: 'a part that throws ends the step: its other units are not made',
@@ -172,7 +172,7 @@ export default [
     },
     {
       breaks: 'the fault of a store is not known again behind the words of an asset',
-      from: "passing.has(error) || ('cause' in error && isPassing(error.cause, depth + 1))",
+      from: 'passing.has(error) || isPassing(causeOf(error), depth + 1)',
       to: 'passing.has(error)',
     },
     {
@@ -225,7 +225,7 @@ export default [
     },
     {
       breaks: 'what is stopped each time keeps the others waiting each time',
-      from: 'total(stopsAt(a)) - total(stopsAt(b))',
+      from: 'total(stopsAt(unit)) + (isOwn(work, unit) ? 0.5 : 0)',
       to: '0',
     },
   ]),
