@@ -35,10 +35,11 @@ COPY package.json LICENSE ./
 COPY k8s/ask.ts k8s/
 COPY shared shared
 COPY services services
+COPY tools tools
 ENV NODE_ENV=production NODE_COMPILE_CACHE=/app/.compiled
 # V8's compiled code of all modules, for this very user: each service is started, finds no settings, and ends.
 RUN install -d -o 10001 -g 10001 .compiled \
- && for main in services/*/main.ts services/ingest/stage.main.ts; do \
+ && for main in services/*/main.ts services/dispatch/pod/main.ts; do \
       setpriv --reuid=10001 --regid=10001 --clear-groups node "$main" >/dev/null || true; \
     done \
  && chown -R 0:0 .compiled \

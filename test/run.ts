@@ -5,7 +5,7 @@ import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Parser } from 'tap-parser'
-import { sharedPostgres } from './support/postgres.ts'
+import { sharedPostgres } from '../tools/local/postgres/temporary.ts'
 import { measuredSlowness } from './support/slowness.ts'
 
 /**
@@ -17,9 +17,12 @@ import { measuredSlowness } from './support/slowness.ts'
  */
 const told = process.argv.slice(2)
 // The longest first, or they would be alone at the end.
-const LONGEST = ['seams/', 'terraform/terraform', 'drill/drill', 'local/'].map((name) =>
-  join('test', name),
-)
+const LONGEST = [
+  'seams/',
+  'tools/terraform/terraform',
+  'tools/drill/drill',
+  'tools/local/',
+].map((name) => join('test', name))
 const turn = (file: string) => {
   const found = LONGEST.findIndex((name) => file.startsWith(name))
   return found < 0 ? LONGEST.length : found

@@ -1,8 +1,8 @@
 import { BlockPool } from '#shared/audio/blocks.ts'
-import { BLOCKS_AT_MOST } from '#shared/audio/cached.ts'
-import { CORES } from '#shared/cores.ts'
-import { service } from '#shared/service.ts'
-import { stageTopic } from '#shared/topology.ts'
+import { BLOCKS_AT_MOST } from '#shared/audio/cached-pcm.ts'
+import { stageTopic } from '#shared/contracts/topology.ts'
+import { CORES } from '#shared/frame/cores.ts'
+import { service } from '#shared/frame/service.ts'
 import { analyzing } from './step.ts'
 
 await service('analyze', async (service) => {

@@ -1,9 +1,9 @@
-import type { StepDue } from '#shared/messages/run.ts'
-import type { Step } from '#shared/step.ts'
-import { unitStep } from '#shared/units/unit-step.ts'
-import type { UnitDeps } from '#shared/units/work.ts'
-import { WorkerPool } from './pool.ts'
+import { unitStep } from '#shared/assets/make/unit-step.ts'
+import type { UnitDeps } from '#shared/assets/make/unit-work.ts'
+import type { StepDue } from '#shared/contracts/messages/run.ts'
+import type { Step } from '#shared/frame/step.ts'
 import { analyzeTools } from './tools.ts'
+import { WorkerPool } from './worker-pool.ts'
 
 /** The step that listens, and the worker threads that it computes in; close them at the end. */
 export function analyzing(

@@ -1,10 +1,10 @@
+import type { AnalyzeTools } from '#shared/assets/definition.ts'
 import type { PcmSource } from '#shared/audio/pcm.ts'
-import type { AnalyzeTools } from '#shared/derivative.ts'
-import { noKey } from './key.ts'
-import type { WorkerPool } from './pool.ts'
-import { soundingStretches, withPrecision } from './precision.ts'
-import type { Heard } from './signal.ts'
-import { noTempo } from './tempo.ts'
+import { noKey } from './key/estimate-key.ts'
+import type { Heard } from './signal/listener.ts'
+import { noTempo } from './tempo/estimate-tempo.ts'
+import { soundingStretches, withPrecision } from './tempo/precision.ts'
+import type { WorkerPool } from './worker-pool.ts'
 
 /** Samples that go to a worker at once: six seconds, 1 MiB. */
 const PIECE = 1 << 18

@@ -1,10 +1,10 @@
 import { parentPort, type Transferable, workerData } from 'node:worker_threads'
-import type { KeyEstimate, TempoEstimate } from '#shared/derivative.ts'
+import type { KeyEstimate, TempoEstimate } from '#shared/assets/definition.ts'
 import { ownThread } from '#shared/underway/scheduled.ts'
 import { essentia } from './essentia.ts'
-import { estimateKey } from './key.ts'
-import { type Heard, Listener, LOW_RATE } from './signal.ts'
-import { estimateTempo, type TempoInput } from './tempo.ts'
+import { estimateKey } from './key/estimate-key.ts'
+import { type Heard, Listener, LOW_RATE } from './signal/listener.ts'
+import { estimateTempo, type TempoInput } from './tempo/estimate-tempo.ts'
 
 /** What an analysis worker can be asked: what each operation takes and gives. */
 export interface Operations {

@@ -1,9 +1,9 @@
-import type { EventSink } from '#shared/events.ts'
-import { newEvent } from '#shared/events.ts'
-import type { Metrics } from '#shared/metrics.ts'
-import type { Cluster, Pod } from './cluster.ts'
-import { endedAt, fateOf, timeOf } from './pod.ts'
-import type { Pods } from './pods.ts'
+import type { EventSink } from '#shared/frame/events.ts'
+import { newEvent } from '#shared/frame/events.ts'
+import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
+import type { Cluster, Pod } from './cluster/cluster.ts'
+import { endedAt, fateOf, timeOf } from './cluster/pod-spec.ts'
+import type { Pods } from './cluster/pods.ts'
 
 /** An ended pod is removed by whoever waits for it; after so long nobody will, ms: longer than any back-off. */
 export const ENDED_MS = 30 * 60_000

@@ -1,16 +1,24 @@
-import { PermanentError, sentence } from '#shared/errors.ts'
-import type { Log } from '#shared/log.ts'
-import { ToStage } from '#shared/messages/run.ts'
-import { type JobId, type ObjectName, runPrefix } from '#shared/names.ts'
-import type { Registry } from '#shared/registry.ts'
-import { failedRun, subjectOf } from '#shared/run.ts'
-import { defineStep, type Next, type Step, type StepContext } from '#shared/step.ts'
-import { backOff } from './back-off.ts'
-import { type Cluster, ClusterError, type Pod } from './cluster.ts'
-import { needsOf } from './needs.ts'
-import { persistently } from './persist.ts'
-import { type Fate, fateOf, isFor, isOf, type PodSettings, podFor, podName } from './pod.ts'
-import type { Pods } from './pods.ts'
+import { failedRun, subjectOf } from '#shared/assets/end-run.ts'
+import type { Registry } from '#shared/assets/registry.ts'
+import { backOff } from '#shared/async/retry.ts'
+import { PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
+import { ToStage } from '#shared/contracts/messages/run.ts'
+import { type JobId, type ObjectName, runPrefix } from '#shared/contracts/names.ts'
+import { defineStep, type Next, type Step, type StepContext } from '#shared/frame/step.ts'
+import type { Log } from '#shared/frame/telemetry/log.ts'
+import { type Cluster, ClusterError, type Pod } from './cluster/cluster.ts'
+import { persistently } from './cluster/persist.ts'
+import { needsOf } from './cluster/pod-resources.ts'
+import {
+  type Fate,
+  fateOf,
+  isFor,
+  isOf,
+  type PodSettings,
+  podFor,
+  podName,
+} from './cluster/pod-spec.ts'
+import type { Pods } from './cluster/pods.ts'
 
 /** A pod that dies so often of a cause of its own will die every time. */
 export const MOST_POD_FAILURES = 5

@@ -1,7 +1,7 @@
-import type { StepDue } from '#shared/messages/run.ts'
-import type { Step } from '#shared/step.ts'
-import { unitStep } from '#shared/units/unit-step.ts'
-import type { UnitDeps } from '#shared/units/work.ts'
+import { unitStep } from '#shared/assets/make/unit-step.ts'
+import type { UnitDeps } from '#shared/assets/make/unit-work.ts'
+import type { StepDue } from '#shared/contracts/messages/run.ts'
+import type { Step } from '#shared/frame/step.ts'
 import { encodeTools } from './tools.ts'
 
 /** The step that encodes. */

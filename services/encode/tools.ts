@@ -1,8 +1,8 @@
+import type { EncodeTools } from '#shared/assets/definition.ts'
 import type { PcmSource } from '#shared/audio/pcm.ts'
-import type { EncodeTools } from '#shared/derivative.ts'
-import { aacJoin, aacPackets } from './aac.ts'
-import { flac } from './flac.ts'
-import { mp3 } from './mp3.ts'
+import { aacJoin, aacPackets } from './aac/aac.ts'
+import { flac } from './flac/flac.ts'
+import { mp3 } from './mp3/mp3.ts'
 
 /** What the encode step lends its derivative assets. */
 export function encodeTools(pcm: PcmSource, signal: AbortSignal): EncodeTools {

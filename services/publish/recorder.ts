@@ -1,9 +1,9 @@
 import type { Bus, Delivery, Settlement } from '#shared/bus/bus.ts'
-import { setAsideAs } from '#shared/dead-letter.ts'
-import { PermanentError, sentence } from '#shared/errors.ts'
-import type { Log } from '#shared/log.ts'
-import { Events, type StepEvent } from '#shared/messages/event.ts'
-import { DEAD_LETTER_TOPIC } from '#shared/topology.ts'
+import { PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
+import { Events, type StepEvent } from '#shared/contracts/messages/event.ts'
+import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
+import { setAsideAs } from '#shared/frame/dead-letter.ts'
+import type { Log } from '#shared/frame/telemetry/log.ts'
 
 /**
  * The handler of the `events` subscription: commits events, each once, and reports none of its own. A database

@@ -1,9 +1,9 @@
 import type { Bus } from '#shared/bus/bus.ts'
-import type { Catalogue } from '#shared/catalogue/catalogue.ts'
-import { type EventSink, newEvent } from '#shared/events.ts'
-import { EncodeJob } from '#shared/messages/encode-job.ts'
-import type { Metrics } from '#shared/metrics.ts'
-import { send } from '#shared/step.ts'
+import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
+import { type EventSink, newEvent } from '#shared/frame/events.ts'
+import { send } from '#shared/frame/step.ts'
+import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 
 /** A job is published again this often; after that somebody has to look. */
 export const MOST_SWEEPS = 3

@@ -1,4 +1,4 @@
-import { PermanentError } from '../errors.ts'
+import { PermanentError } from '../contracts/errors/chain.ts'
 
 /**
  * What a person is told of a compressed master that a decoder does not get on with, by the kind of fault. It says

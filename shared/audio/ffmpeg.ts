@@ -6,8 +6,8 @@ import { underway } from '../underway/underway.ts'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { codecOf, decodeFault } from './decode-fault.ts'
 import { checkDescriptors } from './descriptors.ts'
+import { printable } from './one-line.ts'
 import { SAMPLE_RATE } from './pcm.ts'
-import { printable } from './printable.ts'
 
 /** What `convert` is fed with: bare numbers, or a stream to decode. */
 export interface Feed {

@@ -6,9 +6,9 @@ import {
   SubscriptionCloseBehaviors,
   type Topic,
 } from '@google-cloud/pubsub'
-import type { SubscriptionSpec, Topology } from '../topology.ts'
+import type { SubscriptionSpec, Topology } from '../contracts/topology.ts'
 import type { Bus, SubscribeOptions } from './bus.ts'
-import { described, grantsOf, looked, type PubsubLook, type Resource } from './look.ts'
+import { described, grantsOf, looked, type PubsubLook, type Resource } from './inspect.ts'
 import { StreamSubscriber } from './subscriber.ts'
 
 export interface PubsubBusOptions {

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream'
-import type { ObjectName } from '../names.ts'
+import { abandon } from '../async/abandon.ts'
+import type { ObjectName } from '../contracts/names.ts'
 import { Waits } from '../underway/waits.ts'
-import { abandon } from './abandon.ts'
-import type { Body, StoreDriver } from './driver.ts'
+import type { Body, StoreDriver } from './driver/driver.ts'
 
 /** What a step did to a store; the wrapper adds to it as it goes. */
 export interface Counts {

@@ -1,8 +1,8 @@
-import { PermanentError } from '../errors.ts'
-import type { ObjectName } from '../names.ts'
-import type { StoreDriver } from './driver.ts'
-import { fileStore } from './file.ts'
-import { type GcsSettings, gcsConnection, gcsStore } from './gcs.ts'
+import { PermanentError } from '../contracts/errors/chain.ts'
+import type { ObjectName } from '../contracts/names.ts'
+import type { StoreDriver } from './driver/driver.ts'
+import { fileStore } from './file/file-store.ts'
+import { type GcsSettings, gcsConnection, gcsStore } from './gcs/gcs-store.ts'
 import { isBelow, parseUri, type StoreUri } from './uri.ts'
 
 export { parseUri, withinPrefixes } from './uri.ts'

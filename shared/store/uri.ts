@@ -1,5 +1,5 @@
-import { PermanentError } from '../errors.ts'
-import { isLegalSegment } from './object-name.ts'
+import { PermanentError } from '../contracts/errors/chain.ts'
+import { isLegalSegment } from './driver/object-name.ts'
 
 /** A place in a store, as a URI names it. */
 export type StoreUri =

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../errors.ts'
+import type { ErrorCode } from '../contracts/errors/chain.ts'
 import type { Moment, OwnTime, Spent } from './own-time.ts'
 
 /** From one look to the next, once half of the limit has passed on the clock, ms. */

@@ -22,7 +22,7 @@ run "topology" {
   }
   assert {
     condition     = toset(keys(google_pubsub_topic.this)) == toset(jsondecode(file("${path.module}/tests/topology.json")).topics)
-    error_message = "The topics are not those of shared/topology.ts."
+    error_message = "The topics are not those of shared/contracts/topology.ts."
   }
   assert {
     condition     = alltrue([for name, topic in google_pubsub_topic.this : topic.name == name && join(",", topic.message_storage_policy[0].allowed_persistence_regions) == var.region])
@@ -30,7 +30,7 @@ run "topology" {
   }
   assert {
     condition     = toset(keys(google_pubsub_subscription.this)) == toset(jsondecode(file("${path.module}/tests/topology.json")).subscriptions[*].name)
-    error_message = "The subscriptions are not those of shared/topology.ts."
+    error_message = "The subscriptions are not those of shared/contracts/topology.ts."
   }
   assert {
     condition = alltrue([for spec in jsondecode(file("${path.module}/tests/topology.json")).subscriptions : try(
@@ -43,7 +43,7 @@ run "topology" {
       && [for policy in google_pubsub_subscription.this[spec.name].dead_letter_policy : policy.max_delivery_attempts] == try([spec.maxDeliveryAttempts], [])
       , false)
     ])
-    error_message = "A subscription's topic, lease, retention, back-off or number of attempts is not that of shared/topology.ts."
+    error_message = "A subscription's topic, lease, retention, back-off or number of attempts is not that of shared/contracts/topology.ts."
   }
   assert {
     condition     = alltrue([for subscription in google_pubsub_subscription.this : subscription.expiration_policy[0].ttl == ""])

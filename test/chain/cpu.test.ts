@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createLog } from '#shared/log.ts'
+import { createLog } from '#shared/frame/telemetry/log.ts'
 import { club, coded, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'

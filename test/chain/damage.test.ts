@@ -1,8 +1,8 @@
 import t from 'tap'
-import { createLog } from '#shared/log.ts'
+import { createLog } from '#shared/frame/telemetry/log.ts'
+import { startGcsServer } from '../../tools/fakes/gcs-server.ts'
 import { noise, wav } from '../support/audio.ts'
 import { surroundings } from '../support/chain.ts'
-import { startGcsServer } from '../support/gcs-server.ts'
 import { allConsumers } from '../support/one-process.ts'
 import { patient, until } from '../support/patience.ts'
 

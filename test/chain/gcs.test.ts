@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
-import { createLog } from '#shared/log.ts'
+import { createLog } from '#shared/frame/telemetry/log.ts'
+import { type Fault, startGcsServer } from '../../tools/fakes/gcs-server.ts'
 import { noise, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
-import { type Fault, startGcsServer } from '../support/gcs-server.ts'
 import { allConsumers } from '../support/one-process.ts'
 
 const server = await startGcsServer('masters', 'assets', 'scratch', 'uploads')

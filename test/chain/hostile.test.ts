@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { createLog } from '#shared/log.ts'
-import type { Published } from '#shared/messages/published.ts'
+import type { Published } from '#shared/contracts/messages/published.ts'
+import { createLog } from '#shared/frame/telemetry/log.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { hostileMasters } from '../support/hostile-masters.ts'
 import type { Verdict } from '../support/hostile-verdict.ts'
@@ -17,7 +17,7 @@ t.teardown(async () => {
   await around.close()
 })
 
-/** Of the table that test/audio/hostile.test.ts looks at whole: some of each kind, and what only the chain tells. */
+/** Of the table that test/services/stage/hostile.test.ts looks at whole: some of each kind, and what only the chain tells. */
 const isPlace = (name: string) => /^a (pipe|folder)/.test(name)
 const CODES = ['TOO_LONG_TO_STAGE', 'OVER_LIMITS', 'MASTER_OUT_OF_BOUNDS']
 

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { createLog } from '#shared/log.ts'
+import { createLog } from '#shared/frame/telemetry/log.ts'
 import { club, wav } from '../support/audio.ts'
 import { type Surroundings, surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'

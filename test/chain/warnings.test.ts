@@ -1,6 +1,6 @@
 import t from 'tap'
-import { createLog } from '#shared/log.ts'
-import type { Published } from '#shared/messages/published.ts'
+import type { Published } from '#shared/contracts/messages/published.ts'
+import { createLog } from '#shared/frame/telemetry/log.ts'
 import { club, coded, flac, silence, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { claiming, music } from '../support/contradicting.ts'

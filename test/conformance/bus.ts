@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import type { Test } from 'tap'
 import type { Delivery, Outgoing, Settlement, SubscribeOptions } from '#shared/bus/bus.ts'
 import { type PubsubBus, pubsubBus } from '#shared/bus/pubsub.ts'
-import type { Topology } from '#shared/topology.ts'
+import type { Topology } from '#shared/contracts/topology.ts'
 import { patient, until } from '../support/patience.ts'
 
 /** Something that speaks Pub/Sub, to be held against what the chain relies on. */

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { PermanentError, RestartError } from '#shared/errors.ts'
-import type { ObjectName } from '#shared/names.ts'
-import { type Created, NotFoundError, type StoreDriver } from '#shared/store/driver.ts'
+import { PermanentError, RestartError } from '#shared/contracts/errors/chain.ts'
+import type { ObjectName } from '#shared/contracts/names.ts'
+import { type Created, NotFoundError, type StoreDriver } from '#shared/store/driver/driver.ts'
 
 /** A store to be judged: each `open` gives an empty one. */
 export interface Candidate {

@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { createLog } from '#shared/log.ts'
+import { createLog } from '#shared/frame/telemetry/log.ts'
 import { sine, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'

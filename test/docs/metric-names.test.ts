@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { createMetrics, type Metrics } from '#shared/metrics.ts'
+import { createMetrics, type Metrics } from '#shared/frame/telemetry/metrics.ts'
 import { filesThatName, GOOGLE, namesIn, unknownNames } from '../support/metric-names.ts'
 
 /** What a scrape has once everything has been counted: the very instruments of every service. */

@@ -7,8 +7,8 @@ import type {
   V1Role,
   V2HorizontalPodAutoscaler,
 } from '@kubernetes/client-node'
-import { readConfig } from '#shared/config.ts'
-import { DEFAULT_ROUTE, topology } from '#shared/topology.ts'
+import { DEFAULT_ROUTE, topology } from '#shared/contracts/topology.ts'
+import { readConfig } from '#shared/frame/config.ts'
 import { containersOf, type KubeObject, nameOf, ofKind, podsOf } from './overlays.ts'
 import type { Policy } from './pod-policies.ts'
 
@@ -20,7 +20,7 @@ const SECRETS: Readonly<Record<string, string>> = {
 
 /** Rules that follow from what the services are and what they refer to. */
 export const CHAIN_POLICIES = {
-  'every setting is one that shared/config.ts knows, and reads': (objects) =>
+  'every setting is one that shared/frame/config.ts knows, and reads': (objects) =>
     services(objects).flatMap((deployment) => {
       const env = environmentOf(deployment, objects)
       try {

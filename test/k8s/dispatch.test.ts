@@ -7,10 +7,10 @@ import type {
 } from '@kubernetes/client-node'
 import { load } from 'js-yaml'
 import t from 'tap'
-import { checkedTemplate, type Pod } from '../../services/dispatch/cluster.ts'
-import { withImage } from '../../services/dispatch/image.ts'
-import { podFor } from '../../services/dispatch/pod.ts'
-import { accepted } from '../dispatch/fleet.ts'
+import { checkedTemplate, type Pod } from '../../services/dispatch/cluster/cluster.ts'
+import { withImage } from '../../services/dispatch/cluster/image.ts'
+import { podFor } from '../../services/dispatch/cluster/pod-spec.ts'
+import { accepted } from '../services/dispatch/fleet.ts'
 import { CHAIN_POLICIES } from './chain-policies.ts'
 import {
   builtWithDispatch,

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { CORE_SCHEMA, load, mergeTag } from 'js-yaml'
 import t from 'tap'
-import { readConfig } from '#shared/config.ts'
+import { readConfig } from '#shared/frame/config.ts'
 
 interface Instruction {
   readonly name: string

@@ -1,5 +1,5 @@
 import type { V1Container, V1Deployment, V1PodDisruptionBudget } from '@kubernetes/client-node'
-import { EXIT_MS } from '#shared/lifecycle.ts'
+import { EXIT_MS } from '#shared/frame/lifecycle.ts'
 import { containersOf, type KubeObject, nameOf, ofKind, podsOf } from './overlays.ts'
 
 /** What a policy has to say against an overlay's objects: nothing, or a sentence for each fault. */

@@ -51,7 +51,7 @@ const BREACHES: Plants<typeof EVERYWHERE> = {
     ['"automountServiceAccountToken":false,"containers"', '"containers"'],
   ],
   'no variables that follow from the names of Services': [['"enableServiceLinks":false,', '']],
-  'every setting is one that shared/config.ts knows, and reads': [
+  'every setting is one that shared/frame/config.ts knows, and reads': [
     ['"TRACKCHAIN_SCRATCH":', '"TRACKCHAIN_SCRATCHES":'],
     ['"TRACKCHAIN_ROUTE":"', '"TRACKCHAIN_ROUTE":"not-'],
     ['"TRACKCHAIN_HEALTH_HOST":"0.0.0.0"', '"TRACKCHAIN_HEALTH_HOST":"127.0.0.1"'],

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as client from '@kubernetes/client-node'
 import { Type } from 'typebox'
-import { compile } from '#shared/schema.ts'
+import { compile } from '#shared/contracts/validator.ts'
 import type { KubeObject } from './overlays.ts'
 
 /** Every kind that we use, and where the API server has it. */

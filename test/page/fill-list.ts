@@ -1,5 +1,5 @@
+import { keyName } from '#shared/audio/musical-keys.ts'
 import type { Database } from '#shared/catalogue/database.ts'
-import { keyName } from '#shared/music.ts'
 
 const FIRST = ['Amber', 'Glass', 'Quiet', 'Neon', 'Paper', 'Silver', 'Slow', 'Winter', 'Copper']
 const SECOND = ['Harbour', 'Motion', 'Garden', 'Signal', 'Meridian', 'Static', 'Lantern']

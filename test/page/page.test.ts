@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import t from 'tap'
-import type { Config } from '#shared/config.ts'
-import { createLog } from '#shared/log.ts'
-import type { EncodeJob } from '#shared/messages/encode-job.ts'
-import { keyName } from '#shared/music.ts'
-import { anyPort } from '../../services/local/port.ts'
-import { clubTrack } from '../../services/local/synth.ts'
+import { keyName } from '#shared/audio/musical-keys.ts'
+import type { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
+import type { Config } from '#shared/frame/config.ts'
+import { createLog } from '#shared/frame/telemetry/log.ts'
+import { anyPort } from '../../tools/local/port.ts'
+import { clubTrack } from '../../tools/local/synth.ts'
 import { sine, wav } from '../support/audio.ts'
 import { surroundings } from '../support/chain.ts'
 import { noChromium } from '../support/chromium.ts'
@@ -319,7 +319,9 @@ t.test('the page, as people use it', { skip }, async (t) => {
       await fresh.getByRole('heading', { name: 'Tracks' }).waitFor()
       await Promise.all(sizes)
       t.ok(bytes > 10_000 && bytes < MOST_BYTES, `${bytes} bytes`)
-      const keys = await fresh.evaluate("import('/page/camelot.js').then(({ KEYS }) => KEYS)")
+      const keys = await fresh.evaluate(
+        "import('/page/lib/camelot.js').then(({ KEYS }) => KEYS)",
+      )
       const known = (['minor', 'major'] as const).flatMap((scale) =>
         Array.from({ length: 12 }, (_, pitch) => keyName(pitch, scale)),
       )

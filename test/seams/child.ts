@@ -1,9 +1,9 @@
 import { flushCompileCache } from 'node:module'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
-import { openCatalogue } from '#shared/catalogue/catalogue.ts'
-import { readConfig } from '#shared/config.ts'
-import { createLog } from '#shared/log.ts'
-import type { StoreDriver } from '#shared/store/driver.ts'
+import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { readConfig } from '#shared/frame/config.ts'
+import { createLog } from '#shared/frame/telemetry/log.ts'
+import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { allConsumers } from '../support/one-process.ts'
 
 // All consumers in one process, which kills itself at one seam of one job's way through the chain.

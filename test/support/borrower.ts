@@ -1,5 +1,5 @@
 // Borrows cores of its parent as it is told: take, try, give back the oldest, wait for one and give up.
-import { LentCores } from '#shared/cores.ts'
+import { LentCores } from '#shared/frame/cores.ts'
 
 const cores = new LentCores()
 const held: (() => void)[] = []

@@ -1,5 +1,5 @@
 import { buffer } from 'node:stream/consumers'
-import type { Streamed } from '#shared/derivative.ts'
+import type { Streamed } from '#shared/assets/definition.ts'
 
 /** A file that was rendered, whole. */
 export async function bytesOf(file: Uint8Array | Streamed | undefined): Promise<Buffer> {

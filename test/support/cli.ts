@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 
-const CLI = new URL('../../services/local/cli.ts', import.meta.url).pathname
+const CLI = new URL('../../tools/cli/cli.ts', import.meta.url).pathname
 
 /** Runs a command to its end, e.g. `runCli(['drill', '--help'])`. */
 export async function runCli(args: readonly string[], env: NodeJS.ProcessEnv = process.env) {

@@ -1,4 +1,4 @@
-import type { ByteRanges } from '#shared/audio/byte-window.ts'
+import type { ByteRanges } from '../../services/stage/formats/byte-window.ts'
 import { chunk, club, wav } from './audio.ts'
 
 /** Fields of a plain "fmt " chunk; what is not given is as it should be. */

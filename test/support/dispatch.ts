@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { configEnv } from '#shared/config.ts'
+import { configEnv } from '#shared/frame/config.ts'
 import type { Surroundings } from './chain.ts'
 import type { KubeApi } from './kube-api.ts'
 
@@ -36,7 +36,7 @@ export async function startDispatcher(
       containers: [
         {
           name: 'track',
-          command: [process.execPath, at('services/dispatch/pod.main.ts')],
+          command: [process.execPath, at('services/dispatch/pod/main.ts')],
           env: [{ name: 'NODE_COMPILE_CACHE', value: compiled }],
         },
       ],

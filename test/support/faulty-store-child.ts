@@ -1,8 +1,8 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { buffer } from 'node:stream/consumers'
-import { PermanentError } from '#shared/errors.ts'
-import type { ObjectName } from '#shared/names.ts'
-import { fileStore } from '#shared/store/file.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import type { ObjectName } from '#shared/contracts/names.ts'
+import { fileStore } from '#shared/store/file/file-store.ts'
 
 /** What a store below a folder (no link) answers while its system calls fail, and how many files are left open. */
 const folder = process.argv[2] as string

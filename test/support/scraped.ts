@@ -1,4 +1,4 @@
-import type { Metrics } from '#shared/metrics.ts'
+import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 
 /** The values that a scrape has, by name and labels as they stand there. */
 export async function scraped(

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { type Config, configEnv } from '#shared/config.ts'
+import { type Config, configEnv } from '#shared/frame/config.ts'
 
 /** A service as a process of its own. */
 export interface RunningService {

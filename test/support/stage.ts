@@ -1,7 +1,12 @@
-import type { MasterBytes } from '#shared/audio/byte-window.ts'
-import { samplesAt44100, stageMaster, stageRange, stageStream } from '#shared/audio/stage.ts'
-import { survey } from '#shared/audio/survey.ts'
-import { mergedWarnings, type Warning } from '#shared/warnings.ts'
+import { mergedWarnings, type Warning } from '#shared/contracts/warnings.ts'
+import type { MasterBytes } from '../../services/stage/formats/byte-window.ts'
+import { survey } from '../../services/stage/formats/survey.ts'
+import {
+  samplesAt44100,
+  stageMaster,
+  stageRange,
+  stageStream,
+} from '../../services/stage/resample/range.ts'
 import { RATE } from './audio.ts'
 import { timeLimit } from './patience.ts'
 

@@ -1,9 +1,9 @@
-import { masterBytes } from '#shared/audio/master-bytes.ts'
-import { stageMaster } from '#shared/audio/stage.ts'
-import { survey } from '#shared/audio/survey.ts'
-import { PermanentError, sentence } from '#shared/errors.ts'
-import type { ObjectName } from '#shared/names.ts'
+import { PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
+import type { ObjectName } from '#shared/contracts/names.ts'
 import { locate, openStore } from '#shared/store/open.ts'
+import { masterBytes } from '../../services/stage/formats/master-bytes.ts'
+import { survey } from '../../services/stage/formats/survey.ts'
+import { stageMaster } from '../../services/stage/resample/range.ts'
 
 /**
  * A process that does with each of these URIs what `stage` does with a master, for whoever watches it: the parts

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Body, StoreDriver } from '#shared/store/driver.ts'
+import type { Body, StoreDriver } from '#shared/store/driver/driver.ts'
 
 /** A link that carries so many bytes a second, whoever asks: stores behind it share it. */
 export class Link {

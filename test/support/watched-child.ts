@@ -1,9 +1,9 @@
 import { pubsubBus } from '#shared/bus/pubsub.ts'
-import { openCatalogue } from '#shared/catalogue/catalogue.ts'
-import { readConfig } from '#shared/config.ts'
-import { runService } from '#shared/lifecycle.ts'
-import { createLog } from '#shared/log.ts'
-import { startHeartbeat } from '#shared/underway/heartbeat.ts'
+import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { readConfig } from '#shared/frame/config.ts'
+import { startHeartbeat } from '#shared/frame/heartbeat.ts'
+import { runService } from '#shared/frame/lifecycle.ts'
+import { createLog } from '#shared/frame/telemetry/log.ts'
 import { allConsumers } from './one-process.ts'
 
 // All consumers in one process that lives as a service does, and is ended when its event loop stands still for

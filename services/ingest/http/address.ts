@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { PermanentError } from '#shared/errors.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
 
 /**
  * Refuses addresses that do not say which text they mean: what is no percent-encoded UTF-8 would be looked for as

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import { PermanentError } from '#shared/errors.ts'
-import { LINE_TYPES } from './jobs-lines.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { LINE_TYPES } from '../jobs/ndjson.ts'
 import { createSlots } from './slots.ts'
 
 /** How slowly a body may come: so many bytes in each stretch of so long, ms. */

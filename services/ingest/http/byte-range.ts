@@ -1,4 +1,4 @@
-import { PermanentError } from '#shared/errors.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
 
 /** The bytes [start, end) of a file. */
 export interface ByteRange {

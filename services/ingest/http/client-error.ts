@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import { PermanentError } from '#shared/errors.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { PROBLEM_TYPE, problemOf } from './problem.ts'
 
 /** How long a client may take to read why it is refused, ms. */

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { lately } from '#shared/lately.ts'
-import { withoutPaths } from '#shared/without-paths.ts'
-import type { HttpDeps } from './deps.ts'
+import { lately } from '#shared/async/lately.ts'
+import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
+import type { HttpDeps } from './route-config.ts'
 
 /** How long the catalogue may take to answer a look, ms. */
 const LOOK_MS = 500

@@ -1,7 +1,7 @@
 import { type Readable, Transform } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { PermanentError } from '#shared/errors.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
 
 /** What any gzip may grow to, bytes, and beyond that how many times its own length: no honest JSON is packed tighter. */
 const ANY_BYTES = 1024 * 1024

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { PermanentError } from '#shared/errors.ts'
-import { json } from '#shared/message.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { json } from '#shared/contracts/message.ts'
 
 export const JSON_TYPE = 'application/json'
 

@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { PermanentError } from '#shared/errors.ts'
-import { CSP } from './door.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { CSP } from '../auth/guard.ts'
+import { readOut } from './drain-request.ts'
 import { PROBLEM_TYPE, problemOf } from './problem.ts'
-import { readOut } from './read-out.ts'
 
 const OF_CONTENT = [
   ...['etag', 'last-modified', 'accept-ranges', 'content-disposition', 'content-encoding'],

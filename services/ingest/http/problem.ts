@@ -1,8 +1,8 @@
 import { STATUS_CODES } from 'node:http'
 import { type Static, Type } from 'typebox'
-import { ERRORS, type ErrorCode, PermanentError } from '#shared/errors.ts'
-import { NotFoundError } from '#shared/store/driver.ts'
-import { withoutPaths } from '#shared/without-paths.ts'
+import { ERRORS, type ErrorCode, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
+import { NotFoundError } from '#shared/store/driver/driver.ts'
 
 /** What every refusal looks like: https://www.rfc-editor.org/rfc/rfc9457. */
 export const Problem = Type.Object(

@@ -1,10 +1,10 @@
 import { mutantsOf } from '../mutant.ts'
 
-const fitted = ['test/analyze/fitted.test.ts']
+const fitted = ['test/services/analyze/fitted.test.ts']
 const off = 'a fitted constant is off by a few per cent: '
 
 export default [
-  ...mutantsOf('services/analyze/tempo-odds.ts', fitted, [
+  ...mutantsOf('services/analyze/tempo/odds.ts', fitted, [
     { breaks: `${off}the prior's middle`, from: 'const USUAL = 128', to: 'const USUAL = 124' },
     {
       breaks: `${off}the prior's width`,
@@ -20,7 +20,7 @@ export default [
     { breaks: `${off}bass drum`, from: 'lowRepetition: 5.89,', to: 'lowRepetition: 5.7,' },
     { breaks: `${off}consent`, from: 'const CONSENT = 1.22', to: 'const CONSENT = 1.25' },
   ]),
-  ...mutantsOf('services/analyze/tempo-presence.ts', fitted, [
+  ...mutantsOf('services/analyze/tempo/presence.ts', fitted, [
     {
       breaks: 'speech pulses enough for a tempo',
       from: 'const LEAST_PROMINENCE = 7.5',
@@ -32,7 +32,7 @@ export default [
       to: 'const LEAST_ONSETS = 0.098',
     },
   ]),
-  ...mutantsOf('services/analyze/tempo.ts', fitted, [
+  ...mutantsOf('services/analyze/tempo/estimate-tempo.ts', fitted, [
     {
       breaks: 'the best of many has a tempo',
       from: 'const LEAST_PROBABILITY = 0.3\n',
@@ -55,14 +55,14 @@ export default [
       to: 'true',
     },
   ]),
-  ...mutantsOf('services/analyze/tempo-line.ts', fitted, [
+  ...mutantsOf('services/analyze/tempo/line.ts', fitted, [
     {
       breaks: `${off}what two passages may differ by`,
       from: 'const CONSTANT = 0.005',
       to: 'const CONSTANT = 0.0052',
     },
   ]),
-  ...mutantsOf('services/analyze/tempo-metre.ts', fitted, [
+  ...mutantsOf('services/analyze/tempo/metre.ts', fitted, [
     {
       breaks: `${off}what noise does to a spectrum`,
       from: 'const NOISE_DEVIATION = 0.5564',
@@ -79,7 +79,7 @@ export default [
       to: 'Math.log(strength + 0.32)',
     },
   ]),
-  ...mutantsOf('services/analyze/tempo-envelope.ts', fitted, [
+  ...mutantsOf('services/analyze/tempo/envelope.ts', fitted, [
     {
       breaks: `${off}compression`,
       from: 'const COMPRESSION = 100',
@@ -91,7 +91,7 @@ export default [
       to: 'const LOW_EDGE = 156',
     },
   ]),
-  ...mutantsOf('services/analyze/key-profile.ts', fitted, [
+  ...mutantsOf('services/analyze/key/profile.ts', fitted, [
     {
       breaks: `${off}the bonus of minor`,
       from: 'const MINOR_BONUS = 0.04',
@@ -104,7 +104,7 @@ export default [
     },
     { breaks: `${off}a note of the minor profile`, from: '0.0682, 0.0138', to: '0.07, 0.0138' },
   ]),
-  ...mutantsOf('services/analyze/key.ts', fitted, [
+  ...mutantsOf('services/analyze/key/estimate-key.ts', fitted, [
     {
       breaks: `${off}the margin's weight`,
       from: '22 * margin',
@@ -124,7 +124,7 @@ export default [
     },
     { breaks: 'noise has tones', from: 'const TONAL = 0.08', to: 'const TONAL = 0.078' },
   ]),
-  ...mutantsOf('services/analyze/key-sections.ts', fitted, [
+  ...mutantsOf('services/analyze/key/sections.ts', fitted, [
     {
       breaks: `${off}what a change of key costs`,
       from: 'const CHANGE_COST = 0.8',

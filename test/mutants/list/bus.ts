@@ -1,6 +1,6 @@
 import { mutantsOf } from '../mutant.ts'
 
-const link = ['test/bus/link.test.ts']
+const link = ['test/shared/bus/link.test.ts']
 
 export default [
   ...mutantsOf('shared/bus/subscriber.ts', link, [
@@ -72,7 +72,7 @@ export default [
   ]),
   ...mutantsOf(
     'shared/bus/intake.ts',
-    ['test/bus/intake.test.ts'],
+    ['test/shared/bus/intake.test.ts'],
     [
       {
         breaks: 'all messages are worked on at once',
@@ -87,7 +87,7 @@ export default [
       { breaks: 'places are lost', from: '    this.#running--\n', to: '' },
     ],
   ),
-  ...mutantsOf('shared/bus/watched.ts', link, [
+  ...mutantsOf('shared/frame/upstreams/watched-bus.ts', link, [
     {
       breaks: 'a message that is too large pauses the service',
       from: '(error as { code?: unknown }).code === INVALID_ARGUMENT',
@@ -110,8 +110,8 @@ export default [
     },
   ]),
   ...mutantsOf(
-    'shared/batch.ts',
-    ['test/shared/batch.test.ts'],
+    'shared/async/batch.ts',
+    ['test/shared/async/batch.test.ts'],
     [
       {
         breaks: 'two batches are under way at once',

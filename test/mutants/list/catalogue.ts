@@ -1,16 +1,16 @@
 import { mutantsOf } from '../mutant.ts'
 
-const batches = ['test/catalogue/batches.test.ts']
-const jobRow = ['test/catalogue/job-row.test.ts']
-const jobs = ['test/catalogue/jobs.test.ts']
-const tracks = ['test/catalogue/tracks.test.ts']
-const events = ['test/catalogue/events.test.ts']
-const letters = ['test/catalogue/letters.test.ts']
-const together = ['test/catalogue/together.test.ts']
+const batches = ['test/shared/catalogue/batches.test.ts']
+const jobRow = ['test/shared/catalogue/job-row.test.ts']
+const jobs = ['test/shared/catalogue/jobs.test.ts']
+const tracks = ['test/shared/catalogue/tracks.test.ts']
+const events = ['test/shared/catalogue/events.test.ts']
+const letters = ['test/shared/catalogue/letters.test.ts']
+const together = ['test/shared/catalogue/together.test.ts']
 
 export default [
   ...mutantsOf(
-    'shared/catalogue/record-runs.ts',
+    'shared/catalogue/jobs/record-runs.ts',
     [...batches, ...jobs],
     [
       {
@@ -77,7 +77,7 @@ export default [
         breaks: 'a commit is counted again by each redelivery',
         from: "verdict.state === 'failed' && verdict !== before.get(asset)",
         to: "verdict.state === 'failed'",
-        tests: ['test/publish/counted.test.ts'],
+        tests: ['test/services/publish/counted.test.ts'],
       },
       {
         breaks: 'a verdict of another revision is taken for known',
@@ -101,7 +101,7 @@ export default [
       },
     ],
   ),
-  ...mutantsOf('shared/catalogue/job-row.ts', jobRow, [
+  ...mutantsOf('shared/catalogue/jobs/job-row.ts', jobRow, [
     {
       breaks: 'a verdict of an earlier run decides a redrive',
       from: 'verdict.run >= (row.wanted.get(asset) ?? 0)',
@@ -155,7 +155,7 @@ export default [
     },
   ]),
   ...mutantsOf(
-    'shared/catalogue/job-table.ts',
+    'shared/catalogue/jobs/job-table.ts',
     [...batches, ...jobs],
     [
       {
@@ -207,7 +207,7 @@ export default [
     ],
   ),
   ...mutantsOf(
-    'shared/catalogue/asset-table.ts',
+    'shared/catalogue/tracks/asset-table.ts',
     [...batches, ...tracks],
     [
       {
@@ -238,7 +238,7 @@ export default [
     ],
   ),
   ...mutantsOf(
-    'shared/catalogue/watchdog.ts',
+    'shared/catalogue/jobs/sweep-jobs.ts',
     [...batches, ...events],
     [
       {
@@ -270,7 +270,7 @@ export default [
     ],
   ),
   ...mutantsOf(
-    'shared/catalogue/record-events.ts',
+    'shared/catalogue/events/record-events.ts',
     [...batches, ...events],
     [
       {
@@ -295,7 +295,7 @@ export default [
       },
     ],
   ),
-  ...mutantsOf('shared/catalogue/dead-letters.ts', letters, [
+  ...mutantsOf('shared/catalogue/letters/letter-table.ts', letters, [
     {
       breaks: 'a letter that is claimed is claimed again',
       from: '(claimed_until is null or claimed_until < now()',
@@ -319,7 +319,7 @@ export default [
   ]),
   ...mutantsOf(
     'shared/catalogue/database.ts',
-    [...batches, 'test/catalogue/lost.test.ts'],
+    [...batches, 'test/shared/catalogue/lost.test.ts'],
     [
       {
         breaks: 'a transaction that throws is committed',

@@ -1,9 +1,9 @@
 import { mutantsOf } from '../mutant.ts'
 
-const deliver = ['test/shared/deliver.test.ts']
+const deliver = ['test/shared/frame/deliver.test.ts']
 
 export default [
-  ...mutantsOf('shared/deliver.ts', deliver, [
+  ...mutantsOf('shared/frame/deliver.ts', deliver, [
     {
       breaks: 'an event that can not be published is acked',
       from: "'the event could not be published')\n    return 'nack'",
@@ -50,7 +50,7 @@ export default [
       to: '',
     },
   ]),
-  ...mutantsOf('shared/run-step.ts', deliver, [
+  ...mutantsOf('shared/frame/run-step.ts', deliver, [
     {
       breaks: 'a failing afterwards gives a second, contradictory verdict',
       from: 'deps.aborting.aborted || error instanceof AfterwardsError',
@@ -188,7 +188,7 @@ export default [
     },
     { breaks: 'a timer stays for every delivery', from: '    clear()\n', to: '' },
   ]),
-  ...mutantsOf('shared/underway/stops.ts', deliver, [
+  ...mutantsOf('shared/frame/stops.ts', deliver, [
     {
       breaks: 'a step is over budget one stop too early',
       from: 'export const MOST_STOPS = 3',

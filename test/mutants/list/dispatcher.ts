@@ -1,11 +1,11 @@
 import { mutantsOf } from '../mutant.ts'
 
-const pod = ['test/dispatch/pod.test.ts']
-const one = ['test/dispatch/one-pod.test.ts']
-const own = ['test/dispatch/own.test.ts']
+const pod = ['test/services/dispatch/pod.test.ts']
+const one = ['test/services/dispatch/one-pod.test.ts']
+const own = ['test/services/dispatch/own.test.ts']
 
 export default [
-  ...mutantsOf('services/dispatch/pod.ts', pod, [
+  ...mutantsOf('services/dispatch/cluster/pod-spec.ts', pod, [
     {
       breaks: 'a DisruptionTarget of status False excuses every death',
       from: "type === 'DisruptionTarget' && status === 'True'",
@@ -109,7 +109,7 @@ export default [
       to: '',
     },
   ]),
-  ...mutantsOf('services/dispatch/pods.ts', one, [
+  ...mutantsOf('services/dispatch/cluster/pods.ts', one, [
     {
       breaks: 'any number of pods is minted',
       from: 'while (!this.#hasRoom(name)) await this.changed(ANY, signal)',
@@ -173,14 +173,14 @@ export default [
       to: 'leaving !== undefined',
     },
   ]),
-  ...mutantsOf('services/dispatch/own-markers.ts', own, [
+  ...mutantsOf('services/dispatch/pod/in-memory-markers.ts', own, [
     {
       breaks: 'the marker of a pod that has died says that all was sent',
       from: 'if (!isJoinedName(name)) return scratch.create(name, body, options)',
       to: 'return scratch.create(name, body, options)',
     },
   ]),
-  ...mutantsOf('services/dispatch/own-topics.ts', own, [
+  ...mutantsOf('services/dispatch/pod/in-process-bus.ts', own, [
     {
       breaks: 'what goes on after the last step never leaves the pod',
       from: 'if (!topics.includes(topic)) return outer.publish(topic, message)',

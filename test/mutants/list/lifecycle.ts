@@ -1,10 +1,10 @@
 import { mutantsOf } from '../mutant.ts'
 
-const lifecycle = ['test/shared/lifecycle.test.ts']
-const breaker = ['test/shared/breaker.test.ts']
+const lifecycle = ['test/shared/frame/lifecycle.test.ts']
+const breaker = ['test/shared/frame/breaker.test.ts']
 
 export default [
-  ...mutantsOf('shared/lifecycle.ts', lifecycle, [
+  ...mutantsOf('shared/frame/lifecycle.ts', lifecycle, [
     {
       breaks: 'SIGTERM never aborts what runs longer than the drain',
       from: "aborting.abort(new Error('the grace period is over'))",
@@ -87,7 +87,7 @@ export default [
       to: '',
     },
   ]),
-  ...mutantsOf('shared/breaker.ts', breaker, [
+  ...mutantsOf('shared/frame/upstreams/breaker.ts', breaker, [
     {
       breaks: 'a subscriber made while an upstream is down pulls',
       from: 'if (this.reason !== undefined) subscriber.pause()',

@@ -1,10 +1,10 @@
 import { mutantsOf } from '../mutant.ts'
 
-const durable = ['test/local/pubsub-durable.test.ts']
-const broker = ['test/local/pubsub-broker.test.ts']
+const durable = ['test/tools/local/pubsub-durable.test.ts']
+const broker = ['test/tools/local/pubsub-broker.test.ts']
 
 export default [
-  ...mutantsOf('services/local/pubsub/broker.ts', durable, [
+  ...mutantsOf('tools/local/pubsub/broker.ts', durable, [
     {
       breaks: 'publish is answered before the journal has committed',
       from: '    if (this.#journal.dirty) {\n      this.#answers.push(answer)',
@@ -42,7 +42,7 @@ export default [
       to: '',
     },
   ]),
-  ...mutantsOf('services/local/pubsub/queue.ts', durable, [
+  ...mutantsOf('tools/local/pubsub/queue.ts', durable, [
     {
       breaks: 'attempts are forgotten by a server that is killed',
       from: 'this.#host.journal.note(this.key, entry.id, entry.attempt, Math.ceil(due))',
@@ -98,7 +98,7 @@ export default [
       to: '',
     },
   ]),
-  ...mutantsOf('services/local/pubsub/sqlite-journal.ts', durable, [
+  ...mutantsOf('tools/local/pubsub/sqlite-journal.ts', durable, [
     {
       breaks: 'bodies of messages with two subscriptions are never deleted',
       from: 'else if (this.#sql.countDown.get(id)?.waiting === 0) this.#sql.removeMessage.run(id)',

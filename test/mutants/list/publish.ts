@@ -1,6 +1,6 @@
 import { mutantsOf } from '../mutant.ts'
 
-const publishing = ['test/publish/publishing.test.ts']
+const publishing = ['test/services/publish/publishing.test.ts']
 
 export default [
   ...mutantsOf('services/publish/step.ts', publishing, [
@@ -45,7 +45,7 @@ export default [
       to: '        ...letterAttributes',
     },
   ]),
-  ...mutantsOf('services/publish/announcing.ts', publishing, [
+  ...mutantsOf('services/publish/announce.ts', publishing, [
     {
       breaks: 'what another process is announcing is announced as well',
       from: "if (found?.claimed) throw new Error('another delivery is announcing this run: given back')",
@@ -112,7 +112,7 @@ export default [
       to: "return 'nack'",
     },
   ]),
-  ...mutantsOf('services/publish/letters.ts', publishing, [
+  ...mutantsOf('services/publish/keep-dead-letters.ts', publishing, [
     {
       breaks: 'a letter is acked that nobody has kept',
       from: 'await catalogue.keepLetter(letter)',
@@ -130,8 +130,8 @@ export default [
     },
   ]),
   ...mutantsOf(
-    'services/publish/forgetting.ts',
-    ['test/publish/recorder.test.ts'],
+    'services/publish/retention.ts',
+    ['test/services/publish/recorder.test.ts'],
     [
       { breaks: '0 days forgets all', from: 'if (days === 0) return 0', to: '' },
       {
@@ -143,7 +143,7 @@ export default [
   ),
   ...mutantsOf(
     'services/publish/main.ts',
-    ['test/publish/main.test.ts'],
+    ['test/services/publish/main.test.ts'],
     [
       {
         breaks: 'nobody looks for jobs that have not ended',

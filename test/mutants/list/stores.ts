@@ -1,14 +1,14 @@
 import { mutantsOf } from '../mutant.ts'
 
-const durable = ['test/store/durable.test.ts']
-const file = ['test/store/file.test.ts']
-const race = ['test/store/file-race.test.ts']
-const gcs = ['test/store/gcs.test.ts']
-const damage = ['test/store/gcs-damage.test.ts']
-const masters = ['test/ingest/masters.test.ts']
+const durable = ['test/shared/store/durable.test.ts']
+const file = ['test/shared/store/file.test.ts']
+const race = ['test/shared/store/file-race.test.ts']
+const gcs = ['test/shared/store/gcs.test.ts']
+const damage = ['test/shared/store/gcs-damage.test.ts']
+const masters = ['test/services/ingest/masters.test.ts']
 
 export default [
-  ...mutantsOf('shared/store/file-create.ts', durable, [
+  ...mutantsOf('shared/store/file/create.ts', durable, [
     {
       breaks: 'an object has its name before its bytes are on the disk',
       from: '      await file.sync()\n    } finally {\n      await file.close()\n    }\n    signal',
@@ -28,7 +28,7 @@ export default [
       breaks: 'what exists with other bytes counts as the same',
       from: "? 'exists' : 'differs'",
       to: "? 'exists' : 'exists'",
-      tests: ['test/store/conformance.test.ts', ...durable],
+      tests: ['test/shared/store/conformance.test.ts', ...durable],
     },
     {
       breaks: 'what could not be named stays as a temporary file',
@@ -47,7 +47,7 @@ export default [
       tests: file,
     },
   ]),
-  ...mutantsOf('services/ingest/http/upload-file.ts', durable, [
+  ...mutantsOf('services/ingest/masters/file-uploads.ts', durable, [
     {
       breaks: 'an upload has its name before its bytes are on the disk',
       from: 'await file.sync()',
@@ -70,7 +70,7 @@ export default [
       tests: masters,
     },
   ]),
-  ...mutantsOf('services/ingest/http/upload-resume.ts', masters, [
+  ...mutantsOf('services/ingest/masters/resumable-uploads.ts', masters, [
     {
       breaks: 'a finished upload is appended to through its second name',
       from: 'await replaceByCopy(place.root, folder, mine)',
@@ -99,8 +99,8 @@ export default [
     },
   ]),
   ...mutantsOf(
-    'services/ingest/http/upload-store.ts',
-    ['test/ingest/masters-gcs.test.ts'],
+    'services/ingest/masters/cloud-uploads.ts',
+    ['test/services/ingest/masters-gcs.test.ts'],
     [
       {
         breaks: "a browser may not use the session: its site's origin is left out",
@@ -114,7 +114,7 @@ export default [
       },
     ],
   ),
-  ...mutantsOf('shared/store/gcs-upload.ts', gcs, [
+  ...mutantsOf('shared/store/gcs/upload.ts', gcs, [
     {
       breaks: 'an upload replaces what is there',
       from: 'query: { uploadType, name, ifGenerationMatch: 0 },',
@@ -155,8 +155,8 @@ export default [
     },
   ]),
   ...mutantsOf(
-    'shared/store/sweep.ts',
-    ['test/store/sweep.test.ts'],
+    'shared/frame/sweep.ts',
+    ['test/shared/frame/sweep.test.ts'],
     [
       {
         breaks: 'a run that is under way is swept from scratch',
@@ -171,7 +171,7 @@ export default [
     ],
   ),
   ...mutantsOf(
-    'shared/store/file-root.ts',
+    'shared/store/file/root.ts',
     [...file, ...race],
     [
       {
@@ -182,8 +182,8 @@ export default [
     ],
   ),
   ...mutantsOf(
-    'shared/store/watched.ts',
-    ['test/shared/breaker.test.ts'],
+    'shared/frame/upstreams/watched-store.ts',
+    ['test/shared/frame/breaker.test.ts'],
     [
       {
         breaks: 'that a thing is not there stops the service',

@@ -1,9 +1,9 @@
 import { mutantsOf } from '../mutant.ts'
 
-const units = ['test/units/unit-step.test.ts']
+const units = ['test/shared/assets/make/unit-step.test.ts']
 
 export default [
-  ...mutantsOf('shared/units/fan-in.ts', units, [
+  ...mutantsOf('shared/assets/make/fan-in.ts', units, [
     {
       breaks: 'every copy of a step sends the run on',
       from: 'if ((await scratch.stat(marker, { signal })) !== undefined) {',
@@ -30,7 +30,7 @@ export default [
       to: '',
     },
   ]),
-  ...mutantsOf('shared/units/work.ts', units, [
+  ...mutantsOf('shared/assets/make/unit-work.ts', units, [
     {
       breaks: 'a run begun anew meets its old marker',
       from: 'restarts}`)',
@@ -52,7 +52,7 @@ export default [
       to: ')',
     },
   ]),
-  ...mutantsOf('shared/units/restart.ts', units, [
+  ...mutantsOf('shared/assets/make/step-marks.ts', units, [
     {
       breaks: 'each step of a plan sends the job to ingest',
       from: 'if ((await scratch.stat(marker, { signal })) !== undefined) {',
@@ -69,7 +69,7 @@ export default [
       to: 'next',
     },
   ]),
-  ...mutantsOf('shared/run.ts', units, [
+  ...mutantsOf('shared/assets/end-run.ts', units, [
     {
       breaks: 'a run begins anew for ever',
       from: 'message.restarts >= MOST_RESTARTS && ',
@@ -102,7 +102,7 @@ export default [
       to: "['']",
     },
   ]),
-  ...mutantsOf('shared/units/make.ts', units, [
+  ...mutantsOf('shared/assets/make/make-units.ts', units, [
     {
       breaks: 'what is there is made again: inputs before outputs',
       from: 'if ((await outcomeOf(work, unit)) !== undefined) {',
@@ -159,7 +159,7 @@ export default [
       to: 'if (isStreamed(file)) return file',
     },
   ]),
-  ...mutantsOf('shared/units/lend.ts', units, [
+  ...mutantsOf('shared/assets/make/fault-boundary.ts', units, [
     {
       breaks: 'a file shorter than it promises is an asset',
       from: 'if (bytes === file.byteLength) return',
@@ -193,7 +193,7 @@ export default [
       to: '',
     },
   ]),
-  ...mutantsOf('shared/units/outcome.ts', units, [
+  ...mutantsOf('shared/assets/make/find-output.ts', units, [
     {
       breaks: 'a part that was made is made again',
       from: 'if (part !== undefined) return',
@@ -217,7 +217,7 @@ export default [
       to: 'return undefined',
     },
   ]),
-  ...mutantsOf('shared/units/make.ts', units, [
+  ...mutantsOf('shared/assets/make/make-units.ts', units, [
     {
       breaks: 'what is over budget is tried for ever',
       from: 'if (overBudget !== undefined) throw overBudget',
@@ -229,7 +229,7 @@ export default [
       to: '0',
     },
   ]),
-  ...mutantsOf('shared/units/result.ts', units, [
+  ...mutantsOf('shared/assets/make/result.ts', units, [
     {
       breaks: 'a result of any length travels in every message',
       from: 'if (file.byteLength > MOST_RESULT_BYTES)',
@@ -241,7 +241,7 @@ export default [
       to: 'if (isDeeper(value, 1e9)) throw',
     },
   ]),
-  ...mutantsOf('shared/units/unit-step.ts', units, [
+  ...mutantsOf('shared/assets/make/unit-step.ts', units, [
     {
       breaks: 'giving up is a verdict on what was made, too',
       from: 'if ((await outcomeOf(work, unit)) !== undefined) continue\n        fresh.set(unit.asset, await leaveTombstone',
@@ -288,7 +288,7 @@ export default [
       to: '',
     },
   ]),
-  ...mutantsOf('shared/units/consistent.ts', units, [
+  ...mutantsOf('shared/contracts/messages/consistent.ts', units, [
     {
       breaks: 'a unit of no samples is made',
       from: 'start >= end || end > pcm.samples',

@@ -1,5 +1,5 @@
-import { defineDerivative } from '#shared/derivative.ts'
-import { RestartError } from '#shared/errors.ts'
+import { defineDerivative } from '#shared/assets/definition.ts'
+import { RestartError } from '#shared/contracts/errors/chain.ts'
 
 /** A plug-in that says what only the chain may say. */
 export default defineDerivative({

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { defineDerivative } from '#shared/derivative.ts'
+import { defineDerivative } from '#shared/assets/definition.ts'
 
 /** A plug-in that keeps all that it makes, and makes more. */
 export default defineDerivative({

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { defineDerivative } from '#shared/derivative.ts'
+import { defineDerivative } from '#shared/assets/definition.ts'
 
 /** A plug-in with an emitter that nobody listens to. */
 export default defineDerivative({

@@ -1,4 +1,4 @@
-import { defineDerivative } from '#shared/derivative.ts'
+import { defineDerivative } from '#shared/assets/definition.ts'
 
 /** A plug-in that takes itself for a program. */
 export default defineDerivative({

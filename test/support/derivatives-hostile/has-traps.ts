@@ -1,4 +1,4 @@
-import { defineDerivative } from '#shared/derivative.ts'
+import { defineDerivative } from '#shared/assets/definition.ts'
 
 /** A plug-in whose file, and whose error, throw when they are looked at. */
 export default defineDerivative({

@@ -1,4 +1,4 @@
-import { defineDerivative } from '#shared/derivative.ts'
+import { defineDerivative } from '#shared/assets/definition.ts'
 
 /** A plug-in that throws when it has been made already: nothing can be said of it any more. */
 export default defineDerivative({

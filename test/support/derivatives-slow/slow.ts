@@ -1,6 +1,6 @@
 import { appendFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { defineDerivative } from '#shared/derivative.ts'
+import { defineDerivative } from '#shared/assets/definition.ts'
 
 const { SLOW_SECONDS = '1', SLOW_LOG } = process.env
 

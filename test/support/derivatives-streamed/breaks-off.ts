@@ -1,4 +1,4 @@
-import { defineDerivative } from '#shared/derivative.ts'
+import { defineDerivative } from '#shared/assets/definition.ts'
 
 /** A plug-in with a fault that shows as its file is written. */
 export default defineDerivative({

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { defineDerivative } from '#shared/derivative.ts'
+import { defineDerivative } from '#shared/assets/definition.ts'
 
 /** A small result, made of all samples. */
 export default defineDerivative({

@@ -1,4 +1,4 @@
-import { defineDerivative } from '#shared/derivative.ts'
+import { defineDerivative } from '#shared/assets/definition.ts'
 
 const SECONDS = 2
 const RATE = 44_100

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { defineDerivative } from '#shared/derivative.ts'
+import { defineDerivative } from '#shared/assets/definition.ts'
 
 /** An asset that says it is dear, so that a short track is fanned out into parts and joined. */
 export default defineDerivative({

@@ -1,0 +1,85 @@
+import type { TempoEstimate } from '#shared/assets/definition.ts'
+import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { tempoDecimals } from '#shared/audio/tempo-decimals.ts'
+import type { Heard } from '../signal/listener.ts'
+import { BANDS, ENERGY_RATE } from './envelope.ts'
+
+/**
+ * How exactly the onset of a beat is found, seconds. Impulses are found to 2 ms; what players, reverb and soft
+ * attacks add is more.
+ */
+const ONSET_SECONDS = 0.005
+/** A share of the mean energy (−40 dB) from which on a track sounds. */
+const SOUNDING = 1e-4
+
+/** A stretch of a track without a gap, seconds. */
+export interface Stretch {
+  readonly from: number
+  readonly to: number
+}
+
+/** Of each span that was heard, where it begins and ends to sound. */
+export function soundingStretches({
+  spans,
+  energies,
+}: Pick<Heard, 'spans' | 'energies'>): readonly Stretch[] {
+  return spans.flatMap(({ start }, i) => {
+    const energy = energies[i] ?? new Float32Array()
+    const mean = energy.reduce((sum, value) => sum + value, 0) / Math.max(1, energy.length)
+    const sounds = (value: number) => value > SOUNDING * mean
+    const first = energy.findIndex(sounds)
+    if (first < 0) return []
+    const at = (index: number) => start / SAMPLE_RATE + Math.trunc(index / BANDS) / ENERGY_RATE
+    return [{ from: at(first), to: at(energy.findLastIndex(sounds) + BANDS) }]
+  })
+}
+
+/** An estimate that claims no more decimals than the sound it was made of allows. */
+export function withPrecision(
+  estimate: TempoEstimate,
+  sounding: readonly Stretch[],
+): TempoEstimate {
+  if (estimate.bpm === null) return estimate
+  const error = (bpm: number, within: readonly Stretch[]) =>
+    tempoError(bpm, lengthsIn(sounding, within))
+  const { bpm } = estimate
+  // The longest section has the track's tempo.
+  const own = estimate.tempoOverTime.filter((section) => section.bpm === bpm)
+  const bpmError = error(bpm, own.length > 0 ? own : estimate.windows)
+  return {
+    ...estimate,
+    bpm: rounded(bpm, bpmError),
+    bpmError,
+    tempoOverTime: estimate.tempoOverTime.map((section) => ({
+      ...section,
+      bpm: rounded(section.bpm, error(section.bpm, [section])),
+    })),
+  }
+}
+
+/**
+ * What a tempo may be off by (95 % of them are not), beats per minute: twice the standard error of the slope of
+ * a straight line through the moments of the beats of stretches, each with a phase of its own.
+ * @param lengths of the stretches, seconds
+ */
+export function tempoError(bpm: number, lengths: readonly number[]): number {
+  const cubes = lengths.reduce((sum, seconds) => sum + seconds ** 3, 0)
+  // n beats at moments known to σ: σ √(12 / n³) of a period, n = seconds × bpm / 60.
+  const error = (2 * ONSET_SECONDS * Math.sqrt(12 * 60 * bpm)) / Math.sqrt(cubes)
+  return Number(Math.min(bpm, error).toPrecision(2))
+}
+
+function lengthsIn(
+  sounding: readonly Stretch[],
+  within: readonly Stretch[],
+): readonly number[] {
+  return within.flatMap(({ from, to }) =>
+    sounding
+      .map((stretch) => Math.min(to, stretch.to) - Math.max(from, stretch.from))
+      .filter((seconds) => seconds > 0),
+  )
+}
+
+function rounded(bpm: number, error: number): number {
+  return Number(bpm.toFixed(tempoDecimals(error)))
+}

@@ -1,0 +1,26 @@
+import { backOff } from '#shared/async/retry.ts'
+import { sentence } from '#shared/contracts/errors/chain.ts'
+import type { Log } from '#shared/frame/telemetry/log.ts'
+import { ClusterError } from './cluster.ts'
+
+/**
+ * Asks the API until it answers: away, overloaded, out of quota or not allowing it, it is never the fault of the
+ * track that happens to be next.
+ * @throws the signal's reason; ClusterError 409, which says that somebody has done it before.
+ */
+export async function persistently<T>(
+  act: () => Promise<T>,
+  { signal, log }: { signal: AbortSignal; log: Log },
+): Promise<T> {
+  const pause = backOff()
+  for (;;) {
+    signal.throwIfAborted()
+    try {
+      return await act()
+    } catch (error) {
+      if (!(error instanceof ClusterError) || error.status === 409) throw error
+      log.warn({ error: sentence(error) }, 'the cluster does not do it; asking again')
+      await pause.wait(signal, error.retryAfterMs).catch(() => signal.throwIfAborted())
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import { BlockPool } from '#shared/audio/blocks.ts'
+import { BLOCKS_AT_MOST } from '#shared/audio/cached-pcm.ts'
+import { STAGES, stageTopic } from '#shared/contracts/topology.ts'
+import { CORES, OwnCores } from '#shared/frame/cores.ts'
+import { delivering } from '#shared/frame/deliver.ts'
+import { service } from '#shared/frame/service.ts'
+import { analyzing } from '../../analyze/step.ts'
+import { encodeStep } from '../../encode/step.ts'
+import { stageStep } from '../../stage/step.ts'
+import { GIVEN_BACK, toldBy } from '../cluster/pod-spec.ts'
+import { ownMarkers } from './in-memory-markers.ts'
+import { ownTopics } from './in-process-bus.ts'
+import { fetchingOnce } from './pinned-read-cache.ts'
+
+// One track, from its message on the topic of `stage` to the message to `publish`: the very steps of the chain, whose
+// messages to each other stay in this process. What outlives it is what they write, and what goes to other topics.
+await service(
+  'pod',
+  async (service) => {
+    const { assets, breaker, bus, config, events, lifecycle, log, metrics, registry } = service
+    const { tracing } = service
+    const { stopping, aborting } = lifecycle
+    // Whatever ends this process before its work is done, the message has to come again.
+    lifecycle.exitWith(GIVEN_BACK)
+    const { message, ...delivery } = toldBy(process.argv[2])
+    const atOnce = service.concurrency(CORES)
+    const cores = new OwnCores(atOnce)
+    const blocks = new BlockPool(atOnce * BLOCKS_AT_MOST)
+    const once = fetchingOnce()
+    const uploads = once(service.uploads)
+    const locate = (uri: string) => {
+      const { driver, name } = service.locate(uri)
+      return { driver: once(driver), name }
+    }
+    const scratch = ownMarkers(service.scratch)
+    const topic = (stage: (typeof STAGES)[number]) => stageTopic(stage, config.route)
+    const own = ownTopics(bus, STAGES.map(topic))
+    const tools = { bus: own.bus, breaker, events, assets, scratch, log, metrics, tracing }
+    const deps = { ...tools, stopping, aborting }
+    const units = { registry, locate, cores, blocks }
+    const analyze = analyzing(units, { threads: atOnce })
+    lifecycle.onClose('workers', analyze.close)
+
+    const handlers = new Map([
+      [
+        topic('stage'),
+        delivering(stageStep({ registry, locate, uploads, config, cores }), deps),
+      ],
+      [topic('analyze'), delivering(analyze.step, deps)],
+      [topic('encode'), delivering(encodeStep(units), deps)],
+    ])
+    const data = Buffer.from(JSON.stringify(message))
+    const first = { ...delivery, data, published: new Date() }
+    const followed = own
+      .follow(handlers, { topic: topic('stage'), delivery: first }, { atOnce, stopping })
+      .then((outcome) => {
+        if (outcome === 'done') lifecycle.exitWith(0)
+        lifecycle.leave(outcome)
+      })
+    // Closed first: what runs is waited for, and then sends what it has to.
+    lifecycle.onClose('steps', () => followed)
+  },
+  { health: false },
+)

@@ -1,0 +1,57 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { type Config, SCOPES, type Scope } from '#shared/frame/config.ts'
+import { type IdentitySettings, identities } from './identity.ts'
+
+/** Whoever sent a request. */
+export interface Caller {
+  /** Fit for a history. */
+  readonly name: string
+  readonly scopes: readonly Scope[]
+}
+
+/** Who may use the API. */
+export interface Access {
+  /** False: whoever is on this machine may do everything. */
+  readonly isGuarded: boolean
+  /**
+   * Whoever a bearer token stands for.
+   * @throws PermanentError UNAUTHORIZED; Unavailable when the issuer of identity tokens does not answer.
+   */
+  callerOf(token: string): Promise<Caller>
+}
+
+/** Who comes in where nobody is asked who he is. */
+export const ANYBODY: Caller = { name: 'somebody on this machine', scopes: SCOPES }
+
+/** Access by the bearer tokens of the configuration and by the identity tokens of its issuer. */
+export function openAccess(
+  { tokens, oidc }: Pick<Config, 'tokens' | 'oidc'>,
+  settings?: IdentitySettings,
+): Access {
+  const known = tokens.map((token) => {
+    const { sha256, scopes, name } =
+      typeof token === 'string' ? { sha256: token, scopes: SCOPES, name: undefined } : token
+    const caller: Caller = { name: name ?? `the token ${sha256.slice(0, 8)}…`, scopes }
+    return { digest: Buffer.from(sha256, 'hex'), caller }
+  })
+  const issued = oidc.issuer === '' ? undefined : identities(oidc, settings)
+  return {
+    isGuarded: known.length > 0 || issued !== undefined,
+    async callerOf(token) {
+      const digest = createHash('sha256').update(token).digest()
+      // All are compared, so that the time taken says nothing.
+      const [found] = known.filter((each) => timingSafeEqual(each.digest, digest))
+      if (found !== undefined) return found.caller
+      if (issued !== undefined && IDENTITY.test(token)) return issued(token)
+      throw new PermanentError(
+        'UNAUTHORIZED',
+        'The bearer token is not one of those configured.',
+        { at: 'header authorization' },
+      )
+    },
+  }
+}
+
+/** What an identity token looks like: three parts of base64url. */
+const IDENTITY = /^[\w-]+\.[\w-]+\.[\w-]*$/

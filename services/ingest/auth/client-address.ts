@@ -1,0 +1,57 @@
+import type { IncomingMessage } from 'node:http'
+import { BlockList, isIP } from 'node:net'
+import type { Config } from '#shared/frame/config.ts'
+
+export type ProxySettings = Pick<Config, 'trusted_proxies' | 'proxy_hops'>
+
+/**
+ * Tells where a request comes from: the address of the connection or, when that is of a trusted proxy, the one that
+ * proxies have put at the `proxy_hops`th place from the end of X-Forwarded-For. What a client has put there itself
+ * stands before it, and counts for nothing. Of IPv6 only the first 64 bits are told: a client has all that follow.
+ * @throws Error when a trusted proxy is no CIDR.
+ */
+export function clientAddresses({
+  trusted_proxies,
+  proxy_hops,
+}: ProxySettings): (request: Pick<IncomingMessage, 'socket' | 'headers'>) => string {
+  const trusted = new BlockList()
+  for (const cidr of trusted_proxies) {
+    const [address = '', bits = ''] = cidr.split('/')
+    try {
+      trusted.addSubnet(address, Number(bits), family(address))
+    } catch (error) {
+      throw new Error(`TRACKCHAIN_TRUSTED_PROXIES has ${cidr}, which is no CIDR`, {
+        cause: error,
+      })
+    }
+  }
+  return ({ socket, headers }) => {
+    const peer = plain(socket.remoteAddress ?? '')
+    const isTrusted = isIP(peer) !== 0 && trusted.check(peer, family(peer))
+    const forwarded = isTrusted ? `${headers['x-forwarded-for'] ?? ''}`.split(',') : []
+    const client = plain(forwarded.at(-proxy_hops)?.trim() ?? '')
+    return network(isIP(client) === 0 ? peer : client)
+  }
+}
+
+function family(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 6 ? 'ipv6' : 'ipv4'
+}
+
+/** An IPv4 address as such, also where a socket of both families tells it. */
+function plain(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '')
+}
+
+function network(address: string): string {
+  if (isIP(address) !== 6) return address
+  // In its shortest form; what an URL can't hold, a zone, says nothing of the network.
+  const [front = '', back] = new URL(`http://[${address.replace(/%.*$/, '')}]/`).hostname
+    .slice(1, -1)
+    .split('::')
+  const groups = front === '' ? [] : front.split(':')
+  const missing =
+    back === undefined ? 0 : 8 - groups.length - back.split(':').filter(Boolean).length
+  const all = [...groups, ...Array<string>(missing).fill('0'), ...(back ?? '').split(':')]
+  return `${all.slice(0, 4).join(':')}::/64`
+}

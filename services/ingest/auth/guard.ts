@@ -1,0 +1,113 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { type Config, SCOPES, type Scope } from '#shared/frame/config.ts'
+import { isLoopback, refusal } from '#shared/frame/door.ts'
+import { type Access, ANYBODY, type Caller } from './access.ts'
+import { clientAddresses, type ProxySettings } from './client-address.ts'
+import { createRate } from './rate.ts'
+import { checkHead } from './request-head.ts'
+
+/** Beside the host's own pages nothing is to be loaded, framed or guessed. */
+export const CSP = "default-src 'none'; frame-ancestors 'none'"
+const HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': CSP,
+  'cross-origin-resource-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+  // For browsers that do not know frame-ancestors.
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+} as const
+
+/**
+ * @throws Error when the API would be open to anybody: where nobody is asked who he is, it may be bound to loopback only.
+ */
+export function checkDoor({ host }: Pick<Config, 'host'>, { isGuarded }: Access): void {
+  if (isGuarded || isLoopback(host)) return
+  throw new Error(
+    `TRACKCHAIN_HOST is ${host}, which others can reach, and both TRACKCHAIN_TOKENS and TRACKCHAIN_OIDC are empty: anybody could use the API. ` +
+      'Set TRACKCHAIN_TOKENS to a JSON array of the sha256 (hex) of each bearer token, or TRACKCHAIN_OIDC to an issuer (docs/api.md), or bind to 127.0.0.1.',
+  )
+}
+
+/**
+ * Decides who may come in: whoever has a token with the scope that the address needs or, where none are configured,
+ * programs on this machine. Pages of other sites in a browser on this machine are kept out, also those whose name was
+ * made to resolve to loopback. Routes with `public: true` need no token. Requests are counted by token; those without a
+ * good one by the address that they come from.
+ */
+export function guardDoor(
+  app: FastifyInstance,
+  access: Access,
+  { rate_limit, ...proxies }: ProxySettings & Pick<Config, 'rate_limit'>,
+): void {
+  const rate = createRate(rate_limit)
+  const addressOf = clientAddresses(proxies)
+  app.decorateRequest('caller', '')
+  app.decorateRequest('client', '')
+  app.decorateRequest('mayOperate', false)
+  app.addHook('onRoute', ({ url, config }) => {
+    if (config?.public === true || config?.scope !== undefined || !url.startsWith('/v1/'))
+      return
+    throw new Error(`the route ${url} does not say who may use it`)
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(HEADERS)
+    checkHead(request.raw)
+    const names = access.isGuarded ? 'any' : 'own'
+    const refused = refusal(request.raw, { names, mayLink: true })
+    if (refused) throw new PermanentError('FORBIDDEN', refused.sentence, { at: refused.at })
+    const { public: isPublic, scope, unlimited } = request.routeOptions.config
+    request.client = `address ${addressOf(request.raw)}`
+    if (unlimited) return
+    const isOpen = isPublic === true || request.is404
+    const caller = await callerOf(request).catch((error) => {
+      if (isOpen) return undefined
+      // Whoever has no good token spends what his address has, and nobody else's.
+      count(request, reply)
+      throw error
+    })
+    if (caller !== undefined && access.isGuarded) request.client = `caller ${caller.name}`
+    count(request, reply)
+    if (isOpen || caller === undefined) return
+    // Whatever says nothing needs all of them.
+    for (const needed of scope === undefined ? SCOPES : [scope]) checkScope(caller, needed)
+    request.caller = caller.name
+    request.mayOperate = caller.scopes.includes('operate')
+  })
+
+  async function callerOf(request: FastifyRequest): Promise<Caller> {
+    return access.isGuarded ? await access.callerOf(bearerOf(request)) : ANYBODY
+  }
+
+  /** @throws PermanentError TOO_MANY_REQUESTS */
+  function count({ client }: FastifyRequest, reply: FastifyReply): void {
+    const seconds = rate.take(client)
+    if (seconds === 0) return
+    reply.header('retry-after', seconds)
+    throw new PermanentError(
+      'TOO_MANY_REQUESTS',
+      `More than ${rate_limit} requests in a minute; the next are taken in ${seconds} s.`,
+    )
+  }
+}
+
+/** @throws PermanentError UNAUTHORIZED when there is none. */
+function bearerOf({ headers: { authorization } }: FastifyRequest): string {
+  const token = /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization ?? '')?.[1]
+  if (token !== undefined) return token
+  const got = authorization === undefined ? 'is missing' : 'is of another kind'
+  throw new PermanentError('UNAUTHORIZED', `Authorization ${got}; expected a bearer token.`, {
+    at: 'header authorization',
+  })
+}
+
+function checkScope({ name, scopes }: Caller, needed: Scope): void {
+  if (scopes.includes(needed)) return
+  const has = scopes.length === 0 ? 'no scope here' : scopes.join(', ')
+  throw new PermanentError(
+    'SCOPE_MISSING',
+    `This needs the scope ${needed}; ${name} has ${has}.`,
+    { at: 'header authorization' },
+  )
+}

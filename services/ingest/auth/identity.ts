@@ -1,0 +1,129 @@
+import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } from 'jose'
+import { PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
+import type { Config, Scope } from '#shared/frame/config.ts'
+import { Unavailable } from '../http/problem.ts'
+import type { Caller } from './access.ts'
+
+/** For tests: how long the issuer is not asked again, ms. */
+export interface IdentitySettings {
+  /** After its keys have come, for a key that is not among them. */
+  readonly cooldownMs?: number
+  /** After it did not answer. */
+  readonly restMs?: number
+}
+
+/** Signatures by which a token can only have come from who has the private key. */
+const ALGORITHMS = ['RS256', 'ES256']
+/** How far the clocks may differ. */
+const TOLERANCE_SECONDS = 30
+const TIMEOUT_MS = 5_000
+const COOLDOWN_MS = 30_000
+const REST_MS = 5_000
+
+/**
+ * Verifies the identity tokens (OpenID Connect) of one issuer. Its keys are fetched where its own discovery document
+ * has them, and kept; no address that a token names is ever fetched.
+ * @returns who a token stands for. It throws PermanentError UNAUTHORIZED for a token that is not good, and
+ * Unavailable when the issuer's keys can't be had: that is no fault of the token's.
+ */
+export function identities(
+  { issuer, audience, subjects = {}, emails = {} }: Config['oidc'],
+  { cooldownMs = COOLDOWN_MS, restMs = REST_MS }: IdentitySettings = {},
+): (token: string) => Promise<Caller> {
+  // jose takes no audience for any audience.
+  if (audience === '') throw new Error('TRACKCHAIN_OIDC has an issuer but no audience.')
+  const scopesByEmail = new Map(
+    Object.entries(emails).map(([email, scopes]) => [email.toLowerCase(), scopes]),
+  )
+  let keys: Promise<ReturnType<typeof createRemoteJWKSet>> | undefined
+  let restUntil = 0
+
+  async function fetched(url: string, init: RequestInit): Promise<Response> {
+    if (performance.now() < restUntil) throw down('it did not answer a moment ago')
+    try {
+      const response = await fetch(url, init)
+      if (response.status === 200) return response
+      throw new Error(`${url} answers ${response.status}`)
+    } catch (error) {
+      restUntil = performance.now() + restMs
+      throw down(sentence(error), error)
+    }
+  }
+
+  function down(why: string, cause?: unknown): Unavailable {
+    return new Unavailable(`The issuer ${issuer} does not give its keys: ${why}.`, { cause })
+  }
+
+  async function discover() {
+    const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+    const signal = AbortSignal.timeout(TIMEOUT_MS)
+    const response = await fetched(url, { redirect: 'manual', signal })
+    const document = (await response.json().catch(() => null)) as Discovery | null
+    if (document?.issuer !== issuer) throw down(`${url} is not about that issuer`)
+    const uri = document.jwks_uri
+    if (!isSafe(uri, issuer)) throw down(`${url} names no safe jwks_uri`)
+    return createRemoteJWKSet(new URL(uri), {
+      timeoutDuration: TIMEOUT_MS,
+      cooldownDuration: cooldownMs,
+      [customFetch]: fetched,
+    })
+  }
+
+  async function verified(token: string): Promise<JWTPayload> {
+    keys ??= discover()
+    const known = await keys.catch((error) => {
+      keys = undefined
+      throw error
+    })
+    const { payload } = await jwtVerify(token, known, {
+      ...{ issuer, audience, algorithms: ALGORITHMS },
+      clockTolerance: TOLERANCE_SECONDS,
+      requiredClaims: ['exp', 'sub'],
+    })
+    return payload
+  }
+
+  return async (token) => {
+    try {
+      const claims = await verified(token)
+      const { sub = '' } = claims
+      const email = emailOf(claims)
+      const own = Object.hasOwn(subjects, sub) ? subjects[sub] : undefined
+      const mailed = email === undefined ? undefined : scopesByEmail.get(email)
+      const scopes = new Set<Scope>([...(own ?? []), ...(mailed ?? [])])
+      return { name: email ?? sub, scopes: [...scopes] }
+    } catch (error) {
+      if (!(error instanceof errors.JOSEError)) throw error
+      if (KEYS_AT_FAULT.includes(error.code)) throw down(error.message, error)
+      throw new PermanentError('UNAUTHORIZED', `The identity token: ${error.message}.`, {
+        at: 'header authorization',
+        cause: error,
+      })
+    }
+  }
+}
+
+interface Discovery {
+  readonly issuer?: unknown
+  readonly jwks_uri?: unknown
+}
+
+/** What jose says of a key set that is none. */
+const KEYS_AT_FAULT: readonly string[] = [
+  errors.JOSEError.code,
+  errors.JWKSInvalid.code,
+  errors.JWKSTimeout.code,
+]
+
+/** An address that says who somebody is, and that he has shown to be his. */
+function emailOf({ email, email_verified }: JWTPayload): string | undefined {
+  return typeof email === 'string' && email_verified === true ? email.toLowerCase() : undefined
+}
+
+/** By TLS, unless the issuer itself is on this machine. */
+function isSafe(uri: unknown, issuer: string): uri is string {
+  if (typeof uri !== 'string' || !URL.canParse(uri)) return false
+  const { protocol, hostname } = new URL(uri)
+  const own = new URL(issuer)
+  return protocol === 'https:' || (protocol === own.protocol && hostname === own.hostname)
+}

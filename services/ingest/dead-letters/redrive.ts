@@ -1,0 +1,214 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Bus } from '#shared/bus/bus.ts'
+import type { Catalogue, KeptLetter, LetterFilter } from '#shared/catalogue/jobs/jobs.ts'
+import { type ErrorCode, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
+import type { StepEvent } from '#shared/contracts/messages/event.ts'
+import { uuidFrom } from '#shared/contracts/names.ts'
+import { type EventSink, newEvent } from '#shared/frame/events.ts'
+import { type Send, send } from '#shared/frame/step.ts'
+
+/** What became of one letter. */
+export type Redriven = { readonly id: string } & (
+  | {
+      /** `redrivable`: it would be. */
+      readonly status: 'redriven' | 'redrivable'
+      readonly run: number
+      readonly letter: KeptLetter
+    }
+  | { readonly status: 'refused'; readonly code: ErrorCode; readonly detail: string }
+)
+
+export interface Pace {
+  /** Letters a second. */
+  readonly rate: number
+  readonly limit: number
+  /** No more is begun after so long, ms: an answer must come while somebody waits for it. */
+  readonly mostMs: number
+  readonly signal: AbortSignal
+}
+
+/** Letters by their ids, in this order; or the open ones with a job that a filter lets through, the oldest first. */
+export type Which = { readonly ids: readonly string[] } | { readonly filter: LetterFilter }
+
+export interface Redriving {
+  /** What the pace leaves for later has no result. */
+  redrive(which: Which, by: string, pace: Pace): Promise<readonly Redriven[]>
+  /** What would be done, and nothing else. */
+  preview(which: Which, limit: number): Promise<readonly Redriven[]>
+  /** @throws PermanentError NOT_FOUND, LETTER_TAKEN. */
+  discard(id: string, reason: string, by: string): Promise<void>
+}
+
+type Letters = Pick<
+  Catalogue,
+  'letter' | 'nextLetters' | 'claimLetter' | 'settleLetter' | 'releaseLetter'
+>
+
+/**
+ * What an operator does about dead letters. A letter is claimed, acted on and reported, and only then settled: after a
+ * crash in between it is open again. Whoever repeats it sends the very same run of the very same job.
+ */
+export function redriving({
+  bus,
+  events,
+  catalogue,
+}: {
+  bus: Bus
+  events: EventSink
+  catalogue: Letters
+}): Redriving {
+  async function redrive(letter: KeptLetter, by: string): Promise<Redriven> {
+    const { id, job, code } = letter
+    if (job === null) {
+      await catalogue.releaseLetter(id)
+      return notRedrivable(id)
+    }
+    const run = nextRun(job)
+    const message = again(job, run)
+    // It keeps its claim for a while, so that a filter goes on with the others.
+    if (message instanceof PermanentError) return refused(id, message)
+    const { topic, data, attributes } = message
+    await orReleased(letter, async () => {
+      await bus.publish(topic, { data, attributes })
+      const words = `${code} of run ${job.run}: redriven as run ${run} by ${by}`
+      await events.report(operated(letter, 'redriven', words))
+      await catalogue.settleLetter(id, { by, run, reason: null })
+    })
+    return { id, status: 'redriven', run, letter }
+  }
+
+  /** Acts on a claimed letter; gives it back when that fails. */
+  async function orReleased({ id }: KeptLetter, act: () => Promise<void>): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      // If even this fails, the claim ends by itself.
+      await catalogue.releaseLetter(id).catch(() => {})
+      throw error
+    }
+  }
+
+  /** Why a letter could not be claimed. */
+  async function refusal(id: string): Promise<PermanentError> {
+    return taken(id, await catalogue.letter(id))
+  }
+
+  return {
+    redrive(which, by, pace) {
+      if ('ids' in which) {
+        return paced(pace, which.ids, async (id) => {
+          const letter = await catalogue.claimLetter(id)
+          return letter === undefined ? refused(id, await refusal(id)) : redrive(letter, by)
+        })
+      }
+      return paced(pace, Array(pace.limit).fill(which.filter), async (filter) => {
+        const letter = await catalogue.claimLetter(filter)
+        return letter && redrive(letter, by)
+      })
+    },
+
+    async preview(which, limit) {
+      if ('filter' in which) {
+        const letters = await catalogue.nextLetters(which.filter, limit)
+        return letters.map((letter) => previewed(letter.id, letter))
+      }
+      const results: Redriven[] = []
+      // One by one: each comes with its body.
+      for (const id of which.ids.slice(0, limit)) {
+        results.push(previewed(id, await catalogue.letter(id)))
+      }
+      return results
+    },
+
+    async discard(id, reason, by) {
+      const letter = await catalogue.claimLetter(id)
+      if (letter === undefined) throw await refusal(id)
+      await orReleased(letter, async () => {
+        const words = `${letter.code}: discarded by ${by}: ${reason}`
+        await events.report(operated(letter, 'discarded', words))
+        await catalogue.settleLetter(id, { by, run: null, reason })
+      })
+    },
+  }
+}
+
+function previewed(id: string, letter: KeptLetter | undefined): Redriven {
+  if (letter?.state !== 'open') return refused(id, taken(id, letter))
+  if (letter.job === null) return notRedrivable(id)
+  return { id, status: 'redrivable', run: nextRun(letter.job), letter }
+}
+
+/** Of the letter alone, so that whoever redrives it once more asks for the same run. */
+function nextRun({ run }: NonNullable<KeptLetter['job']>): number {
+  return run + 1
+}
+
+/** The job as it was, for its next run. What it is called and which master it meant is as old as it is. */
+function again(
+  { accepted, request }: NonNullable<KeptLetter['job']>,
+  run: number,
+): Send | PermanentError {
+  const since = accepted === null ? {} : { accepted: accepted.toISOString() }
+  try {
+    return send('ingest', EncodeJob, request, { run: String(run), ...since })
+  } catch (error) {
+    if (error instanceof PermanentError) return error
+    throw error
+  }
+}
+
+function notRedrivable(id: string): Redriven {
+  const words = `There is no job in the letter ${id}; it can be looked at and discarded.`
+  return refused(id, new PermanentError('NOT_REDRIVABLE', words))
+}
+
+function refused(id: string, { code, message: detail }: PermanentError): Redriven {
+  return { id, status: 'refused', code, detail }
+}
+
+/** Why a letter is not to be had. */
+function taken(id: string, letter: KeptLetter | undefined): PermanentError {
+  if (letter === undefined) {
+    return new PermanentError('NOT_FOUND', `There is no dead letter ${id}.`, { at: '/id' })
+  }
+  const { settled, state } = letter
+  const as = settled?.run == null ? '' : ` as run ${settled.run}`
+  const what =
+    settled === null
+      ? 'somebody else is redriving or discarding it right now'
+      : `it was ${state} by ${settled.by} at ${settled.at.toISOString()}${as}`
+  return new PermanentError('LETTER_TAKEN', `The letter ${id}: ${what}.`)
+}
+
+/** One item after the other at a pace, until there is no result, or no time any more. */
+async function paced<Item, Result>(
+  { rate, limit, mostMs, signal }: Pace,
+  items: readonly Item[],
+  act: (item: Item) => Promise<Result | undefined>,
+): Promise<readonly Result[]> {
+  const began = performance.now()
+  const results: Result[] = []
+  for (const item of items.slice(0, limit)) {
+    // When this one is due, were none of them late.
+    const waitMs = began + (results.length * 1000) / rate - performance.now()
+    if (performance.now() + waitMs - began > mostMs) break
+    if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => {})
+    if (signal.aborted) break
+    const result = await act(item)
+    if (result === undefined) break
+    results.push(result)
+  }
+  return results
+}
+
+/** The same event, however often the same is done to the same letter. */
+function operated(letter: KeptLetter, verdict: string, words: string): StepEvent {
+  const { id, job, attempt, code } = letter
+  return {
+    ...newEvent('operator', attempt),
+    id: uuidFrom(`${verdict}:${id}`),
+    ...(job && { job: job.id, track: job.request.asset_guid, run: job.run }),
+    ...{ verdict, units: [], ms: 0, code, sentence: words.slice(0, 2000) },
+  }
+}

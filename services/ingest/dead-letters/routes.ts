@@ -1,0 +1,213 @@
+import { isUtf8 } from 'node:buffer'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Catalogue, KeptLetter, WholeLetter } from '#shared/catalogue/jobs/jobs.ts'
+import { ERRORS, PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
+import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
+import { compile } from '#shared/contracts/validator.ts'
+import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
+import { Unavailable } from '../http/problem.ts'
+import { reading } from '../http/query.ts'
+import type { HttpDeps } from '../http/route-config.ts'
+import type { Redriven, Which } from './redrive.ts'
+import {
+  DiscardBody,
+  discard,
+  type LetterParams,
+  type ListQuery,
+  list,
+  RedriveBody,
+  redrive,
+  show,
+  USUAL_LETTERS,
+  USUAL_RATE,
+} from './schema.ts'
+
+/** How long a request may go on redriving, ms: a connection on which nothing moves is closed after 60 s. */
+const MOST_MS = 20_000
+const MOST_BODY = 100_000
+
+const checkRedrive = compile<RedriveBody>(RedriveBody, 'The body', 'BAD_REQUEST')
+const checkDiscard = compile<DiscardBody>(DiscardBody, 'The body', 'BAD_REQUEST')
+
+/** All of /v1/dead-letters. */
+export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
+  const { catalogue, redriving } = deps
+  takeJson(app, MOST_BODY)
+  const operating = { scope: 'operate', takes: [JSON_TYPE], inflates: true } as const
+
+  type List = { Querystring: ListQuery }
+  app.get<List>(
+    '/v1/dead-letters',
+    { schema: list, config: { scope: 'read' } },
+    async ({ query }, reply) => {
+      const { state = 'open', limit: size = '100', page, ...filter } = query
+      const [at, id] = page?.split(',') ?? []
+      const after = at === undefined || id === undefined ? undefined : { at, id }
+      const found = await reading((signal) =>
+        catalogue.letters(state, filter, { limit: Number(size), after }, signal),
+      )
+      reply.header('cache-control', 'no-store')
+      return { letters: found.letters.map(told), next: nextPage(query, found.next) }
+    },
+  )
+
+  type One = { Params: LetterParams }
+  app.get<One>(
+    '/v1/dead-letters/:id',
+    { schema: show, config: { scope: 'read' } },
+    async ({ params, mayOperate }, reply) => {
+      reply.header('cache-control', 'no-store')
+      return whole(await knownLetter(params.id, catalogue), mayOperate)
+    },
+  )
+
+  app.post(
+    '/v1/dead-letters/redrive',
+    { schema: redrive, config: operating },
+    async (request, reply) => {
+      const body = checkRedrive(documentIn(request.body, 'what to redrive'))
+      const which = whichOf(body)
+      const { limit = 'ids' in which ? which.ids.length : USUAL_LETTERS } = body
+      const dryRun = body.dry_run ?? false
+      const results = await acting(() =>
+        dryRun
+          ? redriving.preview(which, limit)
+          : redriveUntilGone(which, { ...body, limit }, request, reply, deps),
+      )
+      const left = await leftOf(which, results, catalogue)
+      const redriven = results.filter(({ status }) => status === 'redriven').length
+      return { dry_run: dryRun, redriven, ...left, results: results.map(resultTold) }
+    },
+  )
+
+  app.post<One>(
+    '/v1/dead-letters/:id/discard',
+    { schema: discard, config: operating },
+    async (request) => {
+      const { id } = request.params
+      const { reason } = checkDiscard(documentIn(request.body, 'a reason'))
+      await acting(() => redriving.discard(id, reason, request.caller))
+      return told(await knownLetter(id, catalogue))
+    },
+  )
+}
+
+/** @throws PermanentError unless exactly one of both is given. */
+function whichOf({ ids, filter }: RedriveBody): Which {
+  if (ids !== undefined && filter === undefined) return { ids: [...new Set(ids)] }
+  if (filter !== undefined && ids === undefined) return { filter }
+  throw new PermanentError(
+    'BAD_REQUEST',
+    `The body has ${ids === undefined ? 'neither' : 'both'} ids and filter; expected one of them. An empty filter, {}, lets all open letters through.`,
+    { at: '/' },
+  )
+}
+
+/** Stops when the client goes, and when the service has to. */
+async function redriveUntilGone(
+  which: Which,
+  { rate = USUAL_RATE, limit }: { rate?: number; limit: number },
+  { caller }: FastifyRequest,
+  reply: FastifyReply,
+  { redriving, aborting }: HttpDeps,
+): Promise<readonly Redriven[]> {
+  const gone = new AbortController()
+  const onClose = () => gone.abort(new Error('the client has gone'))
+  reply.raw.once('close', onClose)
+  const signal = AbortSignal.any([gone.signal, aborting])
+  const pace = { rate, limit, mostMs: MOST_MS, signal }
+  try {
+    return await redriving.redrive(which, caller, pace)
+  } finally {
+    reply.raw.off('close', onClose)
+  }
+}
+
+/** Does something to letters. @throws Unavailable when Pub/Sub or the catalogue does not answer. */
+async function acting<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    if (error instanceof PermanentError) throw error
+    throw new Unavailable(
+      `Pub/Sub or the catalogue does not answer: ${sentence(error)}. What was done before stays done; ask again for the rest.`,
+      { cause: error },
+    )
+  }
+}
+
+async function leftOf(
+  which: Which,
+  results: readonly Redriven[],
+  catalogue: Pick<Catalogue, 'countLetters'>,
+): Promise<{ left: number; not_redrivable: number }> {
+  if ('ids' in which) {
+    const without = results.filter(
+      (result) => result.status === 'refused' && result.code === 'NOT_REDRIVABLE',
+    )
+    return { left: which.ids.length - results.length, not_redrivable: without.length }
+  }
+  const { redrivable, others } = await reading((signal) =>
+    catalogue.countLetters(which.filter, signal),
+  )
+  return { left: redrivable, not_redrivable: others }
+}
+
+async function knownLetter(
+  id: string,
+  catalogue: Pick<Catalogue, 'letter'>,
+): Promise<WholeLetter> {
+  const found = await reading((signal) => catalogue.letter(id, signal))
+  if (found !== undefined) return found
+  throw new PermanentError('NOT_FOUND', `There is no dead letter ${id}.`, { at: '/id' })
+}
+
+function nextPage(query: ListQuery, next: { at: string; id: string } | undefined) {
+  if (next === undefined) return null
+  const { page: _, ...rest } = query
+  const given = new URLSearchParams(rest as Record<string, string>)
+  given.set('page', `${next.at},${next.id}`)
+  return `/v1/dead-letters?${given}`
+}
+
+function told(letter: KeptLetter): object {
+  const { id, state, step, code, attempt, job, published, settled } = letter
+  const reason = withoutPaths(letter.reason)
+  const remedy = Object.hasOwn(ERRORS, code)
+    ? ERRORS[code as keyof typeof ERRORS].remedy
+    : undefined
+  const { request_id, asset_guid, derivative_assets } = job?.request ?? {}
+  return {
+    ...{ id, state, step, code, reason, remedy, attempt, dead_lettered: published },
+    redrivable: job !== null,
+    ...(job && { job: job.id, run: job.run, accepted: job.accepted }),
+    ...{ request_id, asset_guid, derivative_assets },
+    settled: settled && {
+      ...{ at: settled.at, by: settled.by },
+      ...(settled.run === null ? { reason: settled.reason } : { run: settled.run }),
+    },
+    href: `/v1/dead-letters/${id}`,
+  }
+}
+
+/** As it came for whoever may operate the chain; for all others without where things lie. */
+function whole(letter: WholeLetter, mayOperate: boolean): object {
+  const { message, attributes, body } = letter
+  const shown = (text: string) => (mayOperate ? text : withoutPaths(text))
+  const { dead_letter_reason: _, ...rest } = attributes
+  const isText = isUtf8(body)
+  return {
+    ...told(letter),
+    ...{ message_id: message, attributes: mayOperate ? attributes : rest, bytes: body.length },
+    ...(isText ? { body: shown(body.toString('utf8')) } : {}),
+    ...(isText || !mayOperate ? {} : { body_base64: body.toString('base64') }),
+  }
+}
+
+function resultTold(result: Redriven): object {
+  if (result.status === 'refused') return result
+  const { id, status, run, letter } = result
+  const { request_id, asset_guid, derivative_assets } = letter.job?.request ?? {}
+  const { step, code } = letter
+  return { id, status, run, request_id, asset_guid, derivative_assets, step, code }
+}

@@ -1,0 +1,199 @@
+import { type Static, Type } from 'typebox'
+import { LETTER_STATES } from '#shared/catalogue/jobs/jobs.ts'
+import { PageSize } from '#shared/contracts/api/parameters.ts'
+import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN } from '#shared/contracts/names.ts'
+import { refused } from '../http/problem.ts'
+
+/** Letters that one request redrives at most, and unless told. */
+const MOST_LETTERS = 1000
+export const USUAL_LETTERS = 100
+/** Letters a second, unless told. */
+export const USUAL_RATE = 10
+
+/** The letter that the examples are about. */
+export const EXAMPLE_LETTER_ID = '5a1d3c8e9b7f40526a1d3c8e9b7f4052'
+
+const LetterId = Type.String({
+  pattern: '^[0-9a-f]{32}$',
+  description: 'Names the letter.',
+  examples: [EXAMPLE_LETTER_ID],
+})
+
+/** The path of everything about a letter. */
+export const LetterParams = Type.Object({ id: LetterId })
+export type LetterParams = Static<typeof LetterParams>
+
+const filter = {
+  step: Type.Optional(
+    Type.String({
+      pattern: '^[a-z-]{1,64}$',
+      description: 'The step that failed: ingest, stage, analyze, encode, publish, recorder.',
+    }),
+  ),
+  code: Type.Optional(
+    Type.String({ pattern: '^\\w{1,64}$', description: 'One of GET /v1/errors.' }),
+  ),
+  asset: Type.Optional(
+    Type.String({
+      pattern: ASSET_ID_PATTERN,
+      description: 'An asset that the job asks for.',
+    }),
+  ),
+  track: Type.Optional(
+    Type.String({ pattern: ASSET_GUID_PATTERN, description: 'The asset_guid of its track.' }),
+  ),
+  before: Type.Optional(
+    Type.String({ format: 'date-time', description: 'Dead-lettered before then, ISO 8601.' }),
+  ),
+}
+
+export const ListQuery = Type.Object(
+  {
+    ...filter,
+    state: Type.Optional(
+      Type.Enum([...LETTER_STATES, 'all'], { description: '`open` unless told.' }),
+    ),
+    limit: PageSize,
+    page: Type.Optional(
+      Type.String({
+        pattern: '^\\d{4}-\\d\\d-\\d\\dT[0-9:.]{8,15}Z,[0-9a-f]{32}$',
+        description: 'As the link `next` of the page before has it.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+export type ListQuery = Static<typeof ListQuery>
+
+const pace = {
+  rate: Type.Optional(
+    Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1000,
+      description: `Letters a second; ${USUAL_RATE} unless told.`,
+    }),
+  ),
+  limit: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: MOST_LETTERS,
+      description: `Letters at most; ${USUAL_LETTERS} unless told.`,
+    }),
+  ),
+  dry_run: Type.Optional(
+    Type.Boolean({ description: 'Says what would be redriven, and changes nothing.' }),
+  ),
+}
+
+/** The body of a redrive: by ids or by a filter. */
+export const RedriveBody = Type.Object(
+  {
+    ids: Type.Optional(Type.Array(LetterId, { minItems: 1, maxItems: MOST_LETTERS })),
+    filter: Type.Optional(
+      Type.Object(filter, {
+        additionalProperties: false,
+        description: 'All that is given must hold; {} lets all open letters through.',
+      }),
+    ),
+    ...pace,
+  },
+  { additionalProperties: false, title: 'Redrive' },
+)
+export type RedriveBody = Static<typeof RedriveBody>
+
+/** The body of a discard. */
+export const DiscardBody = Type.Object(
+  {
+    reason: Type.String({
+      minLength: 1,
+      maxLength: 1000,
+      description: 'Why it is not to be run again. It is kept, and goes into the history.',
+    }),
+  },
+  { additionalProperties: false, title: 'Discard' },
+)
+export type DiscardBody = Static<typeof DiscardBody>
+
+const tags = ['dead letters']
+const anything = { type: 'object', additionalProperties: true } as const
+/** GET /v1/dead-letters, for the OpenAPI document. */
+export const list = {
+  tags,
+  summary: 'List dead letters',
+  description:
+    'What could not be done and will not be tried again by itself, the latest first: which step, why, and the job in it.',
+  querystring: ListQuery,
+  response: { 200: { description: 'A page of letters.', ...anything }, ...refused },
+}
+
+/** GET /v1/dead-letters/{id}, for the OpenAPI document. */
+export const show = {
+  tags,
+  summary: 'See one dead letter whole',
+  description:
+    'With the body and the attributes as they came: `body` as text or, when it is no UTF-8, `body_base64`.',
+  params: LetterParams,
+  response: { 200: { description: 'The letter.', ...anything }, ...refused },
+}
+
+/** POST /v1/dead-letters/redrive, for the OpenAPI document. */
+export const redrive = {
+  tags,
+  summary: 'Redrive dead letters',
+  description: [
+    'Publishes the job in each letter to `ingest` as its next run: what exists is skipped, the rest is made.',
+    'By `ids`, or by `filter`, the oldest first. A letter is redriven once; whoever asks again is told so.',
+    '',
+    'An answer comes after about 20 s at the latest. `left` says how many letters are still to be redriven then:',
+    'ask again. Nothing that was redriven is undone when the request breaks off.',
+  ].join('\n'),
+  body: {
+    content: {
+      'application/json': {
+        schema: {
+          ...RedriveBody,
+          examples: [
+            { filter: { code: 'MASTER_NOT_FOUND' }, rate: 10, dry_run: true },
+            { ids: [EXAMPLE_LETTER_ID] },
+          ],
+        },
+      },
+    },
+  },
+  response: {
+    200: {
+      description: 'What became of each.',
+      type: 'object',
+      properties: {
+        dry_run: { type: 'boolean' },
+        redriven: { type: 'integer' },
+        left: {
+          type: 'integer',
+          description: 'Those that are still to be redriven, for which there was no time.',
+        },
+        not_redrivable: {
+          type: 'integer',
+          description: 'Open letters that the filter lets through and that hold no job.',
+        },
+        results: { type: 'array', items: anything },
+      },
+    },
+    ...refused,
+  },
+}
+
+/** POST /v1/dead-letters/{id}/discard, for the OpenAPI document. */
+export const discard = {
+  tags,
+  summary: 'Discard a dead letter',
+  description: 'It is not run again, and is kept with the reason.',
+  params: LetterParams,
+  body: {
+    content: {
+      'application/json': {
+        schema: { ...DiscardBody, examples: [{ reason: 'The master was withdrawn.' }] },
+      },
+    },
+  },
+  response: { 200: { description: 'The letter as it is now.', ...anything }, ...refused },
+}

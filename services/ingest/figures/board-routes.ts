@@ -1,0 +1,146 @@
+import type { FastifyInstance } from 'fastify'
+import type { Registry } from '#shared/assets/registry.ts'
+import type { Board, Catalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { CHAIN } from '#shared/contracts/topology.ts'
+import { refused } from '../http/problem.ts'
+import { reading } from '../http/query.ts'
+import type { HttpDeps } from '../http/route-config.ts'
+
+const MINUTES = 60
+/** A board is told again for so long at least, ms. */
+const FRESH_MS = 1000
+/** And for so many times what reading it took: with many tracks it must not keep the database busy. */
+const REST = 20
+
+const EXAMPLE = {
+  ...{ at: '2026-03-01T10:00:00.000Z', accepting: true },
+  tracks: { waiting: 12, running: 7, done: 9021, partial: 3, failed: 2 },
+  steps: [
+    {
+      ...{ step: 'encode', waiting: 4, done_per_minute: 58, failed_per_minute: 0 },
+      ...{ p50_ms: 4120, p99_ms: 6204 },
+    },
+  ],
+  ...{ completions_per_minute: 240, failures_last_hour: 9, dead_letters_open: 5 },
+  minutes: [{ at: '2026-03-01T10:00:00.000Z', made: 240, failed: 1 }],
+}
+
+const schema = {
+  tags: ['numbers'],
+  summary: 'See what the chain is at',
+  description: [
+    'Tracks by state: `waiting` for the first step, `running`, and how the others ended.',
+    'Of each step the tracks that are accepted and due there (estimated from a sample when there are very many), and its deliveries of the last minute.',
+    '`minutes`: assets made and failed in each of the last 60 minutes. Read from the database once a second at most.',
+  ].join(' '),
+  response: {
+    200: {
+      description: 'The board.',
+      content: {
+        'application/json': {
+          schema: { type: 'object', additionalProperties: true, examples: [EXAMPLE] },
+        },
+      },
+    },
+    ...refused,
+  },
+}
+
+/** GET /v1/board. */
+export async function boardRoutes(
+  app: FastifyInstance,
+  { lookAt }: { lookAt: () => Promise<object> },
+): Promise<void> {
+  app.get('/v1/board', { schema, config: { scope: 'read' } }, async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+    return lookAt()
+  })
+}
+
+/**
+ * Tells the board as it was at most a second ago, or a little longer where that takes the database long.
+ * @throws Unavailable when the catalogue does not answer.
+ */
+export function boardLook({
+  catalogue,
+  registry,
+  unready,
+}: Pick<HttpDeps, 'registry' | 'unready'> & {
+  catalogue: Pick<Catalogue, 'board'>
+}): () => Promise<object> {
+  let last: Promise<object> | undefined
+  let freshUntil = 0
+
+  async function look(): Promise<object> {
+    const began = performance.now()
+    const found = await reading((signal) => catalogue.board(signal))
+    const took = performance.now() - began
+    freshUntil = performance.now() + Math.max(FRESH_MS, REST * took)
+    return told(found, registry, unready() === undefined)
+  }
+
+  return () => {
+    if (last !== undefined && performance.now() < freshUntil) return last
+    // Until it is known, everybody waits for this one.
+    freshUntil = Number.POSITIVE_INFINITY
+    last = look().catch((error) => {
+      freshUntil = 0
+      throw error
+    })
+    return last
+  }
+}
+
+function told(board: Board, registry: Registry, accepting: boolean): object {
+  const { at, scale, tracks, lettersOpen } = board
+  const waiting = waitingAt(board, registry)
+  const unbegun = board.under.filter(({ begun }) => !begun).length
+  const notBegun = Math.min(tracks.running, Math.round(unbegun * scale))
+  const minutes = minutesOf(board)
+  return {
+    ...{ at, accepting },
+    tracks: { ...tracks, waiting: notBegun, running: tracks.running - notBegun },
+    steps: CHAIN.map((step) => {
+      const pace = board.steps.find((each) => each.step === step)
+      return {
+        ...{ step, waiting: Math.round((waiting.get(step) ?? 0) * scale) },
+        ...{ done_per_minute: pace?.done ?? 0, failed_per_minute: pace?.failed ?? 0 },
+        ...{ p50_ms: pace?.p50Ms ?? null, p99_ms: pace?.p99Ms ?? null },
+      }
+    }),
+    completions_per_minute: board.made,
+    failures_last_hour: minutes.reduce((sum, { failed }) => sum + failed, 0),
+    dead_letters_open: lettersOpen,
+    minutes,
+  }
+}
+
+/** How many of the jobs that were looked at are due at each step. */
+function waitingAt({ under }: Board, registry: Registry): Map<string, number> {
+  const waiting = new Map<string, number>()
+  for (const { planned, finished } of under) {
+    const left = planned?.filter((unit) => !finished.includes(unit))
+    const stages = left?.map((unit) => registry.get(unit.split('@')[0] ?? '')?.stage)
+    const step =
+      stages === undefined
+        ? 'stage'
+        : stages.includes('analyze')
+          ? 'analyze'
+          : stages.length > 0
+            ? 'encode'
+            : 'publish'
+    waiting.set(step, (waiting.get(step) ?? 0) + 1)
+  }
+  return waiting
+}
+
+/** All of the last 60 minutes, those with nothing included. */
+function minutesOf({ at, minutes }: Board): { at: Date; made: number; failed: number }[] {
+  const counted = new Map(minutes.map((minute) => [minute.at.getTime(), minute]))
+  const latest = Math.floor(at.getTime() / 60_000) * 60_000
+  return Array.from({ length: MINUTES }, (_, index) => {
+    const ms = latest - (MINUTES - 1 - index) * 60_000
+    const { made = 0, failed = 0 } = counted.get(ms) ?? {}
+    return { at: new Date(ms), made, failed }
+  })
+}

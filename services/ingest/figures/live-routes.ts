@@ -1,0 +1,187 @@
+import { PassThrough } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
+import type { Catalogue, ListedTrack } from '#shared/catalogue/jobs/jobs.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { refused } from '../http/problem.ts'
+import { reading } from '../http/query.ts'
+import { createSlots } from '../http/slots.ts'
+import { trackLine } from '../tracks/list-routes.ts'
+
+/** How often it is looked for what has changed, ms. */
+const TRACKS_EVERY_MS = 1000
+const BOARD_EVERY_MS = 2000
+const HEARTBEAT_MS = 15_000
+/** A transaction may end after one that began later: so far back is looked again, µs. */
+const OVERLAP_US = 2_000_000
+/** Tracks told at once; a list that is further behind is better loaded anew. */
+const MOST_TRACKS = 1000
+/** A reader that is so far behind is cut off, and comes again, bytes. */
+const MOST_BEHIND = 4 * 1024 * 1024
+
+const schema = {
+  tags: ['numbers'],
+  summary: 'Watch the chain',
+  description: [
+    'Server-Sent Events: `board` with what GET /v1/board has, every 2 s when it has changed; `track` with a line of GET /v1/tracks whenever a track changes.',
+    'With Last-Event-ID, as browsers send it, tracks that changed meanwhile are told first, a thousand at most.',
+    'A comment comes every 15 s. The stream ends when the service does: connect again.',
+  ].join(' '),
+  response: {
+    200: {
+      description: 'The stream, without end.',
+      content: {
+        'text/event-stream': {
+          schema: {
+            type: 'string',
+            examples: [
+              'event: track\nid: 1772359200000000\ndata: {"asset_guid":"example-track"}\n\n',
+            ],
+          },
+        },
+      },
+    },
+    ...refused,
+  },
+}
+
+/** GET /v1/live. */
+export async function liveRoutes(app: FastifyInstance, deps: LiveDeps): Promise<void> {
+  const live = watching(deps)
+  const slots = createSlots(deps.maxStreams, Math.ceil(deps.maxStreams / 8))
+  // Before connections are closed: each of these would be waited for.
+  app.addHook('preClose', async () => live.close())
+  app.get('/v1/live', { schema, config: { scope: 'read' } }, async (request, reply) => {
+    const sinceUs = sinceOf(request.headers['last-event-id'])
+    const release = slots.take(request.client)
+    if (release === undefined) {
+      throw new PermanentError(
+        'TOO_MANY_REQUESTS',
+        `${deps.maxStreams} streams are open at once, an eighth of them of one client; no other can begin now.`,
+      )
+    }
+    const stream = new PassThrough().once('close', release)
+    reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no')
+    reply.type('text/event-stream; charset=utf-8')
+    live.join(stream, sinceUs)
+    return reply.send(stream)
+  })
+}
+
+interface LiveDeps {
+  readonly catalogue: Pick<Catalogue, 'changedTracks'>
+  readonly lookAt: () => Promise<object>
+  /** In all. */
+  readonly maxStreams: number
+}
+
+/** @throws PermanentError BAD_REQUEST when it is none of ours. */
+function sinceOf(header: string | string[] | undefined): number | undefined {
+  if (header === undefined) return undefined
+  if (typeof header === 'string' && /^\d{1,16}$/.test(header)) return Number(header)
+  throw new PermanentError('BAD_REQUEST', 'Last-Event-ID is none that this stream gives.', {
+    at: 'header last-event-id',
+  })
+}
+
+/** One look for all who watch, and none while nobody does. */
+function watching({ catalogue, lookAt }: LiveDeps) {
+  const streams = new Set<PassThrough>()
+  /** What has been told of late, so that looking back tells nothing twice. */
+  let told = new Map<string, number>()
+  let latestUs: number | undefined
+  let board = ''
+  let boardAt = 0
+  let isClosed = false
+  let timer: NodeJS.Timeout | undefined
+
+  function tell(text: string, to: Iterable<PassThrough> = streams): void {
+    for (const stream of to) {
+      if (stream.writableEnded) continue
+      if (stream.writableLength > MOST_BEHIND) stream.destroy()
+      else stream.write(text)
+    }
+  }
+
+  async function lookForTracks(): Promise<void> {
+    const sinceUs = latestUs === undefined ? undefined : latestUs - OVERLAP_US
+    const found = await reading((signal) =>
+      catalogue.changedTracks(sinceUs, MOST_TRACKS, signal),
+    )
+    const news = found.filter(({ track, updatedUs }) => told.get(track) !== updatedUs)
+    tell(news.map(trackEvent).join(''))
+    told = new Map(found.map(({ track, updatedUs }) => [track, updatedUs]))
+    const last = found.at(-1)?.updatedUs
+    if (last === undefined) return
+    // Were there more, looking back as usual might find the same again and never get on.
+    latestUs = found.length < MOST_TRACKS ? last : last + OVERLAP_US
+  }
+
+  async function lookAtBoard(): Promise<void> {
+    if (performance.now() < boardAt) return
+    boardAt = performance.now() + BOARD_EVERY_MS
+    const now = JSON.stringify(await lookAt())
+    if (withoutTime(now) === withoutTime(board)) return
+    board = now
+    tell(boardEvent(board))
+  }
+
+  function tick(): void {
+    timer = setTimeout(async () => {
+      // A catalogue that does not answer is asked again: those who watch see that nothing comes.
+      await Promise.allSettled([lookForTracks(), lookAtBoard()])
+      if (streams.size > 0 && !isClosed) tick()
+      else rest()
+    }, TRACKS_EVERY_MS)
+  }
+
+  function rest(): void {
+    timer = undefined
+    latestUs = undefined
+    told = new Map()
+  }
+
+  return {
+    /** Writes to the stream until it is closed; first what changed since then, µs since 1970. */
+    join(stream: PassThrough, sinceUs: number | undefined): void {
+      const heartbeat = setInterval(() => tell(':\n\n', [stream]), HEARTBEAT_MS)
+      stream.once('close', () => {
+        clearInterval(heartbeat)
+        streams.delete(stream)
+      })
+      if (isClosed) {
+        stream.end()
+        return
+      }
+      streams.add(stream)
+      tell(': Trackchain\n\n', [stream])
+      if (timer === undefined) tick()
+      lookAt().then(
+        (now) => tell(boardEvent(JSON.stringify(now)), [stream]),
+        () => {},
+      )
+      if (sinceUs === undefined) return
+      reading((signal) => catalogue.changedTracks(sinceUs, MOST_TRACKS, signal)).then(
+        (missed) => tell(missed.map(trackEvent).join(''), [stream]),
+        () => {},
+      )
+    },
+    close(): void {
+      isClosed = true
+      clearTimeout(timer)
+      for (const stream of streams) stream.end()
+    },
+  }
+}
+
+function trackEvent(track: ListedTrack): string {
+  return `event: track\nid: ${track.updatedUs}\ndata: ${JSON.stringify(trackLine(track))}\n\n`
+}
+
+function boardEvent(board: string): string {
+  return `event: board\ndata: ${board}\n\n`
+}
+
+/** A board on which only the clock has moved has not changed. */
+function withoutTime(board: string): string {
+  return board.replace(/"at":"[^"]*"/g, '')
+}

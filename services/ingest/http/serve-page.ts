@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { extname } from 'node:path'
+import { promisify } from 'node:util'
+import { brotliCompress, gzip } from 'node:zlib'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { AUDIO_EXTENSIONS, LEFT_BY_SYSTEM } from '#shared/contracts/file-names.ts'
+import { matches } from './etag.ts'
+
+/** The page loads nothing from elsewhere, and runs nothing but its own files. */
+const CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; " +
+  "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+const FOLDER = new URL('../page/', import.meta.url)
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+}
+
+const ENCODINGS = { br: promisify(brotliCompress), gzip: promisify(gzip) } as const
+
+/** What is audio by its name, for the page. */
+const AUDIO_FILES = `export const AUDIO_EXTENSIONS = ${JSON.stringify(AUDIO_EXTENSIONS)}
+export const LEFT_BY_SYSTEM = ${JSON.stringify(LEFT_BY_SYSTEM)}
+`
+
+/** A file of the page, in the forms in which it has been asked for. */
+interface Served {
+  readonly type: string
+  readonly etag: string
+  readonly bytes: Buffer
+  readonly encoded: Map<keyof typeof ENCODINGS, Promise<Buffer>>
+}
+
+/** What programs get at `/`. */
+const INDEX = {
+  name: 'Trackchain',
+  docs: '/docs',
+  openapi: '/openapi.json',
+  jobs: '/v1/jobs',
+  tracks: '/v1/tracks',
+  dead_letters: '/v1/dead-letters',
+  derivatives: '/v1/derivatives',
+  schemas: '/v1/schemas',
+  errors: '/v1/errors',
+  health: '/healthz',
+  ready: '/readyz',
+  metrics: '/metrics',
+}
+
+/** GET /: the page for browsers, a list of addresses for programs; and GET /page/{file}, what the page consists of. */
+export async function pageRoutes(app: FastifyInstance): Promise<void> {
+  const files = await pageFiles()
+  const page = files.get('index.html') as Served
+  const options = {
+    config: { public: true, unlimited: true },
+    schema: { hide: true },
+  } as const
+
+  app.get('/', options, async (request, reply) => {
+    reply.header('vary', 'accept, accept-encoding')
+    if (!request.headers.accept?.includes('text/html')) return INDEX
+    return send(page, request, reply)
+  })
+  for (const [name, file] of files) {
+    app.get(`/page/${name}`, options, (request, reply) => {
+      reply.header('vary', 'accept-encoding')
+      return send(file, request, reply)
+    })
+  }
+}
+
+async function send(file: Served, { headers }: FastifyRequest, reply: FastifyReply) {
+  const { type, bytes, encoded } = file
+  const taken = headers['accept-encoding'] ?? ''
+  const encoding = (['br', 'gzip'] as const).find((each) =>
+    new RegExp(`\\b${each}\\b(?!\\s*;\\s*q=0(?:\\.0*)?(?:,|$))`).test(`${taken}`),
+  )
+  // Other bytes, another tag: it is a strong one.
+  const etag = encoding === undefined ? `"${file.etag}"` : `"${file.etag}-${encoding}"`
+  reply.headers({ etag, 'cache-control': 'no-cache', 'content-security-policy': CSP })
+  if (matches(headers['if-none-match'], etag)) return reply.code(304).send()
+  reply.type(type)
+  if (encoding === undefined) return reply.send(bytes)
+  let made = encoded.get(encoding)
+  if (made === undefined) {
+    made = ENCODINGS[encoding](bytes)
+    encoded.set(encoding, made)
+  }
+  return reply.header('content-encoding', encoding).send(await made)
+}
+
+async function pageFiles(): Promise<ReadonlyMap<string, Served>> {
+  const names = (await readdir(FOLDER, { recursive: true })).filter(
+    (name) => extname(name) in TYPES,
+  )
+  const read = await Promise.all(
+    names.map(async (name) => [name, await readFile(new URL(name, FOLDER))] as const),
+  )
+  const vendor = new URL(import.meta.resolve('htm/preact/standalone'))
+  const bytes = new Map<string, Buffer>([...read, ['lib/vendor.js', await readFile(vendor)]])
+  bytes.set('lib/audio-files.js', Buffer.from(AUDIO_FILES))
+  const page = bytes.get('index.html')?.toString() ?? ''
+  // Modules import each other: without this a browser would learn of the last after it has read all others.
+  const modules = [...bytes.keys()].filter(
+    (name) => name.endsWith('.js') && name !== 'theme.js',
+  )
+  const links = modules.map((name) => `<link rel="modulepreload" href="/page/${name}" />`)
+  bytes.set('index.html', Buffer.from(page.replace('</head>', `${links.join('')}</head>`)))
+  return new Map([...bytes].map(([name, content]) => [name, served(name, content)]))
+}
+
+function served(name: string, bytes: Buffer): Served {
+  const etag = createHash('sha256').update(bytes).digest('base64url').slice(0, 22)
+  return { type: TYPES[extname(name)] as string, etag, bytes, encoded: new Map() }
+}

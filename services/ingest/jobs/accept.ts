@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto'
+import { attributesOf } from '#shared/assets/end-run.ts'
+import type { Registry } from '#shared/assets/registry.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
+import { RunAccepted } from '#shared/contracts/messages/run.ts'
+import { jobId, trackOf, withoutBraces } from '#shared/contracts/names.ts'
+import { fillTemplate, masterPrefixes } from '#shared/contracts/route.ts'
+import { stageTopic } from '#shared/contracts/topology.ts'
+import type { Config } from '#shared/frame/config.ts'
+import { type Send, send } from '#shared/frame/step.ts'
+import { withinPrefixes } from '#shared/store/open.ts'
+import { uploadOf, uploadPlace } from '../../stage/find-master.ts'
+
+export interface AcceptSettings extends Pick<Config, 'routes' | 'uploads'> {
+  readonly registry: Registry
+}
+
+/** What a message of the chain brings along when its job comes to ingest again; a new job has none of it. */
+export interface Again {
+  readonly requestId?: string
+  readonly run?: number
+  readonly restarts?: number
+  /** ISO 8601. */
+  readonly accepted?: string
+}
+
+/**
+ * Validates an EncodeJob and chooses its route: what POST, NDJSON and the `ingest` topic all do.
+ * Whether the master exists is for stage to find out.
+ * @throws PermanentError that says what was wrong, where, and what was expected.
+ */
+export function accept(
+  value: unknown,
+  settings: AcceptSettings,
+  { requestId, run = 1, restarts = 0, accepted = new Date().toISOString() }: Again = {},
+): RunAccepted {
+  const job = EncodeJob.check(value)
+  const asset_guid = trackOf(job)
+  if (asset_guid === undefined) {
+    const words = 'asset_guid and asset_id are both missing: one of them names the track'
+    throw new PermanentError('NO_TRACK', words, { at: '/asset_guid' })
+  }
+  const { registry } = settings
+  const derivative_assets = [...(job.derivative_assets ?? registry.keys())]
+  for (const [index, id] of derivative_assets.entries()) {
+    if (registry.has(id)) continue
+    throw new PermanentError(
+      'UNKNOWN_DERIVATIVE',
+      `${JSON.stringify(id)} is not on offer; there are ${[...registry.keys()].join(', ')}`,
+      { at: `/derivative_assets/${index}` },
+    )
+  }
+  const route = routeOf(job, settings)
+  const masters = mastersOf({ ...job, asset_guid }, route, settings)
+  const request_id = withoutBraces(job.request_id ?? requestId ?? randomUUID())
+  return {
+    request: { ...job, request_id, asset_guid, derivative_assets },
+    job: jobId(request_id, asset_guid),
+    run,
+    route,
+    accepted,
+    restarts,
+    masters,
+  }
+}
+
+/** The message that hands an accepted job to its route's stage. */
+export function toStage(accepted: RunAccepted): Send {
+  const topic = stageTopic('stage', accepted.route)
+  return send(topic, RunAccepted, accepted, attributesOf(accepted))
+}
+
+/** By `site` if given; else the route whose prefixes hold the master; else the first whose template can be filled in. */
+function routeOf(job: EncodeJob, { routes }: AcceptSettings): string {
+  const names = Object.keys(routes)
+  if (job.site !== undefined) {
+    if (Object.hasOwn(routes, job.site)) return job.site
+    throw new PermanentError(
+      'UNKNOWN_SITE',
+      `${JSON.stringify(job.site)} is not a route; there are ${names.join(', ')}`,
+      { at: '/site' },
+    )
+  }
+  const { master_uri } = job
+  const matching = Object.entries(routes).find(([, route]) =>
+    master_uri === undefined
+      ? route.templates.some((template) => fillTemplate(template, job) !== undefined)
+      : withinPrefixes(master_uri, masterPrefixes(route)),
+  )
+  const [route = names[0]] = matching ?? []
+  if (route === undefined) throw new Error('no routes are configured')
+  return route
+}
+
+/** Where to look for the master, in this order: where the job says; else by template, then among the uploads. */
+function mastersOf(
+  job: EncodeJob & { asset_guid: string },
+  route: string,
+  settings: AcceptSettings,
+): string[] {
+  const known = settings.routes[route] ?? { prefixes: [], templates: [], factor: 1 }
+  const { master_uri, asset_guid } = job
+  if (master_uri === undefined) {
+    const filled = known.templates.flatMap((template) => fillTemplate(template, job) ?? [])
+    return [...filled, uploadOf(asset_guid)]
+  }
+  const allowed = [...masterPrefixes(known), settings.uploads]
+  const place = uploadPlace(master_uri, settings.uploads) ?? master_uri
+  if (withinPrefixes(place, allowed)) return [place]
+  throw new PermanentError(
+    'MASTER_OUT_OF_BOUNDS',
+    `${JSON.stringify(master_uri)} lies outside what route ${route} may read`,
+    { at: '/master_uri' },
+  )
+}

@@ -1,0 +1,65 @@
+import { countFrom, pastInstant, subjectOf } from '#shared/assets/end-run.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
+import type { RunAccepted } from '#shared/contracts/messages/run.ts'
+import { jobId, requestIdFrom, trackOf } from '#shared/contracts/names.ts'
+import type { Config } from '#shared/frame/config.ts'
+import { type DeliveryFacts, defineStep, type Step } from '#shared/frame/step.ts'
+import { type AcceptSettings, type Again, accept, toStage } from './accept.ts'
+import type { Consistent } from './consistent.ts'
+
+/**
+ * The consumer of the public `ingest` topic: does with a message what POST /v1/jobs does with a body.
+ * `remember` writes the job row if the database answers at once; it never fails. `consistent` refuses a job that
+ * contradicts what the same request said before.
+ */
+export function ingestStep(
+  settings: AcceptSettings & Pick<Config, 'max_message_kb'>,
+  remember: (accepted: RunAccepted) => Promise<void>,
+  consistent: Pick<Consistent, 'check'>,
+): Step<EncodeJob> {
+  const mostBytes = settings.max_message_kb * 1024
+  return defineStep<EncodeJob>({
+    name: 'ingest',
+    input: { ...EncodeJob, parse: (data) => EncodeJob.parse(within(data, mostBytes)) },
+
+    subject(job, { id }) {
+      const track = trackOf(job)
+      if (track === undefined) return {}
+      return { job: jobId(job.request_id ?? requestIdFrom(id), track), track }
+    },
+
+    async run(job, { delivery }) {
+      const accepted = accept(job, settings, againOf(delivery))
+      if (job.request_id !== undefined) await consistent.check(accepted)
+      return {
+        sends: [toStage(accepted)],
+        afterwards: [() => remember(accepted)],
+        verdict: 'accepted',
+        request: accepted.request,
+        subject: subjectOf(accepted),
+      }
+    },
+  })
+}
+
+/** @throws PermanentError TOO_LARGE, before anything is parsed. */
+function within(data: Uint8Array, mostBytes: number): Uint8Array {
+  if (data.length <= mostBytes) return data
+  throw new PermanentError(
+    'TOO_LARGE',
+    `the message has ${data.length} bytes; at most ${mostBytes} (max_message_kb) are taken`,
+  )
+}
+
+// Only a restart or a redrive says which run it is; whoever publishes a job anew says nothing.
+function againOf({ id, attributes }: DeliveryFacts): Again {
+  const { run, restarts } = attributes
+  const accepted = pastInstant(attributes.accepted)
+  return {
+    requestId: requestIdFrom(id),
+    run: countFrom(run, 1),
+    restarts: countFrom(restarts, 0),
+    ...(accepted === undefined ? {} : { accepted }),
+  }
+}

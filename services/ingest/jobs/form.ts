@@ -1,0 +1,241 @@
+import type { MultipartFile } from '@fastify/multipart'
+import type { FastifyRequest } from 'fastify'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { cleanFileName, guidOfFile } from '#shared/contracts/file-names.ts'
+import { json } from '#shared/contracts/message.ts'
+import { ASSET_GUID_PATTERN, trackOf } from '#shared/contracts/names.ts'
+import { utf8 } from '#shared/contracts/text.ts'
+import type { HttpDeps } from '../http/route-config.ts'
+import { tooLarge } from '../masters/file-uploads.ts'
+import type { Incoming } from '../masters/uploads.ts'
+import { type Accepted, traceparentOf } from './submit-job.ts'
+
+export const FORM_TYPE = 'multipart/form-data'
+
+const GUID = new RegExp(ASSET_GUID_PATTERN)
+const MOST_FIELD_BYTES = 64 * 1024
+const OCTETS = 'application/octet-stream'
+/** The fields of a job that may stand alone, and what their text means. */
+const FIELDS: Readonly<Record<string, (text: string) => unknown>> = {
+  request_id: String,
+  asset_guid: String,
+  master_uri: String,
+  site: String,
+  strict: booleanOf,
+  title: String,
+  artist: String,
+  file_name: String,
+  release_id: numberOf,
+  asset_id: numberOf,
+  derivative_assets: (text) => text.split(/[\s,]+/).filter((id) => id !== ''),
+}
+
+export const formSchema = {
+  type: 'object',
+  properties: {
+    file: {
+      type: 'string',
+      format: 'binary',
+      description: 'The master. Without it the master is found as with any other job.',
+    },
+    job: {
+      type: 'string',
+      description: 'An EncodeJob as JSON; all may be left out.',
+      examples: ['{"derivative_assets":["bpm","key"]}'],
+    },
+    asset_guid: { type: 'string', description: "Else made of the file's name and content." },
+    derivative_assets: { type: 'string', description: 'Ids, separated by commas.' },
+    strict: {
+      type: 'string',
+      enum: ['true', 'false'],
+      description: 'Whether a master that has warnings is refused.',
+    },
+    title: { type: 'string', description: 'What the track is called.' },
+    artist: { type: 'string', description: 'Whose it is.' },
+  },
+}
+
+/**
+ * Takes a form: the master, the job, in any order, either may be missing. The file goes to the uploads
+ * store as it comes; the job is handed on once the master is in its place, and names it.
+ */
+export async function jobFromForm(request: FastifyRequest, deps: HttpDeps): Promise<Accepted> {
+  const { accepting, aborting } = deps
+  const { job, file } = await readForm(request, deps)
+  try {
+    if (file === undefined) return await accepting.take(job, traceparentOf(request))
+    if ('master_uri' in job) {
+      throw new PermanentError(
+        'BAD_REQUEST',
+        'The form has both a file and a master_uri; expected one of them.',
+        { at: '/master_uri' },
+      )
+    }
+    const { sha256, name, incoming } = file
+    const given = trackOf(job)
+    const guid = given ?? guidOfFile(name, sha256)
+    // An asset_guid that breaks its pattern names nothing: the contract refuses it.
+    const master_uri = GUID.test(guid) ? deps.uploads.uri(guid, sha256) : undefined
+    const asset_guid = job.asset_guid ?? guid
+    const file_name = job.file_name ?? (cleanFileName(name) || undefined)
+    // Looked at before the file is kept: a job that is refused leaves nothing behind.
+    const accepted = await accepting.check({ ...job, asset_guid, file_name, master_uri })
+    const arriving = { guid, sha256, by: request.caller, signal: aborting }
+    const replaces = given === undefined ? undefined : await deps.replacing.check(arriving)
+    await incoming.keep(accepted.request.asset_guid, aborting)
+    const told = await accepting.handOn(accepted, traceparentOf(request))
+    return replaces === undefined ? told : { ...told, replaces }
+  } finally {
+    await file?.incoming.discard()
+  }
+}
+
+interface Form {
+  readonly job: Record<string, unknown>
+  readonly file:
+    | { readonly incoming: Incoming; readonly sha256: string; readonly name: string }
+    | undefined
+}
+
+async function readForm(request: FastifyRequest, deps: HttpDeps): Promise<Form> {
+  const mostBytes = deps.config.max_upload_mb * 1024 * 1024
+  const limits = {
+    fileSize: mostBytes,
+    files: 23,
+    parts: 23,
+    fieldNameSize: 100,
+    headerPairs: 20,
+  }
+  const fields = new Map<string, unknown>()
+  let job: Record<string, unknown> | undefined
+  let file: Form['file']
+  try {
+    // All parts as bytes: text that the parser decodes has U+FFFD where it was not UTF-8.
+    for await (const part of request.parts({ limits, isPartAFile: () => true })) {
+      if (part.type !== 'file') continue
+      const name = part.fieldname ?? ''
+      const isFile = part.filename !== undefined || part.mimetype === OCTETS
+      if (isFile && name !== 'job') {
+        if (file !== undefined || name !== 'file') throw unexpectedFile(part)
+        file = await received(part, mostBytes, deps)
+        continue
+      }
+      const value = await contentOf(part)
+      // What a page sends of a field that was left empty.
+      if (value === '' && !isFile) continue
+      if (name === 'job') {
+        if (job !== undefined) throw twice('job')
+        job = jobOf(value)
+      } else addField(fields, name, value)
+    }
+    for (const [name, value] of fields) {
+      if (job !== undefined && Object.hasOwn(job, name)) throw twice(name)
+      job = { ...job, [name]: value }
+    }
+    if (job === undefined && file === undefined) {
+      throw new PermanentError(
+        'BAD_REQUEST',
+        'The form is empty; expected a part called file with the master, or job with an EncodeJob, or both.',
+      )
+    }
+    return { job: job ?? {}, file }
+  } catch (error) {
+    await file?.incoming.discard()
+    throw error
+  }
+}
+
+async function received(
+  part: MultipartFile,
+  mostBytes: number,
+  { uploads, aborting }: HttpDeps,
+): Promise<Form['file']> {
+  if (part.filename?.includes('\uFFFD')) {
+    throw new PermanentError('BAD_REQUEST', "The file's name is not UTF-8.", {
+      at: 'part file',
+    })
+  }
+  const incoming = await uploads.receive(part.file, { mostBytes, signal: aborting })
+  if (part.file.truncated || incoming.bytes === 0) {
+    await incoming.discard()
+    if (part.file.truncated) throw tooLarge(mostBytes)
+    // What a page sends when no file was chosen.
+    if (!part.filename) return undefined
+    throw new PermanentError('MASTER_UNREADABLE', 'The file is empty; expected audio.', {
+      at: 'part file',
+    })
+  }
+  return { incoming, sha256: incoming.sha256, name: part.filename ?? '' }
+}
+
+/** What stands in a part that is not the master: text, or JSON where it is declared so. */
+async function contentOf({ fieldname, mimetype, file }: MultipartFile): Promise<unknown> {
+  const name = (fieldname ?? '').slice(0, 100)
+  const at = { at: `part ${name}` }
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of file) {
+    bytes += chunk.length
+    if (bytes > MOST_FIELD_BYTES) throw new PermanentError('TOO_LARGE', fieldLimit(), at)
+    chunks.push(chunk)
+  }
+  const content = Buffer.concat(chunks)
+  if (mimetype.startsWith('application/json')) return json(content, `The part ${name}`)
+  try {
+    return utf8(content)
+  } catch {
+    throw new PermanentError('BAD_REQUEST', `The part ${name} is not UTF-8.`, at)
+  }
+}
+
+function fieldLimit(): string {
+  return `The part is longer than ${MOST_FIELD_BYTES} bytes; only the file may be.`
+}
+
+function jobOf(value: unknown): Record<string, unknown> {
+  const job = typeof value === 'string' ? json(Buffer.from(value), 'The part job') : value
+  if (typeof job === 'object' && job !== null && !Array.isArray(job)) {
+    return job as Record<string, unknown>
+  }
+  throw new PermanentError('NOT_AN_ENCODE_JOB', 'The part job is no JSON object.', {
+    at: 'part job',
+  })
+}
+
+function addField(fields: Map<string, unknown>, name: string, value: unknown): void {
+  const read = Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined
+  if (read === undefined) {
+    throw new PermanentError(
+      'BAD_REQUEST',
+      `There is no field ${JSON.stringify(name.slice(0, 100))}; expected file, job, ${Object.keys(FIELDS).join(', ')}.`,
+      { at: `part ${name.slice(0, 100)}` },
+    )
+  }
+  const given = typeof value === 'string' ? read(value) : value
+  const before = fields.get(name)
+  if (before !== undefined && name !== 'derivative_assets') throw twice(name)
+  fields.set(name, before === undefined ? given : [before, given].flat())
+}
+
+function unexpectedFile({ fieldname }: MultipartFile): PermanentError {
+  return new PermanentError(
+    'BAD_REQUEST',
+    fieldname === 'file'
+      ? 'The form has a second file; expected one master.'
+      : `The file is in the field ${JSON.stringify(fieldname.slice(0, 100))}; expected file.`,
+    { at: `part ${fieldname.slice(0, 100)}` },
+  )
+}
+
+function twice(name: string): PermanentError {
+  return new PermanentError('BAD_REQUEST', `${name} is given twice.`, { at: `part ${name}` })
+}
+
+function numberOf(text: string): unknown {
+  return /^-?\d+$/.test(text.trim()) ? Number(text) : text
+}
+
+/** Anything else breaks the contract, which says so. */
+function booleanOf(text: string): unknown {
+  return { true: true, false: false }[text.trim()] ?? text
+}

@@ -1,0 +1,118 @@
+import { Readable } from 'node:stream'
+import type { FastifyRequest } from 'fastify'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { json } from '#shared/contracts/message.ts'
+import { readOut } from '../http/drain-request.ts'
+import { problemOf } from '../http/problem.ts'
+import type { HttpDeps } from '../http/route-config.ts'
+import type { Turns } from '../http/turns.ts'
+import { pipelined } from './pipelined.ts'
+import { type Line, lines } from './read-lines.ts'
+import type { Accepting } from './submit-job.ts'
+
+/** The usual name first; the others are in use for the same. */
+export const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
+
+/** The longest line, bytes. */
+const LONGEST_LINE = 64 * 1024
+/** Lines that are handed on together, and how many such groups are under way at most: 500 lines. */
+const GROUP = 50
+const WIDTH = 10
+/** Results that may wait for a client that sends all before it reads, bytes: some 40,000 lines. */
+const MOST_WAITING = 8 * 1024 * 1024
+
+/** How long a client that was refused may take to read why, ms. */
+const LINGER_MS = 1000
+/** Lines of one body that are refused; those that follow are not looked at. */
+export const MOST_REFUSED = 1000
+
+/** What became of a group of lines. */
+interface Answered {
+  readonly text: string
+  readonly refused: number
+}
+
+/** The results of a body of lines: one line for each, in order, while the body still comes. */
+export function resultLines(
+  request: FastifyRequest,
+  { accepting, aborting, turns }: Pick<HttpDeps, 'accepting' | 'aborting'> & { turns: Turns },
+): Readable {
+  const body = (request.body as Readable).iterator({ destroyOnReturn: false })
+  let refused = 0
+  let last = 0
+
+  async function* groups() {
+    for await (const group of lines(body, { most: GROUP, longest: LONGEST_LINE })) {
+      if (refused >= MOST_REFUSED) return
+      last = group.at(-1)?.number ?? last
+      yield group
+    }
+  }
+  async function work(group: readonly Line[]): Promise<Answered> {
+    const results: Promise<Result>[] = []
+    let until = await turns.next()
+    for (const line of group) {
+      if (performance.now() > until) until = await turns.next()
+      results.push(resultOf(line, accepting, request.id))
+    }
+    const all = await Promise.all(results)
+    const wrong = all.filter(({ status }) => status >= 400 && status < 500).length
+    refused += wrong
+    return { text: all.map((each) => `${JSON.stringify(each)}\n`).join(''), refused: wrong }
+  }
+  async function* results() {
+    try {
+      let told = 0
+      for await (const { text, refused } of pipelined(groups(), work, WIDTH)) {
+        told += refused
+        if (text !== '') yield text
+        // What has not been answered was not taken, or may be posted again.
+        aborting.throwIfAborted()
+      }
+      if (told >= MOST_REFUSED) throw tooManyRefused(last)
+    } catch (error) {
+      const { code, status, detail } = problemOf(error, request.id)
+      yield `${JSON.stringify({ line: null, status, code, detail })}\n`
+    }
+    // What is still on its way is not wanted.
+    await readOut(request.raw)
+  }
+  const stream = Readable.from(results(), { objectMode: false, highWaterMark: MOST_WAITING })
+  stream.once('close', () => {
+    // Later: the last line may be on its way.
+    if (!request.raw.complete) setTimeout(() => request.raw.destroy(), LINGER_MS).unref()
+  })
+  return stream
+}
+
+function tooManyRefused(last: number): PermanentError {
+  return new PermanentError(
+    'TOO_MANY_REFUSED',
+    `${MOST_REFUSED} lines were refused; lines from ${last + 1} on were not looked at.`,
+  )
+}
+
+interface Result {
+  readonly line: number
+  readonly status: number
+}
+
+async function resultOf(
+  { number, bytes }: Line,
+  accepting: Accepting,
+  id: string,
+): Promise<Result> {
+  try {
+    if (bytes === null) {
+      const words = `The line is longer than ${LONGEST_LINE} bytes; expected one EncodeJob.`
+      throw new PermanentError('TOO_LARGE', words)
+    }
+    const { status, request_id, asset_guid, job } = await accepting.take(
+      json(bytes, 'The line'),
+    )
+    return { line: number, ...{ status, request_id, asset_guid, job } }
+  } catch (error) {
+    const { status, code, detail, at } = problemOf(error, id)
+    return { line: number, ...{ status, code, detail, at } }
+  }
+}

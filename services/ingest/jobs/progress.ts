@@ -1,0 +1,33 @@
+import type { JobStatus } from '#shared/catalogue/jobs/jobs.ts'
+import { MOST_UNITS } from '#shared/contracts/messages/event.ts'
+
+/** How much of a job is there, 0 to 99, each asset counting the same; 100 when it has ended. */
+export function percentOf(job: JobStatus): number {
+  if (job.ended !== null || job.setAside) return 100
+  const shares = Object.entries(job.assets).map(([asset, verdict]) =>
+    verdict === null ? shareOf(job, asset) : 1,
+  )
+  const share = shares.reduce((sum, each) => sum + each, 0) / shares.length
+  return Math.min(99, Math.floor(share * 100))
+}
+
+/** Of an asset that is pending: the units of its plan, and how many of them are there; nothing where that is not known. */
+export function unitsOf(
+  { progress, assets }: JobStatus,
+  asset: string,
+): { readonly units?: number; readonly units_done?: number } {
+  if (!progress?.planned || assets[asset] !== null) return {}
+  const { planned, finished } = progress
+  const units = planned.filter((unit) => unit.startsWith(`${asset}@`))
+  // What is not in a plan was there before it, or can't be made: publish will say which.
+  if (planned.length >= MOST_UNITS || units.length === 0) return {}
+  const units_done = units.filter((unit) => finished.includes(unit)).length
+  return { units: units.length, units_done }
+}
+
+function shareOf(job: JobStatus, asset: string): number {
+  const planned = job.progress?.planned
+  if (!planned || planned.length >= MOST_UNITS) return 0
+  const { units, units_done = 0 } = unitsOf(job, asset)
+  return units === undefined ? 1 : units_done / units
+}

@@ -1,0 +1,159 @@
+import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
+import { EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
+import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
+import { PROBLEM_TYPE, Problem, problemOf, refused } from '../http/problem.ts'
+import type { HttpDeps } from '../http/route-config.ts'
+import { createTurns, type Turns } from '../http/turns.ts'
+import { FORM_TYPE, formSchema, jobFromForm } from './form.ts'
+import { LINE_TYPES, resultLines } from './ndjson.ts'
+import { Accepted, type Accepting, traceparentOf } from './submit-job.ts'
+
+/** The largest JSON body, bytes. More comes as lines. */
+export const MOST_JSON_BYTES = 1024 * 1024
+/** Jobs of one array. */
+export const MOST_JOBS = 1000
+
+const EXAMPLE = {
+  request_id: EXAMPLE_REQUEST_ID,
+  asset_guid: 'example-track',
+  derivative_assets: ['bpm', 'key', 'waveform'],
+}
+
+const Result = Type.Union([Accepted, Problem])
+const Results = Type.Object(
+  {
+    results: Type.Array(Result, {
+      description: 'One for each job, in the order of the array.',
+    }),
+  },
+  { title: 'Results' },
+)
+
+const schema = {
+  tags: ['jobs'],
+  summary: 'Ask for derivative assets',
+  description: [
+    'Takes one EncodeJob, an array of up to 1,000, lines of them in bulk, or a form with the master itself.',
+    'A 202 means that Pub/Sub has the job for good.',
+    '',
+    'Bulk (`application/x-ndjson`): one job a line, any number of lines, up to 64 KiB each; the answer has one',
+    'line for each, in order, while the request still runs. Read it while you send. Empty lines are passed over.',
+    'After 1,000 refused lines the rest is not looked at, and a last line with `line: null` says so.',
+    '`Content-Encoding: gzip` is understood, of JSON too.',
+    'Where the lines carry `request_id`s, the same body may be posted again at will: nothing is made twice.',
+    '',
+    'Form (`multipart/form-data`), for people with curl:',
+    '`curl -F file=@track.wav -F \'job={"derivative_assets":["bpm"]}\' …/v1/jobs`; the fields of the job may',
+    "also stand alone (`-F derivative_assets=bpm,key`). Without `asset_guid` the file's name and content give one.",
+  ].join('\n'),
+  body: {
+    content: {
+      [JSON_TYPE]: {
+        schema: {
+          anyOf: [
+            EncodeJob.schema,
+            { type: 'array', items: EncodeJob.schema, maxItems: MOST_JOBS },
+          ],
+          examples: [EXAMPLE],
+        },
+      },
+      'application/x-ndjson': {
+        schema: { type: 'string', examples: [`${JSON.stringify(EXAMPLE)}\n`] },
+      },
+      [FORM_TYPE]: { schema: formSchema },
+    },
+  },
+  response: {
+    202: {
+      description: 'Accepted. Of an array, each item has a result of its own.',
+      headers: { location: { type: 'string', description: 'Where its progress can be seen.' } },
+      content: { [JSON_TYPE]: { schema: { anyOf: [Accepted, Results] } } },
+    },
+    200: {
+      description: 'The results of lines, in order.',
+      content: {
+        'application/x-ndjson': {
+          schema: {
+            type: 'string',
+            examples: [
+              '{"line":1,"status":202,"request_id":"…","asset_guid":"…"}\n{"line":2,"status":422,"code":"NO_TRACK","detail":"…","at":"/asset_guid"}\n',
+            ],
+          },
+        },
+      },
+    },
+    ...refused,
+  },
+}
+
+/** POST /v1/jobs in all its forms. */
+export async function jobRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
+  const { accepting } = deps
+  const turns = createTurns()
+  takeJson(app, MOST_JSON_BYTES)
+  app.addContentTypeParser(LINE_TYPES, (_request, payload, done) => done(null, payload))
+
+  const takes = [JSON_TYPE, LINE_TYPES[0] as string, FORM_TYPE]
+  app.post(
+    '/v1/jobs',
+    { schema, config: { scope: 'submit', takes, inflates: true } },
+    async (request, reply) => {
+      const type = request.headers['content-type'] ?? ''
+      if (LINE_TYPES.some((each) => type.startsWith(each))) {
+        reply.code(200).type(`${LINE_TYPES[0]}; charset=utf-8`)
+        return reply.send(resultLines(request, { ...deps, turns }))
+      }
+      if (request.isMultipart()) {
+        const accepted = await jobFromForm(request, deps)
+        return reply.code(202).header('location', accepted.href).send(accepted)
+      }
+      const value = documentIn(request.body, 'an EncodeJob')
+      if (!Array.isArray(value)) {
+        const accepted = await accepting.take(value, traceparentOf(request))
+        return reply.code(202).header('location', accepted.href).send(accepted)
+      }
+      const results = await takeAll(value, accepting, { id: request.id, turns })
+      const refused = results.find(({ status }) => status !== 202)
+      if (refused === undefined || results.some(({ status }) => status === 202)) {
+        return reply.code(202).send({ results })
+      }
+      return reply
+        .code(refused.status)
+        .type(PROBLEM_TYPE)
+        .send(JSON.stringify({ ...refused, results }))
+    },
+  )
+}
+
+async function takeAll(
+  values: readonly unknown[],
+  accepting: Accepting,
+  { id, turns }: { readonly id: string; readonly turns: Turns },
+): Promise<readonly Static<typeof Result>[]> {
+  if (values.length === 0 || values.length > MOST_JOBS) {
+    throw new PermanentError(
+      values.length === 0 ? 'NOT_AN_ENCODE_JOB' : 'TOO_LARGE',
+      `The array has ${values.length} items; expected 1 to ${MOST_JOBS} jobs. Post more as application/x-ndjson.`,
+      { at: '/' },
+    )
+  }
+  const results: Promise<Static<typeof Result>>[] = []
+  let until = await turns.next()
+  for (const [index, value] of values.entries()) {
+    if (performance.now() > until) until = await turns.next()
+    results.push(takeOne(value, index))
+  }
+  return await Promise.all(results)
+
+  async function takeOne(value: unknown, index: number): Promise<Static<typeof Result>> {
+    try {
+      return await accepting.take(value)
+    } catch (error) {
+      const problem = problemOf(error, id)
+      return { ...problem, at: `/${index}${problem.at === '/' ? '' : (problem.at ?? '')}` }
+    }
+  }
+}

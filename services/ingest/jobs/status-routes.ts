@@ -1,0 +1,112 @@
+import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
+import type { JobStatus } from '#shared/catalogue/jobs/jobs.ts'
+import { EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
+import { ERRORS, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
+import { RequestId } from '#shared/contracts/messages/ids.ts'
+import { refused } from '../http/problem.ts'
+import { reading } from '../http/query.ts'
+import type { HttpDeps } from '../http/route-config.ts'
+import { warningTold } from '../tracks/routes.ts'
+import { percentOf, unitsOf } from './progress.ts'
+
+const Params = Type.Object({
+  request_id: {
+    ...RequestId('As the job gave it, or as it was minted.'),
+    examples: [EXAMPLE_REQUEST_ID],
+  },
+})
+type Params = Static<typeof Params>
+
+const schema = {
+  tags: ['jobs'],
+  summary: 'See what became of a request',
+  description:
+    'The state of each of its jobs: `accepted`, `running`, `done`, `partial` (some assets failed) or `failed`, and of each asset. `percent` is 100 only when all has ended; `dead_lettered` says whether a dead letter about it is open; a pending asset has the units of its plan and how many of them are there, as far as that is known.',
+  params: Params,
+  response: {
+    200: {
+      description: 'Its jobs, one for each track.',
+      type: 'object',
+      properties: {
+        request_id: { type: 'string' },
+        state: { type: 'string' },
+        percent: { type: 'integer', minimum: 0, maximum: 100 },
+        jobs: { type: 'array', items: { type: 'object', additionalProperties: true } },
+      },
+    },
+    ...refused,
+  },
+}
+
+/** GET /v1/jobs/{request_id}. */
+export async function jobStatusRoutes(
+  app: FastifyInstance,
+  { catalogue }: HttpDeps,
+): Promise<void> {
+  app.get<{ Params: Params }>(
+    '/v1/jobs/:request_id',
+    { schema, config: { scope: 'read' } },
+    async ({ params }, reply) => {
+      const { request_id } = params
+      const jobs = await reading((signal) => catalogue.jobsOfRequest(request_id, signal))
+      if (jobs.length === 0) {
+        throw new PermanentError(
+          'NOT_FOUND',
+          `No job of the request ${request_id} is known (yet: after a 202 it may take a moment).`,
+          { at: '/request_id' },
+        )
+      }
+      reply.header('cache-control', 'no-store')
+      const percent = Math.floor(mean(jobs.map(percentOf)))
+      return { request_id, state: stateOf(jobs), percent, jobs: jobs.map(told) }
+    },
+  )
+}
+
+/** Of a request with several jobs: what still runs counts first, then whether all are of one kind. */
+function stateOf(jobs: readonly JobStatus[]): string {
+  const states = new Set(jobs.map(({ state }) => state))
+  if (states.size === 1) return [...states][0] as string
+  return states.has('accepted') || states.has('running') ? 'running' : 'partial'
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
+function told(job: JobStatus): object {
+  const { request, track, assets } = job
+  return {
+    job: job.job,
+    asset_guid: track,
+    ...(request.release_id === undefined ? {} : { release_id: request.release_id }),
+    ...(request.asset_id === undefined ? {} : { asset_id: request.asset_id }),
+    state: job.state,
+    percent: percentOf(job),
+    ...{ run: job.run, route: job.route, revision: job.revision },
+    accepted: job.accepted,
+    ended: job.ended,
+    published: job.announced,
+    dead_lettered: job.deadLettered,
+    warnings: job.warnings.map(warningTold),
+    track: `/v1/tracks/${track}`,
+    assets: Object.entries(assets)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([asset, verdict]) => ({ asset, ...verdictTold(verdict), ...unitsOf(job, asset) })),
+  }
+}
+
+function verdictTold(verdict: JobStatus['assets'][string] | undefined): object {
+  if (verdict === null || verdict === undefined) return { state: 'pending' }
+  const { state, version, run, revision } = verdict
+  if (state === 'made') {
+    const { files, result } = verdict
+    return { state, version, run, revision, files, ...(result === undefined ? {} : { result }) }
+  }
+  const { code, step, attempt } = verdict
+  const sentence = withoutPaths(verdict.sentence)
+  const remedy = code in ERRORS ? ERRORS[code as keyof typeof ERRORS].remedy : undefined
+  return { state, version, run, revision, code, sentence, remedy, step, attempt }
+}

@@ -1,0 +1,136 @@
+import type { FastifyRequest } from 'fastify'
+import { type Static, Type } from 'typebox'
+import { subjectOf } from '#shared/assets/end-run.ts'
+import type { Bus } from '#shared/bus/bus.ts'
+import { sentence } from '#shared/contracts/errors/chain.ts'
+import type { RunAccepted } from '#shared/contracts/messages/run.ts'
+import { type EventSink, newEvent } from '#shared/frame/events.ts'
+import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
+import {
+  TRACEPARENT,
+  type Tracing,
+  tracedBus,
+  UNTRACED,
+} from '#shared/frame/telemetry/trace.ts'
+import { Unavailable } from '../http/problem.ts'
+import { type AcceptSettings, accept, toStage } from './accept.ts'
+import type { Consistent } from './consistent.ts'
+
+/** What a client is told of a job that was accepted. */
+export const Accepted = Type.Object(
+  {
+    status: Type.Literal(202),
+    request_id: Type.String(),
+    asset_guid: Type.String(),
+    job: Type.String({ description: 'Names this request for this track.' }),
+    route: Type.String(),
+    derivative_assets: Type.Array(Type.String()),
+    href: Type.String({ description: 'Where its progress can be seen.' }),
+    replaces: Type.Optional(
+      Type.String({
+        description: 'With a file, the sha256 of other content that its track had before.',
+      }),
+    ),
+  },
+  { title: 'Accepted' },
+)
+export type Accepted = Static<typeof Accepted>
+
+export interface Accepting {
+  /** Validates and routes; compares with what the same request said before. @throws PermanentError that says what is wrong. */
+  check(value: unknown): Promise<RunAccepted>
+  /**
+   * Hands a job on: resolves once Pub/Sub has both the job and the event of its acceptance.
+   * @throws Unavailable when it does not answer; the job may then be posted again.
+   */
+  handOn(accepted: RunAccepted, traceparent?: string | undefined): Promise<Accepted>
+  /** Both. @param traceparent the trace that the request belongs to, where it has a single job */
+  take(value: unknown, traceparent?: string | undefined): Promise<Accepted>
+}
+
+/** What a POST does with an EncodeJob: the same as the consumer of the `ingest` topic. */
+export function accepting({
+  settings,
+  bus,
+  events,
+  remember,
+  consistent,
+  metrics,
+  tracing = UNTRACED,
+}: {
+  settings: AcceptSettings
+  bus: Bus
+  events: EventSink
+  remember: (accepted: RunAccepted) => Promise<void>
+  consistent: Consistent
+  metrics: Pick<Metrics, 'stepSeconds'>
+  /** None are made unless told. */
+  tracing?: Tracing
+}): Accepting {
+  async function handOn(accepted: RunAccepted, traceparent?: string): Promise<Accepted> {
+    const span = tracing.begin('POST /v1/jobs', 'request', traceparent)
+    const { job, run, route } = accepted
+    const facts = {
+      ...{ 'http.request.method': 'POST', 'http.route': '/v1/jobs', 'trackchain.job': job },
+      ...{ 'trackchain.track': accepted.request.asset_guid, 'trackchain.run': run },
+      'trackchain.route': route,
+    }
+    const birth = newEvent('ingest', 1)
+    const began = performance.now()
+    const { topic, data, attributes } = toStage(accepted)
+    try {
+      await tracedBus(bus, span).publish(topic, { data, attributes })
+      const ms = Math.round(performance.now() - began)
+      const { request } = accepted
+      const reported = events.report({
+        ...birth,
+        ...subjectOf(accepted),
+        verdict: 'accepted',
+        units: [],
+        ms,
+        request,
+      })
+      await Promise.all([reported, remember(accepted)])
+      // What the consumer of the topic counts, too.
+      metrics.stepSeconds.record(ms / 1000, { step: 'ingest', verdict: 'accepted' })
+      span.end(facts)
+    } catch (error) {
+      consistent.forget(accepted)
+      span.end(facts, sentence(error))
+      throw new Unavailable(`Pub/Sub did not take the job: ${sentence(error)}`, {
+        cause: error,
+      })
+    }
+    return told(accepted)
+  }
+  async function check(value: unknown): Promise<RunAccepted> {
+    const accepted = accept(value, settings)
+    if (namesItsRequest(value)) await consistent.check(accepted)
+    return accepted
+  }
+  return {
+    check,
+    handOn,
+    take: async (value, traceparent) => handOn(await check(value), traceparent),
+  }
+}
+
+/** A request that was minted here has said nothing before. */
+function namesItsRequest(job: unknown): boolean {
+  return (job as { request_id?: unknown }).request_id !== undefined
+}
+
+/** The trace that a request belongs to, as its client says. */
+export function traceparentOf({ headers }: FastifyRequest): string | undefined {
+  const header = headers[TRACEPARENT]
+  return typeof header === 'string' ? header : undefined
+}
+
+function told({ request, job, route }: RunAccepted): Accepted {
+  const { request_id, asset_guid, derivative_assets } = request
+  return {
+    status: 202,
+    ...{ request_id, asset_guid, job, route, derivative_assets },
+    href: `/v1/jobs/${encodeURIComponent(request_id)}`,
+  }
+}

@@ -1,0 +1,128 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { type FileHandle, open, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { sameBytes } from '#shared/store/driver/driver.ts'
+import type { GcsStore } from '#shared/store/gcs/gcs-store.ts'
+import { DamagedError } from '#shared/store/gcs/upload.ts'
+import { uploadUri } from '../../stage/find-master.ts'
+import { tooLarge, uploadName, writeBody } from './file-uploads.ts'
+import { digestMismatch } from './resumable-uploads.ts'
+import type { KindOfUploads, Stored } from './uploads.ts'
+
+/**
+ * What may pass through a temporary file of this machine, bytes: an object's name is its sha256, which is
+ * known behind the last byte only. Larger ones announce their digest, or go to Cloud Storage directly.
+ */
+export const MOST_SPOOLED_BYTES = 256 * 1024 * 1024
+
+/** And how many of them at once: what a pod has as its /tmp holds so many. */
+const MOST_SPOOLED = 12
+
+/** So often what is still in the temporary file is sent, if it arrives damaged each time. */
+const MOST_DAMAGED = 3
+
+const CONTENT_TYPE = 'application/octet-stream'
+
+/** Uploads into a bucket. */
+export function storeUploads(driver: GcsStore): KindOfUploads {
+  const spooled = new Set<string>()
+
+  async function keep(
+    guid: string,
+    { sha256, bytes }: { sha256: string; bytes: () => number },
+    body: AsyncIterable<Uint8Array>,
+    signal?: AbortSignal,
+  ): Promise<Stored> {
+    const created = await driver.create(uploadName(guid, sha256), body, {
+      contentType: CONTENT_TYPE,
+      ...(signal && { signal }),
+    })
+    return {
+      ...{ asset_guid: guid, sha256, bytes: bytes(), master_uri: uploadUri(guid, sha256) },
+      created: sameBytes(created, uploadUri(guid, sha256)) === 'created',
+    }
+  }
+
+  return {
+    uri: uploadUri,
+    async receive(body, { mostBytes, signal }) {
+      const path = join(tmpdir(), `trackchain-${randomUUID()}.upload`)
+      const discard = async () => {
+        if (spooled.delete(path)) await rm(path, { force: true })
+      }
+      if (spooled.size >= MOST_SPOOLED) throw noRoom()
+      spooled.add(path)
+      const hash = createHash('sha256')
+      let file: FileHandle | undefined
+      try {
+        file = await open(path, 'wx', 0o600)
+        const bytes = await writeBody(file, body, {
+          from: 0,
+          mostBytes: Math.min(mostBytes, MOST_SPOOLED_BYTES),
+          signal,
+          each: (chunk) => hash.update(chunk),
+        })
+        await file.close()
+        const sha256 = hash.digest('hex')
+        return {
+          ...{ sha256, bytes, discard },
+          keep: async (guid, until) => {
+            const known = { sha256, bytes: () => bytes }
+            for (let attempt = 1; ; attempt++) {
+              try {
+                const stored = await keep(guid, known, createReadStream(path), until)
+                await discard()
+                return stored
+              } catch (error) {
+                if (!(error instanceof DamagedError) || attempt === MOST_DAMAGED) throw error
+              }
+            }
+          },
+        }
+      } catch (error) {
+        await file?.close().catch(() => {})
+        await discard()
+        throw error
+      }
+    },
+    async receiveAs(guid, sha256, body, { mostBytes, signal, onWhole }) {
+      let bytes = 0
+      async function* verified() {
+        const hash = createHash('sha256')
+        for await (const chunk of body) {
+          hash.update(chunk)
+          bytes += chunk.length
+          if (bytes > mostBytes) throw tooLarge(mostBytes)
+          yield chunk
+        }
+        // Thrown before the store has the end: nothing is created.
+        const found = hash.digest('hex')
+        if (found !== sha256) throw digestMismatch(sha256, found)
+        await onWhole?.()
+      }
+      return await keep(guid, { sha256, bytes: () => bytes }, verified(), signal)
+    },
+    async session(guid, { sha256, crc32c }, { origin, signal }) {
+      const name = uploadName(guid, sha256)
+      const there = await driver.crc32cOf(name, { ...(signal && { signal }) })
+      if (there === undefined) {
+        const options = { contentType: CONTENT_TYPE, ...(crc32c && { crc32c }) }
+        const until = { ...(origin && { origin }), ...(signal && { signal }) }
+        return await driver.resumableUploadUrl(name, { ...options, ...until })
+      }
+      const isSame = crc32c === undefined || crc32c === there
+      sameBytes(isSame ? 'exists' : 'differs', uploadUri(guid, sha256))
+      return undefined
+    },
+  }
+}
+
+function noRoom(): PermanentError {
+  return new PermanentError(
+    'TOO_MANY_REQUESTS',
+    `${MOST_SPOOLED} masters without a digest are on their way; no other can begin now. Announce a sha256 (Repr-Digest), or come again.`,
+  )
+}

@@ -1,0 +1,64 @@
+import { saidOf } from '../lib/api.js'
+import { html, useState } from '../lib/vendor.js'
+import { size } from '../lib/words.js'
+
+/** @import { Api } from '../lib/api.js' */
+/** @import { Track, TrackAsset } from '../lib/types.d.ts' */
+
+/** Files into which tags can be put on the way. */
+const TAGGED = ['m4a', 'mp3', 'flac']
+
+/**
+ * What was made of a track, to be taken along; and what could not be made, and why.
+ * @param {{ api: Api, track: Track }} props
+ */
+export function Assets({ api, track }) {
+  return html`<section class="assets" aria-labelledby="assets-title">
+    <h2 id="assets-title">Assets</h2>
+    <ul>${track.assets.map(
+      (asset) => html`<li key=${asset.asset} class=${`is-${asset.state}`}>
+        <div class="what"><b>${asset.asset}</b><small class="quiet">${asset.title}</small></div>
+        ${asset.state === 'made' ? html`<${Files} ...${{ api, track, asset }} />` : html`<${Why} ...${asset} />`}
+      </li>`,
+    )}</ul>
+  </section>`
+}
+
+/** @param {TrackAsset} props */
+function Why({ code, sentence, remedy }) {
+  return html`<p class="fault"><code>${code}</code> ${sentence} <span>${remedy}</span></p>`
+}
+
+/** @param {{ api: Api, track: Track, asset: TrackAsset }} props */
+function Files({ api, track, asset }) {
+  return html`<p class="files">${(asset.files ?? []).map((file) => {
+    const { extension, bytes, href } = file
+    const name = `${track.asset_guid}.${asset.asset}.${extension}`
+    const path = TAGGED.includes(extension) ? `${href}?tags=1` : href
+    return html`<${Download} key=${extension} ...${{ api, path, name }}>
+      <span class="unseen">Download ${asset.asset}</span> .${extension} <small>${size(bytes)}</small>
+    <//>`
+  })}</p>`
+}
+
+/** @param {{ api: Api, path: string, name: string, children?: unknown }} props */
+function Download({ api, path, name, children }) {
+  const [fault, setFault] = useState('')
+  /** @param {MouseEvent} event */
+  async function onClick(event) {
+    // A link sends no token.
+    if (!api.hasToken()) return
+    event.preventDefault()
+    try {
+      const link = document.createElement('a')
+      link.href = await api.addressOf(path)
+      link.download = name
+      link.click()
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
+    } catch (error) {
+      setFault(saidOf(error))
+    }
+  }
+  return html`<a class="file" href=${path} download=${name} onClick=${onClick}>${children}</a>
+    ${fault !== '' && html`<span class="fault" role="alert">${fault}</span>`}`
+}

@@ -1,0 +1,33 @@
+import { html, useEffect, useRef } from '../lib/vendor.js'
+
+/**
+ * A question that stands before everything else. Escape closes it, and the focus goes back to where it was.
+ * @param {{ title: string, action: string, onDone: () => void, onClose?: () => void, children?: unknown }} props
+ *   Without onClose it cannot be left.
+ */
+export function Dialog({ title, action, onDone, onClose, children }) {
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null))
+  useEffect(() => {
+    const { activeElement } = document
+    dialog.current?.showModal()
+    return () => activeElement instanceof HTMLElement && activeElement.focus()
+  }, [])
+  const onCancel = (/** @type {Event} */ event) => {
+    event.preventDefault()
+    onClose?.()
+  }
+  const onSubmit = (/** @type {Event} */ event) => {
+    event.preventDefault()
+    onDone()
+  }
+  return html`<dialog ref=${dialog} onCancel=${onCancel} aria-labelledby="dialog-title">
+    <form onSubmit=${onSubmit}>
+      <h2 id="dialog-title">${title}</h2>
+      ${children}
+      <div class="buttons">
+        ${onClose && html`<button type="button" onClick=${onClose}>Cancel</button>`}
+        <button class="main">${action}</button>
+      </div>
+    </form>
+  </dialog>`
+}

@@ -1,0 +1,107 @@
+import { KEYS } from '../lib/camelot.js'
+import { listHref } from '../lib/route.js'
+import { html, useEffect, useRef } from '../lib/vendor.js'
+
+/** How long somebody who types is waited for, ms. */
+const TYPING_MS = 250
+
+/** What the list can be asked for, in the order of the form. */
+const NAMES = [
+  'q',
+  'bpm_from',
+  'bpm_to',
+  'key',
+  'harmonic',
+  'confidence_from',
+  'state',
+  'warning',
+]
+
+/**
+ * The filters of the list. They stand in the address, so a list can be kept, sent and gone back to.
+ * @param {{ query: URLSearchParams }} props
+ */
+export function Filters({ query }) {
+  const form = useRef(/** @type {HTMLFormElement | null} */ (null))
+  const typing = useRef(0)
+  // The address may change by itself: back, or a link to what mixes with a track.
+  useEffect(() => {
+    if (form.current === null) return
+    for (const name of NAMES) put(form.current, name, query.get(name) ?? '')
+  }, [query.toString()])
+
+  const apply = () => {
+    if (form.current === null || !form.current.checkValidity()) return
+    const given = new FormData(form.current)
+    const filters = NAMES.map((name) => [name, String(given.get(name) ?? '').trim()])
+    // Without a key there are no neighbours of it.
+    const { harmonic = '', ...rest } = Object.fromEntries(filters)
+    location.replace(listHref({ ...rest, ...(rest.key === '' ? {} : { harmonic }) }))
+  }
+  const onInput = () => {
+    clearTimeout(typing.current)
+    typing.current = setTimeout(apply, TYPING_MS)
+  }
+
+  return html`<form class="filters" ref=${form} role="search" aria-label="Tracks"
+    onInput=${onInput} onSubmit=${(/** @type {Event} */ event) => {
+      event.preventDefault()
+      apply()
+    }}>
+    <label class="wide">Title, artist or guid
+      <input name="q" type="search" maxlength="200" autocomplete="off" placeholder="Any" />
+    </label>
+    <fieldset>
+      <legend>BPM</legend>
+      <input name="bpm_from" type="number" min="1" max="999" step="any" placeholder="from" aria-label="BPM from" />
+      <span aria-hidden="true">–</span>
+      <input name="bpm_to" type="number" min="1" max="999" step="any" placeholder="to" aria-label="BPM to" />
+    </fieldset>
+    <label>Key
+      <select name="key">
+        <option value="">Any</option>
+        ${KEYS.map(({ camelot, key }) => html`<option value=${camelot}>${camelot} · ${key}</option>`)}
+      </select>
+    </label>
+    <label class="check"><input name="harmonic" type="checkbox" value="1" /> and what mixes with it</label>
+    <label>How sure
+      <select name="confidence_from" title="Of tempo and key, whichever is asked for. Usual: any, but likely for what mixes.">
+        <option value="">Usual</option>
+        <option value="0">Any</option>
+        <option value="0.5">Likely</option>
+        <option value="0.8">Sure</option>
+      </select>
+    </label>
+    <label>State
+      <select name="state">
+        <option value="">Any</option>
+        <option value="running">running</option>
+        <option value="done">done</option>
+        <option value="partial">partly</option>
+        <option value="failed">failed</option>
+      </select>
+    </label>
+    <label>Warnings
+      <select name="warning" title="What is missing or wrong in a master that was accepted.">
+        <option value="">With or without</option>
+        <option value="any">With</option>
+        <option value="none">Without</option>
+      </select>
+    </label>
+    ${query.size > 0 && html`<a class="clear" href="#/">Clear</a>`}
+  </form>`
+}
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {string} name
+ * @param {string} value
+ */
+function put(form, name, value) {
+  const field = form.elements.namedItem(name)
+  if (field instanceof HTMLInputElement && field.type === 'checkbox')
+    field.checked = value !== ''
+  else if (field instanceof HTMLInputElement || field instanceof HTMLSelectElement) {
+    if (field !== document.activeElement) field.value = value
+  }
+}

@@ -1,0 +1,135 @@
+import type { FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
+import { ERRORS, PermanentError } from '#shared/contracts/errors/chain.ts'
+import type { Contract } from '#shared/contracts/message.ts'
+import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
+import { Events } from '#shared/contracts/messages/event.ts'
+import { Published } from '#shared/contracts/messages/published.ts'
+import { RunAccepted, RunEnded, StepDue } from '#shared/contracts/messages/run.ts'
+import { refused } from '../http/problem.ts'
+import type { HttpDeps } from '../http/route-config.ts'
+
+const CONTRACTS: readonly Contract<unknown>[] = [
+  EncodeJob,
+  Published,
+  RunAccepted,
+  StepDue,
+  RunEnded,
+  Events,
+]
+
+const anything = { type: 'object', additionalProperties: true } as const
+const tags = ['what there is']
+
+/** GET /v1/derivatives, /v1/schemas and /v1/errors: what can be asked for, and what words mean. */
+export async function offerRoutes(
+  app: FastifyInstance,
+  { registry }: Pick<HttpDeps, 'registry'>,
+): Promise<void> {
+  const derivatives = [...registry.values()].map((each) => {
+    const { id, version, title, stage, files, cost } = each
+    return {
+      ...{ id, version, title, stage, files },
+      cost: { fixed_ms: cost.fixedMs, ms_per_second: cost.msPerSecond },
+      splittable: 'part' in each,
+    }
+  })
+  app.get(
+    '/v1/derivatives',
+    {
+      schema: {
+        tags,
+        summary: 'List the derivative assets on offer',
+        response: { 200: { description: 'What `derivative_assets` may name.', ...anything } },
+      },
+      config: { public: true },
+    },
+    async () => ({ derivatives }),
+  )
+
+  const schemas = new Map(
+    CONTRACTS.map(({ name, schema }) => {
+      const [id = name, version] = name.split('@')
+      const $schema = 'https://json-schema.org/draft/2020-12/schema'
+      return [id, { $schema, title: id, ...schema, $comment: `Version ${version}.` }] as const
+    }),
+  )
+  app.get(
+    '/v1/schemas',
+    {
+      schema: {
+        tags,
+        summary: 'List the JSON Schemas of the messages',
+        response: { 200: { description: 'Their addresses.', ...anything } },
+      },
+      config: { public: true },
+    },
+    async () => ({
+      schemas: [...schemas.keys()].map((name) => ({ name, href: `/v1/schemas/${name}` })),
+    }),
+  )
+  const Name = Type.Object({ name: Type.String({ examples: ['encode-job'] }) })
+  app.get<{ Params: { name: string } }>(
+    '/v1/schemas/:name',
+    {
+      schema: {
+        tags,
+        summary: 'Fetch the JSON Schema of a message',
+        params: Name,
+        response: {
+          200: {
+            description: 'The schema.',
+            content: { 'application/schema+json': { schema: anything } },
+          },
+          ...refused,
+        },
+      },
+      config: { public: true },
+    },
+    async ({ params }, reply) => {
+      const schema = schemas.get(params.name)
+      if (schema === undefined) throw unknown(params.name, [...schemas.keys()])
+      return reply.type('application/schema+json; charset=utf-8').send(schema)
+    },
+  )
+
+  app.get(
+    '/v1/errors',
+    {
+      schema: {
+        tags,
+        summary: 'List the codes of problems',
+        response: { 200: { description: 'What each means and what to do.', ...anything } },
+      },
+      config: { public: true },
+    },
+    async () => ({
+      errors: Object.entries(ERRORS).map(([code, error]) => ({ code, ...error })),
+    }),
+  )
+  const Code = Type.Object({ code: Type.String({ examples: ['NO_TRACK'] }) })
+  app.get<{ Params: { code: string } }>(
+    '/v1/errors/:code',
+    {
+      schema: {
+        tags,
+        summary: 'Explain a code',
+        params: Code,
+        response: { 200: { description: 'What it means.', ...anything }, ...refused },
+      },
+      config: { public: true },
+    },
+    async ({ params }) => {
+      const { code } = params
+      if (!Object.hasOwn(ERRORS, code)) throw unknown(code, Object.keys(ERRORS))
+      return { code, ...ERRORS[code as keyof typeof ERRORS] }
+    },
+  )
+}
+
+function unknown(name: string, there: readonly string[]): PermanentError {
+  return new PermanentError(
+    'NOT_FOUND',
+    `${JSON.stringify(name.slice(0, 100))} is none of these: ${there.join(', ')}.`,
+  )
+}

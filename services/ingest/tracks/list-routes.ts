@@ -1,0 +1,129 @@
+import type { FastifyInstance } from 'fastify'
+import { harmonicWith, keyMeant } from '#shared/audio/musical-keys.ts'
+import type { ListedTrack, TrackCursor, TrackFilter } from '#shared/catalogue/jobs/jobs.ts'
+import { LIKELY } from '#shared/contracts/api/job.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { reading } from '../http/query.ts'
+import type { HttpDeps } from '../http/route-config.ts'
+import { list, type TrackQuery } from './list-schema.ts'
+
+/** GET /v1/tracks. */
+export async function trackListRoutes(
+  app: FastifyInstance,
+  { catalogue }: HttpDeps,
+): Promise<void> {
+  app.get<{ Querystring: TrackQuery }>(
+    '/v1/tracks',
+    { schema: list, config: { scope: 'read' } },
+    async ({ query }, reply) => {
+      const filter = filterOf(query)
+      const page = { limit: Number(query.limit ?? 100), after: cursorOf(query.page) }
+      const { tracks, next } = await reading((signal) =>
+        catalogue.listTracks(filter, page, signal),
+      )
+      reply.header('cache-control', 'no-store')
+      return { tracks: tracks.map(trackLine), next: nextPage(query, next) }
+    },
+  )
+}
+
+/** A track as lists and /v1/live tell it. */
+export function trackLine(track: ListedTrack): object {
+  const { seconds, bpm, bpmConfidence, bpmError, key, keyConfidence, camelot, loudness } = track
+  const { made, failed, pending, warnings, requestId } = track
+  return {
+    asset_guid: track.track,
+    ...track.names,
+    state: track.state,
+    ...(seconds === null ? {} : { seconds: Math.round(seconds * 1000) / 1000 }),
+    ...(bpm === null ? {} : { bpm }),
+    ...(bpm === null || bpmConfidence === null ? {} : { bpm_confidence: bpmConfidence }),
+    ...(bpmError === null ? {} : { bpm_error: bpmError }),
+    ...(key === null ? {} : { key }),
+    ...(key === null || keyConfidence === null ? {} : { key_confidence: keyConfidence }),
+    ...(camelot === null ? {} : { camelot }),
+    ...(loudness === null ? {} : { loudness_lufs: loudness }),
+    ...(warnings.length === 0 ? {} : { warnings }),
+    assets: { made, failed, pending },
+    dead_lettered: track.deadLettered,
+    updated: track.updated,
+    request_id: requestId,
+  }
+}
+
+/** @throws PermanentError BAD_REQUEST when two of the parameters do not go together. */
+function filterOf(query: TrackQuery): TrackFilter {
+  const { asset, state, warning, q } = query
+  const bpm = rangeOf(query.bpm_from, query.bpm_to, 'bpm')
+  const seconds = rangeOf(query.seconds_from, query.seconds_to, 'seconds')
+  return {
+    ...{ bpmFrom: bpm.from, bpmTo: bpm.to, secondsFrom: seconds.from, secondsTo: seconds.to },
+    ...{ camelot: camelotOf(query), asset, state, q, ...confidenceOf(query) },
+    ...(warning === 'any' || warning === 'none'
+      ? { isWarned: warning === 'any' }
+      : { warning }),
+  }
+}
+
+/** Of what is asked for, tempo or key; of both where neither is. */
+function confidenceOf(query: TrackQuery) {
+  const { key, harmonic, bpm_from, bpm_to, confidence_from } = query
+  // What is recommended should be likely; what is looked for by its name is found as it is.
+  const least = confidence_from ?? (harmonic === '1' ? `${LIKELY}` : undefined)
+  const isByTempo = bpm_from !== undefined || bpm_to !== undefined
+  const isByKey = key !== undefined
+  const from = Number(least ?? 0)
+  if (from === 0) return {}
+  return {
+    ...(isByTempo || !isByKey ? { bpmConfidenceFrom: from } : {}),
+    ...(isByKey || !isByTempo ? { keyConfidenceFrom: from } : {}),
+  }
+}
+
+function rangeOf(from: string | undefined, to: string | undefined, name: string) {
+  const range = { from: numberIn(from), to: numberIn(to) }
+  if (range.from !== undefined && range.to !== undefined && range.from > range.to) {
+    throw new PermanentError(
+      'BAD_REQUEST',
+      `${name}_from is ${from}, which is more than ${name}_to, ${to}.`,
+      { at: `/${name}_from` },
+    )
+  }
+  return range
+}
+
+function numberIn(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text)
+}
+
+function camelotOf({ key, harmonic }: TrackQuery): readonly string[] | undefined {
+  if (key === undefined) {
+    if (harmonic === undefined || harmonic === '0') return undefined
+    throw new PermanentError('BAD_REQUEST', 'harmonic is given without a key.', {
+      at: '/harmonic',
+    })
+  }
+  const meant = keyMeant(key)
+  if (meant === undefined) {
+    throw new PermanentError(
+      'BAD_REQUEST',
+      `${JSON.stringify(key)} is no key; expected one like A minor, Am, 8A or 1m.`,
+      { at: '/key' },
+    )
+  }
+  return harmonic === '1' ? harmonicWith(meant) : [meant.camelot]
+}
+
+function cursorOf(page: string | undefined): TrackCursor | undefined {
+  const [asOf, place, ...track] = page?.split(',') ?? []
+  if (asOf === undefined || place === undefined) return undefined
+  return { asOfUs: Number(asOf), placeUs: Number(place), track: track.join(',') }
+}
+
+function nextPage(query: TrackQuery, next: TrackCursor | undefined): string | null {
+  if (next === undefined) return null
+  const { page: _, ...rest } = query
+  const given = new URLSearchParams(rest as Record<string, string>)
+  given.set('page', `${next.asOfUs},${next.placeUs},${next.track}`)
+  return `/v1/tracks?${given}`
+}

@@ -1,0 +1,215 @@
+import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
+import type { Registry } from '#shared/assets/registry.ts'
+import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import type { TrackStatus } from '#shared/catalogue/jobs/jobs.ts'
+import { PageSize, TrackParams } from '#shared/contracts/api/parameters.ts'
+import { ERRORS, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
+import type { StepEvent } from '#shared/contracts/messages/event.ts'
+import { WARNINGS, type Warning } from '#shared/contracts/warnings.ts'
+import { shownUri } from '../../stage/find-master.ts'
+import { etagOf, matches } from '../http/etag.ts'
+import { refused } from '../http/problem.ts'
+import { reading } from '../http/query.ts'
+import type { HttpDeps } from '../http/route-config.ts'
+
+const anything = { type: 'object', additionalProperties: true } as const
+
+const Page = Type.Object(
+  {
+    limit: PageSize,
+    before: Type.Optional(
+      Type.String({
+        pattern: '^\\d{4}-\\d\\d-\\d\\dT[0-9:.]{8,15}Z,[0-9a-fA-F-]{36}$',
+        description: 'As the link `next` of the page before has it.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+/** GET /v1/tracks/{asset_guid} and its history. */
+export async function trackRoutes(
+  app: FastifyInstance,
+  { catalogue, registry }: HttpDeps,
+): Promise<void> {
+  const track = {
+    tags: ['tracks'],
+    summary: 'See what exists for a track',
+    description:
+      'The current revision of its master, the newest of each asset of that revision, and `state` and `request_id` of its latest job. ETag and If-None-Match are understood. A track is known once a job has read its master.',
+    params: TrackParams,
+    response: {
+      200: { description: 'The track.', ...anything },
+      304: { description: 'It is as the client has it.', type: 'null' },
+      ...refused,
+    },
+  }
+  app.get<{ Params: TrackParams }>(
+    '/v1/tracks/:asset_guid',
+    { schema: track, config: { scope: 'read' } },
+    async ({ params, headers }, reply) => {
+      const { asset_guid } = params
+      const found = await knownTrack(asset_guid, catalogue)
+      const listed = await reading((signal) => catalogue.listedTrack(asset_guid, signal))
+      const job = listed && {
+        ...{ state: listed.state, request_id: listed.requestId },
+        dead_lettered: listed.deadLettered,
+      }
+      const body = JSON.stringify({ ...told(found, registry), ...job })
+      const etag = etagOf(body)
+      reply.headers({ etag, 'cache-control': 'private, no-cache' })
+      if (matches(headers['if-none-match'], etag)) return reply.code(304).send()
+      return reply.type('application/json; charset=utf-8').send(body)
+    },
+  )
+
+  const history = {
+    tags: ['tracks'],
+    summary: 'See what happened to a track',
+    description: 'The events of all steps of all its jobs, the latest first.',
+    params: TrackParams,
+    querystring: Page,
+    response: { 200: { description: 'A page of events.', ...anything }, ...refused },
+  }
+  type History = { Params: TrackParams; Querystring: Static<typeof Page> }
+  app.get<History>(
+    '/v1/tracks/:asset_guid/history',
+    { schema: history, config: { scope: 'read' } },
+    async ({ params, query }, reply) => {
+      const { asset_guid } = params
+      const limit = Number(query.limit ?? 100)
+      const [at, id] = query.before?.split(',') ?? []
+      const before = at === undefined || id === undefined ? undefined : { at, id }
+      const { events, next } = await reading((signal) =>
+        catalogue.trackHistory(asset_guid, { limit, before }, signal),
+      )
+      if (events.length === 0 && before === undefined) throw unknownTrack(asset_guid)
+      reply.header('cache-control', 'no-store')
+      return {
+        asset_guid,
+        events: events.map(eventTold),
+        next:
+          next === undefined
+            ? null
+            : `/v1/tracks/${asset_guid}/history?limit=${limit}&before=${next.at},${next.id}`,
+      }
+    },
+  )
+}
+
+/** @throws PermanentError NOT_FOUND; Unavailable. */
+export async function knownTrack(
+  assetGuid: string,
+  catalogue: HttpDeps['catalogue'],
+): Promise<TrackStatus> {
+  const found = await reading((signal) => catalogue.track(assetGuid, signal))
+  if (found === undefined) throw unknownTrack(assetGuid)
+  return found
+}
+
+/** Of each asset the newest version that was made; of one that never was, the newest that failed. */
+export function newestAssets({
+  assets,
+}: TrackStatus): readonly TrackStatus['assets'][number][] {
+  const newest = new Map<string, TrackStatus['assets'][number]>()
+  for (const asset of assets) {
+    const best = newest.get(asset.asset)
+    const isBetter =
+      best === undefined ||
+      (best.state === asset.state ? asset.version > best.version : asset.state === 'made')
+    if (isBetter) newest.set(asset.asset, asset)
+  }
+  return [...newest.values()]
+}
+
+/** The files of an asset in the order of its definition, which the database does not keep. */
+export function extensionsOf(
+  { asset, files }: Extract<TrackStatus['assets'][number], { state: 'made' }>,
+  registry: Registry,
+): readonly string[] {
+  const defined = Object.keys(registry.get(asset)?.files ?? {})
+  const known = defined.filter((extension) => Object.hasOwn(files, extension))
+  return [...known, ...Object.keys(files).filter((extension) => !known.includes(extension))]
+}
+
+function unknownTrack(assetGuid: string): PermanentError {
+  return new PermanentError(
+    'NOT_FOUND',
+    `No job has read a master of the track ${assetGuid} (yet).`,
+    { at: '/asset_guid' },
+  )
+}
+
+function told(track: TrackStatus, registry: Registry): object {
+  const { samples, layout, uri, warnings } = track.master
+  return {
+    asset_guid: track.track,
+    ...track.names,
+    revision: track.revision,
+    master: {
+      uri: shownUri(uri),
+      layout,
+      samples,
+      seconds: Math.round((samples / SAMPLE_RATE) * 1000) / 1000,
+    },
+    warnings: warnings.map(warningTold),
+    first_seen: track.firstSeen,
+    assets: newestAssets(track).map((asset) => assetTold(track.track, asset, registry)),
+    history: `/v1/tracks/${track.track}/history`,
+  }
+}
+
+/** With what to do about it, where this release knows the code. */
+export function warningTold(warning: Warning): object {
+  const known: Record<string, { readonly remedy: string }> = WARNINGS
+  const { remedy } = known[warning.code] ?? {}
+  return remedy === undefined ? warning : { ...warning, remedy }
+}
+
+function assetTold(
+  guid: string,
+  asset: TrackStatus['assets'][number],
+  registry: Registry,
+): object {
+  const { asset: id, version, state, recorded } = asset
+  const title = registry.get(id)?.title
+  const common = {
+    asset: id,
+    version,
+    ...(title === undefined ? {} : { title }),
+    state,
+    recorded,
+  }
+  if (asset.state === 'failed') {
+    const { code } = asset
+    const sentence = withoutPaths(asset.sentence)
+    const remedy = code in ERRORS ? ERRORS[code as keyof typeof ERRORS].remedy : undefined
+    return { ...common, code, sentence, remedy }
+  }
+  const files = extensionsOf(asset, registry).map((extension) => ({
+    extension,
+    type: registry.get(id)?.files[extension],
+    bytes: asset.files[extension],
+    href: `/v1/tracks/${guid}/assets/${id}.${extension}`,
+  }))
+  return { ...common, ...(asset.result === undefined ? {} : { result: asset.result }), files }
+}
+
+function eventTold(event: StepEvent): object {
+  const { cpuMs, bytesRead, bytesWritten, bytesFromCloud, bytesToCloud, ...more } = event
+  const { storeOperations, ...rest } = more
+  const { request: _request, ...told } = rest
+  const sentence = told.sentence === undefined ? {} : { sentence: withoutPaths(told.sentence) }
+  return {
+    ...told,
+    ...sentence,
+    ...(cpuMs === undefined ? {} : { cpu_ms: cpuMs }),
+    ...(bytesRead === undefined ? {} : { bytes_read: bytesRead }),
+    ...(bytesWritten === undefined ? {} : { bytes_written: bytesWritten }),
+    ...(bytesFromCloud === undefined ? {} : { bytes_from_cloud: bytesFromCloud }),
+    ...(bytesToCloud === undefined ? {} : { bytes_to_cloud: bytesToCloud }),
+    ...(storeOperations === undefined ? {} : { store_operations: storeOperations }),
+  }
+}

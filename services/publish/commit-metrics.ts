@@ -1,0 +1,66 @@
+import type { Delivery, Settlement } from '#shared/bus/bus.ts'
+import type { Additions } from '#shared/catalogue/jobs/jobs.ts'
+import { atZero, type Metrics } from '#shared/frame/telemetry/metrics.ts'
+
+const MAKING = 'done skipped failed again restarted dead-lettered'
+/** The events that there are, by step. Anybody may publish others: what these name counts as `other`. */
+const EVENTS = Object.entries({
+  ingest: 'accepted again dead-lettered',
+  ...{ stage: MAKING, analyze: MAKING, encode: MAKING },
+  publish: 'done skipped again dead-lettered',
+  dispatch: 'done failed again dead-lettered collected',
+  recorder: 'dead-lettered',
+  watchdog: 'swept',
+  operator: 'redriven discarded',
+}).flatMap(([step, verdicts]) => verdicts.split(' ').map((verdict) => ({ step, verdict })))
+const STEPS = [...new Set(EVENTS.map(({ step }) => step))]
+const OTHER = 'other'
+
+type Counters = Pick<Metrics, 'completions' | 'failures' | 'recorded' | 'deadLetters' | 'swept'>
+
+/**
+ * Counts what the catalogue has committed.
+ * @param assets those on offer: any other that a message names counts as `other`
+ */
+export function counted(
+  { completions, failures, recorded, deadLetters, swept }: Counters,
+  assets: readonly string[],
+): Additions {
+  const asset = among(assets)
+  const step = among(STEPS)
+  const verdict = among(EVENTS.map((event) => event.verdict))
+  const ofAssets = [...assets, OTHER].map((each) => ({ asset: each }))
+  for (const each of [completions, failures]) atZero(each, ofAssets)
+  atZero(
+    deadLetters,
+    STEPS.map((each) => ({ step: each })),
+  )
+  atZero(recorded, EVENTS)
+  atZero(swept, [{}])
+  return {
+    made: (id) => completions.add(1, { asset: asset(id) }),
+    failed: (id) => failures.add(1, { asset: asset(id) }),
+    recorded: (event) =>
+      recorded.add(event.count, { step: step(event.step), verdict: verdict(event.verdict) }),
+    kept: (of) => deadLetters.add(1, { step: step(of) }),
+  }
+}
+
+/** The same handler, of a subscription that no step consumes: what it gives back is counted. */
+export function requeuing(
+  step: string,
+  { requeued }: Pick<Metrics, 'requeued'>,
+  handler: (delivery: Delivery) => Promise<Settlement>,
+): (delivery: Delivery) => Promise<Settlement> {
+  atZero(requeued, [{ step }])
+  return async (delivery) => {
+    const settlement = await handler(delivery)
+    if (settlement === 'nack') requeued.add(1, { step })
+    return settlement
+  }
+}
+
+function among(known: readonly string[]): (name: string) => string {
+  const names = new Set(known)
+  return (name) => (names.has(name) ? name : OTHER)
+}

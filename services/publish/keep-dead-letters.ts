@@ -1,0 +1,46 @@
+import type { Delivery, Settlement } from '#shared/bus/bus.ts'
+import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { sentence } from '#shared/contracts/errors/chain.ts'
+import type { StepEvent } from '#shared/contracts/messages/event.ts'
+import { uuidFrom } from '#shared/contracts/names.ts'
+import { type DeadLetter, readLetter } from '#shared/frame/dead-letter.ts'
+import { type EventSink, newEvent } from '#shared/frame/events.ts'
+import type { Log } from '#shared/frame/telemetry/log.ts'
+
+/**
+ * The handler of the `dead-letter` subscription: keeps each letter in the catalogue, once. That is from then on the
+ * place to look and to act. What Pub/Sub dead-lettered by itself nobody has told of: it is told here.
+ */
+export function keeping({
+  catalogue,
+  events,
+  log,
+}: {
+  catalogue: Pick<Catalogue, 'keepLetter'>
+  events: EventSink
+  log: Log
+}): (delivery: Delivery) => Promise<Settlement> {
+  return async (delivery) => {
+    try {
+      const letter = readLetter(delivery)
+      await catalogue.keepLetter(letter)
+      if (letter.code === 'CRASHED') await events.report(crashed(letter))
+      return 'ack'
+    } catch (error) {
+      const { id, attempt } = delivery
+      const line = { error: sentence(error), message_id: id, attempt }
+      log.warn(line, 'a dead letter could not be kept')
+      return 'nack'
+    }
+  }
+}
+
+/** The same event for each copy of the letter. */
+function crashed({ id, published, step, attempt, code, reason, job }: DeadLetter): StepEvent {
+  return {
+    ...newEvent(step, attempt),
+    ...{ id: uuidFrom(`crashed:${id}`), at: published.toISOString() },
+    ...(job && { job: job.id, track: job.request.asset_guid, run: job.run }),
+    ...{ verdict: 'dead-lettered', units: [], ms: 0, code, sentence: reason },
+  }
+}

@@ -1,0 +1,371 @@
+import { buffer } from 'node:stream/consumers'
+import type { Derivative } from '#shared/assets/definition.ts'
+import { attributesOf, clearScratch, envelopeOf, failedRun } from '#shared/assets/end-run.ts'
+import { fanIn } from '#shared/assets/make/fan-in.ts'
+import { partName } from '#shared/assets/make/pcm-source.ts'
+import { joinedName, tombstoneFolder } from '#shared/assets/make/unit-work.ts'
+import { planSteps } from '#shared/assets/plan.ts'
+import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { ERRORS, type ErrorCode, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { json } from '#shared/contracts/message.ts'
+import { type PcmPlace, type Staging, StagingDue } from '#shared/contracts/messages/run.ts'
+import { type ObjectName, scratchName } from '#shared/contracts/names.ts'
+import { stageTopic } from '#shared/contracts/topology.ts'
+import { type Next, type Send, type StepContext, send } from '#shared/frame/step.ts'
+import { NotFoundError, sameBytes } from '#shared/store/driver/driver.ts'
+import { hasMd5, md5Warnings } from './formats/flac/md5.ts'
+import type { CodedLayout } from './formats/layout.ts'
+import { masterBytes } from './formats/master-bytes.ts'
+import { overlongMpeg } from './formats/mpeg/length.ts'
+import { reportedWarnings, reportNoNumbers, reportWarnings } from './found.ts'
+import {
+  allThere,
+  type FoundRun,
+  isAllThere,
+  type PlanDeps,
+  paceOf,
+  placeOf,
+  planned,
+  whatExists,
+} from './plan-run.ts'
+import {
+  MOST_CODED_SECONDS,
+  md5Cost,
+  mostStreamSamples,
+  pacing,
+  planRanges,
+} from './resample/cost.ts'
+import type { NoNumbers } from './resample/no-numbers.ts'
+import type { WritePart } from './resample/part-writer.ts'
+import {
+  PART_SAMPLES,
+  type SeekableLayout,
+  type Staged,
+  stageRange,
+  stageStream,
+  tooLong,
+} from './resample/range.ts'
+
+type Work = Staging['work']
+type RangeWork = Extract<Work, { kind: 'range' }>
+type StreamWork = Extract<Work, { kind: 'stream' }>
+
+/**
+ * The first step of bringing a master into scratch. What fits a step is staged at once, if a core is free; what
+ * does not goes on as steps of their own.
+ */
+export async function beginStaging(
+  run: FoundRun,
+  deps: PlanDeps,
+  isCoreFree: boolean,
+): Promise<Next> {
+  const { layout } = run
+  const staged = await stagedBefore(run)
+  if (staged !== undefined) return planned(run, staged, await whatExists(run, deps), deps)
+  await checkLength(run, deps)
+  if (layout.kind === 'coded') {
+    const work: StreamWork = { kind: 'stream', start: 0, partSamples: PART_SAMPLES }
+    if (!isCoreFree) return handedOn(run, [work])
+    return clearingOnFailure(run, () => streamStep(run, work, deps))
+  }
+  const plan = planRanges(layout, paceOf(run.message, deps))
+  const steps = Math.ceil(plan.samples / plan.stepSamples)
+  const works = Array.from(
+    { length: steps },
+    (_, step) => ({ kind: 'range', ...plan, step }) as const,
+  )
+  const [only] = works
+  if (steps > 1 || only === undefined || !isCoreFree) return handedOn(run, works)
+  return clearingOnFailure(run, () => rangeStep(run, only, deps))
+}
+
+/** One of the steps that a master takes to be brought into scratch. */
+export async function goOnStaging(run: FoundRun, work: Work, deps: PlanDeps): Promise<Next> {
+  await throwTombstone(run)
+  const { scratch, signal } = run.context
+  if ((await scratch.stat(markerOf(run), { signal })) !== undefined) {
+    return { sends: [], verdict: 'skipped' }
+  }
+  const exists = await whatExists(run, deps)
+  if (isAllThere(run, exists.missing, deps)) {
+    // Another job has made it all meanwhile, or this is a copy that comes after the end.
+    const next = allThere(run, work.kind === 'range' ? work.samples : 1, exists.existing)
+    return { ...next, afterwards: [() => clear(run)] }
+  }
+  if (work.kind === 'stream') return streamStep(run, work, deps)
+  const { samples, partSamples } = work
+  if (
+    exists.missing.length > 0 &&
+    (await partsThere(run)).size === 0 &&
+    (await isDecided(run, exists.missing, samples, deps))
+  ) {
+    // The run has been to its end, and a crash has lost the marker. What follows reads no samples, and clears again.
+    return planned(run, { kind: 'staged', samples, partSamples }, exists, deps)
+  }
+  return rangeStep(run, work, deps)
+}
+
+/** Whether each of the assets has failed for good, or can't be made at all: then nobody needs the samples. */
+async function isDecided(
+  run: FoundRun,
+  missing: readonly Derivative[],
+  samples: number,
+  deps: PlanDeps,
+): Promise<boolean> {
+  const { scratch, signal } = run.context
+  const { impossible } = planSteps(missing, samples, paceOf(run.message, deps))
+  for (const { id, version } of missing) {
+    if (impossible.some(({ asset }) => asset.id === id)) continue
+    const folder = tombstoneFolder(placeOf(run), { asset: id, version })
+    if (!(await hasAny(scratch.list(folder, { signal })))) return false
+  }
+  return true
+}
+
+async function hasAny(items: AsyncIterable<unknown>): Promise<boolean> {
+  for await (const _ of items) return true
+  return false
+}
+
+/** What follows when a step of staging fails for good: so does the run, and its other steps are told. */
+export async function failStaging(
+  run: Omit<FoundRun, 'found' | 'layout' | 'names'>,
+  error: PermanentError,
+  deps: PlanDeps,
+): Promise<Next> {
+  const { message, context } = run
+  const { code, message: sentence } = error
+  const body = Buffer.from(JSON.stringify({ code, sentence: sentence.slice(0, 2000) }))
+  await context.write('scratch', tombstoneOf(run), body, 'application/json')
+  const { attempt } = context.delivery
+  const next = failedRun(message, error, { step: 'stage', attempt, registry: deps.registry })
+  const clearParts = () => clearScratch(placeOf(run), context, { hasTombstones: true })
+  return { ...next, afterwards: [clearParts] }
+}
+
+function handedOn(run: FoundRun, works: readonly Work[]): Next {
+  return { sends: works.map((work) => stagingMessage(run, work)), verdict: 'done', units: [] }
+}
+
+function stagingMessage({ message, found, plan }: FoundRun, work: Work): Send {
+  const { uri, pin, revision } = found
+  const staging = { digest: plan, uri, pin, revision, work }
+  const topic = stageTopic('stage', message.route)
+  const body = { ...envelopeOf(message), staging }
+  return send(topic, StagingDue, body, attributesOf(message))
+}
+
+async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promise<Next> {
+  const { samples, partSamples, stepSamples, step } = work
+  const start = step * stepSamples
+  const end = Math.min(samples, start + stepSamples)
+  const onNoNumbers = (found: NoNumbers) => reportNoNumbers(placeOf(run), found, run.context)
+  const options = { ...inputOf(run), partSamples, write: writerOf(run), onNoNumbers }
+  if (step === 0) await compareMd5(run, deps)
+  const there = await partsThere(run)
+  let made = 0
+  for (const [from, to] of missingRuns(there, { start, end, partSamples })) {
+    await stageRange(run.layout as SeekableLayout, { ...options, start: from, end: to })
+    made++
+  }
+  const units = [`wav ${start}-${end}`]
+  const verdict = made === 0 ? 'skipped' : 'done'
+  const pcm = { kind: 'staged', samples, partSamples } as const
+  if (stepSamples >= samples) {
+    return planned(run, pcm, await whatExists(run, deps), deps)
+  }
+  await throwTombstone(run)
+  const following = await fanIn(
+    {
+      ...markOf(run, pcm),
+      isMade: async () => {
+        const all = await partsThere(run)
+        return missingRuns(all, { start: 0, end: samples, partSamples }).length === 0
+      },
+      isOver: () => isOver(run, deps),
+      clear: () => clear(run),
+      sendOn: async () => planned(run, pcm, await whatExists(run, deps), deps),
+    },
+    run.context,
+  )
+  const { sends, afterwards = [] } = following
+  if (sends.length > 0 || !(await isOver(run, deps)))
+    return { sends, afterwards, verdict, units }
+  return { sends, afterwards: [...afterwards, () => clear(run)], verdict, units }
+}
+
+/** What the first step may spend on it beside its parts, core-milliseconds: some 20 minutes of 44.1 kHz. */
+const MOST_MD5_MS = 3000
+
+/** Before the parts are written: a step that comes again finds these, and what was reported of them. */
+async function compareMd5(run: FoundRun, deps: PlanDeps): Promise<void> {
+  const { layout, context } = run
+  if (layout.kind !== 'flac' || !hasMd5(layout)) return
+  if (md5Cost(layout) * paceOf(run.message, deps).factor > MOST_MD5_MS) return
+  if ((await reportedWarnings(placeOf(run), context)).has('md5')) return
+  const { file, signal } = inputOf(run)
+  const found = await md5Warnings(layout, file, signal)
+  if (found.length > 0) await reportWarnings(placeOf(run), 'md5', found, context)
+}
+
+async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Promise<Next> {
+  const { start, partSamples } = work
+  const layout = run.layout as CodedLayout
+  const mostSamples = mostOfStream(run, deps)
+  const there = await partsThere(run)
+  // As far as a step before this one, that ended before it could say so, has come.
+  let from = start
+  while (there.get(from) === from + partSamples) from += partSamples
+  const last = there.get(from)
+  const known = (await reportedWarnings(placeOf(run), run.context)).has('stream')
+  const staged: Staged =
+    // Without a report nobody knows what was noticed on the way: the end is decoded once more.
+    last !== undefined && last < from + partSamples && known
+      ? { end: last, isOver: true }
+      : from > start
+        ? { end: from, isOver: false }
+        : await stageStream(layout, {
+            ...{ ...inputOf(run), start, partSamples, mostSamples, write: writerOf(run) },
+            end: Math.min(start + partSamples, mostSamples),
+            goesOn: pacing(start, paceOf(run.message, deps).targetMs, run.context.spentMs),
+          })
+  const units = [`wav ${start}-${staged.end}`]
+  if (!staged.isOver) {
+    const next: StreamWork = { ...work, start: staged.end }
+    return { sends: [stagingMessage(run, next)], verdict: 'done', units }
+  }
+  const pcm = { kind: 'staged', samples: staged.end, partSamples } as const
+  if (staged.warnings !== undefined) {
+    await reportWarnings(placeOf(run), 'stream', staged.warnings, run.context)
+  }
+  const { marker, body } = markOf(run, pcm)
+  const next = await planned(run, pcm, await whatExists(run, deps), deps)
+  if (start === 0) return next
+  const mark = () => run.context.write('scratch', marker, body, 'application/json')
+  return { ...next, afterwards: [mark, ...(next.afterwards ?? [])] }
+}
+
+/** How long a stream may be: no longer than this deployment takes masters. */
+function mostOfStream(
+  { layout, message }: Pick<FoundRun, 'layout' | 'message'>,
+  deps: PlanDeps,
+): number {
+  const taken = Math.round(deps.config.max_hours * 3600) * SAMPLE_RATE
+  return Math.min(mostStreamSamples(layout as CodedLayout, paceOf(message, deps).factor), taken)
+}
+
+/** @throws PermanentError TOO_LONG_TO_STAGE when the header, or the number of frames, says so already. */
+async function checkLength(run: FoundRun, deps: PlanDeps): Promise<void> {
+  const { layout } = run
+  if (layout.kind === 'pcm') return
+  if (layout.kind === 'flac') {
+    const most = MOST_CODED_SECONDS * SAMPLE_RATE
+    return checkSeconds(layout, most, layout.samples / layout.rate)
+  }
+  const most = mostOfStream(run, deps)
+  checkSeconds(layout, most, layout.seconds ?? 0)
+  const { file, signal } = inputOf(run)
+  const seconds = await overlongMpeg(layout, file, most / SAMPLE_RATE, signal)
+  checkSeconds(layout, most, seconds ?? 0)
+}
+
+function checkSeconds(layout: FoundRun['layout'], most: number, seconds: number): void {
+  if (seconds * SAMPLE_RATE > most + SAMPLE_RATE) throw tooLong(layout, most, seconds)
+}
+
+function inputOf({ found, context }: FoundRun) {
+  const { driver, name, bytes, pin: revision } = found
+  return { file: masterBytes(driver, name, { bytes, revision }), signal: context.signal }
+}
+
+function writerOf(run: FoundRun): WritePart {
+  return async (start, end, wav) => {
+    const name = partName(placeOf(run), start, end)
+    sameBytes(await run.context.write('scratch', name, wav, 'audio/wav'), name)
+  }
+}
+
+/** The parts that are there: where each begins and ends. */
+async function partsThere(run: FoundRun): Promise<Map<number, number>> {
+  const { scratch, signal } = run.context
+  const there = new Map<number, number>()
+  for await (const { name } of scratch.list(scratchName(placeOf(run), 'wav/'), { signal })) {
+    const [, start, end] = /\/(\d+)-(\d+)\.wav$/.exec(name) ?? []
+    if (start !== undefined && end !== undefined) there.set(Number(start), Number(end))
+  }
+  return there
+}
+
+/** The ranges of parts in a row that are missing. */
+function missingRuns(
+  there: ReadonlyMap<number, number>,
+  { start, end, partSamples }: { start: number; end: number; partSamples: number },
+): [number, number][] {
+  const runs: [number, number][] = []
+  for (let at = start; at < end; at += partSamples) {
+    const to = Math.min(end, at + partSamples)
+    if (there.get(at) === to) continue
+    const last = runs.at(-1)
+    if (last?.[1] === at) last[1] = to
+    else runs.push([at, to])
+  }
+  return runs
+}
+
+/** Where the samples are, when they were all brought into scratch by steps of their own before. */
+async function stagedBefore(run: FoundRun): Promise<PcmPlace | undefined> {
+  const found = await readJson(markerOf(run), run.context)
+  return found as PcmPlace | undefined
+}
+
+function markerOf(run: FoundRun): ObjectName {
+  return joinedName(placeOf(run), 'stage', run.message.restarts)
+}
+
+function markOf(run: FoundRun, pcm: PcmPlace) {
+  return { marker: markerOf(run), body: Buffer.from(JSON.stringify(pcm)) }
+}
+
+function tombstoneOf(run: Omit<FoundRun, 'found' | 'layout' | 'names'>): ObjectName {
+  return scratchName(placeOf(run), 'failed', `stage-${run.message.restarts}.json`)
+}
+
+/** What another step of this staging has found, this one finds too. */
+async function throwTombstone(run: FoundRun): Promise<void> {
+  const found = (await readJson(tombstoneOf(run), run.context)) as
+    | { code: ErrorCode; sentence: string }
+    | undefined
+  if (found === undefined) return
+  const code = Object.hasOwn(ERRORS, found.code) ? found.code : 'INTERNAL'
+  throw new PermanentError(code, found.sentence)
+}
+
+async function readJson(
+  name: ObjectName,
+  { scratch, signal }: StepContext,
+): Promise<unknown | undefined> {
+  try {
+    return json(await buffer(await scratch.read(name, { signal })), name)
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined
+    throw error
+  }
+}
+
+async function isOver(run: FoundRun, deps: PlanDeps): Promise<boolean> {
+  return isAllThere(run, (await whatExists(run, deps)).missing, deps)
+}
+
+function clear(run: FoundRun): Promise<void> {
+  return clearScratch(placeOf(run), run.context, { hasTombstones: false })
+}
+
+/** A run that fails as a whole leaves no samples behind. */
+async function clearingOnFailure(run: FoundRun, act: () => Promise<Next>): Promise<Next> {
+  try {
+    return await act()
+  } catch (error) {
+    if (error instanceof PermanentError) await clear(run)
+    throw error
+  }
+}

@@ -1,0 +1,139 @@
+import { cutShort, mergedWarnings, type Warning, warning } from '#shared/contracts/warnings.ts'
+import { type ByteWindow, fourCc, unreadable } from '../byte-window.ts'
+import type { Coded, PcmLayout } from '../layout.ts'
+import type { SoundSize } from './sound-size.ts'
+
+interface Chunk {
+  readonly id: string
+  /** First byte of its contents. */
+  readonly offset: number
+  /** As the chunk says. */
+  readonly size: number
+}
+
+/** What a header says of the samples, before it is known how many there are. */
+export interface Format
+  extends Pick<
+    PcmLayout,
+    'encoding' | 'bits' | 'lowBits' | 'unsigned' | 'bigEndian' | 'rate' | 'channels' | 'mask'
+  > {
+  /** The byte where the file says so. */
+  readonly at: number
+}
+
+const LIMIT_CHUNKS = 1000
+
+/** The chunks of an IFF-like file, after its twelve bytes. The caller stops when it knows enough. */
+export async function* chunks(
+  window: ByteWindow,
+  littleEndian: boolean,
+): AsyncGenerator<Chunk> {
+  let at = 12
+  for (let n = 0; at + 8 <= window.bytes; n++) {
+    if (n === LIMIT_CHUNKS) {
+      throw unreadable(at, `more than ${LIMIT_CHUNKS} chunks`, 'the samples before that')
+    }
+    const view = await window.view(at, 8, 'a chunk header')
+    const chunk = {
+      id: fourCc(view),
+      offset: at + 8,
+      size: view.getUint32(4, littleEndian),
+    }
+    yield chunk
+    if (chunk.offset + chunk.size > window.bytes) {
+      throw unreadable(
+        at + 4,
+        `the chunk "${chunk.id}" claims ${chunk.size} bytes`,
+        `at most the ${window.bytes - chunk.offset} that follow`,
+      )
+    }
+    at = chunk.offset + chunk.size + (chunk.size % 2)
+    // Some writers leave out the byte that should follow a chunk of odd size.
+    if (chunk.size % 2 === 1 && (await startsChunk(window, at - 1, littleEndian))) {
+      if (!(await startsChunk(window, at, littleEndian))) at -= 1
+    }
+  }
+}
+
+/** Whether a chunk may begin here: a name that can be printed, and a size that the file has room for. */
+export async function startsChunk(
+  window: ByteWindow,
+  at: number,
+  littleEndian: boolean,
+): Promise<boolean> {
+  if (at + 8 > window.bytes) return false
+  const view = await window.view(at, 8, 'a chunk header')
+  const id = fourCc(view)
+  return (
+    /^[A-Za-z0-9 ()._-]{4}$/.test(id) &&
+    at + 8 + view.getUint32(4, littleEndian) <= window.bytes
+  )
+}
+
+const WIDTHS = { int: [8, 16, 24, 32], float: [32, 64], alaw: [8], mulaw: [8] }
+
+/**
+ * The layout of bare samples, with a warning where fewer are there than promised, and one for each contradiction.
+ * @throws PermanentError MASTER_UNREADABLE
+ */
+export function pcm(
+  container: PcmLayout['container'],
+  format: Format,
+  offset: number,
+  size: SoundSize,
+  contradictions: readonly (string | undefined)[],
+): PcmLayout {
+  const { at, ...described } = format
+  checkRateAndChannels(at, format.rate, format.channels)
+  const widths = WIDTHS[format.encoding]
+  if (!widths.includes(format.bits)) {
+    throw unreadable(
+      at,
+      `${format.bits}-bit ${format.encoding} samples`,
+      `${widths.join(', ')} bits`,
+    )
+  }
+  const block = (format.bits / 8) * format.channels
+  const samples = Math.floor(size.bytes / block)
+  if (samples === 0) throw unreadable(offset, 'the master holds no samples', 'one or more')
+  const warnings = soundWarnings(container, size, { block, rate: format.rate }, contradictions)
+  return withWarnings({ kind: 'pcm', container, ...described, offset, samples }, warnings)
+}
+
+/**
+ * What is missing and what contradicts itself. `block`: bytes that belong together, of which there are `rate` a second;
+ * a rest of a block is no loss.
+ */
+export function soundWarnings(
+  container: string,
+  { bytes, promised = bytes, leftOut }: SoundSize,
+  { block, rate }: { readonly block: number; readonly rate: number },
+  contradictions: readonly (string | undefined)[],
+): readonly Warning[] {
+  const [there, wanted] = [Math.floor(bytes / block), Math.floor(promised / block)]
+  const short =
+    wanted > there ? [cutShort(`the ${container}`, wanted / rate, there / rate)] : []
+  const known = contradictions.filter((each) => each !== undefined)
+  const more = leftOut === undefined ? [] : [warning('MORE_FOLLOWS', leftOut)]
+  return mergedWarnings(
+    short,
+    more,
+    known.map((each) => warning('HEADER_CONTRADICTS', each)),
+  )
+}
+
+/** A header with its warnings, if there are any. */
+export function withWarnings<H extends PcmLayout | Coded>(
+  header: H,
+  warnings: readonly Warning[],
+): H {
+  return warnings.length === 0 ? header : { ...header, warnings }
+}
+
+/** @throws PermanentError MASTER_UNREADABLE when no music has such a rate or so many channels. */
+export function checkRateAndChannels(at: number, rate: number, channels: number): void {
+  if (!(rate >= 4000 && rate <= 768_000)) {
+    throw unreadable(at, `a rate of ${rate} Hz`, '4000 to 768000 Hz')
+  }
+  if (channels < 1 || channels > 8) throw unreadable(at, `${channels} channels`, '1 to 8')
+}

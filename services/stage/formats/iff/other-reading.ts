@@ -1,0 +1,247 @@
+import type { ByteWindow } from '../byte-window.ts'
+import type { PcmLayout } from '../layout.ts'
+import { LEAST_VALUES, type Measured, measured, partOf, type Reading, WILD } from './reading.ts'
+import { SMOOTH } from './roughness.ts'
+import { lowNumbers } from './sample-kind.ts'
+
+/** Bare samples as a header that does not contradict itself describes them. */
+export interface Declared extends Reading {
+  readonly channels: number
+  readonly offset: number
+  readonly bytes: number
+  /** Whether something else counts the samples, so that another width would contradict it. */
+  readonly isWidthKnown?: boolean
+}
+
+/** Where to look: first in the middle, and nowhere else where all is well there. */
+const FIRST_PLACE = 0.5
+const PLACES = [0.03, 0.1, 0.17, 0.25, 0.33, 0.42, 0.5, 0.58, 0.66, 0.75, 0.83, 0.92]
+const LOOK_BYTES = 8192
+/** A whole number of samples at each width. */
+const COMMON_WIDTHS = 24
+/** So many numbers have to be seen. */
+const LEAST_NUMBERS = 1000
+/** What is rougher is suspected to be noise that a wrong reading makes. */
+const SUSPECT = 0.3
+/** What is smoother than this, and so many times smoother than as declared, is sound. */
+const SOUND = 0.2
+const CERTAIN = 3
+/** The lower part of a number is noise, or nothing. */
+const NOISE = 0.6
+/** Parts of a number are of like power where they are numbers of their own. */
+const ALIKE = 1.5
+/** Of full scale: quieter readings show nothing. */
+const LEAST_PEAK = 1 / 64
+/** How many floating-point numbers may be unlikely as sound in a sound reading, and how many must in a wrong one. */
+const [FEW, MANY] = [0.02, 0.05]
+
+/**
+ * What the samples are, where they are noise as declared and beyond doubt sound in another reading: in the other order
+ * of bytes, of another width, signed or unsigned, integers or floating-point numbers. Undefined: as declared, or
+ * nothing shows it. Of sound masters reads one place.
+ */
+export async function otherReading(
+  window: ByteWindow,
+  declared: Declared,
+): Promise<OtherReading | undefined> {
+  if (declared.encoding !== 'int' && declared.encoding !== 'float') return undefined
+  const first = await looksAt(window, declared, [FIRST_PLACE])
+  if (!isSuspect(first, declared)) return undefined
+  const looks = await looksAt(window, declared, PLACES)
+  const numbers = looks.reduce((sum, look) => sum + look.length, 0) / (declared.bits / 8)
+  if (numbers < LEAST_NUMBERS || !isSuspect(looks, declared)) return undefined
+  const own = measured(looks, declared, declared)
+  if (isScaled(own, declared)) return { contradicts: tooLoud(own) }
+  let best: Reading | undefined
+  let smoothest = Number.POSITIVE_INFINITY
+  for (const reading of readingsFor(declared)) {
+    // The narrowest that is sound: every second number of a sound is a sound, too.
+    if (best !== undefined && best.bits < reading.bits) break
+    const found = measured(looks, reading, declared)
+    if (!isSound(found, reading)) continue
+    if (!isBetter(looks, { own, found, reading, declared })) continue
+    if (best?.encoding === 'float' && reading.encoding !== 'float') continue
+    if (found.roughness < smoothest || reading.encoding !== best?.encoding) {
+      best = reading
+      smoothest = found.roughness
+    }
+  }
+  return best && { as: best, contradicts: misread(declared, best) }
+}
+
+/** As a header says that does not contradict itself, or as the samples are; and what is to be said of that. */
+export async function asSampled<Said extends Reading & Pick<Declared, 'channels'>>(
+  window: ByteWindow,
+  format: Said,
+  more: Pick<Declared, 'offset' | 'bytes' | 'isWidthKnown'>,
+): Promise<{ readonly format: Said; readonly contradicts?: string }> {
+  const declared = { ...format, ...more }
+  const found = await otherReading(window, declared)
+  if (found !== undefined) {
+    return { format: { ...format, ...found.as }, contradicts: found.contradicts }
+  }
+  const contradicts = await lowNumbers(window, declared)
+  return contradicts === undefined ? { format } : { format, contradicts }
+}
+
+/** What the samples are, if they can be read as that, and what is to be said of it. */
+interface OtherReading {
+  readonly as?: Reading
+  readonly contradicts: string
+}
+
+/** Whether floating-point numbers are sound, but for their scale: that of integers. */
+function isScaled({ roughness, beyond, peak }: Measured, { encoding }: Declared): boolean {
+  return encoding === 'float' && beyond > LEAST_SCALED && roughness < SUSPECT && peak < WILD
+}
+
+const LEAST_SCALED = 0.3
+
+function tooLoud({ peak }: Measured): string {
+  return `the header says floating-point numbers, whose full scale is 1, and the samples reach ${peak.toFixed(0)}: what is beyond full scale is clipped`
+}
+
+/** What is to be said of a header that says `said` of what is `found`: as much of it as differs. */
+export function misread(said: Reading, found: Reading): string {
+  const named = (one: Reading, other: Reading) => {
+    const { encoding, bits, unsigned, bigEndian } = one
+    const isTurned =
+      encoding === 'int' && other.encoding === 'int' && unsigned !== other.unsigned
+    const sign = isTurned ? (unsigned ? 'unsigned ' : 'signed ') : ''
+    const isSwapped = bits > 8 && other.bits > 8 && bigEndian !== other.bigEndian
+    const order = isSwapped ? (bigEndian ? 'big-endian ' : 'little-endian ') : ''
+    const kind = encoding === 'float' ? 'floating-point numbers' : 'integers'
+    return `${order}${sign}${kind} of ${bits} bits`
+  }
+  return `the header says ${named(said, found)}, and the samples are ${named(found, said)}; they were read as such`
+}
+
+/** All readings but the declared one; narrow ones first, floating-point numbers before integers. */
+function readingsFor(declared: Declared): Reading[] {
+  const all: Reading[] = []
+  const add = (encoding: PcmLayout['encoding'], bits: number, unsigned: boolean) => {
+    // Two mistakes at once would let chance look like sound.
+    const orders = bits === declared.bits ? [false, true] : [declared.bigEndian]
+    for (const bigEndian of bits === 8 ? [false] : orders)
+      all.push({ encoding, bits, unsigned, bigEndian })
+  }
+  for (const bits of [8, 16, 24, 32, 64]) {
+    if (declared.isWidthKnown === true && bits !== declared.bits) continue
+    if (bits >= 32) add('float', bits, false)
+    if (bits <= 32) add('int', bits, false)
+    if (bits <= 16) add('int', bits, true)
+  }
+  const { encoding, bits, unsigned, bigEndian } = declared
+  return all.filter(
+    (each) =>
+      each.encoding !== encoding ||
+      each.bits !== bits ||
+      each.unsigned !== unsigned ||
+      (bits > 8 && each.bigEndian !== bigEndian),
+  )
+}
+
+async function looksAt(
+  window: ByteWindow,
+  { channels, offset, bytes }: Declared,
+  places: readonly number[],
+): Promise<readonly Buffer[]> {
+  const step = channels * COMMON_WIDTHS
+  const looks: Buffer[] = []
+  for (const place of places) {
+    const at = Math.floor((bytes * place) / step) * step
+    const length = Math.min(LOOK_BYTES, bytes - at)
+    const piece = await window.glance(offset + at, length - (length % step))
+    looks.push(Buffer.from(piece))
+  }
+  return looks
+}
+
+/** Whether numbers as declared may be something else: noise, parts that are sound by themselves, or all of them loud. */
+function isSuspect(looks: readonly Buffer[], declared: Declared): boolean {
+  const own = measured(looks, declared, declared)
+  if (own.values < LEAST_VALUES) return false
+  if (declared.encoding === 'float') return own.unlikely > MANY
+  return (
+    own.roughness > SUSPECT ||
+    isTurned(own) ||
+    areParts(looks, declared, 8) ||
+    areParts(looks, declared, 16)
+  )
+}
+
+/** Around zero there is hardly anything: signed numbers that are taken as unsigned, or the reverse. */
+function isTurned({ loud, middle }: Measured): boolean {
+  return loud > LEAST_LOUD && middle < MOST_MIDDLE
+}
+
+const [LEAST_LOUD, MOST_MIDDLE] = [0.3, 0.1]
+
+/** Whether each of the numbers is several of `bits` bits, which follow each other smoothly and are of like power. */
+function areParts(looks: readonly Buffer[], declared: Declared, bits: number): boolean {
+  if (declared.bits <= bits || declared.bits % bits !== 0) return false
+  const { bigEndian, channels } = declared
+  const width = declared.bits / 8
+  const parts = Array.from({ length: declared.bits / bits }, (_, part) =>
+    partOf(looks, { bits, bigEndian, channels, width, from: (part * bits) / 8 }),
+  )
+  const powers = parts.map(({ roughness }) => roughness.power())
+  const isAlike = Math.max(...powers) < ALIKE * Math.min(...powers)
+  // Of quiet sound the higher bytes have few values, and are as smooth as signs are.
+  const isLively = parts.every(({ values }) => values.size >= LEAST_VALUES)
+  return isAlike && isLively && parts.every(({ roughness }) => roughness.value() < SMOOTH)
+}
+
+function isSound(found: Measured, { encoding }: Reading): boolean {
+  const isLively = found.values >= LEAST_VALUES && found.peak >= LEAST_PEAK
+  if (found.roughness > SOUND || !isLively) return false
+  return encoding !== 'float' || (found.unlikely < FEW && found.sizes >= LEAST_SIZES)
+}
+
+/** Around a crossing of zero numbers of all sizes occur. */
+const LEAST_SIZES = 4
+
+interface Both {
+  readonly own: Measured
+  readonly found: Measured
+  readonly reading: Reading
+  readonly declared: Declared
+}
+
+function isBetter(looks: readonly Buffer[], { own, found, reading, declared }: Both): boolean {
+  const isInt = declared.encoding === 'int'
+  const isTurn =
+    isInt && reading.unsigned !== declared.unsigned && reading.bits === declared.bits
+  if (isTurn) return isTurned(own) && found.roughness * CERTAIN < own.roughness
+  if (isInt && reading.bits < declared.bits && areParts(looks, declared, reading.bits))
+    return true
+  // Between floating-point numbers it is enough that these are likely, and those are not.
+  if (!isInt && reading.encoding === 'float') return true
+  if (own.roughness < SUSPECT || found.roughness * CERTAIN > own.roughness) return false
+  if (reading.bits < declared.bits && isPadded(looks, declared)) return false
+  return reading.encoding === 'float' || hasNoiseBelow(looks, reading, declared)
+}
+
+/** Whether the lowest byte of each number is zero: then they are as wide as declared, and hold less. */
+function isPadded(looks: readonly Buffer[], { encoding, bits, bigEndian }: Declared): boolean {
+  const width = bits / 8
+  const lowest = bigEndian ? width - 1 : 0
+  return (
+    encoding === 'int' &&
+    looks.every((look) => look.every((byte, at) => at % width !== lowest || byte === 0))
+  )
+}
+
+/** Whether the lowest part of each number is noise, or nothing: else it may be another number. */
+function hasNoiseBelow(
+  looks: readonly Buffer[],
+  { bits, bigEndian }: Reading,
+  declared: Declared,
+): boolean {
+  if (bits <= declared.bits || bits % declared.bits !== 0) return true
+  const width = bits / 8
+  const from = bigEndian ? width - declared.bits / 8 : 0
+  const { channels } = declared
+  const lowest = partOf(looks, { bits: declared.bits, bigEndian, channels, width, from })
+  return lowest.roughness.value() > NOISE
+}

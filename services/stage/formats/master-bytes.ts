@@ -1,0 +1,42 @@
+import { readBytes } from '#shared/assets/make/pcm-source.ts'
+import { RestartError, sentence } from '#shared/contracts/errors/chain.ts'
+import type { ObjectName, Revision } from '#shared/contracts/names.ts'
+import { NotFoundError, type StoreDriver } from '#shared/store/driver/driver.ts'
+import type { MasterBytes } from './byte-window.ts'
+
+/**
+ * The bytes of a master in its store, of the very revision that is asked for; without one, whatever is there.
+ * Reads throw RestartError MASTER_CHANGED when it is gone or another.
+ */
+export function masterBytes(
+  driver: StoreDriver,
+  name: ObjectName,
+  { bytes, revision }: { readonly bytes: number; readonly revision?: Revision },
+): MasterBytes {
+  const pinned = revision === undefined ? {} : { revision }
+  return {
+    bytes,
+    read: (start, end, signal) =>
+      readBytes(driver, name, start, end, { ...pinned, signal }).catch(gone),
+    async *stream(start, end, signal) {
+      let at = start
+      try {
+        const options = { start, end, ...pinned, signal }
+        const pieces: AsyncIterable<Uint8Array> = await driver.read(name, options)
+        for await (const piece of pieces) {
+          at += piece.length
+          yield piece
+        }
+      } catch (error) {
+        gone(error)
+      }
+      if (at !== end)
+        throw new Error(`${name}: ${at - start} bytes from ${start}, not ${end - start}`)
+    },
+  }
+}
+
+function gone(error: unknown): never {
+  if (!(error instanceof NotFoundError)) throw error
+  throw new RestartError('MASTER_CHANGED', `the master is gone: ${sentence(error)}`)
+}

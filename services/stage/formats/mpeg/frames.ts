@@ -1,0 +1,169 @@
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { Gap } from '../gap.ts'
+import {
+  HEADER_BYTES,
+  isAlike,
+  MOST_FRAME_BYTES,
+  type MpegFrame,
+  mpegFrame,
+  needsMore,
+} from './frame.ts'
+import { type FramesSeen, noFramesSeen, seeFrames, seeGap } from './frames-seen.ts'
+import { isLengthTag } from './tag.ts'
+
+/** So many headers in a row are no accident. */
+const CHAIN = 3
+/** What has to be held to tell whether so many follow each other. */
+export const CHAIN_BYTES = CHAIN * MOST_FRAME_BYTES + HEADER_BYTES
+
+/**
+ * The first byte at or after `from` where frames begin that follow each other; undefined when there is none before
+ * `to`. Each byte is looked at once, and a header at most twice more.
+ * @param isEnd whether the stream ends where `bytes` does: then the frames may, too, and be fewer
+ */
+export function findFrames(
+  bytes: Uint8Array,
+  { from, to, isEnd }: { from: number; to: number; isEnd: boolean },
+): { readonly at: number; readonly frame: MpegFrame } | undefined {
+  for (
+    let at = bytes.indexOf(0xff, from);
+    at >= 0 && at < to;
+    at = bytes.indexOf(0xff, at + 1)
+  ) {
+    const frame = mpegFrame(bytes, at)
+    if (frame !== undefined && isChain(bytes, at, frame, isEnd)) return { at, frame }
+  }
+  return undefined
+}
+
+/** Whether others like it follow the frame at `at`, or, behind one or more others, the end. */
+function isChain(bytes: Uint8Array, at: number, frame: MpegFrame, isEnd: boolean): boolean {
+  let next = at + frame.bytes
+  for (let n = 1; n < CHAIN; n++) {
+    if (next + HEADER_BYTES > bytes.length) return isEnd && n > 1
+    const found = mpegFrame(bytes, next)
+    if (found === undefined || !isAlike(found, frame)) return false
+    next += found.bytes
+  }
+  return true
+}
+
+/**
+ * The whole frames of a stream of MPEG audio or ADTS, and nothing of what lies before, between or behind them: tags,
+ * pictures, damage, and the frames without music in which encoders note the length of the file.
+ *
+ * Every byte is looked at a bounded number of times, whatever the stream.
+ * @param first what its frames look like
+ * @param options.start the byte of the master where the stream begins
+ * @param options.seen is told what is found on the way: all of it when the last frame has come
+ * @throws PermanentError MASTER_UNREADABLE where frames of another rate or other channels begin.
+ */
+export async function* mpegFrames(
+  pieces: AsyncIterable<Uint8Array>,
+  first: MpegFrame,
+  { start = 0, seen = noFramesSeen() }: { start?: number; seen?: FramesSeen } = {},
+): AsyncGenerator<Uint8Array> {
+  let held = Buffer.alloc(0)
+  let isInStep = false
+  let byte = start
+  let frames = 0
+  let gap: { readonly at: number; readonly it: Gap } | undefined
+  const run = (from: number, to: number): Uint8Array => {
+    const bytes = held.subarray(from, to)
+    seeFrames(seen, frames, bytes)
+    frames = 0
+    return bytes
+  }
+  const pass = (from: number, to: number) => {
+    gap ??= { at: byte + from, it: new Gap() }
+    gap.it.add(held.subarray(from, to))
+  }
+  const closeGap = (next: Parameters<typeof seeGap>[3]) => {
+    if (gap !== undefined && gap.it.bytes > 0) seeGap(seen, gap.it, gap.at, next)
+    gap = undefined
+  }
+  function* whole(isEnd: boolean): Generator<Uint8Array> {
+    let at = 0
+    let runStart = 0
+    const least = isEnd ? HEADER_BYTES : CHAIN_BYTES
+    while (held.length - at >= least) {
+      const frame = isInStep ? mpegFrame(held, at) : undefined
+      if (frame !== undefined && isAlike(frame, first)) {
+        if (at + frame.bytes > held.length) break
+        if (isLengthTag(held, at, frame)) {
+          yield run(runStart, at)
+          runStart = at + frame.bytes
+          seen.tags++
+          checkJoined(seen, first, byte + at)
+          seen.reservoir.again()
+        } else {
+          frames++
+          if (frame.kind === 3) seen.reservoir.add(held, at, frame)
+        }
+        at += frame.bytes
+        seen.end = byte + at
+        continue
+      }
+      yield run(runStart, at)
+      // A frame that is not the last of all has others behind it.
+      const to = isEnd ? held.length : held.length - CHAIN_BYTES + 1
+      const found = findFrames(held, { from: at, to, isEnd })
+      if (found !== undefined && !isAlike(found.frame, first)) {
+        throw changed(first, found.frame, byte + found.at)
+      }
+      isInStep = found !== undefined
+      const next = found?.at ?? to
+      pass(at, next)
+      seen.reservoir.again()
+      at = next
+      if (found !== undefined) closeGap(afterGap(held, at, found.frame))
+      runStart = at
+    }
+    yield run(runStart, at)
+    if (isEnd && isInStep) seen.isCut = held[at] === 0xff
+    else if (isEnd) {
+      pass(at, held.length)
+      closeGap('end')
+    }
+    byte += at
+    held = held.subarray(at)
+  }
+  for await (const piece of pieces) {
+    held = Buffer.concat([held, piece])
+    for (const run of whole(false)) if (run.length > 0) yield run
+  }
+  for (const run of whole(true)) if (run.length > 0) yield run
+}
+
+/** So many MP3s that were joined, of less than a second each, are no music. */
+const MOST_SHORT_FILES = 1000
+
+/** @throws PermanentError MASTER_UNREADABLE */
+function checkJoined({ tags, frames }: FramesSeen, { samples, rate }: MpegFrame, byte: number) {
+  if (tags <= MOST_SHORT_FILES || frames * samples >= tags * rate) return
+  const each = ((frames * samples) / rate / tags).toFixed(3)
+  const words = `the stream is of more than ${MOST_SHORT_FILES} MP3s that were joined, of ${each} s each, up to byte ${byte}; no music is cut so small`
+  throw new PermanentError('MASTER_UNREADABLE', words, { at: `byte ${byte}` })
+}
+
+/** Whether the frame behind a gap can begin a stream. */
+function afterGap(bytes: Uint8Array, at: number, frame: MpegFrame): 'alone' | 'needs-more' {
+  return needsMore(bytes, at, frame) && !isLengthTag(bytes, at, frame) ? 'needs-more' : 'alone'
+}
+
+function changed(from: MpegFrame, to: MpegFrame, byte: number): PermanentError {
+  return new PermanentError(
+    'MASTER_UNREADABLE',
+    `the ${nameOf(from)} stream changes at byte ${byte}: from ${format(from)} to ${format(to)}; expected one rate and one number of channels throughout`,
+    { at: `byte ${byte}` },
+  )
+}
+
+function format({ kind, rate, channels }: MpegFrame): string {
+  return `${nameOf({ kind })} of ${rate} Hz, ${channels} ${channels === 1 ? 'channel' : 'channels'}`
+}
+
+/** For people: of layer III `MP3`, of ADTS `AAC`. */
+export function nameOf({ kind }: Pick<MpegFrame, 'kind'>): string {
+  return kind === 'adts' ? 'AAC' : `MP${kind}`
+}

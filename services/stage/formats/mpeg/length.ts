@@ -1,0 +1,67 @@
+import type { MasterBytes } from '../byte-window.ts'
+import type { Coded } from '../layout.ts'
+import { HEADER_BYTES, isAlike, type MpegFrame, mpegFrame } from './frame.ts'
+import { CHAIN_BYTES, findFrames } from './frames.ts'
+
+/** Where the length of frames is looked at, as shares of the stream. */
+const PLACES = [0, 1 / 3, 2 / 3, 1]
+
+/**
+ * How long a stream of MPEG audio or ADTS is, seconds, by the number of its frames, where that is more than
+ * `mostSeconds`; undefined where it is not, and of anything else. Frames are counted only where their length in a few
+ * places lets expect so many: that is a hundred times quicker than decoding them.
+ */
+export async function overlongMpeg(
+  { sift, feed: [range] }: Coded,
+  file: MasterBytes,
+  mostSeconds: number,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  if (sift === undefined || range === undefined || range instanceof Uint8Array) return undefined
+  const most = (mostSeconds * sift.rate) / sift.samples
+  const { start, end } = range
+  const isLikely = (frameBytes: number) => end - start > most * frameBytes
+  if (!isLikely(LEAST_FRAME_BYTES)) return undefined
+  const seen = { frames: 0, bytes: 0 }
+  for (const share of PLACES) {
+    const at = start + Math.floor(share * Math.max(0, end - start - 2 * CHAIN_BYTES))
+    const bytes = await file.read(at, Math.min(end, at + 2 * CHAIN_BYTES), signal)
+    const { frames, next } = walked(bytes, sift, 0)
+    seen.frames += frames
+    seen.bytes += next
+  }
+  if (seen.frames === 0 || !isLikely(seen.bytes / seen.frames)) return undefined
+  let frames = 0
+  let held = Buffer.alloc(0)
+  for await (const piece of file.stream(start, end, signal)) {
+    held = Buffer.concat([held, piece])
+    const found = walked(held, sift, CHAIN_BYTES)
+    frames += found.frames
+    held = held.subarray(found.next)
+  }
+  frames += walked(held, sift, 0).frames
+  return frames > most ? (frames * sift.samples) / sift.rate : undefined
+}
+
+/** Of AAC in ADTS; of MPEG audio the shortest has 24. */
+const LEAST_FRAME_BYTES = 8
+
+/**
+ * How many frames these bytes hold, and where to go on.
+ * @param rest as much as has to be there behind a place that is looked at
+ */
+function walked(bytes: Uint8Array, first: MpegFrame, rest: number) {
+  let frames = 0
+  let at = 0
+  while (at + Math.max(rest, HEADER_BYTES) <= bytes.length) {
+    const frame = mpegFrame(bytes, at)
+    if (frame !== undefined && isAlike(frame, first)) {
+      frames++
+      at += frame.bytes
+      continue
+    }
+    const to = bytes.length - Math.max(0, rest - 1)
+    at = findFrames(bytes, { from: at + 1, to, isEnd: rest === 0 })?.at ?? to
+  }
+  return { frames, next: Math.min(at, bytes.length) }
+}

@@ -1,0 +1,15 @@
+import { stageTopic } from '#shared/contracts/topology.ts'
+import { CORE_WAIT_MS, CORES } from '#shared/frame/cores.ts'
+import { sweepHourly } from '#shared/frame/hourly-sweep.ts'
+import { service } from '#shared/frame/service.ts'
+import { stageStep } from './step.ts'
+
+await service('stage', async (service) => {
+  const { config, registry, locate, uploads, cores, concurrency, consume } = service
+  const step = stageStep({ registry, locate, uploads, config, cores })
+  // Mostly small reads; masters that have to be converted wait for a core, and their lease is extended meanwhile.
+  const atOnce = concurrency(CORES * 25)
+  const waitMs = Math.ceil(atOnce / CORES) * CORE_WAIT_MS
+  consume(stageTopic('stage', config.route), step, { concurrency: atOnce, waitMs })
+  sweepHourly(service)
+})

@@ -1,0 +1,47 @@
+import { basename } from 'node:path'
+import type { TrackNames } from '#shared/catalogue/tracks/name-table.ts'
+import { namesInFile } from '#shared/contracts/file-names.ts'
+import type { AcceptedRequest } from '#shared/contracts/messages/run.ts'
+import type { FoundMaster } from './find-master.ts'
+import { masterBytes } from './formats/master-bytes.ts'
+import { tagNames } from './formats/names/tag-names.ts'
+
+/**
+ * What a master says that its track is called, where the job does not: by its tags, else by the name of its file.
+ * @throws whatever reading the store throws
+ */
+export async function masterNames(
+  request: AcceptedRequest,
+  { driver, name, uri, bytes }: FoundMaster,
+  signal: AbortSignal,
+): Promise<TrackNames> {
+  const { title, artist, file_name = nameIn(uri) } = request
+  if (title !== undefined && artist !== undefined) return {}
+  const tags = await tagNames(masterBytes(driver, name, { bytes }), signal)
+  const all = { ...namesInFile(isOwnName(file_name, request) ? '' : file_name), ...tags }
+  return {
+    ...(title === undefined && all.title !== undefined ? { title: all.title } : {}),
+    ...(artist === undefined && all.artist !== undefined ? { artist: all.artist } : {}),
+  }
+}
+
+/** The file's name in a URI; of an upload, which is named by its content, none. */
+function nameIn(uri: string): string {
+  const name = basename(uri)
+  if (name.endsWith('.upload') || uri.startsWith('upload:')) return ''
+  if (!uri.startsWith('file:')) return name
+  try {
+    return decodeURIComponent(name)
+  } catch {
+    return name
+  }
+}
+
+/** A file that is called after the ids of the job, or after nothing but an id, says nothing of the music. */
+function isOwnName(fileName: string, { asset_guid, asset_id, release_id }: AcceptedRequest) {
+  const name = fileName.replace(/\.[A-Za-z0-9]{1,5}$/, '')
+  return (
+    [asset_guid, `${asset_id}`, `${release_id}`].includes(name) ||
+    /^\{?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?$|^[0-9a-f]{32,64}$/i.test(name)
+  )
+}

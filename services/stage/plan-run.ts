@@ -1,0 +1,186 @@
+import type { Derivative } from '#shared/assets/definition.ts'
+import {
+  clearScratch,
+  type Envelope,
+  ended,
+  envelopeOf,
+  failed,
+  lookUp,
+} from '#shared/assets/end-run.ts'
+import { stepMessages } from '#shared/assets/make/unit-step.ts'
+import { planSteps, unitName } from '#shared/assets/plan.ts'
+import type { Registry } from '#shared/assets/registry.ts'
+import type { TrackNames } from '#shared/catalogue/tracks/name-table.ts'
+import type { Master, PcmPlace, StepDue, Verdicts } from '#shared/contracts/messages/run.ts'
+import { digest, type JobId, type ScratchPlace } from '#shared/contracts/names.ts'
+import { mergedWarnings, refuseWarnings, type Warning } from '#shared/contracts/warnings.ts'
+import type { Config } from '#shared/frame/config.ts'
+import type { Next, StepContext } from '#shared/frame/step.ts'
+import type { FoundMaster } from './find-master.ts'
+import { describeLayout, type Layout } from './formats/layout.ts'
+import { reportedNoNumbers, reportedWarnings } from './found.ts'
+import { mayHaveNone, noNumberWarnings } from './resample/no-numbers.ts'
+
+export interface PlanDeps {
+  readonly registry: Registry
+  readonly config: Pick<Config, 'target_ms' | 'routes' | 'max_hours' | 'strict'>
+}
+
+/** A run whose master has been found and looked at. */
+export interface FoundRun {
+  readonly message: Envelope
+  readonly found: FoundMaster
+  readonly layout: Layout
+  /** What it says that its track is called, where the job does not. */
+  readonly names: TrackNames
+  /** The plan's digest. */
+  readonly plan: string
+  readonly context: StepContext
+}
+
+export function placeOf({ message, plan }: Pick<FoundRun, 'message' | 'plan'>): ScratchPlace {
+  const { route, job, run } = message
+  return { route, job: job as JobId, run, plan }
+}
+
+/** Which of the wanted assets are there under their names, at the version made today. */
+export async function whatExists(
+  { message, found, context }: Pick<FoundRun, 'message' | 'found' | 'context'>,
+  { registry }: PlanDeps,
+): Promise<{ existing: Verdicts; missing: Derivative[] }> {
+  const { request } = message
+  const existing: Verdicts = {}
+  const missing: Derivative[] = []
+  for (const id of request.derivative_assets) {
+    const asset = registry.get(id)
+    if (asset === undefined) throw new Error(`${id} is newer than this worker: given back`)
+    const verdict = await lookUp(asset, request.asset_guid, found.revision, context)
+    if (verdict === undefined) missing.push(asset)
+    else existing[id] = verdict
+  }
+  return { existing, missing }
+}
+
+/** How fast the route is, and how long its steps may take. */
+export function paceOf({ route }: Envelope, { config }: PlanDeps) {
+  return { targetMs: config.target_ms, factor: config.routes[route]?.factor ?? 1 }
+}
+
+/**
+ * Names the plan by what is wanted, not by what is missing: a copy of the message that comes when some of it has been
+ * made finds what the first has put into scratch, and its steps, being some of the first one's, share its markers.
+ */
+export function planDigest(
+  message: Envelope,
+  { revision }: FoundMaster,
+  deps: PlanDeps,
+): string {
+  const wanted = message.request.derivative_assets
+    .toSorted()
+    .map((id) => [id, deps.registry.get(id)?.version])
+  const { targetMs, factor } = paceOf(message, deps)
+  return digest([revision, wanted, targetMs, factor])
+}
+
+/** Whether a master that has warnings is refused. */
+export function isStrict({ request }: Envelope, { config }: PlanDeps): boolean {
+  return config.strict || request.strict === true
+}
+
+/** Whether nothing is left to do: all is made and, where that matters, nothing about the master is yet to be found out. */
+export function isAllThere(
+  { message, layout }: Pick<FoundRun, 'message' | 'layout'>,
+  missing: readonly Derivative[],
+  deps: PlanDeps,
+): boolean {
+  return missing.length === 0 && (isOpen(layout) || !isStrict(message, deps))
+}
+
+/** Whether all that can be wrong with a master shows without reading the whole of it. */
+function isOpen(layout: Layout): boolean {
+  return layout.kind === 'pcm' && !mayHaveNone(layout)
+}
+
+/**
+ * What follows when all that was asked for is there. Of a master that would have to be decoded anew the catalogue
+ * knows the warnings that its header does not show.
+ */
+export function allThere(run: FoundRun, samples: number, existing: Verdicts): Next {
+  const { message, layout } = run
+  const { warnings = [] } = layout
+  const sends = [ended(message, masterOf(run, samples, warnings), existing)]
+  return { sends, verdict: 'skipped', units: message.request.derivative_assets, warnings }
+}
+
+/**
+ * What follows once the samples can be read: the plan of what is missing, as messages to its first stage.
+ * @throws PermanentError STRICT when the master has warnings that are not wanted
+ */
+export async function planned(
+  run: FoundRun,
+  pcm: PcmPlace,
+  { existing, missing }: Awaited<ReturnType<typeof whatExists>>,
+  deps: PlanDeps,
+): Promise<Next> {
+  const { message, found, layout, plan, context } = run
+  const warnings = mergedWarnings(layout.warnings, ...(await lateWarnings(run)))
+  if (isStrict(message, deps)) refuseWarnings(warnings)
+  const steps = planSteps(missing, pcm.samples, paceOf(message, deps))
+  const verdicts: Verdicts = { ...existing }
+  for (const { asset, error } of steps.impossible) {
+    verdicts[asset.id] = failed(asset.version, error, 'stage', context.delivery.attempt)
+  }
+  const master = masterOf(run, pcm.samples, warnings)
+  const due: StepDue = {
+    ...envelopeOf(message),
+    master,
+    plan: {
+      digest: plan,
+      revision: found.revision,
+      pcm,
+      units: [...steps.units],
+      analyze: steps.analyze.map((step) => [...step]),
+      encode: steps.encode.map((step) => [...step]),
+    },
+    step: 0,
+    verdicts,
+  }
+  const first = steps.analyze.length > 0 ? 'analyze' : 'encode'
+  if (steps.units.length > 0) {
+    // The plan as the steps will tell what they have made of it: how far a job is follows from events alone.
+    return {
+      sends: stepMessages(due, first),
+      verdict: 'done',
+      units: steps.units.map(unitName),
+      warnings,
+    }
+  }
+  return {
+    sends: [ended(message, master, verdicts)],
+    afterwards: [() => clearScratch(placeOf(run), context, { hasTombstones: false })],
+    verdict: missing.length === 0 ? 'skipped' : 'failed',
+    units: missing.map(({ id, version }) => `${id}@${version}`),
+    warnings,
+  }
+}
+
+/** What was found out about a master while it was brought into scratch. */
+async function lateWarnings(run: FoundRun): Promise<readonly (readonly Warning[])[]> {
+  const { layout, context } = run
+  if (mayHaveNone(layout)) {
+    return [noNumberWarnings(layout, await reportedNoNumbers(placeOf(run), context))]
+  }
+  // Other bare samples hide nothing: what is wrong with them the header and the length of the file tell.
+  if (layout.kind === 'pcm') return []
+  return [...(await reportedWarnings(placeOf(run), context)).values()]
+}
+
+function masterOf(
+  { found, layout, names }: FoundRun,
+  samples: number,
+  warnings: readonly Warning[],
+): Master {
+  const { uri, revision } = found
+  const master = { uri, revision, samples, layout: describeLayout(layout), ...names }
+  return warnings.length === 0 ? master : { ...master, warnings: [...warnings] }
+}

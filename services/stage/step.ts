@@ -1,0 +1,155 @@
+import { failedRun, MOST_RESTARTS, restarted, subjectOf } from '#shared/assets/end-run.ts'
+import { restartOnce } from '#shared/assets/make/step-marks.ts'
+import type { Registry } from '#shared/assets/registry.ts'
+import { type PermanentError, RestartError } from '#shared/contracts/errors/chain.ts'
+import { type RunAccepted, type StagingDue, ToStage } from '#shared/contracts/messages/run.ts'
+import { type JobId, type Revision, runPrefix, scratchPrefix } from '#shared/contracts/names.ts'
+import { refuseWarnings } from '#shared/contracts/warnings.ts'
+import type { Config } from '#shared/frame/config.ts'
+import type { Cores } from '#shared/frame/cores.ts'
+import { defineStep, type Next, type Step, type StepContext } from '#shared/frame/step.ts'
+import type { StoreDriver } from '#shared/store/driver/driver.ts'
+import { beginStaging, failStaging, goOnStaging } from './conversion.ts'
+import { type FoundMaster, findMaster, type Locate } from './find-master.ts'
+import { isConformant, type Layout } from './formats/layout.ts'
+import { masterBytes } from './formats/master-bytes.ts'
+import { survey } from './formats/survey.ts'
+import { checkLimits, type MasterLimits } from './limits.ts'
+import { masterNames } from './master-names.ts'
+import {
+  allThere,
+  isAllThere,
+  isStrict,
+  placeOf,
+  planDigest,
+  planned,
+  whatExists,
+} from './plan-run.ts'
+import { samplesAt44100 } from './resample/range.ts'
+
+export interface StageDeps {
+  readonly registry: Registry
+  readonly locate: Locate
+  readonly uploads: StoreDriver
+  readonly config: Pick<Config, 'master_wait' | 'target_ms' | 'routes' | 'strict'> &
+    MasterLimits
+  /** Places for the conversion of masters, which takes a core; the rest of a step is small reads. */
+  readonly cores: Cores
+}
+
+/**
+ * The first stage of a route: finds the master, fixes its revision, looks which assets exist, brings a master
+ * that can't be read in place into scratch as WAV parts, by further steps of its own where one does not do, and
+ * fixes the plan of the rest.
+ */
+export function stageStep(deps: StageDeps): Step<ToStage> {
+  const { registry, cores } = deps
+  const step: Step<ToStage> & Required<Pick<Step<ToStage>, 'fail'>> = {
+    name: 'stage',
+    input: ToStage,
+    subject: subjectOf,
+
+    async admit(message, signal) {
+      return 'staging' in message ? cores.take(signal) : () => {}
+    },
+
+    async run(message, context) {
+      return 'staging' in message ? goOn(message, context, deps) : begin(message, context, deps)
+    },
+
+    // A part of any sound master takes less than half of the limit.
+    isStoppedOnce: true,
+
+    stops(message) {
+      const { restarts } = message
+      if (!('staging' in message)) {
+        const prefix = runPrefix({ ...message, job: message.job as JobId })
+        return `${prefix}stopped/stage-${restarts}/`
+      }
+      const { digest: plan, work } = message.staging
+      const step = work.kind === 'range' ? work.step : work.start
+      return `${scratchPrefix(placeOf({ message, plan }))}stopped/stage-${step}-${restarts}/`
+    },
+
+    async fail(message, error, context) {
+      if ('staging' in message) {
+        return failStaging({ message, plan: message.staging.digest, context }, error, deps)
+      }
+      const { attempt } = context.delivery
+      return failedRun(message, error, { step: 'stage', attempt, registry })
+    },
+
+    async restart(message, error, context) {
+      const otherwise = (verdict: PermanentError) => step.fail(message, verdict, context)
+      if (!('staging' in message)) return restarted(message, error, otherwise)
+      const place = placeOf({ message, plan: message.staging.digest })
+      return restartOnce(message, place, error, context, otherwise)
+    },
+  }
+  return defineStep(step)
+}
+
+async function begin(
+  message: RunAccepted,
+  context: StepContext,
+  deps: StageDeps,
+): Promise<Next> {
+  const { accepted, masters, restarts } = message
+  const { signal, delivery } = context
+  const { locate, uploads, config } = deps
+  // A master that is still being written, or a rollout, takes its time: back off a little more each time.
+  if (delivery.attempt <= Math.min(restarts, MOST_RESTARTS)) {
+    throw new Error(`begun anew ${restarts} times: waiting`)
+  }
+  const waitSeconds = config.master_wait
+  const at = await findMaster(masters, { locate, uploads, accepted, waitSeconds, signal })
+  const found = { ...at, driver: context.counted(at.driver) }
+  const layout = await layoutOf(found, signal)
+  checkLimits(layout, config)
+  if (isStrict(message, deps)) refuseWarnings(layout.warnings ?? [])
+  const names = await masterNames(message.request, found, signal)
+  const plan = planDigest(message, found, deps)
+  const run = { message, found, layout, names, plan, context }
+  const exists = await whatExists(run, deps)
+  if (isAllThere(run, exists.missing, deps))
+    return allThere(run, lengthOf(layout), exists.existing)
+  if (isConformant(layout)) {
+    const { offset, bigEndian, samples } = layout
+    const place = { uri: found.uri, revision: found.pin, offset, bigEndian, samples }
+    return planned(run, { kind: 'in-place', ...place }, exists, deps)
+  }
+  const leave = await deps.cores.tryTake()
+  try {
+    return await beginStaging(run, deps, leave !== undefined)
+  } finally {
+    leave?.()
+  }
+}
+
+async function goOn(message: StagingDue, context: StepContext, deps: StageDeps): Promise<Next> {
+  const { uri, pin, revision, digest: plan, work } = message.staging
+  const { signal } = context
+  const { driver, name } = deps.locate(uri)
+  const stat = await driver.stat(name, { signal })
+  if (stat?.revision !== pin) {
+    throw new RestartError('MASTER_CHANGED', `${uri} is gone, or not what it was`)
+  }
+  const found = {
+    ...{ uri, driver: context.counted(driver), name, bytes: stat.bytes },
+    ...{ pin: stat.revision, revision: revision as Revision },
+  }
+  const layout = await layoutOf(found, signal)
+  const names = await masterNames(message.request, found, signal)
+  return goOnStaging({ message, found, layout, names, plan, context }, work, deps)
+}
+
+/** Not pinned, which costs a second look: were it the header of other bytes, the reads of the samples would tell. */
+function layoutOf(found: FoundMaster, signal: AbortSignal): Promise<Layout> {
+  const { driver, name, bytes } = found
+  return survey(masterBytes(driver, name, { bytes }), signal)
+}
+
+/** Length at 44.1 kHz, samples; 1 where it would have to be decoded to be known. */
+function lengthOf(layout: Layout): number {
+  return layout.kind === 'coded' ? 1 : samplesAt44100(layout)
+}

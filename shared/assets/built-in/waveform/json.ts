@@ -1,0 +1,40 @@
+import { SAMPLE_RATE } from '../../../audio/pcm.ts'
+import { type Peaks, RECORD_SAMPLES } from './peaks.ts'
+
+const MOST_POINTS = 4096
+
+/**
+ * Samples that one point of the JSON stands for: the least multiple of 256 that leaves at most
+ * 4096 points, which is 256 up to 23 s, 4864 for 7 min, and never more than about 35 KB of JSON.
+ */
+export function samplesPerPixel(samples: number): number {
+  return RECORD_SAMPLES * Math.max(1, Math.ceil(samples / (RECORD_SAMPLES * MOST_POINTS)))
+}
+
+/**
+ * A waveform as audiowaveform writes it (JSON, version 2, 8 bits, one channel: the mean of both),
+ * for peaks.js, wavesurfer.js and their kind: minimum and maximum of each point in turn, −128 to 127.
+ * Source: BBC audiowaveform, doc/DataFormat.md.
+ */
+export function waveformJson(peaks: Peaks, samples: number): string {
+  const perPixel = samplesPerPixel(samples)
+  const step = perPixel / RECORD_SAMPLES
+  const pairs: number[] = []
+  for (let at = 0; at < peaks.records; at += step) {
+    let [low, high] = [32_767, -32_768]
+    for (let i = at; i < Math.min(peaks.records, at + step); i++) {
+      low = Math.min(low, peaks.mixLow[i] ?? 0)
+      high = Math.max(high, peaks.mixHigh[i] ?? 0)
+    }
+    pairs.push((low / 256) | 0, (high / 256) | 0)
+  }
+  return JSON.stringify({
+    version: 2,
+    channels: 1,
+    sample_rate: SAMPLE_RATE,
+    samples_per_pixel: perPixel,
+    bits: 8,
+    length: pairs.length / 2,
+    data: pairs,
+  })
+}

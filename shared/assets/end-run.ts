@@ -1,0 +1,205 @@
+import { buffer } from 'node:stream/consumers'
+import { PermanentError, type RestartError } from '../contracts/errors/chain.ts'
+import { json } from '../contracts/message.ts'
+import { EncodeJob } from '../contracts/messages/encode-job.ts'
+import {
+  type Master,
+  type RunAccepted,
+  RunEnded,
+  type Verdict,
+  type Verdicts,
+} from '../contracts/messages/run.ts'
+import {
+  assetName,
+  type ObjectName,
+  type Revision,
+  type ScratchPlace,
+  scratchPrefix,
+} from '../contracts/names.ts'
+import { type Next, type Send, type StepContext, type Subject, send } from '../frame/step.ts'
+import { NotFoundError, type StoreDriver } from '../store/driver/driver.ts'
+import { isDenied } from '../store/gcs/wire.ts'
+import type { Derivative } from './definition.ts'
+import type { Registry } from './registry.ts'
+
+/** How often a run may begin anew before somebody has to look. */
+export const MOST_RESTARTS = 5
+
+/** What every message between the services carries. */
+export type Envelope = Pick<
+  RunAccepted,
+  'request' | 'job' | 'run' | 'route' | 'accepted' | 'restarts'
+>
+
+export function subjectOf({ job, run, route, request }: Envelope): Subject {
+  return { job, run, route, track: request.asset_guid }
+}
+
+/** The envelope alone, for the next message of the same run. */
+export function envelopeOf({
+  request,
+  job,
+  run,
+  route,
+  accepted,
+  restarts,
+}: Envelope): Envelope {
+  return { request, job, run, route, accepted, restarts }
+}
+
+/** Routing facts that a person may want to filter or grep by; services read the body alone. */
+export function attributesOf({
+  job,
+  run,
+  route,
+}: Pick<Envelope, 'job' | 'run' | 'route'>): Record<string, string> {
+  return { job, run: String(run), route }
+}
+
+/** A count in a message that anybody may have published: what can't be true is not believed, and `least` instead. */
+export function countFrom(value: unknown, least: number): number {
+  const number = Number(value ?? least)
+  return Number.isSafeInteger(number) && number >= least && number <= MOST ? number : least
+}
+
+/** An instant in such a message, where it is one and has been. */
+export function pastInstant(value: unknown): string | undefined {
+  if (typeof value !== 'string' || !ISO.test(value)) return undefined
+  return Date.parse(value) <= Date.now() ? value : undefined
+}
+
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/
+const MOST = 1_000_000
+
+/** Sends a run to publish. */
+export function ended(message: Envelope, master: Master | null, verdicts: Verdicts): Send {
+  return send(
+    'publish',
+    RunEnded,
+    { ...envelopeOf(message), master, verdicts },
+    attributesOf(message),
+  )
+}
+
+/** What follows when a run has failed as a whole: a failed verdict for every asset that has none yet. */
+export function failedRun(
+  message: Envelope,
+  error: PermanentError,
+  {
+    step,
+    attempt,
+    registry,
+    master = null,
+    verdicts = {},
+  }: {
+    step: string
+    attempt: number
+    registry: Registry
+    master?: Master | null
+    verdicts?: Verdicts
+  },
+): Next {
+  const all: Verdicts = { ...verdicts }
+  for (const id of message.request.derivative_assets) {
+    all[id] ??= failed(registry.get(id)?.version ?? 1, error, step, attempt)
+  }
+  return {
+    sends: [ended(message, master, all)],
+    verdict: 'failed',
+    code: error.code,
+    sentence: error.message,
+  }
+}
+
+/** The verdict on an asset that will never be. */
+export function failed(
+  version: number,
+  error: PermanentError,
+  step: string,
+  attempt: number,
+): Verdict {
+  const words = error.message.slice(0, 2000)
+  return { state: 'failed', version, code: error.code, sentence: words, step, attempt }
+}
+
+/** What follows when the run has to begin anew: the job goes to ingest again, as the same run. */
+export function restarted(
+  message: Envelope,
+  error: RestartError,
+  otherwise: (error: PermanentError) => Next | Promise<Next>,
+): Next | Promise<Next> {
+  // During a rollout a plan may meet newer workers for as long as the rollout takes.
+  if (message.restarts >= MOST_RESTARTS && error.code !== 'SUPERSEDED') {
+    const words = `begun anew ${message.restarts} times; the last time: ${error.message}`
+    return otherwise(new PermanentError('TOO_MANY_RESTARTS', words, { cause: error }))
+  }
+  const again = send('ingest', EncodeJob, message.request, {
+    run: String(message.run),
+    restarts: String(message.restarts + 1),
+    accepted: message.accepted,
+  })
+  return { sends: [again], verdict: 'restarted', code: error.code, sentence: error.message }
+}
+
+/**
+ * Removes what a plan keeps in scratch. The tombstones stay where there are any, until they are swept: a late copy
+ * of a step must not try again what has failed for good, on samples that are gone.
+ */
+export async function clearScratch(
+  place: ScratchPlace,
+  { scratch, collected }: Pick<StepContext, 'scratch' | 'collected'>,
+  { hasTombstones }: { hasTombstones: boolean },
+): Promise<void> {
+  const prefix = scratchPrefix(place)
+  for (const part of hasTombstones ? ['wav/', 'parts/'] : ['']) {
+    try {
+      await scratch.removeAll(`${prefix}${part}`)
+    } catch (error) {
+      // No retry mends that; preflight says it, and the bucket's lifecycle removes them.
+      if (isDenied(error)) return
+      throw error
+    }
+  }
+  collected()
+}
+/**
+ * The verdict `made` on an asset, by looking at the store: undefined unless all its files are there.
+ * The small result is read along where the asset has one.
+ */
+export async function lookUp(
+  asset: Derivative,
+  track: string,
+  revision: Revision,
+  { assets, signal }: Pick<StepContext, 'assets' | 'signal'>,
+): Promise<Verdict | undefined> {
+  const files: Record<string, number> = {}
+  let result: unknown
+  for (const [index, extension] of Object.keys(asset.files).entries()) {
+    const name = assetName(track, revision, asset, extension)
+    if (asset.result && index === 0) {
+      const bytes = await readWhole(assets, name, signal)
+      if (bytes === undefined) return undefined
+      files[extension] = bytes.length
+      result = json(bytes, name)
+    } else {
+      const stat = await assets.stat(name, { signal })
+      if (stat === undefined) return undefined
+      files[extension] = stat.bytes
+    }
+  }
+  const made = { state: 'made', version: asset.version, files } as const
+  return asset.result ? { ...made, result } : made
+}
+
+async function readWhole(
+  store: StoreDriver,
+  name: ObjectName,
+  signal: AbortSignal,
+): Promise<Buffer | undefined> {
+  try {
+    return await buffer(await store.read(name, { signal }))
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined
+    throw error
+  }
+}

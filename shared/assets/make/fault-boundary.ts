@@ -1,0 +1,146 @@
+import { setImmediate } from 'node:timers/promises'
+import { cachedPcm } from '../../audio/cached-pcm.ts'
+import type { PcmSource } from '../../audio/pcm.ts'
+import { PermanentError, sentence } from '../../contracts/errors/chain.ts'
+import { orFault } from '../../underway/underway.ts'
+import type { Derivative, Streamed, Tools } from '../definition.ts'
+import { pcmSource } from './pcm-source.ts'
+import { scratchOf, type Work } from './unit-work.ts'
+
+/** No chain of causes is followed further: one may lead back to its beginning. */
+const MOST_CAUSES = 10
+
+export interface Lent {
+  readonly tools: Tools
+  /** The same pieces; what goes wrong as they are read is no fault of the asset that reads them. */
+  watched<T>(pieces: AsyncIterable<T>): AsyncIterable<T>
+  /**
+   * Runs code of the asset. @throws PermanentError RENDER_FAILED for a fault that is its own; what comes out of a
+   * tool as it is.
+   */
+  judged<T>(asset: Derivative, act: () => Promise<T>): Promise<T>
+  /** A file of the asset as it is written: judged likewise, and that it is as long as it says. */
+  judgedFile(asset: Derivative, file: Streamed): Streamed
+  /** Ends the loan. Not while anybody may still be using the tools. */
+  release(): void
+}
+
+/**
+ * The tools of a step, watched: a fault that comes out of a tool (store, ffmpeg, worker) may pass; one that
+ * is the asset's own never will, for the same samples always meet the same code.
+ */
+export function lend({ message, context, deps }: Work): Lent {
+  const passing = new WeakSet<object>()
+
+  function mark(error: unknown): never {
+    if (typeof error === 'object' && error !== null) passing.add(error)
+    throw error
+  }
+  function attempt<T>(act: () => T): T {
+    try {
+      return act()
+    } catch (error) {
+      return mark(error)
+    }
+  }
+  async function* watchPieces(pieces: AsyncIterable<unknown>): AsyncGenerator<unknown> {
+    try {
+      yield* pieces
+    } catch (error) {
+      mark(error)
+    }
+  }
+  function watch<T extends object>(target: T): T {
+    return new Proxy(target, {
+      get(of, property) {
+        const value = Reflect.get(of, property)
+        if (typeof value !== 'function') return value
+        return (...given: unknown[]) => {
+          const result = attempt(() => value.apply(of, given))
+          if (result?.[Symbol.asyncIterator] !== undefined) return watchPieces(result)
+          return result instanceof Promise ? result.catch(mark) : result
+        }
+      },
+    })
+  }
+  function isPassing(error: unknown, depth = 0): boolean {
+    if (typeof error !== 'object' || error === null || depth > MOST_CAUSES) return false
+    return passing.has(error) || isPassing(causeOf(error), depth + 1)
+  }
+
+  function verdictOn(error: unknown, { id, version }: Derivative): unknown {
+    if (isPermanent(error) || context.signal.aborted || isPassing(error)) return error
+    const words = `${id}@${version}: ${sentence(error)}`
+    return new PermanentError('RENDER_FAILED', words, { cause: error })
+  }
+
+  const { locate, tools } = deps
+  const source = pcmSource(message.plan.pcm, {
+    locate(uri) {
+      const { driver, name } = locate(uri)
+      return { driver: context.counted(driver), name }
+    },
+    scratch: context.scratch,
+    run: scratchOf(message),
+  })
+  const cached = cachedPcm(source, deps.blocks && { pool: deps.blocks })
+  const pcm = watch<PcmSource>(cached)
+  return {
+    tools: watch(tools({ pcm, signal: context.signal })),
+    watched: watch,
+    async judged(asset, act) {
+      try {
+        const result = await orFault(act())
+        // What it has left to itself may fail at once.
+        await orFault(setImmediate())
+        return result
+      } catch (error) {
+        throw verdictOn(error, asset)
+      }
+    },
+    judgedFile: (asset, file) => ({
+      byteLength: file.byteLength,
+      async *[Symbol.asyncIterator]() {
+        let bytes = 0
+        let pieces: AsyncIterator<Uint8Array> | undefined
+        try {
+          pieces = file[Symbol.asyncIterator]()
+          for (;;) {
+            const { done, value: piece } = await orFault(pieces.next())
+            if (done) break
+            if (!(piece instanceof Uint8Array)) throw new TypeError('a piece that is no bytes')
+            bytes += piece.byteLength
+            if (bytes > file.byteLength) break
+            yield piece
+          }
+          if (bytes === file.byteLength) return
+          const so = bytes > file.byteLength ? 'more than' : `${bytes}`
+          throw new RangeError(`a file of ${so} bytes, promised were ${file.byteLength}`)
+        } catch (error) {
+          throw verdictOn(error, asset)
+        } finally {
+          // It may hang, so nobody waits for its tidying up.
+          pieces?.return?.().catch(() => {})
+        }
+      },
+    }),
+    release: () => cached.release(),
+  }
+}
+
+function isPermanent(error: unknown): boolean {
+  try {
+    return error instanceof PermanentError
+  } catch {
+    return false
+  }
+}
+
+/** What an asset throws may throw in its turn when it is looked at. */
+function causeOf(error: object): unknown {
+  try {
+    return (error as { readonly cause?: unknown }).cause
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,227 @@
+import { buffer } from 'node:stream/consumers'
+import { PermanentError, RestartError, sentence } from '../../contracts/errors/chain.ts'
+import type { Unit, Verdict } from '../../contracts/messages/run.ts'
+import { assetName, type Revision } from '../../contracts/names.ts'
+import { countStops, NONE, type Stops, verdictOn } from '../../frame/stops.ts'
+import { NotFoundError, sameBytes } from '../../store/driver/driver.ts'
+import { underway } from '../../underway/underway.ts'
+import type { Derivative, Parts, Rendered, Streamed } from '../definition.ts'
+import { failed } from '../end-run.ts'
+import { isPart, unitName } from '../plan.ts'
+import { type Lent, lend } from './fault-boundary.ts'
+import { outcomeOf, readTombstone } from './find-output.ts'
+import { resultOf } from './result.ts'
+import {
+  assetOf,
+  partName,
+  plannedUnits,
+  stopsFolder,
+  stopsOf,
+  tombstoneName,
+  type Work,
+} from './unit-work.ts'
+
+/**
+ * Makes those of the units that are missing, each created under its own name as soon as it is made, and
+ * returns the verdicts on the whole-track ones. A unit that fails for good leaves a tombstone, and the others
+ * go on. `joining`: the units are assets whose parts are all there.
+ * @throws the first passing fault, once every other unit has had its turn.
+ */
+export async function makeUnits(
+  work: Work,
+  units: readonly Unit[],
+  { joining }: { joining: boolean },
+): Promise<Map<string, Verdict>> {
+  const { context, deps } = work
+  const fresh = new Map<string, Verdict>()
+  const faults: unknown[] = []
+  let lent: Lent | undefined
+  const stops = await stopsBefore(work, units)
+  const stopsAt = (unit: Unit) => stops.get(stopsOf(work, unit))
+  // What may get nowhere comes last, so that it keeps the others waiting once at most.
+  const rank = (unit: Unit) => total(stopsAt(unit)) + (isOwn(work, unit) ? 0.5 : 0)
+  const inOrder = units.toSorted((a, b) => rank(a) - rank(b))
+  for (const unit of inOrder) {
+    const asset = assetOf(unit, deps.registry)
+    if ((await outcomeOf(work, unit)) !== undefined) {
+      context.finished(unitName(unit))
+      continue
+    }
+    if (context.signal.aborted) throw context.signal.reason
+    lent ??= lend(work)
+    const lending = lent
+    try {
+      const overBudget = verdictOn(`${asset.id}@${asset.version}`, stopsAt(unit))
+      if (overBudget !== undefined) throw overBudget
+      const act = () => (joining ? join : make)(work, asset, unit, lending)
+      // What has ended a process once would take those beside it along a second time.
+      const { still = 0, full = 0 } = stopsAt(unit) ?? {}
+      const isSuspect = still + full > 0
+      const verdict = await besideOrAlone(work, isSuspect, () => asUnit(work, unit, act))
+      fresh.set(unit.asset, verdict)
+      context.finished(unitName(unit))
+    } catch (error) {
+      if (error instanceof RestartError || context.signal.aborted) throw error
+      // Whatever else fails, be it writing what was made, may go well next time.
+      if (error instanceof PermanentError) {
+        fresh.set(unit.asset, await leaveTombstone(work, unit, error))
+        context.finished(unitName(unit))
+      } else faults.push(error)
+    }
+  }
+  // What was given up may still be reading: its memory is never used again.
+  if (!context.signal.aborted) lent?.release()
+  if (faults.length > 0) throw faults[0]
+  return fresh
+}
+
+/**
+ * How often the units of the stage have been stopped, where they may have been. A message that comes for the first time
+ * may be a copy of one that has ended a process, but only by an operator's own assets: those built in let go.
+ */
+async function stopsBefore(work: Work, units: readonly Unit[]): ReturnType<typeof countStops> {
+  const { scratch, signal, delivery } = work.context
+  const mayBe = delivery.attempt > 1 || units.some((unit) => isOwn(work, unit))
+  return mayBe ? countStops(scratch, stopsFolder(work), signal) : new Map()
+}
+
+function isOwn({ deps }: Work, { asset }: Unit): boolean {
+  return deps.registry.own?.has(asset) === true
+}
+
+/** Beside other deliveries, or alone. What it waits for its turn is not its own time. */
+async function besideOrAlone<T>(
+  { context, isolation }: Work,
+  isAlone: boolean,
+  act: () => Promise<T>,
+): Promise<T> {
+  const own = underway()?.own
+  const begin = isAlone ? () => isolation.alone() : () => isolation.beside()
+  const leave = await (own === undefined ? begin() : own.turn.during(begin))
+  try {
+    context.signal.throwIfAborted()
+    return await act()
+  } finally {
+    leave()
+  }
+}
+
+function asUnit<T>(work: Work, unit: Unit, act: () => Promise<T>): Promise<T> {
+  return work.context.asUnit({ what: unitName(unit), stops: stopsOf(work, unit) }, act)
+}
+
+function total(stops: Stops = NONE): number {
+  return Object.values(stops).reduce((sum, each) => sum + each)
+}
+
+/** Records that a unit has failed for good, beside its planned output. */
+export async function leaveTombstone(
+  { stage, message, context }: Work,
+  unit: Unit,
+  error: PermanentError,
+): Promise<Verdict> {
+  const tombstone = failed(unit.version, error, stage, context.delivery.attempt)
+  const body = Buffer.from(JSON.stringify(tombstone))
+  await context.write('scratch', tombstoneName(message, unit), body, 'application/json')
+  return tombstone
+}
+
+async function make(work: Work, asset: Derivative, unit: Unit, lent: Lent): Promise<Verdict> {
+  const { message, context } = work
+  // A stage lends its own assets the right tools: the registry has checked that they belong together.
+  const tools = lent.tools as never
+  if ('render' in asset) {
+    return store(work, asset, lent, await lent.judged(asset, () => asset.render(tools)))
+  }
+  const part = await lent.judged(asset, () => asset.part(unit, tools))
+  if (!(part instanceof Uint8Array)) throw nothing(asset, 'part')
+  if (!isPart(unit, message.plan.pcm.samples)) {
+    return store(work, asset, lent, await lent.judged(asset, () => asset.join([part], tools)))
+  }
+  const name = partName(message, unit)
+  const created = await context.write('scratch', name, part, 'application/octet-stream')
+  sameBytes(created, name)
+  return { state: 'made', version: asset.version, files: {} }
+}
+
+async function join(work: Work, asset: Derivative, _: Unit, lent: Lent): Promise<Verdict> {
+  if (!('join' in asset)) throw new PermanentError('NOT_A_MESSAGE', `${asset.id} has no parts`)
+  const units = plannedUnits(work).filter((unit) => unit.asset === asset.id)
+  for (const unit of units) {
+    const verdict = await readTombstone(work, unit)
+    if (verdict?.state === 'failed') return verdict
+  }
+  const parts: Parts = lent.watched({
+    async *[Symbol.asyncIterator]() {
+      for (const unit of units) yield await readPart(work, unit)
+    },
+  })
+  const joined = await lent.judged(asset, () => asset.join(parts, lent.tools as never))
+  return store(work, asset, lent, joined)
+}
+
+/** @throws RestartError when it is gone. */
+async function readPart({ message, context }: Work, unit: Unit): Promise<Uint8Array> {
+  const { scratch, signal } = context
+  try {
+    return await buffer(await scratch.read(partName(message, unit), { signal }))
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error
+    throw new RestartError('SCRATCH_MISSING', sentence(error), { cause: error })
+  }
+}
+
+/** An asset gave something else than bytes. */
+function nothing({ id, version }: Derivative, what: string): PermanentError {
+  const words = `${id}@${version}: rendered no ${what}, though it promises one`
+  return new PermanentError('RENDER_FAILED', words)
+}
+
+function isStreamed(given: unknown): given is Streamed {
+  return (
+    typeof given === 'object' &&
+    given !== null &&
+    Symbol.asyncIterator in given &&
+    Number.isSafeInteger((given as Partial<Streamed>).byteLength)
+  )
+}
+
+/** Writes an asset's files, the first one last: an asset is there when its first file is. */
+async function store(
+  { message, context }: Work,
+  asset: Derivative,
+  lent: Lent,
+  rendered: Rendered,
+): Promise<Verdict> {
+  const { request, plan } = message
+  const files: Record<string, number> = {}
+  const [main = ''] = Object.keys(asset.files)
+  const result = asset.result
+    ? await resultOf(await fileOf(rendered, main, asset, lent), asset)
+    : undefined
+  for (const [extension, contentType] of Object.entries(asset.files).reverse()) {
+    const isResult = result !== undefined && extension === main
+    const file = isResult ? result.bytes : await fileOf(rendered, extension, asset, lent)
+    const name = assetName(request.asset_guid, plan.revision as Revision, asset, extension)
+    const created = await context.write('assets', name, file, contentType)
+    sameBytes(created, name)
+    files[extension] = file.byteLength
+  }
+  const made = { state: 'made', version: asset.version, files } as const
+  return result === undefined ? made : { ...made, result: result.value }
+}
+
+/** @throws PermanentError RENDER_FAILED when it was not rendered. What was rendered may throw as it is looked at. */
+function fileOf(
+  rendered: Partial<Rendered> | undefined,
+  extension: string,
+  asset: Derivative,
+  lent: Lent,
+): Promise<Uint8Array | Streamed> {
+  return lent.judged(asset, async () => {
+    const file = rendered?.[extension]
+    if (file instanceof Uint8Array) return file
+    if (isStreamed(file)) return lent.judgedFile(asset, file)
+    throw nothing(asset, extension)
+  })
+}

@@ -1,0 +1,40 @@
+import { buffer } from 'node:stream/consumers'
+import { PermanentError, sentence } from '../../contracts/errors/chain.ts'
+import { json } from '../../contracts/message.ts'
+import { type Derivative, MOST_RESULT_BYTES, type Streamed } from '../definition.ts'
+
+/** Everybody who reads it goes through it. */
+const MOST_DEPTH = 32
+
+export interface Result {
+  readonly bytes: Uint8Array
+  readonly value: unknown
+}
+
+/**
+ * The small result of an asset, looked at before it is kept for good.
+ * @throws PermanentError RENDER_FAILED when it is not JSON, too long or too deep; what the file throws.
+ */
+export async function resultOf(
+  file: Uint8Array | Streamed,
+  { id, version }: Derivative,
+): Promise<Result> {
+  const fault = (words: string, options?: ErrorOptions) =>
+    new PermanentError('RENDER_FAILED', `${id}@${version}: a result ${words}`, options)
+  if (file.byteLength > MOST_RESULT_BYTES)
+    throw fault(`of ${file.byteLength} bytes, the limit is ${MOST_RESULT_BYTES}`)
+  const bytes = file instanceof Uint8Array ? file : await buffer(file)
+  let value: unknown
+  try {
+    value = json(bytes, 'it')
+  } catch (error) {
+    throw fault(`that cannot be read: ${sentence(error)}`, { cause: error })
+  }
+  if (isDeeper(value, MOST_DEPTH)) throw fault(`of more than ${MOST_DEPTH} levels`)
+  return { bytes, value }
+}
+
+function isDeeper(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return depth === 0 || Object.values(value).some((each) => isDeeper(each, depth - 1))
+}

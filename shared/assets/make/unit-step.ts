@@ -1,0 +1,166 @@
+import { stepDueOf } from '../../contracts/messages/consistent.ts'
+import {
+  StepDue,
+  type Unit,
+  type Verdict,
+  type Verdicts,
+} from '../../contracts/messages/run.ts'
+import type { Revision } from '../../contracts/names.ts'
+import { stageTopic } from '../../contracts/topology.ts'
+import { defineStep, type Send, type Step, send } from '../../frame/step.ts'
+import { Isolation } from '../../underway/isolation.ts'
+import { attributesOf, clearScratch, ended, envelopeOf, lookUp, subjectOf } from '../end-run.ts'
+import { unitName } from '../plan.ts'
+import { type Following, fanIn } from './fan-in.ts'
+import { outcomeOf, verdictsByName } from './find-output.ts'
+import { leaveTombstone, makeUnits } from './make-units.ts'
+import { restartOnce } from './step-marks.ts'
+import {
+  joinedName,
+  joinsDue,
+  type MakingStage,
+  plannedUnits,
+  scratchOf,
+  type UnitDeps,
+  unitsOf,
+  type Work,
+} from './unit-work.ts'
+
+/**
+ * The step of a stage that makes derivative assets: makes what is missing of the units that its message
+ * names, and, when it sees the whole stage made, sends the run on.
+ */
+export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
+  const { isolation = new Isolation() } = deps
+  const step: Step<StepDue> & Required<Pick<Step<StepDue>, 'fail'>> = {
+    name: stage,
+    input: stepDueOf(stage),
+    subject: subjectOf,
+    admit: (_, signal) => deps.cores.take(signal),
+
+    async run(message, context) {
+      const work = { stage, message, context, deps, isolation }
+      const { joining, units } = unitsDue(work)
+      const fresh = await makeUnits(work, units, { joining })
+      const next = await whatFollows(work, { joining, fresh })
+      return {
+        ...next,
+        verdict: fresh.size === 0 ? 'skipped' : 'done',
+        units: units.map(unitName),
+      }
+    },
+
+    // A verdict is about the units of this step: they get tombstones, and the rest of the run goes on.
+    async fail(message, error, context) {
+      const work = { stage, message, context, deps, isolation }
+      const { joining, units } = unitsDue(work)
+      const fresh = new Map<string, Verdict>()
+      for (const unit of units) {
+        if ((await outcomeOf(work, unit)) !== undefined) continue
+        fresh.set(unit.asset, await leaveTombstone(work, unit, error))
+      }
+      const next = await whatFollows(work, { joining, fresh })
+      const { code, message: sentence } = error
+      return { ...next, verdict: 'failed', units: units.map(unitName), code, sentence }
+    },
+
+    async restart(message, error, context) {
+      const work = { stage, message, context, deps, isolation }
+      const { joining, units } = unitsDue(work)
+      // A copy of this step was quicker: what it read has gone because the run is over.
+      if (error.code === 'SCRATCH_MISSING' && (await areMade(work, units))) {
+        const next = await whatFollows(work, { joining, fresh: new Map() })
+        return { ...next, verdict: 'skipped', units: units.map(unitName) }
+      }
+      return restartOnce(message, scratchOf(message), error, context, (verdict) =>
+        step.fail(message, verdict, context),
+      )
+    },
+  }
+  return defineStep(step)
+}
+
+/** All steps of a stage, as messages to its topic. */
+export function stepMessages(message: StepDue, stage: MakingStage): readonly Send[] {
+  return message.plan[stage].map((_, step) => stepMessage(message, stage, step))
+}
+
+function stepMessage(message: StepDue, stage: MakingStage, step: number): Send {
+  const { master, plan, verdicts } = message
+  const due = { ...envelopeOf(message), master, plan, verdicts, step }
+  return send(stageTopic(stage, message.route), StepDue, due, attributesOf(message))
+}
+
+async function whatFollows(
+  work: Work,
+  { joining, fresh }: { joining: boolean; fresh: ReadonlyMap<string, Verdict> },
+): Promise<Following> {
+  const { stage, message, context } = work
+  const steps = message.plan[stage].length
+  if (steps === 1 || joining) return sendOn(work, fresh)
+  return fanIn(
+    {
+      marker: joinedName(scratchOf(message), stage, message.restarts),
+      isMade: () => areMade(work, plannedUnits(work)),
+      isOver: () => isOver(work),
+      clear: () => clear(work, message.verdicts),
+      async sendOn() {
+        const isToJoin = joinsDue(work).length > 0
+        return isToJoin ? { sends: [stepMessage(message, stage, steps)] } : sendOn(work, fresh)
+      },
+    },
+    context,
+  )
+}
+
+/** What a message asks for: units, or the joining of those that were made. */
+function unitsDue(work: Work): { joining: boolean; units: readonly Unit[] } {
+  const { stage, message } = work
+  const planned = message.plan[stage]
+  if (message.step >= planned.length) return { joining: true, units: joinsDue(work) }
+  return { joining: false, units: unitsOf(message, planned[message.step] ?? []) }
+}
+
+/** Whether all of the units are there, or have failed for good. */
+async function areMade(work: Work, units: readonly Unit[]): Promise<boolean> {
+  for (const unit of units) {
+    if ((await outcomeOf(work, unit)) === undefined) return false
+  }
+  return true
+}
+
+/** Whether every planned asset of the run, of all stages, is there or known to have failed. */
+async function isOver({ message, deps, context }: Work): Promise<boolean> {
+  const { plan, request, verdicts } = message
+  for (const unit of plan.units) {
+    if (verdicts[unit.asset] !== undefined) continue
+    const asset = deps.registry.get(unit.asset)
+    if (asset?.version !== unit.version) return false
+    const revision = plan.revision as Revision
+    if ((await lookUp(asset, request.asset_guid, revision, context)) === undefined) return false
+  }
+  return true
+}
+
+async function sendOn(work: Work, fresh: ReadonlyMap<string, Verdict>): Promise<Following> {
+  const { stage, message } = work
+  const verdicts = { ...message.verdicts, ...(await verdictsByName(work, fresh)) }
+  if (stage === 'analyze' && message.plan.encode.length > 0) {
+    return { sends: stepMessages({ ...message, verdicts }, 'encode') }
+  }
+  return {
+    sends: [ended(message, message.master, verdicts)],
+    afterwards: [() => clear(work, verdicts)],
+  }
+}
+
+/** Clears the plan's scratch, if the run can have used it: removing nothing costs a look at the store too. */
+async function clear({ message, context }: Work, verdicts: Verdicts): Promise<void> {
+  const { plan } = message
+  const hasTombstones = Object.values(verdicts).some(
+    ({ state, ...verdict }) =>
+      state === 'failed' && 'step' in verdict && verdict.step !== 'stage',
+  )
+  const isUsed = plan.pcm.kind === 'staged' || plan.analyze.length > 1 || plan.encode.length > 1
+  if (isUsed) await clearScratch(scratchOf(message), context, { hasTombstones })
+}

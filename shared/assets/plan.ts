@@ -1,0 +1,106 @@
+import { SAMPLE_RATE } from '../audio/pcm.ts'
+import { PermanentError } from '../contracts/errors/chain.ts'
+import type { Unit } from '../contracts/messages/run.ts'
+import type { Derivative } from './definition.ts'
+
+/** What a step may cost at the 99th percentile, wall-clock ms on one full core. */
+export const BUDGET_MS = 10_000
+/** When a step is stopped and given back, ms of its own time: what it waits for a slow store or a core is not its own. */
+export const HARD_LIMIT_MS = 13_000
+/** When a step is stopped however it was kept waiting, ms: Pub/Sub's client extends a lease for an hour at most. */
+export const LONGEST_STEP_MS = 50 * 60_000
+
+/**
+ * What a part may cost of what a step may: a worker that is killed loses the part that it was at, and a step that is
+ * stopped on a crowded machine has made the ones before.
+ */
+const PART_SHARE = 0.55
+
+export interface Steps {
+  readonly units: readonly Unit[]
+  /** Each step a list of indexes of `units`. */
+  readonly analyze: readonly (readonly number[])[]
+  readonly encode: readonly (readonly number[])[]
+  /** Assets that can't be made of this track at all. */
+  readonly impossible: readonly { readonly asset: Derivative; readonly error: PermanentError }[]
+}
+
+/**
+ * Cuts the making of `assets` of a track of `samples` samples into steps that each cost at most about
+ * `targetMs` on a core that is `factor` times slower than the reference. The same input always gives the
+ * same plan. An asset that can't be split may have a step of its own up to the budget; beyond, it is
+ * impossible.
+ */
+export function planSteps(
+  assets: readonly Derivative[],
+  samples: number,
+  { targetMs, factor }: { targetMs: number; factor: number },
+): Steps {
+  const units: Unit[] = []
+  const steps = { analyze: [] as number[][], encode: [] as number[][] }
+  const impossible: Steps['impossible'][number][] = []
+  const room = { analyze: 0, encode: 0 }
+
+  for (const asset of assets) {
+    const whole = costMs(asset, samples) * factor
+    if (whole > targetMs && !('part' in asset) && whole > BUDGET_MS) {
+      impossible.push({ asset, error: tooLong(asset, samples, whole) })
+      continue
+    }
+    for (const [start, end] of ranges(asset, samples, targetMs / factor)) {
+      const ms = costMs(asset, end - start) * factor
+      const last = steps[asset.stage].at(-1)
+      units.push({ asset: asset.id, version: asset.version, start, end })
+      if (last !== undefined && ms <= room[asset.stage]) {
+        last.push(units.length - 1)
+        room[asset.stage] -= ms
+      } else {
+        steps[asset.stage].push([units.length - 1])
+        room[asset.stage] = targetMs - ms
+      }
+    }
+  }
+  return { units, ...steps, impossible }
+}
+
+/** Core-milliseconds that an asset costs over so many samples. */
+export function costMs(asset: Derivative, samples: number): number {
+  const { fixedMs, msPerSecond, mostMs = Number.POSITIVE_INFINITY } = asset.cost
+  return Math.min(mostMs, fixedMs + (msPerSecond * samples) / SAMPLE_RATE)
+}
+
+/** Whether the unit is one of several of its asset, so that a join is due. */
+export function isPart(unit: Unit, samples: number): boolean {
+  return unit.start > 0 || unit.end < samples
+}
+
+/** A unit as events tell it, e.g. `aac-128@1 0-441000`. */
+export function unitName({ asset, version, start, end }: Unit): string {
+  return `${asset}@${version} ${start}-${end}`
+}
+
+function ranges(
+  asset: Derivative,
+  samples: number,
+  targetMs: number,
+): readonly (readonly [number, number])[] {
+  if (!('part' in asset) || costMs(asset, samples) <= targetMs) return [[0, samples]]
+  const { fixedMs, msPerSecond } = asset.cost
+  const affordable = ((PART_SHARE * targetMs - fixedMs) / msPerSecond) * SAMPLE_RATE
+  const cells = Math.ceil(samples / asset.grid)
+  const most = Math.max(1, Math.floor(affordable / asset.grid))
+  // Even parts: five cells at two apiece would leave a straggler of one.
+  const each = Math.ceil(cells / Math.ceil(cells / most)) * asset.grid
+  return Array.from({ length: Math.ceil(samples / each) }, (_, i) => [
+    i * each,
+    Math.min(samples, (i + 1) * each),
+  ])
+}
+
+function tooLong(asset: Derivative, samples: number, ms: number): PermanentError {
+  const minutes = (samples / SAMPLE_RATE / 60).toFixed(1)
+  return new PermanentError(
+    'TOO_LONG_FOR_ASSET',
+    `${asset.id} can only be made of a whole track; of ${minutes} min that takes ${(ms / 1000).toFixed(1)} s, and a step has ${BUDGET_MS / 1000} s`,
+  )
+}

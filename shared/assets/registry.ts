@@ -1,0 +1,73 @@
+import { readdir } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { EXTENSION_PATTERN } from '../contracts/messages/place.ts'
+import { ASSET_ID_PATTERN } from '../contracts/names.ts'
+import type { Derivative } from './definition.ts'
+
+export interface Registry extends ReadonlyMap<string, Derivative> {
+  /** The ids of those that are an operator's own; without it none is. */
+  readonly own?: ReadonlySet<string>
+}
+
+const BUILT_IN = fileURLToPath(new URL('./built-in/', import.meta.url))
+
+/**
+ * All derivative assets on offer: each `.ts`, `.js` or `.mjs` file of the built-in folder and of `extra`
+ * (an operator's own), by id. The folder is the registry.
+ * @throws Error that names the file when it does not define an asset, or defines one a second time.
+ */
+export async function loadRegistry(extra = ''): Promise<Registry> {
+  const registry = new Map<string, Derivative>()
+  const own = new Set<string>()
+  for (const folder of [BUILT_IN, ...(extra === '' ? [] : [resolve(extra)])]) {
+    for (const file of (await readdir(folder)).sort()) {
+      if (!/\.(ts|js|mjs)$/.test(file) || file.endsWith('.d.ts')) continue
+      const path = join(folder, file)
+      const module: { default?: unknown } = await import(pathToFileURL(path).href)
+      const derivative = checkDerivative(module.default, path)
+      if (registry.has(derivative.id)) throw new Error(`${path}: ${derivative.id} is taken`)
+      registry.set(derivative.id, derivative)
+      if (folder !== BUILT_IN) own.add(derivative.id)
+    }
+  }
+  return Object.assign(registry, { own })
+}
+
+/** @throws Error naming what is wrong with a definition and where it stands. */
+export function checkDerivative(value: unknown, path: string): Derivative {
+  const fault = (what: string) => new Error(`${path}: ${what}`)
+  if (typeof value !== 'object' || value === null) {
+    throw fault('the default export must be a definition: export default defineDerivative({…})')
+  }
+  const given = value as Record<string, unknown>
+  if (typeof given.id !== 'string' || !new RegExp(ASSET_ID_PATTERN).test(given.id)) {
+    throw fault(`id must match ${ASSET_ID_PATTERN}, got ${JSON.stringify(given.id)}`)
+  }
+  if (!Number.isInteger(given.version) || (given.version as number) < 1) {
+    throw fault(`version must be an integer from 1, got ${given.version}`)
+  }
+  if (given.stage !== 'analyze' && given.stage !== 'encode') {
+    throw fault(`stage must be analyze or encode, got ${given.stage}`)
+  }
+  const files = Object.entries((given.files ?? {}) as Record<string, unknown>)
+  if (files.length === 0) throw fault('files must name at least one extension')
+  for (const [extension, type] of files) {
+    if (!new RegExp(EXTENSION_PATTERN).test(extension))
+      throw fault(`bad extension ${extension}`)
+    if (typeof type !== 'string' || !/^[a-z]+\/[\w.+-]+/.test(type)) {
+      throw fault(`the content type of ${extension} must be one, got ${type}`)
+    }
+  }
+  const cost = given.cost as Record<string, unknown> | undefined
+  if (![cost?.fixedMs, cost?.msPerSecond].every((n) => typeof n === 'number' && n >= 0)) {
+    throw fault('cost must give fixedMs and msPerSecond, both ≥ 0')
+  }
+  const whole = typeof given.render === 'function'
+  const split = typeof given.part === 'function' && typeof given.join === 'function'
+  if (whole === split) throw fault('give either render, or part and join (with grid)')
+  if (split && !(Number.isInteger(given.grid) && (given.grid as number) >= 1)) {
+    throw fault(`grid must be an integer number of samples from 1, got ${given.grid}`)
+  }
+  return value as Derivative
+}

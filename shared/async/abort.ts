@@ -1,0 +1,41 @@
+import type { Body } from '../store/driver/driver.ts'
+
+/**
+ * The chunks of a body, until `signal` aborts: then it throws the signal's reason, even while the
+ * body itself hangs. The body is told to clean up, but not waited for.
+ */
+export async function* abortable(
+  body: Body,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  signal?.throwIfAborted()
+  if (body instanceof Uint8Array) {
+    yield body
+    return
+  }
+  const chunks = body[Symbol.asyncIterator]()
+  let ended = false
+  try {
+    while (true) {
+      const next = await orAbort(chunks.next(), signal)
+      if (next.done) {
+        ended = true
+        return
+      }
+      yield next.value
+    }
+  } finally {
+    if (!ended) chunks.return?.().catch(() => {})
+  }
+}
+
+/** What the promise gives, or the reason of the abort, whichever comes first. */
+export function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}

@@ -1,0 +1,105 @@
+import type { StepEvent } from '../../contracts/messages/event.ts'
+import { jobId } from '../../contracts/names.ts'
+import { DEFAULT_ROUTE } from '../../contracts/topology.ts'
+import type { Database } from '../database.ts'
+import { acceptAgain } from '../jobs/accept-jobs.ts'
+import type { Acceptance } from '../jobs/job-row.ts'
+import { clipped, instant, rows, uuid, whole } from '../parameters.ts'
+
+/**
+ * Records events, each once, in any number. An `accepted` one with its request makes up for a job
+ * row that could not be written at the time; a `dead-lettered` one calls the watchdog off.
+ * @returns how many of each kind were not there
+ */
+export async function recordEvents(
+  database: Database,
+  events: readonly StepEvent[],
+  signal?: AbortSignal,
+): Promise<readonly EventCount[]> {
+  if (events.length === 0) return []
+  await acceptAgain(database, events.flatMap(acceptance), signal)
+  const letters = events.filter(({ verdict, job }) => verdict === 'dead-lettered' && job)
+  if (letters.length > 0) {
+    const values = letters.map(({ job, run }) => ({ id: job, run: run && whole(run) }))
+    await database.query(DEAD_LETTERED, [rows(values)], signal)
+  }
+  // Last: if any of the above fails, the whole batch comes again and is news again.
+  return database.query<EventCount>(RECORD, [rows(events.map(columns))], signal)
+}
+
+export interface EventCount extends Pick<StepEvent, 'step' | 'verdict'> {
+  readonly count: number
+}
+
+function acceptance(event: StepEvent): Acceptance[] {
+  const { request, run = 1, route = DEFAULT_ROUTE, at } = event
+  if (request === undefined) return []
+  const job = jobId(request.request_id, request.asset_guid)
+  return [{ job, run, route, accepted: at, request }]
+}
+
+function columns(event: StepEvent): object {
+  const {
+    request: _,
+    cpuMs,
+    bytesRead,
+    bytesWritten,
+    bytesFromCloud,
+    bytesToCloud,
+    storeOperations,
+    ...rest
+  } = event
+  const { id, at, job, track, run, attempt } = rest
+  return {
+    ...rest,
+    id: uuid(id),
+    at: instant(at),
+    job: job && clipped(job, 128),
+    track: track && clipped(track, 256),
+    run: run && whole(run),
+    attempt: whole(attempt),
+    cpu_ms: cpuMs,
+    bytes_read: bytesRead && whole(bytesRead),
+    bytes_written: bytesWritten && whole(bytesWritten),
+    bytes_from_cloud: bytesFromCloud && whole(bytesFromCloud),
+    bytes_to_cloud: bytesToCloud && whole(bytesToCloud),
+    store_operations: storeOperations && whole(storeOperations),
+  }
+}
+
+const RECORD = {
+  name: 'events-record',
+  text: `
+    with recorded as (
+      insert into event (id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
+        cpu_ms, bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations, code,
+        sentence, warnings)
+      select id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
+        cpu_ms, bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations, code,
+        sentence, warnings
+      from json_to_recordset($1) as r (id uuid, at timestamptz, step text, verdict text, job text,
+        track text, run bigint, route text, attempt bigint, units text[], worker text,
+        ms double precision, cpu_ms double precision, bytes_read bigint, bytes_written bigint,
+        bytes_from_cloud bigint, bytes_to_cloud bigint, store_operations bigint, code text, sentence text,
+        warnings jsonb)
+      order by id
+      on conflict (id) do nothing
+      returning step, verdict
+    )
+    select step, verdict, count(*)::int as count from recorded group by step, verdict`,
+}
+
+const DEAD_LETTERED = {
+  name: 'jobs-dead-lettered',
+  text: `
+    with letter as (
+      select id, max(run) as run from json_to_recordset($1) as r (id text, run bigint) group by id
+    ), locked as (
+      select id from job where id in (select id from letter) order by id for update
+    )
+    update job set
+      dead_lettered_run = greatest(job.dead_lettered_run, coalesce(letter.run, job.run)),
+      watched_since = case when letter.run < job.run then job.watched_since end
+    from locked join letter using (id)
+    where job.id = locked.id and letter.run is not null`,
+}

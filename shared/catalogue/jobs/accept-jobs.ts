@@ -1,0 +1,69 @@
+import type { Database, Query } from '../database.ts'
+import { type Acceptance, asked, type JobRow, newJob } from './job-row.ts'
+import { insertJobs, lockJobs, readJobs, updateJobs } from './job-table.ts'
+
+/**
+ * Records jobs that are most likely new. A job that is there is widened by the assets that it did not
+ * have, and opened again by a higher run; anything else changes nothing.
+ */
+export async function acceptJobs(
+  database: Database,
+  messages: readonly Acceptance[],
+  signal?: AbortSignal,
+): Promise<void> {
+  if (messages.length === 0) return
+  const query = atOnce(database, signal)
+  const inserted = await insertJobs(query, [...heard(new Map(), messages).values()])
+  const rest = messages.filter(({ job }) => !inserted.has(job))
+  await acceptAgain(database, rest, signal)
+}
+
+/** Does the same for jobs that are most likely known already: nothing is locked for those. */
+export async function acceptAgain(
+  database: Database,
+  messages: readonly Acceptance[],
+  signal?: AbortSignal,
+): Promise<void> {
+  if (messages.length === 0) return
+  const known = await readJobs(atOnce(database, signal), jobsOf(messages))
+  await acceptJobs(
+    database,
+    messages.filter(({ job }) => !known.has(job)),
+    signal,
+  )
+  const news = messages.filter((message) => {
+    const found = known.get(message.job)
+    return found !== undefined && asked(found.row, message) !== found.row
+  })
+  if (news.length === 0) return
+  await database.transaction(async (query) => {
+    const locked = await lockJobs(query, jobsOf(news))
+    const before = new Map([...locked].map(([job, { row }]) => [job, row]))
+    const after = heard(before, news)
+    await updateJobs(
+      query,
+      [...after.values()].filter((row) => row !== before.get(row.job)),
+    )
+  }, signal)
+}
+
+/** The rows once all messages have been heard, in their order. */
+function heard(
+  before: ReadonlyMap<string, JobRow>,
+  messages: readonly Acceptance[],
+): Map<string, JobRow> {
+  const rows = new Map(before)
+  for (const message of messages) {
+    const row = rows.get(message.job)
+    rows.set(message.job, row === undefined ? newJob(message) : asked(row, message))
+  }
+  return rows
+}
+
+function atOnce(database: Database, signal?: AbortSignal): Query {
+  return (statement, values) => database.query(statement, values, signal)
+}
+
+function jobsOf(messages: readonly Acceptance[]): Set<string> {
+  return new Set(messages.map(({ job }) => job))
+}

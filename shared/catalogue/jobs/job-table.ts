@@ -1,0 +1,174 @@
+import type { RunAccepted } from '../../contracts/messages/run.ts'
+import { canonicalRequestId } from '../../contracts/names.ts'
+import type { Query } from '../database.ts'
+import { instant, rows, whole } from '../parameters.ts'
+import {
+  announcementId,
+  isComplete,
+  type JobRow,
+  type JobVerdict,
+  revisionOf,
+  stateOf,
+} from './job-row.ts'
+
+/** A job's row, and what is kept beside it. */
+export interface StoredJob {
+  readonly row: JobRow
+  /** What is to be announced; null while a verdict is owed. */
+  readonly announcement: string | null
+  /** Whether exactly that was announced. */
+  readonly announced: boolean
+  /** Whether somebody may be announcing it right now. */
+  readonly claimed: boolean
+}
+
+/**
+ * How long a claim to announce holds, s: longer than a step may take, so that whoever claimed it has announced
+ * it by then, or has gone.
+ */
+const CLAIM_SECONDS = 15
+
+/** Inserts the jobs that are not there, all in one statement. @returns the ids of those it inserted. */
+export async function insertJobs(query: Query, jobs: readonly JobRow[]): Promise<Set<string>> {
+  const inserted = await query<{ id: string }>(INSERT, [rows(jobs.map(columns))])
+  return new Set(inserted.map(({ id }) => id))
+}
+
+/** The jobs of these ids as they are, unlocked: good for seeing that there is nothing to do. */
+export async function readJobs(
+  query: Query,
+  ids: Iterable<string>,
+): Promise<Map<string, StoredJob>> {
+  return stored(await query<Columns>(READ, [[...ids]]))
+}
+
+/**
+ * Locks the jobs of these ids that are there, in the order of their ids. Whoever locks jobs does it
+ * here, once per transaction and before anything else: that is why nobody ever waits in a circle.
+ */
+export async function lockJobs(
+  query: Query,
+  ids: Iterable<string>,
+): Promise<Map<string, StoredJob>> {
+  return stored(await query<Columns>(LOCK, [[...ids]]))
+}
+
+/** Writes rows that were locked and changed. What is owed anew sets the watchdog's clock anew. */
+export async function updateJobs(query: Query, jobs: readonly JobRow[]): Promise<void> {
+  if (jobs.length > 0) await query(UPDATE, [rows(jobs.map(columns))])
+}
+
+/** Claims the right to announce jobs that are locked. */
+export async function claimJobs(query: Query, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) await query(CLAIM, [[...ids], CLAIM_SECONDS])
+}
+
+/** The id of what a job announces; null while a verdict is owed. */
+export function announcementOf(row: JobRow): string | null {
+  return isComplete(row) ? announcementId(row) : null
+}
+
+/** A claim beyond what one can be was made before the clock was set back. */
+const NOT_FROM_A_CLOCK_AHEAD = `claimed_until < now() + make_interval(secs => ${2 * CLAIM_SECONDS})`
+
+const SELECT = `
+  select id, run, route, request, wanted, verdicts, accepted_at, announcement,
+    announced_at is not null as announced, 
+    coalesce(claimed_until > now() and ${NOT_FROM_A_CLOCK_AHEAD}, false) as claimed
+  from job where id = any($1)`
+
+const READ = { name: 'jobs-read', text: SELECT }
+const LOCK = { name: 'jobs-lock', text: `${SELECT} order by id for update` }
+
+const INSERT = {
+  name: 'jobs-insert',
+  text: `
+    insert into job (id, request_id, asset_guid, run, route, request, wanted, state, accepted_at)
+    select id, request_id, asset_guid, run, route, request, wanted, state, accepted_at
+    from json_to_recordset($1) as r (id text, request_id text, asset_guid text, run bigint,
+      route text, request jsonb, wanted jsonb, state text, accepted_at timestamptz)
+    order by id collate "C"
+    on conflict (id) do nothing
+    returning id`,
+}
+
+const UPDATE = {
+  name: 'jobs-update',
+  text: `
+    update job set
+      run = r.run, route = r.route, wanted = r.wanted, verdicts = r.verdicts, state = r.state,
+      revision = r.revision, announcement = r.announcement,
+      request = case when r.run = job.run then job.request else r.request end,
+      ended_at = case
+        when r.announcement is null then null
+        when r.announcement = job.announcement then job.ended_at
+        else now() end,
+      announced_at = case when r.announcement = job.announcement then job.announced_at end,
+      claimed_until = case
+        when r.announcement = job.announcement then job.claimed_until
+        when r.announcement is not null then now() + make_interval(secs => ${CLAIM_SECONDS})
+        end,
+      watched_since = case when r.wanted = job.wanted then job.watched_since else now() end,
+      swept = case when r.wanted = job.wanted then job.swept else 0 end
+    from json_to_recordset($1) as r (id text, run bigint, route text, request jsonb,
+      wanted jsonb, verdicts jsonb, state text, revision text, announcement text)
+    where job.id = r.id`,
+}
+
+const CLAIM = {
+  name: 'jobs-claim',
+  text: `
+    update job set claimed_until = now() + make_interval(secs => $2) where id = any($1)`,
+}
+
+interface Columns {
+  readonly id: string
+  readonly run: number
+  readonly route: string
+  readonly request: RunAccepted['request']
+  readonly wanted: Record<string, number>
+  readonly verdicts: Record<string, JobVerdict>
+  readonly accepted_at: Date
+  readonly announcement: string | null
+  readonly announced: boolean
+  readonly claimed: boolean
+}
+
+function columns(row: JobRow): object {
+  return {
+    id: row.job,
+    request_id: canonicalRequestId(row.request.request_id),
+    asset_guid: row.request.asset_guid,
+    run: whole(row.run),
+    route: row.route,
+    request: row.request,
+    wanted: Object.fromEntries(row.wanted),
+    verdicts: Object.fromEntries(row.verdicts),
+    state: stateOf(row),
+    revision: revisionOf(row),
+    accepted_at: instant(row.accepted),
+    announcement: announcementOf(row),
+  }
+}
+
+function stored(found: readonly Columns[]): Map<string, StoredJob> {
+  return new Map(
+    found.map(
+      ({ id, announcement, announced, claimed, accepted_at, wanted, verdicts, ...rest }) => [
+        id,
+        {
+          row: {
+            ...rest,
+            job: id,
+            accepted: accepted_at.toISOString(),
+            wanted: new Map(Object.entries(wanted)),
+            verdicts: new Map(Object.entries(verdicts)),
+          },
+          announcement,
+          announced,
+          claimed,
+        },
+      ],
+    ),
+  )
+}

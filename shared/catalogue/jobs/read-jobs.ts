@@ -1,0 +1,130 @@
+import type { RunAccepted } from '../../contracts/messages/run.ts'
+import { canonicalRequestId } from '../../contracts/names.ts'
+import { mergedWarnings, type Warning } from '../../contracts/warnings.ts'
+import type { Query } from '../database.ts'
+import type { JobState, JobVerdict } from './job-row.ts'
+import { PROGRESS, type Progress } from './progress.ts'
+
+/** A job as it stands. */
+export interface JobStatus {
+  readonly job: string
+  readonly requestId: string
+  readonly track: string
+  /** The highest run that was heard of. */
+  readonly run: number
+  readonly route: string
+  /** As the highest run asked; `assets` has all that was ever asked for. */
+  readonly request: RunAccepted['request']
+  readonly state: JobState
+  /** Of the master that was read last; null before one was. */
+  readonly revision: string | null
+  /** What is missing or wrong in that master. */
+  readonly warnings: readonly Warning[]
+  readonly accepted: Date
+  readonly ended: Date | null
+  readonly announced: Date | null
+  /** Whether the message of the highest run became a dead letter, so that publish never hears of it. */
+  readonly setAside: boolean
+  /** Whether a dead letter about the job is open: nothing more happens to what failed until somebody acts. */
+  readonly deadLettered: boolean
+  /** Null when it has ended. */
+  readonly progress: Progress | null
+  /** Every asset that was asked for; null while its verdict is owed. */
+  readonly assets: Readonly<Record<string, JobVerdict | null>>
+}
+
+/** The jobs of a request, by track; none when nobody has heard of it. */
+export async function jobsOfRequest(query: Query, requestId: string): Promise<JobStatus[]> {
+  if (requestId.includes('\0')) return []
+  return (await query<Columns>(OF_REQUEST, [canonicalRequestId(requestId)])).map(status)
+}
+
+/** One job; undefined when nobody has heard of it. */
+export async function job(query: Query, id: string): Promise<JobStatus | undefined> {
+  if (id.includes('\0')) return undefined
+  return (await query<Columns>(JOB, [id])).map(status)[0]
+}
+
+/** What these jobs were first asked for, by job; those that nobody has heard of are left out. */
+export async function requestsOf(
+  query: Query,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, RunAccepted['request']>> {
+  const found = await query<Pick<Columns, 'id' | 'request'>>(REQUESTS, [ids])
+  return new Map(found.map(({ id, request }) => [id, request]))
+}
+
+interface Columns {
+  readonly id: string
+  readonly request_id: string
+  readonly asset_guid: string
+  readonly run: number
+  readonly route: string
+  readonly request: RunAccepted['request']
+  readonly wanted: Record<string, number>
+  readonly verdicts: Record<string, JobVerdict>
+  readonly state: JobState
+  readonly revision: string | null
+  readonly warnings: readonly Warning[] | null
+  readonly accepted_at: Date
+  readonly ended_at: Date | null
+  readonly announced_at: Date | null
+  readonly set_aside: boolean
+  readonly open_letter: boolean
+  readonly any_letter: boolean
+  readonly progress: Progress | null
+}
+
+function status(columns: Columns): JobStatus {
+  const { wanted, verdicts, run, route, request, revision } = columns
+  const owned = new Map(Object.entries(verdicts))
+  const assets = Object.entries(wanted).map(([asset, by]) => {
+    const verdict = owned.get(asset)
+    return [asset, verdict !== undefined && verdict.run >= by ? verdict : null] as const
+  })
+  return {
+    ...{ job: columns.id, requestId: columns.request_id, track: columns.asset_guid },
+    ...{ run, route, request, revision },
+    state: shownState(columns),
+    warnings: mergedWarnings(columns.warnings ?? []),
+    accepted: columns.accepted_at,
+    ended: columns.ended_at,
+    announced: columns.announced_at,
+    setAside: columns.set_aside,
+    // Whoever set the message aside says so before the letter is kept.
+    deadLettered: columns.open_letter || (columns.set_aside && !columns.any_letter),
+    progress: columns.progress,
+    assets: Object.fromEntries(assets),
+  }
+}
+
+// The row says what publish decided. Before that, whether a step has begun is known from events alone.
+function shownState({ state, ended_at, set_aside, progress }: Columns): JobState {
+  if (ended_at !== null) return state
+  if (set_aside) return 'failed'
+  return progress?.begun ? 'running' : state
+}
+
+// A message that contradicted the job is a letter about that message, and not about what became of the job.
+const LETTERS_OF_JOB = `select from dead_letter letter where letter.job = job.id
+  and letter.code <> 'REQUEST_CONFLICT'`
+
+const SELECT = `
+  select id, request_id, asset_guid, run, route, request, wanted, verdicts, state, revision,
+    accepted_at, ended_at, announced_at, coalesce(dead_lettered_run >= run, false) as set_aside,
+    exists (${LETTERS_OF_JOB} and state = 'open') as open_letter,
+    exists (${LETTERS_OF_JOB} and run >= job.run) as any_letter,
+    progress.progress,
+    (select warnings from master
+      where asset_guid = job.asset_guid and revision = job.revision) as warnings
+  from job left join lateral (${PROGRESS}) progress on job.ended_at is null`
+
+const JOB = { name: 'job-by-id', text: `${SELECT} where id = $1` }
+const REQUESTS = {
+  name: 'job-requests',
+  text: 'select id, request from job where id = any($1)',
+}
+const OF_REQUEST = {
+  name: 'jobs-of-request',
+  text: `${SELECT} where request_id = $1 order by asset_guid`,
+}

@@ -1,0 +1,76 @@
+import type { Database } from '../database.ts'
+import { MIGRATIONS, type Migration } from './migrations.ts'
+
+/** Any number that nobody else takes for an advisory lock. */
+const LOCK = 7_472_616_368
+const LONGEST_MS = 600_000
+
+/**
+ * Brings the schema up to date. All services may call this at once: one does it, the others wait for
+ * it. A schema newer than this release is left alone.
+ */
+export async function migrate(
+  database: Database,
+  signal?: AbortSignal,
+  migrations: readonly Migration[] = MIGRATIONS,
+): Promise<void> {
+  await database.transaction(async (query) => {
+    // Whoever waits here waits for all that another service has to apply.
+    await query({ text: `set local statement_timeout = ${LONGEST_MS}` })
+    await query({ text: 'select pg_advisory_xact_lock($1)', waitMs: LONGEST_MS }, [LOCK])
+    await query({
+      text: `create table if not exists migration (
+        number int primary key,
+        name text not null,
+        applied_at timestamptz not null default now()
+      )`,
+    })
+    const [applied] = await query<{ last: number }>({ text: LAST })
+    const last = applied?.last ?? 0
+    for (const [index, { name, sql }] of migrations.slice(last).entries()) {
+      await query({ text: sql, waitMs: LONGEST_MS })
+      await query({ text: 'insert into migration (number, name) values ($1, $2)' }, [
+        last + index + 1,
+        name,
+      ])
+    }
+  }, signal)
+}
+
+/** How far a schema is migrated, and how far this release would take it. */
+export interface SchemaState {
+  /** Number of the last migration that was applied; 0: none. */
+  readonly applied: number
+  readonly known: number
+  /** Whether the user of this connection may read and write the rows; undefined before there are any. */
+  readonly isWritable: boolean | undefined
+  readonly user: string
+  /** The server's clock. */
+  readonly now: Date
+}
+
+/** Looks, and changes nothing. @throws when the database does not answer. */
+export async function schemaState(
+  database: Database,
+  signal?: AbortSignal,
+): Promise<SchemaState> {
+  const [at] = await database.query<{ user: string; now: Date; rows: string | null }>(
+    {
+      text: `select current_user as user, clock_timestamp() as now, to_regclass('job') as rows`,
+    },
+    [],
+    signal,
+  )
+  const { user = '', now = new Date(Number.NaN), rows = null } = at ?? {}
+  const known = MIGRATIONS.length
+  if (rows === null) return { applied: 0, known, isWritable: undefined, user, now }
+  const [may] = await database.query<{ write: boolean }>({ text: MAY_WRITE }, [], signal)
+  if (!may?.write) return { applied: 0, known, isWritable: false, user, now }
+  const [last] = await database.query<{ last: number }>({ text: LAST }, [], signal)
+  return { applied: last?.last ?? 0, known, isWritable: true, user, now }
+}
+
+const LAST = 'select coalesce(max(number), 0) as last from migration'
+/** Of one table for all: whoever migrated owns them all. */
+const MAY_WRITE = `select has_table_privilege('job', 'select') and has_table_privilege('job', 'insert')
+  and has_table_privilege('job', 'update') and has_table_privilege('migration', 'select') as write`

@@ -1,0 +1,264 @@
+import { SAMPLE_RATE } from '../../audio/pcm.ts'
+import type { Query } from '../database.ts'
+import type { TrackNames } from './name-table.ts'
+
+export const LISTED_STATES = ['running', 'done', 'partial', 'failed'] as const
+export type ListedState = (typeof LISTED_STATES)[number]
+
+/** Which tracks: all that is given must hold. */
+export interface TrackFilter {
+  readonly bpmFrom?: number | undefined
+  readonly bpmTo?: number | undefined
+  /** In Camelot notation, any of them. */
+  readonly camelot?: readonly string[] | undefined
+  /** How sure the tempo is at least, 0 to 1. */
+  readonly bpmConfidenceFrom?: number | undefined
+  /** How sure the key is at least, 0 to 1. */
+  readonly keyConfidenceFrom?: number | undefined
+  readonly secondsFrom?: number | undefined
+  readonly secondsTo?: number | undefined
+  /** An asset that has been made of the current revision. */
+  readonly asset?: string | undefined
+  readonly state?: ListedState | undefined
+  /** A code that its master has a warning of. */
+  readonly warning?: string | undefined
+  /** Whether its master has warnings. */
+  readonly isWarned?: boolean | undefined
+  /** The beginning of an asset_guid, or the beginnings of words of title and artist. */
+  readonly q?: string | undefined
+}
+
+/** A track as lists have it. */
+export interface ListedTrack {
+  readonly track: string
+  readonly names: TrackNames
+  /** Of the job that was asked for, or opened again, last. */
+  readonly state: ListedState
+  readonly requestId: string
+  /** Whether a dead letter about the track is open. */
+  readonly deadLettered: boolean
+  /** Of the master that was read last; null before one was. */
+  readonly seconds: number | null
+  readonly bpm: number | null
+  readonly bpmConfidence: number | null
+  /** What `bpm` may be off by for want of length. */
+  readonly bpmError: number | null
+  readonly key: string | null
+  readonly keyConfidence: number | null
+  readonly camelot: string | null
+  /** Integrated, LUFS. */
+  readonly loudness: number | null
+  /** Codes of what is missing or wrong in that master. */
+  readonly warnings: readonly string[]
+  /** Of the current revision. */
+  readonly made: readonly string[]
+  /** Of that job, the rest of what it asked for. */
+  readonly failed: readonly string[]
+  readonly pending: readonly string[]
+  readonly updated: Date
+  /** The same more exactly, µs since 1970. */
+  readonly updatedUs: number
+}
+
+/** Where a page of tracks ended. */
+export interface TrackCursor {
+  /** What has changed since then keeps the place that it had then, µs since 1970. */
+  readonly asOfUs: number
+  readonly placeUs: number
+  readonly track: string
+}
+
+export interface TrackPage {
+  readonly tracks: readonly ListedTrack[]
+  /** Absent on the last page. */
+  readonly next?: TrackCursor
+}
+
+/**
+ * Tracks, those with the latest activity first; `limit` 1 to 1,000. All pages together have each track that
+ * was there at the first page once, however they change meanwhile.
+ */
+export async function listTracks(
+  query: Query,
+  filter: TrackFilter,
+  { limit, after }: { readonly limit: number; readonly after?: TrackCursor | undefined },
+): Promise<TrackPage> {
+  const size = Math.min(Math.max(Math.trunc(limit), 1), 1_000)
+  const values: unknown[] = []
+  const where = conditions(filter, values)
+  if (where === undefined) return { tracks: [] }
+  const text =
+    after === undefined ? firstPage(where, size + 1) : laterPage(after, where, values, size + 1)
+  const found = await query<Columns>({ text }, values)
+  const page = found.slice(0, size)
+  const last = page.at(-1)
+  const tracks = page.map(listed)
+  if (found.length <= size || last === undefined) return { tracks }
+  const asOfUs = after?.asOfUs ?? page[0]?.place_us ?? last.place_us
+  return { tracks, next: { asOfUs, placeUs: last.place_us, track: last.asset_guid } }
+}
+
+/**
+ * Tracks that changed after `sinceUs` (µs since 1970 by the database's clock) or, unless told, in the last two seconds,
+ * the earliest change first.
+ */
+export async function changedTracks(
+  query: Query,
+  sinceUs: number | undefined,
+  limit: number,
+): Promise<readonly ListedTrack[]> {
+  return (await query<Columns>(CHANGED, [sinceUs ?? null, limit])).map(listed)
+}
+
+/** By asset_guid; undefined when no job for it is known. */
+export async function listedTrack(
+  query: Query,
+  assetGuid: string,
+): Promise<ListedTrack | undefined> {
+  if (assetGuid.includes('\0')) return undefined
+  return (await query<Columns>(ONE, [assetGuid])).map(listed)[0]
+}
+
+/** The conditions of a filter, whose values it adds; undefined when nothing can match. */
+function conditions(filter: TrackFilter, values: unknown[]): readonly string[] | undefined {
+  const where: string[] = []
+  const add = (value: unknown, condition: (parameter: string) => string) => {
+    if (value === undefined) return
+    values.push(value)
+    where.push(condition(`$${values.length}`))
+  }
+  if ([filter.asset, filter.q].some((text) => text?.includes('\0'))) return undefined
+  const samples = (seconds: number | undefined) => seconds && seconds * SAMPLE_RATE
+  add(filter.bpmFrom, (it) => `bpm >= ${it}`)
+  add(filter.bpmTo, (it) => `bpm <= ${it}`)
+  add(filter.camelot, (it) => `camelot = any (${it}::text[])`)
+  add(filter.bpmConfidenceFrom, (it) => `bpm_confidence >= ${it}::double precision`)
+  add(filter.keyConfidenceFrom, (it) => `key_confidence >= ${it}::double precision`)
+  add(samples(filter.secondsFrom), (it) => `samples >= ${it}::double precision`)
+  add(samples(filter.secondsTo), (it) => `samples <= ${it}::double precision`)
+  add(filter.asset, (it) => `${it} = any (made)`)
+  add(filter.state, (it) => `state = ${it}`)
+  add(filter.warning, (it) => `${it} = any (warnings)`)
+  add(filter.isWarned, (it) => `(cardinality(warnings) > 0) = ${it}`)
+  const q = filter.q?.trim()
+  if (!q) return where
+  const parameter = (value: string) => `$${values.push(value)}`
+  const named = wordsOf(q).map(
+    (word) => `asset_guid in (select asset_guid from track_name
+      where to_tsvector('simple', translate(name, '/.@_-', '     '))
+        @@ to_tsquery('simple', ${parameter(word)}))`,
+  )
+  const either = [`starts_with(asset_guid, ${parameter(q)})`, named.join(' and ')]
+  where.push(`(${either.filter(Boolean).join(' or ')})`)
+  return where
+}
+
+/** Each word as a text search for what begins with it, in the cases that a database may not know of. */
+function wordsOf(text: string): string[] {
+  const words = text.match(/[\p{L}\p{N}\p{M}]+/gu) ?? []
+  return [...new Set(words.map((word) => word.toLowerCase()))].slice(0, 8).map((word) => {
+    const first = String.fromCodePoint(word.codePointAt(0) ?? 0)
+    const titled = first.toUpperCase() + word.slice(first.length)
+    return [...new Set([word, titled])].map((each) => `${each}:*`).join(' | ')
+  })
+}
+
+interface Columns {
+  readonly asset_guid: string
+  readonly place_us: number
+  readonly updated_us: number
+  readonly request_id: string
+  readonly dead_lettered: boolean
+  readonly state: ListedState
+  readonly samples: number | null
+  readonly bpm: number | null
+  readonly bpm_confidence: number | null
+  readonly bpm_error: number | null
+  readonly key: string | null
+  readonly key_confidence: number | null
+  readonly camelot: string | null
+  readonly loudness: number | null
+  readonly warnings: string[]
+  readonly made: string[]
+  readonly failed: string[]
+  readonly pending: string[]
+  readonly names: TrackNames | null
+}
+
+function listed(columns: Columns): ListedTrack {
+  const { asset_guid, names, request_id, samples, updated_us } = columns
+  const { bpm_confidence, bpm_error, key_confidence } = columns
+  const { state, bpm, key, camelot, loudness, warnings, made, failed, pending } = columns
+  return {
+    ...{ track: asset_guid, names: names ?? {}, requestId: request_id, state },
+    deadLettered: columns.dead_lettered,
+    seconds: samples === null ? null : samples / SAMPLE_RATE,
+    ...{ bpm, bpmConfidence: bpm_confidence, bpmError: bpm_error },
+    ...{ key, keyConfidence: key_confidence, camelot, loudness },
+    ...{ warnings, made, failed, pending },
+    ...{ updated: new Date(updated_us / 1000), updatedUs: updated_us },
+  }
+}
+
+/** Microseconds since 1970 of an instant: what a JavaScript Date would round away decides the order. */
+const us = (column: string) => `(extract(epoch from ${column}) * 1000000)::bigint`
+/** The instant of a parameter in microseconds, without the rounding of a double. */
+const at = (parameter: string) =>
+  `(timestamptz 'epoch' + ${parameter}::bigint * interval '1 microsecond')`
+
+const COLUMNS = `asset_guid, ${us('updated_at')} as updated_us, request_id, state, samples, bpm,
+  bpm_confidence, bpm_error, key, key_confidence, camelot, loudness, warnings, made, failed, pending,
+  (select json_object_agg(field, name) from track_name
+    where asset_guid = found.asset_guid and name <> '') as names,
+  exists (select from dead_letter letter where letter.state = 'open' and letter.request is not null
+    and letter.request ->> 'asset_guid' = found.asset_guid
+    and letter.code <> 'REQUEST_CONFLICT') as dead_lettered`
+
+/** A page from any tracks with their `place`. Names are looked up for the page alone. */
+const pageOf = (tracks: string, limit: number) => `
+  select ${COLUMNS}, ${us('place')} as place_us from (
+    select * from (${tracks}) every order by place desc, asset_guid desc limit ${limit}
+  ) found order by place desc, asset_guid desc`
+
+function firstPage(where: readonly string[], limit: number): string {
+  return pageOf(
+    `select updated_at as place, * from track_listing where ${['true', ...where].join(' and ')}`,
+    limit,
+  )
+}
+
+/** What has not changed since the first page at its place, and what has at the place that it had then. */
+function laterPage(
+  { asOfUs, placeUs, track }: TrackCursor,
+  where: readonly string[],
+  values: unknown[],
+  limit: number,
+): string {
+  values.push(asOfUs, placeUs, track)
+  const [asOf, place] = [at(`$${values.length - 2}`), at(`$${values.length - 1}`)]
+  const from = `(${place}, $${values.length})`
+  const filter = ['true', ...where].join(' and ')
+  return pageOf(
+    `(select updated_at as place, * from track_listing
+      where updated_at <= ${asOf} and (updated_at, asset_guid) < ${from} and ${filter}
+      order by updated_at desc, asset_guid desc limit ${limit})
+    union all
+    select * from (
+      select (select max(each) from unnest(earlier) each where each <= ${asOf}) as place, *
+      from track_listing where updated_at > ${asOf} and ${filter}
+    ) moved where (place, asset_guid) < ${from}`,
+    limit,
+  )
+}
+
+const CHANGED = {
+  name: 'tracks-changed',
+  text: `
+    select ${COLUMNS}, 0 as place_us from track_listing found where updated_at > coalesce(${at('$1')}, now() - interval '2 seconds')
+    order by updated_at, asset_guid limit $2`,
+}
+
+const ONE = {
+  name: 'track-listed',
+  text: `select ${COLUMNS}, 0 as place_us from track_listing found where asset_guid = $1`,
+}

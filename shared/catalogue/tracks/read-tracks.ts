@@ -1,0 +1,155 @@
+import type { StepEvent } from '../../contracts/messages/event.ts'
+import { mergedWarnings, type Warning } from '../../contracts/warnings.ts'
+import type { Query } from '../database.ts'
+import { instant, uuid } from '../parameters.ts'
+import type { TrackNames } from './name-table.ts'
+
+/** A track as it stands. */
+export interface TrackStatus {
+  readonly track: string
+  /** Of the master that the latest accepted job has read. */
+  readonly revision: string
+  readonly firstSeen: Date
+  /** What jobs said that it is called. */
+  readonly names: TrackNames
+  readonly master: {
+    readonly uri: string
+    /** Samples per channel. */
+    readonly samples: number
+    /** e.g. `WAV 24-bit 48000 Hz 2 channels`. */
+    readonly layout: string
+    readonly firstSeen: Date
+    /** What is missing or wrong in it. */
+    readonly warnings: readonly Warning[]
+  }
+  /** What is known of the current revision, by asset and version. */
+  readonly assets: readonly TrackAsset[]
+}
+
+export type TrackAsset = {
+  readonly asset: string
+  readonly version: number
+  readonly recorded: Date
+} & (
+  | {
+      readonly state: 'made'
+      /** Bytes of each file, by extension. */
+      readonly files: Readonly<Record<string, number>>
+      readonly result?: unknown
+    }
+  | { readonly state: 'failed'; readonly code: string; readonly sentence: string }
+)
+
+/** Where a page of a history ended. */
+export interface HistoryCursor {
+  /** ISO 8601. */
+  readonly at: string
+  readonly id: string
+}
+
+export interface HistoryPage {
+  /** The latest first. Without the requests of accepted jobs. */
+  readonly events: readonly StepEvent[]
+  /** Give it as `before` for the next page; absent on the last. */
+  readonly next?: HistoryCursor
+}
+
+/** Undefined until a run has read the track's master. */
+export async function track(query: Query, assetGuid: string): Promise<TrackStatus | undefined> {
+  if (assetGuid.includes('\0')) return undefined
+  const [found] = await query<TrackColumns>(TRACK, [assetGuid])
+  if (found === undefined) return undefined
+  const assets = await query<AssetColumns>(ASSETS, [assetGuid, found.revision])
+  const { uri, samples, layout, revision } = found
+  const warnings = mergedWarnings(found.warnings)
+  return {
+    ...{ track: assetGuid, revision, firstSeen: found.first_seen },
+    names: found.names ?? {},
+    master: { uri, samples, layout, warnings, firstSeen: found.master_seen },
+    assets: assets.map(trackAsset),
+  }
+}
+
+/** A track's events, the latest first. `limit` 1 to 1,000. */
+export async function trackHistory(
+  query: Query,
+  assetGuid: string,
+  { limit, before }: { readonly limit: number; readonly before?: HistoryCursor | undefined },
+): Promise<HistoryPage> {
+  const size = Math.min(Math.max(Math.trunc(limit), 1), 1_000)
+  if (assetGuid.includes('\0')) return { events: [] }
+  const from = before ? [instant(before.at), uuid(before.id)] : [null, null]
+  const found = await query<EventColumns>(HISTORY, [assetGuid, ...from, size + 1])
+  const events = found.slice(0, size).map(stepEvent)
+  const last = events.at(-1)
+  if (found.length <= size || last === undefined) return { events }
+  return { events, next: { at: last.at, id: last.id } }
+}
+
+interface TrackColumns {
+  readonly revision: string
+  readonly first_seen: Date
+  readonly uri: string
+  readonly samples: number
+  readonly layout: string
+  readonly master_seen: Date
+  readonly warnings: readonly Warning[]
+  readonly names: TrackNames | null
+}
+
+interface AssetColumns {
+  readonly asset: string
+  readonly version: number
+  readonly state: 'made' | 'failed'
+  readonly files: Record<string, number>
+  readonly result: unknown
+  readonly code: string
+  readonly sentence: string
+  readonly recorded_at: Date
+}
+
+type EventColumns = { readonly at: Date } & Record<string, unknown>
+
+function trackAsset(columns: AssetColumns): TrackAsset {
+  const { asset, version, recorded_at, state, files, result, code, sentence } = columns
+  const common = { asset, version, recorded: recorded_at }
+  if (state === 'failed') return { ...common, state, code, sentence }
+  return { ...common, state, files, ...(result === null ? {} : { result }) }
+}
+
+function stepEvent({ at, ...rest }: EventColumns): StepEvent {
+  const known = Object.entries(rest).filter(([, value]) => value !== null)
+  return { ...Object.fromEntries(known), at: at.toISOString() } as StepEvent
+}
+
+const TRACK = {
+  name: 'track-by-guid',
+  text: `
+    select track.revision, track.first_seen, uri, samples, layout, warnings,
+      master.first_seen as master_seen,
+      (select json_object_agg(field, name) from track_name
+        where asset_guid = track.asset_guid and name <> '') as names
+    from track join master using (asset_guid, revision)
+    where asset_guid = $1`,
+}
+
+const ASSETS = {
+  name: 'track-assets',
+  text: `
+    select asset, version, state, files, result, code, sentence, recorded_at
+    from asset where asset_guid = $1 and revision = $2
+    order by asset, version`,
+}
+
+const HISTORY = {
+  name: 'track-history',
+  text: `
+    select id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
+      cpu_ms as "cpuMs", bytes_read as "bytesRead", bytes_written as "bytesWritten",
+      bytes_from_cloud as "bytesFromCloud", bytes_to_cloud as "bytesToCloud",
+      store_operations as "storeOperations", code, sentence, warnings
+    from event
+    where track = $1 and ($2::timestamptz is null or (at, id) < ($2, $3::uuid))
+    order by at desc, id desc
+    limit $4`,
+}

@@ -1,0 +1,24 @@
+import type { Upstream } from '../frame/upstreams/breaker.ts'
+import { isAboutData } from './database.ts'
+import type { Catalogue } from './jobs/jobs.ts'
+
+/** The same catalogue for whoever writes to it: the upstream hears of its faults. */
+export function watchedCatalogue(catalogue: Catalogue, upstream: Upstream): Catalogue {
+  const operation = {
+    look: (signal: AbortSignal) => catalogue.ping(signal),
+    isAnswer: isAboutData,
+  }
+  const call = <T>(act: () => Promise<T>, signal?: AbortSignal) =>
+    upstream.call(act, { ...operation, signal })
+  return {
+    ...catalogue,
+    migrate: (signal) => call(() => catalogue.migrate(signal), signal),
+    recordRuns: (runs, signal) => call(() => catalogue.recordRuns(runs, signal), signal),
+    markAnnounced: (announced, signal) =>
+      call(() => catalogue.markAnnounced(announced, signal), signal),
+    recordEvents: (events, signal) =>
+      call(() => catalogue.recordEvents(events, signal), signal),
+    keepLetter: (letter, signal) => call(() => catalogue.keepLetter(letter, signal), signal),
+    sweepJobs: (query, signal) => call(() => catalogue.sweepJobs(query, signal), signal),
+  }
+}

@@ -1,0 +1,26 @@
+import { type Static, Type } from 'typebox'
+import { ASSET_GUID_PATTERN } from '../names.ts'
+
+export const AssetGuid = Type.String({
+  pattern: ASSET_GUID_PATTERN,
+  description: 'Names the track.',
+  examples: ['example-track'],
+})
+
+/** The path of everything about a track. */
+export const TrackParams = Type.Object({ asset_guid: AssetGuid })
+export type TrackParams = Static<typeof TrackParams>
+
+/** How much a page of a list has. */
+export const PageSize = Type.Optional(
+  Type.String({
+    pattern: '^([1-9]\\d{0,2}|1000)$',
+    description: '1 to 1000; 100 unless told.',
+  }),
+)
+
+/** The request that the examples of POST /v1/jobs make, so that the other examples find it. */
+export const EXAMPLE_REQUEST_ID = '3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11'
+
+/** A sha256 as HTTP headers give it: https://www.rfc-editor.org/rfc/rfc9530. */
+export const SHA256_DIGEST = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):\s*(?:,|$)/

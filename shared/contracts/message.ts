@@ -1,0 +1,78 @@
+import { type Static, type TProperties, type TSchema, Type } from 'typebox'
+import type { ErrorCode } from './errors/chain.ts'
+import { PermanentError, sentence } from './errors/chain.ts'
+import { checkTexts, utf8 } from './text.ts'
+import { compile } from './validator.ts'
+
+/** A message's contract: its name and version, its schema, and the one way in from untyped bytes. */
+export interface Contract<Body> {
+  /** e.g. `run@1`; travels in the attribute `schema`. */
+  readonly name: string
+  readonly schema: TSchema
+  /** @throws PermanentError naming every fault. */
+  check(value: unknown): Body
+  /** Parses and checks. @throws PermanentError NOT_JSON, or the contract's own code. */
+  parse(data: Uint8Array): Body
+}
+
+export type MessageOf<C> = C extends Contract<infer Body> ? Body : never
+
+/** Declares a message once: the schema, the static type and the validator all come from `properties`. */
+export function defineMessage<const P extends TProperties>(
+  name: string,
+  properties: P,
+  options: {
+    code?: ErrorCode
+    schema?: Record<string, unknown>
+    /** What a schema can't say: a sentence where two properties contradict each other. */
+    contradiction?: (body: Static<ReturnType<typeof Type.Object<P>>>) => string | undefined
+  } = {},
+): Contract<Static<ReturnType<typeof Type.Object<P>>>> {
+  const schema = Type.Object(properties, { additionalProperties: false, ...options.schema })
+  const { code = 'NOT_A_MESSAGE', contradiction } = options
+  const conforming = compile<Static<typeof schema>>(schema, name, code)
+  const check = (value: unknown) => {
+    const body = conforming(value)
+    const fault = contradiction?.(body)
+    if (fault !== undefined) throw new PermanentError(code, `${name}: ${fault}`)
+    return body
+  }
+  return {
+    name,
+    schema,
+    check,
+    parse: (data) => check(json(data, name)),
+  }
+}
+
+/** The contract of a topic that carries messages of two kinds, told apart by a property that only `first` has. */
+export function eitherOf<A, B>(
+  first: Contract<A>,
+  property: string & keyof A,
+  second: Contract<B>,
+): Contract<A | B> {
+  const name = `${first.name} or ${second.name}`
+  const check = (value: unknown): A | B => {
+    const isFirst = typeof value === 'object' && value !== null && property in value
+    return isFirst ? first.check(value) : second.check(value)
+  }
+  const schema = Type.Union([first.schema, second.schema])
+  return { name, schema, check, parse: (data) => check(json(data, name)) }
+}
+
+/**
+ * The JSON value in `data`.
+ * @throws PermanentError NOT_JSON, saying where it stopped being JSON, or has text that could not be kept.
+ */
+export function json(data: Uint8Array, what: string): unknown {
+  let text: string
+  let value: unknown
+  try {
+    text = utf8(data)
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new PermanentError('NOT_JSON', `${what}: ${sentence(error)}`)
+  }
+  checkTexts(text, value, what)
+  return value
+}

@@ -1,0 +1,47 @@
+import { PermanentError } from './errors/chain.ts'
+
+const strict = new TextDecoder('utf-8', { fatal: true })
+
+/**
+ * The text that these bytes are in UTF-8, without a byte order mark.
+ * @throws TypeError when they are not UTF-8: what is replaced without a word is another text.
+ */
+export function utf8(bytes: Uint8Array): string {
+  return strict.decode(bytes)
+}
+
+/** What JSON can spell, and no store here can hold. May also hit text that only looks like it. */
+const UNFIT = /\\u(?:0000|d[89a-f])/i
+
+/**
+ * Refuses a NUL, and half of a surrogate pair, in any text of a JSON document: PostgreSQL takes neither, and whoever
+ * writes UTF-8 makes another character of the second.
+ * @param text the document as it came; @param value the same, parsed
+ * @throws PermanentError NOT_JSON that says where
+ */
+export function checkTexts(text: string, value: unknown, what: string): void {
+  if (!UNFIT.test(text)) return
+  // No recursion: what is checked may be nested deeper than the stack.
+  const waiting: { readonly at: string; readonly value: unknown }[] = [{ at: '', value }]
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const { at, value } = next
+    if (typeof value === 'string') refuseUnfit(value, at, what)
+    if (typeof value !== 'object' || value === null) continue
+    for (const [key, inner] of Object.entries(value)) {
+      refuseUnfit(key, at, what)
+      // The pointer of a thing that lies a thousand levels deep would be longer than the document.
+      const below = at.length > 200 ? at : `${at}/${key}`
+      waiting.push({ at: below, value: inner })
+    }
+  }
+}
+
+function refuseUnfit(text: string, at: string, what: string): void {
+  if (text.isWellFormed() && !text.includes('\0')) return
+  const why = text.isWellFormed() ? 'a NUL (\\u0000)' : 'half of a surrogate pair'
+  throw new PermanentError(
+    'NOT_JSON',
+    `${what}: ${at || 'the document'} has ${why} in ${JSON.stringify(text.slice(0, 80))}, which is no text that could be kept`,
+    { at: at || '/' },
+  )
+}

@@ -1,0 +1,146 @@
+import { countFrom, pastInstant } from '../assets/end-run.ts'
+import type { Delivery } from '../bus/bus.ts'
+import { PermanentError } from '../contracts/errors/chain.ts'
+import { json } from '../contracts/message.ts'
+import { EncodeJob } from '../contracts/messages/encode-job.ts'
+import {
+  digest,
+  type JobId,
+  jobId,
+  requestIdFrom,
+  trackOf,
+  withoutBraces,
+} from '../contracts/names.ts'
+import { stepOf } from '../contracts/topology.ts'
+
+/** What a dead letter says of itself, in the attributes beside the job or message that is its body. */
+export interface LetterReason {
+  /** Made at its birth: the same on every copy of the letter. */
+  readonly id: string
+  readonly step: string
+  readonly code: string
+  readonly reason: string
+  /** From 1. */
+  readonly attempt: number
+  /** The id of the message that is its body, where it is one as it came. */
+  readonly message?: string
+}
+
+/** The job that a letter is about: what a redrive publishes. */
+export interface LetterJob {
+  readonly id: JobId
+  /** The run that failed. */
+  readonly run: number
+  /** When the job was accepted, ISO 8601, where that is known. */
+  readonly accepted?: string
+  readonly request: EncodeJob & { readonly request_id: string; readonly asset_guid: string }
+}
+
+/** A dead letter, whole. */
+export interface DeadLetter extends LetterReason {
+  /** Its own id on the dead-letter topic. */
+  readonly message: string
+  readonly published: Date
+  readonly body: Buffer
+  readonly attributes: Readonly<Record<string, string>>
+  /** Absent when there is none in it: nothing to redrive. */
+  readonly job?: LetterJob
+}
+
+export function letterAttributes(reason: LetterReason): Record<string, string> {
+  return {
+    dead_letter_id: reason.id,
+    dead_letter_step: reason.step,
+    dead_letter_code: reason.code,
+    // Attribute values hold at most 1,024 bytes.
+    dead_letter_reason: Buffer.from(reason.reason)
+      .subarray(0, 1000)
+      .toString('utf8')
+      .replace(/\uFFFD+$/, ''),
+    dead_letter_attempt: String(reason.attempt),
+    ...(reason.message === undefined ? {} : { dead_letter_message: reason.message }),
+  }
+}
+
+/** What Pub/Sub adds to a message that it dead-letters by itself. */
+const NATIVE = 'CloudPubSubDeadLetterSource'
+
+/**
+ * A message that nobody can ever deal with, as a dead letter: its body and attributes as they came, and why.
+ * A message may have 100 attributes; ours come on top, Google's own may not be published again, and those of
+ * Pub/Sub's own letters would make it look like one.
+ */
+export function setAsideAs(
+  { id, data, attributes, attempt }: Delivery,
+  step: string,
+  error: PermanentError,
+): { data: Buffer; attributes: Record<string, string> } {
+  const entries = Object.entries(attributes).filter(
+    ([key]) => !key.startsWith('goog') && !key.startsWith(NATIVE),
+  )
+  const { code, message: reason } = error
+  const own = { id: digest([step, id], 32), message: id, step, code, reason, attempt }
+  return {
+    data,
+    attributes: { ...Object.fromEntries(entries.slice(0, 90)), ...letterAttributes(own) },
+  }
+}
+
+/**
+ * What came from the dead-letter topic. A letter that Pub/Sub's own limit made has no reason of ours: it is
+ * `CRASHED`, whatever attributes its message came with. Never throws: anybody may have published this.
+ */
+export function readLetter(delivery: Delivery): DeadLetter {
+  const { id: message, data: body, attributes } = delivery
+  // The client library's is finer than a millisecond, and says so.
+  const published = new Date(delivery.published)
+  const native = attributes[`${NATIVE}Subscription`]
+  const of = native === undefined ? attributes.dead_letter_message : undefined
+  const job = jobIn(body, attributes, requestIdFrom(of ?? message))
+  const letter = { message, published, body, attributes, ...(job === undefined ? {} : { job }) }
+  if (native !== undefined) {
+    const attempt = countFrom(attributes[`${NATIVE}DeliveryCount`], 1)
+    const reason = `delivered ${attempt} times from the subscription ${native}, and settled by nobody`
+    const id = digest(['dead-letter', message], 32)
+    return { ...letter, id, step: stepOf(native), code: 'CRASHED', reason, attempt }
+  }
+  const { dead_letter_id = '', dead_letter_step, dead_letter_code } = attributes
+  const id = ID.test(dead_letter_id) ? dead_letter_id : digest(['dead-letter', message], 32)
+  return {
+    ...letter,
+    id,
+    step: dead_letter_step ?? 'unknown',
+    code: dead_letter_code ?? 'NOT_A_MESSAGE',
+    reason: attributes.dead_letter_reason ?? 'came to the dead-letter topic without a reason',
+    attempt: countFrom(attributes.dead_letter_attempt, 1),
+  }
+}
+
+const ID = /^[0-9a-f]{32}$/
+
+/** Either the body is the job, or it is a message between the services, which carries the job as its `request`. */
+function jobIn(
+  body: Buffer,
+  attributes: Readonly<Record<string, string>>,
+  requestId: string,
+): LetterJob | undefined {
+  try {
+    const value = json(body, 'the letter') as Record<string, unknown> | null
+    const isBetween = typeof value === 'object' && value !== null && 'request' in value
+    const { run, accepted } = isBetween ? value : attributes
+    const job = EncodeJob.check(isBetween ? value.request : value)
+    const request_id = withoutBraces(job.request_id ?? requestId)
+    const asset_guid = trackOf(job)
+    if (asset_guid === undefined) return undefined
+    const since = pastInstant(accepted)
+    return {
+      id: jobId(request_id, asset_guid),
+      run: countFrom(run, 1),
+      ...(since === undefined ? {} : { accepted: since }),
+      request: { ...job, request_id, asset_guid },
+    }
+  } catch (error) {
+    if (error instanceof PermanentError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,130 @@
+import { HARD_LIMIT_MS } from '../assets/plan.ts'
+import type { Delivery, Settlement } from '../bus/bus.ts'
+import { sentence } from '../contracts/errors/chain.ts'
+import { MOST_UNITS, type StepEvent } from '../contracts/messages/event.ts'
+import { noCounts } from '../store/counting.ts'
+import { lateBy } from '../underway/hard-limit.ts'
+import { LostTime } from '../underway/lost-time.ts'
+import { type Moment, OwnTime } from '../underway/own-time.ts'
+import { newEvent } from './events.ts'
+import { type DeliverDeps, type Outcome, runAndFollow, setAside } from './run-step.ts'
+import type { Step, Subject } from './step.ts'
+import { atZero } from './telemetry/metrics.ts'
+import { type Span, TRACEPARENT, tracedBus, UNTRACED } from './telemetry/trace.ts'
+
+export { type DeliverDeps, MOST_ATTEMPTS } from './run-step.ts'
+
+/**
+ * The handler of one step's subscription: parse → run (outputs before inputs, under the hard limit) →
+ * write → publish → ack. Each may be repeated after a crash, none is ever skipped. Never throws.
+ */
+export function delivering<In>(
+  step: Step<In>,
+  given: DeliverDeps,
+): (delivery: Delivery) => Promise<Settlement> {
+  const { metrics, tracing = UNTRACED } = given
+  const of = { step: step.name }
+  for (const each of [
+    metrics.running,
+    metrics.requeued,
+    metrics.coreSeconds,
+    metrics.collected,
+  ])
+    atZero(each, [of])
+  const lost = new LostTime()
+  return async (delivery) => {
+    let began = performance.now()
+    const birth = newEvent(step.name, delivery.attempt)
+    const counts = noCounts()
+    const span = tracing.begin(step.name, 'message', delivery.attributes[TRACEPARENT])
+    const deps = { ...given, bus: tracedBus(given.bus, span) }
+    metrics.running.add(1, of)
+    let subject: Partial<Subject> | undefined
+    let outcome: Outcome
+    let leave: (() => void) | undefined
+    let used: (() => number) | undefined
+    const watched = lost.watch()
+    const own = new OwnTime(lost)
+    let admitted: Moment | undefined
+    try {
+      const message = step.input.parse(delivery.data)
+      subject = step.subject(message, delivery)
+      deps.stopping.throwIfAborted()
+      leave = await step.admit?.(message, deps.stopping)
+      began = performance.now()
+      used = metrics.coreTime.begin()
+      admitted = own.now()
+      outcome = await runAndFollow(step, message, { delivery, counts, own }, deps)
+    } catch (error) {
+      outcome = await setAside(step.name, delivery, error, deps)
+    } finally {
+      leave?.()
+      watched()
+    }
+    const late =
+      admitted &&
+      lateBy(own.since(admitted), deps.hardLimitMs ?? HARD_LIMIT_MS, counts.bytesRead)
+    outcome = { ...late, ...outcome }
+    const ms = Math.round(performance.now() - began)
+    const coreMs = used?.() ?? 0
+    const event: StepEvent = {
+      ...birth,
+      ...(outcome.subject ?? subject),
+      verdict: outcome.verdict,
+      units: [...(outcome.units ?? [])].slice(0, MOST_UNITS),
+      ms,
+      cpuMs: Math.round(coreMs * 100) / 100,
+      storeOperations: counts.operations,
+      bytesRead: counts.bytesRead,
+      bytesWritten: counts.bytesWritten,
+      bytesFromCloud: counts.bytesFromCloud,
+      bytesToCloud: counts.bytesToCloud,
+      ...(outcome.request === undefined ? {} : { request: outcome.request }),
+      ...(outcome.code === undefined ? {} : { code: outcome.code }),
+      ...(outcome.sentence === undefined ? {} : { sentence: outcome.sentence.slice(0, 2000) }),
+      ...(outcome.warnings?.length ? { warnings: [...outcome.warnings] } : {}),
+    }
+    const settlement = await settle(event, outcome, deps)
+    metrics.running.add(-1, of)
+    metrics.coreSeconds.add(coreMs / 1000, of)
+    metrics.stepSeconds.record(ms / 1000, { ...of, verdict: outcome.verdict })
+    if (settlement === 'nack') metrics.requeued.add(1, of)
+    endSpan(span, event, delivery)
+    const line = { ...event, settlement, message_id: delivery.id }
+    if (['accepted', 'done', 'skipped'].includes(outcome.verdict))
+      deps.log.info(line, step.name)
+    else deps.log.warn(line, `${step.name}: ${outcome.sentence ?? outcome.verdict}`)
+    return settlement
+  }
+}
+
+/** By OpenTelemetry's names, where there are any. */
+function endSpan(span: Span, event: StepEvent, { id, attempt }: Delivery): void {
+  const { verdict, job, track, run, route, code, sentence: words } = event
+  const facts = {
+    'messaging.system': 'gcp_pubsub',
+    'messaging.operation.type': 'process',
+    'messaging.message.id': id,
+    'messaging.gcp_pubsub.message.delivery_attempt': attempt,
+    'error.type': code,
+    ...{ 'trackchain.verdict': verdict, 'trackchain.job': job, 'trackchain.track': track },
+    ...{ 'trackchain.run': run, 'trackchain.route': route },
+  }
+  const isGood = ['accepted', 'done', 'skipped'].includes(verdict)
+  span.end(facts, isGood ? undefined : (words ?? verdict))
+}
+
+/** The event goes out before the ack: a history with a hole would be worse than a step done twice. */
+async function settle(
+  event: StepEvent,
+  outcome: Outcome,
+  { events, log }: DeliverDeps,
+): Promise<Settlement> {
+  try {
+    await events.report(event)
+    return outcome.settlement
+  } catch (error) {
+    log.warn({ error: sentence(error) }, 'the event could not be published')
+    return 'nack'
+  }
+}

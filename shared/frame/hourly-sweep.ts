@@ -1,0 +1,28 @@
+import { sentence } from '../contracts/errors/chain.ts'
+import type { Service } from './service.ts'
+import { SCRATCH_AGE_MS, sweepRuns, TEMPORARY_AGE_MS } from './sweep.ts'
+import { atZero } from './telemetry/metrics.ts'
+
+const SWEEP_EVERY_MS = 3600_000
+
+/**
+ * Removes every hour, until the process is told to go, what nobody needs any more in file stores. For whoever takes a
+ * route's tracks in: `stage`, or the dispatcher.
+ */
+export function sweepHourly({ lifecycle, log, metrics, scratch, uploads }: Service): void {
+  // What a run should have removed itself is told apart: it means that something is wrong.
+  const of = { step: 'sweep' }
+  atZero(metrics.collected, [of])
+  async function sweep(): Promise<void> {
+    const signal = lifecycle.stopping
+    // Stores without leftovers of their own have a lifecycle that does all of this.
+    if (scratch.sweepTemporary !== undefined)
+      metrics.collected.add(await sweepRuns(scratch, SCRATCH_AGE_MS, signal), of)
+    await scratch.sweepTemporary?.(TEMPORARY_AGE_MS, { signal })
+    await uploads.sweepTemporary?.(TEMPORARY_AGE_MS, { signal })
+  }
+  const timer = setInterval(() => {
+    sweep().catch((error) => log.warn({ error: sentence(error) }, 'scratch could not be swept'))
+  }, SWEEP_EVERY_MS)
+  lifecycle.onClose('sweep', async () => clearInterval(timer))
+}

@@ -1,0 +1,246 @@
+import { HARD_LIMIT_MS, LONGEST_STEP_MS } from '../assets/plan.ts'
+import type { Bus, Delivery, Settlement } from '../bus/bus.ts'
+import { PermanentError, RestartError, sentence } from '../contracts/errors/chain.ts'
+import type { StepEvent } from '../contracts/messages/event.ts'
+import { DEAD_LETTER_TOPIC } from '../contracts/topology.ts'
+import { type Counts, counting } from '../store/counting.ts'
+import type { StoreDriver } from '../store/driver/driver.ts'
+import { CORE_SHARE, hardLimit, type StopReason, unclear } from '../underway/hard-limit.ts'
+import type { Moment, OwnTime } from '../underway/own-time.ts'
+import { during, orFault } from '../underway/underway.ts'
+import { setAsideAs } from './dead-letter.ts'
+import type { EventSink } from './events.ts'
+import type { Next, Step, StepContext, Subject } from './step.ts'
+import { countStops, type Stop, stopName, verdictOn as verdictOnStops } from './stops.ts'
+import type { Log } from './telemetry/log.ts'
+import type { Metrics } from './telemetry/metrics.ts'
+import type { Tracing } from './telemetry/trace.ts'
+import type { Breaker } from './upstreams/breaker.ts'
+
+/** After so many attempts a passing fault is taken to be here to stay. */
+export const MOST_ATTEMPTS = 20
+/** A stop is a unit's own fault when it has had so much of the hard limit to itself: units before it had the rest. */
+const UNIT_SHARE = 0.75
+
+export interface DeliverDeps {
+  readonly bus: Bus
+  readonly events: EventSink
+  readonly assets: StoreDriver
+  readonly scratch: StoreDriver
+  readonly log: Log
+  readonly metrics: Metrics
+  /** None are made unless told. */
+  readonly tracing?: Tracing
+  /** Aborts when nothing may be begun any more: what waits to be admitted is given back. */
+  readonly stopping: AbortSignal
+  /** Aborts when the running work has to be given back. */
+  readonly aborting: AbortSignal
+  /** While it is in doubt about an upstream, no failure counts. */
+  readonly breaker: Pick<Breaker, 'inDoubt'>
+  /** Of a step's own time; as in production unless told. */
+  readonly hardLimitMs?: number
+}
+
+/** One delivery while it runs. */
+export interface Running {
+  readonly delivery: Delivery
+  readonly counts: Counts
+  readonly own: OwnTime
+}
+
+export interface Outcome {
+  readonly settlement: Settlement
+  readonly verdict: string
+  readonly units?: readonly string[]
+  readonly code?: string
+  readonly sentence?: string
+  readonly warnings?: Next['warnings']
+  readonly request?: StepEvent['request']
+  readonly subject?: Subject
+}
+
+/** Runs a step under its hard limit, and does what follows: publishes, tidies up. A verdict is a value. Never throws. */
+export async function runAndFollow<In>(
+  step: Step<In>,
+  message: In,
+  { delivery, counts, own }: Running,
+  deps: DeliverDeps,
+): Promise<Outcome> {
+  const stop = new AbortController()
+  const limitMs = deps.hardLimitMs ?? HARD_LIMIT_MS
+  const began = own.now()
+  let stopped: StopReason | undefined
+  const longestMs = Math.max(limitMs, LONGEST_STEP_MS)
+  const clear = hardLimit(own, began, { limitMs, longestMs }, (why) => {
+    stopped = why
+    const ms = why === 'longest' ? longestMs : limitMs
+    stop.abort(new Error(`stopped at the hard limit of ${ms / 1000} s`))
+  })
+  const onAborting = () => stop.abort(deps.aborting.reason)
+  deps.aborting.addEventListener('abort', onAborting)
+  const counted = (store: StoreDriver) => counting(store, counts, own.store)
+  const stores = { assets: counted(deps.assets), scratch: counted(deps.scratch) }
+  let made = 0
+  const finished: string[] = []
+  const given = (error: unknown): Outcome => ({ ...again(error), units: finished })
+  const stops = step.stops?.(message)
+  let unit: { readonly stops: string; readonly began: Moment } | undefined
+  const contextUntil = (signal: AbortSignal): StepContext => ({
+    ...stores,
+    signal,
+    spentMs() {
+      const { ownMs, coreMs } = own.since(began)
+      return Math.max(ownMs, coreMs)
+    },
+    delivery,
+    counted,
+    finished: (unit) => void finished.push(unit),
+    collected: () => deps.metrics.collected.add(1, { step: step.name }),
+    async asUnit({ what, stops }, act) {
+      unit = { stops, began: own.now() }
+      try {
+        return await during({ what, stops, own }, { isUnit: true }, act)
+      } finally {
+        // What is being made when a step is stopped has to be known behind it.
+        if (!stop.signal.aborted) unit = undefined
+      }
+    },
+    async write(store, name, body, contentType) {
+      const created = await stores[store].create(name, body, { contentType, signal })
+      if (created === 'created') {
+        made++
+        deps.metrics.created.add(1, { store })
+      }
+      return created
+    },
+  })
+  const context = contextUntil(stop.signal)
+  // What follows a verdict must not be cut short by the limit that may have caused it.
+  const unhurried = contextUntil(deps.aborting)
+
+  async function run(): Promise<Next> {
+    if (stops !== undefined && delivery.attempt > 1) {
+      const counts = await countStops(context.scratch, stops, stop.signal)
+      const verdict = verdictOnStops(`the step ${step.name}`, counts.get(stops))
+      if (verdict !== undefined) throw verdict
+    }
+    return step.run(message, context)
+  }
+
+  /** A unit had the time to itself, or nothing was made in it; neither can be said of what waits for others. */
+  async function countStop(stop: Stop): Promise<void> {
+    const folder = unit === undefined ? (made === 0 ? stops : undefined) : unit.stops
+    if (folder === undefined || (unit !== undefined && !hadTheTime(unit.began, stop))) return
+    await unhurried.write('scratch', stopName(folder, stop), new Uint8Array(), 'text/plain')
+  }
+
+  function hadTheTime(unitBegan: Moment, stop: Stop): boolean {
+    const { ownMs, coreMs } = own.since(unitBegan)
+    const least = UNIT_SHARE * limitMs
+    return ownMs >= least && (stop === 'idle' || coreMs >= CORE_SHARE * least)
+  }
+
+  function stoppedOnce(): PermanentError | undefined {
+    if (!step.isStoppedOnce || stopped !== 'over' || made > 0) return undefined
+    const words = `the step ${step.name} computed up to the hard limit of ${limitMs / 1000} s, and had made nothing by then`
+    return new PermanentError('OVER_BUDGET', words)
+  }
+
+  try {
+    deps.aborting.throwIfAborted()
+    const work = { what: step.name, own, ...(stops === undefined ? {} : { stops }) }
+    const next = await during(work, { isUnit: false }, () =>
+      orFault(Promise.race([run(), aborted(stop.signal)])),
+    )
+    return await follow(next, deps)
+  } catch (error) {
+    // Not the message's fault, however often it has been delivered.
+    if (deps.aborting.aborted || error instanceof AfterwardsError) return given(error)
+    try {
+      if (error instanceof RestartError && step.restart !== undefined) {
+        return await follow(await step.restart(message, error, unhurried), deps)
+      }
+      const once = stoppedOnce()
+      const verdict =
+        error instanceof PermanentError ? error : (once ?? gaveUp(error, delivery))
+      const mayCount = stopped !== undefined || verdict !== undefined
+      if (error !== verdict && mayCount && (await deps.breaker.inDoubt())) return given(error)
+      if (stopped !== undefined && error !== verdict && once === undefined) {
+        if (stopped === 'over' || stopped === 'idle') await countStop(stopped)
+        const known = stopped === 'unclear' ? unclear(own.since(began)) : {}
+        return { ...given(error), ...known }
+      }
+      if (verdict === undefined) return given(error)
+      if (step.fail === undefined) {
+        // Nobody to hand a verdict to: what may pass is tried on, as long as Pub/Sub delivers it.
+        const isPermanent = error instanceof PermanentError
+        return isPermanent ? await setAside(step.name, delivery, error, deps) : given(error)
+      }
+      return await follow(await step.fail(message, verdict, unhurried), deps)
+    } catch (second) {
+      return given(second)
+    }
+  } finally {
+    clear()
+    deps.aborting.removeEventListener('abort', onAborting)
+  }
+}
+
+/** The verdict that a fault amounts to which has come at each of so many attempts. */
+function gaveUp(error: unknown, { attempt }: Delivery): PermanentError | undefined {
+  if (attempt < MOST_ATTEMPTS) return undefined
+  const words = `${attempt} attempts; the last: ${sentence(error)}`
+  return new PermanentError('GAVE_UP', words, { cause: error })
+}
+
+async function follow(next: Next, deps: DeliverDeps): Promise<Outcome> {
+  await Promise.all(
+    next.sends.map(({ topic, data, attributes }) =>
+      deps.bus.publish(topic, { data, attributes }),
+    ),
+  )
+  try {
+    for (const act of next.afterwards ?? []) await act()
+  } catch (error) {
+    throw new AfterwardsError(sentence(error), { cause: error })
+  }
+  return { settlement: 'ack', ...next }
+}
+
+/** What was due has been sent; only the tidying up has failed. */
+class AfterwardsError extends Error {
+  override readonly name = 'AfterwardsError'
+}
+
+/** A handler that does not obey the signal is left behind: it may not hold its place in the queue for ever. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    signal.addEventListener('abort', () => reject(signal.reason))
+  })
+}
+
+function again(error: unknown): Outcome {
+  return { settlement: 'nack', verdict: 'again', sentence: sentence(error) }
+}
+
+/** A message that nobody can ever deal with goes to the dead-letter topic with its reason, as it came. */
+export async function setAside(
+  step: string,
+  delivery: Delivery,
+  error: unknown,
+  { bus }: DeliverDeps,
+): Promise<Outcome> {
+  if (!(error instanceof PermanentError)) return again(error)
+  try {
+    await bus.publish(DEAD_LETTER_TOPIC, setAsideAs(delivery, step, error))
+  } catch (second) {
+    return again(second)
+  }
+  return {
+    settlement: 'ack',
+    verdict: 'dead-lettered',
+    code: error.code,
+    sentence: error.message,
+  }
+}

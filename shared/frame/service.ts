@@ -1,0 +1,141 @@
+import { LONGEST_STEP_MS } from '../assets/plan.ts'
+import { loadRegistry, type Registry } from '../assets/registry.ts'
+import type { Bus, Subscriber } from '../bus/bus.ts'
+import { pubsubBus } from '../bus/pubsub.ts'
+import type { ObjectName } from '../contracts/names.ts'
+import { masterPrefixes } from '../contracts/route.ts'
+import { ONE_MACHINE, topology } from '../contracts/topology.ts'
+import type { StoreDriver } from '../store/driver/driver.ts'
+import { locate, openStore } from '../store/open.ts'
+import { type Config, readConfig } from './config.ts'
+import { CORE_WAIT_MS, type Cores, LentCores, OwnCores } from './cores.ts'
+import { delivering } from './deliver.ts'
+import { type EventSink, eventSink } from './events.ts'
+import { startHeartbeat } from './heartbeat.ts'
+import { type Lifecycle, runService, serveHealth } from './lifecycle.ts'
+import type { Step } from './step.ts'
+import { createLog, type Log } from './telemetry/log.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { openTracing, type Tracing } from './telemetry/trace.ts'
+import { Breaker } from './upstreams/breaker.ts'
+import { watchedBus } from './upstreams/watched-bus.ts'
+import { watched } from './upstreams/watched-store.ts'
+
+/** What every service is made of. */
+export interface Service {
+  readonly config: Config
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly tracing: Tracing
+  readonly lifecycle: Lifecycle
+  /** Hears of the faults of upstreams, and pauses all subscribers of `bus` meanwhile. */
+  readonly breaker: Breaker
+  readonly bus: Bus
+  readonly events: EventSink
+  readonly assets: StoreDriver
+  readonly scratch: StoreDriver
+  readonly uploads: StoreDriver
+  readonly registry: Registry
+  /** The store and name behind an object's URI. */
+  readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
+  /** For steps that compute. */
+  readonly cores: Cores
+  /** Steps of this service that may run at once, as configured. */
+  readonly concurrency: (otherwise: number) => number
+  /** Consumes a subscription with a step, until the process is told to go. */
+  consume<In>(
+    subscription: string,
+    step: Step<In>,
+    /** `waitMs`: the longest a message may wait to be admitted by its step; for a core unless told. */
+    options: { concurrency: number; waitMs?: number },
+  ): Subscriber
+  /** Has a subscriber closed when the process is told to go. */
+  closeFirst(subscriber: Subscriber): Subscriber
+}
+
+/** Steps that only wait for others want a large window: rate = window ÷ latency. */
+export const WAITING_STEPS = 200
+
+/** Runs the service `name`: reads its configuration, composes what all services share, and starts it. */
+export function service(
+  name: string,
+  start: (service: Service) => Promise<void>,
+  /** `false` for a service that answers /healthz, /readyz and /metrics itself. */
+  { health = true } = {},
+): Promise<void> {
+  const log = createLog(name)
+  return runService(log, async (lifecycle) => {
+    const config = readConfig()
+    log.level = config.log_level as string
+    const { scratch: where, storage } = config
+    const watch = startHeartbeat({ service: name, scratch: where, storage })
+    lifecycle.onClose('heartbeat', watch)
+    const metrics = createMetrics(name)
+    const tracing = await openTracing(name, config.traces)
+    lifecycle.onClose('tracing', () => tracing.close())
+    const { stopping, aborting } = lifecycle
+    const breaker = new Breaker({ log, metrics, stopping })
+    const options = {
+      projectId: config.project,
+      ...(config.pubsub === ''
+        ? {}
+        : {
+            ...{ endpoint: config.pubsub, token: config.pubsub_token },
+            topology: topology(Object.keys(config.routes), ONE_MACHINE),
+          }),
+    }
+    const bus = watchedBus(pubsubBus(options), breaker)
+    lifecycle.onClose('bus', () => bus.close())
+    const events = eventSink(bus)
+    const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
+    const open = (which: 'assets' | 'scratch' | 'uploads') =>
+      watched(openStore(config[which], gcs), breaker.upstream(which))
+    const [assets, scratch, uploads] = [open('assets'), open('scratch'), open('uploads')]
+    const masters = breaker.upstream('masters')
+    const registry = await loadRegistry(config.derivatives)
+    const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
+    // One object for all: stores that are opened with the same settings object share a connection.
+    const within = { ...gcs, prefixes }
+    const closeFirst = (subscriber: Subscriber) => {
+      // All stop pulling at once; closing them takes as long as what still runs.
+      stopping.addEventListener('abort', () => subscriber.pause())
+      lifecycle.onClose('subscriber', () => subscriber.close())
+      return subscriber
+    }
+    const tools = { bus, breaker, events, assets, scratch, log, metrics, tracing }
+    const deps = { ...tools, stopping, aborting }
+    let isStarted = false
+    if (health) {
+      const at = { host: config.health_host, port: config.health_port }
+      const unready = () => breaker.reason ?? (isStarted ? undefined : 'starting')
+      const port = await serveHealth(at, metrics, unready, lifecycle)
+      log.info({ port }, 'health')
+    }
+    await start({
+      ...{ config, log, metrics, tracing, lifecycle, breaker, bus, events, registry },
+      ...{ assets, scratch, uploads },
+      cores: config.lent_cores ? new LentCores() : new OwnCores(),
+      locate(uri) {
+        const { driver, name } = locate(uri, within)
+        return { driver: watched(driver, masters, { isOneOfMany: true }), name }
+      },
+      concurrency: (otherwise) => (config.concurrency === 0 ? otherwise : config.concurrency),
+      consume: (subscription, step, { concurrency, waitMs = step.admit ? CORE_WAIT_MS : 0 }) =>
+        closeFirst(
+          bus.subscribe(
+            subscription,
+            {
+              concurrency,
+              prefetch: Math.min(concurrency, 50),
+              // The library gives up on a handler after this: the longest step, and the writing that follows.
+              longestMs: waitMs + LONGEST_STEP_MS + 2000,
+              onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
+            },
+            delivering(step, deps),
+          ),
+        ),
+      closeFirst,
+    })
+    isStarted = true
+  })
+}

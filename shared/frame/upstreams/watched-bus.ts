@@ -1,0 +1,26 @@
+import type { Bus } from '../../bus/bus.ts'
+import type { Breaker } from './breaker.ts'
+
+/** gRPC's status of a message that breaks the rules: too large, too many attributes. */
+const INVALID_ARGUMENT = 3
+
+/** The same bus: the breaker hears of its faults, and pauses its subscribers while any upstream is down. */
+export function watchedBus(bus: Bus, breaker: Breaker): Bus {
+  const pubsub = breaker.upstream('Pub/Sub')
+  const look = () => bus.ping()
+  return {
+    ...bus,
+    publish(topic, message) {
+      const isAnswer = (error: unknown) =>
+        (error as { code?: unknown }).code === INVALID_ARGUMENT
+      return pubsub.call(() => bus.publish(topic, message), { look, isAnswer, kind: topic })
+    },
+    subscribe(subscription, options, handler) {
+      const onError = (error: Error) => {
+        pubsub.failed(error, { look, kind: 'pull' })
+        options.onError(error)
+      }
+      return breaker.guard(bus.subscribe(subscription, { ...options, onError }, handler))
+    },
+  }
+}

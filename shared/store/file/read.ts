@@ -1,0 +1,139 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { RestartError } from '../../contracts/errors/chain.ts'
+import { NotFoundError, type ReadOptions } from '../driver/driver.ts'
+import { cutRange } from '../driver/range.ts'
+import { pullStream, type Source } from '../driver/read-stream.ts'
+import { type FileRoot, READING } from './root.ts'
+import { fileRevision } from './stat.ts'
+
+const CHUNK_BYTES = 256 * 1024
+
+/**
+ * The bytes of a file. With `revision` the file is looked at when it is opened and again behind
+ * the last byte, through a new descriptor, because that is when an NFS client asks the server.
+ * @throws NotFoundError; RestartError MASTER_CHANGED, also as the stream's error;
+ * PermanentError when it is no regular file or lies outside the root.
+ */
+export async function readFile(
+  root: FileRoot,
+  path: string,
+  options: ReadOptions | undefined,
+): Promise<Readable> {
+  const opened = await openRevision(root, path, options)
+  const { file, bytes } = opened
+  try {
+    const range = cutRange(options, bytes)
+    return pullStream(
+      bytesOf(file, path, range, () => verify(root, path, options?.revision)),
+      CHUNK_BYTES,
+      options?.signal,
+    )
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+/**
+ * Fills `target` with the bytes from `start` on.
+ * @throws as `readFile`; Error when the file ends before.
+ */
+export async function readFileInto(
+  root: FileRoot,
+  path: string,
+  target: Uint8Array,
+  options: ReadOptions & { readonly start: number },
+): Promise<void> {
+  const { file } = await openRevision(root, path, options)
+  try {
+    for (let filled = 0; filled < target.length; ) {
+      options.signal?.throwIfAborted()
+      const at = options.start + filled
+      const { bytesRead } = await file.read(target, filled, target.length - filled, at)
+      filled += bytesRead
+      if (bytesRead > 0) continue
+      await verify(root, path, options.revision)
+      throw new Error(`${path} ends at byte ${at}, before ${options.start + target.length}`)
+    }
+    await verify(root, path, options.revision)
+  } finally {
+    await file.close()
+  }
+}
+
+/** The file as it is now. @throws as `readFile`. */
+async function openRevision(root: FileRoot, path: string, options: ReadOptions | undefined) {
+  options?.signal?.throwIfAborted()
+  const expected = options?.revision
+  const opened = await openInside(root, path)
+  if (!opened)
+    throw expected === undefined ? new NotFoundError(`there is no ${path}`) : changed(path)
+  const { file, found } = opened
+  if (expected !== undefined && fileRevision(found) !== expected) {
+    await file.close()
+    throw changed(path)
+  }
+  return { file, bytes: Number(found.size) }
+}
+
+/** @throws RestartError when the path holds other bytes by now. */
+async function verify(
+  root: FileRoot,
+  path: string,
+  expected: string | undefined,
+): Promise<void> {
+  if (expected !== undefined && (await currentRevision(root, path)) !== expected)
+    throw changed(path)
+}
+
+async function openInside(root: FileRoot, path: string) {
+  const held = await root.file(path)
+  if (!held) return undefined
+  try {
+    // What is held has been judged, so it is that which is opened, whatever its name leads to by now.
+    const file = await open(held.path, READING)
+    try {
+      return { file, found: await file.stat({ bigint: true }) }
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  } finally {
+    await held.close()
+  }
+}
+
+async function currentRevision(root: FileRoot, path: string): Promise<string | undefined> {
+  const opened = await openInside(root, path)
+  await opened?.file.close()
+  return opened && fileRevision(opened.found)
+}
+
+function bytesOf(
+  file: FileHandle,
+  path: string,
+  range: { start: number; end: number },
+  verify: () => Promise<void>,
+): Source {
+  let at = range.start
+  const next = async (): Promise<Uint8Array | null> => {
+    if (at >= range.end) {
+      await verify()
+      return null
+    }
+    const length = Math.min(CHUNK_BYTES, range.end - at)
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, at)
+    if (bytesRead === 0) {
+      await verify()
+      throw new Error(`${path} ends at byte ${at}, before ${range.end}`)
+    }
+    at += bytesRead
+    return buffer.subarray(0, bytesRead)
+  }
+  return { next, close: () => file.close() }
+}
+
+function changed(path: string): RestartError {
+  return new RestartError('MASTER_CHANGED', `${path} is not what it was when the run began`)
+}

@@ -1,0 +1,31 @@
+import type { BigIntStats, Stats } from 'node:fs'
+import { PermanentError } from '../../contracts/errors/chain.ts'
+import { digest, type ObjectName, type Revision } from '../../contracts/names.ts'
+import type { ObjectStat } from '../driver/driver.ts'
+
+/** What a store says of a regular file. */
+export function objectStat(name: ObjectName, file: BigIntStats): ObjectStat {
+  return { name, bytes: Number(file.size), revision: fileRevision(file), modified: file.mtime }
+}
+
+/** `f` and a digest of size, mtime (ns) and inode: it changes when the bytes do, or nearly always. */
+export function fileRevision(file: BigIntStats): Revision {
+  return `f${digest([file.size, file.mtimeNs, file.ino].map(String))}` as Revision
+}
+
+/** Why a thing that is no regular file is refused. Where it lies is for the log, and so the cause. */
+export function notRegular(path: string, found: Stats | BigIntStats): PermanentError {
+  return new PermanentError(
+    'MASTER_UNREADABLE',
+    `${kind(found)} lies where a regular file should be`,
+    { cause: new Error(path) },
+  )
+}
+
+function kind(found: Stats | BigIntStats): string {
+  if (found.isDirectory()) return 'a directory'
+  if (found.isFIFO()) return 'a FIFO'
+  if (found.isSocket()) return 'a socket'
+  if (found.isCharacterDevice() || found.isBlockDevice()) return 'a device'
+  return 'something else'
+}

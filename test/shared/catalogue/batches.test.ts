@@ -1,0 +1,241 @@
+import t from 'tap'
+import { HARD_LIMIT_MS } from '#shared/assets/plan.ts'
+import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { timeLimit, until } from '../../support/patience.ts'
+import { accepted, again, catalogues, ended, event, failed, made } from './fixture.ts'
+
+// What meets in one batch, and what meets what another process does.
+const { catalogue, database, dsn } = await (await catalogues(t))(t)
+const stale = { olderThanSeconds: 3600, limit: 1000, sweptLessThan: 3 }
+
+const column = async (job: string, what: string): Promise<unknown> => {
+  const text = `select ${what} as value from job where id = $1`
+  return (await database.query<{ value: unknown }>({ text }, [job]))[0]?.value
+}
+const set = (job: string, what: string) =>
+  database.query({ text: `update job set ${what} where id = $1` }, [job])
+const isStale = async (job: string) =>
+  (await catalogue.staleJobs(stale)).find((each) => each.job === job)
+
+t.test(
+  'a failed verdict is mended from the very same asset, in a batch of others',
+  async (t) => {
+    const track = 'mended'
+    await catalogue.recordRuns([ended(accepted(['bpm'], { track }))])
+    const [same, revision, version, asset, other] = [
+      accepted(['bpm'], { track }),
+      accepted(['bpm'], { track }),
+      accepted(['bpm'], { track }),
+      accepted(['key'], { track }),
+      accepted(['bpm'], { track: 'another' }),
+    ] as const
+    const due = await catalogue.recordRuns([
+      ended(same, { bpm: failed() }),
+      ended(revision, { bpm: failed() }, 'f02'),
+      ended(version, { bpm: failed('no', 2) }),
+      ended(asset, { key: failed() }),
+      ended(other, { bpm: failed() }),
+    ])
+    const state = ({ job }: { job: string }) => due.find((each) => each.job === job)?.state
+    t.equal(state(same), 'done')
+    t.same([revision, version, asset, other].map(state), [
+      'failed',
+      'failed',
+      'failed',
+      'failed',
+    ])
+    const mended = due.find(({ job }) => job === same.job)?.verdicts.bpm
+    t.match(mended, { ...made('bpm'), revision: 'f01', run: 1 }, 'with its small result')
+    t.same(Object.keys((await column(asset.job, 'verdicts')) as object), ['key'])
+  },
+)
+
+t.test('in one batch what was made beats what failed, in either order', async (t) => {
+  for (const isMadeFirst of [true, false]) {
+    const track = `both-${isMadeFirst}`
+    const runs = [
+      ended(accepted(['bpm'], { track })),
+      ended(accepted(['bpm'], { track }), { bpm: failed() }),
+    ]
+    await catalogue.recordRuns(isMadeFirst ? runs : runs.reverse())
+    t.match(await catalogue.track(track), { assets: [{ asset: 'bpm', state: 'made' }] })
+  }
+})
+
+t.test('in one batch the latest accepted job decides the revision', async (t) => {
+  for (const isYoungFirst of [true, false]) {
+    const track = `young-${isYoungFirst}`
+    const young = accepted(['bpm'], { track, accepted: '2026-03-02T10:00:00Z' })
+    const old = accepted(['key'], { track })
+    const runs = [ended(young, {}, 'f02'), ended(old, {}, 'f01')]
+    await catalogue.recordRuns(isYoungFirst ? runs : runs.reverse())
+    t.match(await catalogue.track(track), { revision: 'f02' })
+  }
+})
+
+t.test('what a run made of other bytes or in another version is recorded, too', async (t) => {
+  const run = accepted(['bpm'], { track: 'bytes' })
+  await catalogue.recordRuns([ended(run)])
+  await catalogue.recordRuns([ended(run, {}, 'f02')])
+  await catalogue.recordRuns([ended(run, { bpm: made('two', 2) })])
+  const [one, two] = [
+    { asset: 'bpm', version: 1 },
+    { asset: 'bpm', version: 2 },
+  ]
+  t.equal((await catalogue.assetResults('bytes', 'f02', [one])).length, 1)
+  t.equal((await catalogue.assetResults('bytes', 'f01', [two])).length, 1)
+})
+
+t.test('within a run what failed first and was made then is made', async (t) => {
+  const run = accepted(['bpm'])
+  await catalogue.recordRuns([ended(run, { bpm: failed() })])
+  const due = await catalogue.recordRuns([ended(run)])
+  t.match(due, [{ state: 'done', run: 1 }])
+  const second = { ...ended(again(run, { run: 2 })), verdicts: {} }
+  await catalogue.recordRuns([second])
+  t.match(await catalogue.job(run.job), { run: 2, state: 'accepted' }, 'a higher run is news')
+})
+
+t.test(
+  'a claim to announce holds for longer than a step, and not for much longer',
+  async (t) => {
+    const run = accepted(['bpm'])
+    const held = async () =>
+      Number(await column(run.job, 'extract(epoch from claimed_until - now())'))
+    const isHeld = async () => {
+      const seconds = await held()
+      // Of the quarter of a minute the machine may have taken some before it looked.
+      t.ok(seconds > HARD_LIMIT_MS / 1000 - 5 && seconds <= 15, `${seconds} s`)
+    }
+    t.match(await catalogue.recordRuns([ended(run)]), [{ claimed: false }])
+    await isHeld()
+    t.match(await catalogue.recordRuns([ended(run)]), [{ claimed: true }])
+    await set(run.job, 'claimed_until = now()')
+    t.match(
+      await catalogue.recordRuns([ended(run)]),
+      [{ claimed: false }],
+      'its owner has gone',
+    )
+    await isHeld()
+    t.match(await catalogue.recordRuns([ended(run)]), [{ claimed: true }])
+  },
+)
+
+t.test('a redrive is watched and ends anew, and has all its sweeps', async (t) => {
+  const run = accepted(['bpm'])
+  await catalogue.markAnnounced(await catalogue.recordRuns([ended(run)]))
+  await set(run.job, `ended_at = now() - interval '2 h', swept = 3`)
+  await catalogue.acceptJobs([again(run, { run: 2 })])
+  await set(run.job, `watched_since = watched_since - interval '2 h'`)
+  t.match(await isStale(run.job), { swept: 0, run: 2 })
+  await catalogue.recordRuns([ended(again(run, { run: 2 }))])
+  const endedAt = (await catalogue.job(run.job))?.ended
+  t.ok(endedAt && Date.now() - endedAt.getTime() < 3600_000, `${endedAt}`)
+  // One that nobody accepted before it ended has an end of its own as well.
+  await set(run.job, `ended_at = now() - interval '2 h'`)
+  await catalogue.recordRuns([ended(again(run, { run: 3 }))])
+  const third = (await catalogue.job(run.job))?.ended
+  t.ok(third && Date.now() - third.getTime() < 3600_000, `${third}`)
+})
+
+t.test('a part of the answer does not put off the watchdog', async (t) => {
+  const run = accepted(['bpm', 'key'])
+  await catalogue.acceptJobs([run])
+  await set(run.job, `watched_since = now() - interval '2 h', swept = 1`)
+  await catalogue.recordRuns([ended(again(run, {}, ['bpm']))])
+  t.match(await isStale(run.job), { swept: 1 })
+  await catalogue.acceptJobs([again(run, {}, ['flac'])])
+  t.equal(await isStale(run.job), undefined, 'but more that is owed does')
+  await set(run.job, `watched_since = now() - interval '2 h'`)
+  t.same((await isStale(run.job))?.request.derivative_assets, ['bpm', 'flac', 'key'])
+})
+
+t.test('a sweep starts the clock again; what has ended meanwhile is not swept', async (t) => {
+  const [run, done] = [accepted(['bpm']), accepted(['bpm'])]
+  await catalogue.acceptJobs([run, done])
+  for (const { job } of [run, done]) await set(job, `watched_since = now() - interval '2 h'`)
+  await catalogue.markAnnounced(await catalogue.recordRuns([ended(done)]))
+  t.same(await catalogue.markSwept([{ job: done.job, swept: 0 }]), [])
+  t.equal((await catalogue.job(done.job))?.state, 'done')
+  t.ok((await catalogue.sweepJobs(stale)).some(({ job }) => job === run.job))
+  t.equal(await isStale(run.job), undefined)
+})
+
+/** Waits until so many wait for a lock that somebody else has. */
+const waitFor = (count: number) =>
+  until(async () => {
+    const text = 'select from pg_locks where not granted'
+    return (await database.query({ text })).length >= count
+  })
+
+t.test('of two watchdogs that look at the same moment one sweeps', async (t) => {
+  const run = accepted(['bpm'])
+  await catalogue.acceptJobs([run])
+  await set(run.job, `watched_since = now() - interval '2 h'`)
+  const other = openCatalogue({ dsn })
+  t.teardown(() => other.close())
+  const sweeps: ReturnType<typeof catalogue.sweepJobs>[] = []
+  // Both have looked before either can claim.
+  await database.transaction(async (query) => {
+    await query({ text: 'select from job where id = $1 for update' }, [run.job])
+    sweeps.push(...[catalogue, other].map((each) => each.sweepJobs(stale)))
+    await waitFor(2)
+  })
+  const swept = (await Promise.all(sweeps)).flat().filter(({ job }) => job === run.job)
+  t.equal(swept.length, 1)
+})
+
+t.test('of two ends of one job at the same moment neither is lost', async (t) => {
+  const run = accepted(['bpm', 'key'])
+  await catalogue.acceptJobs([run])
+  const other = openCatalogue({ dsn })
+  t.teardown(() => other.close())
+  const records: ReturnType<typeof catalogue.recordRuns>[] = []
+  await database.transaction(async (query) => {
+    await query({ text: 'select from job where id = $1 for update' }, [run.job])
+    records.push(catalogue.recordRuns([ended(again(run, {}, ['bpm']))]))
+    records.push(other.recordRuns([ended(again(run, {}, ['key']))]))
+    await waitFor(2)
+  })
+  const due = (await Promise.all(records)).flat()
+  t.match(due, [{ state: 'done', assets: ['bpm', 'key'] }])
+})
+
+t.test('a letter of an earlier run does not call off the watch over this one', async (t) => {
+  const run = accepted(['bpm'])
+  await catalogue.acceptJobs([run, again(run, { run: 2 })])
+  await set(run.job, `watched_since = now() - interval '2 h'`)
+  await catalogue.recordEvents([event(run, { verdict: 'dead-lettered', run: 1 })])
+  t.match(await isStale(run.job), { run: 2 })
+  await catalogue.recordEvents([event(run, { verdict: 'dead-lettered', run: 2 })])
+  t.equal(await isStale(run.job), undefined)
+})
+
+t.test('a transaction that throws has changed nothing, whatever it throws', async (t) => {
+  const run = accepted(['bpm'])
+  await catalogue.acceptJobs([run])
+  const work = database.transaction(async (query) => {
+    await query({ text: `update job set route = 'x' where id = $1` }, [run.job])
+    throw new Error('on second thoughts')
+  })
+  await t.rejects(work, { message: 'on second thoughts' })
+  t.equal(await column(run.job, 'route'), 'cloud')
+})
+
+t.test('a connection that was given up is not used again', async (t) => {
+  const run = accepted(['bpm'])
+  await catalogue.acceptJobs([run])
+  const only = openCatalogue({ dsn, poolSize: 1, statementMs: 600_000 })
+  t.teardown(() => only.close())
+  await database.transaction(async (query) => {
+    await query({ text: 'select from job where id = $1 for update' }, [run.job])
+    const stop = new AbortController()
+    const rejected = t.rejects(only.recordRuns([ended(run)], stop.signal), {
+      message: 'enough',
+    })
+    await waitFor(1)
+    stop.abort(new Error('enough'))
+    await rejected
+    await only.ping(timeLimit(5_000))
+  })
+})

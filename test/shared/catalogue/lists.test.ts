@@ -1,0 +1,211 @@
+import { randomUUID } from 'node:crypto'
+import t from 'tap'
+import { openDatabase } from '#shared/catalogue/database.ts'
+import type { Catalogue, TrackFilter } from '#shared/catalogue/jobs/jobs.ts'
+import { migrate } from '#shared/catalogue/schema/migrate.ts'
+import { MIGRATIONS } from '#shared/catalogue/schema/migrations.ts'
+import type { Verdict } from '#shared/contracts/messages/run.ts'
+import { accepted, again, catalogues, ended, event, failed, made } from './fixture.ts'
+
+const fresh = await catalogues(t)
+
+t.test('a track is listed from its acceptance on, as its latest job stands', async (t) => {
+  const { catalogue } = await fresh(t)
+  const run = accepted(['bpm', 'key'], { track: 't' })
+  await catalogue.acceptJobs([run])
+  const empty = { made: [], failed: [], pending: ['bpm', 'key'] }
+  const { request_id } = run.request
+  t.match(await catalogue.listedTrack('t'), {
+    ...{ state: 'running', requestId: request_id, seconds: null, bpm: null, ...empty },
+  })
+  await catalogue.recordRuns([ended(run, { bpm: tempo(128.01), key: failed() })])
+  const partial = { state: 'partial', made: ['bpm'], failed: ['key'], pending: [], bpm: 128.01 }
+  t.match(await catalogue.listedTrack('t'), { ...partial, seconds: 10 })
+
+  const redriven = again(run, { run: 2 }, ['key'])
+  await catalogue.acceptJobs([redriven])
+  t.match(await catalogue.listedTrack('t'), {
+    ...{ state: 'running', made: ['bpm'], failed: [], pending: ['key'], bpm: 128.01 },
+  })
+  await catalogue.recordRuns([ended(redriven, { key: inKey('A minor', '8A') })])
+  t.match(await catalogue.listedTrack('t'), {
+    ...{ state: 'done', made: ['bpm', 'key'], key: 'A minor', camelot: '8A' },
+  })
+
+  const another = accepted(['loudness'], { track: 't', accepted: '2026-03-02T10:00:00.000Z' })
+  await catalogue.acceptJobs([another])
+  const older = accepted(['flac'], { track: 't', accepted: '2026-02-01T10:00:00.000Z' })
+  await catalogue.recordRuns([ended(older)])
+  t.match(await catalogue.listedTrack('t'), {
+    ...{ state: 'running', requestId: another.request.request_id, pending: ['loudness'] },
+    made: ['bpm', 'flac', 'key'],
+  })
+  t.equal(await catalogue.listedTrack('nobody'), undefined)
+})
+
+t.test('a job that lies with the dead letters has failed', async (t) => {
+  const { catalogue } = await fresh(t)
+  const run = accepted(['bpm'], { track: 't' })
+  await catalogue.acceptJobs([run])
+  await catalogue.recordEvents([event(run, { verdict: 'dead-lettered' })])
+  t.match(await catalogue.listedTrack('t'), { state: 'failed', failed: ['bpm'], pending: [] })
+  await catalogue.acceptJobs([again(run, { run: 2 })])
+  t.match(await catalogue.listedTrack('t'), { state: 'running', failed: [], pending: ['bpm'] })
+})
+
+t.test('a result of any kind is recorded, and listed as far as it makes sense', async (t) => {
+  const { catalogue } = await fresh(t)
+  const strange = [null, 7, 'x', [], {}, { bpm: 'fast', confidence: [] }, { bpm: null }]
+  for (const [index, result] of strange.entries()) {
+    const track = `t${index}`
+    const verdict = { ...made('x'), result } as Verdict
+    const assets = { bpm: verdict, key: verdict, loudness: verdict }
+    await catalogue.recordRuns([ended(accepted(Object.keys(assets), { track }), assets)])
+    t.match(await catalogue.listedTrack(track), { state: 'done', bpm: null, loudness: null })
+  }
+})
+
+t.test('each filter lets through what it says', async (t) => {
+  const { catalogue } = await fresh(t)
+  const run = async (track: string, verdicts: Record<string, Verdict>, names = {}) => {
+    const job = accepted(Object.keys(verdicts), { track })
+    const request = { ...job.request, ...names }
+    await catalogue.recordRuns([ended({ ...job, request }, verdicts)])
+  }
+  await run('slow', { bpm: tempo(90.5), key: inKey('A minor', '8A') }, { title: 'Night Bus' })
+  await run('quick', { bpm: tempo(174), key: inKey('C major', '8B') }, { artist: 'Ólafur Bus' })
+  await run('quicker', { bpm: tempo(175), 'aac-128': made('x') }, { title: 'AC/DC_live.mp3' })
+  await run('broken', { bpm: failed() })
+  await catalogue.acceptJobs([accepted(['bpm'], { track: 'waiting' })])
+
+  const found = async (filter: TrackFilter) =>
+    (await catalogue.listTracks(filter, { limit: 10 })).tracks.map(({ track }) => track).sort()
+  t.same(await found({}), ['broken', 'quick', 'quicker', 'slow', 'waiting'])
+  t.same(await found({ bpmFrom: 174 }), ['quick', 'quicker'])
+  t.same(await found({ bpmTo: 174 }), ['quick', 'slow'])
+  t.same(await found({ bpmFrom: 90.5, bpmTo: 90.5 }), ['slow'])
+  t.same(await found({ camelot: ['8A'] }), ['slow'])
+  t.same(await found({ camelot: ['8A', '8B'] }), ['quick', 'slow'])
+  t.same(await found({ secondsFrom: 10, secondsTo: 10 }), [
+    'broken',
+    'quick',
+    'quicker',
+    'slow',
+  ])
+  t.same(await found({ secondsFrom: 10.1 }), [])
+  t.same(await found({ secondsTo: 0 }), [])
+  t.same(await found({ asset: 'aac-128' }), ['quicker'])
+  t.same(await found({ asset: 'bpm' }), ['quick', 'quicker', 'slow'])
+  t.same(await found({ state: 'failed' }), ['broken'])
+  t.same(await found({ state: 'running' }), ['waiting'])
+  t.same(await found({ q: 'quick' }), ['quick', 'quicker'])
+  t.same(await found({ q: 'bus' }), ['quick', 'slow'])
+  t.same(await found({ q: 'bu NIGHT' }), ['slow'])
+  t.same(await found({ q: 'ólaf bus' }), ['quick'])
+  t.same(await found({ q: 'day bus' }), [])
+  t.same(await found({ q: 'dc live mp3' }), ['quicker'])
+  t.same(await found({ q: 'AC/DC' }), ['quicker'])
+  t.same(await found({ q: "%' & | !:*\\ (" }), [])
+  t.same(await found({ q: '\0' }), [])
+  t.same(await found({ q: 'quick', bpmFrom: 175, state: 'done' }), ['quicker'])
+})
+
+t.test('all pages have each track once, however they change meanwhile', async (t) => {
+  const { catalogue } = await fresh(t)
+  const tracks = Array.from({ length: 40 }, (_, index) => `t${index}`)
+  const runs = tracks.map((track) => accepted(['bpm'], { track }))
+  await catalogue.acceptJobs(runs)
+  const seen: string[] = []
+  let round = 0
+  let page = await catalogue.listTracks({}, { limit: 7 })
+  for (;;) {
+    seen.push(...page.tracks.map(({ track }) => track))
+    if (page.next === undefined) break
+    round++
+    // Tracks that were seen and tracks that were not end, are asked for again, and again; others come.
+    const some = runs.filter((_, index) => index % 3 === round % 3)
+    await catalogue.recordRuns(some.map((run) => ended(run, {}, `f0${round}`)))
+    await catalogue.acceptJobs(some.map((run) => again(run, { run: round + 1 })))
+    await catalogue.acceptJobs([accepted(['bpm'])])
+    page = await catalogue.listTracks({}, { limit: 7, after: page.next })
+  }
+  t.same(seen.toSorted(), tracks.toSorted())
+  t.ok(round >= 5)
+  t.same(await everything(catalogue), tracks.length + round)
+})
+
+t.test('what changed since is told in the order of its changes', async (t) => {
+  const { catalogue } = await fresh(t)
+  const runs = ['a', 'b', 'c'].map((track) => accepted(['bpm'], { track }))
+  for (const run of runs) await catalogue.acceptJobs([run])
+  const before = (await catalogue.listedTrack('c'))?.updatedUs ?? 0
+  t.same(await catalogue.changedTracks(before, 10), [])
+  for (const run of [runs[1], runs[0]]) if (run) await catalogue.recordRuns([ended(run)])
+  const changed = await catalogue.changedTracks(before, 10)
+  t.match(changed, [
+    { track: 'b', state: 'done' },
+    { track: 'a', state: 'done' },
+  ])
+  t.equal((await catalogue.changedTracks(undefined, 2)).length, 2, 'in the last two seconds')
+})
+
+t.test('what was there before the list is found in it', async (t) => {
+  const { dsn, database } = await fresh(t)
+  const name = `old_${randomUUID().slice(0, 8)}`
+  await database.query({ text: `create database ${name}` })
+  const older = openDatabase({ dsn: dsn.replace(/\/test_\w+\?/, `/${name}?`) })
+  t.teardown(() => older.close())
+  const before = MIGRATIONS.findIndex(({ name }) => name === 'tracks in lists')
+  await migrate(older, undefined, MIGRATIONS.slice(0, before))
+  await older.query({
+    text: `
+      insert into job (id, request_id, asset_guid, run, route, request, wanted, verdicts, state,
+        accepted_at, ended_at)
+      values ('j1', gen_random_uuid(), 't', 1, 'cloud', '{}', '{"bpm":1,"loudness":1}',
+          '{"bpm":{"state":"made","run":1},"loudness":{"state":"failed","run":1}}', 'partial',
+          '2026-01-01T00:00:00Z', '2026-01-01T00:01:00Z'),
+        ('j2', gen_random_uuid(), 'u', 1, 'cloud', '{}', '{"bpm":1}', '{}', 'accepted',
+          '2026-01-02T00:00:00Z', null)`,
+  })
+  await older.query({ text: `insert into track values ('t', 'f01', now())` })
+  await older.query({ text: `insert into master values ('t', 'f01', 'u', 441000, 'WAV')` })
+  await older.query({
+    text: `insert into asset (asset_guid, revision, asset, version, state, result)
+      values ('t', 'f01', 'bpm', 1, 'made', '{"bpm":99}'), ('t', 'f01', 'bpm', 2, 'made', '{"bpm":100}'),
+        ('t', 'f01', 'key', 1, 'made', '{"key":"A minor","confidence":0.14}')`,
+  })
+  await migrate(older, undefined, MIGRATIONS.slice(0, before + 1))
+  // As the release before left it.
+  await older.query({ text: 'alter table track_listing drop column bpm_error' })
+  await older.query({ text: 'alter table track_listing drop column key_confidence' })
+  for (const table of ['track_listing', 'master', 'event'])
+    await older.query({ text: `alter table ${table} drop column warnings` })
+  await migrate(older)
+  const rows = await older.query({
+    text: `select asset_guid, state, updated_at, made, failed, pending, bpm, samples,
+        key_confidence from track_listing order by asset_guid`,
+  })
+  t.match(rows, [
+    {
+      ...{ asset_guid: 't', state: 'partial', updated_at: new Date('2026-01-01T00:01:00Z') },
+      ...{ made: ['bpm', 'key'], failed: ['loudness'], pending: [] },
+      ...{ bpm: 100, key_confidence: 0.14, samples: 441_000 },
+    },
+    {
+      ...{ asset_guid: 'u', state: 'running', updated_at: new Date('2026-01-02T00:00:00Z') },
+      ...{ made: [], failed: [], pending: ['bpm'], bpm: null, samples: null },
+    },
+  ])
+})
+
+async function everything(catalogue: Catalogue): Promise<number> {
+  return (await catalogue.listTracks({}, { limit: 1000 })).tracks.length
+}
+
+function tempo(bpm: number): Verdict {
+  return { ...made('x'), result: { bpm, confidence: 0.9 } } as Verdict
+}
+
+function inKey(key: string, camelot: string): Verdict {
+  return { ...made('x'), result: { key, camelot } } as Verdict
+}

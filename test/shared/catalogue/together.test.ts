@@ -1,0 +1,100 @@
+import t from 'tap'
+import { type Catalogue, openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { MIGRATIONS } from '#shared/catalogue/schema/migrations.ts'
+import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
+import { accepted, again, ended, event, failed } from './fixture.ts'
+
+const postgres = await testPostgres()
+t.teardown(() => postgres.stop())
+
+t.test('services that start at once bring the schema up to date together', async (t) => {
+  const dsn = await postgres.database()
+  const services = pools(t, dsn, 8)
+  await Promise.all(services.map((service) => service.migrate()))
+  await Promise.all(services.map((service) => service.migrate()))
+  const applied = await postgres
+    .open(dsn)
+    .query<{ number: number }>({ text: 'select number from migration order by number' })
+  t.same(
+    applied.map(({ number }) => number),
+    MIGRATIONS.map((_, index) => index + 1),
+  )
+})
+
+t.test('a schema newer than this release is left alone', async (t) => {
+  const dsn = await postgres.database()
+  const [service] = pools(t, dsn, 1) as [Catalogue]
+  await service.migrate()
+  await postgres.open(dsn).query({ text: `insert into migration values (1000, 'later')` })
+  await service.migrate()
+  await service.acceptJobs([accepted(['bpm'])])
+})
+
+t.test(
+  'many processes record overlapping batches in any order, and nobody waits in a circle',
+  async (t) => {
+    const dsn = await postgres.database()
+    const services = pools(t, dsn, 4)
+    await services[0]?.migrate()
+    // Few tracks, so that jobs meet on track, master and asset rows as well.
+    const runs = Array.from({ length: 60 }, (_, index) =>
+      accepted(['bpm', 'key'], { track: `track-${index % 7}` }),
+    )
+    const redriven = runs.map((run) => again(run, { run: 2 }))
+    const announced = new Set<string>()
+    await Promise.all(
+      Array.from({ length: 20 }, async (_, worker) => {
+        const service = services[worker % services.length] as Catalogue
+        for (let round = 0; round < 4; round++) {
+          const batch = shuffled(round < 2 ? runs : [...runs, ...redriven]).slice(0, 40)
+          const verdicts = worker % 3 === 0 ? { key: failed() } : {}
+          if (worker % 4 === 0) await service.acceptJobs(batch)
+          if (worker % 4 === 1)
+            await service.recordEvents(
+              batch.map((run) => event(run, { verdict: 'accepted', request: run.request })),
+            )
+          const due = await service.recordRuns(batch.map((run) => ended(run, verdicts)))
+          for (const { id } of due) announced.add(id)
+          await service.markAnnounced(due)
+        }
+      }),
+    )
+    const [service] = services as [Catalogue]
+    const last = await service.recordRuns(redriven.map((run) => ended(run)))
+    await service.markAnnounced(last)
+    for (const { id } of last) announced.add(id)
+    t.same(await service.recordRuns([...runs, ...redriven].map((run) => ended(run))), [])
+    for (const { job } of runs)
+      t.match(await service.job(job), { run: 2, state: 'done', announced: Date })
+    t.ok(announced.size <= runs.length * 2, 'one announcement for each job and run')
+  },
+)
+
+t.test(
+  'of many that record the same run, all say the same, and none after it is marked',
+  async (t) => {
+    const dsn = await postgres.database()
+    const services = pools(t, dsn, 4)
+    await services[0]?.migrate()
+    const run = accepted(['bpm'])
+    const record = () =>
+      Promise.all(services.map((service) => service.recordRuns([ended(run)])))
+    const due = (await record()).flat()
+    t.equal(new Set(due.map(({ id }) => id)).size, 1)
+    await Promise.all(services.map((service) => service.markAnnounced(due.slice(0, 1))))
+    t.same((await record()).flat(), [])
+  },
+)
+
+function pools(t: { teardown(end: () => unknown): void }, dsn: string, count: number) {
+  const services = Array.from({ length: count }, () => openCatalogue({ dsn, poolSize: 3 }))
+  t.teardown(() => Promise.all(services.map((service) => service.close())))
+  return services
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item)
+}

@@ -1,0 +1,391 @@
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import type { Subscriber } from '#shared/bus/bus.ts'
+import type { ObjectName } from '#shared/contracts/names.ts'
+import { createLog } from '#shared/frame/telemetry/log.ts'
+import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
+import { Breaker, longerWait } from '#shared/frame/upstreams/breaker.ts'
+import { watched } from '#shared/frame/upstreams/watched-store.ts'
+import { counting, noCounts } from '#shared/store/counting.ts'
+import { NotFoundError, type StoreDriver } from '#shared/store/driver/driver.ts'
+import { until } from '../../support/patience.ts'
+
+// What waits for an upstream keeps no process alive.
+const alive = setInterval(() => {}, 1000)
+t.teardown(() => clearInterval(alive))
+
+/** A breaker, one upstream of it that looks as it is told, and what became of a subscriber. */
+function made() {
+  const stopping = new AbortController()
+  const metrics = createMetrics('test')
+  const breaker = new Breaker({
+    ...{ log: createLog('breaker', 'fatal'), metrics },
+    stopping: stopping.signal,
+  })
+  const upstream = breaker.upstream('the store')
+  const seen = { looks: 0, isPaused: false }
+  const subscriber: Subscriber = {
+    close: async () => {},
+    pause: () => {
+      seen.isPaused = true
+    },
+    resume: () => {
+      seen.isPaused = false
+    },
+    heard: new Date(),
+  }
+  breaker.guard(subscriber)
+  let answer: () => Promise<unknown> = async () => {}
+  const look = () => {
+    seen.looks++
+    return answer()
+  }
+  const bad = () => upstream.call(() => Promise.reject(new Error('503')), { look })
+  return {
+    ...{ breaker, upstream, metrics, stopping, seen, look },
+    answers: (how: () => Promise<unknown>) => {
+      answer = how
+    },
+    /** An operation that fails, and the look that follows. */
+    async fail() {
+      await bad().catch(() => {})
+      await breaker.inDoubt()
+    },
+    succeed: () => upstream.call(async () => {}, { look }),
+  }
+}
+
+t.test('one fault of a well upstream pauses nothing, nor does one now and then', async (t) => {
+  const { breaker, seen, fail, succeed } = made()
+  for (let n = 0; n < 10; n++) {
+    await fail()
+    t.equal(seen.isPaused, false)
+    await succeed()
+  }
+  t.equal(seen.looks, 10)
+  t.equal(await breaker.inDoubt(), false)
+})
+
+t.test('a fault and a look that fails pause all until looking goes well', async (t) => {
+  const { breaker, metrics, seen, fail, answers } = made()
+  answers(() => Promise.reject(new Error('503 to a look')))
+  await fail()
+  t.match(breaker.reason, /^the store: 503/)
+  t.equal(seen.isPaused, true)
+  t.equal(await breaker.inDoubt(), true)
+  t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 1/)
+  await until(() => seen.looks >= 3)
+  t.match(breaker.reason, 'the store: 503 to a look')
+  answers(async () => {})
+  await until(() => breaker.reason === undefined)
+  t.equal(seen.isPaused, false)
+  t.equal(await breaker.inDoubt(), true, 'who has just come back is not trusted yet')
+  t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 0/)
+})
+
+t.test('when nothing goes well, looking well is not enough; then work is tried', async (t) => {
+  const { breaker, seen, fail } = made()
+  for (let n = 0; n < 4; n++) await fail()
+  t.equal(breaker.reason, undefined)
+  await fail()
+  t.match(breaker.reason, /503/)
+  await until(() => breaker.reason === undefined)
+  t.equal(seen.isPaused, false)
+  await fail()
+  t.match(breaker.reason, /503/, 'on trial, one more fault will do')
+})
+
+/** Lets time pass, as far as the breaker can tell. */
+function passing(t: { teardown(end: () => unknown): void }): (ms: number) => void {
+  const now = performance.now.bind(performance)
+  let passed = 0
+  performance.now = () => now() + passed
+  t.teardown(() => {
+    performance.now = now
+  })
+  return (ms) => {
+    passed += ms
+  }
+}
+
+t.test('a subscriber that is made while an upstream is down does not pull', async (t) => {
+  const { breaker, fail, answers } = made()
+  const seen: string[] = []
+  const subscriber: Subscriber = {
+    close: async () => {},
+    pause: () => seen.push('pause'),
+    resume: () => seen.push('resume'),
+    heard: new Date(),
+  }
+  answers(() => Promise.reject(new Error('down')))
+  await fail()
+  t.equal(breaker.guard(subscriber), subscriber)
+  t.same(seen, ['pause'])
+  answers(async () => {})
+  await until(() => breaker.reason === undefined)
+  t.same(seen, ['pause', 'resume'])
+})
+
+t.test('what hung for half of its time before it was cut short is a fault', async (t) => {
+  const { breaker, upstream, look, seen } = made()
+  const signal = AbortSignal.abort(new Error('the step is over'))
+  const operation = { look, signal, limitMs: 10_000 }
+  upstream.failed(new Error('cut'), operation, performance.now() - 4_000)
+  t.equal(seen.looks, 0)
+  upstream.failed(new Error('cut'), operation, performance.now() - 6_000)
+  await breaker.inDoubt()
+  t.equal(seen.looks, 1)
+})
+
+t.test('faults that lie a minute apart are not in a row', async (t) => {
+  const pass = passing(t)
+  const { breaker, fail } = made()
+  for (let n = 0; n < 10; n++) {
+    await fail()
+    pass(61_000)
+  }
+  t.equal(breaker.reason, undefined)
+  for (let n = 0; n < 4; n++) await fail()
+  t.equal(breaker.reason, undefined)
+  pass(59_000)
+  await fail()
+  t.match(breaker.reason, /503/)
+})
+
+t.test('who has come back is in doubt for a minute, and then no more', async (t) => {
+  const pass = passing(t)
+  const { breaker, fail, answers } = made()
+  answers(() => Promise.reject(new Error('down')))
+  await fail()
+  answers(async () => {})
+  await until(() => breaker.reason === undefined)
+  pass(59_000)
+  t.equal(await breaker.inDoubt(), true)
+  pass(1_500)
+  t.equal(await breaker.inDoubt(), false)
+})
+
+t.test('whether there is doubt is known once the look under way is over', async (t) => {
+  const { breaker, upstream, look, answers } = made()
+  const { promise, reject } = Promise.withResolvers<void>()
+  answers(() => promise)
+  for (let n = 0; n < 3; n++)
+    await upstream.call(() => Promise.reject(new Error('503')), { look }).catch(() => {})
+  const doubt = breaker.inDoubt()
+  reject(new Error('down'))
+  t.equal(await doubt, true)
+})
+
+t.test('an upstream is down once, however many of its operations fail', async (t) => {
+  const { breaker, metrics, upstream, look, answers, seen } = made()
+  answers(() => Promise.reject(new Error('down')))
+  await Promise.all(
+    Array.from({ length: 9 }, () =>
+      upstream.call(() => Promise.reject(new Error('503')), { look }).catch(() => {}),
+    ),
+  )
+  await breaker.inDoubt()
+  t.equal(seen.looks, 1)
+  t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 1/)
+  answers(async () => {})
+  await until(() => breaker.reason === undefined)
+  t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 0/)
+})
+
+t.test('looks are longer and longer apart, and after a good while short again', async (t) => {
+  t.same([500, 1000, 8000, 15_000].map(longerWait), [1000, 2000, 15_000, 15_000])
+  const pass = passing(t)
+  const { breaker, seen, fail, answers } = made()
+  answers(() => Promise.reject(new Error('down')))
+  await fail()
+  await until(() => seen.looks >= 4)
+  answers(async () => {})
+  await until(() => breaker.reason === undefined)
+  pass(61_000)
+  answers(() => Promise.reject(new Error('down')))
+  await fail()
+  const { looks } = seen
+  const first = until(() => seen.looks > looks, 60_000, 1)
+  t.not(await Promise.race([first, sleep(1_900, 'late')]), 'late')
+  answers(async () => {})
+  await until(() => breaker.reason === undefined)
+})
+
+t.test('what goes well of one kind says nothing of another', async (t) => {
+  const { breaker, upstream, look } = made()
+  for (let n = 0; n < 5; n++) {
+    await upstream
+      .call(() => Promise.reject(new Error('full')), { look, kind: 'write' })
+      .catch(() => {})
+    await upstream.call(async () => {}, { look, kind: 'read' })
+    await breaker.inDoubt()
+  }
+  t.match(breaker.reason, /full/)
+})
+
+t.test('an answer is no fault, nor is what was cut short by its caller', async (t) => {
+  const { breaker, upstream, look, seen } = made()
+  const cut = AbortSignal.abort(new Error('over'))
+  for (let n = 0; n < 6; n++) {
+    for (const more of [{ isAnswer: () => true }, { signal: cut, limitMs: 1000 }]) {
+      const act = () => Promise.reject(new Error('not there'))
+      await t.rejects(upstream.call(act, { look, ...more }), /not there/)
+    }
+  }
+  t.equal(await breaker.inDoubt(), false)
+  t.equal(seen.looks, 0)
+})
+
+t.test('what never ends has failed, and a look that hangs is not repeated', async (t) => {
+  const { breaker, upstream, look, seen, answers } = made()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  answers(() => promise)
+  const hangs = upstream.call(() => promise, { look, limitMs: 50 })
+  await t.rejects(hangs, { message: 'the store has not answered for 0.05 s' })
+  t.equal(await breaker.inDoubt(), true)
+  t.equal(breaker.reason, 'the store: the store has not answered for 0.05 s')
+  await sleep(1000)
+  t.equal(seen.looks, 1)
+  resolve()
+  await until(() => breaker.reason === undefined)
+})
+
+t.test('nothing is resumed once the process has been told to go', async (t) => {
+  const { seen, fail, answers, stopping } = made()
+  answers(() => Promise.reject(new Error('down')))
+  await fail()
+  t.equal(seen.isPaused, true)
+  stopping.abort()
+  answers(async () => {})
+  await sleep(1500)
+  t.equal(seen.isPaused, true)
+})
+
+t.test('of several that are down, the last one resumes', async (t) => {
+  const { breaker, seen, fail, answers } = made()
+  const other = breaker.upstream('another')
+  let isUp = false
+  const look = async () => {
+    if (!isUp) throw new Error('down too')
+  }
+  answers(() => Promise.reject(new Error('down')))
+  await fail()
+  await other.call(look, { look }).catch(() => {})
+  await breaker.inDoubt()
+  answers(async () => {})
+  await until(() => breaker.reason?.startsWith('another') === true)
+  t.equal(seen.isPaused, true)
+  isUp = true
+  await until(() => breaker.reason === undefined)
+  t.equal(seen.isPaused, false)
+})
+
+t.test('of a store, every operation is watched', async (t) => {
+  const name = 'x' as ObjectName
+  const operations: readonly ((store: StoreDriver) => Promise<unknown>)[] = [
+    (store) => store.stat(name),
+    (store) => store.read(name),
+    (store) => store.readInto?.(name, new Uint8Array(1), { start: 0 }) ?? Promise.resolve(),
+    (store) => store.create(name, new Uint8Array(1), { contentType: 'text/plain' }),
+    (store) => store.remove(name),
+    (store) => Array.fromAsync(store.list('x/')),
+    (store) => store.removeAll('x/'),
+  ]
+  for (const operation of operations) {
+    const { breaker, upstream } = made()
+    await t.rejects(operation(watched(brokenStore(), upstream)), /EIO/)
+    await breaker.inDoubt()
+    t.match(breaker.reason, /EIO/, `${operation}`)
+  }
+  const { breaker, upstream } = made()
+  const absent = brokenStore(new NotFoundError('there is no x'))
+  await t.rejects(watched(absent, upstream).read(name), /there is no x/)
+  t.equal(await breaker.inDoubt(), false)
+  const closed = brokenStore(Object.assign(new Error('EACCES'), { code: 'EACCES' }))
+  await t.rejects(watched(closed, upstream, { isOneOfMany: true }).stat(name), /EACCES/)
+  t.equal(await breaker.inDoubt(), false, 'others may be open')
+  await t.rejects(watched(closed, upstream).stat(name), /EACCES/)
+  t.equal(await breaker.inDoubt(), true)
+})
+
+t.test('after a write that failed, only a write shows that a store is well', async (t) => {
+  const { breaker, upstream } = made()
+  const full = new Error('ENOSPC')
+  let isFull = true
+  const driver: StoreDriver = {
+    ...brokenStore(full),
+    stat: async () => undefined,
+    async probe() {
+      if (isFull) throw full
+    },
+  }
+  const store = watched(driver, upstream)
+  const contentType = 'text/plain'
+  await t.rejects(store.create('x' as ObjectName, new Uint8Array(1), { contentType }), full)
+  await breaker.inDoubt()
+  t.match(breaker.reason, /ENOSPC/, 'that it can be read is no comfort')
+  isFull = false
+  await until(() => breaker.reason === undefined)
+  t.equal(breaker.reason, undefined)
+})
+
+t.test('a read that falls silent in the middle fails, and is told of', async (t) => {
+  const { breaker, upstream } = made()
+  const silent = () => {
+    let asked = 0
+    return new Readable({
+      read() {
+        if (asked++ === 0) this.push(Buffer.alloc(10))
+      },
+    })
+  }
+  const driver = { ...brokenStore(), stat: async () => undefined, read: async () => silent() }
+  const store = watched(driver, upstream, { silentMs: 100 })
+  for (let n = 0; n < 5; n++) {
+    const stream = await store.read('x' as ObjectName)
+    await t.rejects(stream.toArray(), { message: 'a read has not answered for 0.1 s' })
+    await breaker.inDoubt()
+  }
+  t.match(breaker.reason, /a read has not answered/)
+})
+
+t.test('a read that is opened too late is closed, whatever becomes of it', async (t) => {
+  const { upstream } = made()
+  const late = new Readable({ read() {} })
+  const driver = { ...brokenStore(), read: () => sleep(200, late) }
+  const store = watched(driver, upstream, { silentMs: 50 })
+  await t.rejects(store.read('x' as ObjectName), /has not answered/)
+  await until(() => late.destroyed)
+  late.emit('error', new Error('nobody hears it, and nobody has to'))
+})
+
+t.test('of what is listed and not wanted to its end the rest is let go', async (t) => {
+  const { upstream } = made()
+  let isClosed = false
+  async function* list() {
+    try {
+      for (;;) yield { name: 'x' as ObjectName, bytes: 1, revision: 'r', modified: new Date() }
+    } finally {
+      isClosed = true
+    }
+  }
+  const driver = { ...brokenStore(), list: list as unknown as StoreDriver['list'] }
+  for await (const _ of counting(watched(driver, upstream), noCounts()).list('')) break
+  await until(() => isClosed)
+  t.ok(isClosed)
+})
+
+function brokenStore(error: Error = new Error('EIO')): StoreDriver {
+  const fail = async (): Promise<never> => {
+    throw error
+  }
+  return {
+    ...{ stat: fail, read: fail, readInto: fail, create: fail, remove: fail, removeAll: fail },
+    // biome-ignore lint/correctness/useYield: it fails before it has any
+    async *list() {
+      throw error
+    },
+    uri: (name) => `file:///${name}`,
+  }
+}

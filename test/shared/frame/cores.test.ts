@@ -1,0 +1,101 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { test } from 'tap'
+import { OwnCores } from '#shared/frame/cores.ts'
+import { lendCores } from '../../../tools/local/core-broker.ts'
+import { timeLimit } from '../../support/patience.ts'
+
+const patient = () => timeLimit(60_000)
+
+test('places are given in the order of asking, and given back once', async (t) => {
+  const cores = new OwnCores(1)
+  const first = await cores.take(patient())
+  const order: number[] = []
+  const waiting = [1, 2, 3].map(async (n) => {
+    const leave = await cores.take(patient())
+    order.push(n)
+    return leave
+  })
+  t.equal(await cores.tryTake(), undefined)
+  first()
+  first()
+  for (const each of waiting) {
+    const leave = await each
+    t.equal(await cores.tryTake(), undefined, 'a place that was handed on is not free')
+    leave()
+  }
+  t.strictSame(order, [1, 2, 3])
+  const last = await cores.tryTake()
+  t.ok(last)
+})
+
+test('who gives up waiting loses the turn, and nobody else does', async (t) => {
+  const cores = new OwnCores(1)
+  const first = await cores.take(patient())
+  const hasty = new AbortController()
+  const given = t.rejects(cores.take(hasty.signal), /no longer/)
+  const second = cores.take(patient())
+  hasty.abort(new Error('no longer'))
+  await given
+  first()
+  const leave = await second
+  await t.rejects(cores.take(hasty.signal), /no longer/, 'nor does it ask again')
+  leave()
+  t.ok(await cores.tryTake())
+})
+
+test('processes share the cores of their parent, and give back what they held when they die', async (t) => {
+  const cores = new OwnCores(1)
+  const began = Date.now()
+  const cutOff: number[] = []
+  const [one, two] = await Promise.all([borrower(), borrower()])
+  t.teardown(() => [one, two].map((child) => child.kill('SIGKILL')))
+
+  t.equal(await ask(one, 'take'), 'took')
+  t.equal(await ask(two, 'try'), 'none')
+  t.equal(await ask(two, 'give up'), 'gave up')
+  const waits = ask(two, 'take')
+  t.equal(await Promise.race([waits, sleep(300, 'waits')]), 'waits', 'a core is lent once')
+  one.send('give')
+  t.equal(await waits, 'took', 'a core that is given back goes to who waits')
+
+  const again = ask(one, 'take')
+  await sleep(100)
+  two.kill('SIGKILL')
+  t.equal(await again, 'took', 'so does the core of a process that died')
+  one.send('take')
+  one.kill('SIGKILL')
+  await once(one, 'exit')
+  const mine = await cores.take(patient())
+  t.ok(mine, 'and the wish of one that died is forgotten')
+  t.equal(
+    cutOff.length,
+    2,
+    'what was lent to a process that died was cut off, and nothing else',
+  )
+  t.ok(cutOff.every((since) => since >= began && since <= Date.now()))
+
+  async function borrower(): Promise<ChildProcess> {
+    const script = new URL('../../support/borrower.ts', import.meta.url)
+    const child = fork(script, { execArgv: [] })
+    lendCores(cores, child, (since) => cutOff.push(since))
+    await heard(child)
+    return child
+  }
+})
+
+function ask(child: ChildProcess, what: string): Promise<string> {
+  child.send(what)
+  return heard(child)
+}
+
+function heard(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.on('message', function listen(message: { readonly said?: string }) {
+      if (message.said === undefined) return
+      child.off('message', listen)
+      resolve(message.said)
+    })
+  })
+}

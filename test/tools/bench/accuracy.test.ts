@@ -1,0 +1,222 @@
+import { spawn } from 'node:child_process'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { judgeKey, judgeTempo } from '../../../tools/bench/accuracy/measures.ts'
+import { readTruth, TruthError } from '../../../tools/bench/accuracy/truth.ts'
+import { band, cadence, noise, type Voice } from '../../services/analyze/synth.ts'
+import { wav } from '../../support/audio.ts'
+
+const SECONDS = 24
+const folder = await mkdtemp(join(tmpdir(), 'accuracy-test-'))
+t.teardown(() => rm(folder, { recursive: true }))
+
+/** What a voice of ±1 is in a file, mono; at another rate it is played at another speed. */
+function file(voice: Voice, { rate = SAMPLE_RATE, bits = 16 } = {}): Buffer {
+  const channel = Float64Array.from({ length: SECONDS * rate }, (_, i) => voice(i))
+  return wav(rate === SAMPLE_RATE ? [channel, channel] : [channel], { rate, bits })
+}
+
+/** Drums at a tempo under chords in a key. */
+function tune(bpm: number, pitchClass: number, scale: 'major' | 'minor'): Voice {
+  const [beat, chords] = [band(bpm), cadence(pitchClass, scale)]
+  return (i) => 0.4 * beat(i) + chords(i)
+}
+
+async function accuracy(...args: readonly string[]) {
+  const program = fileURLToPath(
+    new URL('../../../tools/bench/accuracy/accuracy.ts', import.meta.url),
+  )
+  const child = spawn(process.execPath, [program, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const code = new Promise<number | null>((resolve) => child.on('close', resolve))
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)])
+  return { stdout, stderr, code: await code }
+}
+
+t.test('files are judged by a table whose columns come in any order', async (t) => {
+  const hiss = noise(5)
+  const faster = tune(120, 9, 'minor')
+  const masters = {
+    'club-right.wav': file(tune(120, 1, 'major')),
+    // At 48 kHz all is faster and higher by 48/44.1.
+    'club-staged.wav': file((i) => faster((i * 44_100) / 48_000), {
+      rate: 48_000,
+      bits: 24,
+    }),
+    'club-wrong.wav': file(tune(125, 0, 'major')),
+    'noise.wav': file((i) => 0.3 * hiss(i)),
+    'broken.wav': Buffer.from('this is no audio, whatever its name says'),
+  }
+  for (const [name, master] of Object.entries(masters)) {
+    await writeFile(join(folder, name), master)
+  }
+  const rows = [
+    'licence\tkey\tbpm\tfile\tseconds',
+    'free\tC# major\t120\tclub-right.wav\t24',
+    'free\tA minor\t240.0\tclub-staged.wav\t24',
+    'free\tA minor\t100\tclub-wrong.wav\t24',
+    'free\t-\t-\tnoise.wav\t24',
+    'free\tE minor\t90\tbroken.wav\t-',
+    'free\t-\t90\tgone.wav\t-',
+  ]
+  await writeFile(join(folder, 'truth.tsv'), `${rows.join('\n')}\n`)
+
+  const { stdout, stderr, code } = await accuracy(folder, '--json')
+  t.equal(stderr, '')
+  t.equal(code, 0)
+  t.equal(stdout.trim().split('\n').length, 1)
+  const { files, summary } = JSON.parse(stdout)
+  t.match(files, [
+    {
+      ...{ file: 'club-right.wav', kind: 'club', seconds: 24, key: 'Db major', camelot: '3B' },
+      truth: { bpm: 120, key: 'C# major' },
+      verdict: {
+        tempo: { accuracy1: true, accuracy2: true, within1Percent: true, within01: true },
+        key: { relation: 'exact', score: 1 },
+      },
+    },
+    {
+      ...{ file: 'club-staged.wav', seconds: 24, key: 'A minor', tuningHz: /^4(39|40|41)/ },
+      verdict: { tempo: { accuracy1: false, accuracy2: true, within01Octave: true } },
+    },
+    {
+      file: 'club-wrong.wav',
+      verdict: { tempo: { accuracy2: false }, key: { relation: 'relative', score: 0.3 } },
+    },
+    {
+      ...{ file: 'noise.wav', kind: null, bpm: null, key: null, keyReason: 'no tones' },
+      verdict: { tempo: null, key: null },
+    },
+    {
+      ...{ file: 'broken.wav', seconds: null, bpm: null, key: null, error: /looks like text/ },
+      verdict: { tempo: { accuracy2: false }, key: { relation: 'none', score: 0 } },
+    },
+    { file: 'gone.wav', error: 'no such file', verdict: { tempo: { accuracy1: false } } },
+  ])
+  t.match(summary, {
+    ...{ files: 6, unreadable: 2 },
+    tempo: {
+      accuracy1: { ratio: 1 / 5, missed: 4, of: 5 },
+      accuracy2: { ratio: 2 / 5, missed: 3, of: 5 },
+    },
+    key: {
+      weighted: 2.3 / 4,
+      exact: { missed: 2, of: 4 },
+      relations: { none: 1, relative: 1 },
+    },
+    kinds: { club: { files: 3, key: { weighted: 2.3 / 3 } } },
+    audioMinutes: (4 * SECONDS) / 60,
+  })
+  t.same(Object.keys(summary.kinds), ['club'])
+  t.ok(summary.coreSecondsPerMinute > 0)
+  for (const { bands } of [summary.tempoConfidence, summary.keyConfidence]) {
+    const counted = bands.reduce((sum: number, { of }: { of: number }) => sum + of, 0)
+    t.ok(counted === 5 || counted === 4, 'each judged file is in one band')
+  }
+
+  const printed = await accuracy(folder)
+  t.equal(printed.code, 0)
+  t.match(printed.stdout, /^club-wrong\.wav .*\bMISS\b.*\brelative$/m)
+  t.match(printed.stdout, /^broken\.wav +unreadable: /m)
+  t.match(printed.stdout, /Accuracy2 \.400 \(3 of 5 missed\)/)
+  t.match(printed.stdout, /^club: 3 files/m)
+})
+
+t.test('other programs are measured on the same files', async (t) => {
+  const own = join(folder, 'peers')
+  await mkdir(own)
+  await writeFile(join(own, 'a.wav'), file(tune(120, 2, 'minor')))
+  await writeFile(join(own, 'truth.tsv'), 'file\tseconds\tbpm\tkey\na.wav\t24\t120\tD minor\n')
+  const { peers } = JSON.parse((await accuracy(own, '--json', '--peers')).stdout)
+  const names = peers.map(({ name }: { name: string }) => name)
+  t.ok(names.includes('essentia RhythmExtractor2013 degara'), names.join())
+  for (const { name, coreSecondsPerMinute, failed } of peers) {
+    t.ok(coreSecondsPerMinute > 0, `${name} took some time`)
+    t.equal(failed, 0, `${name} said something`)
+  }
+})
+
+t.test('what is wrong with the call is said in one line', async (t) => {
+  const bad = join(folder, 'bad')
+  await mkdir(bad)
+  await t.resolveMatch(accuracy(), { code: 2, stderr: /^usage: .*DIR/ })
+  await t.resolveMatch(accuracy(bad, '--faster'), { code: 2, stderr: /--faster/ })
+  await t.resolveMatch(accuracy(bad), { code: 2, stderr: /truth\.tsv can't be read/ })
+  await writeFile(join(bad, 'truth.tsv'), 'file\tseconds\tkey\n')
+  await t.resolveMatch(accuracy(bad), { code: 2, stderr: /no column "bpm"/ })
+  await writeFile(join(bad, 'truth.tsv'), 'file\tseconds\tbpm\tkey\na.wav\t3\tfast\t-\n')
+  const { code, stdout, stderr } = await accuracy(bad, '--json')
+  t.match({ code, stdout }, { code: 2, stdout: '' })
+  t.match(stderr, /^truth\.tsv, line 2: bpm "fast" is neither - nor a number above 0\n$/)
+})
+
+t.test('the table takes any spelling of a key, and says what it does not take', (t) => {
+  const keys = ['Db minor', 'C# minor', 'c#m', 'B## major', 'E♭ major', 'F:min', 'A min']
+  const rows = (key: string) => readTruth(`file\tseconds\tbpm\tkey\na.wav\t3\t-\t${key}\r\n\n`)
+  t.match(
+    keys.map((key) => {
+      try {
+        return rows(key)[0]?.key
+      } catch (error) {
+        return (error as Error).message
+      }
+    }),
+    [
+      { pitchClass: 1, scale: 'minor' },
+      { pitchClass: 1, scale: 'minor' },
+      /line 2: key "c#m"/,
+      { pitchClass: 1, scale: 'major' },
+      { pitchClass: 3, scale: 'major' },
+      { pitchClass: 5, scale: 'minor' },
+      { pitchClass: 9, scale: 'minor' },
+    ],
+  )
+  for (const [table, said] of [
+    ['file\tseconds\tbpm\tkey\na\t1\t-\t-\na\t1\t-\t-', /line 3: a is there twice/],
+    ['file\tseconds\tbpm\tkey\n\t1\t-\t-', /line 2: no file/],
+    ['file\tseconds\tbpm\tkey\na\t1\t-120\t-', /line 2: bpm "-120"/],
+    ['file\tseconds\tbpm\tkey\na\tlong\t-\t-', /line 2: seconds "long"/],
+    ['', /no column "file"/],
+  ] as const) {
+    t.throws(() => readTruth(table), { constructor: TruthError, message: said })
+  }
+  t.end()
+})
+
+t.test('tempo is right within 4 %, by its multiples within 4 % of those', (t) => {
+  const hits = (estimate: number | null) =>
+    Object.entries(judgeTempo(estimate, 120)).flatMap(([name, hit]) => (hit ? name : []))
+  const octave = ['within01Octave']
+  t.same(hits(120.05), ['accuracy1', 'accuracy2', 'within1Percent', 'within01', ...octave])
+  t.same(hits(121), ['accuracy1', 'accuracy2', 'within1Percent'])
+  t.same(hits(124), ['accuracy1', 'accuracy2'])
+  t.same(hits(60.04), ['accuracy2', ...octave])
+  t.same(hits(240.3), ['accuracy2'])
+  t.same(hits(40), ['accuracy2'])
+  t.same(hits(360), ['accuracy2'])
+  t.same(hits(90), [])
+  t.same(hits(null), [])
+  t.end()
+})
+
+t.test('a key is judged by how near it is', (t) => {
+  const relation = (tonic: string | null, scale: 'major' | 'minor' | null) => [
+    judgeKey({ tonic, scale }, { name: 'A minor', pitchClass: 9, scale: 'minor' }),
+    judgeKey({ tonic, scale }, { name: 'C major', pitchClass: 0, scale: 'major' }),
+  ]
+  t.same(relation('A', 'minor'), ['exact', 'relative'])
+  t.same(relation('C', 'major'), ['relative', 'exact'])
+  t.same(relation('E', 'minor'), ['fifth', 'other'])
+  t.same(relation('D', 'minor'), ['fifth', 'other'])
+  t.same(relation('F', 'major'), ['other', 'fifth'])
+  t.same(relation('A', 'major'), ['parallel', 'other'])
+  t.same(relation('C', 'minor'), ['other', 'parallel'])
+  t.same(relation(null, null), ['none', 'none'])
+  t.end()
+})

@@ -1,0 +1,556 @@
+import { spawn } from 'node:child_process'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { guidOfFile } from '#shared/contracts/file-names.ts'
+import type { RunEnded } from '#shared/contracts/messages/run.ts'
+import { jobId, type Revision } from '#shared/contracts/names.ts'
+import { newEvent } from '#shared/frame/events.ts'
+import { status } from '../../../tools/cli/commands/status/status.ts'
+import { csvRows } from '../../../tools/cli/commands/submit/csv.ts'
+import { submit } from '../../../tools/cli/commands/submit/submit.ts'
+import { tracks } from '../../../tools/cli/commands/tracks.ts'
+import { watch } from '../../../tools/cli/commands/watch/watch.ts'
+import { uploadMaster } from '../../../tools/client/upload.ts'
+import { startGcsServer } from '../../../tools/fakes/gcs-server.ts'
+import { runningPort, takeDataFolder } from '../../../tools/local/data-folder.ts'
+import type { Output } from '../../../tools/terminal/output.ts'
+import { sha256, startApi, until } from '../../services/ingest/api.ts'
+import { timeLimit } from '../../support/patience.ts'
+
+const api = await startApi()
+t.teardown(() => api.close())
+const staged = api.received('stage')
+const target = { url: api.url, token: undefined }
+/** So late that it says that something is wrong. */
+const never = timeLimit(60_000)
+const NASTY = 'a\x1b[2J\u202Eb'
+const MIB = 1024 * 1024
+
+/** A terminal that keeps what is said. */
+function terminal(screen?: Output['screen']) {
+  const lines: string[] = []
+  const notes: string[] = []
+  const gone = new AbortController()
+  const output: Output = {
+    say: (line) => void lines.push(...line.split('\n')),
+    note: (line) => void notes.push(line),
+    gone: gone.signal,
+    screen,
+  }
+  return { lines, notes, output, close: () => gone.abort() }
+}
+
+type Line = Readonly<Record<string, unknown>>
+const told = (lines: readonly string[]): Line[] => lines.map((line) => JSON.parse(line))
+
+/** Runs `submit`. */
+async function submitted(
+  args: readonly string[],
+  { stdin = '', stop = never }: { stdin?: string; stop?: AbortSignal } = {},
+) {
+  const { lines, notes, output } = terminal()
+  async function* chunks() {
+    yield Buffer.from(stdin)
+  }
+  const code = await submit([...args, '--target', api.url], output, { stop, stdin: chunks() })
+  return { code, lines, notes }
+}
+
+type Ended = Pick<RunEnded['request'], 'title' | 'artist'> & {
+  request_id: string
+  asset_guid: string
+}
+
+/** What publish records when a job has ended: bpm made, key not. */
+function ended(
+  { request_id, asset_guid, ...names }: Ended,
+  { isPartial = false, sure = 0.9 } = {},
+): RunEnded {
+  const failed = { state: 'failed', code: 'RENDER_FAILED', sentence: NASTY } as const
+  const result = {
+    bpm: 124,
+    confidence: sure,
+    bpmError: sure === 0.9 ? 0.01 : 0.1,
+    windows: [],
+  }
+  return {
+    request: { request_id, asset_guid, derivative_assets: ['bpm', 'key'], ...names },
+    ...{ job: jobId(request_id, asset_guid), run: 1, route: 'cloud', restarts: 0 },
+    accepted: new Date().toISOString(),
+    master: {
+      ...{ uri: 'file:///mnt/masters/a.wav', revision: 'x0123456789abcdef' as Revision },
+      ...{ samples: 441_000, layout: 'WAV 16-bit 44100 Hz 2 channels' },
+    },
+    verdicts: {
+      bpm: { state: 'made', version: 1, files: { json: 10 }, result },
+      key: isPartial
+        ? { ...failed, version: 1, step: 'analyze', attempt: 1 }
+        : {
+            state: 'made',
+            version: 1,
+            files: { json: 9 },
+            result: { key: 'A minor', camelot: '8A', confidence: sure },
+          },
+    },
+  }
+}
+
+t.test('CSV is read as RFC 4180 has it', async (t) => {
+  async function* chunks() {
+    yield* ['a,b\r\n', '"x ""y""', '",\n\n"two\nlines",', 'z']
+  }
+  t.same(await Array.fromAsync(csvRows(chunks())), [
+    { line: 1, cells: ['a', 'b'] },
+    { line: 2, cells: ['x "y"', ''] },
+    { line: 4, cells: ['two\nlines', 'z'] },
+  ])
+  async function* open() {
+    yield 'a\n"b'
+  }
+  await t.rejects(Array.fromAsync(csvRows(open())), /line 2: a quote is opened/)
+})
+
+t.test('files, folders and globs are uploaded and submitted as one request', async (t) => {
+  const folder = t.testdir({})
+  await mkdir(join(folder, 'album', 'disc 2'), { recursive: true })
+  const audio = new Map<string, Buffer>()
+  for (const name of ['one.wav', 'album/two.flac', 'album/disc 2/Três.wav']) {
+    audio.set(name, randomBytes(10_000))
+    await writeFile(join(folder, name), audio.get(name) as Buffer)
+  }
+  await writeFile(join(folder, 'album', 'cover.jpg'), 'none')
+  const what = [join(folder, 'one.wav'), join(folder, 'album'), join(folder, '**', 'T*.wav')]
+  const { code, lines } = await submitted([...what, '--assets', 'bpm', '--json'])
+  t.equal(code, 0)
+  const all = told(lines)
+  const guid = (name: string) => guidOfFile(name, sha256(audio.get(name) as Buffer))
+  t.same(all.map(({ asset_guid }) => asset_guid).sort(), [...audio.keys()].map(guid).sort())
+  t.match(guid('album/disc 2/Três.wav'), /^Tres-[0-9a-f]{12}$/)
+  t.equal(new Set(all.map(({ request_id }) => request_id)).size, 1)
+  const request_id = all[0]?.request_id
+  const mine = () => staged.all.filter(({ body }) => isOf(body, request_id))
+  await until('the jobs', () => mine().length === 3)
+  for (const { body } of mine()) {
+    const { request } = body as { request: Record<string, string> }
+    t.same(request.derivative_assets, ['bpm'])
+    const [, name] = /^upload:(.+)$/.exec(request.master_uri as string) ?? []
+    const stored = await readFile(join(api.uploads, `${name}.upload`))
+    t.ok([...audio.values()].some((bytes) => bytes.equals(stored)))
+  }
+})
+
+t.test(
+  'a manifest may be CSV or NDJSON; what is wrong in it is told by its line',
+  async (t) => {
+    const folder = t.testdir({ 'in.wav': 'audio' })
+    const master_uri = 'file:///mnt/masters/x.wav'
+    const csv = [
+      'asset_guid,master_uri,file,derivative_assets,title,release_id',
+      `c-1,${master_uri},,bpm key,"Night, Bus",7`,
+      `,${master_uri},,,,`,
+      'c-3,,in.wav,,,',
+      'c-4,,gone.wav,,,',
+      'c-5',
+      'c-6,,,nonsense,,',
+    ].join('\r\n')
+    await writeFile(join(folder, 'list.csv'), `\ufeff${csv}`)
+    const { code, lines, notes } = await submitted([
+      join(folder, 'list.csv'),
+      '--assets',
+      'bpm',
+    ])
+    t.equal(code, 1)
+    t.same(lines.filter((line) => line.startsWith('submitted')).sort(), [
+      'submitted c-1',
+      'submitted c-3',
+      `submitted ${guidOfFile(master_uri, sha256(Buffer.from(master_uri)))}`,
+    ])
+    const refused = lines.filter((line) => line.startsWith('refused')).sort()
+    t.match(refused[0], /list\.csv:5: UNREADABLE: .*gone\.wav/)
+    t.match(refused[1], /list\.csv:6: UNREADABLE: 1 cells, and 6 in the header/)
+    t.match(refused[2], /list\.csv:7: UNKNOWN_DERIVATIVE: .*nonsense/)
+    t.match(
+      notes.at(-1),
+      /^3 submitted, 3 refused\.\nTo look on: npx trackchain watch [0-9a-f-]+$/,
+    )
+    const { body } = await until('the job', () =>
+      staged.all.find((message) => isOf(message.body, undefined, 'c-1')),
+    )
+    t.match(body, {
+      request: { title: 'Night, Bus', release_id: 7, derivative_assets: ['bpm', 'key'] },
+    })
+
+    const request_id = randomUUID()
+    const ndjson = [
+      JSON.stringify({ asset_guid: 'twice', master_uri }),
+      JSON.stringify({ asset_guid: 'twice', master_uri, derivative_assets: ['key'] }),
+      '',
+      '[1]',
+      '{"asset_guid":',
+      JSON.stringify({ request_id, asset_guid: 'own', site: 'nowhere', master_uri }),
+      JSON.stringify({ request_id, asset_guid: 'own', master_uri }),
+    ].join('\n')
+    const second = await submitted(['-', '--json', '--rate', '1000'], { stdin: ndjson })
+    t.equal(second.code, 1)
+    const all = told(second.lines)
+    t.match(
+      all.filter(({ event }) => event === 'refused').map(({ from, code }) => `${from} ${code}`),
+      ['stdin:4 UNREADABLE', 'stdin:5 UNREADABLE', 'stdin:6 UNKNOWN_SITE'],
+    )
+    const taken = all.filter(({ event }) => event === 'submitted')
+    t.equal(taken.length, 3)
+    t.equal(taken.find(({ asset_guid }) => asset_guid === 'own')?.request_id, request_id)
+    const twice = taken.filter(({ asset_guid }) => asset_guid === 'twice')
+    t.equal(new Set(twice.map(({ request_id }) => request_id)).size, 2, 'a request each')
+  },
+)
+
+t.test('what cannot be meant is refused before anything is sent', async (t) => {
+  const folder = t.testdir({
+    a: { 'x.wav': '' },
+    b: { 'x.flac': '' },
+    'notes.txt': '',
+    '._x.wav': '',
+    'bad.csv': 'guid,file\n1,2\n',
+  })
+  const at = (name: string) => join(folder, name)
+  const before = staged.all.length
+  for (const [args, expected] of [
+    [[], /takes files, folders/],
+    [[at('none.wav')], /There is no file .*none\.wav/],
+    [[at('*.ogg')], /\*\.ogg matches no audio file/],
+    [[at('notes.txt')], /no audio by its name, and no manifest/],
+    [[at('._x.wav')], /\._x\.wav was left by a system/],
+    [[at('bad.csv')], /header has "guid": no such column\. There are asset_guid/],
+    [[at('a'), at('b/x.flac'), '--guid', 'y'], /--guid names one track/],
+    [[at('a'), '--guid', 'no name'], /--guid must match/],
+    [[at('a'), '--assets', 'bpm,nonsense'], /--assets: there are .*bpm.*, got nonsense/],
+    [[at('a'), '--rate', '0'], /--rate must be/],
+    [[at('a'), '--lots'], /--lots/],
+  ] as const) {
+    await t.rejects(submitted(args), { name: 'UsageError', message: expected }, `${args}`)
+  }
+  const nobody = submit([at('a'), '--target', 'http://127.0.0.1:9'], terminal().output, {
+    stop: never,
+  })
+  await t.rejects(nobody, /nobody answers at http:\/\/127\.0\.0\.1:9/)
+  t.equal(staged.all.length, before)
+})
+
+t.test('an upload goes on behind what has arrived', async (t) => {
+  const audio = randomBytes(33 * MIB)
+  const path = join(t.testdir({}), 'long.wav')
+  await writeFile(path, audio)
+  const cut = await cutting(api.port, 20 * MIB)
+  t.teardown(() => cut.close())
+  const heard: number[] = []
+  const through = { url: `http://127.0.0.1:${cut.port}`, token: undefined }
+  const options = { sha256: sha256(audio), mayReplace: false, signal: never }
+  const { master_uri: uri } = await uploadMaster(through, 'long', path, {
+    ...options,
+    onBytes: (done) => heard.push(done),
+  })
+  t.equal(uri, `upload:long/${sha256(audio)}`)
+  t.ok(audio.equals(await readFile(join(api.uploads, 'long', `${sha256(audio)}.upload`))))
+  t.ok(cut.bytes() < 35 * MIB, `${cut.bytes()} bytes were sent`)
+  t.equal(heard[0], 0)
+  t.equal(heard.at(-1), audio.length)
+  const again: number[] = []
+  await uploadMaster(target, 'long', path, { ...options, onBytes: (n) => again.push(n) })
+  t.same(again, [audio.length], 'another process finds it whole')
+
+  const gcs = await startGcsServer('masters')
+  t.teardown(() => gcs.close())
+  const cloud = await api.replica({ uploads: 'gs://masters/u', storage: gcs.endpoint })
+  gcs.faults.push({ on: /upload_id/, times: 1, status: 503 })
+  const inCloud = { url: cloud.url, token: undefined }
+  const { master_uri: name } = await uploadMaster(inCloud, 'long', path, options)
+  t.equal(name, `upload:long/${sha256(audio)}`)
+  t.ok(
+    gcs.buckets
+      .get('masters')
+      ?.get(`u/long/${sha256(audio)}.upload`)
+      ?.bytes.equals(audio),
+  )
+  t.same(await uploadMaster(inCloud, 'long', path, options), { master_uri: name })
+})
+
+t.test('watch tells of each change and ends with the last', async (t) => {
+  const request_id = randomUUID()
+  const both = ['w-1', 'w-2'].map((asset_guid) => ({ request_id, asset_guid }))
+  const master_uri = 'file:///mnt/masters/x.wav'
+  const stdin = both.map((job) => JSON.stringify({ ...job, master_uri })).join('\n')
+  await submitted(['-', '--assets', 'bpm,key'], { stdin })
+  const drawn: string[] = []
+  const seats = [
+    terminal(),
+    terminal({ columns: 60, write: (text) => drawn.push(text) }),
+    terminal(),
+  ] as const
+  const args = [request_id, '--target', api.url]
+  const watching = [
+    watch(args, seats[0].output, never),
+    watch(args, seats[1].output, never),
+    watch([...args, '--json'], seats[2].output, never),
+  ]
+  const hasLooked = ({ lines }: { lines: readonly string[] }) => lines.length === 2
+  await until(
+    'the first look of all',
+    () => hasLooked(seats[0]) && drawn.length > 0 && hasLooked(seats[2]),
+  )
+  await api.catalogue.recordRuns([
+    ended(both[0] as Ended),
+    ended(both[1] as Ended, { isPartial: true }),
+  ])
+  t.same(await Promise.all(watching), [1, 1, 1])
+  t.same(seats[0].lines.slice(0, 2), ['accepted  w-1', 'accepted  w-2'])
+  const ends = [
+    'done      w-1  124.00 BPM  8A  bpm,key',
+    'partial   w-2  124.00 BPM  bpm',
+    String.raw`    key: RENDER_FAILED: a\u001b[2J\u202eb`,
+  ]
+  t.same(seats[0].lines.slice(2), ends)
+  t.same(seats[1].lines, ends, 'what has ended stays, the rest is drawn')
+  t.match(drawn.join(''), /░{20} +0 % {2}0 of 2 ended/)
+  t.notMatch(drawn.join(''), NASTY)
+  t.match(told(seats[2].lines), [
+    { event: 'state', request_id, asset_guid: 'w-1', state: 'accepted' },
+    { event: 'state', asset_guid: 'w-2' },
+    { event: 'ended', asset_guid: 'w-1', state: 'done', assets: [{ asset: 'bpm' }, {}] },
+    { event: 'ended', asset_guid: 'w-2', state: 'partial' },
+  ])
+  await t.rejects(watch([], terminal().output, never), /takes request ids, or --all/)
+  await t.rejects(watch(['x\ny'], terminal().output, never), /"x\\ny" is no request id/)
+})
+
+t.test('submit asks for strict, and tells of warnings', async (t) => {
+  const path = join(t.testdir({}), 'warned.wav')
+  await writeFile(path, 'audio of a master that breaks off')
+  const asset_guid = guidOfFile(path, sha256(Buffer.from('audio of a master that breaks off')))
+  const watched = submitted([path, '--strict', '--watch', '--assets', 'bpm,key'])
+  const { body } = await until('the job', () =>
+    staged.all.find((message) => isOf(message.body, undefined, asset_guid)),
+  )
+  const { request } = body as { request: { request_id: string } }
+  t.match(request, { strict: true })
+  const run = ended({ request_id: request.request_id, asset_guid })
+  const warnings = [{ code: 'CUT_SHORT', sentence: 'the WAV is cut short' }]
+  const master = run.master && { ...run.master, warnings }
+  await api.catalogue.recordRuns([{ ...run, master }])
+  const { code, lines, notes } = await watched
+  t.equal(code, 0)
+  t.equal(lines.at(-1), '    warning  CUT_SHORT: the WAV is cut short')
+  t.same(notes, ['1 submitted, 1 done, 1 with warnings.'])
+  const { output, lines: found } = terminal()
+  t.equal(await tracks(['--warning', 'any', '--target', api.url], output), 0)
+  t.match(found.at(-1), /^warned-[0-9a-f]{12} .*CUT_SHORT/)
+})
+
+t.test(
+  'submit looks on when it is told to, and says how to go on when it is ended',
+  async (t) => {
+    const path = join(t.testdir({}), 'seen.wav')
+    await writeFile(path, 'audio')
+    const asset_guid = guidOfFile(path, sha256(Buffer.from('audio')))
+    const watched = submitted([path, '--watch', '--json', '--assets', 'bpm,key'])
+    const { body } = await until('the job', () =>
+      staged.all.find((message) => isOf(message.body, undefined, asset_guid)),
+    )
+    const { request_id } = (body as { request: { request_id: string } }).request
+    await api.catalogue.recordRuns([ended({ request_id, asset_guid })])
+    const { code, lines } = await watched
+    t.equal(code, 0)
+    t.match(told(lines).at(-1), { event: 'ended', request_id, state: 'done' })
+
+    const stop = new AbortController()
+    const { output, lines: said, notes } = terminal()
+    async function* stdin() {
+      yield Buffer.from('{"asset_guid":"open","master_uri":"file:///mnt/masters/x.wav"}\n')
+      await new Promise(() => {})
+    }
+    const open = submit(['-', '--target', api.url], output, {
+      stop: stop.signal,
+      stdin: stdin(),
+    })
+    await until('the first job, though more may come', () => said.includes('submitted open'))
+    stop.abort(new Error('Ctrl-C'))
+    await t.rejects(open, /Ctrl-C/)
+    t.match(notes, [
+      /^What was submitted goes on\. To look on: npx trackchain watch [0-9a-f-]{36}$/,
+    ])
+  },
+)
+
+t.test('status shows a request, a track and its history', async (t) => {
+  const request_id = randomUUID()
+  const job = { request_id, asset_guid: 's-1', title: NASTY, artist: 'Ann' }
+  await api.catalogue.recordRuns([ended(job, { isPartial: true })])
+  const event = {
+    ...newEvent('analyze', 1),
+    track: 's-1',
+    job: jobId(request_id, 's-1'),
+    run: 1,
+  }
+  await api.catalogue.recordEvents([{ ...event, verdict: 'done', units: [], ms: 7 }])
+  const run = async (...args: string[]) => {
+    const { lines, notes, output } = terminal()
+    const code = await status([...args, '--target', api.url], output)
+    return { code, text: lines.join('\n'), notes }
+  }
+  const request = await run(request_id)
+  t.equal(request.code, 1)
+  t.match(
+    request.text,
+    new RegExp(`^request ${request_id}: partial.*, 1 track\n\ns-1  partial`),
+  )
+  t.match(request.text, /made +bpm@1\n +failed +key: RENDER_FAILED: a\\u001b.*\n +\S.*redrive/)
+  const track = await run('s-1', '--history', '5')
+  t.match(track.text, /^track +s-1 {2}Ann – a\\u001b/)
+  t.match(track.text, /master +file:…\/a\.wav \(WAV 16-bit 44100 Hz 2 channels, 0:10\.0\)/)
+  t.match(track.text, /at +step +verdict.*\n\S+ +analyze +done +1 +1 +7/)
+  const json = JSON.parse((await run('s-1', '--json', '--history', '5')).text)
+  t.match(json, { asset_guid: 's-1', events: [{ step: 'analyze' }] })
+  const unread = { asset_guid: 'unread', master_uri: 'file:///mnt/masters/x.wav' }
+  await submitted(['-', '--assets', 'bpm'], { stdin: JSON.stringify(unread) })
+  const waiting = await run('unread')
+  t.equal(waiting.code, 0)
+  t.match(waiting.text, /^request .*: accepted.*\n\nunread {2}accepted.*\n {2}pending +bpm$/)
+  t.match(await run('unheard-of'), { code: 1, notes: [/^NOT_FOUND/] })
+  t.match(await run(randomUUID()), { code: 1, notes: [/^NOT_FOUND/] })
+  await t.rejects(run(), /takes one request id or asset_guid/)
+  await t.rejects(run('no\nguid'), /neither a request id nor an asset_guid/)
+})
+
+t.test('tracks are searched, page by page', async (t) => {
+  const many = Array.from({ length: 1001 }, (_, n) =>
+    ended({ request_id: randomUUID(), asset_guid: `many-${n}` }),
+  )
+  await api.catalogue.recordRuns(many)
+  const run = async (...args: string[]) => {
+    const { lines, notes, output } = terminal()
+    const code = await tracks([...args, '--target', api.url], output)
+    return { code, lines, notes }
+  }
+  const all = await run('--q', 'many-', '--json', '--limit', '5000')
+  t.equal(new Set(told(all.lines).map(({ asset_guid }) => asset_guid)).size, 1001)
+  const some = await run('--q', 'many-', '--bpm', '120-124', '--key', '9A', '--harmonic')
+  t.equal(some.lines.length, 51, 'a header and fifty')
+  t.match(some.lines[0], /^track +title +state +length +BPM +key +Camelot/)
+  t.match(some.lines[1], /^many-\d+ +done +0:10\.0 +124\.00 +A minor +8A/)
+  t.match(some.notes, [/There are more/])
+  t.same((await run('--q', 'many-', '--bpm', '125-')).lines, ['No such tracks.'])
+  const guess = ended({ request_id: randomUUID(), asset_guid: 'guess' }, { sure: 0.14 })
+  await api.catalogue.recordRuns([guess])
+  const marked = await run('--q', 'guess', '--key', '8A')
+  t.match(marked.lines[1], /^guess +done +0:10\.0 +124\.0\? +A minor +8A\? /)
+  t.match(marked.notes, [/less likely than 50 %/])
+  t.same((await run('--q', 'guess', '--key', '8A', '--harmonic')).lines, ['No such tracks.'])
+  t.equal(
+    (await run('--q', 'guess', '--key', '9A', '--harmonic', '--confidence', '0')).lines.length,
+    2,
+  )
+  t.same((await run('--q', 'guess', '--confidence', '.15')).lines, ['No such tracks.'])
+  t.equal((await run('--q', 'guess', '--confidence', '.14')).lines.length, 2)
+  await t.rejects(run('--confidence', 'sure'), /--confidence must be a number from 0 to 1/)
+  t.match(await run('--key', 'H minor'), { code: 1, notes: [/^BAD_REQUEST/] })
+  await t.rejects(run('--bpm', 'fast'), /--bpm must be a range such as 120-128/)
+  await t.rejects(run('--harmonic'), /--harmonic needs a --key/)
+
+  // As a person runs it, into something that has seen enough.
+  const bin = fileURLToPath(new URL('../../../tools/cli/bin.mjs', import.meta.url))
+  const command = `set -o pipefail; ${bin} tracks --json --limit 5000 | head -n 1`
+  const child = spawn('bash', ['-c', command], {
+    env: { ...process.env, TRACKCHAIN_TARGET: api.url },
+  })
+  const [stdout, stderr] = [text(child.stdout), text(child.stderr)]
+  const [code] = await once(child, 'close')
+  t.equal(code, 0, await stderr)
+  t.match(JSON.parse(await stdout), { asset_guid: /./ })
+  t.equal(await stderr, '')
+})
+
+t.test('watch --all tells of every track until it is ended', async (t) => {
+  const [one, two] = [terminal(), terminal()]
+  const stop = new AbortController()
+  const all = watch(['--all', '--target', api.url], one.output, stop.signal)
+  const json = watch(['--all', '--json', '--target', api.url], two.output, never)
+  await until('the board', () => two.lines.length > 0)
+  t.match(told(two.lines)[0], { event: 'board', tracks: { running: Number } })
+  await api.catalogue.recordRuns([
+    ended({ request_id: randomUUID(), asset_guid: 'live' }, { isPartial: true }),
+  ])
+  await until('the track', () => one.lines.some((line) => /^partial .* live/.test(line)))
+  t.match(one.lines.at(-1), /^partial {3}live {2}124\.00 BPM {2}bpm {2}failed: key$/)
+  await until('the same', () => told(two.lines).some(({ asset_guid }) => asset_guid === 'live'))
+  stop.abort(new Error('Ctrl-C'))
+  await t.rejects(all, /Ctrl-C/)
+  two.close()
+  t.equal(await json, 0, 'whoever read has gone')
+})
+
+t.test('each teaches by examples', async (t) => {
+  for (const [name, command] of Object.entries({ submit, watch, status, tracks })) {
+    const { lines, output } = terminal()
+    t.equal(await command(['--help'], output, never as never), 0)
+    t.match(
+      lines.join('\n'),
+      new RegExp(`^npx trackchain ${name}.*\n[^]*\n  npx trackchain ${name} `),
+    )
+    t.notOk(
+      lines.some((line) => line.length > 110),
+      name,
+    )
+  }
+})
+
+t.test('the chain of a folder is found while it runs', async (t) => {
+  const folder = await takeDataFolder(t.testdir({}))
+  t.equal(runningPort(folder.path), undefined)
+  folder.announce(8099)
+  t.equal(runningPort(folder.path), 8099)
+  folder.release()
+  const owner = JSON.stringify({ pid: 2 ** 30, port: 8099 })
+  await writeFile(join(folder.path, 'owner.json'), owner)
+  t.equal(runningPort(folder.path), undefined)
+})
+
+function isOf(body: unknown, requestId: unknown, guid?: string): boolean {
+  const { request } = body as { request: Record<string, unknown> }
+  return guid === undefined ? request.request_id === requestId : request.asset_guid === guid
+}
+
+/** A way to the API that breaks once, after so many bytes of the client. */
+async function cutting(port: number, after: number) {
+  let bytes = 0
+  let isCut = false
+  const open = new Set<Socket>()
+  const server = createServer((client) => {
+    const upstream = connect(port, '127.0.0.1')
+    for (const socket of [client, upstream]) socket.on('error', () => {})
+    for (const socket of [client, upstream]) open.add(socket)
+    upstream.on('close', () => client.destroy())
+    client.on('data', (chunk) => {
+      bytes += chunk.length
+      if (isCut || bytes < after) return
+      isCut = true
+      // What has passed arrives; the client hears of nothing.
+      upstream.end()
+      client.resetAndDestroy()
+    })
+    client.pipe(upstream).pipe(client)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const close = () => {
+    server.close()
+    for (const socket of open) socket.destroy()
+  }
+  const { port: own } = server.address() as { port: number }
+  return { port: own, bytes: () => bytes, close }
+}

@@ -1,0 +1,118 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { loadRegistry } from '#shared/assets/registry.ts'
+import {
+  assetBytes,
+  coreSeconds,
+  costLines,
+  operationsOf,
+  pubsubBytes,
+  type Workload,
+} from '../../../tools/costs/estimate.ts'
+import { MEASURED } from '../../../tools/costs/measured.ts'
+
+const FIVE = MEASURED.usual
+const CLI = new URL('../../../tools/cli/cli.ts', import.meta.url).pathname
+
+/** Round prices, so that a hand can follow. */
+const PRICES = {
+  ...{ vcpuHour: 0.04, spotVcpuHour: 0.01, classA: 0.01, classB: 0.001 },
+  ...{ gibMonth: 0.02, pubsubTib: 40, pubsubFreeGib: 10, egressGib: 0.1 },
+}
+const WORKLOAD: Workload = {
+  ...{ tracks: 1_000_000, seconds: 433, assets: FIVE, factor: 1, utilisation: 1, spot: 1 },
+  ...{ staged: 0, scratchMinutes: 0, months: 1, egress: 0 },
+}
+
+const near = (found: number, wanted: number) => Math.abs(found / wanted - 1) < 1e-9
+
+function line(item: string, changed: Partial<Workload> = {}) {
+  const lines = costLines({ ...WORKLOAD, ...changed }, PRICES)
+  const found = lines.find((each) => each.item === item)
+  if (!found) throw new Error(item)
+  return found
+}
+
+t.test('core-seconds are those that were measured, and scale', async (t) => {
+  const of = (assets: readonly string[], seconds: number, staged = 0) =>
+    coreSeconds({ assets, seconds, staged })
+  t.ok(near(of(FIVE, 433), 11), 'the track of five assets')
+  t.ok(near(of(['aac-128'], 433), 8.8), 'and of one')
+  // (13.5 − 11) ÷ 4 = 0.625 a job; 0.625 + 10.375 × 180 ÷ 433. Measured in a queue: 4.9.
+  t.ok(near(of(FIVE, 180), 0.625 + (10.375 * 180) / 433))
+  t.ok(Math.abs(of(FIVE, 180) - 4.9) < 0.1)
+  t.ok(near(of(FIVE, 433, 0.5), 11 + 0.5 * (0.25 + 0.0055 * 433)), 'half of them staged')
+})
+
+t.test('compute: hours of vCPU, by what works, by the site, by the price', async (t) => {
+  // 11 Ms = 3,055.56 h; × $0.01.
+  t.match(line('compute, Spot'), { unit: 'vCPU-hours' })
+  t.ok(near(line('compute, Spot').cost, (11e6 / 3600) * 0.01))
+  const slower = { factor: 2, utilisation: 0.5, spot: 0.75 }
+  t.ok(near(line('compute, Spot', slower).cost, ((11e6 * 4) / 3600) * 0.75 * 0.01))
+  t.ok(near(line('compute, on demand', slower).cost, ((11e6 * 4) / 3600) * 0.25 * 0.04))
+  t.equal(line('compute, on demand').cost, 0)
+})
+
+t.test('storage: operations, assets, and scratch for the minutes that it stands', async (t) => {
+  const { classA, classB } = operationsOf(WORKLOAD)
+  t.ok(near(line('storage operations, class A').cost, classA * 1000 * 0.01))
+  t.ok(near(line('storage operations, class B').cost, classB * 1000 * 0.001))
+  const gib = (1e6 * assetBytes(WORKLOAD)) / 2 ** 30
+  t.ok(near(line('assets kept', { months: 3 }).cost, 3 * gib * 0.02))
+  t.equal(line('scratch', { scratchMinutes: 5 }).cost, 0, 'masters are read in place')
+  // A million of 433 s × 176,400 B/s = 71,135 GiB, for a tenth of an hour of the 730 of a month.
+  const scratch = line('scratch', { staged: 1, scratchMinutes: 6 })
+  t.ok(near(scratch.cost, ((433 * 176_400 * 1e6) / 2 ** 30 / 7300) * 0.02))
+  const preview = { assets: ['preview'] }
+  t.equal(
+    assetBytes({ ...preview, seconds: 433 }),
+    assetBytes({ ...preview, seconds: 90 }),
+    'a preview has an end',
+  )
+})
+
+t.test(
+  'Pub/Sub: no request below 1,000 bytes, published and delivered, the first GiB free',
+  async (t) => {
+    t.equal(pubsubBytes({ assets: FIVE }), 11 * 1000 * 2)
+    t.equal(pubsubBytes({ assets: ['bpm'] }), 9 * 1000 * 2)
+    // 22 GB = 20.489 GiB, less 10, in TiB, × $40.
+    t.ok(near(line('Pub/Sub').cost, ((22e9 / 2 ** 30 - 10) / 1024) * 40))
+    t.equal(line('Pub/Sub', { tracks: 100 }).cost, 0)
+  },
+)
+
+t.test('egress: the share of the assets that leaves', async (t) => {
+  const gib = (1e6 * assetBytes(WORKLOAD)) / 2 ** 30
+  t.ok(near(line('egress of results', { egress: 0.25 }).cost, gib * 0.25 * 0.1))
+})
+
+t.test('there are figures of every built-in asset, each of its own stage', async (t) => {
+  const built = [...(await loadRegistry()).values()].map(({ id, stage }) => [id, stage])
+  t.same(Object.fromEntries(built), MEASURED.stageOf)
+  for (const [id] of built) {
+    t.ok(MEASURED.coreSeconds.alone[id as string], `${id}: core-seconds`)
+    t.ok(MEASURED.bytes[id as string], `${id}: bytes`)
+  }
+})
+
+t.test('the command takes prices, sums up, and says what it does not understand', async (t) => {
+  const run = (...args: string[]) =>
+    promisify(execFile)(process.execPath, [CLI, 'costs', ...args]).catch((error) => error)
+  const json = JSON.parse(
+    (await run('--json', '--assets=bpm', '--tracks=100', '--spot=0', '--vcpu-hour=36')).stdout,
+  )
+  t.match(json, {
+    workload: { assets: ['bpm'], seconds: 210, tracks: 100 },
+    prices: { vcpuHour: 36 },
+  })
+  const [, compute] = json.lines
+  t.ok(near(compute.cost, (100 * json.coreSecondsEach) / 0.7 / 100))
+  const total = json.lines.reduce((sum: number, { cost }: { cost: number }) => sum + cost, 0)
+  t.ok(near(json.total, total))
+  const wrong = await run('--assets=bpm,mp4')
+  t.match(wrong, { code: 2, stderr: /no figures of mp4; there are bpm/ })
+  t.match(await run('--spot=2'), { code: 2, stderr: /--spot must be a number from 0 to 1/ })
+})

@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { startChain } from '../../../tools/local/supervisor.ts'
+import { runCli } from '../../support/cli.ts'
+
+const DERIVATIVES = join(import.meta.dirname, '..', '..', 'support', 'derivatives')
+
+const drill = (...args: string[]) => runCli(['drill', ...args])
+
+t.test(
+  'killed and confused on a schedule, the chain loses nothing and makes nothing twice',
+  async (t) => {
+    const tracks = ['--tracks', '4', '--seconds', '8', '--target-ms', '200']
+    // Light ones, some of which are cut into parts.
+    const assets = ['--derivatives', DERIVATIVES, '--assets', 'echo,pieces,loudness,waveform']
+    const kills = ['--kills', '6', '--every', '1', '--seed', '18']
+    const { code, stdout, stderr } = await drill(...tracks, ...assets, ...kills, '--json')
+    t.equal(code, 0, stderr)
+    const report = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')
+    t.match(report, {
+      ...{ seed: 18, tracks: 4, published: 4, lost: 0, wrong: 0, findings: [] },
+      duplicates: { rows: 0, assets: 0, published: 0 },
+      ...{ swept: 0, dead_letters: 0, left_in_queue: 0 },
+      done: { kill: 6 },
+    })
+    t.ok(report.kills_at_work >= 3, `${report.kills_at_work} kills met work`)
+    t.ok(report.messages_copied > 0, 'messages were published again')
+    t.ok(report.processes_killed >= 6)
+    t.ok(
+      report.process_starts >= 7 + report.processes_killed,
+      'what was killed was started again',
+    )
+    t.ok(report.longest_stall_seconds > 0)
+    t.comment(stdout.trimEnd())
+  },
+)
+
+t.test('a deployment is sent each track twice, and the two come to the same', async (t) => {
+  const token = 'a-token-of-this-test'
+  const digest = createHash('sha256').update(token).digest('hex')
+  process.env.TRACKCHAIN_TOKENS = JSON.stringify([digest])
+  const folder = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
+  const chain = await startChain({
+    ...{ dataFolder: folder, port: 0, pubsubPort: 0, derivatives: DERIVATIVES },
+    onNotice: () => {},
+  })
+  t.teardown(async () => {
+    delete process.env.TRACKCHAIN_TOKENS
+    await chain.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+  const target = ['--target', `${chain.url}/`, '--tracks', '2', '--seconds', '6', '--json']
+  const assets = ['--assets', 'echo,pieces']
+  t.match(await drill(...target, ...assets), { code: 1, stderr: /UNAUTHORIZED/ })
+  process.env.DRILL_TOKEN = token
+  t.teardown(() => delete process.env.DRILL_TOKEN)
+  const killed = drill(...target, ...assets)
+  process.kill(chain.pids().encode as number, 'SIGKILL')
+  const { code, stdout, stderr } = await killed
+  t.equal(code, 0, stderr)
+  t.match(JSON.parse(stdout), {
+    ...{ tracks: 4, published: 4, lost: 0, wrong: 0, swept: 0, findings: [] },
+    ...{ duplicates: null, process_starts: null },
+  })
+  t.ok(JSON.parse(stdout).mean_step_seconds.disturbed > 0, 'the histories were read')
+})
+
+t.test('what cannot be asked for is said in a line, with exit code 2', async (t) => {
+  const refused: [string[], RegExp][] = [
+    [['--tracks', '0'], /^--tracks must be a whole number from 1 to 100000, got 0\.\n$/],
+    [['--every', '0'], /^--every must be a number of seconds above 0, got 0\.\n$/],
+    [['--also', 'term,burn'], /^--also must be a list of term, stop, copies, got burn\.\n$/],
+    [['--target', 'example'], /^--target must be the URL of an API, got example\.\n$/],
+    [['--audio', join(DERIVATIVES, 'none')], /^There is no file /],
+  ]
+  for (const [args, words] of refused) {
+    const { code, stderr } = await drill(...args)
+    t.equal(code, 2, args.join(' '))
+    t.match(stderr, words)
+  }
+  t.match(await drill('--help'), { code: 0, stdout: /--kills K/ })
+})

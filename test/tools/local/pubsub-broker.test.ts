@@ -1,0 +1,445 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { mock } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
+import t from 'tap'
+import { Broker } from '../../../tools/local/pubsub/broker.ts'
+import type { Consumer, Loan } from '../../../tools/local/pubsub/lease.ts'
+import { pull } from '../../../tools/local/pubsub/operations.ts'
+import { SqliteJournal } from '../../../tools/local/pubsub/sqlite-journal.ts'
+import { setClock } from '../../support/clock.ts'
+
+const TOPIC = 'projects/demo/topics/news'
+const A = 'projects/demo/subscriptions/aaa'
+const B = 'projects/demo/subscriptions/bbb'
+
+function open(file: string, options: { cacheBytes?: number } = {}) {
+  const journal = new SqliteJournal(file)
+  const broker = new Broker(journal, {
+    onFatal(error) {
+      throw error
+    },
+    ...options,
+  })
+  return {
+    broker,
+    journal,
+    close() {
+      broker.close()
+      journal.close()
+    },
+  }
+}
+
+/** Field 1, `data`, of an encoded message. */
+function body(text: string): Buffer {
+  const data = Buffer.from(text)
+  if (data.length < 128) return Buffer.concat([Buffer.of(10, data.length), data])
+  return Buffer.concat([Buffer.of(10, (data.length % 128) | 128, data.length >> 7), data])
+}
+
+function lend(broker: Broker, subscription: string, max = 1000): Loan[] {
+  const queue = broker.queue(subscription)
+  queue.pump()
+  return queue.lend(max)
+}
+
+function consumer(maxMessages: number, maxBytes: number, leaseMs = 10_000) {
+  const loans: Loan[] = []
+  const made: Consumer & { loans: Loan[] } = {
+    loans,
+    maxMessages,
+    maxBytes,
+    leaseMs,
+    outstanding: 0,
+    outstandingBytes: 0,
+    blocked: false,
+    deliver: (batch) => loans.push(...batch),
+    end: () => {},
+  }
+  return made
+}
+
+t.test(
+  'whatever happens, what is not acknowledged remains, and what is does not',
+  async (t) => {
+    const operation = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ do: fc.constant('publish'), n: fc.nat(30) }) },
+      { weight: 4, arbitrary: fc.record({ do: fc.constant('pull'), n: fc.nat(30) }) },
+      { weight: 4, arbitrary: fc.record({ do: fc.constant('ack'), n: fc.nat(30) }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('nack'), n: fc.nat(30) }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('restart'), n: fc.nat(1) }) },
+    )
+    let run = 0
+    const folder = t.testdir()
+    await fc.assert(
+      fc.asyncProperty(fc.array(operation, { maxLength: 60 }), async (operations) => {
+        const file = join(folder, `${run++}.sqlite`)
+        let server = open(file)
+        server.broker.createTopic({ name: TOPIC })
+        const waiting = new Map<string, Set<number>>()
+        for (const name of [A, B]) {
+          server.broker.createSubscription({ name, topic: TOPIC })
+          waiting.set(name, new Set())
+        }
+        let held: { name: string; loan: Loan }[] = []
+        let count = 0
+        for (const { do: what, n } of operations) {
+          if (what === 'publish') {
+            const bodies = Array.from({ length: n }, () => body(`message ${count++}`))
+            const ids = server.broker.publish(TOPIC, bodies)
+            for (const ids_ of waiting.values()) for (const id of ids) ids_.add(id)
+          } else if (what === 'pull') {
+            for (const name of [A, B])
+              for (const loan of lend(server.broker, name, n)) held.push({ name, loan })
+          } else if (what === 'restart') {
+            server.close()
+            server = open(file)
+            // Acknowledging what was lent before a restart still counts.
+          } else {
+            const some = held.splice(0, n)
+            for (const { name, loan } of some) {
+              const queue = server.broker.queue(name)
+              if (what === 'ack') {
+                queue.ack(loan.id)
+                waiting.get(name)?.delete(loan.id)
+              } else queue.modify(loan.id, loan.attempt, 0)
+            }
+          }
+          for (const { name, loan } of held)
+            if (!waiting.get(name)?.has(loan.id))
+              held = held.filter((each) => each.loan !== loan)
+        }
+        server.close()
+        server = open(file)
+        for (const name of [A, B]) {
+          const left = lend(server.broker, name, 100_000).map(({ id }) => id)
+          if (left.length !== new Set(left).size) throw new Error('lent twice at once')
+          const missing = waiting.get(name)?.symmetricDifference(new Set(left))
+          if (missing?.size !== 0)
+            throw new Error(`${name}: ${missing?.size} too many or too few`)
+        }
+        server.close()
+      }),
+      { numRuns: 60 },
+    )
+  },
+)
+
+t.test('ids never repeat and never fall, also over a restart', async (t) => {
+  const file = join(t.testdir(), 'queue.sqlite')
+  const first = open(file)
+  first.broker.createTopic({ name: TOPIC })
+  first.broker.createSubscription({ name: A, topic: TOPIC })
+  const ids = first.broker.publish(
+    TOPIC,
+    Array.from({ length: 5000 }, () => body('x')),
+  )
+  first.close()
+  const second = open(file)
+  t.teardown(() => second.close())
+  ids.push(...second.broker.publish(TOPIC, [body('x')]))
+  t.ok(ids.every((id, i) => i === 0 || id > (ids[i - 1] ?? 0)))
+})
+
+t.test('a consumer is lent no more messages and bytes than it asked for', async (t) => {
+  const { broker, close } = open(':memory:')
+  t.teardown(close)
+  broker.createTopic({ name: TOPIC })
+  broker.createSubscription({ name: A, topic: TOPIC })
+  const queue = broker.queue(A)
+  const few = consumer(3, Number.POSITIVE_INFINITY)
+  queue.attach(few)
+  broker.publish(
+    TOPIC,
+    Array.from({ length: 10 }, () => body('x')),
+  )
+  await sleep(20)
+  t.equal(few.loans.length, 3)
+  queue.ack(few.loans[0]?.id ?? 0)
+  await sleep(20)
+  t.equal(few.loans.length, 4)
+  queue.detach(few, 'all')
+  // It stops at the message that goes over the limit, as Pub/Sub does.
+  const light = consumer(100, 2 * body('x').length)
+  queue.attach(light)
+  await sleep(20)
+  t.equal(light.loans.length, 2)
+})
+
+t.test('consumers get like shares, whatever one of them leaves lying', async (t) => {
+  const { broker, close } = open(':memory:')
+  t.teardown(close)
+  broker.createTopic({ name: TOPIC })
+  broker.createSubscription({ name: A, topic: TOPIC })
+  const both = [consumer(1000, 1e9), consumer(1000, 1e9)]
+  for (const each of both) broker.queue(A).attach(each)
+  broker.publish(
+    TOPIC,
+    Array.from({ length: 100 }, () => body('x')),
+  )
+  await sleep(20)
+  t.same(
+    both.map(({ loans }) => loans.length),
+    [50, 50],
+  )
+})
+
+t.test('loans that are not extended run out, those that are do not', async (t) => {
+  const { broker, close } = open(':memory:')
+  t.teardown(close)
+  broker.createTopic({ name: TOPIC })
+  broker.createSubscription({ name: A, topic: TOPIC })
+  const [kept, lost] = broker.publish(TOPIC, [body('kept'), body('lost')])
+  const hasty = consumer(10, 1e9, 300)
+  broker.queue(A).attach(hasty)
+  await sleep(50)
+  t.equal(hasty.loans.length, 2)
+  broker.queue(A).detach(hasty, 'none')
+  broker.queue(A).modify(kept ?? 0, 1, 60)
+  await sleep(600)
+  t.match(lend(broker, A), [{ id: lost, attempt: 2 }])
+})
+
+t.test('a loan can be shortened, and given back only by who has it', async (t) => {
+  const { broker, close } = open(':memory:')
+  t.teardown(close)
+  broker.createTopic({ name: TOPIC })
+  broker.createSubscription({ name: A, topic: TOPIC })
+  broker.publish(TOPIC, [body('x')])
+  const [first] = lend(broker, A)
+  const queue = broker.queue(A)
+  queue.modify(first?.id ?? 0, 1, 0)
+  const [second] = lend(broker, A)
+  t.equal(second?.attempt, 2)
+  queue.modify(first?.id ?? 0, 1, 0)
+  t.same(lend(broker, A), [], 'the first loan is no longer anyone’s')
+})
+
+t.test('without a dead-letter topic a message is delivered on and on', async (t) => {
+  const { broker, close } = open(':memory:')
+  t.teardown(close)
+  broker.createTopic({ name: TOPIC })
+  const deadLetterTopic = 'projects/demo/topics/missing'
+  const deadLetterPolicy = { deadLetterTopic, maxDeliveryAttempts: 5 }
+  t.throws(
+    () => broker.createSubscription({ name: A, topic: TOPIC, deadLetterPolicy }),
+    /topics\/missing/,
+  )
+  broker.createTopic({ name: deadLetterTopic })
+  broker.createSubscription({ name: A, topic: TOPIC, deadLetterPolicy })
+  broker.deleteTopic(deadLetterTopic)
+  broker.publish(TOPIC, [body('x')])
+  for (let attempt = 1; attempt < 10; attempt++) {
+    const [loan] = lend(broker, A)
+    t.equal(loan?.attempt, attempt)
+    broker.queue(A).modify(loan?.id ?? 0, attempt, 0)
+  }
+})
+
+t.test('attempts and back-off outlive a restart', async (t) => {
+  const file = join(t.testdir(), 'queue.sqlite')
+  const first = open(file)
+  first.broker.createTopic({ name: TOPIC })
+  const retryPolicy = { minimumBackoff: { seconds: 1 }, maximumBackoff: { seconds: 600 } }
+  first.broker.createSubscription({ name: A, topic: TOPIC, retryPolicy })
+  const [id] = first.broker.publish(TOPIC, [body('x')])
+  lend(first.broker, A)
+  first.broker.queue(A).modify(id ?? 0, 1, 0)
+  first.close()
+  const second = open(file)
+  t.teardown(() => second.close())
+  t.same(lend(second.broker, A), [])
+  await sleep(1200)
+  t.match(lend(second.broker, A), [{ id, attempt: 2 }])
+})
+
+t.test('a backlog larger than memory may hold comes out whole and in order', async (t) => {
+  const { broker, close } = open(':memory:', { cacheBytes: 100_000 })
+  t.teardown(close)
+  broker.createTopic({ name: TOPIC })
+  broker.createSubscription({ name: A, topic: TOPIC })
+  const texts = Array.from({ length: 25_000 }, (_, i) => `${i}`.padEnd(200, '.'))
+  const ids = broker.publish(TOPIC, texts.map(body))
+  const got: Loan[] = []
+  for (let loans = lend(broker, A); loans.length > 0; loans = lend(broker, A)) {
+    got.push(...loans)
+    for (const { id } of loans) broker.queue(A).ack(id)
+  }
+  t.same(
+    got.map(({ id }) => id),
+    ids,
+  )
+  t.ok(got.every((loan, i) => loan.body.equals(body(texts[i] ?? ''))))
+})
+
+t.test(
+  'an ack of what a restart has not yet read again takes it from nobody else',
+  async (t) => {
+    const file = join(t.testdir(), 'queue.sqlite')
+    const first = open(file)
+    first.broker.createTopic({ name: TOPIC })
+    for (const name of [A, B]) first.broker.createSubscription({ name, topic: TOPIC })
+    // More than is read at once.
+    const texts = Array.from({ length: 15_000 }, (_, i) => `${i}`)
+    const ids = first.broker.publish(TOPIC, texts.map(body))
+    first.close()
+    const second = open(file)
+    t.teardown(() => second.close())
+    const last = ids.at(-1) ?? 0
+    second.broker.queue(A).ack(last)
+    const got = new Set<number>()
+    for (let loans = lend(second.broker, B); loans.length > 0; loans = lend(second.broker, B))
+      for (const { id } of loans) {
+        got.add(id)
+        second.broker.queue(B).ack(id)
+      }
+    t.equal(got.size, ids.length)
+    t.ok(got.has(last))
+    t.ok(second.journal.body(ids[0] ?? 0), 'what the other has still to get is there')
+    t.equal(second.journal.body(last), undefined, 'and what both have had is not')
+  },
+)
+
+t.test('a deleted subscription takes along what waited for it, and nothing else', async (t) => {
+  const file = join(t.testdir(), 'queue.sqlite')
+  const { broker, journal, close } = open(file)
+  t.teardown(close)
+  broker.createTopic({ name: TOPIC })
+  for (const name of [A, B]) broker.createSubscription({ name, topic: TOPIC })
+  const ids = broker.publish(TOPIC, [body('x'), body('y')])
+  broker.deleteSubscription(A)
+  t.same(
+    lend(broker, B).map(({ id }) => id),
+    ids,
+  )
+  for (const id of ids) broker.queue(B).ack(id)
+  t.same(
+    ids.map((id) => journal.body(id)),
+    [undefined, undefined],
+    'the last one took the bodies',
+  )
+})
+
+t.test('what is older than the retention is dropped', async (t) => {
+  const { broker, journal, close } = open(':memory:')
+  t.teardown(close)
+  broker.createTopic({ name: TOPIC })
+  const retention = { messageRetentionDuration: { seconds: 600 } }
+  broker.createSubscription({ name: A, topic: TOPIC, ...retention })
+  const [id] = broker.publish(TOPIC, [body('x')])
+  broker.queue(A).expire(Date.now() + 590_000)
+  t.ok(journal.body(id ?? 0))
+  broker.queue(A).expire(Date.now() + 610_000)
+  t.notOk(journal.body(id ?? 0))
+  t.same(lend(broker, A), [])
+})
+
+t.test('a clock that is set back holds up neither leases nor back-offs', async (t) => {
+  t.teardown(() => setClock(0))
+  const file = join(t.testdir(), 'queue.sqlite')
+  const server = open(file)
+  server.broker.createTopic({ name: TOPIC })
+  const backoff = { minimumBackoff: { nanos: 2e8 }, maximumBackoff: { seconds: 1 } }
+  server.broker.createSubscription({ name: A, topic: TOPIC, retryPolicy: backoff })
+  server.broker.publish(TOPIC, [body('leased'), body('given back')])
+  const client = consumer(10, 1e6, 300)
+  server.broker.queue(A).attach(client)
+  while (client.loans.length < 2) await sleep(10)
+  const [first, second] = client.loans as [Loan, Loan]
+  server.broker.queue(A).modify(second.id, second.attempt, 0)
+  setClock(-3600_000)
+  while (client.loans.length < 4) await sleep(10)
+  t.same(
+    client.loans
+      .slice(2)
+      .map(({ id, attempt }) => [id, attempt])
+      .sort(),
+    [first, second].map(({ id }) => [id, 2]),
+    'both come again',
+  )
+  server.broker.publish(TOPIC, [body('new')])
+  while (client.loans.length < 5) await sleep(10)
+  t.ok((client.loans[4]?.id ?? 0) > second.id, 'ids go on')
+  server.close()
+
+  // Another process, whose clock says an hour less than the one that noted when the next attempt may be made.
+  setClock(0)
+  const before = open(file)
+  const later = lend(before.broker, A)
+  const queue = before.broker.queue(A)
+  for (const { id, attempt } of later) queue.modify(id, attempt, 0)
+  before.close()
+  for (const row of rows(file)) t.ok(row.due > Date.now() - 60_000, 'a back-off is noted')
+  shiftDue(file, 3600_000)
+  const after = open(file)
+  const next = consumer(10, 1e6)
+  after.broker.queue(A).attach(next)
+  while (next.loans.length < later.length) await sleep(10)
+  t.ok(later.length > 0, 'no longer than a back-off may be')
+  after.close()
+})
+
+t.test(
+  'what waits at the head of a queue hides nothing behind it, after a restart',
+  async (t) => {
+    const file = join(t.testdir(), 'queue.sqlite')
+    const first = open(file)
+    first.broker.createTopic({ name: TOPIC })
+    const retryPolicy = { minimumBackoff: { seconds: 600 }, maximumBackoff: { seconds: 600 } }
+    first.broker.createSubscription({ name: A, topic: TOPIC, retryPolicy })
+    const many = 25_000
+    for (let n = 0; n < many; n += 1000)
+      first.broker.publish(
+        TOPIC,
+        Array.from({ length: 1000 }, () => body('waits')),
+      )
+    const queue = first.broker.queue(A)
+    for (let back = 0; back < many; ) {
+      const loans = lend(first.broker, A)
+      for (const { id, attempt } of loans) queue.modify(id, attempt, 0)
+      back += loans.length
+      await new Promise(setImmediate)
+    }
+    first.broker.publish(TOPIC, [body('ready')])
+    first.close()
+
+    const second = open(file)
+    const client = consumer(10, 1e6)
+    second.broker.queue(A).attach(client)
+    const patience = performance.now() + 60_000
+    while (client.loans.length < 1 && performance.now() < patience) await sleep(10)
+    t.match(client.loans[0]?.body, body('ready'))
+    t.equal(client.loans.length, 1)
+    second.close()
+  },
+)
+
+function rows(file: string): { due: number }[] {
+  const db = new DatabaseSync(file)
+  const found = db.prepare('select due from deliveries').all() as { due: number }[]
+  db.close()
+  return found
+}
+
+function shiftDue(file: string, ms: number): void {
+  const db = new DatabaseSync(file)
+  db.prepare('update deliveries set due = due + ?').run(ms)
+  db.close()
+}
+
+t.test('a pull that finds nothing is answered after five seconds', async (t) => {
+  const { broker, close } = open(join(t.testdir(), 'idle.sqlite'))
+  t.teardown(close)
+  broker.createTopic({ name: TOPIC })
+  broker.createSubscription({ name: A, topic: TOPIC })
+  const answers: Loan[][] = []
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  pull(broker, { subscription: A, max: 1, wait: true }, (loans) => answers.push(loans))
+  mock.timers.tick(4_999)
+  t.same(answers, [])
+  mock.timers.tick(1)
+  t.same(answers, [[]])
+})

@@ -1,0 +1,58 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { steadyNow } from '../../../tools/local/pubsub/clock.ts'
+import { type Timed, Wheel } from '../../../tools/local/pubsub/timer-wheel.ts'
+
+interface Item extends Timed {
+  readonly name: string
+}
+
+const item = (name: string): Item => ({ name, due: 0, slot: undefined })
+
+t.test('items come when they are due, not before, and once', async (t) => {
+  const came: { name: string; early: number }[] = []
+  const wheel = new Wheel<Item>(
+    ({ name, due }, now) => came.push({ name, early: due - now }),
+    10,
+  )
+  t.teardown(() => wheel.close())
+  const now = steadyNow()
+  const [late, soon, past] = [item('late'), item('soon'), item('past')]
+  wheel.set(late, now + 150)
+  wheel.set(soon, now + 50)
+  wheel.set(past, now - 1000)
+  await sleep(300)
+  t.same(
+    came.map(({ name }) => name),
+    ['past', 'soon', 'late'],
+  )
+  t.ok(came.every(({ early }) => early <= 0))
+})
+
+t.test('an item can be put off, brought forward and dropped', async (t) => {
+  const came: string[] = []
+  const wheel = new Wheel<Item>(({ name }) => came.push(name), 10)
+  t.teardown(() => wheel.close())
+  const now = steadyNow()
+  const [off, forward, dropped] = [item('off'), item('forward'), item('dropped')]
+  wheel.set(off, now + 50)
+  wheel.set(off, now + 60_000)
+  wheel.set(forward, now + 60_000)
+  wheel.set(forward, now + 60)
+  wheel.set(dropped, now + 50)
+  wheel.drop(dropped)
+  await sleep(250)
+  t.same(came, ['forward'])
+})
+
+t.test('an item may be set again when it comes', async (t) => {
+  let times = 0
+  const again = item('again')
+  const wheel: Wheel<Item> = new Wheel((due, now) => {
+    if (++times < 3) wheel.set(due, now + 20)
+  }, 10)
+  t.teardown(() => wheel.close())
+  wheel.set(again, steadyNow() + 20)
+  await sleep(400)
+  t.equal(times, 3)
+})

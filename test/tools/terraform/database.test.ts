@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
+
+/** What terraform/outputs.tf puts behind the connection string, and terraform/database.tf gives both users. */
+const ROLE = 'cloudsqlsuperuser'
+
+t.test('ingest and publish share the tables, whichever of them made them', async (t) => {
+  const outputs = readFileSync('terraform/outputs.tf', 'utf8')
+  const options = /\?(options=[^"]+)"/.exec(outputs)?.[1]
+  t.equal(options, `options=-c%20role%3D${ROLE}`)
+
+  const postgres = await testPostgres()
+  t.teardown(() => postgres.stop())
+  const dsn = await postgres.database()
+  const admin = postgres.open(dsn)
+  const name = new URL(dsn).pathname.slice(1)
+  for (const text of [
+    `create role ${ROLE}`,
+    `alter database ${name} owner to ${ROLE}`,
+    ...['ingest', 'publish'].flatMap((service) => [
+      `create user "trackchain-${service}@example-project.iam"`,
+      `grant ${ROLE} to "trackchain-${service}@example-project.iam"`,
+    ]),
+  ]) {
+    await admin.query({ text })
+  }
+
+  for (const service of ['ingest', 'publish']) {
+    const user = new URL(dsn)
+    user.searchParams.set('user', `trackchain-${service}@example-project.iam`)
+    const catalogue = openCatalogue({ dsn: `${user}&${options}` })
+    t.teardown(() => catalogue.close())
+    await catalogue.migrate()
+    t.same(await catalogue.sweepJobs({ olderThanSeconds: 1, limit: 1, sweptLessThan: 1 }), [])
+  }
+  const owners = await admin.query<{ tableowner: string }>({
+    text: "select distinct tableowner from pg_tables where schemaname = 'public'",
+  })
+  t.same(owners, [{ tableowner: ROLE }])
+})

@@ -1,0 +1,53 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { partName, pcmSource } from '#shared/assets/make/pcm-source.ts'
+import type { PcmSource } from '#shared/audio/pcm.ts'
+import type { JobId } from '#shared/contracts/names.ts'
+import { locate, openStore } from '#shared/store/open.ts'
+import { isConformant } from '../../../services/stage/formats/layout.ts'
+import { masterBytes } from '../../../services/stage/formats/master-bytes.ts'
+import { survey } from '../../../services/stage/formats/survey.ts'
+import { stageMaster } from '../../../services/stage/resample/range.ts'
+
+/** Scratch of one file is a folder of its own: any run will do. */
+const RUN = { route: 'accuracy', job: 'accuracy' as JobId, run: 1, plan: 'accuracy' }
+
+/**
+ * Lends a file's samples to `use`, got as the chain gets those of a master: read in place, or staged into a
+ * folder that is removed afterwards. Rejects with what the chain would say of a file that it can't read.
+ */
+export async function withSource<T>(
+  path: string,
+  signal: AbortSignal,
+  use: (pcm: PcmSource) => Promise<T>,
+): Promise<T> {
+  const uri = pathToFileURL(path).href
+  const { driver, name } = locate(uri)
+  const stat = await driver.stat(name, { signal })
+  if (!stat) throw new Error('no such file')
+  const { revision, bytes } = stat
+  const file = masterBytes(driver, name, { bytes, revision })
+  const layout = await survey(file, signal)
+  if (isConformant(layout)) {
+    const { offset, bigEndian, samples } = layout
+    const place = { kind: 'in-place' as const, uri, revision, offset, bigEndian, samples }
+    return use(pcmSource(place, { locate, scratch: driver, run: RUN }))
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'accuracy-'))
+  try {
+    const scratch = openStore(pathToFileURL(folder).href)
+    const staged = await stageMaster(layout, {
+      file,
+      signal,
+      async write(start, end, wav) {
+        const contentType = 'audio/wav'
+        await scratch.create(partName(RUN, start, end), wav, { contentType, signal })
+      },
+    })
+    return await use(pcmSource({ kind: 'staged', ...staged }, { locate, scratch, run: RUN }))
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}

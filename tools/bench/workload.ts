@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type PubsubBus, pubsubBus } from '#shared/bus/pubsub.ts'
+import { jobId } from '#shared/contracts/names.ts'
+import { type Client, connect } from '../client/client.ts'
+import { coresOf, type Pids, watchMemory } from '../local/process-usage.ts'
+import type { Chain } from '../local/supervisor.ts'
+
+/** What a job has cost the whole chain. */
+export interface Spent {
+  /** Core-milliseconds by process, `database` and `pubsub` included. */
+  readonly coreMs: Readonly<Record<string, number>>
+  /** What each process held at most, with its children, bytes. */
+  readonly peakBytes: Readonly<Record<string, number>>
+  /** From the first publish to the last event, ms. */
+  readonly wallMs: number
+  readonly events: readonly Told[]
+  /** Messages and their bytes by topic. */
+  readonly messages: Readonly<
+    Record<string, { readonly count: number; readonly bytes: number }>
+  >
+}
+
+export interface Workload {
+  /** Has assets made of masters by track, and waits until all is recorded. */
+  run(masters: Readonly<Record<string, string>>, assets: readonly string[]): Promise<Spent>
+  close(): Promise<void>
+}
+
+/** An event as the API tells it. */
+interface Told {
+  readonly step: string
+  readonly job?: string
+  readonly ms: number
+  readonly store_operations?: number
+  readonly bytes_read?: number
+  readonly bytes_written?: number
+}
+
+const TOPICS = ['ingest', 'stage', 'analyze', 'encode', 'publish', 'events', 'published']
+const PATIENCE_MS = 1800_000
+/** Of asking for the history, which the ingest service answers at its own cost. */
+const EVERY_MS = 250
+/** Clock ticks and batches of events lag behind. */
+const SETTLE_MS = 600
+
+/** Jobs through a chain whose every process is watched, and whose every topic is listened to. */
+export async function workload(chain: Chain): Promise<Workload> {
+  const client = connect(chain.url, new AbortController().signal)
+  const bus = pubsubBus(chain.link)
+  const messages: Record<string, { count: number; bytes: number }> = {}
+  const ears = await Promise.all(TOPICS.map((topic) => listen(bus, topic, messages)))
+  return {
+    async run(masters, assets) {
+      const pids = (): Pids => chain.pids()
+      for (const topic of TOPICS) messages[topic] = { count: 0, bytes: 0 }
+      const before = await coresOf(pids())
+      const memory = watchMemory(pids)
+      const began = performance.now()
+      const jobs = Object.entries(masters).map(([asset_guid, master_uri]) => ({
+        ...{ request_id: randomUUID(), asset_guid, derivative_assets: assets, master_uri },
+      }))
+      const sent = jobs.map((job) => {
+        const data = Buffer.from(JSON.stringify(job))
+        return bus.publish('ingest', { data, attributes: {} })
+      })
+      await Promise.all(sent)
+      const events: Told[] = []
+      for (const job of jobs) {
+        events.push(...(await history(client, job, began)))
+      }
+      const wallMs = performance.now() - began
+      await sleep(SETTLE_MS)
+      const peakBytes = await memory.stop()
+      const coreMs = less(await coresOf(pids()), before)
+      return { coreMs, peakBytes, wallMs, events, messages: structuredClone(messages) }
+    },
+    async close() {
+      await Promise.all(ears.map((ear) => ear.close()))
+      await bus.close()
+    },
+  }
+}
+
+async function listen(
+  bus: PubsubBus,
+  topic: string,
+  messages: Record<string, { count: number; bytes: number }>,
+) {
+  const name = `bench-${topic}`
+  const subscription = {
+    ...{ name, topic, ackDeadlineSeconds: 30, retentionSeconds: 3600 },
+    ...{ minBackoffSeconds: 1, maxBackoffSeconds: 1 },
+  }
+  await bus.ensure({ topics: [], deadLetterTopic: topic, subscriptions: [subscription] })
+  const onError = (error: Error) => console.error(error.message)
+  return bus.subscribe(
+    name,
+    { concurrency: 1000, longestMs: 10_000, onError },
+    async ({ data, attributes }) => {
+      const heard = messages[topic]
+      if (heard === undefined) return 'ack'
+      heard.count++
+      heard.bytes += data.length + Buffer.byteLength(JSON.stringify(attributes))
+      return 'ack'
+    },
+  )
+}
+
+/** The events of a job, once its publishing is among them. @throws when it is not for half an hour. */
+async function history(
+  client: Client,
+  job: { readonly request_id: string; readonly asset_guid: string },
+  began: number,
+): Promise<Told[]> {
+  const id = jobId(job.request_id, job.asset_guid)
+  type Page = { readonly events: readonly Told[]; readonly next: string | null }
+  for (;;) {
+    const all: Told[] = []
+    let next: string | null = `/v1/tracks/${job.asset_guid}/history?limit=1000`
+    while (next !== null) {
+      // Nobody knows the track before its first event is recorded.
+      const page: Page = await client.get<Page>(next).catch(() => ({ events: [], next: null }))
+      all.push(...page.events.filter((event) => event.job === id))
+      next = page.next
+    }
+    if (all.some(({ step }) => step === 'publish')) return all
+    if (performance.now() - began > PATIENCE_MS)
+      throw new Error(`${job.asset_guid} does not end`)
+    await sleep(EVERY_MS)
+  }
+}
+
+function less(after: Record<string, number>, before: Record<string, number>) {
+  return Object.fromEntries(
+    Object.entries(after).map(([name, ms]) => [name, ms - (before[name] ?? 0)]),
+  )
+}

@@ -1,0 +1,87 @@
+import { spawnSync } from 'node:child_process'
+import { sentence } from '#shared/contracts/errors/chain.ts'
+import { FolderInUseError } from '../local/data-folder.ts'
+import { Interrupted } from '../terminal/interrupt.ts'
+import { flushed } from '../terminal/output.ts'
+import { UsageError } from '../terminal/usage.ts'
+
+type Command = (args: readonly string[]) => Promise<number>
+
+/** Loaded when it is wanted: the chain's own libraries take a second. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./commands/start.ts')).start,
+  demo: async () => (await import('./commands/demo.ts')).demo,
+  drill: async () => (await import('./commands/drill.ts')).drill,
+  submit: async () => (await import('./commands/submit/submit.ts')).submit,
+  watch: async () => (await import('./commands/watch/watch.ts')).watch,
+  status: async () => (await import('./commands/status/status.ts')).status,
+  tracks: async () => (await import('./commands/tracks.ts')).tracks,
+  'dead-letters': async () =>
+    (await import('./commands/dead-letters/dead-letters.ts')).deadLetters,
+  redrive: async () => (await import('./commands/dead-letters/dead-letters.ts')).redriveAlone,
+  preflight: async () => (await import('./commands/preflight.ts')).preflight,
+  costs: async () => (await import('./commands/costs.ts')).costs,
+}
+/** These make assets on this machine. */
+const WITH_FFMPEG = ['start', 'demo', 'drill']
+const USAGE = `Trackchain turns masters into BPM, key, loudness, AAC, waveform and more.
+
+On this machine:
+  npx trackchain start            the chain as a server on loopback (npm start)
+  npx trackchain demo [FILE…]     masters through the chain and into a folder (npm run demo)
+  npx trackchain drill            tracks through the chain while its processes are killed
+
+At a chain, here or elsewhere:
+  npx trackchain submit FILE…     uploads masters and has their assets made; also folders and manifests
+  npx trackchain watch ID…        looks on, with bars, until it has ended; --all: everything
+  npx trackchain status ID        where a request or a track stands, what failed and why
+  npx trackchain tracks           searches by BPM, key, length, state, name
+  npx trackchain dead-letters     what could not be done: list, show, redrive, discard
+  npx trackchain redrive ID…      the same as dead-letters redrive
+
+About a deployment:
+  npx trackchain preflight        whether it is as it should be
+  npx trackchain costs            what so many tracks cost in the cloud
+
+Each takes --help. To begin, in two terminals:
+  npx trackchain start
+  npx trackchain submit my-track.wav --watch
+
+Ends with 0 when all was done, 1 when something failed, 2 when the command line is wrong, 130 when you
+end it. More: docs/cli.md.
+`
+
+const code = await main(process.argv.slice(2))
+await flushed()
+process.exit(code)
+
+async function main([name = '', ...args]: readonly string[]): Promise<number> {
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (command === undefined) {
+    const isHelp = ['', '--help', '-h', 'help'].includes(name)
+    if (isHelp) process.stdout.write(USAGE)
+    else process.stderr.write(`There is no command ${name}.\n\n${USAGE}`)
+    return isHelp ? 0 : 2
+  }
+  try {
+    if (WITH_FFMPEG.includes(name)) checkTools()
+    return await (await command())(args)
+  } catch (error) {
+    if (error instanceof Interrupted) return 130
+    if (error instanceof UsageError || error instanceof FolderInUseError) {
+      process.stderr.write(`${error.message}\n`)
+      return 2
+    }
+    process.stderr.write(`It did not work: ${sentence(error)}\n`)
+    return 1
+  }
+}
+
+/** @throws UsageError that says what to install. */
+function checkTools(): void {
+  const { error } = spawnSync('ffmpeg', ['-version'], { stdio: 'ignore' })
+  if (!error) return
+  throw new UsageError(
+    'ffmpeg is not on the PATH. Install it (Debian: apt-get install ffmpeg; macOS: brew install ffmpeg).',
+  )
+}

@@ -1,0 +1,124 @@
+import type { EventTold, RequestTold, TrackLine, TrackTold } from '#shared/contracts/api/job.ts'
+import { ASSET_GUID_PATTERN } from '#shared/contracts/names.ts'
+import { Refused } from '../../../client/client.ts'
+import { type Api, apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from '../../../client/target.ts'
+import { type Output, TERMINAL } from '../../../terminal/output.ts'
+import { printable, printableJson } from '../../../terminal/text.ts'
+import { count, parsed, UsageError } from '../../../terminal/usage.ts'
+import { isRequestId } from '../watch/watch.ts'
+import { historyTold, requestTold, trackShown } from './print.ts'
+
+const HELP = `npx trackchain status REQUEST_ID | ASSET_GUID: where a request or a track stands.
+
+  REQUEST_ID       its tracks, and each asset: made, pending, or failed with the reason and what to do
+  ASSET_GUID       what exists for the track, and what could not be made; before its master was read, the
+                   job that asked last
+  --history N      of a track: also its latest N events, steps, attempts and verdicts (up to 1000)
+
+${TARGET_HELP}
+                   (scope: read)
+  --json           one JSON document: as GET /v1/jobs/{request_id} or GET /v1/tracks/{asset_guid} has it;
+                   with --history there is "events" beside
+  --help           this
+
+  npx trackchain status 3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11
+  npx trackchain status my-track --history 20
+
+Ends with 0 when nothing of it has failed, with 1 when something has, nobody knows it or nobody answers,
+with 2 when the command line is not as it should be.
+`
+
+const OPTIONS = {
+  ...TARGET_FLAGS,
+  history: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+/** @returns the exit code. @throws UsageError; Error when nobody answers. */
+export async function status(
+  args: readonly string[],
+  { say, note }: Pick<Output, 'say' | 'note'> = TERMINAL,
+): Promise<number> {
+  const { values, positionals } = parsed(args, OPTIONS, true)
+  if (values.help) {
+    say(HELP)
+    return 0
+  }
+  const [id, ...others] = positionals
+  if (id === undefined || others.length > 0) {
+    throw new UsageError('status takes one request id or asset_guid.')
+  }
+  if (!isRequestId(id)) {
+    throw new UsageError(`${JSON.stringify(id)} is neither a request id nor an asset_guid.`)
+  }
+  const limit = count('history', values.history, 1000)
+  const api = apiAt(targetOf(values))
+  try {
+    // A request may have the name of a track: then the request is meant.
+    const request = await known<RequestTold>(api, `/v1/jobs/${encodeURIComponent(id)}`)
+    if (request !== undefined) return showRequest(request, values.json, say)
+    if (!new RegExp(ASSET_GUID_PATTERN).test(id)) throw unknown(id)
+    const track = await known<TrackTold>(api, `/v1/tracks/${id}`)
+    if (track === undefined) return showRequest(await latestJob(api, id), values.json, say)
+    const events = limit === undefined ? undefined : await latest(api, id, limit)
+    if (values.json) say(printableJson(events === undefined ? track : { ...track, events }))
+    else {
+      say(trackShown(track))
+      if (events !== undefined) say(`\n${historyTold(events)}`)
+    }
+    const hasFailed = track.assets.some(({ state }) => isBad(state))
+    return hasFailed || isBad(track.state) ? 1 : 0
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    note(printable(error.message))
+    return 1
+  }
+}
+
+type Say = Output['say']
+
+/** @returns the exit code. */
+function showRequest(request: RequestTold, asJson: boolean, say: Say): number {
+  say(asJson ? printableJson(request) : requestTold(request))
+  return request.jobs.some(({ state }) => isBad(state)) ? 1 : 0
+}
+
+/** Of a track whose master nobody has read: what became of the job that asked last. @throws Refused. */
+async function latestJob(api: Api, guid: string): Promise<RequestTold> {
+  type Page = { tracks: readonly TrackLine[]; next: string | null }
+  let next: string | null = `/v1/tracks?limit=1000&q=${guid}`
+  while (next !== null) {
+    const page: Page = await api(next)
+    const found = page.tracks.find(({ asset_guid }) => asset_guid === guid)
+    if (found?.request_id !== undefined) {
+      const request = await api<RequestTold>(`/v1/jobs/${encodeURIComponent(found.request_id)}`)
+      return { ...request, jobs: request.jobs.filter(({ asset_guid }) => asset_guid === guid) }
+    }
+    next = page.next
+  }
+  throw unknown(guid)
+}
+
+function unknown(id: string): Refused {
+  return new Refused(404, `NOT_FOUND: Nobody has heard of ${id}.`)
+}
+
+async function latest(api: Api, guid: string, limit: number): Promise<readonly EventTold[]> {
+  type History = { events: readonly EventTold[] }
+  const path = `/v1/tracks/${guid}/history?limit=${limit}`
+  return (await known<History>(api, path))?.events ?? []
+}
+
+async function known<T>(api: Api, path: string): Promise<T | undefined> {
+  try {
+    return await api<T>(path)
+  } catch (error) {
+    if (error instanceof Refused && error.status === 404) return undefined
+    throw error
+  }
+}
+
+function isBad(state: string | undefined): boolean {
+  return state === 'failed' || state === 'partial'
+}

@@ -1,0 +1,164 @@
+import { resolve } from 'node:path'
+import { sentence } from '#shared/contracts/errors/chain.ts'
+import { utf8 } from '#shared/contracts/text.ts'
+import { UsageError } from '../../../terminal/usage.ts'
+import { csvRows } from './csv.ts'
+
+/** An EncodeJob as somebody wrote it down: the API says what is wrong with it. */
+export type Job = Readonly<Record<string, unknown>>
+
+/** A job to submit, with the file to upload before, if any. */
+export interface Wanted {
+  readonly job: Job
+  readonly file?: string
+  /** Where it was asked for, for messages: a path, or `list.csv:12`. */
+  readonly from: string
+}
+
+/** A line that says nothing that could be submitted. */
+export interface Unreadable {
+  readonly from: string
+  readonly fault: string
+}
+
+const NUMBERS = ['release_id', 'asset_id']
+const COLUMNS = [
+  ...['asset_guid', 'master_uri', 'file', 'derivative_assets', 'title', 'artist', 'site'],
+  ...['strict', 'file_name', 'request_id', ...NUMBERS],
+]
+
+/**
+ * The jobs of a manifest, each as soon as its line has come: EncodeJobs one a line (NDJSON), or CSV with a header.
+ * Beside the properties of an EncodeJob a line may have `file`: a path, from the manifest's own folder, to upload.
+ * @throws UsageError when the header of a CSV is not as it should be.
+ */
+export async function* manifestJobs(
+  bytes: AsyncIterable<Uint8Array | string>,
+  { name, folder }: { readonly name: string; readonly folder: string },
+): AsyncGenerator<Wanted | Unreadable> {
+  const { first, text } = await peeked(decoded(bytes))
+  const rows = first === '{' ? lineJobs(text) : csvJobs(text, name)
+  for await (const { line, job: given, fault } of rows) {
+    const from = `${name}:${line}`
+    if (given === undefined) {
+      yield { from, fault }
+      continue
+    }
+    const { file, ...job } = given
+    if (file !== undefined && typeof file !== 'string') {
+      yield { from, fault: 'file must be a path' }
+    } else yield { job, from, ...(file === undefined ? {} : { file: resolve(folder, file) }) }
+  }
+}
+
+type Row =
+  | { readonly line: number; readonly job: Job; readonly fault?: never }
+  | { readonly line: number; readonly fault: string; readonly job?: never }
+
+async function* lineJobs(text: AsyncIterable<string>): AsyncGenerator<Row> {
+  let line = 0
+  for await (const each of linesOf(text)) {
+    line++
+    if (each.trim() === '') continue
+    const read = textOf(each)
+    if (read === undefined) {
+      yield { line, fault: NO_UTF8 }
+      continue
+    }
+    try {
+      const job: unknown = JSON.parse(read)
+      if (typeof job === 'object' && job !== null && !Array.isArray(job)) {
+        yield { line, job: job as Job }
+      } else yield { line, fault: 'expected an EncodeJob, a JSON object' }
+    } catch (error) {
+      yield { line, fault: `not JSON: ${sentence(error)}` }
+    }
+  }
+}
+
+async function* csvJobs(text: AsyncIterable<string>, name: string): AsyncGenerator<Row> {
+  let header: readonly string[] | undefined
+  for await (const { line, cells: bytes } of csvRows(text)) {
+    const cells = bytes.flatMap((cell) => textOf(cell) ?? [])
+    if (cells.length !== bytes.length) {
+      if (header === undefined) throw new UsageError(`${name}: the header is ${NO_UTF8}.`)
+      yield { line, fault: NO_UTF8 }
+    } else if (header === undefined) header = checkedHeader(cells, name)
+    else if (cells.length !== header.length) {
+      yield { line, fault: `${cells.length} cells, and ${header.length} in the header` }
+    } else yield { line, job: jobOf(header, cells) }
+  }
+}
+
+function checkedHeader(cells: readonly string[], name: string): readonly string[] {
+  const header = cells.map((cell) => cell.trim())
+  const odd = header.find((cell, at) => !COLUMNS.includes(cell) || header.indexOf(cell) !== at)
+  if (odd === undefined) return header
+  const why = COLUMNS.includes(odd) ? 'twice' : 'no such column'
+  throw new UsageError(
+    `${name}: the header has ${JSON.stringify(odd)}: ${why}. There are ${COLUMNS.join(', ')}.`,
+  )
+}
+
+/** An empty cell says nothing. */
+function jobOf(header: readonly string[], cells: readonly string[]): Job {
+  const given = header
+    .map((column, at) => [column, cells[at] ?? ''] as const)
+    .filter(([, cell]) => cell !== '')
+  return Object.fromEntries(given.map(([column, cell]) => [column, cellValue(column, cell)]))
+}
+
+function cellValue(column: string, cell: string): unknown {
+  if (column === 'derivative_assets') return cell.split(/[\s;,|]+/).filter((id) => id !== '')
+  if (column === 'strict') return { true: true, false: false }[cell] ?? cell
+  return NUMBERS.includes(column) && /^-?\d{1,15}$/.test(cell) ? Number(cell) : cell
+}
+
+const NO_UTF8 = 'not UTF-8'
+
+/**
+ * A character for each byte, without the byte order mark: what separates lines and cells is ASCII, and so each can be
+ * judged by itself. What is not UTF-8 would else be sent as another text.
+ */
+async function* decoded(bytes: AsyncIterable<Uint8Array | string>): AsyncGenerator<string> {
+  let isFirst = true
+  for await (const chunk of bytes) {
+    const text = Buffer.from(chunk as Uint8Array).toString('latin1')
+    yield isFirst ? text.replace(/^\xef\xbb\xbf/, '') : text
+    isFirst = false
+  }
+}
+
+/** What these bytes say; undefined when they are not UTF-8. */
+function textOf(bytes: string): string | undefined {
+  try {
+    return utf8(Buffer.from(bytes, 'latin1'))
+  } catch {
+    return undefined
+  }
+}
+
+async function* linesOf(text: AsyncIterable<string>): AsyncGenerator<string> {
+  let held = ''
+  for await (const chunk of text) {
+    const lines = (held + chunk).split('\n')
+    held = lines.pop() ?? ''
+    yield* lines
+  }
+  yield held
+}
+
+/** The first character that is no space, and the whole text. */
+async function peeked(text: AsyncGenerator<string>) {
+  let held = ''
+  while (held.trim() === '') {
+    const { value, done } = await text.next()
+    if (done) break
+    held += value
+  }
+  async function* whole() {
+    yield held
+    yield* text
+  }
+  return { first: held.trim()[0], text: whole() }
+}

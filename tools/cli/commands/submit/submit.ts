@@ -1,0 +1,141 @@
+import { Refused } from '../../../client/client.ts'
+import {
+  apiAt,
+  explained,
+  TARGET_FLAGS,
+  TARGET_HELP,
+  type Target,
+  targetOf,
+} from '../../../client/target.ts'
+import { interruptible } from '../../../terminal/interrupt.ts'
+import { type Output, TERMINAL } from '../../../terminal/output.ts'
+import { printable } from '../../../terminal/text.ts'
+import { parsed, UsageError } from '../../../terminal/usage.ts'
+import { sourcesOf } from './sources.ts'
+import { howToWatch, type Submitted, submitAll } from './submit-all.ts'
+
+const HELP = `npx trackchain submit WHAT…: uploads masters and has their assets made.
+
+WHAT is any of
+  a file           is uploaded, and goes on where it stopped when you start again
+  a folder         the audio files in it
+  'music/**/*.wav' what matches, in folders below as well: in quotes, so that it is not the shell's
+  gs://… file:///… is not uploaded: the chain reads it where it is
+  list.csv         a manifest with a header: asset_guid, master_uri, file, derivative_assets, title,
+                   artist, site, strict, request_id, release_id, asset_id, or some of these
+  list.ndjson      a manifest of EncodeJobs, one a line (docs/api.md), which may have a "file" to upload
+  -                a manifest on stdin, either kind; each job is posted as its line comes
+
+A track is called after its file and the file's content, unless a manifest or --guid says how: the same
+file is the same track, however it comes. Assets that exist are not made again: the same command twice
+does no harm. What macOS and Windows leave beside files (._x.wav, .DS_Store) is passed over.
+
+  --assets A,B     what to make (all that is on offer); a manifest's own derivative_assets win
+  --strict         refuse masters that have warnings (cut short, contradicting themselves, …)
+  --guid GUID      the asset_guid, of one file or URI
+  --replace        let a file take the place of other content that its track has; without it, it is refused
+  --watch          look on until all has ended
+  --rate N         jobs a second, at most (as fast as they are taken)
+
+${TARGET_HELP}
+                   (scope: submit; with --watch also read)
+  --json           a line of JSON for each: {"event":"submitted", "from", "asset_guid", "request_id"},
+                   {"event":"refused", "from", "asset_guid", "code", "detail"} or {"event":"skipped", "from"};
+                   with --watch as watch has it
+  --help           this
+
+  npx trackchain submit my-track.wav --watch
+  npx trackchain submit ~/music/new --assets bpm,key
+  npx trackchain submit gs://my-masters/2026/track.wav --guid 5f3c9a
+  psql -c "copy (select …) to stdout csv header" | npx trackchain submit - --rate 50
+
+Ends with 0 when all was submitted (with --watch: and is done), with 1 when something was refused, has
+failed or nobody answers, with 2 when the command line is not as it should be, with 130 when you end it.
+`
+
+const STRING = { type: 'string' } as const
+const OPTIONS = {
+  ...TARGET_FLAGS,
+  ...{ assets: STRING, guid: STRING, rate: STRING },
+  replace: { type: 'boolean', default: false },
+  watch: { type: 'boolean', default: false },
+  strict: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+/** @returns the exit code. @throws UsageError; Error when nobody answers. */
+export async function submit(
+  args: readonly string[],
+  output: Output = TERMINAL,
+  {
+    stop = interruptible(() => {}),
+    stdin = process.stdin,
+  }: { stop?: AbortSignal; stdin?: AsyncIterable<Uint8Array> } = {},
+): Promise<number> {
+  const { values, positionals } = parsed(args, OPTIONS, true)
+  if (values.help) {
+    output.say(HELP)
+    return 0
+  }
+  const target = targetOf(values)
+  const rate = values.rate === undefined ? Number.POSITIVE_INFINITY : rateFrom(values.rate)
+  const sources = await sourcesOf(positionals, { guid: values.guid, stdin })
+  try {
+    const { watch: isWatched, strict: isStrict, json: asJson, replace: mayReplace } = values
+    const ended = await submitAll(sources, output, {
+      ...{ target, rate, isStrict, mayReplace, isWatched, asJson, signal: stop },
+      // Before gigabytes are uploaded.
+      assets: await assetsFrom(values.assets, target),
+    })
+    const { refused, states } = ended
+    const isDone = states.every((state) => state === 'done')
+    if (!asJson) output.note(summary(ended, isWatched))
+    return refused === 0 && isDone ? 0 : 1
+  } catch (error) {
+    if (stop.aborted) throw stop.reason
+    if (!(error instanceof Refused)) throw explained(error, target)
+    output.note(printable(error.message))
+    return 1
+  }
+}
+
+/** @throws UsageError when one is not on offer; Error when nobody answers. */
+async function assetsFrom(
+  text: string | undefined,
+  target: Target,
+): Promise<readonly string[] | undefined> {
+  type Offers = { derivatives: readonly { id: string }[] }
+  const { derivatives } = await apiAt(target)<Offers>('/v1/derivatives')
+  if (text === undefined) return undefined
+  const wanted = text.split(',').filter((id) => id !== '')
+  const offered = derivatives.map(({ id }) => id)
+  const odd = wanted.find((id) => !offered.includes(id))
+  if (odd === undefined && wanted.length > 0) return [...new Set(wanted)]
+  throw new UsageError(
+    `--assets: there are ${printable(offered.join(', '))}, got ${odd ?? text}.`,
+  )
+}
+
+function rateFrom(text: string): number {
+  const rate = Number(text)
+  if (rate > 0 && rate <= 100_000) return rate
+  throw new UsageError(`--rate must be a number of jobs a second, got ${text}.`)
+}
+
+function summary(
+  { submitted, refused, states, warned }: Submitted,
+  isWatched: boolean,
+): string {
+  const jobs = [...submitted.values()].reduce((sum, count) => sum + count, 0)
+  const counts = new Map<string, number>()
+  for (const state of states) counts.set(state, (counts.get(state) ?? 0) + 1)
+  const words = [
+    `${jobs} submitted`,
+    ...(refused > 0 ? [`${refused} refused`] : []),
+    ...[...counts].map(([state, count]) => `${count} ${state}`),
+    ...(warned > 0 ? [`${warned} with warnings`] : []),
+  ]
+  const how = isWatched || jobs === 0 ? '' : `\n${howToWatch([...submitted.keys()])}`
+  return `${words.join(', ')}.${how}`
+}

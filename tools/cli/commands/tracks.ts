@@ -1,0 +1,152 @@
+import { LIKELY, type TrackLine } from '#shared/contracts/api/job.ts'
+import { Refused } from '../../client/client.ts'
+import { apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from '../../client/target.ts'
+import { clock } from '../../terminal/clock.ts'
+import { MARK_TOLD, marked, markedTempo } from '../../terminal/marked.ts'
+import { jsonLine, type Output, TERMINAL } from '../../terminal/output.ts'
+import { table } from '../../terminal/table.ts'
+import { printable } from '../../terminal/text.ts'
+import { count, parsed, UsageError } from '../../terminal/usage.ts'
+
+const HELP = `npx trackchain tracks [FLAGS]: searches the catalogue, the latest activity first.
+
+  --bpm RANGE      120-128, 174, 120- or -90
+  --seconds RANGE  length, e.g. 180-600
+  --key KEY        in any notation: 'A minor', Am, 8A, 1m
+  --harmonic       with --key: also what mixes with it, its neighbours on the Camelot wheel
+  --confidence N   how sure what is asked for (--bpm, --key; without either both) must be at least, 0 to 1
+                   (0.5 with --harmonic, else 0)
+  --asset ASSET    has made this one, e.g. aac-128
+  --state STATE    running, done, partial or failed
+  --warning CODE   has a warning, e.g. CUT_SHORT; any: whatever it is; none: has none
+  --q TEXT         the beginning of an asset_guid, or words of title and artist
+  --limit N        tracks at most (50)
+
+${TARGET_HELP}
+                   (scope: read)
+  --json           a line of JSON for each track, as GET /v1/tracks has it
+  --help           this
+
+  npx trackchain tracks --bpm 120-128 --key 8A --harmonic
+  npx trackchain tracks --state failed --limit 1000
+  npx trackchain tracks --json --limit 100000 | jq -r '[.asset_guid, .bpm, .camelot] | @csv'
+
+Ends with 0, also when there are none; with 1 when it was refused or nobody answers, with 2 when the
+command line is not as it should be.
+`
+
+const STRING = { type: 'string' } as const
+const OPTIONS = {
+  ...TARGET_FLAGS,
+  ...{ bpm: STRING, seconds: STRING, key: STRING, asset: STRING, state: STRING, q: STRING },
+  ...{ confidence: STRING, warning: STRING },
+  harmonic: { type: 'boolean', default: false },
+  limit: { type: 'string', default: '50' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+/** Tracks of one answer. */
+const PAGE = 1000
+const MOST = 100_000_000
+
+/** @returns the exit code. @throws UsageError; Error when nobody answers. */
+export async function tracks(
+  args: readonly string[],
+  { say, note, gone }: Pick<Output, 'say' | 'note' | 'gone'> = TERMINAL,
+): Promise<number> {
+  const { values } = parsed(args, OPTIONS)
+  if (values.help) {
+    say(HELP)
+    return 0
+  }
+  if (values.harmonic && values.key === undefined) {
+    throw new UsageError('--harmonic needs a --key.')
+  }
+  const query = new URLSearchParams()
+  for (const name of ['bpm', 'seconds'] as const) addRange(query, name, values[name])
+  for (const name of ['key', 'asset', 'state', 'warning', 'q'] as const) {
+    const value = values[name]
+    if (value !== undefined) query.set(name, value)
+  }
+  if (values.harmonic) query.set('harmonic', '1')
+  if (values.confidence !== undefined) query.set('confidence_from', share(values.confidence))
+  const most = count('limit', values.limit, MOST) as number
+  query.set('limit', `${Math.min(most, PAGE)}`)
+  const api = apiAt(targetOf(values))
+  const rows: TrackLine[] = []
+  let told = 0
+  let next: string | null = `/v1/tracks?${query}`
+  try {
+    while (next !== null && told < most && !gone.aborted) {
+      const page: { tracks: readonly TrackLine[]; next: string | null } = await api(next)
+      const wanted = page.tracks.slice(0, most - told)
+      told += wanted.length
+      next = page.next
+      if (!values.json) rows.push(...wanted)
+      else if (wanted.length > 0) say(wanted.map(jsonLine).join('\n'))
+    }
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    note(printable(error.message))
+    return 1
+  }
+  if (values.json) return 0
+  say(told === 0 ? 'No such tracks.' : tableOf(rows))
+  if (rows.some(isMarked)) note(MARK_TOLD)
+  if (next !== null) note(`There are more: --limit shows more than ${most}.`)
+  return 0
+}
+
+/** `120-128`, `120-`, `-128`, or `120`, which is that alone. */
+function addRange(query: URLSearchParams, name: string, text: string | undefined): void {
+  if (text === undefined) return
+  const number = '(\\d{1,6}(?:\\.\\d{1,6})?)'
+  const [, from, to] = new RegExp(`^${number}?-${number}?$`).exec(text) ?? []
+  const [, alone] = new RegExp(`^${number}$`).exec(text) ?? []
+  const [least, most] = [from ?? alone, to ?? alone]
+  if (least === undefined && most === undefined) {
+    throw new UsageError(`--${name} must be a range such as 120-128, got ${text}.`)
+  }
+  if (least !== undefined) query.set(`${name}_from`, least)
+  if (most !== undefined) query.set(`${name}_to`, most)
+}
+
+/** As the API takes it. @throws UsageError */
+function share(text: string): string {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (value >= 0 && value <= 1) return String(Number(value.toFixed(6)))
+  throw new UsageError(`--confidence must be a number from 0 to 1, got ${text}.`)
+}
+
+function isMarked({ bpm_confidence = 1, key_confidence = 1 }: TrackLine): boolean {
+  return Math.min(bpm_confidence, key_confidence) < LIKELY
+}
+
+function tableOf(rows: readonly TrackLine[]): string {
+  const header = ['track', 'title', 'state', 'length', 'BPM', 'key', 'Camelot', 'LUFS']
+  const cells = rows.map(({ assets, ...track }) => [
+    ...[short(track.asset_guid), short(named(track)), track.state],
+    track.seconds === undefined ? '' : clock(track.seconds),
+    track.bpm === undefined
+      ? ''
+      : markedTempo(track.bpm, track.bpm_confidence, track.bpm_error),
+    track.key ?? '',
+    track.camelot === undefined ? '' : marked(track.camelot, track.key_confidence),
+    track.loudness_lufs?.toFixed(1) ?? '',
+    `${assets.made.length}`,
+    assets.failed.length > 3 ? `${assets.failed.length} assets` : assets.failed.join(','),
+    track.warnings?.join(',') ?? '',
+    track.updated.slice(0, 19).replace('T', ' '),
+  ])
+  const all = [[...header, 'made', 'failed', 'warnings', 'changed (UTC)'], ...cells]
+  return table(all.map((row) => row.map((cell) => printable(cell))))
+}
+
+function named({ artist = '', title = '' }: Pick<TrackLine, 'artist' | 'title'>): string {
+  return [artist, title].filter((name) => name !== '').join(' – ')
+}
+
+function short(text: string): string {
+  return text.length > 40 ? `${text.slice(0, 39)}…` : text
+}

@@ -1,0 +1,112 @@
+import { REQUEST_ID_PATTERN } from '#shared/contracts/names.ts'
+import { type Client, connect, Refused } from '../../../client/client.ts'
+import { follow } from '../../../client/follow.ts'
+import {
+  apiAt,
+  explained,
+  TARGET_FLAGS,
+  TARGET_HELP,
+  targetOf,
+} from '../../../client/target.ts'
+import { drawBars } from '../../../terminal/bars.ts'
+import { interruptible } from '../../../terminal/interrupt.ts'
+import { type Output, TERMINAL } from '../../../terminal/output.ts'
+import { printable } from '../../../terminal/text.ts'
+import { parsed, UsageError } from '../../../terminal/usage.ts'
+import { watchLive } from './live.ts'
+import { barsOf, changeTold } from './print.ts'
+
+const HELP = `npx trackchain watch REQUEST_ID… | --all: looks on until it has ended.
+
+  REQUEST_ID…      as submit, or the answer to a POST, gives it. Ends when all their tracks have ended
+  --all            every track of the chain, as it changes, until you end it (Ctrl-C)
+
+On a terminal there are bars of what is under way, and a line for each track that has ended. Elsewhere
+(| less, > file) there is a line for each change.
+
+${TARGET_HELP}
+                   (scope: read)
+  --json           a line of JSON for each change: {"event":"state"|"ended", "request_id", "asset_guid",
+                   "state", "percent", "assets"}; with --all {"event":"track"|"board", …} as GET /v1/live
+  --help           this
+
+  npx trackchain watch 3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11
+  npx trackchain watch --all
+  npx trackchain watch --json $ID | jq -r 'select(.event == "ended") | [.asset_guid, .state] | @tsv'
+
+Ends with 0 when every track is done, with 1 when one is not or nobody answers, with 2 when the command
+line is not as it should be, with 130 when you end it.
+`
+
+const OPTIONS = {
+  ...TARGET_FLAGS,
+  all: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+/** A job that was just accepted may not be known for a moment, ms. */
+const PATIENCE_MS = 10_000
+
+/** @returns the exit code. @throws UsageError; Error when nobody answers. */
+export async function watch(
+  args: readonly string[],
+  output: Output = TERMINAL,
+  stop: AbortSignal = interruptible(() => {}),
+): Promise<number> {
+  const { values, positionals } = parsed(args, OPTIONS, true)
+  if (values.help) {
+    output.say(HELP)
+    return 0
+  }
+  if (values.all === positionals.length > 0) {
+    throw new UsageError('watch takes request ids, or --all.')
+  }
+  const odd = positionals.find((id) => !isRequestId(id))
+  if (odd !== undefined) throw new UsageError(`${JSON.stringify(odd)} is no request id.`)
+  const target = targetOf(values)
+  // Who waits for nobody should know at once.
+  await apiAt(target)('/v1/derivatives')
+  const signal = AbortSignal.any([stop, output.gone])
+  const client = connect(target.url, signal, target.token)
+  try {
+    const { json: asJson } = values
+    if (values.all) return await watchLive(target, output, { asJson, signal })
+    return await watchRequests(new Set(positionals), output, { client, asJson })
+  } catch (error) {
+    if (output.gone.aborted) return 0
+    if (stop.aborted) throw stop.reason
+    if (!(error instanceof Refused)) throw explained(error, target)
+    output.note(printable(error.message))
+    return 1
+  }
+}
+
+export function isRequestId(text: string): boolean {
+  return new RegExp(REQUEST_ID_PATTERN, 'u').test(text) && text !== ''
+}
+
+async function watchRequests(
+  ids: ReadonlySet<string>,
+  output: Output,
+  { client, asJson }: { client: Client; asJson: boolean },
+): Promise<number> {
+  const began = performance.now()
+  const isDrawn = output.screen !== undefined
+  const followed = follow(client, {
+    patienceMs: PATIENCE_MS,
+    onChange(now, before) {
+      const text = changeTold(now, before, { asJson, isDrawn })
+      if (text !== undefined) bars.say(text)
+    },
+  })
+  const bars = drawBars(output, () => barsOf(followed.seen.values(), followed.seen.size, began))
+  for (const id of ids) followed.expect(id)
+  followed.close()
+  try {
+    await followed.ended
+  } finally {
+    bars.end()
+  }
+  return [...followed.seen.values()].every(({ job }) => job.state === 'done') ? 0 : 1
+}

@@ -1,0 +1,103 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hasEnded, type JobTold, type RequestTold } from '#shared/contracts/api/job.ts'
+import { type Client, Refused } from './client.ts'
+
+/** A job as it was last told of. */
+export interface Seen {
+  readonly request_id: string
+  readonly job: JobTold
+}
+
+export interface Followed {
+  /** By request and track. */
+  readonly seen: ReadonlyMap<string, Seen>
+  /** Waits for the end of one more request. `jobs`: at least so many are expected in it. */
+  expect(requestId: string, jobs?: number): void
+  /** No more will be expected. */
+  close(): void
+  /** Resolves when all have ended. @throws Refused when nobody knows a request. */
+  readonly ended: Promise<void>
+}
+
+export interface FollowOptions {
+  /** Told of each job whenever its state or its share has changed. */
+  readonly onChange: (seen: Seen, before: JobTold | undefined) => void
+  /** A request that nobody has heard of is waited for so long, ms. */
+  readonly patienceMs: number
+}
+
+/** Between two looks, ms; more where an answer takes long. */
+const EVERY_MS = 1_000
+const MOST_MS = 15_000
+const AT_ONCE = 4
+
+interface Request {
+  readonly id: string
+  readonly since: number
+  jobs: number
+}
+
+/** Looks at requests until their jobs have ended. */
+export function follow(client: Client, { onChange, patienceMs }: FollowOptions): Followed {
+  const seen = new Map<string, Seen>()
+  const open = new Map<string, Request>()
+  let isClosed = false
+
+  /** @returns whether all of it has ended. */
+  async function look({ id, since, jobs }: Request): Promise<boolean> {
+    let told: RequestTold
+    try {
+      told = await client.get(`/v1/jobs/${encodeURIComponent(id)}`)
+    } catch (error) {
+      const isUnknown = error instanceof Refused && error.status === 404
+      if (isUnknown && performance.now() - since < patienceMs) return false
+      throw error
+    }
+    for (const job of told.jobs) {
+      const key = `${id} ${job.asset_guid}`
+      const before = seen.get(key)?.job
+      if (before?.state === job.state && before.percent === job.percent) continue
+      const now = { request_id: id, job }
+      seen.set(key, now)
+      onChange(now, before)
+    }
+    return told.jobs.length >= jobs && told.jobs.every(hasEnded)
+  }
+
+  async function lookAtAll(): Promise<void> {
+    const waiting = [...open.values()]
+    const look1 = async () => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        const { jobs } = next
+        // More of it may have been submitted while we looked.
+        if ((await look(next)) && next.jobs === jobs) open.delete(next.id)
+      }
+    }
+    await Promise.all(Array.from({ length: AT_ONCE }, look1))
+  }
+
+  async function toTheEnd(): Promise<void> {
+    for (;;) {
+      const began = performance.now()
+      const last = isClosed
+      await lookAtAll()
+      if (last && open.size === 0) return
+      const ms = Math.min(MOST_MS, Math.max(EVERY_MS, 10 * (performance.now() - began)))
+      await sleep(ms, undefined, { signal: client.signal })
+    }
+  }
+
+  const ended = toTheEnd()
+  ended.catch(() => {})
+  return {
+    ...{ seen, ended },
+    expect(requestId, jobs = 1) {
+      const known = open.get(requestId)
+      if (known !== undefined) known.jobs = Math.max(known.jobs, jobs)
+      else open.set(requestId, { id: requestId, since: performance.now(), jobs })
+    },
+    close() {
+      isClosed = true
+    },
+  }
+}

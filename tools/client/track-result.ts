@@ -1,0 +1,177 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { KeyEstimate, TempoEstimate } from '#shared/assets/definition.ts'
+import { assetName, type Revision } from '#shared/contracts/names.ts'
+import { type Client, Refused } from './client.ts'
+import type { MasterFile } from './masters.ts'
+
+/** What came of one track. */
+export interface TrackResult {
+  readonly guid: string
+  /** The master that was submitted. */
+  readonly master: string
+  readonly request_id: string
+  readonly state: string
+  /** Null when the master could not be read. */
+  readonly seconds: number | null
+  /** What the master is, e.g. `FLAC 24-bit 48000 Hz 2 channels`. */
+  readonly layout: string | null
+  readonly tempo: TempoEstimate | null
+  readonly key: KeyEstimate | null
+  readonly expected: MasterFile['expected'] | null
+  readonly files: readonly ResultFile[]
+  /** Sentences, with the code of the error. */
+  readonly faults: readonly string[]
+  /** Wall-clock milliseconds of each kind of step, all its steps together. */
+  readonly ms: Readonly<Record<string, number>>
+}
+
+export interface ResultFile {
+  readonly asset: string
+  /** Within the assets store. */
+  readonly name: string
+  readonly bytes: number
+}
+
+const EVERY_MS = 300
+/** A job that nobody hears of is no longer waited for, ms. */
+const SILENCE_MS = 600_000
+/** Events are recorded in batches, a moment after the job's end, ms. */
+const EVENTS_MS = 3_000
+const ENDED: readonly string[] = ['done', 'partial', 'failed']
+/** What comes after a step that was done. */
+const NEXT: Readonly<Record<string, string>> = {
+  ingest: 'stage',
+  stage: 'analyze',
+  analyze: 'encode',
+  encode: 'publish',
+  publish: 'publish',
+}
+
+interface JobTold {
+  readonly state: string
+  readonly assets: readonly AssetTold[]
+}
+
+interface AssetTold {
+  readonly asset: string
+  readonly state: string
+  readonly version?: number
+  readonly revision?: Revision | null
+  readonly files?: Readonly<Record<string, number>>
+  readonly result?: unknown
+  readonly code?: string
+  readonly sentence?: string
+}
+
+interface EventTold {
+  readonly step: string
+  readonly verdict: string
+  readonly ms: number
+  readonly sentence?: string
+  readonly code?: string
+}
+
+/**
+ * Waits for the end of a job, telling what it is at, and gathers what came of it.
+ * @throws when nothing is heard of the job for ten minutes.
+ */
+export async function followTrack(
+  client: Client,
+  master: MasterFile,
+  requestId: string,
+  onState: (state: string) => void,
+): Promise<TrackResult> {
+  const { guid } = master
+  let heard = { at: performance.now(), of: 0 }
+  for (;;) {
+    const [job, events] = await Promise.all([
+      known<{ jobs: readonly JobTold[] }>(client, `/v1/jobs/${requestId}`),
+      history(client, guid),
+    ])
+    const found = job?.jobs[0]
+    if (found && ENDED.includes(found.state)) {
+      onState(found.state)
+      return await resultOf(client, master, requestId, found)
+    }
+    if (events.length > heard.of) heard = { at: performance.now(), of: events.length }
+    const latest = events[0]
+    onState(latest ? (NEXT[latest.step] ?? latest.step) : 'accepted')
+    if (performance.now() - heard.at > SILENCE_MS) {
+      const last = latest ? `; the last: ${latest.step} ${latest.verdict}` : ''
+      throw new Error(`nothing was heard of ${guid} for ${SILENCE_MS / 60_000} minutes${last}`)
+    }
+    await sleep(EVERY_MS, undefined, { signal: client.signal })
+  }
+}
+
+async function resultOf(
+  client: Client,
+  { guid, path, expected }: MasterFile,
+  requestId: string,
+  job: JobTold,
+): Promise<TrackResult> {
+  type Track = { master: { seconds: number; layout: string } }
+  const track = await known<Track>(client, `/v1/tracks/${guid}`)
+  const events = await allEvents(client, guid)
+  const resultNamed = <T>(id: string): T | null =>
+    (job.assets.find(({ asset }) => asset === id)?.result as T | undefined) ?? null
+  return {
+    guid,
+    master: path,
+    request_id: requestId,
+    state: job.state,
+    seconds: track?.master.seconds ?? null,
+    layout: track?.master.layout ?? null,
+    tempo: resultNamed<TempoEstimate>('bpm'),
+    key: resultNamed<KeyEstimate>('key'),
+    expected: expected ?? null,
+    files: job.assets.flatMap((asset) => filesOf(guid, asset)),
+    faults: job.assets.flatMap(({ asset, code, sentence }) =>
+      code === undefined ? [] : [`${asset}: ${code}: ${sentence}`],
+    ),
+    ms: timesOf(events),
+  }
+}
+
+function filesOf(guid: string, asset: AssetTold): ResultFile[] {
+  const { version, revision, files } = asset
+  if (version === undefined || !revision || files === undefined) return []
+  return Object.entries(files).map(([extension, bytes]) => ({
+    asset: asset.asset,
+    name: assetName(guid, revision, { id: asset.asset, version }, extension),
+    bytes,
+  }))
+}
+
+function timesOf(events: readonly EventTold[]): Record<string, number> {
+  const ms: Record<string, number> = {}
+  for (const event of events) ms[event.step] = (ms[event.step] ?? 0) + event.ms
+  return ms
+}
+
+/** The events of a track, once that of its publishing is among them. */
+async function allEvents(client: Client, guid: string): Promise<readonly EventTold[]> {
+  const deadline = performance.now() + EVENTS_MS
+  for (;;) {
+    const events = await history(client, guid)
+    if (events.some(({ step }) => step === 'publish') || performance.now() > deadline)
+      return events
+    await sleep(100, undefined, { signal: client.signal })
+  }
+}
+
+/** The latest first. */
+async function history(client: Client, guid: string): Promise<readonly EventTold[]> {
+  type History = { events: readonly EventTold[] }
+  return (await known<History>(client, `/v1/tracks/${guid}/history?limit=1000`))?.events ?? []
+}
+
+/** Undefined while it is not known. */
+async function known<T>(client: Client, path: string): Promise<T | undefined> {
+  try {
+    return await client.get<T>(path)
+  } catch (error) {
+    if (error instanceof Refused && error.status === 404) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Client, connect, Refused } from '../client/client.ts'
+import { type Comparison, compare, type Entry, type Outcome, type Outcomes } from './compare.ts'
+import type { Span } from './figures.ts'
+import type { DrillTrack } from './make-tracks.ts'
+import { persist } from './persist.ts'
+import type { Heard } from './witness.ts'
+
+export interface TargetOptions {
+  /** Of the deployment's API, without a slash at its end. */
+  readonly url: string
+  /** Bearer token, where it asks for one. */
+  readonly token: string | undefined
+  readonly tracks: readonly DrillTrack[]
+  readonly assets: readonly string[]
+  readonly say: (sentence: string) => void
+  readonly signal: AbortSignal
+}
+
+/** What the API told of the tracks' way through a deployment. */
+export interface Told {
+  readonly outcomes: Outcomes
+  readonly events: readonly Heard[]
+  readonly span: Span
+}
+
+interface JobTold {
+  readonly state: string
+  readonly published: string | null
+  readonly assets: readonly { readonly asset: string; readonly state: string }[]
+}
+
+interface AssetTold {
+  readonly asset: string
+  readonly version: number
+  readonly state: string
+  readonly code?: string
+  readonly result?: unknown
+  readonly files?: readonly { readonly extension: string; readonly href: string }[]
+}
+
+const EVERY_MS = 1_000
+/** A track that has not ended by then is lost, ms: after half an hour the watchdog would have acted. */
+const PATIENCE_MS = 3_600_000
+/** Tracks that are uploaded, looked at and fetched at once. */
+const AT_ONCE = 8
+
+/** Uploads and submits the tracks to a deployment, and waits for what comes of them. */
+export async function throughTarget(options: TargetOptions): Promise<Told> {
+  const { url, token, tracks, say, signal } = options
+  const client = connect(url, signal, token)
+  const from = Date.now()
+  await inTurn(tracks, async ({ guid, requestId, path }) => {
+    await persist(() => client.upload(guid, path), signal)
+    const job = { request_id: requestId, asset_guid: guid, derivative_assets: options.assets }
+    await persist(() => client.submit(job), signal)
+  })
+  say(`${tracks.length} tracks submitted`)
+  const ended = new Map<string, JobTold>()
+  let last = from
+  await inTurn(tracks, async ({ guid, requestId }) => {
+    const job = await endOf(client, requestId, from + PATIENCE_MS)
+    if (job === undefined) return
+    ended.set(guid, job)
+    last = Date.now()
+    if (ended.size % 10 === 0) say(`${ended.size} of ${tracks.length} tracks ended`)
+  })
+  const outcomes = new Map<string, Outcome>()
+  const events: Heard[] = []
+  await inTurn(tracks, async ({ guid }) => {
+    events.push(...(await history(client, guid)))
+    outcomes.set(guid, await outcomeOf(client, guid, ended.get(guid)))
+  })
+  return { outcomes, events, span: { from, to: last } }
+}
+
+/** The job, once it has ended and been announced; undefined when it does not. */
+async function endOf(
+  client: Client,
+  requestId: string,
+  deadline: number,
+): Promise<JobTold | undefined> {
+  while (Date.now() < deadline) {
+    type Jobs = { jobs: readonly JobTold[] }
+    const found = await known<Jobs>(client, `/v1/jobs/${requestId}`)
+    const job = found?.jobs[0]
+    if (job && job.published !== null) return job
+    await sleep(EVERY_MS, undefined, { signal: client.signal })
+  }
+  return undefined
+}
+
+/** What the API shows of a track, less what names it: equal for equal masters. */
+async function outcomeOf(
+  client: Client,
+  guid: string,
+  job: JobTold | undefined,
+): Promise<Outcome> {
+  const track = await known<{ assets: readonly AssetTold[] }>(client, `/v1/tracks/${guid}`)
+  const rows: Entry[] = []
+  const assets: Entry[] = []
+  for (const { asset, version, state, code, result, files = [] } of track?.assets ?? []) {
+    const key = `${asset}@${version}`
+    rows.push({ key, value: JSON.stringify({ state, code, result }) })
+    for (const { extension, href } of files) {
+      const bytes = await persist(() => client.bytes(href), client.signal)
+      const value = createHash('sha256').update(bytes).digest('hex')
+      assets.push({ key: `${key}.${extension}`, value })
+    }
+  }
+  const told = job?.assets.map(({ asset, state }) => ({ asset, state }))
+  const published = job?.published ? [{ key: 'job', value: JSON.stringify(told) }] : []
+  return { state: job?.state ?? 'not ended', rows, assets, published, letters: [] }
+}
+
+async function history(client: Client, guid: string): Promise<readonly Heard[]> {
+  type Page = { events: readonly Heard[]; next: string | null }
+  const events: Heard[] = []
+  let next: string | null = `/v1/tracks/${guid}/history?limit=1000`
+  while (next !== null) {
+    const page: Page | undefined = await known<Page>(client, next)
+    events.push(...(page?.events ?? []))
+    next = page?.next ?? null
+  }
+  // When it was heard of nobody knows: an event is reported when its step is through.
+  return events.map((event) => ({ ...event, heardMs: Date.parse(event.at) + event.ms }))
+}
+
+/** Undefined while it is not known. */
+async function known<T>(client: Client, path: string): Promise<T | undefined> {
+  return await persist(async () => {
+    try {
+      return await client.get<T>(path)
+    } catch (error) {
+      if (error instanceof Refused && error.status === 404) return undefined
+      throw error
+    }
+  }, client.signal)
+}
+
+/**
+ * Holds each of a pair against the other: lost are those that have not ended, wrong the two of a pair that are not the
+ * same, for which of them is wrong nobody can tell.
+ */
+export function comparePairs(
+  pairs: readonly (readonly [DrillTrack, DrillTrack])[],
+  outcomes: Outcomes,
+): Omit<Comparison, 'duplicates'> {
+  const expected = new Map<string, Outcome>()
+  const expect = ({ guid }: DrillTrack, twin: DrillTrack) => {
+    const other = outcomes.get(twin.guid)
+    const should = other && other.published.length > 0 ? other : outcomes.get(guid)
+    if (should !== undefined) expected.set(guid, should)
+  }
+  for (const [one, other] of pairs) {
+    expect(one, other)
+    expect(other, one)
+  }
+  const { duplicates: _, ...comparison } = compare(expected, outcomes)
+  return comparison
+}
+
+async function inTurn<T>(items: readonly T[], act: (item: T) => Promise<void>): Promise<void> {
+  const waiting = [...items]
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
+        await act(next)
+    }),
+  )
+}

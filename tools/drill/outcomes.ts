@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto'
+import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { digest } from '#shared/contracts/names.ts'
+import { openStore } from '#shared/store/open.ts'
+import { folderUri } from '../local/data-folder.ts'
+import type { Chain } from '../local/supervisor.ts'
+import type { Entry, Outcome, Outcomes } from './compare.ts'
+import type { DrillTrack } from './make-tracks.ts'
+import { persist } from './persist.ts'
+import type { Witness } from './witness.ts'
+
+/** What a chain on this machine has made of the tracks: rows, files, announcements, dead letters. */
+export async function outcomes(
+  chain: Pick<Chain, 'database' | 'folder'>,
+  tracks: readonly DrillTrack[],
+  seen: Pick<Witness, 'announced' | 'letters'>,
+  signal: AbortSignal,
+): Promise<Outcomes> {
+  const store = folderUri(chain.folder.assets)
+  const assets = await assetsBelow(store, signal)
+  const catalogue = openCatalogue({ dsn: chain.database })
+  const found = new Map<string, Outcome>()
+  try {
+    for (const track of tracks) {
+      const { state, rows } = await persist(() => rowsOf(catalogue, track, signal), signal)
+      const announced = [...(seen.announced.get(track.guid) ?? [])]
+      found.set(track.guid, {
+        ...{ state, rows, assets: assets.get(track.guid) ?? [] },
+        published: announced.map(([key, { id: _, ...message }]) => {
+          const told = JSON.parse(JSON.stringify(message).replaceAll(store, ''))
+          // Whether a verdict has been through the database shows in the order of its keys alone.
+          return { key, value: digest(told, 32) }
+        }),
+        letters: [...(seen.letters.get(track.guid) ?? [])].map((key) => ({ key, value: '' })),
+      })
+    }
+    // What is filed under a name that no track has.
+    for (const [guid, files] of assets) {
+      if (found.has(guid)) continue
+      found.set(guid, { state: '', rows: [], assets: files, published: [], letters: [] })
+    }
+    return found
+  } finally {
+    await catalogue.close()
+  }
+}
+
+/** All rows that there are of a track and its request, with everything that is the same in every run. */
+async function rowsOf(
+  catalogue: ReturnType<typeof openCatalogue>,
+  { guid, requestId }: DrillTrack,
+  signal: AbortSignal,
+): Promise<{ state: string; rows: readonly Entry[] }> {
+  const jobs = await catalogue.jobsOfRequest(requestId, signal)
+  const track = await catalogue.track(guid, signal)
+  const rows: Entry[] = jobs.map(({ job, run, state, revision, assets, ...rest }) => {
+    const verdicts = Object.entries(assets).map(([asset, verdict]) => {
+      if (verdict === null) return [asset, null]
+      const { accepted: _, ...same } = verdict
+      // At which delivery it failed is a matter of who was killed at the ones before.
+      return [asset, same.state === 'failed' ? { ...same, attempt: undefined } : same]
+    })
+    const { setAside } = rest
+    const isAnnounced = rest.announced !== null
+    const value = { run, state, revision, setAside, isAnnounced, verdicts }
+    return { key: `job ${job}`, value: JSON.stringify(value) }
+  })
+  if (track !== undefined) {
+    const { revision, master, names } = track
+    const { uri, samples, layout } = master
+    const value = JSON.stringify({ revision, uri, samples, layout, names })
+    rows.push({ key: 'master', value })
+  }
+  for (const { recorded: _, ...asset } of track?.assets ?? []) {
+    rows.push({ key: `${asset.asset}@${asset.version}`, value: JSON.stringify(asset) })
+  }
+  return { state: jobs[0]?.state ?? 'not recorded', rows }
+}
+
+/** The objects of an assets store, by track. */
+async function assetsBelow(
+  uri: string,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, readonly Entry[]>> {
+  const store = openStore(uri)
+  const found = new Map<string, Entry[]>()
+  for await (const { name } of store.list('', { signal })) {
+    const guid = name.split('/')[1] ?? ''
+    const hash = createHash('sha256')
+    for await (const piece of await store.read(name, { signal })) hash.update(piece)
+    const files = found.get(guid) ?? []
+    files.push({ key: name, value: hash.digest('hex') })
+    found.set(guid, files)
+  }
+  return found
+}

@@ -1,0 +1,184 @@
+import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import type { PubsubBus } from '#shared/bus/pubsub.ts'
+import { pubsubBus } from '#shared/bus/pubsub.ts'
+import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
+import type { Config } from '#shared/frame/config.ts'
+import { send } from '#shared/frame/step.ts'
+import { coresOfEndedChildren } from '#shared/frame/telemetry/ended-children.ts'
+import { connect } from '../client/client.ts'
+import { folderUri } from '../local/data-folder.ts'
+import { waitingIn } from '../local/pubsub/sqlite-journal.ts'
+import { type Chain, startChain } from '../local/supervisor.ts'
+import type { Outcomes } from './compare.ts'
+import { type Disturbed, disturb } from './disturb.ts'
+import type { CutOff, Span } from './figures.ts'
+import type { DrillTrack } from './make-tracks.ts'
+import { outcomes } from './outcomes.ts'
+import { persist } from './persist.ts'
+import type { Act } from './schedule.ts'
+import { type Heard, type Witness, witness } from './witness.ts'
+
+export interface PassOptions {
+  /** The chain's data folder. */
+  readonly folder: string
+  readonly tracks: readonly DrillTrack[]
+  /** Ids of the assets to make. */
+  readonly assets: readonly string[]
+  readonly derivatives: string | undefined
+  readonly settings: Pick<Partial<Config>, 'target_ms' | 'watchdog_after'>
+  readonly acts: readonly Act[]
+  readonly seed: number
+  /** Told what a person at the terminal may want to know. */
+  readonly say: (sentence: string) => void
+  readonly onNotice: (sentence: string) => void
+  readonly onChain: (chain: Chain) => void
+  readonly signal: AbortSignal
+}
+
+/** What was seen of the tracks' way through a chain. */
+export interface Pass {
+  readonly outcomes: Outcomes
+  readonly events: readonly Heard[]
+  readonly disturbed: Disturbed
+  readonly cutOffs: readonly CutOff[]
+  readonly announcedAgain: number
+  readonly letters: number
+  /** Processes that were started, be it again. */
+  readonly starts: number
+  /** From the first submission to the last announcement. */
+  readonly span: Span
+  /** When each track was under way. */
+  readonly ways: readonly Span[]
+  /** Core-milliseconds of all processes of the chain; undefined where the system does not tell. */
+  readonly coreMs: number | undefined
+  /** Messages that were still waiting for a step at the end. */
+  readonly left: number
+}
+
+/** So many tracks are submitted ahead of the kills, so that each kill meets work. */
+const AHEAD = 4
+/** A chain that has not got on for so long never will, ms. */
+const PATIENCE_MS = 300_000
+/** When nothing more is heard for so long all is over, ms; and where copies have to come and go. */
+const QUIET_MS = 2_000
+const QUIET_AFTER_ACTS_MS = 10_000
+/** The subscriptions that the services of the chain consume, and the drill does not. */
+const NOT_CONSUMED = /^(drill-|published$)/
+const SAY_EVERY_MS = 10_000
+const LOOK_EVERY_MS = 100
+
+/** Sends the tracks through a chain of their own while the acts are carried out. */
+export async function pass(options: PassOptions): Promise<Pass> {
+  const coresBefore = await coresOfEndedChildren()
+  let starts = 0
+  const cutOffs: CutOff[] = []
+  const { derivatives, settings, signal, tracks } = options
+  const chain = await startChain({
+    ...{ dataFolder: options.folder, port: 0, pubsubPort: 0, derivatives, settings, signal },
+    prefixes: [...new Set(tracks.map(({ path }) => folderUri(dirname(path))))],
+    onNotice: options.onNotice,
+    onStart: () => starts++,
+    onCutOff: ({ pid, since }) => cutOffs.push({ pid, from: since, to: Date.now() }),
+  })
+  const bus = pubsubBus(chain.link)
+  let seen: Witness | undefined
+  let passed: Awaited<ReturnType<typeof through>>
+  try {
+    options.onChain(chain)
+    seen = await witness(bus)
+    passed = await through(chain, bus, seen, options)
+  } finally {
+    await seen?.close()
+    await bus.close()
+    await chain.close()
+  }
+  const coresAfter = await coresOfEndedChildren()
+  const { events, announcedAgain, letters } = seen
+  return {
+    ...{ ...passed, events, announcedAgain, cutOffs, starts },
+    letters: [...letters.values()].reduce((sum, { size }) => sum + size, 0),
+    coreMs: coresAfter === undefined ? undefined : coresAfter - Number(coresBefore),
+    left: Object.entries(waitingIn(chain.folder.queue))
+      .filter(([name]) => !NOT_CONSUMED.test(name))
+      .reduce((sum, [, waiting]) => sum + waiting, 0),
+  }
+}
+
+async function through(
+  chain: Chain,
+  bus: PubsubBus,
+  seen: Witness,
+  options: PassOptions,
+): Promise<Pick<Pass, 'outcomes' | 'disturbed' | 'span' | 'ways'>> {
+  const { tracks, acts, seed, say, signal } = options
+  const submitted = new Map<string, number>()
+  const submitting: Promise<void>[] = []
+  const kills = acts.filter(({ kind }) => kind === 'kill').length
+  const submit = submitter(chain, bus, options)
+  const release = (count: number) => {
+    for (let n = submitting.length; n < Math.min(count, tracks.length); n++) {
+      const track = tracks[n] as DrillTrack
+      const sent = submit(track, n).then(() => void submitted.set(track.guid, Date.now()))
+      // Whoever waits for all of them is told.
+      sent.catch(() => {})
+      submitting.push(sent)
+    }
+  }
+  const isAnnounced = ({ guid }: DrillTrack) => seen.announced.has(guid)
+  const announced = () => tracks.filter(isAnnounced).length
+  let killed = 0
+  const ticker = setInterval(() => {
+    const ofKills = kills === 0 ? '' : `${killed} of ${kills} kills, `
+    say(`${ofKills}${announced()} of ${tracks.length} tracks published`)
+  }, SAY_EVERY_MS)
+  try {
+    const from = Date.now()
+    release(kills === 0 ? tracks.length : AHEAD)
+    const disturbed = await disturb(acts, {
+      ...{ chain, bus, seed, signal, captured: () => seen.captured },
+      isAtWork: () => [...submitted.keys()].some((guid) => !seen.announced.has(guid)),
+      onKill(done) {
+        killed = done
+        release(AHEAD + Math.ceil((done / kills) * tracks.length))
+      },
+    })
+    release(tracks.length)
+    await Promise.all(submitting)
+    while (announced() < tracks.length && Date.now() - seen.progressMs < PATIENCE_MS)
+      await sleep(LOOK_EVERY_MS, undefined, { signal })
+    const to = Date.now()
+    const quietMs = acts.length === 0 ? QUIET_MS : QUIET_AFTER_ACTS_MS
+    while (Date.now() - seen.heardMs < quietMs)
+      await sleep(LOOK_EVERY_MS, undefined, { signal })
+    return {
+      outcomes: await outcomes(chain, tracks, seen, signal),
+      ...{ disturbed, span: { from, to } },
+      ways: Array.from(submitted, ([guid, since]) => ({
+        from: since,
+        to: Math.max(since, seen.announcedMs.get(guid) ?? to),
+      })),
+    }
+  } finally {
+    clearInterval(ticker)
+  }
+}
+
+/** Submits a track as clients do: by POST, or by a message on the topic `ingest`, in turn. */
+function submitter(chain: Chain, bus: PubsubBus, { assets, signal }: PassOptions) {
+  const client = connect(chain.url, signal)
+  return async ({ guid, requestId, path }: DrillTrack, n: number): Promise<void> => {
+    const job: EncodeJob = {
+      request_id: requestId,
+      asset_guid: guid,
+      derivative_assets: [...assets],
+      master_uri: pathToFileURL(path).href,
+    }
+    await persist(async () => {
+      if (n % 2 === 0) return void (await client.submit({ ...job, asset_guid: guid }))
+      const { topic, ...message } = send('ingest', EncodeJob, job)
+      await bus.publish(topic, message)
+    }, signal)
+  }
+}

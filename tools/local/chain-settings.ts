@@ -1,0 +1,155 @@
+import {
+  DEFAULT_ROUTE,
+  ONE_MACHINE,
+  type Topology,
+  topology,
+} from '#shared/contracts/topology.ts'
+import { type Config, configEnv } from '#shared/frame/config.ts'
+import { UsageError } from '../terminal/usage.ts'
+import { type DataFolder, folderUri } from './data-folder.ts'
+import { HOST } from './port.ts'
+
+/** The project of the topics, which no cloud knows. */
+export const PROJECT = 'trackchain-local'
+/** Masters that are dropped into the data folder may have any of these extensions. */
+export const MASTER_EXTENSIONS = [
+  ...['wav', 'flac', 'aif', 'aiff', 'aifc'],
+  ...['mp3', 'm4a', 'aac', 'ogg'],
+] as const
+/** What may be set of a chain on one machine. */
+export interface Wishes {
+  /** Templates of masters beside the data folder's own. */
+  readonly templates?: readonly string[]
+  /** Prefixes that `master_uri` may lie below, beside the data folder's own. */
+  readonly prefixes?: readonly string[]
+  /** How much slower a core is than the reference: of the only route. */
+  readonly factor?: number
+  /** A folder with derivative assets of one's own. */
+  readonly derivatives?: string | undefined
+  /** Stores elsewhere than in the data folder, as URIs, and the endpoint of Cloud Storage that buckets are at. */
+  readonly stores?: Partial<Pick<Config, 'assets' | 'scratch' | 'uploads' | 'storage'>>
+  /** Settings that the chain does not decide. */
+  readonly settings?: Pick<Partial<Config>, 'target_ms' | 'watchdog_after'>
+}
+
+/** The topics and subscriptions of a chain on one machine. */
+export function localTopology(): Topology {
+  return topology([DEFAULT_ROUTE], ONE_MACHINE)
+}
+
+/** The settings that all services of the chain share. */
+export function chainSettings(
+  wishes: Wishes,
+  folder: DataFolder,
+  at: { database: string; pubsub: string; pubsub_token: string; port: number },
+): Partial<Config> {
+  const masters = folderUri(folder.masters)
+  const own = MASTER_EXTENSIONS.map((extension) => `${masters}{asset_guid}.${extension}`)
+  return {
+    project: PROJECT,
+    ...at,
+    host: HOST,
+    // Nobody balances a load here.
+    drain: 0,
+    // On loopback everybody is one client: enough for all of his own, and not for a loop that has gone astray.
+    rate_limit: 60_000,
+    assets: folderUri(folder.assets),
+    scratch: folderUri(folder.scratch),
+    uploads: folderUri(folder.uploads),
+    ...wishes.stores,
+    lent_cores: true,
+    route: DEFAULT_ROUTE,
+    routes: {
+      [DEFAULT_ROUTE]: {
+        templates: [...own, ...(wishes.templates ?? [])],
+        prefixes: [masters, ...(wishes.prefixes ?? [])],
+        factor: wishes.factor ?? 1,
+      },
+    },
+    ...wishes.settings,
+    ...(wishes.derivatives === undefined ? {} : { derivatives: wishes.derivatives }),
+  }
+}
+
+/** Less what is the operator's own, for the commands that ask the API. */
+export function settingsOf(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { TRACKCHAIN_TOKEN: _, TRACKCHAIN_TARGET: __, ...settings } = env
+  return settings
+}
+
+/** Settings that `npm start` takes as they stand in the environment, too, and the flag for each. */
+export const FLAGS = {
+  assets: '--assets',
+  scratch: '--scratch',
+  uploads: '--uploads',
+  storage: '--gcs-endpoint',
+  derivatives: '--derivatives',
+  database: '--database',
+  pubsub: '--pubsub',
+  port: '--port',
+} as const satisfies Partial<Record<keyof Config, string>>
+
+/** What the environment says of a setting. */
+export function settingOf(
+  name: keyof typeof FLAGS,
+  env: NodeJS.ProcessEnv = process.env,
+): string | undefined {
+  return env[variableOf(name)]
+}
+
+/**
+ * Whoever sets a variable means it: one that the chain decides otherwise is refused rather than overridden.
+ * @throws UsageError that names all of them.
+ */
+export function refuseOverridden(
+  decided: Partial<Config>,
+  env: NodeJS.ProcessEnv = process.env,
+): void {
+  const said = configEnv(decided)
+  const overridden = Object.keys(decided)
+    .filter((name) => {
+      const text = env[variableOf(name)]
+      return text !== undefined && text !== said[variableOf(name)]
+    })
+    .map((name) => {
+      const flag = (FLAGS as Partial<Record<string, string>>)[name]
+      return flag === undefined
+        ? variableOf(name)
+        : `${variableOf(name)} (${flag} of npm start)`
+    })
+  if (overridden.length === 0) return
+  throw new UsageError(
+    `This chain decides what the environment sets otherwise: ${overridden.join(', ')}. Unset that, or give it as a flag where there is one.`,
+  )
+}
+
+function variableOf(name: string): string {
+  return `TRACKCHAIN_${name.toUpperCase()}`
+}
+
+/** What the chain decides is set; other TRACKCHAIN_ settings of the environment are let through. */
+export function environment(
+  config: Partial<Config>,
+  { compiled }: Pick<DataFolder, 'compiled'>,
+): Record<string, string | undefined> {
+  const { PUBSUB_EMULATOR_HOST: _, ...inherited } = settingsOf(process.env)
+  return {
+    // Each file operation takes a thread of this pool, and most of them only wait for the disk.
+    UV_THREADPOOL_SIZE: '16',
+    // Where no bucket is Google's own, nobody has to be asked for credentials.
+    ...(needsCredentials(config) ? {} : { METADATA_SERVER_DETECTION: 'none' }),
+    // A service that was killed is back in two thirds of the time.
+    NODE_COMPILE_CACHE: compiled,
+    ...inherited,
+    ...configEnv(config),
+  }
+}
+
+function needsCredentials({ assets, scratch, uploads, routes = {}, storage }: Partial<Config>) {
+  const masters = Object.values(routes).flatMap(({ templates, prefixes }) => [
+    ...templates,
+    ...prefixes,
+  ])
+  const isBucket = (uri: string | undefined) => uri?.startsWith('gs:') === true
+  return !storage && [assets, scratch, uploads, ...masters].some(isBucket)
+}

@@ -1,0 +1,43 @@
+import type { ChildProcess } from 'node:child_process'
+import type { CoreAnswer, Cores, CoreWish } from '#shared/frame/cores.ts'
+
+/**
+ * Lends a child process cores when it asks: see `LentCores`. Takes them back when it is gone, and tells `onCutOff` of
+ * each since when it was lent, ms since the epoch.
+ */
+export function lendCores(
+  cores: Cores,
+  child: ChildProcess,
+  onCutOff: (since: number) => void = () => {},
+): void {
+  type Wish = { stop: AbortController; lent?: { giveBack: () => void; since: number } }
+  const wishes = new Map<number, Wish>()
+  const end = (id: number) => {
+    wishes.get(id)?.lent?.giveBack()
+    wishes.get(id)?.stop.abort()
+    wishes.delete(id)
+  }
+  child.on('message', async (message: CoreWish) => {
+    const { core, id } = message
+    if (core === 'done') end(id)
+    if (core !== 'take' && core !== 'try') return
+    const stop = new AbortController()
+    wishes.set(id, { stop })
+    const given = await (core === 'try' ? cores.tryTake() : cores.take(stop.signal)).catch(
+      () => undefined,
+    )
+    // It may have gone or changed its mind meanwhile.
+    if (stop.signal.aborted) return given?.()
+    if (given !== undefined)
+      wishes.set(id, { stop, lent: { giveBack: given, since: Date.now() } })
+    const answer: CoreAnswer = { core: given === undefined ? 'none' : 'lent', id }
+    // One that has just died takes no answer; its exit gives the place back.
+    child.send(answer, () => {})
+  })
+  child.once('exit', () => {
+    for (const [id, { lent }] of [...wishes]) {
+      if (lent !== undefined) onCutOff(lent.since)
+      end(id)
+    }
+  })
+}

@@ -1,0 +1,309 @@
+import { publishable, withAttributes } from './body.ts'
+import { steadyNow } from './clock.ts'
+import { Fault } from './fault.ts'
+import type { Journal } from './journal.ts'
+import type { Entry, Host } from './lease.ts'
+import { Queue } from './queue.ts'
+import {
+  checkName,
+  DELETED_TOPIC,
+  type SubscriptionConfig,
+  subscriptionConfig,
+  type TopicConfig,
+  topicConfig,
+} from './resources.ts'
+import { Snapshots } from './snapshots.ts'
+import { Wheel } from './timer-wheel.ts'
+
+interface Topic {
+  config: TopicConfig
+  readonly queues: Queue[]
+}
+
+export interface BrokerOptions {
+  /** Told when the journal fails: nothing can be promised from then on, so let the process end. */
+  readonly onFatal: (error: Error) => void
+  /** Bodies kept in memory by all subscriptions together, bytes. */
+  readonly cacheBytes?: number
+}
+
+const RETENTION_SWEEP_MS = 60_000
+
+/**
+ * Topics, subscriptions and what is published: a state machine over a journal, that knows nothing of
+ * wires. Whatever is done in one turn of the event loop is committed at its end, once; `committed`
+ * tells when, so that no caller gets an answer that a crash could take back.
+ *
+ * A message id is the time of publication in microseconds, moved on where that is taken: it says
+ * when the message came, never repeats, and sorts.
+ */
+export class Broker {
+  readonly #topics = new Map<string, Topic>()
+  readonly #queues = new Map<string, Queue>()
+  readonly snapshots: Snapshots
+  readonly #journal: Journal
+  readonly #host: Host
+  readonly #onFatal: (error: Error) => void
+  readonly #sweep: NodeJS.Timeout
+  readonly #awake = new Set<Queue>()
+  #answers: (() => void)[] = []
+  #scheduled = false
+  #closed = false
+  #lastId: number
+
+  constructor(journal: Journal, options: BrokerOptions) {
+    this.#journal = journal
+    this.#onFatal = options.onFatal
+    this.#lastId = journal.lastId()
+    this.#host = {
+      journal,
+      wheel: new Wheel<Entry>((entry, now) => entry.queue.expired(entry, now)),
+      cache: { limit: options.cacheBytes ?? 64 << 20, used: 0 },
+      wake: (queue) => {
+        this.#awake.add(queue)
+        this.#schedule()
+      },
+      deadLetter: (queue, entry) => this.#deadLetter(queue, entry),
+    }
+    this.snapshots = new Snapshots(journal, {
+      queue: (name) => this.queue(name),
+      changed: () => this.#schedule(),
+    })
+    for (const config of journal.topics()) this.#topics.set(config.name, { config, queues: [] })
+    for (const { key, config } of journal.subscriptions()) this.#open(key, config)
+    this.#sweep = setInterval(() => {
+      for (const queue of this.#queues.values()) queue.expire(steadyNow())
+      this.snapshots.expire(steadyNow())
+    }, RETENTION_SWEEP_MS).unref()
+  }
+
+  /** @throws Fault ALREADY_EXISTS, INVALID_ARGUMENT, FAILED_PRECONDITION */
+  createTopic(asked: Record<string, unknown>): TopicConfig {
+    const config = topicConfig(asked)
+    if (this.#topics.has(config.name))
+      throw new Fault('ALREADY_EXISTS', `Topic already exists: ${config.name}`)
+    this.#topics.set(config.name, { config, queues: [] })
+    this.#journal.saveTopic(config)
+    this.#schedule()
+    return config
+  }
+
+  updateTopic(asked: Record<string, unknown>): TopicConfig {
+    const topic = this.#topic(String(asked.name))
+    topic.config = topicConfig(asked)
+    this.#journal.saveTopic(topic.config)
+    this.#schedule()
+    return topic.config
+  }
+
+  topic(name: string): TopicConfig {
+    return this.#topic(name).config
+  }
+
+  /** In order of their names. */
+  topics(): TopicConfig[] {
+    return [...this.#topics.values()].map((topic) => topic.config).sort(byName)
+  }
+
+  /** Its subscriptions stay, with what they have. */
+  deleteTopic(name: string): void {
+    const topic = this.#topic(name)
+    this.#topics.delete(name)
+    this.#journal.removeTopic(name)
+    for (const queue of topic.queues) {
+      queue.config = { ...queue.config, topic: DELETED_TOPIC }
+      this.#journal.saveSubscription(queue.config)
+    }
+    this.snapshots.orphan(name)
+    this.#schedule()
+  }
+
+  createSubscription(asked: Record<string, unknown>): SubscriptionConfig {
+    const config = subscriptionConfig(asked)
+    if (this.#queues.has(config.name))
+      throw new Fault('ALREADY_EXISTS', `Subscription already exists: ${config.name}`)
+    this.#topic(config.topic)
+    this.#checkLetters(config)
+    this.#open(this.#journal.saveSubscription(config), config)
+    this.#schedule()
+    return config
+  }
+
+  /** `asked` is the whole new configuration. The topic of a subscription cannot be changed. */
+  updateSubscription(asked: Record<string, unknown>): SubscriptionConfig {
+    const queue = this.#queue(String(asked.name))
+    const { topic, detached } = queue.config
+    const config = subscriptionConfig({ ...asked, detached: false })
+    this.#checkLetters(config)
+    queue.config = { ...config, topic, ...(detached && { detached }) }
+    this.#journal.saveSubscription(queue.config)
+    this.#schedule()
+    return queue.config
+  }
+
+  /** The topic that a subscription or a snapshot has, by its whole name; undefined when there is no such thing. */
+  topicOf(name: string): string | undefined {
+    return this.#queues.get(name)?.config.topic ?? this.snapshots.topicOf(name)
+  }
+
+  /** @throws Fault NOT_FOUND */
+  subscription(name: string): SubscriptionConfig {
+    return this.#queue(name).config
+  }
+
+  /** In order of their names. */
+  subscriptions(): SubscriptionConfig[] {
+    return [...this.#queues.values()].map((queue) => queue.config).sort(byName)
+  }
+
+  /** It gets nothing any more and what it has is gone; but it stays, and can't be attached again. */
+  detachSubscription(name: string): void {
+    const queue = this.#queue(name)
+    if (queue.config.detached) return
+    this.#leave(queue)
+    queue.close(detached(name))
+    queue.drop()
+    queue.config = { ...queue.config, detached: true }
+    this.#journal.saveSubscription(queue.config)
+    this.#schedule()
+  }
+
+  deleteSubscription(name: string): void {
+    const queue = this.#queue(name)
+    this.#queues.delete(name)
+    this.#leave(queue)
+    queue.close(new Fault('NOT_FOUND', `Subscription does not exist any more: ${name}`))
+    this.#journal.removeSubscription(queue.key)
+    this.#awake.delete(queue)
+    this.#schedule()
+  }
+
+  /** @throws Fault NOT_FOUND; FAILED_PRECONDITION when it is detached. */
+  queue(name: string): Queue {
+    const queue = this.#queue(name)
+    if (queue.config.detached) throw detached(name)
+    return queue
+  }
+
+  /** Accepts all of these encoded messages, or none. @returns their ids. @throws Fault */
+  publish(topicName: string, messages: readonly Buffer[]): number[] {
+    const topic = this.#topic(topicName)
+    const bodies = messages.map(publishable)
+    return bodies.map((body) => this.#accept(topic, body))
+  }
+
+  /** Calls back when all that was done until now is durable; at once when it is. */
+  committed(answer: () => void): void {
+    if (this.#journal.dirty) {
+      this.#answers.push(answer)
+      this.#schedule()
+    } else answer()
+  }
+
+  /** Ends all streams and commits what is left. The journal remains to be closed by its owner. */
+  close(): void {
+    if (this.#closed) return
+    clearInterval(this.#sweep)
+    for (const queue of this.#queues.values()) {
+      queue.note()
+      queue.close(new Fault('UNAVAILABLE', 'The server is shutting down.'))
+    }
+    this.#awake.clear()
+    this.#tick()
+    this.#closed = true
+    this.#host.wheel.close()
+  }
+
+  #topic(name: string): Topic {
+    const topic = this.#topics.get(name)
+    if (topic) return topic
+    checkName('topic', name)
+    throw new Fault('NOT_FOUND', `Topic does not exist: ${name}`)
+  }
+
+  #queue(name: string): Queue {
+    const queue = this.#queues.get(name)
+    if (queue) return queue
+    checkName('subscription', name)
+    throw new Fault('NOT_FOUND', `Subscription does not exist: ${name}`)
+  }
+
+  /** Takes a queue from those that its topic publishes to. */
+  #leave(queue: Queue): void {
+    const queues = this.#topics.get(queue.config.topic)?.queues ?? []
+    const at = queues.indexOf(queue)
+    if (at >= 0) queues.splice(at, 1)
+  }
+
+  /** What nobody could receive would be lost. @throws Fault NOT_FOUND */
+  #checkLetters({ deadLetterPolicy }: SubscriptionConfig): void {
+    if (deadLetterPolicy) this.#topic(deadLetterPolicy.deadLetterTopic)
+  }
+
+  #open(key: number, config: SubscriptionConfig): void {
+    const queue = new Queue(key, config, this.#host)
+    this.#queues.set(config.name, queue)
+    if (!config.detached) this.#topics.get(config.topic)?.queues.push(queue)
+    this.#host.wake(queue)
+  }
+
+  #accept({ config, queues }: Topic, body: Buffer): number {
+    this.#lastId = Math.max(this.#lastId + 1, Date.now() * 1000)
+    // As in Pub/Sub, what nobody has subscribed to is gone.
+    const keys = [...queues.map((queue) => queue.key), ...this.snapshots.keysOf(config.name)]
+    if (keys.length === 0) return this.#lastId
+    this.#journal.add(this.#lastId, body, keys)
+    for (const queue of queues) queue.offer(this.#lastId, body, keys.length > 1)
+    return this.#lastId
+  }
+
+  // Attributes: https://cloud.google.com/pubsub/docs/handling-failures#dead_letter_topic
+  #deadLetter({ config }: Queue, entry: Entry): boolean {
+    const topic = this.#topics.get(config.deadLetterPolicy?.deadLetterTopic ?? '')
+    const body = this.#journal.body(entry.id)
+    if (!topic || !body) return false
+    const [, project = '', , subscription = ''] = config.name.split('/')
+    this.#accept(
+      topic,
+      withAttributes(body, {
+        CloudPubSubDeadLetterSourceDeliveryCount: String(entry.attempt),
+        CloudPubSubDeadLetterSourceSubscription: subscription,
+        CloudPubSubDeadLetterSourceSubscriptionProject: project,
+        CloudPubSubDeadLetterSourceTopicPublishTime: new Date(entry.id / 1000).toISOString(),
+      }),
+    )
+    return true
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#closed) return
+    this.#scheduled = true
+    setImmediate(() => this.#tick())
+  }
+
+  #tick(): void {
+    this.#scheduled = false
+    if (this.#closed) return
+    try {
+      this.#journal.commit()
+    } catch (error) {
+      this.#closed = true
+      this.#onFatal(error as Error)
+      return
+    }
+    const answers = this.#answers
+    this.#answers = []
+    for (const answer of answers) answer()
+    const awake = [...this.#awake]
+    this.#awake.clear()
+    for (const queue of awake) queue.pump()
+  }
+}
+
+function detached(name: string): Fault {
+  return new Fault('FAILED_PRECONDITION', `Subscription is detached from its topic: ${name}`)
+}
+
+function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return a.name < b.name ? -1 : 1
+}

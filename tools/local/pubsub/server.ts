@@ -1,0 +1,93 @@
+import { once } from 'node:events'
+import { createServer, type Socket } from 'node:net'
+import { namesOf } from '#shared/frame/door.ts'
+import { guarding, type Reserved } from './access.ts'
+import { Broker } from './broker.ts'
+import { grpcFront } from './grpc.ts'
+import { pubsubMethods } from './protos.ts'
+import { restFront } from './rest.ts'
+import { SqliteJournal } from './sqlite-journal.ts'
+
+export interface PubsubServerOptions {
+  /** 0 takes a free one. */
+  readonly port: number
+  /** 127.0.0.1 unless told: whoever reaches the port may use what is not reserved. */
+  readonly host?: string
+  /** The SQLite file that everything is kept in; made when absent. `:memory:` keeps nothing. */
+  readonly file: string
+  /** What is not for everybody; nothing unless told. */
+  readonly reserved?: Reserved | undefined
+  /** Message bodies kept in memory, bytes. 64 MiB unless told. */
+  readonly cacheBytes?: number
+  /** Told when the file can no longer be written. The process should end: nothing is accepted any more. */
+  readonly onFatal?: (error: Error) => void
+}
+
+export interface PubsubServer {
+  readonly port: number
+  /** Commits what was accepted and ends all connections. */
+  close(): Promise<void>
+}
+
+/**
+ * A durable server that speaks the API of Cloud Pub/Sub on one port: gRPC as the client libraries
+ * do, and REST/JSON as gcloud does. For one machine; not a broker to scale. What was answered
+ * survives the death of the process at any instant; a loss of power may take the last moments with it.
+ * Not there: ordering, exactly-once delivery, filters, push and schemas; each is refused.
+ * @throws when the port is taken or the file cannot be used.
+ */
+export async function startPubsubServer(options: PubsubServerOptions): Promise<PubsubServer> {
+  const journal = new SqliteJournal(options.file)
+  const broker = new Broker(journal, {
+    onFatal: options.onFatal ?? fail,
+    ...(options.cacheBytes !== undefined && { cacheBytes: options.cacheBytes }),
+  })
+  const methods = pubsubMethods()
+  const { host = '127.0.0.1' } = options
+  const guard = guarding(broker, options.reserved)
+  const grpc = grpcFront(broker, methods, guard)
+  const rest = restFront(broker, methods, { guard, names: namesOf(host) })
+  const sockets = new Set<Socket>()
+  const listener = createServer((socket) => {
+    sockets.add(socket)
+    socket.setNoDelay(true)
+    socket.on('error', () => socket.destroy())
+    socket.on('close', () => sockets.delete(socket))
+    sniff(socket, (isHttp2) =>
+      isHttp2 ? grpc.inject(socket) : rest.emit('connection', socket),
+    )
+  })
+  try {
+    listener.listen(options.port, host)
+    await once(listener, 'listening')
+  } catch (error) {
+    broker.close()
+    journal.close()
+    throw error
+  }
+  return {
+    port: (listener.address() as { port: number }).port,
+    async close() {
+      listener.close()
+      broker.close()
+      grpc.close()
+      rest.close()
+      for (const socket of sockets) socket.destroy()
+      journal.close()
+    },
+  }
+}
+
+/** An HTTP/2 connection opens with the preface `PRI * HTTP/2.0`: https://www.rfc-editor.org/rfc/rfc9113#section-3.4 */
+function sniff(socket: Socket, decided: (isHttp2: boolean) => void): void {
+  socket.once('readable', () => {
+    const chunk: Buffer | null = socket.read()
+    if (chunk === null) return sniff(socket, decided)
+    socket.unshift(chunk)
+    decided(chunk.subarray(0, 3).toString('latin1') === 'PRI')
+  })
+}
+
+function fail(error: Error): never {
+  throw error
+}

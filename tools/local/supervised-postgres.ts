@@ -1,0 +1,72 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sentence } from '#shared/contracts/errors/chain.ts'
+import { MAX_BACKOFF_MS, MIN_BACKOFF_MS, SETTLED_MS } from './child.ts'
+import { type Postgres, startPostgres } from './postgres/postgres.ts'
+
+/** A database server that is started again whenever it dies. */
+export interface OwnDatabase {
+  /** The same after every start. */
+  readonly dsn: string
+  readonly pid: number | undefined
+  stop(): Promise<void>
+}
+
+export interface OwnDatabaseOptions {
+  /** The folder of its files. */
+  readonly folder: string
+  /** Told in a sentence what a person should know. */
+  readonly notice: (sentence: string) => void
+  readonly log: (line: string) => void
+  /** After each start. */
+  readonly onStart: () => void
+  readonly signal: AbortSignal | undefined
+}
+
+/** Starts PostgreSQL and keeps it running. @throws when it does not start the first time. */
+export async function keepDatabase(options: OwnDatabaseOptions): Promise<OwnDatabase> {
+  const { folder, notice, log, onStart, signal } = options
+  const stopping = new AbortController()
+  const begin = () =>
+    startPostgres({ dataDir: folder, note: notice, ...(signal ? { signal } : {}) })
+  let server: Postgres | undefined = await begin()
+  const { dsn, version } = server
+  onStart()
+  log(`PostgreSQL ${version}`)
+
+  async function watch(): Promise<void> {
+    let backoff = MIN_BACKOFF_MS
+    for (let born = performance.now(); ; born = performance.now()) {
+      const ended = await server?.exited.catch(() => undefined)
+      server = undefined
+      if (stopping.signal.aborted) return
+      if (performance.now() - born >= SETTLED_MS) backoff = MIN_BACKOFF_MS
+      const why = ended
+        ? `died (${ended.signal ?? `exit code ${ended.code}`})`
+        : 'does not start'
+      notice(`database ${why}; starting it again in ${backoff / 1000} s`)
+      await sleep(backoff, undefined, { signal: stopping.signal }).catch(() => {})
+      if (stopping.signal.aborted) return
+      backoff = Math.min(backoff * 2, MAX_BACKOFF_MS)
+      server = await begin().catch((error) => {
+        log(sentence(error))
+        return undefined
+      })
+      if (server) onStart()
+    }
+  }
+
+  const watching = watch()
+  return {
+    dsn,
+    get pid() {
+      return server?.pid
+    },
+    async stop() {
+      stopping.abort()
+      await server?.stop()
+      await watching
+      // It may have been on its way up just then.
+      await server?.stop()
+    },
+  }
+}

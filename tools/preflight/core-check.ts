@@ -1,0 +1,69 @@
+import { encodeAac } from '#shared/audio/ffmpeg.ts'
+import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { clubTrack, interleaved } from '../local/synth.ts'
+import { type Check, judged } from './check.ts'
+
+const BITRATE = 128_000
+const TIMES = 3
+const SHORT_SECONDS = 1
+const LONG_SECONDS = 20
+/** About 30 s. */
+const BARS = 16
+/** What a second of this music costs a core of the reference, ms: 433 s in 3.4 core-seconds (docs/performance.md). */
+const REFERENCE_MS = 7.9
+/** From one run to the next a core differs by so much. */
+const TOLERANCE = 1.25
+
+/**
+ * How fast a core encodes AAC, the dearest of what steps do, against what a route says of its cores.
+ * @param factor of the route: how many times slower than the reference.
+ */
+export function coreCheck(route: string, factor: number): Check {
+  const name = 'core speed'
+  return {
+    name,
+    remedy: 'see the check of ffmpeg itself',
+    async run(signal) {
+      const slower = await coreFactor(signal)
+      const found = `takes ${slower} times as long as the reference; the factor of the route ${route} is ${factor}`
+      const remedy = `give the route ${route} the factor ${slower}, in TRACKCHAIN_ROUTES and in Terraform's routes, for shorter parts: else steps run over their budget; or faster cores, or less beside the step on each`
+      const isTooSlow = slower > factor * TOLERANCE
+      return [judged(name, isTooSlow ? [{ state: 'warning', found, remedy }] : [], found)]
+    },
+  }
+}
+
+/**
+ * How many times slower than the reference a core of this machine encodes, to a tenth; takes a second or two, and
+ * is right to a fifth or so where nothing else runs.
+ */
+export async function coreFactor(signal: AbortSignal): Promise<number> {
+  return Math.round((10 * (await msPerSecond(signal))) / REFERENCE_MS) / 10
+}
+
+/** Wall-clock ms of each further second of audio, without the start of ffmpeg: the least of several runs. */
+async function msPerSecond(signal: AbortSignal): Promise<number> {
+  const music = interleaved(clubTrack({ sampleRate: SAMPLE_RATE, bars: BARS }))
+  const all = Buffer.from(music.buffer)
+  const secondsOf = (seconds: number) =>
+    all.subarray(0, seconds * SAMPLE_RATE * BYTES_PER_SAMPLE)
+  const [short, long] = [secondsOf(SHORT_SECONDS), secondsOf(LONG_SECONDS)]
+  let [least, leastLong] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+  for (let i = 0; i < TIMES; i++) {
+    least = Math.min(least, await encoding(short, signal))
+    leastLong = Math.min(leastLong, await encoding(long, signal))
+  }
+  // Whatever disturbs them, the start is no more than half of it.
+  return Math.max(leastLong - least, leastLong / 2) / (LONG_SECONDS - SHORT_SECONDS)
+}
+
+async function encoding(pcm: Buffer, signal: AbortSignal): Promise<number> {
+  const began = performance.now()
+  for await (const _ of encodeAac(pieces(pcm), BITRATE, signal));
+  return performance.now() - began
+}
+
+async function* pieces(pcm: Buffer): AsyncGenerator<Buffer> {
+  const PIECE = 1 << 18
+  for (let at = 0; at < pcm.length; at += PIECE) yield pcm.subarray(at, at + PIECE)
+}

@@ -1,0 +1,69 @@
+import type { Grant, Looked, Resource } from '#shared/bus/inspect.ts'
+import type { BusChecked } from './bus-checks.ts'
+import type { Check, Finding } from './check.ts'
+
+/** Pub/Sub itself, which moves dead letters: without its grants it does not, and does not say so either. */
+const AGENT = /^serviceAccount:service-\d+@gcp-sa-pubsub\.iam\.gserviceaccount\.com$/
+
+const ROLES: Readonly<Record<Resource, readonly string[]>> = {
+  topic: ['roles/pubsub.publisher', 'roles/pubsub.editor', 'roles/pubsub.admin'],
+  subscription: ['roles/pubsub.subscriber', 'roles/pubsub.editor', 'roles/pubsub.admin'],
+}
+
+/** Both grants that dead-lettering takes: on the dead-letter topic, and on each subscription with a policy. */
+export function grantChecks({ look, topology }: BusChecked): readonly Check[] {
+  const { deadLetterTopic, subscriptions } = topology
+  const lettered = subscriptions.filter((spec) => spec.maxDeliveryAttempts !== undefined)
+  const resources = [
+    ['topic', deadLetterTopic] as const,
+    ...lettered.map(({ name }) => ['subscription', name] as const),
+  ]
+  return resources.map(([of, name]) => {
+    const check = `dead-letter grant on ${of} ${name}`
+    return {
+      name: check,
+      remedy: 'see that Pub/Sub can be reached from here with this identity',
+      run: async () => [grantFinding(check, of, name, await look.grants(of, name))],
+    }
+  })
+}
+
+function grantFinding(
+  check: string,
+  of: Resource,
+  name: string,
+  { found, refused }: Looked<readonly Grant[]>,
+): Finding {
+  const [role = ''] = ROLES[of]
+  if (found === undefined) return untold(check, of, refused ?? 'unknown')
+  const members = found.flatMap((grant) =>
+    ROLES[of].includes(grant.role) ? grant.members.filter((each) => AGENT.test(each)) : [],
+  )
+  const [agent] = members
+  if (agent !== undefined) return { check, state: 'ok', found: agent.replace(/^.*:/, '') }
+  return {
+    check,
+    state: 'fault',
+    found: `Pub/Sub's own service agent has no ${role} here: nothing would be dead-lettered`,
+    remedy: `gcloud pubsub ${of}s add-iam-policy-binding ${name} --role=${role} --member=serviceAccount:service-PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com (one on the whole project is not seen from here)`,
+  }
+}
+
+function untold(
+  check: string,
+  of: Resource,
+  refused: NonNullable<Looked<unknown>['refused']>,
+): Finding {
+  if (refused === 'missing') {
+    return { check, state: 'not told', found: `there is no such ${of}` }
+  }
+  if (refused === 'unknown') {
+    return { check, state: 'not told', found: 'this server has no IAM: it needs no grants' }
+  }
+  return {
+    check,
+    state: 'not told',
+    found: `pubsub.${of}s.getIamPolicy is missing`,
+    remedy: 'look with roles/iam.securityReviewer',
+  }
+}

@@ -1,0 +1,110 @@
+import { masterPrefixes } from '#shared/contracts/route.ts'
+import { DEAD_LETTER_TOPIC, type Stage, stageTopic } from '#shared/contracts/topology.ts'
+import type { Config } from '#shared/frame/config.ts'
+
+/** Whose identity a preflight may run under: the same as those of terraform/rights.tf. */
+export const SERVICES = [
+  'ingest',
+  'stage',
+  'analyze',
+  'encode',
+  'publish',
+  'dispatch',
+  'track',
+] as const
+export type ServiceName = (typeof SERVICES)[number]
+
+/** `keep`: create and read. `use`: list and remove, too. */
+export type Access = 'read' | 'keep' | 'use'
+
+/** What the identity of a service has to be able to do, and no more. */
+export interface Needs {
+  readonly consumes: readonly string[]
+  readonly publishes: readonly string[]
+  readonly stores: Partial<Readonly<Record<'assets' | 'scratch' | 'uploads', Access>>>
+  /** Prefixes of masters that it reads. */
+  readonly masters: readonly string[]
+  readonly database: boolean
+  readonly ffmpeg: boolean
+}
+
+/** The needs of one service, or of all of them together. */
+export function needsOf(service: ServiceName | undefined, config: Config): Needs {
+  const needs = service === undefined ? SERVICES : [service]
+  return needs.map((each) => NEEDS[each](config)).reduce(together)
+}
+
+/** A step may send a job to ingest again, and set a message aside. */
+const EVERY_STEP = ['ingest', 'events', DEAD_LETTER_TOPIC]
+const MAKES = { assets: 'keep', scratch: 'use', uploads: 'read' } as const
+
+const NEEDS: Readonly<Record<ServiceName, (config: Config) => Needs>> = {
+  ingest: ({ routes }) => ({
+    consumes: ['ingest'],
+    publishes: [
+      ...Object.keys(routes).map((route) => stageTopic('stage', route)),
+      ...EVERY_STEP,
+    ],
+    stores: { assets: 'read', uploads: 'keep' },
+    masters: [],
+    database: true,
+    ffmpeg: false,
+  }),
+  stage: (config) => ({
+    ...step('stage', ['stage', 'analyze', 'encode'], config),
+    stores: { assets: 'read', scratch: 'use', uploads: 'read' },
+    ffmpeg: true,
+  }),
+  // A stage that was fanned out sends its joins to itself.
+  analyze: (config) => ({ ...step('analyze', ['analyze', 'encode'], config), ffmpeg: false }),
+  encode: (config) => step('encode', ['encode'], config),
+  publish: () => ({
+    consumes: ['publish', 'events', DEAD_LETTER_TOPIC],
+    publishes: ['published', ...EVERY_STEP],
+    stores: {},
+    masters: [],
+    database: true,
+    ffmpeg: false,
+  }),
+  dispatch: (config) => ({
+    ...step('stage', [], config),
+    stores: { scratch: 'use', uploads: 'read' },
+  }),
+  // The pods that the dispatcher mints.
+  track: (config) => ({ ...step('stage', [], config), consumes: [] }),
+}
+
+function step(consumed: Stage, sends: readonly Stage[], { route, routes }: Config): Needs {
+  const own = routes[route]
+  return {
+    consumes: [stageTopic(consumed, route)],
+    publishes: [...sends.map((stage) => stageTopic(stage, route)), 'publish', ...EVERY_STEP],
+    stores: MAKES,
+    masters: own === undefined ? [] : masterPrefixes(own),
+    database: false,
+    ffmpeg: true,
+  }
+}
+
+const MORE: readonly Access[] = ['read', 'keep', 'use']
+
+function together(a: Needs, b: Needs): Needs {
+  const stores = { ...a.stores }
+  for (const [name, access] of Object.entries(b.stores)) {
+    const known = stores[name as keyof Needs['stores']] ?? 'read'
+    const most = MORE[Math.max(MORE.indexOf(known), MORE.indexOf(access))] as Access
+    stores[name as keyof Needs['stores']] = most
+  }
+  return {
+    consumes: union(a.consumes, b.consumes),
+    publishes: union(a.publishes, b.publishes),
+    stores,
+    masters: union(a.masters, b.masters),
+    database: a.database || b.database,
+    ffmpeg: a.ffmpeg || b.ffmpeg,
+  }
+}
+
+function union(a: readonly string[], b: readonly string[]): readonly string[] {
+  return [...new Set([...a, ...b])]
+}

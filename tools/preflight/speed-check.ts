@@ -1,0 +1,85 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { ObjectName } from '#shared/contracts/names.ts'
+import type { StoreDriver } from '#shared/store/driver/driver.ts'
+import { openStore, type StoreOptions } from '#shared/store/open.ts'
+import { type Check, type Complaint, judged } from './check.ts'
+
+/** Of each of the three things that are measured, ms. */
+const EACH_MS = 1000
+const LARGE_BYTES = 4 << 20
+const MOST_LARGE = 8
+const MOST_SMALL = 30
+/** A step reads up to 40 MB of samples of its 10 s, and a run makes dozens of small objects. */
+const LEAST_MB_S = 20
+const MOST_SMALL_MS = 250
+
+/** How fast scratch takes and gives samples, one object after the other. */
+export function speedCheck(uri: string, options: StoreOptions): Check {
+  const name = 'scratch speed'
+  return {
+    name,
+    remedy: 'see the check of scratch itself',
+    async run(signal) {
+      const store = openStore(uri, options)
+      const folder = `preflight/${randomUUID()}/`
+      try {
+        const speed = await measured(store, folder, signal)
+        const { writeMBs, readMBs, smallMs } = speed
+        const said = `writes ${writeMBs.toFixed(0)} MB/s, reads ${readMBs.toFixed(0)} MB/s, ${smallMs.toFixed(1)} ms per small object`
+        return [judged(name, complaints(speed, said), said)]
+      } finally {
+        await store.removeAll(folder)
+      }
+    },
+  }
+}
+
+interface Speed {
+  readonly writeMBs: number
+  readonly readMBs: number
+  /** Of creating one, ms. */
+  readonly smallMs: number
+}
+
+function complaints({ writeMBs, readMBs, smallMs }: Speed, said: string): readonly Complaint[] {
+  if (Math.min(writeMBs, readMBs) >= LEAST_MB_S && smallMs <= MOST_SMALL_MS) return []
+  const remedy = 'a faster disk, mount or link: steps will run up to their limit'
+  return [{ state: 'warning', found: said, remedy }]
+}
+
+async function measured(
+  store: StoreDriver,
+  folder: string,
+  signal: AbortSignal,
+): Promise<Speed> {
+  // What can be compressed would flatter some file systems.
+  const large = randomBytes(LARGE_BYTES)
+  const at = (name: string) => `${folder}${name}` as ObjectName
+  const put = async (name: string, bytes: Uint8Array) => {
+    await store.create(at(name), bytes, { contentType: 'application/octet-stream', signal })
+  }
+  const written = await timed(MOST_LARGE, (index) => put(`large-${index}`, large))
+  const read = await timed(written.times, async (index) => {
+    for await (const _ of await store.read(at(`large-${index}`), { signal }));
+  })
+  const small = await timed(MOST_SMALL, (index) =>
+    put(`small-${index}`, large.subarray(0, 500)),
+  )
+  return {
+    writeMBs: LARGE_BYTES / 1000 / written.msEach,
+    readMBs: LARGE_BYTES / 1000 / read.msEach,
+    smallMs: small.msEach,
+  }
+}
+
+/** Again and again for so many times, or as long as there is time: at least once. */
+async function timed(
+  most: number,
+  act: (index: number) => Promise<void>,
+): Promise<{ times: number; msEach: number }> {
+  const began = performance.now()
+  let times = 0
+  do await act(times++)
+  while (times < most && performance.now() - began < EACH_MS)
+  return { times, msEach: (performance.now() - began) / times }
+}

@@ -1,0 +1,156 @@
+import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { access, open, opendir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import type { ObjectName } from '#shared/contracts/names.ts'
+import type { StoreDriver } from '#shared/store/driver/driver.ts'
+import { openStore, parseUri, type StoreOptions } from '#shared/store/open.ts'
+import type { Check, Finding } from './check.ts'
+import type { Access } from './service-needs.ts'
+
+const BYTES = Buffer.from('Trackchain looked whether it can keep objects here.\n')
+const OTHER = Buffer.from('This must not replace what is there.\n')
+/** One object for all times where a service may not remove any: the same name, the same bytes. */
+const KEPT = 'preflight/probe' as ObjectName
+const ABSENT = 'preflight/absent' as ObjectName
+
+const GRANTS: Readonly<Record<Access, string>> = {
+  read: 'roles/storage.objectViewer',
+  keep: 'roles/storage.objectCreator and roles/storage.objectViewer',
+  use: 'roles/storage.objectUser',
+}
+
+/** That this identity can do in a store what its service does there, and that nothing is overwritten. */
+export function storeCheck(
+  which: string,
+  uri: string,
+  needed: Access,
+  options: StoreOptions,
+): Check {
+  const name = `${which} ${uri}`
+  return {
+    name,
+    remedy: uri.startsWith('gs:')
+      ? `grant ${GRANTS[needed]} on the bucket to the service's identity`
+      : `have the folder mounted, ${needed === 'read' ? 'readable' : 'writable'} for this user`,
+    async run(signal) {
+      const path = folderOf(uri)
+      if (path !== undefined) await checkFolder(path)
+      const store = openStore(uri, options)
+      const found = (said: string): Finding[] => [{ check: name, state: 'ok', found: said }]
+      if (needed === 'read') {
+        await read(store, signal)
+        return found('can be read')
+      }
+      if (needed === 'keep') {
+        await keep(store, KEPT, signal)
+        return found('creates, reads, lists; refuses to overwrite')
+      }
+      const folder = `preflight/${randomUUID()}/`
+      try {
+        const probe = `${folder}probe` as ObjectName
+        await keep(store, probe, signal)
+        await removed(store, probe, signal)
+      } finally {
+        // On a file store the folder is still there; elsewhere, what could not be looked at to its end.
+        await store.removeAll(folder).catch(() => {})
+      }
+      return found('creates, reads, lists, removes; refuses to overwrite')
+    },
+  }
+}
+
+/** That masters below a prefix can be read. */
+export function mastersCheck(uri: string, options: StoreOptions): Check {
+  const name = `masters ${uri}`
+  return {
+    name,
+    remedy: uri.startsWith('gs:')
+      ? `grant ${GRANTS.read} on the bucket to the service's identity`
+      : 'have the folder mounted, readable for this user',
+    async run(signal) {
+      const folder = folderOf(uri)
+      const found =
+        folder === undefined
+          ? await firstObject(openStore(uri, options), signal)
+          : await firstFile(folder)
+      const said =
+        found === undefined ? 'can be listed; nothing there to read' : `read ${found}`
+      return [{ check: name, state: 'ok', found: said }]
+    },
+  }
+}
+
+/** The folder of a file:// store; undefined for a bucket. */
+export function folderOf(uri: string): string | undefined {
+  const place = parseUri(uri)
+  return place.scheme === 'file' ? `/${place.path.join('/')}` : undefined
+}
+
+/** A store makes its folders; a folder that is not there at all is a mount that is missing. */
+async function checkFolder(folder: string): Promise<void> {
+  const found = await stat(folder)
+  if (!found.isDirectory()) throw new Error(`${folder} is not a folder`)
+  await access(folder, constants.R_OK | constants.X_OK)
+}
+
+/** Without the right to list, Cloud Storage says of what is not there that it is forbidden. */
+async function read(store: StoreDriver, signal: AbortSignal): Promise<void> {
+  await store.stat(ABSENT, { signal })
+  for await (const _ of store.list('preflight/', { signal })) return
+}
+
+async function keep(store: StoreDriver, name: ObjectName, signal: AbortSignal): Promise<void> {
+  const options = { contentType: 'text/plain', signal }
+  await store.create(name, BYTES, options)
+  const again = await store.create(name, OTHER, options)
+  const held = await buffer(await store.read(name, { signal }))
+  if (again !== 'differs' || !held.equals(BYTES)) {
+    throw new Error(`${store.uri(name)} was overwritten: this is no store for our objects`)
+  }
+  const listed = await Array.fromAsync(store.list(name, { signal }))
+  if (!listed.some((each) => each.name === name)) {
+    throw new Error(`${store.uri(name)} was created, but is not listed`)
+  }
+}
+
+async function removed(
+  store: StoreDriver,
+  name: ObjectName,
+  signal: AbortSignal,
+): Promise<void> {
+  await store.remove(name)
+  if ((await store.stat(name, { signal })) !== undefined) {
+    throw new Error(`${store.uri(name)} was removed, but is still there`)
+  }
+}
+
+async function firstObject(
+  store: StoreDriver,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  await store.stat(ABSENT, { signal })
+  for await (const { name } of store.list('', { signal })) {
+    await buffer(await store.read(name, { start: 0, end: 1, signal }))
+    return name
+  }
+  return undefined
+}
+
+/** Not by the store, which would sort the whole folder first: a catalogue may have a million files in it. */
+async function firstFile(folder: string): Promise<string | undefined> {
+  await checkFolder(folder)
+  let looked = 0
+  for await (const entry of await opendir(folder)) {
+    if (entry.isFile()) {
+      const file = await open(join(folder, entry.name))
+      await file.read(Buffer.alloc(1), 0, 1, 0).finally(() => file.close())
+      return entry.name
+    }
+    if (++looked === MOST_LOOKED_AT) break
+  }
+  return undefined
+}
+
+const MOST_LOOKED_AT = 1000

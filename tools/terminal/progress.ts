@@ -1,0 +1,47 @@
+import { stripVTControlCharacters } from 'node:util'
+import type { MasterFile } from '../client/masters.ts'
+
+/** What a track is at, for the person at the terminal. */
+export interface Progress {
+  set(master: MasterFile, state: string): void
+  end(): void
+}
+
+interface Terminal {
+  readonly isTTY?: boolean
+  readonly columns?: number
+  write(text: string): unknown
+}
+
+/** One line that is written anew on a terminal, else a line for each change. */
+export function progress(masters: readonly MasterFile[], terminal: Terminal): Progress {
+  const states = new Map<MasterFile, string>()
+  const started = performance.now()
+  let timer: NodeJS.Timeout | undefined
+
+  function draw(): void {
+    const counts = new Map<string, number>()
+    for (const state of states.values()) counts.set(state, (counts.get(state) ?? 0) + 1)
+    const parts = [...counts].map(([state, count]) => `${count} ${state}`)
+    const seconds = ((performance.now() - started) / 1000).toFixed(0)
+    const line = `${masters.length} ${masters.length === 1 ? 'track' : 'tracks'}: ${parts.join(', ')}  ${seconds} s`
+    terminal.write(
+      `\r\x1b[2K${stripVTControlCharacters(line).slice(0, (terminal.columns ?? 80) - 1)}`,
+    )
+  }
+
+  if (terminal.isTTY) timer = setInterval(draw, 200)
+  return {
+    set(master, state) {
+      if (states.get(master) === state) return
+      states.set(master, state)
+      if (!terminal.isTTY) terminal.write(`${master.guid}: ${state}\n`)
+    },
+    end() {
+      if (!timer) return
+      clearInterval(timer)
+      draw()
+      terminal.write('\n')
+    },
+  }
+}

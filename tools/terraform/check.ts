@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs'
+import { readSchema } from './schema.ts'
+import { staticFaults } from './static.ts'
+import { openTerraform, terraformVersion } from './terraform.ts'
+import { topologyFiles } from './topology-files.ts'
+
+/** `npm run terraform`: all that can be shown of terraform/ without a cloud. Ends with 1 when something is wrong. */
+const FOLDER = 'terraform'
+const { provider, from } = readSchema()
+
+function told(what: string, faults: readonly string[]): void {
+  console.log(`${faults.length === 0 ? 'good  ' : 'FAILED'} ${what}`)
+  for (const fault of faults) console.log(`       ${fault}`)
+  if (faults.length > 0) process.exitCode = 1
+}
+
+const stale = Object.entries(topologyFiles())
+  .filter(([name, text]) => readFileSync(name, 'utf8') !== text)
+  .map(([name]) => `${name} is not what the code has: npm run topology`)
+told('topics and subscriptions are those of shared/contracts/topology.ts', stale)
+told(
+  `arguments and literal values, by the schema of google ${provider} (${from})`,
+  await staticFaults(FOLDER, readSchema()),
+)
+
+const version = terraformVersion()
+if (version === undefined) {
+  console.log('SKIPPED terraform fmt, validate and test: terraform is not installed')
+} else {
+  const terraform = await openTerraform()
+  for (const args of [
+    ['fmt', '-check', '-recursive', '-diff'],
+    ['validate', '-no-color'],
+    ['test', '-no-color'],
+  ]) {
+    const { code, said } = await terraform.run(FOLDER, ...args)
+    const counted = /^Success! (\d+ passed.*)\.$/m.exec(said)?.[1]
+    const detail = counted === undefined ? '' : ` (${counted})`
+    const faults = code === 0 ? [] : said.trimEnd().split('\n')
+    told(`terraform ${version} ${args[0]}${detail}`, faults)
+  }
+  terraform.close()
+}

@@ -1,0 +1,33 @@
+import { ROUTE_PATTERN } from '#shared/contracts/names.ts'
+import { DEFAULT_ROUTE, STAGES, type Stage, topology } from '#shared/contracts/topology.ts'
+
+/** What terraform/*.tf reads, and what its tests compare the result with. */
+export const FILES = ['terraform/topology.json', 'terraform/tests/topology.json'] as const
+/** The routes of Terraform's tests. */
+export const EXAMPLE = [DEFAULT_ROUTE, 'cloud-urgent', 'onprem-a'] as const
+
+/** The files' texts as the code has it, by their names: the pattern of any deployment, and all of one. */
+export function topologyFiles(): Readonly<Record<(typeof FILES)[number], string>> {
+  const { topics, deadLetterTopic, subscriptions } = topology([DEFAULT_ROUTE])
+  const perRoute = (topic: string) => STAGES.includes(topic as Stage)
+  const pattern = {
+    from: 'shared/contracts/topology.ts, by `npm run topology`: do not edit',
+    routePattern: ROUTE_PATTERN,
+    defaultRoute: DEFAULT_ROUTE,
+    deadLetterTopic,
+    topics: topics.map((name) => ({ name, perRoute: perRoute(name) })),
+    subscriptions: subscriptions.map(({ name: _, ...spec }) => ({
+      ...spec,
+      perRoute: perRoute(spec.topic),
+    })),
+  }
+  const [first, second] = FILES
+  return {
+    [first]: json(pattern),
+    [second]: json({ routes: EXAMPLE, ...topology(EXAMPLE) }),
+  } as Record<(typeof FILES)[number], string>
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`
+}
