@@ -1,3 +1,4 @@
+import { loadRegistry } from '#shared/assets/registry.ts'
 import { BlockPool } from '#shared/audio/blocks.ts'
 import { BLOCKS_AT_MOST } from '#shared/audio/cached-pcm.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
@@ -6,7 +7,8 @@ import { service } from '#shared/frame/service.ts'
 import { analyzing } from './step.ts'
 
 await service('analyze', async (service) => {
-  const { config, registry, locate, cores, lifecycle, consume } = service
+  const { config, locate, cores, lifecycle, consume } = service
+  const registry = await loadRegistry(config.derivatives)
   const concurrency = service.concurrency(CORES)
   const blocks = new BlockPool(CORES * BLOCKS_AT_MOST)
   const { step, close } = analyzing({ registry, locate, cores, blocks }, { threads: CORES })

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { loadRegistry } from '#shared/assets/registry.ts'
 import { sentence } from '#shared/contracts/errors/chain.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
 import { configEnv } from '#shared/frame/config.ts'
@@ -21,7 +22,8 @@ const COLLECT_EVERY_MS = 60_000
 await service('dispatch', async (service) => {
   const { assets, breaker, bus, closeFirst, config, events, lifecycle, log, metrics, scratch } =
     service
-  const { registry, locate, tracing, uploads } = service
+  const { locate, tracing, uploads } = service
+  const registry = await loadRegistry(config.derivatives)
   const written = checkedTemplate(config.pod_template)
   const { project, pubsub, storage, route, routes, derivatives, target_ms } = config
   const { master_wait, max_hours, max_channels, max_rate, strict, log_level, traces } = config

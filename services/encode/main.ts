@@ -1,3 +1,4 @@
+import { loadRegistry } from '#shared/assets/registry.ts'
 import { BlockPool } from '#shared/audio/blocks.ts'
 import { BLOCKS_AT_MOST } from '#shared/audio/cached-pcm.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
@@ -5,7 +6,8 @@ import { CORES } from '#shared/frame/cores.ts'
 import { service } from '#shared/frame/service.ts'
 import { encodeStep } from './step.ts'
 
-await service('encode', async ({ config, registry, locate, cores, concurrency, consume }) => {
+await service('encode', async ({ config, locate, cores, concurrency, consume }) => {
+  const registry = await loadRegistry(config.derivatives)
   const blocks = new BlockPool(CORES * BLOCKS_AT_MOST)
   const step = encodeStep({ registry, locate, cores, blocks })
   consume(stageTopic('encode', config.route), step, { concurrency: concurrency(CORES) })

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { loadRegistry } from '#shared/assets/registry.ts'
 import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
 import { sentence } from '#shared/contracts/errors/chain.ts'
 import { type Service, service, WAITING_STEPS } from '#shared/frame/service.ts'
@@ -11,8 +12,8 @@ import { consistency } from './jobs/consistent.ts'
 import { ingestStep } from './jobs/consume.ts'
 import { remembering } from './jobs/record-job.ts'
 import { accepting } from './jobs/submit-job.ts'
+import { openUploads } from './masters/open-uploads.ts'
 import { replacing } from './masters/replaced.ts'
-import { openUploads } from './masters/uploads.ts'
 
 /** How long the start waits for the database, ms. */
 const MIGRATE_MS = 2000
@@ -21,8 +22,9 @@ await service('ingest', start, { health: false })
 
 async function start(service: Service): Promise<void> {
   const { breaker, bus, concurrency, config, consume, events, lifecycle, log } = service
-  const { metrics, registry, tracing } = service
+  const { metrics, tracing } = service
   const { stopping, aborting } = lifecycle
+  const registry = await loadRegistry(config.derivatives)
   const access = openAccess(config)
   checkDoor(config, access)
   const catalogue = openCatalogue({ dsn: config.database, application: 'ingest' })

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { HARD_LIMIT_MS } from '#shared/assets/plan.ts'
+import { loadRegistry } from '#shared/assets/registry.ts'
 import { batching } from '#shared/async/batch.ts'
 import type { SubscribeOptions } from '#shared/bus/bus.ts'
 import { type Catalogue, openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
 import { watchedCatalogue } from '#shared/catalogue/watched-database.ts'
 import { sentence } from '#shared/contracts/errors/chain.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
+import { HARD_LIMIT_MS } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
 import { service, WAITING_STEPS } from '#shared/frame/service.ts'
 import { announcing } from './announce.ts'
@@ -27,7 +28,8 @@ const LETTERS_AT_ONCE = 10
 await service('publish', async (service) => {
   const { assets, bus, closeFirst, concurrency, config, consume, events, lifecycle, log } =
     service
-  const { metrics, registry } = service
+  const { metrics } = service
+  const registry = await loadRegistry(config.derivatives)
   const additions = counted(metrics, [...registry.keys()])
   const opened = openCatalogue({ dsn: config.database }, additions)
   lifecycle.onClose('catalogue', () => opened.close())

@@ -1,5 +1,5 @@
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import type { Config } from '#shared/frame/config.ts'
 import { describeLayout, type Layout } from './formats/layout.ts'
 import { samplesAt44100 } from './resample/range.ts'

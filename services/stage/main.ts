@@ -1,3 +1,4 @@
+import { loadRegistry } from '#shared/assets/registry.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
 import { CORE_WAIT_MS, CORES } from '#shared/frame/cores.ts'
 import { sweepHourly } from '#shared/frame/hourly-sweep.ts'
@@ -5,7 +6,8 @@ import { service } from '#shared/frame/service.ts'
 import { stageStep } from './step.ts'
 
 await service('stage', async (service) => {
-  const { config, registry, locate, uploads, cores, concurrency, consume } = service
+  const { config, locate, uploads, cores, concurrency, consume } = service
+  const registry = await loadRegistry(config.derivatives)
   const step = stageStep({ registry, locate, uploads, config, cores })
   // Mostly small reads; masters that have to be converted wait for a core, and their lease is extended meanwhile.
   const atOnce = concurrency(CORES * 25)

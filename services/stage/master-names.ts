@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import type { TrackNames } from '#shared/catalogue/tracks/name-table.ts'
+import type { TrackNames } from '#shared/contracts/file-names.ts'
 import { namesInFile } from '#shared/contracts/file-names.ts'
 import type { AcceptedRequest } from '#shared/contracts/messages/run.ts'
 import type { FoundMaster } from './find-master.ts'

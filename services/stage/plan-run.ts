@@ -10,7 +10,7 @@ import {
 import { stepMessages } from '#shared/assets/make/unit-step.ts'
 import { planSteps, unitName } from '#shared/assets/plan.ts'
 import type { Registry } from '#shared/assets/registry.ts'
-import type { TrackNames } from '#shared/catalogue/tracks/name-table.ts'
+import type { TrackNames } from '#shared/contracts/file-names.ts'
 import type { Master, PcmPlace, StepDue, Verdicts } from '#shared/contracts/messages/run.ts'
 import { digest, type JobId, type ScratchPlace } from '#shared/contracts/names.ts'
 import { mergedWarnings, refuseWarnings, type Warning } from '#shared/contracts/warnings.ts'

@@ -1,14 +1,8 @@
-import { SAMPLE_RATE } from '../audio/pcm.ts'
 import { PermanentError } from '../contracts/errors/chain.ts'
 import type { Unit } from '../contracts/messages/run.ts'
+import { SAMPLE_RATE } from '../contracts/pcm-format.ts'
+import { BUDGET_MS } from '../contracts/stages.ts'
 import type { Derivative } from './definition.ts'
-
-/** What a step may cost at the 99th percentile, wall-clock ms on one full core. */
-export const BUDGET_MS = 10_000
-/** When a step is stopped and given back, ms of its own time: what it waits for a slow store or a core is not its own. */
-export const HARD_LIMIT_MS = 13_000
-/** When a step is stopped however it was kept waiting, ms: Pub/Sub's client extends a lease for an hour at most. */
-export const LONGEST_STEP_MS = 50 * 60_000
 
 /**
  * What a part may cost of what a step may: a worker that is killed loses the part that it was at, and a step that is

@@ -1,11 +1,9 @@
-import type { Body } from '../store/driver/driver.ts'
-
 /**
  * The chunks of a body, until `signal` aborts: then it throws the signal's reason, even while the
  * body itself hangs. The body is told to clean up, but not waited for.
  */
 export async function* abortable(
-  body: Body,
+  body: Uint8Array | AsyncIterable<Uint8Array>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   signal?.throwIfAborted()

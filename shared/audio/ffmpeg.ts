@@ -1,13 +1,13 @@
 import type { ChildProcess } from 'node:child_process'
 import { PassThrough, Readable } from 'node:stream'
 import ffmpeg from 'fluent-ffmpeg'
+import { SAMPLE_RATE } from '../contracts/pcm-format.ts'
 import { scheduledProcess } from '../underway/scheduled.ts'
 import { underway } from '../underway/underway.ts'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { codecOf, decodeFault } from './decode-fault.ts'
 import { checkDescriptors } from './descriptors.ts'
 import { printable } from './one-line.ts'
-import { SAMPLE_RATE } from './pcm.ts'
 
 /** What `convert` is fed with: bare numbers, or a stream to decode. */
 export interface Feed {

@@ -1,8 +1,3 @@
-/** The rate that every later step sees, Hz. */
-export const SAMPLE_RATE = 44_100
-/** Bytes of one sample of both channels, 16 bits each. */
-export const BYTES_PER_SAMPLE = 4
-
 /**
  * A track as 16-bit 44.1 kHz stereo, whatever its master is. "Sample" means one instant of both
  * channels throughout: `read(0, 44100)` is one second and 88,200 numbers.

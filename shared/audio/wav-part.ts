@@ -1,4 +1,4 @@
-import { BYTES_PER_SAMPLE, SAMPLE_RATE } from './pcm.ts'
+import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '../contracts/pcm-format.ts'
 
 /** Bytes before the samples of a WAV of ours. */
 export const WAV_HEADER_BYTES = 44

@@ -1,5 +1,7 @@
 import ascii from 'any-ascii'
-import type { TrackNames } from '../catalogue/tracks/name-table.ts'
+
+/** What a track is called, as the latest job that said so has it. */
+export type TrackNames = Readonly<Partial<Record<'title' | 'artist', string>>>
 
 /** What a master's name may end in (docs/masters.md), without the dot. */
 export const AUDIO_EXTENSIONS = [

@@ -76,3 +76,18 @@ export function json(data: Uint8Array, what: string): unknown {
   checkTexts(text, value, what)
   return value
 }
+
+/** A count in a message that anybody may have published: what can't be true is not believed, and `least` instead. */
+export function countFrom(value: unknown, least: number): number {
+  const number = Number(value ?? least)
+  return Number.isSafeInteger(number) && number >= least && number <= MOST ? number : least
+}
+
+/** An instant in such a message, where it is one and has been. */
+export function pastInstant(value: unknown): string | undefined {
+  if (typeof value !== 'string' || !ISO.test(value)) return undefined
+  return Date.parse(value) <= Date.now() ? value : undefined
+}
+
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/
+const MOST = 1_000_000

@@ -1,6 +1,19 @@
-import type { Config } from '../frame/config.ts'
+import { type Static, Type } from 'typebox'
 
-type Route = Config['routes'][string]
+export const Route = Type.Object(
+  {
+    /** Where the masters of this route are when a job does not say: `{asset_guid}`, `{asset_id}`, `{release_id}` are filled in. */
+    templates: Type.Array(Type.String({ pattern: '^(gs://[^{}/]+/|file:///[^{}/]+/)' }), {
+      default: [],
+    }),
+    /** Folders or buckets that a job's `master_uri` may point into. */
+    prefixes: Type.Array(Type.String({ pattern: '^(gs|file)://' }), { default: [] }),
+    /** How much slower than the reference core this site is: its parts are that much shorter. */
+    factor: Type.Number({ default: 1, minimum: 0.1, maximum: 20 }),
+  },
+  { additionalProperties: false },
+)
+export type Route = Static<typeof Route>
 
 /** All that masters of a route may be read from: its prefixes, and the folders of its templates. */
 export function masterPrefixes({ prefixes, templates }: Route): readonly string[] {

@@ -1,11 +1,5 @@
 import { ROUTE_PATTERN } from './names.ts'
-
-/** The stages that each route has topics of its own for. */
-export const STAGES = ['stage', 'analyze', 'encode'] as const
-export type Stage = (typeof STAGES)[number]
-
-/** The steps that a track passes, in their order. */
-export const CHAIN = ['ingest', ...STAGES, 'publish'] as const
+import { STAGES, type Stage } from './stages.ts'
 
 /** The route whose topics carry no suffix. */
 export const DEFAULT_ROUTE = 'cloud'

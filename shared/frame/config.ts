@@ -1,24 +1,11 @@
 import { type Static, Type } from 'typebox'
 import { MOST_HOURS } from '../contracts/messages/run.ts'
 import { ROUTE_PATTERN } from '../contracts/names.ts'
+import { Route } from '../contracts/route.ts'
 import { compile } from '../contracts/validator.ts'
 
 const Seconds = (fallback: number, description: string) =>
   Type.Number({ default: fallback, minimum: 0, description: `${description} Seconds.` })
-
-const Route = Type.Object(
-  {
-    /** Where the masters of this route are when a job does not say: `{asset_guid}`, `{asset_id}`, `{release_id}` are filled in. */
-    templates: Type.Array(Type.String({ pattern: '^(gs://[^{}/]+/|file:///[^{}/]+/)' }), {
-      default: [],
-    }),
-    /** Folders or buckets that a job's `master_uri` may point into. */
-    prefixes: Type.Array(Type.String({ pattern: '^(gs|file)://' }), { default: [] }),
-    /** How much slower than the reference core this site is: its parts are that much shorter. */
-    factor: Type.Number({ default: 1, minimum: 0.1, maximum: 20 }),
-  },
-  { additionalProperties: false },
-)
 
 /** What somebody may do: hand in masters and jobs; look at everything; redrive and discard dead letters. */
 export const SCOPES = ['submit', 'read', 'operate'] as const

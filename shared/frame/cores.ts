@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { BUDGET_MS } from '../assets/plan.ts'
+import { BUDGET_MS } from '../contracts/stages.ts'
 
 /** Cores of this machine. One step at a time per core: what computes faster than its core gets slower than its plan. */
 export const CORES = availableParallelism()

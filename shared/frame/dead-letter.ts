@@ -1,7 +1,6 @@
-import { countFrom, pastInstant } from '../assets/end-run.ts'
 import type { Delivery } from '../bus/bus.ts'
 import { PermanentError } from '../contracts/errors/chain.ts'
-import { json } from '../contracts/message.ts'
+import { countFrom, json, pastInstant } from '../contracts/message.ts'
 import { EncodeJob } from '../contracts/messages/encode-job.ts'
 import {
   digest,

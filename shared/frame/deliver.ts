@@ -1,7 +1,7 @@
-import { HARD_LIMIT_MS } from '../assets/plan.ts'
 import type { Delivery, Settlement } from '../bus/bus.ts'
 import { sentence } from '../contracts/errors/chain.ts'
 import { MOST_UNITS, type StepEvent } from '../contracts/messages/event.ts'
+import { HARD_LIMIT_MS } from '../contracts/stages.ts'
 import { noCounts } from '../store/counting.ts'
 import { lateBy } from '../underway/hard-limit.ts'
 import { LostTime } from '../underway/lost-time.ts'

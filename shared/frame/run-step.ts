@@ -1,7 +1,7 @@
-import { HARD_LIMIT_MS, LONGEST_STEP_MS } from '../assets/plan.ts'
 import type { Bus, Delivery, Settlement } from '../bus/bus.ts'
 import { PermanentError, RestartError, sentence } from '../contracts/errors/chain.ts'
 import type { StepEvent } from '../contracts/messages/event.ts'
+import { HARD_LIMIT_MS, LONGEST_STEP_MS } from '../contracts/stages.ts'
 import { DEAD_LETTER_TOPIC } from '../contracts/topology.ts'
 import { type Counts, counting } from '../store/counting.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'

@@ -1,9 +1,8 @@
-import { LONGEST_STEP_MS } from '../assets/plan.ts'
-import { loadRegistry, type Registry } from '../assets/registry.ts'
 import type { Bus, Subscriber } from '../bus/bus.ts'
 import { pubsubBus } from '../bus/pubsub.ts'
 import type { ObjectName } from '../contracts/names.ts'
 import { masterPrefixes } from '../contracts/route.ts'
+import { LONGEST_STEP_MS } from '../contracts/stages.ts'
 import { ONE_MACHINE, topology } from '../contracts/topology.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
 import { locate, openStore } from '../store/open.ts'
@@ -35,7 +34,6 @@ export interface Service {
   readonly assets: StoreDriver
   readonly scratch: StoreDriver
   readonly uploads: StoreDriver
-  readonly registry: Registry
   /** The store and name behind an object's URI. */
   readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
   /** For steps that compute. */
@@ -92,7 +90,6 @@ export function service(
       watched(openStore(config[which], gcs), breaker.upstream(which))
     const [assets, scratch, uploads] = [open('assets'), open('scratch'), open('uploads')]
     const masters = breaker.upstream('masters')
-    const registry = await loadRegistry(config.derivatives)
     const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
     // One object for all: stores that are opened with the same settings object share a connection.
     const within = { ...gcs, prefixes }
@@ -112,7 +109,7 @@ export function service(
       log.info({ port }, 'health')
     }
     await start({
-      ...{ config, log, metrics, tracing, lifecycle, breaker, bus, events, registry },
+      ...{ config, log, metrics, tracing, lifecycle, breaker, bus, events },
       ...{ assets, scratch, uploads },
       cores: config.lent_cores ? new LentCores() : new OwnCores(),
       locate(uri) {

@@ -7,24 +7,8 @@ import type { Test } from 'tap'
 import type { Delivery, Outgoing, Settlement, SubscribeOptions } from '#shared/bus/bus.ts'
 import { type PubsubBus, pubsubBus } from '#shared/bus/pubsub.ts'
 import type { Topology } from '#shared/contracts/topology.ts'
+import type { KnownFault, Wire } from '../../tools/bench/wires.ts'
 import { patient, until } from '../support/patience.ts'
-
-/** Something that speaks Pub/Sub, to be held against what the chain relies on. */
-export interface Wire {
-  readonly name: string
-  /** host:port */
-  readonly endpoint: string
-  /** What is known to be otherwise than in Pub/Sub: the tests that need it are skipped by name. */
-  readonly knownFaults: readonly KnownFault[]
-  /** Kills the server and starts it again at the same place. */
-  killAndRestart?(): Promise<void>
-}
-
-export type KnownFault =
-  | 'flow control is ignored: one subscriber gets everything'
-  | 'the first nack is not backed off'
-  | 'nothing is persisted'
-  | 'the loans of a dead client are kept until they expire'
 
 const PROJECT = 'conformance'
 const DYING_CLIENT = new URL('bus-dying-client.ts', import.meta.url).pathname

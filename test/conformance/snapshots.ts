@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Test } from 'tap'
-import type { Wire } from './bus.ts'
+import type { Wire } from '../../tools/bench/wires.ts'
 
 const PROJECT = 'snapshots'
 

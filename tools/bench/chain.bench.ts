@@ -6,11 +6,13 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { wavPart } from '#shared/audio/wav-part.ts'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { json } from '#shared/contracts/message.ts'
-import { club, wav } from '../../test/support/audio.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { coresOf } from '../local/process-usage.ts'
 import { startChain } from '../local/supervisor.ts'
+import { clubTrack, interleaved } from '../local/synth.ts'
 
 const { values } = parseArgs({
   options: {
@@ -24,7 +26,7 @@ const seconds = Number(values.seconds)
 
 // One master for all tracks: reading it is part of the chain, making music is not.
 const master = `${values.folder}.wav`
-await writeFile(master, wav(club(44_100)))
+await writeFile(master, wavPart(interleaved(clubTrack({ sampleRate: SAMPLE_RATE, bars: 1 }))))
 // Steps that compute nothing only wait for others: they want a wide window.
 process.env.TRACKCHAIN_CONCURRENCY ??= '200'
 const chain = await startChain({

@@ -1,4 +1,4 @@
-import { BUDGET_MS } from '#shared/assets/plan.ts'
+import { BUDGET_MS } from '#shared/contracts/stages.ts'
 import type { Spent } from './workload.ts'
 
 /** What a job of one track costs. */

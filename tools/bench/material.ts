@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import { WAV_HEADER_BYTES, wavPart } from '#shared/audio/wav-part.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { clubTrack, interleaved } from '../local/synth.ts'
 
 /** Tempos of the tracks of a mix, BPM; each is played for about eight minutes. */

@@ -1,4 +1,4 @@
-import { BUDGET_MS } from '#shared/assets/plan.ts'
+import { BUDGET_MS } from '#shared/contracts/stages.ts'
 import type { Cost } from './cost-of-run.ts'
 
 /** What a job costs beside the same work by hand, core-seconds, and their ratio. */

@@ -4,8 +4,24 @@ import { glob, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import type { Wire } from '../../test/conformance/bus.ts'
 import { anyPort } from '../local/port.ts'
+
+/** Something that speaks Pub/Sub, to be held against what the chain relies on. */
+export interface Wire {
+  readonly name: string
+  /** host:port */
+  readonly endpoint: string
+  /** What is known to be otherwise than in Pub/Sub: the tests that need it are skipped by name. */
+  readonly knownFaults: readonly KnownFault[]
+  /** Kills the server and starts it again at the same place. */
+  killAndRestart?(): Promise<void>
+}
+
+export type KnownFault =
+  | 'flow control is ignored: one subscriber gets everything'
+  | 'the first nack is not backed off'
+  | 'nothing is persisted'
+  | 'the loans of a dead client are kept until they expire'
 
 export interface RunningWire extends Wire {
   /** Comes back on the same port, and has forgotten everything. */

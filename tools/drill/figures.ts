@@ -1,5 +1,5 @@
 import type { Stopped } from './disturb.ts'
-import type { Heard } from './witness.ts'
+import { type Heard, isProgress } from './witness.ts'
 
 /** A process died while a step of its had a core, ms since the epoch. */
 export interface CutOff {
@@ -10,8 +10,6 @@ export interface CutOff {
 
 /** The steps that make assets: what they take is what there is to lose. */
 const MAKING: readonly string[] = ['analyze', 'encode']
-/** No sign that the work goes on. */
-const NO_PROGRESS: readonly string[] = ['again', 'restarted', 'swept']
 
 /**
  * By step, deliveries that followed an attempt which was never settled: its process died, or its ack was lost. An
@@ -100,11 +98,6 @@ function joined(spans: readonly Span[]): readonly Span[] {
     else whole.push({ from, to })
   }
   return whole
-}
-
-/** Whether an event says that something got on. */
-export function isProgress({ verdict }: { readonly verdict: string }): boolean {
-  return !NO_PROGRESS.includes(verdict)
 }
 
 export function swept(events: readonly Heard[]): number {

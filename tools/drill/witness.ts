@@ -2,9 +2,9 @@ import type { Bus, Delivery, Outgoing, Subscriber } from '#shared/bus/bus.ts'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
 import { Events, type StepEvent } from '#shared/contracts/messages/event.ts'
 import { Published } from '#shared/contracts/messages/published.ts'
-import { CHAIN, DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
+import { CHAIN } from '#shared/contracts/stages.ts'
+import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
 import { localTopology } from '../local/chain-settings.ts'
-import { isProgress } from './figures.ts'
 
 /** An event, and when the drill heard of it, ms since the epoch. */
 export type Heard = StepEvent & { readonly heardMs: number }
@@ -134,4 +134,12 @@ function ensured<V>(map: Map<string, V>, key: string, make: () => V): V {
   const found = map.get(key) ?? make()
   map.set(key, found)
   return found
+}
+
+/** No sign that the work goes on. */
+const NO_PROGRESS: readonly string[] = ['again', 'restarted', 'swept']
+
+/** Whether an event says that something got on. */
+export function isProgress({ verdict }: { readonly verdict: string }): boolean {
+  return !NO_PROGRESS.includes(verdict)
 }

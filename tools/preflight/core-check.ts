@@ -1,5 +1,5 @@
 import { encodeAac } from '#shared/audio/ffmpeg.ts'
-import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { clubTrack, interleaved } from '../local/synth.ts'
 import { type Check, judged } from './check.ts'
 

@@ -1,5 +1,6 @@
 import { masterPrefixes } from '#shared/contracts/route.ts'
-import { DEAD_LETTER_TOPIC, type Stage, stageTopic } from '#shared/contracts/topology.ts'
+import type { Stage } from '#shared/contracts/stages.ts'
+import { DEAD_LETTER_TOPIC, stageTopic } from '#shared/contracts/topology.ts'
 import type { Config } from '#shared/frame/config.ts'
 
 /** Whose identity a preflight may run under: the same as those of terraform/rights.tf. */

@@ -1,9 +1,13 @@
 import { stripVTControlCharacters } from 'node:util'
-import type { MasterFile } from '../client/masters.ts'
+
+/** What is shown of a track. */
+export interface Shown {
+  readonly guid: string
+}
 
 /** What a track is at, for the person at the terminal. */
 export interface Progress {
-  set(master: MasterFile, state: string): void
+  set(track: Shown, state: string): void
   end(): void
 }
 
@@ -14,8 +18,8 @@ interface Terminal {
 }
 
 /** One line that is written anew on a terminal, else a line for each change. */
-export function progress(masters: readonly MasterFile[], terminal: Terminal): Progress {
-  const states = new Map<MasterFile, string>()
+export function progress(tracks: readonly Shown[], terminal: Terminal): Progress {
+  const states = new Map<Shown, string>()
   const started = performance.now()
   let timer: NodeJS.Timeout | undefined
 
@@ -24,7 +28,7 @@ export function progress(masters: readonly MasterFile[], terminal: Terminal): Pr
     for (const state of states.values()) counts.set(state, (counts.get(state) ?? 0) + 1)
     const parts = [...counts].map(([state, count]) => `${count} ${state}`)
     const seconds = ((performance.now() - started) / 1000).toFixed(0)
-    const line = `${masters.length} ${masters.length === 1 ? 'track' : 'tracks'}: ${parts.join(', ')}  ${seconds} s`
+    const line = `${tracks.length} ${tracks.length === 1 ? 'track' : 'tracks'}: ${parts.join(', ')}  ${seconds} s`
     terminal.write(
       `\r\x1b[2K${stripVTControlCharacters(line).slice(0, (terminal.columns ?? 80) - 1)}`,
     )
@@ -32,10 +36,10 @@ export function progress(masters: readonly MasterFile[], terminal: Terminal): Pr
 
   if (terminal.isTTY) timer = setInterval(draw, 200)
   return {
-    set(master, state) {
-      if (states.get(master) === state) return
-      states.set(master, state)
-      if (!terminal.isTTY) terminal.write(`${master.guid}: ${state}\n`)
+    set(track, state) {
+      if (states.get(track) === state) return
+      states.set(track, state)
+      if (!terminal.isTTY) terminal.write(`${track.guid}: ${state}\n`)
     },
     end() {
       if (!timer) return

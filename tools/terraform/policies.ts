@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Declared } from './static.ts'
+import type { Declared } from './declared.ts'
 
 /** What must hold of what is written down, whatever expressions amount to; the rest is in terraform/tests. */
 const RULES: readonly {

@@ -1,23 +1,13 @@
 import { globSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
+import type { Arguments, Declared } from './declared.ts'
 import { policyFaults } from './policies.ts'
 import type { Attribute, Block, Schema } from './schema.ts'
 
 /** Not imported: its types would bring those of a browser into all of the project. */
 const { parse } = createRequire(import.meta.url)('@cdktn/hcl2json') as {
   parse(name: string, text: string): Promise<Readonly<Record<string, unknown>>>
-}
-
-/** The arguments of one block, as HCL in JSON has them: expressions are strings of the form `${…}`. */
-export type Arguments = Readonly<Record<string, unknown>>
-
-export interface Declared {
-  /** `google_storage_bucket.scratch`; of a data source `data.…`. */
-  readonly address: string
-  readonly type: string
-  readonly name: string
-  readonly arguments: Arguments
 }
 
 /** What every resource and data source may have beside its provider's arguments. */

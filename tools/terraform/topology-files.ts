@@ -1,5 +1,6 @@
 import { ROUTE_PATTERN } from '#shared/contracts/names.ts'
-import { DEFAULT_ROUTE, STAGES, type Stage, topology } from '#shared/contracts/topology.ts'
+import { STAGES, type Stage } from '#shared/contracts/stages.ts'
+import { DEFAULT_ROUTE, topology } from '#shared/contracts/topology.ts'
 
 /** What terraform/*.tf reads, and what its tests compare the result with. */
 export const FILES = ['terraform/topology.json', 'terraform/tests/topology.json'] as const

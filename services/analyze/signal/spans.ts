@@ -1,5 +1,5 @@
 import type { Range } from '#shared/assets/definition.ts'
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 
 /** Up to here a track is listened to as a whole, seconds. */
 export const WHOLE_TRACK_SECONDS = 600

@@ -1,4 +1,4 @@
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 
 /** Frames of an onset envelope per second. */
 export const ENVELOPE_RATE = 100

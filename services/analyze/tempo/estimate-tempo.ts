@@ -1,5 +1,5 @@
 import type { TempoEstimate } from '#shared/assets/definition.ts'
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import type { Heard } from '../signal/listener.ts'
 import { firstBeat } from './grid.ts'
 import { type Section, tempoLine } from './line.ts'

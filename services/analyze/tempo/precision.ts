@@ -1,6 +1,6 @@
 import type { TempoEstimate } from '#shared/assets/definition.ts'
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import { tempoDecimals } from '#shared/audio/tempo-decimals.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import type { Heard } from '../signal/listener.ts'
 import { BANDS, ENERGY_RATE } from './envelope.ts'
 

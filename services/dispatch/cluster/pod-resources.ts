@@ -1,6 +1,6 @@
 import { costMs } from '#shared/assets/plan.ts'
 import type { Registry } from '#shared/assets/registry.ts'
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 
 /** What a pod is given. */
 export interface Needs {

@@ -1,6 +1,8 @@
+import { loadRegistry } from '#shared/assets/registry.ts'
 import { BlockPool } from '#shared/audio/blocks.ts'
 import { BLOCKS_AT_MOST } from '#shared/audio/cached-pcm.ts'
-import { STAGES, stageTopic } from '#shared/contracts/topology.ts'
+import { STAGES } from '#shared/contracts/stages.ts'
+import { stageTopic } from '#shared/contracts/topology.ts'
 import { CORES, OwnCores } from '#shared/frame/cores.ts'
 import { delivering } from '#shared/frame/deliver.ts'
 import { service } from '#shared/frame/service.ts'
@@ -17,12 +19,12 @@ import { fetchingOnce } from './pinned-read-cache.ts'
 await service(
   'pod',
   async (service) => {
-    const { assets, breaker, bus, config, events, lifecycle, log, metrics, registry } = service
-    const { tracing } = service
+    const { assets, breaker, bus, config, events, lifecycle, log, metrics, tracing } = service
     const { stopping, aborting } = lifecycle
     // Whatever ends this process before its work is done, the message has to come again.
     lifecycle.exitWith(GIVEN_BACK)
     const { message, ...delivery } = toldBy(process.argv[2])
+    const registry = await loadRegistry(config.derivatives)
     const atOnce = service.concurrency(CORES)
     const cores = new OwnCores(atOnce)
     const blocks = new BlockPool(atOnce * BLOCKS_AT_MOST)

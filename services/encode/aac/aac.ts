@@ -1,7 +1,8 @@
 import { AAC_GRID, type Parts, type Range, type Streamed } from '#shared/assets/definition.ts'
 import { encodeAac } from '#shared/audio/ffmpeg.ts'
-import { BYTES_PER_SAMPLE, type PcmSource } from '#shared/audio/pcm.ts'
+import type { PcmSource } from '#shared/audio/pcm.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { BYTES_PER_SAMPLE } from '#shared/contracts/pcm-format.ts'
 import {
   mayFollow,
   PACKET_SAMPLES,

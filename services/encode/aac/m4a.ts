@@ -1,4 +1,4 @@
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { PACKET_SAMPLES } from './adts.ts'
 
 /** What the decoder puts out before the first sample of the track. */

@@ -1,7 +1,8 @@
 import { createHash, type Hash } from 'node:crypto'
 import { encodeFlac } from '#shared/audio/ffmpeg.ts'
 import { commentBlock, flacBlocks, flacHead, STREAMINFO } from '#shared/audio/flac-blocks.ts'
-import { BYTES_PER_SAMPLE, type PcmSource } from '#shared/audio/pcm.ts'
+import type { PcmSource } from '#shared/audio/pcm.ts'
+import { BYTES_PER_SAMPLE } from '#shared/contracts/pcm-format.ts'
 import { samplesAsBytes } from '../aac/aac.ts'
 import { endsWithFrame } from './last-frame.ts'
 

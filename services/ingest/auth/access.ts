@@ -1,14 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
-import { type Config, SCOPES, type Scope } from '#shared/frame/config.ts'
-import { type IdentitySettings, identities } from './identity.ts'
-
-/** Whoever sent a request. */
-export interface Caller {
-  /** Fit for a history. */
-  readonly name: string
-  readonly scopes: readonly Scope[]
-}
+import { type Config, SCOPES } from '#shared/frame/config.ts'
+import { type Caller, type IdentitySettings, identities } from './identity.ts'
 
 /** Who may use the API. */
 export interface Access {

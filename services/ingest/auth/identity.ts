@@ -2,7 +2,13 @@ import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } f
 import { PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
 import type { Config, Scope } from '#shared/frame/config.ts'
 import { Unavailable } from '../http/problem.ts'
-import type { Caller } from './access.ts'
+
+/** Whoever sent a request. */
+export interface Caller {
+  /** Fit for a history. */
+  readonly name: string
+  readonly scopes: readonly Scope[]
+}
 
 /** For tests: how long the issuer is not asked again, ms. */
 export interface IdentitySettings {

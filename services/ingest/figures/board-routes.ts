@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from '#shared/assets/registry.ts'
 import type { Board, Catalogue } from '#shared/catalogue/jobs/jobs.ts'
-import { CHAIN } from '#shared/contracts/topology.ts'
+import { CHAIN } from '#shared/contracts/stages.ts'
 import { refused } from '../http/problem.ts'
 import { reading } from '../http/query.ts'
 import type { HttpDeps } from '../http/route-config.ts'

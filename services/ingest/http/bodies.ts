@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
-import { LINE_TYPES } from '../jobs/ndjson.ts'
 import { createSlots } from './slots.ts'
+
+/** The usual name first; the others are in use for the same. */
+export const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
 
 /** How slowly a body may come: so many bytes in each stretch of so long, ms. */
 export interface Pace {

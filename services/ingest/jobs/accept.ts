@@ -7,10 +7,10 @@ import { RunAccepted } from '#shared/contracts/messages/run.ts'
 import { jobId, trackOf, withoutBraces } from '#shared/contracts/names.ts'
 import { fillTemplate, masterPrefixes } from '#shared/contracts/route.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
+import { uploadOf, uploadPlace } from '#shared/contracts/uploads.ts'
 import type { Config } from '#shared/frame/config.ts'
 import { type Send, send } from '#shared/frame/step.ts'
 import { withinPrefixes } from '#shared/store/open.ts'
-import { uploadOf, uploadPlace } from '../../stage/find-master.ts'
 
 export interface AcceptSettings extends Pick<Config, 'routes' | 'uploads'> {
   readonly registry: Registry

@@ -1,5 +1,6 @@
-import { countFrom, pastInstant, subjectOf } from '#shared/assets/end-run.ts'
+import { subjectOf } from '#shared/assets/end-run.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { countFrom, pastInstant } from '#shared/contracts/message.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import { jobId, requestIdFrom, trackOf } from '#shared/contracts/names.ts'

@@ -6,7 +6,7 @@ import { json } from '#shared/contracts/message.ts'
 import { ASSET_GUID_PATTERN, trackOf } from '#shared/contracts/names.ts'
 import { utf8 } from '#shared/contracts/text.ts'
 import type { HttpDeps } from '../http/route-config.ts'
-import { tooLarge } from '../masters/file-uploads.ts'
+import { tooLarge } from '../masters/upload-folder.ts'
 import type { Incoming } from '../masters/uploads.ts'
 import { type Accepted, traceparentOf } from './submit-job.ts'
 

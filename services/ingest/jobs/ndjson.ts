@@ -10,9 +10,6 @@ import { pipelined } from './pipelined.ts'
 import { type Line, lines } from './read-lines.ts'
 import type { Accepting } from './submit-job.ts'
 
-/** The usual name first; the others are in use for the same. */
-export const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
-
 /** The longest line, bytes. */
 const LONGEST_LINE = 64 * 1024
 /** Lines that are handed on together, and how many such groups are under way at most: 500 lines. */

@@ -1,17 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, rm, stat, utimes } from 'node:fs/promises'
+import { mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { abortable } from '#shared/async/abort.ts'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
-import type { ObjectName } from '#shared/contracts/names.ts'
-import { type StoreDriver, sameBytes } from '#shared/store/driver/driver.ts'
+import { uploadUri } from '#shared/contracts/uploads.ts'
+import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { TEMPORARY } from '#shared/store/driver/object-name.ts'
-import { linkOnce } from '#shared/store/file/create.ts'
-import { type OpenFolder, openFolder } from '#shared/store/file/folder.ts'
-import { type FileRoot, fileRoot } from '#shared/store/file/root.ts'
-import { uploadUri } from '../../stage/find-master.ts'
+import { fileRoot } from '#shared/store/file/root.ts'
 import { resumableUploads } from './resumable-uploads.ts'
-import type { Incoming, KindOfUploads, Stored } from './uploads.ts'
+import { FINISHED, linkUpload, writeBody } from './upload-folder.ts'
+import type { Incoming, KindOfUploads } from './uploads.ts'
 
 /**
  * Uploads into a folder that replicas may share. What is under way has a name that the store takes for
@@ -55,94 +51,4 @@ export function fileUploads(folder: string, driver: StoreDriver): KindOfUploads 
     resumable: resumableUploads(place),
     uri: uploadUri,
   }
-}
-
-export interface UploadFolder {
-  readonly root: FileRoot
-  readonly driver: StoreDriver
-}
-
-/** The mode of a finished upload: nobody writes to it any more. */
-export const FINISHED = 0o444
-
-export function uploadName(assetGuid: string, sha256: string): ObjectName {
-  return `${assetGuid}/${sha256}.upload` as ObjectName
-}
-
-/**
- * Writes a body from byte `from` on, and gives where it ended. What was written before a fault stays.
- * @throws PermanentError TOO_LARGE beyond `mostBytes`.
- */
-export async function writeBody(
-  file: FileHandle,
-  body: AsyncIterable<Uint8Array>,
-  {
-    from,
-    mostBytes,
-    signal,
-    each = () => {},
-  }: {
-    readonly from: number
-    readonly mostBytes: number
-    readonly signal?: AbortSignal | undefined
-    readonly each?: ((chunk: Uint8Array) => void) | undefined
-  },
-): Promise<number> {
-  let at = from
-  for await (const chunk of abortable(body, signal)) {
-    if (at + chunk.length > mostBytes) throw tooLarge(mostBytes)
-    each(chunk)
-    for (let done = 0; done < chunk.length; ) {
-      const { bytesWritten } = await file.write(chunk, done, chunk.length - done, at)
-      done += bytesWritten
-      at += bytesWritten
-    }
-  }
-  return at
-}
-
-/**
- * Gives a finished file its name beside its temporary one. Durable when this resolves.
- * @throws PermanentError OTHER_BYTES when a file of that name has other bytes than its name says.
- */
-export async function linkUpload(
-  { root }: UploadFolder,
-  path: string,
-  { assetGuid, sha256, bytes }: { assetGuid: string; sha256: string; bytes: number },
-): Promise<Stored> {
-  const folder = await openFolder(root, join(root.path, assetGuid))
-  try {
-    const linked = await linkOnce(root, path, folder.at(`${sha256}.upload`))
-    const created = sameBytes(linked, uploadUri(assetGuid, sha256)) === 'created'
-    if (!created) await makeLatest(folder, `${sha256}.upload`)
-    await folder.sync()
-    return {
-      asset_guid: assetGuid,
-      sha256,
-      bytes,
-      master_uri: uploadUri(assetGuid, sha256),
-      created,
-    }
-  } finally {
-    await folder.close()
-  }
-}
-
-/** What comes again is the latest upload of its track, though it has been there for long. */
-async function makeLatest(folder: OpenFolder, own: string): Promise<void> {
-  const { mtimeMs } = await stat(folder.at(own))
-  for (const name of await readdir(folder.path)) {
-    if (!name.endsWith('.upload')) continue
-    const other = await stat(folder.at(name)).catch(() => undefined)
-    if (other === undefined || other.mtimeMs <= mtimeMs) continue
-    const now = new Date()
-    return await utimes(folder.at(own), now, now)
-  }
-}
-
-export function tooLarge(mostBytes: number): PermanentError {
-  return new PermanentError(
-    'TOO_LARGE',
-    `The master is larger than ${Math.floor(mostBytes / 1024 / 1024)} MiB, which is the limit.`,
-  )
 }

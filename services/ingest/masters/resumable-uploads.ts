@@ -13,11 +13,17 @@ import {
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { uploadUri } from '#shared/contracts/uploads.ts'
 import { TEMPORARY } from '#shared/store/driver/object-name.ts'
 import { type OpenFolder, openFolder } from '#shared/store/file/folder.ts'
 import { type FileRoot, undefinedIfMissing } from '#shared/store/file/root.ts'
-import { uploadUri } from '../../stage/find-master.ts'
-import { FINISHED, linkUpload, type UploadFolder, writeBody } from './file-uploads.ts'
+import {
+  digestMismatch,
+  FINISHED,
+  linkUpload,
+  type UploadFolder,
+  writeBody,
+} from './upload-folder.ts'
 import type { Piece, Resumable, Standing } from './uploads.ts'
 
 /** A writer of another replica that has written nothing for so long has gone, ms. */
@@ -271,13 +277,6 @@ async function sha256Of(file: FileHandle, signal: AbortSignal | undefined): Prom
   const chunks = file.createReadStream({ ...how, ...(signal && { signal }) })
   for await (const chunk of chunks) hash.update(chunk)
   return hash.digest('hex')
-}
-
-export function digestMismatch(expected: string, found: string): PermanentError {
-  return new PermanentError(
-    'DIGEST_MISMATCH',
-    `The sha256 of what came is ${found}, announced was ${expected}.`,
-  )
 }
 
 function conflict(why: string, offset: number | undefined): PermanentError {

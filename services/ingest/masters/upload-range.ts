@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
-import { tooLarge } from './file-uploads.ts'
+import { tooLarge } from './upload-folder.ts'
 import type { Piece } from './uploads.ts'
 
 /**

@@ -1,10 +1,3 @@
-import { fileURLToPath } from 'node:url'
-import type { StoreDriver } from '#shared/store/driver/driver.ts'
-import type { GcsStore } from '#shared/store/gcs/gcs-store.ts'
-import { latestUpload } from '../../stage/find-master.ts'
-import { storeUploads } from './cloud-uploads.ts'
-import { fileUploads } from './file-uploads.ts'
-
 /** An uploaded master in its place: `{asset_guid}/{sha256}.upload` in the uploads store. */
 export interface Stored {
   readonly asset_guid: string
@@ -97,12 +90,3 @@ export interface Uploads {
 
 /** What a kind of store does in its own way. */
 export type KindOfUploads = Omit<Uploads, 'latest'>
-
-/** The uploads of a deployment, by the kind of its uploads store. */
-export function openUploads(uri: string, driver: StoreDriver): Uploads {
-  const uploads = uri.startsWith('file:')
-    ? fileUploads(fileURLToPath(uri), driver)
-    : storeUploads(driver as GcsStore)
-  const never = new AbortController().signal
-  return { ...uploads, latest: (guid, signal = never) => latestUpload(driver, guid, signal) }
-}

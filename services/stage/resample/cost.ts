@@ -1,5 +1,5 @@
-import { BUDGET_MS } from '#shared/assets/plan.ts'
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
+import { BUDGET_MS } from '#shared/contracts/stages.ts'
 import type { CodedLayout, FlacLayout, Layout } from '../formats/layout.ts'
 import { isPeriodic, PART_SAMPLES, type SeekableLayout, samplesAt44100 } from './range.ts'
 

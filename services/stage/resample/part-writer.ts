@@ -1,5 +1,5 @@
-import { BYTES_PER_SAMPLE } from '#shared/audio/pcm.ts'
 import { WAV_HEADER_BYTES, withWavHeader } from '#shared/audio/wav-part.ts'
+import { BYTES_PER_SAMPLE } from '#shared/contracts/pcm-format.ts'
 
 /** Keeps the samples [start, end), a WAV file; the bytes are the callee's only until it resolves. */
 export type WritePart = (start: number, end: number, wav: Uint8Array) => Promise<void>

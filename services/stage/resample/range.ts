@@ -1,6 +1,6 @@
 import { convert, type Feed } from '#shared/audio/ffmpeg.ts'
-import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '#shared/audio/pcm.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { mergedWarnings, type Warning } from '#shared/contracts/warnings.ts'
 import type { MasterBytes } from '../formats/byte-window.ts'
 import { flacFrameAt } from '../formats/flac/frames.ts'

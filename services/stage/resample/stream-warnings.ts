@@ -1,4 +1,4 @@
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { cutShort, mergedWarnings, type Warning, warning } from '#shared/contracts/warnings.ts'
 import { anotherFollows } from '../formats/behind.ts'
 import type { CodedLayout } from '../formats/layout.ts'

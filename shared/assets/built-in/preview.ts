@@ -1,4 +1,4 @@
-import { SAMPLE_RATE } from '../../audio/pcm.ts'
+import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
 import { defineDerivative } from '../definition.ts'
 import { excerpt } from './preview/excerpt.ts'
 import { energies, loudestWindow } from './preview/loudest-window.ts'

@@ -1,4 +1,4 @@
-import { BYTES_PER_SAMPLE, type PcmSource } from '../../audio/pcm.ts'
+import type { PcmSource } from '../../audio/pcm.ts'
 import { type ReadSamples, sourceOf } from '../../audio/ranged.ts'
 import { WAV_HEADER_BYTES } from '../../audio/wav-part.ts'
 import { RestartError, sentence } from '../../contracts/errors/chain.ts'
@@ -9,6 +9,7 @@ import {
   rangeName,
   scratchName,
 } from '../../contracts/names.ts'
+import { BYTES_PER_SAMPLE } from '../../contracts/pcm-format.ts'
 import { NotFoundError, type StoreDriver } from '../../store/driver/driver.ts'
 
 /** Where the samples of a run may lie. */

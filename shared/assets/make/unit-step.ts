@@ -6,6 +6,7 @@ import {
   type Verdicts,
 } from '../../contracts/messages/run.ts'
 import type { Revision } from '../../contracts/names.ts'
+import type { MakingStage } from '../../contracts/stages.ts'
 import { stageTopic } from '../../contracts/topology.ts'
 import { defineStep, type Send, type Step, send } from '../../frame/step.ts'
 import { Isolation } from '../../underway/isolation.ts'
@@ -18,7 +19,6 @@ import { restartOnce } from './step-marks.ts'
 import {
   joinedName,
   joinsDue,
-  type MakingStage,
   plannedUnits,
   scratchOf,
   type UnitDeps,

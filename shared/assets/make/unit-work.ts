@@ -8,7 +8,7 @@ import {
   type ScratchPlace,
   scratchName,
 } from '../../contracts/names.ts'
-import type { Stage } from '../../contracts/topology.ts'
+import type { MakingStage, Stage } from '../../contracts/stages.ts'
 import type { Cores } from '../../frame/cores.ts'
 import type { StepContext } from '../../frame/step.ts'
 import type { StoreDriver } from '../../store/driver/driver.ts'
@@ -16,9 +16,6 @@ import type { Isolation } from '../../underway/isolation.ts'
 import type { Derivative, Tools } from '../definition.ts'
 import { isPart } from '../plan.ts'
 import type { Registry } from '../registry.ts'
-
-/** The stages that make derivative assets. */
-export type MakingStage = 'analyze' | 'encode'
 
 export interface UnitDeps {
   readonly registry: Registry

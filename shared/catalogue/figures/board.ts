@@ -1,4 +1,4 @@
-import { CHAIN } from '../../contracts/topology.ts'
+import { CHAIN } from '../../contracts/stages.ts'
 import type { Query } from '../database.ts'
 import { PROGRESS, type Progress } from '../jobs/progress.ts'
 import { RECORDED } from './kpis.ts'

@@ -1,5 +1,4 @@
-import { BUDGET_MS, HARD_LIMIT_MS } from '../../assets/plan.ts'
-import { CHAIN } from '../../contracts/topology.ts'
+import { BUDGET_MS, CHAIN, HARD_LIMIT_MS } from '../../contracts/stages.ts'
 import type { Query } from '../database.ts'
 
 /** What was done between two instants. */

@@ -1,6 +1,6 @@
-import { SAMPLE_RATE } from '../../audio/pcm.ts'
+import type { TrackNames } from '../../contracts/file-names.ts'
+import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
 import type { Query } from '../database.ts'
-import type { TrackNames } from './name-table.ts'
 
 export const LISTED_STATES = ['running', 'done', 'partial', 'failed'] as const
 export type ListedState = (typeof LISTED_STATES)[number]

@@ -5,9 +5,6 @@ import { instant, rows } from '../parameters.ts'
 /** What jobs may say of a track, each for itself. */
 const FIELDS = ['title', 'artist'] as const
 
-/** What a track is called, as the latest job that said so has it. */
-export type TrackNames = Readonly<Partial<Record<(typeof FIELDS)[number], string>>>
-
 /**
  * Records what runs say that their tracks are called: of each field what the job said that was accepted last. A job
  * that says nothing changes nothing; one that says an empty text takes the name away. What nobody has said is as the

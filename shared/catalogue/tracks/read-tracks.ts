@@ -1,8 +1,8 @@
+import type { TrackNames } from '../../contracts/file-names.ts'
 import type { StepEvent } from '../../contracts/messages/event.ts'
 import { mergedWarnings, type Warning } from '../../contracts/warnings.ts'
 import type { Query } from '../database.ts'
 import { instant, uuid } from '../parameters.ts'
-import type { TrackNames } from './name-table.ts'
 
 /** A track as it stands. */
 export interface TrackStatus {

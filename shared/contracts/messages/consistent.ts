@@ -1,6 +1,6 @@
-import type { MakingStage } from '../../assets/make/unit-work.ts'
 import { PermanentError } from '../errors/chain.ts'
 import type { Contract } from '../message.ts'
+import type { MakingStage } from '../stages.ts'
 import { StepDue } from './run.ts'
 
 /** The contract of a stage's topic: that of its messages, and that their parts fit each other. */

@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
-import { SAMPLE_RATE } from '../../audio/pcm.ts'
 import { defineMessage, eitherOf, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, jobId, ROUTE_PATTERN } from '../names.ts'
+import { SAMPLE_RATE } from '../pcm-format.ts'
 import { FILE_NAME, TRACK_NAME } from '../track-name.ts'
 import { RequestId, WholeNumber } from './ids.ts'
 import { Code, Count, EXTENSION_PATTERN, Line, MasterUri } from './place.ts'

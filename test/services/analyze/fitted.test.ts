@@ -1,5 +1,5 @@
 import t from 'tap'
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { estimateKey, keyProbability } from '../../../services/analyze/key/estimate-key.ts'
 import { bestFit, fitsOf } from '../../../services/analyze/key/profile.ts'
 import { sectionsOf } from '../../../services/analyze/key/sections.ts'

@@ -1,4 +1,5 @@
-import { type PcmSource, SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import type { PcmSource } from '#shared/audio/pcm.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 
 /** A mono signal of ±1 as a function of the sample number. */
 export type Voice = (sample: number) => number

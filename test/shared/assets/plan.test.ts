@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Derivative } from '#shared/assets/definition.ts'
-import { BUDGET_MS, costMs, isPart, planSteps } from '#shared/assets/plan.ts'
+import { costMs, isPart, planSteps } from '#shared/assets/plan.ts'
 import { loadRegistry } from '#shared/assets/registry.ts'
+import { BUDGET_MS } from '#shared/contracts/stages.ts'
 
 const GRID = 1000
 const common = { version: 1, title: '', files: { bin: 'application/octet-stream' } } as const

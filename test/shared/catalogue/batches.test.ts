@@ -1,6 +1,6 @@
 import t from 'tap'
-import { HARD_LIMIT_MS } from '#shared/assets/plan.ts'
 import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { HARD_LIMIT_MS } from '#shared/contracts/stages.ts'
 import { timeLimit, until } from '../../support/patience.ts'
 import { accepted, again, catalogues, ended, event, failed, made } from './fixture.ts'
 

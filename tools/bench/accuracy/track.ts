@@ -1,5 +1,5 @@
 import type { KeyEstimate, TempoEstimate } from '#shared/assets/definition.ts'
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import {
   judgeKey,
   judgeTempo,

@@ -1,6 +1,6 @@
 import type { Fault } from './fault.ts'
 import type { Journal } from './journal.ts'
-import type { Queue } from './queue.ts'
+import type { SubscriptionConfig } from './resources.ts'
 import type { Timed, Wheel } from './timer-wheel.ts'
 
 /** A message on loan to a client. Its body is the encoding that `body.ts` describes. */
@@ -26,6 +26,14 @@ export interface Consumer {
   end(fault: Fault): void
 }
 
+/** A queue, to those whom it works with. */
+export interface Lender {
+  readonly config: SubscriptionConfig
+  pump(): void
+  /** A loan has run out, or what waited is due. */
+  expired(entry: Entry, now: number): void
+}
+
 /** What a queue needs of the broker. */
 export interface Host {
   readonly journal: Journal
@@ -33,14 +41,14 @@ export interface Host {
   /** How many bytes of bodies all queues may keep in memory, and do. */
   readonly cache: { readonly limit: number; used: number }
   /** Something was written, or can be delivered: `pump` when it is committed. */
-  wake(queue: Queue): void
+  wake(queue: Lender): void
   /** Publishes to the dead-letter topic. False when there is none. */
-  deadLetter(queue: Queue, entry: Entry): boolean
+  deadLetter(queue: Lender, entry: Entry): boolean
 }
 
 /** A message that a queue has in mind: ready, on loan, or waiting for another attempt. */
 export interface Entry extends Timed {
-  readonly queue: Queue
+  readonly queue: Lender
   readonly id: number
   readonly bytes: number
   shared: boolean

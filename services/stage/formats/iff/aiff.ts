@@ -13,7 +13,8 @@ import {
 import { asSampled } from './other-reading.ts'
 import { otherKind } from './sample-kind.ts'
 import { sampleWidth } from './sample-width.ts'
-import { isUnknown, type SizeClaims, type SoundSize, soundSize } from './sound-size.ts'
+import type { SoundSize } from './sound.ts'
+import { isUnknown, type SizeClaims, soundSize } from './sound-size.ts'
 
 const UNKNOWN_32 = 0xffffffff
 

@@ -1,7 +1,7 @@
 import { cutShort, mergedWarnings, type Warning, warning } from '#shared/contracts/warnings.ts'
 import { type ByteWindow, fourCc, unreadable } from '../byte-window.ts'
 import type { Coded, PcmLayout } from '../layout.ts'
-import type { SoundSize } from './sound-size.ts'
+import type { SoundSize } from './sound.ts'
 
 interface Chunk {
   readonly id: string

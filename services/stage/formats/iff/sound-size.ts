@@ -2,6 +2,7 @@ import { masterBehind } from '../behind.ts'
 import { type ByteWindow, fourCc, unreadable } from '../byte-window.ts'
 import { masterWithin } from '../master-within.ts'
 import { startsChunk } from './chunks.ts'
+import type { SoundSize } from './sound.ts'
 
 /** What the sizes of a header say of its samples. */
 export interface SizeClaims {
@@ -16,17 +17,6 @@ export interface SizeClaims {
   readonly long?: number | undefined
   /** Where the file ends by its outermost size; undefined: nowhere. */
   readonly outerEnd: number | undefined
-}
-
-/** How many bytes of samples a file has. */
-export interface SoundSize {
-  readonly bytes: number
-  /** How many the header promises, where that is more. */
-  readonly promised?: number
-  /** Which of its numbers contradict each other or the file. */
-  readonly contradicts?: string
-  /** What follows that should be nothing, or no samples. */
-  readonly leftOut?: string
 }
 
 const WRAP = 2 ** 32

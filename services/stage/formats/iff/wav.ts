@@ -4,7 +4,8 @@ import { type ByteWindow, unreadable } from '../byte-window.ts'
 import type { Coded, PcmLayout } from '../layout.ts'
 import { mpegStream } from '../mpeg/mpeg.ts'
 import { checkRateAndChannels, chunks, pcm, soundWarnings, withWarnings } from './chunks.ts'
-import { type SoundSize, soundSize } from './sound-size.ts'
+import type { SoundSize } from './sound.ts'
+import { soundSize } from './sound-size.ts'
 import { DECODABLE, readableAs, type WavFormat, wavFormat } from './wav-format.ts'
 
 const UNKNOWN_32 = 0xffffffff

@@ -1,5 +1,5 @@
-import type { TrackNames } from '#shared/catalogue/tracks/name-table.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import type { TrackNames } from '#shared/contracts/file-names.ts'
 import { type ByteRanges, ByteWindow } from '../byte-window.ts'
 import { aiffNames, riffNames } from './chunk-names.ts'
 import { flacNames, oggNames } from './comment-names.ts'

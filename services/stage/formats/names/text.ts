@@ -1,4 +1,4 @@
-import type { TrackNames } from '#shared/catalogue/tracks/name-table.ts'
+import type { TrackNames } from '#shared/contracts/file-names.ts'
 import { UNPRINTABLE } from '#shared/contracts/file-names.ts'
 import { utf8 } from '#shared/contracts/text.ts'
 import { TRACK_NAME } from '#shared/contracts/track-name.ts'

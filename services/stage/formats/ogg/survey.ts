@@ -1,4 +1,4 @@
-import { SAMPLE_RATE } from '#shared/audio/pcm.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { type Warning, warning } from '#shared/contracts/warnings.ts'
 import { type MasterBytes, unreadable } from '../byte-window.ts'
 import type { Coded } from '../layout.ts'

@@ -1,4 +1,4 @@
-import { SAMPLE_RATE } from '../../../audio/pcm.ts'
+import { SAMPLE_RATE } from '../../../contracts/pcm-format.ts'
 
 /** Samples of one hop: 100 ms, by which the windows of ITU-R BS.1770-4 (75 % overlap of 400 ms) move on. */
 export const HOP_SAMPLES = SAMPLE_RATE / 10

@@ -1,5 +1,6 @@
-import { type PcmSource, SAMPLE_RATE } from '../../../audio/pcm.ts'
+import type { PcmSource } from '../../../audio/pcm.ts'
 import { sourceOf } from '../../../audio/ranged.ts'
+import { SAMPLE_RATE } from '../../../contracts/pcm-format.ts'
 import type { Range } from '../../definition.ts'
 
 const FADE_IN = 1 * SAMPLE_RATE

@@ -1,4 +1,5 @@
-import { type PcmSource, SAMPLE_RATE } from '../../../audio/pcm.ts'
+import type { PcmSource } from '../../../audio/pcm.ts'
+import { SAMPLE_RATE } from '../../../contracts/pcm-format.ts'
 import type { Range } from '../../definition.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { SAMPLE_RATE } from '../../../audio/pcm.ts'
+import { SAMPLE_RATE } from '../../../contracts/pcm-format.ts'
 import { type Peaks, RECORD_SAMPLES } from './peaks.ts'
 
 const MOST_POINTS = 4096

@@ -1,0 +1,170 @@
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+
+/**
+ * Who may import whom, type imports included. `node tools/check-imports.ts` prints each breach, and ends with 1 when
+ * there is one.
+ */
+
+const CONTRACTS = ['shared/async', 'shared/contracts']
+const SHARED = ['shared']
+const LOCAL = [...SHARED, 'tools/terminal', 'tools/local']
+const CLIENT = [...LOCAL, 'tools/client']
+
+/** A folder may import itself, what stands in its row, and no other of ours. The innermost folder counts. */
+const FLOORS: Readonly<Record<string, readonly string[]>> = {
+  'shared/async': [],
+  'shared/contracts': ['shared/async'],
+  'shared/underway': CONTRACTS,
+  'shared/audio': [...CONTRACTS, 'shared/underway'],
+  'shared/store': [...CONTRACTS, 'shared/underway'],
+  'shared/bus': CONTRACTS,
+  'shared/frame': [...CONTRACTS, 'shared/underway', 'shared/store', 'shared/bus'],
+  'shared/assets': [
+    ...[...CONTRACTS, 'shared/underway', 'shared/audio', 'shared/store', 'shared/frame'],
+  ],
+  'shared/catalogue': [...CONTRACTS, 'shared/frame'],
+  'services/ingest': SHARED,
+  'services/stage': SHARED,
+  'services/analyze': SHARED,
+  'services/encode': SHARED,
+  'services/publish': SHARED,
+  'services/dispatch': SHARED,
+  'tools/terminal': SHARED,
+  'tools/local': [...SHARED, 'tools/terminal'],
+  'tools/costs': [...SHARED, 'tools/terminal'],
+  'tools/terraform': SHARED,
+  'tools/fakes': SHARED,
+  'tools/client': LOCAL,
+  'tools/preflight': LOCAL,
+  'tools/drill': CLIENT,
+  'tools/image': CLIENT,
+  'tools/bench': [
+    ...[...CLIENT, 'tools/preflight', 'tools/fakes', 'services/stage', 'services/analyze'],
+  ],
+  'tools/cli': [...CLIENT, 'tools/costs', 'tools/preflight', 'tools/drill'],
+  tools: [],
+  k8s: [],
+  test: ['shared', 'services', 'tools', 'k8s'],
+}
+
+/** The one service that is composed of the steps of others. */
+const COMPOSED: Readonly<Record<string, readonly string[]>> = {
+  'services/dispatch/pod/main.ts': [
+    ...['services/stage/step.ts', 'services/analyze/step.ts', 'services/encode/step.ts'],
+  ],
+}
+
+/**
+ * The one file that imports each heavy library, so that it is replaced in one place. Essentia is measured alone, too,
+ * and a page has a folder.
+ */
+const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
+  '@google-cloud/pubsub': ['shared/bus/pubsub.ts'],
+  '@google-cloud/storage': ['shared/store/gcs/gcs-store.ts'],
+  '@kubernetes/client-node': ['services/dispatch/cluster/cluster.ts'],
+  ajv: ['shared/contracts/validator.ts'],
+  'ajv-formats': ['shared/contracts/validator.ts'],
+  'essentia.js': ['services/analyze/essentia.ts', 'tools/bench/essentia-alone.ts'],
+  'fluent-ffmpeg': ['shared/audio/ffmpeg.ts'],
+  htm: ['services/ingest/page/'],
+  jose: ['services/ingest/auth/identity.ts'],
+  pg: ['shared/catalogue/database.ts'],
+  pngjs: ['shared/assets/built-in/waveform/png.ts'],
+}
+
+export interface Breach {
+  /** The file that imports, from the root of the project. */
+  readonly file: string
+  readonly sentence: string
+}
+
+/** @returns the breaches of a project whose files lie below `root` */
+export function importBreaches(root: string): readonly Breach[] {
+  const files = globSync('{shared,services,tools,k8s,test}/**/*.{ts,js,mjs}', { cwd: root })
+  const imports = new Map(files.sort().map((file) => [file, importsOf(root, file)]))
+  const one = [...imports].flatMap(([file, targets]) => {
+    const floor = floorOf(file)
+    if (floor === undefined)
+      return [{ file, sentence: 'is in no folder of the table in tools/check-imports.ts' }]
+    return targets.flatMap((target) => {
+      const sentence = isOurs(target) ? ofFloor(file, floor, target) : ofLibrary(file, target)
+      return sentence === undefined ? [] : [{ file, sentence }]
+    })
+  })
+  return [...one, ...circles(imports)]
+}
+
+/**
+ * All that a file imports: ours as paths from the root, others by name. Our code is formatted by Biome, so that an
+ * import begins a line and its text has no quotes but those of the specifier.
+ */
+const IMPORT =
+  /^\s*(?:import|export)\b[^'"`;]*?\bfrom\s*'([^']+)'|^\s*import\s*'([^']+)'|\bimport\(\s*'([^']+)'/gm
+
+function importsOf(root: string, file: string): readonly string[] {
+  const source = readFileSync(join(root, file), 'utf8')
+  return [...source.matchAll(IMPORT)].map(([, from, bare, dynamic]) => {
+    const specifier = from ?? bare ?? dynamic ?? ''
+    if (specifier.startsWith('#shared/')) return specifier.slice(1)
+    if (!specifier.startsWith('.')) return specifier
+    return join(dirname(file), specifier)
+  })
+}
+
+function isOurs(path: string): boolean {
+  return /^(?:shared|services|tools|k8s|test)\//.test(path)
+}
+
+function ofFloor(file: string, floor: string, target: string): string | undefined {
+  if (COMPOSED[file]?.includes(target)) return undefined
+  const may = [floor, ...(FLOORS[floor] ?? [])]
+  // What lies in `tools` itself is of no floor.
+  const isAllowed = may.some((folder) => target.startsWith(`${folder}/`))
+  if (isAllowed && (floor !== 'tools' || dirname(target) === 'tools')) return undefined
+  const others = (FLOORS[floor] ?? []).join(', ') || 'nothing'
+  return `imports ${target}; ${floor} may import ${others} besides itself`
+}
+
+function floorOf(file: string): string | undefined {
+  for (let at = dirname(file); at !== '.'; at = dirname(at)) if (FLOORS[at]) return at
+  return undefined
+}
+
+function ofLibrary(file: string, specifier: string): string | undefined {
+  const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
+  const importers = IMPORTERS[name]
+  // Tests may look behind it.
+  if (importers === undefined || file.startsWith('test/')) return undefined
+  if (importers.some((each) => file === each || (each.endsWith('/') && file.startsWith(each))))
+    return undefined
+  return `imports ${specifier}, which ${importers[0]} alone does: use what that exports`
+}
+
+/** Files that import each other, in whatever roundabout way: none can be read, tested or moved by itself. */
+function circles(imports: ReadonlyMap<string, readonly string[]>): readonly Breach[] {
+  const found: Breach[] = []
+  const path: string[] = []
+  const done = new Set<string>()
+  const walk = (file: string) => {
+    const at = path.indexOf(file)
+    if (at >= 0) {
+      const circle = [...path.slice(at), file].map((each) => relative('.', each))
+      found.push({ file, sentence: `is in a circle: ${circle.join(' → ')}` })
+      return
+    }
+    if (done.has(file)) return
+    path.push(file)
+    for (const target of imports.get(file) ?? []) if (imports.has(target)) walk(target)
+    path.pop()
+    done.add(file)
+  }
+  for (const file of imports.keys()) walk(file)
+  return found
+}
+
+if (import.meta.main) {
+  const breaches = importBreaches(join(import.meta.dirname, '..'))
+  for (const { file, sentence } of breaches) console.error(`${file} ${sentence}`)
+  if (breaches.length > 0) process.exitCode = 1
+}
