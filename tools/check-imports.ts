@@ -2,8 +2,8 @@ import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 
 /**
- * Who may import whom, type imports included. `node tools/check-imports.ts` prints each breach, and ends with 1 when
- * there is one.
+ * Who may import whom, type imports included, and what is exported though nobody imports it.
+ * `node tools/check-imports.ts` prints each breach, and ends with 1 when there is one.
  */
 
 const CONTRACTS = ['shared/async', 'shared/contracts']
@@ -73,7 +73,10 @@ const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   pngjs: ['shared/assets/built-in/waveform/png.ts'],
 }
 
-export interface Breach {
+/** Whose exports are for people outside of the project: who defines derivative assets of his own. */
+const PUBLIC = ['shared/assets/definition.ts']
+
+interface Breach {
   /** The file that imports, from the root of the project. */
   readonly file: string
   readonly sentence: string
@@ -82,33 +85,81 @@ export interface Breach {
 /** @returns the breaches of a project whose files lie below `root` */
 export function importBreaches(root: string): readonly Breach[] {
   const files = globSync('{shared,services,tools,k8s,test}/**/*.{ts,js,mjs}', { cwd: root })
-  const imports = new Map(files.sort().map((file) => [file, importsOf(root, file)]))
-  const one = [...imports].flatMap(([file, targets]) => {
+    // Types of what is written elsewhere.
+    .filter((file) => !file.endsWith('.d.ts'))
+  const sources = files
+    .sort()
+    .map((file) => [file, readFileSync(join(root, file), 'utf8')] as const)
+  const imports = new Map(sources.map(([file, source]) => [file, importsOf(file, source)]))
+  const one = [...imports].flatMap(([file, all]) => {
     const floor = floorOf(file)
     if (floor === undefined)
       return [{ file, sentence: 'is in no folder of the table in tools/check-imports.ts' }]
-    return targets.flatMap((target) => {
+    return all.flatMap(({ target }) => {
       const sentence = isOurs(target) ? ofFloor(file, floor, target) : ofLibrary(file, target)
       return sentence === undefined ? [] : [{ file, sentence }]
     })
   })
-  return [...one, ...circles(imports)]
+  return [...one, ...circles(imports), ...unused(sources, imports)]
+}
+
+interface Import {
+  /** Ours as a path from the root, another by its name. */
+  readonly target: string
+  /** What is taken of it; undefined: all. */
+  readonly names: readonly string[] | undefined
 }
 
 /**
- * All that a file imports: ours as paths from the root, others by name. Our code is formatted by Biome, so that an
- * import begins a line and its text has no quotes but those of the specifier.
+ * Our code is formatted by Biome, so that an import begins a line, and its text has no quotes but those of the
+ * specifier.
  */
 const IMPORT =
-  /^\s*(?:import|export)\b[^'"`;]*?\bfrom\s*'([^']+)'|^\s*import\s*'([^']+)'|\bimport\(\s*'([^']+)'/gm
+  /^\s*(?:import|export)\b([^'"`;]*?)\bfrom\s*'([^']+)'|^\s*import\s*'([^']+)'|\bimport\(\s*'([^']+)'/gm
 
-function importsOf(root: string, file: string): readonly string[] {
-  const source = readFileSync(join(root, file), 'utf8')
-  return [...source.matchAll(IMPORT)].map(([, from, bare, dynamic]) => {
+function importsOf(file: string, source: string): readonly Import[] {
+  return [...source.matchAll(IMPORT)].map(([, clause, from, bare, dynamic]) => {
     const specifier = from ?? bare ?? dynamic ?? ''
-    if (specifier.startsWith('#shared/')) return specifier.slice(1)
-    if (!specifier.startsWith('.')) return specifier
-    return join(dirname(file), specifier)
+    const target = specifier.startsWith('#shared/')
+      ? specifier.slice(1)
+      : specifier.startsWith('.')
+        ? join(dirname(file), specifier)
+        : specifier
+    return { target, names: clause === undefined ? undefined : namesIn(clause) }
+  })
+}
+
+/** Of `{ one, type Two as Three }` `one` and `Two`; undefined where it is all. */
+function namesIn(clause: string): readonly string[] | undefined {
+  if (clause.includes('*')) return undefined
+  return clause.split(/[{},]/).map(
+    (part) =>
+      part
+        .trim()
+        .replace(/^type\s+/, '')
+        .split(' ')[0] ?? '',
+  )
+}
+
+const EXPORT =
+  /^export (?:async )?(?:const|let|function\*?|class|abstract class|interface|type) (\w+)/gm
+
+function unused(
+  sources: readonly (readonly [string, string])[],
+  imports: ReadonlyMap<string, readonly Import[]>,
+): readonly Breach[] {
+  const used = new Map<string, Set<string> | 'all'>()
+  for (const { target, names } of [...imports.values()].flat()) {
+    const before = used.get(target) ?? new Set()
+    if (names === undefined || before === 'all') used.set(target, 'all')
+    else used.set(target, new Set([...before, ...names]))
+  }
+  return sources.flatMap(([file, source]) => {
+    const taken = used.get(file) ?? new Set()
+    if (taken === 'all' || PUBLIC.includes(file)) return []
+    return [...source.matchAll(EXPORT)]
+      .filter(([, name = '']) => !taken.has(name))
+      .map(([, name]) => ({ file, sentence: `exports ${name}, which nobody imports` }))
   })
 }
 
@@ -142,7 +193,7 @@ function ofLibrary(file: string, specifier: string): string | undefined {
 }
 
 /** Files that import each other, in whatever roundabout way: none can be read, tested or moved by itself. */
-function circles(imports: ReadonlyMap<string, readonly string[]>): readonly Breach[] {
+function circles(imports: ReadonlyMap<string, readonly Import[]>): readonly Breach[] {
   const found: Breach[] = []
   const path: string[] = []
   const done = new Set<string>()
@@ -155,7 +206,7 @@ function circles(imports: ReadonlyMap<string, readonly string[]>): readonly Brea
     }
     if (done.has(file)) return
     path.push(file)
-    for (const target of imports.get(file) ?? []) if (imports.has(target)) walk(target)
+    for (const { target } of imports.get(file) ?? []) if (imports.has(target)) walk(target)
     path.pop()
     done.add(file)
   }

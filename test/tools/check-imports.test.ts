@@ -47,6 +47,8 @@ const BREACHES = {
   'tools/bench/a.ts': "import '../../test/support/audio.ts'",
   'tools/a.ts': "import './local/port.ts'",
   'k8s/a.ts': "import '../shared/contracts/names.ts'",
+  'shared/audio/unused.ts': 'export const RATE = 44_100',
+  'shared/audio/unused-type.ts': 'export interface Rate {}',
   // In a circle, which one of them is told of.
   'shared/audio/one.ts': "import type { Two } from './two.ts'",
 }
@@ -64,7 +66,8 @@ const HONEST = {
   'services/encode/step.ts':
     "import './aac/aac.ts'\nimport '#shared/contracts/names.ts'\nconst from = '../analyze/step.ts'",
   'services/encode/aac/aac.ts': "import '../tools.ts'",
-  'services/encode/tools.ts': "import type { Stats } from 'node:fs'",
+  'services/encode/tools.ts': "import { type Used as Taken } from '#shared/audio/used.ts'",
+  'shared/audio/used.ts': 'export interface Used {}\nexport default 1',
   'services/analyze/essentia.ts': "import 'essentia.js/dist/essentia-wasm.umd.js'",
   'services/dispatch/cluster/cluster.ts': "import '@kubernetes/client-node'",
   'tools/local/supervisor.ts': "import '#shared/bus/pubsub.ts'\nimport '../terminal/text.ts'",
@@ -93,6 +96,7 @@ t.test('every planted breach is found, and nothing that is none', async (t) => {
     sentence('services/encode/f.ts'),
     /^imports pg, which shared\/catalogue\/database\.ts alone/,
   )
+  t.equal(sentence('shared/audio/unused.ts'), 'exports RATE, which nobody imports')
   t.match(sentence('services/other/a.ts'), /^is in no folder of the table/)
 })
 
