@@ -4,7 +4,7 @@ import Core from 'essentia.js/dist/essentia.js-core.umd.js'
 import wasm from 'essentia.js/dist/essentia-wasm.umd.js'
 
 /** What we use of Essentia. Every call blocks its thread: for worker threads only. */
-export interface Essentia {
+interface Essentia {
   /**
    * Tempo by RhythmExtractor2013, method degara, 40 to 208 BPM: the same for the same samples, whatever was asked before.
    * @param mono 44.1 kHz. Silence or a non-finite sample gives nonsense, or no return at all.

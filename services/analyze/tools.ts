@@ -9,7 +9,7 @@ import type { WorkerPool } from './worker-pool.ts'
 /** Samples that go to a worker at once: six seconds, 1 MiB. */
 const PIECE = 1 << 18
 
-export interface AnalyzeToolsOptions {
+interface AnalyzeToolsOptions {
   readonly pcm: PcmSource
   /** When it aborts, whatever runs is terminated, and rejects with its reason. */
   readonly signal: AbortSignal

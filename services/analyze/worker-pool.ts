@@ -4,13 +4,13 @@ import { underway } from '#shared/underway/underway.ts'
 import type { Answer, Operation, Operations, Question } from './worker.ts'
 
 /** Asks a borrowed worker. One question at a time. */
-export type Ask = <K extends Operation>(
+type Ask = <K extends Operation>(
   operation: K,
   input: Operations[K]['input'],
   transfer?: readonly Transferable[],
 ) => Promise<Operations[K]['output']>
 
-export interface PoolOptions {
+interface PoolOptions {
   /** How many may compute at once: the cores that this process has. */
   readonly threads: number
   /** The module that the workers run. */

@@ -27,7 +27,7 @@ const LAST_LINES = 10
 /** Between two pods of one delivery, ms: a node that takes none must not be asked in a circle. */
 const PAUSE = { firstMs: 1000, mostMs: 60_000 }
 
-export interface DispatchDeps {
+interface DispatchDeps {
   readonly cluster: Cluster
   readonly pods: Pods
   readonly registry: Registry

@@ -9,7 +9,7 @@ import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 export const MOST_SWEEPS = 3
 const MOST_AT_ONCE = 100
 
-export interface WatchdogDeps {
+interface WatchdogDeps {
   readonly bus: Bus
   readonly events: EventSink
   readonly catalogue: Pick<Catalogue, 'sweepJobs'>

@@ -27,7 +27,7 @@ import {
 } from './plan-run.ts'
 import { samplesAt44100 } from './resample/range.ts'
 
-export interface StageDeps {
+interface StageDeps {
   readonly registry: Registry
   readonly locate: Locate
   readonly uploads: StoreDriver

@@ -10,7 +10,7 @@ import type { Derivative } from './definition.ts'
  */
 const PART_SHARE = 0.55
 
-export interface Steps {
+interface Steps {
   readonly units: readonly Unit[]
   /** Each step a list of indexes of `units`. */
   readonly analyze: readonly (readonly number[])[]

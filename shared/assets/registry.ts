@@ -35,7 +35,7 @@ export async function loadRegistry(extra = ''): Promise<Registry> {
 }
 
 /** @throws Error naming what is wrong with a definition and where it stands. */
-export function checkDerivative(value: unknown, path: string): Derivative {
+function checkDerivative(value: unknown, path: string): Derivative {
   const fault = (what: string) => new Error(`${path}: ${what}`)
   if (typeof value !== 'object' || value === null) {
     throw fault('the default export must be a definition: export default defineDerivative({…})')

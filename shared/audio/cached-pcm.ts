@@ -6,7 +6,7 @@ import { sourceOf } from './ranged.ts'
 export const BLOCKS_AT_MOST = 24
 
 /** A source that remembers, until it is released. */
-export interface CachedPcm extends PcmSource {
+interface CachedPcm extends PcmSource {
   /** Gives its memory to whoever comes next. Not before everybody who has read from it is done. */
   release(): void
 }

@@ -1,5 +1,5 @@
 /** A metadata block of a FLAC file. */
-export interface FlacBlock {
+interface FlacBlock {
   readonly type: number
   readonly body: Uint8Array
 }

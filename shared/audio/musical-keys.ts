@@ -15,7 +15,7 @@ const NATURALS: Readonly<Record<string, number>> = {
 export type Scale = 'major' | 'minor'
 
 /** A key in the notations that musicians and DJs use. */
-export interface KeyName {
+interface KeyName {
   readonly tonic: string
   readonly scale: Scale
   /** e.g. `Eb minor`. */

@@ -17,7 +17,7 @@ export interface PubsubLook {
 export type Resource = 'topic' | 'subscription'
 
 /** `missing`: there is no such resource. `denied`: this identity may not look. `unknown`: the server has no such method. */
-export type Refused = 'missing' | 'denied' | 'unknown'
+type Refused = 'missing' | 'denied' | 'unknown'
 
 export type Looked<T> =
   | { readonly found: T; readonly refused?: never }

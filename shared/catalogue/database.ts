@@ -14,7 +14,7 @@ export interface DatabaseOptions {
 }
 
 /** A statement; one with a name is parsed once per connection and kept by the server. */
-export interface Statement {
+interface Statement {
   readonly name?: string
   readonly text: string
   /** Milliseconds that the client waits, where that is longer than usual. */

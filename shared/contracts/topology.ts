@@ -38,7 +38,7 @@ export function stepOf(subscription: string): string {
 }
 
 /** Settings of subscriptions that differ between a cloud and one machine. */
-export interface SubscriptionSettings {
+interface SubscriptionSettings {
   /** Wait before a message that was given back comes again: at first and, doubled each time, at most, seconds. */
   readonly minSeconds: number
   readonly maxSeconds: number

@@ -37,7 +37,7 @@ export const WARNINGS = {
   },
 } as const satisfies Record<string, { means: string; remedy: string }>
 
-export type WarningCode = keyof typeof WARNINGS
+type WarningCode = keyof typeof WARNINGS
 
 /** A warning. The sentence names no address, no byte that can not be printed, and nothing that a decoder said. */
 export function warning(code: WarningCode, sentence: string): Warning {

@@ -13,7 +13,7 @@ import {
 import { stepOf } from '../contracts/topology.ts'
 
 /** What a dead letter says of itself, in the attributes beside the job or message that is its body. */
-export interface LetterReason {
+interface LetterReason {
   /** Made at its birth: the same on every copy of the letter. */
   readonly id: string
   readonly step: string
@@ -26,7 +26,7 @@ export interface LetterReason {
 }
 
 /** The job that a letter is about: what a redrive publishes. */
-export interface LetterJob {
+interface LetterJob {
   readonly id: JobId
   /** The run that failed. */
   readonly run: number

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 
 /** What of a request says who has sent it. */
-export type Knock = Pick<IncomingMessage, 'method' | 'headers' | 'rawHeaders'>
+type Knock = Pick<IncomingMessage, 'method' | 'headers' | 'rawHeaders'>
 
 /**
  * By which names a port may be asked. `own`: those of this machine's loopback. `private`: addresses, and names that no
@@ -10,7 +10,7 @@ export type Knock = Pick<IncomingMessage, 'method' | 'headers' | 'rawHeaders'>
  */
 export type Names = 'own' | 'private' | 'any'
 
-export interface Refusal {
+interface Refusal {
   /** What is at fault, e.g. `header host`. */
   readonly at: string
   readonly sentence: string

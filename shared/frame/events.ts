@@ -28,7 +28,7 @@ export function eventSink(bus: Bus): EventSink {
 }
 
 /** Host and process, so that a history says where a step ran. */
-export const WORKER = `${hostname()}/${process.pid}`
+const WORKER = `${hostname()}/${process.pid}`
 
 /** An event at its birth: its id is made here, once, so that every copy of it is the same event. */
 export function newEvent(

@@ -10,7 +10,7 @@ const MOST_BYTES = 4096
 /** Of what V8 says a heap may be this is for what is young, and does not help what stays: three times 64 MiB at most. */
 const YOUNG = { mb: 201, leastShare: 0.6 }
 
-export interface HeartbeatOptions {
+interface HeartbeatOptions {
   /** As its log lines name it. */
   readonly service: string
   /** Where stops are counted: the URI of scratch. For a process that runs no steps none is needed. */

@@ -13,7 +13,7 @@ import type { Metrics } from './telemetry/metrics.ts'
 /** For how long measurements are told again, ms: making them costs more than asking. */
 const MEASURED_MS = 200
 /** From SIGTERM until the running steps are aborted, ms. Of a Spot pod's 15 s, 13 are ours. */
-export const DRAIN_MS = 9_000
+const DRAIN_MS = 9_000
 /** From SIGTERM until the process ends, whatever is still open, ms. */
 export const EXIT_MS = 13_000
 

@@ -42,7 +42,7 @@ export interface DeliverDeps {
 }
 
 /** One delivery while it runs. */
-export interface Running {
+interface Running {
   readonly delivery: Delivery
   readonly counts: Counts
   readonly own: OwnTime

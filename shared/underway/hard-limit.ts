@@ -10,7 +10,7 @@ const IDLE = { helpers: 0.02, loop: 0.5 }
 /** After so many limits of own time it is stopped, whatever may be the cause. */
 const MOST_LIMITS = 4
 
-export interface Limits {
+interface Limits {
   /** Of own time, ms. */
   readonly limitMs: number
   /** Of any time, ms. */
@@ -64,7 +64,7 @@ function standsStill({ ownMs, helpersMs, busyMs, isUnseen }: Spent): boolean {
 }
 
 /** Why a step has taken longer than its limit, although it was not over it. */
-export interface Late {
+interface Late {
   readonly code: ErrorCode
   readonly sentence: string
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const LOOK_MS = 100
 
-export interface IsolationOptions {
+interface IsolationOptions {
   /** Nobody else is about to begin when nobody has worked for so long, ms: what the process before had leased is back. */
   readonly quietMs?: number
   /** How long others are let pass, ms. */

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { OwnTime } from './own-time.ts'
 
 /** Work that can be blamed for what its code does, wherever in its asynchronous context that happens. */
-export interface Work {
+interface Work {
   /** As a person would name it: a step, or a unit such as `spin@1 0-441000`. */
   readonly what: string
   /** The folder in scratch where its stops are counted; without one they are not. */

@@ -25,7 +25,7 @@ export async function barriers(page: Page): Promise<readonly string[]> {
     )
 }
 
-export interface Dropped {
+interface Dropped {
   readonly name: string
   readonly bytes: Uint8Array
 }

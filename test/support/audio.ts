@@ -94,7 +94,7 @@ export function int16(channels: readonly Channel[]): Int16Array {
   return pcm
 }
 
-export interface WavOptions {
+interface WavOptions {
   readonly rate?: number
   /** 8, 16, 24, 32; 32, 64 with `float`. */
   readonly bits?: number

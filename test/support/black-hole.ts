@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
-export interface BlackHole {
+interface BlackHole {
   readonly port: number
   /** Passes nothing on any more and closes nothing, as a link that is cut. */
   swallow(): void

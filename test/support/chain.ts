@@ -17,7 +17,7 @@ import { keeping } from '../../services/publish/keep-dead-letters.ts'
 import { type TestPostgres, testPostgres } from '../../tools/local/postgres/temporary.ts'
 import { startPubsubServer } from '../../tools/local/pubsub/server.ts'
 
-export interface Letter {
+interface Letter {
   readonly body: string
   readonly attributes: Readonly<Record<string, string>>
 }

@@ -8,13 +8,13 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 
-export interface Chromium {
+interface Chromium {
   /** What `decodeAudioData` makes of a file at 44.1 kHz. @throws Error with what the browser says when it refuses. */
   decode(file: Uint8Array): Promise<Decoded>
   close(): Promise<void>
 }
 
-export interface Decoded {
+interface Decoded {
   /** Left and right, full scale 1. */
   readonly channels: readonly Float32Array[]
   readonly samples: number

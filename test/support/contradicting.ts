@@ -2,7 +2,7 @@ import type { ByteRanges } from '../../services/stage/formats/byte-window.ts'
 import { chunk, club, wav } from './audio.ts'
 
 /** Fields of a plain "fmt " chunk; what is not given is as it should be. */
-export interface Fields {
+interface Fields {
   readonly tag?: number
   readonly channels?: number
   readonly rate?: number

@@ -9,7 +9,7 @@ import type { KubeApi } from './kube-api.ts'
 
 const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 
-export interface Dispatcher {
+interface Dispatcher {
   readonly child: ChildProcess
   /** All that it has logged. */
   readonly said: () => string

@@ -9,10 +9,10 @@ export type Verdict =
   | { readonly code: string; readonly says: RegExp }
 
 /** From the least to the most. */
-export type Span = readonly [least: number, most: number]
+type Span = readonly [least: number, most: number]
 
 /** Bytes, or what puts something at a path that is more than bytes. */
-export type Master = Buffer | ((path: string) => Promise<unknown>)
+type Master = Buffer | ((path: string) => Promise<unknown>)
 
 export type Row = readonly [name: string, master: Master, verdict: Verdict]
 

@@ -10,7 +10,7 @@ const PUBSUB = definitions(resolve('@google-cloud/pubsub/build/protos/protos.jso
 const IAM = definitions(join(dirname(gax), '../protos/iam_service.json'))
 
 /** What Cloud Pub/Sub has, by full names such as `projects/p/topics/stage`. */
-export interface IamServer {
+interface IamServer {
   readonly endpoint: string
   readonly topics: Set<string>
   /** As google.pubsub.v1.Subscription in JSON. */

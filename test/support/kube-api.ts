@@ -5,7 +5,7 @@ import { json } from 'node:stream/consumers'
 import type { Kubelet, KubePod } from './kubelet.ts'
 
 /** What the next matching requests meet instead of an honest answer. */
-export interface ApiFault {
+interface ApiFault {
   /** Only requests whose `METHOD /path?query` matches. */
   readonly on: RegExp
   times: number

@@ -1,5 +1,5 @@
 /** A message, or a body, that breaks its contract, and how. */
-export interface Malformed {
+interface Malformed {
   readonly what: string
   readonly body: Buffer
 }

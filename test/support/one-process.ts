@@ -29,7 +29,7 @@ import { recording } from '../../services/publish/recorder.ts'
 import { publishStep } from '../../services/publish/step.ts'
 import { stageStep } from '../../services/stage/step.ts'
 
-export interface OneProcess {
+interface OneProcess {
   readonly config: Config
   readonly bus: Bus | PubsubBus
   readonly catalogue: Catalogue
@@ -52,7 +52,7 @@ export interface OneProcess {
   readonly silentMs?: number
 }
 
-export interface Consumers {
+interface Consumers {
   /** Which upstream is down, and why. */
   readonly breaker: Breaker
   close(): Promise<void>

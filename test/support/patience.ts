@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * `test/run.ts` has measured before it began and what the load of the last minute says. Limits of tests
  * are for what never comes; they must not fail what only comes late.
  */
-export function slowness(): number {
+function slowness(): number {
   const measured = Number(process.env.TEST_SLOWNESS ?? 1)
   return Math.max(1, measured, (loadavg()[0] ?? 0) / availableParallelism())
 }

@@ -10,7 +10,7 @@ import {
 import { RATE } from './audio.ts'
 import { timeLimit } from './patience.ts'
 
-export interface Outcome {
+interface Outcome {
   readonly samples: number
   readonly left: Int16Array
   readonly right: Int16Array

@@ -4,7 +4,7 @@ import Core from 'essentia.js/dist/essentia.js-core.umd.js'
 import wasm from 'essentia.js/dist/essentia-wasm.umd.js'
 
 /** What Essentia makes of a whole signal by itself, to compare with. Silence and NaN may keep it for ever. */
-export interface EssentiaAlone {
+interface EssentiaAlone {
   /** Beats per minute by RhythmExtractor2013, 40 to 208. @param mono 44.1 kHz */
   rhythm(mono: Float32Array, method: 'degara' | 'multifeature'): number
   /** Key by KeyExtractor, e.g. `Ab minor`: with its defaults or with what was the best of those tried. */

@@ -2,7 +2,7 @@ import { BUDGET_MS } from '#shared/contracts/stages.ts'
 import type { Cost } from './cost-of-run.ts'
 
 /** What a job costs beside the same work by hand, core-seconds, and their ratio. */
-export type Compared = Cost & { readonly byHandSeconds: number; readonly ratio: number }
+type Compared = Cost & { readonly byHandSeconds: number; readonly ratio: number }
 
 export interface BenchResult {
   readonly cores: number

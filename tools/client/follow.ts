@@ -19,7 +19,7 @@ export interface Followed {
   readonly ended: Promise<void>
 }
 
-export interface FollowOptions {
+interface FollowOptions {
   /** Told of each job whenever its state or its share has changed. */
   readonly onChange: (seen: Seen, before: JobTold | undefined) => void
   /** A request that nobody has heard of is waited for so long, ms. */

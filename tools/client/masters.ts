@@ -13,7 +13,7 @@ export interface MasterFile {
 }
 
 /** What stands at some paths. */
-export interface FoundFiles {
+interface FoundFiles {
   /** Audio by their names, each once. */
   readonly audio: readonly string[]
   /** What macOS, Windows or a NAS left beside it: `._x.wav`, `.DS_Store`, … */

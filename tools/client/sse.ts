@@ -1,5 +1,5 @@
 /** One of a stream of server-sent events. */
-export interface SseEvent {
+interface SseEvent {
   readonly event: string
   readonly data: string
   readonly id: string | undefined

@@ -25,7 +25,7 @@ export interface TrackResult {
   readonly ms: Readonly<Record<string, number>>
 }
 
-export interface ResultFile {
+interface ResultFile {
   readonly asset: string
   /** Within the assets store. */
   readonly name: string

@@ -5,7 +5,7 @@ import { crc32c, crc32cText } from '#shared/store/gcs/crc32c.ts'
 import { ask, isPassing, json, Refused, refusal } from './client.ts'
 import { authorization, type Target } from './target.ts'
 
-export interface UploadOptions {
+interface UploadOptions {
   /** Of the file. */
   readonly sha256: string
   /** Whether a track that has another master may get this one. */
@@ -26,7 +26,7 @@ const MOST_DAMAGED = 5
 const ANSWER_MS = 30_000
 const PIECE_MS = 600_000
 
-export interface Uploaded {
+interface Uploaded {
   /** Names these very bytes. */
   readonly master_uri: string
   /** The sha256 of what was the track's latest upload before, where that is other content. */

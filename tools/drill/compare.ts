@@ -76,7 +76,7 @@ export function compare(expected: Outcomes, found: Outcomes): Comparison {
 }
 
 /** Keys that are missing, that have another value, and that are there once more than they should be. */
-export function differences(
+function differences(
   expected: readonly Entry[],
   found: readonly Entry[],
 ): Record<'missing' | 'other' | 'extra', readonly string[]> {

@@ -7,7 +7,7 @@ import type { DrillTrack } from './make-tracks.ts'
 import { persist } from './persist.ts'
 import type { Heard } from './witness.ts'
 
-export interface TargetOptions {
+interface TargetOptions {
   /** Of the deployment's API, without a slash at its end. */
   readonly url: string
   /** Bearer token, where it asks for one. */
@@ -19,7 +19,7 @@ export interface TargetOptions {
 }
 
 /** What the API told of the tracks' way through a deployment. */
-export interface Told {
+interface Told {
   readonly outcomes: Outcomes
   readonly events: readonly Heard[]
   readonly span: Span

@@ -23,7 +23,7 @@ export interface DrillWishes
   readonly isVerbose: boolean
 }
 
-export interface Drill {
+interface Drill {
   readonly wanted: DrillWishes
   /** A folder for all that the drill keeps. */
   readonly home: string

@@ -35,7 +35,7 @@ export interface Fault {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-export interface StoredObject {
+interface StoredObject {
   readonly bytes: Buffer
   readonly generation: number
   readonly contentType: string

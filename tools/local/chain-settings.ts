@@ -78,7 +78,7 @@ export function settingsOf(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 /** Settings that `npm start` takes as they stand in the environment, too, and the flag for each. */
-export const FLAGS = {
+const FLAGS = {
   assets: '--assets',
   scratch: '--scratch',
   uploads: '--uploads',

@@ -3,7 +3,7 @@ import { sentence } from '#shared/contracts/errors/chain.ts'
 const AGAIN_MS = 1_000
 
 /** Something that is written when it can be: a full disk must not end who writes it. */
-export interface Eventual {
+interface Eventual {
   /** Writes now or, where that fails, again each second until it succeeds. Never throws. */
   save(): void
   /** Tries no more. */

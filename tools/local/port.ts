@@ -9,7 +9,7 @@ const LOWEST = 20_000
 const HIGHEST = 32_767
 const MOST_TRIES = 200
 
-export interface PortWish {
+interface PortWish {
   /** What was asked for: that one or none. 0: any. */
   readonly port: number | undefined
   /** When nothing was asked for: this one, or any when it is taken. */

@@ -11,7 +11,7 @@ export interface OwnDatabase {
   stop(): Promise<void>
 }
 
-export interface OwnDatabaseOptions {
+interface OwnDatabaseOptions {
   /** The folder of its files. */
   readonly folder: string
   /** Told in a sentence what a person should know. */

@@ -25,7 +25,7 @@ import { freePort, HOST } from './port.ts'
 import { endLeftovers, openRoll, type Roll } from './process-registry.ts'
 import { keepDatabase, type OwnDatabase } from './supervised-postgres.ts'
 
-export interface ChainOptions extends Wishes {
+interface ChainOptions extends Wishes {
   readonly dataFolder: string
   /** Of the HTTP API; 0: any free one. 8080 unless told, or any when that is taken. */
   readonly port?: number | undefined

@@ -69,7 +69,7 @@ function lost({ name }: SubscriptionSpec, { deadLetterTopic }: Topology): string
 }
 
 /** What is wrong with a subscription. */
-export function subscriptionComplaints(
+function subscriptionComplaints(
   found: SubscriptionFound,
   spec: SubscriptionSpec,
   { project, topology }: Pick<BusChecked, 'project' | 'topology'>,

@@ -1,7 +1,7 @@
 import { sentence } from '#shared/contracts/errors/chain.ts'
 
 /** `not told`: it could not be found out, be it for want of a permission or because there is nothing to ask. */
-export type State = 'ok' | 'warning' | 'fault' | 'not told'
+type State = 'ok' | 'warning' | 'fault' | 'not told'
 
 /** What one check came to. */
 export interface Finding {

@@ -10,7 +10,7 @@ export interface BucketFound {
   readonly answered: Date | undefined
 }
 
-export interface BucketSettings {
+interface BucketSettings {
   /** How long removed objects are kept and billed; 0: not at all. */
   readonly softDeleteSeconds: number
   readonly isVersioned: boolean
@@ -22,7 +22,7 @@ export interface BucketSettings {
 }
 
 /** A rule with any other condition than these is not told: it deletes less than it seems to. */
-export interface DeletionRule {
+interface DeletionRule {
   readonly ageDays: number
   /** Only objects whose names begin with one of these; undefined: all. */
   readonly prefixes: readonly string[] | undefined

@@ -83,7 +83,7 @@ export function mastersCheck(uri: string, options: StoreOptions): Check {
 }
 
 /** The folder of a file:// store; undefined for a bucket. */
-export function folderOf(uri: string): string | undefined {
+function folderOf(uri: string): string | undefined {
   const place = parseUri(uri)
   return place.scheme === 'file' ? `/${place.path.join('/')}` : undefined
 }

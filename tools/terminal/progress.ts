@@ -1,12 +1,12 @@
 import { stripVTControlCharacters } from 'node:util'
 
 /** What is shown of a track. */
-export interface Shown {
+interface Shown {
   readonly guid: string
 }
 
 /** What a track is at, for the person at the terminal. */
-export interface Progress {
+interface Progress {
   set(track: Shown, state: string): void
   end(): void
 }

@@ -6,14 +6,14 @@ import { text } from 'node:stream/consumers'
 import { serveSchema } from './provider.ts'
 import { readSchema } from './schema.ts'
 
-export interface Ran {
+interface Ran {
   readonly code: number
   /** All that it printed. */
   readonly said: string
 }
 
 /** The terraform CLI of this machine, with the stand-in for Google's provider; reaches no network. */
-export interface Terraform {
+interface Terraform {
   run(folder: string, ...args: readonly string[]): Promise<Ran>
   close(): void
 }

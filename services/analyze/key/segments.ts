@@ -22,7 +22,7 @@ export interface Segment {
   readonly classes: Float64Array
 }
 
-export interface Segments {
+interface Segments {
   /** In order; those of one span touch. */
   readonly segments: readonly Segment[]
   /** How far the track's pitches lie above those of 440 Hz tuning, semitones in [−½, ½). */

@@ -3,7 +3,7 @@
  * @param re Real parts; a power of two of them.
  * @param im Imaginary parts, as many.
  */
-export function fourier(re: Float64Array, im: Float64Array): void {
+function fourier(re: Float64Array, im: Float64Array): void {
   const n = re.length
   const { cos, sin } = twiddlesOf(n)
   reverseBits(re, im)

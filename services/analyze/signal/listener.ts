@@ -19,7 +19,7 @@ const LEFT = 0.6 / 32_768
 const RIGHT = 0.4 / 32_768
 
 /** Why a signal has neither tempo nor key. */
-export type Unfit = 'not finite' | 'silence' | 'too short'
+type Unfit = 'not finite' | 'silence' | 'too short'
 
 /** What is kept of a track for the estimators. */
 export interface Heard {

@@ -2,7 +2,7 @@ import type { Range } from '#shared/assets/definition.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 
 /** Up to here a track is listened to as a whole, seconds. */
-export const WHOLE_TRACK_SECONDS = 600
+const WHOLE_TRACK_SECONDS = 600
 const SPAN_SECONDS = 25
 const CHECK_SECONDS = 25
 const CHECKS_AT_MOST = 6

@@ -3,8 +3,8 @@ import type { Passage } from './passage.ts'
 import type { PulseSpectrum } from './pulse.ts'
 
 /** Tempos that are considered at all, BPM. */
-export const SLOWEST = 50
-export const FASTEST = 220
+const SLOWEST = 50
+const FASTEST = 220
 
 /** Two tempos are the same within 4 %, as is usual when tempo estimates are judged. */
 const SAME = 0.04

@@ -21,7 +21,7 @@ const WEIGHTS: Readonly<Record<keyof Evidence, number>> = {
 const CONSENT = 1.22
 
 /** A tempo that a track may have, and what is known about it. */
-export interface Candidate {
+interface Candidate {
   readonly bpm: number
   readonly evidence: Evidence
 }

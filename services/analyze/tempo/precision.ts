@@ -13,7 +13,7 @@ const ONSET_SECONDS = 0.005
 const SOUNDING = 1e-4
 
 /** A stretch of a track without a gap, seconds. */
-export interface Stretch {
+interface Stretch {
   readonly from: number
   readonly to: number
 }

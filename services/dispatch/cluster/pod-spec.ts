@@ -124,12 +124,12 @@ const TOLERATIONS = [
 ]
 
 /** What a pod is told of the delivery that it is minted for. */
-export interface Told extends DeliveryFacts {
+interface Told extends DeliveryFacts {
   readonly message: unknown
 }
 
 /** A delivery as one word: in base64 nothing of it is expanded by the API, `$(…)` in a title say. */
-export function argumentOf({ id, attempt, attributes, message }: Told): string {
+function argumentOf({ id, attempt, attributes, message }: Told): string {
   const json = Buffer.from(JSON.stringify({ id, attempt, attributes, message }))
   if (json.length <= MOST_BYTES) return json.toString('base64')
   const words = `a message of ${json.length} bytes can't be handed to a pod: ${MOST_BYTES} at most`

@@ -8,7 +8,7 @@ type Handler = (delivery: Delivery) => Promise<Settlement>
 const PATIENCE_MS = 60_000
 const PAUSE = { firstMs: 1000, mostMs: 10_000 }
 
-export interface OwnTopics {
+interface OwnTopics {
   /** Publishes as the given one does, but for the topics that are followed here. */
   readonly bus: Bus
   /**

@@ -1,5 +1,5 @@
 /** One AAC packet within ADTS bytes, without its header. */
-export interface Packet {
+interface Packet {
   /** First byte of the ADTS header. */
   readonly header: number
   /** First byte of the packet. */

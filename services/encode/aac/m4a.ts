@@ -2,7 +2,7 @@ import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { PACKET_SAMPLES } from './adts.ts'
 
 /** What the decoder puts out before the first sample of the track. */
-export const PRIMING_SAMPLES = 1024
+const PRIMING_SAMPLES = 1024
 
 /** AAC-LC, 44.1 kHz, stereo, and explicitly no SBR (ISO/IEC 14496-3, 1.6.2.1). */
 const AUDIO_SPECIFIC_CONFIG = Buffer.from('121056e500', 'hex')

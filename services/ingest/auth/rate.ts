@@ -3,7 +3,7 @@ const MOST_KNOWN = 50_000
 const MINUTE_MS = 60_000
 
 /** How many requests each may make. */
-export interface Rate {
+interface Rate {
   /** Counts a request. @returns seconds until the next would be taken; 0 when this one is. */
   take(who: string): number
 }

@@ -19,7 +19,7 @@ export type Redriven = { readonly id: string } & (
   | { readonly status: 'refused'; readonly code: ErrorCode; readonly detail: string }
 )
 
-export interface Pace {
+interface Pace {
   /** Letters a second. */
   readonly rate: number
   readonly limit: number

@@ -24,7 +24,7 @@ const ENCODINGS = { br: promisify(brotliCompress), gzip: promisify(gzip) } as co
 
 /** What is audio by its name, for the page. */
 const AUDIO_FILES = `export const AUDIO_EXTENSIONS = ${JSON.stringify(AUDIO_EXTENSIONS)}
-export const LEFT_BY_SYSTEM = ${JSON.stringify(LEFT_BY_SYSTEM)}
+const LEFT_BY_SYSTEM = ${JSON.stringify(LEFT_BY_SYSTEM)}
 `
 
 /** A file of the page, in the forms in which it has been asked for. */

@@ -1,5 +1,5 @@
 /** Places for what lasts, a body or a stream: so many in all, and so many of one client. */
-export interface Slots {
+interface Slots {
   /** @returns how to give the place back, which may be done twice; undefined when there is none. */
   take(client: string): (() => void) | undefined
 }

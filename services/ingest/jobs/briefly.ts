@@ -8,7 +8,7 @@ const REST_AFTER_SLOW_MS = 500
 /** Items that may be under way; what comes on top is not asked about. */
 const MOST_PENDING = 5000
 
-export interface Patience extends BatchOptions {
+interface Patience extends BatchOptions {
   /** How long a caller waits, ms. */
   readonly withinMs: number
   /** What the log says of the times in which the database is left alone. */

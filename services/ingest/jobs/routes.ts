@@ -13,9 +13,9 @@ import { resultLines } from './ndjson.ts'
 import { Accepted, type Accepting, traceparentOf } from './submit-job.ts'
 
 /** The largest JSON body, bytes. More comes as lines. */
-export const MOST_JSON_BYTES = 1024 * 1024
+const MOST_JSON_BYTES = 1024 * 1024
 /** Jobs of one array. */
-export const MOST_JOBS = 1000
+const MOST_JOBS = 1000
 
 const EXAMPLE = {
   request_id: EXAMPLE_REQUEST_ID,

@@ -15,7 +15,7 @@ import type { KindOfUploads, Stored } from './uploads.ts'
  * What may pass through a temporary file of this machine, bytes: an object's name is its sha256, which is
  * known behind the last byte only. Larger ones announce their digest, or go to Cloud Storage directly.
  */
-export const MOST_SPOOLED_BYTES = 256 * 1024 * 1024
+const MOST_SPOOLED_BYTES = 256 * 1024 * 1024
 
 /** And how many of them at once: what a pod has as its /tmp holds so many. */
 const MOST_SPOOLED = 12

@@ -4,7 +4,7 @@ import { Unavailable } from '../http/problem.ts'
 import type { Uploads } from './uploads.ts'
 
 /** An upload that is about to get its name. */
-export interface Arriving {
+interface Arriving {
   readonly guid: string
   readonly sha256: string
   /** Who sends it, for the history. */

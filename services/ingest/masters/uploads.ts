@@ -19,7 +19,7 @@ export interface Incoming {
   discard(): Promise<void>
 }
 
-export interface ReceiveOptions {
+interface ReceiveOptions {
   readonly mostBytes: number
   /** Called once the bytes are whole, before they get their name. */
   readonly onWhole?: (() => Promise<void>) | undefined

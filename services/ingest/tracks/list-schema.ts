@@ -79,7 +79,7 @@ export const TrackQuery = Type.Object(
 export type TrackQuery = Static<typeof TrackQuery>
 
 /** What lists and /v1/live tell of a track. */
-export const TrackLine = Type.Object(
+const TrackLine = Type.Object(
   {
     asset_guid: Type.String(),
     title: Type.Optional(Type.String()),

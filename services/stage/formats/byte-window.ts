@@ -1,11 +1,7 @@
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 
 /** Reads the bytes [start, end) of a master: exactly these, or throws. */
-export type ReadRange = (
-  start: number,
-  end: number,
-  signal?: AbortSignal,
-) => Promise<Uint8Array>
+type ReadRange = (start: number, end: number, signal?: AbortSignal) => Promise<Uint8Array>
 
 /** The bytes of a master, by range. */
 export interface ByteRanges {

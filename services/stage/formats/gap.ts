@@ -2,7 +2,7 @@ import { masterAt } from './looks-like.ts'
 import { APE_BYTES, ID3V1_BYTES, tagBytes, tagBytesBefore } from './tag-bytes.ts'
 
 /** What lies between two frames, or behind the last. */
-export type GapVerdict =
+type GapVerdict =
   /** Tags, zeros and blanks: nothing is missing. */
   | { readonly kind: 'filling'; readonly isBlank: boolean }
   /** Another master begins in it, at its byte `at`. */

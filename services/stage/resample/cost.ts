@@ -7,7 +7,7 @@ import { isPeriodic, PART_SAMPLES, type SeekableLayout, samplesAt44100 } from '.
 export const MOST_CODED_SECONDS = 3600
 
 /** What staging costs on one full core of the reference, core-milliseconds, Node's share included. */
-export interface StageCost {
+interface StageCost {
   readonly fixedMs: number
   /** Per second of audio that is decoded and left out. */
   readonly skipMs: number
@@ -16,7 +16,7 @@ export interface StageCost {
 }
 
 /** How fast a site is, and how long its steps may take. */
-export interface Pace {
+interface Pace {
   readonly targetMs: number
   readonly factor: number
 }
@@ -71,7 +71,7 @@ export function md5Cost({ samples, rate, channels }: FlacLayout): number {
   return FIXED_MS + (((samples / rate) * (rate * channels)) / 100_000) * MD5_MS
 }
 
-export interface RangePlan {
+interface RangePlan {
   readonly samples: number
   readonly partSamples: number
   /** Every step makes this many samples, whole parts; the last one fewer. */

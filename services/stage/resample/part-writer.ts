@@ -4,7 +4,7 @@ import { BYTES_PER_SAMPLE } from '#shared/contracts/pcm-format.ts'
 /** Keeps the samples [start, end), a WAV file; the bytes are the callee's only until it resolves. */
 export type WritePart = (start: number, end: number, wav: Uint8Array) => Promise<void>
 
-export interface PartWriterOptions {
+interface PartWriterOptions {
   /** First sample of the track that is wanted, and one past the last. */
   readonly start: number
   readonly end: number

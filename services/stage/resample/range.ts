@@ -226,7 +226,7 @@ export interface Staged {
   readonly warnings?: readonly Warning[]
 }
 
-export interface StreamOptions extends StageOptions {
+interface StreamOptions extends StageOptions {
   /** How long a track may be. */
   readonly mostSamples: number
   /** Asked at `end`, and at the end of each part from there on: whether to make another. */

@@ -3,7 +3,7 @@ import type { Next, StepContext } from '../../frame/step.ts'
 
 export type Following = Pick<Next, 'sends' | 'afterwards'>
 
-export interface FanIn {
+interface FanIn {
   /** The object that says that the continuation has been sent, and what it says. */
   readonly marker: ObjectName
   readonly body?: Uint8Array

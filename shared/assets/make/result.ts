@@ -6,7 +6,7 @@ import { type Derivative, MOST_RESULT_BYTES, type Streamed } from '../definition
 /** Everybody who reads it goes through it. */
 const MOST_DEPTH = 32
 
-export interface Result {
+interface Result {
   readonly bytes: Uint8Array
   readonly value: unknown
 }

@@ -25,7 +25,7 @@ export interface Board {
   }[]
 }
 
-export interface StepPace {
+interface StepPace {
   readonly step: string
   readonly done: number
   readonly failed: number

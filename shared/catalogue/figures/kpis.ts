@@ -20,7 +20,7 @@ export interface Kpis {
 }
 
 /** What the deliveries of one step took. */
-export interface StepFigures {
+interface StepFigures {
   readonly step: string
   readonly count: number
   /** Wall-clock ms. */

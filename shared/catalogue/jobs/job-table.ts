@@ -12,7 +12,7 @@ import {
 } from './job-row.ts'
 
 /** A job's row, and what is kept beside it. */
-export interface StoredJob {
+interface StoredJob {
   readonly row: JobRow
   /** What is to be announced; null while a verdict is owed. */
   readonly announcement: string | null

@@ -51,7 +51,7 @@ export interface Announcement {
 export type Announced = Pick<Announcement, 'id' | 'job'>
 
 /** What a commit has added. */
-export interface Recorded {
+interface Recorded {
   /** What has to be announced now. */
   readonly due: readonly Announcement[]
   /** Assets of which a row says only now that they are made. */

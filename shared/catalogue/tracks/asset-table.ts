@@ -112,7 +112,7 @@ export function keyedVerdicts({ master, request, verdicts }: RunEnded): KeyedVer
   }))
 }
 
-export interface KeyedVerdict {
+interface KeyedVerdict {
   readonly key: AssetKey
   readonly verdict: Verdict
 }

@@ -26,7 +26,7 @@ export interface TrackStatus {
   readonly assets: readonly TrackAsset[]
 }
 
-export type TrackAsset = {
+type TrackAsset = {
   readonly asset: string
   readonly version: number
   readonly recorded: Date

@@ -1,7 +1,7 @@
 /** What the API tells, as far as the commands and the page show it. */
 
 /** What a job is at, or a track by its latest job; nothing follows the last three. */
-export type State = 'accepted' | 'running' | 'done' | 'partial' | 'failed'
+type State = 'accepted' | 'running' | 'done' | 'partial' | 'failed'
 
 /** GET /v1/jobs/{request_id}. */
 export interface RequestTold {

@@ -240,7 +240,7 @@ export const StepDue = defineMessage(
   ofItsRequest,
 )
 export type StepDue = MessageOf<typeof StepDue>
-export type Plan = StepDue['plan']
+type Plan = StepDue['plan']
 export type Unit = Plan['units'][number]
 export type PcmPlace = Plan['pcm']
 

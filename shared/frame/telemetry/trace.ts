@@ -11,7 +11,7 @@ import type { Bus } from '../../bus/bus.ts'
 export const TRACEPARENT = 'traceparent'
 
 /** What is told of a span beside its name and times. */
-export type SpanFacts = Readonly<Record<string, string | number | undefined>>
+type SpanFacts = Readonly<Record<string, string | number | undefined>>
 
 /** Something that takes its time, as a part of a trace. */
 export interface Span {

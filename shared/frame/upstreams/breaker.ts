@@ -15,7 +15,7 @@ const LONGEST_WAIT_MS = 15_000
 const DOUBT_MS = 60_000
 
 /** A look at an upstream. @throws when it is not well. */
-export type Look = (signal: AbortSignal) => Promise<unknown>
+type Look = (signal: AbortSignal) => Promise<unknown>
 
 export interface Operation {
   readonly look: Look
@@ -29,7 +29,7 @@ export interface Operation {
   readonly isAnswer?: (error: unknown) => boolean
 }
 
-export interface BreakerOptions {
+interface BreakerOptions {
   readonly log: Log
   readonly metrics: Pick<Metrics, 'upstreamsDown'>
   /** Nothing is resumed after this. */

@@ -15,7 +15,7 @@ const PIECE_BYTES = 1 << 20
 /** Nobody makes this one. */
 const ABSENT = 'probe' as ObjectName
 
-export interface WatchedOptions {
+interface WatchedOptions {
   /** What is silent for longer has failed, ms; 10 s unless told. */
   readonly silentMs?: number | undefined
   /** Whether the upstream is one of several stores: that one of them refuses all says nothing of the others. */

@@ -9,7 +9,7 @@ import { fileRoot, isMissing, undefinedIfMissing } from './root.ts'
 import { notRegular, objectStat } from './stat.ts'
 import { listFiles, removeFolder, removeTemporary } from './tree.ts'
 
-export interface FileStore extends StoreDriver {
+interface FileStore extends StoreDriver {
   /**
    * Removes temporary files that crashed creates left behind and that nobody has written to for so
    * many milliseconds (longer than any create may pause). Gives their number.

@@ -26,7 +26,7 @@ export interface FileRoot {
 }
 
 /** A file, whatever becomes of its name. To be closed. */
-export interface HeldFile {
+interface HeldFile {
   /** What opening this opens is this very file. */
   readonly path: string
   stat(): ReturnType<typeof bigStat>

@@ -14,7 +14,7 @@ export interface Wanted {
 }
 
 /** What the first answer tells of the object. */
-export interface Found {
+interface Found {
   readonly generation: string | undefined
   /** Of the whole object; undefined where the range lies behind its end. */
   readonly bytes: number | undefined

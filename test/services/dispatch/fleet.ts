@@ -24,7 +24,7 @@ import { KubeApi } from '../../support/kube-api.ts'
 import { type Container, type Ended, Kubelet, type KubePod } from '../../support/kubelet.ts'
 
 /** A pod that does nothing but end: for what the dispatcher does, not for what a track's pod does. */
-export interface Stub {
+interface Stub {
   readonly pod: KubePod
   readonly track: string
   end(ended: Ended): void

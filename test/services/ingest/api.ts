@@ -28,7 +28,7 @@ import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { type PubsubServer, startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 import { patient } from '../../support/patience.ts'
 
-export interface Api {
+interface Api {
   readonly url: string
   readonly port: number
   readonly folder: string
@@ -45,12 +45,12 @@ export interface Api {
   close(): Promise<void>
 }
 
-export interface Message {
+interface Message {
   readonly body: Record<string, unknown>
   readonly attributes: Readonly<Record<string, string>>
 }
 
-export interface Settings {
+interface Settings {
   readonly tokens?: Config['tokens']
   readonly oidc?: Config['oidc']
   readonly identity?: IdentitySettings

@@ -6,7 +6,7 @@ import type { RunAccepted, RunEnded, Verdict } from '#shared/contracts/messages/
 import { jobId } from '#shared/contracts/names.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 
-export interface Fixture {
+interface Fixture {
   readonly catalogue: Catalogue
   readonly dsn: string
   /** For looking behind the catalogue. */

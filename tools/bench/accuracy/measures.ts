@@ -42,7 +42,7 @@ export const KEY_SCORES: Readonly<Record<KeyRelation, number>> = {
   none: 0,
 }
 
-export interface EstimatedKey {
+interface EstimatedKey {
   /** Null for none. */
   readonly tonic: string | null
   readonly scale: Scale | null

@@ -6,7 +6,7 @@ import { marked, markedTempo } from '../../terminal/marked.ts'
 import { table } from '../../terminal/table.ts'
 import type { ScratchSeen } from './scratch-watch.ts'
 
-export interface ReportOptions {
+interface ReportOptions {
   /** The folder that the assets were copied to. */
   readonly out: string
   readonly scratch: ScratchSeen

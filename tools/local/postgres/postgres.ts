@@ -9,7 +9,7 @@ import { clusterVersion, makeCluster, ROLE } from './cluster.ts'
 import { stopOrphans } from './orphans.ts'
 import { end, hasEnded, serve } from './server.ts'
 
-export interface PostgresOptions {
+interface PostgresOptions {
   /** A folder for the server's files; made if absent. */
   readonly dataDir: string
   /** Folders to look for the server's programs in, before the usual ones; colon-separated, as in PATH. */

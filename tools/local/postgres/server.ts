@@ -9,7 +9,7 @@ import { ENVIRONMENT } from './cluster.ts'
 
 const LARGEST_LOG_BYTES = 10_000_000
 
-export interface Serving {
+interface Serving {
   readonly home: string
   readonly dataDir: string
   readonly settings: Readonly<Record<string, string>>

@@ -22,7 +22,7 @@ export interface TestPostgres {
 }
 
 /** A server that no other test uses, so that it may go. */
-export interface OwnPostgres extends TestPostgres {
+interface OwnPostgres extends TestPostgres {
   /** Takes the server away. */
   down(): Promise<void>
   /** Brings it back, with all that it had. */

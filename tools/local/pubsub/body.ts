@@ -6,7 +6,7 @@ import { Fault } from './fault.ts'
 // Encoding: https://protobuf.dev/programming-guides/encoding/
 
 // Limits: https://cloud.google.com/pubsub/quotas#resource_limits (data there: 10 MB; here MiB)
-export const MAX_DATA_BYTES = 10 * 1024 * 1024
+const MAX_DATA_BYTES = 10 * 1024 * 1024
 const MAX_MESSAGES = 1000
 /** Of a whole request: as much data as one message may have, and what stands around it. */
 const MAX_REQUEST_BYTES = MAX_DATA_BYTES + 256 * 1024

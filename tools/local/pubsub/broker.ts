@@ -20,7 +20,7 @@ interface Topic {
   readonly queues: Queue[]
 }
 
-export interface BrokerOptions {
+interface BrokerOptions {
   /** Told when the journal fails: nothing can be promised from then on, so let the process end. */
   readonly onFatal: (error: Error) => void
   /** Bodies kept in memory by all subscriptions together, bytes. */

@@ -1,5 +1,5 @@
 /** The gRPC status codes that this server gives: https://grpc.io/docs/guides/status-codes/ */
-export const STATUS = {
+const STATUS = {
   CANCELLED: 1,
   INVALID_ARGUMENT: 3,
   NOT_FOUND: 5,

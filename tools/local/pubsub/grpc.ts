@@ -27,7 +27,7 @@ import {
 } from './wire.ts'
 
 /** The gRPC front end: give it sockets on which HTTP/2 is spoken. */
-export interface GrpcFront {
+interface GrpcFront {
   inject(socket: Socket): void
   /** Ends all connections. */
   close(): void

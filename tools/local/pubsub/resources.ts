@@ -1,7 +1,7 @@
 import { Fault } from './fault.ts'
 
 /** As google.protobuf.Duration. */
-export interface Duration {
+interface Duration {
   readonly seconds?: number
   readonly nanos?: number
 }

@@ -8,7 +8,7 @@ import { pubsubMethods } from './protos.ts'
 import { restFront } from './rest.ts'
 import { SqliteJournal } from './sqlite-journal.ts'
 
-export interface PubsubServerOptions {
+interface PubsubServerOptions {
   /** 0 takes a free one. */
   readonly port: number
   /** 127.0.0.1 unless told: whoever reaches the port may use what is not reserved. */

@@ -6,12 +6,12 @@ import { type AckId, ackId, parseAckId } from './operations.ts'
 // The messages of google.pubsub.v1 that are sent thousands of times a second, read and written by
 // hand, so that bodies stay the bytes they came as. Field numbers: google/pubsub/v1/pubsub.proto
 
-export interface PublishRequest {
+interface PublishRequest {
   readonly topic: string
   readonly messages: Buffer[]
 }
 
-export interface SettleRequest {
+interface SettleRequest {
   readonly subscription: string
   readonly ackIds: AckId[]
   readonly ackDeadlineSeconds: number

@@ -71,7 +71,7 @@ export function ago(at) {
 export const level = (decibels) => decibels.toFixed(1).replace('-', '−')
 
 /** What is less likely is shown with a mark, and recommended to nobody. */
-export const LIKELY = 0.5
+const LIKELY = 0.5
 
 /** @param {number | null | undefined} confidence 0 to 1 */
 export const isUnlikely = (confidence) => typeof confidence === 'number' && confidence < LIKELY

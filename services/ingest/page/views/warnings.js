@@ -12,7 +12,7 @@ const WORDS = /** @type {Readonly<Record<string, string>>} */ ({
 })
 
 /** @param {string} code */
-export const warningWord = (code) => WORDS[code] ?? code.toLowerCase().replaceAll('_', ' ')
+const warningWord = (code) => WORDS[code] ?? code.toLowerCase().replaceAll('_', ' ')
 
 /**
  * That something is missing or wrong in a master, on the line of a track; nothing where there is none.

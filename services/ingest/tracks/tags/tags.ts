@@ -69,7 +69,7 @@ export function namedTags({
   return named.set('asset_guid', asset_guid)
 }
 
-export type NamedTag =
+type NamedTag =
   | 'bpm'
   | 'initialkey'
   | 'replaygain_track_gain'

@@ -3,7 +3,7 @@ import type { FlacLayout } from '../layout.ts'
 import { type SoundFrame, soundFrames } from './sound.ts'
 
 /** Where a frame begins. */
-export type FlacFrame = Pick<SoundFrame, 'byte' | 'sample' | 'length'>
+type FlacFrame = Pick<SoundFrame, 'byte' | 'sample' | 'length'>
 
 const WINDOW_BYTES = 128 << 10
 /** No frame is longer: eight channels of 65,535 samples of 32 bits, stored as they are, and a little more. */

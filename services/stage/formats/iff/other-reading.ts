@@ -5,7 +5,7 @@ import { SMOOTH } from './roughness.ts'
 import { lowNumbers } from './sample-kind.ts'
 
 /** Bare samples as a header that does not contradict itself describes them. */
-export interface Declared extends Reading {
+interface Declared extends Reading {
   readonly channels: number
   readonly offset: number
   readonly bytes: number

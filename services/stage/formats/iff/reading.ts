@@ -5,7 +5,7 @@ import { Roughness } from './roughness.ts'
 export type Reading = Pick<PcmLayout, 'encoding' | 'bits' | 'unsigned' | 'bigEndian'>
 
 /** Reads the number at byte `at`: integers as shares of full scale. `width`: how many bytes it takes. */
-export function readerOf({ encoding, bits, unsigned, bigEndian }: Reading): {
+function readerOf({ encoding, bits, unsigned, bigEndian }: Reading): {
   readonly width: number
   readonly read: (bytes: Buffer, at: number) => number
 } {

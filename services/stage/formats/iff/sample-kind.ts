@@ -3,7 +3,7 @@ import type { PcmLayout } from '../layout.ts'
 import { Roughness, SMOOTH } from './roughness.ts'
 
 /** How a header describes samples, as it is to be checked. */
-export interface Description {
+interface Description {
   readonly encoding: PcmLayout['encoding']
   /** Bits that one number takes. */
   readonly bits: number

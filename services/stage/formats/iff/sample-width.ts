@@ -3,7 +3,7 @@ import type { PcmLayout } from '../layout.ts'
 import { Roughness, SMOOTH } from './roughness.ts'
 
 /** Samples that can be read as numbers of one width or another. */
-export interface Readings {
+interface Readings {
   readonly encoding: PcmLayout['encoding']
   readonly bigEndian: boolean
   /** 8-bit numbers count from 0. */

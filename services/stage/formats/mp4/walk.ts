@@ -2,7 +2,7 @@ import { boxAt, find, inside, word } from './box.ts'
 import { FragmentTimes } from './fragment-times.ts'
 
 /** What is seen of the fragments of an MP4 file behind its index. */
-export interface FragmentsSeen {
+interface FragmentsSeen {
   /** How long the packets are of those that are in their turn by their own headers, in units of the track's time. */
   units: number
   /** The file ends within a fragment. */
@@ -19,7 +19,7 @@ export interface FragmentsSeen {
 }
 
 /** What fragments may say once for all of them: `trex` in the index. */
-export interface FragmentDefaults {
+interface FragmentDefaults {
   readonly packetUnits: number
   /** Units a second. */
   readonly scale: number

@@ -7,7 +7,7 @@ const MOST_POINTS = 4096
  * Samples that one point of the JSON stands for: the least multiple of 256 that leaves at most
  * 4096 points, which is 256 up to 23 s, 4864 for 7 min, and never more than about 35 KB of JSON.
  */
-export function samplesPerPixel(samples: number): number {
+function samplesPerPixel(samples: number): number {
   return RECORD_SAMPLES * Math.max(1, Math.ceil(samples / (RECORD_SAMPLES * MOST_POINTS)))
 }
 

@@ -1,5 +1,5 @@
 /** One record of a CSV file, and the line that it begins in, from 1. */
-export interface CsvRow {
+interface CsvRow {
   readonly line: number
   readonly cells: readonly string[]
 }

@@ -15,7 +15,7 @@ import type { Job, Unreadable, Wanted } from './manifest.ts'
 import { type Posted, type Posting, posting } from './post-jobs.ts'
 import type { Sources } from './sources.ts'
 
-export interface SubmitOptions {
+interface SubmitOptions {
   readonly target: Target
   /** Jobs a second, at most. */
   readonly rate: number
