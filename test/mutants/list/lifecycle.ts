@@ -12,8 +12,8 @@ export default [
     },
     {
       breaks: 'SIGTERM aborts at once: nothing is finished',
-      from: 'export const DRAIN_MS = 9_000',
-      to: 'export const DRAIN_MS = 0',
+      from: 'const DRAIN_MS = 9_000',
+      to: 'const DRAIN_MS = 0',
     },
     {
       breaks: 'a process that does not close lives for ever',

@@ -54,14 +54,16 @@ export default [
       to: '',
     },
     {
-      breaks: 'the name of an upload is on no disk',
-      from: 'await folder.sync()',
-      to: '',
-    },
-    {
       breaks: 'a master that breaks off leaves a file for ever',
       from: '        await file.close().catch(() => {})\n        await rm(path, { force: true })',
       to: '        await file.close().catch(() => {})',
+    },
+  ]),
+  ...mutantsOf('services/ingest/masters/upload-folder.ts', durable, [
+    {
+      breaks: 'the name of an upload is on no disk',
+      from: 'await folder.sync()',
+      to: '',
     },
     {
       breaks: 'a master may have any size',
