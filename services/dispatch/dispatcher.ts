@@ -21,7 +21,7 @@ import {
 import type { Pods } from './cluster/pods.ts'
 
 /** A pod that dies so often of a cause of its own will die every time. */
-export const MOST_POD_FAILURES = 5
+export const MAX_POD_FAILURES = 5
 /** What a dead letter tells of the pod's log. */
 const LAST_LINES = 10
 /** Between two pods of one delivery, ms: a node that takes none must not be asked in a circle. */
@@ -133,7 +133,7 @@ async function judge(pod: Pod, { kind, reason }: Fate, watched: Watched): Promis
   // By its name: whoever else sees this death counts no other.
   await context.write('scratch', record as ObjectName, new Uint8Array(), 'text/plain')
   const { length } = await failures(watched)
-  if (length < MOST_POD_FAILURES) return
+  if (length < MAX_POD_FAILURES) return
   const said = await deps.cluster.lastLines(name, LAST_LINES).catch(sentence)
   await bury(pod, watched)
   const words = `${length} pods died; the last: ${reason}; it said: ${said.trim()}`

@@ -95,7 +95,7 @@ function published(
 }
 
 /** An EncodeJob may ask for so many at once; a job that was widened may have more. */
-const MOST_ASSETS = 100
+const MAX_ASSETS = 100
 
 /**
  * One dead letter per run and reason: the job, narrowed to the assets that failed for it. What failed in an earlier run
@@ -114,7 +114,7 @@ function letters(announcement: Announcement): readonly Send[] {
   }
   return [...byReason.values()].map(({ ids, verdict }) => {
     const { run, step, code, sentence: reason, attempt } = verdict
-    const derivative_assets = ids.sort().slice(0, MOST_ASSETS)
+    const derivative_assets = ids.sort().slice(0, MAX_ASSETS)
     const id = digest([job, run, step, code, reason, derivative_assets], 32)
     return send(
       DEAD_LETTER_TOPIC,

@@ -6,8 +6,8 @@ import { send } from '#shared/frame/step.ts'
 import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 
 /** A job is published again this often; after that somebody has to look. */
-export const MOST_SWEEPS = 3
-const MOST_AT_ONCE = 100
+export const MAX_SWEEPS = 3
+const MAX_AT_ONCE = 100
 
 interface WatchdogDeps {
   readonly bus: Bus
@@ -26,8 +26,8 @@ export async function sweepOnce(
 ): Promise<number> {
   const swept = await catalogue.sweepJobs({
     olderThanSeconds,
-    limit: MOST_AT_ONCE,
-    sweptLessThan: MOST_SWEEPS,
+    limit: MAX_AT_ONCE,
+    sweptLessThan: MAX_SWEEPS,
   })
   for (const { job, run, route, request, accepted } of swept) {
     const again = { run: String(run), accepted }

@@ -29,7 +29,7 @@ import {
   whatExists,
 } from './plan-run.ts'
 import {
-  MOST_CODED_SECONDS,
+  MAX_CODED_SECONDS,
   md5Cost,
   mostStreamSamples,
   pacing,
@@ -195,13 +195,13 @@ async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promis
 }
 
 /** What the first step may spend on it beside its parts, core-milliseconds: some 20 minutes of 44.1 kHz. */
-const MOST_MD5_MS = 3000
+const MAX_MD5_MS = 3000
 
 /** Before the parts are written: a step that comes again finds these, and what was reported of them. */
 async function compareMd5(run: FoundRun, deps: PlanDeps): Promise<void> {
   const { layout, context } = run
   if (layout.kind !== 'flac' || !hasMd5(layout)) return
-  if (md5Cost(layout) * paceOf(run.message, deps).factor > MOST_MD5_MS) return
+  if (md5Cost(layout) * paceOf(run.message, deps).factor > MAX_MD5_MS) return
   if ((await reportedWarnings(placeOf(run), context)).has('md5')) return
   const { file, signal } = inputOf(run)
   const found = await md5Warnings(layout, file, signal)
@@ -259,7 +259,7 @@ async function checkLength(run: FoundRun, deps: PlanDeps): Promise<void> {
   const { layout } = run
   if (layout.kind === 'pcm') return
   if (layout.kind === 'flac') {
-    const most = MOST_CODED_SECONDS * SAMPLE_RATE
+    const most = MAX_CODED_SECONDS * SAMPLE_RATE
     return checkSeconds(layout, most, layout.samples / layout.rate)
   }
   const most = mostOfStream(run, deps)

@@ -1,4 +1,4 @@
-import { failedRun, MOST_RESTARTS, restarted, subjectOf } from '#shared/assets/end-run.ts'
+import { failedRun, MAX_RESTARTS, restarted, subjectOf } from '#shared/assets/end-run.ts'
 import { restartOnce } from '#shared/assets/make/step-marks.ts'
 import type { Registry } from '#shared/assets/registry.ts'
 import { type PermanentError, RestartError } from '#shared/contracts/errors/chain.ts'
@@ -98,7 +98,7 @@ async function begin(
   const { signal, delivery } = context
   const { locate, uploads, config } = deps
   // A master that is still being written, or a rollout, takes its time: back off a little more each time.
-  if (delivery.attempt <= Math.min(restarts, MOST_RESTARTS)) {
+  if (delivery.attempt <= Math.min(restarts, MAX_RESTARTS)) {
     throw new Error(`begun anew ${restarts} times: waiting`)
   }
   const waitSeconds = config.master_wait

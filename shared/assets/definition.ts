@@ -9,7 +9,7 @@ export interface Streamed {
 }
 
 /** Of a document that the catalogue keeps beside the row. */
-export const MOST_RESULT_BYTES = 64 << 10
+export const MAX_RESULT_BYTES = 64 << 10
 
 /** What `render` gives: for each of the definition's extensions the bytes of that file. */
 export type Rendered<Extension extends string = string> = Readonly<
@@ -146,7 +146,7 @@ interface Named<Extension extends string> {
   /** The files an asset consists of: extension to content type. The first is the one that is served by default. */
   readonly files: Readonly<Record<Extension, string>>
   /**
-   * The first file is a JSON document of at most MOST_RESULT_BYTES that the catalogue keeps beside the row,
+   * The first file is a JSON document of at most MAX_RESULT_BYTES that the catalogue keeps beside the row,
    * so that it can be searched and shown without reading the store.
    */
   readonly result?: boolean

@@ -23,7 +23,7 @@ import type { Derivative } from './definition.ts'
 import type { Registry } from './registry.ts'
 
 /** How often a run may begin anew before somebody has to look. */
-export const MOST_RESTARTS = 5
+export const MAX_RESTARTS = 5
 
 /** What every message between the services carries. */
 export type Envelope = Pick<
@@ -114,7 +114,7 @@ export function restarted(
   otherwise: (error: PermanentError) => Next | Promise<Next>,
 ): Next | Promise<Next> {
   // During a rollout a plan may meet newer workers for as long as the rollout takes.
-  if (message.restarts >= MOST_RESTARTS && error.code !== 'SUPERSEDED') {
+  if (message.restarts >= MAX_RESTARTS && error.code !== 'SUPERSEDED') {
     const words = `begun anew ${message.restarts} times; the last time: ${error.message}`
     return otherwise(new PermanentError('TOO_MANY_RESTARTS', words, { cause: error }))
   }

@@ -63,7 +63,7 @@ export async function* convert(
       .inputOptions(['-nostdin', '-protocol_whitelist', 'pipe'])
       .inputOptions(['-format_whitelist', demuxer])
       .inputOptions(['-codec_whitelist', decoder ?? `pcm_${demuxer}`])
-      .inputOptions(['-max_streams', `${MOST_STREAMS}`, '-threads', '1', '-reinit_filter', '0'])
+      .inputOptions(['-max_streams', `${MAX_STREAMS}`, '-threads', '1', '-reinit_filter', '0'])
       .inputOptions(
         decoder === undefined ? ['-ar', `${rate}`, '-ac', `${channels}`] : ['-c:a', decoder],
       )
@@ -94,7 +94,7 @@ function isCheckedFlac({ demuxer, decoder }: Feed): boolean {
 }
 
 /** An M4A file may hold a picture and chapters beside its music. */
-export const MOST_STREAMS = 4
+export const MAX_STREAMS = 4
 
 /**
  * AAC-LC of 16-bit 44.1 kHz stereo (little-endian bytes) as ADTS, at a constant bit rate.

@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { MOST_HOURS } from '../contracts/messages/run.ts'
+import { MAX_HOURS } from '../contracts/messages/run.ts'
 import { ROUTE_PATTERN } from '../contracts/names.ts'
 import { Route } from '../contracts/route.ts'
 import { compile } from '../contracts/validator.ts'
@@ -171,7 +171,7 @@ const Schema = Type.Object(
     max_hours: Type.Number({
       default: 24,
       exclusiveMinimum: 0,
-      maximum: MOST_HOURS,
+      maximum: MAX_HOURS,
       description: 'How long a master may be.',
     }),
     max_channels: Type.Integer({

@@ -1,6 +1,6 @@
 import type { Delivery, Settlement } from '../bus/bus.ts'
 import { sentence } from '../contracts/errors/chain.ts'
-import { MOST_UNITS, type StepEvent } from '../contracts/messages/event.ts'
+import { MAX_UNITS, type StepEvent } from '../contracts/messages/event.ts'
 import { HARD_LIMIT_MS } from '../contracts/stages.ts'
 import { noCounts } from '../store/counting.ts'
 import { lateBy } from '../underway/hard-limit.ts'
@@ -12,7 +12,7 @@ import type { Step, Subject } from './step.ts'
 import { atZero } from './telemetry/metrics.ts'
 import { type Span, TRACEPARENT, tracedBus, UNTRACED } from './telemetry/trace.ts'
 
-export { type DeliverDeps, MOST_ATTEMPTS } from './run-step.ts'
+export { type DeliverDeps, MAX_ATTEMPTS } from './run-step.ts'
 
 /**
  * The handler of one step's subscription: parse → run (outputs before inputs, under the hard limit) →
@@ -71,7 +71,7 @@ export function delivering<In>(
       ...birth,
       ...(outcome.subject ?? subject),
       verdict: outcome.verdict,
-      units: [...(outcome.units ?? [])].slice(0, MOST_UNITS),
+      units: [...(outcome.units ?? [])].slice(0, MAX_UNITS),
       ms,
       cpuMs: Math.round(coreMs * 100) / 100,
       storeOperations: counts.operations,

@@ -6,7 +6,7 @@ import { blamedOf, onEntered } from '../underway/underway.ts'
 const BEAT_MS = 250
 /** How long the loop may stand still, ms of its own time: fifty times what an asset may hold it for. */
 const STANDSTILL_MS = 5_000
-const MOST_BYTES = 4096
+const MAX_BYTES = 4096
 /** Of what V8 says a heap may be this is for what is young, and does not help what stays: three times 64 MiB at most. */
 const YOUNG = { mb: 201, leastShare: 0.6 }
 
@@ -50,7 +50,7 @@ export function startHeartbeat({
   limitMs = STANDSTILL_MS,
   ...options
 }: HeartbeatOptions): () => Promise<unknown> {
-  const shared = new SharedArrayBuffer(TEXT_AT + MOST_BYTES)
+  const shared = new SharedArrayBuffer(TEXT_AT + MAX_BYTES)
   const numbers = new Int32Array(shared, 0, 5)
   const text = new Uint8Array(shared, TEXT_AT)
   const beat = () => {
@@ -65,7 +65,7 @@ export function startHeartbeat({
   onEntered((latest) => {
     const bytes =
       latest?.stops === undefined ? undefined : Buffer.from(JSON.stringify(blamedOf(latest)))
-    const fits = bytes !== undefined && bytes.length <= MOST_BYTES
+    const fits = bytes !== undefined && bytes.length <= MAX_BYTES
     if (fits) text.set(bytes)
     Atomics.store(numbers, TEXT_BYTES, fits ? bytes.length : 0)
   })

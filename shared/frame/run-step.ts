@@ -18,7 +18,7 @@ import type { Tracing } from './telemetry/trace.ts'
 import type { Breaker } from './upstreams/breaker.ts'
 
 /** After so many attempts a passing fault is taken to be here to stay. */
-export const MOST_ATTEMPTS = 20
+export const MAX_ATTEMPTS = 20
 /** A stop is a unit's own fault when it has had so much of the hard limit to itself: units before it had the rest. */
 const UNIT_SHARE = 0.75
 
@@ -188,7 +188,7 @@ export async function runAndFollow<In>(
 
 /** The verdict that a fault amounts to which has come at each of so many attempts. */
 function gaveUp(error: unknown, { attempt }: Delivery): PermanentError | undefined {
-  if (attempt < MOST_ATTEMPTS) return undefined
+  if (attempt < MAX_ATTEMPTS) return undefined
   const words = `${attempt} attempts; the last: ${sentence(error)}`
   return new PermanentError('GAVE_UP', words, { cause: error })
 }

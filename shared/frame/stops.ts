@@ -4,11 +4,11 @@ import type { ObjectName } from '../contracts/names.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
 
 /** Work that is stopped at the hard limit so often will be stopped every time. */
-export const MOST_STOPS = 3
+export const MAX_STOPS = 3
 /** Work that so often has done nothing at all for a whole hard limit waits for what never comes. */
-export const MOST_IDLE_STOPS = 2
+export const MAX_IDLE_STOPS = 2
 /** Work that may have let the event loop stand still so often has; likewise of what its process ran out of memory by. */
-export const MOST_STANDSTILLS = 2
+export const MAX_STANDSTILLS = 2
 
 /**
  * `over`: it was stopped at the hard limit, having had that time to itself. `idle`: likewise, having done nothing with
@@ -56,17 +56,17 @@ export function verdictOn(
     const so = `${what} let the event loop stand still until its process was ended, and at each look its code was running`
     return new PermanentError('OVER_BUDGET', so)
   }
-  if (still >= MOST_STANDSTILLS) {
+  if (still >= MAX_STANDSTILLS) {
     const so = `${what} let the event loop stand still until its process was ended, ${still} times`
     return new PermanentError('OVER_BUDGET', so)
   }
-  if (full >= MOST_STANDSTILLS) {
+  if (full >= MAX_STANDSTILLS) {
     const so = `${what} used up the memory of its process, which was ended, ${full} times`
     return new PermanentError('OVER_BUDGET', so)
   }
   const isIdle = idle > over
   const stopped = over + idle
-  if (stopped < (isIdle ? MOST_IDLE_STOPS : MOST_STOPS)) return undefined
+  if (stopped < (isIdle ? MAX_IDLE_STOPS : MAX_STOPS)) return undefined
   const so = `${what} was stopped at the hard limit ${stopped} times`
   if (!isIdle) return new PermanentError('OVER_BUDGET', so)
   const idly = `${so}, ${idle} of them without computing or waiting for a store or a core`

@@ -24,9 +24,9 @@ const LOOK_MS = 250
 /** So often it is looked whose code runs, while the loop stands still, before the process is ended in it. */
 const LOOKS = 3
 /** Of its heap, and of what its container may have, a process that takes more is about to be ended anyway. */
-const MOST_MEMORY = { heap: 0.8, container: 0.9 }
+const MAX_MEMORY = { heap: 0.8, container: 0.9 }
 /** Of a machine that others use as well; more than any step needs. */
-const MOST_OF_MACHINE = { share: 0.3, leastMb: 4000 }
+const MAX_OF_MACHINE = { share: 0.3, leastMb: 4000 }
 /** From one look at the memory to the next, ms: it fills at up to 1 GB/s. */
 const MEMORY_MS = 100
 /** The stop has to be written within so long, ms: if the store is away it is not counted. */
@@ -41,8 +41,8 @@ const numbers = new Int32Array(shared, 0, 5)
 const machineMb = totalmem() / 1e6
 const containerMb = process.constrainedMemory() / 1e6
 const mostMb = Math.min(
-  Math.max(MOST_OF_MACHINE.share * machineMb, MOST_OF_MACHINE.leastMb),
-  containerMb > 0 ? MOST_MEMORY.container * containerMb : Number.POSITIVE_INFINITY,
+  Math.max(MAX_OF_MACHINE.share * machineMb, MAX_OF_MACHINE.leastMb),
+  containerMb > 0 ? MAX_MEMORY.container * containerMb : Number.POSITIVE_INFINITY,
 )
 
 let beats = -1
@@ -108,7 +108,7 @@ function isFull(): boolean {
   const mb = process.memoryUsage.rss() / 1e6
   const since = Math.max(0, mb - Atomics.load(numbers, PROCESS_MB))
   const heap = Atomics.load(numbers, HEAP_MB) + since
-  return heap > MOST_MEMORY.heap * heapMb || mb > mostMb
+  return heap > MAX_MEMORY.heap * heapMb || mb > mostMb
 }
 
 /** Leaves the stop in scratch, and ends the process. */

@@ -61,7 +61,7 @@ function storeAt(place: StoreUri, options: StoreOptions): StoreDriver {
     const { folders } = rememberedFor(options)
     const store = folders.get(path) ?? fileStore(path)
     // Without prefixes each folder of a catalogue is a root: remembering them all would be a leak.
-    if (folders.size < MOST_FOLDERS) folders.set(path, store)
+    if (folders.size < MAX_FOLDERS) folders.set(path, store)
     return store
   }
   const prefix = place.path.map((segment) => `${segment}/`).join('')
@@ -76,7 +76,7 @@ interface Remembered {
   readonly folders: Map<string, StoreDriver>
 }
 
-const MOST_FOLDERS = 100
+const MAX_FOLDERS = 100
 
 /** By settings object, because `locate` is called for every master. */
 const remembered = new WeakMap<StoreOptions, Remembered>()

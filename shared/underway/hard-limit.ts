@@ -8,7 +8,7 @@ export const CORE_SHARE = 0.75
 /** Of what stands still the helpers compute for a smaller share of the time, and the loop is busy for one. */
 const IDLE = { helpers: 0.02, loop: 0.5 }
 /** After so many limits of own time it is stopped, whatever may be the cause. */
-const MOST_LIMITS = 4
+const MAX_LIMITS = 4
 
 interface Limits {
   /** Of own time, ms. */
@@ -47,7 +47,7 @@ export function hardLimit(
     if (ownMs >= limitMs) {
       if (coreMs >= CORE_SHARE * limitMs) return stop('over')
       if (isIdle) return stop('idle')
-      if (ownMs >= MOST_LIMITS * limitMs) return stop('unclear')
+      if (ownMs >= MAX_LIMITS * limitMs) return stop('unclear')
     }
     if (wallMs >= longestMs) return stop('longest')
     const left = Math.min(limitMs - ownMs, limitMs / 2 - lately.ownMs, longestMs - wallMs)

@@ -9,10 +9,10 @@ import { defineMessage } from '#shared/contracts/message.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
 import { OwnCores } from '#shared/frame/cores.ts'
-import { type DeliverDeps, delivering, MOST_ATTEMPTS } from '#shared/frame/deliver.ts'
+import { type DeliverDeps, delivering, MAX_ATTEMPTS } from '#shared/frame/deliver.ts'
 import { eventSink } from '#shared/frame/events.ts'
 import { defineStep } from '#shared/frame/step.ts'
-import { MOST_IDLE_STOPS, MOST_STOPS } from '#shared/frame/stops.ts'
+import { MAX_IDLE_STOPS, MAX_STOPS } from '#shared/frame/stops.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import { surroundings, until } from '../support/chain.ts'
@@ -60,23 +60,23 @@ async function settled(makes: boolean, attempts: readonly number[]): Promise<Set
 }
 
 t.test('deliveries that died with their worker do not make a step too slow', async (t) => {
-  const often = Array.from({ length: MOST_IDLE_STOPS + 1 }, (_, i) => MOST_ATTEMPTS * (i + 1))
+  const often = Array.from({ length: MAX_IDLE_STOPS + 1 }, (_, i) => MAX_ATTEMPTS * (i + 1))
   const settlements = await settled(false, often)
-  t.same(settlements.slice(0, -1), Array(MOST_IDLE_STOPS).fill('nack'))
+  t.same(settlements.slice(0, -1), Array(MAX_IDLE_STOPS).fill('nack'))
   t.equal(settlements.at(-1), 'ack', 'so many stops with nothing made do')
 })
 
 t.test(
   'a step that makes one unit after another is stopped as often as it takes',
   async (t) => {
-    const attempts = Array.from({ length: MOST_STOPS + 3 }, (_, i) => i + 1)
+    const attempts = Array.from({ length: MAX_STOPS + 3 }, (_, i) => i + 1)
     t.same(await settled(true, attempts), Array(attempts.length).fill('nack'))
   },
 )
 
 t.test('no stop counts while an upstream may be at fault', async (t) => {
   inDoubt = true
-  const attempts = Array.from({ length: MOST_STOPS + 3 }, (_, i) => i + 1)
+  const attempts = Array.from({ length: MAX_STOPS + 3 }, (_, i) => i + 1)
   t.same(await settled(false, attempts), Array(attempts.length).fill('nack'))
 })
 

@@ -12,7 +12,7 @@ import { runTest, type TestRun } from './run-test.ts'
  * Puts each mutant of `list/` into a copy of the tree and runs the tests that have to notice. Ends with 1 when fewer
  * than 90 % are noticed, when one no longer fits the source, or when the tests fail without any.
  */
-const LEAST_SHARE = 0.9
+const MIN_SHARE = 0.9
 /** A mutant may make a test hang: it gets so many times what it takes without, and some seconds more. */
 const PATIENCE = { times: 4, seconds: 20 }
 const UNMUTATED_SECONDS = 600
@@ -183,5 +183,5 @@ function reported(results: readonly Result[]): number {
     if (state !== 'killed') console.log(`${state}: ${mutant.file}: ${mutant.breaks}: ${by}`)
   const share = results.length === 0 ? 0 : count('killed') / results.length
   console.log(`${count('killed')} of ${results.length} killed: ${(100 * share).toFixed(1)} %`)
-  return share < LEAST_SHARE || count('invalid') > 0 ? 1 : 0
+  return share < MIN_SHARE || count('invalid') > 0 ? 1 : 0
 }

@@ -28,7 +28,7 @@ interface FollowOptions {
 
 /** Between two looks, ms; more where an answer takes long. */
 const EVERY_MS = 1_000
-const MOST_MS = 15_000
+const MAX_MS = 15_000
 const AT_ONCE = 4
 
 interface Request {
@@ -82,7 +82,7 @@ export function follow(client: Client, { onChange, patienceMs }: FollowOptions):
       const last = isClosed
       await lookAtAll()
       if (last && open.size === 0) return
-      const ms = Math.min(MOST_MS, Math.max(EVERY_MS, 10 * (performance.now() - began)))
+      const ms = Math.min(MAX_MS, Math.max(EVERY_MS, 10 * (performance.now() - began)))
       await sleep(ms, undefined, { signal: client.signal })
     }
   }

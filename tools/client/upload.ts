@@ -21,7 +21,7 @@ const PIECE_BYTES = 16 * 1024 * 1024
 const PATIENCE_MS = 120_000
 const EVERY_MS = 1_000
 /** What arrives damaged so often is given up. */
-const MOST_DAMAGED = 5
+const MAX_DAMAGED = 5
 /** A question that nobody answers is asked again, and a piece that hangs is sent again, ms. */
 const ANSWER_MS = 30_000
 const PIECE_MS = 600_000
@@ -82,7 +82,7 @@ export async function uploadMaster(
     } catch (error) {
       const isOver = performance.now() - heard > PATIENCE_MS
       // So Cloud Storage refuses bytes that are not those announced; nothing is kept of them.
-      const isDamaged = isRefusedByStore(error, session) && ++damaged < MOST_DAMAGED
+      const isDamaged = isRefusedByStore(error, session) && ++damaged < MAX_DAMAGED
       if (signal.aborted || isOver || !(isDamaged || isWorthAnother(error))) throw error
       if (isDamaged) session = undefined
       offset = undefined

@@ -38,7 +38,7 @@ const MINUTES_PER_MONTH = 730 * 60
 /** 16-bit 44.1 kHz stereo. */
 const PCM_BYTES_PER_SECOND = 176_400
 /** Pub/Sub bills no request for less, bytes. */
-const LEAST_REQUEST = 1000
+const MIN_REQUEST = 1000
 
 /** What a workload costs, line by line. */
 export function costLines(workload: Workload, prices: Prices): readonly CostLine[] {
@@ -124,7 +124,7 @@ export function assetBytes({ seconds, assets }: Pick<Workload, 'seconds' | 'asse
 export function pubsubBytes({ assets }: Pick<Workload, 'assets'>): number {
   const { messages } = MEASURED
   const count = messages.fixed + stagesOf(assets) * messages.perStage
-  return count * Math.max(LEAST_REQUEST, messages.bytesEach) * 2
+  return count * Math.max(MIN_REQUEST, messages.bytesEach) * 2
 }
 
 function sum(numbers: readonly number[]): number {

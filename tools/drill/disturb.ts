@@ -41,7 +41,7 @@ export interface Victim {
 /** How often to look for a victim, ms. */
 const EVERY_MS = 20
 /** Of a chain more of whose seven processes are down nothing can be learnt: what comes next waits. */
-const MOST_DOWN = 2
+const MAX_DOWN = 2
 /** Copies of one message come within this time, ms. */
 const COPIES_WITHIN_MS = 1_500
 
@@ -102,7 +102,7 @@ export async function disturb(acts: readonly Act[], victim: Victim): Promise<Dis
 
   try {
     for (const act of acts) {
-      while (chain.down().length > MOST_DOWN) await sleep(EVERY_MS, undefined, { signal })
+      while (chain.down().length > MAX_DOWN) await sleep(EVERY_MS, undefined, { signal })
       await sleep(act.afterMs, undefined, { signal })
       await perform(act)
     }

@@ -34,7 +34,7 @@ export interface DrillReport extends Omit<Comparison, 'duplicates'> {
   readonly findings: readonly string[]
 }
 
-export const MOST_FINDINGS = 100
+export const MAX_FINDINGS = 100
 
 /** Whether the chain kept its word. */
 export function isGood({ lost, wrong, duplicates }: DrillReport): boolean {

@@ -7,7 +7,7 @@ import { comparePairs, throughTarget } from './external-target.ts'
 import { computedTwiceMs, longestStallMs, meanStepMs, resumed, swept } from './figures.ts'
 import { type DrillTrack, makeTracks, type TracksWanted } from './make-tracks.ts'
 import { type Pass, type PassOptions, pass } from './pass.ts'
-import { type DrillReport, MOST_FINDINGS } from './report.ts'
+import { type DrillReport, MAX_FINDINGS } from './report.ts'
 import { type ScheduleOptions, schedule } from './schedule.ts'
 
 /** What an operator asked for. */
@@ -95,7 +95,7 @@ function reportOf({ seed, count }: DrillWishes, before: Pass, after: Pass): Dril
         : { undisturbed: seconds(before.coreMs), disturbed: seconds(after.coreMs) },
     seconds: { undisturbed: length(before), disturbed: length(after) },
     longest_stall_seconds: seconds(longestStallMs(events, after.ways)),
-    findings: findings.slice(0, MOST_FINDINGS),
+    findings: findings.slice(0, MAX_FINDINGS),
   }
 }
 
@@ -119,7 +119,7 @@ async function remote(
     mean_step_seconds: { undisturbed: null, disturbed: hundredths(meanStepMs(events)) },
     seconds: { undisturbed: null, disturbed: seconds(span.to - span.from) },
     longest_stall_seconds: seconds(longestStallMs(events, [span])),
-    findings: findings.slice(0, MOST_FINDINGS),
+    findings: findings.slice(0, MAX_FINDINGS),
   }
 }
 

@@ -44,7 +44,7 @@ const KILLS_OF_ALL = 25
 const OFTEN: Readonly<Record<Other, number>> = { term: 10, stop: 40, copies: 3 }
 /** Past the lease of a message, which is 20 s. */
 const STOP_MS = [22_000, 26_000] as const
-const MOST_COPIES = 12
+const MAX_COPIES = 12
 
 /** What is to be done, one after the other: the same seed gives the same. */
 export function schedule({ seed, kills, everyMs, also }: ScheduleOptions): readonly Act[] {
@@ -70,7 +70,7 @@ export function schedule({ seed, kills, everyMs, also }: ScheduleOptions): reado
 function other(random: Random, kind: Other): Omit<Act, 'afterMs'> {
   const order = shuffled(random, NOT_DATABASE, weight)
   const stopMs = Math.round(between(random, ...STOP_MS))
-  const copies = Math.ceil(random() * MOST_COPIES)
+  const copies = Math.ceil(random() * MAX_COPIES)
   if (kind === 'stop') return { kind, order, stopMs }
   return kind === 'term' ? { kind, order } : { kind, order: [], copies }
 }

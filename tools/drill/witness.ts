@@ -36,7 +36,7 @@ export interface Witness {
 
 const OF_DRILL = 'drill-'
 /** Messages that are kept for copying. */
-const MOST_CAPTURED = 400
+const MAX_CAPTURED = 400
 
 /** Subscribes to every topic of the chain. Call it before anything is submitted. */
 export async function witness(bus: PubsubBus): Promise<Witness> {
@@ -92,7 +92,7 @@ export async function witness(bus: PubsubBus): Promise<Witness> {
     ...CHAIN.map((topic) =>
       listen(topic, ({ data, attributes }) => {
         captured.push({ topic, data, attributes: own(attributes) })
-        if (captured.length > MOST_CAPTURED) captured.shift()
+        if (captured.length > MAX_CAPTURED) captured.shift()
       }),
     ),
   ]

@@ -36,7 +36,7 @@ export const MAX_BACKOFF_MS = 10_000
 /** The back-off of who has lived so long begins anew, ms. */
 export const SETTLED_MS = 5_000
 /** Deaths before the first readiness that are put up with. */
-const MOST_FALSE_STARTS = 3
+const MAX_FALSE_STARTS = 3
 
 /**
  * Starts a process and keeps it running. `onDeath` is told why and when it starts again, `onBirth` sees each process
@@ -107,7 +107,7 @@ export function keepRunning(
     current = undefined
     isReady = false
     if (stopping) return
-    if (!wasReady && ++falseStarts > MOST_FALSE_STARTS) {
+    if (!wasReady && ++falseStarts > MAX_FALSE_STARTS) {
       const said = log.last(spec.name).join('\n')
       first.reject(new Error(`${died} again and again at its start:\n${said}`))
       return

@@ -7,7 +7,7 @@ export const HOST = '127.0.0.1'
 /** Linux gives ports from 32,768 on to connections that go out, others from 49,152 on (RFC 6335). */
 const LOWEST = 20_000
 const HIGHEST = 32_767
-const MOST_TRIES = 200
+const MAX_TRIES = 200
 
 interface PortWish {
   /** What was asked for: that one or none. 0: any. */
@@ -35,7 +35,7 @@ export async function freePort({ port, usually }: PortWish): Promise<number> {
  * @throws Error when there is none.
  */
 export async function anyPort(): Promise<number> {
-  for (let tries = 0; tries < MOST_TRIES; tries++) {
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
     const found = await tried(randomInt(LOWEST, HIGHEST + 1))
     if (found !== undefined) return found
   }

@@ -71,9 +71,9 @@ export interface Chain {
   kill(): void
 }
 
-const USUAL_PORT = 8080
+const DEFAULT_PORT = 8080
 /** As Google's emulator has it. */
-const USUAL_PUBSUB_PORT = 8085
+const DEFAULT_PUBSUB_PORT = 8085
 /** The services of a chain, and their scripts below services/. */
 export const SERVICES = {
   ingest: 'ingest/main.ts',
@@ -147,7 +147,7 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
   const [database, pubsub, port] = await allStarted([
     options.database ?? ownDatabase(options, ground),
     options.pubsub === undefined ? ownPubsub(options, ground, token) : foreign(options.pubsub),
-    freePort({ port: options.port, usually: USUAL_PORT }),
+    freePort({ port: options.port, usually: DEFAULT_PORT }),
   ])
   const link = { projectId: PROJECT, endpoint: pubsub, token }
   const bus = pubsubBus(link)
@@ -211,7 +211,7 @@ async function ownPubsub(
   token: string,
 ): Promise<string> {
   const { folder, log, roll, parts, notice } = ground
-  const port = await freePort({ port: options.pubsubPort, usually: USUAL_PUBSUB_PORT })
+  const port = await freePort({ port: options.pubsubPort, usually: DEFAULT_PUBSUB_PORT })
   const args = [
     '--host',
     HOST,

@@ -2,7 +2,7 @@ import type { Finding } from './check.ts'
 import type { Seen } from './seen.ts'
 
 /** Clocks further apart than this are told, ms: revisions, waits and sweeps compare times of several machines. */
-const MOST_APART_MS = 5000
+const MAX_APART_MS = 5000
 
 interface Span {
   readonly from: number
@@ -27,7 +27,7 @@ export function clockFinding({ clocks }: Seen): Finding {
   }
   const { of, aheadMs } = furthest
   const seconds = (Math.abs(aheadMs) / 1000).toFixed(1)
-  if (Math.abs(aheadMs) <= MOST_APART_MS) {
+  if (Math.abs(aheadMs) <= MAX_APART_MS) {
     return { check, state: 'ok', found: `within ${seconds} s of ${of}` }
   }
   const found = `${seconds} s ${aheadMs > 0 ? 'behind' : 'ahead of'} ${of}`

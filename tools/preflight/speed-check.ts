@@ -7,11 +7,11 @@ import { type Check, type Complaint, judged } from './check.ts'
 /** Of each of the three things that are measured, ms. */
 const EACH_MS = 1000
 const LARGE_BYTES = 4 << 20
-const MOST_LARGE = 8
-const MOST_SMALL = 30
+const MAX_LARGE = 8
+const MAX_SMALL = 30
 /** A step reads up to 40 MB of samples of its 10 s, and a run makes dozens of small objects. */
-const LEAST_MB_S = 20
-const MOST_SMALL_MS = 250
+const MIN_MB_S = 20
+const MAX_SMALL_MS = 250
 
 /** How fast scratch takes and gives samples, one object after the other. */
 export function speedCheck(uri: string, options: StoreOptions): Check {
@@ -42,7 +42,7 @@ interface Speed {
 }
 
 function complaints({ writeMBs, readMBs, smallMs }: Speed, said: string): readonly Complaint[] {
-  if (Math.min(writeMBs, readMBs) >= LEAST_MB_S && smallMs <= MOST_SMALL_MS) return []
+  if (Math.min(writeMBs, readMBs) >= MIN_MB_S && smallMs <= MAX_SMALL_MS) return []
   const remedy = 'a faster disk, mount or link: steps will run up to their limit'
   return [{ state: 'warning', found: said, remedy }]
 }
@@ -58,13 +58,11 @@ async function measured(
   const put = async (name: string, bytes: Uint8Array) => {
     await store.create(at(name), bytes, { contentType: 'application/octet-stream', signal })
   }
-  const written = await timed(MOST_LARGE, (index) => put(`large-${index}`, large))
+  const written = await timed(MAX_LARGE, (index) => put(`large-${index}`, large))
   const read = await timed(written.times, async (index) => {
     for await (const _ of await store.read(at(`large-${index}`), { signal }));
   })
-  const small = await timed(MOST_SMALL, (index) =>
-    put(`small-${index}`, large.subarray(0, 500)),
-  )
+  const small = await timed(MAX_SMALL, (index) => put(`small-${index}`, large.subarray(0, 500)))
   return {
     writeMBs: LARGE_BYTES / 1000 / written.msEach,
     readMBs: LARGE_BYTES / 1000 / read.msEach,

@@ -148,9 +148,9 @@ async function firstFile(folder: string): Promise<string | undefined> {
       await file.read(Buffer.alloc(1), 0, 1, 0).finally(() => file.close())
       return entry.name
     }
-    if (++looked === MOST_LOOKED_AT) break
+    if (++looked === MAX_LOOKED_AT) break
   }
   return undefined
 }
 
-const MOST_LOOKED_AT = 1000
+const MAX_LOOKED_AT = 1000

@@ -12,7 +12,7 @@ const TONAL = 0.08
 /** The best of 24 keys fits chance about as well as this: random pitch classes 0.6 in the mean, music 0.8 and more. */
 const CHANCE = 0.68
 /** From here on the fit says nothing about whether the key is right. */
-const USUAL_FIT = 0.8
+const DEFAULT_FIT = 0.8
 
 /**
  * Estimates the key of a track, how far to trust it, its tuning, and the keys of its parts. Blocks its thread for
@@ -68,7 +68,7 @@ export function keyProbability(
   kept: number,
 ): number {
   const probability = 1 / (1 + Math.exp(0.22 - 22 * margin - 1.29 * kept))
-  const usual = (fit - CHANCE) / (USUAL_FIT - CHANCE)
+  const usual = (fit - CHANCE) / (DEFAULT_FIT - CHANCE)
   return probability * Math.max(0, Math.min(1, usual))
 }
 

@@ -33,7 +33,7 @@ interface Segments {
 
 const SEGMENT_SECONDS = 5
 /** Segments beyond one a span at most, which bounds what is reported. */
-const MOST_SEGMENTS = 100
+const MAX_SEGMENTS = 100
 
 /**
  * Listens to the pitches of a track, some seconds at a time. Each span has a tuning of its own, because in a mix
@@ -41,7 +41,7 @@ const MOST_SEGMENTS = 100
  */
 export function hearSegments({ spans, low, rate }: KeyInput): Segments {
   const total = spans.reduce((sum, { start, end }) => sum + end - start, 0)
-  const length = Math.max(SEGMENT_SECONDS * SAMPLE_RATE, total / MOST_SEGMENTS)
+  const length = Math.max(SEGMENT_SECONDS * SAMPLE_RATE, total / MAX_SEGMENTS)
   const segments: Segment[] = []
   const whole = new FineChroma()
   let agreed = 0

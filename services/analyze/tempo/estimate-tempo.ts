@@ -10,11 +10,11 @@ import { pulses } from './presence.ts'
 import { refineTempo } from './refine.ts'
 
 /** Less likely than this, a tempo is but the best of many: so it is with speech, not with music. */
-const LEAST_PROBABILITY = 0.3
+const MIN_PROBABILITY = 0.3
 /** The same of half a minute, of which there are many in a track. */
-const LEAST_PROBABILITY_OF_PIECE = 0.8
+const MIN_PROBABILITY_OF_PIECE = 0.8
 /** The second method is asked about so many windows at least, and no further when all is clear. */
-const LEAST_VOTES = 2
+const MIN_VOTES = 2
 const CLEAR = 0.9
 /** Of the tempos that seemed certain a few in a thousand were wrong: no estimate says more. */
 const SUREST = 0.99
@@ -37,7 +37,7 @@ export function estimateTempo(
   const pieces = piecesOf(energies)
   const whole = joined(pieces)
   const own = pulses(whole) ? rankedTempos(whole) : []
-  const one = likelihood(own) >= LEAST_PROBABILITY
+  const one = likelihood(own) >= MIN_PROBABILITY
   // A mix may have a tempo at any time, and none as a whole.
   const ranked = one ? withVotes(own, windows, rhythm) : ofPieces(pieces)
   const best = ranked[0]
@@ -87,7 +87,7 @@ function ofPieces(pieces: readonly Piece[]): readonly Ranked[] {
   const told = pieces
     .filter(pulses)
     .map(rankedTempos)
-    .filter((ranked) => likelihood(ranked) >= LEAST_PROBABILITY_OF_PIECE)
+    .filter((ranked) => likelihood(ranked) >= MIN_PROBABILITY_OF_PIECE)
   return 2 * told.length >= pieces.length ? (told[0] ?? []) : []
 }
 
@@ -114,7 +114,7 @@ function withVotes(
       best &&
       best.probability >= CLEAR &&
       votes.every((vote) => sameButForOctave(vote, best.bpm))
-    if (clear && votes.length >= LEAST_VOTES) break
+    if (clear && votes.length >= MIN_VOTES) break
   }
   return ranked
 }

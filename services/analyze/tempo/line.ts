@@ -10,7 +10,7 @@ const REFUTED = 0.1
 /** Nor does it leave it for one whose pulses are but a little higher: breaks and fills smear them. */
 const AS_GOOD = 0.8
 /** A passage of another tempo counts if it is as sure as this: breaks and fills are not. */
-const LEAST_CONFIDENCE = 0.8
+const MIN_CONFIDENCE = 0.8
 
 /** A stretch of constant tempo. */
 export interface Section {
@@ -67,7 +67,7 @@ function localTempo(piece: Piece, track: number): Local {
   const best = kept && kept.probability >= REFUTED ? kept : ranked[0]
   if (!best) return { piece, bpm: undefined, confidence: 0 }
   const confidence = octaveFreeProbability(ranked, best.bpm)
-  if (confidence < LEAST_CONFIDENCE) return { piece, bpm: undefined, confidence }
+  if (confidence < MIN_CONFIDENCE) return { piece, bpm: undefined, confidence }
   const octave = [1, 2, 0.5].reduce((a, b) =>
     distance(best.bpm * a, track) <= distance(best.bpm * b, track) ? a : b,
   )

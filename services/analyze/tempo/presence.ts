@@ -5,9 +5,9 @@ import type { Passage } from './passage.ts'
  * Standard deviations above noise below which nobody would tap along: noise reaches 4, speech
  * mostly 7, music seldom has less than 8.
  */
-const LEAST_PROMINENCE = 7.5
+const MIN_PROMINENCE = 7.5
 /** Root mean square of onsets below which nothing sets in: held chords have 0.04, music 0.2. */
-const LEAST_ONSETS = 0.1
+const MIN_ONSETS = 0.1
 
 /** Whether anything sets in, and with pulses that noise would not have. */
 export function pulses({ all, strength, segments }: Passage): boolean {
@@ -17,10 +17,10 @@ export function pulses({ all, strength, segments }: Passage): boolean {
     for (const onset of envelope) squares += onset * onset
     frames += envelope.length
   }
-  if (Math.sqrt(squares / Math.max(1, frames)) < LEAST_ONSETS) return false
+  if (Math.sqrt(squares / Math.max(1, frames)) < MIN_ONSETS) return false
   const clearest = Math.max(
     0,
     ...candidateTempos(strength).map((bpm) => pulsation(strength, bpm)),
   )
-  return prominence(clearest, segments.length) >= LEAST_PROMINENCE
+  return prominence(clearest, segments.length) >= MIN_PROMINENCE
 }

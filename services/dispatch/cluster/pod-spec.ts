@@ -16,7 +16,7 @@ const ROUTE = 'trackchain.dev/route'
 const MESSAGE = 'trackchain.dev/message'
 const ATTEMPT = 'trackchain.dev/attempt'
 /** Linux takes no longer argument than 128 KiB; base64 makes four bytes of three. */
-const MOST_BYTES = 96 << 10
+const MAX_BYTES = 96 << 10
 /** Of a node that is gone nothing is heard: after so long its pods are given up, seconds. */
 const UNREACHABLE_SECONDS = 60
 
@@ -131,8 +131,8 @@ interface Told extends DeliveryFacts {
 /** A delivery as one word: in base64 nothing of it is expanded by the API, `$(…)` in a title say. */
 function argumentOf({ id, attempt, attributes, message }: Told): string {
   const json = Buffer.from(JSON.stringify({ id, attempt, attributes, message }))
-  if (json.length <= MOST_BYTES) return json.toString('base64')
-  const words = `a message of ${json.length} bytes can't be handed to a pod: ${MOST_BYTES} at most`
+  if (json.length <= MAX_BYTES) return json.toString('base64')
+  const words = `a message of ${json.length} bytes can't be handed to a pod: ${MAX_BYTES} at most`
   throw new PermanentError('TOO_LARGE', words)
 }
 

@@ -1,4 +1,4 @@
-import { MOST_RESTARTS } from '#shared/assets/end-run.ts'
+import { MAX_RESTARTS } from '#shared/assets/end-run.ts'
 import { backOff } from '#shared/async/retry.ts'
 import type { Bus, Delivery, Settlement } from '#shared/bus/bus.ts'
 
@@ -54,7 +54,7 @@ export function ownTopics(outer: Bus, topics: readonly string[]): OwnTopics {
         const until = performance.now() + patienceMs
         for (let again = 0; ; again++) {
           // Retries are quick here: they do not count as those that the queue has waited between.
-          const counted = delivery.attempt + Math.min(again, MOST_RESTARTS)
+          const counted = delivery.attempt + Math.min(again, MAX_RESTARTS)
           if ((await handler({ ...delivery, attempt: counted })) === 'ack') return
           if (stopping.aborted || performance.now() > until) break
           await pause.wait(stopping).catch(() => {})

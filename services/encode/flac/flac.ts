@@ -15,7 +15,7 @@ const LEVEL = 8
 const HEAD_BYTES = 16_384
 /** Of a frame beside its samples: noise that can't be made smaller is stored as it is. */
 const FRAME_HEAD_BYTES = 64
-const LEAST_BLOCK = 1024
+const MIN_BLOCK = 1024
 
 /**
  * The whole track as a .flac, with its length and the MD5 of its samples in the header, which ffmpeg leaves out
@@ -27,7 +27,7 @@ export async function flac(pcm: PcmSource, signal: AbortSignal): Promise<Uint8Ar
   const md5 = createHash('md5')
   const input = hashed(samplesAsBytes(pcm, 0, samples, signal), md5)
   // Memory that is never written to is never taken, and putting the pieces together would take twice as much.
-  const blocks = Math.ceil(samples / LEAST_BLOCK)
+  const blocks = Math.ceil(samples / MIN_BLOCK)
   const most = HEAD_BYTES + samples * BYTES_PER_SAMPLE + blocks * FRAME_HEAD_BYTES
   const room = Buffer.allocUnsafeSlow(most)
   let bytes = 0

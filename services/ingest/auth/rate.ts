@@ -1,5 +1,5 @@
 /** Who is counted at most; beyond that those that were heard of longest ago are forgotten. */
-const MOST_KNOWN = 50_000
+const MAX_KNOWN = 50_000
 const MINUTE_MS = 60_000
 
 /** How many requests each may make. */
@@ -26,7 +26,7 @@ export function createRate(perMinute: number, now = () => performance.now()): Ra
       // The latest at the end, so that the first is the one to forget.
       buckets.delete(who)
       buckets.set(who, { left: isTaken ? left - 1 : left, at })
-      if (buckets.size > MOST_KNOWN) {
+      if (buckets.size > MAX_KNOWN) {
         const [oldest] = buckets.keys()
         buckets.delete(oldest as string)
       }

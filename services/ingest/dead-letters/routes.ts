@@ -10,6 +10,8 @@ import { reading } from '../http/query.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 import type { Redriven, Which } from './redrive.ts'
 import {
+  DEFAULT_LETTERS,
+  DEFAULT_RATE,
   DiscardBody,
   discard,
   type LetterParams,
@@ -18,13 +20,11 @@ import {
   RedriveBody,
   redrive,
   show,
-  USUAL_LETTERS,
-  USUAL_RATE,
 } from './schema.ts'
 
 /** How long a request may go on redriving, ms: a connection on which nothing moves is closed after 60 s. */
-const MOST_MS = 20_000
-const MOST_BODY = 100_000
+const MAX_MS = 20_000
+const MAX_BODY = 100_000
 
 const checkRedrive = compile<RedriveBody>(RedriveBody, 'The body', 'BAD_REQUEST')
 const checkDiscard = compile<DiscardBody>(DiscardBody, 'The body', 'BAD_REQUEST')
@@ -32,7 +32,7 @@ const checkDiscard = compile<DiscardBody>(DiscardBody, 'The body', 'BAD_REQUEST'
 /** All of /v1/dead-letters. */
 export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
   const { catalogue, redriving } = deps
-  takeJson(app, MOST_BODY)
+  takeJson(app, MAX_BODY)
   const operating = { scope: 'operate', takes: [JSON_TYPE], inflates: true } as const
 
   type List = { Querystring: ListQuery }
@@ -67,7 +67,7 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Pr
     async (request, reply) => {
       const body = checkRedrive(documentIn(request.body, 'what to redrive'))
       const which = whichOf(body)
-      const { limit = 'ids' in which ? which.ids.length : USUAL_LETTERS } = body
+      const { limit = 'ids' in which ? which.ids.length : DEFAULT_LETTERS } = body
       const dryRun = body.dry_run ?? false
       const results = await acting(() =>
         dryRun
@@ -106,7 +106,7 @@ function whichOf({ ids, filter }: RedriveBody): Which {
 /** Stops when the client goes, and when the service has to. */
 async function redriveUntilGone(
   which: Which,
-  { rate = USUAL_RATE, limit }: { rate?: number; limit: number },
+  { rate = DEFAULT_RATE, limit }: { rate?: number; limit: number },
   { caller }: FastifyRequest,
   reply: FastifyReply,
   { redriving, aborting }: HttpDeps,
@@ -115,7 +115,7 @@ async function redriveUntilGone(
   const onClose = () => gone.abort(new Error('the client has gone'))
   reply.raw.once('close', onClose)
   const signal = AbortSignal.any([gone.signal, aborting])
-  const pace = { rate, limit, mostMs: MOST_MS, signal }
+  const pace = { rate, limit, mostMs: MAX_MS, signal }
   try {
     return await redriving.redrive(which, caller, pace)
   } finally {

@@ -5,10 +5,10 @@ import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN } from '#shared/contracts/names.ts
 import { refused } from '../http/problem.ts'
 
 /** Letters that one request redrives at most, and unless told. */
-const MOST_LETTERS = 1000
-export const USUAL_LETTERS = 100
+const MAX_LETTERS = 1000
+export const DEFAULT_LETTERS = 100
 /** Letters a second, unless told. */
-export const USUAL_RATE = 10
+export const DEFAULT_RATE = 10
 
 /** The letter that the examples are about. */
 export const EXAMPLE_LETTER_ID = '5a1d3c8e9b7f40526a1d3c8e9b7f4052'
@@ -70,14 +70,14 @@ const pace = {
     Type.Number({
       exclusiveMinimum: 0,
       maximum: 1000,
-      description: `Letters a second; ${USUAL_RATE} unless told.`,
+      description: `Letters a second; ${DEFAULT_RATE} unless told.`,
     }),
   ),
   limit: Type.Optional(
     Type.Integer({
       minimum: 1,
-      maximum: MOST_LETTERS,
-      description: `Letters at most; ${USUAL_LETTERS} unless told.`,
+      maximum: MAX_LETTERS,
+      description: `Letters at most; ${DEFAULT_LETTERS} unless told.`,
     }),
   ),
   dry_run: Type.Optional(
@@ -88,7 +88,7 @@ const pace = {
 /** The body of a redrive: by ids or by a filter. */
 export const RedriveBody = Type.Object(
   {
-    ids: Type.Optional(Type.Array(LetterId, { minItems: 1, maxItems: MOST_LETTERS })),
+    ids: Type.Optional(Type.Array(LetterId, { minItems: 1, maxItems: MAX_LETTERS })),
     filter: Type.Optional(
       Type.Object(filter, {
         additionalProperties: false,

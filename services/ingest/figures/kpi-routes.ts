@@ -6,8 +6,8 @@ import { refused } from '../http/problem.ts'
 import { reading } from '../http/query.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 
-const USUAL_MS = 15 * 60_000
-const MOST_MS = 31 * 24 * 3600_000
+const DEFAULT_MS = 15 * 60_000
+const MAX_MS = 31 * 24 * 3600_000
 
 const Instant = (description: string) =>
   Type.Optional(Type.String({ format: 'date-time', description }))
@@ -74,9 +74,9 @@ export async function kpiRoutes(app: FastifyInstance, { catalogue }: HttpDeps): 
 /** @throws PermanentError BAD_REQUEST when it is empty or longer than 31 days. */
 function windowOf({ from, to }: Window): readonly [Date, Date] {
   const end = to === undefined ? new Date() : new Date(to)
-  const begin = from === undefined ? new Date(end.getTime() - USUAL_MS) : new Date(from)
+  const begin = from === undefined ? new Date(end.getTime() - DEFAULT_MS) : new Date(from)
   const ms = end.getTime() - begin.getTime()
-  if (ms > 0 && ms <= MOST_MS) return [begin, end]
+  if (ms > 0 && ms <= MAX_MS) return [begin, end]
   const why = ms > 0 ? 'more than 31 days before' : 'not before'
   throw new PermanentError(
     'BAD_REQUEST',

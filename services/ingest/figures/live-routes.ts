@@ -14,9 +14,9 @@ const HEARTBEAT_MS = 15_000
 /** A transaction may end after one that began later: so far back is looked again, µs. */
 const OVERLAP_US = 2_000_000
 /** Tracks told at once; a list that is further behind is better loaded anew. */
-const MOST_TRACKS = 1000
+const MAX_TRACKS = 1000
 /** A reader that is so far behind is cut off, and comes again, bytes. */
-const MOST_BEHIND = 4 * 1024 * 1024
+const MAX_BEHIND = 4 * 1024 * 1024
 
 const schema = {
   tags: ['numbers'],
@@ -97,7 +97,7 @@ function watching({ catalogue, lookAt }: LiveDeps) {
   function tell(text: string, to: Iterable<PassThrough> = streams): void {
     for (const stream of to) {
       if (stream.writableEnded) continue
-      if (stream.writableLength > MOST_BEHIND) stream.destroy()
+      if (stream.writableLength > MAX_BEHIND) stream.destroy()
       else stream.write(text)
     }
   }
@@ -105,7 +105,7 @@ function watching({ catalogue, lookAt }: LiveDeps) {
   async function lookForTracks(): Promise<void> {
     const sinceUs = latestUs === undefined ? undefined : latestUs - OVERLAP_US
     const found = await reading((signal) =>
-      catalogue.changedTracks(sinceUs, MOST_TRACKS, signal),
+      catalogue.changedTracks(sinceUs, MAX_TRACKS, signal),
     )
     const news = found.filter(({ track, updatedUs }) => told.get(track) !== updatedUs)
     tell(news.map(trackEvent).join(''))
@@ -113,7 +113,7 @@ function watching({ catalogue, lookAt }: LiveDeps) {
     const last = found.at(-1)?.updatedUs
     if (last === undefined) return
     // Were there more, looking back as usual might find the same again and never get on.
-    latestUs = found.length < MOST_TRACKS ? last : last + OVERLAP_US
+    latestUs = found.length < MAX_TRACKS ? last : last + OVERLAP_US
   }
 
   async function lookAtBoard(): Promise<void> {
@@ -160,7 +160,7 @@ function watching({ catalogue, lookAt }: LiveDeps) {
         () => {},
       )
       if (sinceUs === undefined) return
-      reading((signal) => catalogue.changedTracks(sinceUs, MOST_TRACKS, signal)).then(
+      reading((signal) => catalogue.changedTracks(sinceUs, MAX_TRACKS, signal)).then(
         (missed) => tell(missed.map(trackEvent).join(''), [stream]),
         () => {},
       )

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 
 /** What a client may still have on its way when it is refused, and how long that may take. */
-const MOST_BYTES = 32 * 1024 * 1024
-const MOST_MS = 2000
+const MAX_BYTES = 32 * 1024 * 1024
+const MAX_MS = 2000
 
 /**
  * Reads and forgets the rest of a request, within limits. A connection that is closed on a client that
@@ -12,11 +12,11 @@ export async function readOut(request: IncomingMessage): Promise<void> {
   // Whoever waits for "100 Continue" has not begun to send.
   if (request.destroyed || request.complete || awaitsContinue(request)) return
   const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, MOST_MS)
+  const timer = setTimeout(resolve, MAX_MS)
   let bytes = 0
   const count = (chunk: Uint8Array) => {
     bytes += chunk.length
-    if (bytes > MOST_BYTES) resolve()
+    if (bytes > MAX_BYTES) resolve()
   }
   request.unpipe()
   request.on('data', count).once('end', resolve).once('close', resolve).on('error', resolve)

@@ -5,7 +5,7 @@ import { PermanentError } from '#shared/contracts/errors/chain.ts'
 
 /** What any gzip may grow to, bytes, and beyond that how many times its own length: no honest JSON is packed tighter. */
 const ANY_BYTES = 1024 * 1024
-const MOST_TIMES = 100
+const MAX_TIMES = 100
 
 /**
  * Takes bodies of `Content-Encoding: gzip` where a route says `inflates`, and refuses every other encoding, so that
@@ -61,7 +61,7 @@ function inflated(payload: Readable): Readable {
   const bounded = new Transform({
     transform(chunk: Uint8Array, _encoding, done) {
       bytes += chunk.length
-      if (bytes <= ANY_BYTES || bytes <= MOST_TIMES * packed) done(null, chunk)
+      if (bytes <= ANY_BYTES || bytes <= MAX_TIMES * packed) done(null, chunk)
       else done(tooTight())
     },
   })
@@ -87,6 +87,6 @@ function inflated(payload: Readable): Readable {
 function tooTight(): PermanentError {
   return new PermanentError(
     'TOO_LARGE',
-    `The body grows to more than ${MOST_TIMES} times its length, and ${ANY_BYTES} bytes; expected gzip of JSON.`,
+    `The body grows to more than ${MAX_TIMES} times its length, and ${ANY_BYTES} bytes; expected gzip of JSON.`,
   )
 }

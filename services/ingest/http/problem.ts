@@ -36,7 +36,7 @@ export class Unavailable extends Error {
 }
 
 /** Details are for reading: a fault in a long input is not told at length. */
-const MOST_DETAIL = 2000
+const MAX_DETAIL = 2000
 
 /** The problem document of anything thrown. `id` names the request. */
 export function problemOf(error: unknown, id: string): Problem {
@@ -48,7 +48,7 @@ export function problemOf(error: unknown, id: string): Problem {
     title: means,
     status,
     code,
-    detail: detail.length > MOST_DETAIL ? `${detail.slice(0, MOST_DETAIL)}…` : detail,
+    detail: detail.length > MAX_DETAIL ? `${detail.slice(0, MAX_DETAIL)}…` : detail,
     instance: `urn:uuid:${id}`,
     ...(at === undefined ? {} : { at }),
     remedy,

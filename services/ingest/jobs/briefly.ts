@@ -6,7 +6,7 @@ import type { Log } from '#shared/frame/telemetry/log.ts'
 const REST_AFTER_FAULT_MS = 5000
 const REST_AFTER_SLOW_MS = 500
 /** Items that may be under way; what comes on top is not asked about. */
-const MOST_PENDING = 5000
+const MAX_PENDING = 5000
 
 interface Patience extends BatchOptions {
   /** How long a caller waits, ms. */
@@ -38,7 +38,7 @@ export function briefly<Item, Answer>(
   }
 
   return async (item) => {
-    if (performance.now() < restUntil || pending >= MOST_PENDING) return undefined
+    if (performance.now() < restUntil || pending >= MAX_PENDING) return undefined
     pending++
     const answered = ask(item)
       .catch((error) => {

@@ -13,7 +13,7 @@ import { type Accepted, traceparentOf } from './submit-job.ts'
 export const FORM_TYPE = 'multipart/form-data'
 
 const GUID = new RegExp(ASSET_GUID_PATTERN)
-const MOST_FIELD_BYTES = 64 * 1024
+const MAX_FIELD_BYTES = 64 * 1024
 const OCTETS = 'application/octet-stream'
 /** The fields of a job that may stand alone, and what their text means. */
 const FIELDS: Readonly<Record<string, (text: string) => unknown>> = {
@@ -176,7 +176,7 @@ async function contentOf({ fieldname, mimetype, file }: MultipartFile): Promise<
   let bytes = 0
   for await (const chunk of file) {
     bytes += chunk.length
-    if (bytes > MOST_FIELD_BYTES) throw new PermanentError('TOO_LARGE', fieldLimit(), at)
+    if (bytes > MAX_FIELD_BYTES) throw new PermanentError('TOO_LARGE', fieldLimit(), at)
     chunks.push(chunk)
   }
   const content = Buffer.concat(chunks)
@@ -189,7 +189,7 @@ async function contentOf({ fieldname, mimetype, file }: MultipartFile): Promise<
 }
 
 function fieldLimit(): string {
-  return `The part is longer than ${MOST_FIELD_BYTES} bytes; only the file may be.`
+  return `The part is longer than ${MAX_FIELD_BYTES} bytes; only the file may be.`
 }
 
 function jobOf(value: unknown): Record<string, unknown> {

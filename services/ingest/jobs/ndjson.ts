@@ -16,12 +16,12 @@ const LONGEST_LINE = 64 * 1024
 const GROUP = 50
 const WIDTH = 10
 /** Results that may wait for a client that sends all before it reads, bytes: some 40,000 lines. */
-const MOST_WAITING = 8 * 1024 * 1024
+const MAX_WAITING = 8 * 1024 * 1024
 
 /** How long a client that was refused may take to read why, ms. */
 const LINGER_MS = 1000
 /** Lines of one body that are refused; those that follow are not looked at. */
-export const MOST_REFUSED = 1000
+export const MAX_REFUSED = 1000
 
 /** What became of a group of lines. */
 interface Answered {
@@ -40,7 +40,7 @@ export function resultLines(
 
   async function* groups() {
     for await (const group of lines(body, { most: GROUP, longest: LONGEST_LINE })) {
-      if (refused >= MOST_REFUSED) return
+      if (refused >= MAX_REFUSED) return
       last = group.at(-1)?.number ?? last
       yield group
     }
@@ -66,7 +66,7 @@ export function resultLines(
         // What has not been answered was not taken, or may be posted again.
         aborting.throwIfAborted()
       }
-      if (told >= MOST_REFUSED) throw tooManyRefused(last)
+      if (told >= MAX_REFUSED) throw tooManyRefused(last)
     } catch (error) {
       const { code, status, detail } = problemOf(error, request.id)
       yield `${JSON.stringify({ line: null, status, code, detail })}\n`
@@ -74,7 +74,7 @@ export function resultLines(
     // What is still on its way is not wanted.
     await readOut(request.raw)
   }
-  const stream = Readable.from(results(), { objectMode: false, highWaterMark: MOST_WAITING })
+  const stream = Readable.from(results(), { objectMode: false, highWaterMark: MAX_WAITING })
   stream.once('close', () => {
     // Later: the last line may be on its way.
     if (!request.raw.complete) setTimeout(() => request.raw.destroy(), LINGER_MS).unref()
@@ -85,7 +85,7 @@ export function resultLines(
 function tooManyRefused(last: number): PermanentError {
   return new PermanentError(
     'TOO_MANY_REFUSED',
-    `${MOST_REFUSED} lines were refused; lines from ${last + 1} on were not looked at.`,
+    `${MAX_REFUSED} lines were refused; lines from ${last + 1} on were not looked at.`,
   )
 }
 

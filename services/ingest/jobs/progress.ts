@@ -1,5 +1,5 @@
 import type { JobStatus } from '#shared/catalogue/jobs/jobs.ts'
-import { MOST_UNITS } from '#shared/contracts/messages/event.ts'
+import { MAX_UNITS } from '#shared/contracts/messages/event.ts'
 
 /** How much of a job is there, 0 to 99, each asset counting the same; 100 when it has ended. */
 export function percentOf(job: JobStatus): number {
@@ -20,14 +20,14 @@ export function unitsOf(
   const { planned, finished } = progress
   const units = planned.filter((unit) => unit.startsWith(`${asset}@`))
   // What is not in a plan was there before it, or can't be made: publish will say which.
-  if (planned.length >= MOST_UNITS || units.length === 0) return {}
+  if (planned.length >= MAX_UNITS || units.length === 0) return {}
   const units_done = units.filter((unit) => finished.includes(unit)).length
   return { units: units.length, units_done }
 }
 
 function shareOf(job: JobStatus, asset: string): number {
   const planned = job.progress?.planned
-  if (!planned || planned.length >= MOST_UNITS) return 0
+  if (!planned || planned.length >= MAX_UNITS) return 0
   const { units, units_done = 0 } = unitsOf(job, asset)
   return units === undefined ? 1 : units_done / units
 }

@@ -7,7 +7,7 @@ export interface Line {
 }
 
 /** Lines of a chunk that are looked at in one go, empty ones included. */
-const MOST_PASSED = 2000
+const MAX_PASSED = 2000
 const LF = 10
 const CR = 13
 
@@ -45,7 +45,7 @@ export async function* lines(
       const line = ended(chunk.subarray(from, at))
       from = at + 1
       if (line !== undefined) group.push(line)
-      if (group.length < most && ++passed < MOST_PASSED) continue
+      if (group.length < most && ++passed < MAX_PASSED) continue
       yield group
       group = []
       passed = 0

@@ -13,9 +13,9 @@ import { resultLines } from './ndjson.ts'
 import { Accepted, type Accepting, traceparentOf } from './submit-job.ts'
 
 /** The largest JSON body, bytes. More comes as lines. */
-const MOST_JSON_BYTES = 1024 * 1024
+const MAX_JSON_BYTES = 1024 * 1024
 /** Jobs of one array. */
-const MOST_JOBS = 1000
+const MAX_JOBS = 1000
 
 const EXAMPLE = {
   request_id: EXAMPLE_REQUEST_ID,
@@ -56,7 +56,7 @@ const schema = {
         schema: {
           anyOf: [
             EncodeJob.schema,
-            { type: 'array', items: EncodeJob.schema, maxItems: MOST_JOBS },
+            { type: 'array', items: EncodeJob.schema, maxItems: MAX_JOBS },
           ],
           examples: [EXAMPLE],
         },
@@ -94,7 +94,7 @@ const schema = {
 export async function jobRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
   const { accepting } = deps
   const turns = createTurns()
-  takeJson(app, MOST_JSON_BYTES)
+  takeJson(app, MAX_JSON_BYTES)
   app.addContentTypeParser(LINE_TYPES, (_request, payload, done) => done(null, payload))
 
   const takes = [JSON_TYPE, LINE_TYPES[0] as string, FORM_TYPE]
@@ -134,10 +134,10 @@ async function takeAll(
   accepting: Accepting,
   { id, turns }: { readonly id: string; readonly turns: Turns },
 ): Promise<readonly Static<typeof Result>[]> {
-  if (values.length === 0 || values.length > MOST_JOBS) {
+  if (values.length === 0 || values.length > MAX_JOBS) {
     throw new PermanentError(
       values.length === 0 ? 'NOT_AN_ENCODE_JOB' : 'TOO_LARGE',
-      `The array has ${values.length} items; expected 1 to ${MOST_JOBS} jobs. Post more as application/x-ndjson.`,
+      `The array has ${values.length} items; expected 1 to ${MAX_JOBS} jobs. Post more as application/x-ndjson.`,
       { at: '/' },
     )
   }

@@ -15,13 +15,13 @@ import type { KindOfUploads, Stored } from './uploads.ts'
  * What may pass through a temporary file of this machine, bytes: an object's name is its sha256, which is
  * known behind the last byte only. Larger ones announce their digest, or go to Cloud Storage directly.
  */
-const MOST_SPOOLED_BYTES = 256 * 1024 * 1024
+const MAX_SPOOLED_BYTES = 256 * 1024 * 1024
 
 /** And how many of them at once: what a pod has as its /tmp holds so many. */
-const MOST_SPOOLED = 12
+const MAX_SPOOLED = 12
 
 /** So often what is still in the temporary file is sent, if it arrives damaged each time. */
-const MOST_DAMAGED = 3
+const MAX_DAMAGED = 3
 
 const CONTENT_TYPE = 'application/octet-stream'
 
@@ -52,7 +52,7 @@ export function storeUploads(driver: GcsStore): KindOfUploads {
       const discard = async () => {
         if (spooled.delete(path)) await rm(path, { force: true })
       }
-      if (spooled.size >= MOST_SPOOLED) throw noRoom()
+      if (spooled.size >= MAX_SPOOLED) throw noRoom()
       spooled.add(path)
       const hash = createHash('sha256')
       let file: FileHandle | undefined
@@ -60,7 +60,7 @@ export function storeUploads(driver: GcsStore): KindOfUploads {
         file = await open(path, 'wx', 0o600)
         const bytes = await writeBody(file, body, {
           from: 0,
-          mostBytes: Math.min(mostBytes, MOST_SPOOLED_BYTES),
+          mostBytes: Math.min(mostBytes, MAX_SPOOLED_BYTES),
           signal,
           each: (chunk) => hash.update(chunk),
         })
@@ -76,7 +76,7 @@ export function storeUploads(driver: GcsStore): KindOfUploads {
                 await discard()
                 return stored
               } catch (error) {
-                if (!(error instanceof DamagedError) || attempt === MOST_DAMAGED) throw error
+                if (!(error instanceof DamagedError) || attempt === MAX_DAMAGED) throw error
               }
             }
           },
@@ -122,6 +122,6 @@ export function storeUploads(driver: GcsStore): KindOfUploads {
 function noRoom(): PermanentError {
   return new PermanentError(
     'TOO_MANY_REQUESTS',
-    `${MOST_SPOOLED} masters without a digest are on their way; no other can begin now. Announce a sha256 (Repr-Digest), or come again.`,
+    `${MAX_SPOOLED} masters without a digest are on their way; no other can begin now. Announce a sha256 (Repr-Digest), or come again.`,
   )
 }

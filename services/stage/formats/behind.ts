@@ -8,7 +8,7 @@ import { CHAIN_BYTES, findFrames, nameOf } from './mpeg/frames.ts'
 import { tagBytes } from './tag-bytes.ts'
 
 /** What is passed over before something else begins: so many tags, and stretches of zeros and blanks. */
-const MOST_PASSED = 20
+const MAX_PASSED = 20
 const BLANKS_AT_ONCE = 64 << 10
 
 /**
@@ -21,7 +21,7 @@ export async function masterBehind(
 ): Promise<{ readonly name: string; readonly at: number } | undefined> {
   const fresh = window.again()
   let at = from
-  for (let n = 0; n < MOST_PASSED && at + 4 <= fresh.bytes; n++) {
+  for (let n = 0; n < MAX_PASSED && at + 4 <= fresh.bytes; n++) {
     const head = Buffer.from(await fresh.glance(at, BLANKS_AT_ONCE))
     const tag = tagBytes(head, 0)
     if (tag !== undefined) {
@@ -67,7 +67,7 @@ export async function behindSound(
   if (leftOut !== undefined) return []
   const fresh = window.again()
   let at = offset + bytes
-  for (let n = 0; n < MOST_CHUNKS && at + 8 <= fresh.bytes; n++) {
+  for (let n = 0; n < MAX_CHUNKS && at + 8 <= fresh.bytes; n++) {
     if (!(await isChunkAt(fresh, at, littleEndian))) {
       // Chunks begin at even bytes, most of the time.
       if (at % 2 === 0 || !(await isChunkAt(fresh, at + 1, littleEndian))) break
@@ -78,7 +78,7 @@ export async function behindSound(
   return whatFollows(`the ${container}`, fresh, at)
 }
 
-const MOST_CHUNKS = 100
+const MAX_CHUNKS = 100
 
 async function isChunkAt(window: ByteWindow, at: number, littleEndian: boolean) {
   if (masterAt(Buffer.from(await window.glance(at, HEAD_BYTES)), 0) !== undefined) return false

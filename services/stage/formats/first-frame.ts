@@ -3,7 +3,7 @@ import { buffer } from 'node:stream/consumers'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from '#shared/audio/bounded.ts'
 import { decodeFault } from '#shared/audio/decode-fault.ts'
 import { checkDescriptors } from '#shared/audio/descriptors.ts'
-import { MOST_STREAMS } from '#shared/audio/ffmpeg.ts'
+import { MAX_STREAMS } from '#shared/audio/ffmpeg.ts'
 import { printable } from '#shared/audio/one-line.ts'
 import { measured } from '#shared/underway/measured.ts'
 import { feedInto } from './feed.ts'
@@ -11,9 +11,9 @@ import { checkRateAndChannels } from './iff/chunks.ts'
 import type { Coded, CodedLayout } from './layout.ts'
 
 /** What one frame may take to come out, pictures before it included. */
-const MOST_BYTES = 40 << 20
+const MAX_BYTES = 40 << 20
 /** On a core, seconds: a fiftieth of it does, and a second with an index of 32 MB. */
-const MOST_SECONDS = 3
+const MAX_SECONDS = 3
 
 /**
  * What the decoder of a compressed master gives: the rate and channels of the first frame that comes out of it (an
@@ -60,11 +60,11 @@ async function decodeOne(
   const args = ['-hide_banner', '-nostats', '-v', 'error', '-nostdin', '-threads', '1']
   args.push('-f', demuxer, '-protocol_whitelist', 'pipe', '-format_whitelist', demuxer)
   args.push('-codec_whitelist', decoder, '-c:a', decoder)
-  args.push('-max_streams', `${MOST_STREAMS}`, '-i', 'pipe:0')
+  args.push('-max_streams', `${MAX_STREAMS}`, '-i', 'pipe:0')
   args.push('-vn', '-map', '0:a:0', '-frames:a', '1', '-c:a', 'pcm_s16le')
   args.push(
     '-timelimit',
-    `${MOST_SECONDS}`,
+    `${MAX_SECONDS}`,
     '-map_metadata',
     '-1',
     '-fflags',
@@ -83,7 +83,7 @@ async function decodeOne(
   // It stops reading when it has seen enough.
   child.stdin.on('error', () => {})
   try {
-    const feeding = feedInto(child.stdin, feed, MOST_BYTES)
+    const feeding = feedInto(child.stdin, feed, MAX_BYTES)
     const outputs = [buffer(child.stdout), firstOf(child.stderr)] as const
     const [wav, said, code] = await Promise.all([...outputs, exited, feeding])
     if (code === null) throw new Error('ffmpeg was killed')
@@ -102,9 +102,9 @@ async function decodeOne(
 async function firstOf(stream: AsyncIterable<Buffer>): Promise<string> {
   let said = Buffer.alloc(0)
   for await (const piece of stream) {
-    if (said.length < MOST_SAID_BYTES) said = Buffer.concat([said, piece])
+    if (said.length < MAX_SAID_BYTES) said = Buffer.concat([said, piece])
   }
-  return said.toString('utf8', 0, MOST_SAID_BYTES)
+  return said.toString('utf8', 0, MAX_SAID_BYTES)
 }
 
-const MOST_SAID_BYTES = 4096
+const MAX_SAID_BYTES = 4096

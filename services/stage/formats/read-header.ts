@@ -30,7 +30,7 @@ export async function readHeader(file: ByteRanges, signal?: AbortSignal): Promis
   const head = isKnown(first) ? first : await window.glance(start, HEAD_BYTES)
   const isTagged = await beginsWithId3(window)
   const from = isTagged ? ID3_HEADER_BYTES : start
-  const reach = isTagged ? MOST_TAG_BYTES : isKnown(head) || isText(head) ? 0 : MOST_JUNK_BYTES
+  const reach = isTagged ? MAX_TAG_BYTES : isKnown(head) || isText(head) ? 0 : MAX_JUNK_BYTES
   const at = await searched(window, { start: from, end: Math.min(file.bytes, from + reach) })
   const later = at === undefined ? undefined : await headerAt(file, at, signal)
   if (later !== undefined) return later
@@ -45,8 +45,8 @@ const EXPECTED = 'WAV, RF64, AIFF, FLAC, MP3, AAC, M4A or Ogg'
 const HEAD_BYTES = 512
 const ID3_HEADER_BYTES = 10
 /** How far the music is looked for behind something unknown, and behind a tag that is not as long as it says. */
-const MOST_JUNK_BYTES = 128 << 10
-const MOST_TAG_BYTES = 4 << 20
+const MAX_JUNK_BYTES = 128 << 10
+const MAX_TAG_BYTES = 4 << 20
 
 /** What begins at byte `start`; undefined when it is nothing that is known here. */
 async function headerAt(

@@ -10,9 +10,9 @@ import {
 } from './tag-bytes.ts'
 
 /** Zeros and blanks in front of a master that are passed over. */
-const MOST_BLANK_BYTES = 1 << 20
+const MAX_BLANK_BYTES = 1 << 20
 const BLANKS_AT_ONCE = 16_384
-const MOST_TAGS = 100
+const MAX_TAGS = 100
 
 /**
  * The first byte behind what may lie in front of a master: tags (ID3v2, APEv2), up to a hundred, zeros and
@@ -20,7 +20,7 @@ const MOST_TAGS = 100
  */
 export async function afterTags(window: ByteWindow): Promise<number> {
   let at = 0
-  for (let n = 0; n < MOST_TAGS; n++) {
+  for (let n = 0; n < MAX_TAGS; n++) {
     const head = Buffer.from(await window.glance(at, APE_BYTES))
     const length = id3Bytes(head) ?? apeBytes(head)
     if (length !== undefined) at += length
@@ -43,7 +43,7 @@ export async function beginsWithId3(window: ByteWindow): Promise<boolean> {
 }
 
 async function afterBlanks(window: ByteWindow, from: number): Promise<number> {
-  for (let at = from; at < from + MOST_BLANK_BYTES; at += BLANKS_AT_ONCE) {
+  for (let at = from; at < from + MAX_BLANK_BYTES; at += BLANKS_AT_ONCE) {
     const bytes = await window.glance(at, BLANKS_AT_ONCE)
     const other = bytes.findIndex((byte) => byte !== 0 && byte !== 0x20)
     if (other >= 0) return at + other
@@ -60,7 +60,7 @@ export async function beforeTags(
   { start, end }: ByteRange,
 ): Promise<number> {
   let at = end
-  for (let n = 0; n < MOST_TAGS && at > start; n++) {
+  for (let n = 0; n < MAX_TAGS && at > start; n++) {
     const length = await tagBefore(window, at)
     if (length === undefined || length > at - start) break
     at -= length

@@ -4,7 +4,7 @@ import type { CodedLayout, FlacLayout, Layout } from '../formats/layout.ts'
 import { isPeriodic, PART_SAMPLES, type SeekableLayout, samplesAt44100 } from './range.ts'
 
 /** How long a master may be that can only be decoded from its beginning, and one that is compressed at all, seconds. */
-export const MOST_CODED_SECONDS = 3600
+export const MAX_CODED_SECONDS = 3600
 
 /** What staging costs on one full core of the reference, core-milliseconds, Node's share included. */
 interface StageCost {
@@ -96,7 +96,7 @@ export function mostStreamSamples(layout: CodedLayout, factor: number): number {
   const { fixedMs, skipMs, makeMs } = stageCost(layout)
   const partMs = (makeMs * PART_SAMPLES) / SAMPLE_RATE
   const reach = Math.floor((BUDGET_MS / factor - fixedMs - partMs) / skipMs)
-  return Math.max(60, Math.min(MOST_CODED_SECONDS, reach)) * SAMPLE_RATE
+  return Math.max(60, Math.min(MAX_CODED_SECONDS, reach)) * SAMPLE_RATE
 }
 
 /**

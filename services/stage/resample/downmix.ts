@@ -17,7 +17,7 @@ export function stereoMix(
       [0, 1],
     ]
   }
-  const usual = USUAL_MASKS[channels] ?? 0
+  const usual = DEFAULT_MASKS[channels] ?? 0
   const speakers = speakersOf(bitsIn(mask) === channels ? mask : usual)
   const mix = Array.from({ length: channels }, (_, i) => WEIGHTS[speakers[i] ?? -1] ?? BOTH)
   const loudest = Math.max(sum(mix, 0), sum(mix, 1))
@@ -44,7 +44,7 @@ const WEIGHTS: Record<number, readonly [number, number]> = {
 }
 
 /** What 3 to 8 channels are when nothing says so: RFC 9639 section 9.1.3, which agrees with usual WAV files. */
-const USUAL_MASKS: Record<number, number> = {
+const DEFAULT_MASKS: Record<number, number> = {
   3: 0x7,
   4: 0x33,
   5: 0x37,

@@ -50,7 +50,7 @@ const MARGIN_SECONDS = 10
 /** Times in a compressed stream need not fit its samples: only the samples are counted. */
 const CODED_MARGIN_SECONDS = 3600
 /** A day. */
-const MOST_SAMPLES = 86_400 * SAMPLE_RATE
+const MAX_SAMPLES = 86_400 * SAMPLE_RATE
 
 /** Length at 44.1 kHz: n samples at rate r become round(n × 44100 / r), and at least one. */
 export function samplesAt44100({ samples, rate }: SeekableLayout): number {
@@ -79,10 +79,10 @@ export async function stageRange(layout: SeekableLayout, options: StageOptions):
 
 /** Whether the resampler has a filter of its own for each place that a sample may fall on: FFmpeg, libswresample. */
 export function isPeriodic(rate: number): boolean {
-  return SAMPLE_RATE / greatestDivisor(rate, SAMPLE_RATE) <= MOST_PHASES
+  return SAMPLE_RATE / greatestDivisor(rate, SAMPLE_RATE) <= MAX_PHASES
 }
 
-const MOST_PHASES = 1024
+const MAX_PHASES = 1024
 
 async function convertRange(layout: SeekableLayout, options: StageOptions): Promise<void> {
   const { start, end, signal } = options
@@ -248,7 +248,7 @@ export async function stageStream(
   const second = start / SAMPLE_RATE
   const before = Math.min(second, ROLL_SECONDS)
   const mix = stereoMix(channels, layout.mask)
-  const maxSeconds = Math.min(mostSamples, MOST_SAMPLES) / SAMPLE_RATE + CODED_MARGIN_SECONDS
+  const maxSeconds = Math.min(mostSamples, MAX_SAMPLES) / SAMPLE_RATE + CODED_MARGIN_SECONDS
   const skip = (layout.skip ?? 0) + (second - before) * rate
   // At once, for what is refused; and by the step that comes to the end.
   const early = start === 0 ? await oggSurvey(layout, file, signal) : undefined
@@ -273,7 +273,7 @@ export async function stageStream(
     await parts.add(piece)
     if (at >= trackEnd) {
       // What is left of a packet, and what is noticed of it: a step that stopped here would notice some of it.
-      noticed.isEndedEarly = at > trackEnd + MOST_REST_SAMPLES
+      noticed.isEndedEarly = at > trackEnd + MAX_REST_SAMPLES
       if (noticed.isEndedEarly) break
     } else if (at > mostSamples) throw tooLong(layout, mostSamples)
     else if (at >= end && end < mostSamples) return { end: await parts.finish(), isOver: false }
@@ -307,7 +307,7 @@ function checkOgg(
 }
 
 /** How far a stream is read on behind the end of its music: what an edit list leaves out without a word. */
-const MOST_REST_SAMPLES = 1.1 * SAMPLE_RATE
+const MAX_REST_SAMPLES = 1.1 * SAMPLE_RATE
 
 export function tooLong(
   layout: Parameters<typeof describeLayout>[0],

@@ -8,7 +8,7 @@ import { pcmSource } from './pcm-source.ts'
 import { scratchOf, type Work } from './unit-work.ts'
 
 /** No chain of causes is followed further: one may lead back to its beginning. */
-const MOST_CAUSES = 10
+const MAX_CAUSES = 10
 
 export interface Lent {
   readonly tools: Tools
@@ -64,7 +64,7 @@ export function lend({ message, context, deps }: Work): Lent {
     })
   }
   function isPassing(error: unknown, depth = 0): boolean {
-    if (typeof error !== 'object' || error === null || depth > MOST_CAUSES) return false
+    if (typeof error !== 'object' || error === null || depth > MAX_CAUSES) return false
     return passing.has(error) || isPassing(causeOf(error), depth + 1)
   }
 

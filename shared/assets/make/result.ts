@@ -1,10 +1,10 @@
 import { buffer } from 'node:stream/consumers'
 import { PermanentError, sentence } from '../../contracts/errors/chain.ts'
 import { json } from '../../contracts/message.ts'
-import { type Derivative, MOST_RESULT_BYTES, type Streamed } from '../definition.ts'
+import { type Derivative, MAX_RESULT_BYTES, type Streamed } from '../definition.ts'
 
 /** Everybody who reads it goes through it. */
-const MOST_DEPTH = 32
+const MAX_DEPTH = 32
 
 interface Result {
   readonly bytes: Uint8Array
@@ -21,8 +21,8 @@ export async function resultOf(
 ): Promise<Result> {
   const fault = (words: string, options?: ErrorOptions) =>
     new PermanentError('RENDER_FAILED', `${id}@${version}: a result ${words}`, options)
-  if (file.byteLength > MOST_RESULT_BYTES)
-    throw fault(`of ${file.byteLength} bytes, the limit is ${MOST_RESULT_BYTES}`)
+  if (file.byteLength > MAX_RESULT_BYTES)
+    throw fault(`of ${file.byteLength} bytes, the limit is ${MAX_RESULT_BYTES}`)
   const bytes = file instanceof Uint8Array ? file : await buffer(file)
   let value: unknown
   try {
@@ -30,7 +30,7 @@ export async function resultOf(
   } catch (error) {
     throw fault(`that cannot be read: ${sentence(error)}`, { cause: error })
   }
-  if (isDeeper(value, MOST_DEPTH)) throw fault(`of more than ${MOST_DEPTH} levels`)
+  if (isDeeper(value, MAX_DEPTH)) throw fault(`of more than ${MAX_DEPTH} levels`)
   return { bytes, value }
 }
 

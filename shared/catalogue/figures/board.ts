@@ -34,15 +34,15 @@ interface StepPace {
 }
 
 /** Jobs that are looked at one by one; of more, as many are picked at random. */
-const MOST_LOOKED_AT = 500
+const MAX_LOOKED_AT = 500
 
 /** Reads what the chain is at now. */
 export async function board(query: Query): Promise<Board> {
   const [now] = await query<{ at: Date; letters: number; owed: number; made: number }>(NOW)
   const { at = new Date(), letters = 0, owed = 0, made = 0 } = now ?? {}
   const states = await query<{ state: keyof Board['tracks']; count: number }>(STATES)
-  const scale = Math.max(1, owed / MOST_LOOKED_AT)
-  const found = await query<{ progress: Progress }>(UNDER_WAY, [1 / scale, MOST_LOOKED_AT])
+  const scale = Math.max(1, owed / MAX_LOOKED_AT)
+  const found = await query<{ progress: Progress }>(UNDER_WAY, [1 / scale, MAX_LOOKED_AT])
   const under = found.map(({ progress }) => progress)
   const counted = Object.fromEntries(states.map(({ state, count }) => [state, count]))
   return {

@@ -6,7 +6,7 @@ import { AcceptedRequest } from './run.ts'
 import { Warnings } from './warning.ts'
 
 /** Units that an event tells at most: a list that is so long may go on. */
-export const MOST_UNITS = 100
+export const MAX_UNITS = 100
 
 const Amount = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
@@ -26,7 +26,7 @@ const StepEvent = Type.Object(
     route: Type.Optional(Type.String({ pattern: ROUTE_PATTERN })),
     attempt: Count,
     /** What was made or looked at, e.g. `aac-128@1 0-441000`. */
-    units: Type.Array(Line(200), { maxItems: 10 * MOST_UNITS }),
+    units: Type.Array(Line(200), { maxItems: 10 * MAX_UNITS }),
     /** Host and process. */
     worker: Line(400),
     /** Wall-clock milliseconds. */

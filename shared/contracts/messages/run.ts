@@ -9,11 +9,11 @@ import { RESULTS } from './result.ts'
 import { Warnings } from './warning.ts'
 
 /** No track is longer, hours: what counts samples and parts can count on it. */
-export const MOST_HOURS = 1000
+export const MAX_HOURS = 1000
 
-const MOST_SAMPLES = MOST_HOURS * 3600 * SAMPLE_RATE
-const Sample = Type.Integer({ minimum: 0, maximum: MOST_SAMPLES })
-const Samples = Type.Integer({ minimum: 1, maximum: MOST_SAMPLES })
+const MAX_SAMPLES = MAX_HOURS * 3600 * SAMPLE_RATE
+const Sample = Type.Integer({ minimum: 0, maximum: MAX_SAMPLES })
+const Samples = Type.Integer({ minimum: 1, maximum: MAX_SAMPLES })
 /** A second to a minute: a part is held in memory. */
 const PartSamples = Type.Integer({ minimum: SAMPLE_RATE, maximum: 60 * SAMPLE_RATE })
 const AssetId = Type.String({ pattern: ASSET_ID_PATTERN })

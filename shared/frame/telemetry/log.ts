@@ -52,7 +52,7 @@ export function flushed(log: Log, ms: number): Promise<void> {
 }
 
 /** Characters that may wait for a slow reader; what comes on top is dropped. */
-const MOST_WAITING = 16 << 20
+const MAX_WAITING = 16 << 20
 const AGAIN_MS = 20
 
 /**
@@ -87,7 +87,7 @@ function background(fd: number): DestinationStream & { flush(done: () => void): 
   }
   return {
     write(line) {
-      if (waiting.length > MOST_WAITING) return
+      if (waiting.length > MAX_WAITING) return
       waiting += line
       if (isWriting) return
       isWriting = true

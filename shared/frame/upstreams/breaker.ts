@@ -5,7 +5,7 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 /** Faults of one kind of operation in a row, none of which went well between: then looking is not believed. */
-const MOST_IN_A_ROW = 5
+const MAX_IN_A_ROW = 5
 /** How long a look may take, ms. */
 const LOOK_MS = 5_000
 /** From one look to the next: at first and, doubled each time, at most, ms. */
@@ -144,7 +144,7 @@ export class Upstream {
     this.#faults.set(kind, { inARow, at: performance.now() })
     if (this.#isWatched) return
     this.#isWatched = true
-    const first = inARow < MOST_IN_A_ROW ? this.#look(look) : Promise.resolve('none goes well')
+    const first = inARow < MAX_IN_A_ROW ? this.#look(look) : Promise.resolve('none goes well')
     this.looked = first.then((fault) => {
       if (fault !== undefined) void this.#waitFor(look, kind, error)
       else this.#isWatched = false
@@ -169,7 +169,7 @@ export class Upstream {
     this.#isWatched = false
     this.#upAt = performance.now()
     // On trial: one more fault will do.
-    this.#faults.set(kind, { inARow: MOST_IN_A_ROW - 1, at: this.#upAt })
+    this.#faults.set(kind, { inARow: MAX_IN_A_ROW - 1, at: this.#upAt })
     metrics.upstreamsDown.add(-1, upstream)
     log.info(upstream, 'the upstream answers again')
     this.#changed()

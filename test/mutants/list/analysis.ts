@@ -23,31 +23,31 @@ export default [
   ...mutantsOf('services/analyze/tempo/presence.ts', fitted, [
     {
       breaks: 'speech pulses enough for a tempo',
-      from: 'const LEAST_PROMINENCE = 7.5',
-      to: 'const LEAST_PROMINENCE = 7.2',
+      from: 'const MIN_PROMINENCE = 7.5',
+      to: 'const MIN_PROMINENCE = 7.2',
     },
     {
       breaks: 'held chords set in',
-      from: 'const LEAST_ONSETS = 0.1',
-      to: 'const LEAST_ONSETS = 0.098',
+      from: 'const MIN_ONSETS = 0.1',
+      to: 'const MIN_ONSETS = 0.098',
     },
   ]),
   ...mutantsOf('services/analyze/tempo/estimate-tempo.ts', fitted, [
     {
       breaks: 'the best of many has a tempo',
-      from: 'const LEAST_PROBABILITY = 0.3\n',
-      to: 'const LEAST_PROBABILITY = 0.28\n',
+      from: 'const MIN_PROBABILITY = 0.3\n',
+      to: 'const MIN_PROBABILITY = 0.28\n',
     },
     {
       breaks: 'what has a tempo has none',
-      from: 'const LEAST_PROBABILITY = 0.3\n',
-      to: 'const LEAST_PROBABILITY = 0.32\n',
+      from: 'const MIN_PROBABILITY = 0.3\n',
+      to: 'const MIN_PROBABILITY = 0.32\n',
     },
     { breaks: 'an estimate is certain', from: 'const SUREST = 0.99', to: 'const SUREST = 1' },
     {
       breaks: 'the second method is asked about one window',
-      from: 'const LEAST_VOTES = 2',
-      to: 'const LEAST_VOTES = 1',
+      from: 'const MIN_VOTES = 2',
+      to: 'const MIN_VOTES = 1',
     },
     {
       breaks: 'the second method is not believed when it does not agree',
@@ -119,8 +119,8 @@ export default [
     },
     {
       breaks: `${off}the usual fit`,
-      from: 'const USUAL_FIT = 0.8',
-      to: 'const USUAL_FIT = 0.81',
+      from: 'const DEFAULT_FIT = 0.8',
+      to: 'const DEFAULT_FIT = 0.81',
     },
     { breaks: 'noise has tones', from: 'const TONAL = 0.08', to: 'const TONAL = 0.078' },
   ]),

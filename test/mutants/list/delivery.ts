@@ -41,7 +41,7 @@ export default [
     },
     {
       breaks: 'an event with too many units is refused by its own contract',
-      from: '.slice(0, MOST_UNITS)',
+      from: '.slice(0, MAX_UNITS)',
       to: '',
     },
     {
@@ -93,18 +93,18 @@ export default [
     },
     {
       breaks: 'a passing fault is tried one time less',
-      from: 'export const MOST_ATTEMPTS = 20',
-      to: 'export const MOST_ATTEMPTS = 19',
+      from: 'export const MAX_ATTEMPTS = 20',
+      to: 'export const MAX_ATTEMPTS = 19',
     },
     {
       breaks: 'a passing fault is tried twice as often',
-      from: 'export const MOST_ATTEMPTS = 20',
-      to: 'export const MOST_ATTEMPTS = 40',
+      from: 'export const MAX_ATTEMPTS = 20',
+      to: 'export const MAX_ATTEMPTS = 40',
     },
     {
       breaks: 'the last attempt does not count',
-      from: 'attempt < MOST_ATTEMPTS',
-      to: 'attempt <= MOST_ATTEMPTS',
+      from: 'attempt < MAX_ATTEMPTS',
+      to: 'attempt <= MAX_ATTEMPTS',
     },
     {
       breaks: 'an upstream that is away makes dead letters',
@@ -191,18 +191,18 @@ export default [
   ...mutantsOf('shared/frame/stops.ts', deliver, [
     {
       breaks: 'a step is over budget one stop too early',
-      from: 'export const MOST_STOPS = 3',
-      to: 'export const MOST_STOPS = 2',
+      from: 'export const MAX_STOPS = 3',
+      to: 'export const MAX_STOPS = 2',
     },
     {
       breaks: 'the third stop does not count',
-      from: 'stopped < (isIdle ? MOST_IDLE_STOPS : MOST_STOPS)',
-      to: 'stopped <= (isIdle ? MOST_IDLE_STOPS : MOST_STOPS)',
+      from: 'stopped < (isIdle ? MAX_IDLE_STOPS : MAX_STOPS)',
+      to: 'stopped <= (isIdle ? MAX_IDLE_STOPS : MAX_STOPS)',
     },
     {
       breaks: 'the second standstill does not count',
-      from: 'still >= MOST_STANDSTILLS',
-      to: 'still > MOST_STANDSTILLS',
+      from: 'still >= MAX_STANDSTILLS',
+      to: 'still > MAX_STANDSTILLS',
     },
     {
       breaks: 'what was found in the code of a unit at each look is no evidence',

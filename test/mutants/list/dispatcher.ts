@@ -90,13 +90,13 @@ export default [
     },
     {
       breaks: 'a verdict at the fourth death',
-      from: 'export const MOST_POD_FAILURES = 5',
-      to: 'export const MOST_POD_FAILURES = 4',
+      from: 'export const MAX_POD_FAILURES = 5',
+      to: 'export const MAX_POD_FAILURES = 4',
     },
     {
       breaks: 'the fifth death does not count',
-      from: 'length < MOST_POD_FAILURES',
-      to: 'length <= MOST_POD_FAILURES',
+      from: 'length < MAX_POD_FAILURES',
+      to: 'length <= MAX_POD_FAILURES',
     },
     {
       breaks: 'what ran out of memory gets as much again',
@@ -193,7 +193,7 @@ export default [
     },
     {
       breaks: 'quick retries within a pod count like those of the queue',
-      from: 'delivery.attempt + Math.min(again, MOST_RESTARTS)',
+      from: 'delivery.attempt + Math.min(again, MAX_RESTARTS)',
       to: 'delivery.attempt',
     },
   ]),

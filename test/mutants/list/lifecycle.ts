@@ -130,12 +130,12 @@ export default [
     },
     {
       breaks: 'an upstream is down that answers every look',
-      from: 'inARow < MOST_IN_A_ROW ?',
+      from: 'inARow < MAX_IN_A_ROW ?',
       to: 'false ?',
     },
     {
       breaks: 'looking is believed though nothing goes well',
-      from: 'inARow < MOST_IN_A_ROW ?',
+      from: 'inARow < MAX_IN_A_ROW ?',
       to: 'true ?',
     },
     {
@@ -180,7 +180,7 @@ export default [
     },
     {
       breaks: 'after the trial five more faults have to come',
-      from: 'inARow: MOST_IN_A_ROW - 1, at: this.#upAt',
+      from: 'inARow: MAX_IN_A_ROW - 1, at: this.#upAt',
       to: 'inARow: 0, at: this.#upAt',
     },
     {

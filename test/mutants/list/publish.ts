@@ -90,7 +90,7 @@ export default [
     },
     {
       breaks: 'a job that never ends is swept for ever',
-      from: 'sweptLessThan: MOST_SWEEPS',
+      from: 'sweptLessThan: MAX_SWEEPS',
       to: 'sweptLessThan: 1000',
     },
     { breaks: 'sweeps are not counted', from: 'metrics.swept.add(1)', to: '' },

@@ -72,7 +72,7 @@ export default [
   ...mutantsOf('shared/assets/end-run.ts', units, [
     {
       breaks: 'a run begins anew for ever',
-      from: 'message.restarts >= MOST_RESTARTS && ',
+      from: 'message.restarts >= MAX_RESTARTS && ',
       to: 'message.restarts >= 1e9 && ',
     },
     {
@@ -232,12 +232,12 @@ export default [
   ...mutantsOf('shared/assets/make/result.ts', units, [
     {
       breaks: 'a result of any length travels in every message',
-      from: 'if (file.byteLength > MOST_RESULT_BYTES)',
+      from: 'if (file.byteLength > MAX_RESULT_BYTES)',
       to: 'if (file.byteLength < 0)',
     },
     {
       breaks: 'a result without a bottom reaches whoever goes through it',
-      from: 'if (isDeeper(value, MOST_DEPTH)) throw',
+      from: 'if (isDeeper(value, MAX_DEPTH)) throw',
       to: 'if (isDeeper(value, 1e9)) throw',
     },
   ]),

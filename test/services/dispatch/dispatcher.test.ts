@@ -7,7 +7,7 @@ import { openCluster } from '../../../services/dispatch/cluster/cluster.ts'
 import { isEnded, podName, podsOf } from '../../../services/dispatch/cluster/pod-spec.ts'
 import { Pods } from '../../../services/dispatch/cluster/pods.ts'
 import { collectOnce, ENDED_MS, STUCK_MS } from '../../../services/dispatch/collect.ts'
-import { MOST_POD_FAILURES } from '../../../services/dispatch/dispatcher.ts'
+import { MAX_POD_FAILURES } from '../../../services/dispatch/dispatcher.ts'
 import { until } from '../../support/chain.ts'
 import { accepted, type Fleet, startFleet } from './fleet.ts'
 
@@ -208,7 +208,7 @@ t.test(
     await fleet.dispatcher(2)
     await fleet.submit('doomed', ['bpm', 'key'])
     await until(() => fleet.ended.length > 0, LONG)
-    t.equal(fleet.stubs.length, MOST_POD_FAILURES)
+    t.equal(fleet.stubs.length, MAX_POD_FAILURES)
     const [{ verdicts } = { verdicts: {} }] = fleet.ended
     t.match(verdicts, {
       bpm: { state: 'failed', code: 'POD_FAILED', step: 'dispatch' },

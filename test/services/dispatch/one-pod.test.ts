@@ -16,7 +16,7 @@ import {
 import { podName } from '../../../services/dispatch/cluster/pod-spec.ts'
 import { Pods } from '../../../services/dispatch/cluster/pods.ts'
 import { collectOnce, ENDED_MS, STUCK_MS } from '../../../services/dispatch/collect.ts'
-import { dispatchStep, MOST_POD_FAILURES } from '../../../services/dispatch/dispatcher.ts'
+import { dispatchStep, MAX_POD_FAILURES } from '../../../services/dispatch/dispatcher.ts'
 import { until } from '../../support/patience.ts'
 import { accepted } from './fleet.ts'
 
@@ -155,7 +155,7 @@ t.test(
   'what dies of its own cause is a verdict at the fifth death, whoever sees it',
   async (t) => {
     const { deliver, ends, isThere, scratch } = await bench(t)
-    t.equal(MOST_POD_FAILURES, 5, 'as the documents say')
+    t.equal(MAX_POD_FAILURES, 5, 'as the documents say')
     for (let death = 1; death <= 5; death++) {
       const words = death < 5 ? /failed/ : /5 pods died; .*its last words/
       const code = death < 5 ? undefined : 'POD_FAILED'

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createGzip, deflateSync, gzipSync } from 'node:zlib'
 import t from 'tap'
 import { createTurns } from '../../../services/ingest/http/turns.ts'
-import { MOST_REFUSED } from '../../../services/ingest/jobs/ndjson.ts'
+import { MAX_REFUSED } from '../../../services/ingest/jobs/ndjson.ts'
 import { aJob, raw, startApi, told } from './api.ts'
 
 const api = await startApi()
@@ -93,7 +93,7 @@ t.test('tiny lines in any number hold nobody up', async (t) => {
   t.ok(longest < 1000 + 20 * alone, `${longest} ms`)
   const [first = [], empty] = await flood
   t.same(empty, [])
-  t.ok(first.length > MOST_REFUSED && first.length < 2 * MOST_REFUSED, `${first.length}`)
+  t.ok(first.length > MAX_REFUSED && first.length < 2 * MAX_REFUSED, `${first.length}`)
   t.match(first.at(-1), {
     line: null,
     status: 422,

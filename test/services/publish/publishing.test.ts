@@ -14,7 +14,7 @@ import { announcing } from '../../../services/publish/announce.ts'
 import { keeping } from '../../../services/publish/keep-dead-letters.ts'
 import { recording } from '../../../services/publish/recorder.ts'
 import { publishStep } from '../../../services/publish/step.ts'
-import { MOST_SWEEPS, sweepOnce } from '../../../services/publish/watchdog.ts'
+import { MAX_SWEEPS, sweepOnce } from '../../../services/publish/watchdog.ts'
 import {
   accepted,
   again,
@@ -228,14 +228,14 @@ t.test(
       })
     t.equal(await sweepOnce(deps, 3600), 0, 'not before its time')
     t.equal(sent.length, 0)
-    for (let n = 1; n <= MOST_SWEEPS + 1; n++) {
+    for (let n = 1; n <= MAX_SWEEPS + 1; n++) {
       await database.query({
         text: `update job set watched_since = now() - interval '2 h'
       where watched_since is not null`,
       })
       const count = await sweepOnce(deps, 3600)
-      t.equal(count > 0, n <= MOST_SWEEPS)
-      t.equal(mine(open.job).length, Math.min(n, MOST_SWEEPS))
+      t.equal(count > 0, n <= MAX_SWEEPS)
+      t.equal(mine(open.job).length, Math.min(n, MAX_SWEEPS))
     }
     t.equal(mine(done.job).length, 0)
     const [first] = mine(open.job)
@@ -244,7 +244,7 @@ t.test(
     t.match(EncodeJob.parse(first?.data as Buffer), open.request)
     t.match(mine(second.job)[0]?.attributes, { run: '4' })
     const told = reported.filter(({ job }) => job === open.job)
-    t.equal(told.length, MOST_SWEEPS)
+    t.equal(told.length, MAX_SWEEPS)
     t.match(told[0], {
       step: 'watchdog',
       verdict: 'swept',
@@ -253,7 +253,7 @@ t.test(
     })
     t.match(told[0]?.sentence, /3600 s/)
     const values = await scraped(metrics)
-    t.equal(values.get('trackchain_swept_total'), 2 * MOST_SWEEPS)
+    t.equal(values.get('trackchain_swept_total'), 2 * MAX_SWEEPS)
   },
 )
 

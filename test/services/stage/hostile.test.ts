@@ -15,7 +15,7 @@ import type { Verdict } from '../../support/hostile-verdict.ts'
 
 const LIMITS = { max_hours: 24, max_channels: 8, max_rate: 768_000 }
 /** Longer ones are looked at, not converted. */
-const MOST_SECONDS = 60
+const MAX_SECONDS = 60
 const { signal } = new AbortController()
 
 const folder = await mkdtemp(join(tmpdir(), 'trackchain-hostile-'))
@@ -55,7 +55,7 @@ async function outcomeOf(index: number): Promise<Outcome | PermanentError> {
     checkLimits(layout, LIMITS)
     const warnings =
       layout.kind === 'pcm' ? (layout.warnings ?? []).map(({ code }) => code) : undefined
-    if (layout.kind === 'pcm' && layout.samples / layout.rate > MOST_SECONDS) {
+    if (layout.kind === 'pcm' && layout.samples / layout.rate > MAX_SECONDS) {
       return { samples: layout.samples, peak: undefined, warnings }
     }
     let peak = 0

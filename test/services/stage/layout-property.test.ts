@@ -7,7 +7,7 @@ import { aiff, chunk, wav } from '../../support/audio.ts'
 
 const RUNS = { numRuns: 1500 }
 /** What reading a header may cost, bytes: the limit, and the windows around it. */
-const MOST_READ = 9 << 20
+const MAX_READ = 9 << 20
 
 /** What is said of a file; `undefined` for a verdict. Throws where the header is read outside of the file. */
 async function headerOf(file: Buffer): Promise<Header | undefined> {
@@ -18,7 +18,7 @@ async function headerOf(file: Buffer): Promise<Header | undefined> {
       if (!(start >= 0 && end <= file.length && start < end))
         throw new RangeError(`bytes ${start} to ${end} of ${file.length}`)
       read += end - start
-      if (read > MOST_READ) throw new RangeError(`${read} bytes read`)
+      if (read > MAX_READ) throw new RangeError(`${read} bytes read`)
       return file.subarray(start, end)
     },
   }

@@ -9,14 +9,14 @@ import { encodeAac } from '#shared/audio/ffmpeg.ts'
 import type { Bus } from '#shared/bus/bus.ts'
 import { PermanentError, RestartError } from '#shared/contracts/errors/chain.ts'
 import { defineMessage } from '#shared/contracts/message.ts'
-import { MOST_UNITS, type StepEvent } from '#shared/contracts/messages/event.ts'
+import { MAX_UNITS, type StepEvent } from '#shared/contracts/messages/event.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
-import { type DeliverDeps, delivering, MOST_ATTEMPTS } from '#shared/frame/deliver.ts'
+import { type DeliverDeps, delivering, MAX_ATTEMPTS } from '#shared/frame/deliver.ts'
 import { type Next, type Step, type StepContext, send } from '#shared/frame/step.ts'
 import {
-  MOST_IDLE_STOPS,
-  MOST_STANDSTILLS,
-  MOST_STOPS,
+  MAX_IDLE_STOPS,
+  MAX_STANDSTILLS,
+  MAX_STOPS,
   type Stop,
   stopName,
 } from '#shared/frame/stops.ts'
@@ -183,7 +183,7 @@ t.test('tidying up that fails is repeated, and never a verdict that contradicts'
   ]) {
     const run = async () => ({ ...DONE, afterwards: [throws(error)] })
     const restart = async () => to('ingest', 'restarted')
-    const result = await delivered(t, { step: { run, restart }, attempt: MOST_ATTEMPTS })
+    const result = await delivered(t, { step: { run, restart }, attempt: MAX_ATTEMPTS })
     t.equal(result.settlement, 'nack')
     t.strictSame(result.seen, ['next', 'event'], `${error}`)
     t.match(result.event, { verdict: 'again', sentence: error.message })
@@ -223,8 +223,8 @@ t.test('what fails for good is told by the step itself, or is a dead letter', as
 })
 
 t.test('a tool that fails is tried 20 times, and then it is a verdict', async (t) => {
-  t.equal(MOST_ATTEMPTS, 20, 'as the documents say')
-  const early = await delivered(t, { step: { run: fault }, attempt: MOST_ATTEMPTS - 1 })
+  t.equal(MAX_ATTEMPTS, 20, 'as the documents say')
+  const early = await delivered(t, { step: { run: fault }, attempt: MAX_ATTEMPTS - 1 })
   t.equal(early.settlement, 'nack')
   t.strictSame(early.seen, ['event'])
   t.match(early.event, { verdict: 'again', attempt: 19, sentence: 'the store is away' })
@@ -233,7 +233,7 @@ t.test('a tool that fails is tried 20 times, and then it is a verdict', async (t
     verdicts.push(error)
     return FAILED
   }
-  const last = await delivered(t, { step: { run: fault, fail }, attempt: MOST_ATTEMPTS })
+  const last = await delivered(t, { step: { run: fault, fail }, attempt: MAX_ATTEMPTS })
   t.equal(last.settlement, 'ack')
   t.match(verdicts, [{ code: 'GAVE_UP', message: '20 attempts; the last: the store is away' }])
   const nobody = { run: fault, fail: undefined as never }
@@ -274,7 +274,7 @@ t.test('a stop is counted for the step, unless it has made something', async (t)
       return hangs()
     }
     const options = { step: { run, stops: inFolder }, deps: { hardLimitMs: 300 } }
-    const slow = await delivered(t, { ...options, attempt: MOST_ATTEMPTS })
+    const slow = await delivered(t, { ...options, attempt: MAX_ATTEMPTS })
     t.equal(slow.settlement, 'nack')
     t.strictSame(slow.seen, ['event'])
     t.strictSame(await stopsIn(slow.deps.scratch), made ? [] : ['idle'])
@@ -350,7 +350,7 @@ t.test('a stop is counted for the unit that was being made, if it had the time',
 })
 
 t.test('stopped often enough, it is a verdict before it is begun again', async (t) => {
-  t.same([MOST_STOPS, MOST_IDLE_STOPS, MOST_STANDSTILLS], [3, 2, 2], 'as the documents say')
+  t.same([MAX_STOPS, MAX_IDLE_STOPS, MAX_STANDSTILLS], [3, 2, 2], 'as the documents say')
   for (const [stop, stops, settlement, code = 'OVER_BUDGET'] of [
     ['over', 2, 'nack'],
     ['over', 3, 'ack'],
@@ -445,7 +445,7 @@ t.test('told to abort, a step gives back, whatever it has come to', async (t) =>
       return FAILED
     }
     const deps = { aborting: aborting.signal, hardLimitMs: 3000 }
-    const result = await delivered(t, { step: { run, fail }, deps, attempt: MOST_ATTEMPTS })
+    const result = await delivered(t, { step: { run, fail }, deps, attempt: MAX_ATTEMPTS })
     t.equal(result.settlement, 'nack')
     t.equal(fails, 0)
     t.match(result.event, { verdict: 'again', sentence: 'the grace period is over' })
@@ -498,7 +498,7 @@ t.test(
 t.test('what has to begin anew is said by the step', async (t) => {
   const run = throws(new RestartError('MASTER_CHANGED', 'other bytes'))
   const restart = async () => to('ingest', 'restarted')
-  const result = await delivered(t, { step: { run, restart }, attempt: MOST_ATTEMPTS })
+  const result = await delivered(t, { step: { run, restart }, attempt: MAX_ATTEMPTS })
   t.equal(result.settlement, 'ack')
   t.strictSame(result.seen, ['ingest', 'event'])
   t.match(result.event, { verdict: 'restarted' })
@@ -513,7 +513,7 @@ t.test('an event is no longer than may be, and has what running has found out', 
     ...{ code: 'NO_TRACK', sentence: 'x'.repeat(5000) },
   })
   const { event } = await delivered(t, { step: { run } })
-  t.equal(event?.units.length, MOST_UNITS)
+  t.equal(event?.units.length, MAX_UNITS)
   t.equal(event?.sentence?.length, 2000)
   t.match(event, { ...subject, code: 'NO_TRACK' })
 })

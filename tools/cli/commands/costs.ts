@@ -53,7 +53,7 @@ export async function costs(args: readonly string[]): Promise<number> {
     numberFrom(flag, values[flag], { usually, least, most })
   const workload: Workload = {
     tracks: number('tracks', 1_000_000),
-    seconds: number('seconds', 210, MOST_SECONDS, 1),
+    seconds: number('seconds', 210, MAX_SECONDS, 1),
     assets: assetsFrom(values.assets),
     factor: factorFrom(values.factor),
     utilisation: number('utilisation', 0.7, 1, 0.01),
@@ -82,7 +82,7 @@ export async function costs(args: readonly string[]): Promise<number> {
 }
 
 /** What fits one step, of which the figures are. */
-const MOST_SECONDS = 600
+const MAX_SECONDS = 600
 
 function forPeople(told: {
   readonly workload: Workload

@@ -10,7 +10,7 @@ const SETTINGS = { fsync: 'off' }
 /** Where a run of many files says which server they share. */
 const SHARED = 'TEST_POSTGRES'
 /** Of the shared server: each file that runs has some pools of connections, and services that have theirs. */
-const MOST_CONNECTIONS = '500'
+const MAX_CONNECTIONS = '500'
 
 export interface TestPostgres {
   /** The connection string of a new, empty database. */
@@ -76,7 +76,7 @@ export async function sharedPostgres(): Promise<{
   stop(): Promise<void>
 }> {
   const dataDir = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
-  const settings = { ...SETTINGS, max_connections: MOST_CONNECTIONS }
+  const settings = { ...SETTINGS, max_connections: MAX_CONNECTIONS }
   const postgres = await startPostgres({ dataDir, settings })
   return {
     env: { [SHARED]: postgres.dsn },

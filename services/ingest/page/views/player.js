@@ -11,7 +11,7 @@ import { Wave } from './wave.js'
 /** What is played, the first that there is. */
 const PLAYABLE = ['aac-128', 'mp3-320', 'mp3-128', 'preview', 'flac']
 /** How far the picture goes in, times the width of the window. */
-const MOST_ZOOM = 64
+const MAX_ZOOM = 64
 /** An arrow key moves by so much, s. */
 const STEP_SECONDS = 5
 
@@ -81,7 +81,7 @@ export function Player({ api, track }) {
       <span class="zoom" role="group" aria-label="Zoom">
         <button class="slight" disabled=${zoom === 1} onClick=${() => setZoom(zoom / 2)} aria-label="Zoom out">−</button>
         <span class="quiet">${zoom}×</span>
-        <button class="slight" disabled=${zoom >= MOST_ZOOM} onClick=${() => setZoom(zoom * 2)} aria-label="Zoom in">+</button>
+        <button class="slight" disabled=${zoom >= MAX_ZOOM} onClick=${() => setZoom(zoom * 2)} aria-label="Zoom in">+</button>
       </span>
     </div>
   </section>`

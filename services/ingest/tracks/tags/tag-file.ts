@@ -23,7 +23,7 @@ const TAGGERS: Readonly<Record<string, (first: Buffer, tags: Tags) => Retagged>>
 /** What is read at first: the whole head of any .m4a up to ten minutes. */
 const FIRST_BYTES = 128 * 1024
 /** A head is held in memory. That of a day of audio has 16 MB. */
-const MOST_HEAD_BYTES = 32 * 1024 * 1024
+const MAX_HEAD_BYTES = 32 * 1024 * 1024
 /** Raise it when the same tags are written otherwise: another ETag. */
 const FORMAT = 1
 
@@ -68,7 +68,7 @@ async function retag(file: ServedFile, extension: string, tags: Tags) {
     const made = TAGGERS[extension]?.(first, tags) ?? { needs: Number.POSITIVE_INFINITY }
     if (!('needs' in made)) return made
     if (made.needs > file.bytes) throw cannotTag('its head is cut short')
-    if (made.needs > MOST_HEAD_BYTES) throw cannotTag('its head is too large')
+    if (made.needs > MAX_HEAD_BYTES) throw cannotTag('its head is too large')
     wanted = Math.max(made.needs, wanted)
   }
 }

@@ -5,7 +5,7 @@ import { beforeTags } from '../tags.ts'
 
 const STREAMINFO_BYTES = 34
 /** Real files have a dozen. A megabyte of empty ones is looked through in well under a second. */
-const MOST_BLOCKS = 250_000
+const MAX_BLOCKS = 250_000
 
 /**
  * The layout of a FLAC stream; undefined when it is none.
@@ -45,7 +45,7 @@ export async function flacLayout(window: ByteWindow): Promise<FlacLayout | undef
 
 async function firstFrame(window: ByteWindow): Promise<number> {
   let at = 4
-  for (let blocks = 0; blocks < MOST_BLOCKS; blocks++) {
+  for (let blocks = 0; blocks < MAX_BLOCKS; blocks++) {
     const view = await window.view(at, 4, 'a FLAC metadata block')
     const last = view.getUint8(0) >= 0x80
     const end = at + 4 + (view.getUint32(0) & 0xffffff)
@@ -55,5 +55,5 @@ async function firstFrame(window: ByteWindow): Promise<number> {
     at = end
     if (last) return at
   }
-  throw unreadable(at, 'the header goes on and on', `at most ${MOST_BLOCKS} metadata blocks`)
+  throw unreadable(at, 'the header goes on and on', `at most ${MAX_BLOCKS} metadata blocks`)
 }

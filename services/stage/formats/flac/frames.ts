@@ -7,12 +7,12 @@ type FlacFrame = Pick<SoundFrame, 'byte' | 'sample' | 'length'>
 
 const WINDOW_BYTES = 128 << 10
 /** No frame is longer: eight channels of 65,535 samples of 32 bits, stored as they are, and a little more. */
-const MOST_FRAME_BYTES = 4 << 20
+const MAX_FRAME_BYTES = 4 << 20
 /** In which a whole one is, wherever it begins in the first half. */
-const MOST_WINDOW_BYTES = 2 * MOST_FRAME_BYTES
-const MOST_PROBES = 60
+const MAX_WINDOW_BYTES = 2 * MAX_FRAME_BYTES
+const MAX_PROBES = 60
 /** How much of a stream is looked at for the sake of one frame. Of a sound one it is less than 4 MiB. */
-const MOST_LOOKED_BYTES = 48 << 20
+const MAX_LOOKED_BYTES = 48 << 20
 
 /**
  * The frame that holds a sample: found by its number, which every frame carries, without decoding what is before it.
@@ -29,7 +29,7 @@ export async function flacFrameAt(
   const look = looking(file, layout, signal)
   let low: FlacFrame = { byte: layout.offset, sample: 0, length: 0 }
   let high = { byte: layout.end, sample: layout.samples }
-  for (let n = 0; high.byte - low.byte > 2 * WINDOW_BYTES && n < MOST_PROBES; n++) {
+  for (let n = 0; high.byte - low.byte > 2 * WINDOW_BYTES && n < MAX_PROBES; n++) {
     const share = (sample - low.sample) / Math.max(1, high.sample - low.sample)
     // Music is not equally dense: where guessing by length gains little, halving does not either take long.
     const guess = n % 3 === 2 ? 0.5 : Math.min(0.98, Math.max(0, share - 0.01))
@@ -71,7 +71,7 @@ export async function lastFlacFrame(
     const from = Math.max(layout.offset, layout.end - bytes)
     const last = (await look(from, layout.end - from)).at(-1)
     if (last !== undefined) return last
-    if (from === layout.offset || bytes > MOST_FRAME_BYTES) return undefined
+    if (from === layout.offset || bytes > MAX_FRAME_BYTES) return undefined
   }
 }
 
@@ -95,7 +95,7 @@ export async function* allFlacFrames(
     // A budget for each window: as a whole it is the stream's length.
     const frames = await looking(file, layout, signal)(from, SCAN_BYTES)
     yield frames
-    from = frames.at(-1)?.end ?? from + MOST_WINDOW_BYTES - MOST_FRAME_BYTES
+    from = frames.at(-1)?.end ?? from + MAX_WINDOW_BYTES - MAX_FRAME_BYTES
   }
 }
 
@@ -105,10 +105,10 @@ const SCAN_BYTES = 1 << 20
 function looking(file: ByteRanges, layout: FlacLayout, signal: AbortSignal | undefined) {
   let looked = 0
   return async (from: number, atFirst = WINDOW_BYTES): Promise<SoundFrame[]> => {
-    for (let bytes = atFirst; ; bytes = Math.min(bytes * 4, MOST_WINDOW_BYTES)) {
+    for (let bytes = atFirst; ; bytes = Math.min(bytes * 4, MAX_WINDOW_BYTES)) {
       const end = Math.min(layout.end, from + bytes)
       looked += end - from
-      if (looked > MOST_LOOKED_BYTES) {
+      if (looked > MAX_LOOKED_BYTES) {
         throw unreadable(from, 'no sound FLAC frame for long', 'frames that follow each other')
       }
       const view = await file.read(from, end, signal)
@@ -119,7 +119,7 @@ function looking(file: ByteRanges, layout: FlacLayout, signal: AbortSignal | und
         ...frame,
         ...{ byte: from + frame.byte, end: from + frame.end },
       }))
-      if (frames.length > 0 || end === layout.end || bytes === MOST_WINDOW_BYTES) return frames
+      if (frames.length > 0 || end === layout.end || bytes === MAX_WINDOW_BYTES) return frames
     }
   }
 }

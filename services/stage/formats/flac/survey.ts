@@ -11,7 +11,7 @@ import type { FrameFormat, SoundFrame } from './sound.ts'
 /** A stream that is no longer is looked through at once. */
 const SHORT_BYTES = 4 << 20
 /** A longer one is not looked through, whatever its header says. */
-const MOST_SCAN_BYTES = 256 << 20
+const MAX_SCAN_BYTES = 256 << 20
 /** Where the numbers of a longer one are looked at. Not at even distances, as they would be in equal files that were joined. */
 const PROBES = [0.07, 0.19, 0.31, 0.46, 0.58, 0.71, 0.83, 0.94]
 /** ffmpeg decodes deeper samples since 6.1. */
@@ -100,7 +100,7 @@ async function looked(
     const end = await endInOrder(file, header, signal)
     if (end !== undefined) return { layout: header, end }
   }
-  if (bytes > MOST_SCAN_BYTES) {
+  if (bytes > MAX_SCAN_BYTES) {
     const last = await lastFlacFrame(file, header, signal)
     const samples = last === undefined ? 0 : last.sample + last.length
     const end = last?.end ?? header.end

@@ -1,6 +1,6 @@
 import type { ByteWindow } from '../byte-window.ts'
 import type { PcmLayout } from '../layout.ts'
-import { LEAST_VALUES, type Measured, measured, partOf, type Reading, WILD } from './reading.ts'
+import { type Measured, MIN_VALUES, measured, partOf, type Reading, WILD } from './reading.ts'
 import { SMOOTH } from './roughness.ts'
 import { lowNumbers } from './sample-kind.ts'
 
@@ -20,7 +20,7 @@ const LOOK_BYTES = 8192
 /** A whole number of samples at each width. */
 const COMMON_WIDTHS = 24
 /** So many numbers have to be seen. */
-const LEAST_NUMBERS = 1000
+const MIN_NUMBERS = 1000
 /** What is rougher is suspected to be noise that a wrong reading makes. */
 const SUSPECT = 0.3
 /** What is smoother than this, and so many times smoother than as declared, is sound. */
@@ -31,7 +31,7 @@ const NOISE = 0.6
 /** Parts of a number are of like power where they are numbers of their own. */
 const ALIKE = 1.5
 /** Of full scale: quieter readings show nothing. */
-const LEAST_PEAK = 1 / 64
+const MIN_PEAK = 1 / 64
 /** How many floating-point numbers may be unlikely as sound in a sound reading, and how many must in a wrong one. */
 const [FEW, MANY] = [0.02, 0.05]
 
@@ -49,7 +49,7 @@ export async function otherReading(
   if (!isSuspect(first, declared)) return undefined
   const looks = await looksAt(window, declared, PLACES)
   const numbers = looks.reduce((sum, look) => sum + look.length, 0) / (declared.bits / 8)
-  if (numbers < LEAST_NUMBERS || !isSuspect(looks, declared)) return undefined
+  if (numbers < MIN_NUMBERS || !isSuspect(looks, declared)) return undefined
   const own = measured(looks, declared, declared)
   if (isScaled(own, declared)) return { contradicts: tooLoud(own) }
   let best: Reading | undefined
@@ -92,10 +92,10 @@ interface OtherReading {
 
 /** Whether floating-point numbers are sound, but for their scale: that of integers. */
 function isScaled({ roughness, beyond, peak }: Measured, { encoding }: Declared): boolean {
-  return encoding === 'float' && beyond > LEAST_SCALED && roughness < SUSPECT && peak < WILD
+  return encoding === 'float' && beyond > MIN_SCALED && roughness < SUSPECT && peak < WILD
 }
 
-const LEAST_SCALED = 0.3
+const MIN_SCALED = 0.3
 
 function tooLoud({ peak }: Measured): string {
   return `the header says floating-point numbers, whose full scale is 1, and the samples reach ${peak.toFixed(0)}: what is beyond full scale is clipped`
@@ -160,7 +160,7 @@ async function looksAt(
 /** Whether numbers as declared may be something else: noise, parts that are sound by themselves, or all of them loud. */
 function isSuspect(looks: readonly Buffer[], declared: Declared): boolean {
   const own = measured(looks, declared, declared)
-  if (own.values < LEAST_VALUES) return false
+  if (own.values < MIN_VALUES) return false
   if (declared.encoding === 'float') return own.unlikely > MANY
   return (
     own.roughness > SUSPECT ||
@@ -172,10 +172,10 @@ function isSuspect(looks: readonly Buffer[], declared: Declared): boolean {
 
 /** Around zero there is hardly anything: signed numbers that are taken as unsigned, or the reverse. */
 function isTurned({ loud, middle }: Measured): boolean {
-  return loud > LEAST_LOUD && middle < MOST_MIDDLE
+  return loud > MIN_LOUD && middle < MAX_MIDDLE
 }
 
-const [LEAST_LOUD, MOST_MIDDLE] = [0.3, 0.1]
+const [MIN_LOUD, MAX_MIDDLE] = [0.3, 0.1]
 
 /** Whether each of the numbers is several of `bits` bits, which follow each other smoothly and are of like power. */
 function areParts(looks: readonly Buffer[], declared: Declared, bits: number): boolean {
@@ -188,18 +188,18 @@ function areParts(looks: readonly Buffer[], declared: Declared, bits: number): b
   const powers = parts.map(({ roughness }) => roughness.power())
   const isAlike = Math.max(...powers) < ALIKE * Math.min(...powers)
   // Of quiet sound the higher bytes have few values, and are as smooth as signs are.
-  const isLively = parts.every(({ values }) => values.size >= LEAST_VALUES)
+  const isLively = parts.every(({ values }) => values.size >= MIN_VALUES)
   return isAlike && isLively && parts.every(({ roughness }) => roughness.value() < SMOOTH)
 }
 
 function isSound(found: Measured, { encoding }: Reading): boolean {
-  const isLively = found.values >= LEAST_VALUES && found.peak >= LEAST_PEAK
+  const isLively = found.values >= MIN_VALUES && found.peak >= MIN_PEAK
   if (found.roughness > SOUND || !isLively) return false
-  return encoding !== 'float' || (found.unlikely < FEW && found.sizes >= LEAST_SIZES)
+  return encoding !== 'float' || (found.unlikely < FEW && found.sizes >= MIN_SIZES)
 }
 
 /** Around a crossing of zero numbers of all sizes occur. */
-const LEAST_SIZES = 4
+const MIN_SIZES = 4
 
 interface Both {
   readonly own: Measured

@@ -40,7 +40,7 @@ export interface Measured {
 /** Of floating-point numbers as sound. */
 const [QUIETEST, LOUDEST] = [1e-12, 16]
 /** A square wave has few, and shows nothing. */
-export const LEAST_VALUES = 48
+export const MIN_VALUES = 48
 /** Far beyond the full scale of 32-bit integers, as which floating-point numbers may be meant. */
 export const WILD = 1e12
 /** Full scale itself is where clipped sound is, and square waves. */
@@ -70,7 +70,7 @@ export function measured(
       const size = Math.abs(value)
       roughness.add(value, tame(at - step))
       count++
-      if (values.size < LEAST_VALUES) values.add(value)
+      if (values.size < MIN_VALUES) values.add(value)
       if (size > peak) peak = size
       if (size > LOUD[0] && size < LOUD[1]) loud++
       if (size < MIDDLE) middle++
@@ -112,7 +112,7 @@ export function partOf(
     for (let at = from + step; at + bits / 8 <= look.length; at += width) {
       const value = read(look, at)
       roughness.add(value, read(look, at - step))
-      if (values.size < LEAST_VALUES) values.add(value)
+      if (values.size < MIN_VALUES) values.add(value)
     }
   }
   return { roughness, values }

@@ -19,7 +19,7 @@ interface Description {
 const PLACES = 16
 const LOOK_BYTES = 8192
 /** So many numbers that are not 0 have to be seen. */
-const LEAST_NUMBERS = 1000
+const MIN_NUMBERS = 1000
 
 /**
  * What the samples are where that is beyond doubt, and not what the header says: integers of 32 bits that are
@@ -38,7 +38,7 @@ export async function otherKind(
     const contradicts = `the header says ${NUMBERS[encoding]} of 32 bits, and the samples are ${NUMBERS[other]}; they were read as such`
     return { as: { encoding: other }, contradicts }
   }
-  const isWider = usedBits >= LEAST_BITS && bits - usedBits >= LEAST_ROOM
+  const isWider = usedBits >= MIN_BITS && bits - usedBits >= MIN_ROOM
   if (encoding === 'float' || !isWider) return undefined
   if (!(await holds(window, described, new LowNumbers(described)))) return undefined
   const contradicts = `the header says numbers of ${usedBits} bits in blocks of ${bits}, and they stand at the lower end of these; they were read as such`
@@ -102,13 +102,13 @@ async function holds(
 
 /** Exponents of 32-bit numbers as they stand in them; those of 2^-63 and of 2 to 4, which sound lies between. */
 const [QUIETEST, LOUDEST] = [64, 128]
-const MOST_UNLIKELY = 0.02
+const MAX_UNLIKELY = 0.02
 /** In a piece of a file there may be more. */
-const MOST_UNLIKELY_HERE = 0.1
-const LEAST_OF_A_SIGN = 0.05
+const MAX_UNLIKELY_HERE = 0.1
+const MIN_OF_A_SIGN = 0.05
 /** Around a crossing of zero numbers of all sizes occur. */
-const LEAST_EXPONENTS = 4
-const LEAST_SHARE = 0.005
+const MIN_EXPONENTS = 4
+const MIN_SHARE = 0.005
 /** Read as what it is, sound follows more closely on what was before; noise does not either way. */
 const ROUGHER = 1.2
 
@@ -139,18 +139,18 @@ class Floats implements Suspicion {
     }
     this.#used += used
     this.#unlikely += unlikely
-    return unlikely <= MOST_UNLIKELY_HERE * used
+    return unlikely <= MAX_UNLIKELY_HERE * used
   }
 
   isCertain(): boolean {
     const used = this.#used
-    const sizes = this.#exponents.filter((count) => count > LEAST_SHARE * used).length
+    const sizes = this.#exponents.filter((count) => count > MIN_SHARE * used).length
     const rarer = Math.min(this.#negative, used - this.#negative)
     return (
-      used >= LEAST_NUMBERS &&
-      this.#unlikely <= MOST_UNLIKELY * used &&
-      rarer >= LEAST_OF_A_SIGN * used &&
-      sizes >= LEAST_EXPONENTS &&
+      used >= MIN_NUMBERS &&
+      this.#unlikely <= MAX_UNLIKELY * used &&
+      rarer >= MIN_OF_A_SIGN * used &&
+      sizes >= MIN_EXPONENTS &&
       this.#asFloats.value() < ROUGHER * this.#asIntegers.value()
     )
   }
@@ -158,9 +158,9 @@ class Floats implements Suspicion {
 
 /** Beyond 2^41, or no number; below 2^-87. */
 const [WILD, VANISHING] = [168, 40]
-const LEAST_WILD = 0.1
-const LEAST_VANISHING = 0.05
-const LEAST_ODD = 0.25
+const MIN_WILD = 0.1
+const MIN_VANISHING = 0.05
+const MIN_ODD = 0.25
 
 /** Floating-point numbers that are integers: small negative ones are no numbers, small positive ones vanish. */
 class Integers implements Suspicion {
@@ -182,16 +182,16 @@ class Integers implements Suspicion {
     }
     this.#used += used
     this.#odd += odd
-    return odd >= LEAST_WILD * used
+    return odd >= MIN_WILD * used
   }
 
   isCertain(): boolean {
     const used = this.#used
     return (
-      used >= LEAST_NUMBERS &&
-      this.#wild >= LEAST_WILD * used &&
-      this.#odd >= LEAST_ODD * used &&
-      this.#odd - this.#wild >= LEAST_VANISHING * used &&
+      used >= MIN_NUMBERS &&
+      this.#wild >= MIN_WILD * used &&
+      this.#odd >= MIN_ODD * used &&
+      this.#odd - this.#wild >= MIN_VANISHING * used &&
       this.#asIntegers.value() < SMOOTH
     )
   }
@@ -211,14 +211,14 @@ function addAll(
 }
 
 /** Fewer bits are no music; less room, and what is quiet would look the same. */
-const LEAST_BITS = 12
-const LEAST_ROOM = 8
+const MIN_BITS = 12
+const MIN_ROOM = 8
 /** Of what the bits can hold. As numbers of the whole block such peaks would be 48 to 60 dB below full scale. */
-const LEAST_PEAK = 0.25
+const MIN_PEAK = 0.25
 /** The same where they would be 96 dB below it, and more. */
-const [MUCH_ROOM, LEAST_PEAK_THEN] = [16, 2 ** -8]
+const [MUCH_ROOM, MIN_PEAK_THEN] = [16, 2 ** -8]
 /** The same where the header says nothing of them, and the numbers have to be sound. */
-const [LEAST_PEAK_UNSAID, LEAST_PEAK_UNSAID_THEN] = [0.5, 0.125]
+const [MIN_PEAK_UNSAID, MIN_PEAK_UNSAID_THEN] = [0.5, 0.125]
 
 /** Numbers of wider blocks that use their lower bits, all of which and no others. */
 class LowNumbers implements Suspicion {
@@ -234,8 +234,8 @@ class LowNumbers implements Suspicion {
     this.#most = 2 ** (usedBits - 1)
     const isRoomy = bits - usedBits >= MUCH_ROOM
     const [some, much] = isSaid
-      ? [LEAST_PEAK, LEAST_PEAK_THEN]
-      : [LEAST_PEAK_UNSAID, LEAST_PEAK_UNSAID_THEN]
+      ? [MIN_PEAK, MIN_PEAK_THEN]
+      : [MIN_PEAK_UNSAID, MIN_PEAK_UNSAID_THEN]
     this.#leastPeak = this.#most * (isRoomy ? much : some)
     if (!isSaid) this.#roughness = new Roughness()
   }
@@ -261,7 +261,7 @@ class LowNumbers implements Suspicion {
 
   isCertain(): boolean {
     if ((this.#roughness?.value() ?? 0) > SMOOTH) return false
-    return this.#used >= LEAST_NUMBERS && this.#peak >= this.#leastPeak && !this.#isPadded
+    return this.#used >= MIN_NUMBERS && this.#peak >= this.#leastPeak && !this.#isPadded
   }
 }
 

@@ -58,7 +58,7 @@ async function withoutAnother(
 ): Promise<SoundSize> {
   const isCounted = said > 0 && !isPlaceholder(said, offset) && long > 0
   const range = { start: offset, end: offset + size.bytes }
-  const other = await masterWithin(window, range, isCounted ? SHORT_BYTES : MOST_LOOKED_BYTES)
+  const other = await masterWithin(window, range, isCounted ? SHORT_BYTES : MAX_LOOKED_BYTES)
   if (other === undefined) return size
   const { name, at } = other
   const leftOut = `within the samples of the ${container}, at byte ${at}, another file begins (${name}), and ${window.bytes - at} bytes were left out`
@@ -69,7 +69,7 @@ async function withoutAnother(
 
 /** Samples that are no longer are looked through; where nobody has counted them, longer ones too. */
 const SHORT_BYTES = 4 << 20
-const MOST_LOOKED_BYTES = 16 << 20
+const MAX_LOOKED_BYTES = 16 << 20
 
 /** What begins another file, and other samples. */
 const FILES = ['RIFF', 'RIFX', 'RF64', 'BW64', 'FORM', 'fLaC', 'OggS', 'caff']

@@ -85,7 +85,7 @@ export async function wavLayout(
 }
 
 /** Each block costs the decoder 10 core-microseconds, however short it is; those of games have 32 samples at least. */
-const LEAST_BLOCK_SAMPLES = 12
+const MIN_BLOCK_SAMPLES = 12
 
 /** MP3 stands for itself; ADPCM needs its format, so ffmpeg gets a WAV of nothing else. */
 async function decodable(
@@ -104,9 +104,9 @@ async function decodable(
   }
   const { headBytes = 0 } = DECODABLE[tag] ?? {}
   const samples = 2 * (blockBytes / Math.max(1, channels) - headBytes)
-  if (samples < LEAST_BLOCK_SAMPLES) {
+  if (samples < MIN_BLOCK_SAMPLES) {
     const wrong = `${codec} in blocks of ${blockBytes} bytes, ${Math.max(0, samples)} samples each`
-    throw unreadable(at + 12, wrong, `blocks of ${LEAST_BLOCK_SAMPLES} samples or more`)
+    throw unreadable(at + 12, wrong, `blocks of ${MIN_BLOCK_SAMPLES} samples or more`)
   }
   const head = Buffer.alloc(12 + 8 + contents.length + (contents.length % 2) + 8)
   head.write('RIFF', 0, 'latin1')

@@ -9,7 +9,7 @@ export interface Box {
   readonly end: number
 }
 
-export const MOST_BOXES = 1000
+export const MAX_BOXES = 1000
 
 /** The box at `at`; a size of 0 means up to `end`. */
 export function boxAt(bytes: Buffer, at: number, end: number): Box {
@@ -27,7 +27,7 @@ export function* inside(bytes: Buffer, { body, end }: Box): Generator<Box> {
     const box = boxAt(bytes, at, end)
     if (box.end < box.body || box.end > end) return
     // Millions of empty boxes would fill the memory.
-    if (n === MOST_BOXES) throw unreadable(at, 'an index of boxes without end', `${n} at most`)
+    if (n === MAX_BOXES) throw unreadable(at, 'an index of boxes without end', `${n} at most`)
     yield box
     at = box.end
   }

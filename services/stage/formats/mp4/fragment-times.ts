@@ -3,7 +3,7 @@ const SLACK_SECONDS = 0.008
 /** What begins later than this at once, seconds, has been recorded from its middle on; earlier than that it is delayed. */
 const [LATE_SECONDS, DELAYED_SECONDS] = [10, 0.1]
 /** Of so many the places are kept, to see whether what is missing there comes later. */
-const MOST_HOLES = 1000
+const MAX_HOLES = 1000
 
 /** When the fragments of a track begin and end, in units of its time, as they come. */
 export class FragmentTimes {
@@ -58,7 +58,7 @@ export class FragmentTimes {
       return false
     }
     if (reach !== undefined && from > reach + slack) {
-      if (this.#holes.length < MOST_HOLES) this.#holes.push({ from: reach, to: from })
+      if (this.#holes.length < MAX_HOLES) this.#holes.push({ from: reach, to: from })
       else this.#lost += from - reach
     }
     this.reach = end

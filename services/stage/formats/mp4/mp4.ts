@@ -3,13 +3,13 @@ import { whatFollows } from '../behind.ts'
 import { type ByteRanges, type ByteWindow, unreadable } from '../byte-window.ts'
 import type { Coded } from '../layout.ts'
 import { checkPackets } from '../packet-count.ts'
-import { type Box, blank, boxAt, find, inside, MOST_BOXES } from './box.ts'
+import { type Box, blank, boxAt, find, inside, MAX_BOXES } from './box.ts'
 import { mp4Codec } from './codec.ts'
 import { type Packets, packetsOf } from './packets.ts'
 import { type Times, timesOf } from './times.ts'
 
 /** The index of an hour of AAC takes 0.7 MB; pictures lie there too. */
-const MOST_MOOV_BYTES = 32 << 20
+const MAX_MOOV_BYTES = 32 << 20
 
 /** An MP4 master. Its times are in seconds, for only a decoder tells the rate: `withTimes` makes samples of them. */
 export interface Mp4 extends Coded {
@@ -41,8 +41,8 @@ export async function mp4File(
     const lacking = index === undefined ? 'moov (its index)' : 'mdat (its samples)'
     throw unreadable(window.bytes, `an MP4 file without ${lacking}`, 'a whole one')
   }
-  if (index.end - index.start > MOST_MOOV_BYTES) {
-    throw unreadable(index.start, 'an index that goes on and on', `${MOST_MOOV_BYTES} bytes`)
+  if (index.end - index.start > MAX_MOOV_BYTES) {
+    throw unreadable(index.start, 'an index that goes on and on', `${MAX_MOOV_BYTES} bytes`)
   }
   const moov = Buffer.from(await file.read(index.start, index.end, signal))
   const root = boxAt(moov, 0, moov.length)
@@ -97,7 +97,7 @@ const STBL = 'mdia/minf/stbl'
 const STSD = `${STBL}/stsd`
 
 /** The last packet may be counted as a whole one, and be shorter. */
-const MOST_LAST_PACKETS = 1.5
+const MAX_LAST_PACKETS = 1.5
 
 /** The times of an MP4 master as samples at the rate of its decoder. */
 export function withTimes<Layout extends Coded & { readonly rate: number }>(
@@ -108,7 +108,7 @@ export function withTimes<Layout extends Coded & { readonly rate: number }>(
   const most = mostSeconds === undefined ? {} : { samples: Math.round(mostSeconds * rate) }
   // Where packets are counted in samples (of half the rate, where a decoder doubles it) their number is no guess.
   const isExact = units > 0 && (scale === rate || 2 * scale === rate)
-  const slack = isExact ? { slack: (MOST_LAST_PACKETS * packetUnits) / scale } : {}
+  const slack = isExact ? { slack: (MAX_LAST_PACKETS * packetUnits) / scale } : {}
   return { ...layout, skip: Math.round(skipSeconds * rate), ...most, ...slack }
 }
 
@@ -124,8 +124,8 @@ async function topLevel(window: ByteWindow): Promise<FileBox[]> {
   const isSeen = (types: readonly string[]) => boxes.some(({ type }) => types.includes(type))
   for (let at = 0; at + 8 <= window.bytes; ) {
     if (isSeen(['moov']) && isSeen(SAMPLES)) break
-    if (boxes.length === MOST_BOXES) {
-      const wrong = `an MP4 file of more than ${MOST_BOXES} boxes`
+    if (boxes.length === MAX_BOXES) {
+      const wrong = `an MP4 file of more than ${MAX_BOXES} boxes`
       throw unreadable(at, wrong, 'moov (its index) and mdat (its samples) among them')
     }
     const box = await fileBox(window, at)
@@ -153,7 +153,7 @@ async function fileBox(window: ByteWindow, at: number): Promise<FileBox> {
 }
 
 /** How many boxes behind index and samples are passed over. */
-const MOST_BEHIND = 50
+const MAX_BEHIND = 50
 
 /** Whether another master begins behind the last box. */
 async function boxesBehind(
@@ -161,7 +161,7 @@ async function boxesBehind(
   boxes: readonly FileBox[],
 ): Promise<readonly Warning[]> {
   let at = boxes.at(-1)?.end ?? 0
-  for (let n = 0; n < MOST_BEHIND && at + 8 <= window.bytes; n++) {
+  for (let n = 0; n < MAX_BEHIND && at + 8 <= window.bytes; n++) {
     const box = await fileBox(window, at)
     const isBox =
       /^[ -~]{4}$/.test(box.type) && !box.type.includes('?') && box.claims === box.end

@@ -22,7 +22,7 @@ export interface Times {
 }
 
 /** Longer silence in front is no music. */
-const MOST_SILENCE_SECONDS = 60
+const MAX_SILENCE_SECONDS = 60
 /** Lengths may be rounded. */
 const NOTABLE_SECONDS = 0.5
 
@@ -51,9 +51,9 @@ export function timesOf(
       listed.packets === 0 ? defaultUnits(moov, root) : listed.units / listed.packets,
   }
   const packetSeconds = packets === 0 ? 0 : table / packets / scale
-  if (packetSeconds > MOST_PACKET_SECONDS) {
+  if (packetSeconds > MAX_PACKET_SECONDS) {
     const found = `a sample table with packets of ${packetSeconds.toFixed(0)} s each`
-    throw unreadable(offset + (stts?.body ?? 0), found, `${MOST_PACKET_SECONDS} s at most`)
+    throw unreadable(offset + (stts?.body ?? 0), found, `${MAX_PACKET_SECONDS} s at most`)
   }
   // Of what is in fragments the header says nothing, or the whole; beside packets of its own, those alone.
   const isPartial = isFragmented && listed.packets > 0
@@ -94,7 +94,7 @@ export function timesOf(
   if (most !== undefined && !isSaid && whole > 0 && whole - skip - most > 2 * NOTABLE_SECONDS) {
     warnings.push(contradiction('its edit list', most, 'its sample table', whole - skip))
   }
-  const before = silence <= MOST_SILENCE_SECONDS ? silence : 0
+  const before = silence <= MAX_SILENCE_SECONDS ? silence : 0
   return {
     skipSeconds: skip - before,
     ...(most === undefined ? {} : { mostSeconds: most + silence }),
@@ -149,11 +149,11 @@ function editsOf(moov: Buffer, elst: Box | undefined, offset: number): Edit[] {
   const width = isLong ? 20 : 12
   const room = Math.floor((elst.end - elst.body - 8) / width)
   const count = Math.min(moov.readUInt32BE(elst.body + 4), room)
-  if (count > MOST_EDITS) {
+  if (count > MAX_EDITS) {
     throw unreadable(
       offset + elst.body,
       `an M4A with an edit list of ${count} edits`,
-      `${MOST_EDITS} at most`,
+      `${MAX_EDITS} at most`,
     )
   }
   return Array.from({ length: count }, (_, i) => {
@@ -163,7 +163,7 @@ function editsOf(moov: Buffer, elst: Box | undefined, offset: number): Edit[] {
   })
 }
 
-const MOST_EDITS = 1000
+const MAX_EDITS = 1000
 
 function mediaTime(moov: Buffer, mdhd: Box | undefined, offset: number) {
   const isLong = mdhd !== undefined && moov[mdhd.body] === 1
@@ -184,7 +184,7 @@ function movieTime(moov: Buffer, root: Box): number {
 }
 
 /** The longest packet of a codec that is taken: 65,535 samples of FLAC at 4 kHz. A decoder goes by these times. */
-const MOST_PACKET_SECONDS = 17
+const MAX_PACKET_SECONDS = 17
 const NO_TABLE = { units: 0, packets: 0, there: 0 }
 
 /** How many packets there are, how long they are together, and how long the first `most` of them. */
@@ -214,8 +214,8 @@ function gapless(moov: Buffer): { skip?: number; length?: number } {
   const [, delay = '', , length = ''] =
     / [0-9A-F]{8} ([0-9A-F]{8}) ([0-9A-F]{8}) ([0-9A-F]{16})/i.exec(text) ?? []
   const [skip, samples] = [Number.parseInt(delay, 16), Number.parseInt(length, 16)]
-  if (!(skip < MOST_DELAY)) return {}
+  if (!(skip < MAX_DELAY)) return {}
   return samples > 0 ? { skip, length: samples } : { skip }
 }
 
-const MOST_DELAY = 16_384
+const MAX_DELAY = 16_384

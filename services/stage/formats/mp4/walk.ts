@@ -29,7 +29,7 @@ interface FragmentDefaults {
 
 const HEAD_BYTES = 16
 /** A fragment of a second has 50 packets, a large one some thousands. */
-const MOST_HEADER_BYTES = 1 << 20
+const MAX_HEADER_BYTES = 1 << 20
 const KNOWN =
   /^(moof|mdat|moov|ftyp|styp|sidx|ssix|emsg|prft|free|skip|wide|uuid|udta|meta|mfra|pdin)$/
 const MOOF = Buffer.from('moof')
@@ -105,7 +105,7 @@ export class Mp4Walk {
     }
     const isWhole = start + box.end <= this.#end
     if (!isWhole && /^(moof|mdat)$/.test(box.type)) this.seen.isCut = true
-    const isRead = /^(moof|sidx)$/.test(box.type) && isWhole && box.end <= MOST_HEADER_BYTES
+    const isRead = /^(moof|sidx)$/.test(box.type) && isWhole && box.end <= MAX_HEADER_BYTES
     if (isRead && held.length < box.end) return false
     if (box.type === 'ftyp') {
       this.seen.other ??= start

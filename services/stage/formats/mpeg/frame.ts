@@ -16,7 +16,7 @@ export interface MpegFrame {
 export const HEADER_BYTES = 6
 
 /** A frame of AAC has 13 bits for its length; of MPEG audio 320 kbit/s of layer II at 8 kHz are less than that. */
-export const MOST_FRAME_BYTES = 8191
+export const MAX_FRAME_BYTES = 8191
 
 /**
  * The frame whose header lies at `at`; undefined when there is none, or one of a free bit rate, whose length shows

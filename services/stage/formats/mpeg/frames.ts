@@ -3,7 +3,7 @@ import { Gap } from '../gap.ts'
 import {
   HEADER_BYTES,
   isAlike,
-  MOST_FRAME_BYTES,
+  MAX_FRAME_BYTES,
   type MpegFrame,
   mpegFrame,
   needsMore,
@@ -14,7 +14,7 @@ import { isLengthTag } from './tag.ts'
 /** So many headers in a row are no accident. */
 const CHAIN = 3
 /** What has to be held to tell whether so many follow each other. */
-export const CHAIN_BYTES = CHAIN * MOST_FRAME_BYTES + HEADER_BYTES
+export const CHAIN_BYTES = CHAIN * MAX_FRAME_BYTES + HEADER_BYTES
 
 /**
  * The first byte at or after `from` where frames begin that follow each other; undefined when there is none before
@@ -136,13 +136,13 @@ export async function* mpegFrames(
 }
 
 /** So many MP3s that were joined, of less than a second each, are no music. */
-const MOST_SHORT_FILES = 1000
+const MAX_SHORT_FILES = 1000
 
 /** @throws PermanentError MASTER_UNREADABLE */
 function checkJoined({ tags, frames }: FramesSeen, { samples, rate }: MpegFrame, byte: number) {
-  if (tags <= MOST_SHORT_FILES || frames * samples >= tags * rate) return
+  if (tags <= MAX_SHORT_FILES || frames * samples >= tags * rate) return
   const each = ((frames * samples) / rate / tags).toFixed(3)
-  const words = `the stream is of more than ${MOST_SHORT_FILES} MP3s that were joined, of ${each} s each, up to byte ${byte}; no music is cut so small`
+  const words = `the stream is of more than ${MAX_SHORT_FILES} MP3s that were joined, of ${each} s each, up to byte ${byte}; no music is cut so small`
   throw new PermanentError('MASTER_UNREADABLE', words, { at: `byte ${byte}` })
 }
 

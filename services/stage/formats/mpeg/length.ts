@@ -21,7 +21,7 @@ export async function overlongMpeg(
   const most = (mostSeconds * sift.rate) / sift.samples
   const { start, end } = range
   const isLikely = (frameBytes: number) => end - start > most * frameBytes
-  if (!isLikely(LEAST_FRAME_BYTES)) return undefined
+  if (!isLikely(MIN_FRAME_BYTES)) return undefined
   const seen = { frames: 0, bytes: 0 }
   for (const share of PLACES) {
     const at = start + Math.floor(share * Math.max(0, end - start - 2 * CHAIN_BYTES))
@@ -44,7 +44,7 @@ export async function overlongMpeg(
 }
 
 /** Of AAC in ADTS; of MPEG audio the shortest has 24. */
-const LEAST_FRAME_BYTES = 8
+const MIN_FRAME_BYTES = 8
 
 /**
  * How many frames these bytes hold, and where to go on.

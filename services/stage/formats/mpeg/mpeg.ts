@@ -60,7 +60,7 @@ async function told(
 function secondsOf({ frames, bytes, delay = 0, padding = 0 }: LengthTag, frame: MpegFrame) {
   // What is no length of such frames is no promise.
   const each = (bytes ?? Number.NaN) / (frames ?? 0)
-  if (frames === undefined || each < LEAST_FRAME_BYTES || each > 2 * MOST_FRAME_BYTES) return
+  if (frames === undefined || each < MIN_FRAME_BYTES || each > 2 * MAX_FRAME_BYTES) return
   return Math.max(0, frames * frame.samples - delay - padding) / frame.rate
 }
 
@@ -74,5 +74,5 @@ const DECODER_DELAY = 529
 /** Some encoders count their tag in, others do not; a few bytes behind the music are no music. */
 const SLACK_BYTES = 4096
 /** Of layer III: 8 kbit/s at 24 kHz, 320 kbit/s at 32 kHz. */
-const LEAST_FRAME_BYTES = 24
-const MOST_FRAME_BYTES = 1441
+const MIN_FRAME_BYTES = 24
+const MAX_FRAME_BYTES = 1441

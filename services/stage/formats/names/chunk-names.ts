@@ -1,9 +1,9 @@
 import type { ByteWindow } from '../byte-window.ts'
 import { id3Names } from './id3-names.ts'
-import { looseText, MOST_TEXT_BYTES, type RawNames } from './text.ts'
+import { looseText, MAX_TEXT_BYTES, type RawNames } from './text.ts'
 
 /** Chunks that are looked at. */
-const MOST_CHUNKS = 200
+const MAX_CHUNKS = 200
 const UNKNOWN = 0xffff_ffff
 
 interface Chunk {
@@ -54,7 +54,7 @@ export async function aiffNames(window: ByteWindow, start: number): Promise<RawN
 }
 
 async function textAt(window: ByteWindow, { at, end }: Chunk): Promise<string> {
-  return looseText(await window.glance(at, Math.min(end - at, MOST_TEXT_BYTES)))
+  return looseText(await window.glance(at, Math.min(end - at, MAX_TEXT_BYTES)))
 }
 
 async function* chunksOf(
@@ -64,7 +64,7 @@ async function* chunksOf(
   samples: () => number | undefined,
 ): AsyncGenerator<Chunk> {
   let at = start
-  for (let n = 0; n < MOST_CHUNKS && at + 8 <= window.bytes; n++) {
+  for (let n = 0; n < MAX_CHUNKS && at + 8 <= window.bytes; n++) {
     const head = Buffer.from(await window.glance(at, 8))
     const id = head.toString('latin1', 0, 4)
     let size = isLittle ? head.readUInt32LE(4) : head.readUInt32BE(4)

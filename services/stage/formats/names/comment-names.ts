@@ -1,23 +1,23 @@
 import { VORBIS_COMMENT } from '#shared/audio/flac-blocks.ts'
 import type { ByteWindow } from '../byte-window.ts'
-import { MOST_TEXT_BYTES, type RawNames, strictText } from './text.ts'
+import { MAX_TEXT_BYTES, type RawNames, strictText } from './text.ts'
 
-const MOST_BLOCKS = 128
-const MOST_PAGES = 64
-const MOST_COMMENTS = 1000
+const MAX_BLOCKS = 128
+const MAX_PAGES = 64
+const MAX_COMMENTS = 1000
 /** Covers stand among the comments of Ogg: of a longer block what comes first is read. */
-const MOST_BLOCK_BYTES = 256 << 10
+const MAX_BLOCK_BYTES = 256 << 10
 
 /** Of a FLAC file. Source: RFC 9639, 8. */
 export async function flacNames(window: ByteWindow, start: number): Promise<RawNames> {
   let at = start + 4
-  for (let n = 0; n < MOST_BLOCKS; n++) {
+  for (let n = 0; n < MAX_BLOCKS; n++) {
     const head = Buffer.from(await window.glance(at, 4))
     if (head.length < 4) break
     const type = head.readUInt8(0)
     const size = head.readUIntBE(1, 3)
     if ((type & 0x7f) === VORBIS_COMMENT) {
-      const most = Math.min(size, MOST_BLOCK_BYTES)
+      const most = Math.min(size, MAX_BLOCK_BYTES)
       return commentNames(Buffer.from(await window.glance(at + 4, most)))
     }
     if (type & 0x80) break
@@ -47,7 +47,7 @@ async function secondPacket(window: ByteWindow, start: number): Promise<Buffer> 
   let bytes = 0
   let packet = 0
   let at = start
-  for (let page = 0; page < MOST_PAGES && bytes < MOST_BLOCK_BYTES; page++) {
+  for (let page = 0; page < MAX_PAGES && bytes < MAX_BLOCK_BYTES; page++) {
     const head = Buffer.from(await window.glance(at, 27))
     if (head.length < 27 || head.toString('latin1', 0, 4) !== 'OggS') break
     const segments = Buffer.from(await window.glance(at + 27, head.readUInt8(26)))
@@ -79,13 +79,13 @@ function commentNames(block: Buffer): RawNames {
     return at <= block.length ? block.subarray(from, at) : undefined
   }
   if (taken() === undefined || at + 4 > block.length) return {}
-  const count = Math.min(block.readUInt32LE(at), MOST_COMMENTS)
+  const count = Math.min(block.readUInt32LE(at), MAX_COMMENTS)
   at += 4
   for (let n = 0; n < count; n++) {
     const comment = taken()
     if (comment === undefined) break
     const [, name = ''] = /^(title|artist)=/i.exec(comment.toString('latin1', 0, 7)) ?? []
-    if (name === '' || comment.length > MOST_TEXT_BYTES) continue
+    if (name === '' || comment.length > MAX_TEXT_BYTES) continue
     const text = strictText(comment.subarray(name.length + 1))
     if (text?.trim()) found[name.toLowerCase() as 'title' | 'artist'].push(text)
   }

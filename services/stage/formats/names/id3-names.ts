@@ -1,10 +1,10 @@
 import type { ByteWindow } from '../byte-window.ts'
-import { looseText, MOST_TEXT_BYTES, type RawNames, strictText } from './text.ts'
+import { looseText, MAX_TEXT_BYTES, type RawNames, strictText } from './text.ts'
 
 /** Frames that are looked at; pictures and private ones are stepped over. */
-const MOST_FRAMES = 200
+const MAX_FRAMES = 200
 /** A tag whose bytes are stuffed is read whole, so much of it. */
-const MOST_STUFFED_BYTES = 256 << 10
+const MAX_STUFFED_BYTES = 256 << 10
 
 const HEADER_BYTES = 10
 const UNSYNCHRONISED = 0x80
@@ -53,7 +53,7 @@ export async function id3Names(window: ByteWindow, at: number): Promise<RawNames
   const bodyAt = at + HEADER_BYTES
   // Before 2.4 the whole tag is stuffed, sizes included.
   if ((flags & UNSYNCHRONISED) !== 0 && version < 4) {
-    const stuffed = await window.glance(bodyAt, Math.min(end - bodyAt, MOST_STUFFED_BYTES))
+    const stuffed = await window.glance(bodyAt, Math.min(end - bodyAt, MAX_STUFFED_BYTES))
     const body = unstuffed(Buffer.from(stuffed))
     const read = async (from: number, length: number) => body.subarray(from, from + length)
     return framesNames(read, body.length, header)
@@ -77,13 +77,13 @@ async function framesNames(read: Read, bytes: number, header: Header): Promise<R
     if (size.length < 4) return {}
     at = version === 4 ? synchsafe(size, 0) : 4 + size.readUInt32BE(0)
   }
-  for (let frames = 0; frames < MOST_FRAMES && at + headBytes <= bytes; frames++) {
+  for (let frames = 0; frames < MAX_FRAMES && at + headBytes <= bytes; frames++) {
     const head = await read(at, headBytes)
     if (head.length < headBytes || head[0] === 0) break
     const id = head.toString('latin1', 0, version === 2 ? 3 : 4)
     const size = sizeOf(head, version)
     const field = FIELDS[id]
-    if (field !== undefined && names[field] === undefined && size <= MOST_TEXT_BYTES) {
+    if (field !== undefined && names[field] === undefined && size <= MAX_TEXT_BYTES) {
       const text = textOf(await read(at + headBytes, size), version, head[9] ?? 0)
       if (text !== undefined) names[field] = text
     }

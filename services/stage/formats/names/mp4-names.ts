@@ -1,8 +1,8 @@
 import type { ByteWindow } from '../byte-window.ts'
-import { MOST_TEXT_BYTES, type RawNames, strictText } from './text.ts'
+import { MAX_TEXT_BYTES, type RawNames, strictText } from './text.ts'
 
 /** Boxes that are looked at within one box. */
-const MOST_BOXES = 1000
+const MAX_BOXES = 1000
 /** What `data` says of itself before its text: a kind, and a place. */
 const DATA_HEAD_BYTES = 8
 const UTF8 = 1
@@ -38,7 +38,7 @@ async function itemIn(
   const item = await boxIn(window, place, type)
   const data = item && (await boxIn(window, item, 'data'))
   if (data === undefined) return undefined
-  const length = Math.min(data.end - data.start, MOST_TEXT_BYTES)
+  const length = Math.min(data.end - data.start, MAX_TEXT_BYTES)
   const bytes = Buffer.from(await window.glance(data.start, length))
   if (bytes.length < DATA_HEAD_BYTES || bytes.readUInt32BE(0) !== UTF8) return undefined
   return strictText(bytes.subarray(DATA_HEAD_BYTES))
@@ -51,7 +51,7 @@ async function boxIn(
   type: string,
 ): Promise<Place | undefined> {
   let at = start
-  for (let n = 0; n < MOST_BOXES && at + 8 <= end; n++) {
+  for (let n = 0; n < MAX_BOXES && at + 8 <= end; n++) {
     const head = Buffer.from(await window.glance(at, 16))
     if (head.length < 8) return undefined
     const short = head.readUInt32BE(0)

@@ -10,7 +10,7 @@ export interface RawNames {
 }
 
 /** Text of a tag that is longer is not read: a title of 500 characters takes 2,000 bytes at most. */
-export const MOST_TEXT_BYTES = 8192
+export const MAX_TEXT_BYTES = 8192
 
 /** What of it a track may be called: printable, on one line, not too long, not empty. */
 export function cleanNames({ title, artist }: RawNames): TrackNames {
@@ -23,7 +23,7 @@ export function cleanNames({ title, artist }: RawNames): TrackNames {
 
 function clean(text = ''): string {
   const words = text
-    .slice(0, MOST_TEXT_BYTES)
+    .slice(0, MAX_TEXT_BYTES)
     .replace(UNPRINTABLE, ' ')
     .replace(/\s+/g, ' ')
     .trim()

@@ -36,14 +36,14 @@ export function oggFormat(packet: Buffer): OggFormat | string | undefined {
   }
   if (text.startsWith('OpusHead') && packet.length >= 19) {
     const [channels, skip] = [packet.readUInt8(9), packet.readUInt16LE(10)]
-    const packetSamples = MOST_OPUS_SAMPLES
+    const packetSamples = MAX_OPUS_SAMPLES
     return { codec: 'Opus', decoder: 'opus', rate: OPUS_RATE, channels, skip, packetSamples }
   }
   if (text.startsWith('\x7fFLAC') && packet.length >= 51) {
     const packed = packet.readUInt32BE(27)
     const [rate, channels] = [packed >>> 12, ((packed >>> 9) & 7) + 1]
     const bits = ((packed >>> 4) & 31) + 1
-    const packetSamples = packet.readUInt16BE(19) || MOST_FLAC_SAMPLES
+    const packetSamples = packet.readUInt16BE(19) || MAX_FLAC_SAMPLES
     return { codec: 'FLAC', decoder: 'flac', rate, channels, bits, skip: 0, packetSamples }
   }
   return OTHERS.find(([magic]) => text.startsWith(magic))?.[1]
@@ -51,8 +51,8 @@ export function oggFormat(packet: Buffer): OggFormat | string | undefined {
 
 const OPUS_RATE = 48_000
 /** 120 ms. */
-const MOST_OPUS_SAMPLES = 5760
-const MOST_FLAC_SAMPLES = 65_535
+const MAX_OPUS_SAMPLES = 5760
+const MAX_FLAC_SAMPLES = 65_535
 
 /** What else is found in Ogg. Source: the codecs that Xiph lists for it. */
 const OTHERS = [
@@ -142,7 +142,7 @@ function opusSamples([toc = 0, count = 0]: Uint8Array): number {
   const ms = kind < 12 ? SILK_MS[kind & 3] : kind < 16 ? HYBRID_MS[kind & 1] : CELT_MS[kind & 3]
   const code = toc & 3
   const frames = code === 0 ? 1 : code === 3 ? count & 63 : 2
-  return Math.min(MOST_OPUS_SAMPLES, (ms ?? 0) * frames * (OPUS_RATE / 1000))
+  return Math.min(MAX_OPUS_SAMPLES, (ms ?? 0) * frames * (OPUS_RATE / 1000))
 }
 
 const SILK_MS = [10, 20, 40, 60]

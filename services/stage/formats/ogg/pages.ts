@@ -25,11 +25,11 @@ export interface OggPage {
 }
 
 const HEADER_BYTES = 27
-const MOST_PAGE_BYTES = HEADER_BYTES + 255 + 255 * 255
+const MAX_PAGE_BYTES = HEADER_BYTES + 255 + 255 * 255
 const CAPTURE = Buffer.from('OggS\0', 'latin1')
 const CRC_AT = 22
 /** What looks like a page, is none, and has no other behind it costs a checksum: so many of them are looked at. */
-const MOST_FALSE_PAGES = 100
+const MAX_FALSE_PAGES = 100
 
 /**
  * The pages of an Ogg file, those whose checksum is wrong included where another page or the end follows them; what
@@ -43,7 +43,7 @@ export async function* oggPages(pieces: AsyncIterable<Uint8Array>): AsyncGenerat
   let falsePages = 0
   function* found(isEnd: boolean): Generator<OggPage> {
     let at = 0
-    const least = isEnd ? HEADER_BYTES : MOST_PAGE_BYTES + CAPTURE.length
+    const least = isEnd ? HEADER_BYTES : MAX_PAGE_BYTES + CAPTURE.length
     while (held.length - at >= least) {
       const next = held.indexOf(CAPTURE, at)
       if (next < 0) {
@@ -54,7 +54,7 @@ export async function* oggPages(pieces: AsyncIterable<Uint8Array>): AsyncGenerat
       if (held.length - at < least) break
       const end = pageEnd(held, at)
       const isFollowed = end === held.length || held.indexOf(CAPTURE, end) === end
-      const mayBePage = end <= held.length && (isFollowed || falsePages < MOST_FALSE_PAGES)
+      const mayBePage = end <= held.length && (isFollowed || falsePages < MAX_FALSE_PAGES)
       const isSound = mayBePage && crcOf(held, at, end) === held.readUInt32LE(at + CRC_AT)
       if (isSound || (mayBePage && isFollowed)) {
         yield pageOf(held, { at, end, byte, isSound, isNext: byte + at === lastEnd })
@@ -79,7 +79,7 @@ export async function* oggPages(pieces: AsyncIterable<Uint8Array>): AsyncGenerat
 function pageEnd(bytes: Buffer, at: number): number {
   const bodyAt = at + HEADER_BYTES + bytes.readUInt8(at + 26)
   let end = bodyAt
-  for (let i = at + HEADER_BYTES; i < bodyAt; i++) end += bytes[i] ?? MOST_PAGE_BYTES
+  for (let i = at + HEADER_BYTES; i < bodyAt; i++) end += bytes[i] ?? MAX_PAGE_BYTES
   return end
 }
 

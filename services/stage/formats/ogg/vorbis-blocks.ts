@@ -1,7 +1,7 @@
 /** Bytes at the end of a Vorbis setup header that hold its modes, whatever is before them. */
 export const MODES_BYTES = 400
 
-const MOST_MODES = 64
+const MAX_MODES = 64
 /** Of a mode: the flag of a long block, window, transform, mapping. */
 const MODE_BITS = [1, 16, 16, 8] as const
 const COUNT_BITS = 6
@@ -27,8 +27,8 @@ export function longModes(setup: Uint8Array): readonly boolean[] | undefined {
   const flags: boolean[] = []
   let found: readonly boolean[] | undefined
   const [flag, window, transform, mapping] = MODE_BITS
-  while (flags.length < MOST_MODES && bit >= flag + window + transform + mapping + COUNT_BITS) {
-    if (back(mapping) >= MOST_MODES || back(transform) !== 0 || back(window) !== 0) break
+  while (flags.length < MAX_MODES && bit >= flag + window + transform + mapping + COUNT_BITS) {
+    if (back(mapping) >= MAX_MODES || back(transform) !== 0 || back(window) !== 0) break
     flags.unshift(back(flag) === 1)
     const here = bit
     if (back(COUNT_BITS) + 1 === flags.length) found = [...flags]

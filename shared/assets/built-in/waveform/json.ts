@@ -1,14 +1,14 @@
 import { SAMPLE_RATE } from '../../../contracts/pcm-format.ts'
 import { type Peaks, RECORD_SAMPLES } from './peaks.ts'
 
-const MOST_POINTS = 4096
+const MAX_POINTS = 4096
 
 /**
  * Samples that one point of the JSON stands for: the least multiple of 256 that leaves at most
  * 4096 points, which is 256 up to 23 s, 4864 for 7 min, and never more than about 35 KB of JSON.
  */
 function samplesPerPixel(samples: number): number {
-  return RECORD_SAMPLES * Math.max(1, Math.ceil(samples / (RECORD_SAMPLES * MOST_POINTS)))
+  return RECORD_SAMPLES * Math.max(1, Math.ceil(samples / (RECORD_SAMPLES * MAX_POINTS)))
 }
 
 /**

@@ -18,7 +18,7 @@ interface Board {
 
 const AGAIN_MS = 2_000
 /** Tracks that are shown at once. */
-const MOST_BARS = 10
+const MAX_BARS = 10
 
 /** Tells of every track as it changes. Never resolves. @throws Refused; whatever `signal` is aborted with. */
 export async function watchLive(
@@ -30,7 +30,7 @@ export async function watchLive(
   let board: Board | undefined
   const isDrawn = output.screen !== undefined
   const bars = drawBars(output, () => [
-    ...[...running.values()].slice(-MOST_BARS).map(barOf),
+    ...[...running.values()].slice(-MAX_BARS).map(barOf),
     ...(board === undefined ? [] : [boardTold(board)]),
   ])
 

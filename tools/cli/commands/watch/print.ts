@@ -12,7 +12,7 @@ import { jsonLine } from '../../../terminal/output.ts'
 import { printable } from '../../../terminal/text.ts'
 
 /** Bars of tracks that are shown at once. */
-const MOST_BARS = 8
+const MAX_BARS = 8
 
 /** What is said of a job whose state has changed; undefined when there is nothing to say. */
 export function changeTold(
@@ -91,12 +91,12 @@ export function barsOf(seen: Iterable<Seen>, all: number, began: number): string
   const ended = jobs.length - running.length
   const notDone = jobs.filter((job) => hasEnded(job) && job.state !== 'done').length
   const failed = notDone === 0 ? '' : `, ${notDone} not done`
-  const more = running.length > MOST_BARS ? `, ${running.length} under way` : ''
+  const more = running.length > MAX_BARS ? `, ${running.length} under way` : ''
   const seconds = Math.round((performance.now() - began) / 1000)
   return [
     ...running
       .sort((a, b) => shareOf(b) - shareOf(a))
-      .slice(0, MOST_BARS)
+      .slice(0, MAX_BARS)
       .map((job) => bar(shareOf(job), job.asset_guid)),
     bar(share, `${ended} of ${all} ended${failed}${more}, ${seconds} s`),
   ]
