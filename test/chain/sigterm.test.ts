@@ -86,7 +86,7 @@ async function leaving(t: Test, wire: RunningWire) {
   })
   t.teardown(() => other.close())
   await sleep(500)
-  t.same(back, [], 'all are lent to the service')
+  t.same(back, [], 'all are leased to the service')
   const asked = performance.now()
   service.child.kill('SIGTERM')
   await until(() => back.length >= tracks.length - CORES, 8_000)
@@ -101,7 +101,7 @@ async function leaving(t: Test, wire: RunningWire) {
   const finished = tracks.filter((track) => !back.some((each) => each.track === track))
   await until(() => finished.every((track) => published.has(track)), 150_000)
   const isKept = wire.knownFaults.includes(
-    'the loans of a dead client are kept until they expire',
+    'the leases of a dead client are kept until they expire',
   )
   await sleep(Math.max(soonMs, isKept ? asked + leaseMs - performance.now() : 0))
   const again = back.filter(({ track }) => finished.includes(track))

@@ -301,8 +301,8 @@ export async function busConformance(t: Test, wire: Wire): Promise<void> {
   )
 
   await t.test(
-    'the loans of a client that dies go to another at once',
-    unless('the loans of a dead client are kept until they expire'),
+    'the leases of a client that dies go to another at once',
+    unless('the leases of a dead client are kept until they expire'),
     async (t) => {
       const { topic } = await made(bus)
       await publish(bus, topic, 1)

@@ -21,7 +21,7 @@ export type KnownFault =
   | 'flow control is ignored: one subscriber gets everything'
   | 'the first nack is not backed off'
   | 'nothing is persisted'
-  | 'the loans of a dead client are kept until they expire'
+  | 'the leases of a dead client are kept until they expire'
 
 export interface RunningWire extends Wire {
   /** Comes back on the same port, and has forgotten everything. */
@@ -65,7 +65,7 @@ export async function emulatorWire(): Promise<RunningWire | undefined> {
       'flow control is ignored: one subscriber gets everything',
       'the first nack is not backed off',
       'nothing is persisted',
-      'the loans of a dead client are kept until they expire',
+      'the leases of a dead client are kept until they expire',
     ],
     async restartEmpty() {
       if (child) await end(child, 'SIGKILL')

@@ -37,7 +37,7 @@ export default [
       to: '    this.#accept(\n      { ...topic, queues: [] },',
     },
     {
-      breaks: 'a server that is closed forgets what it had lent',
+      breaks: 'a server that is closed forgets what it had leased',
       from: '      queue.note()\n',
       to: '',
     },
@@ -76,8 +76,8 @@ export default [
     },
     {
       breaks: 'a late nack gives back what somebody else has',
-      from: "entry?.state !== 'lent' || entry.attempt !== attempt",
-      to: "entry?.state !== 'lent'",
+      from: "entry?.state !== 'leased' || entry.attempt !== attempt",
+      to: "entry?.state !== 'leased'",
       tests: [...broker, ...durable],
     },
     {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { Broker } from '../../../tools/local/pubsub/broker.ts'
-import type { Consumer, Loan } from '../../../tools/local/pubsub/lease.ts'
+import type { Consumer, Lease } from '../../../tools/local/pubsub/lease.ts'
 import { pull } from '../../../tools/local/pubsub/operations.ts'
 import { SqliteJournal } from '../../../tools/local/pubsub/sqlite-journal.ts'
 import { setClock } from '../../support/clock.ts'
@@ -39,23 +39,23 @@ function body(text: string): Buffer {
   return Buffer.concat([Buffer.of(10, (data.length % 128) | 128, data.length >> 7), data])
 }
 
-function lend(broker: Broker, subscription: string, max = 1000): Loan[] {
+function takeLeases(broker: Broker, subscription: string, max = 1000): Lease[] {
   const queue = broker.queue(subscription)
   queue.pump()
-  return queue.lend(max)
+  return queue.lease(max)
 }
 
 function consumer(maxMessages: number, maxBytes: number, leaseMs = 10_000) {
-  const loans: Loan[] = []
-  const made: Consumer & { loans: Loan[] } = {
-    loans,
+  const leases: Lease[] = []
+  const made: Consumer & { leases: Lease[] } = {
+    leases,
     maxMessages,
     maxBytes,
     leaseMs,
     outstanding: 0,
     outstandingBytes: 0,
     blocked: false,
-    deliver: (batch) => loans.push(...batch),
+    deliver: (batch) => leases.push(...batch),
     end: () => {},
   }
   return made
@@ -83,7 +83,7 @@ t.test(
           server.broker.createSubscription({ name, topic: TOPIC })
           waiting.set(name, new Set())
         }
-        let held: { name: string; loan: Loan }[] = []
+        let held: { name: string; lease: Lease }[] = []
         let count = 0
         for (const { do: what, n } of operations) {
           if (what === 'publish') {
@@ -92,30 +92,30 @@ t.test(
             for (const ids_ of waiting.values()) for (const id of ids) ids_.add(id)
           } else if (what === 'pull') {
             for (const name of [A, B])
-              for (const loan of lend(server.broker, name, n)) held.push({ name, loan })
+              for (const lease of takeLeases(server.broker, name, n)) held.push({ name, lease })
           } else if (what === 'restart') {
             server.close()
             server = open(file)
-            // Acknowledging what was lent before a restart still counts.
+            // Acknowledging what was leased before a restart still counts.
           } else {
             const some = held.splice(0, n)
-            for (const { name, loan } of some) {
+            for (const { name, lease } of some) {
               const queue = server.broker.queue(name)
               if (what === 'ack') {
-                queue.ack(loan.id)
-                waiting.get(name)?.delete(loan.id)
-              } else queue.modify(loan.id, loan.attempt, 0)
+                queue.ack(lease.id)
+                waiting.get(name)?.delete(lease.id)
+              } else queue.modify(lease.id, lease.attempt, 0)
             }
           }
-          for (const { name, loan } of held)
-            if (!waiting.get(name)?.has(loan.id))
-              held = held.filter((each) => each.loan !== loan)
+          for (const { name, lease } of held)
+            if (!waiting.get(name)?.has(lease.id))
+              held = held.filter((each) => each.lease !== lease)
         }
         server.close()
         server = open(file)
         for (const name of [A, B]) {
-          const left = lend(server.broker, name, 100_000).map(({ id }) => id)
-          if (left.length !== new Set(left).size) throw new Error('lent twice at once')
+          const left = takeLeases(server.broker, name, 100_000).map(({ id }) => id)
+          if (left.length !== new Set(left).size) throw new Error('leased twice at once')
           const missing = waiting.get(name)?.symmetricDifference(new Set(left))
           if (missing?.size !== 0)
             throw new Error(`${name}: ${missing?.size} too many or too few`)
@@ -143,7 +143,7 @@ t.test('ids never repeat and never fall, also over a restart', async (t) => {
   t.ok(ids.every((id, i) => i === 0 || id > (ids[i - 1] ?? 0)))
 })
 
-t.test('a consumer is lent no more messages and bytes than it asked for', async (t) => {
+t.test('a consumer is leased no more messages and bytes than it asked for', async (t) => {
   const { broker, close } = open(':memory:')
   t.teardown(close)
   broker.createTopic({ name: TOPIC })
@@ -156,16 +156,16 @@ t.test('a consumer is lent no more messages and bytes than it asked for', async 
     Array.from({ length: 10 }, () => body('x')),
   )
   await sleep(20)
-  t.equal(few.loans.length, 3)
-  queue.ack(few.loans[0]?.id ?? 0)
+  t.equal(few.leases.length, 3)
+  queue.ack(few.leases[0]?.id ?? 0)
   await sleep(20)
-  t.equal(few.loans.length, 4)
+  t.equal(few.leases.length, 4)
   queue.detach(few, 'all')
   // It stops at the message that goes over the limit, as Pub/Sub does.
   const light = consumer(100, 2 * body('x').length)
   queue.attach(light)
   await sleep(20)
-  t.equal(light.loans.length, 2)
+  t.equal(light.leases.length, 2)
 })
 
 t.test('consumers get like shares, whatever one of them leaves lying', async (t) => {
@@ -181,12 +181,12 @@ t.test('consumers get like shares, whatever one of them leaves lying', async (t)
   )
   await sleep(20)
   t.same(
-    both.map(({ loans }) => loans.length),
+    both.map(({ leases }) => leases.length),
     [50, 50],
   )
 })
 
-t.test('loans that are not extended run out, those that are do not', async (t) => {
+t.test('leases that are not extended run out, those that are do not', async (t) => {
   const { broker, close } = open(':memory:')
   t.teardown(close)
   broker.createTopic({ name: TOPIC })
@@ -195,26 +195,26 @@ t.test('loans that are not extended run out, those that are do not', async (t) =
   const hasty = consumer(10, 1e9, 300)
   broker.queue(A).attach(hasty)
   await sleep(50)
-  t.equal(hasty.loans.length, 2)
+  t.equal(hasty.leases.length, 2)
   broker.queue(A).detach(hasty, 'none')
   broker.queue(A).modify(kept ?? 0, 1, 60)
   await sleep(600)
-  t.match(lend(broker, A), [{ id: lost, attempt: 2 }])
+  t.match(takeLeases(broker, A), [{ id: lost, attempt: 2 }])
 })
 
-t.test('a loan can be shortened, and given back only by who has it', async (t) => {
+t.test('a lease can be shortened, and given back only by who has it', async (t) => {
   const { broker, close } = open(':memory:')
   t.teardown(close)
   broker.createTopic({ name: TOPIC })
   broker.createSubscription({ name: A, topic: TOPIC })
   broker.publish(TOPIC, [body('x')])
-  const [first] = lend(broker, A)
+  const [first] = takeLeases(broker, A)
   const queue = broker.queue(A)
   queue.modify(first?.id ?? 0, 1, 0)
-  const [second] = lend(broker, A)
+  const [second] = takeLeases(broker, A)
   t.equal(second?.attempt, 2)
   queue.modify(first?.id ?? 0, 1, 0)
-  t.same(lend(broker, A), [], 'the first loan is no longer anyone’s')
+  t.same(takeLeases(broker, A), [], 'the first lease is no longer anyone’s')
 })
 
 t.test('without a dead-letter topic a message is delivered on and on', async (t) => {
@@ -232,9 +232,9 @@ t.test('without a dead-letter topic a message is delivered on and on', async (t)
   broker.deleteTopic(deadLetterTopic)
   broker.publish(TOPIC, [body('x')])
   for (let attempt = 1; attempt < 10; attempt++) {
-    const [loan] = lend(broker, A)
-    t.equal(loan?.attempt, attempt)
-    broker.queue(A).modify(loan?.id ?? 0, attempt, 0)
+    const [lease] = takeLeases(broker, A)
+    t.equal(lease?.attempt, attempt)
+    broker.queue(A).modify(lease?.id ?? 0, attempt, 0)
   }
 })
 
@@ -245,14 +245,14 @@ t.test('attempts and back-off outlive a restart', async (t) => {
   const retryPolicy = { minimumBackoff: { seconds: 1 }, maximumBackoff: { seconds: 600 } }
   first.broker.createSubscription({ name: A, topic: TOPIC, retryPolicy })
   const [id] = first.broker.publish(TOPIC, [body('x')])
-  lend(first.broker, A)
+  takeLeases(first.broker, A)
   first.broker.queue(A).modify(id ?? 0, 1, 0)
   first.close()
   const second = open(file)
   t.teardown(() => second.close())
-  t.same(lend(second.broker, A), [])
+  t.same(takeLeases(second.broker, A), [])
   await sleep(1200)
-  t.match(lend(second.broker, A), [{ id, attempt: 2 }])
+  t.match(takeLeases(second.broker, A), [{ id, attempt: 2 }])
 })
 
 t.test('a backlog larger than memory may hold comes out whole and in order', async (t) => {
@@ -262,16 +262,16 @@ t.test('a backlog larger than memory may hold comes out whole and in order', asy
   broker.createSubscription({ name: A, topic: TOPIC })
   const texts = Array.from({ length: 25_000 }, (_, i) => `${i}`.padEnd(200, '.'))
   const ids = broker.publish(TOPIC, texts.map(body))
-  const got: Loan[] = []
-  for (let loans = lend(broker, A); loans.length > 0; loans = lend(broker, A)) {
-    got.push(...loans)
-    for (const { id } of loans) broker.queue(A).ack(id)
+  const got: Lease[] = []
+  for (let leases = takeLeases(broker, A); leases.length > 0; leases = takeLeases(broker, A)) {
+    got.push(...leases)
+    for (const { id } of leases) broker.queue(A).ack(id)
   }
   t.same(
     got.map(({ id }) => id),
     ids,
   )
-  t.ok(got.every((loan, i) => loan.body.equals(body(texts[i] ?? ''))))
+  t.ok(got.every((lease, i) => lease.body.equals(body(texts[i] ?? ''))))
 })
 
 t.test(
@@ -290,8 +290,12 @@ t.test(
     const last = ids.at(-1) ?? 0
     second.broker.queue(A).ack(last)
     const got = new Set<number>()
-    for (let loans = lend(second.broker, B); loans.length > 0; loans = lend(second.broker, B))
-      for (const { id } of loans) {
+    for (
+      let leases = takeLeases(second.broker, B);
+      leases.length > 0;
+      leases = takeLeases(second.broker, B)
+    )
+      for (const { id } of leases) {
         got.add(id)
         second.broker.queue(B).ack(id)
       }
@@ -311,7 +315,7 @@ t.test('a deleted subscription takes along what waited for it, and nothing else'
   const ids = broker.publish(TOPIC, [body('x'), body('y')])
   broker.deleteSubscription(A)
   t.same(
-    lend(broker, B).map(({ id }) => id),
+    takeLeases(broker, B).map(({ id }) => id),
     ids,
   )
   for (const id of ids) broker.queue(B).ack(id)
@@ -333,7 +337,7 @@ t.test('what is older than the retention is dropped', async (t) => {
   t.ok(journal.body(id ?? 0))
   broker.queue(A).expire(Date.now() + 610_000)
   t.notOk(journal.body(id ?? 0))
-  t.same(lend(broker, A), [])
+  t.same(takeLeases(broker, A), [])
 })
 
 t.test('a clock that is set back holds up neither leases nor back-offs', async (t) => {
@@ -346,13 +350,13 @@ t.test('a clock that is set back holds up neither leases nor back-offs', async (
   server.broker.publish(TOPIC, [body('leased'), body('given back')])
   const client = consumer(10, 1e6, 300)
   server.broker.queue(A).attach(client)
-  while (client.loans.length < 2) await sleep(10)
-  const [first, second] = client.loans as [Loan, Loan]
+  while (client.leases.length < 2) await sleep(10)
+  const [first, second] = client.leases as [Lease, Lease]
   server.broker.queue(A).modify(second.id, second.attempt, 0)
   setClock(-3600_000)
-  while (client.loans.length < 4) await sleep(10)
+  while (client.leases.length < 4) await sleep(10)
   t.same(
-    client.loans
+    client.leases
       .slice(2)
       .map(({ id, attempt }) => [id, attempt])
       .sort(),
@@ -360,14 +364,14 @@ t.test('a clock that is set back holds up neither leases nor back-offs', async (
     'both come again',
   )
   server.broker.publish(TOPIC, [body('new')])
-  while (client.loans.length < 5) await sleep(10)
-  t.ok((client.loans[4]?.id ?? 0) > second.id, 'ids go on')
+  while (client.leases.length < 5) await sleep(10)
+  t.ok((client.leases[4]?.id ?? 0) > second.id, 'ids go on')
   server.close()
 
   // Another process, whose clock says an hour less than the one that noted when the next attempt may be made.
   setClock(0)
   const before = open(file)
-  const later = lend(before.broker, A)
+  const later = takeLeases(before.broker, A)
   const queue = before.broker.queue(A)
   for (const { id, attempt } of later) queue.modify(id, attempt, 0)
   before.close()
@@ -376,7 +380,7 @@ t.test('a clock that is set back holds up neither leases nor back-offs', async (
   const after = open(file)
   const next = consumer(10, 1e6)
   after.broker.queue(A).attach(next)
-  while (next.loans.length < later.length) await sleep(10)
+  while (next.leases.length < later.length) await sleep(10)
   t.ok(later.length > 0, 'no longer than a back-off may be')
   after.close()
 })
@@ -397,9 +401,9 @@ t.test(
       )
     const queue = first.broker.queue(A)
     for (let back = 0; back < many; ) {
-      const loans = lend(first.broker, A)
-      for (const { id, attempt } of loans) queue.modify(id, attempt, 0)
-      back += loans.length
+      const leases = takeLeases(first.broker, A)
+      for (const { id, attempt } of leases) queue.modify(id, attempt, 0)
+      back += leases.length
       await new Promise(setImmediate)
     }
     first.broker.publish(TOPIC, [body('ready')])
@@ -409,9 +413,9 @@ t.test(
     const client = consumer(10, 1e6)
     second.broker.queue(A).attach(client)
     const patience = performance.now() + 60_000
-    while (client.loans.length < 1 && performance.now() < patience) await sleep(10)
-    t.match(client.loans[0]?.body, body('ready'))
-    t.equal(client.loans.length, 1)
+    while (client.leases.length < 1 && performance.now() < patience) await sleep(10)
+    t.match(client.leases[0]?.body, body('ready'))
+    t.equal(client.leases.length, 1)
     second.close()
   },
 )
@@ -434,10 +438,10 @@ t.test('a pull that finds nothing is answered after five seconds', async (t) => 
   t.teardown(close)
   broker.createTopic({ name: TOPIC })
   broker.createSubscription({ name: A, topic: TOPIC })
-  const answers: Loan[][] = []
+  const answers: Lease[][] = []
   mock.timers.enable({ apis: ['setTimeout'] })
   t.teardown(() => mock.timers.reset())
-  pull(broker, { subscription: A, max: 1, wait: true }, (loans) => answers.push(loans))
+  pull(broker, { subscription: A, max: 1, wait: true }, (leases) => answers.push(leases))
   mock.timers.tick(4_999)
   t.same(answers, [])
   mock.timers.tick(1)

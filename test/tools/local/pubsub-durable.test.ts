@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Broker } from '../../../tools/local/pubsub/broker.ts'
-import type { Loan } from '../../../tools/local/pubsub/lease.ts'
+import type { Lease } from '../../../tools/local/pubsub/lease.ts'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 import { SqliteJournal } from '../../../tools/local/pubsub/sqlite-journal.ts'
 
@@ -46,10 +46,10 @@ function killed(file: string): string {
 const committed = (broker: Broker) =>
   new Promise<void>((resolve) => broker.committed(() => resolve()))
 
-function lend(broker: Broker, subscription = A): Loan[] {
+function takeLeases(broker: Broker, subscription = A): Lease[] {
   const queue = broker.queue(subscription)
   queue.pump()
-  return queue.lend(1000)
+  return queue.lease(1000)
 }
 
 async function subscribed(server: Server, names: readonly string[], more: object = {}) {
@@ -119,16 +119,16 @@ t.test('what was answered is there after a death, and no more than that', async 
   await subscribed(server, [A, B])
   const ids = server.broker.publish(TOPIC, ['1', '2', '3'].map(body))
   await committed(server.broker)
-  const [first] = lend(server.broker)
+  const [first] = takeLeases(server.broker)
   server.broker.queue(A).ack(first?.id ?? 0)
   await committed(server.broker)
   const { broker } = open(t, killed(server.file))
   t.same(
-    lend(broker).map(({ id }) => id),
+    takeLeases(broker).map(({ id }) => id),
     ids.slice(1),
   )
   t.same(
-    lend(broker, B).map(({ id }) => id),
+    takeLeases(broker, B).map(({ id }) => id),
     ids,
   )
 })
@@ -136,12 +136,12 @@ t.test('what was answered is there after a death, and no more than that', async 
 t.test('attempts are remembered by a server that was killed', async (t) => {
   const server = open(t)
   await subscribed(server, [A, B])
-  server.broker.publish(TOPIC, ['given back', 'worked on', 'just lent'].map(body))
+  server.broker.publish(TOPIC, ['given back', 'worked on', 'just leased'].map(body))
   await committed(server.broker)
-  const [back, long] = lend(server.broker) as [Loan, Loan]
+  const [back, long] = takeLeases(server.broker) as [Lease, Lease]
   for (let attempt = 1; attempt <= 2; attempt++) {
-    const [loan] = attempt === 1 ? [back] : lend(server.broker)
-    server.broker.queue(A).modify(loan?.id ?? 0, attempt, 0)
+    const [lease] = attempt === 1 ? [back] : takeLeases(server.broker)
+    server.broker.queue(A).modify(lease?.id ?? 0, attempt, 0)
   }
   // Who has worked on it for a second and asks for more time has made an attempt.
   await sleep(1_100)
@@ -149,19 +149,19 @@ t.test('attempts are remembered by a server that was killed', async (t) => {
   await committed(server.broker)
   const { broker } = open(t, killed(server.file))
   t.same(
-    lend(broker).map(({ attempt }) => attempt),
+    takeLeases(broker).map(({ attempt }) => attempt),
     [3, 2, 1],
   )
 })
 
-t.test('a server that is closed in good order remembers what it had lent', async (t) => {
+t.test('a server that is closed in good order remembers what it had leased', async (t) => {
   const server = open(t)
   await subscribed(server, [A])
   server.broker.publish(TOPIC, [body('x')])
-  lend(server.broker)
+  takeLeases(server.broker)
   server.broker.close()
   const { broker } = open(t, killed(server.file))
-  t.match(lend(broker), [{ attempt: 2 }])
+  t.match(takeLeases(broker), [{ attempt: 2 }])
 })
 
 t.test(
@@ -176,19 +176,19 @@ t.test(
     server.broker.publish(TOPIC, [body('x')])
     await committed(server.broker)
     const giveBack = async ({ broker }: Server, attempt: number) => {
-      const [loan] = lend(broker)
-      t.equal(loan?.attempt, attempt)
-      broker.queue(A).modify(loan?.id ?? 0, attempt, 0)
+      const [lease] = takeLeases(broker)
+      t.equal(lease?.attempt, attempt)
+      broker.queue(A).modify(lease?.id ?? 0, attempt, 0)
       await committed(broker)
     }
     for (const attempt of [1, 2]) await giveBack(server, attempt)
     const next = open(t, killed(server.file))
     for (const attempt of [3, 4]) await giveBack(next, attempt)
-    t.equal(lend(next.broker, B).length, 0)
+    t.equal(takeLeases(next.broker, B).length, 0)
     await giveBack(next, 5)
     const last = open(t, killed(next.file))
-    t.equal(lend(last.broker, A).length, 0, 'and is there no more')
-    t.equal(lend(last.broker, B).length, 1)
+    t.equal(takeLeases(last.broker, A).length, 0, 'and is there no more')
+    t.equal(takeLeases(last.broker, B).length, 1)
   },
 )
 
@@ -210,16 +210,16 @@ t.test(
     broker.publish(TOPIC, ['1', '2'].map(body))
     await committed(broker)
     // Twice, as a client does that has not heard of it.
-    const lent = lend(broker)
-    for (const { id } of [...lent, ...lent]) broker.queue(A).ack(id)
+    const leased = takeLeases(broker)
+    for (const { id } of [...leased, ...leased]) broker.queue(A).ack(id)
     await committed(broker)
     t.equal(bodies(file), 2, 'the other one waits')
-    const [one] = lend(broker, B)
+    const [one] = takeLeases(broker, B)
     broker.queue(B).ack(one?.id ?? 0)
     broker.queue(B).ack(one?.id ?? 0)
     await committed(broker)
     t.equal(bodies(file), 1)
-    t.equal(lend(open(t, killed(file)).broker, B).length, 1)
+    t.equal(takeLeases(open(t, killed(file)).broker, B).length, 1)
 
     // What is too old goes from one after the other.
     const [again] = broker.publish(TOPIC, [body('3')])
@@ -231,7 +231,7 @@ t.test(
     broker.queue(B).expire(later)
     await committed(broker)
     t.equal(bodies(file), 0)
-    t.same(lend(broker), [])
+    t.same(takeLeases(broker), [])
     t.ok((again ?? 0) > 0)
 
     // And with the subscription itself.
@@ -261,7 +261,8 @@ t.test('what a snapshot holds is kept until it is removed, or its time is up', a
   broker.publish(TOPIC, [body('1')])
   for (const name of [C, D]) broker.snapshots.create({ name, subscription: A })
   broker.publish(TOPIC, [body('2')])
-  for (const name of [A, B]) for (const { id } of lend(broker, name)) broker.queue(name).ack(id)
+  for (const name of [A, B])
+    for (const { id } of takeLeases(broker, name)) broker.queue(name).ack(id)
   await committed(broker)
   t.same(kept(), { messages: 2, deliveries: 4 })
   broker.snapshots.remove(C)
@@ -315,10 +316,10 @@ t.test('a subscription that is detached stays so, and gets nothing', async (t) =
   broker.publish(TOPIC, [body('after')])
   t.match(broker.subscription(A), { topic: TOPIC, detached: true })
   t.throws(() => broker.queue(A), { code: 9, details: /detached/ })
-  t.equal(lend(broker, B).length, 2)
+  t.equal(takeLeases(broker, B).length, 2)
   broker.updateSubscription({ ...broker.subscription(A), labels: { a: 'b' } })
   t.match(broker.subscription(A), { labels: { a: 'b' }, detached: true })
   broker.deleteSubscription(A)
   broker.publish(TOPIC, [body('the other one is still there')])
-  t.equal(lend(broker, B).length, 1)
+  t.equal(takeLeases(broker, B).length, 1)
 })

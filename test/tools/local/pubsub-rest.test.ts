@@ -366,11 +366,11 @@ t.test('seeking drops what is older than a time, and brings the rest again', asy
     received.map(({ message }) => Buffer.from(message.data, 'base64').toString())
   for (const word of ['one', 'two', 'three'])
     await ask('POST', 'topics/news:publish', { messages: [{ data: text(word) }] })
-  const lent = await pull()
-  t.same(data(lent), ['one', 'two', 'three'])
-  t.same(await pull(), [], 'all are lent')
+  const leased = await pull()
+  t.same(data(leased), ['one', 'two', 'three'])
+  t.same(await pull(), [], 'all are leased')
   // REST tells microseconds, a time in JSON is read to the millisecond.
-  const [, second] = lent
+  const [, second] = leased
   const time = second?.message.publishTime.replace(/(\.\d{3})\d*Z/, '$1Z')
   t.equal((await ask('POST', 'subscriptions/news:seek', { time })).status, 200)
   t.ok(['two,three', 'one,two,three'].includes(String(data(await pull()))), 'back at once')

@@ -2,20 +2,20 @@ import { Fifo } from './fifo.ts'
 import type { Journal, Kept } from './journal.ts'
 import type { Entry, Host } from './lease.ts'
 
-/** More than this many ready messages stay in the journal until their turn comes. */
+/** The most ready messages in memory; further ones stay in the journal until their turn comes. */
 const WINDOW = 10_000
 const PAGE = 1_000
 
 /**
- * What is ready to be lent, in order. Of a long backlog only the head is in memory, the rest is
- * taken from the journal page by page; and bodies are kept only as far as the cache has room.
+ * The messages that are ready to be leased, in order. Of a long backlog only the head is in memory; the rest is
+ * read from the journal page by page. Bodies are kept only as far as the cache has room.
  */
 export class Backlog {
   readonly #key: number
   readonly #journal: Journal
   readonly #cache: Host['cache']
   #ready = new Fifo<Entry>()
-  /** The highest id that has been taken in, and whether the journal holds more. */
+  /** The highest id that has been read, and whether the journal holds more. */
   #cursor = 0
   #behind = true
 
@@ -29,14 +29,14 @@ export class Backlog {
     return this.#ready.length
   }
 
-  /** Whether a message that the journal has just been given is to be taken in, or left there. */
+  /** Whether a message that was just written to the journal is kept in memory, too. */
   takes(id: number): boolean {
     if (this.#ready.length >= WINDOW) this.#behind = true
     if (!this.#behind) this.#cursor = id
     return !this.#behind
   }
 
-  /** What is to be taken in from the journal, now that there is room. */
+  /** The next messages from the journal; none while there is no room, or no more of them. */
   page(): Kept[] {
     if (!this.#behind || this.#ready.length > PAGE / 2) return []
     const page = this.#journal.page(this.#key, this.#cursor, PAGE)
@@ -45,7 +45,7 @@ export class Backlog {
     return page
   }
 
-  /** The journal has other messages now than those that were taken from it. */
+  /** Forgets what was read, because the journal now holds other messages. */
   restart(): void {
     this.#ready = new Fifo<Entry>()
     this.#cursor = 0
@@ -56,7 +56,7 @@ export class Backlog {
     this.#ready.push(entry)
   }
 
-  /** The next that is still to be delivered, with its body: undefined when that is gone. */
+  /** The next message to deliver, or undefined when there is none. Its body is undefined when the journal no longer has it. */
   shift(): { entry: Entry; body: Buffer | undefined } | undefined {
     for (;;) {
       const entry = this.#ready.shift()

@@ -2,7 +2,7 @@ import { publishable, withAttributes } from './body.ts'
 import { steadyNow } from './clock.ts'
 import { Fault } from './fault.ts'
 import type { Journal } from './journal.ts'
-import type { Entry, Host, Lender } from './lease.ts'
+import type { Entry, Host, QueueHandle } from './lease.ts'
 import { Queue } from './queue.ts'
 import {
   checkName,
@@ -45,7 +45,7 @@ export class Broker {
   readonly #host: Host
   readonly #onFatal: (error: Error) => void
   readonly #sweep: NodeJS.Timeout
-  readonly #awake = new Set<Lender>()
+  readonly #awake = new Set<QueueHandle>()
   #answers: (() => void)[] = []
   #scheduled = false
   #closed = false
@@ -258,7 +258,7 @@ export class Broker {
   }
 
   // Attributes: https://cloud.google.com/pubsub/docs/handling-failures#dead_letter_topic
-  #deadLetter({ config }: Lender, entry: Entry): boolean {
+  #deadLetter({ config }: QueueHandle, entry: Entry): boolean {
     const topic = this.#topics.get(config.deadLetterPolicy?.deadLetterTopic ?? '')
     const body = this.#journal.body(entry.id)
     if (!topic || !body) return false

@@ -22,7 +22,7 @@ import {
   decodePublish,
   decodeSettle,
   decodeStreamingPull,
-  encodeLoans,
+  encodeLeases,
   encodePublished,
 } from './wire.ts'
 
@@ -45,7 +45,7 @@ export function grpcFront(broker: Broker, methods: readonly Method[], guard: Gua
   const server: GrpcServer = new Server({
     'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
     'grpc.max_send_message_length': -1,
-    // A client whose machine has vanished is noticed after 40 s, and its loans go to others.
+    // A client whose machine has vanished is noticed after 40 s, and its leases go to others.
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
   })
@@ -105,7 +105,7 @@ function frequent(broker: Broker, guard: Guard): UntypedServiceImplementation {
         const withdraw = pull(
           broker,
           { subscription, max: maxMessages, wait: !returnImmediately },
-          (loans) => done(encodeLoans(loans, counted)),
+          (leases) => done(encodeLeases(leases, counted)),
         )
         call.on('cancelled', withdraw)
       },

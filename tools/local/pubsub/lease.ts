@@ -3,34 +3,35 @@ import type { Journal } from './journal.ts'
 import type { SubscriptionConfig } from './resources.ts'
 import type { Timed, Wheel } from './timer-wheel.ts'
 
-/** A message on loan to a client. Its body is the encoding that `body.ts` describes. */
-export interface Loan {
+/** A message leased to a client. Its body is the encoding that `body.ts` describes. */
+export interface Lease {
   readonly id: number
   readonly attempt: number
   readonly body: Buffer
 }
 
-/** Somebody who takes deliveries as they come: a streaming pull. */
+/** A client that receives deliveries as they become available: a streaming pull. */
 export interface Consumer {
-  /** On loan at once, at most. */
+  /** The most messages, and the most bytes of bodies, that may be leased to it at a time. */
   readonly maxMessages: number
   readonly maxBytes: number
+  /** How long each of its leases lasts, ms. */
   leaseMs: number
-  /** Kept by the queue. */
+  /** Messages leased to it now. The queue maintains both counts. */
   outstanding: number
   outstandingBytes: number
-  /** The link takes no more for now. */
+  /** Whether the connection accepts no more data for now. */
   readonly blocked: boolean
-  deliver(loans: readonly Loan[]): void
-  /** The subscription is gone. */
+  deliver(leases: readonly Lease[]): void
+  /** Ends the stream, because the subscription is gone. */
   end(fault: Fault): void
 }
 
-/** A queue, to those whom it works with. */
-export interface Lender {
+/** The part of a queue that the broker and the timer wheel use. */
+export interface QueueHandle {
   readonly config: SubscriptionConfig
   pump(): void
-  /** A loan has run out, or what waited is due. */
+  /** Handles a lease that has expired, or a wait that is over. */
   expired(entry: Entry, now: number): void
 }
 
@@ -38,27 +39,28 @@ export interface Lender {
 export interface Host {
   readonly journal: Journal
   readonly wheel: Wheel<Entry>
-  /** How many bytes of bodies all queues may keep in memory, and do. */
+  /** Bytes of bodies that all queues together may keep in memory (`limit`), and do keep (`used`). */
   readonly cache: { readonly limit: number; used: number }
-  /** Something was written, or can be delivered: `pump` when it is committed. */
-  wake(queue: Lender): void
-  /** Publishes to the dead-letter topic. False when there is none. */
-  deadLetter(queue: Lender, entry: Entry): boolean
+  /** Reports that something was written or can be delivered: the broker calls `pump` after the commit. */
+  wake(queue: QueueHandle): void
+  /** Publishes to the dead-letter topic. @returns false when there is none. */
+  deadLetter(queue: QueueHandle, entry: Entry): boolean
 }
 
-/** A message that a queue has in mind: ready, on loan, or waiting for another attempt. */
+/** A message that a queue holds in memory: ready, leased, or waiting for its next attempt. */
 export interface Entry extends Timed {
-  readonly queue: Lender
+  readonly queue: QueueHandle
   readonly id: number
   readonly bytes: number
   shared: boolean
   body: Buffer | undefined
-  state: 'ready' | 'lent' | 'waiting' | 'gone'
+  state: 'ready' | 'leased' | 'waiting' | 'gone'
   attempt: number
-  /** The attempt that the journal knows of. */
+  /** The attempt that the journal has recorded. */
   noted: number
-  lentAt: number
+  /** Start of the current lease, as `steadyNow` counts. */
+  leasedAt: number
   consumer: Consumer | undefined
-  /** The client has shown that it got this loan. */
+  /** Whether the client has shown that it received this lease. */
   seen: boolean
 }

@@ -1,22 +1,22 @@
 import protobuf from 'protobufjs'
 import type { Broker } from './broker.ts'
 import { Fault } from './fault.ts'
-import type { Loan } from './lease.ts'
+import type { Lease } from './lease.ts'
 import type { Method } from './protos.ts'
 import type { SnapshotConfig, SubscriptionConfig, TopicConfig } from './resources.ts'
 
 type Request = Record<string, unknown>
 
-/** What the administrative methods do: plain request in, plain response out, for gRPC and REST alike. */
+/** An administrative method: plain request in, plain response out, for gRPC and REST alike. */
 export type Operation = (request: Request) => object
 
-/** Settling: which attempt an acknowledgement id means. */
+/** The message and the attempt that an acknowledgement id names. */
 export interface AckId {
   readonly id: number
   readonly attempt: number
 }
 
-/** How long a pull waits for the first message, ms: as long as somebody who types `gcloud pubsub subscriptions pull` would. */
+/** How long a pull waits for the first message, ms: short enough for a person who types `gcloud pubsub subscriptions pull`. */
 const PULL_WAIT_MS = 5_000
 const PAGE_SIZE = 1000
 
@@ -68,7 +68,7 @@ export function operations(
     ListSnapshots: (request) =>
       page(request, 'snapshots', within(request.project, broker.snapshots.all())),
     ListSchemas: () => ({ schemas: [] }),
-    // There are no rights to give: whoever may ask may do it.
+    // This server has no IAM: every caller has every permission.
     GetIamPolicy: (request) => {
       checkExists(broker, String(request.resource))
       return { version: 0, bindings: [] }
@@ -100,7 +100,7 @@ export function operations(
       else queue.seek(Number(time.seconds ?? 0) * 1000 + (time.nanos ?? 0) / 1e6)
       return {}
     },
-    // To pull is all there is, and so all that may be asked for.
+    // Only pull is supported; any other push configuration is refused.
     ModifyPushConfig: ({ subscription, pushConfig }) => {
       broker.updateSubscription({ ...broker.subscription(String(subscription)), pushConfig })
       return {}
@@ -119,28 +119,28 @@ export function operations(
 }
 
 /**
- * Lends up to `max` messages: at once if there are any or if the caller does not wait, else when
- * there are, and none after 5 s. @returns a function that withdraws.
+ * Leases up to `max` messages. Answers at once when there are any or the caller does not wait; else as soon as
+ * there are, or with none after 5 s. @returns a function that cancels the request.
  */
 export function pull(
   broker: Broker,
   request: { subscription: string; max: number; wait: boolean },
-  answer: (loans: Loan[]) => void,
+  answer: (leases: Lease[]) => void,
 ): () => void {
   const queue = broker.queue(request.subscription)
   if (!(request.max > 0)) throw new Fault('INVALID_ARGUMENT', 'maxMessages must be positive.')
   if (!request.wait) {
     queue.pump()
-    answer(queue.lend(request.max))
+    answer(queue.lease(request.max))
     return () => {}
   }
   const timer = setTimeout(() => {
     withdraw()
     answer([])
   }, PULL_WAIT_MS).unref()
-  const withdraw = queue.pull(request.max, (loans) => {
+  const withdraw = queue.pull(request.max, (leases) => {
     clearTimeout(timer)
-    answer(loans)
+    answer(leases)
   })
   return () => {
     clearTimeout(timer)
@@ -148,11 +148,11 @@ export function pull(
   }
 }
 
-export function ackId(loan: AckId): string {
-  return `${loan.id}-${loan.attempt}`
+export function ackId(lease: AckId): string {
+  return `${lease.id}-${lease.attempt}`
 }
 
-/** @throws Fault for what was never an acknowledgement id of this server. */
+/** @throws Fault when the text is not an acknowledgement id of this server. */
 export function parseAckId(text: string): AckId {
   const dash = text.indexOf('-')
   const id = Number(text.slice(0, dash))
@@ -170,7 +170,7 @@ export function checkDeadline(leaseSeconds: number): void {
     )
 }
 
-/** @throws Fault when there are none. */
+/** @returns the ids. @throws Fault when there are none. */
 export function someAckIds<T>(ids: readonly T[]): readonly T[] {
   if (ids.length > 0) return ids
   throw new Fault('INVALID_ARGUMENT', 'No acknowledgement ids are given.')
@@ -180,7 +180,7 @@ interface Mask {
   readonly paths?: readonly string[]
 }
 
-/** What may be changed. */
+/** The fields that an update may change. */
 const OF_TOPICS = [
   ...['labels', 'messageRetentionDuration', 'messageStoragePolicy', 'kmsKeyName'],
   ...['schemaSettings', 'ingestionDataSourceSettings', 'messageTransforms'],
@@ -193,7 +193,7 @@ const OF_SUBSCRIPTIONS = [
 ]
 const OF_SNAPSHOTS = ['labels']
 
-/** The old configuration with what the mask names as it is asked for. @throws Fault for what the mask can't name. */
+/** The old configuration with the fields that the mask names taken from `asked`. @throws Fault when the mask names an unknown or fixed field. */
 function merge(
   old: TopicConfig | SubscriptionConfig | SnapshotConfig,
   asked: Request,

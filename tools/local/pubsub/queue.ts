@@ -2,7 +2,7 @@ import { Backlog } from './backlog.ts'
 import { steadyNow } from './clock.ts'
 import type { Fault } from './fault.ts'
 import type { Kept } from './journal.ts'
-import type { Consumer, Entry, Host, Loan } from './lease.ts'
+import type { Consumer, Entry, Host, Lease } from './lease.ts'
 import {
   backOffMs,
   MAX_BACKOFF_SECONDS,
@@ -13,14 +13,14 @@ import {
 const BATCH_MESSAGES = 500
 const BATCH_BYTES = 1 << 20
 const PULL_BYTES = 10 << 20
-/** Pages that are taken from the journal in one turn. */
+/** The most pages that are read from the journal in one turn of the event loop. */
 const MAX_PAGES = 10
-/** An attempt is worth a write of its own when the client has worked on it this long. */
+/** An attempt is recorded by a write of its own when the client has worked on it this long. */
 const NOTE_AFTER_MS = 1_000
 
 /**
- * The messages of one subscription: who has which, until when, and what comes next. It keeps bodies
- * only of what is about to be delivered, and of a long backlog not even the ids.
+ * The messages of one subscription: which client has leased which, until when, and what is delivered next. It
+ * keeps only the bodies that are about to be delivered. Of a long backlog it does not even keep the ids.
  */
 export class Queue {
   readonly key: number
@@ -29,7 +29,7 @@ export class Queue {
   readonly #host: Host
   readonly #entries = new Map<number, Entry>()
   readonly #backlog: Backlog
-  readonly #pulls = new Set<{ max: number; give: (loans: Loan[]) => void }>()
+  readonly #pulls = new Set<{ max: number; give: (leases: Lease[]) => void }>()
   #turn = 0
 
   constructor(key: number, config: SubscriptionConfig, host: Host) {
@@ -39,14 +39,14 @@ export class Queue {
     this.#backlog = new Backlog(key, host)
   }
 
-  /** Takes a message that the journal has just been given. */
+  /** Accepts a message that has just been written to the journal. */
   offer(id: number, body: Buffer, shared: boolean): void {
     if (this.#backlog.takes(id))
       this.#enter({ id, attempt: 0, due: 0, bytes: body.length, shared, body }, 0)
     this.#host.wake(this)
   }
 
-  /** Done with, whoever says so and however late: the work has been done, that is all that counts. */
+  /** Acknowledges a message. Any client may do so, even after its lease has expired, because the work is done. */
   ack(id: number): void {
     const entry = this.#entries.get(id)
     if (entry) this.#forget(entry)
@@ -54,17 +54,17 @@ export class Queue {
     this.#host.wake(this)
   }
 
-  /** Lengthens or shortens the loan of this attempt; 0 gives it back. Of another attempt: nothing. */
+  /** Sets how long the lease of this attempt still lasts, s; 0 ends it. Ignored for any other attempt. */
   modify(id: number, attempt: number, leaseSeconds: number, now = steadyNow()): void {
     const entry = this.#entries.get(id)
-    if (entry?.state !== 'lent' || entry.attempt !== attempt) return
+    if (entry?.state !== 'leased' || entry.attempt !== attempt) return
     entry.seen = true
     if (leaseSeconds === 0) {
       this.#again(entry, now, true)
       return
     }
     this.#host.wheel.set(entry, now + leaseSeconds * 1000)
-    if (entry.noted !== attempt && now - entry.lentAt >= NOTE_AFTER_MS) this.#note(entry, 0)
+    if (entry.noted !== attempt && now - entry.leasedAt >= NOTE_AFTER_MS) this.#note(entry, 0)
   }
 
   attach(consumer: Consumer): void {
@@ -73,9 +73,9 @@ export class Queue {
   }
 
   /**
-   * No more deliveries for this one.
-   * @param give which of its loans go back at once, without back-off: `all` when the client has died,
-   * `unseen` when it has left and what was under way to it may not have arrived.
+   * Ends deliveries to this consumer.
+   * @param give which of its leases end at once, without back-off: `all` when the client has died, `unseen` when
+   * it has left and messages on their way to it may not have arrived.
    */
   detach(consumer: Consumer, give: 'all' | 'unseen' | 'none'): void {
     const at = this.consumers.indexOf(consumer)
@@ -83,37 +83,37 @@ export class Queue {
     if (give === 'none' || consumer.outstanding === 0) return
     const now = steadyNow()
     for (const entry of [...this.#entries.values()]) {
-      if (entry.consumer !== consumer || entry.state !== 'lent') continue
+      if (entry.consumer !== consumer || entry.state !== 'leased') continue
       if (give === 'all' || !entry.seen) this.#again(entry, now, false)
     }
   }
 
-  /** Lends up to `max`, now or when there is something. @returns a function that withdraws. */
-  pull(max: number, give: (loans: Loan[]) => void): () => void {
+  /** Leases up to `max` messages, as soon as there are any. @returns a function that cancels the request. */
+  pull(max: number, give: (leases: Lease[]) => void): () => void {
     const waiting = { max, give }
     this.#pulls.add(waiting)
     this.#host.wake(this)
     return () => this.#pulls.delete(waiting)
   }
 
-  /** Lends up to `max` of what is ready, or fewer that are large. */
-  lend(max: number): Loan[] {
+  /** Leases up to `max` ready messages; fewer when their bodies exceed 10 MiB together. */
+  lease(max: number): Lease[] {
     return this.#take(max, PULL_BYTES, undefined)
   }
 
-  /** A consumer has room again. */
+  /** Reports that a consumer can receive more. */
   wake(): void {
     this.#host.wake(this)
   }
 
-  /** Hands out what can be handed out. */
+  /** Delivers what can be delivered. */
   pump(): void {
     this.#refill()
     for (const pull of this.#pulls) {
-      const loans = this.lend(pull.max)
-      if (loans.length === 0) break
+      const leases = this.lease(pull.max)
+      if (leases.length === 0) break
       this.#pulls.delete(pull)
-      pull.give(loans)
+      pull.give(leases)
     }
     while (this.#backlog.length > 0) {
       const open = this.consumers.filter(hasRoom)
@@ -123,46 +123,46 @@ export class Queue {
         const consumer = open[(this.#turn + i) % open.length] as Consumer
         const room = Math.min(share, consumer.maxMessages - consumer.outstanding)
         const bytes = Math.min(BATCH_BYTES, consumer.maxBytes - consumer.outstandingBytes)
-        const loans = this.#take(room, bytes, consumer)
-        if (loans.length > 0) consumer.deliver(loans)
+        const leases = this.#take(room, bytes, consumer)
+        if (leases.length > 0) consumer.deliver(leases)
       }
       this.#turn++
       this.#refill()
     }
   }
 
-  /** The wheel says that the time of a loan, or of a wait, is up. */
+  /** Called by the timer wheel when a lease or a wait has ended. */
   expired(entry: Entry, now: number): void {
-    if (entry.state === 'lent') this.#again(entry, now, true)
+    if (entry.state === 'leased') this.#again(entry, now, true)
     else if (entry.state === 'waiting') this.#makeReady(entry)
   }
 
-  /** Drops what is older than the retention. */
+  /** Drops messages older than the retention. */
   expire(now: number): void {
     this.#dropBelow((now - seconds(this.config.messageRetentionDuration) * 1000) * 1000)
   }
 
   /**
-   * What was published before `ms` (since the epoch) counts as acknowledged; the rest is to be delivered, at once. What
-   * has been acknowledged is gone: this server does not retain it.
+   * Messages published before `ms` (since the epoch) count as acknowledged; the others are delivered at once.
+   * Acknowledged messages stay gone: this server does not retain them.
    */
   seek(ms: number): void {
     this.#dropBelow(ms * 1000)
     this.#host.journal.hurry(this.key)
     for (const entry of [...this.#entries.values()]) {
-      if (entry.state !== 'lent' && entry.state !== 'waiting') continue
-      this.#unlend(entry)
+      if (entry.state !== 'leased' && entry.state !== 'waiting') continue
+      this.#endLease(entry)
       this.#makeReady(entry)
     }
     this.#host.wake(this)
   }
 
-  /** From now on somebody else keeps what waits here, too. */
+  /** Marks the messages that wait here as kept for a snapshot, too. */
   share(): void {
     for (const entry of this.#entries.values()) entry.shared = true
   }
 
-  /** What waits for `key`, a snapshot's, is what waits here, and nothing else; its attempts are counted anew. */
+  /** Replaces the messages that wait here by those of the snapshot `key`. Their attempts are counted anew. */
   restore(key: number): void {
     this.drop()
     this.#host.journal.copy(key, this.key)
@@ -170,7 +170,7 @@ export class Queue {
     this.#host.wake(this)
   }
 
-  /** Nothing that was published until now is delivered any more. */
+  /** Drops every message published until now. */
   drop(): void {
     this.#dropBelow(Number.MAX_SAFE_INTEGER)
   }
@@ -180,7 +180,7 @@ export class Queue {
     if (this.#host.journal.expire(this.key, below) > 0) this.#host.wake(this)
   }
 
-  /** Lets go of everything in memory. */
+  /** Ends all streams and pulls, and forgets everything in memory. */
   close(fault: Fault): void {
     for (const consumer of this.consumers.splice(0)) consumer.end(fault)
     for (const pull of this.#pulls) pull.give([])
@@ -188,18 +188,18 @@ export class Queue {
     for (const entry of [...this.#entries.values()]) this.#forget(entry)
   }
 
-  /** Notes the attempts that are under way, for a restart. */
+  /** Records the attempts under way in the journal, for a restart. */
   note(): void {
     for (const entry of this.#entries.values())
       if (entry.noted !== entry.attempt) this.#note(entry, 0)
   }
 
-  #take(max: number, maxBytes: number, consumer: Consumer | undefined): Loan[] {
+  #take(max: number, maxBytes: number, consumer: Consumer | undefined): Lease[] {
     const { wheel } = this.#host
     const now = steadyNow()
     const due = now + (consumer?.leaseMs ?? this.config.ackDeadlineSeconds * 1000)
-    const loans: Loan[] = []
-    for (let bytes = 0; loans.length < max && bytes < maxBytes; ) {
+    const leases: Lease[] = []
+    for (let bytes = 0; leases.length < max && bytes < maxBytes; ) {
       const next = this.#backlog.shift()
       if (!next) break
       const { entry, body } = next
@@ -207,9 +207,9 @@ export class Queue {
         this.#forget(entry)
         continue
       }
-      entry.state = 'lent'
+      entry.state = 'leased'
       entry.attempt++
-      entry.lentAt = now
+      entry.leasedAt = now
       entry.seen = false
       entry.consumer = consumer
       if (consumer) {
@@ -218,14 +218,14 @@ export class Queue {
       }
       wheel.set(entry, due)
       bytes += entry.bytes
-      loans.push({ id: entry.id, attempt: entry.attempt, body })
+      leases.push({ id: entry.id, attempt: entry.attempt, body })
     }
-    return loans
+    return leases
   }
 
-  /** Not acknowledged: another attempt, or the dead-letter topic. */
+  /** Schedules the next attempt of a message that was not acknowledged, or publishes it to the dead-letter topic. */
   #again(entry: Entry, now: number, backOff: boolean): void {
-    this.#unlend(entry)
+    this.#endLease(entry)
     const { deadLetterPolicy, retryPolicy } = this.config
     const worn = deadLetterPolicy && entry.attempt >= deadLetterPolicy.maxDeliveryAttempts
     if (worn && this.#host.deadLetter(this, entry)) {
@@ -253,7 +253,7 @@ export class Queue {
     this.#host.wake(this)
   }
 
-  #unlend(entry: Entry): void {
+  #endLease(entry: Entry): void {
     this.#host.wheel.drop(entry)
     const { consumer } = entry
     if (!consumer) return
@@ -263,13 +263,13 @@ export class Queue {
   }
 
   #forget(entry: Entry): void {
-    this.#unlend(entry)
+    this.#endLease(entry)
     this.#backlog.uncache(entry)
     this.#entries.delete(entry.id)
     entry.state = 'gone'
   }
 
-  /** Takes from the journal until something is ready. What waits there is taken along, to wait here. */
+  /** Reads from the journal until something is ready. Messages that wait for a later attempt are read as well. */
   #refill(): void {
     const now = steadyNow()
     for (let pages = 0; pages < MAX_PAGES; pages++) {
@@ -277,7 +277,7 @@ export class Queue {
       if (page.length === 0) return
       for (const kept of page) this.#enter(kept, now)
     }
-    // Others are to have their turn; the rest is for the next one.
+    // Other queues get their turn; this one goes on in the next.
     this.#host.wake(this)
   }
 
@@ -293,13 +293,13 @@ export class Queue {
       state: 'ready',
       attempt: kept.attempt,
       noted: kept.attempt,
-      lentAt: 0,
+      leasedAt: 0,
       consumer: undefined,
       seen: false,
     }
     if (kept.body) this.#backlog.cache(entry, kept.body)
     this.#entries.set(entry.id, entry)
-    // Noted by another process, by a clock that may have been set back since: no wait is longer than the longest.
+    // Another process noted `due`, by a clock that may have been set back since: the longest back-off bounds the wait.
     const { maximumBackoff = { seconds: MAX_BACKOFF_SECONDS } } = this.config.retryPolicy ?? {}
     const due = Math.min(kept.due, now + seconds(maximumBackoff) * 1000)
     if (due <= now) this.#backlog.push(entry)

@@ -6,7 +6,7 @@ import { checkRequest } from './body.ts'
 import type { Broker } from './broker.ts'
 import { Fault, type Status } from './fault.ts'
 import { fromJson, toJson } from './json.ts'
-import type { Loan } from './lease.ts'
+import type { Lease } from './lease.ts'
 import {
   type AckId,
   ackId,
@@ -122,9 +122,9 @@ function restCalls(broker: Broker, methods: readonly Method[]): Record<string, C
             wait: !request.returnImmediately,
           }
           onGone(
-            pull(broker, options, (loans) =>
+            pull(broker, options, (leases) =>
               resolve({
-                receivedMessages: loans.map((loan) => received(message, loan, counted)),
+                receivedMessages: leases.map((lease) => received(message, lease, counted)),
               }),
             ),
           )
@@ -139,16 +139,16 @@ function ackIds(request: Request): readonly AckId[] {
   return someAckIds(((request.ackIds ?? []) as string[]).map(parseAckId))
 }
 
-function received(message: protobuf.Type, loan: Loan, counted: boolean): object {
-  const microseconds = loan.id % 1_000_000
+function received(message: protobuf.Type, lease: Lease, counted: boolean): object {
+  const microseconds = lease.id % 1_000_000
   return {
-    ackId: ackId(loan),
+    ackId: ackId(lease),
     message: {
-      ...message.toObject(message.decode(loan.body)),
-      messageId: String(loan.id),
-      publishTime: { seconds: (loan.id - microseconds) / 1e6, nanos: microseconds * 1000 },
+      ...message.toObject(message.decode(lease.body)),
+      messageId: String(lease.id),
+      publishTime: { seconds: (lease.id - microseconds) / 1e6, nanos: microseconds * 1000 },
     },
-    ...(counted && { deliveryAttempt: loan.attempt }),
+    ...(counted && { deliveryAttempt: lease.attempt }),
   }
 }
 

@@ -3,19 +3,19 @@ import type { Guard } from './access.ts'
 import type { Broker } from './broker.ts'
 import { steadyNow } from './clock.ts'
 import { Fault } from './fault.ts'
-import type { Consumer, Loan } from './lease.ts'
+import type { Consumer, Lease } from './lease.ts'
 import { checkDeadline } from './operations.ts'
 import type { Queue } from './queue.ts'
-import { type Decoded, encodeLoans, type StreamingPullRequest } from './wire.ts'
+import { type Decoded, encodeLeases, type StreamingPullRequest } from './wire.ts'
 
 type Call = ServerDuplexStream<Decoded<StreamingPullRequest>, Buffer>
 
-/** What was on its way to a client that closed its stream may have been dropped there. */
+/** After this long, messages that a client had not seen when it closed its stream go to others, ms: it may have dropped them. */
 const IN_FLIGHT_MS = 1_000
 
 /**
- * Streaming pulls with flow control per stream. A client that closes its stream keeps its loans:
- * it may still finish and settle them. One whose connection is gone has lost them all.
+ * Streaming pulls with flow control per stream. A client that closes its stream keeps its leases:
+ * it may still finish and settle them. A client whose connection is gone loses them all.
  */
 export function streamingPull(
   broker: Broker,
@@ -58,7 +58,7 @@ export function streamingPull(
   }
 }
 
-/** What a call says of who makes it. */
+/** The authorization metadata of a call; undefined when there is none. */
 export function authorizationOf(call: { readonly metadata: Metadata }): string | undefined {
   const [given] = call.metadata.get('authorization')
   return typeof given === 'string' ? given : undefined
@@ -109,9 +109,9 @@ class Stream implements Consumer {
     })
   }
 
-  deliver(loans: readonly Loan[]): void {
+  deliver(leases: readonly Lease[]): void {
     const counted = this.#queue.config.deadLetterPolicy !== undefined
-    if (this.#call.write(encodeLoans(loans, counted))) return
+    if (this.#call.write(encodeLeases(leases, counted))) return
     this.blocked = true
     this.#call.once('drain', () => {
       this.blocked = false
@@ -124,7 +124,7 @@ class Stream implements Consumer {
     this.#call.emit('error', fault)
   }
 
-  /** The client wants no more. */
+  /** The client has closed its stream. */
   leave(): void {
     if (this.left) return
     this.left = true
@@ -132,7 +132,7 @@ class Stream implements Consumer {
     setTimeout(() => this.#queue.detach(this, 'unseen'), IN_FLIGHT_MS).unref()
   }
 
-  /** The client is gone. */
+  /** The client's connection is gone. */
   die(): void {
     this.left = true
     this.#queue.detach(this, 'all')

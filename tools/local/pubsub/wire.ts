@@ -1,6 +1,6 @@
 import { Reader } from './body.ts'
 import { Fault } from './fault.ts'
-import type { Loan } from './lease.ts'
+import type { Lease } from './lease.ts'
 import { type AckId, ackId, parseAckId } from './operations.ts'
 
 // The messages of google.pubsub.v1 that are sent thousands of times a second, read and written by
@@ -99,36 +99,36 @@ export function encodePublished(ids: readonly number[]): Buffer {
 }
 
 /** PullResponse and StreamingPullResponse: both have received_messages as field 1. */
-export function encodeLoans(loans: readonly Loan[], counted: boolean): Buffer {
+export function encodeLeases(leases: readonly Lease[], counted: boolean): Buffer {
   let size = 0
-  for (const { body } of loans) size += body.length + LOAN_OVERHEAD
+  for (const { body } of leases) size += body.length + LEASE_OVERHEAD
   const writer = new Writer(size)
-  for (const loan of loans) {
-    const id = String(loan.id)
-    const ack = ackId(loan)
-    const microseconds = loan.id % 1_000_000
-    const seconds = (loan.id - microseconds) / 1_000_000
+  for (const lease of leases) {
+    const id = String(lease.id)
+    const ack = ackId(lease)
+    const microseconds = lease.id % 1_000_000
+    const seconds = (lease.id - microseconds) / 1_000_000
     const nanos = microseconds * 1000
     const timeLength = 2 + varintLength(seconds) + varintLength(nanos)
-    const messageLength = loan.body.length + 2 + id.length + 2 + timeLength
-    const attemptLength = counted ? 1 + varintLength(loan.attempt) : 0
+    const messageLength = lease.body.length + 2 + id.length + 2 + timeLength
+    const attemptLength = counted ? 1 + varintLength(lease.attempt) : 0
     const length =
       2 + ack.length + 1 + varintLength(messageLength) + messageLength + attemptLength
     writer.open(1, length) // received_messages
     writer.text(1, ack) // ack_id
     writer.open(2, messageLength) // message
-    writer.raw(loan.body)
+    writer.raw(lease.body)
     writer.text(3, id) // message_id
     writer.open(4, timeLength) // publish_time
     writer.number(1, seconds)
     writer.number(2, nanos)
-    if (counted) writer.number(3, loan.attempt) // delivery_attempt
+    if (counted) writer.number(3, lease.attempt) // delivery_attempt
   }
   return writer.done()
 }
 
-/** More than a loan can need besides its body, bytes. */
-const LOAN_OVERHEAD = 100
+/** More than a lease can need besides its body, bytes. */
+const LEASE_OVERHEAD = 100
 
 class Writer {
   readonly #buffer: Buffer
