@@ -38,7 +38,7 @@ await service('dispatch', async (service) => {
   const list = (labels: string) => opened.list(labels)
   const cluster = {
     ...opened,
-    list: (labels: string) => api.call(() => list(labels), { look: () => list(labels) }),
+    list: (labels: string) => api.call(() => list(labels), { probe: () => list(labels) }),
   }
   const { server, namespace } = cluster
   log.info({ server, namespace, most: config.max_pods }, 'pods')

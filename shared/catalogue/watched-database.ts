@@ -5,8 +5,8 @@ import type { Catalogue } from './jobs/jobs.ts'
 /** The same catalogue for whoever writes to it: the upstream hears of its faults. */
 export function watchedCatalogue(catalogue: Catalogue, upstream: Upstream): Catalogue {
   const operation = {
-    look: (signal: AbortSignal) => catalogue.ping(signal),
-    isAnswer: isAboutData,
+    probe: (signal: AbortSignal) => catalogue.ping(signal),
+    isExpected: isAboutData,
   }
   const call = <T>(act: () => Promise<T>, signal?: AbortSignal) =>
     upstream.call(act, { ...operation, signal })

@@ -36,7 +36,7 @@ export interface DeliverDeps {
   /** Aborts when the running work has to be given back. */
   readonly aborting: AbortSignal
   /** While it is in doubt about an upstream, no failure counts. */
-  readonly breaker: Pick<Breaker, 'inDoubt'>
+  readonly breaker: Pick<Breaker, 'isSuspect'>
   /** Of a step's own time; as in production unless told. */
   readonly hardLimitMs?: number
 }
@@ -164,7 +164,7 @@ export async function runAndFollow<In>(
       const verdict =
         error instanceof PermanentError ? error : (once ?? gaveUp(error, delivery))
       const mayCount = stopped !== undefined || verdict !== undefined
-      if (error !== verdict && mayCount && (await deps.breaker.inDoubt())) return given(error)
+      if (error !== verdict && mayCount && (await deps.breaker.isSuspect())) return given(error)
       if (stopped !== undefined && error !== verdict && once === undefined) {
         if (stopped === 'over' || stopped === 'idle') await countStop(stopped)
         const known = stopped === 'unclear' ? unclear(own.since(began)) : {}

@@ -37,13 +37,13 @@ const endless = defineStep({
 })
 
 const never = new AbortController().signal
-let inDoubt = false
+let isSuspect = false
 
 const deps: DeliverDeps = {
   ...{ bus: around.bus, events: eventSink(around.bus), log: createLog('stops', 'fatal') },
   ...{ assets: around.store('assets'), scratch: around.store('scratch') },
   metrics: createMetrics('stops'),
-  ...{ stopping: never, aborting: never, breaker: { inDoubt: async () => inDoubt } },
+  ...{ stopping: never, aborting: never, breaker: { isSuspect: async () => isSuspect } },
   hardLimitMs: 100,
 }
 const handle = delivering(endless, deps)
@@ -75,7 +75,7 @@ t.test(
 )
 
 t.test('no stop counts while an upstream may be at fault', async (t) => {
-  inDoubt = true
+  isSuspect = true
   const attempts = Array.from({ length: MAX_STOPS + 3 }, (_, i) => i + 1)
   t.same(await settled(false, attempts), Array(attempts.length).fill('nack'))
 })
@@ -131,7 +131,7 @@ t.test('no attempt counts while an upstream may be at fault', async (t) => {
     [true, 'nack'],
     [false, 'ack'],
   ] as const) {
-    const handle = delivering(failing, { ...deps, breaker: { inDoubt: async () => doubt } })
+    const handle = delivering(failing, { ...deps, breaker: { isSuspect: async () => doubt } })
     t.equal(await handle(delivery), settlement)
   }
 })

@@ -4,43 +4,44 @@ import { sentence } from '../../contracts/errors/chain.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
-/** Faults of one kind of operation in a row, none of which went well between: then looking is not believed. */
+/** After this many consecutive faults of one kind of operation, a successful probe is no longer trusted. */
 const MAX_IN_A_ROW = 5
-/** How long a look may take, ms. */
-const LOOK_MS = 5_000
-/** From one look to the next: at first and, doubled each time, at most, ms. */
+/** The time limit of a probe, ms. */
+const PROBE_MS = 5_000
+/** The wait between probes, ms: it starts at the first and doubles up to the second. */
 const FIRST_WAIT_MS = 500
 const LONGEST_WAIT_MS = 15_000
-/** What was at fault is in doubt for so long, ms. */
-const DOUBT_MS = 60_000
+/** An upstream is suspect for this long after it came back, and its faults count as consecutive within it, ms. */
+const SUSPECT_MS = 60_000
 
-/** A look at an upstream. @throws when it is not well. */
-type Look = (signal: AbortSignal) => Promise<unknown>
+/** Checks whether an upstream works. @throws when it does not. */
+type Probe = (signal: AbortSignal) => Promise<unknown>
 
+/** How a breaker judges one operation on an upstream. */
 export interface Operation {
-  readonly look: Look
-  /** What goes well of one kind says nothing of another: a full disk can be read. */
+  readonly probe: Probe
+  /** Faults are counted for each kind: reads that succeed say nothing about writes, since a full disk can be read. */
   readonly kind?: string
-  /** After so long without an answer it has failed, ms, whatever comes of it. Absent: it has limits of its own. */
+  /** The operation fails after this long without an answer, ms. Default: no limit here; the caller sets its own. */
   readonly limitMs?: number
-  /** When this has aborted, a failure is no fault. */
+  /** Once this has aborted, a failure in less than half of `limitMs` is not counted as a fault. */
   readonly signal?: AbortSignal | undefined
-  /** Whether an error is an answer, and no fault. */
-  readonly isAnswer?: (error: unknown) => boolean
+  /** Whether an error is a valid answer of the upstream, and not a fault of it. Default: no error is. */
+  readonly isExpected?: (error: unknown) => boolean
 }
 
 interface BreakerOptions {
   readonly log: Log
   readonly metrics: Pick<Metrics, 'upstreamsDown'>
-  /** Nothing is resumed after this. */
+  /** After this has aborted, no subscriber is paused or resumed. */
   readonly stopping: AbortSignal
 }
 
 /**
- * Stops a service from pulling what it could only give back: while one of its upstreams is down, its subscribers
- * are paused and it is not ready. After a fault the upstream is looked at. If that fails too it is down, and
- * looked at until it answers. Where looking finds nothing but nothing goes well either, real work is tried
- * now and then.
+ * Stops a service from pulling messages that it could only give back. While one of its upstreams is down, its
+ * subscribers are paused and it is not ready. After a fault the upstream is probed. If the probe fails too, the
+ * upstream is down, and it is probed until it answers. If probes succeed but operations keep failing, the upstream
+ * is down as well; each successful probe lets real work through, and one more fault closes it again.
  */
 export class Breaker {
   readonly #options: BreakerOptions
@@ -51,7 +52,7 @@ export class Breaker {
     this.#options = options
   }
 
-  /** One more upstream, which is taken to be well. */
+  /** Adds an upstream, which is taken to be up. `name` is its label in the metrics and the logs. */
   upstream(name: string): Upstream {
     this.#options.metrics.upstreamsDown.add(0, { upstream: name })
     const made = new Upstream(name, this.#options, () => this.#changed())
@@ -59,25 +60,25 @@ export class Breaker {
     return made
   }
 
-  /** Pauses the subscriber whenever an upstream is down. */
+  /** Pauses the subscriber whenever an upstream is down, and resumes it when all are up. */
   guard(subscriber: Subscriber): Subscriber {
     this.#guarded.push(subscriber)
     if (this.reason !== undefined) subscriber.pause()
     return subscriber
   }
 
-  /** Which upstream is down, and why; undefined when all are well. */
+  /** Which upstream is down, and why; undefined when all are up. */
   get reason(): string | undefined {
     return this.#upstreams.find(({ reason }) => reason !== undefined)?.reason
   }
 
   /**
-   * Whether a failure may be an upstream's: one is down, or has been until a minute ago. A look that is under
-   * way is waited for.
+   * Whether a failure may be an upstream's fault: one of them is down, or was down within the last minute. Waits for
+   * probes that are running.
    */
-  async inDoubt(): Promise<boolean> {
-    await Promise.all(this.#upstreams.map(({ looked }) => looked))
-    return this.#upstreams.some(({ isDoubtful }) => isDoubtful)
+  async isSuspect(): Promise<boolean> {
+    await Promise.all(this.#upstreams.map(({ probed }) => probed))
+    return this.#upstreams.some(({ isSuspect }) => isSuspect)
   }
 
   #changed(): void {
@@ -90,18 +91,18 @@ export class Breaker {
   }
 }
 
-/** Something that the steps of a service need: a store, the database, Pub/Sub. */
+/** A system that the steps of a service need: a store, the database, Pub/Sub. */
 export class Upstream {
-  /** Why it is down, after its name. */
+  /** The name of the upstream, and why it is down; undefined while it is up. */
   reason: string | undefined
-  /** Resolves when the first look after the latest fault is over. */
-  looked: Promise<void> = Promise.resolve()
+  /** Resolves when the first probe after the latest fault is over. */
+  probed: Promise<void> = Promise.resolve()
   readonly #name: string
   readonly #options: BreakerOptions
   readonly #changed: () => void
   readonly #faults = new Map<string, { readonly inARow: number; readonly at: number }>()
   #isWatched = false
-  #looking: Promise<string | undefined> | undefined
+  #probing: Promise<string | undefined> | undefined
   #waitMs = FIRST_WAIT_MS
   #upAt = Number.NEGATIVE_INFINITY
 
@@ -111,11 +112,12 @@ export class Upstream {
     this.#changed = changed
   }
 
-  get isDoubtful(): boolean {
+  /** Whether it is down, or was down within the last minute. */
+  get isSuspect(): boolean {
     return this.reason !== undefined || isRecent(this.#upAt)
   }
 
-  /** Does something with the upstream. @throws what `act` throws; Error after `limitMs`. */
+  /** Runs an operation on the upstream and records how it ended. @throws what `act` throws; Error after `limitMs`. */
   async call<T>(act: () => Promise<T>, operation: Operation): Promise<T> {
     const { limitMs } = operation
     const began = performance.now()
@@ -129,29 +131,36 @@ export class Upstream {
     }
   }
 
+  /** Records that an operation of this kind succeeded. */
   succeeded({ kind = '' }: Pick<Operation, 'kind'>): void {
     this.#faults.delete(kind)
   }
 
-  /** `began`: of the operation, by `performance.now()`. */
+  /** Records that an operation failed. `began`: when it began, by `performance.now()`. Default: now. */
   failed(error: unknown, operation: Operation, began = performance.now()): void {
-    const { look, kind = '', signal, limitMs = Number.POSITIVE_INFINITY, isAnswer } = operation
-    // What was cut short may have been hanging.
+    const {
+      probe,
+      kind = '',
+      signal,
+      limitMs = Number.POSITIVE_INFINITY,
+      isExpected,
+    } = operation
+    // An operation that was aborted late may have been hanging, which is a fault.
     const wasCut = signal?.aborted === true && performance.now() - began < limitMs / 2
-    if (wasCut || isAnswer?.(error) === true) return
+    if (wasCut || isExpected?.(error) === true) return
     const before = this.#faults.get(kind)
     const inARow = before !== undefined && isRecent(before.at) ? before.inARow + 1 : 1
     this.#faults.set(kind, { inARow, at: performance.now() })
     if (this.#isWatched) return
     this.#isWatched = true
-    const first = inARow < MAX_IN_A_ROW ? this.#look(look) : Promise.resolve('none goes well')
-    this.looked = first.then((fault) => {
-      if (fault !== undefined) void this.#waitFor(look, kind, error)
+    const first = inARow < MAX_IN_A_ROW ? this.#probe(probe) : Promise.resolve('none goes well')
+    this.probed = first.then((fault) => {
+      if (fault !== undefined) void this.#waitFor(probe, kind, error)
       else this.#isWatched = false
     })
   }
 
-  async #waitFor(look: Look, kind: string, error: unknown): Promise<void> {
+  async #waitFor(probe: Probe, kind: string, error: unknown): Promise<void> {
     const { log, metrics, stopping } = this.#options
     const upstream = { upstream: this.#name }
     this.reason = `${this.#name}: ${sentence(error)}`
@@ -162,28 +171,28 @@ export class Upstream {
     for (let fault: string | undefined = ''; fault !== undefined && !stopping.aborted; ) {
       await sleep(this.#waitMs * (0.5 + Math.random() / 2), undefined, { ref: false })
       this.#waitMs = longerWait(this.#waitMs)
-      fault = await this.#look(look)
+      fault = await this.#probe(probe)
       if (fault !== undefined) this.reason = `${this.#name}: ${fault}`
     }
     this.reason = undefined
     this.#isWatched = false
     this.#upAt = performance.now()
-    // On trial: one more fault will do.
+    // On trial: one more fault takes it down again.
     this.#faults.set(kind, { inARow: MAX_IN_A_ROW - 1, at: this.#upAt })
     metrics.upstreamsDown.add(-1, upstream)
     log.info(upstream, 'the upstream answers again')
     this.#changed()
   }
 
-  /** What is wrong, if anything. A look that hangs is not repeated: each may hold a thread. */
-  async #look(look: Look): Promise<string | undefined> {
-    this.#looking ??= (async () => look(AbortSignal.timeout(LOOK_MS)))()
+  /** What is wrong, or undefined. A probe that hangs is not repeated, because each may hold a thread. */
+  async #probe(probe: Probe): Promise<string | undefined> {
+    this.#probing ??= (async () => probe(AbortSignal.timeout(PROBE_MS)))()
       .then(() => undefined, sentence)
       .finally(() => {
-        this.#looking = undefined
+        this.#probing = undefined
       })
-    const late = sleep(LOOK_MS, `no answer in ${LOOK_MS / 1000} s`, { ref: false })
-    return Promise.race([this.#looking, late])
+    const late = sleep(PROBE_MS, `no answer in ${PROBE_MS / 1000} s`, { ref: false })
+    return Promise.race([this.#probing, late])
   }
 
   async #within<T>(ms: number, act: () => Promise<T>): Promise<T> {
@@ -197,16 +206,16 @@ export class Upstream {
   }
 }
 
-/** From one look to the next, ms: twice as long as before, up to a quarter of a minute. */
+/** The next wait between probes, ms: twice as long as the last one, up to 15,000 ms. */
 export function longerWait(ms: number): number {
   return Math.min(2 * ms, LONGEST_WAIT_MS)
 }
 
-/** The fault of an upstream that does not answer. */
+/** The error for an upstream that has not answered for `ms` milliseconds. */
 export function silence(name: string, ms: number): Error {
   return new Error(`${name} has not answered for ${ms / 1000} s`)
 }
 
 function isRecent(at: number): boolean {
-  return performance.now() - at < DOUBT_MS
+  return performance.now() - at < SUSPECT_MS
 }

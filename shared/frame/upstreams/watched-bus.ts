@@ -7,17 +7,17 @@ const INVALID_ARGUMENT = 3
 /** The same bus: the breaker hears of its faults, and pauses its subscribers while any upstream is down. */
 export function watchedBus(bus: Bus, breaker: Breaker): Bus {
   const pubsub = breaker.upstream('Pub/Sub')
-  const look = () => bus.ping()
+  const probe = () => bus.ping()
   return {
     ...bus,
     publish(topic, message) {
-      const isAnswer = (error: unknown) =>
+      const isExpected = (error: unknown) =>
         (error as { code?: unknown }).code === INVALID_ARGUMENT
-      return pubsub.call(() => bus.publish(topic, message), { look, isAnswer, kind: topic })
+      return pubsub.call(() => bus.publish(topic, message), { probe, isExpected, kind: topic })
     },
     subscribe(subscription, options, handler) {
       const onError = (error: Error) => {
-        pubsub.failed(error, { look, kind: 'pull' })
+        pubsub.failed(error, { probe, kind: 'pull' })
         options.onError(error)
       }
       return breaker.guard(bus.subscribe(subscription, { ...options, onError }, handler))

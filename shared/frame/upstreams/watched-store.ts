@@ -31,12 +31,12 @@ export function watched(
   upstream: Upstream,
   { silentMs = SILENT_MS, isOneOfMany = false }: WatchedOptions = {},
 ): StoreDriver {
-  const look = (signal: AbortSignal) => driver.stat(ABSENT, { signal })
-  const tryWriting = (signal: AbortSignal) => driver.probe?.({ signal }) ?? look(signal)
+  const probe = (signal: AbortSignal) => driver.stat(ABSENT, { signal })
+  const tryWriting = (signal: AbortSignal) => driver.probe?.({ signal }) ?? probe(signal)
   const operation = (kind: 'look' | 'read' | 'write', signal?: AbortSignal) => ({
     ...{ kind, signal, limitMs: silentMs },
-    isAnswer: (error: unknown) => isAnswer(error) || (isOneOfMany && isRefusal(error)),
-    look: kind === 'write' ? tryWriting : look,
+    isExpected: (error: unknown) => isExpected(error) || (isOneOfMany && isRefusal(error)),
+    probe: kind === 'write' ? tryWriting : probe,
   })
 
   return {
@@ -105,14 +105,14 @@ export function watched(
     // However many there are. Who may create need not be one who may remove.
     removeAll(prefix) {
       const { limitMs: _, ...removing } = operation('write')
-      const mayNot = (error: unknown) => isAnswer(error) || isDenied(error)
-      return upstream.call(() => driver.removeAll(prefix), { ...removing, isAnswer: mayNot })
+      const mayNot = (error: unknown) => isExpected(error) || isDenied(error)
+      return upstream.call(() => driver.removeAll(prefix), { ...removing, isExpected: mayNot })
     },
   }
 }
 
 /** No, but an answer. */
-function isAnswer(error: unknown): boolean {
+function isExpected(error: unknown): boolean {
   return (
     error instanceof NotFoundError ||
     error instanceof RestartError ||

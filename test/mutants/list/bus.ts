@@ -95,12 +95,12 @@ export default [
     },
     {
       breaks: 'nobody hears that nothing can be published',
-      from: 'pubsub.call(() => bus.publish(topic, message), { look, isAnswer, kind: topic })',
-      to: 'bus.publish(topic, message).catch((error) => (isAnswer(error), Promise.reject(error)))',
+      from: 'pubsub.call(() => bus.publish(topic, message), { probe, isExpected, kind: topic })',
+      to: 'bus.publish(topic, message).catch((error) => (isExpected(error), Promise.reject(error)))',
     },
     {
       breaks: 'a link that is down pauses nobody',
-      from: "pubsub.failed(error, { look, kind: 'pull' })",
+      from: "pubsub.failed(error, { probe, kind: 'pull' })",
       to: '',
     },
     {

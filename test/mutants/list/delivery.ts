@@ -108,7 +108,7 @@ export default [
     },
     {
       breaks: 'an upstream that is away makes dead letters',
-      from: '(await deps.breaker.inDoubt())',
+      from: '(await deps.breaker.isSuspect())',
       to: 'false',
     },
     {

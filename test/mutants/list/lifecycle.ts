@@ -125,7 +125,7 @@ export default [
     },
     {
       breaks: 'that a thing is not there is a fault of the store',
-      from: 'wasCut || isAnswer?.(error) === true',
+      from: 'wasCut || isExpected?.(error) === true',
       to: 'wasCut',
     },
     {
@@ -160,7 +160,7 @@ export default [
     },
     {
       breaks: 'a look under way is not waited for',
-      from: 'await Promise.all(this.#upstreams.map(({ looked }) => looked))',
+      from: 'await Promise.all(this.#upstreams.map(({ probed }) => probed))',
       to: '',
     },
     {
@@ -170,13 +170,13 @@ export default [
     },
     {
       breaks: 'a look that hangs is repeated',
-      from: 'this.#looking ??= (async',
-      to: 'this.#looking = (async',
+      from: 'this.#probing ??= (async',
+      to: 'this.#probing = (async',
     },
     {
       breaks: 'a look that hangs is waited for, for ever',
-      from: 'return Promise.race([this.#looking, late])',
-      to: 'return this.#looking',
+      from: 'return Promise.race([this.#probing, late])',
+      to: 'return this.#probing',
     },
     {
       breaks: 'after the trial five more faults have to come',
@@ -185,7 +185,7 @@ export default [
     },
     {
       breaks: 'an upstream that is down is never looked at again',
-      from: 'fault = await this.#look(look)\n',
+      from: 'fault = await this.#probe(probe)\n',
       to: 'fault = await new Promise(() => {})\n',
     },
     {

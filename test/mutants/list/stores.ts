@@ -189,8 +189,8 @@ export default [
     [
       {
         breaks: 'that a thing is not there stops the service',
-        from: 'isAnswer: (error: unknown) => isAnswer(error) || (isOneOfMany',
-        to: 'isAnswer: (error: unknown) => (isOneOfMany',
+        from: 'isExpected: (error: unknown) => isExpected(error) || (isOneOfMany',
+        to: 'isExpected: (error: unknown) => (isOneOfMany',
       },
       {
         breaks: 'one store that refuses stops all others',
@@ -199,8 +199,8 @@ export default [
       },
       {
         breaks: 'after a failed write a look by reading is believed',
-        from: "look: kind === 'write' ? tryWriting : look,",
-        to: 'look,',
+        from: "probe: kind === 'write' ? tryWriting : probe,",
+        to: 'probe,',
       },
     ],
   ),

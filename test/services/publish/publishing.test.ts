@@ -61,7 +61,7 @@ function publishing(of: Pick<Catalogue, 'recordRuns' | 'markAnnounced'> = catalo
   const assets = openStore('file:///nowhere/assets')
   const handle = delivering(publishStep({ ...announcing(of), assets }), {
     ...{ bus: bus as Bus, events: sink, assets, scratch: assets, log, metrics },
-    ...{ stopping: never, aborting: never, breaker: { inDoubt: async () => false } },
+    ...{ stopping: never, aborting: never, breaker: { isSuspect: async () => false } },
   })
   const deliver = (run: RunEnded) =>
     handle({

@@ -187,10 +187,14 @@ t.test(
     isUp = false
     fault = Object.assign(new Error('too large'), { code: 3 })
     for (let n = 0; n < 6; n++) await t.rejects(watched.publish('stage', message), /too large/)
-    t.equal(await breaker.inDoubt(), false, 'a message that is refused is nobody else’s fault')
+    t.equal(
+      await breaker.isSuspect(),
+      false,
+      'a message that is refused is nobody else’s fault',
+    )
     fault = new Error('unavailable')
     await t.rejects(watched.publish('stage', message), /unavailable/)
-    t.equal(await breaker.inDoubt(), true)
+    t.equal(await breaker.isSuspect(), true)
     watched.subscribe('analyze', options, async () => 'ack')
     t.same(paused, [true, true], 'one that is made meanwhile as well')
     isUp = true
@@ -200,7 +204,7 @@ t.test(
     isUp = false
     told?.onError(new Error('the link is down'))
     t.same(errors, ['the link is down'])
-    t.equal(await breaker.inDoubt(), true)
+    t.equal(await breaker.isSuspect(), true)
     t.match(breaker.reason, /the link is down/)
   },
 )

@@ -15,7 +15,7 @@ import { until } from '../../support/patience.ts'
 const alive = setInterval(() => {}, 1000)
 t.teardown(() => clearInterval(alive))
 
-/** A breaker, one upstream of it that looks as it is told, and what became of a subscriber. */
+/** A breaker, one upstream of it that probes as it is told, and what became of a subscriber. */
 function made() {
   const stopping = new AbortController()
   const metrics = createMetrics('test')
@@ -24,7 +24,7 @@ function made() {
     stopping: stopping.signal,
   })
   const upstream = breaker.upstream('the store')
-  const seen = { looks: 0, isPaused: false }
+  const seen = { probes: 0, isPaused: false }
   const subscriber: Subscriber = {
     close: async () => {},
     pause: () => {
@@ -37,22 +37,22 @@ function made() {
   }
   breaker.guard(subscriber)
   let answer: () => Promise<unknown> = async () => {}
-  const look = () => {
-    seen.looks++
+  const probe = () => {
+    seen.probes++
     return answer()
   }
-  const bad = () => upstream.call(() => Promise.reject(new Error('503')), { look })
+  const bad = () => upstream.call(() => Promise.reject(new Error('503')), { probe })
   return {
-    ...{ breaker, upstream, metrics, stopping, seen, look },
+    ...{ breaker, upstream, metrics, stopping, seen, probe },
     answers: (how: () => Promise<unknown>) => {
       answer = how
     },
-    /** An operation that fails, and the look that follows. */
+    /** An operation that fails, and the probe that follows. */
     async fail() {
       await bad().catch(() => {})
-      await breaker.inDoubt()
+      await breaker.isSuspect()
     },
-    succeed: () => upstream.call(async () => {}, { look }),
+    succeed: () => upstream.call(async () => {}, { probe }),
   }
 }
 
@@ -63,28 +63,28 @@ t.test('one fault of a well upstream pauses nothing, nor does one now and then',
     t.equal(seen.isPaused, false)
     await succeed()
   }
-  t.equal(seen.looks, 10)
-  t.equal(await breaker.inDoubt(), false)
+  t.equal(seen.probes, 10)
+  t.equal(await breaker.isSuspect(), false)
 })
 
-t.test('a fault and a look that fails pause all until looking goes well', async (t) => {
+t.test('a fault and a probe that fails pause all until a probe goes well', async (t) => {
   const { breaker, metrics, seen, fail, answers } = made()
-  answers(() => Promise.reject(new Error('503 to a look')))
+  answers(() => Promise.reject(new Error('503 to a probe')))
   await fail()
   t.match(breaker.reason, /^the store: 503/)
   t.equal(seen.isPaused, true)
-  t.equal(await breaker.inDoubt(), true)
+  t.equal(await breaker.isSuspect(), true)
   t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 1/)
-  await until(() => seen.looks >= 3)
-  t.match(breaker.reason, 'the store: 503 to a look')
+  await until(() => seen.probes >= 3)
+  t.match(breaker.reason, 'the store: 503 to a probe')
   answers(async () => {})
   await until(() => breaker.reason === undefined)
   t.equal(seen.isPaused, false)
-  t.equal(await breaker.inDoubt(), true, 'who has just come back is not trusted yet')
+  t.equal(await breaker.isSuspect(), true, 'who has just come back is not trusted yet')
   t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 0/)
 })
 
-t.test('when nothing goes well, looking well is not enough; then work is tried', async (t) => {
+t.test('when nothing goes well, a good probe is not enough; then work is tried', async (t) => {
   const { breaker, seen, fail } = made()
   for (let n = 0; n < 4; n++) await fail()
   t.equal(breaker.reason, undefined)
@@ -128,14 +128,14 @@ t.test('a subscriber that is made while an upstream is down does not pull', asyn
 })
 
 t.test('what hung for half of its time before it was cut short is a fault', async (t) => {
-  const { breaker, upstream, look, seen } = made()
+  const { breaker, upstream, probe, seen } = made()
   const signal = AbortSignal.abort(new Error('the step is over'))
-  const operation = { look, signal, limitMs: 10_000 }
+  const operation = { probe, signal, limitMs: 10_000 }
   upstream.failed(new Error('cut'), operation, performance.now() - 4_000)
-  t.equal(seen.looks, 0)
+  t.equal(seen.probes, 0)
   upstream.failed(new Error('cut'), operation, performance.now() - 6_000)
-  await breaker.inDoubt()
-  t.equal(seen.looks, 1)
+  await breaker.isSuspect()
+  t.equal(seen.probes, 1)
 })
 
 t.test('faults that lie a minute apart are not in a row', async (t) => {
@@ -161,92 +161,92 @@ t.test('who has come back is in doubt for a minute, and then no more', async (t)
   answers(async () => {})
   await until(() => breaker.reason === undefined)
   pass(59_000)
-  t.equal(await breaker.inDoubt(), true)
+  t.equal(await breaker.isSuspect(), true)
   pass(1_500)
-  t.equal(await breaker.inDoubt(), false)
+  t.equal(await breaker.isSuspect(), false)
 })
 
-t.test('whether there is doubt is known once the look under way is over', async (t) => {
-  const { breaker, upstream, look, answers } = made()
+t.test('whether there is doubt is known once the probe under way is over', async (t) => {
+  const { breaker, upstream, probe, answers } = made()
   const { promise, reject } = Promise.withResolvers<void>()
   answers(() => promise)
   for (let n = 0; n < 3; n++)
-    await upstream.call(() => Promise.reject(new Error('503')), { look }).catch(() => {})
-  const doubt = breaker.inDoubt()
+    await upstream.call(() => Promise.reject(new Error('503')), { probe }).catch(() => {})
+  const doubt = breaker.isSuspect()
   reject(new Error('down'))
   t.equal(await doubt, true)
 })
 
 t.test('an upstream is down once, however many of its operations fail', async (t) => {
-  const { breaker, metrics, upstream, look, answers, seen } = made()
+  const { breaker, metrics, upstream, probe, answers, seen } = made()
   answers(() => Promise.reject(new Error('down')))
   await Promise.all(
     Array.from({ length: 9 }, () =>
-      upstream.call(() => Promise.reject(new Error('503')), { look }).catch(() => {}),
+      upstream.call(() => Promise.reject(new Error('503')), { probe }).catch(() => {}),
     ),
   )
-  await breaker.inDoubt()
-  t.equal(seen.looks, 1)
+  await breaker.isSuspect()
+  t.equal(seen.probes, 1)
   t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 1/)
   answers(async () => {})
   await until(() => breaker.reason === undefined)
   t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 0/)
 })
 
-t.test('looks are longer and longer apart, and after a good while short again', async (t) => {
+t.test('probes are longer and longer apart, and after a good while short again', async (t) => {
   t.same([500, 1000, 8000, 15_000].map(longerWait), [1000, 2000, 15_000, 15_000])
   const pass = passing(t)
   const { breaker, seen, fail, answers } = made()
   answers(() => Promise.reject(new Error('down')))
   await fail()
-  await until(() => seen.looks >= 4)
+  await until(() => seen.probes >= 4)
   answers(async () => {})
   await until(() => breaker.reason === undefined)
   pass(61_000)
   answers(() => Promise.reject(new Error('down')))
   await fail()
-  const { looks } = seen
-  const first = until(() => seen.looks > looks, 60_000, 1)
+  const { probes } = seen
+  const first = until(() => seen.probes > probes, 60_000, 1)
   t.not(await Promise.race([first, sleep(1_900, 'late')]), 'late')
   answers(async () => {})
   await until(() => breaker.reason === undefined)
 })
 
 t.test('what goes well of one kind says nothing of another', async (t) => {
-  const { breaker, upstream, look } = made()
+  const { breaker, upstream, probe } = made()
   for (let n = 0; n < 5; n++) {
     await upstream
-      .call(() => Promise.reject(new Error('full')), { look, kind: 'write' })
+      .call(() => Promise.reject(new Error('full')), { probe, kind: 'write' })
       .catch(() => {})
-    await upstream.call(async () => {}, { look, kind: 'read' })
-    await breaker.inDoubt()
+    await upstream.call(async () => {}, { probe, kind: 'read' })
+    await breaker.isSuspect()
   }
   t.match(breaker.reason, /full/)
 })
 
 t.test('an answer is no fault, nor is what was cut short by its caller', async (t) => {
-  const { breaker, upstream, look, seen } = made()
+  const { breaker, upstream, probe, seen } = made()
   const cut = AbortSignal.abort(new Error('over'))
   for (let n = 0; n < 6; n++) {
-    for (const more of [{ isAnswer: () => true }, { signal: cut, limitMs: 1000 }]) {
+    for (const more of [{ isExpected: () => true }, { signal: cut, limitMs: 1000 }]) {
       const act = () => Promise.reject(new Error('not there'))
-      await t.rejects(upstream.call(act, { look, ...more }), /not there/)
+      await t.rejects(upstream.call(act, { probe, ...more }), /not there/)
     }
   }
-  t.equal(await breaker.inDoubt(), false)
-  t.equal(seen.looks, 0)
+  t.equal(await breaker.isSuspect(), false)
+  t.equal(seen.probes, 0)
 })
 
-t.test('what never ends has failed, and a look that hangs is not repeated', async (t) => {
-  const { breaker, upstream, look, seen, answers } = made()
+t.test('what never ends has failed, and a probe that hangs is not repeated', async (t) => {
+  const { breaker, upstream, probe, seen, answers } = made()
   const { promise, resolve } = Promise.withResolvers<void>()
   answers(() => promise)
-  const hangs = upstream.call(() => promise, { look, limitMs: 50 })
+  const hangs = upstream.call(() => promise, { probe, limitMs: 50 })
   await t.rejects(hangs, { message: 'the store has not answered for 0.05 s' })
-  t.equal(await breaker.inDoubt(), true)
+  t.equal(await breaker.isSuspect(), true)
   t.equal(breaker.reason, 'the store: the store has not answered for 0.05 s')
   await sleep(1000)
-  t.equal(seen.looks, 1)
+  t.equal(seen.probes, 1)
   resolve()
   await until(() => breaker.reason === undefined)
 })
@@ -266,13 +266,13 @@ t.test('of several that are down, the last one resumes', async (t) => {
   const { breaker, seen, fail, answers } = made()
   const other = breaker.upstream('another')
   let isUp = false
-  const look = async () => {
+  const probe = async () => {
     if (!isUp) throw new Error('down too')
   }
   answers(() => Promise.reject(new Error('down')))
   await fail()
-  await other.call(look, { look }).catch(() => {})
-  await breaker.inDoubt()
+  await other.call(probe, { probe }).catch(() => {})
+  await breaker.isSuspect()
   answers(async () => {})
   await until(() => breaker.reason?.startsWith('another') === true)
   t.equal(seen.isPaused, true)
@@ -295,18 +295,18 @@ t.test('of a store, every operation is watched', async (t) => {
   for (const operation of operations) {
     const { breaker, upstream } = made()
     await t.rejects(operation(watched(brokenStore(), upstream)), /EIO/)
-    await breaker.inDoubt()
+    await breaker.isSuspect()
     t.match(breaker.reason, /EIO/, `${operation}`)
   }
   const { breaker, upstream } = made()
   const absent = brokenStore(new NotFoundError('there is no x'))
   await t.rejects(watched(absent, upstream).read(name), /there is no x/)
-  t.equal(await breaker.inDoubt(), false)
+  t.equal(await breaker.isSuspect(), false)
   const closed = brokenStore(Object.assign(new Error('EACCES'), { code: 'EACCES' }))
   await t.rejects(watched(closed, upstream, { isOneOfMany: true }).stat(name), /EACCES/)
-  t.equal(await breaker.inDoubt(), false, 'others may be open')
+  t.equal(await breaker.isSuspect(), false, 'others may be open')
   await t.rejects(watched(closed, upstream).stat(name), /EACCES/)
-  t.equal(await breaker.inDoubt(), true)
+  t.equal(await breaker.isSuspect(), true)
 })
 
 t.test('after a write that failed, only a write shows that a store is well', async (t) => {
@@ -323,7 +323,7 @@ t.test('after a write that failed, only a write shows that a store is well', asy
   const store = watched(driver, upstream)
   const contentType = 'text/plain'
   await t.rejects(store.create('x' as ObjectName, new Uint8Array(1), { contentType }), full)
-  await breaker.inDoubt()
+  await breaker.isSuspect()
   t.match(breaker.reason, /ENOSPC/, 'that it can be read is no comfort')
   isFull = false
   await until(() => breaker.reason === undefined)
@@ -345,7 +345,7 @@ t.test('a read that falls silent in the middle fails, and is told of', async (t)
   for (let n = 0; n < 5; n++) {
     const stream = await store.read('x' as ObjectName)
     await t.rejects(stream.toArray(), { message: 'a read has not answered for 0.1 s' })
-    await breaker.inDoubt()
+    await breaker.isSuspect()
   }
   t.match(breaker.reason, /a read has not answered/)
 })

@@ -82,7 +82,7 @@ async function delivered(t: Test, options: Options, seen: string[] = []) {
     assets: openStore(`file://${folder}/assets`),
     scratch: openStore(`file://${folder}/scratch`),
     ...{ log: createLog('deliver', 'silent'), metrics, stopping: never, aborting: never },
-    breaker: { inDoubt: async () => false },
+    breaker: { isSuspect: async () => false },
     ...options.deps,
   }
   const step: Step<Note> = {
@@ -109,7 +109,7 @@ const throws = (error: unknown) => async (): Promise<never> => {
 }
 const fault = throws(new Error('the store is away'))
 const permanent = throws(new PermanentError('RENDER_FAILED', 'never'))
-const inDoubt = { inDoubt: async () => true }
+const isSuspect = { isSuspect: async () => true }
 const hangs = () => new Promise<never>(() => {})
 const inFolder = () => 'of/step/'
 
@@ -245,7 +245,7 @@ t.test('a tool that fails is tried 20 times, and then it is a verdict', async (t
 t.test(
   'while an upstream is in doubt no failure counts, but what is certain does',
   async (t) => {
-    const deps = { breaker: inDoubt }
+    const deps = { breaker: isSuspect }
     const away = await delivered(t, { step: { run: fault }, deps, attempt: 50 })
     t.equal(away.settlement, 'nack')
     t.strictSame(away.seen, ['event'])

@@ -161,7 +161,7 @@ async function bench(t: Test) {
       ...{ bus: bus as Bus, assets, scratch: store, hardLimitMs },
       events: { report: async (event) => void events.push(event) },
       ...{ log: createLog('units', 'silent'), metrics: createMetrics('units') },
-      ...{ stopping: never, aborting: never, breaker: { inDoubt: async () => false } },
+      ...{ stopping: never, aborting: never, breaker: { isSuspect: async () => false } },
     })({
       ...{ id: '1', attributes: {}, attempt, published: new Date() },
       data: Buffer.from(JSON.stringify(due)),
