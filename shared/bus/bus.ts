@@ -9,50 +9,52 @@ export interface Delivery {
   readonly id: string
   readonly data: Buffer
   readonly attributes: Readonly<Record<string, string>>
-  /** From 1. 1 as well where the subscription has no dead-letter policy and so does not count. */
+  /** The number of this delivery of the message, from 1. Always 1 if the subscription has no dead-letter policy. */
   readonly attempt: number
   readonly published: Date
 }
 
-/** What to do with a delivery: `ack`, it is dealt with; `nack`, give it back (the retry policy backs off). */
+/** How a delivery is settled. `ack`: it is done. `nack`: it is given back and comes again by the retry policy. */
 export type Settlement = 'ack' | 'nack'
 
 export interface SubscribeOptions {
-  /** How many handlers run at once. */
+  /** The number of handlers that may run at once. */
   readonly concurrency: number
-  /** How many more may be held ready, so that fetching the next overlaps the work. They are leased too. */
+  /** How many more messages are pulled ahead of the work. They are leased too. Default: 0. */
   readonly prefetch?: number
-  /** The longest a handler may run, ms: bounds the lease, and how long `close` waits. */
+  /** The longest that a handler may run, ms. It bounds how long leases are extended and how long `close` waits. */
   readonly longestMs: number
-  /** Told of faults of the link. The subscriber goes on by itself, with back-off. */
+  /** Called with faults of the link. The subscriber reconnects by itself, with back-off. */
   readonly onError: (error: Error) => void
 }
 
+/** A consumer of one subscription. */
 export interface Subscriber {
-  /** Stops pulling at once, gives back what has not started, waits for the running and their acks. */
+  /** Stops pulling, gives back messages that have not started, waits for running handlers and their acks. */
   close(): Promise<void>
-  /** Stops pulling and gives back what has not started, until `resume`. For an upstream that is down. */
+  /** Stops pulling until `resume` and gives back the messages that have not started. For an upstream that is down. */
   pause(): void
+  /** Pulls again after `pause`. Does nothing after `close`. */
   resume(): void
-  /** When anything was last heard: a message, or the link coming up. */
+  /** When the last message came, or the stream was last opened. */
   readonly heard: Date
 }
 
-/** Topics and subscriptions by their short names, e.g. `stage` or `analyze-onprem-a`. */
+/** A message bus. Topics and subscriptions have their short names, e.g. `stage` or `analyze-onprem-a`. */
 export interface Bus {
   /**
-   * Resolves with the message id once the message is accepted for good.
+   * Publishes a message. Resolves with its id once the server has stored it.
    * @throws when the topic does not exist or the link is down (after the client's own retries).
    */
   publish(topic: string, message: Outgoing): Promise<string>
-  /** The handler never throws: what it returns is done. */
+  /** Consumes a subscription. The handler must not throw; its result settles the delivery. */
   subscribe(
     subscription: string,
     options: SubscribeOptions,
     handler: (delivery: Delivery) => Promise<Settlement>,
   ): Subscriber
-  /** Whether Pub/Sub answers, whatever it says. @throws when it does not, within 5 s. */
+  /** Resolves when Pub/Sub answers, even with a refusal. @throws when it does not answer within 5 s. */
   ping(): Promise<void>
-  /** Flushes what is being published and closes the link. Close the subscribers first. */
+  /** Waits for pending publishes and closes the link. Close the subscribers first. */
   close(): Promise<void>
 }

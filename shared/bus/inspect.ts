@@ -1,38 +1,39 @@
-/** A look at what a Pub/Sub server has, for whoever checks a deployment. */
-export interface PubsubLook {
-  /** Whether there is such a topic. */
-  topic(name: string): Promise<Looked<true>>
-  subscription(name: string): Promise<Looked<SubscriptionFound>>
-  /** Who may do what by the policy of this very resource; what is granted on the project is not in it. */
-  grants(of: Resource, name: string): Promise<Looked<readonly Grant[]>>
-  /** Those of the permissions that this identity has, wherever they were granted. */
+/** Reads what a Pub/Sub server has, to check a deployment. Changes nothing. */
+export interface PubsubInspector {
+  /** Whether there is a topic of this short name. */
+  topic(name: string): Promise<Inspected<true>>
+  subscription(name: string): Promise<Inspected<SubscriptionFound>>
+  /** The IAM policy of this resource: which members have which roles. Roles granted on the project are not in it. */
+  grants(of: Resource, name: string): Promise<Inspected<readonly Grant[]>>
+  /** The permissions, of those listed, that the caller's identity has, no matter where they were granted. */
   allowed(
     of: Resource,
     name: string,
     permissions: readonly string[],
-  ): Promise<Looked<readonly string[]>>
+  ): Promise<Inspected<readonly string[]>>
   close(): Promise<void>
 }
 
 export type Resource = 'topic' | 'subscription'
 
-/** `missing`: there is no such resource. `denied`: this identity may not look. `unknown`: the server has no such method. */
+/** `missing`: no such resource. `denied`: the caller may not read it. `unknown`: the server has no such method. */
 type Refused = 'missing' | 'denied' | 'unknown'
 
-export type Looked<T> =
+/** What was found, or why the server refused to answer. */
+export type Inspected<T> =
   | { readonly found: T; readonly refused?: never }
   | { readonly found?: never; readonly refused: Refused }
 
-/** A subscription as the server describes it. Topics by their full names. */
+/** A subscription as the server describes it. Topics have their full names (`projects/…/topics/…`). */
 export interface SubscriptionFound {
   readonly topic: string
   readonly ackDeadlineSeconds: number
   readonly retentionSeconds: number
-  /** Of disuse, after which it is deleted; undefined: never. */
+  /** The subscription is deleted after this many seconds without use; undefined: never. */
   readonly expiresAfterSeconds: number | undefined
   readonly deadLetter: { readonly topic: string; readonly attempts: number } | undefined
   readonly backoff: { readonly minSeconds: number; readonly maxSeconds: number } | undefined
-  /** Empty: none. */
+  /** The filter of messages; empty when there is none. */
   readonly filter: string
   readonly isOrdered: boolean
   readonly isExactlyOnce: boolean
@@ -52,11 +53,11 @@ const REFUSALS = new Map<unknown, Refused>([
   [12, 'unknown'],
 ])
 
-/** @throws what is no answer: a dead link, a server that is down. */
-export async function looked<T, R>(
+/** Maps an answer of the server, or its refusal. @throws other errors: a dead link, a server that is down. */
+export async function attempt<T, R>(
   asked: Promise<T>,
   as: (answer: T) => R,
-): Promise<Looked<R>> {
+): Promise<Inspected<R>> {
   try {
     return { found: as(await asked) }
   } catch (error) {
@@ -67,19 +68,19 @@ export async function looked<T, R>(
 }
 
 type Maybe<T> = T | null | undefined
-type DurationTold = Maybe<{ seconds?: unknown; nanos?: Maybe<number> }>
+type ApiDuration = Maybe<{ seconds?: unknown; nanos?: Maybe<number> }>
 
-/** google.pubsub.v1.Subscription, as far as it matters. */
-interface SubscriptionTold {
+/** The fields of google.pubsub.v1.Subscription that are read here. */
+interface ApiSubscription {
   readonly topic?: Maybe<string>
   readonly ackDeadlineSeconds?: Maybe<number>
-  readonly messageRetentionDuration?: DurationTold
-  readonly expirationPolicy?: Maybe<{ ttl?: DurationTold }>
+  readonly messageRetentionDuration?: ApiDuration
+  readonly expirationPolicy?: Maybe<{ ttl?: ApiDuration }>
   readonly deadLetterPolicy?: Maybe<{
     deadLetterTopic?: Maybe<string>
     maxDeliveryAttempts?: Maybe<number>
   }>
-  readonly retryPolicy?: Maybe<{ minimumBackoff?: DurationTold; maximumBackoff?: DurationTold }>
+  readonly retryPolicy?: Maybe<{ minimumBackoff?: ApiDuration; maximumBackoff?: ApiDuration }>
   readonly filter?: Maybe<string>
   readonly enableMessageOrdering?: Maybe<boolean>
   readonly enableExactlyOnceDelivery?: Maybe<boolean>
@@ -89,16 +90,17 @@ interface SubscriptionTold {
   readonly detached?: Maybe<boolean>
 }
 
-/** What is not set at all: 31 days. What is set without a time: never. */
+/** Pub/Sub's default when no expiration policy is set: 31 days. A policy without a time to live means never. */
 const EXPIRATION_UNSET = { seconds: 31 * 86_400 }
 
-export function described(told: SubscriptionTold): SubscriptionFound {
-  const { deadLetterPolicy: letters, retryPolicy: retry, expirationPolicy } = told
+/** Maps a subscription of the Pub/Sub API. */
+export function described(resource: ApiSubscription): SubscriptionFound {
+  const { deadLetterPolicy: letters, retryPolicy: retry, expirationPolicy } = resource
   const expires = expirationPolicy ? expirationPolicy.ttl : EXPIRATION_UNSET
   return {
-    topic: told.topic ?? '',
-    ackDeadlineSeconds: told.ackDeadlineSeconds ?? 0,
-    retentionSeconds: seconds(told.messageRetentionDuration),
+    topic: resource.topic ?? '',
+    ackDeadlineSeconds: resource.ackDeadlineSeconds ?? 0,
+    retentionSeconds: seconds(resource.messageRetentionDuration),
     expiresAfterSeconds: expires ? seconds(expires) : undefined,
     deadLetter: letters?.deadLetterTopic
       ? { topic: letters.deadLetterTopic, attempts: letters.maxDeliveryAttempts ?? 0 }
@@ -106,30 +108,30 @@ export function described(told: SubscriptionTold): SubscriptionFound {
     backoff: retry
       ? { minSeconds: seconds(retry.minimumBackoff), maxSeconds: seconds(retry.maximumBackoff) }
       : undefined,
-    filter: told.filter ?? '',
-    isOrdered: told.enableMessageOrdering === true,
-    isExactlyOnce: told.enableExactlyOnceDelivery === true,
+    filter: resource.filter ?? '',
+    isOrdered: resource.enableMessageOrdering === true,
+    isExactlyOnce: resource.enableExactlyOnceDelivery === true,
     isPulled: !(
-      told.pushConfig?.pushEndpoint ||
-      told.bigqueryConfig?.table ||
-      told.cloudStorageConfig?.bucket ||
-      told.detached
+      resource.pushConfig?.pushEndpoint ||
+      resource.bigqueryConfig?.table ||
+      resource.cloudStorageConfig?.bucket ||
+      resource.detached
     ),
   }
 }
 
-function seconds(duration: DurationTold): number {
+function seconds(duration: ApiDuration): number {
   return Number(duration?.seconds ?? 0) + (duration?.nanos ?? 0) / 1e9
 }
 
-interface BindingTold {
+interface ApiBinding {
   readonly role?: Maybe<string>
   readonly members?: Maybe<string[]>
   readonly condition?: unknown
 }
 
-/** The bindings that hold at any time: without a condition. */
-export function grantsOf(bindings: readonly BindingTold[]): readonly Grant[] {
+/** The bindings of a policy that always hold. Bindings with a condition are left out. */
+export function grantsOf(bindings: readonly ApiBinding[]): readonly Grant[] {
   return bindings
     .filter(({ condition }) => !condition)
     .map(({ role, members }) => ({ role: role ?? '', members: members ?? [] }))

@@ -8,55 +8,56 @@ import {
 } from '@google-cloud/pubsub'
 import type { SubscriptionSpec, Topology } from '../contracts/topology.ts'
 import type { Bus, SubscribeOptions } from './bus.ts'
-import { described, grantsOf, looked, type PubsubLook, type Resource } from './inspect.ts'
+import { attempt, described, grantsOf, type PubsubInspector, type Resource } from './inspect.ts'
 import { StreamSubscriber } from './subscriber.ts'
 
 export interface PubsubBusOptions {
   readonly projectId: string
   /** `host:port` of a local server or an emulator: no credentials, no encryption. Absent: the cloud. */
   readonly endpoint?: string
-  /** Bearer token for that server; empty or absent: none is sent. */
+  /** The bearer token for that server. Default: none is sent; likewise when empty. */
   readonly token?: string
   /**
-   * What is made again when that server has lost it: an emulator forgets everything, and so does a server whose file is
-   * gone. Not for the cloud.
+   * The topics and subscriptions to create again when that server has lost them: an emulator forgets everything, and
+   * so does a server whose file is gone. Do not set it for the cloud.
    */
   readonly topology?: Topology
-  /** How long a publish is tried while the link is down, ms. 30,000 unless told. */
+  /** How long a publish is retried while the link is down, ms. Default: 30,000. */
   readonly publishTimeoutMs?: number
-  /** Leases are taken, and extended during work, for this long: 10 to 600 s, 16 unless told. */
+  /** The length of a lease, and of each extension during work: 10 to 600 s. Default: 16 s. */
   readonly leaseSeconds?: number
 }
 
+/** A bus on Pub/Sub, which can also create its topics and subscriptions. */
 export interface PubsubBus extends Bus {
   /**
-   * Makes what is missing of a topology; what exists is left as it is. For the local server and the
-   * emulator: in the cloud this is Terraform's.
+   * Creates the missing topics and subscriptions of a topology and leaves the others as they are. For the local server
+   * and the emulator; in the cloud Terraform creates them.
    * @throws when the server refuses, or does not answer for a minute.
    */
   ensure(topology: Topology): Promise<void>
 }
 
-/** Acks wait this long for others to share a request: the server lends nothing new before they come. */
+/** Acks wait this long to share a request, ms. It is short: the server sends no new message before it has the acks. */
 const ACK_BATCH_MS = 10
 const PUBLISH_BATCH_MS = 2
-/** Before its timeout the client library gives back what runs by this much: its FINAL_NACK_TIMEOUT. */
+/** The client library nacks running messages this long before the close timeout, ms: its FINAL_NACK_TIMEOUT. */
 const FINAL_NACK_MS = 1000
 const CONNECT_MS = 10_000
 const RETRY_MAX_MS = 5000
 const PING_MS = 5000
-/** The library extends a lease at a random moment, at the latest when 0.9 of it, less a second, has gone by. */
+/** The default lease, s. The library extends it at a random moment, at the latest after 0.9 of it less one second. */
 const LEASE_SECONDS = 16
-/** gRPC's CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE: whoever is refused has been answered. */
+/** gRPC's CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE. Any other code is an answer of the server. */
 const NO_ANSWER = [1, 2, 4, 13, 14]
 
 /**
- * Cloud Pub/Sub, the local server or the emulator by Google's client library. Its defaults lose acks
- * at shutdown, lease far more than is worked on and notice a dead link after five minutes: what is
- * set here, and why, is in the comments.
+ * A bus on Cloud Pub/Sub, the local server or the emulator, by Google's client library. The library's defaults lose
+ * acks at shutdown, lease far more messages than are worked on, and notice a dead link only after five minutes. The
+ * comments below say what is set instead, and why.
  *
- * With `endpoint` no credentials are needed nor looked for. Without it, but off Google's cloud, start
- * the process with METADATA_SERVER_DETECTION=none, lest the library first looks for a metadata server.
+ * With `endpoint` no credentials are needed or looked for. Without it, but outside Google's cloud, start the process
+ * with METADATA_SERVER_DETECTION=none; otherwise the library first looks for a metadata server.
  */
 export function pubsubBus(options: PubsubBusOptions): PubsubBus {
   const pubsub = clientFor(options)
@@ -83,7 +84,7 @@ export function pubsubBus(options: PubsubBusOptions): PubsubBus {
     )
   }
   let making: Promise<void> | undefined
-  /** Makes again what has been lost, where an error says so. @returns whether it is there again. */
+  /** Creates the topology again if the error is NOT_FOUND. @returns whether it now exists. */
   const made = async (error: unknown): Promise<boolean> => {
     const { topology } = options
     if ((error as { code?: unknown }).code !== NOT_FOUND || topology === undefined) return false
@@ -133,33 +134,33 @@ export function pubsubBus(options: PubsubBusOptions): PubsubBus {
   }
 }
 
-/** Looks at what a server has, `timeoutMs` at most for each look. Nothing is changed by it, and nothing pulled. */
-export function pubsubLook(
+/** Inspects what a server has. Each call takes `timeoutMs` at most. Changes nothing and pulls nothing. */
+export function pubsubInspector(
   options: Pick<PubsubBusOptions, 'projectId' | 'endpoint' | 'token'>,
   timeoutMs: number,
-): PubsubLook {
+): PubsubInspector {
   const pubsub = clientFor(options)
-  // One try: whoever looks wants to know what is wrong, not to wait until it is well.
+  // No retries: the caller wants to know what is wrong now, not to wait until it is mended.
   const once = { timeout: timeoutMs, retry: { retryCodes: [] } }
   const at = (of: Resource, name: string) =>
     of === 'topic' ? pubsub.topic(name) : pubsub.subscription(name)
   return {
-    topic: (name) => looked(pubsub.topic(name).getMetadata(once), () => true as const),
+    topic: (name) => attempt(pubsub.topic(name).getMetadata(once), () => true as const),
     subscription: (name) =>
-      looked(pubsub.subscription(name).getMetadata(once), ([told]) => described(told)),
+      attempt(pubsub.subscription(name).getMetadata(once), ([resource]) => described(resource)),
     async grants(of, name) {
-      const { found, refused } = await looked(
+      const { found, refused } = await attempt(
         at(of, name).iam.getPolicy(once),
         ([policy]) => policy,
       )
       if (found === undefined) return { refused }
-      // A policy of a real IAM has one, be it empty; the local server has no IAM.
+      // A real IAM's policy always has an etag, even when it is empty of bindings; the local server has no IAM.
       return found.etag?.length
         ? { found: grantsOf(found.bindings ?? []) }
         : { refused: 'unknown' }
     },
     allowed: (of, name, permissions) =>
-      looked(at(of, name).iam.testPermissions([...permissions], once), ([allowed]) =>
+      attempt(at(of, name).iam.testPermissions([...permissions], once), ([allowed]) =>
         permissions.filter((permission) => allowed[permission]),
       ),
     close: () => pubsub.close(),
@@ -180,13 +181,13 @@ function clientFor({ projectId, endpoint, token = '' }: PubsubBusOptions): PubSu
   } as ConstructorParameters<typeof PubSub>[0])
 }
 
-/** A server that asks for no credentials. Without any the library would look for a metadata server, for seconds. */
+/** Placeholder credentials for a local server. Without them the library spends seconds on finding a metadata server. */
 function local(endpoint: string) {
   const credentials = { client_email: 'nobody', private_key: 'never used' }
   return { apiEndpoint: endpoint, emulatorMode: true, credentials }
 }
 
-/** Puts the token on each call. The library refuses credentials on a link that is not encrypted. */
+/** Adds the bearer token to each call, because the library refuses credentials on a link without encryption. */
 function bearing(token: string) {
   return <T extends { metadata: { set(key: string, value: string): void } }>(call: T): T => {
     call.metadata.set('authorization', `Bearer ${token}`)
@@ -196,7 +197,7 @@ function bearing(token: string) {
 
 function subscriberOptions(options: SubscribeOptions, leaseSeconds: number): SubscriberOptions {
   const { concurrency, prefetch = 0, longestMs } = options
-  // A message may wait for those before it, and then run: for that long its lease is extended.
+  // A message may wait for the messages before it, and then run. Its lease is extended for both.
   const rounds = 1 + Math.ceil(prefetch / concurrency)
   const wait = longestMs + 1000 + FINAL_NACK_MS
   return {
@@ -208,12 +209,12 @@ function subscriberOptions(options: SubscribeOptions, leaseSeconds: number): Sub
       behavior: SubscriptionCloseBehaviors.WaitForProcessing,
       timeout: Duration.from({ millis: wait }),
     },
-    // The server bounds what is lent (per stream, hence one). The library hands over all it gets,
-    // because what it held back itself it would neither run nor give back when closing.
+    // The server bounds the messages on lease per stream, hence one stream. The library hands over all it gets,
+    // because messages that it held back itself would be neither run nor nacked when closing.
     flowControl: { maxMessages: concurrency + prefetch, allowExcessMessages: true },
     streamingOptions: {
       maxStreams: 1,
-      // How long the first connection may take before the fault is told; by default it is five minutes.
+      // How long the first connection may take before the fault is reported. The library's default is five minutes.
       timeout: CONNECT_MS,
       retryMaxBackoff: Duration.from({ millis: RETRY_MAX_MS }),
     },
@@ -224,7 +225,7 @@ function subscriberOptions(options: SubscribeOptions, leaseSeconds: number): Sub
 function publishOptionsFor(timeoutMs: number): PublishOptions {
   return {
     batching: { maxMilliseconds: PUBLISH_BATCH_MS, maxMessages: 1000, maxBytes: 4 << 20 },
-    // The library's own retries go on for ten minutes, with pauses of up to one.
+    // The library's own retries go on for ten minutes, with pauses of up to one minute.
     gaxOpts: {
       retry: {
         backoffSettings: {

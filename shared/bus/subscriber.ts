@@ -1,19 +1,19 @@
 import type { Delivery, Settlement, SubscribeOptions, Subscriber } from './bus.ts'
-import { Intake } from './intake.ts'
+import { WorkQueue } from './work-queue.ts'
 
 /** A message as the client library hands it over. */
 export interface Held {
   readonly id: string
   readonly data: Buffer
   readonly attributes: Readonly<Record<string, string>>
-  /** 0 where attempts are not counted. */
+  /** The number of this delivery, from 1; 0 if the subscription does not count them. */
   readonly deliveryAttempt: number
   readonly publishTime: Date
   ack(): void
   nack(): void
 }
 
-/** What the client library calls a subscription. It closes itself after a fault that it does not retry. */
+/** A stream of messages: the client library's `Subscription`. It closes itself after a fault that it does not retry. */
 export interface Stream {
   on(event: 'message', listener: (message: Held) => void): unknown
   on(event: 'error', listener: (error: Error) => void): unknown
@@ -21,19 +21,19 @@ export interface Stream {
     event: 'debug',
     listener: (notice: { readonly error?: Error | undefined }) => void,
   ): unknown
-  /** Resolves when what runs has been settled and the acks are sent. */
+  /** Resolves when the running messages have been settled and their acks are sent. */
   close(): Promise<void>
 }
 
 const REOPEN_MIN_MS = 100
 const REOPEN_MAX_MS = 5000
 
-/** Keeps a stream of messages open, and anew whenever the library gives it up, until it is closed. */
+/** Keeps a stream of messages open until `close`: opens it again, with back-off, whenever the library gives up. */
 export class StreamSubscriber implements Subscriber {
   heard = new Date()
   readonly #openStream: () => Stream
   readonly #onError: (error: Error) => void
-  readonly #intake: Intake<Held>
+  readonly #queue: WorkQueue<Held>
   readonly #closing = new Set<Promise<void>>()
   #stream: Stream | undefined
   #wanted = true
@@ -48,7 +48,7 @@ export class StreamSubscriber implements Subscriber {
   ) {
     this.#openStream = openStream
     this.#onError = onError
-    this.#intake = new Intake(
+    this.#queue = new WorkQueue(
       concurrency,
       async (message) => {
         if ((await handler(delivery(message))) === 'ack') message.ack()
@@ -85,14 +85,14 @@ export class StreamSubscriber implements Subscriber {
     const stream = this.#openStream()
     this.#stream = stream
     stream.on('message', (message) => {
-      // What the library had in hand when the stream was dropped goes back at once.
+      // Messages that the library still held when the stream was dropped are given back at once.
       if (stream !== this.#stream) {
         message.nack()
         return
       }
       this.heard = new Date()
       this.#reopenMs = REOPEN_MIN_MS
-      this.#intake.add(message)
+      this.#queue.add(message)
     })
     stream.on('error', (error) => {
       this.#onError(error)
@@ -103,16 +103,16 @@ export class StreamSubscriber implements Subscriber {
     })
   }
 
-  /** After a fault that the library does not retry: no such subscription, no permission. */
+  /** Opens the stream again after a fault that the library does not retry: no such subscription, no permission. */
   #reopen(): void {
     this.#drop()
     this.#timer = setTimeout(() => this.#open(), this.#reopenMs * (0.5 + Math.random()))
     this.#reopenMs = Math.min(this.#reopenMs * 2, REOPEN_MAX_MS)
   }
 
-  /** Gives back what waits and ends the stream; what runs goes on, and its acks are still sent. */
+  /** Gives back the waiting messages and ends the stream. Running handlers go on, and their acks are still sent. */
   #drop(): void {
-    for (const message of this.#intake.clear()) message.nack()
+    for (const message of this.#queue.clear()) message.nack()
     const stream = this.#stream
     this.#stream = undefined
     if (!stream) return

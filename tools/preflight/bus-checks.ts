@@ -1,10 +1,10 @@
-import type { Looked, PubsubLook, SubscriptionFound } from '#shared/bus/inspect.ts'
+import type { Inspected, PubsubInspector, SubscriptionFound } from '#shared/bus/inspect.ts'
 import type { SubscriptionSpec, Topology } from '#shared/contracts/topology.ts'
 import { type Check, type Complaint, type Finding, judged } from './check.ts'
 import type { Needs } from './service-needs.ts'
 
 export interface BusChecked {
-  readonly look: PubsubLook
+  readonly look: PubsubInspector
   readonly project: string
   /** What has to exist. */
   readonly topology: Topology
@@ -143,7 +143,7 @@ interface May {
 
 async function mayUse(
   permission: string | undefined,
-  ask: (permission: string) => Promise<Looked<readonly string[]>>,
+  ask: (permission: string) => Promise<Inspected<readonly string[]>>,
 ): Promise<May> {
   if (permission === undefined) return { isTold: false, complaints: [] }
   const { found } = await ask(permission)

@@ -1,4 +1,4 @@
-import type { Grant, Looked, Resource } from '#shared/bus/inspect.ts'
+import type { Grant, Inspected, Resource } from '#shared/bus/inspect.ts'
 import type { BusChecked } from './bus-checks.ts'
 import type { Check, Finding } from './check.ts'
 
@@ -32,7 +32,7 @@ function grantFinding(
   check: string,
   of: Resource,
   name: string,
-  { found, refused }: Looked<readonly Grant[]>,
+  { found, refused }: Inspected<readonly Grant[]>,
 ): Finding {
   const [role = ''] = ROLES[of]
   if (found === undefined) return untold(check, of, refused ?? 'unknown')
@@ -52,7 +52,7 @@ function grantFinding(
 function untold(
   check: string,
   of: Resource,
-  refused: NonNullable<Looked<unknown>['refused']>,
+  refused: NonNullable<Inspected<unknown>['refused']>,
 ): Finding {
   if (refused === 'missing') {
     return { check, state: 'not told', found: `there is no such ${of}` }

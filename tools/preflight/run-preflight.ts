@@ -1,5 +1,5 @@
 import { loadRegistry } from '#shared/assets/registry.ts'
-import { pubsubLook } from '#shared/bus/pubsub.ts'
+import { pubsubInspector } from '#shared/bus/pubsub.ts'
 import { ONE_MACHINE, type Topology, topology } from '#shared/contracts/topology.ts'
 import type { Config } from '#shared/frame/config.ts'
 import type { StoreOptions } from '#shared/store/open.ts'
@@ -46,7 +46,7 @@ export async function preflight(
   }
   const server =
     config.pubsub === '' ? {} : { endpoint: config.pubsub, token: config.pubsub_token }
-  const look = pubsubLook({ projectId: config.project, ...server }, limitMs)
+  const look = pubsubInspector({ projectId: config.project, ...server }, limitMs)
   const wanted = topologyFor(config, service === undefined ? undefined : needs)
   const bus = { look, project: config.project, topology: wanted, needs }
   const stores = Object.entries(needs.stores) as [keyof Needs['stores'], Access][]

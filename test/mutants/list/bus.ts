@@ -21,7 +21,7 @@ export default [
     },
     {
       breaks: 'what waits is kept by a subscriber that is paused',
-      from: 'for (const message of this.#intake.clear()) message.nack()',
+      from: 'for (const message of this.#queue.clear()) message.nack()',
       to: '',
     },
     {
@@ -71,8 +71,8 @@ export default [
     },
   ]),
   ...mutantsOf(
-    'shared/bus/intake.ts',
-    ['test/shared/bus/intake.test.ts'],
+    'shared/bus/work-queue.ts',
+    ['test/shared/bus/work-queue.test.ts'],
     [
       {
         breaks: 'all messages are worked on at once',
@@ -80,7 +80,7 @@ export default [
         to: 'true',
       },
       {
-        breaks: 'what fails ends the intake',
+        breaks: 'what fails ends the queue',
         from: 'this.#failed(next, error as Error)',
         to: 'throw error',
       },

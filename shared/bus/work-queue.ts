@@ -1,12 +1,12 @@
-/** Works off what comes in, in order, so many at a time. */
-export class Intake<T> {
+/** Runs `work` on items in the order in which they were added, at most `concurrency` at a time. */
+export class WorkQueue<T> {
   readonly #concurrency: number
   readonly #work: (item: T) => Promise<void>
   readonly #failed: (item: T, error: Error) => void
   readonly #waiting: T[] = []
   #running = 0
 
-  /** `failed` is told of what `work` throws. */
+  /** @param failed Called with an item and the error that `work` threw for it. */
   constructor(
     concurrency: number,
     work: (item: T) => Promise<void>,
@@ -22,7 +22,7 @@ export class Intake<T> {
     else this.#waiting.push(item)
   }
 
-  /** Takes out what has not been started. */
+  /** Removes and returns the items whose work has not started. */
   clear(): T[] {
     return this.#waiting.splice(0)
   }

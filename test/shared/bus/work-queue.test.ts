@@ -2,13 +2,13 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import { Intake } from '#shared/bus/intake.ts'
+import { WorkQueue } from '#shared/bus/work-queue.ts'
 
 t.test('works in order, so many at a time', async (t) => {
   const begun: number[] = []
   let running = 0
   let most = 0
-  const intake = new Intake<number>(
+  const queue = new WorkQueue<number>(
     3,
     async (item) => {
       begun.push(item)
@@ -19,18 +19,18 @@ t.test('works in order, so many at a time', async (t) => {
     () => t.fail('nothing failed'),
   )
   const items = Array.from({ length: 50 }, (_, i) => i)
-  for (const item of items) intake.add(item)
+  for (const item of items) queue.add(item)
   while (begun.length < 50 || running > 0) await sleep(5)
   t.same(begun, items)
   t.equal(most, 3)
-  intake.add(50)
+  queue.add(50)
   t.same(begun.at(-1), 50, 'and goes on after it has run dry')
 })
 
 t.test('what has not begun can be taken out', async (t) => {
   const begun: number[] = []
   const gate = Promise.withResolvers<void>()
-  const intake = new Intake<number>(
+  const queue = new WorkQueue<number>(
     2,
     async (item) => {
       begun.push(item)
@@ -38,19 +38,19 @@ t.test('what has not begun can be taken out', async (t) => {
     },
     () => {},
   )
-  for (let item = 0; item < 6; item++) intake.add(item)
-  t.same(intake.clear(), [2, 3, 4, 5])
-  intake.add(6)
+  for (let item = 0; item < 6; item++) queue.add(item)
+  t.same(queue.clear(), [2, 3, 4, 5])
+  queue.add(6)
   gate.resolve()
   await sleep(10)
   t.same(begun, [0, 1, 6])
-  t.same(intake.clear(), [])
+  t.same(queue.clear(), [])
 })
 
 t.test('work that throws is reported, and the rest goes on', async (t) => {
   const failed: [number, string][] = []
   const done: number[] = []
-  const intake = new Intake<number>(
+  const queue = new WorkQueue<number>(
     1,
     async (item) => {
       if (item === 1) throw new Error('no')
@@ -58,7 +58,7 @@ t.test('work that throws is reported, and the rest goes on', async (t) => {
     },
     (item, { message }) => failed.push([item, message]),
   )
-  for (let item = 0; item < 3; item++) intake.add(item)
+  for (let item = 0; item < 3; item++) queue.add(item)
   await sleep(10)
   t.same(failed, [[1, 'no']])
   t.same(done, [0, 2])
@@ -74,9 +74,9 @@ t.test(
     const add = () => {
       const item = {}
       given.push(new WeakRef(item))
-      intake.add(item)
+      queue.add(item)
     }
-    const intake = new Intake<object>(
+    const queue = new WorkQueue<object>(
       1,
       async () => {
         await setImmediate()
