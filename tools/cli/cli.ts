@@ -7,7 +7,7 @@ import { UsageError } from '../terminal/usage.ts'
 
 type Command = (args: readonly string[]) => Promise<number>
 
-/** Loaded when it is wanted: the chain's own libraries take a second. */
+/** Each command is loaded on demand: the chain's own libraries take a second to load. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   start: async () => (await import('./commands/start.ts')).start,
   demo: async () => (await import('./commands/demo.ts')).demo,
@@ -22,7 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   preflight: async () => (await import('./commands/preflight.ts')).preflight,
   costs: async () => (await import('./commands/costs.ts')).costs,
 }
-/** These make assets on this machine. */
+/** Commands that make assets on this machine, and so need ffmpeg. */
 const WITH_FFMPEG = ['start', 'demo', 'drill']
 const USAGE = `Trackchain turns masters into BPM, key, loudness, AAC, waveform and more.
 
@@ -36,19 +36,18 @@ At a chain, here or elsewhere:
   npx trackchain watch ID…        looks on, with bars, until it has ended; --all: everything
   npx trackchain status ID        where a request or a track stands, what failed and why
   npx trackchain tracks           searches by BPM, key, length, state, name
-  npx trackchain dead-letters     what could not be done: list, show, redrive, discard
+  npx trackchain dead-letters     jobs that failed for good: list, show, redrive, discard
   npx trackchain redrive ID…      the same as dead-letters redrive
 
 About a deployment:
   npx trackchain preflight        whether it is as it should be
-  npx trackchain costs            what so many tracks cost in the cloud
+  npx trackchain costs            a forecast of what tracks cost in the cloud
 
 Each takes --help. To begin, in two terminals:
   npx trackchain start
   npx trackchain submit my-track.wav --watch
 
-Ends with 0 when all was done, 1 when something failed, 2 when the command line is wrong, 130 when you
-end it. More: docs/cli.md.
+Exit codes: 0 success, 1 failure, 2 usage, 130 interrupted. More: docs/cli.md.
 `
 
 const code = await main(process.argv.slice(2))
@@ -72,7 +71,7 @@ async function main([name = '', ...args]: readonly string[]): Promise<number> {
       process.stderr.write(`${error.message}\n`)
       return 2
     }
-    process.stderr.write(`It did not work: ${sentence(error)}\n`)
+    process.stderr.write(`error: ${sentence(error)}\n`)
     return 1
   }
 }

@@ -1,22 +1,22 @@
 import { openAsBlob } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** The public API, as anybody may use it. */
+/** A client of the public HTTP API. */
 export interface Client {
   /** Uploads the file at `path` as the master of a track. */
   upload(guid: string, path: string): Promise<void>
   /** @returns the request's id. */
   submit(job: { readonly asset_guid: string }): Promise<string>
-  /** Jobs, one a line. @returns a line for each, as far as the answer goes. */
+  /** Submits jobs, one JSON document a line. @returns a line for each; fewer when the response was cut off. */
   submitLines(lines: string): Promise<string>
   get<T>(path: string): Promise<T>
-  /** The file at `path`. */
+  /** The bytes of the file at `path`. */
   bytes(path: string): Promise<Uint8Array>
-  /** Aborts when nobody wants to know any more. */
+  /** Aborts when the caller needs no more responses. */
   readonly signal: AbortSignal
 }
 
-/** What the API refused, with its reason. */
+/** A request that the API refused, with its reason. */
 export class Refused extends Error {
   override readonly name = 'Refused'
   readonly status: number
@@ -27,14 +27,14 @@ export class Refused extends Error {
   }
 }
 
-/** One request, tried once: the bytes of the answer. @throws Refused; TypeError when nobody answers. */
+/** Sends one request, once. @returns the bytes of the response. @throws Refused; TypeError when there is no response. */
 export async function ask(url: string, path: string, init: RequestInit): Promise<Uint8Array> {
   const response = await fetch(`${url}${path}`, init)
   if (!response.ok) throw await refusal(response)
   return await response.bytes()
 }
 
-/** Why an answer is none, as its problem document says. */
+/** The refusal that a response's problem document describes. */
 export async function refusal(response: Response): Promise<Refused> {
   const text = await response.text()
   const problem = text.startsWith('{') ? JSON.parse(text) : undefined
@@ -44,18 +44,18 @@ export async function refusal(response: Response): Promise<Refused> {
   )
 }
 
-/** Whether a fault may be another matter in a moment: nobody answers, or not now. */
+/** Whether an error is transient: there was no response, or the status is one to retry. */
 export function isPassing(error: unknown): boolean {
   if (!(error instanceof Refused)) return error instanceof TypeError
   return error.status >= 500 || error.status === 429
 }
 
-/** The JSON of an answer. */
+/** The JSON of a response. */
 export function json<T>(bytes: Uint8Array): T {
   return JSON.parse(Buffer.from(bytes).toString()) as T
 }
 
-/** A service that died is back within seconds: a connection that is refused is tried again, ms. */
+/** How long a request is retried after transient errors, ms: a service that died is back within seconds. */
 const TRY_AGAIN_MS = 30_000
 
 export function connect(url: string, signal: AbortSignal, token?: string): Client {

@@ -2,31 +2,31 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { hasEnded, type JobTold, type RequestTold } from '#shared/contracts/api/job.ts'
 import { type Client, Refused } from './client.ts'
 
-/** A job as it was last told of. */
+/** A job in its latest known state. */
 export interface Seen {
   readonly request_id: string
   readonly job: JobTold
 }
 
 export interface Followed {
-  /** By request and track. */
+  /** The jobs, by request and track: `REQUEST_ID ASSET_GUID`. */
   readonly seen: ReadonlyMap<string, Seen>
-  /** Waits for the end of one more request. `jobs`: at least so many are expected in it. */
+  /** Follows one more request. `jobs`: the least number of jobs that it must have. */
   expect(requestId: string, jobs?: number): void
-  /** No more will be expected. */
+  /** Ends the list: no more requests will be added. */
   close(): void
-  /** Resolves when all have ended. @throws Refused when nobody knows a request. */
+  /** Resolves when all jobs have ended. @throws Refused when a request stays unknown. */
   readonly ended: Promise<void>
 }
 
 interface FollowOptions {
-  /** Told of each job whenever its state or its share has changed. */
+  /** Called whenever the state or the percentage of a job has changed. */
   readonly onChange: (seen: Seen, before: JobTold | undefined) => void
-  /** A request that nobody has heard of is waited for so long, ms. */
+  /** How long a request may be unknown to the API, ms. */
   readonly patienceMs: number
 }
 
-/** Between two looks, ms; more where an answer takes long. */
+/** Between two polls, ms: ten times as long as a poll takes, within these limits. */
 const EVERY_MS = 1_000
 const MAX_MS = 15_000
 const AT_ONCE = 4
@@ -37,23 +37,23 @@ interface Request {
   jobs: number
 }
 
-/** Looks at requests until their jobs have ended. */
+/** Polls requests until their jobs have ended. */
 export function follow(client: Client, { onChange, patienceMs }: FollowOptions): Followed {
   const seen = new Map<string, Seen>()
   const open = new Map<string, Request>()
   let isClosed = false
 
-  /** @returns whether all of it has ended. */
+  /** @returns whether all jobs of the request have ended. */
   async function look({ id, since, jobs }: Request): Promise<boolean> {
-    let told: RequestTold
+    let request: RequestTold
     try {
-      told = await client.get(`/v1/jobs/${encodeURIComponent(id)}`)
+      request = await client.get(`/v1/jobs/${encodeURIComponent(id)}`)
     } catch (error) {
       const isUnknown = error instanceof Refused && error.status === 404
       if (isUnknown && performance.now() - since < patienceMs) return false
       throw error
     }
-    for (const job of told.jobs) {
+    for (const job of request.jobs) {
       const key = `${id} ${job.asset_guid}`
       const before = seen.get(key)?.job
       if (before?.state === job.state && before.percent === job.percent) continue
@@ -61,7 +61,7 @@ export function follow(client: Client, { onChange, patienceMs }: FollowOptions):
       seen.set(key, now)
       onChange(now, before)
     }
-    return told.jobs.length >= jobs && told.jobs.every(hasEnded)
+    return request.jobs.length >= jobs && request.jobs.every(hasEnded)
   }
 
   async function lookAtAll(): Promise<void> {
@@ -69,7 +69,7 @@ export function follow(client: Client, { onChange, patienceMs }: FollowOptions):
     const look1 = async () => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
         const { jobs } = next
-        // More of it may have been submitted while we looked.
+        // More jobs of the request may have been submitted during the poll.
         if ((await look(next)) && next.jobs === jobs) open.delete(next.id)
       }
     }

@@ -4,19 +4,19 @@ import { guidOfFile, isAudio, isLeftBySystem } from '#shared/contracts/file-name
 import { UsageError } from '../terminal/usage.ts'
 import { sha256OfFile } from './digest.ts'
 
-/** A master on this machine, and the track that it is to be. */
+/** A master on this machine, and the track that it is submitted as. */
 export interface MasterFile {
   readonly path: string
   readonly guid: string
-  /** What is known of it beforehand. */
+  /** Tempo and key, where they are known beforehand. */
   readonly expected?: { readonly bpm: number; readonly key: string; readonly camelot: string }
 }
 
-/** What stands at some paths. */
+/** The files that were found at some paths. */
 interface FoundFiles {
-  /** Audio by their names, each once. */
+  /** Paths of audio files, without duplicates. */
   readonly audio: readonly string[]
-  /** What macOS, Windows or a NAS left beside it: `._x.wav`, `.DS_Store`, … */
+  /** Paths of files that macOS, Windows or a NAS left beside it: `._x.wav`, `.DS_Store`, … */
   readonly left: readonly string[]
 }
 

@@ -4,18 +4,18 @@ import { runningPort } from '../local/data-folder.ts'
 import { pathFrom, UsageError } from '../terminal/usage.ts'
 import { ask, json } from './client.ts'
 
-/** Where the API is, and who asks. */
+/** The API to call, and the token to call it with. */
 export interface Target {
-  /** Without a slash at its end. */
+  /** The URL of the API, without a slash at its end. */
   readonly url: string
   /** Bearer token. */
   readonly token: string | undefined
 }
 
-/** The flags of each command that asks the API. */
+/** The flags of each command that calls the API. */
 export const TARGET_FLAGS = {
   target: { type: 'string' },
-  // Its name before other commands had it as well.
+  // The former name of --target.
   url: { type: 'string' },
   'token-file': { type: 'string' },
 } as const
@@ -44,10 +44,10 @@ export function authorization({ token }: Target): Record<string, string> {
   return token === undefined ? {} : { authorization: `Bearer ${token}` }
 }
 
-/** Asks the API once: GET, or POST where there is a body. */
+/** Calls the API once: GET, or POST when there is a body. */
 export type Api = <T>(path: string, body?: object) => Promise<T>
 
-/** @returns what throws Refused, or an Error when nobody answers. */
+/** @returns a function that throws Refused, or an Error when the API does not answer. */
 export function apiAt(target: Target): Api {
   const headers = { ...authorization(target), 'content-type': 'application/json' }
   return async (path, body) => {
@@ -60,14 +60,14 @@ export function apiAt(target: Target): Api {
   }
 }
 
-/** What fetch throws, in words that help; anything else as it is. */
+/** An error of fetch with an explanation; any other error unchanged. */
 export function explained(error: unknown, { url }: Target): unknown {
   if (!(error instanceof TypeError)) return error
   const why = sentence(error.cause ?? error)
   return new Error(`nobody answers at ${url} (${why}). Is it up?`)
 }
 
-/** A port alone is kept: what lies in a folder must not send a token elsewhere. */
+/** The URL of the chain in ./trackchain-data. Only its port is read from there, so that no folder can send a token to another host. */
 function ownUrl(): string {
   return `http://127.0.0.1:${runningPort(pathFrom('trackchain-data')) ?? 8080}`
 }

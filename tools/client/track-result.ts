@@ -4,7 +4,7 @@ import { assetName, type Revision } from '#shared/contracts/names.ts'
 import { type Client, Refused } from './client.ts'
 import type { MasterFile } from './masters.ts'
 
-/** What came of one track. */
+/** The result of one track. */
 export interface TrackResult {
   readonly guid: string
   /** The master that was submitted. */
@@ -13,32 +13,32 @@ export interface TrackResult {
   readonly state: string
   /** Null when the master could not be read. */
   readonly seconds: number | null
-  /** What the master is, e.g. `FLAC 24-bit 48000 Hz 2 channels`. */
+  /** The format of the master, e.g. `FLAC 24-bit 48000 Hz 2 channels`. */
   readonly layout: string | null
   readonly tempo: TempoEstimate | null
   readonly key: KeyEstimate | null
   readonly expected: MasterFile['expected'] | null
   readonly files: readonly ResultFile[]
-  /** Sentences, with the code of the error. */
+  /** Sentences on what failed, with the code of the error. */
   readonly faults: readonly string[]
-  /** Wall-clock milliseconds of each kind of step, all its steps together. */
+  /** Wall-clock time of each kind of step, summed over its steps, ms. */
   readonly ms: Readonly<Record<string, number>>
 }
 
 interface ResultFile {
   readonly asset: string
-  /** Within the assets store. */
+  /** The name in the assets store. */
   readonly name: string
   readonly bytes: number
 }
 
 const EVERY_MS = 300
-/** A job that nobody hears of is no longer waited for, ms. */
+/** A job without a new event for this long is given up, ms. */
 const SILENCE_MS = 600_000
 /** Events are recorded in batches, a moment after the job's end, ms. */
 const EVENTS_MS = 3_000
 const ENDED: readonly string[] = ['done', 'partial', 'failed']
-/** What comes after a step that was done. */
+/** The step that follows a step that was done. */
 const NEXT: Readonly<Record<string, string>> = {
   ingest: 'stage',
   stage: 'analyze',
@@ -72,8 +72,8 @@ interface EventTold {
 }
 
 /**
- * Waits for the end of a job, telling what it is at, and gathers what came of it.
- * @throws when nothing is heard of the job for ten minutes.
+ * Waits for the end of a job, calls `onState` with the step it is at, and collects its result.
+ * @throws when the job has no new event for ten minutes.
  */
 export async function followTrack(
   client: Client,
@@ -149,7 +149,7 @@ function timesOf(events: readonly EventTold[]): Record<string, number> {
   return ms
 }
 
-/** The events of a track, once that of its publishing is among them. */
+/** The events of a track, once the event of its publishing is among them. */
 async function allEvents(client: Client, guid: string): Promise<readonly EventTold[]> {
   const deadline = performance.now() + EVENTS_MS
   for (;;) {
@@ -160,13 +160,13 @@ async function allEvents(client: Client, guid: string): Promise<readonly EventTo
   }
 }
 
-/** The latest first. */
+/** The events of a track, the latest first. */
 async function history(client: Client, guid: string): Promise<readonly EventTold[]> {
   type History = { events: readonly EventTold[] }
   return (await known<History>(client, `/v1/tracks/${guid}/history?limit=1000`))?.events ?? []
 }
 
-/** Undefined while it is not known. */
+/** The JSON at `path`; undefined while the API does not know it. */
 async function known<T>(client: Client, path: string): Promise<T | undefined> {
   try {
     return await client.get<T>(path)

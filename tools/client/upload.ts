@@ -6,46 +6,47 @@ import { ask, isPassing, json, Refused, refusal } from './client.ts'
 import { authorization, type Target } from './target.ts'
 
 interface UploadOptions {
-  /** Of the file. */
+  /** The sha256 of the file. */
   readonly sha256: string
   /** Whether a track that has another master may get this one. */
   readonly mayReplace: boolean
   readonly signal: AbortSignal
-  /** Told how many bytes of how many are there. */
+  /** Called with the number of bytes that have arrived, and the size of the file. */
   readonly onBytes?: (done: number, of: number) => void
 }
 
-/** A whole number of Cloud Storage's units of 256 KiB; what is told to a person at a time. */
+/** Bytes of a piece: a multiple of Cloud Storage's unit of 256 KiB. Progress is reported after each. */
 const PIECE_BYTES = 16 * 1024 * 1024
-/** When no piece has got through for so long it is given up, ms. */
+/** An upload is given up when no piece has arrived for this long, ms. */
 const PATIENCE_MS = 120_000
 const EVERY_MS = 1_000
-/** What arrives damaged so often is given up. */
+/** An upload is given up when it has arrived damaged this often. */
 const MAX_DAMAGED = 5
-/** A question that nobody answers is asked again, and a piece that hangs is sent again, ms. */
+/** Time limit of a request or a piece, ms. It is sent again after that. */
 const ANSWER_MS = 30_000
 const PIECE_MS = 600_000
 
 interface Uploaded {
-  /** Names these very bytes. */
+  /** The URI of these very bytes. */
   readonly master_uri: string
-  /** The sha256 of what was the track's latest upload before, where that is other content. */
+  /** The sha256 of the track's previous upload, where that is other content. */
   readonly replaces?: string
 }
 
 interface Session {
-  /** Where pieces are put. */
+  /** The URL that pieces are PUT to. */
   readonly url: string
-  /** Whether that is the API itself; else Cloud Storage, whose session needs no token and gets none. */
+  /** Whether that is the API itself; else it is Cloud Storage, whose session needs no token and gets none. */
   readonly isApi: boolean
   readonly headers: Readonly<Record<string, string>>
 }
 
 /**
- * Uploads a file as the master of a track, in pieces, and goes on behind the last one that arrived: also when the API
- * keeps masters itself and the same file was cut off in another process.
- * @returns the URI of these very bytes, and what else was the track's latest upload before, if anything.
- * @throws Refused, with 409 and OTHER_CONTENT when the track has another master and may not get this one; an Error when the file changes meanwhile, or nothing gets through for two minutes.
+ * Uploads a file as the master of a track, in pieces, and resumes after the last piece that arrived. When the API
+ * keeps masters itself, it also resumes an upload of the same file that another process began.
+ * @returns the URI of these very bytes, and the sha256 of other content that the track had before, if any.
+ * @throws Refused, with 409 and OTHER_CONTENT when the track has another master and `mayReplace` is false; an Error when
+ * the file changes meanwhile, or no piece arrives for two minutes.
  */
 export async function uploadMaster(
   target: Target,
@@ -66,7 +67,7 @@ export async function uploadMaster(
     try {
       if (session === undefined) {
         const begin = await begun(target, guid, announced, signal)
-        // Begun anew, what was in its place may be these very bytes.
+        // The first answer counts: after a restart, the track's previous content may be these very bytes.
         uploaded ??= begin
         if (begin.session === undefined) return uploaded
         session = begin.session
@@ -81,7 +82,7 @@ export async function uploadMaster(
       }
     } catch (error) {
       const isOver = performance.now() - heard > PATIENCE_MS
-      // So Cloud Storage refuses bytes that are not those announced; nothing is kept of them.
+      // Cloud Storage refuses bytes that differ from the announced ones, and keeps none of them.
       const isDamaged = isRefusedByStore(error, session) && ++damaged < MAX_DAMAGED
       if (signal.aborted || isOver || !(isDamaged || isWorthAnother(error))) throw error
       if (isDamaged) session = undefined
@@ -120,12 +121,12 @@ async function begun(
   const uploaded = { master_uri, ...(replaces === undefined ? {} : { replaces }) }
   if (url === null) return { ...uploaded, session: undefined }
   if (/^https?:/.test(url)) return { ...uploaded, session: { url, isApi: false, headers } }
-  // Named by its content, so that whoever sends the same file again goes on where this ends.
+  // The upload is named by its content, so that another process that sends the same file resumes it.
   const named = `${target.url}${path}?upload=${announced.sha256}`
   return { ...uploaded, session: { url: named, isApi: true, headers: { ...own, ...headers } } }
 }
 
-/** Bytes that are there; undefined when the session is gone. */
+/** The number of bytes that have arrived; undefined when the session is gone. */
 async function standing(
   { url, isApi, headers }: Session,
   bytes: number,
@@ -152,7 +153,7 @@ async function standing(
   return response.ok ? bytes : await kept(response)
 }
 
-/** Sends a piece. @returns the bytes that are there now. */
+/** Sends a piece. @returns the number of bytes that have arrived now. */
 async function sent(
   { url, isApi, headers }: Session,
   body: Blob,
@@ -172,7 +173,7 @@ async function sent(
   return await kept(response)
 }
 
-/** What Cloud Storage has of an upload that is not whole. @throws Refused for any other answer. */
+/** The number of bytes that Cloud Storage has of an incomplete upload. @throws Refused for any other response. */
 async function kept(response: Response): Promise<number> {
   if (response.status === 308) {
     const [, last] = /-(\d+)$/.exec(response.headers.get('range') ?? '') ?? []
@@ -185,7 +186,7 @@ function isRefusedByStore(error: unknown, session: Session | undefined): boolean
   return session?.isApi === false && error instanceof Refused && error.status === 400
 }
 
-/** Whether it may be another matter in a moment, or once it is known where the upload stands. */
+/** Whether the upload may go on after this error, once the number of bytes that arrived is known. */
 function isWorthAnother(error: unknown): boolean {
   if (String(error).includes('OTHER_CONTENT')) return false
   if (error instanceof Refused && error.status === 409) return true

@@ -1,18 +1,18 @@
 import type { Output, Screen } from './output.ts'
 import { printable } from './text.ts'
 
-/** Lines that stay, above some that are drawn anew. */
+/** Bars that are redrawn, below lines that stay. */
 export interface Bars {
-  /** A line that stays. */
+  /** Prints a line that stays. */
   say(text: string): void
-  /** Leaves the screen without bars. */
+  /** Removes the bars. */
   end(): void
 }
 
 const EVERY_MS = 200
 const BAR = 20
 
-/** Draws what `render` gives, five times a second; nothing where there is no screen. */
+/** Draws the lines that `render` returns, five times a second; nothing without a screen. */
 export function drawBars({ say, screen }: Output, render: () => readonly string[]): Bars {
   if (screen === undefined) return { say, end() {} }
   const terminal: Screen = screen

@@ -1,14 +1,14 @@
-/** npm hands a Ctrl-C on that the terminal has already sent: so soon after the first it is the same, ms. */
+/** A second signal within this time is the same Ctrl-C, ms: npm forwards the one that the terminal has already sent. */
 const SAME_MS = 1_000
 
-/** The person at the terminal, or the system, wants an end. */
+/** A person or the system has asked the process to end. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted'
 }
 
 /**
- * A signal that aborts at the first SIGINT, SIGTERM or SIGHUP. At a second one `atOnce` is called and the
- * process ends with 130.
+ * An AbortSignal that aborts at the first SIGINT, SIGTERM or SIGHUP. At the second one `atOnce` is called, and the
+ * process exits with 130.
  */
 export function interruptible(atOnce: () => void): AbortSignal {
   const stopping = new AbortController()

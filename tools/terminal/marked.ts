@@ -1,8 +1,8 @@
 import { tempoText } from '#shared/audio/tempo-decimals.ts'
 import { LIKELY } from '#shared/contracts/api/job.ts'
 
-/** What the mark means, for whoever sees it first. */
-export const MARK_TOLD = `? after a tempo or key: less likely than ${LIKELY * 100} %.`
+/** A sentence for people that explains the question mark. */
+export const MARK_LEGEND = `? after a tempo or key: less likely than ${LIKELY * 100} %.`
 
 /** A finding, with a question mark where it is less likely than not. */
 export function marked(text: string, confidence: number | null | undefined): string {

@@ -1,25 +1,25 @@
 import { printable } from './text.ts'
 
-/** Where a command speaks. */
+/** Where a command prints. */
 export interface Output {
-  /** What was asked for. */
+  /** Prints a line of the result, to stdout. */
   say(text: string): void
-  /** What else there is to know. */
+  /** Prints a line beside the result, to stderr. */
   note(text: string): void
-  /** Aborts when whoever read what is said has gone (| head). */
+  /** Aborts when the reader of stdout has exited (| head). */
   readonly gone: AbortSignal
-  /** Where bars are drawn; undefined where nobody would see them. */
+  /** Where bars are drawn; undefined without a terminal. */
   readonly screen?: Screen | undefined
 }
 
-/** A terminal that obeys. */
+/** A terminal that interprets control sequences. */
 export interface Screen {
   readonly columns?: number
   write(text: string): unknown
 }
 
 const gone = new AbortController()
-// A terminal that has gone is no reason to end; whoever only tells looks at `gone`.
+// A reader that has exited does not end the process; commands that only print watch `gone`.
 process.stdout.on('error', () => gone.abort())
 process.stderr.on('error', () => {})
 
@@ -30,12 +30,12 @@ export const TERMINAL: Output = {
   screen: process.stderr.isTTY ? process.stderr : undefined,
 }
 
-/** A JSON document on one line, with nothing in it that a terminal obeys. */
+/** A JSON document on one line, with nothing in it that a terminal interprets. */
 export function jsonLine(value: unknown): string {
   return printable(JSON.stringify(value))
 }
 
-/** Resolves once all that was said has been taken, or nobody takes it any more. */
+/** Resolves once all output has been written, or its reader has exited. */
 export async function flushed(): Promise<void> {
   for (const stream of [process.stdout, process.stderr])
     await new Promise((done) => stream.write('', done))

@@ -1,11 +1,11 @@
 import { stripVTControlCharacters } from 'node:util'
 
-/** What is shown of a track. */
+/** The part of a track that is shown. */
 interface Shown {
   readonly guid: string
 }
 
-/** What a track is at, for the person at the terminal. */
+/** Shows the state of tracks to the person at the terminal. */
 interface Progress {
   set(track: Shown, state: string): void
   end(): void
@@ -17,7 +17,7 @@ interface Terminal {
   write(text: string): unknown
 }
 
-/** One line that is written anew on a terminal, else a line for each change. */
+/** One line that is redrawn on a terminal; elsewhere a line for each change. */
 export function progress(tracks: readonly Shown[], terminal: Terminal): Progress {
   const states = new Map<Shown, string>()
   const started = performance.now()

@@ -1,4 +1,4 @@
-/** Columns as wide as their widest cell; numbers to the right. The first row is the header. */
+/** Formats a table: columns as wide as their widest cell, numbers aligned right. The first row is the header. */
 export function table(rows: readonly (readonly string[])[]): string {
   const [header = []] = rows
   const widths = header.map((_, column) =>

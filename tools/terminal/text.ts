@@ -1,6 +1,6 @@
 /**
- * Text from elsewhere, for a terminal: control characters, and those that turn the direction of writing, are shown as
- * JSON writes them and do nothing. Line breaks as well, unless they are kept.
+ * Makes text safe for a terminal: control characters, and those that change the direction of writing, are shown as
+ * JSON escapes and have no effect. Line breaks are escaped as well, except with `lines`.
  */
 export function printable(text: string, { lines = false } = {}): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) =>
@@ -8,7 +8,7 @@ export function printable(text: string, { lines = false } = {}): string {
   )
 }
 
-/** A JSON document for a terminal or a file: the same value, with nothing in it that a terminal obeys. */
+/** A JSON document for a terminal or a file: the same value, with nothing in it that a terminal interprets. */
 export function printableJson(value: unknown): string {
   return printable(JSON.stringify(value, null, 2), { lines: true })
 }

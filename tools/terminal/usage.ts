@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { sentence } from '#shared/contracts/errors/chain.ts'
 
-/** The command line is not as it should be: the message is all that needs to be said. */
+/** The command line is wrong. The message is complete; no stack trace is needed. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
@@ -20,7 +20,7 @@ export function parsed<const O extends NonNullable<ParseArgsConfig['options']>>(
   }
 }
 
-/** @throws UsageError when it is no port. */
+/** The port that a flag names. @throws UsageError when it is not a port. */
 export function portFrom(flag: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const port = Number(text)
@@ -28,12 +28,12 @@ export function portFrom(flag: string, text: string | undefined): number | undef
   throw new UsageError(`--${flag} must be a port from 0 to 65535, got ${text}.`)
 }
 
-/** How much slower a core is than the reference, as a route has it; 1 unless told. @throws UsageError */
+/** The `factor` of a route: how many times slower a core is than the reference. Default: 1. @throws UsageError */
 export function factorFrom(text: string | undefined): number {
   return numberFrom('factor', text, { usually: 1, least: 0.1, most: 20 })
 }
 
-/** A path as the person who typed it meant it: npm runs its scripts in the package's own folder. */
+/** A path relative to the folder where the command was typed: npm runs its scripts in the package's own folder. */
 export function pathFrom(path: string): string {
   return resolve(process.env.INIT_CWD ?? process.cwd(), path)
 }

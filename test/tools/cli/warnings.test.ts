@@ -1,11 +1,11 @@
 import t from 'tap'
 import type { JobTold, TrackTold } from '#shared/contracts/api/job.ts'
 import {
-  historyTold,
-  requestTold,
+  historyTable,
+  requestText,
   trackShown,
 } from '../../../tools/cli/commands/status/print.ts'
-import { changeTold, trackTold } from '../../../tools/cli/commands/watch/print.ts'
+import { changeText, trackText } from '../../../tools/cli/commands/watch/print.ts'
 
 const sentence = 'the WAV is cut short: its header promises 4 s, and 1 s are there'
 const warnings = [{ code: 'CUT_SHORT', sentence, remedy: 'Deliver the whole of it.' }]
@@ -19,10 +19,10 @@ const quiet = { asJson: false, isDrawn: false }
 
 t.test('a warning is told wherever a track is', async (t) => {
   const line = `warning  CUT_SHORT: ${sentence}`
-  t.equal(changeTold({ request_id, job }, undefined, quiet), `done      cut\n    ${line}`)
-  const asJson = changeTold({ request_id, job }, undefined, { ...quiet, asJson: true })
+  t.equal(changeText({ request_id, job }, undefined, quiet), `done      cut\n    ${line}`)
+  const asJson = changeText({ request_id, job }, undefined, { ...quiet, asJson: true })
   t.match(JSON.parse(asJson ?? ''), { event: 'ended', warnings })
-  const request = requestTold({ request_id, state: 'done', percent: 100, jobs: [job] })
+  const request = requestText({ request_id, state: 'done', percent: 100, jobs: [job] })
   t.ok(request.includes(`\n  ${line}\n           Deliver the whole of it.`), request)
   const master = { uri: 'file:///cut.wav', seconds: 1, layout: 'WAV 16-bit' }
   const track: TrackTold = {
@@ -31,8 +31,8 @@ t.test('a warning is told wherever a track is', async (t) => {
   }
   t.ok(trackShown(track).includes(`\n  ${line}\n`), trackShown(track))
   const event = { at: '2026-03-01T10:00:00Z', step: 'stage', verdict: 'done', warnings }
-  t.match(historyTold([event]), `CUT_SHORT: ${sentence}`)
+  t.match(historyTable([event]), `CUT_SHORT: ${sentence}`)
   const assets = { made: ['bpm'], failed: [], pending: [] }
   const listed = { ...{ asset_guid: 'cut', assets }, state: 'done' as const, updated: event.at }
-  t.match(trackTold({ ...listed, warnings: ['CUT_SHORT'] }), /warnings: CUT_SHORT/)
+  t.match(trackText({ ...listed, warnings: ['CUT_SHORT'] }), /warnings: CUT_SHORT/)
 })

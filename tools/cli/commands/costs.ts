@@ -4,7 +4,7 @@ import { PRICES, type Prices } from '../../costs/prices.ts'
 import { table } from '../../terminal/table.ts'
 import { factorFrom, numberFrom, parsed, UsageError } from '../../terminal/usage.ts'
 
-const HELP = `trackchain costs [FLAGS]: what so many tracks cost in Google's cloud, in USD.
+const HELP = `trackchain costs [FLAGS]: a forecast of what tracks cost in Google's cloud, in USD.
 
   --tracks N         how many (1000000)
   --seconds N        length of one, up to 600 (210)
@@ -41,7 +41,7 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-/** Tells what a workload costs. @returns the exit code. */
+/** Prints what a workload costs. @returns the exit code. */
 export async function costs(args: readonly string[]): Promise<number> {
   const { values } = parsed(args, OPTIONS)
   if (values.help) {
@@ -81,16 +81,16 @@ export async function costs(args: readonly string[]): Promise<number> {
   return 0
 }
 
-/** What fits one step, of which the figures are. */
+/** Longest track that fits one step, s: the figures hold for such tracks. */
 const MAX_SECONDS = 600
 
-function forPeople(told: {
+function forPeople(forecast: {
   readonly workload: Workload
   readonly coreSecondsEach: number
   readonly lines: readonly CostLine[]
   readonly total: number
 }): string {
-  const { workload, coreSecondsEach, lines, total } = told
+  const { workload, coreSecondsEach, lines, total } = forecast
   const { tracks, seconds, assets } = workload
   const rows = lines.map(({ item, quantity, unit, cost }) => [
     item,

@@ -15,7 +15,7 @@ interface ReportOptions {
 
 const STEPS = ['stage', 'analyze', 'encode', 'publish'] as const
 
-/** What came of the tracks, for a person or as JSON. */
+/** The results of the tracks, for a person or as JSON. */
 export function report(results: readonly TrackResult[], options: ReportOptions): string {
   const { out, scratch, asJson } = options
   if (asJson) return asDocument(results, options)

@@ -24,7 +24,7 @@ in it (docs/masters.md). Without files it makes a club track of known tempo and 
   --verbose   show the log
   --help      this
 
-Ends with 0 when every track is done, with 1 when any failed.
+Exit codes: 0 every track is done; 1 a track failed; 2 usage; 130 interrupted.
 `
 
 const OPTIONS = {
@@ -35,7 +35,7 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-/** Uploads are mostly disk; two at once keep the chain fed. */
+/** Concurrent uploads. They mostly wait for the disk; two keep the chain fed. */
 const UPLOADS = 2
 
 /** @returns the exit code. */
@@ -73,7 +73,7 @@ export async function demo(args: readonly string[]): Promise<number> {
     stdout.write(report(results, { out, scratch: await scratch.end(), asJson: values.json }))
     isGood = results.every(({ state }) => state === 'done')
   } catch (error) {
-    // Whatever an interrupted call says of it, the reason is this.
+    // An interrupted call may reject with another error: the signal has the reason.
     throw signal.aborted ? signal.reason : error
   } finally {
     say('Closing …')
@@ -85,7 +85,7 @@ export async function demo(args: readonly string[]): Promise<number> {
   return isGood ? 0 : 1
 }
 
-/** Uploads and submits all masters and waits for what comes of each. */
+/** Uploads and submits all masters, and waits for the result of each. */
 async function through(
   chain: Chain,
   masters: readonly MasterFile[],

@@ -15,12 +15,12 @@ const HELP = `npm run drill [-- FLAGS]: tracks through the whole chain while its
 
 Runs the tracks through a chain of its own, undisturbed; then through another one, on a schedule that
 the seed decides: SIGKILL at random instants of services, of the Pub/Sub server, of the database and of
-all at once, SIGTERM, SIGSTOP past the lease, copies of messages in another order. Tells what was lost,
+all at once, SIGTERM, SIGSTOP past the lease, copies of messages in another order. Reports what was lost,
 what is wrong and what is there twice. What the numbers mean: docs/drill.md.
 
   --tracks N       how many (20)
   --kills K        instants at which something is killed (20); 0: undisturbed
-  --seed S         a whole number; any, and told, unless given
+  --seed S         a whole number (random; it is printed)
   --every SECONDS  between two kills, on average (1.5)
   --also LIST      what is done beside killing, of term,stop,copies (all), or none
   --seconds S      length of the synthesised tracks, on average (15)
@@ -28,15 +28,14 @@ what is wrong and what is there twice. What the numbers mean: docs/drill.md.
   --assets LIST    ids of the assets to make (aac-128,bpm,key,loudness,waveform)
   --target-ms MS   what a planned step may cost: the lower, the more steps a track is fanned out into
   --derivatives DIR  a folder with derivative assets of your own
-  --target URL     the API of a deployment to send each track to, twice; it is disturbed by whoever
-                   wants to, and the two must come out equal. Its token, if it wants one, is taken
-                   from DRILL_TOKEN
+  --target URL     the API of a deployment to send each track to, twice. You disturb the deployment
+                   yourself; the two results must be equal. DRILL_TOKEN holds its token, if it needs one
   --json           the report as JSON, one object on the last line
   --keep           keep the data folders, and say where they are
-  --verbose        tell of each process that dies
+  --verbose        report each process that dies
   --help           this
 
-Ends with 0 when nothing is lost, wrong or there twice, else with 1.
+Exit codes: 0 nothing is lost, wrong or there twice; 1 something is; 2 usage; 130 interrupted.
 `
 
 const OPTIONS = {
@@ -71,7 +70,7 @@ export async function drill(args: readonly string[]): Promise<number> {
   const home = await mkdtemp(join(tmpdir(), 'trackchain-drill-'))
   let isDone = false
   try {
-    // The database of a chain below has to get through.
+    // The account of the database has to pass through this folder.
     await chmod(home, 0o711)
     const report = await runDrill({
       ...{ wanted, home, say, signal },
@@ -93,7 +92,7 @@ export async function drill(args: readonly string[]): Promise<number> {
 
 type Values = ReturnType<typeof parsed<typeof OPTIONS>>['values']
 
-/** @throws UsageError that names what can't be had. */
+/** What the flags ask for. @throws UsageError that names the flag. */
 async function wishes(values: Values): Promise<DrillWishes> {
   const { derivatives, target } = values
   const count = whole('tracks', values.tracks, 1, 100_000)
@@ -109,7 +108,7 @@ async function wishes(values: Values): Promise<DrillWishes> {
     also: values.also === 'none' ? [] : listed('also', values.also, OTHERS),
     seconds: positive('seconds', values.seconds),
     given: values.audio === undefined ? [] : await findMasters([pathFrom(values.audio)]),
-    // What a deployment has on offer is for it to say.
+    // Which assets a deployment offers is known to the deployment alone.
     assets: listed(
       'assets',
       values.assets,

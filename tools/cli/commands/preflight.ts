@@ -18,7 +18,7 @@ a small object preflight/probe that it leaves in assets and in uploads.
   --json         for programs
   --help         this
 
-Exit code 0: no faults. 1: faults. 2: it was called wrongly.
+Exit codes: 0 no faults; 1 faults; 2 usage.
 `
 
 const OPTIONS = {
@@ -40,7 +40,7 @@ export async function preflight(args: readonly string[]): Promise<number> {
   const isSound = findings.every(({ state }) => state !== 'fault')
   const document = { service: service ?? null, sound: isSound, findings }
   const text = values.json ? JSON.stringify(document, null, 2) : forPeople(findings)
-  // The process ends right behind this.
+  // The process exits right after this.
   await new Promise((written) => process.stdout.write(`${text}\n`, written))
   return isSound ? 0 : 1
 }

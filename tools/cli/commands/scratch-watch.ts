@@ -2,11 +2,11 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** What was seen of a scratch store. */
+/** What a watch of a scratch store has seen. */
 export interface ScratchSeen {
   readonly mostFiles: number
   readonly mostBytes: number
-  /** Files that are left at the end: none, when all went well. */
+  /** Files that are left at the end; 0 when all went well. */
   readonly left: number
 }
 
@@ -14,7 +14,7 @@ const EVERY_MS = 100
 /** How long the removal that follows the last publish may take, ms. */
 const REMOVAL_MS = 5_000
 
-/** Looks at a scratch folder again and again, so that its coming and going can be told. */
+/** Polls a scratch folder, so that the demo can report how much was in it and that it was removed. */
 export function watchScratch(folder: string): { end(): Promise<ScratchSeen> } {
   const ending = new AbortController()
   let [mostFiles, mostBytes] = [0, 0]
@@ -52,7 +52,7 @@ async function contents(folder: string): Promise<{ files: number; bytes: number 
   let [files, bytes] = [0, 0]
   for (const entry of entries) {
     if (!entry.isFile()) continue
-    // It may have been removed since.
+    // The file may have been removed since it was listed.
     const found = await stat(join(entry.parentPath, entry.name)).catch(() => undefined)
     if (!found) continue
     files++

@@ -25,7 +25,7 @@ const HELP = `npm start [-- FLAGS]: the whole chain as a server on loopback.
   --scratch WHERE  likewise intermediate objects (DIR/scratch)
   --uploads WHERE  likewise masters that are uploaded (DIR/uploads)
   --gcs-endpoint URL  the server that has the buckets, e.g. http://127.0.0.1:9000 of Google's
-                   storage-testbench or fake-gcs-server; Google's own unless told
+                   storage-testbench or fake-gcs-server (Google's own)
   --factor N       how much slower a core here is than the reference, 0.1 to 20 (1): steps are cut that much
                    shorter; auto: as measured at the start, in two seconds
   --derivatives DIR  a folder with derivative assets of your own
@@ -100,7 +100,7 @@ export async function start(args: readonly string[]): Promise<number> {
   return 0
 }
 
-/** Whoever reads what we print may go, and the file that it goes to may find no room: neither ends the chain. */
+/** Keeps the chain running when the reader of our output exits, or when the file that it goes to is on a full disk. */
 function tolerate(...outputs: readonly NodeJS.WriteStream[]): void {
   for (const output of outputs) output.on('error', () => {})
 }
@@ -114,7 +114,7 @@ function print(output: NodeJS.WriteStream, text: string): void {
 const NO_ROOM = /ENOSPC|EDQUOT|no space left|disk is full|disk quota exceeded/i
 const ROOM_AGAIN_MS = 10_000
 
-/** Starts again and again for as long as it is a full disk that it fails by. */
+/** Retries the start for as long as a full disk is the reason why it fails. */
 async function withRoom<T>(
   say: (text: string) => void,
   signal: AbortSignal,
@@ -131,7 +131,7 @@ async function withRoom<T>(
   }
 }
 
-/** What a route may have as its factor, of the core that this runs on. */
+/** The factor of a route for the core that this runs on, as measured. */
 async function measuredFactor(
   say: (text: string) => void,
   signal: AbortSignal,
@@ -141,7 +141,7 @@ async function measuredFactor(
   return Math.min(20, measured)
 }
 
-/** @throws UsageError when there is a password in it, which it does not repeat. */
+/** @throws UsageError when the connection string holds a password. The message does not repeat it. */
 function databaseFrom(flag: string | undefined): string | undefined {
   if (flag === undefined) return settingOf('database') || undefined
   if (!hasPassword(flag)) return flag
@@ -151,14 +151,14 @@ function databaseFrom(flag: string | undefined): string | undefined {
   )
 }
 
-/** Whether a connection string, an URL or words such as `host=…`, has a password. */
+/** Whether a connection string holds a password. It may be a URL or words such as `host=…`. */
 export function hasPassword(dsn: string): boolean {
   if (/(?:^|[\s?&])(?:ssl)?password\s*=/i.test(dsn)) return true
   const [, user = ''] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)@/i.exec(dsn) ?? []
   return user.includes(':')
 }
 
-/** Where the stores are that are not in the data folder. @throws UsageError */
+/** The stores that are not in the data folder. @throws UsageError */
 function storesFrom(
   values: {
     readonly [flag in 'assets' | 'scratch' | 'uploads' | 'gcs-endpoint']?: string | undefined

@@ -2,7 +2,7 @@ import { LIKELY, type TrackLine } from '#shared/contracts/api/job.ts'
 import { Refused } from '../../client/client.ts'
 import { apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from '../../client/target.ts'
 import { clock } from '../../terminal/clock.ts'
-import { MARK_TOLD, marked, markedTempo } from '../../terminal/marked.ts'
+import { MARK_LEGEND, marked, markedTempo } from '../../terminal/marked.ts'
 import { jsonLine, type Output, TERMINAL } from '../../terminal/output.ts'
 import { table } from '../../terminal/table.ts'
 import { printable } from '../../terminal/text.ts'
@@ -31,8 +31,7 @@ ${TARGET_HELP}
   npx trackchain tracks --state failed --limit 1000
   npx trackchain tracks --json --limit 100000 | jq -r '[.asset_guid, .bpm, .camelot] | @csv'
 
-Ends with 0, also when there are none; with 1 when it was refused or nobody answers, with 2 when the
-command line is not as it should be.
+Exit codes: 0 success, also without a match; 1 the API refuses or does not answer; 2 usage; 130 interrupted.
 `
 
 const STRING = { type: 'string' } as const
@@ -46,11 +45,11 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-/** Tracks of one answer. */
+/** Tracks in one response. */
 const PAGE = 1000
 const MOST = 100_000_000
 
-/** @returns the exit code. @throws UsageError; Error when nobody answers. */
+/** @returns the exit code. @throws UsageError; Error when the API does not answer. */
 export async function tracks(
   args: readonly string[],
   { say, note, gone }: Pick<Output, 'say' | 'note' | 'gone'> = TERMINAL,
@@ -75,13 +74,13 @@ export async function tracks(
   query.set('limit', `${Math.min(most, PAGE)}`)
   const api = apiAt(targetOf(values))
   const rows: TrackLine[] = []
-  let told = 0
+  let shown = 0
   let next: string | null = `/v1/tracks?${query}`
   try {
-    while (next !== null && told < most && !gone.aborted) {
+    while (next !== null && shown < most && !gone.aborted) {
       const page: { tracks: readonly TrackLine[]; next: string | null } = await api(next)
-      const wanted = page.tracks.slice(0, most - told)
-      told += wanted.length
+      const wanted = page.tracks.slice(0, most - shown)
+      shown += wanted.length
       next = page.next
       if (!values.json) rows.push(...wanted)
       else if (wanted.length > 0) say(wanted.map(jsonLine).join('\n'))
@@ -92,13 +91,13 @@ export async function tracks(
     return 1
   }
   if (values.json) return 0
-  say(told === 0 ? 'No such tracks.' : tableOf(rows))
-  if (rows.some(isMarked)) note(MARK_TOLD)
+  say(shown === 0 ? 'No such tracks.' : tableOf(rows))
+  if (rows.some(isMarked)) note(MARK_LEGEND)
   if (next !== null) note(`There are more: --limit shows more than ${most}.`)
   return 0
 }
 
-/** `120-128`, `120-`, `-128`, or `120`, which is that alone. */
+/** Parses `120-128`, `120-` (at least), `-128` (at most) or `120` (exactly). */
 function addRange(query: URLSearchParams, name: string, text: string | undefined): void {
   if (text === undefined) return
   const number = '(\\d{1,6}(?:\\.\\d{1,6})?)'
@@ -112,7 +111,7 @@ function addRange(query: URLSearchParams, name: string, text: string | undefined
   if (most !== undefined) query.set(`${name}_to`, most)
 }
 
-/** As the API takes it. @throws UsageError */
+/** A share from 0 to 1, as the API takes it. @throws UsageError */
 function share(text: string): string {
   const value = text.trim() === '' ? Number.NaN : Number(text)
   if (value >= 0 && value <= 1) return String(Number(value.toFixed(6)))

@@ -8,22 +8,22 @@ import { count, parsed, UsageError } from '../../../terminal/usage.ts'
 import { FLAGS, filterOf, ids, rateFrom } from './flags.ts'
 import { type Outcome, outcomeLine, printed, printedWhole } from './print.ts'
 
-const HELP = `npx trackchain dead-letters COMMAND: what could not be done, and will not be tried again by itself.
+const HELP = `npx trackchain dead-letters COMMAND: jobs that failed, and are not tried again by themselves.
 
   list                   the letters, the latest first
   show ID                one letter whole: reason, job, attributes, body
   redrive ID… | FILTER   publishes the job in each letter again, as its next run: what exists is
                          skipped, the rest is made. A letter is redriven once
-  discard ID…            keeps a letter as one that nobody needs to look at again
+  discard ID…            keeps a letter, marked as one that needs no more attention
 
 Filters of list and redrive; all that are given must hold:
   --step STEP      ingest, stage, analyze, encode, publish, recorder
   --code CODE      the reason, e.g. MASTER_NOT_FOUND (GET /v1/errors lists them)
   --asset ASSET    an asset that the job asks for, e.g. aac-128
   --track GUID     the track
-  --before WHEN    dead-lettered before then: 2026-01-31T12:00:00Z, or so long ago: 90s, 30m, 2h, 7d
+  --before WHEN    dead-lettered before a time, 2026-01-31T12:00:00Z, or longer ago than 90s, 30m, 2h, 7d
 
-  --state STATE    list: open (unless told), redriven, discarded or all
+  --state STATE    list: open (the default), redriven, discarded or all
   --limit N        list, redrive: letters at most (100; redrive: all)
   --all            redrive: every open letter, without a filter
   --rate N         redrive: letters a second (10)
@@ -40,18 +40,17 @@ First see what there is, then what would happen, then do it:
   npx trackchain dead-letters redrive --code MASTER_NOT_FOUND --dry-run
   npx trackchain dead-letters redrive --code MASTER_NOT_FOUND --rate 5
 
-Ends with 0 when all was done, with 1 when something was refused or nobody answered, with 2 when
-the command line is not as it should be.
+Exit codes: 0 success; 1 something was refused, or the API did not answer; 2 usage; 130 interrupted.
 `
 
 const COMMANDS = { list, show, redrive, discard } as const
 
-/** Letters of one request; each is answered within seconds. */
+/** Letters in one request, so that each request is answered within seconds. */
 const AT_ONCE = 100
 
 type Speech = Pick<Output, 'say' | 'note'>
 
-/** @returns the exit code. @throws UsageError; Error when nobody answers. */
+/** @returns the exit code. @throws UsageError; Error when the API does not answer. */
 export async function deadLetters(
   [name = '', ...args]: readonly string[],
   output: Speech = TERMINAL,
@@ -73,7 +72,7 @@ export async function deadLetters(
   }
 }
 
-/** `redrive` as a command of its own. */
+/** The command `redrive`, the same as `dead-letters redrive`. */
 export function redriveAlone(args: readonly string[]): Promise<number> {
   return deadLetters(['redrive', ...args])
 }
@@ -127,7 +126,7 @@ async function redrive(args: readonly string[], { say, note }: Speech): Promise<
   const counts = values['dry-run'] ? { redrivable } : { redriven }
   const summary = { ...counts, refused, left, not_redrivable }
   if (values.json) say(printableJson({ ...summary, results }))
-  else note(told(summary))
+  else note(summaryLine(summary))
   return refused > 0 ? 1 : 0
 }
 
@@ -153,7 +152,7 @@ interface Answer {
   readonly not_redrivable: number
 }
 
-/** Asks as often as it takes: a request ends after a while, whatever is left. */
+/** Repeats the request until no letter is left: one request ends after a while. */
 async function redriveAll(
   api: Api,
   {
@@ -193,7 +192,7 @@ async function redriveAll(
   }
 }
 
-function told(counts: Readonly<Record<string, number>>): string {
+function summaryLine(counts: Readonly<Record<string, number>>): string {
   const { redriven = 0, redrivable, refused = 0, left = 0, not_redrivable = 0 } = counts
   const parts = [
     redrivable === undefined ? `${redriven} redriven` : `${redrivable} would be redriven`,

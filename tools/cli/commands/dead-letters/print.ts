@@ -1,7 +1,7 @@
 import type { Letter } from '#shared/contracts/api/job.ts'
 import { printable, printableJson } from '../../../terminal/text.ts'
 
-/** What became of one letter, as the API tells it. */
+/** The result for one letter, as the API returns it. */
 export interface Outcome {
   readonly id: string
   readonly status: 'redriven' | 'redrivable' | 'refused'
@@ -12,7 +12,7 @@ export interface Outcome {
   readonly detail?: string
 }
 
-/** Two lines. */
+/** A letter in two lines. */
 export function printed(letter: Letter): string {
   const { id, dead_lettered, step, code, reason, state } = letter
   const facts = [
@@ -23,7 +23,7 @@ export function printed(letter: Letter): string {
   return `${facts.map((fact) => printable(fact)).join('  ')}\n    ${printable(reason)}`
 }
 
-/** All that there is, a line each; the body last. */
+/** All properties of a letter, one a line; the body last. */
 export function printedWhole(letter: Letter): string {
   const { settled, attributes = {}, body, body_base64, bytes } = letter
   const lines: [string, string | undefined][] = [
@@ -70,7 +70,7 @@ function settlementOf({ at, by, run, reason }: NonNullable<Letter['settled']>): 
   return `${at} by ${by}${run === undefined ? `: ${reason}` : ` as run ${run}`}`
 }
 
-/** JSON laid out for reading, anything else as it is. */
+/** JSON indented for reading; any other text unchanged. */
 function readable(body: string): string {
   try {
     return printableJson(JSON.parse(body))

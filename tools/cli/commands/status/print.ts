@@ -12,11 +12,11 @@ import { printable } from '../../../terminal/text.ts'
 import { factsOf, failures, warningLine } from '../watch/print.ts'
 
 /** A request with its tracks and their assets, for a person. */
-export function requestTold({ request_id, state, percent, jobs }: RequestTold): string {
+export function requestText({ request_id, state, percent, jobs }: RequestTold): string {
   const tracks = `${jobs.length} ${jobs.length === 1 ? 'track' : 'tracks'}`
   return [
     `request ${request_id}: ${state}, ${percent} %, ${tracks}`,
-    ...jobs.map(jobTold),
+    ...jobs.map(jobText),
   ].join('\n')
 }
 
@@ -35,18 +35,18 @@ export function trackShown(track: TrackTold): string {
     ...(factsOf(assets) === '' ? [] : [['is', factsOf(assets)] as const]),
   ].map(([name = '', words = '']) => [name, words])
   const facts = lines.map(([name, words]) => `${name.padEnd(8)} ${printable(words)}`)
-  const letters = lettersTold(asset_guid, track.dead_lettered === true)
-  return [...facts, ...warnings, ...assetsTold(assets), ...letters].join('\n')
+  const letters = lettersHint(asset_guid, track.dead_lettered === true)
+  return [...facts, ...warnings, ...assetsText(assets), ...letters].join('\n')
 }
 
-/** Where to look when nothing more will happen by itself. */
-function lettersTold(guid: string, isDeadLettered: boolean): string[] {
+/** The command to run when a track is dead-lettered, so that nothing more happens by itself. */
+function lettersHint(guid: string, isDeadLettered: boolean): string[] {
   if (!isDeadLettered) return []
   return [printable(`  letter   open: npx trackchain dead-letters list --track ${guid}`)]
 }
 
 /** Events as a table, the latest first. */
-export function historyTold(events: readonly EventTold[]): string {
+export function historyTable(events: readonly EventTold[]): string {
   const rows = events.map((event) => [
     event.at,
     event.step,
@@ -62,18 +62,18 @@ export function historyTold(events: readonly EventTold[]): string {
   return table([header, ...rows.map((row) => row.map((cell) => printable(cell)))])
 }
 
-function jobTold(job: JobTold): string {
+function jobText(job: JobTold): string {
   const { asset_guid, state, percent, run, dead_lettered, assets, warnings } = job
   const share = percent === 100 ? '' : `  ${percent} %`
   const words = [asset_guid, state + share, `run ${run}`, factsOf(assets)]
   const head = printable(words.filter((word) => word !== '').join('  '))
-  const letters = lettersTold(asset_guid, dead_lettered)
-  return [`\n${head}`, ...warnings.flatMap(warned), ...assetsTold(assets), ...letters].join(
+  const letters = lettersHint(asset_guid, dead_lettered)
+  return [`\n${head}`, ...warnings.flatMap(warned), ...assetsText(assets), ...letters].join(
     '\n',
   )
 }
 
-function assetsTold(assets: readonly AssetTold[]): string[] {
+function assetsText(assets: readonly AssetTold[]): string[] {
   const of = (wanted: string) => assets.filter(({ state }) => state === wanted)
   const listed = (name: string, words: readonly string[]) =>
     words.length === 0 ? [] : [printable(`  ${name.padEnd(8)} ${words.join(' ')}`)]

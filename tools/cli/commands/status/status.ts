@@ -6,7 +6,7 @@ import { type Output, TERMINAL } from '../../../terminal/output.ts'
 import { printable, printableJson } from '../../../terminal/text.ts'
 import { count, parsed, UsageError } from '../../../terminal/usage.ts'
 import { isRequestId } from '../watch/watch.ts'
-import { historyTold, requestTold, trackShown } from './print.ts'
+import { historyTable, requestText, trackShown } from './print.ts'
 
 const HELP = `npx trackchain status REQUEST_ID | ASSET_GUID: where a request or a track stands.
 
@@ -24,8 +24,8 @@ ${TARGET_HELP}
   npx trackchain status 3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11
   npx trackchain status my-track --history 20
 
-Ends with 0 when nothing of it has failed, with 1 when something has, nobody knows it or nobody answers,
-with 2 when the command line is not as it should be.
+Exit codes: 0 nothing of it has failed; 1 something has, it is unknown, or the API does not answer; 2 usage;
+130 interrupted.
 `
 
 const OPTIONS = {
@@ -35,7 +35,7 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-/** @returns the exit code. @throws UsageError; Error when nobody answers. */
+/** @returns the exit code. @throws UsageError; Error when the API does not answer. */
 export async function status(
   args: readonly string[],
   { say, note }: Pick<Output, 'say' | 'note'> = TERMINAL,
@@ -55,7 +55,7 @@ export async function status(
   const limit = count('history', values.history, 1000)
   const api = apiAt(targetOf(values))
   try {
-    // A request may have the name of a track: then the request is meant.
+    // An id may name both a request and a track: the request is preferred.
     const request = await known<RequestTold>(api, `/v1/jobs/${encodeURIComponent(id)}`)
     if (request !== undefined) return showRequest(request, values.json, say)
     if (!new RegExp(ASSET_GUID_PATTERN).test(id)) throw unknown(id)
@@ -65,7 +65,7 @@ export async function status(
     if (values.json) say(printableJson(events === undefined ? track : { ...track, events }))
     else {
       say(trackShown(track))
-      if (events !== undefined) say(`\n${historyTold(events)}`)
+      if (events !== undefined) say(`\n${historyTable(events)}`)
     }
     const hasFailed = track.assets.some(({ state }) => isBad(state))
     return hasFailed || isBad(track.state) ? 1 : 0
@@ -80,11 +80,11 @@ type Say = Output['say']
 
 /** @returns the exit code. */
 function showRequest(request: RequestTold, asJson: boolean, say: Say): number {
-  say(asJson ? printableJson(request) : requestTold(request))
+  say(asJson ? printableJson(request) : requestText(request))
   return request.jobs.some(({ state }) => isBad(state)) ? 1 : 0
 }
 
-/** Of a track whose master nobody has read: what became of the job that asked last. @throws Refused. */
+/** The latest job of a track whose master has not been read. @throws Refused. */
 async function latestJob(api: Api, guid: string): Promise<RequestTold> {
   type Page = { tracks: readonly TrackLine[]; next: string | null }
   let next: string | null = `/v1/tracks?limit=1000&q=${guid}`

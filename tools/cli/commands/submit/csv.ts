@@ -5,8 +5,8 @@ interface CsvRow {
 }
 
 /**
- * The records of CSV (RFC 4180: quotes, doubled quotes and line breaks within quotes), each as soon as it has come.
- * Empty lines are passed over. @throws Error when a quote is never closed.
+ * The records of a CSV file (RFC 4180: quotes, doubled quotes and line breaks within quotes), each as soon as it is
+ * complete. Empty lines are skipped. @throws Error when a quote is never closed.
  */
 export async function* csvRows(text: AsyncIterable<string>): AsyncGenerator<CsvRow> {
   let [line, begun, cell] = [1, 1, '']

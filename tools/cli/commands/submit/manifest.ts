@@ -4,18 +4,18 @@ import { utf8 } from '#shared/contracts/text.ts'
 import { UsageError } from '../../../terminal/usage.ts'
 import { csvRows } from './csv.ts'
 
-/** An EncodeJob as somebody wrote it down: the API says what is wrong with it. */
+/** An EncodeJob as its author wrote it, unchecked: the API validates it. */
 export type Job = Readonly<Record<string, unknown>>
 
 /** A job to submit, with the file to upload before, if any. */
 export interface Wanted {
   readonly job: Job
   readonly file?: string
-  /** Where it was asked for, for messages: a path, or `list.csv:12`. */
+  /** Where the job comes from, for messages: a path, or `list.csv:12`. */
   readonly from: string
 }
 
-/** A line that says nothing that could be submitted. */
+/** A line that cannot be submitted. */
 export interface Unreadable {
   readonly from: string
   readonly fault: string
@@ -28,9 +28,9 @@ const COLUMNS = [
 ]
 
 /**
- * The jobs of a manifest, each as soon as its line has come: EncodeJobs one a line (NDJSON), or CSV with a header.
+ * The jobs of a manifest, each as soon as its line has been read: EncodeJobs one a line (NDJSON), or CSV with a header.
  * Beside the properties of an EncodeJob a line may have `file`: a path, from the manifest's own folder, to upload.
- * @throws UsageError when the header of a CSV is not as it should be.
+ * @throws UsageError when the header of a CSV is wrong.
  */
 export async function* manifestJobs(
   bytes: AsyncIterable<Uint8Array | string>,
@@ -100,7 +100,7 @@ function checkedHeader(cells: readonly string[], name: string): readonly string[
   )
 }
 
-/** An empty cell says nothing. */
+/** The job of a record. An empty cell counts as absent. */
 function jobOf(header: readonly string[], cells: readonly string[]): Job {
   const given = header
     .map((column, at) => [column, cells[at] ?? ''] as const)
@@ -117,8 +117,8 @@ function cellValue(column: string, cell: string): unknown {
 const NO_UTF8 = 'not UTF-8'
 
 /**
- * A character for each byte, without the byte order mark: what separates lines and cells is ASCII, and so each can be
- * judged by itself. What is not UTF-8 would else be sent as another text.
+ * The text with one character for each byte, without the byte order mark. Lines and cells are separated by ASCII, so
+ * each cell is decoded by itself, and one that is not UTF-8 is reported instead of being sent as another text.
  */
 async function* decoded(bytes: AsyncIterable<Uint8Array | string>): AsyncGenerator<string> {
   let isFirst = true
@@ -129,7 +129,7 @@ async function* decoded(bytes: AsyncIterable<Uint8Array | string>): AsyncGenerat
   }
 }
 
-/** What these bytes say; undefined when they are not UTF-8. */
+/** The text that these bytes encode; undefined when they are not UTF-8. */
 function textOf(bytes: string): string | undefined {
   try {
     return utf8(Buffer.from(bytes, 'latin1'))

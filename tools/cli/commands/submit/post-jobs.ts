@@ -4,7 +4,7 @@ import { trackOf } from '#shared/contracts/names.ts'
 import type { Client } from '../../../client/client.ts'
 import type { Job } from './manifest.ts'
 
-/** What became of a job that was handed in. */
+/** The result of a submitted job. */
 export type Posted = { readonly from: string; readonly asset_guid: string | undefined } & (
   | {
       readonly request_id: string
@@ -17,19 +17,19 @@ export type Posted = { readonly from: string; readonly asset_guid: string | unde
 
 export interface Posting {
   /**
-   * Takes a job; waits while many are under way. @throws when nobody answers.
-   * @param replaces goes into what is told of it
+   * Accepts a job; waits while many are under way. @throws when the API does not answer.
+   * @param replaces sha256 of the content that the job's file replaces; it is part of the result
    */
   add(job: Job, from: string, replaces?: string): Promise<void>
-  /** Resolves when all are posted. @throws when nobody answers. */
+  /** Resolves when all are posted. @throws when the API does not answer. */
   end(): Promise<void>
 }
 
-/** Jobs that are posted together, and those of one request. */
+/** The most jobs in a batch, and in a request. */
 const MOST = 200
-/** A batch is posted when no other job comes for so long, ms. */
+/** A batch is posted when no other job arrives within this time, ms. */
 const GATHER_MS = 50
-/** A line that the API has begun and not answered is posted again, so often. */
+/** How often a line that the API has received but not answered is posted, at most. */
 const TRIES = 5
 
 interface Line {
@@ -65,7 +65,7 @@ export function posting(
       free = performance.now() + (1000 * batch.length) / rate
       for (const posted of await post(client, batch)) onPosted(posted)
     })
-    // Whoever adds the next one, or ends, is told.
+    // The next call of `add` or `end` rejects with it.
     work.catch(() => {})
     return work
   }
@@ -111,8 +111,8 @@ async function post(client: Client, batch: readonly Line[]): Promise<Posted[]> {
   let why = 'no answer'
   for (let tried = 1; left.length > 0; tried++) {
     const body = left.map(({ job }) => `${JSON.stringify(job)}\n`).join('')
-    const told = (await client.submitLines(body)).split('\n').filter((line) => line !== '')
-    const answers = told.map((line) => JSON.parse(line) as Answer)
+    const lines = (await client.submitLines(body)).split('\n').filter((line) => line !== '')
+    const answers = lines.map((line) => JSON.parse(line) as Answer)
     const of = new Map(answers.map((answer) => [answer.line, answer]))
     why = of.get(null)?.detail ?? why
     const again: Line[] = []

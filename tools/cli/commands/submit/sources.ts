@@ -11,19 +11,19 @@ import { manifestJobs, type Unreadable, type Wanted } from './manifest.ts'
 const MANIFEST = /\.(ndjson|jsonl|csv)$/i
 const URI = /^(gs|file):\/\//
 
-/** What the arguments of `submit` stand for. */
+/** The masters that the arguments of `submit` name. */
 export interface Sources {
-  /** How many tracks, where that is known beforehand: there is no manifest. */
+  /** Number of tracks; undefined with a manifest, whose length is not known beforehand. */
   readonly count: number | undefined
-  /** Files that a system left beside the audio, and that are passed over. */
+  /** Files that an operating system left beside the audio. They are skipped. */
   readonly left: readonly string[]
-  /** Each as soon as it is known. May be read by several at once. */
+  /** Yields each as soon as it is known. Several consumers may read it concurrently. */
   readonly wanted: AsyncGenerator<Wanted | Unreadable>
 }
 
 /**
- * Files, folders, globs, URIs and manifests; `-` is a manifest on stdin. All but the lines of manifests are looked at
- * first. A file that nobody has named is named when it has been read.
+ * Files, folders, globs, URIs and manifests; `-` is a manifest on stdin. Everything but the lines of manifests is
+ * checked first. A file without an asset_guid gets one when it has been read.
  * @throws UsageError that names what is not there
  */
 export async function sourcesOf(
@@ -73,8 +73,8 @@ export async function sourcesOf(
 }
 
 /**
- * What names a URI and no track: the track is called after the URI. Who would read what lies there, to name it by its
- * content, is the chain.
+ * A job with a URI and without a track gets an asset_guid made of the URI. A name made of the content is not possible
+ * here, because only the chain reads it.
  */
 function withGuid(wanted: Wanted): Wanted {
   const { job, file } = wanted
@@ -83,7 +83,7 @@ function withGuid(wanted: Wanted): Wanted {
   return { ...wanted, job: { asset_guid: guidOfFile(uri, sha256OfText(uri)), ...job } }
 }
 
-/** The paths that an argument stands for: itself, or what a glob finds that the shell has not resolved. */
+/** The paths that an argument names: itself, or the matches of a glob that the shell has not expanded. */
 async function pathsAt(arg: string): Promise<string[]> {
   const path = pathFrom(arg)
   const found = await stat(path).catch(() => undefined)

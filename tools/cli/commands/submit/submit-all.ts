@@ -10,18 +10,18 @@ import { uploadMaster } from '../../../client/upload.ts'
 import { type Bars, bar, drawBars } from '../../../terminal/bars.ts'
 import { jsonLine, type Output } from '../../../terminal/output.ts'
 import { printable } from '../../../terminal/text.ts'
-import { barsOf, changeTold } from '../watch/print.ts'
+import { barsOf, changeText } from '../watch/print.ts'
 import type { Job, Unreadable, Wanted } from './manifest.ts'
 import { type Posted, type Posting, posting } from './post-jobs.ts'
 import type { Sources } from './sources.ts'
 
 interface SubmitOptions {
   readonly target: Target
-  /** Jobs a second, at most. */
+  /** The most jobs a second. */
   readonly rate: number
-  /** Of jobs that do not say themselves; undefined: all. */
+  /** Assets of jobs that do not name any themselves; undefined: all. */
   readonly assets: readonly string[] | undefined
-  /** Whether masters with warnings are refused, of jobs that do not say themselves. */
+  /** Whether masters with warnings are refused, for jobs that do not decide it themselves. */
   readonly isStrict: boolean
   /** Whether a track that has another master may get a new one. */
   readonly mayReplace: boolean
@@ -34,18 +34,18 @@ export interface Submitted {
   /** How many jobs were taken, by request. */
   readonly submitted: ReadonlyMap<string, number>
   readonly refused: number
-  /** How each ended, where that was waited for. */
+  /** The final state of each job, with --watch. */
   readonly states: readonly string[]
   /** How many of their masters have warnings. */
   readonly warned: number
 }
 
-/** Masters that are uploaded at once. */
+/** Concurrent uploads. */
 const UPLOADS = 3
 
 /**
- * Uploads and submits all of it, tells what became of each, and waits for their ends where that is wished.
- * @throws Refused; an Error when nobody answers; whatever `signal` is aborted with.
+ * Uploads and submits all masters, prints the result of each, and with --watch waits until their jobs have ended.
+ * @throws Refused; an Error when the API does not answer; the reason of `signal` when it is aborted.
  */
 export async function submitAll(
   sources: Sources,
@@ -77,7 +77,7 @@ export async function submitAll(
       submitted.set(posted.request_id, count)
       followed?.expect(posted.request_id, count)
     } else refused++
-    const text = postedTold(posted, options, output)
+    const text = postedText(posted, options, output)
     if (text !== undefined) bars.say(text)
   }
   const jobs = posting(client, { rate, onPosted })
@@ -109,13 +109,13 @@ export async function submitAll(
   return { submitted, refused, states, warned }
 }
 
-/** The command that looks on. */
+/** The command that watches these requests. */
 export function howToWatch(requests: readonly string[]): string {
   const ids = requests.length > 3 ? '--all' : requests.join(' ')
   return `To look on: npx trackchain watch ${ids}`
 }
 
-/** The share of each file that is being uploaded. */
+/** The share, 0 to 1, of each file that is being uploaded. */
 type Uploads = Map<string, number>
 
 interface Taking {
@@ -159,7 +159,7 @@ async function take(
     const named = { asset_guid: guid, file_name: cleanFileName(basename(file)), ...job }
     await jobs.add({ ...named, master_uri }, from, replaces)
   } catch (error) {
-    // That nobody answers, or lets us in, is no fault of this file.
+    // An API that does not answer, or refuses the token, is no fault of this file.
     const isOurs = error instanceof Refused && [401, 403].includes(error.status)
     if (signal.aborted || isPassing(error) || isOurs) throw error
     onPosted({ from, asset_guid: guid, ...faultOf(error) })
@@ -175,7 +175,7 @@ function otherContent(guid: string): Refused {
   )
 }
 
-/** What was passed over, in one line, or for a program in one each. */
+/** Prints the skipped files in one line, or with --json in one each. */
 function tellLeft(left: readonly string[], { asJson }: SubmitOptions, output: Output): void {
   if (left.length === 0) return
   if (asJson) for (const from of left) output.say(jsonLine({ event: 'skipped', from }))
@@ -201,14 +201,14 @@ function following(
   return follow(client, {
     patienceMs: Number.POSITIVE_INFINITY,
     onChange(now, before) {
-      const text = changeTold(now, before, { asJson, isDrawn: screen !== undefined })
+      const text = changeText(now, before, { asJson, isDrawn: screen !== undefined })
       if (text !== undefined) bars.say(text)
     },
   })
 }
 
-/** Undefined where a bar says it. */
-function postedTold(
+/** The line on a posted job; undefined where a bar shows it. */
+function postedText(
   posted: Posted,
   { asJson, isWatched }: SubmitOptions,
   { screen }: Output,
@@ -240,7 +240,7 @@ async function thrown(signal: AbortSignal): Promise<never> {
   return promise
 }
 
-/** Settles only when that is rejected. */
+/** Never resolves; rejects when `work` does. */
 async function thrownBy(work: Promise<void> | undefined): Promise<never> {
   await work
   return new Promise(() => {})

@@ -49,8 +49,8 @@ ${TARGET_HELP}
   npx trackchain submit gs://my-masters/2026/track.wav --guid 5f3c9a
   psql -c "copy (select …) to stdout csv header" | npx trackchain submit - --rate 50
 
-Ends with 0 when all was submitted (with --watch: and is done), with 1 when something was refused, has
-failed or nobody answers, with 2 when the command line is not as it should be, with 130 when you end it.
+Exit codes: 0 everything is submitted (with --watch: and done); 1 something was refused or failed, or the
+API does not answer; 2 usage; 130 interrupted.
 `
 
 const STRING = { type: 'string' } as const
@@ -64,7 +64,7 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-/** @returns the exit code. @throws UsageError; Error when nobody answers. */
+/** @returns the exit code. @throws UsageError; Error when the API does not answer. */
 export async function submit(
   args: readonly string[],
   output: Output = TERMINAL,
@@ -85,7 +85,7 @@ export async function submit(
     const { watch: isWatched, strict: isStrict, json: asJson, replace: mayReplace } = values
     const ended = await submitAll(sources, output, {
       ...{ target, rate, isStrict, mayReplace, isWatched, asJson, signal: stop },
-      // Before gigabytes are uploaded.
+      // Checked before gigabytes are uploaded.
       assets: await assetsFrom(values.assets, target),
     })
     const { refused, states } = ended
@@ -100,7 +100,7 @@ export async function submit(
   }
 }
 
-/** @throws UsageError when one is not on offer; Error when nobody answers. */
+/** @throws UsageError when an asset is not available; Error when the API does not answer. */
 async function assetsFrom(
   text: string | undefined,
   target: Target,

@@ -6,9 +6,9 @@ import { sseEvents } from '../../../client/sse.ts'
 import { authorization, type Target } from '../../../client/target.ts'
 import { bar, drawBars } from '../../../terminal/bars.ts'
 import { jsonLine, type Output } from '../../../terminal/output.ts'
-import { trackTold } from './print.ts'
+import { trackText } from './print.ts'
 
-/** What is asked for of the board. */
+/** The fields of the board that are used here. */
 interface Board {
   readonly tracks: { readonly waiting: number; readonly running: number }
   readonly completions_per_minute: number
@@ -17,10 +17,10 @@ interface Board {
 }
 
 const AGAIN_MS = 2_000
-/** Tracks that are shown at once. */
+/** The most tracks that are shown at a time. */
 const MAX_BARS = 10
 
-/** Tells of every track as it changes. Never resolves. @throws Refused; whatever `signal` is aborted with. */
+/** Prints every track as it changes. Never resolves. @throws Refused; the reason of `signal` when it is aborted. */
 export async function watchLive(
   target: Target,
   output: Output,
@@ -31,7 +31,7 @@ export async function watchLive(
   const isDrawn = output.screen !== undefined
   const bars = drawBars(output, () => [
     ...[...running.values()].slice(-MAX_BARS).map(barOf),
-    ...(board === undefined ? [] : [boardTold(board)]),
+    ...(board === undefined ? [] : [boardText(board)]),
   ])
 
   function onTrack(track: TrackLine): void {
@@ -40,12 +40,12 @@ export async function watchLive(
     else running.set(track.asset_guid, track)
     if (asJson) bars.say(jsonLine({ event: 'track', ...track }))
     else if (hasEnded(track) || (!isDrawn && before?.state !== track.state))
-      bars.say(trackTold(track))
+      bars.say(trackText(track))
   }
 
-  function onBoard(told: Board): void {
-    board = told
-    if (asJson) bars.say(jsonLine({ event: 'board', ...told }))
+  function onBoard(received: Board): void {
+    board = received
+    if (asJson) bars.say(jsonLine({ event: 'board', ...received }))
   }
 
   let last: string | undefined
@@ -82,7 +82,7 @@ function barOf({ asset_guid, assets }: TrackLine): string {
   return bar(all === 0 ? 0 : ended / all, `${asset_guid}  ${ended} of ${all} assets`)
 }
 
-function boardTold(board: Board): string {
+function boardText(board: Board): string {
   const { tracks, completions_per_minute, failures_last_hour, dead_letters_open } = board
   return [
     ...[`${tracks.waiting} waiting`, `${tracks.running} running`],

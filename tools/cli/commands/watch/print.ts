@@ -11,11 +11,11 @@ import { marked, markedTempo } from '../../../terminal/marked.ts'
 import { jsonLine } from '../../../terminal/output.ts'
 import { printable } from '../../../terminal/text.ts'
 
-/** Bars of tracks that are shown at once. */
+/** The most bars of tracks that are shown at a time. */
 const MAX_BARS = 8
 
-/** What is said of a job whose state has changed; undefined when there is nothing to say. */
-export function changeTold(
+/** The text on a job whose state has changed; undefined when there is nothing to print. */
+export function changeText(
   { request_id, job }: Seen,
   before: JobTold | undefined,
   { asJson, isDrawn }: { readonly asJson: boolean; readonly isDrawn: boolean },
@@ -30,13 +30,13 @@ export function changeTold(
       ...(isEnd ? { warnings: job.warnings, assets: job.assets } : {}),
     })
   }
-  if (isEnd) return endTold(job)
+  if (isEnd) return endText(job)
   const isOld = before?.state === job.state
   return isDrawn || isOld ? undefined : line(job.state, job.asset_guid)
 }
 
-/** A line on what came of a job, and one for each reason why assets failed. */
-function endTold({ state, asset_guid, assets, warnings }: JobTold): string {
+/** A line on the result of a job, and one for each reason why assets failed. */
+function endText({ state, asset_guid, assets, warnings }: JobTold): string {
   const made = assets.filter((asset) => asset.state === 'made')
   const facts = [factsOf(assets), made.map(({ asset }) => asset).join(',')]
   return [
@@ -46,12 +46,12 @@ function endTold({ state, asset_guid, assets, warnings }: JobTold): string {
   ].join('\n')
 }
 
-/** What is missing or wrong in a master. */
+/** The line on a warning: what is missing or wrong in a master. */
 export function warningLine({ code, sentence }: WarningTold): string {
   return printable(`warning  ${code}: ${sentence}`)
 }
 
-/** A line for each reason for which assets failed, with what to do about it. */
+/** A line for each reason why assets failed, with the remedy. */
 export function failures(
   assets: readonly AssetTold[],
 ): { readonly line: string; readonly remedy: string | undefined }[] {
@@ -103,7 +103,7 @@ export function barsOf(seen: Iterable<Seen>, all: number, began: number): string
 }
 
 /** A track of the live stream. */
-export function trackTold(track: TrackLine): string {
+export function trackText(track: TrackLine): string {
   const { asset_guid, state, assets, warnings = [] } = track
   const warned = warnings.length === 0 ? '' : `warnings: ${warnings.join(',')}`
   const failed = assets.failed.length === 0 ? '' : `failed: ${assets.failed.join(',')}`

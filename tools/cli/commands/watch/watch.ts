@@ -14,7 +14,7 @@ import { type Output, TERMINAL } from '../../../terminal/output.ts'
 import { printable } from '../../../terminal/text.ts'
 import { parsed, UsageError } from '../../../terminal/usage.ts'
 import { watchLive } from './live.ts'
-import { barsOf, changeTold } from './print.ts'
+import { barsOf, changeText } from './print.ts'
 
 const HELP = `npx trackchain watch REQUEST_ID… | --all: looks on until it has ended.
 
@@ -34,8 +34,7 @@ ${TARGET_HELP}
   npx trackchain watch --all
   npx trackchain watch --json $ID | jq -r 'select(.event == "ended") | [.asset_guid, .state] | @tsv'
 
-Ends with 0 when every track is done, with 1 when one is not or nobody answers, with 2 when the command
-line is not as it should be, with 130 when you end it.
+Exit codes: 0 every track is done; 1 a track is not, or the API does not answer; 2 usage; 130 interrupted.
 `
 
 const OPTIONS = {
@@ -45,10 +44,10 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-/** A job that was just accepted may not be known for a moment, ms. */
+/** How long an accepted job may be unknown to the API, ms. */
 const PATIENCE_MS = 10_000
 
-/** @returns the exit code. @throws UsageError; Error when nobody answers. */
+/** @returns the exit code. @throws UsageError; Error when the API does not answer. */
 export async function watch(
   args: readonly string[],
   output: Output = TERMINAL,
@@ -65,7 +64,7 @@ export async function watch(
   const odd = positionals.find((id) => !isRequestId(id))
   if (odd !== undefined) throw new UsageError(`${JSON.stringify(odd)} is no request id.`)
   const target = targetOf(values)
-  // Who waits for nobody should know at once.
+  // Fails at once when the API does not answer, instead of after the patience of `follow`.
   await apiAt(target)('/v1/derivatives')
   const signal = AbortSignal.any([stop, output.gone])
   const client = connect(target.url, signal, target.token)
@@ -96,7 +95,7 @@ async function watchRequests(
   const followed = follow(client, {
     patienceMs: PATIENCE_MS,
     onChange(now, before) {
-      const text = changeTold(now, before, { asJson, isDrawn })
+      const text = changeText(now, before, { asJson, isDrawn })
       if (text !== undefined) bars.say(text)
     },
   })
