@@ -1,6 +1,6 @@
 /**
- * Lets go of what is listed, so that it closes the folders that it holds: whoever asks for one item only does not come
- * to its end. Not waited for, because a store that is silent would keep its caller.
+ * Ends an iteration early, so that a listing closes the folders that it holds. Does not wait for that, because a store
+ * that does not answer would block the caller. Errors are ignored.
  */
 export function abandon(listed: AsyncIterator<unknown>): void {
   listed.return?.().catch(() => {})

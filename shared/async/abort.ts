@@ -1,6 +1,6 @@
 /**
- * The chunks of a body, until `signal` aborts: then it throws the signal's reason, even while the
- * body itself hangs. The body is told to clean up, but not waited for.
+ * Yields the chunks of a body until `signal` aborts; then it throws the signal's reason, even while the body itself
+ * hangs. It calls the body's `return` but does not wait for it.
  */
 export async function* abortable(
   body: Uint8Array | AsyncIterable<Uint8Array>,
@@ -27,7 +27,7 @@ export async function* abortable(
   }
 }
 
-/** What the promise gives, or the reason of the abort, whichever comes first. */
+/** Settles as the promise does, or rejects with the signal's reason, whichever comes first. */
 export function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise
   return new Promise((resolve, reject) => {

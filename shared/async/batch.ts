@@ -1,14 +1,15 @@
+/** The bounds of a batch. */
 export interface BatchOptions {
-  /** The most items of one batch. */
+  /** The maximum number of items in one batch. */
   readonly most: number
-  /** How long the first item of a batch may wait for others, ms. */
+  /** How long the first item of a batch waits for others, ms. */
   readonly gatherMs: number
 }
 
 /**
- * Turns calls with one item into calls with many: items that arrive while a batch is under way, or within
- * `gatherMs`, travel together. Each caller gets its own item's answer; a failed batch fails each caller.
- * `work` must answer one value for each item, in order.
+ * Turns calls with one item into calls with many. Items that arrive within `gatherMs`, or while a batch is running,
+ * form the next batch. Each caller gets the answer for its own item; a failed batch rejects all of its callers. `work`
+ * must return one value for each item, in order.
  */
 export function batching<Item, Answer>(
   work: (items: readonly Item[]) => Promise<readonly Answer[]>,

@@ -1,6 +1,6 @@
 /**
- * Asks at most once in `ms`: whoever asks meanwhile, or while an answer is still due, gets the same answer. A fault is
- * told to all who wait for it, and kept as long.
+ * Caches the answer of `ask` for `ms` milliseconds after it has come. Calls while it is pending, or cached, get the
+ * same promise. A rejection is cached likewise.
  */
 export function lately<T>(ask: () => Promise<T>, ms: number): () => Promise<T> {
   let last: Promise<T> | undefined

@@ -4,27 +4,30 @@ import type { ObjectName } from '../contracts/names.ts'
 import { Waits } from '../underway/waits.ts'
 import type { Body, StoreDriver } from './driver/driver.ts'
 
-/** What a step did to a store; the wrapper adds to it as it goes. */
+/** What a step has done on its stores so far. `counting` adds to it with each call. */
 export interface Counts {
-  /** Calls, whatever each costs the store in requests. */
+  /** The number of calls. A call may take several requests of the store. */
   operations: number
   bytesRead: number
   bytesWritten: number
   /**
-   * Of those, what came from and went to buckets: on a route whose cluster is elsewhere, what has crossed the WAN. A
-   * part of an object comes twice, because it has no checksum; what was sent again after a fault is not counted.
+   * The bytes, of those read and written, that came from and went to buckets. On a route whose cluster is elsewhere
+   * these have crossed the WAN. A part of an object counts twice, because it has no checksum and is read twice. Bytes
+   * that were sent again after a fault are not counted.
    */
   bytesFromCloud: number
   bytesToCloud: number
 }
 
+/** Counts that start at 0. */
 export function noCounts(): Counts {
   return { operations: 0, bytesRead: 0, bytesWritten: 0, bytesFromCloud: 0, bytesToCloud: 0 }
 }
 
 /**
- * The same store, counting into `counts`. Bytes of a body that turns out to exist count as written.
- * @param waits is told how long the store is waited for; not while it waits for the bytes of a body, or for a reader
+ * Wraps a store so that it counts into `counts`. The bytes of a body count as written even if the object exists.
+ * @param waits Measures the time that the store is waited for, without the time that the store itself waits for the
+ * bytes of a body or for a reader.
  */
 export function counting(
   driver: StoreDriver,
@@ -50,7 +53,7 @@ export function counting(
       const source = await waits.during(() => driver.read(name, options))
       waitedFor(source, waits)
       const isPart = options?.start !== undefined || options?.end !== undefined
-      // As the bytes come in: a transform in between would cost as much as the look at a small object.
+      // Counted as they are pushed: a transform stream in between would cost as much as reading a small object.
       const push = source.push
       source.push = (chunk: Uint8Array | null) => {
         if (chunk !== null) came(chunk.length, isPart)
@@ -94,10 +97,10 @@ export function counting(
   }
 }
 
-/** The kind of a store is told by the URI of any object in it. */
+/** Any name will do: the scheme of an object's URI shows the kind of the store. */
 const ANY = 'any' as ObjectName
 
-/** Counts the time from when a stream is asked for bytes to when it has some. */
+/** Measures the time from each read of a stream to the next bytes, or to its end. */
 function waitedFor(source: Readable, waits: Waits): void {
   const { push, _read } = source
   let isAsked = false
@@ -130,7 +133,7 @@ async function* countedChunks(
   went: (bytes: number) => void,
   waits: Waits,
 ) {
-  // Until a piece is there it is not the store that is waited for.
+  // While the body produces a chunk, the time is not spent on the store.
   waits.end()
   let isWaiting = false
   try {

@@ -11,7 +11,7 @@ export { parseUri, withinPrefixes } from './uri.ts'
 export type StoreOptions = GcsSettings
 
 /**
- * The store at `file:///folder` or `gs://bucket/prefix`. Nothing is looked at yet.
+ * The store at `file:///folder` or `gs://bucket/prefix`. Nothing is read from it yet.
  * @throws PermanentError BAD_REQUEST when the URI is neither.
  */
 export function openStore(uri: string, options: StoreOptions = {}): StoreDriver {
@@ -19,9 +19,9 @@ export function openStore(uri: string, options: StoreOptions = {}): StoreDriver 
 }
 
 /**
- * The store that holds one object, and its name there. With `prefixes` the store reaches from the
- * prefix that holds the object, so that symbolic links may lead anywhere below it; without, it is
- * the object's own folder.
+ * The store that holds one object, and the name of the object in it. With `prefixes` the root of the store is the
+ * prefix that the object lies below, so symbolic links may lead anywhere below that prefix. Without, the root is the
+ * object's own folder, or its bucket.
  * @throws PermanentError BAD_REQUEST when the URI names no object; MASTER_OUT_OF_BOUNDS when it
  * lies below none of the prefixes.
  */
@@ -60,7 +60,7 @@ function storeAt(place: StoreUri, options: StoreOptions): StoreDriver {
     const path = `/${place.path.join('/')}`
     const { folders } = rememberedFor(options)
     const store = folders.get(path) ?? fileStore(path)
-    // Without prefixes each folder of a catalogue is a root: remembering them all would be a leak.
+    // Without prefixes each folder of a catalogue is a root. Remembering them all would be a memory leak.
     if (folders.size < MAX_FOLDERS) folders.set(path, store)
     return store
   }
@@ -78,7 +78,7 @@ interface Remembered {
 
 const MAX_FOLDERS = 100
 
-/** By settings object, because `locate` is called for every master. */
+/** Cached by settings object, because `locate` is called for every master. */
 const remembered = new WeakMap<StoreOptions, Remembered>()
 
 function rememberedFor(options: StoreOptions): Remembered {

@@ -1,24 +1,23 @@
 import { PermanentError } from '../contracts/errors/chain.ts'
 import { isLegalSegment } from './driver/object-name.ts'
 
-/** A place in a store, as a URI names it. */
+/** A parsed URI of a place in a store. */
 export type StoreUri =
   | { readonly scheme: 'file'; readonly path: readonly string[] }
   | { readonly scheme: 'gs'; readonly bucket: string; readonly path: readonly string[] }
 
-/** https://cloud.google.com/storage/docs/buckets#naming. */
+/** Bucket names, by https://cloud.google.com/storage/docs/buckets#naming. */
 const BUCKET = /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/
 
 /**
- * The parts of `file:///folder/…` or `gs://bucket/…`, in the one form that each place has.
- * What could be read in two ways is refused rather than tidied up: dot segments, empty segments,
- * backslashes, control characters, a user, host or port, a query, a fragment, escaped slashes.
- * File URIs are percent-decoded; names in a bucket stand as they are, as gcloud writes them.
- * A slash at the end makes no difference.
+ * Parses `file:///folder/…` or `gs://bucket/…` into its one canonical form. Anything ambiguous is refused rather than
+ * normalized: dot segments, empty segments, backslashes, control characters, a user, host or port, a query, a
+ * fragment, escaped slashes. File URIs are percent-decoded; names in a bucket are taken literally, as gcloud writes
+ * them. A trailing slash makes no difference.
  * @throws PermanentError BAD_REQUEST that says what is wrong.
  */
 export function parseUri(uri: string): StoreUri {
-  // Other readers of URIs cut these off, and would then mean another place.
+  // Other parsers trim white space, and would then read another place.
   if (uri !== uri.trim()) refuse(uri, 'it begins or ends with white space')
   const parts = /^([a-z]+):\/\/([^/]*)(?:\/(.*))?$/is.exec(uri)
   const scheme = parts?.[1]?.toLowerCase()
@@ -37,8 +36,8 @@ export function parseUri(uri: string): StoreUri {
 }
 
 /**
- * Whether a URI names an object below one of the prefixes, by whole path segments.
- * Symbolic links are the store's to judge, when it reads.
+ * Whether a URI names an object below one of the prefixes, compared by whole path segments. Symbolic links are not
+ * resolved here; the store checks them when it reads.
  * @throws PermanentError when a prefix itself is no URI of a store.
  */
 export function withinPrefixes(uri: string, prefixes: readonly string[]): boolean {
@@ -77,7 +76,7 @@ function decoded(uri: string, segment: string): string {
   return text
 }
 
-/** A segment that also says nothing else to whoever would decode it. */
+/** Returns the segment unless percent-decoding it would yield a dot, a slash, a backslash or a control character. */
 function harmless(uri: string, segment: string): string {
   if (/%(2e|2f|5c|[01][0-9a-f]|7f)/i.test(segment))
     refuse(uri, 'it has an escape that hides a path')

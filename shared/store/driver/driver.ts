@@ -2,22 +2,24 @@ import type { Readable } from 'node:stream'
 import { PermanentError } from '../../contracts/errors/chain.ts'
 import type { ObjectName, Revision } from '../../contracts/names.ts'
 
+/** The metadata of an object. */
 export interface ObjectStat {
   readonly name: ObjectName
   readonly bytes: number
   /**
-   * Which bytes these are. GCS: `g` + generation. Files: `f` + a digest of size, mtime (ns) and inode.
+   * Identifies the bytes of the object. Cloud Storage: `g` + generation. Files: `f` + a digest of size, mtime (ns) and
+   * inode.
    */
   readonly revision: Revision
   readonly modified: Date
 }
 
-/** `exists`: these very bytes are there already. `differs`: others are. */
+/** The result of a create. `exists`: an object with the same bytes exists. `differs`: one with other bytes exists. */
 export type Created = 'created' | 'exists' | 'differs'
 
 /**
- * The same, of an object whose bytes follow from its name alone.
- * @throws PermanentError OTHER_BYTES where there are others: no retry mends that, and nobody may believe either.
+ * Checks the result of creating an object whose name determines its bytes, and returns it.
+ * @throws PermanentError OTHER_BYTES when other bytes exist: no retry mends that, and neither version can be trusted.
  */
 export function sameBytes(created: Created, name: string): 'created' | 'exists' {
   if (created !== 'differs') return created
@@ -26,31 +28,32 @@ export function sameBytes(created: Created, name: string): 'created' | 'exists' 
 
 export type Body = Uint8Array | AsyncIterable<Uint8Array>
 
+/** What to read of an object. */
 export interface ReadOptions {
-  /** First byte, from 0. */
+  /** The first byte, from 0. Default: 0. */
   readonly start?: number
-  /** One past the last byte. */
+  /** One past the last byte. Default: the end of the object. */
   readonly end?: number
-  /** Only these very bytes: anything else, also that they are gone, is a RestartError MASTER_CHANGED. */
+  /** The revision to read. If the object has another one, or is gone, the read fails: RestartError MASTER_CHANGED. */
   readonly revision?: Revision
   readonly signal?: AbortSignal
 }
 
 /**
- * What a place that keeps objects must do. There is no overwrite, on purpose: a driver that
- * cannot create an object only if it is absent cannot hold our objects.
+ * The contract of a store of objects. There is no overwrite, on purpose: a store that cannot create an object only if
+ * it is absent cannot hold our objects.
  */
 export interface StoreDriver {
-  /** Undefined when there is no such object. */
+  /** The metadata of an object; undefined when there is no such object. */
   stat(name: ObjectName, options?: { signal?: AbortSignal }): Promise<ObjectStat | undefined>
   /**
-   * The bytes [start, end) of an object, whole unless told; a range past the end is cut there.
+   * The bytes [start, end) of an object. Default: the whole object. A range is cut at the end of the object.
    * @throws NotFoundError when there is no such object; RestartError when `revision` no longer holds.
    */
   read(name: ObjectName, options?: ReadOptions): Promise<Readable>
   /**
-   * Fills `target` with the bytes from `start` on: the same as `read`, without a stream in between. Absent where the
-   * bytes come as a stream anyway.
+   * Fills `target` with the bytes from `start` on, without a stream in between. Absent if the bytes come as a stream
+   * anyway.
    * @throws as `read`; Error when the object ends before the target is full.
    */
   readInto?(
@@ -59,27 +62,27 @@ export interface StoreDriver {
     options: Omit<ReadOptions, 'end'> & { readonly start: number },
   ): Promise<void>
   /**
-   * Creates the object whole or not at all, durable when this resolves. What is there already is never replaced, but
-   * compared: so a body is read to its end in any case. An aborted or failed create leaves nothing under the name.
+   * Creates an object atomically; it is durable when this resolves. An existing object is never replaced but compared,
+   * so the body is always read to its end. An aborted or failed create leaves nothing under the name.
    */
   create(
     name: ObjectName,
     body: Body,
     options: { contentType: string; signal?: AbortSignal },
   ): Promise<Created>
-  /** Removing what is not there succeeds. */
+  /** Removes an object. Succeeds if there is none. */
   remove(name: ObjectName): Promise<void>
-  /** Objects whose name begins with `prefix`, sorted by name. */
+  /** The objects whose names begin with `prefix`, in the order of the UTF-8 bytes of their names. */
   list(prefix: string, options?: { signal?: AbortSignal }): AsyncIterable<ObjectStat>
   /** Removes all objects whose name begins with `prefix`, which must end with a slash. */
   removeAll(prefix: string): Promise<void>
   /**
-   * Removes what crashes have left of objects that never came to be, older than `olderThanMs`. Absent where a
-   * crash leaves nothing. Answers how many.
+   * Removes the remains of creates that crashed, if they are older than `olderThanMs`. Absent if a crash leaves
+   * nothing. @returns how many were removed.
    */
   sweepTemporary?(olderThanMs: number, options?: { signal?: AbortSignal }): Promise<number>
   /**
-   * Whether objects could be created now. Absent where a look at one tells as much: where nothing fills up.
+   * Checks that objects can be created now. Absent if `stat` shows as much: for a store that cannot fill up.
    * @throws as `create`.
    */
   probe?(options?: { signal?: AbortSignal }): Promise<void>
@@ -87,7 +90,7 @@ export interface StoreDriver {
   uri(name: ObjectName): string
 }
 
-/** The object is not there. Not permanent in itself: the caller knows what that means. */
+/** There is no such object. Whether that is permanent is for the caller to decide. */
 export class NotFoundError extends Error {
   override readonly name = 'NotFoundError'
 }

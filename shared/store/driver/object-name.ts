@@ -2,18 +2,18 @@ import { PermanentError } from '../../contracts/errors/chain.ts'
 import type { ObjectName } from '../../contracts/names.ts'
 
 /**
- * Segments that begin so are files under way: no object may be called so, on any store,
- * so that what one store can hold the others can hold too.
+ * The prefix of temporary files, which are being written. No segment of an object name may begin with it on any store,
+ * so that every store can hold the same names.
  */
 export const TEMPORARY = '.~'
 
-/** What a file system takes as one name, bytes. */
+/** The longest name of one file that a file system takes, bytes. */
 const SEGMENT_BYTES = 255
-/** What Cloud Storage takes as a whole name, bytes. */
+/** The longest object name that Cloud Storage takes, bytes. */
 const NAME_BYTES = 1024
 
 /**
- * The same name, if every store can hold it and it cannot leave the store it is given to.
+ * Returns the name if every store can hold it and it cannot lead out of its store.
  * @throws PermanentError BAD_REQUEST that says what is wrong with it.
  */
 export function checkedName(name: string): ObjectName {
@@ -23,8 +23,8 @@ export function checkedName(name: string): ObjectName {
 }
 
 /**
- * The same prefix, if it can begin a legal name: whole folders are checked, what follows the last
- * slash may be the beginning of anything.
+ * Returns the prefix if a legal name can begin with it. Whole folders are checked; what follows the last slash may be
+ * the beginning of any segment.
  * @throws PermanentError BAD_REQUEST that says what is wrong with it.
  */
 export function checkedPrefix(prefix: string): string {
@@ -34,7 +34,7 @@ export function checkedPrefix(prefix: string): string {
 }
 
 /**
- * The same prefix, if it names a folder below the store's own top.
+ * Returns the prefix if it names a folder below the root of the store.
  * @throws PermanentError BAD_REQUEST that says what is wrong with it.
  */
 export function checkedFolder(prefix: string): string {
@@ -42,12 +42,12 @@ export function checkedFolder(prefix: string): string {
   return checkedPrefix(prefix)
 }
 
-/** True for what `checkedName` would take. */
+/** Whether `checkedName` accepts a name. */
 export function isLegalName(name: string): name is ObjectName {
   return name.split('/').every(isLegalSegment) && Buffer.byteLength(name) <= NAME_BYTES
 }
 
-/** True for what may stand between two slashes of a name. */
+/** Whether a text may be one segment of an object name. */
 export function isLegalSegment(segment: string): boolean {
   return segmentFault(segment) === undefined
 }

@@ -1,5 +1,5 @@
 /**
- * The bytes [start, end) of an object of `bytes` bytes, cut at its end; empty when there are none.
+ * The range [start, end) cut to an object of `bytes` bytes; empty if it lies past the end.
  * @throws RangeError when start or end is no whole number from 0.
  */
 export function cutRange(

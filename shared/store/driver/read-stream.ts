@@ -1,17 +1,18 @@
 import { Readable } from 'node:stream'
 
+/** Where a `pullStream` gets its bytes. */
 export interface Source {
-  /** The next bytes; null behind the last. Never called again before it has settled. */
+  /** The next bytes; null after the last. It is not called again before it has settled. */
   next(): Promise<Uint8Array | null>
-  /** Makes a `next` that is under way settle soon. */
+  /** Makes a pending `next` settle soon. */
   stop?(): void
-  /** Gives back what the source holds; called once, when no `next` is under way. */
+  /** Releases the resources of the source. It is called once, when no `next` is pending. */
   close(): Promise<void>
 }
 
 /**
- * A stream that asks `source` for bytes as they are wanted, and closes it however it ends.
- * When `signal` aborts, the stream ends with the signal's reason as its error.
+ * A stream that pulls bytes from `source` on demand, and closes the source when the stream ends, fails or is destroyed.
+ * When `signal` aborts, the stream fails with the signal's reason.
  */
 export function pullStream(
   source: Source,

@@ -7,14 +7,14 @@ import { TEMPORARY } from '../driver/object-name.ts'
 import { type OpenFolder, openFolder } from './folder.ts'
 import { type FileRoot, hasCode, READING, undefinedIfMissing } from './root.ts'
 
-/** How often a folder may vanish under us before we let the caller try again later. */
+/** The number of attempts when the folder is removed meanwhile; after that the error goes to the caller. */
 const ATTEMPTS = 50
 
 /**
- * Creates a file whole or not at all, durable when this resolves. link(2), unlike rename, never
- * replaces, also between hosts that share an NFS export.
- * A crash leaves at most a temporary file. Only a disk that fails in the very last fsync can leave
- * the file under its name although this throws: it is whole then, and the next create says `exists`.
+ * Creates a file atomically; it is durable when this resolves. It uses link(2), which, unlike rename, never replaces a
+ * file, even between hosts that share an NFS export. A crash leaves at most a temporary file. Only if the last fsync
+ * fails can the file exist under its name although this throws; it is complete then, and the next create returns
+ * `exists`.
  */
 export async function createFile(
   root: FileRoot,
@@ -28,7 +28,7 @@ export async function createFile(
     try {
       return await fill(root, opened, body, signal)
     } catch (error) {
-      // Somebody removed the folder with our file in it. A stream cannot be read again.
+      // The folder was removed with the file in it. A streamed body cannot be read again.
       const mayRetry = hasCode(error, 'ENOENT') && body instanceof Uint8Array
       if (!mayRetry || attempt >= ATTEMPTS) throw error
     } finally {
@@ -37,7 +37,7 @@ export async function createFile(
   }
 }
 
-/** So much must fit: a disk with less room is full. */
+/** A disk counts as full when less than this fits, bytes. */
 const PROBE_BYTES = 1 << 20
 
 /** Writes a temporary file and removes it. @throws as `createFile`. */
@@ -61,7 +61,7 @@ export async function tryWriting(
 interface Temporary {
   readonly file: FileHandle
   readonly path: string
-  /** Where it shall be linked. */
+  /** The path to which it will be linked. */
   readonly target: string
   readonly folder: OpenFolder
 }
@@ -102,13 +102,13 @@ async function fill(
     throw error
   }
   await unlink(path).catch(undefinedIfMissing)
-  // Also when it was there: its creator may not have got so far, and the caller will build on it.
+  // Synced even if the file existed: its creator may not have synced yet, and the caller relies on it.
   await folder.sync()
   return linked
 }
 
 /**
- * Gives a file a second name that nobody has yet, or says whether what has it is the same.
+ * Links a file to a name that is free. If the name is taken, compares the bytes with those of the file that has it.
  * @throws PermanentError when that is no regular file or lies outside the root.
  */
 export async function linkOnce(
@@ -123,8 +123,8 @@ export async function linkOnce(
     } catch (error) {
       if (!hasCode(error, 'EEXIST')) throw error
     }
-    // An NFS client that sends a link again is told EEXIST by its own first try.
-    // Opening asks the server; a bare stat may answer from the client's cache.
+    // An NFS client that resends a link gets EEXIST because of its own first attempt.
+    // Opening the file asks the server; a bare stat may be answered from the client's cache.
     if ((await freshLinks(temporary)) === 2) return 'created'
     const found = await root.file(path)
     if (found) {
@@ -171,7 +171,7 @@ async function isSame(a: string, b: string): Promise<boolean> {
   }
 }
 
-/** As many bytes as there are, up to the whole room. */
+/** Reads until the buffer is full or the file ends. */
 async function readAt(file: FileHandle, room: Buffer, at: number): Promise<Buffer> {
   let filled = 0
   while (filled < room.length) {

@@ -11,16 +11,16 @@ import { listFiles, removeFolder, removeTemporary } from './tree.ts'
 
 interface FileStore extends StoreDriver {
   /**
-   * Removes temporary files that crashed creates left behind and that nobody has written to for so
-   * many milliseconds (longer than any create may pause). Gives their number.
+   * Removes temporary files that crashed creates left and that have not been written to for `olderThanMs` milliseconds,
+   * which must be longer than any create may pause. @returns how many were removed.
    */
   sweepTemporary(olderThanMs: number, options?: { signal?: AbortSignal }): Promise<number>
 }
 
 /**
- * A store in a folder on a local disk or an NFS export, which hosts may share. An object is a
- * regular file; its content type is not kept, the extension tells it.
- * Errors of the system (ENOSPC, ESTALE, EIO, …) pass through as they are, to be retried.
+ * A store in a folder on a local disk or an NFS export, which hosts may share. An object is a regular file. Its
+ * content type is not stored; the extension of its name implies it. Errors of the system (ENOSPC, ESTALE, EIO, …)
+ * pass through unchanged, to be retried.
  */
 export function fileStore(folder: string): FileStore {
   const root = fileRoot(folder)

@@ -2,23 +2,23 @@ import { mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type FileRoot, type HeldFolder, hasCode } from './root.ts'
 
-/** A folder to create in. To be closed. */
+/** An open folder in which files are created. The caller has to close it. */
 export interface OpenFolder {
-  /** What stands under a name in this very folder. */
+  /** A path to the entry of this name in exactly this folder, even if the folder is renamed or replaced. */
   at(name: string): string
-  /** Itself, to be listed. */
+  /** A path to the folder itself, to list it. */
   readonly path: string
-  /** Makes its entries durable, and those of the folders that were made on the way. */
+  /** Makes its entries durable, and those of the parent folders that were created with it. */
   sync(): Promise<void>
   close(): Promise<void>
 }
 
-/** How often a folder may vanish under us before we let the caller try again later. */
+/** The number of attempts when a folder is removed meanwhile; after that the error goes to the caller. */
 const ATTEMPTS = 50
 
 /**
- * The folder at a path inside the root, made if need be, all links followed that stay inside.
- * @throws PermanentError MASTER_OUT_OF_BOUNDS; ENOTDIR where a file stands.
+ * Opens the folder at a path inside the root, and creates it if it is missing. Symbolic links are followed if they stay
+ * inside the root. @throws PermanentError MASTER_OUT_OF_BOUNDS; ENOTDIR if a file is in the way.
  */
 export async function openFolder(root: FileRoot, path: string): Promise<OpenFolder> {
   for (let attempt = 1; ; attempt++) {
@@ -71,7 +71,7 @@ async function opened(root: FileRoot, path: string): Promise<OpenFolder> {
   }
 }
 
-/** Makes the root itself, and what is above it, durably. */
+/** Creates the root and its missing parent folders durably. */
 async function makeRoot(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true })
   if (first === undefined) return

@@ -10,8 +10,8 @@ import { fileRevision } from './stat.ts'
 const CHUNK_BYTES = 256 * 1024
 
 /**
- * The bytes of a file. With `revision` the file is looked at when it is opened and again behind
- * the last byte, through a new descriptor, because that is when an NFS client asks the server.
+ * Reads the bytes of a file. With `revision` the revision is checked when the file is opened, and again after the last
+ * byte through a new descriptor, because an NFS client asks the server when a file is opened.
  * @throws NotFoundError; RestartError MASTER_CHANGED, also as the stream's error;
  * PermanentError when it is no regular file or lies outside the root.
  */
@@ -37,7 +37,7 @@ export async function readFile(
 
 /**
  * Fills `target` with the bytes from `start` on.
- * @throws as `readFile`; Error when the file ends before.
+ * @throws as `readFile`; Error when the file ends before `target` is full.
  */
 export async function readFileInto(
   root: FileRoot,
@@ -62,7 +62,7 @@ export async function readFileInto(
   }
 }
 
-/** The file as it is now. @throws as `readFile`. */
+/** Opens the file and checks its revision. @throws as `readFile`. */
 async function openRevision(root: FileRoot, path: string, options: ReadOptions | undefined) {
   options?.signal?.throwIfAborted()
   const expected = options?.revision
@@ -77,7 +77,7 @@ async function openRevision(root: FileRoot, path: string, options: ReadOptions |
   return { file, bytes: Number(found.size) }
 }
 
-/** @throws RestartError when the path holds other bytes by now. */
+/** @throws RestartError when the file at the path now has another revision, or is gone. */
 async function verify(
   root: FileRoot,
   path: string,
@@ -91,7 +91,7 @@ async function openInside(root: FileRoot, path: string) {
   const held = await root.file(path)
   if (!held) return undefined
   try {
-    // What is held has been judged, so it is that which is opened, whatever its name leads to by now.
+    // Opened by the held descriptor, which has been checked, and not by the name, which may lead elsewhere by now.
     const file = await open(held.path, READING)
     try {
       return { file, found: await file.stat({ bigint: true }) }

@@ -4,19 +4,19 @@ import { join, resolve, sep } from 'node:path'
 import { PermanentError } from '../../contracts/errors/chain.ts'
 import { notRegular } from './stat.ts'
 
-/** A folder that nothing may leave, by name or by symbolic link. */
+/** The root folder of a file store. No name and no symbolic link may lead out of it. */
 export interface FileRoot {
   readonly path: string
-  /** Where an object or folder of this name lies. The name has been checked. */
+  /** The path of the object or folder of this name. The name must have been checked. */
   pathOf(name: string): string
   /**
-   * The regular file at a path, looked at but not opened for reading; undefined when there is none.
+   * Holds the regular file at a path, without opening it for reading; undefined when there is none.
    * @throws PermanentError MASTER_OUT_OF_BOUNDS when what is held lies outside the root; MASTER_UNREADABLE when it is
    * no regular file.
    */
   file(path: string): Promise<HeldFile | undefined>
   /**
-   * The folder at a path; undefined when there is none. With `isLinkRefused` a symbolic link is none, either.
+   * Holds the folder at a path; undefined when there is none. With `isLinkRefused` a symbolic link counts as none.
    * @throws PermanentError MASTER_OUT_OF_BOUNDS when what is held lies outside the root; ENOTDIR.
    */
   folder(
@@ -25,19 +25,19 @@ export interface FileRoot {
   ): Promise<HeldFolder | undefined>
 }
 
-/** A file, whatever becomes of its name. To be closed. */
+/** A file held by a descriptor, so that renaming or replacing it changes nothing. The caller has to close it. */
 interface HeldFile {
-  /** What opening this opens is this very file. */
+  /** A path that opens exactly this file. */
   readonly path: string
   stat(): ReturnType<typeof bigStat>
   close(): Promise<void>
 }
 
-/** A folder, whatever becomes of its name. To be closed. */
+/** A folder held by a descriptor, so that renaming or replacing it changes nothing. The caller has to close it. */
 export interface HeldFolder {
-  /** What stands under a name in this very folder. */
+  /** A path to the entry of this name in exactly this folder. */
   at(name: string): string
-  /** Itself, to be listed. */
+  /** A path to the folder itself, to list it. */
   readonly path: string
   /** Makes its entries durable. */
   sync(): Promise<void>
@@ -45,14 +45,14 @@ export interface HeldFolder {
 }
 
 /**
- * Where the kernel tells what a descriptor holds, and leads to what it holds. Without it (macOS) a path is looked at
- * before and after: whoever may change links in the store at the right instants can still deceive that.
+ * Where Linux shows which file a descriptor holds, and resolves to that file. Without it (macOS) a path is checked
+ * before and after it is opened; someone who can change links in the store at the right instants can defeat that.
  */
 const DESCRIPTORS = '/proc/self/fd'
 const HAS_DESCRIPTORS = existsSync(DESCRIPTORS)
-/** Of Linux: holds whatever it is without opening it, so that no FIFO waits and no device wakes. Node has no name for it. */
+/** Linux's flag to hold a file without opening it: no FIFO blocks, and no device wakes. Node does not define it. */
 const O_PATH = 0o10000000
-/** Without O_NONBLOCK, opening a FIFO that nobody writes to never returns. */
+/** Flags to open a file for reading. Without O_NONBLOCK, opening a FIFO that has no writer never returns. */
 export const READING = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
 const LOOKING = HAS_DESCRIPTORS ? O_PATH : READING
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY
@@ -63,18 +63,18 @@ export function fileRoot(root: string): FileRoot {
   const holds = (real: string) =>
     known !== undefined && (real === known || real.startsWith(below(known)))
 
-  /** Judges what is held, and not its name, which may lead elsewhere by now. Closes it when it lies outside. */
-  async function judged(
+  /** Checks the held file itself, and not its name, which may lead elsewhere by now. Closes it if it lies outside. */
+  async function checked(
     held: FileHandle,
     at: string,
   ): Promise<{ held: FileHandle; real: string }> {
     try {
       const real = await whereIs(held, at)
       if (holds(real)) return { held, real }
-      // Not looked up once for all: the root may be made, mounted or moved while we run.
+      // The root's real path is not cached for good: it may be created, mounted or moved while the process runs.
       known = await realpath(path)
       if (holds(real)) return { held, real }
-      // So the kernel calls a root that was removed since.
+      // The kernel marks the path of a file or folder that has been removed.
       if (real.endsWith(' (deleted)')) throw Object.assign(new Error(real), { code: 'ENOENT' })
       throw new PermanentError(
         'MASTER_OUT_OF_BOUNDS',
@@ -92,7 +92,7 @@ export function fileRoot(root: string): FileRoot {
     pathOf: (name) => below(path) + name,
     async file(at) {
       try {
-        const { held, real } = await judged(await open(at, LOOKING), at)
+        const { held, real } = await checked(await open(at, LOOKING), at)
         try {
           const found = await bigStat(held)
           if (!found.isFile()) throw notRegular(at, found)
@@ -113,7 +113,7 @@ export function fileRoot(root: string): FileRoot {
     async folder(at, { isLinkRefused = false } = {}) {
       try {
         const flags = isLinkRefused ? FOLDER | constants.O_NOFOLLOW : FOLDER
-        const { held, real } = await judged(await open(at, flags), at)
+        const { held, real } = await checked(await open(at, flags), at)
         const itself = leadingTo(held, real)
         return {
           path: itself,
@@ -134,7 +134,7 @@ function bigStat(held: FileHandle) {
   return held.stat({ bigint: true })
 }
 
-/** The real path of what is held. */
+/** The real path of the held file. @throws Error, without /proc, when it was replaced meanwhile. */
 async function whereIs(held: FileHandle, path: string): Promise<string> {
   if (HAS_DESCRIPTORS) return readlink(`${DESCRIPTORS}/${held.fd}`)
   const real = await realpath(path)
@@ -152,12 +152,12 @@ async function synced(held: FileHandle): Promise<void> {
   try {
     await held.sync()
   } catch (error) {
-    // File systems that cannot do this keep their entries safe by themselves, or not at all.
+    // File systems that do not support this make their entries durable by themselves, or not at all.
     if (!hasCode(error, 'EINVAL', 'ENOTSUP', 'ENOSYS')) throw error
   }
 }
 
-/** True when an error says that there is no such file. */
+/** Whether an error says that there is no such file. */
 export function isMissing(error: unknown): boolean {
   return hasCode(error, 'ENOENT', 'ENOTDIR')
 }

@@ -3,17 +3,17 @@ import { PermanentError } from '../../contracts/errors/chain.ts'
 import { digest, type ObjectName, type Revision } from '../../contracts/names.ts'
 import type { ObjectStat } from '../driver/driver.ts'
 
-/** What a store says of a regular file. */
+/** The metadata of an object, from the stat of its regular file. */
 export function objectStat(name: ObjectName, file: BigIntStats): ObjectStat {
   return { name, bytes: Number(file.size), revision: fileRevision(file), modified: file.mtime }
 }
 
-/** `f` and a digest of size, mtime (ns) and inode: it changes when the bytes do, or nearly always. */
+/** `f` and a digest of size, mtime (ns) and inode. It changes whenever the bytes do, but for rare exceptions. */
 export function fileRevision(file: BigIntStats): Revision {
   return `f${digest([file.size, file.mtimeNs, file.ino].map(String))}` as Revision
 }
 
-/** Why a thing that is no regular file is refused. Where it lies is for the log, and so the cause. */
+/** The error for something that is not a regular file. Its path is in the cause, which only the log shows. */
 export function notRegular(path: string, found: Stats | BigIntStats): PermanentError {
   return new PermanentError(
     'MASTER_UNREADABLE',

@@ -13,10 +13,10 @@ import {
 } from './root.ts'
 import { objectStat } from './stat.ts'
 
-/** How many files are looked at or removed at once. */
+/** The number of files that are inspected or removed at once. */
 const WIDTH = 16
 
-/** The regular files whose names begin with `prefix`, in the order of their names. */
+/** The regular files whose names begin with `prefix`, in the order of the UTF-8 bytes of their names. */
 export async function* listFiles(
   root: FileRoot,
   prefix: string,
@@ -27,7 +27,7 @@ export async function* listFiles(
   if (folder) yield* listFolder(root, { folder, name }, prefix, signal)
 }
 
-/** Closes the folder. */
+/** Lists a folder and those below it, and closes the folder at the end. */
 async function* listFolder(
   root: FileRoot,
   { folder, name: above }: { folder: HeldFolder; name: string },
@@ -38,7 +38,7 @@ async function* listFolder(
     signal?.throwIfAborted()
     const names = (await entries(folder))
       .filter((entry) => isLegalSegment(entry.name))
-      // A folder sorts as its objects do: with the slash.
+      // A folder sorts with its slash, as the names of its objects do.
       .map((entry) => above + entry.name + (entry.isDirectory() ? '/' : ''))
       .filter((name) => name.startsWith(prefix) || isAbove(name, prefix))
       .sort(byName)
@@ -47,7 +47,9 @@ async function* listFolder(
       signal?.throwIfAborted()
       const some = names.slice(at, at + WIDTH)
       const found = await Promise.all(
-        some.map((name) => (name.endsWith('/') ? undefined : look(root, name, inside(name)))),
+        some.map((name) =>
+          name.endsWith('/') ? undefined : statFile(root, name, inside(name)),
+        ),
       )
       for (const [index, name] of some.entries()) {
         if (found[index]) yield found[index]
@@ -65,8 +67,8 @@ function isAbove(name: string, prefix: string): boolean {
   return name.endsWith('/') && prefix.startsWith(name)
 }
 
-/** A regular file inside the root, also by a link; anything else is passed over. */
-async function look(
+/** The metadata of a regular file inside the root, or of one that a link leads to; undefined for anything else. */
+async function statFile(
   root: FileRoot,
   name: string,
   path: string,
@@ -87,7 +89,7 @@ async function look(
   }
 }
 
-/** Removes a folder and all in it, then the folders above it that are left empty. */
+/** Removes a folder and everything in it, then its parent folders as long as they are empty. */
 export async function removeFolder(root: FileRoot, folder: string): Promise<void> {
   const path = root.pathOf(folder.slice(0, -1))
   for (let at = path; at.length > root.path.length; at = dirname(at)) {
@@ -107,8 +109,8 @@ async function removeTree(root: FileRoot, path: string): Promise<void> {
   const folder = await root.folder(path, { isLinkRefused: true })
   if (!folder) return
   try {
-    // Creates go on beside us: what they put in after the second look stays.
-    for (let look = 1; look <= 2; look++) {
+    // Creates run concurrently. Entries that they add after the second pass stay.
+    for (let pass = 1; pass <= 2; pass++) {
       await inBatches(await entries(folder), async (entry) => {
         const inner = folder.at(entry.name)
         if (entry.isDirectory()) await removeTree(root, inner)
@@ -121,22 +123,22 @@ async function removeTree(root: FileRoot, path: string): Promise<void> {
   }
 }
 
-/** True when the folder is gone. */
+/** @returns whether the folder is gone. */
 async function removeIfEmpty(path: string): Promise<boolean> {
   try {
     await rmdir(path)
     return true
   } catch (error) {
     if (isMissing(error)) return true
-    // ENOTDIR aside: a mount point is busy, and a folder may not be ours to remove.
+    // A mount point is busy, and the process may lack the permission to remove a folder.
     if (hasCode(error, 'ENOTEMPTY', 'EEXIST', 'EBUSY', 'EACCES', 'EPERM')) return false
     throw error
   }
 }
 
 /**
- * Removes temporary files that crashed creates left, if nothing was written to them for so long.
- * @returns how many.
+ * Removes temporary files that crashed creates left and that have not been written to for `olderThanMs` milliseconds.
+ * @returns how many were removed.
  */
 export async function removeTemporary(
   root: FileRoot,

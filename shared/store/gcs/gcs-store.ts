@@ -14,21 +14,22 @@ import { readObject } from './read.ts'
 import { openSession, type StoredSum, type Upload, upload } from './upload.ts'
 import { GcsError, gcsWire, type Patience, type Wire } from './wire.ts'
 
-/** How to reach Cloud Storage; shared by all stores that are opened with it. */
+/** How to reach Cloud Storage. All stores that are opened with the same settings object share a connection. */
 export interface GcsSettings extends Patience {
-  /** Another endpoint than Google's. One of http: is an emulator and gets no credentials. */
+  /** The endpoint of the API. Default: Google's. An endpoint with http: is an emulator and gets no credentials. */
   readonly apiEndpoint?: string
   /**
-   * Bodies up to this size go in one request, longer ones in such pieces; as much is held in memory.
-   * A multiple of 256 KiB; 8 MiB unless told.
+   * Bodies up to this size are sent in one request, longer ones in pieces of this size, which are held in memory.
+   * Bytes, a multiple of 256 KiB. Default: 8 MiB.
    */
   readonly pieceBytes?: number
 }
 
 export interface GcsStore extends StoreDriver {
   /**
-   * A URL to which whoever holds it can upload this one object, resumably, within a week, if it is
-   * absent until the end, and if its bytes are those of `crc32c` (base64). `origin`: the site whose pages may do so.
+   * A URL that lets its holder upload this one object, resumably, within a week. The upload succeeds only if the object
+   * does not exist by its end and its bytes match `crc32c` (base64), if given. `origin`: the site whose pages may use
+   * the URL.
    * @throws GcsError of status 412 when the object exists.
    */
   resumableUploadUrl(
@@ -41,16 +42,16 @@ export interface GcsStore extends StoreDriver {
 
 const require = createRequire(import.meta.url)
 const PIECE_BYTES = 8 * 1024 * 1024
-/** Removals at once. */
+/** The number of objects that are removed at once. */
 const WIDTH = 16
 const FIELDS = 'name,size,generation,timeCreated'
 
 /**
  * A store in a bucket, below `prefix` (empty, or ending with a slash).
  *
- * The client library lends its credentials and its idea of the endpoint; the requests are our own.
- * The library's cannot be aborted, an unconditional write turns its retries off for good, and an
- * error on one download closes the connections of all others.
+ * It uses the client library for the credentials and the endpoint only, and makes its own requests: the library's
+ * requests cannot be aborted, an unconditional write turns its retries off for good, and an error on one download
+ * closes the connections of all others.
  */
 export function gcsStore({
   bucket,
@@ -60,7 +61,7 @@ export function gcsStore({
 }: GcsSettings & {
   readonly bucket: string
   readonly prefix?: string
-  /** One to share with other stores; else the store gets its own. */
+  /** A connection to share with other stores. Default: a new one. */
   readonly connection?: Wire
 }): GcsStore {
   const wire = connection ?? gcsConnection(settings)
@@ -69,8 +70,8 @@ export function gcsStore({
   const urlOf = (full: string) => `${objects}/${encodeURIComponent(full)}`
   const uriOf = (full: string) => `gs://${bucket}/${full}`
 
-  /** What is known of an object. No checksum guards such an answer: it counts when it has come twice. */
-  const look = async (full: string, fields: string, signal: AbortSignal | undefined) => {
+  /** The metadata of an object. No checksum protects such an answer, so it counts when it has come twice in a row. */
+  const inspect = async (full: string, fields: string, signal: AbortSignal | undefined) => {
     const call = { method: 'GET', url: urlOf(full), query: { fields } } as const
     for (let attempt = 0, before = ''; ; attempt++) {
       const answer = await wire.send({ ...call, answers: [404], signal })
@@ -105,7 +106,7 @@ export function gcsStore({
 
   return {
     async stat(name, options) {
-      const found = await look(inBucket(name), FIELDS, options?.signal)
+      const found = await inspect(inBucket(name), FIELDS, options?.signal)
       return found && objectStat(name, found)
     },
     async read(name, options) {
@@ -119,7 +120,7 @@ export function gcsStore({
       const to: Upload = { bucket, name: full, contentType, metadata: { creation }, signal }
       return upload(wire, to, body, {
         pieceBytes: settings.pieceBytes ?? PIECE_BYTES,
-        look: () => look(full, 'size,crc32c,metadata', signal),
+        inspect: () => inspect(full, 'size,crc32c,metadata', signal),
       })
     },
     async remove(name) {
@@ -129,7 +130,7 @@ export function gcsStore({
       for await (const page of pages(prefix + checkedPrefix(within), options?.signal))
         for (const found of page) {
           const name = found.name.slice(prefix.length)
-          // Others keep placeholders for folders and the like: no objects of ours.
+          // Other tools create placeholders for folders and the like, which are not our objects.
           if (isLegalName(name)) yield objectStat(name, found)
         }
     },
@@ -140,7 +141,7 @@ export function gcsStore({
     },
     uri: (name) => uriOf(inBucket(name)),
     async crc32cOf(name, options) {
-      return (await look(inBucket(name), 'crc32c', options?.signal))?.crc32c
+      return (await inspect(inBucket(name), 'crc32c', options?.signal))?.crc32c
     },
     async resumableUploadUrl(name, { contentType, crc32c, origin, signal }) {
       const to: Upload = { bucket, name: inBucket(name), contentType, crc32c, signal }
@@ -151,10 +152,10 @@ export function gcsStore({
   }
 }
 
-/** A connection for several stores to share: each asks for access tokens of its own. */
+/** A connection that several stores can share, because each connection fetches access tokens of its own. */
 export function gcsConnection(settings: GcsSettings): Wire {
   const { apiEndpoint } = settings
-  // Not before a bucket is opened: a service whose stores are folders is ready a tenth of a core-second sooner.
+  // Loaded only when a bucket is opened: a service whose stores are folders starts 0.1 core-seconds sooner.
   const { Storage } = require('@google-cloud/storage') as typeof library
   const storage = new Storage(apiEndpoint === undefined ? {} : { apiEndpoint })
   const isEmulator = storage.apiEndpoint.startsWith('http:')
@@ -163,7 +164,7 @@ export function gcsConnection(settings: GcsSettings): Wire {
   return gcsWire(storage.apiEndpoint, credentials, settings)
 }
 
-/** Of https://cloud.google.com/storage/docs/json_api/v1/objects#resource, what we ask for. */
+/** The requested fields of https://cloud.google.com/storage/docs/json_api/v1/objects#resource. */
 interface ObjectResource extends StoredSum {
   readonly name: string
   readonly generation: string
@@ -179,7 +180,7 @@ function objectStat(name: ObjectName, found: ObjectResource): ObjectStat {
   }
 }
 
-/** A revision of another kind of store can never be of this one: generation 1 never exists. */
+/** The generation of a revision. A revision of another kind of store maps to generation 1, which never exists. */
 function generationOf(revision: Revision): string {
   return /^g(\d+)$/.exec(revision)?.[1] ?? '1'
 }

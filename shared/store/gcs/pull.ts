@@ -2,37 +2,38 @@ import { RestartError } from '../../contracts/errors/chain.ts'
 import { NotFoundError } from '../driver/driver.ts'
 import { type Answer, answerOf, GcsError, messageOf, type Opened, type Wire } from './wire.ts'
 
-/** Of an object: the whole, or the bytes [start, end). */
+/** What to read: the bytes [start, end) of an object. */
 export interface Wanted {
   readonly url: string
   readonly uri: string
-  /** Only of this one; undefined: of whichever is there first. */
+  /** The generation to read; undefined: the current one, which then stays the same. */
   readonly generation: string | undefined
   readonly start: number
-  /** MAX_SAFE_INTEGER: to the end of the object. */
+  /** One past the last byte; MAX_SAFE_INTEGER: the end of the object. */
   readonly end: number
 }
 
-/** What the first answer tells of the object. */
+/** The facts about an object in the headers of the first answer. */
 interface Found {
   readonly generation: string | undefined
-  /** Of the whole object; undefined where the range lies behind its end. */
+  /** The size of the whole object; undefined if the range lies past its end. */
   readonly bytes: number | undefined
-  /** Of the whole object, base64; undefined where the server does not say. */
+  /** The CRC-32C of the whole object, base64; undefined if the server does not send it. */
   readonly crc32c: string | undefined
 }
 
+/** A download that survives broken connections. */
 export interface Pull {
-  /** The first answer. @throws NotFoundError; RestartError MASTER_CHANGED. */
+  /** The facts in the first answer. */
   readonly found: Found
-  /** The next bytes, as they came; null behind the last. @throws RestartError MASTER_CHANGED. */
+  /** The next bytes, not verified; null after the last. @throws RestartError MASTER_CHANGED. */
   next(): Promise<Uint8Array | null>
   close(): void
 }
 
 /**
- * The bytes of an object, outliving connections: when one breaks, the next goes on from the byte where it broke,
- * within the same generation. Whether they are the right ones is for the caller to judge.
+ * Downloads the bytes of an object. When a connection breaks, the next one continues at the byte where it broke, within
+ * the same generation. The bytes are not verified. @throws NotFoundError; RestartError MASTER_CHANGED.
  */
 export async function pull(wire: Wire, wanted: Wanted, signal: AbortSignal): Promise<Pull> {
   const { url, uri, start, end } = wanted
@@ -49,7 +50,7 @@ export async function pull(wire: Wire, wanted: Wanted, signal: AbortSignal): Pro
     const opened = await wire.open({
       ...{ method: 'GET', url, query: { alt: 'media', generation }, signal },
       headers: {
-        // Anything else would count bytes before, and deliver them after, decompression.
+        // With any other encoding, ranges would count compressed bytes while the body is decompressed.
         'accept-encoding': 'identity',
         'cache-control': 'no-store',
         ...(isPart || at > 0
@@ -65,13 +66,13 @@ export async function pull(wire: Wire, wanted: Wanted, signal: AbortSignal): Pro
       throw changed(uri)
     }
     try {
-      const told = headers.get('x-goog-generation') ?? undefined
-      if (told !== undefined && generation !== undefined && told !== generation)
-        throw new Error(`Cloud Storage gave generation ${told} of ${uri}, not ${generation}`)
+      const given = headers.get('x-goog-generation') ?? undefined
+      if (given !== undefined && generation !== undefined && given !== generation)
+        throw new Error(`Cloud Storage gave generation ${given} of ${uri}, not ${generation}`)
       const bytes = extent(opened, at)
       if (found !== undefined && found.bytes !== bytes)
         throw new Error(`${uri} has ${bytes} bytes, and had ${found.bytes}`)
-      generation ??= told
+      generation ??= given
       current = opened
       return { generation, bytes, crc32c: crc32cOf(headers) }
     } catch (error) {
@@ -80,7 +81,7 @@ export async function pull(wire: Wire, wanted: Wanted, signal: AbortSignal): Pro
     }
   }
 
-  /** Does it until it goes well, or cannot. */
+  /** Retries `act` until it succeeds, or fails for good. */
   async function persistently<T>(act: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
@@ -110,18 +111,18 @@ export async function pull(wire: Wire, wanted: Wanted, signal: AbortSignal): Pro
   return { found, next: () => persistently(next), close: () => current?.close() }
 }
 
-/** A bucket that is not there is a fault of configuration, not an absent object. */
+/** @throws GcsError when the bucket does not exist: a fault of the configuration, and not a missing object. */
 export function checkBucket({ status, body }: Answer): void {
   const said = messageOf(body)
   if (/bucket does not exist/i.test(said)) throw new GcsError(status, said)
 }
 
-/** An empty range is asked for as one byte: whether the object is there is to be known all the same. */
+/** The last byte of a range header. An empty range asks for one byte, to find out whether the object exists. */
 function lastByte(at: number, end: number): number | '' {
   return end === Number.MAX_SAFE_INTEGER ? '' : Math.max(at, end - 1)
 }
 
-/** How many bytes the object has, by the headers of an answer that should begin at byte `at`. */
+/** The size of the object by the headers of an answer that has to begin at byte `at`; undefined past its end. */
 function extent({ status, headers }: Opened, at: number): number | undefined {
   const range = headers.get('content-range') ?? ''
   if (status === 206) {
@@ -134,7 +135,7 @@ function extent({ status, headers }: Opened, at: number): number | undefined {
     if (bytes === undefined || Number(bytes) <= at) return undefined
   } else if (at === 0 && headers.has('content-length'))
     return Number(headers.get('content-length'))
-  // Not what was asked for, whatever the status says: as passing as a broken connection.
+  // The answer does not match the request. It is retried like a broken connection, whatever its status.
   throw new Error(
     `Cloud Storage answered ${status} with another range than that from byte ${at}: ${range}`,
   )

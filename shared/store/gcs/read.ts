@@ -8,15 +8,16 @@ import { DamagedError } from './upload.ts'
 import type { Wire } from './wire.ts'
 
 const BUFFERED_BYTES = 256 * 1024
-/** A whole object up to this size is handed out when it has been verified, and fetched again when it was damaged. */
+/** A whole object of up to this many bytes is verified before it is handed out, and fetched again if it is damaged. */
 const HELD_BYTES = 1 << 20
-/** By how much at most the second reading of a range is longer on either side. */
+/** The maximum number of bytes by which the second reading of a range is longer on either side. */
 const WIDER_BYTES = 256
 
 /**
- * The bytes [start, end) of an object, verified. A whole object is held against its checksum: up to 1 MiB before the
- * first byte is handed out, a larger one before the last. Cloud Storage has no checksum of a range, so a range is read
- * twice over at once, by requests that begin and end at other bytes, and handed out as far as both say the same.
+ * Reads the bytes [start, end) of an object and verifies them. A whole object is compared with its checksum: up to
+ * 1 MiB before the first byte is handed out, a larger one before the last. Cloud Storage has no checksum of a range, so
+ * a range is read twice in parallel, by requests that begin and end at different bytes, and bytes are handed out as far
+ * as both readings agree.
  * @throws NotFoundError; RestartError MASTER_CHANGED, DamagedError, also as the stream's error.
  */
 export async function readObject(
@@ -57,12 +58,12 @@ export async function readObject(
 
 type Next = () => Promise<Uint8Array | null>
 
-/** Whether a pull gives a whole object, and its checksum is known. */
+/** Whether a pull yields a whole object whose checksum is known. */
 function isWhole({ start, end }: Wanted, { found }: Pull): boolean {
   return start === 0 && end >= (found.bytes ?? 0) && found.crc32c !== undefined
 }
 
-/** The bytes of a whole object: the last of them only if the sum is right. */
+/** Reads a whole object. The last chunk is handed out only if the checksum matches. */
 function whole(wire: Wire, wanted: Wanted, first: Pull, signal: AbortSignal): Next {
   if ((first.found.bytes ?? 0) > HELD_BYTES) return verified(wanted, first)
   let held: Uint8Array[] | undefined
@@ -100,14 +101,14 @@ function verified({ uri }: Wanted, { found: { bytes, crc32c: sum }, next }: Pull
   }
 }
 
-/** The bytes that two readings agree on. Where they do not, both begin anew there. */
+/** Reads the bytes on which two readings agree. Where they differ, both start again from there. */
 function agreed(wire: Wire, wanted: Wanted, first: Pull, signal: AbortSignal): Next {
   let at = wanted.start
   let failures = 0
   let one: Reading | undefined = reading(first, 0)
   let other: Reading | undefined
 
-  /** Other borders than the first reading's: what damages the nth byte of an answer damages another one here. */
+  /** Opens a reading with other borders, so that a fault at the nth byte of an answer damages another byte here. */
   async function wider(): Promise<Reading> {
     const before = Math.min(at, some())
     const end = Math.min(wanted.end + some(), Number.MAX_SAFE_INTEGER)
@@ -138,24 +139,24 @@ function agreed(wire: Wire, wanted: Wanted, first: Pull, signal: AbortSignal): N
       const words = `${wanted.uri} arrived damaged behind byte ${at}: two readings differ`
       await wire.again(new DamagedError(words), ++failures, signal)
     }
-    // Read to its end, so that its connection can be used again.
+    // Read to its end, so that its connection can be reused.
     await other?.drained()
     return null
   }
 }
 
 interface Reading {
-  /** Of the whole object. */
+  /** The size of the whole object. */
   readonly bytes: number | undefined
-  /** What has come and was not taken; empty behind the last byte. */
+  /** The bytes that have come and were not taken yet; empty after the last byte. */
   held(): Promise<Buffer>
   took(bytes: number): void
-  /** What is left is read and forgotten. */
+  /** Reads the rest and discards it. */
   drained(): Promise<void>
   close(): void
 }
 
-/** A reading whose first bytes are passed over. */
+/** A reading that skips its first `pass` bytes. */
 function reading(from: Pull, pass: number): Reading {
   let left = pass
   let chunk: Buffer = Buffer.alloc(0)
@@ -177,7 +178,7 @@ function reading(from: Pull, pass: number): Reading {
       try {
         while ((await from.next()) !== null);
       } catch {
-        // Nobody needs it.
+        // The bytes are not needed, so a fault does not matter.
       }
     },
     close: () => from.close(),

@@ -4,45 +4,49 @@ import type { Body, Created } from '../driver/driver.ts'
 import { crc32c, crc32cText } from './crc32c.ts'
 import { type Answer, answerOf, type Call, GcsError, type Wire } from './wire.ts'
 
-/** Where an upload goes and what it is. */
+/** The target and the properties of an upload. */
 export interface Upload {
   readonly bucket: string
   /** The name in the bucket. */
   readonly name: string
   readonly contentType: string
-  /** Kept with the object, so that we know our own again. */
+  /** Custom metadata of the object. It identifies an object that this upload has created. */
   readonly metadata?: Readonly<Record<string, string>>
-  /** Of all bytes, base64, where it is known before they are sent. */
+  /** The CRC-32C of the whole body, base64, if it is known before the body is sent. */
   readonly crc32c?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
 
-/** Of https://cloud.google.com/storage/docs/json_api/v1/objects#resource, what tells which bytes these are. */
+/** The fields of https://cloud.google.com/storage/docs/json_api/v1/objects#resource that identify the bytes. */
 export interface StoredSum {
+  /** The number of bytes, in decimal. */
   readonly size: string
-  /** Base64. */
+  /** The CRC-32C, base64. */
   readonly crc32c: string
   readonly metadata?: Readonly<Record<string, string>>
 }
 
-/** What was sent is not what arrived. Nothing has come of it, so it can be sent again. */
+/** The bytes were damaged on the way, or an upload session was lost. No object came of it, so it can be retried. */
 export class DamagedError extends Error {
   override readonly name = 'DamagedError'
 }
 
 /**
- * Uploads a body if there is no object of the name. Its checksum goes along, before or with the last bytes, so
- * that no object ever comes to be of what was damaged on the way. That is sent again where it is still at hand: a
- * stream of several pieces is not. `look` tells what is there.
+ * Uploads a body if there is no object of this name. Its checksum is sent before or with the last bytes, so that bytes
+ * that were damaged on the way never become an object. Damaged bytes are sent again if they are still in memory, which
+ * a stream of several pieces is not. `inspect` reads what is stored under the name.
  * @throws DamagedError; GcsError; the network's error after the last try; the signal's reason.
  */
 export async function upload(
   wire: Wire,
   to: Upload,
   body: Body,
-  { pieceBytes, look }: { pieceBytes: number; look: () => Promise<StoredSum | undefined> },
+  {
+    pieceBytes,
+    inspect,
+  }: { pieceBytes: number; inspect: () => Promise<StoredSum | undefined> },
 ): Promise<Created> {
-  const settle = (sent: Sent) => settled(to, sent, look)
+  const settle = (sent: Sent) => settled(to, sent, inspect)
   const pieces = piecesOf(body, pieceBytes, to.signal)
   try {
     const first = await pieces.next()
@@ -63,7 +67,7 @@ export async function upload(
   }
 }
 
-/** What was sent, and what the server said to it. */
+/** What was sent, and the server's answer. */
 interface Sent {
   readonly bytes: number
   readonly crc32c: string
@@ -85,22 +89,22 @@ async function untilSound(
   }
 }
 
-/** What came of it. Where the answer leaves that open, what is there decides: a 412 may mean anything. */
+/** The result of an upload. If the answer leaves it open, the stored object decides: a 412 has several causes. */
 async function settled(
   to: Upload,
   sent: Sent,
-  look: () => Promise<StoredSum | undefined>,
+  inspect: () => Promise<StoredSum | undefined>,
 ): Promise<Created> {
   const { answer } = sent
   if (answer.status !== 412 && isSame(answer.body as StoredSum, sent)) return 'created'
-  const found = await look()
+  const found = await inspect()
   // Google's test bench answers 412 to a wrong checksum; Cloud Storage says 400.
   if (found === undefined) throw damaged(to)
   const { creation } = to.metadata ?? {}
   const isOurs = creation !== undefined && found.metadata?.creation === creation
   if (isSame(found, sent)) return isOurs || answer.status !== 412 ? 'created' : 'exists'
   if (!isOurs) return 'differs'
-  // A server that heeds no checksums. Nobody here may remove what it has made.
+  // The server ignores checksums. This identity may not remove the damaged object.
   throw new Error(`${uriOf(to)} has arrived damaged, and Cloud Storage has kept it`)
 }
 
@@ -117,7 +121,7 @@ function uriOf({ bucket, name }: Upload): string {
   return `gs://${bucket}/${name}`
 }
 
-/** Cloud Storage says 400 to bytes that are not what their checksum says, and to a request that it cannot read. */
+/** Maps a 400 to DamagedError: Cloud Storage sends it for a wrong checksum and for a request that it cannot parse. */
 async function orDamaged<T>(to: Upload, act: () => Promise<T>): Promise<T> {
   try {
     return await act()
@@ -130,7 +134,7 @@ function isRefused(error: unknown): boolean {
   return error instanceof GcsError && error.status === 400
 }
 
-/** https://cloud.google.com/storage/docs/uploading-objects#rest-upload-objects, multipart. */
+/** A multipart upload: https://cloud.google.com/storage/docs/uploading-objects#rest-upload-objects. */
 async function uploadWhole(wire: Wire, to: Upload, bytes: Uint8Array): Promise<Sent> {
   const { name, contentType, metadata } = to
   const sum = crc32cText(crc32c(bytes))
@@ -148,7 +152,7 @@ async function uploadWhole(wire: Wire, to: Upload, bytes: Uint8Array): Promise<S
   return { bytes: bytes.length, crc32c: sum, answer }
 }
 
-/** Opens an upload session that creates the object only if it is absent. Answers its URL in `location`, or 412. */
+/** Opens an upload session that creates the object only if it is absent. @returns its URL in `location`, or a 412. */
 export async function openSession(
   wire: Wire,
   to: Upload,
@@ -171,7 +175,7 @@ export async function openSession(
   return answer
 }
 
-/** https://cloud.google.com/storage/docs/performing-resumable-uploads#chunked-upload. */
+/** A resumable upload: https://cloud.google.com/storage/docs/performing-resumable-uploads#chunked-upload. */
 async function uploadPieces(
   wire: Wire,
   to: Upload,
@@ -186,7 +190,7 @@ async function uploadPieces(
   try {
     for (let piece = first; ; ) {
       sum = crc32c(piece.bytes, sum)
-      // What is there already is still to be compared.
+      // After a 412 the rest is not sent, but its checksum is needed to compare it with the existing object.
       if (answer.status !== 412) {
         const sending = { url, start, piece, sum: crc32cText(sum) }
         answer = await sendPiece(wire, to, sending)
@@ -201,7 +205,7 @@ async function uploadPieces(
     }
     return { bytes: start, crc32c: crc32cText(sum), answer }
   } catch (error) {
-    // Unfinished sessions cannot be seen and end by themselves, so nobody waits for this.
+    // Unfinished sessions are invisible and expire by themselves, so this is not awaited.
     if (url)
       wire.open({ method: 'DELETE', url, answers: [404, 499] }).then(
         (opened) => opened.close(),
@@ -211,7 +215,7 @@ async function uploadPieces(
   }
 }
 
-/** Sends one piece, going on from the byte that the server has, however often it breaks. */
+/** Sends one piece. When a request breaks, the next one continues after the last byte that the server has. */
 async function sendPiece(
   wire: Wire,
   to: Upload,
@@ -221,7 +225,7 @@ async function sendPiece(
   const { signal } = to
   const end = start + bytes.length
   const total = isLast ? end : '*'
-  // Whichever request ends the upload: Cloud Storage then compares, before there is an object.
+  // On each request that may end the upload: Cloud Storage compares the checksum before it creates the object.
   const last = isLast ? { 'x-goog-hash': `crc32c=${sum}` } : {}
   const put = { method: 'PUT', url, answers: [308, 404, 410, 412], signal } as const
   let from = start
@@ -257,7 +261,7 @@ async function sendPiece(
   }
 }
 
-/** How many bytes of the upload the server has: all before `start`, and none after `end`. */
+/** How many bytes of the upload the server has. @throws DamagedError unless that is from `start` to `end`. */
 function persisted(answer: Answer, start: number, end: number): number {
   const last = /^bytes=0-(\d+)$/.exec(answer.headers.get('range') ?? '')?.[1]
   const bytes = last === undefined ? 0 : Number(last) + 1
@@ -286,7 +290,7 @@ interface Piece {
   readonly isLast: boolean
 }
 
-/** The body cut into pieces of so many bytes, the last one shorter. An empty body has none. */
+/** Cuts the body into pieces of `pieceBytes` bytes; the last one may be shorter. An empty body has no piece. */
 async function* piecesOf(
   body: Body,
   pieceBytes: number,
@@ -302,7 +306,7 @@ async function* piecesOf(
       held = []
       heldBytes = 0
     }
-    // The source may use its buffer again.
+    // Copied, because the source of a stream may reuse its buffer.
     if (chunk.length > 0) held.push(body instanceof Uint8Array ? chunk : new Uint8Array(chunk))
     heldBytes += chunk.length
   }

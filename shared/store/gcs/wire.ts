@@ -1,47 +1,51 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { orAbort } from '../../async/abort.ts'
 
-/** How patient we are with Cloud Storage. */
+/** Time limits and retries of requests to Cloud Storage. */
 export interface Patience {
-  /** Tries in all, of one request; for a stream: in a row without a single byte. */
+  /** The attempts for one request; for a stream, the consecutive attempts without a single byte. Default: 6. */
   readonly attempts?: number
-  /** Before the second try, milliseconds; doubled each time. */
+  /** The delay before the second attempt, ms; it doubles each time. Default: 200. */
   readonly firstDelayMs?: number
+  /** The longest delay between attempts, ms. Default: 8,000. */
   readonly longestDelayMs?: number
-  /** Silence that counts as a broken connection, milliseconds; for uploads plus their time on a slow link. */
+  /** A connection is broken after this silence, ms; uploads get their time on the slowest link too. Default: 10,000. */
   readonly timeoutMs?: number
-  /** A link slower than this is taken to be down, bytes per second. */
+  /** A slower link counts as down, bytes per second. Default: 125,000. */
   readonly slowestLink?: number
 }
 
+/** A request to the JSON API. */
 export interface Call {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
-  /** A path below the endpoint, or a whole URL that the server gave. */
+  /** A path below the endpoint, or an absolute URL from the server. */
   readonly url: string
   readonly query?: Readonly<Record<string, string | number | undefined>>
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array<ArrayBuffer>
-  /** Statuses beside 2xx that are an answer to the caller and no error. */
+  /** Statuses, in addition to 2xx, that are an answer to the caller and not an error. Default: none. */
   readonly answers?: readonly number[]
   readonly signal?: AbortSignal | undefined
 }
 
+/** A complete answer. */
 export interface Answer {
   readonly status: number
   readonly headers: Headers
-  /** The parsed body where it was JSON, else its text. */
+  /** The parsed body if it is JSON; otherwise its text. */
   readonly body: unknown
 }
 
+/** An answer whose body is still to be read. */
 export interface Opened {
   readonly status: number
   readonly headers: Headers
-  /** The next bytes, undefined behind the last; throws after `timeoutMs` of silence. */
+  /** The next bytes; undefined after the last. @throws Error after `timeoutMs` of silence. */
   next(): Promise<Uint8Array | undefined>
   close(): void
 }
 
-/** Cloud Storage refused, or kept failing until patience ended. */
+/** Cloud Storage answered with an error status. */
 export class GcsError extends Error {
   override readonly name = 'GcsError'
   /** The HTTP status. */
@@ -53,7 +57,7 @@ export class GcsError extends Error {
   }
 }
 
-/** Whether an error says that this identity may not. */
+/** Whether an error says that this identity lacks the permission: status 401 or 403. */
 export function isDenied(error: unknown): boolean {
   return error instanceof GcsError && (error.status === 401 || error.status === 403)
 }
@@ -61,20 +65,20 @@ export function isDenied(error: unknown): boolean {
 /** HTTP to the JSON API, with time limits, bounded retries and cancellation. */
 export interface Wire {
   /**
-   * Sends until there is an answer. Everything sent here must be harmless to send twice.
+   * Sends a request, with retries, until there is an answer. The request must be idempotent.
    * @throws GcsError; the network's error after the last try; the signal's reason.
    */
   send(call: Call): Promise<Answer>
-  /** One try, for callers who know themselves how to go on. Gives the body as it comes. */
+  /** Sends a request once, for callers that retry in their own way. The body is streamed. */
   open(call: Call): Promise<Opened>
-  /** Waits before try number `attempt` + 1, or throws `error` if there shall be none. */
+  /** Waits before attempt number `attempt` + 1. @throws `error` if it must not be retried. */
   again(error: unknown, attempt: number, signal?: AbortSignal): Promise<void>
 }
 
-/** https://cloud.google.com/storage/docs/retry-strategy names these. */
+/** The statuses to retry, by https://cloud.google.com/storage/docs/retry-strategy. */
 const PASSING = [408, 429, 500, 502, 503, 504]
 
-/** `credentials` gives the headers that authenticate a request to a URL. */
+/** A client of the JSON API. `credentials` returns the headers that authenticate a request to a URL. */
 export function gcsWire(
   endpoint: string,
   credentials: (url: string) => Promise<Record<string, string>>,
@@ -108,7 +112,7 @@ export function gcsWire(
             method: call.method,
             headers: { ...(await orAbort(credentials(url), signal)), ...call.headers },
             ...(call.body ? { body: call.body } : {}),
-            // A 308 of an upload session is an answer, not a place to go to.
+            // A 308 of an upload session is an answer and not a redirect.
             redirect: 'manual',
             signal,
           }),
@@ -141,7 +145,7 @@ export function gcsWire(
         longestDelayMs,
         (error as { retryAfterMs?: number }).retryAfterMs ?? 0,
       )
-      // Jitter, so that workers who failed together do not come back together.
+      // Jitter, so that workers that failed together do not retry together.
       const ms = Math.max(asked, delay * (0.5 + Math.random() / 2))
       await sleep(ms, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted())
     },
@@ -149,7 +153,7 @@ export function gcsWire(
   return wire
 }
 
-/** All of an answer, once its body has come whole. @throws Error when what should be JSON is none. */
+/** Reads an answer to its end. @throws Error when a successful JSON answer does not parse. */
 export async function answerOf(opened: Opened): Promise<Answer> {
   const { status, headers } = opened
   const body = parsed(await textOf(opened))
@@ -159,7 +163,7 @@ export async function answerOf(opened: Opened): Promise<Answer> {
   return { status, headers, body }
 }
 
-/** Everything but a refusal passes: with no answer at all, the network is at fault. */
+/** Whether an error may be retried. Errors other than an error status are faults of the network, which may pass. */
 function isPassing(error: unknown): boolean {
   return error instanceof GcsError ? PASSING.includes(error.status) : true
 }
@@ -176,7 +180,7 @@ async function refusal(call: Call, opened: Opened): Promise<GcsError> {
     : error
 }
 
-/** What the server says about an error, in its own words. */
+/** The server's message in the body of an error. */
 export function messageOf(body: unknown): string {
   if (typeof body === 'string') return body
   return String((body as { error?: { message?: string } } | undefined)?.error?.message ?? '')
@@ -203,7 +207,7 @@ function urlOf(endpoint: string, call: Call): string {
   return url.href
 }
 
-/** Cuts a request that outlasts its limits or its caller's interest. */
+/** Aborts a request that exceeds its time limit or whose caller has aborted. */
 function watchdog(signal: AbortSignal | undefined) {
   const cut = new AbortController()
   const abort = () => cut.abort(signal?.reason)
