@@ -5,7 +5,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { TSchema } from 'typebox'
 import { compile } from '#shared/contracts/validator.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
-import { guardDoor } from './auth/guard.ts'
+import { requireScope } from './auth/guard.ts'
 import { deadLetterRoutes } from './dead-letters/routes.ts'
 import { boardLook, boardRoutes } from './figures/board-routes.ts'
 import { kpiRoutes } from './figures/kpi-routes.ts'
@@ -58,7 +58,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
   holdBodies(app)
   closeWhenIdle(app)
   sendElsewhere(app, deps)
-  guardDoor(app, deps.access, deps.config)
+  requireScope(app, deps.access, deps.config)
   limitBodies(app, { most: deps.config.max_bodies, slowest: deps.slowest })
   inflateBodies(app)
   checkAddresses(app)

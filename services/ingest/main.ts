@@ -6,7 +6,7 @@ import { type Service, service, WAITING_STEPS } from '#shared/frame/service.ts'
 import { openStore } from '#shared/store/open.ts'
 import { createApp } from './app.ts'
 import { openAccess } from './auth/access.ts'
-import { checkDoor } from './auth/guard.ts'
+import { assertNotExposed } from './auth/guard.ts'
 import { redriving } from './dead-letters/redrive.ts'
 import { consistency } from './jobs/consistent.ts'
 import { ingestStep } from './jobs/consume.ts'
@@ -26,7 +26,7 @@ async function start(service: Service): Promise<void> {
   const { stopping, aborting } = lifecycle
   const registry = await loadRegistry(config.derivatives)
   const access = openAccess(config)
-  checkDoor(config, access)
+  assertNotExposed(config, access)
   const catalogue = openCatalogue({ dsn: config.database, application: 'ingest' })
   lifecycle.onClose('catalogue', () => catalogue.close())
   const migrated = catalogue.migrate(stopping).catch((error) => {

@@ -23,7 +23,7 @@ const HEADERS = {
 /**
  * @throws Error when the API would be open to anybody: where nobody is asked who he is, it may be bound to loopback only.
  */
-export function checkDoor({ host }: Pick<Config, 'host'>, { isGuarded }: Access): void {
+export function assertNotExposed({ host }: Pick<Config, 'host'>, { isGuarded }: Access): void {
   if (isGuarded || isLoopback(host)) return
   throw new Error(
     `TRACKCHAIN_HOST is ${host}, which others can reach, and both TRACKCHAIN_TOKENS and TRACKCHAIN_OIDC are empty: anybody could use the API. ` +
@@ -37,7 +37,7 @@ export function checkDoor({ host }: Pick<Config, 'host'>, { isGuarded }: Access)
  * made to resolve to loopback. Routes with `public: true` need no token. Requests are counted by token; those without a
  * good one by the address that they come from.
  */
-export function guardDoor(
+export function requireScope(
   app: FastifyInstance,
   access: Access,
   { rate_limit, ...proxies }: ProxySettings & Pick<Config, 'rate_limit'>,

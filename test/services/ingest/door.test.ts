@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
 import { openAccess } from '../../../services/ingest/auth/access.ts'
-import { checkDoor } from '../../../services/ingest/auth/guard.ts'
+import { assertNotExposed } from '../../../services/ingest/auth/guard.ts'
 import { patient } from '../../support/patience.ts'
 import { aJob, post, raw, startApi } from './api.ts'
 
@@ -176,11 +176,11 @@ const open = openAccess({ tokens: [], oidc })
 
 t.test('an open API is bound to this machine alone', async (t) => {
   for (const host of ['127.0.0.1', '127.8.8.8', '::1', 'localhost']) {
-    t.doesNotThrow(() => checkDoor({ host }, open))
+    t.doesNotThrow(() => assertNotExposed({ host }, open))
   }
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'trackchain.example', '127.0.0.1.example']) {
-    t.throws(() => checkDoor({ host }, open), /TRACKCHAIN_TOKENS/, host)
-    t.doesNotThrow(() => checkDoor({ host }, openAccess({ tokens, oidc })))
+    t.throws(() => assertNotExposed({ host }, open), /TRACKCHAIN_TOKENS/, host)
+    t.doesNotThrow(() => assertNotExposed({ host }, openAccess({ tokens, oidc })))
   }
 })
 
