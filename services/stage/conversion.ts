@@ -25,7 +25,7 @@ import {
   type PlanDeps,
   paceOf,
   placeOf,
-  planned,
+  planRun,
   whatExists,
 } from './plan-run.ts'
 import {
@@ -61,7 +61,7 @@ export async function beginStaging(
 ): Promise<Next> {
   const { layout } = run
   const staged = await stagedBefore(run)
-  if (staged !== undefined) return planned(run, staged, await whatExists(run, deps), deps)
+  if (staged !== undefined) return planRun(run, staged, await whatExists(run, deps), deps)
   await checkLength(run, deps)
   if (layout.kind === 'coded') {
     const work: StreamWork = { kind: 'stream', start: 0, partSamples: PART_SAMPLES }
@@ -100,7 +100,7 @@ export async function goOnStaging(run: FoundRun, work: Work, deps: PlanDeps): Pr
     (await isDecided(run, exists.missing, samples, deps))
   ) {
     // The run has been to its end, and a crash has lost the marker. What follows reads no samples, and clears again.
-    return planned(run, { kind: 'staged', samples, partSamples }, exists, deps)
+    return planRun(run, { kind: 'staged', samples, partSamples }, exists, deps)
   }
   return rangeStep(run, work, deps)
 }
@@ -172,7 +172,7 @@ async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promis
   const verdict = made === 0 ? 'skipped' : 'done'
   const pcm = { kind: 'staged', samples, partSamples } as const
   if (stepSamples >= samples) {
-    return planned(run, pcm, await whatExists(run, deps), deps)
+    return planRun(run, pcm, await whatExists(run, deps), deps)
   }
   await throwTombstone(run)
   const following = await fanIn(
@@ -184,7 +184,7 @@ async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promis
       },
       isOver: () => isOver(run, deps),
       clear: () => clear(run),
-      sendOn: async () => planned(run, pcm, await whatExists(run, deps), deps),
+      sendOn: async () => planRun(run, pcm, await whatExists(run, deps), deps),
     },
     run.context,
   )
@@ -239,7 +239,7 @@ async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Prom
     await reportWarnings(placeOf(run), 'stream', staged.warnings, run.context)
   }
   const { marker, body } = markOf(run, pcm)
-  const next = await planned(run, pcm, await whatExists(run, deps), deps)
+  const next = await planRun(run, pcm, await whatExists(run, deps), deps)
   if (start === 0) return next
   const mark = () => run.context.write('scratch', marker, body, 'application/json')
   return { ...next, afterwards: [mark, ...(next.afterwards ?? [])] }

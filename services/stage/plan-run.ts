@@ -116,7 +116,7 @@ export function allThere(run: FoundRun, samples: number, existing: Verdicts): Ne
  * What follows once the samples can be read: the plan of what is missing, as messages to its first stage.
  * @throws PermanentError STRICT when the master has warnings that are not wanted
  */
-export async function planned(
+export async function planRun(
   run: FoundRun,
   pcm: PcmPlace,
   { existing, missing }: Awaited<ReturnType<typeof whatExists>>,

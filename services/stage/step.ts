@@ -22,7 +22,7 @@ import {
   isStrict,
   placeOf,
   planDigest,
-  planned,
+  planRun,
   whatExists,
 } from './plan-run.ts'
 import { samplesAt44100 } from './resample/range.ts'
@@ -116,7 +116,7 @@ async function begin(
   if (isConformant(layout)) {
     const { offset, bigEndian, samples } = layout
     const place = { uri: found.uri, revision: found.pin, offset, bigEndian, samples }
-    return planned(run, { kind: 'in-place', ...place }, exists, deps)
+    return planRun(run, { kind: 'in-place', ...place }, exists, deps)
   }
   const leave = await deps.cores.tryTake()
   try {
