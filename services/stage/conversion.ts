@@ -21,12 +21,12 @@ import { reportedWarnings, reportNoNumbers, reportWarnings } from './found.ts'
 import {
   allThere,
   type FoundRun,
+  findExisting,
   isAllThere,
   type PlanDeps,
   paceOf,
   placeOf,
   planRun,
-  whatExists,
 } from './plan-run.ts'
 import {
   MAX_CODED_SECONDS,
@@ -61,7 +61,7 @@ export async function beginStaging(
 ): Promise<Next> {
   const { layout } = run
   const staged = await stagedBefore(run)
-  if (staged !== undefined) return planRun(run, staged, await whatExists(run, deps), deps)
+  if (staged !== undefined) return planRun(run, staged, await findExisting(run, deps), deps)
   await checkLength(run, deps)
   if (layout.kind === 'coded') {
     const work: StreamWork = { kind: 'stream', start: 0, partSamples: PART_SAMPLES }
@@ -86,7 +86,7 @@ export async function goOnStaging(run: FoundRun, work: Work, deps: PlanDeps): Pr
   if ((await scratch.stat(markerOf(run), { signal })) !== undefined) {
     return { sends: [], verdict: 'skipped' }
   }
-  const exists = await whatExists(run, deps)
+  const exists = await findExisting(run, deps)
   if (isAllThere(run, exists.missing, deps)) {
     // Another job has made it all meanwhile, or this is a copy that comes after the end.
     const next = allThere(run, work.kind === 'range' ? work.samples : 1, exists.existing)
@@ -172,7 +172,7 @@ async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promis
   const verdict = made === 0 ? 'skipped' : 'done'
   const pcm = { kind: 'staged', samples, partSamples } as const
   if (stepSamples >= samples) {
-    return planRun(run, pcm, await whatExists(run, deps), deps)
+    return planRun(run, pcm, await findExisting(run, deps), deps)
   }
   await throwTombstone(run)
   const following = await fanIn(
@@ -184,7 +184,7 @@ async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promis
       },
       isOver: () => isOver(run, deps),
       clear: () => clear(run),
-      sendOn: async () => planRun(run, pcm, await whatExists(run, deps), deps),
+      sendOn: async () => planRun(run, pcm, await findExisting(run, deps), deps),
     },
     run.context,
   )
@@ -239,7 +239,7 @@ async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Prom
     await reportWarnings(placeOf(run), 'stream', staged.warnings, run.context)
   }
   const { marker, body } = markOf(run, pcm)
-  const next = await planRun(run, pcm, await whatExists(run, deps), deps)
+  const next = await planRun(run, pcm, await findExisting(run, deps), deps)
   if (start === 0) return next
   const mark = () => run.context.write('scratch', marker, body, 'application/json')
   return { ...next, afterwards: [mark, ...(next.afterwards ?? [])] }
@@ -353,7 +353,7 @@ async function readJson(
 }
 
 async function isOver(run: FoundRun, deps: PlanDeps): Promise<boolean> {
-  return isAllThere(run, (await whatExists(run, deps)).missing, deps)
+  return isAllThere(run, (await findExisting(run, deps)).missing, deps)
 }
 
 function clear(run: FoundRun): Promise<void> {

@@ -44,7 +44,7 @@ export function placeOf({ message, plan }: Pick<FoundRun, 'message' | 'plan'>): 
 }
 
 /** Which of the wanted assets are there under their names, at the version made today. */
-export async function whatExists(
+export async function findExisting(
   { message, found, context }: Pick<FoundRun, 'message' | 'found' | 'context'>,
   { registry }: PlanDeps,
 ): Promise<{ existing: Verdicts; missing: Derivative[] }> {
@@ -119,7 +119,7 @@ export function allThere(run: FoundRun, samples: number, existing: Verdicts): Ne
 export async function planRun(
   run: FoundRun,
   pcm: PcmPlace,
-  { existing, missing }: Awaited<ReturnType<typeof whatExists>>,
+  { existing, missing }: Awaited<ReturnType<typeof findExisting>>,
   deps: PlanDeps,
 ): Promise<Next> {
   const { message, found, layout, plan, context } = run

@@ -18,12 +18,12 @@ import { checkLimits, type MasterLimits } from './limits.ts'
 import { masterNames } from './master-names.ts'
 import {
   allThere,
+  findExisting,
   isAllThere,
   isStrict,
   placeOf,
   planDigest,
   planRun,
-  whatExists,
 } from './plan-run.ts'
 import { samplesAt44100 } from './resample/range.ts'
 
@@ -110,7 +110,7 @@ async function begin(
   const names = await masterNames(message.request, found, signal)
   const plan = planDigest(message, found, deps)
   const run = { message, found, layout, names, plan, context }
-  const exists = await whatExists(run, deps)
+  const exists = await findExisting(run, deps)
   if (isAllThere(run, exists.missing, deps))
     return allThere(run, lengthOf(layout), exists.existing)
   if (isConformant(layout)) {
