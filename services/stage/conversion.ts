@@ -19,7 +19,6 @@ import { masterBytes } from './formats/master-bytes.ts'
 import { overlongMpeg } from './formats/mpeg/length.ts'
 import { reportedWarnings, reportNoNumbers, reportWarnings } from './found.ts'
 import {
-  allThere,
   type FoundRun,
   findExisting,
   isAllThere,
@@ -27,6 +26,7 @@ import {
   paceOf,
   placeOf,
   planRun,
+  skipRun,
 } from './plan-run.ts'
 import {
   MAX_CODED_SECONDS,
@@ -89,7 +89,7 @@ export async function goOnStaging(run: FoundRun, work: Work, deps: PlanDeps): Pr
   const exists = await findExisting(run, deps)
   if (isAllThere(run, exists.missing, deps)) {
     // Another job has made it all meanwhile, or this is a copy that comes after the end.
-    const next = allThere(run, work.kind === 'range' ? work.samples : 1, exists.existing)
+    const next = skipRun(run, work.kind === 'range' ? work.samples : 1, exists.existing)
     return { ...next, afterwards: [() => clear(run)] }
   }
   if (work.kind === 'stream') return streamStep(run, work, deps)

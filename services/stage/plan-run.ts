@@ -105,7 +105,7 @@ function isOpen(layout: Layout): boolean {
  * What follows when all that was asked for is there. Of a master that would have to be decoded anew the catalogue
  * knows the warnings that its header does not show.
  */
-export function allThere(run: FoundRun, samples: number, existing: Verdicts): Next {
+export function skipRun(run: FoundRun, samples: number, existing: Verdicts): Next {
   const { message, layout } = run
   const { warnings = [] } = layout
   const sends = [ended(message, masterOf(run, samples, warnings), existing)]

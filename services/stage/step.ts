@@ -17,13 +17,13 @@ import { survey } from './formats/survey.ts'
 import { checkLimits, type MasterLimits } from './limits.ts'
 import { masterNames } from './master-names.ts'
 import {
-  allThere,
   findExisting,
   isAllThere,
   isStrict,
   placeOf,
   planDigest,
   planRun,
+  skipRun,
 } from './plan-run.ts'
 import { samplesAt44100 } from './resample/range.ts'
 
@@ -112,7 +112,7 @@ async function begin(
   const run = { message, found, layout, names, plan, context }
   const exists = await findExisting(run, deps)
   if (isAllThere(run, exists.missing, deps))
-    return allThere(run, lengthOf(layout), exists.existing)
+    return skipRun(run, lengthOf(layout), exists.existing)
   if (isConformant(layout)) {
     const { offset, bigEndian, samples } = layout
     const place = { uri: found.uri, revision: found.pin, offset, bigEndian, samples }
