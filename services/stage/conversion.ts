@@ -19,11 +19,11 @@ import { masterBytes } from './formats/master-bytes.ts'
 import { overlongMpeg } from './formats/mpeg/length.ts'
 import { reportedWarnings, reportNoNumbers, reportWarnings } from './found.ts'
 import {
+  budgetOf,
   type FoundRun,
   findExisting,
   isAllThere,
   type PlanDeps,
-  paceOf,
   placeOf,
   planRun,
   skipRun,
@@ -68,7 +68,7 @@ export async function beginStaging(
     if (!isCoreFree) return handedOn(run, [work])
     return clearingOnFailure(run, () => streamStep(run, work, deps))
   }
-  const plan = planRanges(layout, paceOf(run.message, deps))
+  const plan = planRanges(layout, budgetOf(run.message, deps))
   const steps = Math.ceil(plan.samples / plan.stepSamples)
   const works = Array.from(
     { length: steps },
@@ -113,7 +113,7 @@ async function isDecided(
   deps: PlanDeps,
 ): Promise<boolean> {
   const { scratch, signal } = run.context
-  const { impossible } = planSteps(missing, samples, paceOf(run.message, deps))
+  const { impossible } = planSteps(missing, samples, budgetOf(run.message, deps))
   for (const { id, version } of missing) {
     if (impossible.some(({ asset }) => asset.id === id)) continue
     const folder = tombstoneFolder(placeOf(run), { asset: id, version })
@@ -201,7 +201,7 @@ const MAX_MD5_MS = 3000
 async function compareMd5(run: FoundRun, deps: PlanDeps): Promise<void> {
   const { layout, context } = run
   if (layout.kind !== 'flac' || !hasMd5(layout)) return
-  if (md5Cost(layout) * paceOf(run.message, deps).factor > MAX_MD5_MS) return
+  if (md5Cost(layout) * budgetOf(run.message, deps).factor > MAX_MD5_MS) return
   if ((await reportedWarnings(placeOf(run), context)).has('md5')) return
   const { file, signal } = inputOf(run)
   const found = await md5Warnings(layout, file, signal)
@@ -227,7 +227,7 @@ async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Prom
         : await stageStream(layout, {
             ...{ ...inputOf(run), start, partSamples, mostSamples, write: writerOf(run) },
             end: Math.min(start + partSamples, mostSamples),
-            goesOn: pacing(start, paceOf(run.message, deps).targetMs, run.context.spentMs),
+            goesOn: pacing(start, budgetOf(run.message, deps).targetMs, run.context.spentMs),
           })
   const units = [`wav ${start}-${staged.end}`]
   if (!staged.isOver) {
@@ -251,7 +251,10 @@ function mostOfStream(
   deps: PlanDeps,
 ): number {
   const taken = Math.round(deps.config.max_hours * 3600) * SAMPLE_RATE
-  return Math.min(mostStreamSamples(layout as CodedLayout, paceOf(message, deps).factor), taken)
+  return Math.min(
+    mostStreamSamples(layout as CodedLayout, budgetOf(message, deps).factor),
+    taken,
+  )
 }
 
 /** @throws PermanentError TOO_LONG_TO_STAGE when the header, or the number of frames, says so already. */

@@ -62,7 +62,7 @@ export async function findExisting(
 }
 
 /** How fast the route is, and how long its steps may take. */
-export function paceOf({ route }: Envelope, { config }: PlanDeps) {
+export function budgetOf({ route }: Envelope, { config }: PlanDeps) {
   return { targetMs: config.target_ms, factor: config.routes[route]?.factor ?? 1 }
 }
 
@@ -78,7 +78,7 @@ export function planDigest(
   const wanted = message.request.derivative_assets
     .toSorted()
     .map((id) => [id, deps.registry.get(id)?.version])
-  const { targetMs, factor } = paceOf(message, deps)
+  const { targetMs, factor } = budgetOf(message, deps)
   return digest([revision, wanted, targetMs, factor])
 }
 
@@ -125,7 +125,7 @@ export async function planRun(
   const { message, found, layout, plan, context } = run
   const warnings = mergedWarnings(layout.warnings, ...(await lateWarnings(run)))
   if (isStrict(message, deps)) refuseWarnings(warnings)
-  const steps = planSteps(missing, pcm.samples, paceOf(message, deps))
+  const steps = planSteps(missing, pcm.samples, budgetOf(message, deps))
   const verdicts: Verdicts = { ...existing }
   for (const { asset, error } of steps.impossible) {
     verdicts[asset.id] = failed(asset.version, error, 'stage', context.delivery.attempt)
