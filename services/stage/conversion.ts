@@ -54,7 +54,7 @@ type StreamWork = Extract<Work, { kind: 'stream' }>
  * The first step of bringing a master into scratch. What fits a step is staged at once, if a core is free; what
  * does not goes on as steps of their own.
  */
-export async function beginStaging(
+export async function beginConversion(
   run: FoundRun,
   deps: PlanDeps,
   isCoreFree: boolean,
@@ -80,7 +80,11 @@ export async function beginStaging(
 }
 
 /** One of the steps that a master takes to be brought into scratch. */
-export async function goOnStaging(run: FoundRun, work: Work, deps: PlanDeps): Promise<Next> {
+export async function continueConversion(
+  run: FoundRun,
+  work: Work,
+  deps: PlanDeps,
+): Promise<Next> {
   await throwTombstone(run)
   const { scratch, signal } = run.context
   if ((await scratch.stat(markerOf(run), { signal })) !== undefined) {
@@ -128,7 +132,7 @@ async function hasAny(items: AsyncIterable<unknown>): Promise<boolean> {
 }
 
 /** What follows when a step of staging fails for good: so does the run, and its other steps are told. */
-export async function failStaging(
+export async function failConversion(
   run: Omit<FoundRun, 'found' | 'layout' | 'names'>,
   error: PermanentError,
   deps: PlanDeps,

@@ -9,7 +9,7 @@ import type { Config } from '#shared/frame/config.ts'
 import type { Cores } from '#shared/frame/cores.ts'
 import { defineStep, type Next, type Step, type StepContext } from '#shared/frame/step.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
-import { beginStaging, failStaging, goOnStaging } from './conversion.ts'
+import { beginConversion, continueConversion, failConversion } from './conversion.ts'
 import { type FoundMaster, findMaster, type Locate } from './find-master.ts'
 import { isConformant, type Layout } from './formats/layout.ts'
 import { masterBytes } from './formats/master-bytes.ts'
@@ -73,7 +73,7 @@ export function stageStep(deps: StageDeps): Step<ToStage> {
 
     async fail(message, error, context) {
       if ('staging' in message) {
-        return failStaging({ message, plan: message.staging.digest, context }, error, deps)
+        return failConversion({ message, plan: message.staging.digest, context }, error, deps)
       }
       const { attempt } = context.delivery
       return failedRun(message, error, { step: 'stage', attempt, registry })
@@ -120,7 +120,7 @@ async function begin(
   }
   const leave = await deps.cores.tryTake()
   try {
-    return await beginStaging(run, deps, leave !== undefined)
+    return await beginConversion(run, deps, leave !== undefined)
   } finally {
     leave?.()
   }
@@ -140,7 +140,7 @@ async function goOn(message: StagingDue, context: StepContext, deps: StageDeps):
   }
   const layout = await layoutOf(found, signal)
   const names = await masterNames(message.request, found, signal)
-  return goOnStaging({ message, found, layout, names, plan, context }, work, deps)
+  return continueConversion({ message, found, layout, names, plan, context }, work, deps)
 }
 
 /** Not pinned, which costs a second look: were it the header of other bytes, the reads of the samples would tell. */
