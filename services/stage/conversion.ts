@@ -46,9 +46,9 @@ import {
   tooLong,
 } from './resample/range.ts'
 
-type Work = Staging['work']
-type RangeWork = Extract<Work, { kind: 'range' }>
-type StreamWork = Extract<Work, { kind: 'stream' }>
+type ConversionStep = Staging['work']
+type RangeStep = Extract<ConversionStep, { kind: 'range' }>
+type StreamStep = Extract<ConversionStep, { kind: 'stream' }>
 
 /**
  * The first step of bringing a master into scratch. What fits a step is staged at once, if a core is free; what
@@ -64,8 +64,8 @@ export async function beginConversion(
   if (staged !== undefined) return planRun(run, staged, await findExisting(run, deps), deps)
   await checkLength(run, deps)
   if (layout.kind === 'coded') {
-    const work: StreamWork = { kind: 'stream', start: 0, partSamples: PART_SAMPLES }
-    if (!isCoreFree) return handedOn(run, [work])
+    const work: StreamStep = { kind: 'stream', start: 0, partSamples: PART_SAMPLES }
+    if (!isCoreFree) return fanOut(run, [work])
     return clearingOnFailure(run, () => streamStep(run, work, deps))
   }
   const plan = planRanges(layout, budgetOf(run.message, deps))
@@ -75,14 +75,14 @@ export async function beginConversion(
     (_, step) => ({ kind: 'range', ...plan, step }) as const,
   )
   const [only] = works
-  if (steps > 1 || only === undefined || !isCoreFree) return handedOn(run, works)
+  if (steps > 1 || only === undefined || !isCoreFree) return fanOut(run, works)
   return clearingOnFailure(run, () => rangeStep(run, only, deps))
 }
 
 /** One of the steps that a master takes to be brought into scratch. */
 export async function continueConversion(
   run: FoundRun,
-  work: Work,
+  work: ConversionStep,
   deps: PlanDeps,
 ): Promise<Next> {
   await throwTombstone(run)
@@ -147,11 +147,11 @@ export async function failConversion(
   return { ...next, afterwards: [clearParts] }
 }
 
-function handedOn(run: FoundRun, works: readonly Work[]): Next {
+function fanOut(run: FoundRun, works: readonly ConversionStep[]): Next {
   return { sends: works.map((work) => stagingMessage(run, work)), verdict: 'done', units: [] }
 }
 
-function stagingMessage({ message, found, plan }: FoundRun, work: Work): Send {
+function stagingMessage({ message, found, plan }: FoundRun, work: ConversionStep): Send {
   const { uri, pin, revision } = found
   const staging = { digest: plan, uri, pin, revision, work }
   const topic = stageTopic('stage', message.route)
@@ -159,7 +159,7 @@ function stagingMessage({ message, found, plan }: FoundRun, work: Work): Send {
   return send(topic, StagingDue, body, attributesOf(message))
 }
 
-async function rangeStep(run: FoundRun, work: RangeWork, deps: PlanDeps): Promise<Next> {
+async function rangeStep(run: FoundRun, work: RangeStep, deps: PlanDeps): Promise<Next> {
   const { samples, partSamples, stepSamples, step } = work
   const start = step * stepSamples
   const end = Math.min(samples, start + stepSamples)
@@ -212,7 +212,7 @@ async function compareMd5(run: FoundRun, deps: PlanDeps): Promise<void> {
   if (found.length > 0) await reportWarnings(placeOf(run), 'md5', found, context)
 }
 
-async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Promise<Next> {
+async function streamStep(run: FoundRun, work: StreamStep, deps: PlanDeps): Promise<Next> {
   const { start, partSamples } = work
   const layout = run.layout as CodedLayout
   const mostSamples = mostOfStream(run, deps)
@@ -235,7 +235,7 @@ async function streamStep(run: FoundRun, work: StreamWork, deps: PlanDeps): Prom
           })
   const units = [`wav ${start}-${staged.end}`]
   if (!staged.isOver) {
-    const next: StreamWork = { ...work, start: staged.end }
+    const next: StreamStep = { ...work, start: staged.end }
     return { sends: [stagingMessage(run, next)], verdict: 'done', units }
   }
   const pcm = { kind: 'staged', samples: staged.end, partSamples } as const
