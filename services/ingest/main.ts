@@ -10,7 +10,7 @@ import { assertNotExposed } from './auth/guard.ts'
 import { redriving } from './dead-letters/redrive.ts'
 import { consistency } from './jobs/consistent.ts'
 import { ingestStep } from './jobs/consume.ts'
-import { remembering } from './jobs/record-job.ts'
+import { recordJobs } from './jobs/record-job.ts'
 import { accepting } from './jobs/submit-job.ts'
 import { openUploads } from './masters/open-uploads.ts'
 import { replacing } from './masters/replaced.ts'
@@ -34,7 +34,7 @@ async function start(service: Service): Promise<void> {
   })
   // Not for long: jobs are taken while the database is away, and others bring the schema up to date, too.
   await Promise.race([migrated, sleep(MIGRATE_MS, undefined, { ref: false })])
-  const remember = remembering(catalogue, log)
+  const remember = recordJobs(catalogue, log)
   const settings = { routes: config.routes, uploads: config.uploads, registry }
 
   const { max_message_kb } = config

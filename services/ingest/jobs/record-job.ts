@@ -10,7 +10,7 @@ const WITHIN_MS = 60
  * Writes the row of an accepted job if the database answers at once. It never fails and never takes long:
  * a row that is not written now is written later, from the event of the acceptance.
  */
-export function remembering(
+export function recordJobs(
   catalogue: Pick<Catalogue, 'acceptJobs'>,
   log: Log,
 ): (accepted: RunAccepted) => Promise<void> {

@@ -20,7 +20,7 @@ import type { IdentitySettings } from '../../../services/ingest/auth/identity.ts
 import { redriving } from '../../../services/ingest/dead-letters/redrive.ts'
 import type { Pace } from '../../../services/ingest/http/bodies.ts'
 import { consistency } from '../../../services/ingest/jobs/consistent.ts'
-import { remembering } from '../../../services/ingest/jobs/record-job.ts'
+import { recordJobs } from '../../../services/ingest/jobs/record-job.ts'
 import { accepting } from '../../../services/ingest/jobs/submit-job.ts'
 import { openUploads } from '../../../services/ingest/masters/open-uploads.ts'
 import { replacing } from '../../../services/ingest/masters/replaced.ts'
@@ -113,7 +113,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
           settings: { registry, routes, uploads: uploadsUri },
           bus,
           events,
-          remember: remembering(rows, log),
+          remember: recordJobs(rows, log),
           consistent: consistency(rows, log),
           metrics,
         }),
