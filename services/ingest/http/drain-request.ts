@@ -8,7 +8,7 @@ const MAX_MS = 2000
  * Reads and forgets the rest of a request, within limits. A connection that is closed on a client that
  * still sends is reset, and the answer that was on its way is lost.
  */
-export async function readOut(request: IncomingMessage): Promise<void> {
+export async function drainRequest(request: IncomingMessage): Promise<void> {
   // Whoever waits for "100 Continue" has not begun to send.
   if (request.destroyed || request.complete || awaitsContinue(request)) return
   const { promise, resolve } = Promise.withResolvers<void>()

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { CSP } from '../auth/guard.ts'
-import { readOut } from './drain-request.ts'
+import { drainRequest } from './drain-request.ts'
 import { PROBLEM_TYPE, problemOf } from './problem.ts'
 
 const OF_CONTENT = [
@@ -48,7 +48,7 @@ export async function replyWithProblem(
   // What has not been read by now is not wanted: the connection is of no further use.
   if (!request.raw.complete) {
     reply.header('connection', 'close')
-    await readOut(request.raw)
+    await drainRequest(request.raw)
   }
   // What was said of a file or a document that is not sent after all.
   for (const name of OF_CONTENT) reply.removeHeader(name)

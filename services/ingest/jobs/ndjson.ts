@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { FastifyRequest } from 'fastify'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { json } from '#shared/contracts/message.ts'
-import { readOut } from '../http/drain-request.ts'
+import { drainRequest } from '../http/drain-request.ts'
 import { problemOf } from '../http/problem.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 import type { Turns } from '../http/turns.ts'
@@ -72,7 +72,7 @@ export function resultLines(
       yield `${JSON.stringify({ line: null, status, code, detail })}\n`
     }
     // What is still on its way is not wanted.
-    await readOut(request.raw)
+    await drainRequest(request.raw)
   }
   const stream = Readable.from(results(), { objectMode: false, highWaterMark: MAX_WAITING })
   stream.once('close', () => {
