@@ -8,7 +8,7 @@ import type { StoreDriver } from '#shared/store/driver/driver.ts'
  * what a process sends to itself goes when it does: in the store it would tell the next pod that there is nothing left
  * to send. One that stands in the store was left by somebody who has sent by a queue, and holds.
  */
-export function ownMarkers(scratch: StoreDriver): StoreDriver {
+export function inMemoryMarkers(scratch: StoreDriver): StoreDriver {
   const own = new Map<string, Buffer>()
   return {
     ...scratch,

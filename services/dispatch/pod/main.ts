@@ -10,7 +10,7 @@ import { analyzing } from '../../analyze/step.ts'
 import { encodeStep } from '../../encode/step.ts'
 import { stageStep } from '../../stage/step.ts'
 import { GIVEN_BACK, toldBy } from '../cluster/pod-spec.ts'
-import { ownMarkers } from './in-memory-markers.ts'
+import { inMemoryMarkers } from './in-memory-markers.ts'
 import { ownTopics } from './in-process-bus.ts'
 import { fetchingOnce } from './pinned-read-cache.ts'
 
@@ -34,7 +34,7 @@ await service(
       const { driver, name } = service.locate(uri)
       return { driver: once(driver), name }
     }
-    const scratch = ownMarkers(service.scratch)
+    const scratch = inMemoryMarkers(service.scratch)
     const topic = (stage: (typeof STAGES)[number]) => stageTopic(stage, config.route)
     const own = ownTopics(bus, STAGES.map(topic))
     const tools = { bus: own.bus, breaker, events, assets, scratch, log, metrics, tracing }

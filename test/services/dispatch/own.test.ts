@@ -16,7 +16,7 @@ import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import { type Counts, counting } from '#shared/store/counting.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { locate, openStore } from '#shared/store/open.ts'
-import { ownMarkers } from '../../../services/dispatch/pod/in-memory-markers.ts'
+import { inMemoryMarkers } from '../../../services/dispatch/pod/in-memory-markers.ts'
 import { ownTopics } from '../../../services/dispatch/pod/in-process-bus.ts'
 import { fetchingOnce } from '../../../services/dispatch/pod/pinned-read-cache.ts'
 import { encodeStep } from '../../../services/encode/step.ts'
@@ -53,7 +53,7 @@ t.test('what a pod sent itself and never did, the next pod does', async (t) => {
   async function pod(isStoppedAtMarker: boolean) {
     const stopping = new AbortController()
     const own = ownTopics(outer, ['stage', 'encode'])
-    const markers = ownMarkers(scratch)
+    const markers = inMemoryMarkers(scratch)
     const watched: StoreDriver = {
       ...markers,
       async create(name, body, options) {
