@@ -8,7 +8,7 @@ type Handler = (delivery: Delivery) => Promise<Settlement>
 const PATIENCE_MS = 60_000
 const PAUSE = { firstMs: 1000, mostMs: 10_000 }
 
-interface OwnTopics {
+interface InProcessBus {
   /** Publishes as the given one does, but for the topics that are followed here. */
   readonly bus: Bus
   /**
@@ -27,7 +27,7 @@ interface OwnTopics {
 }
 
 /** The topics of a route within one process: what a step sends to the next one waits here and in no queue. */
-export function ownTopics(outer: Bus, topics: readonly string[]): OwnTopics {
+export function inProcessBus(outer: Bus, topics: readonly string[]): InProcessBus {
   const waiting: { topic: string; delivery: Delivery }[] = []
   let last = 0
   let attempt = 1

@@ -11,7 +11,7 @@ import { encodeStep } from '../../encode/step.ts'
 import { stageStep } from '../../stage/step.ts'
 import { GIVEN_BACK, toldBy } from '../cluster/pod-spec.ts'
 import { inMemoryMarkers } from './in-memory-markers.ts'
-import { ownTopics } from './in-process-bus.ts'
+import { inProcessBus } from './in-process-bus.ts'
 import { fetchingOnce } from './pinned-read-cache.ts'
 
 // One track, from its message on the topic of `stage` to the message to `publish`: the very steps of the chain, whose
@@ -36,7 +36,7 @@ await service(
     }
     const scratch = inMemoryMarkers(service.scratch)
     const topic = (stage: (typeof STAGES)[number]) => stageTopic(stage, config.route)
-    const own = ownTopics(bus, STAGES.map(topic))
+    const own = inProcessBus(bus, STAGES.map(topic))
     const tools = { bus: own.bus, breaker, events, assets, scratch, log, metrics, tracing }
     const deps = { ...tools, stopping, aborting }
     const units = { registry, locate, cores, blocks }

@@ -17,7 +17,7 @@ import { type Counts, counting } from '#shared/store/counting.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { locate, openStore } from '#shared/store/open.ts'
 import { inMemoryMarkers } from '../../../services/dispatch/pod/in-memory-markers.ts'
-import { ownTopics } from '../../../services/dispatch/pod/in-process-bus.ts'
+import { inProcessBus } from '../../../services/dispatch/pod/in-process-bus.ts'
 import { fetchingOnce } from '../../../services/dispatch/pod/pinned-read-cache.ts'
 import { encodeStep } from '../../../services/encode/step.ts'
 import { stageStep } from '../../../services/stage/step.ts'
@@ -52,7 +52,7 @@ t.test('what a pod sent itself and never did, the next pod does', async (t) => {
   /** A pod, as pod/main.ts composes it. It is stopped when the marker of encode is left, the join not begun. */
   async function pod(isStoppedAtMarker: boolean) {
     const stopping = new AbortController()
-    const own = ownTopics(outer, ['stage', 'encode'])
+    const own = inProcessBus(outer, ['stage', 'encode'])
     const markers = inMemoryMarkers(scratch)
     const watched: StoreDriver = {
       ...markers,
@@ -87,7 +87,7 @@ t.test('what a pod sent itself and never did, the next pod does', async (t) => {
 
 t.test('what is given back is tried again here, for a while', async (t) => {
   const attempts: number[] = []
-  const own = ownTopics({} as Bus, ['stage'])
+  const own = inProcessBus({} as Bus, ['stage'])
   const delivery = {
     ...{ id: '1', attempt: 3, attributes: {}, data: Buffer.from(''), published: new Date() },
   }
