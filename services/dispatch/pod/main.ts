@@ -12,7 +12,7 @@ import { stageStep } from '../../stage/step.ts'
 import { GIVEN_BACK, toldBy } from '../cluster/pod-spec.ts'
 import { inMemoryMarkers } from './in-memory-markers.ts'
 import { inProcessBus } from './in-process-bus.ts'
-import { fetchingOnce } from './pinned-read-cache.ts'
+import { pinnedReadCache } from './pinned-read-cache.ts'
 
 // One track, from its message on the topic of `stage` to the message to `publish`: the very steps of the chain, whose
 // messages to each other stay in this process. What outlives it is what they write, and what goes to other topics.
@@ -28,7 +28,7 @@ await service(
     const atOnce = service.concurrency(CORES)
     const cores = new OwnCores(atOnce)
     const blocks = new BlockPool(atOnce * BLOCKS_AT_MOST)
-    const once = fetchingOnce()
+    const once = pinnedReadCache()
     const uploads = once(service.uploads)
     const locate = (uri: string) => {
       const { driver, name } = service.locate(uri)

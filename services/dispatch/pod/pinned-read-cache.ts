@@ -13,7 +13,7 @@ const BLOCK = 4 << 20
  * Stores whose objects are fetched once by this process, block by block as they are asked for, and then read from a
  * file of its own that nobody else sees. Only of reads that are pinned to a revision: what else might change.
  */
-export function fetchingOnce(): (store: StoreDriver) => StoreDriver {
+export function pinnedReadCache(): (store: StoreDriver) => StoreDriver {
   const copies = new Map<string, Copy>()
   return (store) => {
     const copyOf = (name: ObjectName, revision: string) => {

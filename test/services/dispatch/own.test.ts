@@ -18,7 +18,7 @@ import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { locate, openStore } from '#shared/store/open.ts'
 import { inMemoryMarkers } from '../../../services/dispatch/pod/in-memory-markers.ts'
 import { inProcessBus } from '../../../services/dispatch/pod/in-process-bus.ts'
-import { fetchingOnce } from '../../../services/dispatch/pod/pinned-read-cache.ts'
+import { pinnedReadCache } from '../../../services/dispatch/pod/pinned-read-cache.ts'
 import { encodeStep } from '../../../services/encode/step.ts'
 import { stageStep } from '../../../services/stage/step.ts'
 import { club, wav } from '../../support/audio.ts'
@@ -121,7 +121,7 @@ t.test('a master is fetched once, whoever reads which range of it', async (t) =>
     ...{ operations: 0, bytesRead: 0, bytesWritten: 0 },
     ...{ bytesFromCloud: 0, bytesToCloud: 0 },
   }
-  const once = fetchingOnce()
+  const once = pinnedReadCache()
   const fetched = () => once(counting(store, counts))
   const ranges = [
     [0, 10],
