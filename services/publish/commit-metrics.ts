@@ -22,7 +22,7 @@ type Counters = Pick<Metrics, 'completions' | 'failures' | 'recorded' | 'deadLet
  * Counts what the catalogue has committed.
  * @param assets those on offer: any other that a message names counts as `other`
  */
-export function counted(
+export function commitMetrics(
   { completions, failures, recorded, deadLetters, swept }: Counters,
   assets: readonly string[],
 ): Additions {
@@ -46,7 +46,7 @@ export function counted(
   }
 }
 
-/** The same handler, of a subscription that no step consumes: what it gives back is counted. */
+/** The same handler, of a subscription that no step consumes: what it gives back is commitMetrics. */
 export function requeuing(
   step: string,
   { requeued }: Pick<Metrics, 'requeued'>,

@@ -10,7 +10,7 @@ import { HARD_LIMIT_MS } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
 import { service, WAITING_STEPS } from '#shared/frame/service.ts'
 import { announcing } from './announce.ts'
-import { counted, requeuing } from './commit-metrics.ts'
+import { commitMetrics, requeuing } from './commit-metrics.ts'
 import { keeping } from './keep-dead-letters.ts'
 import { recording } from './recorder.ts'
 import { forgetOld } from './retention.ts'
@@ -30,7 +30,7 @@ await service('publish', async (service) => {
     service
   const { metrics } = service
   const registry = await loadRegistry(config.derivatives)
-  const additions = counted(metrics, [...registry.keys()])
+  const additions = commitMetrics(metrics, [...registry.keys()])
   const opened = openCatalogue({ dsn: config.database }, additions)
   lifecycle.onClose('catalogue', () => opened.close())
   const catalogue = watchedCatalogue(opened, service.breaker.upstream('database'))

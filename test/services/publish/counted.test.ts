@@ -3,7 +3,7 @@ import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { readLetter, setAsideAs } from '#shared/frame/dead-letter.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
-import { counted } from '../../../services/publish/commit-metrics.ts'
+import { commitMetrics } from '../../../services/publish/commit-metrics.ts'
 import {
   accepted,
   again,
@@ -17,10 +17,10 @@ import { scraped } from '../../support/scraped.ts'
 
 const fresh = await catalogues(t)
 
-t.test('what a commit adds is counted once, however often it comes', async (t) => {
+t.test('what a commit adds is commitMetrics once, however often it comes', async (t) => {
   const { dsn } = await fresh(t)
   const metrics = createMetrics('publish')
-  const catalogue = openCatalogue({ dsn }, counted(metrics, ['bpm', 'key']))
+  const catalogue = openCatalogue({ dsn }, commitMetrics(metrics, ['bpm', 'key']))
   t.teardown(() => catalogue.close())
   const value = async (name: string) => (await scraped(metrics)).get(name)
   const completions = (asset: string) => value(`trackchain_completions_total{asset="${asset}"}`)
