@@ -46,7 +46,7 @@ export function commitMetrics(
   }
 }
 
-/** The same handler, of a subscription that no step consumes: what it gives back is commitMetrics. */
+/** The same handler, of a subscription that no step consumes: what it gives back is counted. */
 export function requeuing(
   step: string,
   { requeued }: Pick<Metrics, 'requeued'>,

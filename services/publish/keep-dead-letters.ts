@@ -11,7 +11,7 @@ import type { Log } from '#shared/frame/telemetry/log.ts'
  * The handler of the `dead-letter` subscription: keeps each letter in the catalogue, once. That is from then on the
  * place to look and to act. What Pub/Sub dead-lettered by itself nobody has told of: it is told here.
  */
-export function keeping({
+export function keepDeadLetters({
   catalogue,
   events,
   log,

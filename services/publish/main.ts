@@ -11,7 +11,7 @@ import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
 import { service, WAITING_STEPS } from '#shared/frame/service.ts'
 import { announcing } from './announce.ts'
 import { commitMetrics, requeuing } from './commit-metrics.ts'
-import { keeping } from './keep-dead-letters.ts'
+import { keepDeadLetters } from './keep-dead-letters.ts'
 import { recording } from './recorder.ts'
 import { forgetOld } from './retention.ts'
 import { publishStep } from './step.ts'
@@ -62,7 +62,7 @@ await service('publish', async (service) => {
     bus.subscribe(
       DEAD_LETTER_TOPIC,
       settings(DEAD_LETTER_TOPIC, LETTERS_AT_ONCE),
-      requeuing('dead-letter', metrics, keeping({ catalogue, events, log })),
+      requeuing('dead-letter', metrics, keepDeadLetters({ catalogue, events, log })),
     ),
   )
 

@@ -13,7 +13,7 @@ import { send } from '#shared/frame/step.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { openStore } from '#shared/store/open.ts'
-import { keeping } from '../../services/publish/keep-dead-letters.ts'
+import { keepDeadLetters } from '../../services/publish/keep-dead-letters.ts'
 import { type TestPostgres, testPostgres } from '../../tools/local/postgres/temporary.ts'
 import { startPubsubServer } from '../../tools/local/pubsub/server.ts'
 
@@ -92,7 +92,7 @@ export async function surroundings(
   const onError = () => {}
   const hearing = { concurrency: 10, longestMs: 5000, onError }
   const log = createLog('letters', 'fatal')
-  const keep = keeping({ catalogue, events: eventSink(bus), log })
+  const keep = keepDeadLetters({ catalogue, events: eventSink(bus), log })
   const ears = [
     bus.subscribe('published', hearing, async ({ data }) => {
       const message = Published.parse(data)

@@ -152,7 +152,7 @@ export default [
       },
       {
         breaks: 'nobody keeps dead letters',
-        from: "requeuing('dead-letter', metrics, keeping({ catalogue, events, log })),",
+        from: "requeuing('dead-letter', metrics, keepDeadLetters({ catalogue, events, log })),",
         to: "requeuing('dead-letter', metrics, async () => 'ack'),",
       },
       {

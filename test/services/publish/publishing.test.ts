@@ -11,7 +11,7 @@ import { createLog } from '#shared/frame/telemetry/log.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import { openStore } from '#shared/store/open.ts'
 import { announcing } from '../../../services/publish/announce.ts'
-import { keeping } from '../../../services/publish/keep-dead-letters.ts'
+import { keepDeadLetters } from '../../../services/publish/keep-dead-letters.ts'
 import { recording } from '../../../services/publish/recorder.ts'
 import { publishStep } from '../../../services/publish/step.ts'
 import { MAX_SWEEPS, sweepOnce } from '../../../services/publish/watchdog.ts'
@@ -317,7 +317,7 @@ t.test(
         CloudPubSubDeadLetterSourceDeliveryCount: '40',
       },
     }
-    const keep = keeping({ catalogue, events, log })
+    const keep = keepDeadLetters({ catalogue, events, log })
     refused.add('events')
     t.equal(await keep(delivery), 'nack')
     refused.clear()
@@ -334,6 +334,6 @@ t.test(
     t.equal(told, 'ack')
     t.equal(reported.length, 2, 'what has a reason of ours has been told')
     const away = { keepLetter: async () => Promise.reject(new Error('away')) }
-    t.equal(await keeping({ catalogue: away, events, log })(delivery), 'nack')
+    t.equal(await keepDeadLetters({ catalogue: away, events, log })(delivery), 'nack')
   },
 )
