@@ -5,9 +5,12 @@ import type { Cluster, Pod } from './cluster/cluster.ts'
 import { endedAt, fateOf, timeOf } from './cluster/pod-spec.ts'
 import type { Pods } from './cluster/pods.ts'
 
-/** An ended pod is removed by whoever waits for it; after so long nobody will, ms: longer than any back-off. */
+/**
+ * Age at which a pod that has ended is collected, ms. The delivery that waits for a pod removes it; this is
+ * longer than any back-off, so after this time no delivery will come for it.
+ */
 export const ENDED_MS = 30 * 60_000
-/** A pod that should be gone for so long is on a node that will never say so, ms. */
+/** Time that a pod may take to disappear after its deletion, ms. After that, its node is taken to be gone. */
 export const STUCK_MS = 60_000
 
 interface Garbage {
@@ -16,8 +19,10 @@ interface Garbage {
 }
 
 /**
- * Removes what is left of pods that nobody waits for any more, and of those whose node has vanished; the latter also
- * from under somebody who waits, who then mints another. Each is an event.
+ * Removes pods that have ended and that no delivery waits for, and pods whose node has vanished. A pod whose
+ * node has vanished is also removed while a delivery waits for it; the delivery then mints another pod. Each
+ * removal is reported as an event.
+ * @returns the number of pods removed
  */
 export async function collectOnce(
   {

@@ -20,11 +20,17 @@ import {
 } from './cluster/pod-spec.ts'
 import type { Pods } from './cluster/pods.ts'
 
-/** A pod that dies so often of a cause of its own will die every time. */
+/**
+ * Maximum number of pods of one message that may die of a cause of their own. After that the message is
+ * dead-lettered, because the next pod would die as well.
+ */
 export const MAX_POD_FAILURES = 5
-/** What a dead letter tells of the pod's log. */
+/** Number of lines of the pod's log that a dead letter quotes. */
 const LAST_LINES = 10
-/** Between two pods of one delivery, ms: a node that takes none must not be asked in a circle. */
+/**
+ * Back-off between two pods of one delivery, ms. Without it, a node that accepts no pods would be asked in a
+ * tight loop.
+ */
 const PAUSE = { firstMs: 1000, mostMs: 60_000 }
 
 interface DispatchDeps {
@@ -32,9 +38,9 @@ interface DispatchDeps {
   readonly pods: Pods
   readonly registry: Registry
   readonly settings: PodSettings
-  /** How much slower than the reference the route is. */
+  /** How many times slower than the reference core the route's cores are. */
   readonly factor: number
-  /** About how long the track is, and how large its master. */
+  /** Estimates the length of the track in seconds, and returns the size of its master in bytes. */
   readonly measure: (
     message: ToStage,
     signal: AbortSignal,
@@ -42,7 +48,7 @@ interface DispatchDeps {
   readonly log: Log
 }
 
-/** One delivery, while its pod is waited for. */
+/** One delivery, while the dispatcher waits for its pod. */
 interface Watched {
   readonly message: ToStage
   readonly context: StepContext
@@ -50,8 +56,8 @@ interface Watched {
 }
 
 /**
- * Has the whole of a track's run done by a pod of its own: mints it, unless it is there, waits for its end and
- * removes it. Nothing is kept here: whoever gets the message next finds the pod by its name.
+ * Runs a track's whole run in a pod of its own: creates the pod unless it exists, waits for it to end and
+ * removes it. The dispatcher keeps no state: after a redelivery, any dispatcher finds the pod by its name.
  */
 export function dispatchStep(deps: DispatchDeps): Step<ToStage> {
   return defineStep<ToStage>({
@@ -97,7 +103,7 @@ async function through(watched: Watched): Promise<Next> {
     log.warn({ pod: name, ...fate }, `pod ${name}: ${fate.kind}`)
     await judge(pod, fate, watched)
     await remove()
-    // One that was minted for an earlier attempt has had its wait.
+    // A pod of an earlier attempt has had its back-off already, so the loop mints the next one at once.
     if (isOf(pod, delivery) && fate.kind !== 'lost')
       throw new Error(`pod ${name} ${fate.kind}: ${fate.reason}`)
   }
@@ -108,7 +114,7 @@ async function mint(name: string, watched: Watched): Promise<void> {
   const { cluster, pods, registry, factor, settings } = deps
   const { signal, delivery } = context
   const asking = { signal, log: deps.log }
-  // The first pod of a message has none before it: a look less.
+  // On the first attempt there are no earlier failures, so the listing is skipped.
   const before = delivery.attempt > 1 ? await failures(watched) : []
   const outOfMemory = before.filter((failure) => failure.endsWith(OUT_OF_MEMORY)).length
   const { derivative_assets: assets } = message.request
@@ -124,13 +130,17 @@ async function mint(name: string, watched: Watched): Promise<void> {
   }
 }
 
-/** @throws PermanentError POD_FAILED when too many pods of this message have died of a cause of their own. */
+/**
+ * Records the death of a pod.
+ * @throws PermanentError POD_FAILED when too many pods of this message have died of a cause of their own
+ */
 async function judge(pod: Pod, { kind, reason }: Fate, watched: Watched): Promise<void> {
   if (kind !== 'failed' && kind !== 'out of memory') return
   const { context, deps } = watched
   const { uid, name = '' } = pod.metadata ?? {}
   const record = `${folderOf(watched)}${uid}.${kind === 'failed' ? 'failed' : OUT_OF_MEMORY}`
-  // By its name: whoever else sees this death counts no other.
+  // The record is named by the pod's uid, so that another dispatcher that sees this death does not count it
+  // twice.
   await context.write('scratch', record as ObjectName, new Uint8Array(), 'text/plain')
   const { length } = await failures(watched)
   if (length < MAX_POD_FAILURES) return
@@ -142,7 +152,7 @@ async function judge(pod: Pod, { kind, reason }: Fate, watched: Watched): Promis
 
 const OUT_OF_MEMORY = 'memory'
 
-/** Where the deaths of a message's pods are remembered, however often it is delivered and by whom. */
+/** The folder that records the deaths of a message's pods, the same for every delivery and every dispatcher. */
 function folderOf({ message }: Watched): string {
   const prefix = runPrefix({ ...message, job: message.job as JobId })
   return `${prefix}pods/${podName(message)}/`

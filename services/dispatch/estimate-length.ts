@@ -9,8 +9,8 @@ interface Stores {
 }
 
 /**
- * About how long a track is, by one look at its master. One that is not there, or can't be looked at, is taken for a
- * short one: what is wrong with it, the pod finds out.
+ * Estimates how long a track is, from the name and the size of its master. If no master can be found or read,
+ * the result is 0 s and 0 bytes; the pod then reports what is wrong.
  */
 export function measuring({ locate, uploads }: Stores) {
   return async (message: ToStage, signal: AbortSignal) => {

@@ -15,7 +15,10 @@ import { collectOnce } from './collect.ts'
 import { dispatchStep } from './dispatcher.ts'
 import { measuring } from './estimate-length.ts'
 
-/** How long a pod is waited for in one go, ms: after that its message comes again and finds it by its name. */
+/**
+ * Maximum time that one delivery waits for its pod, ms. After that the message is redelivered, and the next
+ * delivery finds the pod by its name.
+ */
 const WAIT_MS = 6 * 3600_000
 const COLLECT_EVERY_MS = 60_000
 
@@ -27,7 +30,7 @@ await service('dispatch', async (service) => {
   const written = checkedTemplate(config.pod_template)
   const { project, pubsub, storage, route, routes, derivatives, target_ms } = config
   const { master_wait, max_hours, max_channels, max_rate, strict, log_level, traces } = config
-  // No database among them: a pod needs none.
+  // The database is left out: a pod needs none.
   const env = configEnv({
     ...{ project, pubsub, storage, route, routes, derivatives, target_ms, master_wait },
     ...{ max_hours, max_channels, max_rate, strict, log_level, traces },
@@ -43,7 +46,7 @@ await service('dispatch', async (service) => {
   const { server, namespace } = cluster
   log.info({ server, namespace, most: config.max_pods }, 'pods')
   const pods = new Pods(cluster, podsOf(route), config.max_pods, log)
-  // Nobody waits for its end: what it asks an API server that does not answer must not hold up ours.
+  // Not awaited: a request to an API server that does not answer must not delay the exit.
   void pods.follow(lifecycle.stopping)
 
   const collecting = setInterval(() => {
@@ -57,7 +60,7 @@ await service('dispatch', async (service) => {
   const { stopping } = lifecycle
   const template = await withImage(written, async () => {
     await pods.listed
-    // A pod's host is called as the pod.
+    // The host name of a pod is the name of the pod.
     return persistently(() => cluster.read(hostname()), { signal: stopping, log })
   })
   const step = dispatchStep({
@@ -66,10 +69,11 @@ await service('dispatch', async (service) => {
     measure: measuring({ locate, uploads }),
   })
   const subscription = stageTopic('stage', route)
-  // What waits for pods holds nothing up: another dispatcher, or this one when it is back, finds them by name.
+  // Deliveries that wait for pods are aborted as soon as the process stops: the next dispatcher finds the pods
+  // by name.
   const deps = { bus, breaker, events, assets, scratch, log, metrics, tracing, stopping }
   const handler = delivering(step, { ...deps, aborting: stopping, hardLimitMs: WAIT_MS })
-  // Who does not know which pods there are can't know whether there is room.
+  // Until the pods are listed, it is unknown whether there is room for another one.
   await pods.listed
   closeFirst(
     bus.subscribe(

@@ -3,19 +3,20 @@ import type { Announcement, Catalogue } from '#shared/catalogue/jobs/jobs.ts'
 import type { RunEnded } from '#shared/contracts/messages/run.ts'
 import type { PublishDeps } from './step.ts'
 
-/** Rows of so many runs go into one transaction. */
-const MOST = 200
-/** How long a run may wait for others, ms. */
+/** Maximum number of runs whose rows are written in one transaction. */
+const MAX_BATCH = 200
+/** How long a run may wait for other runs to fill the batch, ms. */
 const GATHER_MS = 5
 
 /**
- * Records runs and marks announcements, many to a transaction. What another delivery is announcing right now
- * is given back: by the time it comes again it has been announced, or the claim has run out.
+ * Records runs and marks announcements in batches, one transaction a batch. A run that another delivery is
+ * announcing at this moment is given back. When it is delivered again, either it has been announced or the
+ * claim has expired.
  */
 export function announcing(
   catalogue: Pick<Catalogue, 'recordRuns' | 'markAnnounced'>,
 ): Pick<PublishDeps, 'record' | 'markAnnounced'> {
-  const options = { most: MOST, gatherMs: GATHER_MS }
+  const options = { most: MAX_BATCH, gatherMs: GATHER_MS }
 
   const record = batching<RunEnded, Announcement | undefined>(async (runs) => {
     const announcements = await catalogue.recordRuns(runs)
@@ -23,7 +24,7 @@ export function announcing(
     return runs.map(({ job }) => {
       const announcement = due.get(job)
       if (announcement === undefined) return undefined
-      // Copies of one run in one batch: the first announces, the others come again.
+      // If one batch contains copies of a run, the first copy announces it and the others are delivered again.
       due.set(job, { ...announcement, claimed: true })
       return announcement
     })

@@ -3,7 +3,10 @@ import type { Additions } from '#shared/catalogue/jobs/jobs.ts'
 import { atZero, type Metrics } from '#shared/frame/telemetry/metrics.ts'
 
 const MAKING = 'done skipped failed again restarted dead-lettered'
-/** The events that there are, by step. Anybody may publish others: what these name counts as `other`. */
+/**
+ * The known events by step. Any publisher may send others; a step or verdict that is not known counts as
+ * `other`.
+ */
 const EVENTS = Object.entries({
   ingest: 'accepted again dead-lettered',
   ...{ stage: MAKING, analyze: MAKING, encode: MAKING },
@@ -20,7 +23,7 @@ type Counters = Pick<Metrics, 'completions' | 'failures' | 'recorded' | 'deadLet
 
 /**
  * Counts what the catalogue has committed.
- * @param assets those on offer: any other that a message names counts as `other`
+ * @param assets the ids of the registered assets; any other id in a message counts as `other`
  */
 export function commitMetrics(
   { completions, failures, recorded, deadLetters, swept }: Counters,
@@ -46,7 +49,7 @@ export function commitMetrics(
   }
 }
 
-/** The same handler, of a subscription that no step consumes: what it gives back is counted. */
+/** Wraps the handler of a subscription that no step consumes, and counts the deliveries that it gives back. */
 export function requeuing(
   step: string,
   { requeued }: Pick<Metrics, 'requeued'>,

@@ -8,8 +8,9 @@ import { type EventSink, newEvent } from '#shared/frame/events.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 
 /**
- * The handler of the `dead-letter` subscription: keeps each letter in the catalogue, once. That is from then on the
- * place to look and to act. What Pub/Sub dead-lettered by itself nobody has told of: it is told here.
+ * The handler of the `dead-letter` subscription. It stores each letter in the catalogue once; from then on,
+ * operators find the letter and act on it there. For a message that Pub/Sub itself dead-lettered (`CRASHED`) no
+ * step has reported an event, so this handler reports one.
  */
 export function keepDeadLetters({
   catalogue,
@@ -35,7 +36,7 @@ export function keepDeadLetters({
   }
 }
 
-/** The same event for each copy of the letter. */
+/** Builds the event of a crash. Its id is the same for each copy of the letter. */
 function crashed({ id, published, step, attempt, code, reason, job }: DeadLetter): StepEvent {
   return {
     ...newEvent(step, attempt),

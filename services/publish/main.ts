@@ -17,12 +17,15 @@ import { forgetOld } from './retention.ts'
 import { publishStep } from './step.ts'
 import { sweepOnce } from './watchdog.ts'
 
-/** The watchdog looks so often at least; where it has to act sooner, more often. */
+/**
+ * Maximum time between two sweeps of the watchdog, ms. If `watchdog_after` is shorter, sweeps are as frequent
+ * as that.
+ */
 const WATCHDOG_EVERY_MS = 60_000
 const WATCHDOG_OFTEN_MS = 1_000
 const FORGET_EVERY_MS = 3600_000
 const MIGRATE_AGAIN_MS = 1_000
-/** A letter may be as large as a message can be. */
+/** Maximum number of letters handled concurrently. A letter may be as large as the largest message. */
 const LETTERS_AT_ONCE = 10
 
 await service('publish', async (service) => {
@@ -78,13 +81,13 @@ await service('publish', async (service) => {
   lifecycle.onClose('watchdog', async () => clearInterval(watch))
 
   const old = { catalogue, days: config.event_days, log }
-  // At the start too: where workers come and go none may live for an hour.
+  // Also at the start: if processes are replaced often, none may live for an hour.
   forgetOld(old, lifecycle.stopping)
   const forget = setInterval(() => forgetOld(old, lifecycle.stopping), FORGET_EVERY_MS)
   lifecycle.onClose('retention', async () => clearInterval(forget))
 })
 
-/** Waits for the database, however long it is away. */
+/** Runs the migrations. Retries until the database answers or the process stops. */
 async function migrated(catalogue: Catalogue, stopping: AbortSignal): Promise<void> {
   while (!stopping.aborted) {
     const done = await catalogue.migrate(stopping).then(

@@ -6,8 +6,8 @@ import { setAsideAs } from '#shared/frame/dead-letter.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 
 /**
- * The handler of the `events` subscription: commits events, each once, and reports none of its own. A database
- * that is down delays history, not work.
+ * The handler of the `events` subscription. It commits each event once and reports no events of its own. While
+ * the database is down, history is late; the steps are not delayed.
  */
 export function recording({
   bus,

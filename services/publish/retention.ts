@@ -3,20 +3,23 @@ import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
 import { sentence } from '#shared/contracts/errors/chain.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 
-/** Rows removed by one statement: so many that nobody waits for it. */
-const AT_ONCE = 5000
-/** Between two of them, ms: work comes first. */
+/**
+ * Maximum number of rows that one statement removes. Small enough that other statements do not wait long for
+ * it.
+ */
+const BATCH_ROWS = 5000
+/** Pause between two statements, ms, so that other work goes first. */
 const PAUSE_MS = 200
 
 /**
- * Removes events and settled dead letters older than `days`, batch by batch until none is left; 0 keeps all for ever.
- * A database that does not answer is asked again the next time.
- * @returns how many rows went, at least
+ * Removes events and settled dead letters older than `days`, batch by batch until none is left. With 0 days
+ * nothing is ever removed. If the database does not answer, the rest stays until the next call.
+ * @returns the number of rows removed; a batch whose answer was lost is not included
  */
 export async function forgetOld(
   { catalogue, days, log }: { catalogue: Pick<Catalogue, 'forget'>; days: number; log: Log },
   stopping: AbortSignal,
-  atOnce = AT_ONCE,
+  atOnce = BATCH_ROWS,
 ): Promise<number> {
   if (days === 0) return 0
   let gone = 0

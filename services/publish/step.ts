@@ -11,16 +11,19 @@ import { defineStep, type Send, type Step, send } from '#shared/frame/step.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 
 export interface PublishDeps {
-  /** Commits what the run made; answers what there is to announce, if anything. */
+  /**
+   * Commits the verdicts of the run. Resolves to what has to be announced, or to undefined if there is nothing
+   * to announce.
+   */
   readonly record: (ended: RunEnded) => Promise<Announcement | undefined>
-  /** Commits that it has been announced. */
+  /** Commits that the announcement has been published. */
   readonly markAnnounced: (announcement: Announcement) => Promise<void>
   readonly assets: StoreDriver
 }
 
 /**
- * The last step: commits the rows of what a run made or failed to make, tells the outside once per job and
- * run, and dead-letters the job narrowed to what failed.
+ * The last step. It commits the rows of what a run made or failed to make, announces the result on `published`
+ * once per job and run, and dead-letters the job, narrowed to the assets that failed.
  */
 export function publishStep({ record, markAnnounced, assets }: PublishDeps): Step<RunEnded> {
   return defineStep<RunEnded>({
@@ -68,10 +71,10 @@ function published(
     ...(warnings.length === 0 ? {} : { warnings: [...warnings] }),
     assets: Object.entries(verdicts)
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([asset, verdict]) => told(asset, verdict)),
+      .map(([asset, verdict]) => publishedAsset(asset, verdict)),
   }
 
-  function told(
+  function publishedAsset(
     asset: string,
     verdict: Announcement['verdicts'][string],
   ): Published['assets'][number] {
@@ -94,12 +97,12 @@ function published(
   }
 }
 
-/** An EncodeJob may ask for so many at once; a job that was widened may have more. */
+/** Maximum number of assets in an EncodeJob. A job that was widened may have more. */
 const MAX_ASSETS = 100
 
 /**
- * One dead letter per run and reason: the job, narrowed to the assets that failed for it. What failed in an earlier run
- * is told again when the job is announced again, as the same letter.
+ * Builds one dead letter per run and reason: the job, narrowed to the assets that failed for that reason. When
+ * the job is announced again, the failures of earlier runs are sent again with the same letter ids.
  */
 function letters(announcement: Announcement): readonly Send[] {
   const { job, request, accepted, verdicts } = announcement

@@ -5,7 +5,7 @@ import { type EventSink, newEvent } from '#shared/frame/events.ts'
 import { send } from '#shared/frame/step.ts'
 import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 
-/** A job is published again this often; after that somebody has to look. */
+/** Maximum number of times that a job is published again. After that, an operator has to look at it. */
 export const MAX_SWEEPS = 3
 const MAX_AT_ONCE = 100
 
@@ -17,8 +17,9 @@ interface WatchdogDeps {
 }
 
 /**
- * Publishes jobs again that have neither ended nor been dead-lettered in time. It is a net: each sweep is an
- * event, so that the net never hides a hole in the chain. Answers how many were swept.
+ * Publishes jobs again that have neither ended nor been dead-lettered within `olderThanSeconds`. Each sweep is
+ * reported as an event, so that the watchdog never hides a defect of the chain.
+ * @returns the number of jobs published again, at most 100
  */
 export async function sweepOnce(
   { bus, events, catalogue, metrics }: WatchdogDeps,

@@ -10,7 +10,10 @@ import {
   Watch,
 } from '@kubernetes/client-node'
 
-/** A pod as the API has it. Its times are strings in what a watch says, and Dates elsewhere: see `timeOf`. */
+/**
+ * A pod as the Kubernetes API describes it. Its times are strings in watch events and Dates elsewhere: see
+ * `timeOf`.
+ */
 export type Pod = V1Pod
 
 export interface PodEvent {
@@ -18,34 +21,37 @@ export interface PodEvent {
   readonly pod: Pod
 }
 
-/** The pods of one namespace. Every call ends within half a minute but for `watch`. @throws ClusterError */
+/** The pods of one namespace. Every call except `watch` ends within 30 s. @throws ClusterError */
 export interface Cluster {
   readonly server: string
   readonly namespace: string
-  /** Those with these labels, and the version that a watch may begin from. */
+  /** Lists the pods with these labels, and the resource version from which a watch may start. */
   list(labels: string): Promise<{ pods: readonly Pod[]; version: string }>
-  /** Tells what changes from that version on, until the server ends it, half a minute passes in silence, or `signal` aborts. */
+  /**
+   * Reports changes from that version on. Resolves when the server ends the watch, after 30 s without data, or
+   * when `signal` aborts.
+   */
   watch(
     labels: string,
     version: string,
     onEvent: (event: PodEvent) => void,
     signal: AbortSignal,
   ): Promise<void>
-  /** @throws ClusterError 409 when there is one of that name. */
+  /** @throws ClusterError 409 when a pod of that name exists */
   create(pod: Pod): Promise<Pod>
   read(name: string): Promise<Pod | undefined>
-  /** Removes this very pod; false when it was gone already. `force`: without waiting for its node. */
+  /** Removes the pod with this uid. Resolves to false if it was gone already. `force`: do not wait for its node. */
   remove(pod: Pod, options?: { force?: boolean }): Promise<boolean>
-  /** The end of what its container has said; empty when nobody knows any more. */
+  /** The last lines of its container's log; empty when the pod is gone. */
   lastLines(name: string, lines: number): Promise<string>
 }
 
-/** What the API server refused, or that it did not answer. */
+/** The API server refused a request, or did not answer. */
 export class ClusterError extends Error {
   override readonly name = 'ClusterError'
-  /** Of HTTP; undefined when there was no answer. */
+  /** The HTTP status; undefined when there was no answer. */
   readonly status: number | undefined
-  /** How long the server asks us to wait, ms. */
+  /** How long the server asks the client to wait, ms. */
   readonly retryAfterMs: number | undefined
 
   constructor(message: string, status?: number, retryAfterMs?: number, options?: ErrorOptions) {
@@ -55,12 +61,15 @@ export class ClusterError extends Error {
   }
 }
 
-/** A call that changes or reads one thing, ms. */
+/** Time limit of a call that reads or changes pods, ms. */
 const CALL_MS = 30_000
-/** A watch is begun anew after so long, give or take, seconds: then all is listed again. */
+/**
+ * Mean duration of a watch, seconds; each lasts between 75 % and 125 % of it. After each, the pods are listed
+ * again.
+ */
 const WATCH_SECONDS = 240
 
-/** The cluster that KUBECONFIG names, or that this process runs in. */
+/** Opens the cluster that KUBECONFIG names or, without it, the cluster that this process runs in. */
 export function openCluster(): Cluster {
   const config = new KubeConfig()
   config.loadFromDefault()
@@ -74,7 +83,7 @@ export function openCluster(): Cluster {
       promiseMiddleware: [
         {
           async pre(request) {
-            // By itself the library would wait for five minutes.
+            // The library's own time limit is five minutes.
             request.setSignal(AbortSignal.timeout(CALL_MS))
             return request
           },
@@ -114,7 +123,7 @@ export function openCluster(): Cluster {
         )
         return removed !== undefined
       } catch (error) {
-        // Another one has its name.
+        // Another pod has the name now.
         if (error instanceof ClusterError && error.status === 409) return false
         throw error
       }
@@ -132,8 +141,8 @@ export function openCluster(): Cluster {
 }
 
 /**
- * What an operator has written of a pod, as the API knows it.
- * @throws Error that names what the API has no field for: the library would drop it without a word.
+ * Parses an operator's pod template.
+ * @throws Error that names the fields that a Pod does not have: the library would drop them silently
  */
 export function checkedTemplate(template: object): Pod {
   const whole = { ...template, apiVersion: 'v1', kind: 'Pod' }
@@ -174,7 +183,7 @@ async function call<T>(what: string, act: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The sentence of a Status, which may come as JSON or as text. */
+/** The message of a Status, which may come as JSON or as text. */
 function messageOf(body: unknown): string {
   try {
     const status = (typeof body === 'string' ? JSON.parse(body) : body) as V1Status
@@ -215,7 +224,7 @@ async function watch(
         onEvent({ type, pod: object })
     },
     (error: (Error & { statusCode?: number }) | null | undefined) => {
-      // Silence for half a minute is no fault: all is listed again.
+      // 30 s without data are no error: the pods are listed again.
       if (error === null || error === undefined || error.name === 'TimeoutError') resolve()
       else reject(new ClusterError(`watch: ${error.message}`, error.statusCode))
     },

@@ -1,13 +1,13 @@
 import type { Pod } from './cluster.ts'
 
-/** The container of the dispatcher's own pod, as k8s/base calls it. */
+/** The name in k8s/base of the container in the dispatcher's own pod. */
 const OWN = 'service'
 
 /**
- * The template with the image of the pod that this process is in, unless it names one: what a pod runs is then
- * upgraded with its dispatcher.
- * @param own looks at the pod of this process
- * @throws Error when there is no image to be had.
+ * Returns the template with the image of the dispatcher's own pod, unless the template names one. The pods of
+ * tracks are then upgraded together with their dispatcher.
+ * @param own reads the pod of this process
+ * @throws Error when no image can be found
  */
 export async function withImage(
   template: Pod,

@@ -4,9 +4,9 @@ import type { Log } from '#shared/frame/telemetry/log.ts'
 import { ClusterError } from './cluster.ts'
 
 /**
- * Asks the API until it answers: away, overloaded, out of quota or not allowing it, it is never the fault of the
- * track that happens to be next.
- * @throws the signal's reason; ClusterError 409, which says that somebody has done it before.
+ * Calls the API until it answers. An API server that is away, overloaded, out of quota or that refuses access
+ * is never the fault of the track at hand.
+ * @throws the signal's reason; ClusterError 409, which says that the work has been done already
  */
 export async function persistently<T>(
   act: () => Promise<T>,

@@ -2,41 +2,53 @@ import { costMs } from '#shared/assets/plan.ts'
 import type { Registry } from '#shared/assets/registry.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 
-/** What a pod is given. */
+/** The resources of a pod. */
 export interface Needs {
   readonly cpus: number
   readonly memoryMiB: number
-  /** For its copy of the master. */
+  /** Ephemeral storage for the pod's copy of the master, MiB. */
   readonly diskMiB: number
-  /** From its start until it is stopped. */
+  /** Time from the pod's start until Kubernetes stops it, seconds. */
   readonly deadlineSeconds: number
 }
 
-/** Node, its threads and the samples at hand: of the process, and of each core more. */
+/** Memory of the process, MiB, and in addition for each core: Node, its threads and the samples in use. */
 const BASE_MIB = 640
 const CORE_MIB = 320
-/** What an asset may keep in memory per second of the track: as much as FLAC, parts and whole. */
+/**
+ * Memory that an asset may need per second of the track, MiB. FLAC needs the most, for its parts and the whole
+ * file.
+ */
 const ASSET_MIB = 0.05
 const DISK_MIB = 256
-/** No track is taken to be shorter, seconds: how long it is has not been found out yet. */
+/** Minimum length that is assumed for a track, seconds. The true length is not known yet. */
 const MIN_SECONDS = 600
-/** Core-seconds that one more core is worth having for. */
+/** Core-seconds of work that justify one more core. */
 const PER_CORE = 60
-/** A node of four, as terraform/ makes them, has less than four to give: a pod that fits nowhere waits for ever. */
+/**
+ * A node of four cores, as terraform/ creates them, offers less than four to pods. A pod that fits on no node
+ * waits for ever.
+ */
 const MAX_CORES = 3
-/** How much longer than planned all may take: a pod that is stopped costs more than one that is slow. */
+/**
+ * The deadline allows this many times the planned time. A pod that is stopped costs more than a pod that is
+ * slow.
+ */
 const PATIENCE = 20
 const MIN_DEADLINE_SECONDS = 900
-/** A link that is slower is taken to be down, bytes a second; the master is read over it a few times. */
+/** Slowest link that counts as working, bytes per second. The master is read over it a few times. */
 const SLOWEST_LINK = 125_000
-/** A pod that ran out of memory is minted with twice as much, so often at most. */
+/** Memory is doubled for each pod of the track that ran out of memory, at most this many times. */
 const MAX_DOUBLINGS = 3
 
-/** Bytes a second that a master has at least, by its name; of an upload nothing is known. */
+/**
+ * Minimum bytes per second of a master, by the extension of its name. An upload has no such extension and
+ * counts as PCM.
+ */
 const RATES = { flac: 50_000, mp3: 12_000, m4a: 12_000, aac: 12_000, ogg: 12_000, opus: 12_000 }
 const PCM_RATE = 176_400
 
-/** About how long a master is, seconds, and rather too long. */
+/** Estimates the length of a master, seconds. The estimate is too long rather than too short. */
 export function guessedSeconds(name: string, bytes: number): number {
   const extension = name.slice(name.lastIndexOf('.') + 1).toLowerCase()
   const rate = (RATES as Readonly<Record<string, number>>)[extension]
@@ -44,8 +56,9 @@ export function guessedSeconds(name: string, bytes: number): number {
 }
 
 /**
- * What it takes to make these assets of a track of about so many seconds.
- * @param outOfMemory how often a pod of this track ran out of memory
+ * The resources that a pod needs to make these assets.
+ * @param track its estimated length in seconds and the size of its master in bytes
+ * @param outOfMemory number of pods of this track that ran out of memory
  */
 export function needsOf(
   assets: readonly string[],

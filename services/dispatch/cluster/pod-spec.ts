@@ -5,9 +5,9 @@ import type { DeliveryFacts } from '#shared/frame/step.ts'
 import type { Pod } from './cluster.ts'
 import type { Needs } from './pod-resources.ts'
 
-/** What the pod of a track exits with when its message has to come again: EX_TEMPFAIL. */
+/** The exit code of a track's pod whose message has to be delivered again: EX_TEMPFAIL. */
 export const GIVEN_BACK = 75
-/** What Node exits with when its heap is full. */
+/** The exit code of Node when its heap is full: SIGABRT. */
 const ABORTED = 134
 
 const MANAGED_BY = 'app.kubernetes.io/managed-by'
@@ -15,17 +15,20 @@ const DISPATCHER = 'trackchain-dispatch'
 const ROUTE = 'trackchain.dev/route'
 const MESSAGE = 'trackchain.dev/message'
 const ATTEMPT = 'trackchain.dev/attempt'
-/** Linux takes no longer argument than 128 KiB; base64 makes four bytes of three. */
+/** Linux limits an argument to 128 KiB; base64 turns three bytes into four. */
 const MAX_BYTES = 96 << 10
-/** Of a node that is gone nothing is heard: after so long its pods are given up, seconds. */
+/** Time after which the pods of an unreachable node are evicted, seconds. */
 const UNREACHABLE_SECONDS = 60
 
-/** The selector of a route's pods. */
+/** The label selector of a route's pods. */
 export function podsOf(route: string): string {
   return `${MANAGED_BY}=${DISPATCHER},${ROUTE}=${route}`
 }
 
-/** The same for every copy of a message, and for no other work: of two that are minted one is refused. */
+/**
+ * The name of a message's pod. It is the same for every copy of the message and differs for any other work, so
+ * that of two pods created for one message the API refuses the second.
+ */
 export function podName(message: ToStage): string {
   const { job, run, route, restarts, request } = message
   const work = 'staging' in message ? message.staging : message.masters
@@ -33,15 +36,15 @@ export function podName(message: ToStage): string {
 }
 
 export interface PodSettings {
-  /** An operator's own: image, volumes, account, and what else a pod may have. */
+  /** The operator's pod template: image, volumes, service account and any other field of a pod. */
   readonly template: Pod
-  /** The settings of the process in it. */
+  /** The environment variables of the process in the pod. */
   readonly env: Readonly<Record<string, string>>
 }
 
 /**
  * The pod that takes one delivery's track through every step.
- * @throws PermanentError TOO_LARGE for a message that is no reference any more.
+ * @throws PermanentError TOO_LARGE for a message that does not fit into an argument
  */
 export function podFor(
   message: ToStage,
@@ -85,7 +88,7 @@ export function podFor(
     spec: {
       terminationGracePeriodSeconds: 15,
       automountServiceAccountToken: false,
-      // Else a Service named trackchain would put unknown TRACKCHAIN_ variables into it.
+      // Otherwise a Service called trackchain would add unknown TRACKCHAIN_ variables to the environment.
       enableServiceLinks: false,
       ...spec,
       restartPolicy: 'Never',
@@ -113,7 +116,7 @@ export function podFor(
   }
 }
 
-/** Nodes that may vanish are welcome. */
+/** Pods of tracks may run on nodes that can vanish, such as spot nodes. */
 const TOLERATIONS = [
   { key: 'cloud.google.com/gke-spot', operator: 'Equal', value: 'true', effect: 'NoSchedule' },
   { key: 'cloud.google.com/gke-preemptible', operator: 'Exists', effect: 'NoSchedule' },
@@ -123,27 +126,27 @@ const TOLERATIONS = [
   })),
 ]
 
-/** What a pod is told of the delivery that it is minted for. */
-interface Told extends DeliveryFacts {
+/** The delivery that a pod is created for, as its argument carries it. */
+interface PodDelivery extends DeliveryFacts {
   readonly message: unknown
 }
 
-/** A delivery as one word: in base64 nothing of it is expanded by the API, `$(…)` in a title say. */
-function argumentOf({ id, attempt, attributes, message }: Told): string {
+/** Encodes a delivery as one argument. In base64 the API expands nothing in it, for example `$(…)` in a title. */
+function argumentOf({ id, attempt, attributes, message }: PodDelivery): string {
   const json = Buffer.from(JSON.stringify({ id, attempt, attributes, message }))
   if (json.length <= MAX_BYTES) return json.toString('base64')
   const words = `a message of ${json.length} bytes can't be handed to a pod: ${MAX_BYTES} at most`
   throw new PermanentError('TOO_LARGE', words)
 }
 
-/** What the argument stands for. @throws Error when it stands for nothing. */
-export function toldBy(argument = ''): Told {
-  const told = JSON.parse(Buffer.from(argument, 'base64').toString() || 'null')
-  if (typeof told?.id === 'string' && typeof told.attempt === 'number') return told
+/** Decodes the delivery from the argument of a pod. @throws Error when the argument is not a delivery */
+export function deliveryFrom(argument = ''): PodDelivery {
+  const delivery = JSON.parse(Buffer.from(argument, 'base64').toString() || 'null')
+  if (typeof delivery?.id === 'string' && typeof delivery.attempt === 'number') return delivery
   throw new Error('the argument is no delivery: only the dispatcher starts this process')
 }
 
-/** Whether the pod was minted for this message; and for this delivery of it. */
+/** Whether the pod was created for this message. See `isOf` for this delivery of it. */
 export function isFor(pod: Pod, { id }: Pick<DeliveryFacts, 'id'>): boolean {
   return pod.metadata?.annotations?.[MESSAGE] === id
 }
@@ -152,14 +155,14 @@ export function isOf(pod: Pod, delivery: DeliveryFacts): boolean {
   return isFor(pod, delivery) && attempt === String(delivery.attempt)
 }
 
-/** What became of a pod. */
+/** How a pod ended. */
 export interface Fate {
   /**
-   * `lost`: with its node, or by somebody's hand, which is nobody's fault; `given back`: it says itself that
-   * the message has to come again.
+   * `lost`: its node vanished or someone removed it, which is not the track's fault. `given back`: its exit
+   * code says that the message has to be delivered again.
    */
   readonly kind: 'succeeded' | 'given back' | 'lost' | 'out of memory' | 'failed'
-  /** A sentence. */
+  /** The reason, as a sentence. */
   readonly reason: string
 }
 
@@ -167,7 +170,7 @@ export function isEnded({ status }: Pod): boolean {
   return status?.phase === 'Succeeded' || status?.phase === 'Failed'
 }
 
-/** What became of a pod that has ended; undefined while it has not. */
+/** How a pod ended; undefined while it has not ended. */
 export function fateOf(pod: Pod): Fate | undefined {
   const { status } = pod
   if (!isEnded(pod)) return undefined
@@ -187,17 +190,17 @@ export function fateOf(pod: Pod): Fate | undefined {
   return { kind: 'failed', reason }
 }
 
-/** What kubelets, the scheduler and the node controller say of pods that were not at fault. */
+/** The reasons that kubelets, the scheduler and the node controller give for pods that were not at fault. */
 const LOST =
   /^(Evicted|NodeLost|NodeShutdown|NodeAffinity|Terminated|Shutdown|Preempting|Preempted|UnexpectedAdmissionError|OutOf\w+)$/
 
-/** When it ended, ms since 1970. */
+/** When the pod ended, ms since 1970. If that is not known, when it started or was created, or 0. */
 export function endedAt({ status, metadata }: Pod): number {
   const ended = status?.containerStatuses?.[0]?.state?.terminated?.finishedAt
   return timeOf(ended) ?? timeOf(status?.startTime) ?? timeOf(metadata?.creationTimestamp) ?? 0
 }
 
-/** When something of a pod was, ms since 1970. */
+/** Converts a time of the API to ms since 1970. */
 export function timeOf(time: Date | string | undefined): number | undefined {
   return time === undefined || time === null ? undefined : new Date(time).getTime()
 }

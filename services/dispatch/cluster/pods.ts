@@ -5,20 +5,20 @@ import type { Log } from '#shared/frame/telemetry/log.ts'
 import { type Cluster, ClusterError, type Pod, type PodEvent } from './cluster.ts'
 import { isEnded } from './pod-spec.ts'
 
-/** Somebody has made or freed room. No pod is called so. */
+/** The event emitted at every change, since any change may make room. No pod has this name. */
 const ANY = '*'
-/** A list comes after each watch; between two of them at least so long, ms. */
+/** Minimum time between a watch and the next list, ms. */
 const PAUSE_MS = 200
 
 interface Known {
   readonly pod: Pod
-  /** When its creation was answered, by the clock of `performance`; 0 for what the API told by itself. */
+  /** When the API confirmed its creation, ms by `performance.now()`; 0 for a pod known from a list or a watch. */
   readonly createdAt: number
 }
 
 /**
- * What is known of a route's pods: listed, then watched, then listed again. Whoever waits for a change looks again
- * when there is one, whatever it was: so a lost or repeated event does no harm.
+ * The known pods of a route: listed, then watched, then listed again. A waiter looks again at every change,
+ * whatever it was, so that a lost or repeated event does no harm.
  */
 export class Pods {
   readonly #cluster: Cluster
@@ -26,13 +26,16 @@ export class Pods {
   readonly #most: number
   readonly #log: Log
   readonly #known = new Map<string, Known>()
-  /** Names that are being minted, and have room set aside. */
+  /** The names of pods that are being created and have room reserved. */
   readonly #reserved = new Set<string>()
   readonly #attended = new Map<string, number>()
   readonly #news = new EventEmitter().setMaxListeners(0)
   readonly #first = Promise.withResolvers<void>()
 
-  /** @param labels the selector of the route's pods @param most that may be there at once, unless ended */
+  /**
+   * @param labels the label selector of the route's pods
+   * @param most maximum number of pods that have not ended
+   */
   constructor(cluster: Cluster, labels: string, most: number, log: Log) {
     this.#cluster = cluster
     this.#labels = labels
@@ -40,7 +43,7 @@ export class Pods {
     this.#log = log
   }
 
-  /** Resolves once the pods have been listed: before that nothing may be minted. */
+  /** Resolves once the pods have been listed. Before that, no pod may be created. */
   get listed(): Promise<void> {
     return this.#first.promise
   }
@@ -58,7 +61,7 @@ export class Pods {
     return this.#attended.has(name)
   }
 
-  /** Does something that waits for a pod: meanwhile nobody collects it. */
+  /** Runs `act`, which waits for the pod. Meanwhile the pod is not collected. */
   async attending<T>(name: string, act: () => Promise<T>): Promise<T> {
     this.#attended.set(name, (this.#attended.get(name) ?? 0) + 1)
     try {
@@ -70,7 +73,7 @@ export class Pods {
     }
   }
 
-  /** Resolves at the next change of the pod. @throws the signal's reason. */
+  /** Resolves at the next change of the pod. @throws the signal's reason */
   async changed(name: string, signal: AbortSignal): Promise<void> {
     try {
       await once(this.#news, name, { signal })
@@ -81,8 +84,8 @@ export class Pods {
   }
 
   /**
-   * Mints a pod as soon as there is room for one more, and knows it from then on.
-   * @throws what `mint` throws; the signal's reason.
+   * Waits until there is room, then creates the pod and adds it to the known pods.
+   * @throws what `mint` throws; the signal's reason
    */
   async mint(name: string, signal: AbortSignal, mint: () => Promise<Pod>): Promise<void> {
     while (!this.#hasRoom(name)) await this.changed(ANY, signal)
@@ -96,14 +99,14 @@ export class Pods {
     }
   }
 
-  /** Takes note of a pod that was looked at by itself. */
+  /** Adds a pod that was read by itself. */
   note(pod: Pod): void {
     const name = pod.metadata?.name ?? ''
     this.#known.set(name, { pod, createdAt: performance.now() })
     this.#tell(name)
   }
 
-  /** Takes note that the pod is no more. */
+  /** Forgets a pod that has been removed. */
   forget(pod: Pod): void {
     const { name = '', uid } = pod.metadata ?? {}
     if (this.get(name)?.metadata?.uid !== uid) return
@@ -111,7 +114,7 @@ export class Pods {
     this.#tell(name)
   }
 
-  /** Follows the pods until the signal aborts. Never throws. */
+  /** Keeps the known pods up to date until the signal aborts. Never throws. */
   async follow(signal: AbortSignal): Promise<void> {
     const pause = backOff({ firstMs: PAUSE_MS })
     while (!signal.aborted) {
@@ -144,7 +147,7 @@ export class Pods {
     const name = pod.metadata?.name ?? ''
     const before = this.#known.get(name)
     const isOther = before !== undefined && before.pod.metadata?.uid !== pod.metadata?.uid
-    // Late news of one that had the name before.
+    // A late event about an earlier pod of the same name.
     if (isOther && before.createdAt > 0) return
     if (type === 'DELETED') {
       if (!isOther) this.#known.delete(name)
@@ -155,7 +158,7 @@ export class Pods {
   #replace(pods: readonly Pod[], asked: number): void {
     const listed = new Map(pods.map((pod) => [pod.metadata?.name ?? '', pod]))
     for (const [name, { createdAt }] of this.#known) {
-      // Created since the list was asked for: it may not have it.
+      // It was created after the list was requested, so the list may lack it.
       if (listed.has(name) || createdAt > asked) continue
       this.#known.delete(name)
       this.#tell(name)

@@ -4,9 +4,10 @@ import { isJoinedName } from '#shared/assets/make/unit-work.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 
 /**
- * Scratch whose markers of stages are kept in this process. A marker says that the continuation has been sent, and
- * what a process sends to itself goes when it does: in the store it would tell the next pod that there is nothing left
- * to send. One that stands in the store was left by somebody who has sent by a queue, and holds.
+ * Returns a scratch store that keeps the markers of stages in memory. A marker says that the continuation of a
+ * run has been sent. Within a pod, the continuation is sent in memory and is lost with the process; a marker in
+ * the store would tell the next pod that nothing is left to send. A marker that is found in the store was left
+ * by a process that sent through Pub/Sub, so it is valid.
  */
 export function inMemoryMarkers(scratch: StoreDriver): StoreDriver {
   const own = new Map<string, Buffer>()

@@ -4,16 +4,21 @@ import type { Bus, Delivery, Settlement } from '#shared/bus/bus.ts'
 
 type Handler = (delivery: Delivery) => Promise<Settlement>
 
-/** What is given back is tried again here for so long, ms; then it is the dispatcher's to wait. */
+/**
+ * How long a message that is given back is retried in this process, ms. After that the pod gives the whole run
+ * back to the dispatcher.
+ */
 const PATIENCE_MS = 60_000
 const PAUSE = { firstMs: 1000, mostMs: 10_000 }
 
 interface InProcessBus {
-  /** Publishes as the given one does, but for the topics that are followed here. */
+  /** Keeps messages to the topics of this process in memory, and publishes all others on the outer bus. */
   readonly bus: Bus
   /**
-   * Takes a message, and all that follows from it on these topics, through their handlers, so many at a time.
-   * `given back`: some of it could not be done now, or there was no time; what was done is not lost.
+   * Passes a message, and all messages that follow from it on these topics, to their handlers, at most `atOnce`
+   * at a time.
+   * @returns `given back` when a message could not be handled within `patienceMs` or the process is stopping;
+   * outputs that were made by then remain in the stores
    */
   follow(
     handlers: ReadonlyMap<string, Handler>,
@@ -26,7 +31,7 @@ interface InProcessBus {
   ): Promise<'done' | 'given back'>
 }
 
-/** The topics of a route within one process: what a step sends to the next one waits here and in no queue. */
+/** Creates a bus that carries the messages between the steps of a route within one process, without Pub/Sub. */
 export function inProcessBus(outer: Bus, topics: readonly string[]): InProcessBus {
   const waiting: { topic: string; delivery: Delivery }[] = []
   let last = 0
@@ -53,7 +58,7 @@ export function inProcessBus(outer: Bus, topics: readonly string[]): InProcessBu
         const pause = backOff(PAUSE)
         const until = performance.now() + patienceMs
         for (let again = 0; ; again++) {
-          // Retries are quick here: they do not count as those that the queue has waited between.
+          // Retries in this process follow each other quickly, so only the first few count as attempts.
           const counted = delivery.attempt + Math.min(again, MAX_RESTARTS)
           if ((await handler({ ...delivery, attempt: counted })) === 'ack') return
           if (stopping.aborted || performance.now() > until) break

@@ -9,21 +9,22 @@ import { service } from '#shared/frame/service.ts'
 import { analyzing } from '../../analyze/step.ts'
 import { encodeStep } from '../../encode/step.ts'
 import { stageStep } from '../../stage/step.ts'
-import { GIVEN_BACK, toldBy } from '../cluster/pod-spec.ts'
+import { deliveryFrom, GIVEN_BACK } from '../cluster/pod-spec.ts'
 import { inMemoryMarkers } from './in-memory-markers.ts'
 import { inProcessBus } from './in-process-bus.ts'
 import { pinnedReadCache } from './pinned-read-cache.ts'
 
-// One track, from its message on the topic of `stage` to the message to `publish`: the very steps of the chain, whose
-// messages to each other stay in this process. What outlives it is what they write, and what goes to other topics.
+// Takes one track from its message on the topic of `stage` to the message to `publish`. It runs the same steps
+// as the chain; their messages to each other stay in this process. Only the objects that the steps write and
+// the messages to other topics outlive the process.
 await service(
   'pod',
   async (service) => {
     const { assets, breaker, bus, config, events, lifecycle, log, metrics, tracing } = service
     const { stopping, aborting } = lifecycle
-    // Whatever ends this process before its work is done, the message has to come again.
+    // The exit code until the run is done: the message has to be delivered again, however this process ends.
     lifecycle.exitWith(GIVEN_BACK)
-    const { message, ...delivery } = toldBy(process.argv[2])
+    const { message, ...delivery } = deliveryFrom(process.argv[2])
     const registry = await loadRegistry(config.derivatives)
     const atOnce = service.concurrency(CORES)
     const cores = new OwnCores(atOnce)
@@ -59,7 +60,7 @@ await service(
         if (outcome === 'done') lifecycle.exitWith(0)
         lifecycle.leave(outcome)
       })
-    // Closed first: what runs is waited for, and then sends what it has to.
+    // Closed first, so that running steps finish and publish what follows while the bus is still open.
     lifecycle.onClose('steps', () => followed)
   },
   { health: false },

@@ -6,12 +6,13 @@ import { buffer } from 'node:stream/consumers'
 import type { ObjectName } from '#shared/contracts/names.ts'
 import type { ReadOptions, StoreDriver } from '#shared/store/driver/driver.ts'
 
-/** What is fetched at once, bytes. */
+/** Size of a block, which is what one request fetches, bytes. */
 const BLOCK = 4 << 20
 
 /**
- * Stores whose objects are fetched once by this process, block by block as they are asked for, and then read from a
- * file of its own that nobody else sees. Only of reads that are pinned to a revision: what else might change.
+ * Wraps stores so that this process fetches each block of an object once, when it is first read, and then reads
+ * it from a temporary file of its own. Only reads that are pinned to a revision are cached, because the content
+ * of other reads may change.
  */
 export function pinnedReadCache(): (store: StoreDriver) => StoreDriver {
   const copies = new Map<string, Copy>()
@@ -29,7 +30,7 @@ export function pinnedReadCache(): (store: StoreDriver) => StoreDriver {
         const { start = 0, end = Number.POSITIVE_INFINITY, revision } = options
         if (revision === undefined) return store.read(name, options)
         const pieces = copyOf(name, revision).pieces(start, end, options)
-        // The first piece is fetched before the stream is handed over: its faults are those of `read`.
+        // The first piece is fetched before the stream is returned, so that `read` itself rejects if it fails.
         const first = await pieces.next()
         return Readable.from(
           (async function* () {
@@ -43,11 +44,11 @@ export function pinnedReadCache(): (store: StoreDriver) => StoreDriver {
   }
 }
 
-/** A file that grows into an object. */
+/** The local copy of one object, filled block by block. */
 class Copy {
   readonly #store: StoreDriver
   readonly #name: ObjectName
-  /** How many bytes each block has, once it is there. */
+  /** The number of bytes in each block that was fetched or is being fetched. */
   readonly #blocks = new Map<number, Promise<number>>()
   #file: Promise<FileHandle> | undefined
 
@@ -56,12 +57,12 @@ class Copy {
     this.#name = name
   }
 
-  /** The bytes [start, end), as far as there are any. */
+  /** Yields the bytes [start, end); fewer if the object ends before `end`. */
   async *pieces(start: number, end: number, options: ReadOptions): AsyncGenerator<Buffer> {
     for (let at = start; at < end; ) {
       const index = Math.floor(at / BLOCK)
       const length = await this.#fetched(index, options)
-      // One ahead: whoever reads on finds it there.
+      // Read ahead by one block, for a reader that continues.
       if ((index + 1) * BLOCK < end && length === BLOCK)
         this.#fetched(index + 1, options).catch(() => {})
       const from = at - index * BLOCK
@@ -81,7 +82,7 @@ class Copy {
       try {
         return await known
       } catch {
-        // Another reader's fetch; its signal may have been the reason.
+        // The fetch was another reader's, and may have been aborted by that reader's signal.
         options.signal?.throwIfAborted()
       }
     }
@@ -111,7 +112,7 @@ class Copy {
       try {
         return await open(join(folder, 'master'), 'w+')
       } finally {
-        // Open, but without a name: gone with the process, however it goes.
+        // The file stays open without a name, so it disappears when the process ends, in whatever way.
         await rm(folder, { recursive: true, force: true })
       }
     })()

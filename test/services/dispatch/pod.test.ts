@@ -4,7 +4,12 @@ import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { checkedTemplate, type Pod } from '../../../services/dispatch/cluster/cluster.ts'
 import { withImage } from '../../../services/dispatch/cluster/image.ts'
 import { guessedSeconds, needsOf } from '../../../services/dispatch/cluster/pod-resources.ts'
-import { fateOf, podFor, podName, toldBy } from '../../../services/dispatch/cluster/pod-spec.ts'
+import {
+  deliveryFrom,
+  fateOf,
+  podFor,
+  podName,
+} from '../../../services/dispatch/cluster/pod-spec.ts'
 import { accepted } from './fleet.ts'
 
 const registry = await loadRegistry()
@@ -60,7 +65,7 @@ t.test("the template's own stays, and what the dispatcher knows is filled in", a
     limits: { 'example.com/dsp': '1', cpu: '1', memory: '1000Mi' },
   })
   t.match(pod.metadata?.labels, { team: 'audio', 'trackchain.dev/route': 'cloud' })
-  t.strictSame(toldBy(container?.args?.[0]), { ...delivery, message })
+  t.strictSame(deliveryFrom(container?.args?.[0]), { ...delivery, message })
 })
 
 t.test('a field that no pod has is named', async (t) => {
@@ -88,8 +93,8 @@ t.test('without an image of its own a pod has that of the pod of its dispatcher'
 t.test('a message that no argument holds is refused for good', async (t) => {
   const long = { ...message, masters: ['file:///'.padEnd(100_000, 'x')] }
   t.throws(() => podFor(long, delivery, needs, { template, env }), PermanentError)
-  t.throws(() => toldBy('bm90aGluZw=='), Error)
-  t.throws(() => toldBy(undefined), /no delivery/)
+  t.throws(() => deliveryFrom('bm90aGluZw=='), Error)
+  t.throws(() => deliveryFrom(undefined), /no delivery/)
 })
 
 t.test(
