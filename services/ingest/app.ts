@@ -28,18 +28,18 @@ import { assetRoutes } from './tracks/asset-routes.ts'
 import { trackListRoutes } from './tracks/list-routes.ts'
 import { trackRoutes } from './tracks/routes.ts'
 
-/** A connection on which nothing moves for so long is closed, ms. */
+/** A connection without traffic is closed after this time, ms. */
 const IDLE_MS = 60_000
-/** In so long a head has to be there, also the first one on a connection, ms. */
+/** Time limit for the headers of a request, also of the first one on a connection, ms. */
 const HEAD_MS = 20_000
-/** What comes on a new connection is still waited for, for so long, ms. */
+/** While closing, a connection that has carried no request yet stays open until it is this old, ms. */
 const UNUSED_MS = 1_000
 
 /** The HTTP API as a fastify instance that does not listen yet. */
 export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: log as FastifyBaseLogger,
-    // We write a line of our own, once a request.
+    // `measure` logs one line per request instead.
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     forceCloseConnections: 'idle',
@@ -87,7 +87,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
   return app
 }
 
-/** Paths, queries and headers keep to their schemas; bodies are checked by their contracts. */
+/** Validates paths, queries and headers by the schemas of the routes. Bodies are validated by their contracts. */
 function validator({ schema, httpPart }: { schema: unknown; httpPart?: string }) {
   if (httpPart === 'body') return () => true
   const what = httpPart === 'params' ? 'the path' : `the ${httpPart}`
@@ -101,7 +101,7 @@ function validator({ schema, httpPart }: { schema: unknown; httpPart?: string })
   }
 }
 
-/** One line and one measurement for each request. */
+/** Logs one line and records one measurement for each request. */
 function measure(app: FastifyInstance, { metrics }: HttpDeps, log: Log): void {
   app.addHook('onResponse', async (request, reply) => {
     const ms = Math.round(reply.elapsedTime)
@@ -113,14 +113,14 @@ function measure(app: FastifyInstance, { metrics }: HttpDeps, log: Log): void {
       'http.response.status_code': reply.statusCode,
     })
     const line = { method, route, status: reply.statusCode, ms, request: request.id }
-    // Without the query: somebody may have put a secret there.
+    // The query is left out, because it may contain a secret.
     const path = request.url.slice(0, 200).replace(/\?.*$/s, '')
     if (reply.statusCode >= 400) log.info({ ...line, url: path }, 'http')
     else log.debug(line, 'http')
   })
 }
 
-/** A client that asks before it sends is told to go on when nothing speaks against it, and not before. */
+/** Answers `Expect: 100-continue` only after the headers of the request have passed every check. */
 function holdBodies(app: FastifyInstance): void {
   app.server.on('checkContinue', (request, response) => {
     holdContinue(request)
@@ -134,8 +134,9 @@ function holdBodies(app: FastifyInstance): void {
 }
 
 /**
- * While closing, connections that fall idle are closed as they do: nobody will use them again. Those on which nothing
- * was ever asked as well, which Node takes for busy: browsers, and fetch behind a stream that was given up, open some.
+ * While closing, closes connections as soon as they are idle. This includes connections that never carried a
+ * request, which Node takes for busy: browsers open such connections, and so does fetch after a stream was
+ * aborted.
  */
 function closeWhenIdle(app: FastifyInstance): void {
   const unused = new Map<Socket, number>()
@@ -157,7 +158,10 @@ function closeWhenIdle(app: FastifyInstance): void {
   })
 }
 
-/** While others should be asked, connections are not kept: whoever balances the load chooses anew. */
+/**
+ * While this process is unready, closes connections after each response, so that the load balancer can choose
+ * another replica.
+ */
 function sendElsewhere(app: FastifyInstance, { unready }: HttpDeps): void {
   app.addHook('onSend', async (_request, reply) => {
     if (unready() !== undefined) reply.header('connection', 'close')

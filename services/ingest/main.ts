@@ -15,7 +15,7 @@ import { accepting } from './jobs/submit-job.ts'
 import { openUploads } from './masters/open-uploads.ts'
 import { replacing } from './masters/replaced.ts'
 
-/** How long the start waits for the database, ms. */
+/** Maximum time that the start waits for the migrations, ms. */
 const MIGRATE_MS = 2000
 
 await service('ingest', start, { health: false })
@@ -32,7 +32,7 @@ async function start(service: Service): Promise<void> {
   const migrated = catalogue.migrate(stopping).catch((error) => {
     log.warn({ error: sentence(error) }, 'the database could not be brought up to date')
   })
-  // Not for long: jobs are taken while the database is away, and others bring the schema up to date, too.
+  // A short wait: jobs are accepted while the database is away, and other processes also run the migrations.
   await Promise.race([migrated, sleep(MIGRATE_MS, undefined, { ref: false })])
   const remember = recordJobs(catalogue, log)
   const settings = { routes: config.routes, uploads: config.uploads, registry }
@@ -50,7 +50,8 @@ async function start(service: Service): Promise<void> {
       redriving: redriving({ bus, events, catalogue }),
       accepting: accepting({ settings, bus, events, remember, consistent, metrics, tracing }),
       ...{ catalogue, registry, metrics, aborting },
-      // The steps' own is watched, and downloads are no business of theirs.
+      // A store of its own: the breaker watches the store of the steps, and failing downloads must not stop the
+      // steps.
       assets: openStore(config.assets, gcs),
       uploads,
       replacing: replacing(uploads, events),
@@ -58,8 +59,8 @@ async function start(service: Service): Promise<void> {
     },
     log,
   )
-  // Closed first: those who balance the load have noticed, no request is taken any more, and those under way are
-  // answered while the bus is still there.
+  // Closed first. After the drain time load balancers have noticed, no request is accepted any more, and
+  // requests under way are answered while the bus is still open.
   lifecycle.onClose('http', async () => {
     await sleep(config.drain * 1000, undefined, { signal: aborting }).catch(() => {})
     await app.close()

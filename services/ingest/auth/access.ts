@@ -3,21 +3,21 @@ import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { type Config, SCOPES } from '#shared/frame/config.ts'
 import { type Caller, type IdentitySettings, identities } from './identity.ts'
 
-/** Who may use the API. */
+/** Decides which callers may use the API. */
 export interface Access {
-  /** False: whoever is on this machine may do everything. */
+  /** False when neither tokens nor an issuer are configured: then every program on this machine has all scopes. */
   readonly isGuarded: boolean
   /**
-   * Whoever a bearer token stands for.
-   * @throws PermanentError UNAUTHORIZED; Unavailable when the issuer of identity tokens does not answer.
+   * The caller that a bearer token stands for.
+   * @throws PermanentError UNAUTHORIZED; Unavailable when the issuer of identity tokens does not answer
    */
   callerOf(token: string): Promise<Caller>
 }
 
-/** Who comes in where nobody is asked who he is. */
+/** The caller of every request where authentication is off. */
 export const ANYBODY: Caller = { name: 'somebody on this machine', scopes: SCOPES }
 
-/** Access by the bearer tokens of the configuration and by the identity tokens of its issuer. */
+/** Opens access for the bearer tokens of the configuration and the identity tokens of its issuer. */
 export function openAccess(
   { tokens, oidc }: Pick<Config, 'tokens' | 'oidc'>,
   settings?: IdentitySettings,
@@ -33,7 +33,7 @@ export function openAccess(
     isGuarded: known.length > 0 || issued !== undefined,
     async callerOf(token) {
       const digest = createHash('sha256').update(token).digest()
-      // All are compared, so that the time taken says nothing.
+      // All digests are compared, so that the time taken reveals nothing.
       const [found] = known.filter((each) => timingSafeEqual(each.digest, digest))
       if (found !== undefined) return found.caller
       if (issued !== undefined && IDENTITY.test(token)) return issued(token)
@@ -46,5 +46,5 @@ export function openAccess(
   }
 }
 
-/** What an identity token looks like: three parts of base64url. */
+/** The form of an identity token: three parts of base64url. */
 const IDENTITY = /^[\w-]+\.[\w-]+\.[\w-]*$/

@@ -5,10 +5,11 @@ import type { Config } from '#shared/frame/config.ts'
 export type ProxySettings = Pick<Config, 'trusted_proxies' | 'proxy_hops'>
 
 /**
- * Tells where a request comes from: the address of the connection or, when that is of a trusted proxy, the one that
- * proxies have put at the `proxy_hops`th place from the end of X-Forwarded-For. What a client has put there itself
- * stands before it, and counts for nothing. Of IPv6 only the first 64 bits are told: a client has all that follow.
- * @throws Error when a trusted proxy is no CIDR.
+ * Returns a function that finds the client's address. It is the address of the connection or, if that is a
+ * trusted proxy, the `proxy_hops`th entry from the end of X-Forwarded-For. Entries before that one were written
+ * by the client and are ignored. Of an IPv6 address only the first 64 bits are returned, because a client owns
+ * a whole /64.
+ * @throws Error when a trusted proxy is not a CIDR
  */
 export function clientAddresses({
   trusted_proxies,
@@ -38,14 +39,15 @@ function family(address: string): 'ipv4' | 'ipv6' {
   return isIP(address) === 6 ? 'ipv6' : 'ipv4'
 }
 
-/** An IPv4 address as such, also where a socket of both families tells it. */
+/** The IPv4 address without the prefix that a dual-stack socket adds. */
 function plain(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '')
 }
 
 function network(address: string): string {
   if (isIP(address) !== 6) return address
-  // In its shortest form; what an URL can't hold, a zone, says nothing of the network.
+  // URL brings the address into its shortest form. A zone is cut off: URLs do not allow it, and it says nothing
+  // of the network.
   const [front = '', back] = new URL(`http://[${address.replace(/%.*$/, '')}]/`).hostname
     .slice(1, -1)
     .split('::')

@@ -8,20 +8,21 @@ import type { Caller } from './identity.ts'
 import { createRate } from './rate.ts'
 import { checkHead } from './request-head.ts'
 
-/** Beside the host's own pages nothing is to be loaded, framed or guessed. */
+/** Responses other than the page's own may not load anything, may not be framed, and have no guessed type. */
 export const CSP = "default-src 'none'; frame-ancestors 'none'"
 const HEADERS = {
   'x-content-type-options': 'nosniff',
   'content-security-policy': CSP,
   'cross-origin-resource-policy': 'same-origin',
   'cross-origin-opener-policy': 'same-origin',
-  // For browsers that do not know frame-ancestors.
+  // For browsers that do not support frame-ancestors.
   'x-frame-options': 'DENY',
   'referrer-policy': 'no-referrer',
 } as const
 
 /**
- * @throws Error when the API would be open to anybody: where nobody is asked who he is, it may be bound to loopback only.
+ * Refuses to expose an API without authentication.
+ * @throws Error when authentication is off and `host` is not loopback
  */
 export function assertNotExposed({ host }: Pick<Config, 'host'>, { isGuarded }: Access): void {
   if (isGuarded || isLoopback(host)) return
@@ -32,10 +33,11 @@ export function assertNotExposed({ host }: Pick<Config, 'host'>, { isGuarded }: 
 }
 
 /**
- * Decides who may come in: whoever has a token with the scope that the address needs or, where none are configured,
- * programs on this machine. Pages of other sites in a browser on this machine are kept out, also those whose name was
- * made to resolve to loopback. Routes with `public: true` need no token. Requests are counted by token; those without a
- * good one by the address that they come from.
+ * Authorizes every request: the caller needs a token with the route's scope or, where authentication is off,
+ * has to be a program on this machine. Requests from pages of other sites in a browser on this machine are
+ * refused, also if the site's name was made to resolve to loopback. Routes with `public: true` need no token.
+ * Requests count towards the rate limit of the caller; without a valid token, towards that of the client's
+ * address.
  */
 export function requireScope(
   app: FastifyInstance,
@@ -64,14 +66,14 @@ export function requireScope(
     const isOpen = isPublic === true || request.is404
     const caller = await callerOf(request).catch((error) => {
       if (isOpen) return undefined
-      // Whoever has no good token spends what his address has, and nobody else's.
+      // A request without a valid token counts towards the limit of its own address only.
       count(request, reply)
       throw error
     })
     if (caller !== undefined && access.isGuarded) request.client = `caller ${caller.name}`
     count(request, reply)
     if (isOpen || caller === undefined) return
-    // Whatever says nothing needs all of them.
+    // A route that names no scope requires all scopes.
     for (const needed of scope === undefined ? SCOPES : [scope]) checkScope(caller, needed)
     request.caller = caller.name
     request.mayOperate = caller.scopes.includes('operate')
@@ -81,7 +83,7 @@ export function requireScope(
     return access.isGuarded ? await access.callerOf(bearerOf(request)) : ANYBODY
   }
 
-  /** @throws PermanentError TOO_MANY_REQUESTS */
+  /** Counts the request towards its limit. @throws PermanentError TOO_MANY_REQUESTS */
   function count({ client }: FastifyRequest, reply: FastifyReply): void {
     const seconds = rate.take(client)
     if (seconds === 0) return
@@ -93,7 +95,7 @@ export function requireScope(
   }
 }
 
-/** @throws PermanentError UNAUTHORIZED when there is none. */
+/** The bearer token of a request. @throws PermanentError UNAUTHORIZED when there is none */
 function bearerOf({ headers: { authorization } }: FastifyRequest): string {
   const token = /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization ?? '')?.[1]
   if (token !== undefined) return token

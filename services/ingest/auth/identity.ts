@@ -3,40 +3,40 @@ import { PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
 import type { Config, Scope } from '#shared/frame/config.ts'
 import { Unavailable } from '../http/problem.ts'
 
-/** Whoever sent a request. */
+/** The sender of a request. */
 export interface Caller {
-  /** Fit for a history. */
+  /** The name under which the history records the caller. */
   readonly name: string
   readonly scopes: readonly Scope[]
 }
 
-/** For tests: how long the issuer is not asked again, ms. */
+/** Times in which the issuer is not asked again, ms. Only tests change them. */
 export interface IdentitySettings {
-  /** After its keys have come, for a key that is not among them. */
+  /** After a fetch of the keys, for a token whose key is not among them, ms. Default: 30,000. */
   readonly cooldownMs?: number
-  /** After it did not answer. */
+  /** After a request that the issuer did not answer, ms. Default: 5,000. */
   readonly restMs?: number
 }
 
-/** Signatures by which a token can only have come from who has the private key. */
+/** The accepted signature algorithms. All are asymmetric, so that only the holder of the private key can sign. */
 const ALGORITHMS = ['RS256', 'ES256']
-/** How far the clocks may differ. */
+/** Maximum difference between the issuer's clock and ours, seconds. */
 const TOLERANCE_SECONDS = 30
 const TIMEOUT_MS = 5_000
 const COOLDOWN_MS = 30_000
 const REST_MS = 5_000
 
 /**
- * Verifies the identity tokens (OpenID Connect) of one issuer. Its keys are fetched where its own discovery document
- * has them, and kept; no address that a token names is ever fetched.
- * @returns who a token stands for. It throws PermanentError UNAUTHORIZED for a token that is not good, and
- * Unavailable when the issuer's keys can't be had: that is no fault of the token's.
+ * Verifies the identity tokens (OpenID Connect) of one issuer. The keys are fetched from the address in the
+ * issuer's own discovery document, and cached. An address that is named in a token is never fetched.
+ * @returns a function that resolves to the caller of a token. It throws PermanentError UNAUTHORIZED for an
+ * invalid token, and Unavailable when the issuer's keys cannot be fetched
  */
 export function identities(
   { issuer, audience, subjects = {}, emails = {} }: Config['oidc'],
   { cooldownMs = COOLDOWN_MS, restMs = REST_MS }: IdentitySettings = {},
 ): (token: string) => Promise<Caller> {
-  // jose takes no audience for any audience.
+  // An empty audience would make jose accept any audience.
   if (audience === '') throw new Error('TRACKCHAIN_OIDC has an issuer but no audience.')
   const scopesByEmail = new Map(
     Object.entries(emails).map(([email, scopes]) => [email.toLowerCase(), scopes]),
@@ -114,19 +114,22 @@ interface Discovery {
   readonly jwks_uri?: unknown
 }
 
-/** What jose says of a key set that is none. */
+/** The errors of jose that concern the key set and not the token. */
 const KEYS_AT_FAULT: readonly string[] = [
   errors.JOSEError.code,
   errors.JWKSInvalid.code,
   errors.JWKSTimeout.code,
 ]
 
-/** An address that says who somebody is, and that he has shown to be his. */
+/** The e-mail address of the claims, if the issuer has verified it. In lower case. */
 function emailOf({ email, email_verified }: JWTPayload): string | undefined {
   return typeof email === 'string' && email_verified === true ? email.toLowerCase() : undefined
 }
 
-/** By TLS, unless the issuer itself is on this machine. */
+/**
+ * Whether the keys may be fetched from this address: by TLS, or as the issuer itself if that is on this
+ * machine.
+ */
 function isSafe(uri: unknown, issuer: string): uri is string {
   if (typeof uri !== 'string' || !URL.canParse(uri)) return false
   const { protocol, hostname } = new URL(uri)

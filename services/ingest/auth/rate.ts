@@ -1,10 +1,13 @@
-/** Who is counted at most; beyond that those that were heard of longest ago are forgotten. */
+/** Maximum number of clients that are tracked. Beyond that, the least recently seen client is forgotten. */
 const MAX_KNOWN = 50_000
 const MINUTE_MS = 60_000
 
-/** How many requests each may make. */
+/** A rate limit for each client. */
 interface Rate {
-  /** Counts a request. @returns seconds until the next would be taken; 0 when this one is. */
+  /**
+   * Counts a request of the client.
+   * @returns 0 when the request may pass; otherwise the seconds until the next one may
+   */
   take(who: string): number
 }
 
@@ -13,7 +16,10 @@ interface Bucket {
   at: number
 }
 
-/** A bucket for each: `perMinute` requests at once, and as many again in each minute, evenly. 0: no limit. */
+/**
+ * Creates a token bucket for each client: `perMinute` requests at once, refilled evenly within a minute. 0: no
+ * limit.
+ */
 export function createRate(perMinute: number, now = () => performance.now()): Rate {
   const buckets = new Map<string, Bucket>()
   return {
@@ -23,7 +29,7 @@ export function createRate(perMinute: number, now = () => performance.now()): Ra
       const before = buckets.get(who) ?? { left: perMinute, at }
       const left = Math.min(perMinute, before.left + ((at - before.at) * perMinute) / MINUTE_MS)
       const isTaken = left >= 1
-      // The latest at the end, so that the first is the one to forget.
+      // Reinserted at the end, so that the first entry is the least recently seen.
       buckets.delete(who)
       buckets.set(who, { left: isTaken ? left - 1 : left, at })
       if (buckets.size > MAX_KNOWN) {

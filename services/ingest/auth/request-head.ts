@@ -1,7 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 
-/** What may be given once. Node takes the first of two and a proxy may take the other: they would see two requests. */
+/**
+ * Headers that may occur once. Of two, Node takes the first and a proxy may take the other; they would see two
+ * different requests.
+ */
 const ONCE = [
   ...['host', 'content-type', 'content-length', 'content-encoding', 'content-range'],
   ...['authorization', 'origin', 'sec-fetch-site', 'transfer-encoding', 'upload-offset'],

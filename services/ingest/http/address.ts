@@ -2,8 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 
 /**
- * Refuses addresses that do not say which text they mean: what is no percent-encoded UTF-8 would be looked for as
- * another text, and found, or not, without a word. Source: RFC 3986, 2.
+ * Refuses request targets that are not percent-encoded UTF-8. Otherwise such a target would silently be decoded
+ * to some other text and looked up as that. Source: RFC 3986, section 2.
  */
 export function checkAddresses(app: FastifyInstance): void {
   app.addHook('onRequest', async ({ raw: { url = '' } }) => {

@@ -3,16 +3,16 @@ import type { FastifyInstance } from 'fastify'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { createSlots } from './slots.ts'
 
-/** The usual name first; the others are in use for the same. */
+/** The content types of NDJSON, the most common one first. */
 export const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
 
-/** How slowly a body may come: so many bytes in each stretch of so long, ms. */
+/** A minimum speed of a body: at least `bytes` in each interval of `ms` milliseconds. */
 export interface Pace {
   readonly bytes: number
   readonly ms: number
 }
 
-/** A kilobyte a second. */
+/** Default minimum speed: a kilobyte a second, over 30 s. */
 const SLOWEST: Pace = { bytes: 30_000, ms: 30_000 }
 
 interface Coming {
@@ -21,8 +21,9 @@ interface Coming {
 }
 
 /**
- * Bounds how many bodies come at once, in all and of one client, which may have half of them; and ends those that
- * trickle. Lines may come when they please: each is dealt with at once, and a pause is no trick.
+ * Limits the number of bodies received concurrently, in total to `most` and for one client to half of that, and
+ * ends bodies that arrive too slowly. Bodies of lines may pause: each line is handled at once, so a pause is
+ * legitimate.
  */
 export function limitBodies(
   app: FastifyInstance,
@@ -55,10 +56,11 @@ export function limitBodies(
     for (const [raw, last] of coming) {
       if (now - last.since < slowest.ms) continue
       const moved = raw.socket.bytesRead - last.bytes
-      // Where bytes wait to be read it is we who are slow.
+      // Unread bytes mean that this process is slow, not the client.
       if (moved < slowest.bytes && raw.readableLength === 0 && !raw.complete) {
         coming.delete(raw)
-        // Heard by whoever reads, who refuses it as he would any fault; destroyed, it could not be answered.
+        // The reader gets the error and answers with a problem document. If the request were destroyed, no
+        // answer could be sent.
         if (raw.listenerCount('error') > 0) raw.emit('error', tooSlow(slowest))
         else raw.destroy()
       } else coming.set(raw, { since: now, bytes: raw.socket.bytesRead })

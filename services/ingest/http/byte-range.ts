@@ -7,9 +7,10 @@ export interface ByteRange {
 }
 
 /**
- * What a Range header asks for of a file of `bytes` bytes; undefined when the whole file is to be sent:
- * without the header, for other units than bytes, and for several ranges at once (RFC 9110, 14.2, allows it).
- * @throws PermanentError RANGE_NOT_SATISFIABLE when it is malformed or lies outside the file.
+ * The bytes that a Range header asks for, of a file of `bytes` bytes. Undefined when the whole file is to be
+ * sent: without the header, for units other than bytes, and for several ranges at once (RFC 9110, section 14.2,
+ * allows this).
+ * @throws PermanentError RANGE_NOT_SATISFIABLE when the range is malformed or lies outside the file
  */
 export function byteRange(header: string | undefined, bytes: number): ByteRange | undefined {
   if (header === undefined || !/^\s*bytes\s*=/i.test(header)) return undefined

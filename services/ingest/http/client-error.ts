@@ -4,16 +4,16 @@ import type { Socket } from 'node:net'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { PROBLEM_TYPE, problemOf } from './problem.ts'
 
-/** How long a client may take to read why it is refused, ms. */
+/** Time that a refused client has to read the answer before its connection is destroyed, ms. */
 const LINGER_MS = 1000
 
 const answered = new WeakSet<Socket>()
 
-/** Answers bytes that are no HTTP, or only the beginning of it, and ends the connection. */
+/** Answers bytes that are not HTTP, or an incomplete request, with a problem document and ends the connection. */
 export function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (answered.has(socket)) return
   answered.add(socket)
-  // Beyond the head of an answer, another would only garble it.
+  // Once the headers of a response have been sent, a second response would only corrupt the first.
   const { _httpMessage } = socket as { _httpMessage?: { headersSent?: boolean } }
   if (error.code === 'ECONNRESET' || !socket.writable || _httpMessage?.headersSent) {
     socket.destroy()
@@ -29,7 +29,8 @@ export function onClientError(error: NodeJS.ErrnoException, socket: Socket): voi
     'connection: close',
   ]
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-  // Destroyed at once, it would be reset under a client that still sends, and the answer lost.
+  // Destroying the socket now would reset the connection while the client still sends, and the answer would be
+  // lost.
   setTimeout(() => socket.destroy(), LINGER_MS).unref()
 }
 

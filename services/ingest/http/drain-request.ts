@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 
-/** What a client may still have on its way when it is refused, and how long that may take. */
+/** Limits for draining a refused request: bytes, and time in ms. */
 const MAX_BYTES = 32 * 1024 * 1024
 const MAX_MS = 2000
 
 /**
- * Reads and forgets the rest of a request, within limits. A connection that is closed on a client that
- * still sends is reset, and the answer that was on its way is lost.
+ * Reads and discards the rest of a request, up to 32 MiB and 2 s. If a connection is closed while the client
+ * still sends, it is reset, and the response on its way is lost.
  */
 export async function drainRequest(request: IncomingMessage): Promise<void> {
-  // Whoever waits for "100 Continue" has not begun to send.
+  // A client that waits for "100 Continue" has not begun to send.
   if (request.destroyed || request.complete || awaitsContinue(request)) return
   const { promise, resolve } = Promise.withResolvers<void>()
   const timer = setTimeout(resolve, MAX_MS)
@@ -28,17 +28,17 @@ export async function drainRequest(request: IncomingMessage): Promise<void> {
 
 const waiting = new WeakSet<IncomingMessage>()
 
-/** Notes that the client sends its body only when it is told to go on. */
+/** Marks a request whose client waits for "100 Continue" before it sends the body. */
 export function holdContinue(request: IncomingMessage): void {
   waiting.add(request)
 }
 
-/** Whether such a client still waits. */
+/** Whether the client of this request still waits for "100 Continue". */
 export function awaitsContinue(request: IncomingMessage): boolean {
   return waiting.has(request)
 }
 
-/** It has been told. */
+/** Removes the mark: "100 Continue" is about to be sent. */
 export function releaseContinue(request: IncomingMessage): void {
   waiting.delete(request)
 }

@@ -3,17 +3,17 @@ import { lately } from '#shared/async/lately.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import type { HttpDeps } from './route-config.ts'
 
-/** How long the catalogue may take to answer a look, ms. */
+/** Time limit of the query that checks the catalogue, ms. */
 const LOOK_MS = 500
-/** For how long what was found out is told, ms. */
+/** How long the result of a check is cached, ms. */
 const READING_MS = 2000
 const MEASURED_MS = 200
 
-/** GET /healthz, /readyz and /metrics. */
+/** Registers GET /healthz, /readyz and /metrics. */
 export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
   const { catalogue, unready, metrics } = deps
   const config = { public: true, unlimited: true } as const
-  // However often machines ask, or somebody who means ill, the database is asked now and then.
+  // However often the endpoint is called, the database is queried at most once in `READING_MS`.
   const isReading = lately(
     () =>
       catalogue.ping(AbortSignal.timeout(LOOK_MS)).then(

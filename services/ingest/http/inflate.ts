@@ -3,14 +3,17 @@ import { createGunzip } from 'node:zlib'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 
-/** What any gzip may grow to, bytes, and beyond that how many times its own length: no honest JSON is packed tighter. */
+/**
+ * A gzip body may always grow to `ANY_BYTES` bytes, and beyond that to `MAX_TIMES` times its compressed length.
+ * Real JSON does not compress better than that.
+ */
 const ANY_BYTES = 1024 * 1024
 const MAX_TIMES = 100
 
 /**
- * Takes bodies of `Content-Encoding: gzip` where a route says `inflates`, and refuses every other encoding, so that
- * nothing that is packed is taken for what is in it. What a body grows to is bounded by its own length and, as with
- * any body, by the limit of the route.
+ * Decompresses bodies with `Content-Encoding: gzip` on routes that declare `inflates`, and refuses every other
+ * encoding, so that compressed bytes are never taken for content. The decompressed size is limited by the
+ * compressed length and, as for any body, by the limit of the route.
  */
 export function inflateBodies(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
@@ -29,7 +32,7 @@ export function inflateBodies(app: FastifyInstance): void {
   )
 }
 
-/** In lower case; undefined when the body comes as it is, or none does. */
+/** The content encoding in lower case; undefined for `identity`, and for a request without a body. */
 function encodingOf({ headers }: FastifyRequest): string | undefined {
   const encoding = headers['content-encoding']?.trim().toLowerCase()
   if (encoding === undefined || encoding === 'identity') return undefined
@@ -65,7 +68,7 @@ function inflated(payload: Readable): Readable {
       else done(tooTight())
     },
   })
-  // Not `pipeline`, which would end the connection, and the answer with it.
+  // `pipeline` would destroy the connection on an error, and with it the response.
   for (const [from, to] of [
     [payload, counted],
     [counted, gunzip],
@@ -73,14 +76,14 @@ function inflated(payload: Readable): Readable {
   ] as const) {
     from.pipe(to)
     from.on('error', (error) => to.destroy(error))
-    // Whoever read may have turned away by then, and a fault that nobody hears ends the process.
+    // The reader may have stopped by then. An `error` event without a listener would end the process.
     to.on('error', () => {})
     to.once('close', () => from.unpipe(to))
   }
   payload.once('close', () => {
     if (!payload.readableEnded) counted.destroy(new Error('premature close'))
   })
-  // fastify compares this with Content-Length.
+  // fastify compares this property with Content-Length.
   return Object.defineProperty(bounded, 'receivedEncodedLength', { get: () => packed })
 }
 

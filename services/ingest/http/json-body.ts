@@ -4,7 +4,7 @@ import { json } from '#shared/contracts/message.ts'
 
 export const JSON_TYPE = 'application/json'
 
-/** Takes JSON bodies of up to `bodyLimit` bytes as they are: `documentIn` parses them, and says what is wrong. */
+/** Accepts JSON bodies of up to `bodyLimit` bytes as buffers. `documentIn` parses them and reports errors. */
 export function takeJson(app: FastifyInstance, bodyLimit: number): void {
   app.addContentTypeParser(
     JSON_TYPE,
@@ -13,7 +13,11 @@ export function takeJson(app: FastifyInstance, bodyLimit: number): void {
   )
 }
 
-/** @throws PermanentError NOT_JSON; `expected` is told when there is no body at all. */
+/**
+ * Parses a JSON body.
+ * @param expected names the expected document in the error for an empty body
+ * @throws PermanentError NOT_JSON
+ */
 export function documentIn(body: unknown, expected: string): unknown {
   if (!(body instanceof Uint8Array) || body.length === 0) {
     throw new PermanentError('NOT_JSON', `The body is empty; expected ${expected} as JSON.`)

@@ -8,10 +8,10 @@ const OF_CONTENT = [
   ...['etag', 'last-modified', 'accept-ranges', 'content-disposition', 'content-encoding'],
   ...['content-length', 'location', 'vary'],
 ]
-/** When to come again where nothing more exact is known, seconds. */
+/** Value of Retry-After where nothing more exact is known, seconds. */
 const AGAIN_SECONDS = 5
 
-/** Has every error and every unknown address answered with a problem document. */
+/** Answers every error and every unknown address with a problem document. */
 export function replyWithProblems(app: FastifyInstance): void {
   const routes = knownRoutes(app)
   app.setErrorHandler(replyWithProblem)
@@ -20,7 +20,7 @@ export function replyWithProblems(app: FastifyInstance): void {
     const methods = routes
       .filter(({ matches }) => matches.test(path))
       .map(({ method }) => method)
-    // A file that is not below a known folder has the method, and is not there all the same.
+    // A missing file below a wildcard route allows the method and is still not found.
     if (methods.length === 0 || methods.includes(request.method)) {
       throw new PermanentError(
         'NOT_FOUND',
@@ -36,7 +36,7 @@ export function replyWithProblems(app: FastifyInstance): void {
   })
 }
 
-/** The answer to anything that a handler, a hook or fastify itself throws. */
+/** Answers an error that was thrown by a handler, a hook or fastify itself. */
 export async function replyWithProblem(
   error: unknown,
   request: FastifyRequest,
@@ -45,12 +45,12 @@ export async function replyWithProblem(
   const problem = problemOf(explained(error, request), request.id)
   if (problem.status >= 500)
     request.log.error({ err: error, code: problem.code }, problem.detail)
-  // What has not been read by now is not wanted: the connection is of no further use.
+  // The rest of the body is not needed, so the connection cannot be used again.
   if (!request.raw.complete) {
     reply.header('connection', 'close')
     await drainRequest(request.raw)
   }
-  // What was said of a file or a document that is not sent after all.
+  // These headers describe the content that is not sent.
   for (const name of OF_CONTENT) reply.removeHeader(name)
   if (problem.status !== 416) reply.removeHeader('content-range')
   reply.headers({ 'cache-control': 'no-store', 'content-security-policy': CSP })
@@ -65,7 +65,7 @@ export async function replyWithProblem(
   return reply.code(problem.status).type(PROBLEM_TYPE).send(JSON.stringify(problem))
 }
 
-/** Which content types an address takes is known to the route alone. */
+/** Replaces fastify's error for a wrong content type by one that names the types that the route accepts. */
 function explained(error: unknown, request: FastifyRequest): unknown {
   if ((error as { code?: unknown }).code !== 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return error
   const given = request.headers['content-type']

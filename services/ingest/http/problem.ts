@@ -4,7 +4,7 @@ import { ERRORS, type ErrorCode, PermanentError } from '#shared/contracts/errors
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { NotFoundError } from '#shared/store/driver/driver.ts'
 
-/** What every refusal looks like: https://www.rfc-editor.org/rfc/rfc9457. */
+/** The problem document of every error response: https://www.rfc-editor.org/rfc/rfc9457. */
 export const Problem = Type.Object(
   {
     type: Type.String({ description: 'Where the code is explained.' }),
@@ -20,7 +20,7 @@ export const Problem = Type.Object(
 )
 export type Problem = Static<typeof Problem>
 
-/** What any route may answer, for the OpenAPI document. */
+/** The error responses of every route, for the OpenAPI document. */
 export const refused = {
   '4xx': {
     description: 'Refused.',
@@ -30,15 +30,15 @@ export const refused = {
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
-/** Something that the service needs does not answer: nothing was accepted, and later it may be. */
+/** An upstream that the service needs does not answer. Nothing was accepted, and the client may try again later. */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable'
 }
 
-/** Details are for reading: a fault in a long input is not told at length. */
+/** Maximum length of a detail, characters. An error in a long input is cut off. */
 const MAX_DETAIL = 2000
 
-/** The problem document of anything thrown. `id` names the request. */
+/** The problem document of any error. @param id the id of the request */
 export function problemOf(error: unknown, id: string): Problem {
   const { code, at, ...fault } = faultOf(error)
   const detail = withoutPaths(fault.detail)
@@ -61,7 +61,7 @@ interface Fault {
   readonly at?: string | undefined
 }
 
-/** What fastify and its plug-ins throw, by their code. */
+/** The errors of fastify and its plug-ins, by their codes. */
 const FOREIGN: Readonly<Record<string, Fault>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: {
     code: 'TOO_LARGE',
@@ -102,7 +102,7 @@ const FOREIGN: Readonly<Record<string, Fault>> = {
   },
 }
 
-/** What Node and the parsers below fastify say without a code of their own. */
+/** The errors of Node and of the parsers below fastify, which have a status but no code. */
 const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   400: 'BAD_REQUEST',
   401: 'UNAUTHORIZED',
@@ -153,11 +153,14 @@ function faultOf(error: unknown): Fault {
   const known = BY_STATUS[statusCode]
   if (known !== undefined)
     return { code: known, detail: message || `${STATUS_CODES[statusCode]}` }
-  // What went wrong inside is for the log, not for whoever asks.
+  // The cause of an internal error is logged and not shown to the client.
   return { code: 'INTERNAL', detail: 'The request could not be dealt with; the log says why.' }
 }
 
-/** What Cloud Storage and file systems say: full, away, not allowed. Never the fault of whoever asks. */
+/**
+ * Whether Cloud Storage or a file system failed: full, unreachable or without permission. Never the client's
+ * fault.
+ */
 function isStoreFault(error: unknown): boolean {
   const { name, syscall } = error as { name?: unknown; syscall?: unknown }
   return name === 'GcsError' || name === 'DamagedError' || typeof syscall === 'string'

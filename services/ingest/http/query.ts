@@ -1,10 +1,13 @@
 import { sentence } from '#shared/contracts/errors/chain.ts'
 import { Unavailable } from './problem.ts'
 
-/** How long a read of the catalogue may take before the client is told to come again, ms. */
+/** Time limit of a query to the catalogue, ms. After that the client gets a 503. */
 const MAX_MS = 5000
 
-/** Reads the catalogue. @throws Unavailable when it does not answer. */
+/**
+ * Runs a query on the catalogue with a time limit of 5 s.
+ * @throws Unavailable when the catalogue does not answer
+ */
 export async function reading<T>(read: (signal: AbortSignal) => Promise<T>): Promise<T> {
   try {
     return await read(AbortSignal.timeout(MAX_MS))

@@ -10,7 +10,7 @@ import type { Replacing } from '../masters/replaced.ts'
 import type { Uploads } from '../masters/uploads.ts'
 import type { Pace } from './bodies.ts'
 
-/** What the routes are made of. */
+/** The dependencies of the routes. */
 export interface HttpDeps {
   readonly config: Pick<
     Config,
@@ -21,7 +21,7 @@ export interface HttpDeps {
     | 'max_bodies'
     | 'max_streams'
   >
-  /** How slowly a body may come; a kilobyte a second unless told. */
+  /** Minimum speed of a body. Default: a kilobyte a second. */
   readonly slowest?: Pace
   readonly access: Access
   readonly accepting: Accepting
@@ -46,30 +46,33 @@ export interface HttpDeps {
   readonly assets: StoreDriver
   readonly uploads: Uploads
   readonly metrics: Metrics
-  /** Why jobs should go elsewhere: Pub/Sub does not answer, or the process has been told to go. */
+  /**
+   * The reason why jobs should go to another replica: Pub/Sub does not answer, or this process is stopping.
+   * Otherwise undefined.
+   */
   readonly unready: () => string | undefined
-  /** Aborts when what is running has to be given up. */
+  /** Aborts when requests under way have to be given up. */
   readonly aborting: AbortSignal
 }
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Needs no token. Every address says either this or the scope that it needs. */
+    /** The route needs no token. Every route declares either this or the scope that it needs. */
     public?: boolean
     scope?: Scope
-    /** The content types of the bodies it takes, for the problem document. */
+    /** The content types of the bodies that the route accepts, for problem documents. */
     takes?: readonly string[]
-    /** Is not counted by the rate limit: what machines ask all the time, and the page itself. */
+    /** The rate limit does not count these requests. For the page itself, and for endpoints that machines poll. */
     unlimited?: boolean
-    /** Takes bodies that are packed by gzip. */
+    /** The route accepts bodies that are compressed by gzip. */
     inflates?: boolean
   }
   interface FastifyRequest {
-    /** Who asks, for the history: the name of a token, or whom the issuer of an identity token names. */
+    /** The caller's name for the history: the name of the token, or the name that the identity token carries. */
     caller: string
-    /** Whether he may redrive and discard, and so see what others need not. */
+    /** Whether the caller may redrive and discard dead letters, and see what only operators may see. */
     mayOperate: boolean
-    /** Whose limits it counts toward: a token's, or an address's where there is none. */
+    /** The client whose limits the request counts towards: a caller, or an address if there is no valid token. */
     client: string
   }
 }

@@ -7,7 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AUDIO_EXTENSIONS, LEFT_BY_SYSTEM } from '#shared/contracts/file-names.ts'
 import { matches } from './etag.ts'
 
-/** The page loads nothing from elsewhere, and runs nothing but its own files. */
+/** The page may load and run only files of its own. */
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; " +
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -22,12 +22,12 @@ const TYPES: Readonly<Record<string, string>> = {
 
 const ENCODINGS = { br: promisify(brotliCompress), gzip: promisify(gzip) } as const
 
-/** What is audio by its name, for the page. */
+/** A module for the page: the extensions of audio files, and the names of files that systems leave in folders. */
 const AUDIO_FILES = `export const AUDIO_EXTENSIONS = ${JSON.stringify(AUDIO_EXTENSIONS)}
 const LEFT_BY_SYSTEM = ${JSON.stringify(LEFT_BY_SYSTEM)}
 `
 
-/** A file of the page, in the forms in which it has been asked for. */
+/** A file of the page, with each compressed form that a browser has asked for. */
 interface Served {
   readonly type: string
   readonly etag: string
@@ -35,7 +35,7 @@ interface Served {
   readonly encoded: Map<keyof typeof ENCODINGS, Promise<Buffer>>
 }
 
-/** What programs get at `/`. */
+/** The response to programs at `/`. */
 const INDEX = {
   name: 'Trackchain',
   docs: '/docs',
@@ -51,7 +51,10 @@ const INDEX = {
   metrics: '/metrics',
 }
 
-/** GET /: the page for browsers, a list of addresses for programs; and GET /page/{file}, what the page consists of. */
+/**
+ * Registers GET /, which sends the page to browsers and a list of addresses to programs, and GET /page/{file},
+ * the files of the page.
+ */
 export async function pageRoutes(app: FastifyInstance): Promise<void> {
   const files = await pageFiles()
   const page = files.get('index.html') as Served
@@ -79,7 +82,7 @@ async function send(file: Served, { headers }: FastifyRequest, reply: FastifyRep
   const encoding = (['br', 'gzip'] as const).find((each) =>
     new RegExp(`\\b${each}\\b(?!\\s*;\\s*q=0(?:\\.0*)?(?:,|$))`).test(`${taken}`),
   )
-  // Other bytes, another tag: it is a strong one.
+  // A strong ETag differs between the encodings, because their bytes differ.
   const etag = encoding === undefined ? `"${file.etag}"` : `"${file.etag}-${encoding}"`
   reply.headers({ etag, 'cache-control': 'no-cache', 'content-security-policy': CSP })
   if (matches(headers['if-none-match'], etag)) return reply.code(304).send()
@@ -104,7 +107,8 @@ async function pageFiles(): Promise<ReadonlyMap<string, Served>> {
   const bytes = new Map<string, Buffer>([...read, ['lib/vendor.js', await readFile(vendor)]])
   bytes.set('lib/audio-files.js', Buffer.from(AUDIO_FILES))
   const page = bytes.get('index.html')?.toString() ?? ''
-  // Modules import each other: without this a browser would learn of the last after it has read all others.
+  // Modules import each other. Without preload links a browser would discover the last module only after it has
+  // read all others.
   const modules = [...bytes.keys()].filter(
     (name) => name.endsWith('.js') && name !== 'theme.js',
   )

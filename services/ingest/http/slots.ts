@@ -1,6 +1,9 @@
-/** Places for what lasts, a body or a stream: so many in all, and so many of one client. */
+/** Places for something that lasts, such as a body or a stream; limited in total and for each client. */
 interface Slots {
-  /** @returns how to give the place back, which may be done twice; undefined when there is none. */
+  /**
+   * Takes a place.
+   * @returns a function that gives the place back and may be called twice; undefined when there is none
+   */
   take(client: string): (() => void) | undefined
 }
 

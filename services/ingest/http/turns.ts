@@ -1,15 +1,19 @@
-/** How long one body may be worked on before another has its turn, ms. */
+/** How long one body may be processed before another has its turn, ms. */
 const TURN_MS = 4
 
-/** Who works on what came asks for turns, so that however many bodies there are, nobody else waits for long. */
+/** Schedules work on bodies: each takes turns, so that no request waits long, however many bodies there are. */
 export interface Turns {
-  /** Resolves when it is this one's turn. @returns until when, by performance.now(): then ask again. */
+  /**
+   * Resolves when it is the caller's turn.
+   * @returns the end of the turn, by performance.now(); after that, call it again
+   */
   next(): Promise<number>
 }
 
 /**
- * Turns that go round: one in each round of the event loop, in the order of asking, so that between two of them
- * whatever else is due is done.
+ * Creates turns in a round-robin order. One turn is given in each round of the event loop, so that other events
+ * are handled between two turns.
+ * @param turnMs the length of a turn, ms
  */
 export function createTurns(turnMs = TURN_MS): Turns {
   let asked: (() => void)[] = []
