@@ -1,21 +1,21 @@
 import { availableParallelism } from 'node:os'
 import { BUDGET_MS } from '../contracts/stages.ts'
 
-/** Cores of this machine. One step at a time per core: what computes faster than its core gets slower than its plan. */
+/** The number of cores of this machine. One step runs on a core at a time, because plans count on a whole core. */
 export const CORES = availableParallelism()
 
-/** Places for work that needs a core of its own. */
+/** Cores for steps that need a whole core each. */
 export interface Cores {
   /**
-   * Waits for a place; those who wait get one in their order. What it returns gives the place back.
-   * @throws the signal's reason when it aborts before.
+   * Waits for a free core, first come, first served. The returned function gives the core back.
+   * @throws the signal's reason when it aborts first.
    */
   take(signal: AbortSignal): Promise<() => void>
-  /** A place, if one is free. */
+  /** Takes a core if one is free; otherwise returns undefined. */
   tryTake(): Promise<(() => void) | undefined>
 }
 
-/** As many places as are said. */
+/** A fixed number of cores for this process. Default: all cores of the machine. */
 export class OwnCores implements Cores {
   #free: number
   readonly #waiting: (() => void)[] = []
@@ -57,23 +57,23 @@ export class OwnCores implements Cores {
   }
 }
 
-/** What a process says to the one that lends it cores: it wants one, wants one only if it is free now, or is done. */
+/** A request to the parent process. `take`: wait for a core. `try`: only one that is free now. `done`: give it back. */
 export interface CoreWish {
   readonly core: 'take' | 'try' | 'done'
   readonly id: number
 }
-/** The answer to the wish of that id. */
+/** The answer to the request with this id. */
 export interface CoreAnswer {
   readonly core: 'lent' | 'none'
   readonly id: number
 }
 
-/** How long a step may wait for a core that three services want as often as there are cores, ms. */
+/** How long a step may wait for a core, ms: three budgets, since each of three services asks for all cores at most. */
 export const CORE_WAIT_MS = 3 * BUDGET_MS
 
-/** The cores of a machine that the parent process lends to several services: see `lendCores`. */
+/** The cores of a machine that several services share; the parent process hands them out: see `lendCores`. */
 export class LentCores implements Cores {
-  /** Never more wishes than cores are open at once, so that no service keeps the others waiting for long. */
+  /** Limits the open requests to the number of cores, so that no service keeps the others waiting for long. */
   readonly #own = new OwnCores()
   readonly #asked = new Map<number, (answer: CoreAnswer['core']) => void>()
   #last = 0
@@ -125,6 +125,6 @@ export class LentCores implements Cores {
 }
 
 function say(wish: CoreWish): void {
-  // Without a parent the process is about to end.
+  // If the parent has gone, the process is about to end.
   if (process.connected) process.send?.(wish)
 }

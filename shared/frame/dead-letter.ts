@@ -12,40 +12,41 @@ import {
 } from '../contracts/names.ts'
 import { stepOf } from '../contracts/topology.ts'
 
-/** What a dead letter says of itself, in the attributes beside the job or message that is its body. */
+/** Why a dead letter exists. It is stored in the attributes; the body is the job or the message. */
 interface LetterReason {
-  /** Made at its birth: the same on every copy of the letter. */
+  /** The id of the letter, created once: the same on every copy of it. */
   readonly id: string
   readonly step: string
   readonly code: string
   readonly reason: string
-  /** From 1. */
+  /** The number of the delivery attempt that failed, from 1. */
   readonly attempt: number
-  /** The id of the message that is its body, where it is one as it came. */
+  /** The id of the original message, if the body is a message as it was received. */
   readonly message?: string
 }
 
-/** The job that a letter is about: what a redrive publishes. */
+/** The job that a letter is about. A redrive publishes it. */
 interface LetterJob {
   readonly id: JobId
   /** The run that failed. */
   readonly run: number
-  /** When the job was accepted, ISO 8601, where that is known. */
+  /** When the job was accepted, ISO 8601; absent if unknown. */
   readonly accepted?: string
   readonly request: EncodeJob & { readonly request_id: string; readonly asset_guid: string }
 }
 
-/** A dead letter, whole. */
+/** A dead letter as it was received from the dead-letter topic. */
 export interface DeadLetter extends LetterReason {
-  /** Its own id on the dead-letter topic. */
+  /** The message id of the letter itself on the dead-letter topic. */
   readonly message: string
   readonly published: Date
   readonly body: Buffer
   readonly attributes: Readonly<Record<string, string>>
-  /** Absent when there is none in it: nothing to redrive. */
+  /** The job in the letter; absent if there is none, so that nothing can be redriven. */
   readonly job?: LetterJob
 }
 
+/** The attributes of a dead letter. */
 export function letterAttributes(reason: LetterReason): Record<string, string> {
   return {
     dead_letter_id: reason.id,
@@ -61,13 +62,13 @@ export function letterAttributes(reason: LetterReason): Record<string, string> {
   }
 }
 
-/** What Pub/Sub adds to a message that it dead-letters by itself. */
+/** The prefix of the attributes that Pub/Sub adds to a message that it dead-letters by itself. */
 const NATIVE = 'CloudPubSubDeadLetterSource'
 
 /**
- * A message that nobody can ever deal with, as a dead letter: its body and attributes as they came, and why.
- * A message may have 100 attributes; ours come on top, Google's own may not be published again, and those of
- * Pub/Sub's own letters would make it look like one.
+ * Turns a message that can never be processed into a dead letter: its body and attributes, unchanged, and the reason. A
+ * message may have 100 attributes, so 90 of its own are kept. Google's own attributes may not be published again, and
+ * those of Pub/Sub's own letters would make this letter look like one of them.
  */
 export function setAsideAs(
   { id, data, attributes, attempt }: Delivery,
@@ -86,12 +87,13 @@ export function setAsideAs(
 }
 
 /**
- * What came from the dead-letter topic. A letter that Pub/Sub's own limit made has no reason of ours: it is
- * `CRASHED`, whatever attributes its message came with. Never throws: anybody may have published this.
+ * Reads a message from the dead-letter topic. A letter that Pub/Sub itself created after its limit of deliveries has no
+ * reason of ours: its code is `CRASHED`, whatever attributes the message has. Never throws, because any publisher may
+ * have written the message.
  */
 export function readLetter(delivery: Delivery): DeadLetter {
   const { id: message, data: body, attributes } = delivery
-  // The client library's is finer than a millisecond, and says so.
+  // Copied to a plain Date: the client library's is a subclass with finer precision, and shows it as text.
   const published = new Date(delivery.published)
   const native = attributes[`${NATIVE}Subscription`]
   const of = native === undefined ? attributes.dead_letter_message : undefined
@@ -117,7 +119,7 @@ export function readLetter(delivery: Delivery): DeadLetter {
 
 const ID = /^[0-9a-f]{32}$/
 
-/** Either the body is the job, or it is a message between the services, which carries the job as its `request`. */
+/** The job in a body, which is the job itself or a message between services with the job as its `request`. */
 function jobIn(
   body: Buffer,
   attributes: Readonly<Record<string, string>>,

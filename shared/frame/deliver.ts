@@ -15,8 +15,8 @@ import { type Span, TRACEPARENT, tracedBus, UNTRACED } from './telemetry/trace.t
 export { type DeliverDeps, MAX_ATTEMPTS } from './run-step.ts'
 
 /**
- * The handler of one step's subscription: parse → run (outputs before inputs, under the hard limit) →
- * write → publish → ack. Each may be repeated after a crash, none is ever skipped. Never throws.
+ * The handler of one step's subscription: parse → run (outputs before inputs, under the hard limit) → write → publish
+ * → ack. Each phase may be repeated after a crash; none is ever skipped. The handler never throws.
  */
 export function delivering<In>(
   step: Step<In>,
@@ -98,7 +98,7 @@ export function delivering<In>(
   }
 }
 
-/** By OpenTelemetry's names, where there are any. */
+/** Ends a span with the facts of an event, under OpenTelemetry's names where they exist. */
 function endSpan(span: Span, event: StepEvent, { id, attempt }: Delivery): void {
   const { verdict, job, track, run, route, code, sentence: words } = event
   const facts = {
@@ -114,7 +114,7 @@ function endSpan(span: Span, event: StepEvent, { id, attempt }: Delivery): void 
   span.end(facts, isGood ? undefined : (words ?? verdict))
 }
 
-/** The event goes out before the ack: a history with a hole would be worse than a step done twice. */
+/** Publishes the event before the ack: a gap in the history would be worse than a step that is done twice. */
 async function settle(
   event: StepEvent,
   outcome: Outcome,

@@ -1,41 +1,41 @@
 import type { IncomingMessage } from 'node:http'
 
-/** What of a request says who has sent it. */
+/** The parts of a request that identify its sender. */
 type Knock = Pick<IncomingMessage, 'method' | 'headers' | 'rawHeaders'>
 
 /**
- * By which names a port may be asked. `own`: those of this machine's loopback. `private`: addresses, and names that no
- * site of the internet can have, for a port that others of the same network look at. `any`: where callers prove who they
- * are.
+ * The host names under which a port may be addressed. `own`: names of this machine's loopback. `private`: also IP
+ * addresses and names that no site of the internet can have, for a port that others in the same network use. `any`: all
+ * names, for a port whose callers authenticate.
  */
 export type Names = 'own' | 'private' | 'any'
 
 interface Refusal {
-  /** What is at fault, e.g. `header host`. */
+  /** The part of the request that is at fault, e.g. `header host`. */
   readonly at: string
   readonly sentence: string
 }
 
 const LOOPBACK = /^(?:localhost|(?:[a-z0-9-]+\.)+localhost|127(?:\.\d{1,3}){3}|::1|\[::1\])$/i
 const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\])$/i
-/** One label, or below a domain that nobody can register: RFC 6761, RFC 6762, ICANN's .internal, and Kubernetes' own. */
+/** One label, or a name in a domain that cannot be registered: RFC 6761, RFC 6762, ICANN's .internal, and .svc. */
 const PRIVATE = /^[a-z0-9-]+$|\.(?:local|internal|svc)$/i
 
-/** Whether a host is this machine alone, to be bound to or asked for. */
+/** Whether a host is a loopback name or address of this machine. */
 export function isLoopback(host: string): boolean {
   return LOOPBACK.test(host)
 }
 
-/** The names by which a port that is bound to `host` may be asked when it asks nobody who he is. */
+/** The host names under which a port that is bound to `host` may be addressed when authentication is off. */
 export function namesOf(host: string): Names {
   return isLoopback(host) ? 'own' : 'private'
 }
 
 /**
- * Why a request may not come in; undefined when it may. Kept out are pages of other sites in a browser on this
- * machine, also those whose name was made to resolve to it (DNS rebinding). A program that is no browser says nothing of
- * a page and comes in.
- * @param mayLink whether a link on a page of another site may lead here
+ * Why a request is refused; undefined if it is allowed. It refuses requests of pages of other sites in a browser on
+ * this machine, including sites whose name was made to resolve to it (DNS rebinding). Programs other than browsers send
+ * no such headers and are allowed.
+ * @param mayLink Whether a link on a page of another site may lead here. Default: false.
  */
 export function refusal(
   knock: Knock,
@@ -53,15 +53,15 @@ function ofName({ headers, rawHeaders }: Knock, names: Names): Refusal | undefin
   if (names === 'private' && (ADDRESS.test(host) || PRIVATE.test(host))) return undefined
   const expected =
     names === 'own' ? 'only localhost, 127.0.0.1 or [::1]' : 'an address or a private name'
-  const told = JSON.stringify(headers.host?.slice(0, 200) ?? '')
-  return { at, sentence: `Host is ${told}; without tokens ${expected} is expected.` }
+  const shown = JSON.stringify(headers.host?.slice(0, 200) ?? '')
+  return { at, sentence: `Host is ${shown}; without tokens ${expected} is expected.` }
 }
 
-/** A page can make a browser send anything anywhere; only reading the answer would need CORS. */
+/** Refuses requests of other sites: a page can make a browser send any request; CORS only guards the answer. */
 function ofSite({ method, headers }: Knock, mayLink: boolean): Refusal | undefined {
   const site = headers['sec-fetch-site']
   const { origin } = headers
-  // Browsers say nothing of the site to a name that was rebound: then Origin is all there is.
+  // Browsers omit Sec-Fetch-Site for hosts that are not trustworthy, such as rebound names. Then only Origin is left.
   const isOwn =
     site !== undefined
       ? site === 'same-origin' || site === 'none'

@@ -5,16 +5,18 @@ import type { Bus } from '../bus/bus.ts'
 import { Events, type StepEvent } from '../contracts/messages/event.ts'
 import { send } from './step.ts'
 
-/** How long an event may wait for company, ms: short against a step, long enough to fill a message. */
+/** How long an event waits for others to share a message, ms: short for a step, long enough to fill a message. */
 const GATHER_MS = 10
-const MOST = 200
+/** The maximum number of events in one message. */
+const MAX_EVENTS = 200
 
-/** Publishes events, many to a message. */
+/** Publishes events, many in one message. */
 export interface EventSink {
-  /** Resolves when the event is accepted by Pub/Sub for good: settle the delivery after that. */
+  /** Resolves when Pub/Sub has stored the event. Settle the delivery only after that. */
   report(event: StepEvent): Promise<void>
 }
 
+/** Publishes events on the topic `events`. */
 export function eventSink(bus: Bus): EventSink {
   const report = batching<StepEvent, void>(
     async (events) => {
@@ -22,15 +24,15 @@ export function eventSink(bus: Bus): EventSink {
       await bus.publish(topic, { data, attributes })
       return []
     },
-    { most: MOST, gatherMs: GATHER_MS },
+    { most: MAX_EVENTS, gatherMs: GATHER_MS },
   )
   return { report }
 }
 
-/** Host and process, so that a history says where a step ran. */
+/** Host and process id, so that a history shows where a step ran. */
 const WORKER = `${hostname()}/${process.pid}`
 
-/** An event at its birth: its id is made here, once, so that every copy of it is the same event. */
+/** A new event. Its id is created here, once, so that all copies of it are the same event. */
 export function newEvent(
   step: string,
   attempt: number,

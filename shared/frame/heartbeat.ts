@@ -3,32 +3,34 @@ import { getHeapStatistics } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { blamedOf, onEntered } from '../underway/underway.ts'
 
+/** The interval of beats, ms. */
 const BEAT_MS = 250
-/** How long the loop may stand still, ms of its own time: fifty times what an asset may hold it for. */
+/** How long the event loop may stand still, ms of its own time: 50 times as long as an asset may block it. */
 const STANDSTILL_MS = 5_000
+/** The maximum size of the text about the running work, bytes. */
 const MAX_BYTES = 4096
-/** Of what V8 says a heap may be this is for what is young, and does not help what stays: three times 64 MiB at most. */
+/** V8's heap limit includes the young generation, which long-lived objects cannot use: at most three times 64 MiB. */
 const YOUNG = { mb: 201, leastShare: 0.6 }
 
 interface HeartbeatOptions {
-  /** As its log lines name it. */
+  /** The name of the service in its log lines. */
   readonly service: string
-  /** Where stops are counted: the URI of scratch. For a process that runs no steps none is needed. */
+  /** The URI of scratch, where stops are counted. Default: none, for a process that runs no steps. */
   readonly scratch?: string
-  /** Of Cloud Storage, where it is another than Google's. */
+  /** The endpoint of Cloud Storage. Default: Google's. */
   readonly storage?: string
-  /** How long the loop may stand still, ms of its own time; STANDSTILL_MS unless told. */
+  /** How long the event loop may stand still, ms of its own time. Default: 5,000. */
   readonly limitMs?: number
 }
 
 /**
- * What the watching thread gets. Numbers: beats; whether a debugger may hold us; bytes of text, which follows; MB of
- * the heap, and of the process, at the last beat.
+ * The data of the watching thread. `shared` has five Int32: the number of beats; whether a debugger may hold the
+ * process; the bytes of the text; the MB of the heap and of the process at the last beat. The text follows them.
  */
 export interface WatchData extends Required<HeartbeatOptions> {
   readonly shared: SharedArrayBuffer
   readonly pid: number
-  /** What the heap of the main thread may be, MB. */
+  /** The maximum heap of the main thread, MB. */
   readonly heapMb: number
 }
 
@@ -40,9 +42,10 @@ export const PROCESS_MB = 4
 export const TEXT_AT = 20
 
 /**
- * Has a thread watch the event loop of this process, and end the process when it stands still: then nothing that lives
- * on the loop can, neither a limit nor a signal; and when its memory is nearly used up, which would end it without a
- * word. Whose code it was is left in scratch as a stop. What is returned ends the watch.
+ * Starts a thread that watches the event loop of this process. It ends the process when the loop stands still, because
+ * time limits and signals live on the loop and have no effect then; and when the memory is nearly used up, which would
+ * end the process without a log line. It leaves a stop in scratch for the work whose code was running. The returned
+ * function ends the watch.
  */
 export function startHeartbeat({
   scratch = '',
@@ -61,7 +64,7 @@ export function startHeartbeat({
   }
   beat()
   const timer = setInterval(beat, BEAT_MS).unref()
-  // For code that no debugger can interrupt, such as a system call: then this is the best that is known.
+  // For code that no debugger can interrupt, such as a system call: the work that was entered last is the best guess.
   onEntered((latest) => {
     const bytes =
       latest?.stops === undefined ? undefined : Buffer.from(JSON.stringify(blamedOf(latest)))

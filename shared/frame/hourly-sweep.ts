@@ -6,16 +6,16 @@ import { atZero } from './telemetry/metrics.ts'
 const SWEEP_EVERY_MS = 3600_000
 
 /**
- * Removes every hour, until the process is told to go, what nobody needs any more in file stores. For whoever takes a
- * route's tracks in: `stage`, or the dispatcher.
+ * Removes leftovers from file stores every hour until the process stops. For the service that takes in a route's
+ * tracks: `stage` or the dispatcher.
  */
 export function sweepHourly({ lifecycle, log, metrics, scratch, uploads }: Service): void {
-  // What a run should have removed itself is told apart: it means that something is wrong.
+  // Counted under a label of its own: a run should have removed its scratch itself, so something is wrong.
   const of = { step: 'sweep' }
   atZero(metrics.collected, [of])
   async function sweep(): Promise<void> {
     const signal = lifecycle.stopping
-    // Stores without leftovers of their own have a lifecycle that does all of this.
+    // A store without temporary files is a bucket, whose lifecycle rules do all of this.
     if (scratch.sweepTemporary !== undefined)
       metrics.collected.add(await sweepRuns(scratch, SCRATCH_AGE_MS, signal), of)
     await scratch.sweepTemporary?.(TEMPORARY_AGE_MS, { signal })

@@ -10,33 +10,35 @@ import { namesOf, refusal } from './door.ts'
 import { flushed, type Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
-/** For how long measurements are told again, ms: making them costs more than asking. */
+/** How long collected metrics are cached, ms, because collecting them is expensive. */
 const MEASURED_MS = 200
-/** From SIGTERM until the running steps are aborted, ms. Of a Spot pod's 15 s, 13 are ours. */
+/** From SIGTERM until the running steps are aborted, ms. A Spot pod has 15 s in all, of which a service uses 13. */
 const DRAIN_MS = 9_000
-/** From SIGTERM until the process ends, whatever is still open, ms. */
+/** From SIGTERM until the process exits, even if something is still open, ms. */
 export const EXIT_MS = 13_000
 
 const exit: (code?: number | string | null) => never = process.exit
 const abort: () => never = process.abort
 const kill = process.kill.bind(process)
 
+/** The phases in which a service stops. */
 export interface Lifecycle {
-  /** Aborts when the process has been asked to go: stop taking work. */
+  /** Aborts when the process is asked to stop: take no more work. */
   readonly stopping: AbortSignal
-  /** Aborts DRAIN_MS later: give the running work back. */
+  /** Aborts 9 s later: give the running work back. */
   readonly aborting: AbortSignal
-  /** Something to close at the end; the last added is closed first. */
+  /** Adds something to close when the service stops. The last one added is closed first. */
   onClose(name: string, close: () => Promise<unknown>): void
-  /** What the process exits with after a clean close; 0 unless told. */
+  /** Sets the exit code after a clean close. Default: 0. */
   exitWith(code: number): void
-  /** Goes of its own accord, its work being done. */
+  /** Stops the service because its work is done. */
   leave(reason: string): void
 }
 
 /**
- * Runs a service until it is told to go: SIGTERM, SIGINT, or the loss of the parent that supervises it.
- * A second signal ends the process at once. Exits 0 after a clean close, unless told otherwise, 1 after a fault.
+ * Runs a service until it has to stop: on SIGTERM, on SIGINT, or when the parent process that supervises it has gone. A
+ * second signal ends the process at once. The exit code is 0 after a clean close, unless `exitWith` sets another one,
+ * and 1 after a fault.
  */
 export async function runService(
   log: Log,
@@ -79,7 +81,7 @@ export async function runService(
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => void stop(signal))
   if (process.connected) process.on('disconnect', () => void stop('the supervisor has gone'))
-  // Not that of the process: what is left of the others' work goes on.
+  // Replaced for code that runs as work of a step: it must not end the process, in which other work goes on.
   process.exit = (code) => {
     if (underway() !== undefined) throw new Error('process.exit was called')
     return exit(code)
@@ -101,8 +103,8 @@ export async function runService(
       stopping: stopping.signal,
       aborting: aborting.signal,
       onClose: (name, close) => closers.push({ name, close }),
-      exitWith: (told) => {
-        code = told
+      exitWith: (given) => {
+        code = given
       },
       leave: (reason) => {
         if (!stopping.signal.aborted) void stop(reason)
@@ -110,14 +112,14 @@ export async function runService(
     })
     log.info('ready')
     process.send?.({ ready: true })
-    // So that one that is killed helps the next as well.
+    // Flushed now, so that a process that is killed later has helped the next one too.
     flushCompileCache()
   } catch (error) {
     fault(error, 'start')
   }
 }
 
-/** process.exit waits for file operations that are under way, and on an NFS server that is gone these never end. */
+/** Ends the process. `process.exit` waits for pending file operations, which never end if an NFS server is gone. */
 function end(code: number): never {
   if (hasOpenFiles()) kill(process.pid, 'SIGKILL')
   exit(code)
@@ -134,8 +136,8 @@ const HEADERS = {
 }
 
 /**
- * Serves /healthz, /readyz and /metrics for a service that has no HTTP of its own. Returns the port.
- * @param unready why the service is not ready; undefined when it is
+ * Serves /healthz, /readyz and /metrics for a service that has no HTTP server of its own. Returns the port.
+ * @param unready Returns why the service is not ready, or undefined when it is.
  */
 export async function serveHealth(
   { host, port }: { host: string; port: number },

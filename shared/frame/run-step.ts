@@ -17,11 +17,12 @@ import type { Metrics } from './telemetry/metrics.ts'
 import type { Tracing } from './telemetry/trace.ts'
 import type { Breaker } from './upstreams/breaker.ts'
 
-/** After so many attempts a passing fault is taken to be here to stay. */
+/** After this many attempts a fault that could pass is treated as permanent. */
 export const MAX_ATTEMPTS = 20
-/** A stop is a unit's own fault when it has had so much of the hard limit to itself: units before it had the rest. */
+/** A stop counts against a unit if it had this share of the hard limit; units before it had the rest. */
 const UNIT_SHARE = 0.75
 
+/** What the delivery loop needs. */
 export interface DeliverDeps {
   readonly bus: Bus
   readonly events: EventSink
@@ -29,15 +30,15 @@ export interface DeliverDeps {
   readonly scratch: StoreDriver
   readonly log: Log
   readonly metrics: Metrics
-  /** None are made unless told. */
+  /** Tracing of deliveries. Default: off. */
   readonly tracing?: Tracing
-  /** Aborts when nothing may be begun any more: what waits to be admitted is given back. */
+  /** Aborts when no more work may begin: deliveries that wait to be admitted are given back. */
   readonly stopping: AbortSignal
-  /** Aborts when the running work has to be given back. */
+  /** Aborts when running work has to be given back. */
   readonly aborting: AbortSignal
-  /** While it is in doubt about an upstream, no failure counts. */
+  /** While one of its upstreams is suspect, failures do not count. */
   readonly breaker: Pick<Breaker, 'isSuspect'>
-  /** Of a step's own time; as in production unless told. */
+  /** The hard limit, in ms of the step's own time. Default: the production limit, `HARD_LIMIT_MS`. */
   readonly hardLimitMs?: number
 }
 
@@ -48,6 +49,7 @@ interface Running {
   readonly own: OwnTime
 }
 
+/** The result of a delivery. */
 export interface Outcome {
   readonly settlement: Settlement
   readonly verdict: string
@@ -59,7 +61,7 @@ export interface Outcome {
   readonly subject?: Subject
 }
 
-/** Runs a step under its hard limit, and does what follows: publishes, tidies up. A verdict is a value. Never throws. */
+/** Runs a step under its hard limit, publishes what follows, and cleans up. Never throws: a verdict is a value. */
 export async function runAndFollow<In>(
   step: Step<In>,
   message: In,
@@ -101,7 +103,7 @@ export async function runAndFollow<In>(
       try {
         return await during({ what, stops, own }, { isUnit: true }, act)
       } finally {
-        // What is being made when a step is stopped has to be known behind it.
+        // Kept when the step was stopped, because `countStop` needs the unit that was running.
         if (!stop.signal.aborted) unit = undefined
       }
     },
@@ -115,7 +117,7 @@ export async function runAndFollow<In>(
     },
   })
   const context = contextUntil(stop.signal)
-  // What follows a verdict must not be cut short by the limit that may have caused it.
+  // The work after a verdict must not be aborted by the hard limit that may have caused the verdict.
   const unhurried = contextUntil(deps.aborting)
 
   async function run(): Promise<Next> {
@@ -127,7 +129,7 @@ export async function runAndFollow<In>(
     return step.run(message, context)
   }
 
-  /** A unit had the time to itself, or nothing was made in it; neither can be said of what waits for others. */
+  /** Counts a stop against the unit that had the time to itself, or against the step if it has made nothing. */
   async function countStop(stop: Stop): Promise<void> {
     const folder = unit === undefined ? (made === 0 ? stops : undefined) : unit.stops
     if (folder === undefined || (unit !== undefined && !hadTheTime(unit.began, stop))) return
@@ -154,7 +156,7 @@ export async function runAndFollow<In>(
     )
     return await follow(next, deps)
   } catch (error) {
-    // Not the message's fault, however often it has been delivered.
+    // Not the message's fault, no matter how often it has been delivered.
     if (deps.aborting.aborted || error instanceof AfterwardsError) return given(error)
     try {
       if (error instanceof RestartError && step.restart !== undefined) {
@@ -172,7 +174,7 @@ export async function runAndFollow<In>(
       }
       if (verdict === undefined) return given(error)
       if (step.fail === undefined) {
-        // Nobody to hand a verdict to: what may pass is tried on, as long as Pub/Sub delivers it.
+        // The step takes no verdicts. A fault that may pass is retried as long as Pub/Sub delivers the message.
         const isPermanent = error instanceof PermanentError
         return isPermanent ? await setAside(step.name, delivery, error, deps) : given(error)
       }
@@ -186,7 +188,7 @@ export async function runAndFollow<In>(
   }
 }
 
-/** The verdict that a fault amounts to which has come at each of so many attempts. */
+/** The verdict GAVE_UP on a fault that came at each of MAX_ATTEMPTS attempts; undefined before that. */
 function gaveUp(error: unknown, { attempt }: Delivery): PermanentError | undefined {
   if (attempt < MAX_ATTEMPTS) return undefined
   const words = `${attempt} attempts; the last: ${sentence(error)}`
@@ -207,12 +209,12 @@ async function follow(next: Next, deps: DeliverDeps): Promise<Outcome> {
   return { settlement: 'ack', ...next }
 }
 
-/** What was due has been sent; only the tidying up has failed. */
+/** The messages of a step have been sent; only its clean-up has failed. */
 class AfterwardsError extends Error {
   override readonly name = 'AfterwardsError'
 }
 
-/** A handler that does not obey the signal is left behind: it may not hold its place in the queue for ever. */
+/** Rejects when the signal aborts. A step that ignores the signal is abandoned, so that it does not block the queue. */
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     if (signal.aborted) reject(signal.reason)
@@ -224,7 +226,7 @@ function again(error: unknown): Outcome {
   return { settlement: 'nack', verdict: 'again', sentence: sentence(error) }
 }
 
-/** A message that nobody can ever deal with goes to the dead-letter topic with its reason, as it came. */
+/** Publishes a message that can never be processed, unchanged, on the dead-letter topic, with the reason. */
 export async function setAside(
   step: string,
   delivery: Delivery,

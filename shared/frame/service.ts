@@ -20,45 +20,45 @@ import { Breaker } from './upstreams/breaker.ts'
 import { watchedBus } from './upstreams/watched-bus.ts'
 import { watched } from './upstreams/watched-store.ts'
 
-/** What every service is made of. */
+/** The parts that every service shares. */
 export interface Service {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
   readonly tracing: Tracing
   readonly lifecycle: Lifecycle
-  /** Hears of the faults of upstreams, and pauses all subscribers of `bus` meanwhile. */
+  /** Tracks the faults of upstreams, and pauses all subscribers of `bus` while one is down. */
   readonly breaker: Breaker
   readonly bus: Bus
   readonly events: EventSink
   readonly assets: StoreDriver
   readonly scratch: StoreDriver
   readonly uploads: StoreDriver
-  /** The store and name behind an object's URI. */
+  /** Resolves the URI of a master or an upload to its store and its name there. */
   readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
-  /** For steps that compute. */
+  /** The cores for steps that compute. */
   readonly cores: Cores
-  /** Steps of this service that may run at once, as configured. */
+  /** The number of steps that may run at once: the configured one, or `otherwise` if none is configured. */
   readonly concurrency: (otherwise: number) => number
-  /** Consumes a subscription with a step, until the process is told to go. */
+  /** Consumes a subscription with a step until the process stops. */
   consume<In>(
     subscription: string,
     step: Step<In>,
-    /** `waitMs`: the longest a message may wait to be admitted by its step; for a core unless told. */
+    /** `waitMs`: the longest that a message may wait to be admitted, ms. Default: `CORE_WAIT_MS` if the step admits. */
     options: { concurrency: number; waitMs?: number },
   ): Subscriber
-  /** Has a subscriber closed when the process is told to go. */
+  /** Pauses a subscriber when the process is asked to stop, and closes it before the bus. */
   closeFirst(subscriber: Subscriber): Subscriber
 }
 
-/** Steps that only wait for others want a large window: rate = window ÷ latency. */
+/** The concurrency of steps that only wait for others: rate = concurrency ÷ latency. */
 export const WAITING_STEPS = 200
 
 /** Runs the service `name`: reads its configuration, composes what all services share, and starts it. */
 export function service(
   name: string,
   start: (service: Service) => Promise<void>,
-  /** `false` for a service that answers /healthz, /readyz and /metrics itself. */
+  /** `health`: false for a service that serves /healthz, /readyz and /metrics itself. Default: true. */
   { health = true } = {},
 ): Promise<void> {
   const log = createLog(name)
@@ -91,10 +91,10 @@ export function service(
     const [assets, scratch, uploads] = [open('assets'), open('scratch'), open('uploads')]
     const masters = breaker.upstream('masters')
     const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
-    // One object for all: stores that are opened with the same settings object share a connection.
+    // One object for all masters: stores that are opened with the same settings object share a connection.
     const within = { ...gcs, prefixes }
     const closeFirst = (subscriber: Subscriber) => {
-      // All stop pulling at once; closing them takes as long as what still runs.
+      // All subscribers stop pulling at once; closing each takes as long as its running handlers.
       stopping.addEventListener('abort', () => subscriber.pause())
       lifecycle.onClose('subscriber', () => subscriber.close())
       return subscriber
@@ -124,7 +124,7 @@ export function service(
             {
               concurrency,
               prefetch: Math.min(concurrency, 50),
-              // The library gives up on a handler after this: the longest step, and the writing that follows.
+              // The library gives up on a handler after this: the wait, the longest step, and the writes after it.
               longestMs: waitMs + LONGEST_STEP_MS + 2000,
               onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
             },

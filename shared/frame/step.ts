@@ -5,33 +5,33 @@ import type { Warning } from '../contracts/messages/warning.ts'
 import type { ObjectName } from '../contracts/names.ts'
 import type { Body, Created, StoreDriver } from '../store/driver/driver.ts'
 
-/** A message on its way to a topic, already checked against its contract. */
+/** A message to publish, already checked against its contract. */
 export interface Send {
   readonly topic: string
   readonly data: Buffer
   readonly attributes: Readonly<Record<string, string>>
 }
 
-/** What follows a step. The delivery loop does it, in this order, and then acks. */
+/** What follows from a step. The delivery loop publishes `sends`, runs `afterwards` and then acks. */
 export interface Next {
   readonly sends: readonly Send[]
-  /** Done once all sends are confirmed, one after the other: markers, clean-up. */
+  /** Runs one after the other once all sends are confirmed: markers, clean-up. */
   readonly afterwards?: readonly (() => Promise<unknown>)[]
-  /** `skipped`: every output was there already. */
+  /** `skipped`: every output existed already. */
   readonly verdict: 'accepted' | 'done' | 'skipped' | 'failed' | 'restarted'
-  /** What was made or looked at, for the event. */
+  /** What was made or inspected, for the event. */
   readonly units?: readonly string[]
   readonly code?: string
   readonly sentence?: string
-  /** Of the master, where the step has found out about it. */
+  /** Warnings about the master that the step has found. */
   readonly warnings?: readonly Warning[]
-  /** For the event of an accepted job: so that a row that could not be written at once is written later. */
+  /** The request of an accepted job, for its event: from it a row that could not be written at once is written later. */
   readonly request?: AcceptedRequest
-  /** Whose the event is, where running has told more than the message did. */
+  /** The subject of the event, if the run has found out more than the message says. */
   readonly subject?: Subject
 }
 
-/** Whose message it is, for the event and the log line. */
+/** The job, track, run and route that a message belongs to, for the event and the log line. */
 export interface Subject {
   readonly job: string
   readonly track: string
@@ -39,37 +39,38 @@ export interface Subject {
   readonly route: string
 }
 
-/** What of a delivery its meaning may depend on. */
+/** The facts about a delivery that a step may use. */
 export interface DeliveryFacts {
   readonly id: string
-  /** From 1. */
+  /** The number of this delivery of the message, from 1. */
   readonly attempt: number
   readonly attributes: Readonly<Record<string, string>>
 }
 
+/** What the delivery loop gives to a running step. */
 export interface StepContext {
   readonly assets: StoreDriver
   readonly scratch: StoreDriver
-  /** The same store, of a master say, with what is done to it counted as this step's. */
+  /** Wraps another store, e.g. that of a master, so that its operations count as this step's. */
   counted(store: StoreDriver): StoreDriver
-  /** To be told when scratch that nobody needs any more has been removed. */
+  /** Call it when scratch that is no longer needed has been removed; it counts for the metrics. */
   collected(): void
-  /** To be told of each unit that is there, or has failed for good: a step that is given back says how far it is. */
+  /** Call it for each unit that exists or has failed for good: the event of a step that is given back lists them. */
   finished(unit: string): void
   /** Aborts at the hard limit of a step, or when shutting down takes too long. */
   readonly signal: AbortSignal
   readonly delivery: DeliveryFacts
-  /** What the step has spent so far, ms: of its own time (see the hard limit), or on cores, if that is more. */
+  /** What the step has spent so far, ms: the greater of its own time (see the hard limit) and its core time. */
   spentMs(): number
   /**
-   * Does a unit's work, as work of its own: see `during`. A stop at the hard limit meanwhile is counted in the folder
-   * `stops` of scratch, if the unit had that time to itself.
+   * Runs the work of a unit as work of its own: see `during`. A stop at the hard limit during it is counted in the
+   * folder `stops` of scratch, if the unit had that time to itself.
    */
   asUnit<T>(
     unit: { readonly what: string; readonly stops: string },
     act: () => Promise<T>,
   ): Promise<T>
-  /** Creates an object if it is absent; the delivery loop counts it. */
+  /** Creates an object if it is absent, and counts it. */
   write(
     store: 'assets' | 'scratch',
     name: ObjectName,
@@ -79,30 +80,31 @@ export interface StepContext {
 }
 
 /**
- * One bounded unit of work caused by one message. `run` looks for its outputs before its inputs, makes
- * what is missing through `context.write`, and returns what follows; it never publishes or acks.
+ * One bounded unit of work caused by one message. `run` checks for its outputs before it reads its inputs, creates the
+ * missing outputs by `context.write`, and returns what follows; it never publishes or acks.
  */
 export interface Step<In> {
   readonly name: string
   readonly input: Contract<In>
   subject(message: In, delivery: DeliveryFacts): Partial<Subject>
   /**
-   * Waits until there is room for the work of this message; only then does its time begin to count. What it answers
-   * is called at the end. Absent: there always is. @throws the signal's reason when it aborts before.
+   * Waits until there is capacity for the work of this message; its time begins to count only then. The returned
+   * function is called at the end. Absent: the step needs no admission. @throws the signal's reason when it aborts
+   * first.
    */
   admit?(message: In, signal: AbortSignal): Promise<() => void>
   run(message: In, context: StepContext): Promise<Next>
   /**
-   * The folder of scratch, with a slash at its end, in which the stops of this very step are counted: those at the hard
-   * limit before it had made anything, and those of its process because it let the event loop stand still. Absent:
-   * never given up for that, or by its units.
+   * The folder of scratch, with a trailing slash, in which the stops of this step are counted: stops at the hard limit
+   * before it had made anything, and ends of its process because it blocked the event loop. Absent: the step is never
+   * given up for stops, or its units count them.
    */
   stops?(message: In): string
-  /** Whether one stop of the step, which has computed until then and made nothing, is enough to fail it. */
+  /** Whether one stop fails the step, if it has computed up to the hard limit and made nothing. Default: false. */
   readonly isStoppedOnce?: boolean
-  /** What follows when the work can never succeed. Without it the message itself is dead-lettered. */
+  /** What follows when the work can never succeed. Default: the message itself is dead-lettered. */
   fail?(message: In, error: PermanentError, context: StepContext): Promise<Next>
-  /** What follows when the run has to begin anew. */
+  /** What follows when the run has to restart. */
   restart?(message: In, error: RestartError, context: StepContext): Promise<Next>
 }
 
@@ -111,7 +113,7 @@ export function defineStep<In>(step: Step<In>): Step<In> {
   return step
 }
 
-/** A message for a topic. A body that breaks the contract is a compile error, and throws if it gets this far. */
+/** A message for a topic. A body that breaks the contract is a compile error. @throws if it breaks it at run time. */
 export function send<Body>(
   topic: string,
   contract: Contract<Body>,

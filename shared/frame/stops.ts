@@ -3,32 +3,34 @@ import { PermanentError } from '../contracts/errors/chain.ts'
 import type { ObjectName } from '../contracts/names.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
 
-/** Work that is stopped at the hard limit so often will be stopped every time. */
+/** Work that was stopped at the hard limit this many times is given up: it would be stopped every time. */
 export const MAX_STOPS = 3
-/** Work that so often has done nothing at all for a whole hard limit waits for what never comes. */
+/** Work that did nothing at all for a whole hard limit this many times is given up: it waits for what never comes. */
 export const MAX_IDLE_STOPS = 2
-/** Work that may have let the event loop stand still so often has; likewise of what its process ran out of memory by. */
+/** Work that was running this many times when its process blocked, or ran out of memory, is taken to be the cause. */
 export const MAX_STANDSTILLS = 2
 
 /**
- * `over`: it was stopped at the hard limit, having had that time to itself. `idle`: likewise, having done nothing with
- * it. `still`: its process was ended, because the event loop stood still, probably in its code. `held`: likewise, and
- * each of several looks has found its code running. `full`: its process was ended, because its memory was nearly used
- * up, probably by its code.
+ * Why work was stopped. `over`: at the hard limit, and it had that time to itself. `idle`: likewise, but it had done
+ * nothing in that time. `still`: its process was ended because the event loop stood still, probably in its code.
+ * `held`: likewise, and each of several samples found its code running. `full`: its process was ended because the
+ * memory was nearly used up, probably by its code.
  */
 export type Stop = 'over' | 'idle' | 'still' | 'held' | 'full'
+/** The number of stops of each kind. */
 export type Stops = Readonly<Record<Stop, number>>
 
+/** No stops. */
 export const NONE: Stops = { over: 0, idle: 0, still: 0, held: 0, full: 0 }
 
-/** What is left in scratch for a stop. @param folder of the work, with a slash at its end */
+/** The name of the object in scratch that records a stop. @param folder That of the work, with a trailing slash. */
 export function stopName(folder: string, stop: Stop): ObjectName {
   return `${folder}${stop}-${randomUUID()}` as ObjectName
 }
 
 /**
- * The stops in a folder of scratch, by the folders below it in which they are counted. Deliveries do not tell: most of
- * those that are repeated died with their node.
+ * Counts the stops in a folder of scratch, by the folders that they lie in. The number of deliveries cannot be used
+ * instead: most repeated deliveries died with their node.
  */
 export async function countStops(
   scratch: StoreDriver,
@@ -47,7 +49,7 @@ export async function countStops(
   return counts
 }
 
-/** The verdict that so many stops amount to, if they do. */
+/** The verdict on work that was stopped this often; undefined if it may be tried again. */
 export function verdictOn(
   what: string,
   { over, idle, still, held, full }: Stops = NONE,

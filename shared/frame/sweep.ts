@@ -1,14 +1,14 @@
 import { type JobId, runPrefix } from '../contracts/names.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
 
-/** A run's intermediate objects are older than this only when nobody will ever remove them, ms. */
+/** Intermediate objects of a run that are older than this will not be removed by the run any more, ms. */
 export const SCRATCH_AGE_MS = 24 * 3600_000
-/** A write takes minutes at the most, ms. */
+/** Temporary files that are older than this are left over, ms: a write takes a few minutes at most. */
 export const TEMPORARY_AGE_MS = 3600_000
 
 /**
- * Removes the runs from scratch in which nothing has been written for `ageMs`. The net beneath the removal that
- * a run itself does; on Cloud Storage the bucket's lifecycle is the net. Answers how many were removed.
+ * Removes the runs from scratch in which nothing has been written for `ageMs`. It is the safety net for runs that did
+ * not remove their scratch themselves; on Cloud Storage the bucket's lifecycle is. @returns how many were removed.
  */
 export async function sweepRuns(
   scratch: StoreDriver,

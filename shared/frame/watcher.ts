@@ -19,21 +19,21 @@ import { type Stop, stopName } from './stops.ts'
 
 // The thread that watches the event loop of its process: see `startHeartbeat`.
 
-/** From one look to the next, ms; more counts no more, for this thread may be kept waiting itself. */
-const LOOK_MS = 250
-/** So often it is looked whose code runs, while the loop stands still, before the process is ended in it. */
-const LOOKS = 3
-/** Of its heap, and of what its container may have, a process that takes more is about to be ended anyway. */
+/** The interval of samples, ms. A longer gap counts as two, because this thread itself may be kept waiting. */
+const SAMPLE_MS = 250
+/** While the loop stands still, the running code is sampled this many times before the process is ended. */
+const SAMPLES = 3
+/** The shares of its heap and of its container's memory beyond which a process is about to be killed anyway. */
 const MAX_MEMORY = { heap: 0.8, container: 0.9 }
-/** Of a machine that others use as well; more than any step needs. */
+/** The share of a machine that others use as well; at least `leastMb`, which is more than any step needs. */
 const MAX_OF_MACHINE = { share: 0.3, leastMb: 4000 }
-/** From one look at the memory to the next, ms: it fills at up to 1 GB/s. */
+/** The interval of memory checks, ms: memory fills at up to 1 GB/s. */
 const MEMORY_MS = 100
-/** The stop has to be written within so long, ms: if the store is away it is not counted. */
+/** The time limit for writing a stop, ms. If the store does not answer, the stop is not counted. */
 const WRITE_MS = 5_000
-/** From asking the loop to end the process until it is killed, ms. */
+/** From asking the loop to end the process until the process is killed, ms. */
 const EXIT_MS = 3_000
-/** What the process exits with: its messages have to come again (EX_TEMPFAIL). */
+/** The exit code of the process: EX_TEMPFAIL, because its messages have to be delivered again. */
 const EXIT_CODE = 75
 
 const { shared, pid, limitMs, heapMb, service, scratch, storage } = workerData as WatchData
@@ -47,14 +47,14 @@ const mostMb = Math.min(
 
 let beats = -1
 let stoodMs = 0
-let before = look()
+let before = sample()
 let interrupter: Interrupter | undefined
-/** Whose code ran at each look since the loop stands still, as the folder where its stops are counted. */
+/** For each sample since the loop stands still: the folder in which the stops of the running work are counted. */
 let found: (string | undefined)[] = []
 for (;;) {
-  for (const due = performance.now() + LOOK_MS; performance.now() < due; await sleep(MEMORY_MS))
-    if (isFull()) await end('full')
-  const now = look()
+  const due = performance.now() + SAMPLE_MS
+  for (; performance.now() < due; await sleep(MEMORY_MS)) if (isFull()) await end('full')
+  const now = sample()
   const isBeating = Atomics.load(numbers, BEATS) !== beats
   stoodMs =
     isBeating || Atomics.load(numbers, DEBUGGED) === 1 ? 0 : stoodMs + between(before, now)
@@ -64,10 +64,10 @@ for (;;) {
     interrupter?.end()
     interrupter = undefined
     found = []
-  } else if (found.length < LOOKS && !now.isAsleep) {
-    if (stoodMs < ((found.length + 1) * limitMs) / (LOOKS + 1)) continue
+  } else if (found.length < SAMPLES && !now.isAsleep) {
+    if (stoodMs < ((found.length + 1) * limitMs) / (SAMPLES + 1)) continue
     interrupter ??= newInterrupter()
-    found.push((await interrupter?.look())?.stops)
+    found.push((await interrupter?.sample())?.stops)
   } else if (stoodMs >= limitMs) await end('still')
 }
 
@@ -75,35 +75,36 @@ interface Seen {
   readonly at: number
   readonly coreMs: number
   readonly waitedMs: number
-  /** Whether it waits for something, be it in a system call. */
+  /** Whether the thread waits for something, e.g. in a system call. */
   readonly isAsleep: boolean
 }
 
-function look(): Seen {
+/** The times of the main thread so far, and whether it is asleep. */
+function sample(): Seen {
   const at = performance.now()
   const thread = scheduledThread(`self/task/${pid}`)
   if (thread !== undefined) return { at, ...thread, isAsleep: isAsleep() }
-  // Of all threads, where the system does not tell of one.
+  // The time of all threads, where the system does not report that of one.
   const { user, system } = process.cpuUsage()
   return { at, coreMs: (user + system) / 1000, waitedMs: 0, isAsleep: false }
 }
 
-/** The loop's own time from one look to the next, ms: on a core, or asleep. Not what it waits for a core. */
+/** The loop's own time between two samples, ms: on a core or asleep, but not waiting for a core. */
 function between(then: Seen, now: Seen): number {
   const coreMs = now.coreMs - then.coreMs
   if (!now.isAsleep) return coreMs
   const asleepMs =
-    Math.min(now.at - then.at, 2 * LOOK_MS) - coreMs - (now.waitedMs - then.waitedMs)
+    Math.min(now.at - then.at, 2 * SAMPLE_MS) - coreMs - (now.waitedMs - then.waitedMs)
   return coreMs + Math.max(0, asleepMs)
 }
 
 function isAsleep(): boolean {
   const stat = readFileSync(`/proc/self/task/${pid}/stat`, 'latin1')
-  // Behind the name in parentheses, which may hold anything.
+  // The state follows the name, which is in parentheses and may contain anything.
   return stat.charAt(stat.lastIndexOf(')') + 2) === 'S'
 }
 
-/** Whether the memory is nearly used up. The heap is told at each beat; what has come since is taken to be of it. */
+/** Whether the memory is nearly used up. The heap is known at each beat; growth since then counts as heap. */
 function isFull(): boolean {
   const mb = process.memoryUsage.rss() / 1e6
   const since = Math.max(0, mb - Atomics.load(numbers, PROCESS_MB))
@@ -111,7 +112,7 @@ function isFull(): boolean {
   return heap > MAX_MEMORY.heap * heapMb || mb > mostMb
 }
 
-/** Leaves the stop in scratch, and ends the process. */
+/** Leaves a stop in scratch and ends the process. */
 async function end(why: 'still' | 'full'): Promise<never> {
   interrupter ??= newInterrupter()
   const held = await interrupter?.hold()
@@ -133,7 +134,7 @@ async function end(why: 'still' | 'full'): Promise<never> {
   }
   held?.exit(EXIT_CODE)
   await sleep(EXIT_MS)
-  // The first process of a container hears nothing from within it, not even this: then the kubelet's probe is left.
+  // The first process of a container ignores even SIGKILL from inside. Then the kubelet's liveness probe has to end it.
   for (;;) {
     process.kill(pid, 'SIGKILL')
     await sleep(EXIT_MS)
@@ -148,13 +149,13 @@ function newInterrupter(): Interrupter | undefined {
   }
 }
 
-/** One look may find what runs by chance, beside what lets nothing else run; so many, all the same, do not. */
+/** One sample may find other code by chance; if all samples find the same work, it is the one that holds the loop. */
 function stopOf(held: Held | undefined): Stop {
   const stops = held?.blamed?.stops
-  return found.length >= LOOKS && found.every((each) => each === stops) ? 'held' : 'still'
+  return found.length >= SAMPLES && found.every((each) => each === stops) ? 'held' : 'still'
 }
 
-/** Only now: most threads never need a store. */
+/** Writes a stop. The store is loaded only here, because most processes never need it in this thread. */
 async function leaveStop(folder: string, stop: Stop): Promise<void> {
   const { openStore } = await import('../store/open.ts')
   const store = openStore(scratch, storage === '' ? {} : { apiEndpoint: storage })
@@ -162,7 +163,7 @@ async function leaveStop(folder: string, stop: Stop): Promise<void> {
   await store.create(stopName(folder, stop), new Uint8Array(), options)
 }
 
-/** What the loop has entered last, as it has said itself. */
+/** The work that the loop entered last, as the loop itself has recorded. */
 function lastEntered(): Blamed | undefined {
   const length = Atomics.load(numbers, TEXT_BYTES)
   if (length === 0) return undefined
@@ -170,11 +171,11 @@ function lastEntered(): Blamed | undefined {
   return JSON.parse(bytes.toString())
 }
 
-/** The loop writes no more lines. */
+/** Writes a log line directly, because the loop writes none any more. */
 function say(line: object): void {
   try {
     writeSync(1, `${JSON.stringify(line)}\n`)
   } catch {
-    // Nobody reads us any more.
+    // The reader has gone.
   }
 }

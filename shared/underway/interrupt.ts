@@ -39,7 +39,7 @@ export class Interrupter {
   }
 
   /** In whose code it is; it goes on. Undefined when it can't be interrupted, or it is nobody's. */
-  async look(): Promise<Blamed | undefined> {
+  async sample(): Promise<Blamed | undefined> {
     const held = await this.hold()
     if (held !== undefined) this.#session.post('Debugger.resume')
     return held?.blamed

@@ -1,23 +1,24 @@
 import { readFileSync } from 'node:fs'
 
-/** What children have used is looked up this often at most, ms: short steps, of which there are many, have none. */
+/** The core time of child processes is read at most once in this time, ms: most steps are short and have none. */
 const CHILDREN_MS = 100
-/** Linux counts the time of children in these, ms. */
+/** The length of a clock tick, in which Linux counts the time of child processes, ms. */
 const TICK_MS = 10
 
 /**
- * Core time of the steps of this process: its own, its threads' and its ended children's. Where several steps run at
- * once each is charged an equal share, because nobody knows better; their sum is exact, and so is one that runs alone.
+ * The core time of the steps of this process: of its threads and of its child processes that have ended. Steps that run
+ * at the same time are charged equal shares, because the real ones are unknown. Their sum is exact, and so is the time
+ * of a step that runs alone.
  */
 export class CoreTime {
   #running = 0
-  /** What a step that had run all the time would have been charged, ms. */
+  /** The core time that a step which had run since the beginning would have been charged, ms. */
   #charged = 0
   #seen = 0
   #children = childrenMs()
   #childrenAt = performance.now()
 
-  /** A step begins. What is returned ends it, and tells the core-milliseconds that it is charged. */
+  /** Begins a step. Call the returned function once, at the end of the step: it returns the core time, ms. */
   begin(): () => number {
     this.#charge()
     this.#running++
@@ -37,17 +38,17 @@ export class CoreTime {
     }
     const { user, system } = process.cpuUsage()
     const seen = (user + system) / 1000 + this.#children
-    // What is used while no step runs is nobody's.
+    // Core time that is used while no step runs is charged to none.
     if (this.#running > 0) this.#charged += (seen - this.#seen) / this.#running
     this.#seen = seen
   }
 }
 
-/** Core-milliseconds of the children that have ended; 0 where the system does not say. */
+/** The core time of the child processes that have ended, ms; 0 if the system does not report it. */
 function childrenMs(): number {
   try {
     const stat = readFileSync('/proc/self/stat', 'latin1')
-    // Behind the name in parentheses, which may hold anything: the 14th and 15th field are cutime and cstime.
+    // The name is in parentheses and may contain anything. In what follows, cutime and cstime have the indexes 13, 14.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     return (Number(fields[13]) + Number(fields[14])) * TICK_MS
   } catch {

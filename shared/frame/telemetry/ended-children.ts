@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises'
 
-/** Clock ticks of Linux's accounting are 10 ms long on every usual build. */
+/** The length of a clock tick in Linux's accounting, ms. It is the same in all common builds. */
 export const TICK_MS = 10
 
 /**
- * Core-milliseconds of the children of this process that have ended, with those of theirs that they waited for.
- * From /proc: undefined where there is none.
+ * The core time of the child processes that have ended, and of those of their own children that they waited for, ms.
+ * Read from /proc; undefined on systems without it.
  */
 export async function coresOfEndedChildren(): Promise<number | undefined> {
   const stat = await readFile('/proc/self/stat', 'utf8').catch(() => undefined)
@@ -14,7 +14,7 @@ export async function coresOfEndedChildren(): Promise<number | undefined> {
   return TICK_MS * (Number(user) + Number(system))
 }
 
-/** Of /proc/PID/stat what follows the command's name, which may hold anything: field 3 of proc(5) is number 0 here. */
+/** The fields of /proc/PID/stat after the command's name, which may contain anything. Index 0 is field 3 of proc(5). */
 export function fieldsOf(stat: string): string[] {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }

@@ -8,6 +8,7 @@ import {
 } from 'pino'
 import { sentence } from '../../contracts/errors/chain.ts'
 
+/** A logger that writes structured lines. */
 export type Log = Logger
 
 /** Google Cloud Logging's names for pino's levels. */
@@ -20,7 +21,7 @@ const SEVERITY: Readonly<Record<string, string>> = {
   fatal: 'CRITICAL',
 }
 
-/** JSON lines on stdout, as Cloud Logging reads them: `severity`, `message`, `time`, `service`. */
+/** A logger that writes JSON lines to stdout as Cloud Logging reads them: `severity`, `message`, `time`, `service`. */
 export function createLog(service: string, level = 'info'): Log {
   const options = {
     level,
@@ -28,14 +29,14 @@ export function createLog(service: string, level = 'info'): Log {
     messageKey: 'message',
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ severity: SEVERITY[label] ?? 'DEFAULT' }) },
-    serializers: { err: told },
+    serializers: { err: serializeError },
     redact: ['req.headers.authorization', 'headers.authorization'],
   }
   return pino(options, background(1))
 }
 
-/** An error as pino has it. One that throws when it is looked at must not end the process that tells of it. */
-function told(error: Error): unknown {
+/** Serializes an error as pino does. An error whose properties throw must not end the process that logs it. */
+function serializeError(error: Error): unknown {
   try {
     return stdSerializers.err(error)
   } catch {
@@ -43,7 +44,7 @@ function told(error: Error): unknown {
   }
 }
 
-/** Waits until what was logged is written, `ms` milliseconds at most. */
+/** Waits until all lines logged so far are written, at most `ms` milliseconds. */
 export function flushed(log: Log, ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms)
@@ -51,13 +52,14 @@ export function flushed(log: Log, ms: number): Promise<void> {
   })
 }
 
-/** Characters that may wait for a slow reader; what comes on top is dropped. */
+/** The number of characters that may wait for a slow reader. While more are waiting, new lines are dropped. */
 const MAX_WAITING = 16 << 20
+/** The wait before a write is retried when the pipe is full, ms. */
 const AGAIN_MS = 20
 
 /**
- * Writes to a file descriptor in the background: whoever reads our lines slowly, or has died, must not hold up
- * the service. Not pino's own destination, which on a broken pipe tries for ever to flush at exit.
+ * Writes to a file descriptor in the background, so that a reader that is slow or has died does not block the service.
+ * It replaces pino's own destination, which on a broken pipe tries to flush at exit for ever.
  */
 function background(fd: number): DestinationStream & { flush(done: () => void): void } {
   let waiting = ''
@@ -78,7 +80,7 @@ function background(fd: number): DestinationStream & { flush(done: () => void): 
     write(fd, bytes, (error, written) => {
       if (error?.code === 'EAGAIN') setTimeout(attempt, AGAIN_MS, bytes)
       else if (error) {
-        // Nobody reads us any more.
+        // The reader has gone.
         waiting = ''
         next()
       } else if (written < bytes.length) attempt(bytes.subarray(written))

@@ -9,29 +9,29 @@ import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporte
 import { MeterProvider } from '@opentelemetry/sdk-metrics'
 import { CoreTime } from './cpu-time.ts'
 
-/** Edges of step durations, seconds: the budget (10 s), the hard limit (13 s) and what Spot grants (15 s) are among them. */
+/** Bucket edges of step durations, s. They include the budget (10 s), the hard limit (13 s) and Spot's grace (15 s). */
 const STEP_SECONDS = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 6, 8, 10, 13, 15, 20]
-/** Those that OpenTelemetry's conventions want for HTTP. */
+/** Bucket edges of HTTP durations, s, by OpenTelemetry's semantic conventions. */
 const HTTP_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 
 /**
- * What a service measures of itself, and how it is read; docs/numbers.md says what each means. Labels are steps,
- * verdicts, assets, stores, upstreams, routes of the API: never anything whose values have no end.
+ * The metrics of a service; docs/numbers.md explains each. Labels are steps, verdicts, assets, stores, upstreams and
+ * routes of the API, and never anything of unbounded cardinality.
  */
 export interface Metrics {
-  /** Assets whose rows publish has committed as made, by `asset`: each once, however often it is delivered. */
+  /** Assets whose rows `publish` has committed as made, by `asset`. Each counts once, even if it is redelivered. */
   readonly completions: Counter
-  /** Verdicts `failed` that publish has committed, by `asset`: each once. */
+  /** Verdicts `failed` that `publish` has committed, by `asset`. Each counts once. */
   readonly failures: Counter
-  /** Deliveries under way, by `step`: the concurrency. */
+  /** Deliveries that are being worked on, by `step`: the concurrency. */
   readonly running: UpDownCounter
-  /** What nobody needed any more and was removed, by `step`: scratch of runs and, of `dispatch`, pods. */
+  /** Things that were no longer needed and have been removed, by `step`: scratch of runs and, for `dispatch`, pods. */
   readonly collected: Counter
   /** Deliveries that were given back, by `step`. */
   readonly requeued: Counter
-  /** Events that were committed, each once, by `step` and `verdict`. */
+  /** Events that were committed, by `step` and `verdict`. Each counts once. */
   readonly recorded: Counter
-  /** Dead letters that were kept, each once, by `step`. */
+  /** Dead letters that were kept, by `step`. Each counts once. */
   readonly deadLetters: Counter
   /** Jobs that the watchdog has published again. */
   readonly swept: Counter
@@ -39,7 +39,7 @@ export interface Metrics {
   readonly stepSeconds: Histogram
   /** Core-seconds of deliveries, children and workers included, by `step`. */
   readonly coreSeconds: Counter
-  /** Where these come from. */
+  /** Measures the core time of deliveries for `coreSeconds`. */
   readonly coreTime: CoreTime
   /** Objects created, by `store`. */
   readonly created: Counter
@@ -47,13 +47,14 @@ export interface Metrics {
   readonly upstreamsDown: UpDownCounter
   /** Wall-clock seconds of each HTTP request, by method, route and status. */
   readonly httpSeconds: Histogram
-  /** All of it, in Prometheus' text format. */
+  /** Returns all metrics in Prometheus' text format. */
   expose(): Promise<string>
 }
 
+/** Creates the metrics of a service. */
 export function createMetrics(service: string): Metrics {
   const reader = new PrometheusExporter({ preventServerStart: true })
-  // What is scraped where is told by who scrapes.
+  // No timestamps, no target_info and no scope labels: Prometheus adds its own labels to what it scrapes.
   const serializer = new PrometheusSerializer('', false, undefined, true, true)
   const meter = new MeterProvider({ readers: [reader] }).getMeter(`trackchain-${service}`)
   const counter = (name: string, unit: string, description: string) =>
@@ -103,14 +104,14 @@ export function createMetrics(service: string): Metrics {
   }
 }
 
-/** Shows counters that have not counted yet: a dashboard must tell "none" from "not known". */
+/** Exposes instruments at 0 before their first use, so that a dashboard can distinguish "none" from "unknown". */
 export function atZero(instrument: Counter | UpDownCounter, each: readonly Attributes[]): void {
   for (const attributes of each) instrument.add(0, attributes)
 }
 
 type Collected = Parameters<PrometheusSerializer['serialize']>[0]
 
-/** Names as the OpenTelemetry specification maps them to Prometheus': the unit at the end. The serializer does not. */
+/** Appends the unit to names, as OpenTelemetry's mapping to Prometheus specifies. The serializer does not do it. */
 function withUnits({ scopeMetrics, ...rest }: Collected): Collected {
   return {
     ...rest,

@@ -2,7 +2,7 @@ import { appendFile } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { SpanExporter } from '@opentelemetry/sdk-trace-base'
 
-/** Where spans go: see `openTracing`. */
+/** The exporter of spans to a file or an OTLP receiver: see `openTracing`. */
 export async function exporterTo(uri: string): Promise<SpanExporter> {
   if (!uri.startsWith('file:')) {
     const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-http')
@@ -14,7 +14,7 @@ export async function exporterTo(uri: string): Promise<SpanExporter> {
   return {
     export(spans, done) {
       const line = Buffer.from(JsonTraceSerializer.serializeRequest(spans) ?? [])
-      // One write of one line, so that several processes may share the file.
+      // Each line is one write, so that several processes can share the file.
       const written = new Promise<void>((resolve) => {
         appendFile(file, Buffer.concat([line, Buffer.from('\n')]), (error) => {
           done({ code: error ? 1 : 0, ...(error ? { error } : {}) })

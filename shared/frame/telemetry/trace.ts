@@ -7,28 +7,29 @@ import {
 } from '@opentelemetry/api'
 import type { Bus } from '../../bus/bus.ts'
 
-/** The attribute of a message, and the header of a request, that says which trace it belongs to: W3C's. */
+/** The message attribute and HTTP header with the trace that a message or request belongs to, by W3C Trace Context. */
 export const TRACEPARENT = 'traceparent'
 
-/** What is told of a span beside its name and times. */
+/** The attributes of a span. */
 type SpanFacts = Readonly<Record<string, string | number | undefined>>
 
-/** Something that takes its time, as a part of a trace. */
+/** An operation with a duration, as part of a trace. */
 export interface Span {
-  /** For what follows from it, in messages. Undefined: it belongs to no trace. */
+  /** The traceparent for messages that this operation causes; undefined if it belongs to no trace. */
   readonly traceparent: string | undefined
-  /** @param fault why it has failed, if it has */
+  /** @param fault Why the operation failed; absent if it succeeded. */
   end(facts: SpanFacts, fault?: string): void
 }
 
+/** Creates the spans of a service. */
 export interface Tracing {
-  /** @param parent the traceparent that came along, from anybody; without a good one a new trace begins */
+  /** @param parent The traceparent of the message or request, from any sender. If it is invalid, a new trace begins. */
   begin(name: string, kind: 'request' | 'message', parent: string | undefined): Span
-  /** Hands over what was not yet. Does not throw. */
+  /** Exports the spans that are still waiting. Does not throw. */
   close(): Promise<void>
 }
 
-/** Makes no spans; what came along is passed on, because others may trace what we do not. */
+/** Creates no spans, but passes a traceparent on, because other systems may trace what this one does not. */
 export const UNTRACED: Tracing = {
   begin: (_name, _kind, parent) => ({
     traceparent: contextOf(parent) && parent,
@@ -37,14 +38,15 @@ export const UNTRACED: Tracing = {
   async close() {},
 }
 
-/** How long the end of a process may wait for its last spans, ms. */
+/** How long a process that ends waits for its last spans to be exported, ms. */
 const CLOSE_MS = 1000
-/** Spans travel together for so long, ms. */
+/** Spans are collected into a batch for this long, ms. */
 const GATHER_MS = 1000
 
 /**
- * Spans by OpenTelemetry's SDK, which is loaded only when they are wanted.
- * @param to a file:/// URI, which gets a line of OTLP-JSON for each batch; or the http(s) URL of an OTLP receiver
+ * Tracing by OpenTelemetry's SDK, which is loaded only if it is used.
+ * @param to A file:/// URI, which gets a line of OTLP-JSON for each batch; the http(s) URL of an OTLP receiver; or an
+ * empty text for no tracing.
  */
 export async function openTracing(service: string, to: string): Promise<Tracing> {
   if (to === '') return UNTRACED
@@ -89,7 +91,7 @@ export async function openTracing(service: string, to: string): Promise<Tracing>
   }
 }
 
-/** The same bus, for what follows from a span: messages say so. */
+/** Wraps a bus so that its messages carry the span's traceparent. */
 export function tracedBus(bus: Bus, { traceparent }: Span): Bus {
   if (traceparent === undefined) return bus
   return {

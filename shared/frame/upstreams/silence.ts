@@ -1,20 +1,20 @@
 import type { Body } from '../../store/driver/driver.ts'
 import { silence } from './breaker.ts'
 
-/** A link slower than this is taken to be down, bytes per ms. */
+/** A slower link counts as down, bytes per ms. */
 const SLOWEST_LINK = 125
 
-/** How long so many bytes may take, ms. */
+/** How long a transfer of `bytes` bytes may take, ms: `silentMs`, and the time of the bytes on the slowest link. */
 export function longestMs(bytes: number, silentMs: number): number {
   return silentMs + bytes / SLOWEST_LINK
 }
 
 /**
- * Notices a write that falls silent: it has `silentMs`, and for each byte of its body the time of a slow link. While
- * the write waits for its body it is not the store that is silent.
+ * Detects a write that gets no answer within `silentMs` and the time of its bytes on the slowest link. The time in
+ * which the write waits for its own body does not count.
  */
 export class WriteSilence {
-  /** Rejects when it is silent for too long. */
+  /** Rejects when the write has been silent for too long. */
   readonly tooLong: Promise<never>
   readonly #silentMs: number
   readonly #reject: (error: Error) => void
@@ -28,12 +28,13 @@ export class WriteSilence {
     this.#silentMs = silentMs
   }
 
-  /** The same body; to be written once. */
+  /** Wraps the body of the write, which can be read once. */
   watch(body: Body): Body {
     this.#wait(body instanceof Uint8Array ? body.length : 0)
     return body instanceof Uint8Array ? body : this.#pieces(body)
   }
 
+  /** Stops watching. */
   end(): void {
     clearTimeout(this.#timer)
   }
@@ -42,7 +43,7 @@ export class WriteSilence {
     let bytes = 0
     this.end()
     for await (const piece of body) {
-      // What came before may not have been sent yet.
+      // All bytes so far count, because earlier pieces may not have been sent yet.
       bytes += piece.length
       this.#wait(bytes)
       yield piece

@@ -1,10 +1,10 @@
 import type { Bus } from '../../bus/bus.ts'
 import type { Breaker } from './breaker.ts'
 
-/** gRPC's status of a message that breaks the rules: too large, too many attributes. */
+/** gRPC's status for an invalid message: it is too large or has too many attributes. */
 const INVALID_ARGUMENT = 3
 
-/** The same bus: the breaker hears of its faults, and pauses its subscribers while any upstream is down. */
+/** Wraps a bus: its faults are reported to the breaker, which pauses its subscribers while any upstream is down. */
 export function watchedBus(bus: Bus, breaker: Breaker): Bus {
   const pubsub = breaker.upstream('Pub/Sub')
   const probe = () => bus.ping()

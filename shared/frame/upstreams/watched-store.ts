@@ -8,23 +8,23 @@ import { GcsError, isDenied } from '../../store/gcs/wire.ts'
 import { type Operation, silence, type Upstream } from './breaker.ts'
 import { longestMs, WriteSilence } from './silence.ts'
 
-/** Of a step's 13 s so many may pass without a word from a store, ms. */
+/** A store that does not answer for this long has failed, ms. A step has 13 s in all. */
 const SILENT_MS = 10_000
-/** What is read without a stream is read in pieces of so many bytes. */
+/** `readInto` reads in pieces of this many bytes. */
 const PIECE_BYTES = 1 << 20
-/** Nobody makes this one. */
+/** The name of an object that never exists, for probes. */
 const ABSENT = 'probe' as ObjectName
 
 interface WatchedOptions {
-  /** What is silent for longer has failed, ms; 10 s unless told. */
+  /** An operation without an answer for this long has failed, ms. Default: 10,000. */
   readonly silentMs?: number | undefined
-  /** Whether the upstream is one of several stores: that one of them refuses all says nothing of the others. */
+  /** Whether the upstream stands for several stores. If so, a denial by one of them does not take the upstream down. */
   readonly isOneOfMany?: boolean
 }
 
 /**
- * The same store, whose faults the upstream hears of. What is silent for too long fails: an NFS server that is
- * gone never answers, and no file operation can be aborted.
+ * Wraps a store so that its faults are reported to the upstream. An operation without an answer for too long fails: an
+ * NFS server that is gone never answers, and no file operation can be aborted.
  */
 export function watched(
   driver: StoreDriver,
@@ -46,13 +46,13 @@ export function watched(
       return upstream.call(act, operation('look', options?.signal))
     },
     async read(name, options) {
-      // That it can be opened says little: it has been read when its end has come.
+      // Opening proves little: a read has succeeded when its end has come.
       const opening = operation('look', options?.signal)
       const reading = operation('read', options?.signal)
       let isLate = false
       const act = async () => {
         const stream = watchedStream(await driver.read(name, options), upstream, reading)
-        // Nobody waits for it any more.
+        // The caller has already got an error.
         if (isLate) stream.destroy()
         return stream
       }
@@ -66,7 +66,7 @@ export function watched(
     ...(driver.readInto && {
       async readInto(name, target, options) {
         const reading = operation('read', options.signal)
-        // In pieces, so that a slow store is not taken for a silent one.
+        // In pieces, so that a slow store is not mistaken for a silent one.
         for (let at = 0; at < target.length; at += PIECE_BYTES) {
           const piece = target.subarray(at, at + PIECE_BYTES)
           const start = options.start + at
@@ -102,7 +102,7 @@ export function watched(
         abandon(found)
       }
     },
-    // However many there are. Who may create need not be one who may remove.
+    // Without a time limit, because there may be many objects. Permission to create does not imply that to remove.
     removeAll(prefix) {
       const { limitMs: _, ...removing } = operation('write')
       const mayNot = (error: unknown) => isExpected(error) || isDenied(error)
@@ -111,7 +111,7 @@ export function watched(
   }
 }
 
-/** No, but an answer. */
+/** Whether an error is an answer of a store that works. */
 function isExpected(error: unknown): boolean {
   return (
     error instanceof NotFoundError ||
@@ -120,13 +120,13 @@ function isExpected(error: unknown): boolean {
   )
 }
 
-/** Not allowed, or no such bucket: until somebody changes a setting. */
+/** Whether access is denied, or the bucket does not exist. That lasts until a setting is changed. */
 function isRefusal(error: unknown): boolean {
   if (error instanceof GcsError) return [400, 403, 404].includes(error.status)
   return hasCode(error, 'EACCES', 'EPERM')
 }
 
-/** Fails when it was asked for more and is silent for too long. */
+/** Makes a stream fail when it has been asked for bytes and does not deliver any for too long. */
 function watchedStream(
   stream: Readable,
   upstream: Upstream,

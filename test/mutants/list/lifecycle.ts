@@ -73,7 +73,7 @@ export default [
     },
     {
       breaks: 'who has done its work says so with 0, whatever it was',
-      from: '        code = told\n',
+      from: '        code = given\n',
       to: '',
     },
     {
