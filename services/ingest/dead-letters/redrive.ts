@@ -8,10 +8,10 @@ import { uuidFrom } from '#shared/contracts/names.ts'
 import { type EventSink, newEvent } from '#shared/frame/events.ts'
 import { type Send, send } from '#shared/frame/step.ts'
 
-/** What became of one letter. */
+/** The result for one letter. */
 export type Redriven = { readonly id: string } & (
   | {
-      /** `redrivable`: it would be. */
+      /** `redrivable`: a preview found that the letter can be redriven. */
       readonly status: 'redriven' | 'redrivable'
       readonly run: number
       readonly letter: KeptLetter
@@ -20,23 +20,26 @@ export type Redriven = { readonly id: string } & (
 )
 
 interface Pace {
-  /** Letters a second. */
+  /** Maximum number of letters per second. */
   readonly rate: number
   readonly limit: number
-  /** No more is begun after so long, ms: an answer must come while somebody waits for it. */
+  /** No letter is started after this time, ms, so that the response comes while the client still waits for it. */
   readonly mostMs: number
   readonly signal: AbortSignal
 }
 
-/** Letters by their ids, in this order; or the open ones with a job that a filter lets through, the oldest first. */
+/**
+ * Letters by their ids, in this order; or the open letters that have a job and match a filter, the oldest
+ * first.
+ */
 export type Which = { readonly ids: readonly string[] } | { readonly filter: LetterFilter }
 
 export interface Redriving {
-  /** What the pace leaves for later has no result. */
+  /** Redrives letters. Letters that `pace` leaves for later have no result. */
   redrive(which: Which, by: string, pace: Pace): Promise<readonly Redriven[]>
-  /** What would be done, and nothing else. */
+  /** Reports what a redrive would do, and changes nothing. */
   preview(which: Which, limit: number): Promise<readonly Redriven[]>
-  /** @throws PermanentError NOT_FOUND, LETTER_TAKEN. */
+  /** Discards a letter. @throws PermanentError NOT_FOUND, LETTER_TAKEN */
   discard(id: string, reason: string, by: string): Promise<void>
 }
 
@@ -46,8 +49,9 @@ type Letters = Pick<
 >
 
 /**
- * What an operator does about dead letters. A letter is claimed, acted on and reported, and only then settled: after a
- * crash in between it is open again. Whoever repeats it sends the very same run of the very same job.
+ * The actions of an operator on dead letters. A letter is claimed, acted on and reported, and only then
+ * settled. After a crash in between, the letter is open again, and repeating the action sends the same run of
+ * the same job.
  */
 export function redriving({
   bus,
@@ -66,7 +70,7 @@ export function redriving({
     }
     const run = nextRun(job)
     const message = again(job, run)
-    // It keeps its claim for a while, so that a filter goes on with the others.
+    // The letter keeps its claim for a while, so that a filter continues with the other letters.
     if (message instanceof PermanentError) return refused(id, message)
     const { topic, data, attributes } = message
     await orReleased(letter, async () => {
@@ -78,18 +82,18 @@ export function redriving({
     return { id, status: 'redriven', run, letter }
   }
 
-  /** Acts on a claimed letter; gives it back when that fails. */
+  /** Acts on a claimed letter, and releases the claim if that fails. */
   async function orReleased({ id }: KeptLetter, act: () => Promise<void>): Promise<void> {
     try {
       await act()
     } catch (error) {
-      // If even this fails, the claim ends by itself.
+      // If this fails too, the claim expires by itself.
       await catalogue.releaseLetter(id).catch(() => {})
       throw error
     }
   }
 
-  /** Why a letter could not be claimed. */
+  /** The reason why a letter could not be claimed. */
   async function refusal(id: string): Promise<PermanentError> {
     return taken(id, await catalogue.letter(id))
   }
@@ -114,7 +118,7 @@ export function redriving({
         return letters.map((letter) => previewed(letter.id, letter))
       }
       const results: Redriven[] = []
-      // One by one: each comes with its body.
+      // One at a time, because each letter comes with its whole message.
       for (const id of which.ids.slice(0, limit)) {
         results.push(previewed(id, await catalogue.letter(id)))
       }
@@ -139,12 +143,18 @@ function previewed(id: string, letter: KeptLetter | undefined): Redriven {
   return { id, status: 'redrivable', run: nextRun(letter.job), letter }
 }
 
-/** Of the letter alone, so that whoever redrives it once more asks for the same run. */
+/**
+ * The number of the next run. It depends on the letter alone, so that repeating a redrive asks for the same
+ * run.
+ */
 function nextRun({ run }: NonNullable<KeptLetter['job']>): number {
   return run + 1
 }
 
-/** The job as it was, for its next run. What it is called and which master it meant is as old as it is. */
+/**
+ * The message for the next run of the job. The time of the first acceptance stays, since it decides which job
+ * is the latest.
+ */
 function again(
   { accepted, request }: NonNullable<KeptLetter['job']>,
   run: number,
@@ -167,7 +177,7 @@ function refused(id: string, { code, message: detail }: PermanentError): Redrive
   return { id, status: 'refused', code, detail }
 }
 
-/** Why a letter is not to be had. */
+/** The error for a letter that cannot be claimed. */
 function taken(id: string, letter: KeptLetter | undefined): PermanentError {
   if (letter === undefined) {
     return new PermanentError('NOT_FOUND', `There is no dead letter ${id}.`, { at: '/id' })
@@ -181,7 +191,10 @@ function taken(id: string, letter: KeptLetter | undefined): PermanentError {
   return new PermanentError('LETTER_TAKEN', `The letter ${id}: ${what}.`)
 }
 
-/** One item after the other at a pace, until there is no result, or no time any more. */
+/**
+ * Acts on one item after the other, at most `rate` per second, until an item has no result, `limit` is reached
+ * or `mostMs` has passed.
+ */
 async function paced<Item, Result>(
   { rate, limit, mostMs, signal }: Pace,
   items: readonly Item[],
@@ -190,7 +203,7 @@ async function paced<Item, Result>(
   const began = performance.now()
   const results: Result[] = []
   for (const item of items.slice(0, limit)) {
-    // When this one is due, were none of them late.
+    // The time until this item is due.
     const waitMs = began + (results.length * 1000) / rate - performance.now()
     if (performance.now() + waitMs - began > mostMs) break
     if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => {})
@@ -202,7 +215,7 @@ async function paced<Item, Result>(
   return results
 }
 
-/** The same event, however often the same is done to the same letter. */
+/** The event of an action on a letter. Its id is the same if the action is repeated. */
 function operated(letter: KeptLetter, verdict: string, words: string): StepEvent {
   const { id, job, attempt, code } = letter
   return {

@@ -16,19 +16,22 @@ export interface AcceptSettings extends Pick<Config, 'routes' | 'uploads'> {
   readonly registry: Registry
 }
 
-/** What a message of the chain brings along when its job comes to ingest again; a new job has none of it. */
+/**
+ * Facts about the job that a message on the `ingest` topic carries when its job comes to ingest again. A new
+ * job has none of them.
+ */
 export interface Again {
   readonly requestId?: string
   readonly run?: number
   readonly restarts?: number
-  /** ISO 8601. */
+  /** When the job was first accepted, ISO 8601. */
   readonly accepted?: string
 }
 
 /**
- * Validates an EncodeJob and chooses its route: what POST, NDJSON and the `ingest` topic all do.
- * Whether the master exists is for stage to find out.
- * @throws PermanentError that says what was wrong, where, and what was expected.
+ * Validates an EncodeJob and chooses its route. POST, NDJSON and the `ingest` topic all use it. It does not
+ * check whether the master exists; `stage` does.
+ * @throws PermanentError that says what was wrong, where, and what was expected
  */
 export function accept(
   value: unknown,
@@ -65,13 +68,16 @@ export function accept(
   }
 }
 
-/** The message that hands an accepted job to its route's stage. */
+/** The message that sends an accepted job to the `stage` topic of its route. */
 export function toStage(accepted: RunAccepted): Send {
   const topic = stageTopic('stage', accepted.route)
   return send(topic, RunAccepted, accepted, attributesOf(accepted))
 }
 
-/** By `site` if given; else the route whose prefixes hold the master; else the first whose template can be filled in. */
+/**
+ * Chooses the route: `site` if it is given; else the first route whose prefixes contain the master or, without
+ * a `master_uri`, one of whose templates can be filled in; else the first route.
+ */
 function routeOf(job: EncodeJob, { routes }: AcceptSettings): string {
   const names = Object.keys(routes)
   if (job.site !== undefined) {
@@ -93,7 +99,10 @@ function routeOf(job: EncodeJob, { routes }: AcceptSettings): string {
   return route
 }
 
-/** Where to look for the master, in this order: where the job says; else by template, then among the uploads. */
+/**
+ * The candidates for the master, in the order in which `stage` tries them: `master_uri` if it is given; else
+ * the filled-in templates, then the uploads.
+ */
 function mastersOf(
   job: EncodeJob & { asset_guid: string },
   route: string,

@@ -2,22 +2,23 @@ import { type BatchOptions, batching } from '#shared/async/batch.ts'
 import { sentence } from '#shared/contracts/errors/chain.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 
-/** After a fault, and after a slow answer, the database is left alone for so long, ms. */
+/** After an error, and after a slow answer, the database is not queried for this time, ms. */
 const REST_AFTER_FAULT_MS = 5000
 const REST_AFTER_SLOW_MS = 500
-/** Items that may be under way; what comes on top is not asked about. */
+/** Maximum number of items under way. Beyond that, items resolve to undefined at once. */
 const MAX_PENDING = 5000
 
 interface Patience extends BatchOptions {
-  /** How long a caller waits, ms. */
+  /** Maximum time that a caller waits, ms. */
   readonly withinMs: number
-  /** What the log says of the times in which the database is left alone. */
+  /** The message that is logged when queries are suspended. */
   readonly resting: string
 }
 
 /**
- * Asks the database about items, many at once, for callers that can do without: jobs are taken while it is away.
- * Resolves with undefined when it does not answer within `withinMs`, has just failed to, or fails. Never throws.
+ * Queries the database about items, many at once, for callers that can continue without an answer, so that jobs
+ * are accepted while the database is away. The function that it returns resolves to undefined if the database
+ * fails, does not answer within `withinMs`, or did so a moment ago. It never throws.
  */
 export function briefly<Item, Answer>(
   work: (items: readonly Item[], signal: AbortSignal) => Promise<readonly Answer[]>,

@@ -4,26 +4,35 @@ import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { briefly } from './briefly.ts'
 
-/** What decides which work a job is. Said twice with two values, one of them would be dropped without a word. */
+/**
+ * The fields that decide what a job does. If a request gave two values for one of them, one value would
+ * silently be ignored.
+ */
 const FIXED = ['master_uri', 'site', 'release_id', 'asset_id', 'strict'] as const
 type Said = Pick<RunAccepted['request'], (typeof FIXED)[number]>
 
-/** Jobs that this process remembers by itself: those of one body come at the same moment, before any has a row. */
+/**
+ * Maximum number of jobs that this process remembers. Jobs of one body arrive together, before any of them has
+ * a row.
+ */
 const REMEMBERED = 10_000
-/** How long a job waits for what the database knows of its request, ms. */
+/** Maximum time that a job waits for the database to report earlier jobs of its request, ms. */
 const WITHIN_MS = 1000
 
 export interface Consistent {
-  /** @throws PermanentError REQUEST_CONFLICT when the same request has said something else of the same track. */
+  /**
+   * Compares a job with earlier ones.
+   * @throws PermanentError REQUEST_CONFLICT when the same request has given another value for the same track
+   */
   check(accepted: RunAccepted): Promise<void>
-  /** Forgets a job that could not be handed on: what is posted next may be another. */
+  /** Forgets a job that could not be handed on, because the client may post it again with other values. */
   forget(accepted: RunAccepted): void
 }
 
 /**
- * Compares a job with what the same request said of the same track before. More assets widen it, a title or an artist
- * is the track's, and what is left out says nothing; another master, site or number contradicts. While the database
- * does not answer, only the jobs that this process has taken itself are known.
+ * Compares a job with what the same request said about the same track before. It may add assets, change the
+ * title or the artist, and omit fields; another master, site, id or `strict` is a conflict. While the database
+ * does not answer, only jobs that this process has accepted are known.
  */
 export function consistency(catalogue: Pick<Catalogue, 'requestsOf'>, log: Log): Consistent {
   const taken = new Map<string, Said>()

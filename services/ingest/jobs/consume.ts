@@ -10,9 +10,9 @@ import { type AcceptSettings, type Again, accept, toStage } from './accept.ts'
 import type { Consistent } from './consistent.ts'
 
 /**
- * The consumer of the public `ingest` topic: does with a message what POST /v1/jobs does with a body.
- * `remember` writes the job row if the database answers at once; it never fails. `consistent` refuses a job that
- * contradicts what the same request said before.
+ * The consumer of the public `ingest` topic. It treats a message as POST /v1/jobs treats a body.
+ * @param remember writes the job row if the database answers at once; it never fails
+ * @param consistent refuses a job that contradicts what the same request said before
  */
 export function ingestStep(
   settings: AcceptSettings & Pick<Config, 'max_message_kb'>,
@@ -44,7 +44,7 @@ export function ingestStep(
   })
 }
 
-/** @throws PermanentError TOO_LARGE, before anything is parsed. */
+/** Checks the size of a message before it is parsed. @throws PermanentError TOO_LARGE */
 function within(data: Uint8Array, mostBytes: number): Uint8Array {
   if (data.length <= mostBytes) return data
   throw new PermanentError(
@@ -53,7 +53,8 @@ function within(data: Uint8Array, mostBytes: number): Uint8Array {
   )
 }
 
-// Only a restart or a redrive says which run it is; whoever publishes a job anew says nothing.
+// The attributes of a message that say which run it belongs to. Only a restart, a redrive or the watchdog sets
+// them.
 function againOf({ id, attributes }: DeliveryFacts): Again {
   const { run, restarts } = attributes
   const accepted = pastInstant(attributes.accepted)

@@ -15,7 +15,7 @@ export const FORM_TYPE = 'multipart/form-data'
 const GUID = new RegExp(ASSET_GUID_PATTERN)
 const MAX_FIELD_BYTES = 64 * 1024
 const OCTETS = 'application/octet-stream'
-/** The fields of a job that may stand alone, and what their text means. */
+/** The fields of a job that may be parts of their own, and how the text of each is converted. */
 const FIELDS: Readonly<Record<string, (text: string) => unknown>> = {
   request_id: String,
   asset_guid: String,
@@ -56,8 +56,8 @@ export const formSchema = {
 }
 
 /**
- * Takes a form: the master, the job, in any order, either may be missing. The file goes to the uploads
- * store as it comes; the job is handed on once the master is in its place, and names it.
+ * Accepts a multipart form: the master and the job, in any order; either may be missing. The file is streamed
+ * into the uploads store. Once it is stored, the job is handed on with its `master_uri`.
  */
 export async function jobFromForm(request: FastifyRequest, deps: HttpDeps): Promise<Accepted> {
   const { accepting, aborting } = deps
@@ -74,17 +74,17 @@ export async function jobFromForm(request: FastifyRequest, deps: HttpDeps): Prom
     const { sha256, name, incoming } = file
     const given = trackOf(job)
     const guid = given ?? guidOfFile(name, sha256)
-    // An asset_guid that breaks its pattern names nothing: the contract refuses it.
+    // The contract then refuses an asset_guid that does not match its pattern.
     const master_uri = GUID.test(guid) ? deps.uploads.uri(guid, sha256) : undefined
     const asset_guid = job.asset_guid ?? guid
     const file_name = job.file_name ?? (cleanFileName(name) || undefined)
-    // Looked at before the file is kept: a job that is refused leaves nothing behind.
+    // Checked before the file is kept, so that a refused job leaves nothing behind.
     const accepted = await accepting.check({ ...job, asset_guid, file_name, master_uri })
     const arriving = { guid, sha256, by: request.caller, signal: aborting }
     const replaces = given === undefined ? undefined : await deps.replacing.check(arriving)
     await incoming.keep(accepted.request.asset_guid, aborting)
-    const told = await accepting.handOn(accepted, traceparentOf(request))
-    return replaces === undefined ? told : { ...told, replaces }
+    const answer = await accepting.handOn(accepted, traceparentOf(request))
+    return replaces === undefined ? answer : { ...answer, replaces }
   } finally {
     await file?.incoming.discard()
   }
@@ -110,7 +110,7 @@ async function readForm(request: FastifyRequest, deps: HttpDeps): Promise<Form> 
   let job: Record<string, unknown> | undefined
   let file: Form['file']
   try {
-    // All parts as bytes: text that the parser decodes has U+FFFD where it was not UTF-8.
+    // All parts are read as bytes. Text that the parser decodes would have U+FFFD where it was not UTF-8.
     for await (const part of request.parts({ limits, isPartAFile: () => true })) {
       if (part.type !== 'file') continue
       const name = part.fieldname ?? ''
@@ -121,7 +121,7 @@ async function readForm(request: FastifyRequest, deps: HttpDeps): Promise<Form> 
         continue
       }
       const value = await contentOf(part)
-      // What a page sends of a field that was left empty.
+      // Browsers send empty fields as empty text.
       if (value === '' && !isFile) continue
       if (name === 'job') {
         if (job !== undefined) throw twice('job')
@@ -159,7 +159,7 @@ async function received(
   if (part.file.truncated || incoming.bytes === 0) {
     await incoming.discard()
     if (part.file.truncated) throw tooLarge(mostBytes)
-    // What a page sends when no file was chosen.
+    // Browsers send an empty file name when no file was chosen.
     if (!part.filename) return undefined
     throw new PermanentError('MASTER_UNREADABLE', 'The file is empty; expected audio.', {
       at: 'part file',
@@ -168,7 +168,7 @@ async function received(
   return { incoming, sha256: incoming.sha256, name: part.filename ?? '' }
 }
 
-/** What stands in a part that is not the master: text, or JSON where it is declared so. */
+/** The content of a part other than the master: JSON if the part declares it, else text. */
 async function contentOf({ fieldname, mimetype, file }: MultipartFile): Promise<unknown> {
   const name = (fieldname ?? '').slice(0, 100)
   const at = { at: `part ${name}` }
@@ -235,7 +235,7 @@ function numberOf(text: string): unknown {
   return /^-?\d+$/.test(text.trim()) ? Number(text) : text
 }
 
-/** Anything else breaks the contract, which says so. */
+/** Converts `true` and `false`. Any other text stays as it is, and the contract refuses it. */
 function booleanOf(text: string): unknown {
   return { true: true, false: false }[text.trim()] ?? text
 }

@@ -10,26 +10,29 @@ import { pipelined } from './pipelined.ts'
 import { type Line, lines } from './read-lines.ts'
 import type { Accepting } from './submit-job.ts'
 
-/** The longest line, bytes. */
+/** Maximum length of a line, bytes. */
 const LONGEST_LINE = 64 * 1024
-/** Lines that are handed on together, and how many such groups are under way at most: 500 lines. */
+/** Lines that are handed on together, and the maximum number of such groups under way: 500 lines. */
 const GROUP = 50
 const WIDTH = 10
-/** Results that may wait for a client that sends all before it reads, bytes: some 40,000 lines. */
+/**
+ * Maximum size of results that wait for a client that sends everything before it reads, bytes: some 40,000
+ * lines.
+ */
 const MAX_WAITING = 8 * 1024 * 1024
 
-/** How long a client that was refused may take to read why, ms. */
+/** Time that a refused client has to read the answer before its connection is destroyed, ms. */
 const LINGER_MS = 1000
-/** Lines of one body that are refused; those that follow are not looked at. */
+/** Maximum number of refused lines in a body. The lines after that are not processed. */
 export const MAX_REFUSED = 1000
 
-/** What became of a group of lines. */
+/** The results of a group of lines. */
 interface Answered {
   readonly text: string
   readonly refused: number
 }
 
-/** The results of a body of lines: one line for each, in order, while the body still comes. */
+/** The results of a body of lines: one line for each, in order, sent while the body still arrives. */
 export function resultLines(
   request: FastifyRequest,
   { accepting, aborting, turns }: Pick<HttpDeps, 'accepting' | 'aborting'> & { turns: Turns },
@@ -59,24 +62,24 @@ export function resultLines(
   }
   async function* results() {
     try {
-      let told = 0
+      let reported = 0
       for await (const { text, refused } of pipelined(groups(), work, WIDTH)) {
-        told += refused
+        reported += refused
         if (text !== '') yield text
-        // What has not been answered was not taken, or may be posted again.
+        // Lines without a result were not accepted, or may safely be posted again.
         aborting.throwIfAborted()
       }
-      if (told >= MAX_REFUSED) throw tooManyRefused(last)
+      if (reported >= MAX_REFUSED) throw tooManyRefused(last)
     } catch (error) {
       const { code, status, detail } = problemOf(error, request.id)
       yield `${JSON.stringify({ line: null, status, code, detail })}\n`
     }
-    // What is still on its way is not wanted.
+    // The rest of the body is not needed.
     await drainRequest(request.raw)
   }
   const stream = Readable.from(results(), { objectMode: false, highWaterMark: MAX_WAITING })
   stream.once('close', () => {
-    // Later: the last line may be on its way.
+    // With a delay, because the last line may still be on its way.
     if (!request.raw.complete) setTimeout(() => request.raw.destroy(), LINGER_MS).unref()
   })
   return stream

@@ -1,6 +1,6 @@
 /**
- * The results of `work` on each item, in order, with at most `width` under way. An item is taken as soon as
- * there is room, a result is given as soon as it and those before it are there.
+ * Yields the results of `work` on each item, in the order of the items, with at most `width` under way. An item
+ * is taken as soon as there is room. A result is yielded as soon as it and all results before it are there.
  */
 export async function* pipelined<Item, Result>(
   items: AsyncIterable<Item>,
@@ -28,7 +28,7 @@ export async function* pipelined<Item, Result>(
           isOver = true
         } else {
           const result = work(next.value)
-          // Nobody may be waiting for it when it fails.
+          // A rejection must not be unhandled if the consumer has stopped.
           result.catch(() => {})
           running.push(result)
         }
@@ -36,7 +36,7 @@ export async function* pipelined<Item, Result>(
     }
   } finally {
     coming?.catch(() => {})
-    // Not waited for: a source that hangs in its next item would hang here too.
+    // Not awaited: if the source hangs in its next item, `return` would hang too.
     if (!isOver) source.return?.().catch(() => {})
   }
 }

@@ -1,7 +1,7 @@
 import type { JobStatus } from '#shared/catalogue/jobs/jobs.ts'
 import { MAX_UNITS } from '#shared/contracts/messages/event.ts'
 
-/** How much of a job is there, 0 to 99, each asset counting the same; 100 when it has ended. */
+/** How much of a job is done, in percent, each asset counting the same: 0 to 99, and 100 when the job has ended. */
 export function percentOf(job: JobStatus): number {
   if (job.ended !== null || job.setAside) return 100
   const shares = Object.entries(job.assets).map(([asset, verdict]) =>
@@ -11,7 +11,10 @@ export function percentOf(job: JobStatus): number {
   return Math.min(99, Math.floor(share * 100))
 }
 
-/** Of an asset that is pending: the units of its plan, and how many of them are there; nothing where that is not known. */
+/**
+ * The number of units in the plan of a pending asset, and how many of them are done. Empty if that is not
+ * known.
+ */
 export function unitsOf(
   { progress, assets }: JobStatus,
   asset: string,
@@ -19,7 +22,7 @@ export function unitsOf(
   if (!progress?.planned || assets[asset] !== null) return {}
   const { planned, finished } = progress
   const units = planned.filter((unit) => unit.startsWith(`${asset}@`))
-  // What is not in a plan was there before it, or can't be made: publish will say which.
+  // An asset without units in the plan existed before the run, or cannot be made; publish reports which.
   if (planned.length >= MAX_UNITS || units.length === 0) return {}
   const units_done = units.filter((unit) => finished.includes(unit)).length
   return { units: units.length, units_done }

@@ -1,20 +1,22 @@
-/** A line of a stream, without its end. */
+/** A line of a stream, without its line end. */
 export interface Line {
-  /** From 1. */
+  /** The number of the line, from 1. */
   readonly number: number
-  /** Null when it was longer than the limit: it has been passed over. */
+  /** The bytes of the line, or null when it was longer than the limit and was skipped. */
   readonly bytes: Uint8Array | null
 }
 
-/** Lines of a chunk that are looked at in one go, empty ones included. */
+/** Maximum number of lines of a chunk that are scanned in one go, empty ones included. */
 const MAX_PASSED = 2000
 const LF = 10
 const CR = 13
 
 /**
- * The lines of a stream, in groups of at most `most`, each as soon as it has come: a client that waits for
- * the answer to its last line gets it. Empty lines count, but are left out; after many of them comes an empty group,
- * so that whoever reads may see to others. Holds at most one line and one chunk.
+ * Yields the lines of a stream in groups of at most `most`, each as soon as it has arrived, so that a client
+ * that waits for the answer to its last line gets it. Empty lines are counted but left out. After 2,000 lines
+ * without a full group a group is yielded even if it is empty, so that the reader can let other work run. Holds
+ * at most one line and one chunk.
+ * @param options.longest maximum length of a line, bytes
  */
 export async function* lines(
   chunks: AsyncIterable<Uint8Array>,

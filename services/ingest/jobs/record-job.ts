@@ -3,12 +3,15 @@ import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { briefly } from './briefly.ts'
 
-/** How long an accepted job waits for its row, ms: so that a GET after a 202 finds it, as a rule. */
+/**
+ * Maximum time that an accepted job waits for its row, ms. The wait lets a GET after the 202 usually find the
+ * job.
+ */
 const WITHIN_MS = 60
 
 /**
- * Writes the row of an accepted job if the database answers at once. It never fails and never takes long:
- * a row that is not written now is written later, from the event of the acceptance.
+ * Returns a function that writes the row of an accepted job if the database answers within 60 ms. It never
+ * fails. A row that is not written now is written later, from the event of the acceptance.
  */
 export function recordJobs(
   catalogue: Pick<Catalogue, 'acceptJobs'>,

@@ -16,7 +16,7 @@ import { Unavailable } from '../http/problem.ts'
 import { type AcceptSettings, accept, toStage } from './accept.ts'
 import type { Consistent } from './consistent.ts'
 
-/** What a client is told of a job that was accepted. */
+/** The response for a job that was accepted. */
 export const Accepted = Type.Object(
   {
     status: Type.Literal(202),
@@ -37,18 +37,24 @@ export const Accepted = Type.Object(
 export type Accepted = Static<typeof Accepted>
 
 export interface Accepting {
-  /** Validates and routes; compares with what the same request said before. @throws PermanentError that says what is wrong. */
+  /**
+   * Validates and routes a job, and compares it with what the same request said before.
+   * @throws PermanentError that says what is wrong
+   */
   check(value: unknown): Promise<RunAccepted>
   /**
-   * Hands a job on: resolves once Pub/Sub has both the job and the event of its acceptance.
-   * @throws Unavailable when it does not answer; the job may then be posted again.
+   * Hands a job on. Resolves once Pub/Sub has both the job and the event of its acceptance.
+   * @throws Unavailable when Pub/Sub does not answer; the job may then be posted again
    */
   handOn(accepted: RunAccepted, traceparent?: string | undefined): Promise<Accepted>
-  /** Both. @param traceparent the trace that the request belongs to, where it has a single job */
+  /**
+   * Checks a job and hands it on.
+   * @param traceparent the trace that the HTTP request belongs to, if it has a single job
+   */
   take(value: unknown, traceparent?: string | undefined): Promise<Accepted>
 }
 
-/** What a POST does with an EncodeJob: the same as the consumer of the `ingest` topic. */
+/** Accepts the EncodeJobs of POST requests, as the consumer of the `ingest` topic accepts those of messages. */
 export function accepting({
   settings,
   bus,
@@ -64,7 +70,7 @@ export function accepting({
   remember: (accepted: RunAccepted) => Promise<void>
   consistent: Consistent
   metrics: Pick<Metrics, 'stepSeconds'>
-  /** None are made unless told. */
+  /** Off by default. */
   tracing?: Tracing
 }): Accepting {
   async function handOn(accepted: RunAccepted, traceparent?: string): Promise<Accepted> {
@@ -91,7 +97,7 @@ export function accepting({
         request,
       })
       await Promise.all([reported, remember(accepted)])
-      // What the consumer of the topic counts, too.
+      // The consumer of the topic records this metric, too.
       metrics.stepSeconds.record(ms / 1000, { step: 'ingest', verdict: 'accepted' })
       span.end(facts)
     } catch (error) {
@@ -101,7 +107,7 @@ export function accepting({
         cause: error,
       })
     }
-    return told(accepted)
+    return toAccepted(accepted)
   }
   async function check(value: unknown): Promise<RunAccepted> {
     const accepted = accept(value, settings)
@@ -115,18 +121,21 @@ export function accepting({
   }
 }
 
-/** A request that was minted here has said nothing before. */
+/**
+ * Whether the client names the request. A request id that is minted here is new, so it cannot contradict
+ * anything.
+ */
 function namesItsRequest(job: unknown): boolean {
   return (job as { request_id?: unknown }).request_id !== undefined
 }
 
-/** The trace that a request belongs to, as its client says. */
+/** The `traceparent` header of a request. */
 export function traceparentOf({ headers }: FastifyRequest): string | undefined {
   const header = headers[TRACEPARENT]
   return typeof header === 'string' ? header : undefined
 }
 
-function told({ request, job, route }: RunAccepted): Accepted {
+function toAccepted({ request, job, route }: RunAccepted): Accepted {
   const { request_id, asset_guid, derivative_assets } = request
   return {
     status: 202,

@@ -12,20 +12,21 @@ import { digestMismatch, tooLarge, writeBody } from './upload-folder.ts'
 import type { KindOfUploads, Stored } from './uploads.ts'
 
 /**
- * What may pass through a temporary file of this machine, bytes: an object's name is its sha256, which is
- * known behind the last byte only. Larger ones announce their digest, or go to Cloud Storage directly.
+ * Maximum size of an upload that passes through a temporary file of this machine, bytes. The file is needed
+ * because an object is named by its sha256, which is known only after the last byte. Larger uploads announce
+ * their digest, or go to Cloud Storage directly.
  */
 const MAX_SPOOLED_BYTES = 256 * 1024 * 1024
 
-/** And how many of them at once: what a pod has as its /tmp holds so many. */
+/** Maximum number of such files at once. A pod's /tmp has room for this many. */
 const MAX_SPOOLED = 12
 
-/** So often what is still in the temporary file is sent, if it arrives damaged each time. */
+/** Maximum number of attempts to send a temporary file that arrives damaged each time. */
 const MAX_DAMAGED = 3
 
 const CONTENT_TYPE = 'application/octet-stream'
 
-/** Uploads into a bucket. */
+/** Uploads into a Cloud Storage bucket. */
 export function storeUploads(driver: GcsStore): KindOfUploads {
   const spooled = new Set<string>()
 
@@ -97,7 +98,7 @@ export function storeUploads(driver: GcsStore): KindOfUploads {
           if (bytes > mostBytes) throw tooLarge(mostBytes)
           yield chunk
         }
-        // Thrown before the store has the end: nothing is created.
+        // Thrown before the store has received the end, so that no object is created.
         const found = hash.digest('hex')
         if (found !== sha256) throw digestMismatch(sha256, found)
         await onWhole?.()

@@ -10,8 +10,8 @@ import { FINISHED, linkUpload, writeBody } from './upload-folder.ts'
 import type { Incoming, KindOfUploads } from './uploads.ts'
 
 /**
- * Uploads into a folder that replicas may share. What is under way has a name that the store takes for
- * temporary: it is never listed, and swept when nobody has written to it for long.
+ * Uploads into a folder that replicas may share. A file under way has a name that the store treats as
+ * temporary: it is never listed, and is removed when nothing has been written to it for a long time.
  */
 export function fileUploads(folder: string, driver: StoreDriver): KindOfUploads {
   const place = { root: fileRoot(folder), driver }

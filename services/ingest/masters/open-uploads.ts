@@ -7,7 +7,7 @@ import { storeUploads } from './cloud-uploads.ts'
 import { fileUploads } from './file-uploads.ts'
 import type { Uploads } from './uploads.ts'
 
-/** The uploads of a deployment, by the kind of its uploads store. */
+/** Opens the uploads of a deployment, by the kind of its uploads store. */
 export function openUploads(uri: string, driver: StoreDriver): Uploads {
   const uploads = uri.startsWith('file:')
     ? fileUploads(fileURLToPath(uri), driver)

@@ -7,25 +7,29 @@ import type { Uploads } from './uploads.ts'
 interface Arriving {
   readonly guid: string
   readonly sha256: string
-  /** Who sends it, for the history. */
+  /** The sender of the upload, for the history. */
   readonly by: string
-  /** False: refuse it where the track has other content. */
+  /** False: refuse the upload if the track has other content. Default: true. */
   readonly mayReplace?: boolean | undefined
-  /** False: it is only announced, and its bytes come here: the history is told when they have. */
+  /**
+   * False: the upload is only announced. Nothing is reported now, because it is reported when the bytes arrive
+   * here. Default: true.
+   */
   readonly isPast?: boolean
   readonly signal?: AbortSignal | undefined
 }
 
 export interface Replacing {
   /**
-   * Before an upload gets its name: the sha256 of what has been the latest upload of its track, where that is other
-   * content; the track's history says so then.
-   * @throws PermanentError OTHER_CONTENT; Unavailable when Pub/Sub does not take the event: nothing was kept then.
+   * Checks an upload before it gets its name. If the latest upload of its track has other content, this reports
+   * a `replaced` event and resolves to the sha256 of that content; otherwise it resolves to undefined.
+   * @throws PermanentError OTHER_CONTENT when the upload may not replace other content; Unavailable when
+   * Pub/Sub does not accept the event. In both cases nothing was kept
    */
   check(upload: Arriving): Promise<string | undefined>
 }
 
-/** Says aloud when a track gets other content than before. What was there stays: nothing is overwritten. */
+/** Reports when a track gets other content than before. The earlier upload stays: nothing is overwritten. */
 export function replacing(uploads: Pick<Uploads, 'latest'>, events: EventSink): Replacing {
   return {
     async check({ guid, sha256, by, mayReplace = true, isPast = true, signal }) {

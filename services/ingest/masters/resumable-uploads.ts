@@ -26,22 +26,26 @@ import {
 } from './upload-folder.ts'
 import type { Piece, Resumable, Standing } from './uploads.ts'
 
-/** A writer of another replica that has written nothing for so long has gone, ms. */
+/** A writer of another replica that has written nothing for this time is taken to be dead, ms. */
 const STALE_MS = 30_000
-/** The upload as it lies between two requests, and once it is whole: a file that holds its sha256. */
+/**
+ * The ends of file names: of an upload between two requests, and of the file that holds the sha256 of a
+ * complete upload.
+ */
 const IDLE = '@idle'
 const DONE = '@done'
 
 /**
- * Uploads in pieces, each a temporary file in its track's folder: `.~{upload}@idle` between requests,
- * `.~{upload}@{random}` while a request writes to it. Renaming is how a request takes an upload for itself: of
- * several, one succeeds, also between replicas. No file ever has two writers: who takes an upload from a writer that
- * has gone takes a copy, so that one that comes back, even hours later, writes to a file that nobody will see.
+ * Uploads in pieces. Each upload is a temporary file in its track's folder: `.~{upload}@idle` between requests,
+ * `.~{upload}@{random}` while a request writes to it. A request claims an upload by renaming it; of several
+ * requests one succeeds, also between replicas. No file ever has two writers: a request that claims an upload
+ * from a dead writer takes a copy. If that writer comes back, even hours later, it writes to a file that is
+ * used no more.
  */
 export function resumableUploads(place: UploadFolder): Resumable {
   const writers = new Map<string, { stop: AbortController; ended: Promise<unknown> }>()
 
-  /** Does it in the folder of a track. */
+  /** Runs `act` in the folder of a track. */
   async function within<T>(guid: string, act: (folder: OpenFolder) => Promise<T>): Promise<T> {
     const folder = await openFolder(place.root, join(place.root.path, guid))
     try {
@@ -54,7 +58,7 @@ export function resumableUploads(place: UploadFolder): Resumable {
   async function append(guid: string, upload: string, piece: Piece): Promise<Standing> {
     const key = `${guid}@${upload}`
     const before = writers.get(key)
-    // Who sends again has given up the request before, whether or not we have noticed.
+    // A client that sends again has given up its earlier request, even if this process has not noticed.
     before?.stop.abort(conflict('another request goes on with this upload', undefined))
     await before?.ended
     const stop = new AbortController()
@@ -91,7 +95,7 @@ export function resumableUploads(place: UploadFolder): Resumable {
     }
     const file = await open(mine, constants.O_RDWR | constants.O_NOFOLLOW)
     const from = offset ?? 0
-    // What a request before has written is read again at the end.
+    // If an earlier request has written the beginning, the whole file is read at the end to compute the hash.
     const hash = from === 0 ? createHash('sha256') : undefined
     let isKept = true
     try {
@@ -121,7 +125,10 @@ export function resumableUploads(place: UploadFolder): Resumable {
     }
   }
 
-  /** Takes the upload for ourselves, or says that it is whole. @throws UPLOAD_CONFLICT. */
+  /**
+   * Claims the upload for this request, or finds that it is complete.
+   * @throws PermanentError UPLOAD_CONFLICT
+   */
   async function claim(
     folder: OpenFolder,
     guid: string,
@@ -185,7 +192,7 @@ export function resumableUploads(place: UploadFolder): Resumable {
       const stored = { asset_guid: guid, sha256, bytes, master_uri, created: false }
       return { state: 'whole', offset: bytes, stored }
     }
-    // The master itself was removed since: the upload begins anew.
+    // The master itself has been removed since, so the upload starts anew.
     await rm(path, { force: true })
     return undefined
   }
@@ -204,10 +211,10 @@ export function resumableUploads(place: UploadFolder): Resumable {
   }
 }
 
-/** A folder to look into. */
+/** A folder whose files can be read. */
 type Place = Pick<OpenFolder, 'at' | 'path'>
 
-/** Whoever still has the file open for writing is left with the old one. */
+/** Replaces the file by a copy. A writer that still has the file open keeps writing to the old one. */
 async function replaceByCopy(root: FileRoot, folder: OpenFolder, path: string): Promise<void> {
   const copy = folder.at(`${TEMPORARY}${randomUUID()}`)
   const held = await root.file(path)
@@ -250,7 +257,7 @@ async function writePiece(
   )
 }
 
-/** Puts an upload back for the next request, unless there is nothing of it. */
+/** Makes an upload available to the next request, or removes it if it is empty. */
 async function release(mine: string, idle: string): Promise<void> {
   const found = await stat(mine).catch(() => undefined)
   if (found !== undefined && found.size > 0) await rename(mine, idle)

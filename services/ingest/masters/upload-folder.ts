@@ -14,12 +14,13 @@ export interface UploadFolder {
   readonly driver: StoreDriver
 }
 
-/** The mode of a finished upload: nobody writes to it any more. */
+/** The file mode of a finished upload: read-only. */
 export const FINISHED = 0o444
 
 /**
- * Writes a body from byte `from` on, and gives where it ended. What was written before a fault stays.
- * @throws PermanentError TOO_LARGE beyond `mostBytes`.
+ * Writes a body to a file from byte `from` on. What was written before an error stays.
+ * @returns the position after the last byte
+ * @throws PermanentError TOO_LARGE beyond `mostBytes`
  */
 export async function writeBody(
   file: FileHandle,
@@ -50,8 +51,8 @@ export async function writeBody(
 }
 
 /**
- * Gives a finished file its name beside its temporary one. Durable when this resolves.
- * @throws PermanentError OTHER_BYTES when a file of that name has other bytes than its name says.
+ * Links a finished temporary file to its final name. Durable when this resolves.
+ * @throws PermanentError OTHER_BYTES when the file of that name has other bytes than its name says
  */
 export async function linkUpload(
   { root }: UploadFolder,
@@ -76,7 +77,7 @@ export async function linkUpload(
   }
 }
 
-/** What comes again is the latest upload of its track, though it has been there for long. */
+/** Makes an upload that was sent again the latest of its track, by its modification time. */
 async function makeLatest(folder: OpenFolder, own: string): Promise<void> {
   const { mtimeMs } = await stat(folder.at(own))
   for (const name of await readdir(folder.path)) {

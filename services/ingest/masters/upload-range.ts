@@ -4,9 +4,10 @@ import { tooLarge } from './upload-folder.ts'
 import type { Piece } from './uploads.ts'
 
 /**
- * Which bytes of an upload a request brings, by Content-Range (https://www.rfc-editor.org/rfc/rfc9110#section-14.5)
- * or by Upload-Offset and Upload-Complete (as the draft on resumable uploads has them); without either, all.
- * @throws PermanentError BAD_REQUEST, TOO_LARGE.
+ * The bytes of an upload that a request brings, by Content-Range
+ * (https://www.rfc-editor.org/rfc/rfc9110#section-14.5) or by Upload-Offset and Upload-Complete (IETF draft on
+ * resumable uploads). Without either, the request brings the whole upload.
+ * @throws PermanentError BAD_REQUEST, TOO_LARGE
  */
 export function pieceOf(
   headers: IncomingHttpHeaders,

@@ -1,45 +1,48 @@
-/** An uploaded master in its place: `{asset_guid}/{sha256}.upload` in the uploads store. */
+/** An uploaded master at its final place: `{asset_guid}/{sha256}.upload` in the uploads store. */
 export interface Stored {
   readonly asset_guid: string
-  /** 64 hexadecimal digits. It names the revision. */
+  /** 64 hexadecimal digits, which name the revision. */
   readonly sha256: string
   readonly bytes: number
   readonly master_uri: string
-  /** False: these very bytes were there already. */
+  /** False when the same bytes were stored before. */
   readonly created: boolean
 }
 
-/** A body that has arrived whole and is durable, but has no name yet. */
+/** A body that has arrived completely and is durable, but has no final name yet. */
 export interface Incoming {
   readonly sha256: string
   readonly bytes: number
-  /** Gives it its name. */
+  /** Gives the upload its final name. */
   keep(assetGuid: string, signal?: AbortSignal): Promise<Stored>
-  /** Removes it, unless it was kept. */
+  /** Removes the upload, unless it was kept. */
   discard(): Promise<void>
 }
 
 interface ReceiveOptions {
   readonly mostBytes: number
-  /** Called once the bytes are whole, before they get their name. */
+  /** Called once the body is complete, before it gets its final name. */
   readonly onWhole?: (() => Promise<void>) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
-/** One request's piece of an upload that may take several. */
+/** The piece of an upload that one request brings. */
 export interface Piece {
   readonly body: AsyncIterable<Uint8Array>
-  /** Where it begins; undefined: this is the whole, from the beginning, whatever came before. */
+  /** Position of the first byte. Undefined: the piece is the whole upload, and replaces what was sent before. */
   readonly offset: number | undefined
-  /** How many bytes it has, where that is known. */
+  /** Number of bytes, if it is known. */
   readonly length: number | undefined
-  /** Whether the upload is whole once this piece is. */
+  /** Whether this piece completes the upload. */
   readonly isLast: boolean
   readonly mostBytes: number
-  /** What the whole must have, where the client said so. */
+  /** The sha256 of the complete upload, if the client announced it. */
   readonly sha256: string | undefined
   readonly signal?: AbortSignal | undefined
-  /** Called with the sha256 once the upload is whole, before it gets its name. What it throws leaves it unnamed. */
+  /**
+   * Called with the sha256 once the upload is complete, before it gets its final name. If it throws, the upload
+   * gets none.
+   */
   readonly onWhole?: ((sha256: string) => Promise<void>) | undefined
 }
 
@@ -47,36 +50,42 @@ export type Standing =
   | { readonly state: 'partial'; readonly offset: number }
   | { readonly state: 'whole'; readonly offset: number; readonly stored: Stored }
 
-/** Uploads in pieces, whose state lies in the store itself: any replica can go on with any of them. */
+/** Uploads in pieces. Their state lies in the store itself, so that any replica can continue any upload. */
 export interface Resumable {
-  /** Undefined when nothing has come of this upload. */
+  /** How far an upload is; undefined when nothing of it has arrived. */
   standing(assetGuid: string, upload: string): Promise<Standing | undefined>
   /**
-   * Appends a piece. What has come stays when the connection breaks.
-   * @throws PermanentError UPLOAD_CONFLICT when it does not begin where the upload stands.
+   * Appends a piece. If the connection breaks, the bytes that have arrived stay.
+   * @throws PermanentError UPLOAD_CONFLICT when the piece does not begin where the upload ends
    */
   append(assetGuid: string, upload: string, piece: Piece): Promise<Standing>
 }
 
-/** Where masters that come through the API go. Nothing is ever held in memory. */
+/** The store of masters that come through the API. No master is held in memory. */
 export interface Uploads {
-  /** @throws PermanentError TOO_LARGE; what the body throws. Leaves nothing behind then. */
+  /**
+   * Receives a body whose sha256 is not known yet. On an error nothing is left behind.
+   * @throws PermanentError TOO_LARGE; whatever the body throws
+   */
   receive(body: AsyncIterable<Uint8Array>, options: ReceiveOptions): Promise<Incoming>
-  /** The same where the sha256 is announced, without a detour. @throws DIGEST_MISMATCH. */
+  /**
+   * Receives a body whose sha256 was announced, directly into its final place.
+   * @throws PermanentError DIGEST_MISMATCH
+   */
   receiveAs?(
     assetGuid: string,
     sha256: string,
     body: AsyncIterable<Uint8Array>,
     options: ReceiveOptions,
   ): Promise<Stored>
-  /** Only on stores that are folders. */
+  /** Defined only for stores that are folders. */
   readonly resumable?: Resumable
   /**
-   * Only on Cloud Storage: a URL that takes the object directly, resumably. The name is the client's word: nobody here
-   * sees the bytes, but Cloud Storage takes none of another CRC-32C, where one is announced. Undefined when the object
-   * is there. `origin`: the site whose page will send them;
-   * without it no browser may.
-   * @throws PermanentError OTHER_BYTES when what is there has another CRC-32C.
+   * Defined only for Cloud Storage: a resumable upload URL for the object itself. The sha256 in the object's
+   * name is not verified, because the bytes do not pass this process; but if a CRC-32C was announced, Cloud
+   * Storage refuses bytes that do not match it. Resolves to undefined when the object exists.
+   * @param options.origin the site whose page will send the bytes; without it, no browser may send them
+   * @throws PermanentError OTHER_BYTES when the existing object has another CRC-32C
    */
   session?(
     assetGuid: string,
@@ -88,5 +97,5 @@ export interface Uploads {
   latest(assetGuid: string, signal?: AbortSignal): Promise<string | undefined>
 }
 
-/** What a kind of store does in its own way. */
+/** The part of `Uploads` that differs between kinds of stores. */
 export type KindOfUploads = Omit<Uploads, 'latest'>

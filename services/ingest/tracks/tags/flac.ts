@@ -7,7 +7,7 @@ import {
 import { cannotTag, type Retagged } from './retagged.ts'
 import { namedTags, type Tags } from './tags.ts'
 
-/** The head of a .flac with comments of ours in place of those that it has. */
+/** The head of a .flac file in which our Vorbis comments replace the existing ones. */
 export function tagFlac(first: Buffer, tags: Tags): Retagged {
   const found = flacBlocks(first)
   if (found === undefined) throw cannotTag('it is no FLAC')

@@ -2,9 +2,9 @@ import { cannotTag, type Retagged } from './retagged.ts'
 import { namedTags, type Tags } from './tags.ts'
 
 /**
- * The head of an .m4a with the tags put into moov, which has to come before the audio; where the audio lies then is
- * corrected. Sources: ISO/IEC 14496-12 (boxes), Apple QuickTime File Format (metadata), and for the names what
- * iTunes, Traktor and Picard write.
+ * The head of an .m4a file with the tags inserted into moov, which has to come before the audio. The chunk
+ * offsets of the audio are corrected. Sources: ISO/IEC 14496-12 (boxes), Apple QuickTime File Format
+ * (metadata); the item names are those that iTunes, Traktor and Picard write.
  * @param first the file's first bytes
  */
 export function tagM4a(first: Buffer, tags: Tags): Retagged {
@@ -24,14 +24,14 @@ export function tagM4a(first: Buffer, tags: Tags): Retagged {
   for (const { start } of path) {
     grown.writeUInt32BE(grown.readUInt32BE(start) + items.length, start)
   }
-  // The box of offsets may have moved too: it is looked for where it is now.
+  // The box of offsets may have moved too, so it is searched in the new head.
   for (const table of offsetTables(grown, moov.body, moov.end + items.length)) {
     move(grown, table, moov.end, items.length)
   }
   return { head: grown, replaces: moov.end }
 }
 
-/** From moov down to the list of items; what stands between a box's header and its first inner box. */
+/** The path from moov to the list of items, and the number of bytes between a box's header and its first child. */
 const TO_ITEMS = [
   ['udta', 0],
   ['meta', 0],
@@ -42,7 +42,7 @@ const TO_ITEMS = [
 interface Box {
   readonly type: string
   readonly start: number
-  /** After its header. */
+  /** Position after the box's header. */
   readonly body: number
   readonly end: number
 }
@@ -89,7 +89,7 @@ function offsetTables(bytes: Buffer, from: number, to: number): Box[] {
 
 const HOLD_OFFSETS = new Set(['trak', 'mdia', 'minf', 'stbl'])
 
-/** Adds to the offsets of a table that point behind the head. */
+/** Adds `by` to the offsets of a table that point behind the head. */
 function move(bytes: Buffer, { type, body, end }: Box, headEnd: number, by: number): void {
   const COUNT_BYTES = 8
   if (type === 'stco') {
@@ -110,7 +110,7 @@ function itemsOf(tags: Tags): Buffer {
   if (tags.title !== undefined) items.push(box('\xa9nam', text(tags.title)))
   if (tags.artist !== undefined) items.push(box('\xa9ART', text(tags.artist)))
   if (tags.bpm !== undefined) {
-    // iTunes knows whole beats only; the exact number goes under a name.
+    // iTunes supports whole beats only. The exact number is stored under a name of its own.
     const whole = Buffer.alloc(2)
     whole.writeUInt16BE(Math.round(tags.bpm))
     items.push(box('tmpo', dataBox(INTEGER, whole)))
@@ -134,7 +134,7 @@ function dataBox(kind: number, value: Buffer): Buffer {
   return box('data', u32(kind), Buffer.alloc(LOCALE_BYTES), value)
 }
 
-/** A box with version and flags, both 0, and a text. */
+/** A box with version and flags, both 0, followed by a text. */
 function full(type: string, value: string): Buffer {
   return box(type, u32(0), Buffer.from(value))
 }

@@ -7,10 +7,10 @@ import { tagMp3 } from './mp3.ts'
 import { cannotTag, type Retagged } from './retagged.ts'
 import { namedTags, type Tags } from './tags.ts'
 
-/** A file that can be read by range. */
+/** A file that can be read by byte range. */
 export interface ServedFile {
   readonly bytes: number
-  /** The bytes [start, end). */
+  /** Reads the bytes [start, end). */
   read(start: number, end: number): Promise<Readable>
 }
 
@@ -20,27 +20,27 @@ const TAGGERS: Readonly<Record<string, (first: Buffer, tags: Tags) => Retagged>>
   flac: tagFlac,
 }
 
-/** What is read at first: the whole head of any .m4a up to ten minutes. */
+/** Number of bytes read at first, which contain the whole head of any .m4a up to ten minutes. */
 const FIRST_BYTES = 128 * 1024
-/** A head is held in memory. That of a day of audio has 16 MB. */
+/** Maximum size of a head, which is held in memory, bytes. The head of a day of audio has 16 MB. */
 const MAX_HEAD_BYTES = 32 * 1024 * 1024
-/** Raise it when the same tags are written otherwise: another ETag. */
+/** Version of the format. Raise it when the same tags are written in another way, so that the ETag changes. */
 const FORMAT = 1
 
-/** @throws PermanentError NOT_TAGGABLE when no file of this kind bears tags. */
+/** Checks whether files of this kind can have tags. @throws PermanentError NOT_TAGGABLE */
 export function checkTaggable(extension: string): void {
   if (Object.hasOwn(TAGGERS, extension)) return
   throw cannotTag(`it is a .${extension}; those that do are ${Object.keys(TAGGERS).join(', ')}`)
 }
 
-/** Another for other tags. */
+/** Changes with the tags, so it can be part of an ETag. */
 export function tagsDigest(tags: Tags): string {
   return digest([FORMAT, tags.title, tags.artist, [...namedTags(tags)]])
 }
 
 /**
- * The file with tags put on: another head, the same audio, which is read as it is sent.
- * @throws PermanentError NOT_TAGGABLE when the file is not as its extension says.
+ * The file with tags: a new head, and the same audio, which is read while it is sent.
+ * @throws PermanentError NOT_TAGGABLE when the file does not have the structure of its extension
  */
 export async function tagged(
   file: ServedFile,
@@ -54,7 +54,7 @@ export async function tagged(
       const fromHead = head.subarray(start, end)
       const inFile = (at: number) => Math.max(0, at - head.length) + replaces
       if (end <= head.length) return Readable.from([fromHead], { objectMode: false })
-      // Opened before the first byte is sent: a file that is gone is still a 404.
+      // Opened before the first byte is sent, so that a missing file can still be answered with 404.
       const rest = await file.read(inFile(start), inFile(end))
       return fromHead.length === 0 ? rest : after(fromHead, rest)
     },
@@ -79,6 +79,6 @@ function after(head: Buffer, rest: Readable): Readable {
     yield* rest
   }
   const stream = Readable.from(both(), { objectMode: false })
-  // A client may be gone before the generator has begun, and then it does not clear up.
+  // If the client disconnects before the generator has started, the generator's own clean-up does not run.
   return stream.once('close', () => rest.destroy())
 }

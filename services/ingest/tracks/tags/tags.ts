@@ -2,31 +2,31 @@ import { pitchClassOf } from '#shared/audio/musical-keys.ts'
 import type { TrackStatus } from '#shared/catalogue/jobs/jobs.ts'
 import { LIKELY } from '#shared/contracts/api/job.ts'
 
-/** What the catalogue knows of a track that a tag can say; what it does not know is left out. */
+/** What the catalogue knows about a track and a tag can express. Unknown values are left out. */
 export interface Tags {
   readonly asset_guid: string
   readonly title?: string
   readonly artist?: string
-  /** Beats per minute, to 0.01; where it is likely. */
+  /** Beats per minute, to 0.01. Left out when it is unlikely. */
   readonly bpm?: number
-  /** As ID3v2 has it: `Am`, `F#`, `Eb`; where it is likely. */
+  /** The key in the notation of ID3v2: `Am`, `F#`, `Eb`. Left out when it is unlikely. */
   readonly key?: string
-  /** What to turn a player by for −18 LUFS (ReplayGain 2.0), dB. */
+  /** The gain that brings the track to −18 LUFS (ReplayGain 2.0), dB. */
   readonly gain?: number
-  /** Of the waveform, between samples too; 1 is full scale. */
+  /** The true peak of the waveform, between samples too; 1 is full scale. */
   readonly peak?: number
 }
 
 const REFERENCE_LUFS = -18
 
-/** The tags of a track, from the results of those of its assets that were made. */
+/** The tags of a track, from the results of its assets. */
 export function tagsOf({
   track,
   names,
   assets,
 }: Pick<TrackStatus, 'track' | 'names' | 'assets'>): Tags {
   const results = new Map<string, Record<string, unknown>>()
-  // By asset and version: the newest that was made stays.
+  // The assets are sorted by version, so the newest result of each asset wins.
   for (const asset of assets) {
     if (asset.state !== 'made' || typeof asset.result !== 'object') continue
     results.set(asset.asset, { ...asset.result })
@@ -46,12 +46,12 @@ export function tagsOf({
   }
 }
 
-/** A tag has no room for a doubt, and DJ software mixes by it: what is unlikely is left out. */
+/** Whether a result is likely enough for a tag. A tag cannot express doubt, and DJ software mixes by it. */
 function isLikely(confidence: unknown): boolean {
   return typeof confidence !== 'number' || confidence >= LIKELY
 }
 
-/** The tags that have no place of their own in some kind of file, by the names under which players look for them. */
+/** The tags that have no standard field in a kind of file, by the names under which players look for them. */
 export function namedTags({
   asset_guid,
   bpm,
@@ -76,7 +76,7 @@ type NamedTag =
   | 'replaygain_track_peak'
   | 'asset_guid'
 
-/** To 0.01, without zeros that say nothing. */
+/** Rounds to 0.01, without trailing zeros. */
 function exact(bpm: number): string {
   return String(Math.round(bpm * 100) / 100)
 }
