@@ -1,30 +1,30 @@
-/** Something that a chain leaves behind: what it is called, and what it is. */
+/** An output of a chain: its name, and its content or a digest of that. */
 export interface Entry {
   readonly key: string
   readonly value: string
 }
 
-/** What a track has come to. */
+/** The outcome of a track. */
 export interface Outcome {
-  /** `done`, `partial` or `failed`; anything else is no end. */
+  /** `done`, `partial` or `failed`; with any other state the track has not ended. */
   readonly state: string
   readonly rows: readonly Entry[]
   /** Files of assets: name and digest. */
   readonly assets: readonly Entry[]
-  /** Announcements, each id once. */
+  /** Announcements, one for each id. */
   readonly published: readonly Entry[]
-  /** Each content once. */
+  /** Dead letters, one for each content. */
   readonly letters: readonly Entry[]
 }
 
 export type Outcomes = ReadonlyMap<string, Outcome>
 
 export interface Comparison {
-  /** Tracks that have not come to their end, or whose end nobody was told. */
+  /** Tracks that have not ended, or whose end was not announced. */
   readonly lost: number
-  /** Tracks that came to another end than they should have. */
+  /** Tracks whose outcome differs from the expected one. */
   readonly wrong: number
-  /** Of what there should be one, how many more there are. */
+  /** Number of surplus copies of outputs that must exist once. */
   readonly duplicates: {
     readonly rows: number
     readonly assets: number
@@ -36,7 +36,7 @@ export interface Comparison {
 
 const ENDED: readonly string[] = ['done', 'partial', 'failed']
 
-/** Holds what tracks have come to against what they should have. */
+/** Compares the outcomes of tracks with the expected ones. */
 export function compare(expected: Outcomes, found: Outcomes): Comparison {
   const findings: string[] = []
   const duplicates = { rows: 0, assets: 0, published: 0 }
@@ -75,7 +75,7 @@ export function compare(expected: Outcomes, found: Outcomes): Comparison {
   return { lost: lost.size, wrong: wrong.size, duplicates, findings }
 }
 
-/** Keys that are missing, that have another value, and that are there once more than they should be. */
+/** Keys that are missing, that have another value, and that are surplus. */
 function differences(
   expected: readonly Entry[],
   found: readonly Entry[],
@@ -85,7 +85,7 @@ function differences(
     const index = left.findIndex(isWanted)
     return index < 0 ? undefined : left.splice(index, 1)[0]
   }
-  // Those that are equal first, lest a doubled one with another value is taken for the one.
+  // Equal entries are matched first, so that a surplus copy with another value is not taken for the expected one.
   const unequal = expected.filter(
     ({ key, value }) => !take((entry) => entry.key === key && entry.value === value),
   )

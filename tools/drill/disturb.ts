@@ -5,7 +5,7 @@ import { type Random, seeded, shuffled } from './random.ts'
 import type { Act, Kind } from './schedule.ts'
 import type { Captured } from './witness.ts'
 
-/** For how long a process was stopped, ms since the epoch. */
+/** The time during which a process was stopped, ms since the epoch. */
 export interface Stopped {
   readonly pid: number
   readonly from: number
@@ -14,13 +14,13 @@ export interface Stopped {
 
 /** What was done to a chain. */
 export interface Disturbed {
-  /** How often each was done. */
+  /** Number of disturbances of each kind. */
   readonly done: Readonly<Record<Kind, number>>
   /** Kills while a track was under way. */
   readonly atWork: number
-  /** Processes that the kills have ended. */
+  /** Number of processes that the kills have ended. */
   readonly killed: number
-  /** Messages that were published once more. */
+  /** Number of messages that were published once more. */
   readonly copied: number
   readonly stopped: readonly Stopped[]
 }
@@ -33,19 +33,19 @@ export interface Victim {
   readonly captured: () => readonly Captured[]
   /** Whether any track is under way. */
   readonly isAtWork: () => boolean
-  /** After each kill, with how many there have been. */
+  /** Called after each kill with the number of kills so far. */
   readonly onKill: (kills: number) => void
   readonly signal: AbortSignal
 }
 
 /** How often to look for a victim, ms. */
 const EVERY_MS = 20
-/** Of a chain more of whose seven processes are down nothing can be learnt: what comes next waits. */
+/** The most of the chain's seven processes that may be down when the next disturbance comes: with more of them nothing can be learnt. */
 const MAX_DOWN = 2
 /** Copies of one message come within this time, ms. */
 const COPIES_WITHIN_MS = 1_500
 
-/** Does to the chain what the schedule says. All that it stopped goes on when it returns, and when it throws. */
+/** Carries out a schedule. All processes that it stopped are continued when it returns, and when it throws. */
 export async function disturb(acts: readonly Act[], victim: Victim): Promise<Disturbed> {
   const { chain, signal } = victim
   const done = { kill: 0, term: 0, stop: 0, copies: 0 }
@@ -55,13 +55,13 @@ export async function disturb(acts: readonly Act[], victim: Victim): Promise<Dis
   const random = seeded(victim.seed + 1)
   const ending = new AbortController()
 
-  /** Signals the first that is running, or all. Waits for one: what is being started again comes back. */
+  /** Signals the first running process, or all. Waits until one is running: those that died are being restarted. */
   async function hit({ order, all }: Act, name: NodeJS.Signals): Promise<readonly number[]> {
     for (;;) {
       const pids = chain.pids()
       const running = order.flatMap((each) => pids[each] ?? [])
-      const told = (all ? running : running.slice(0, 1)).filter((pid) => tell(pid, name))
-      if (told.length > 0) return told
+      const hits = (all ? running : running.slice(0, 1)).filter((pid) => signalled(pid, name))
+      if (hits.length > 0) return hits
       await sleep(EVERY_MS, undefined, { signal })
     }
   }
@@ -72,7 +72,7 @@ export async function disturb(acts: readonly Act[], victim: Victim): Promise<Dis
     const goesOn = sleep(act.stopMs, undefined, { signal: ending.signal })
       .catch(() => {})
       .then(() => {
-        tell(pid, 'SIGCONT')
+        signalled(pid, 'SIGCONT')
         stopped.push({ pid, from, to: Date.now() })
       })
     track(goesOn)
@@ -114,13 +114,13 @@ export async function disturb(acts: readonly Act[], victim: Victim): Promise<Dis
   return { done, ...counts, stopped }
 }
 
-/** Any of the messages, old and new, in any order, some of them twice. */
+/** Randomly chosen messages, old and new, in any order, some of them twice. */
 function chosen(random: Random, captured: readonly Captured[], count: number): Captured[] {
   const some = shuffled(random, captured).slice(0, count)
   return some.flatMap((message) => (random() < 0.5 ? [message, message] : [message]))
 }
 
-/** A server that is away just then is tried again, as any client does. */
+/** Publishes a message after `ms`. Retries while the server is down, as any client does. */
 async function later(ms: number, { topic, ...message }: Captured, { bus, signal }: Victim) {
   await sleep(ms)
   while (!signal.aborted) {
@@ -133,8 +133,8 @@ async function later(ms: number, { topic, ...message }: Captured, { bus, signal 
   }
 }
 
-/** @returns whether the process was there to be told. */
-function tell(pid: number, signal: NodeJS.Signals): boolean {
+/** Sends a signal. @returns whether the process was there. */
+function signalled(pid: number, signal: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, signal)
   } catch {

@@ -8,9 +8,9 @@ import { persist } from './persist.ts'
 import type { Heard } from './witness.ts'
 
 interface TargetOptions {
-  /** Of the deployment's API, without a slash at its end. */
+  /** URL of the deployment's API, without a slash at its end. */
   readonly url: string
-  /** Bearer token, where it asks for one. */
+  /** Bearer token, if the API needs one. */
   readonly token: string | undefined
   readonly tracks: readonly DrillTrack[]
   readonly assets: readonly string[]
@@ -18,8 +18,8 @@ interface TargetOptions {
   readonly signal: AbortSignal
 }
 
-/** What the API told of the tracks' way through a deployment. */
-interface Told {
+/** What the API of a deployment reported on the tracks. */
+interface TargetPass {
   readonly outcomes: Outcomes
   readonly events: readonly Heard[]
   readonly span: Span
@@ -41,13 +41,13 @@ interface AssetTold {
 }
 
 const EVERY_MS = 1_000
-/** A track that has not ended by then is lost, ms: after half an hour the watchdog would have acted. */
+/** A track that has not ended after this time is lost, ms: after half an hour the watchdog would have acted. */
 const PATIENCE_MS = 3_600_000
-/** Tracks that are uploaded, looked at and fetched at once. */
+/** Tracks that are uploaded, polled and fetched concurrently. */
 const AT_ONCE = 8
 
-/** Uploads and submits the tracks to a deployment, and waits for what comes of them. */
-export async function throughTarget(options: TargetOptions): Promise<Told> {
+/** Uploads and submits the tracks to a deployment, and waits for their outcomes. */
+export async function throughTarget(options: TargetOptions): Promise<TargetPass> {
   const { url, token, tracks, say, signal } = options
   const client = connect(url, signal, token)
   const from = Date.now()
@@ -75,7 +75,7 @@ export async function throughTarget(options: TargetOptions): Promise<Told> {
   return { outcomes, events, span: { from, to: last } }
 }
 
-/** The job, once it has ended and been announced; undefined when it does not. */
+/** The job, once it has ended and been announced; undefined when that does not happen in time. */
 async function endOf(
   client: Client,
   requestId: string,
@@ -91,7 +91,7 @@ async function endOf(
   return undefined
 }
 
-/** What the API shows of a track, less what names it: equal for equal masters. */
+/** What the API shows of a track, without its name: equal for equal masters. */
 async function outcomeOf(
   client: Client,
   guid: string,
@@ -109,8 +109,8 @@ async function outcomeOf(
       assets.push({ key: `${key}.${extension}`, value })
     }
   }
-  const told = job?.assets.map(({ asset, state }) => ({ asset, state }))
-  const published = job?.published ? [{ key: 'job', value: JSON.stringify(told) }] : []
+  const states = job?.assets.map(({ asset, state }) => ({ asset, state }))
+  const published = job?.published ? [{ key: 'job', value: JSON.stringify(states) }] : []
   return { state: job?.state ?? 'not ended', rows, assets, published, letters: [] }
 }
 
@@ -123,11 +123,11 @@ async function history(client: Client, guid: string): Promise<readonly Heard[]> 
     events.push(...(page?.events ?? []))
     next = page?.next ?? null
   }
-  // When it was heard of nobody knows: an event is reported when its step is through.
+  // The time of arrival is unknown; an event is reported when its step has ended.
   return events.map((event) => ({ ...event, heardMs: Date.parse(event.at) + event.ms }))
 }
 
-/** Undefined while it is not known. */
+/** The JSON at `path`; undefined while the API does not know it. */
 async function known<T>(client: Client, path: string): Promise<T | undefined> {
   return await persist(async () => {
     try {
@@ -140,8 +140,8 @@ async function known<T>(client: Client, path: string): Promise<T | undefined> {
 }
 
 /**
- * Holds each of a pair against the other: lost are those that have not ended, wrong the two of a pair that are not the
- * same, for which of them is wrong nobody can tell.
+ * Compares the two tracks of each pair. Tracks that have not ended are lost. When the two differ, both count as wrong,
+ * because it is unknown which of them is.
  */
 export function comparePairs(
   pairs: readonly (readonly [DrillTrack, DrillTrack])[],

@@ -1,19 +1,19 @@
 import type { Stopped } from './disturb.ts'
 import { type Heard, isProgress } from './witness.ts'
 
-/** A process died while a step of its had a core, ms since the epoch. */
+/** A process that died while one of its steps held a core: from when to when, ms since the epoch. */
 export interface CutOff {
   readonly pid: number
   readonly from: number
   readonly to: number
 }
 
-/** The steps that make assets: what they take is what there is to lose. */
+/** The steps that make assets: their time is what a kill can waste. */
 const MAKING: readonly string[] = ['analyze', 'encode']
 
 /**
- * By step, deliveries that followed an attempt which was never settled: its process died, or its ack was lost. An
- * attempt that was given back said so in an event of its own.
+ * The number of deliveries, by step, that followed an attempt which was never settled: its process died, or its ack was
+ * lost. An attempt that was given back has an event of its own, and does not count.
  */
 export function resumed(events: readonly Heard[]): Record<string, number> {
   const found: Record<string, number> = {}
@@ -34,7 +34,7 @@ export function resumed(events: readonly Heard[]): Record<string, number> {
   return found
 }
 
-/** What a step that makes assets takes on average, ms. */
+/** The mean duration of the steps that make assets, ms. */
 export function meanStepMs(events: readonly Heard[]): number {
   const steps = events.filter(
     ({ step, verdict }) => MAKING.includes(step) && verdict === 'done',
@@ -44,10 +44,10 @@ export function meanStepMs(events: readonly Heard[]): number {
 }
 
 /**
- * For how long cores were computing assets in vain, ms: in steps that were cut off by the death of their process, that
- * were given back, or that made units which another delivery had made already. At most: what a step had finished
- * before it was cut off is not made again, and is counted here all the same. Time in which a process was stopped, and
- * so did not compute, is left out.
+ * How long cores computed assets in vain, ms: in steps that were cut off by the death of their process, that were given
+ * back, or that made units which another delivery had made already. An upper bound: units that a step had finished
+ * before it was cut off are not made again, but are counted. Time in which a process was stopped, and so did not
+ * compute, is not counted.
  */
 export function computedTwiceMs(
   events: readonly Heard[],
@@ -72,13 +72,13 @@ export function computedTwiceMs(
   return sum
 }
 
-/** From one moment to another, ms since the epoch. */
+/** A span of time, ms since the epoch. */
 export interface Span {
   readonly from: number
   readonly to: number
 }
 
-/** The longest time without any progress while at least one track was under way; `ways`: when each of them was. */
+/** The longest time without any progress while at least one track was under way, ms. `ways`: when each track was. */
 export function longestStallMs(events: readonly Heard[], ways: readonly Span[]): number {
   const moments = events.filter(isProgress).map(({ heardMs }) => heardMs)
   const longest = joined(ways).map((busy) => {
@@ -89,7 +89,7 @@ export function longestStallMs(events: readonly Heard[], ways: readonly Span[]):
   return Math.max(0, ...longest)
 }
 
-/** The same times, those that touch as one. */
+/** The spans, merged where they overlap or touch. */
 function joined(spans: readonly Span[]): readonly Span[] {
   const whole: { from: number; to: number }[] = []
   for (const { from, to } of spans.toSorted((a, b) => a.from - b.from)) {

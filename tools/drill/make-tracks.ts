@@ -11,35 +11,35 @@ import { between, type Random, seeded, shuffled } from './random.ts'
 export interface DrillTrack {
   readonly guid: string
   readonly requestId: string
-  /** Of its master. */
+  /** Path of its master. */
   readonly path: string
 }
 
 export interface TracksWanted {
   readonly count: number
   readonly seed: number
-  /** Of the synthesised ones, on average. */
+  /** Mean length of the synthesised tracks, s. */
   readonly seconds: number
-  /** Masters to take before any is synthesised. */
+  /** Masters to use before any is synthesised. */
   readonly given: readonly MasterFile[]
   /** Where masters are written to. */
   readonly folder: string
-  /** What guids begin with. */
+  /** Prefix of the guids. */
   readonly prefix: string
   readonly signal: AbortSignal
 }
 
 type Stereo = Pick<ClubTrack, 'left' | 'right' | 'sampleRate'>
 
-/** Synthesised tracks differ in length by this part of it, either way. */
+/** The length of a synthesised track differs from the mean by up to this share, either way. */
 const SPREAD = 0.25
-/** How much longer than a track that is what it is cut from, seconds. */
+/** How much longer the track is that the others are cut from, s. */
 const TO_CUT_FROM_SECONDS = 10
 const FLAC_RATE = 48_000
-/** One synthesised track in so many is a FLAC of 24 bits at 48 kHz, which has to be converted; the others are read in place. */
+/** Every third synthesised track is a FLAC of 24 bits at 48 kHz, which has to be converted; the others are read in place. */
 const FLACS = 3
 
-/** The masters of a drill: the given ones, some of them when they are more than are wanted, and synthesised ones. */
+/** The masters of a drill: the given ones, or some of them when there are too many, then synthesised ones. */
 export async function makeTracks(wanted: TracksWanted): Promise<readonly DrillTrack[]> {
   const { count, seed, seconds, given, folder, prefix, signal } = wanted
   const random = seeded(seed)
@@ -69,7 +69,7 @@ function baseOf(random: Random, sampleRate: number, seconds: number): Stereo {
   return clubTrack({ bpm, sampleRate, bars: Math.ceil((seconds * bpm) / 60 / 4) })
 }
 
-/** A stretch of its own for each track, at a level of its own: no two have the same bytes. */
+/** Cuts a random stretch at a random level, so that no two tracks have the same bytes. */
 function cut(random: Random, base: Stereo, seconds: number): Stereo {
   const { left, right, sampleRate } = base
   const length = Math.round(between(random, 1 - SPREAD, 1 + SPREAD) * seconds * sampleRate)

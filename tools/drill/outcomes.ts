@@ -9,7 +9,7 @@ import type { DrillTrack } from './make-tracks.ts'
 import { persist } from './persist.ts'
 import type { Witness } from './witness.ts'
 
-/** What a chain on this machine has made of the tracks: rows, files, announcements, dead letters. */
+/** The outcomes of tracks in a chain on this machine: rows, files, announcements, dead letters. */
 export async function outcomes(
   chain: Pick<Chain, 'database' | 'folder'>,
   tracks: readonly DrillTrack[],
@@ -27,14 +27,14 @@ export async function outcomes(
       found.set(track.guid, {
         ...{ state, rows, assets: assets.get(track.guid) ?? [] },
         published: announced.map(([key, { id: _, ...message }]) => {
-          const told = JSON.parse(JSON.stringify(message).replaceAll(store, ''))
-          // Whether a verdict has been through the database shows in the order of its keys alone.
-          return { key, value: digest(told, 32) }
+          const announced = JSON.parse(JSON.stringify(message).replaceAll(store, ''))
+          // Only the order of keys depends on whether a verdict has been through the database.
+          return { key, value: digest(announced, 32) }
         }),
         letters: [...(seen.letters.get(track.guid) ?? [])].map((key) => ({ key, value: '' })),
       })
     }
-    // What is filed under a name that no track has.
+    // Files under a name that no track has.
     for (const [guid, files] of assets) {
       if (found.has(guid)) continue
       found.set(guid, { state: '', rows: [], assets: files, published: [], letters: [] })
@@ -45,7 +45,7 @@ export async function outcomes(
   }
 }
 
-/** All rows that there are of a track and its request, with everything that is the same in every run. */
+/** All rows of a track and its request, with the columns that are the same in every run. */
 async function rowsOf(
   catalogue: ReturnType<typeof openCatalogue>,
   { guid, requestId }: DrillTrack,
@@ -57,7 +57,7 @@ async function rowsOf(
     const verdicts = Object.entries(assets).map(([asset, verdict]) => {
       if (verdict === null) return [asset, null]
       const { accepted: _, ...same } = verdict
-      // At which delivery it failed is a matter of who was killed at the ones before.
+      // At which delivery it failed depends on the kills.
       return [asset, same.state === 'failed' ? { ...same, attempt: undefined } : same]
     })
     const { setAside } = rest

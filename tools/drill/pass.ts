@@ -30,14 +30,14 @@ export interface PassOptions {
   readonly settings: Pick<Partial<Config>, 'target_ms' | 'watchdog_after'>
   readonly acts: readonly Act[]
   readonly seed: number
-  /** Told what a person at the terminal may want to know. */
+  /** Called with a sentence for the person at the terminal. */
   readonly say: (sentence: string) => void
   readonly onNotice: (sentence: string) => void
   readonly onChain: (chain: Chain) => void
   readonly signal: AbortSignal
 }
 
-/** What was seen of the tracks' way through a chain. */
+/** What was observed while the tracks went through a chain. */
 export interface Pass {
   readonly outcomes: Outcomes
   readonly events: readonly Heard[]
@@ -45,23 +45,23 @@ export interface Pass {
   readonly cutOffs: readonly CutOff[]
   readonly announcedAgain: number
   readonly letters: number
-  /** Processes that were started, be it again. */
+  /** Number of starts of processes, restarts included. */
   readonly starts: number
   /** From the first submission to the last announcement. */
   readonly span: Span
   /** When each track was under way. */
   readonly ways: readonly Span[]
-  /** Core-milliseconds of all processes of the chain; undefined where the system does not tell. */
+  /** Core-milliseconds of all processes of the chain; undefined where the system does not report them. */
   readonly coreMs: number | undefined
-  /** Messages that were still waiting for a step at the end. */
+  /** Number of messages that still waited for a step at the end. */
   readonly left: number
 }
 
-/** So many tracks are submitted ahead of the kills, so that each kill meets work. */
+/** Number of tracks that are submitted ahead of the kills, so that each kill meets work. */
 const AHEAD = 4
-/** A chain that has not got on for so long never will, ms. */
+/** The pass ends when the chain has made no progress for this long, ms. */
 const PATIENCE_MS = 300_000
-/** When nothing more is heard for so long all is over, ms; and where copies have to come and go. */
+/** The pass is over when nothing was received for this long, ms: undisturbed, and with copies to deliver and settle. */
 const QUIET_MS = 2_000
 const QUIET_AFTER_ACTS_MS = 10_000
 /** The subscriptions that the services of the chain consume, and the drill does not. */
@@ -121,7 +121,7 @@ async function through(
     for (let n = submitting.length; n < Math.min(count, tracks.length); n++) {
       const track = tracks[n] as DrillTrack
       const sent = submit(track, n).then(() => void submitted.set(track.guid, Date.now()))
-      // Whoever waits for all of them is told.
+      // The rejection is seen where all submissions are awaited.
       sent.catch(() => {})
       submitting.push(sent)
     }

@@ -5,8 +5,8 @@ const EVERY_MS = 200
 const TOO_MANY_REQUESTS = 429
 
 /**
- * Tries again until it works: in a drill whatever is asked may be away for a while.
- * @throws what the API refuses for good, and the signal's reason.
+ * Retries until it succeeds: in a drill any server may be down for a while.
+ * @throws a refusal of the API that is final; the reason of the signal when it is aborted.
  */
 export async function persist<T>(act: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (;;) {

@@ -1,7 +1,7 @@
-/** Numbers from 0 to below 1 that look like chance and are the same for the same seed. */
+/** Pseudo-random numbers from 0 to below 1, the same for the same seed. */
 export type Random = () => number
 
-/** A generator (mulberry32) of 32 bits of state: good enough to choose by, and nothing else. */
+/** A generator (mulberry32) with 32 bits of state: good enough for choices, and for nothing else. */
 export function seeded(seed: number): Random {
   let state = seed >>> 0
   return () => {

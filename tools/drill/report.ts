@@ -1,13 +1,13 @@
 import type { Comparison } from './compare.ts'
 import type { Kind } from './schedule.ts'
 
-/** What a drill found. Null is what could not be seen from where it stood. */
+/** The report of a drill. Null: the drill could not observe it, because it ran against a deployment. */
 export interface DrillReport extends Omit<Comparison, 'duplicates'> {
   readonly duplicates: Comparison['duplicates'] | null
   readonly seed: number
   readonly tracks: number
   readonly published: number
-  /** Announcements that came once more under the same id: allowed, and the reason why there is an id. */
+  /** Announcements that came again under the same id. They are allowed, and the reason why there is an id. */
   readonly announced_again: number | null
   readonly dead_letters: number | null
   readonly swept: number
@@ -17,26 +17,26 @@ export interface DrillReport extends Omit<Comparison, 'duplicates'> {
   readonly processes_killed: number | null
   readonly messages_copied: number | null
   readonly process_starts: number | null
-  /** Deliveries that followed one which was never settled, by step. */
+  /** Number of deliveries that followed one which was never settled, by step. */
   readonly resumed: Readonly<Record<string, number>>
   readonly computed_twice_seconds: number | null
-  /** Of the steps that make assets. */
+  /** Mean duration of the steps that make assets, s. */
   readonly mean_step_seconds: {
     readonly undisturbed: number | null
     readonly disturbed: number
   }
-  /** Of all processes, in both passes. */
+  /** Core-seconds of all processes, in both passes. */
   readonly core_seconds: { readonly undisturbed: number; readonly disturbed: number } | null
-  /** From the first submission to the last announcement. */
+  /** Seconds from the first submission to the last announcement. */
   readonly seconds: { readonly undisturbed: number | null; readonly disturbed: number }
   readonly longest_stall_seconds: number
-  /** A sentence for each that is lost, wrong or doubled; the first hundred. */
+  /** A sentence for each track or output that is lost, wrong or doubled; the first hundred. */
   readonly findings: readonly string[]
 }
 
 export const MAX_FINDINGS = 100
 
-/** Whether the chain kept its word. */
+/** Whether nothing was lost, wrong or doubled. */
 export function isGood({ lost, wrong, duplicates }: DrillReport): boolean {
   return [lost, wrong, ...Object.values(duplicates ?? {})].every((count) => count === 0)
 }

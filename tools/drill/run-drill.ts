@@ -10,14 +10,14 @@ import { type Pass, type PassOptions, pass } from './pass.ts'
 import { type DrillReport, MAX_FINDINGS } from './report.ts'
 import { type ScheduleOptions, schedule } from './schedule.ts'
 
-/** What an operator asked for. */
+/** The options of a drill. */
 export interface DrillWishes
   extends ScheduleOptions,
     Pick<TracksWanted, 'count' | 'seconds' | 'given'>,
     Pick<PassOptions, 'assets' | 'derivatives'> {
-  /** What a planned step may cost, ms. */
+  /** Target duration of a planned step, ms. */
   readonly targetMs: number | undefined
-  /** The API of a deployment, without a slash at its end. */
+  /** URL of a deployment's API, without a slash at its end. */
   readonly target: string | undefined
   readonly token: string | undefined
   readonly isVerbose: boolean
@@ -25,14 +25,14 @@ export interface DrillWishes
 
 interface Drill {
   readonly wanted: DrillWishes
-  /** A folder for all that the drill keeps. */
+  /** A folder for all files of the drill. */
   readonly home: string
   readonly say: (sentence: string) => void
   readonly onChain: (chain: Chain) => void
   readonly signal: AbortSignal
 }
 
-/** A job that has not ended after so long is published again by the watchdog, s: it must never come to that. */
+/** The watchdog publishes a job again that has not ended after this time, s. In a drill that must never happen. */
 const WATCHDOG_SECONDS = 600
 
 /** Runs the tracks through a chain of its own, undisturbed and disturbed, or through a deployment. */
@@ -41,7 +41,7 @@ export async function runDrill(drill: Drill): Promise<DrillReport> {
   const folder = join(home, 'masters')
   await mkdir(folder)
   say(`Seed ${wanted.seed}. Making ${wanted.count} tracks …`)
-  // In a deployment the tracks of an earlier drill are all there already.
+  // A deployment still has the tracks of earlier drills.
   const prefix = wanted.target === undefined ? 'drill' : `drill-${Date.now().toString(36)}`
   const tracks = await makeTracks({ ...wanted, folder, prefix, signal })
   const { target } = wanted
@@ -99,7 +99,7 @@ function reportOf({ seed, count }: DrillWishes, before: Pass, after: Pass): Dril
   }
 }
 
-/** Each track is sent twice, under two names, and the two have to come to the same. */
+/** Sends each track twice, under two names: the two must have equal outcomes. */
 async function remote(
   { wanted, say, signal }: Drill,
   tracks: readonly DrillTrack[],
@@ -107,8 +107,8 @@ async function remote(
 ): Promise<DrillReport> {
   const { seed, count, assets, token } = wanted
   const pairs = tracks.map((track) => [track, twinOf(track)] as const)
-  const told = await throughTarget({ url, token, tracks: pairs.flat(), assets, say, signal })
-  const { outcomes, events, span } = told
+  const seen = await throughTarget({ url, token, tracks: pairs.flat(), assets, say, signal })
+  const { outcomes, events, span } = seen
   const { findings, ...comparison } = comparePairs(pairs, outcomes)
   return {
     ...{ seed, tracks: 2 * count, published: publishedIn(outcomes), ...comparison },

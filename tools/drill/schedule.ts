@@ -1,20 +1,20 @@
 import { between, type Random, seeded, shuffled } from './random.ts'
 
-/** What a drill may do to a chain beside killing. */
+/** Disturbances beside killing. */
 export const OTHERS = ['term', 'stop', 'copies'] as const
 type Other = (typeof OTHERS)[number]
 export type Kind = 'kill' | Other
 
 /** One disturbance. */
 export interface Act {
-  /** Since the one before it, ms. */
+  /** Time since the previous one, ms. */
   readonly afterMs: number
   readonly kind: Kind
-  /** The processes that may be its victim: the first of them that is running is. */
+  /** The processes that it may hit, in order: it hits the first that is running. */
   readonly order: readonly string[]
-  /** Every running process is, as in a power cut. */
+  /** Whether it hits every running process, as a power cut does. */
   readonly all?: true
-  /** Of a `stop`: for how long, ms. */
+  /** Of a `stop`: its duration, ms. */
   readonly stopMs?: number
   /** Of `copies`: how many messages are published again. */
   readonly copies?: number
@@ -22,36 +22,36 @@ export interface Act {
 
 export interface ScheduleOptions {
   readonly seed: number
-  /** Instants at which something is killed. */
+  /** Number of instants at which something is killed. */
   readonly kills: number
-  /** Between two of these, on average, ms. */
+  /** Mean time between two kills, ms. */
   readonly everyMs: number
-  /** What else is done. */
+  /** The disturbances beside killing. */
   readonly also: readonly Other[]
 }
 
-/** How often each is chosen: those that compute are killed most, as they are on a Spot fleet. */
+/** Weights of the victims. Services that compute are killed most, as on a Spot fleet. */
 const WEIGHTS: Readonly<Record<string, number>> = {
   ...{ ingest: 1, stage: 2, analyze: 3, encode: 3, publish: 2 },
   ...{ pubsub: 1, database: 1 },
 }
 const ALL = Object.keys(WEIGHTS)
-/** PostgreSQL would wait for its clients to go, and a stopped first process of its own stops nothing. */
+/** Victims of SIGTERM and SIGSTOP. Not the database: it would wait for its clients to disconnect, and its stopped first process stops nothing. */
 const NOT_DATABASE = ALL.filter((name) => name !== 'database')
-/** One kill in so many is of everything at once. */
+/** Every 25th kill, on average, is of everything at once. */
 const KILLS_OF_ALL = 25
-/** Before one kill in so many there is also one of these. */
+/** Of each kind: before one kill in this many, on average, there is also one of these. */
 const OFTEN: Readonly<Record<Other, number>> = { term: 10, stop: 40, copies: 3 }
-/** Past the lease of a message, which is 20 s. */
+/** Shortest and longest stop, ms: longer than the lease of a message, which is 20 s. */
 const STOP_MS = [22_000, 26_000] as const
 const MAX_COPIES = 12
 
-/** What is to be done, one after the other: the same seed gives the same. */
+/** The disturbances in their order: the same seed gives the same schedule. */
 export function schedule({ seed, kills, everyMs, also }: ScheduleOptions): readonly Act[] {
   const random = seeded(seed)
   const acts: Act[] = []
   for (let kill = 0; kill < kills; kill++) {
-    // All numbers are drawn whatever is wanted, so that the kills stay the same.
+    // All numbers are drawn whether or not they are used, so that the kills do not depend on `also`.
     const others = OTHERS.map((kind) => ({
       isWanted: also.includes(kind),
       isDue: random() < 1 / OFTEN[kind],

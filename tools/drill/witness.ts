@@ -6,36 +6,36 @@ import { CHAIN } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
 import { localTopology } from '../local/chain-settings.ts'
 
-/** An event, and when the drill heard of it, ms since the epoch. */
+/** An event, and when the drill received it, ms since the epoch. */
 export type Heard = StepEvent & { readonly heardMs: number }
 
-/** A message as it was published, and where. */
+/** A message as it was published, and its topic. */
 export interface Captured extends Outgoing {
   readonly topic: string
 }
 
-/** Hears all that a chain publishes, by subscriptions of its own. */
+/** Receives all that a chain publishes, by subscriptions of its own. */
 export interface Witness {
-  /** Each once, in the order in which they were heard. */
+  /** Each event once, in the order of arrival. */
   readonly events: readonly Heard[]
-  /** Announcements by track, by their id, copies left out. */
+  /** Announcements by track and by id, without copies. */
   readonly announced: ReadonlyMap<string, ReadonlyMap<string, Published>>
   /** When each track was announced first, ms since the epoch. */
   readonly announcedMs: ReadonlyMap<string, number>
-  /** Announcements that came once more under the same id. */
+  /** Number of announcements that came again under the same id. */
   readonly announcedAgain: number
-  /** Dead letters by the track that they name, each content once. */
+  /** Dead letters by the track that they name, one for each content. */
   readonly letters: ReadonlyMap<string, ReadonlySet<string>>
   /** The latest messages of the steps. */
   readonly captured: readonly Captured[]
-  /** When anything was heard last, and when last of progress, ms since the epoch. */
+  /** When the last message, and when the last sign of progress, was received, ms since the epoch. */
   readonly heardMs: number
   readonly progressMs: number
   close(): Promise<void>
 }
 
 const OF_DRILL = 'drill-'
-/** Messages that are kept for copying. */
+/** The most messages that are kept for copying. */
 const MAX_CAPTURED = 400
 
 /** Subscribes to every topic of the chain. Call it before anything is submitted. */
@@ -46,7 +46,7 @@ export async function witness(bus: PubsubBus): Promise<Witness> {
     subscriptions: subscriptions.map(({ maxDeliveryAttempts: _, ...spec }) => ({
       ...spec,
       name: OF_DRILL + spec.topic,
-      // What comes again is wanted at once: nothing is done with it.
+      // Redeliveries need no back-off: the drill does no work on them.
       minBackoffSeconds: 0,
       maxBackoffSeconds: 1,
     })),
@@ -61,7 +61,7 @@ export async function witness(bus: PubsubBus): Promise<Witness> {
 
   const listen = (topic: string, hear: (delivery: Delivery) => void): Subscriber =>
     subscribe(bus, topic, (delivery) => {
-      // The same message once more: its ack was lost.
+      // A redelivery of the same message: its ack was lost.
       if (heardOnce.has(delivery.id)) return
       heardOnce.add(delivery.id)
       counts.heardMs = Date.now()
@@ -88,7 +88,7 @@ export async function witness(bus: PubsubBus): Promise<Witness> {
       const code = attributes.dead_letter_code ?? 'CRASHED'
       ensured(letters, track, () => new Set<string>()).add(`${code} ${body}`)
     }),
-    // What the steps are told may be copied and put into another order.
+    // Messages to the steps may be copied, and published in another order.
     ...CHAIN.map((topic) =>
       listen(topic, ({ data, attributes }) => {
         captured.push({ topic, data, attributes: own(attributes) })
@@ -117,7 +117,7 @@ export async function witness(bus: PubsubBus): Promise<Witness> {
 }
 
 function subscribe(bus: Bus, topic: string, hear: (delivery: Delivery) => void): Subscriber {
-  // Links that break are what a drill is about: the subscriber goes on by itself.
+  // In a drill links break: the subscriber reconnects by itself.
   const options = { concurrency: 100, longestMs: 5_000, onError: () => {} }
   return bus.subscribe(OF_DRILL + topic, options, async (delivery) => {
     hear(delivery)
@@ -125,7 +125,7 @@ function subscribe(bus: Bus, topic: string, hear: (delivery: Delivery) => void):
   })
 }
 
-/** Without those that the server adds, which may not be published again. */
+/** The attributes without those that the server adds, which may not be published again. */
 function own(attributes: Delivery['attributes']): Record<string, string> {
   return Object.fromEntries(Object.entries(attributes).filter(([key]) => !/^goog/i.test(key)))
 }
@@ -136,10 +136,10 @@ function ensured<V>(map: Map<string, V>, key: string, make: () => V): V {
   return found
 }
 
-/** No sign that the work goes on. */
+/** Verdicts that are no progress. */
 const NO_PROGRESS: readonly string[] = ['again', 'restarted', 'swept']
 
-/** Whether an event says that something got on. */
+/** Whether an event is a sign of progress. */
 export function isProgress({ verdict }: { readonly verdict: string }): boolean {
   return !NO_PROGRESS.includes(verdict)
 }

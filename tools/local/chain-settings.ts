@@ -9,20 +9,20 @@ import { UsageError } from '../terminal/usage.ts'
 import { type DataFolder, folderUri } from './data-folder.ts'
 import { HOST } from './port.ts'
 
-/** The project of the topics, which no cloud knows. */
+/** The project of the topics. It exists on this machine only. */
 export const PROJECT = 'trackchain-local'
 /** Masters that are dropped into the data folder may have any of these extensions. */
 export const MASTER_EXTENSIONS = [
   ...['wav', 'flac', 'aif', 'aiff', 'aifc'],
   ...['mp3', 'm4a', 'aac', 'ogg'],
 ] as const
-/** What may be set of a chain on one machine. */
+/** The options of a chain on one machine. */
 export interface Wishes {
   /** Templates of masters beside the data folder's own. */
   readonly templates?: readonly string[]
   /** Prefixes that `master_uri` may lie below, beside the data folder's own. */
   readonly prefixes?: readonly string[]
-  /** How much slower a core is than the reference: of the only route. */
+  /** How many times slower a core is than the reference, for the only route. */
   readonly factor?: number
   /** A folder with derivative assets of one's own. */
   readonly derivatives?: string | undefined
@@ -49,9 +49,9 @@ export function chainSettings(
     project: PROJECT,
     ...at,
     host: HOST,
-    // Nobody balances a load here.
+    // No load balancer has to notice that a service is going.
     drain: 0,
-    // On loopback everybody is one client: enough for all of his own, and not for a loop that has gone astray.
+    // On loopback all requests count as one client's: enough for all programs of one person, too little for a runaway loop.
     rate_limit: 60_000,
     assets: folderUri(folder.assets),
     scratch: folderUri(folder.scratch),
@@ -71,7 +71,7 @@ export function chainSettings(
   }
 }
 
-/** Less what is the operator's own, for the commands that ask the API. */
+/** The environment without the operator's own variables, which are for the commands that call the API. */
 export function settingsOf(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const { TRACKCHAIN_TOKEN: _, TRACKCHAIN_TARGET: __, ...settings } = env
   return settings
@@ -89,7 +89,7 @@ const FLAGS = {
   port: '--port',
 } as const satisfies Partial<Record<keyof Config, string>>
 
-/** What the environment says of a setting. */
+/** The value of a setting in the environment. */
 export function settingOf(
   name: keyof typeof FLAGS,
   env: NodeJS.ProcessEnv = process.env,
@@ -98,7 +98,7 @@ export function settingOf(
 }
 
 /**
- * Whoever sets a variable means it: one that the chain decides otherwise is refused rather than overridden.
+ * Refuses variables that the chain sets to another value, instead of overriding them silently.
  * @throws UsageError that names all of them.
  */
 export function refuseOverridden(
@@ -127,7 +127,7 @@ function variableOf(name: string): string {
   return `TRACKCHAIN_${name.toUpperCase()}`
 }
 
-/** What the chain decides is set; other TRACKCHAIN_ settings of the environment are let through. */
+/** The environment of a service: the chain's own settings, and the other TRACKCHAIN_ variables as they are. */
 export function environment(
   config: Partial<Config>,
   { compiled }: Pick<DataFolder, 'compiled'>,
@@ -136,9 +136,9 @@ export function environment(
   return {
     // Each file operation takes a thread of this pool, and most of them only wait for the disk.
     UV_THREADPOOL_SIZE: '16',
-    // Where no bucket is Google's own, nobody has to be asked for credentials.
+    // Without a bucket of Google's own, no metadata server has to be asked for credentials.
     ...(needsCredentials(config) ? {} : { METADATA_SERVER_DETECTION: 'none' }),
-    // A service that was killed is back in two thirds of the time.
+    // Compiled code is cached, so that a service that was killed is back in two thirds of the time.
     NODE_COMPILE_CACHE: compiled,
     ...inherited,
     ...configEnv(config),

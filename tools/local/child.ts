@@ -9,38 +9,38 @@ export interface ChildSpec {
   readonly script: string
   readonly args?: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
-  /** From SIGTERM until it is killed, ms. */
+  /** Time from SIGTERM to SIGKILL, ms. */
   readonly graceMs: number
 }
 
-/** A process that is started again whenever it dies. */
+/** A process that is restarted whenever it dies. */
 export interface Child {
   readonly name: string
   readonly pid: number | undefined
-  /** Whether the process that runs now has said that it is ready. */
+  /** Whether the current process has reported that it is ready. */
   readonly isReady: boolean
   /**
-   * Resolves with what the process said when it was ready for the first time.
-   * Rejects when it died several times before that, with its last words.
+   * Resolves with the message by which the process first reported that it is ready.
+   * Rejects when it died more than three times before that, with its last words.
    */
   readonly ready: Promise<unknown>
-  /** Asks it to go, and kills it when its time is up. */
+  /** Sends SIGTERM, and SIGKILL after the grace. */
   stop(): Promise<void>
-  /** At once. */
+  /** Sends SIGKILL. */
   kill(): void
 }
 
-/** From a death to the next start, at first and, doubled each time, at most, ms. */
+/** Back-off from a death to the next start, ms: the first, doubled each time up to the longest. */
 export const MIN_BACKOFF_MS = 200
 export const MAX_BACKOFF_MS = 10_000
-/** The back-off of who has lived so long begins anew, ms. */
+/** A process that has run for this long starts with the first back-off again, ms. */
 export const SETTLED_MS = 5_000
-/** Deaths before the first readiness that are put up with. */
+/** The most deaths before the first readiness that are tolerated. */
 const MAX_FALSE_STARTS = 3
 
 /**
- * Starts a process and keeps it running. `onDeath` is told why and when it starts again, `onBirth` sees each process
- * that is started, before it has said anything. A message with `ready` in it is what it says when it is ready.
+ * Starts a process and keeps it running. `onDeath` is called with why it died and when it starts again, `onBirth` with
+ * each process that is started, before its first message. A process is ready when it sends a message with `ready`.
  */
 export function keepRunning(
   spec: ChildSpec,
@@ -53,7 +53,7 @@ export function keepRunning(
 ): Child {
   const { log, roll } = sinks
   const first = Promise.withResolvers<unknown>()
-  // Whoever asks is told; nobody has to.
+  // Callers see the rejection through `ready`; without one it is not an unhandled rejection.
   first.promise.catch(() => {})
   let current: ChildProcess | undefined
   let restart: NodeJS.Timeout | undefined
@@ -70,7 +70,7 @@ export function keepRunning(
       child = fork(spec.script, [...(spec.args ?? [])], {
         env: spec.env,
         execArgv: [],
-        // A session of its own: Ctrl-C in the terminal is the supervisor's, who closes in order.
+        // A session of its own: a Ctrl-C in the terminal reaches the supervisor only, which closes in order.
         detached: true,
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       })
@@ -91,7 +91,7 @@ export function keepRunning(
     })
     child.on('error', (error) => {
       log.write(spec.name, String(error))
-      // One that never came to be has no exit: there were no more processes, files or memory.
+      // A process that could not be spawned, for want of processes, files or memory, has no exit event.
       if (child.pid === undefined && child === current)
         ended(born, `${spec.name} could not be started (${sentence(error)})`)
     })
@@ -147,17 +147,17 @@ export function keepRunning(
   }
 }
 
-/** `: what it said` when it died: its last complaint, or its last line. */
+/** A colon and the last words of a process that died: its last error, or else its last line. */
 function lastWord(lines: readonly string[]): string {
-  const told = lines.map((line) => {
+  const read = lines.map((line) => {
     try {
       const { severity, message } = JSON.parse(line)
       return { text: String(message ?? ''), isComplaint: /^(?:CRITICAL|ERROR)$/.test(severity) }
     } catch {
-      // What Node says when the watching thread has looked whose code stands still is no complaint.
+      // Node prints these lines when the watchdog thread inspects the stack: they are no complaints.
       return { text: line, isComplaint: !/^(Waiting for the d|D)ebugger /.test(line) }
     }
   })
-  const last = told.findLast(({ isComplaint }) => isComplaint) ?? told.at(-1)
+  const last = read.findLast(({ isComplaint }) => isComplaint) ?? read.at(-1)
   return last === undefined ? '' : `: ${last.text.slice(0, 200)}`
 }

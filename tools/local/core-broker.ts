@@ -2,8 +2,8 @@ import type { ChildProcess } from 'node:child_process'
 import type { CoreAnswer, Cores, CoreWish } from '#shared/frame/cores.ts'
 
 /**
- * Lends a child process cores when it asks: see `LentCores`. Takes them back when it is gone, and tells `onCutOff` of
- * each since when it was lent, ms since the epoch.
+ * Lends a child process cores on request: see `LentCores`. Takes them back when it exits, and then calls `onCutOff`
+ * for each core with the time since when it was lent, ms since the epoch.
  */
 export function lendCores(
   cores: Cores,
@@ -26,12 +26,12 @@ export function lendCores(
     const given = await (core === 'try' ? cores.tryTake() : cores.take(stop.signal)).catch(
       () => undefined,
     )
-    // It may have gone or changed its mind meanwhile.
+    // The child may have exited or withdrawn the request meanwhile.
     if (stop.signal.aborted) return given?.()
     if (given !== undefined)
       wishes.set(id, { stop, lent: { giveBack: given, since: Date.now() } })
     const answer: CoreAnswer = { core: given === undefined ? 'none' : 'lent', id }
-    // One that has just died takes no answer; its exit gives the place back.
+    // A child that has just died accepts no answer; its exit gives the core back.
     child.send(answer, () => {})
   })
   child.once('exit', () => {

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url'
 import { UsageError } from '../terminal/usage.ts'
 import { eventually } from './eventually.ts'
 
-/** Everything that a chain on one machine keeps, in one folder. */
+/** The folder in which a chain on one machine keeps everything. */
 export interface DataFolder {
   readonly path: string
   readonly masters: string
@@ -16,31 +16,31 @@ export interface DataFolder {
   readonly database: string
   /** File of the Pub/Sub server. */
   readonly queue: string
-  /** File with the token of the Pub/Sub server; for its owner's eyes. */
+  /** File with the token of the Pub/Sub server, readable by its owner only. */
   readonly token: string
   readonly log: string
-  /** What Node keeps of the code it has compiled. */
+  /** Folder of Node's compile cache. */
   readonly compiled: string
   /** File that lists the processes of the chain. */
   readonly roll: string
-  /** Leaves word of where the API of the chain is, for the commands that ask it. */
+  /** Records the port of the chain's API, for the commands that call it. */
   announce(port: number, fault?: (sentence: string) => void): void
-  /** Lets another chain have the folder. */
+  /** Releases the folder, so that another chain can take it. */
   release(): void
 }
 
-/** Another chain lives in the folder. */
+/** Another chain uses the folder. */
 export class FolderInUseError extends Error {
   override readonly name = 'FolderInUseError'
 }
 
-/** Tracks, tokens in messages, what people wrote: nothing here is for other users of the machine. */
+/** The permission bits of other users. Tracks, tokens in messages and texts by people are not for them. */
 const OTHERS = 0o077
 
 /**
- * Makes the folder and takes it for this process alone, until `release` or the process's end. What this process and
- * those that it starts make from now on is for their own user alone, here and elsewhere.
- * @throws FolderInUseError when another chain has it; UsageError when everybody may write to it.
+ * Makes the folder and locks it for this process, until `release` or the process's end. Sets the umask, so that files
+ * which this process and its children create, here and elsewhere, are accessible to their own user only.
+ * @throws FolderInUseError when another chain uses it; UsageError when every user may write to it.
  */
 export async function takeDataFolder(folder: string): Promise<DataFolder> {
   const path = resolve(folder)
@@ -68,13 +68,13 @@ export async function takeDataFolder(folder: string): Promise<DataFolder> {
   }
 }
 
-/** Also what an earlier release has made; what is not ours stays as it is. */
+/** Withdraws the permissions of other users, also from files of an earlier release. Files of another owner are left alone. */
 async function closeToOthers(path: string): Promise<void> {
   const entries = await readdir(path, { withFileTypes: true })
   const own = entries.filter((entry) => entry.isFile() || entry.isDirectory())
   for (const { name } of own.filter((entry) => entry.name !== 'database'))
     await withhold(join(path, name), OTHERS)
-  // As root PostgreSQL runs as another user, who has to get through to its own folder, and needs to see nothing.
+  // Run as root, PostgreSQL gets another account, which has to pass through to its own folder and needs to list nothing.
   await withhold(path, OTHERS)
   if (process.getuid?.() === 0) await chmod(path, 0o711)
 }
@@ -87,7 +87,7 @@ async function withhold(path: string, bits: number): Promise<void> {
   })
 }
 
-/** The port of the API of the chain that lives in the folder; undefined where none does. */
+/** The port of the API of the chain that uses the folder; undefined when none does. */
 export function runningPort(folder: string): number | undefined {
   try {
     const { pid, port } = JSON.parse(readFileSync(ownerFile(folder), 'utf8'))
@@ -104,8 +104,8 @@ export function folderUri(path: string): string {
 }
 
 /**
- * The lock is SQLite's, which is the kernel's: it goes with the process however that ends, which a
- * file with a process id in it does not.
+ * Locks the folder by SQLite, whose locks are the kernel's: the lock ends with the process, however that ends. A file
+ * with a process id would stay.
  */
 function lock(folder: string): Pick<DataFolder, 'announce' | 'release'> {
   const database = new DatabaseSync(join(folder, 'lock.sqlite'))

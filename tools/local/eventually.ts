@@ -2,17 +2,17 @@ import { sentence } from '#shared/contracts/errors/chain.ts'
 
 const AGAIN_MS = 1_000
 
-/** Something that is written when it can be: a full disk must not end who writes it. */
+/** A write that is retried until it succeeds: a full disk must not end the process. */
 interface Eventual {
-  /** Writes now or, where that fails, again each second until it succeeds. Never throws. */
+  /** Writes now; if that fails, retries each second until it succeeds. Never throws. */
   save(): void
-  /** Tries no more. */
+  /** Ends the retries. */
   stop(): void
 }
 
 /**
- * @param write what is to be there in the end; it is called again until it does not throw
- * @param fault is told in a sentence of the first failure, and when all is well again
+ * @param write writes the whole state; it is called again until it does not throw
+ * @param fault is called with a sentence at the first failure, and when the write has succeeded after all
  */
 export function eventually(
   what: string,

@@ -11,27 +11,27 @@ import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 
-/** Where all processes of the chain write to, one JSON document a line. */
+/** The log of all processes of the chain, one JSON document a line. */
 export interface LogFile {
   readonly path: string
   write(service: string, line: string): void
-  /** Copies what a process prints, line by line. */
+  /** Copies the output of a process to the log, line by line. */
   drain(service: string, output: Readable): void
-  /** The last lines of a service: what it said before it died. */
+  /** The last lines of a service, e.g. those before it died. */
   last(service: string): readonly string[]
   close(): Promise<void>
 }
 
 const MAX_BYTES = 32 << 20
-/** Older files that are kept: trackchain.log.1 is the latest of them. */
+/** Number of older files that are kept: trackchain.log.1 is the latest of them. */
 const KEPT = 3
 const LAST_LINES = 20
-/** Bytes that may wait for a slow disk; what comes on top is lost. */
+/** The most bytes that may wait for a slow disk; further lines are lost. */
 const MAX_WAITING = 16 << 20
-/** From a failure to the next try, ms. */
+/** Time from a failure to the next try, ms. */
 const AGAIN_MS = 1_000
 
-/** Opens the log at `path`, making its folder; `onLine` sees each line as it comes. */
+/** Opens the log at `path`, making its folder; `onLine` is called with each line. */
 export function openLogFile(
   path: string,
   onLine: (service: string, line: string) => void = () => {},
@@ -40,7 +40,7 @@ export function openLogFile(
   mkdirSync(dirname(path), { recursive: true })
   let bytes = 0
   let stream: WriteStream | undefined
-  /** Lines that could not be written since the last that could. */
+  /** Number of lines lost since the last one that was written. */
   let lost = 0
   let notBefore = 0
   const recent = new Map<string, string[]>()
@@ -50,7 +50,7 @@ export function openLogFile(
     notBefore = performance.now() + AGAIN_MS
   }
 
-  /** Where to write to now, if that can be done. Never throws: the log is what a chain on a full disk can do without. */
+  /** The stream to write to; undefined when the file cannot be written now. Never throws: on a full disk the chain goes on without its log. */
   function out(): WriteStream | undefined {
     if (stream !== undefined) return stream.writableLength < MAX_WAITING ? stream : undefined
     if (performance.now() < notBefore) return undefined
@@ -60,7 +60,7 @@ export function openLogFile(
       opened.on('error', () => {
         if (stream === opened) fails()
       })
-      // The last line before may have been cut off.
+      // The last line may be incomplete.
       if (lost > 0) opened.write('\n')
       stream = opened
     } catch {
@@ -75,7 +75,7 @@ export function openLogFile(
       stream?.end()
       stream = undefined
     } catch {
-      // It grows on, and this is tried again when it has doubled.
+      // The file grows on; rotation is tried again after as many bytes more.
       bytes = 0
     }
   }
@@ -127,7 +127,7 @@ export function prettyLine(service: string, line: string): string {
   return `${clock} ${service.padEnd(8)}${level} ${message}${more}`
 }
 
-// Opened at once, so that what is renamed later is this very file.
+// Opened synchronously, so that a later rename renames this very file.
 function append(path: string): WriteStream {
   return createWriteStream(path, { fd: openSync(path, 'a') })
 }
@@ -139,7 +139,7 @@ function rotate(path: string): void {
   }
 }
 
-/** What is no JSON (a stack trace, a word of a tool) becomes the message of a line that is. */
+/** A line of JSON as it is. Any other text (a stack trace, output of a tool) becomes the message of a JSON line. */
 function asJson(service: string, text: string): string {
   if (text.startsWith('{')) {
     try {

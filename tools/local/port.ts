@@ -1,24 +1,24 @@
 import { randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 
-/** All of the chain on one machine is on loopback. */
+/** The address that every process of a chain on one machine listens on: loopback. */
 export const HOST = '127.0.0.1'
 
-/** Linux gives ports from 32,768 on to connections that go out, others from 49,152 on (RFC 6335). */
+/** Ports from 20,000 to 32,767. Linux gives ports from 32,768 on to outgoing connections, other systems from 49,152 on (RFC 6335). */
 const LOWEST = 20_000
 const HIGHEST = 32_767
 const MAX_TRIES = 200
 
 interface PortWish {
-  /** What was asked for: that one or none. 0: any. */
+  /** The requested port, the only one that will do. 0: any free port. */
   readonly port: number | undefined
-  /** When nothing was asked for: this one, or any when it is taken. */
+  /** The port without a request; any free port when it is taken. */
   readonly usually: number
 }
 
 /**
  * A port of loopback that is free right now.
- * @throws Error when the port that was asked for is taken.
+ * @throws Error when the requested port is taken.
  */
 export async function freePort({ port, usually }: PortWish): Promise<number> {
   const wanted = port ?? usually
@@ -30,8 +30,8 @@ export async function freePort({ port, usually }: PortWish): Promise<number> {
 }
 
 /**
- * Any port of loopback that is free right now, of those that no system gives to connections that go out: one
- * of these would take it before its service listens, or while that starts again.
+ * Any port of loopback that is free right now, of those that no system gives to outgoing connections: such a
+ * connection could take the port before its service listens, or while it restarts.
  * @throws Error when there is none.
  */
 export async function anyPort(): Promise<number> {

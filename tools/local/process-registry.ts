@@ -4,23 +4,23 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import { eventually } from './eventually.ts'
 
-/** A process as it can be told from a later one of the same number. */
+/** A process, identified beyond its number, which a later process may get. */
 interface Mark {
   readonly name: string
   readonly pid: number
   readonly born: string
 }
 
-/** The processes of a chain, written down so that the next chain finds those that a crash left behind. */
+/** The list of a chain's processes, kept in a file so that the next chain finds those that a crash left behind. */
 export interface Roll {
   add(name: string, pid: number): void
   remove(pid: number): void
 }
 
-/** How long a leftover may take to go by itself, ms. It lost its supervisor, so it is on its way. */
+/** How long a leftover process may take to exit by itself, ms. It has lost its supervisor, and exits because of that. */
 const GRACE_MS = 2_000
 
-/** `fault` is told when the list can't be written, and when it can again. */
+/** Opens the list. `fault` is called with a sentence when it can't be written, and when it can again. */
 export function openRoll(path: string, fault?: (sentence: string) => void): Roll {
   const marks = new Map<number, Mark>()
   const { save } = eventually(
@@ -43,7 +43,7 @@ export function openRoll(path: string, fault?: (sentence: string) => void): Roll
   }
 }
 
-/** Ends what an earlier chain left running. Returns the names of what had to be killed. */
+/** Ends the processes that an earlier chain left running. @returns the names of those that had to be killed. */
 export async function endLeftovers(path: string): Promise<string[]> {
   const killed: string[] = []
   const deadline = performance.now() + GRACE_MS
@@ -70,12 +70,12 @@ function isAlive({ pid, born }: Mark): boolean {
   return born !== '' && birth(pid) === born
 }
 
-/** Whether there is such a process, and it has not ended: one that nobody has waited for yet has. */
+/** Whether a process runs. One that has ended and was not yet reaped by its parent does not. */
 export function isRunning(pid: number): boolean {
   return birth(pid) !== undefined
 }
 
-/** When a process was born, in whatever words the system has for it; undefined when it is gone. */
+/** The start time of a process in the system's own format; undefined when it is gone. */
 function birth(pid: number): string | undefined {
   try {
     if (process.platform !== 'linux') {
@@ -83,7 +83,7 @@ function birth(pid: number): string | undefined {
       return execFileSync('ps', ps, { encoding: 'utf8' }).trim() || undefined
     }
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // After the name, which is in brackets and may hold anything: the state, …, the start in ticks.
+    // The fields follow the name, which is in brackets and may hold anything: the state, …, the start in ticks.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     return fields[0] === 'Z' ? undefined : fields[19]
   } catch {

@@ -22,7 +22,7 @@ export async function coresOf(pids: Pids): Promise<Record<string, number>> {
   return found
 }
 
-/** What each named process holds at this moment, without its children. From /proc. */
+/** Memory and open files of each named process at this moment, without its children. From /proc. */
 export async function holdingsOf(
   pids: Pids,
 ): Promise<Record<string, { readonly rssBytes: number; readonly handles: number }>> {
@@ -36,7 +36,7 @@ export async function holdingsOf(
 
 /** Watches memory: the most that each named process held together with its children, bytes. */
 export function watchMemory(pids: () => Pids): { stop(): Promise<Record<string, number>> } {
-  // Whoever looks more often is what the chain waits for.
+  // Polling more often would take time from the chain itself.
   const EVERY_MS = 200
   const most: Record<string, number> = {}
   let isOver = false
@@ -64,7 +64,7 @@ export function watchMemory(pids: () => Pids): { stop(): Promise<Record<string, 
 interface Named {
   readonly name: string
   readonly isChild: boolean
-  /** Of /proc/PID/stat after the command's name: see proc(5), whose field 3 is number 0 here. */
+  /** The fields of /proc/PID/stat after the command's name: see proc(5), whose field 3 is number 0 here. */
   readonly fields: readonly string[]
 }
 
@@ -85,7 +85,7 @@ async function named(pids: Pids): Promise<readonly Named[]> {
   return families.flat().filter(({ fields }) => fields.length > 1)
 }
 
-/** Empty for a process that has ended. */
+/** The text of a file of /proc; empty for a process that has ended. */
 function read(path: string): Promise<string> {
   return readFile(path, 'utf8').catch(() => '')
 }

@@ -3,9 +3,9 @@ import { sentence } from '#shared/contracts/errors/chain.ts'
 import { MAX_BACKOFF_MS, MIN_BACKOFF_MS, SETTLED_MS } from './child.ts'
 import { type Postgres, startPostgres } from './postgres/postgres.ts'
 
-/** A database server that is started again whenever it dies. */
+/** A database server that is restarted whenever it dies. */
 export interface OwnDatabase {
-  /** The same after every start. */
+  /** Connection string, the same after every start. */
   readonly dsn: string
   readonly pid: number | undefined
   stop(): Promise<void>
@@ -14,10 +14,10 @@ export interface OwnDatabase {
 interface OwnDatabaseOptions {
   /** The folder of its files. */
   readonly folder: string
-  /** Told in a sentence what a person should know. */
+  /** Called with a sentence for the person at the terminal. */
   readonly notice: (sentence: string) => void
   readonly log: (line: string) => void
-  /** After each start. */
+  /** Called after each start. */
   readonly onStart: () => void
   readonly signal: AbortSignal | undefined
 }
@@ -65,7 +65,7 @@ export async function keepDatabase(options: OwnDatabaseOptions): Promise<OwnData
       stopping.abort()
       await server?.stop()
       await watching
-      // It may have been on its way up just then.
+      // A start may have been under way.
       await server?.stop()
     },
   }

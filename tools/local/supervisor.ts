@@ -27,52 +27,52 @@ import { keepDatabase, type OwnDatabase } from './supervised-postgres.ts'
 
 interface ChainOptions extends Wishes {
   readonly dataFolder: string
-  /** Of the HTTP API; 0: any free one. 8080 unless told, or any when that is taken. */
+  /** Port of the HTTP API; 0: any free port. Default: 8080, or any free port when that is taken. */
   readonly port?: number | undefined
-  /** Of the Pub/Sub server; 0: any free one. 8085 unless told, or any when that is taken. */
+  /** Port of the Pub/Sub server; 0: any free port. Default: 8085, or any free port when that is taken. */
   readonly pubsubPort?: number | undefined
   /** `host:port` of another Pub/Sub server or of Google's emulator, instead of ours. */
   readonly pubsub?: string | undefined
   /** Connection string of another database, instead of ours. */
   readonly database?: string | undefined
-  /** Told in a sentence what a person at the terminal should know: a process died and starts again. */
+  /** Called with a sentence for the person at the terminal, e.g. that a process died and starts again. */
   readonly onNotice: (sentence: string) => void
-  /** Sees every log line, made for people. */
+  /** Called with every log line, formatted for people. */
   readonly onLogLine?: (line: string) => void
-  /** Told of each process that is started, be it again. */
+  /** Called for each start of a process, restarts included. */
   readonly onStart?: (name: string) => void
-  /** Told of a process that died while a step of its had a core, and since when, ms since the epoch. */
+  /** Called for a process that died while one of its steps held a core. `since`: when it got the core, ms since the epoch. */
   readonly onCutOff?: (cutOff: { name: string; pid: number; since: number }) => void
-  /** Gives up starting. */
+  /** Aborts the start. */
   readonly signal?: AbortSignal
 }
 
 /** A whole chain on this machine, up and running. */
 export interface Chain {
-  /** Of the HTTP API, without a slash at its end. */
+  /** URL of the HTTP API, without a slash at its end. */
   readonly url: string
-  /** `host:port`. */
+  /** Address of the Pub/Sub server, `host:port`. */
   readonly pubsub: string
   readonly project: string
-  /** To its topics, as the chain's own services have it. */
+  /** Options of a bus on its topics, with the rights of the chain's own services. */
   readonly link: PubsubBusOptions
-  /** Connection string. */
+  /** Connection string of the database. */
   readonly database: string
   readonly folder: DataFolder
   /** URI of the store of finished assets. */
   readonly assets: string
   /** Process ids by name. */
   readonly pids: () => Readonly<Record<string, number>>
-  /** Names of the processes that are not ready: they died, or are being started again. */
+  /** Names of the processes that are not ready, because they died or are being restarted. */
   readonly down: () => readonly string[]
-  /** Services first, then what they need. Takes at most about half a minute. */
+  /** Stops the services first, then the servers that they use. Takes at most about half a minute. */
   close(): Promise<void>
-  /** Ends everything at once, as a power cut would. */
+  /** Kills everything at once, as a power cut would. */
   kill(): void
 }
 
 const DEFAULT_PORT = 8080
-/** As Google's emulator has it. */
+/** The default port of Google's emulator. */
 const DEFAULT_PUBSUB_PORT = 8085
 /** The services of a chain, and their scripts below services/. */
 export const SERVICES = {
@@ -84,16 +84,15 @@ export const SERVICES = {
 } as const
 /** How long another server may take to answer, ms. */
 const ANSWER_MS = 5_000
-/** Services have EXIT_MS for themselves; what they need has nothing to finish. */
+/** Grace of services, ms: they take up to EXIT_MS themselves. The servers that they use have nothing to finish. */
 const SERVICE_GRACE_MS = EXIT_MS + 2_000
 const SERVER_GRACE_MS = 5_000
 
 /**
- * Starts everything, each part a process of its own that is started again when it dies, and resolves
- * when all are ready. What an earlier chain in the same folder has left behind is ended first, and its
- * work goes on.
- * @throws FolderInUseError when another chain lives in the folder; an Error with the last words of
- * whatever does not start. Nothing is left running then.
+ * Starts everything, each part a process of its own that is restarted when it dies, and resolves when all are ready.
+ * Processes that an earlier chain in the same folder left behind are ended first; its work is continued.
+ * @throws FolderInUseError when another chain uses the folder; an Error with the last words of the process that does
+ * not start. Nothing is left running then.
  */
 export async function startChain(options: ChainOptions): Promise<Chain> {
   const folder = await takeDataFolder(options.dataFolder)
@@ -241,7 +240,7 @@ async function ownPubsub(
   return `${HOST}:${port}`
 }
 
-/** A secret of the chain's own services, also left for whoever may read the data folder's files of ours. */
+/** Makes the secret of the chain's own services, and writes it to a file of the data folder that only our user can read. */
 function newToken({ token: path }: DataFolder, notice: (sentence: string) => void): string {
   const token = randomBytes(32).toString('base64url')
   const write = () => {
@@ -252,7 +251,7 @@ function newToken({ token: path }: DataFolder, notice: (sentence: string) => voi
   return token
 }
 
-/** The address of somebody else's Pub/Sub server. @throws Error when nobody answers there. */
+/** Checks the address of a Pub/Sub server that is not ours. @throws Error when there is no answer. */
 async function foreign(address: string): Promise<string> {
   const parts = /^(?<host>.+):(?<port>\d+)$/.exec(address)?.groups
   if (!parts) throw new Error(`--pubsub takes host:port, got ${address}`)
@@ -294,11 +293,11 @@ function killAll({ services, pubsub, database }: Parts): void {
   for (const child of services) child.kill()
   pubsub?.kill()
   const pid = database?.pid
-  // Its own processes notice that it has gone, and go.
+  // The server's other processes notice that the first has exited, and exit.
   if (pid !== undefined) process.kill(pid, 'SIGQUIT')
 }
 
-/** Like Promise.all, but waits for all before it rejects, so that whatever did start can be closed. */
+/** Like Promise.all, but waits for all before it rejects, so that every part that did start can be closed. */
 async function allStarted<A, B, C>(
   starting: readonly [A | Promise<A>, B | Promise<B>, C | Promise<C>],
 ): Promise<[A, B, C]> {

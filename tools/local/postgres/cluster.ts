@@ -5,13 +5,13 @@ import { promisify } from 'node:util'
 import { type Account, identity } from './account.ts'
 import type { Binaries } from './binaries.ts'
 
-/** The database's only role. Who may connect is decided by who may enter the socket's folder. */
+/** The database's only role. The permissions of the socket's folder decide which accounts can connect. */
 export const ROLE = 'trackchain'
 
-/** What the server's programs see of the environment: nothing that could turn their heads (PGDATA, …). */
+/** The environment of the server's programs, without variables that would change what they do (PGDATA, …). */
 export const ENVIRONMENT = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
 
-/** The major version that a data folder was made by; undefined when it is not there or not whole. */
+/** The major version that made a data folder; undefined when the folder is missing or incomplete. */
 export async function clusterVersion(dataDir: string): Promise<number | undefined> {
   try {
     const version = await readFile(join(dataDir, 'PG_VERSION'), 'utf8')
@@ -23,8 +23,8 @@ export async function clusterVersion(dataDir: string): Promise<number | undefine
 }
 
 /**
- * Makes a data folder, whole or not at all. What stands there and is not whole is put aside.
- * @throws with what initdb said.
+ * Makes a data folder, complete or not at all. An incomplete one in its place is moved aside.
+ * @throws Error with the output of initdb.
  */
 export async function makeCluster(
   dataDir: string,

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
-/** Each with how long it is given, ms: PostgreSQL's fast shutdown, its immediate one, the kernel's. */
+/** Signals in the order in which they are sent, each with its grace, ms: PostgreSQL's fast shutdown, its immediate one, SIGKILL. */
 const WAYS_OUT = [
   ['SIGINT', 5_000],
   ['SIGQUIT', 2_000],
@@ -12,19 +12,18 @@ const WAYS_OUT = [
 ] as const
 
 /**
- * Ends the processes that a server which lost its supervisor, or its first process, has left on a data
- * folder, and removes its pid file. Only for the one who holds the folder's lock: then nobody else can
- * be using it. Takes up to 20 s.
+ * Ends the processes on a data folder whose server has lost its supervisor or its first process, and removes its pid
+ * file. The caller must hold the folder's lock, so that no other process uses it. Takes up to 20 s.
  */
 export async function stopOrphans(dataDir: string): Promise<void> {
   const pidFile = join(dataDir, 'postmaster.pid')
   const lines = await readFile(pidFile, 'utf8').catch(() => undefined)
-  // A clean end removes the file last of all.
+  // A clean shutdown removes the file last: without it there are no orphans.
   if (lines === undefined) return
   const first = Number.parseInt(lines, 10)
   if (first > 1 && (await belongs(first, dataDir))) await end([first])
   await end(await processesIn(dataDir))
-  // Its number may be somebody else's by now, and PostgreSQL would take that for a running server.
+  // Another process may have its number by now, and PostgreSQL would take that process for a running server.
   await rm(pidFile, { force: true })
 }
 
@@ -54,13 +53,13 @@ async function anyAlive(pids: readonly number[]): Promise<boolean> {
   return false
 }
 
-// In a container nobody may be there to bury an orphan. The state follows the name in parentheses.
+// In a container no init process may reap an orphan. The state follows the name in parentheses.
 async function isZombie(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   return stat.slice(stat.lastIndexOf(')')).startsWith(') Z')
 }
 
-/** Whether a process is a server on this very folder, and not one that got its number later. */
+/** Whether a process is a server on this very folder, and not another one that got its number later. */
 async function belongs(pid: number, dataDir: string): Promise<boolean> {
   if (process.platform === 'linux') return (await folderOf(pid)) === dataDir
   const { stdout } = await promisify(execFile)('ps', ['-o', 'command=', '-p', `${pid}`]).catch(
@@ -69,7 +68,7 @@ async function belongs(pid: number, dataDir: string): Promise<boolean> {
   return stdout.includes('postgres') && stdout.includes(dataDir)
 }
 
-/** The server's processes all work in their data folder; only Linux tells. */
+/** The server's processes: all have the data folder as working directory. Empty except on Linux. */
 async function processesIn(dataDir: string): Promise<number[]> {
   if (process.platform !== 'linux') return []
   const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 1)

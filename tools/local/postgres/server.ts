@@ -20,8 +20,8 @@ interface Serving {
 }
 
 /**
- * The server's first process, once it answers.
- * @throws when it does not, with the end of its log.
+ * Starts the server. @returns its first process, once it answers.
+ * @throws Error with the end of its log when it does not answer.
  */
 export async function serve(serving: Serving): Promise<ChildProcess> {
   const { home, dataDir, readyMs, signal } = serving
@@ -42,7 +42,7 @@ export async function serve(serving: Serving): Promise<ChildProcess> {
       signal?.throwIfAborted()
       const log = (await readFile(logFile)).subarray(from).toString()
       const message = error instanceof Error ? error.message : String(error)
-      // Processes of a killed server may take a moment to notice that it has gone.
+      // Processes of a killed server may take a moment to exit.
       if (
         !/pre-existing shared memory block/.test(log.slice(-2_000)) ||
         performance.now() > deadline
@@ -82,7 +82,7 @@ async function spawned(
   }
 }
 
-/** A prefix that has the kernel end the server when we die, where the machine has such a thing. */
+/** A command prefix by which the kernel ends the server when this process dies; empty where the machine has none. */
 async function untilWeDie(): Promise<string[]> {
   const prefix = ['setpriv', '--pdeathsig', 'INT']
   try {
@@ -93,7 +93,7 @@ async function untilWeDie(): Promise<string[]> {
   }
 }
 
-// The server itself says so in its pid file: its number first, its state on the eighth line.
+// The server writes its pid file itself: its number on the first line, its state on the eighth.
 async function isReady(dataDir: string, server: ChildProcess): Promise<boolean> {
   if (hasEnded(server))
     throw new Error(`it ended with ${server.signalCode ?? `code ${server.exitCode}`}`)
@@ -102,7 +102,7 @@ async function isReady(dataDir: string, server: ChildProcess): Promise<boolean> 
   return Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready'
 }
 
-/** Ends the server, gently if it will go in 5 s, at most 9 s in all. */
+/** Ends the server: a fast shutdown for up to 5 s, then harder ones; 9 s in all at most. */
 export async function end(server: ChildProcess): Promise<void> {
   const ways = [
     ['SIGINT', 5_000],
@@ -122,7 +122,7 @@ export function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null
 }
 
-/** Puts a log that has grown large aside. @returns where the next lines will begin. */
+/** Moves a log that has grown large aside. @returns the offset at which the next lines will begin, bytes. */
 async function rotated(logFile: string): Promise<number> {
   const bytes = await stat(logFile).then(
     ({ size }) => size,

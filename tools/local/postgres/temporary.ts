@@ -5,27 +5,27 @@ import { join } from 'node:path'
 import { type Database, openDatabase } from '#shared/catalogue/database.ts'
 import { startPostgres } from './postgres.ts'
 
-/** Nobody pulls the plug on a test, and a killed server loses nothing by this. */
+/** fsync only protects against a loss of power, which does not matter in a test. */
 const SETTINGS = { fsync: 'off' }
-/** Where a run of many files says which server they share. */
+/** The environment variable by which a run of many files names the server that they share. */
 const SHARED = 'TEST_POSTGRES'
-/** Of the shared server: each file that runs has some pools of connections, and services that have theirs. */
+/** The most connections of the shared server: each running file has some pools, and so have its services. */
 const MAX_CONNECTIONS = '500'
 
 export interface TestPostgres {
   /** The connection string of a new, empty database. */
   database(): Promise<string>
-  /** Connections to one of them, for looking behind the catalogue. */
+  /** Opens connections to one of them, to look behind the catalogue. */
   open(dsn: string): Database
-  /** Removes the databases; whatever still uses them sees a lost connection. */
+  /** Removes the databases. Clients that still use them lose their connections. */
   stop(): Promise<void>
 }
 
-/** A server that no other test uses, so that it may go. */
+/** A server that no other test uses, so that it may be stopped. */
 interface OwnPostgres extends TestPostgres {
-  /** Takes the server away. */
+  /** Stops the server. */
   down(): Promise<void>
-  /** Brings it back, with all that it had. */
+  /** Starts it again, with all its data. */
   up(): Promise<void>
 }
 
@@ -68,8 +68,8 @@ export async function ownPostgres(
 }
 
 /**
- * Starts the server that the files of a run share: to start one takes more than a core second.
- * @returns what they have to find in their environment, and how to end it
+ * Starts the server that the files of a run share: a start takes more than a core-second.
+ * @returns the environment variables for the files, and a function that ends the server
  */
 export async function sharedPostgres(): Promise<{
   readonly env: Readonly<Record<string, string>>

@@ -2,15 +2,15 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Broker } from './broker.ts'
 import { Fault } from './fault.ts'
 
-/** What belongs to the chain alone. Names are whole: `projects/P/topics/T`, `projects/P/subscriptions/S`. */
+/** The topics and subscriptions that belong to the chain alone, by full names: `projects/P/topics/T`, `projects/P/subscriptions/S`. */
 export interface Reserved {
   /** Bearer token of the chain's own services. */
   readonly token: string
   readonly topics: readonly string[]
   readonly subscriptions: readonly string[]
-  /** Topics among these that anybody may publish to. */
+  /** Topics among these that every client may publish to. */
   readonly publish: readonly string[]
-  /** Topics among these whose messages anybody may receive, by a subscription of his own or by the chain's. */
+  /** Topics among these whose messages every client may receive, by a subscription of its own or by the chain's. */
   readonly receive: readonly string[]
 }
 
@@ -18,7 +18,8 @@ type Request = Record<string, unknown>
 export type Guard = (method: string, request: object, authorization: string | undefined) => void
 
 /**
- * Decides who may do what: looking is free, and so is everything with what is not reserved.
+ * Makes the access check. Every client may read, and may do everything with topics and subscriptions that are not
+ * reserved; the rest needs the token.
  * @returns a check that throws Fault PERMISSION_DENIED
  */
 export function guarding(broker: Broker, reserved: Reserved | undefined): Guard {
@@ -33,7 +34,7 @@ export function guarding(broker: Broker, reserved: Reserved | undefined): Guard 
   const changing = (subscription: unknown) =>
     subscriptions.has(String(subscription)) || isClosed(topicOf(subscription))
   const keeping = (snapshot: unknown) => isClosed(broker.topicOf(String(snapshot)))
-  /** Dead-lettering publishes to its topic, whoever may not do so himself. */
+  /** A dead-letter policy publishes to its topic, also for a client that may not publish there itself. */
   const lettering = (asked: Request | undefined) =>
     isOwn((asked?.deadLetterPolicy as Request | undefined)?.deadLetterTopic)
   const rules: Readonly<Record<string, (request: Request) => boolean>> = {

@@ -2,13 +2,13 @@ import { Fault } from './fault.ts'
 
 // A body is the protobuf encoding of a PubsubMessage with the fields a publisher sets (data,
 // attributes, ordering_key) and without those the server sets (message_id, publish_time). It is kept
-// and handed out as the publisher's own bytes: nothing is decoded on the way but for these checks.
+// and delivered as the publisher's own bytes, which are decoded for these checks only.
 // Encoding: https://protobuf.dev/programming-guides/encoding/
 
 // Limits: https://cloud.google.com/pubsub/quotas#resource_limits (data there: 10 MB; here MiB)
 const MAX_DATA_BYTES = 10 * 1024 * 1024
 const MAX_MESSAGES = 1000
-/** Of a whole request: as much data as one message may have, and what stands around it. */
+/** The most bytes of a publish request: the data of one message, and what surrounds it. */
 const MAX_REQUEST_BYTES = MAX_DATA_BYTES + 256 * 1024
 const MAX_ATTRIBUTES = 100
 const MAX_KEY_BYTES = 256
@@ -20,7 +20,7 @@ const MESSAGE_ID = 3
 const PUBLISH_TIME = 4
 const ORDERING_KEY = 5
 
-/** Checks how much is published at once. @throws Fault when Pub/Sub would not take it. */
+/** Checks the size of a publish request. @throws Fault when Pub/Sub would refuse it. */
 export function checkRequest(messages: readonly Buffer[]): void {
   const count = messages.length
   if (count < 1 || count > MAX_MESSAGES)
@@ -29,7 +29,7 @@ export function checkRequest(messages: readonly Buffer[]): void {
       `A request must have 1 to ${MAX_MESSAGES} messages: this one has ${count}.`,
     )
   const bytes = messages.reduce((sum, message) => sum + message.length, 0)
-  // One message alone is told what of it is too large.
+  // A single message is checked by itself, for a more exact error.
   if (count > 1 && bytes > MAX_REQUEST_BYTES)
     throw new Fault(
       'INVALID_ARGUMENT',
@@ -37,7 +37,7 @@ export function checkRequest(messages: readonly Buffer[]): void {
     )
 }
 
-/** Checks an encoded PubsubMessage as it was published. @throws Fault when Pub/Sub would not take it. */
+/** Checks a published PubsubMessage. @returns it without the fields that the server sets. @throws Fault when Pub/Sub would refuse it. */
 export function publishable(message: Buffer): Buffer {
   const reader = new Reader(message)
   let dataBytes = 0
@@ -76,7 +76,7 @@ export function publishable(message: Buffer): Buffer {
   return foreign ? without(message, [MESSAGE_ID, PUBLISH_TIME]) : message
 }
 
-/** The same message with attributes more (or changed: of two fields with one key the last counts). */
+/** The message with further attributes. An existing one is replaced, because of two entries with one key the last counts. */
 export function withAttributes(
   body: Buffer,
   attributes: Readonly<Record<string, string>>,
@@ -89,7 +89,7 @@ export function withAttributes(
   return Buffer.concat(parts)
 }
 
-/** Walks over the fields of an encoded message. @throws Fault when it is none. */
+/** Reads the fields of an encoded message one by one. @throws Fault when it is malformed. */
 export class Reader {
   readonly #buffer: Buffer
   #at = 0
@@ -115,7 +115,7 @@ export class Reader {
 
   #peeked = -1
 
-  /** A length-delimited field, without copying. May be asked for again. */
+  /** The bytes of a length-delimited field, without a copy. May be called again for the same field. */
   bytes(): Buffer {
     if (this.#peeked >= 0) return this.#buffer.subarray(this.#peeked, this.#at)
     if (this.#wire !== 2) throw malformed()

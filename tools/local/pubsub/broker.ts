@@ -21,21 +21,21 @@ interface Topic {
 }
 
 interface BrokerOptions {
-  /** Told when the journal fails: nothing can be promised from then on, so let the process end. */
+  /** Called when the journal fails. Nothing is durable from then on: the process should end. */
   readonly onFatal: (error: Error) => void
-  /** Bodies kept in memory by all subscriptions together, bytes. */
+  /** The most bytes of bodies that all subscriptions together keep in memory. Default: 64 MiB. */
   readonly cacheBytes?: number
 }
 
 const RETENTION_SWEEP_MS = 60_000
 
 /**
- * Topics, subscriptions and what is published: a state machine over a journal, that knows nothing of
- * wires. Whatever is done in one turn of the event loop is committed at its end, once; `committed`
- * tells when, so that no caller gets an answer that a crash could take back.
+ * Topics, subscriptions and messages: a state machine over a journal, independent of wire formats. The writes of one
+ * turn of the event loop are committed at its end, in one transaction. `committed` calls back after that, so that no
+ * caller gets an answer that a crash could revoke.
  *
- * A message id is the time of publication in microseconds, moved on where that is taken: it says
- * when the message came, never repeats, and sorts.
+ * A message id is the time of publication in microseconds since the epoch, or the next free number when that is taken:
+ * it records when the message was published, never repeats, and sorts.
  */
 export class Broker {
   readonly #topics = new Map<string, Topic>()
@@ -105,7 +105,7 @@ export class Broker {
     return [...this.#topics.values()].map((topic) => topic.config).sort(byName)
   }
 
-  /** Its subscriptions stay, with what they have. */
+  /** Deletes a topic. Its subscriptions stay, with their messages. */
   deleteTopic(name: string): void {
     const topic = this.#topic(name)
     this.#topics.delete(name)
@@ -141,7 +141,7 @@ export class Broker {
     return queue.config
   }
 
-  /** The topic that a subscription or a snapshot has, by its whole name; undefined when there is no such thing. */
+  /** The topic of a subscription or a snapshot, by its full name; undefined when there is neither. */
   topicOf(name: string): string | undefined {
     return this.#queues.get(name)?.config.topic ?? this.snapshots.topicOf(name)
   }
@@ -156,7 +156,7 @@ export class Broker {
     return [...this.#queues.values()].map((queue) => queue.config).sort(byName)
   }
 
-  /** It gets nothing any more and what it has is gone; but it stays, and can't be attached again. */
+  /** Detaches a subscription: its messages are dropped and it receives no more. It stays, and can't be attached again. */
   detachSubscription(name: string): void {
     const queue = this.#queue(name)
     if (queue.config.detached) return
@@ -192,7 +192,7 @@ export class Broker {
     return bodies.map((body) => this.#accept(topic, body))
   }
 
-  /** Calls back when all that was done until now is durable; at once when it is. */
+  /** Calls back when everything written until now is durable; at once when it already is. */
   committed(answer: () => void): void {
     if (this.#journal.dirty) {
       this.#answers.push(answer)
@@ -200,7 +200,7 @@ export class Broker {
     } else answer()
   }
 
-  /** Ends all streams and commits what is left. The journal remains to be closed by its owner. */
+  /** Ends all streams and commits the remaining writes. Its owner has to close the journal. */
   close(): void {
     if (this.#closed) return
     clearInterval(this.#sweep)
@@ -228,14 +228,14 @@ export class Broker {
     throw new Fault('NOT_FOUND', `Subscription does not exist: ${name}`)
   }
 
-  /** Takes a queue from those that its topic publishes to. */
+  /** Removes a queue from those that its topic publishes to. */
   #leave(queue: Queue): void {
     const queues = this.#topics.get(queue.config.topic)?.queues ?? []
     const at = queues.indexOf(queue)
     if (at >= 0) queues.splice(at, 1)
   }
 
-  /** What nobody could receive would be lost. @throws Fault NOT_FOUND */
+  /** Checks that the dead-letter topic exists: dead letters would else be lost. @throws Fault NOT_FOUND */
   #checkLetters({ deadLetterPolicy }: SubscriptionConfig): void {
     if (deadLetterPolicy) this.#topic(deadLetterPolicy.deadLetterTopic)
   }
@@ -249,7 +249,7 @@ export class Broker {
 
   #accept({ config, queues }: Topic, body: Buffer): number {
     this.#lastId = Math.max(this.#lastId + 1, Date.now() * 1000)
-    // As in Pub/Sub, what nobody has subscribed to is gone.
+    // As in Pub/Sub, a message on a topic without subscriptions is dropped.
     const keys = [...queues.map((queue) => queue.key), ...this.snapshots.keysOf(config.name)]
     if (keys.length === 0) return this.#lastId
     this.#journal.add(this.#lastId, body, keys)

@@ -1,8 +1,8 @@
 const bornAt = Date.now() - performance.now()
 
 /**
- * Milliseconds since the epoch by the clock of the machine at the start of this process, and steady from then on: whatever
- * is done to that clock meanwhile, a second here takes a second.
+ * Milliseconds since the epoch: the machine's clock at the start of this process, plus the time elapsed since. Later
+ * changes of that clock have no effect.
  */
 export function steadyNow(): number {
   return bornAt + performance.now()

@@ -1,4 +1,4 @@
-/** The gRPC status codes that this server gives: https://grpc.io/docs/guides/status-codes/ */
+/** The gRPC status codes that this server returns: https://grpc.io/docs/guides/status-codes/ */
 const STATUS = {
   CANCELLED: 1,
   INVALID_ARGUMENT: 3,
@@ -13,7 +13,7 @@ const STATUS = {
 
 export type Status = keyof typeof STATUS
 
-/** A refusal that the caller is told about, over gRPC and REST alike. grpc-js reads `code` and `details`. */
+/** An error that is returned to the client, over gRPC and REST alike. grpc-js reads `code` and `details`. */
 export class Fault extends Error {
   override readonly name = 'Fault'
   readonly status: Status

@@ -1,4 +1,4 @@
-/** First in, first out, at constant cost. */
+/** A first-in, first-out queue whose operations take constant time. */
 export class Fifo<T> {
   #items: (T | undefined)[] = []
   #head = 0

@@ -26,14 +26,14 @@ import {
   encodePublished,
 } from './wire.ts'
 
-/** The gRPC front end: give it sockets on which HTTP/2 is spoken. */
+/** The gRPC front end. It takes sockets whose client speaks HTTP/2. */
 interface GrpcFront {
   inject(socket: Socket): void
   /** Ends all connections. */
   close(): void
 }
 
-/** Larger requests are read and then refused with a sentence, instead of by a status that clients retry. */
+/** Limit of grpc-js, bytes. It is above ours, so that a large request is refused with a sentence, not by a status that clients retry. */
 const MAX_REQUEST_BYTES = 64 << 20
 
 type Codec = Pick<
@@ -45,7 +45,7 @@ export function grpcFront(broker: Broker, methods: readonly Method[], guard: Gua
   const server: GrpcServer = new Server({
     'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
     'grpc.max_send_message_length': -1,
-    // A client whose machine has vanished is noticed after 40 s, and its leases go to others.
+    // A client whose machine has vanished is detected after 40 s; its leases go to other clients.
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
   })

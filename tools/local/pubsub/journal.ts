@@ -1,60 +1,60 @@
 import type { SnapshotConfig, SubscriptionConfig, TopicConfig } from './resources.ts'
 
-/** A message that waits for one subscription, as it is kept. */
+/** A message that waits for one subscription, as the journal keeps it. */
 export interface Kept {
-  /** The message: see `Broker`, message ids. */
+  /** The message id: see `Broker`. */
   readonly id: number
   /** Deliveries so far that were not acknowledged. */
   readonly attempt: number
-  /** Not to be delivered before this, as `steadyNow` of whoever noted it. 0: at once. */
+  /** The earliest time of delivery, by `steadyNow` of the process that noted it. 0: at once. */
   readonly due: number
   /** Size of the body, bytes. */
   readonly bytes: number
-  /** Other subscriptions wait for the same message. */
+  /** Whether other subscriptions may wait for the same message. */
   readonly shared: boolean
-  /** Large bodies are left where they are until they are needed. */
+  /** The body; undefined for a large one, which is read when it is delivered. */
   readonly body: Buffer | undefined
 }
 
-/** What the broker must not forget. Everything written in one turn of the event loop is one transaction. */
+/** The durable state of the broker. The writes of one turn of the event loop are one transaction. */
 export interface Journal {
   topics(): TopicConfig[]
   subscriptions(): { readonly key: number; readonly config: SubscriptionConfig }[]
   snapshots(): { readonly key: number; readonly config: SnapshotConfig }[]
-  /** The highest message id that was ever given, 0 on a new journal. */
+  /** The highest message id that was ever assigned; 0 in a new journal. */
   lastId(): number
 
   saveTopic(config: TopicConfig): void
   removeTopic(name: string): void
-  /** @returns the key of a new subscription, or that of the one that has this name. */
+  /** Saves a subscription. @returns its key, a new one unless there is a subscription of this name. */
   saveSubscription(config: SubscriptionConfig): number
-  /** Removes the subscription and all that waits for it. */
+  /** Removes a subscription and the messages that wait for it. */
   removeSubscription(key: number): void
-  /** @returns the key of a new snapshot, or that of the one that has this name. It is none of a subscription's, and messages are kept for it as for those. */
+  /** Saves a snapshot. @returns its key, a new one unless there is a snapshot of this name. It differs from all keys of subscriptions, and messages are kept under it in the same way. */
   saveSnapshot(config: SnapshotConfig): number
   removeSnapshot(key: number): void
 
-  /** Keeps one message for each of these subscriptions (at least one). */
+  /** Adds a message for each of these subscriptions (at least one). */
   add(id: number, body: Buffer, subscriptions: readonly number[]): void
-  /** Forgets a message for one subscription, and its body with the last. Of what is not there: nothing. */
+  /** Removes a message for one subscription, and its body with the last one. Does nothing when it is not there. */
   settle(subscription: number, id: number, shared: boolean): void
-  /** Notes the attempts so far, and when the next may be made. */
+  /** Records the attempts so far, and the earliest time of the next. */
   note(subscription: number, id: number, attempt: number, due: number): void
-  /** What waits for a subscription, by id, after `after`. */
+  /** Up to `limit` messages that wait for a subscription, by id, after the id `after`. */
   page(subscription: number, after: number, limit: number): Kept[]
   body(id: number): Buffer | undefined
-  /** Whatever waits for a subscription waits for no time any more. */
+  /** Makes all messages of a subscription due at once. */
   hurry(subscription: number): void
-  /** What waits for `from` waits for `to` as well, for which nothing may be waiting yet; it counts as never tried. */
+  /** Copies the messages that wait for `from` to `to`, for which none may be waiting yet. Their attempts are counted anew. */
   copy(from: number, to: number): void
-  /** The lowest id that waits for a subscription; undefined when none does. */
+  /** The lowest id of the messages that wait for a subscription; undefined when there are none. */
   oldest(subscription: number): number | undefined
-  /** Forgets what waits for a subscription and has a lower id. @returns how many. */
+  /** Removes the messages with an id below `below` that wait for a subscription. @returns how many. */
   expire(subscription: number, below: number): number
 
-  /** True while something is written and not yet committed. */
+  /** Whether there are writes that are not yet committed. */
   readonly dirty: boolean
-  /** Makes durable all that was written. @throws when the disk refuses: the journal is then useless. */
+  /** Makes all writes durable. @throws when the disk refuses: the journal can not be used from then on. */
   commit(): void
   close(): void
 }

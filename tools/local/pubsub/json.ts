@@ -5,7 +5,7 @@ import { Fault } from './fault.ts'
 
 type Json = Record<string, unknown>
 
-/** A JSON object as a plain message: bytes from base64, durations and times as seconds and nanos. @throws Fault */
+/** Converts a JSON object to a plain message: bytes from base64, durations and times as seconds and nanos. @throws Fault */
 export function fromJson(type: protobuf.Type, json: Json): Json {
   const message: Json = {}
   for (const name of Object.keys(json))
@@ -59,7 +59,7 @@ function integer(name: string, value: unknown): number {
   throw new Fault('INVALID_ARGUMENT', `${name} must be a whole number.`)
 }
 
-/** A plain message as JSON, without what has its default value. */
+/** Converts a plain message to JSON, without fields that have their default value. */
 export function toJson(type: protobuf.Type, message: object): Json {
   const json: Json = {}
   for (const field of type.fieldsArray) {

@@ -6,12 +6,12 @@ import { createLog } from '#shared/frame/telemetry/log.ts'
 import { reservedFor } from './reserved.ts'
 import { startPubsubServer } from './server.ts'
 
-// The Pub/Sub server as a process of its own: --port N (0: any free one, which the parent is told
-// and the log says), --host ADDRESS (127.0.0.1), --file SQLITE, --project ID: whose
-// topics of the chain are reserved for whoever has the token in TRACKCHAIN_PUBSUB_TOKEN.
+// The Pub/Sub server as a process of its own. --port N (0: any free port; it is sent to the parent process
+// and logged), --host ADDRESS (127.0.0.1), --file SQLITE, --project ID: in this project the topics
+// of the chain are reserved for clients with the token in TRACKCHAIN_PUBSUB_TOKEN.
 const log = createLog('pubsub')
 
-/** How long its event loop may stand still, ms: a large journal is read at once. */
+/** How long the event loop may be blocked, ms: a large journal is opened in one call. */
 const STANDSTILL_MS = 60_000
 
 await runService(log, async (lifecycle) => {
@@ -30,7 +30,7 @@ await runService(log, async (lifecycle) => {
     file: values.file,
     reserved: reservedFor(values.project, process.env.TRACKCHAIN_PUBSUB_TOKEN),
     onFatal(error) {
-      // At once: what is in memory may be more than what was committed.
+      // Exits without a close: memory may hold more than was committed.
       try {
         writeSync(2, `the journal ${values.file} cannot be written: ${error.message}\n`)
       } catch {}

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import protobuf from 'protobufjs'
 
-/** One method of Pub/Sub's API, as its published definition has it. */
+/** One method of Pub/Sub's API, from its published definition. */
 export interface Method {
   readonly name: string
   /** e.g. `/google.pubsub.v1.Publisher/Publish` */
@@ -11,13 +11,13 @@ export interface Method {
   readonly request: protobuf.Type
   readonly response: protobuf.Type
   readonly streaming: boolean
-  /** How REST spells it: verb and path template. */
+  /** Its REST bindings: verb and path template. */
   readonly http: readonly { readonly verb: string; readonly template: string }[]
 }
 
 const VERBS = ['get', 'put', 'post', 'delete', 'patch']
 
-/** What may have a policy; REST spells it by each of these. */
+/** Resources that may have an IAM policy; REST has a binding for each. */
 const GUARDED = ['topics', 'subscriptions', 'snapshots', 'schemas']
 
 /** Pub/Sub's services and IAM's, from the definitions that ship with the client library. */

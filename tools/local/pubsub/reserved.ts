@@ -2,8 +2,8 @@ import { DEFAULT_ROUTE, topology } from '#shared/contracts/topology.ts'
 import type { Reserved } from './access.ts'
 
 /**
- * What the topology of one machine's chain reserves for its own services: all of it, but that anybody may hand in jobs,
- * as by the API without tokens, and hear what is announced. Undefined without a token: then nothing is reserved.
+ * The reserved topics and subscriptions of a chain on one machine: all of its topology. Every client may still submit
+ * jobs, as by the API without tokens, and receive announcements. Undefined without a token: nothing is reserved then.
  */
 export function reservedFor(project: string, token: string | undefined): Reserved | undefined {
   if (!token) return undefined

@@ -6,7 +6,7 @@ interface Duration {
   readonly nanos?: number
 }
 
-/** google.pubsub.v1.Topic, as far as this server keeps it. */
+/** The fields of google.pubsub.v1.Topic that this server keeps. */
 export interface TopicConfig {
   readonly name: string
   readonly labels?: Readonly<Record<string, string>>
@@ -14,7 +14,7 @@ export interface TopicConfig {
   readonly state?: string
 }
 
-/** google.pubsub.v1.Subscription, as far as this server keeps it. */
+/** The fields of google.pubsub.v1.Subscription that this server keeps. */
 export interface SubscriptionConfig {
   readonly name: string
   readonly topic: string
@@ -30,7 +30,7 @@ export interface SubscriptionConfig {
     readonly minimumBackoff: Duration
     readonly maximumBackoff: Duration
   }
-  /** It gets nothing any more, and what it had is gone. */
+  /** Whether it is detached: it receives nothing any more, and its messages are dropped. */
   readonly detached?: boolean
   readonly state?: string
 }
@@ -44,7 +44,7 @@ export interface SnapshotConfig {
   readonly labels?: Readonly<Record<string, string>>
 }
 
-/** The longest back-off that a retry policy may have. */
+/** The longest back-off that a retry policy may have, s. */
 export const MAX_BACKOFF_SECONDS = 600
 
 export const DELETED_TOPIC = '_deleted-topic_'
@@ -77,7 +77,7 @@ const REFUSED_OF_SUBSCRIPTIONS = [
   'messageTransforms',
 ]
 
-/** Checks what a client wants a topic to be. @throws Fault */
+/** Checks the configuration of a topic. @throws Fault */
 export function topicConfig(asked: Record<string, unknown>): TopicConfig {
   const name = String(asked.name ?? '')
   if (!TOPIC.test(name)) throw new Fault('INVALID_ARGUMENT', badName('topic', name))
@@ -92,7 +92,7 @@ export function topicConfig(asked: Record<string, unknown>): TopicConfig {
   }
 }
 
-/** Checks what a client wants a subscription to be, and fills in Pub/Sub's defaults. @throws Fault */
+/** Checks the configuration of a subscription, and fills in Pub/Sub's defaults. @throws Fault */
 export function subscriptionConfig(asked: Record<string, unknown>): SubscriptionConfig {
   const name = String(asked.name ?? '')
   const topic = String(asked.topic ?? '')
@@ -123,7 +123,7 @@ export function subscriptionConfig(asked: Record<string, unknown>): Subscription
   }
 }
 
-/** @throws Fault for what can't name such a thing, wherever it stands. */
+/** Checks the full name of a resource. @throws Fault when it is malformed. */
 export function checkName(kind: keyof typeof PATTERNS, name: string): void {
   if (!PATTERNS[kind].test(name)) throw new Fault('INVALID_ARGUMENT', badName(kind, name))
 }
@@ -132,7 +132,7 @@ export function seconds(duration: Duration): number {
   return Number(duration.seconds ?? 0) + (duration.nanos ?? 0) / 1e9
 }
 
-/** Doubles with each attempt: https://cloud.google.com/pubsub/docs/handling-failures#exponential_backoff */
+/** The back-off after an attempt, ms; it doubles with each attempt: https://cloud.google.com/pubsub/docs/handling-failures#exponential_backoff */
 export function backOffMs(
   policy: NonNullable<SubscriptionConfig['retryPolicy']>,
   attempt: number,
@@ -187,7 +187,7 @@ export function labels(asked: Record<string, unknown>): { labels?: Record<string
   return entries.length > 0 ? { labels: { ...given } } : {}
 }
 
-// Proto3 leaves out what has its default value, so that what is there was asked for.
+// Proto3 omits fields with their default value, so that a field which is present was set by the client.
 function refuse(asked: Record<string, unknown>, fields: readonly string[], what: string): void {
   for (const field of fields) {
     const value = asked[field]

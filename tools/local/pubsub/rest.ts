@@ -18,7 +18,7 @@ import {
 } from './operations.ts'
 import type { Method } from './protos.ts'
 
-/** The REST/JSON front end: an HTTP server that does not listen by itself. */
+/** The REST/JSON front end: an HTTP server that does not listen on a port itself. */
 export function restFront(
   broker: Broker,
   methods: readonly Method[],
@@ -38,12 +38,12 @@ export function restFront(
       const found = routes.find(
         ({ verb, pattern }) => verb === request.method && pattern.test(path),
       )
-      // Who looks whether anybody is there asks for this.
+      // Clients poll this path to see whether the server is up.
       if (path === '/' && request.method === 'GET') return reply(200, {})
       if (!found) throw new Fault('NOT_FOUND', `There is no ${request.method} ${path} here.`)
       const { method, field, pattern } = found
       const call = calls[method.name]
-      // What is not done here is not read either: it may be of another shape.
+      // The request of an unsupported method is not read: it may have another shape.
       const json = call ? { ...withoutOptions(query), ...(await body(request)) } : {}
       const asked = fromJson(method.request, json)
       set(asked, field, pattern.exec(path)?.[1] ?? '')
@@ -67,7 +67,7 @@ type Call = (
   onGone: (withdraw: () => void) => void,
 ) => object | Promise<object>
 
-// https://cloud.google.com/apis/design/errors#handling_errors. Never 501: gcloud would try that again for a minute.
+// https://cloud.google.com/apis/design/errors#handling_errors. Never 501: gcloud would retry that for a minute.
 const HTTP_STATUS: Record<Status, number> = {
   CANCELLED: 499,
   INVALID_ARGUMENT: 400,
@@ -176,11 +176,11 @@ function set(request: Request, field: string, value: unknown): void {
   else request[first] = { ...(request[first] as Request), [second]: value }
 }
 
-/** What Google's APIs take beside the fields of a request: https://cloud.google.com/apis/docs/system-parameters */
+/** Parameters that Google's APIs accept beside the fields of a request: https://cloud.google.com/apis/docs/system-parameters */
 const OPTIONS =
   /^\$?(?:\.xgafv|access_token|alt|callback|fields|key|oauth_token|prettyPrint|quotaUser|upload_protocol|uploadType)$/
 
-/** Without those; `options.version` is a field of a field. */
+/** The query without those parameters, as a request; `options.version` is a field of a field. */
 function withoutOptions(query: Request): Request {
   const fields: Request = {}
   for (const [name, value] of Object.entries(query))
@@ -188,7 +188,7 @@ function withoutOptions(query: Request): Request {
   return fields
 }
 
-/** @throws Fault when it is none. */
+/** The path and the query of a request. @throws Fault when the address is malformed. */
 function addressOf({ url = '/' }: IncomingMessage): { path: string; query: Request } {
   try {
     const { pathname, searchParams } = new URL(url, 'http://localhost')
@@ -208,7 +208,7 @@ async function body(request: IncomingMessage): Promise<Request> {
     chunks.push(chunk)
   }
   if (size === 0) return {}
-  // What a page may send without being asked before is text or a form.
+  // Without a preflight a page of another origin may only send text or a form: requiring JSON keeps pages out.
   const type = request.headers['content-type'] ?? ''
   if (!/^application\/json *(?:;|$)/i.test(type))
     throw new Fault(

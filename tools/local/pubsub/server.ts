@@ -9,31 +9,31 @@ import { restFront } from './rest.ts'
 import { SqliteJournal } from './sqlite-journal.ts'
 
 interface PubsubServerOptions {
-  /** 0 takes a free one. */
+  /** The port to listen on; 0: any free port. */
   readonly port: number
-  /** 127.0.0.1 unless told: whoever reaches the port may use what is not reserved. */
+  /** The address to listen on. Default: 127.0.0.1, because every client that reaches the port may use what is not reserved. */
   readonly host?: string
-  /** The SQLite file that everything is kept in; made when absent. `:memory:` keeps nothing. */
+  /** The SQLite file that holds everything; made when absent. `:memory:` keeps nothing. */
   readonly file: string
-  /** What is not for everybody; nothing unless told. */
+  /** Topics and subscriptions that need the token. Default: none. */
   readonly reserved?: Reserved | undefined
-  /** Message bodies kept in memory, bytes. 64 MiB unless told. */
+  /** The most bytes of message bodies in memory. Default: 64 MiB. */
   readonly cacheBytes?: number
-  /** Told when the file can no longer be written. The process should end: nothing is accepted any more. */
+  /** Called when the file can no longer be written. The process should end: nothing is accepted any more. */
   readonly onFatal?: (error: Error) => void
 }
 
 export interface PubsubServer {
   readonly port: number
-  /** Commits what was accepted and ends all connections. */
+  /** Commits what has been accepted, and ends all connections. */
   close(): Promise<void>
 }
 
 /**
- * A durable server that speaks the API of Cloud Pub/Sub on one port: gRPC as the client libraries
- * do, and REST/JSON as gcloud does. For one machine; not a broker to scale. What was answered
- * survives the death of the process at any instant; a loss of power may take the last moments with it.
- * Not there: ordering, exactly-once delivery, filters, push and schemas; each is refused.
+ * A durable server with the API of Cloud Pub/Sub on one port: gRPC for the client libraries, REST/JSON for gcloud. It
+ * is for one machine and does not scale out. Requests that were answered survive the death of the process at any
+ * instant; a loss of power may lose the last moments.
+ * Not supported, and refused: ordering, exactly-once delivery, filters, push and schemas.
  * @throws when the port is taken or the file cannot be used.
  */
 export async function startPubsubServer(options: PubsubServerOptions): Promise<PubsubServer> {

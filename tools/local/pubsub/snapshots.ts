@@ -4,7 +4,7 @@ import type { Journal } from './journal.ts'
 import type { Queue } from './queue.ts'
 import { checkName, DELETED_TOPIC, labels, type SnapshotConfig } from './resources.ts'
 
-// Both: https://cloud.google.com/pubsub/docs/replay-overview
+// Both limits: https://cloud.google.com/pubsub/docs/replay-overview
 const LONGEST_LIFE_MS = 7 * 86_400_000
 const SHORTEST_LIFE_MS = 3_600_000
 
@@ -16,19 +16,20 @@ interface Snapshot {
 interface Host {
   /** @throws Fault NOT_FOUND, FAILED_PRECONDITION */
   queue(subscription: string): Queue
-  /** Something was written, to be committed at the end of this turn. */
+  /** Reports a write, to be committed at the end of this turn of the event loop. */
   changed(): void
 }
 
 /**
- * Snapshots. To the journal each is one more subscription of its topic, which begins with what waited for another and
- * which nobody receives from: so it has what was not acknowledged when it was made, and all that was published since.
+ * Snapshots. In the journal each is one more subscription of its topic, without consumers, which begins with the
+ * messages that waited for another one. So it holds what was unacknowledged when it was made, and all that was published
+ * since.
  */
 export class Snapshots {
   readonly #journal: Journal
   readonly #host: Host
   readonly #snapshots = new Map<string, Snapshot>()
-  /** Of each topic that has any, their keys. */
+  /** The keys of the snapshots of each topic that has any. */
   readonly #keys = new Map<string, number[]>()
 
   constructor(journal: Journal, host: Host) {
@@ -39,13 +40,13 @@ export class Snapshots {
     this.#index()
   }
 
-  /** Whom to keep for, besides subscriptions, what is published to a topic. */
+  /** The keys under which messages of a topic are kept for its snapshots. */
   keysOf(topic: string): readonly number[] {
     return this.#keys.get(topic) ?? []
   }
 
   /**
-   * It lives for 7 days, less the age of the oldest message in it.
+   * Makes a snapshot. It expires after 7 days, less the age of the oldest message in it.
    * @throws Fault ALREADY_EXISTS, INVALID_ARGUMENT, FAILED_PRECONDITION, and NOT_FOUND of the subscription
    */
   create(asked: Record<string, unknown>): SnapshotConfig {
@@ -80,7 +81,7 @@ export class Snapshots {
     return this.#get(name).config
   }
 
-  /** The topic that a snapshot has; undefined when there is no such snapshot. */
+  /** The topic of a snapshot; undefined when there is no such snapshot. */
   topicOf(name: string): string | undefined {
     return this.#snapshots.get(name)?.config.topic
   }
@@ -91,7 +92,7 @@ export class Snapshots {
     return all.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  /** `asked` is the whole new configuration, of which labels alone may be others. @throws Fault */
+  /** Updates a snapshot. `asked` is the whole new configuration, in which only the labels may differ. @throws Fault */
   update(asked: Record<string, unknown>): SnapshotConfig {
     const snapshot = this.#get(String(asked.name))
     const { name, topic, expireTime } = snapshot.config
@@ -108,7 +109,7 @@ export class Snapshots {
     this.#changed()
   }
 
-  /** What waits for the subscription is from now on what the snapshot holds. @throws Fault NOT_FOUND, FAILED_PRECONDITION */
+  /** Replaces the messages that wait for the subscription by those of the snapshot. @throws Fault NOT_FOUND, FAILED_PRECONDITION */
   restore(subscription: string, snapshot: string): void {
     const queue = this.#host.queue(subscription)
     const { key, config } = this.#get(snapshot)
@@ -120,7 +121,7 @@ export class Snapshots {
     queue.restore(key)
   }
 
-  /** A topic has been deleted. Its snapshots can be looked at and removed, and no more. */
+  /** Reports that a topic was deleted. Its snapshots can still be read and removed. */
   orphan(topic: string): void {
     for (const snapshot of this.#snapshots.values()) {
       if (snapshot.config.topic !== topic) continue
@@ -130,7 +131,7 @@ export class Snapshots {
     this.#changed()
   }
 
-  /** Removes those whose time is up. @param now ms since the epoch */
+  /** Removes expired snapshots. @param now ms since the epoch */
   expire(now: number): void {
     for (const { name, expireTime } of this.all())
       if (expireTime.seconds * 1000 < now) this.remove(name)

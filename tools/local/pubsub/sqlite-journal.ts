@@ -2,12 +2,12 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import type { Journal, Kept } from './journal.ts'
 import type { SnapshotConfig, SubscriptionConfig, TopicConfig } from './resources.ts'
 
-/** Bodies up to this many bytes come with a page; larger ones are read when they are delivered. */
+/** Bodies up to this many bytes are read with a page; larger ones are read when they are delivered. */
 const SMALL_BODY_BYTES = 65_536
-/** Pages (4 KiB) of log before it is copied into the file. 64 MiB: each copy waits for the disk. */
+/** Pages (4 KiB) of write-ahead log before it is copied into the file: 64 MiB, because each copy waits for the disk. */
 const CHECKPOINT_PAGES = 16_384
 
-/** Ids are times: only for a clock that is set back is the last one kept, and this often will do. */
+/** How often the last id is saved, ms. Ids are times, so it only matters after the clock was set back. */
 const SAVE_LAST_ID_MS = 1_000
 
 const SCHEMA = `
@@ -30,13 +30,13 @@ const SCHEMA = `
 `
 
 /**
- * The journal in one SQLite file. WAL with synchronous=NORMAL: what is committed survives the death
- * of the process at any instant; the loss of power may take the last moments with it.
+ * The journal in one SQLite file. WAL with synchronous=NORMAL: committed transactions survive the death of the process
+ * at any instant; a loss of power may lose the last moments.
  */
 export class SqliteJournal implements Journal {
   readonly #db: DatabaseSync
   readonly #sql: Record<keyof typeof STATEMENTS, Statement>
-  /** What the disk has refused: of what was to be committed some may be missing, so that none of it may be. */
+  /** The error of a write that the disk refused. The transaction may be incomplete, so that it must not be committed. */
   #refused: unknown
   #open = false
   #lastId = 0
@@ -102,7 +102,7 @@ export class SqliteJournal implements Journal {
     this.#sql.removeSubscription.run(key)
   }
 
-  // A snapshot has the negative of its key among the deliveries: those of subscriptions are positive.
+  // In the table of deliveries a snapshot has its negated key, so that it differs from those of subscriptions.
   saveSnapshot(config: SnapshotConfig): number {
     this.#begin()
     return -Number(
@@ -222,7 +222,7 @@ export class SqliteJournal implements Journal {
     this.#sql.saveLastId.run(this.#lastId)
   }
 
-  /** A file that a great backlog has blown up is made small again, while little of it is in use. */
+  /** Shrinks a file that a large backlog has grown, when little of it is in use. */
   #shrink(): void {
     const pages = Number(this.#db.prepare('pragma page_count').get()?.page_count)
     const free = Number(this.#db.prepare('pragma freelist_count').get()?.freelist_count)
@@ -231,14 +231,14 @@ export class SqliteJournal implements Journal {
   }
 }
 
-/** `StatementSync` of node:sqlite, with values by their places alone. */
+/** `StatementSync` of node:sqlite, with positional values only. */
 interface Statement {
   run(...given: SQLInputValue[]): ReturnType<StatementSync['run']>
   get(...given: SQLInputValue[]): ReturnType<StatementSync['get']>
   all(...given: SQLInputValue[]): ReturnType<StatementSync['all']>
 }
 
-/** How many messages wait for each subscription, by its short name. Only while nobody has the file open. */
+/** How many messages wait for each subscription, by its short name. No process may have the file open. */
 export function waitingIn(file: string): Record<string, number> {
   const db = new DatabaseSync(file, { readOnly: true })
   try {

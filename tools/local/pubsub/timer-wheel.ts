@@ -1,6 +1,6 @@
 import { steadyNow } from './clock.ts'
 
-/** What a wheel turns: when it is due, and the slot that holds it (the wheel's own mark). */
+/** An item of a wheel: when it is due, and the slot that holds it (set by the wheel). */
 export interface Timed {
   /** Milliseconds, as `steadyNow` counts them. */
   due: number
@@ -8,9 +8,9 @@ export interface Timed {
 }
 
 /**
- * Many thousand deadlines with one timer: items sit in slots of `slotMs`, and only slots that have
- * come are looked at. Moving a deadline further away costs one assignment, because the item stays
- * in its slot until that comes and is put where it belongs then.
+ * Many thousand deadlines with one timer: items are in slots of `slotMs`, and only slots whose time has come are
+ * visited. To move a deadline further away costs one assignment: the item stays in its slot until that is visited, and
+ * is put into the right one then.
  */
 export class Wheel<T extends Timed> {
   readonly #slotMs: number
@@ -27,7 +27,7 @@ export class Wheel<T extends Timed> {
     this.#timer = setInterval(() => this.#turn(steadyNow()), slotMs).unref()
   }
 
-  /** Takes an item, or moves one that it has, to be due at `due`. */
+  /** Adds an item, or moves one, to be due at `due`. */
   set(item: T, due: number): void {
     const later = item.slot !== undefined && due >= item.due
     item.due = due
@@ -59,7 +59,7 @@ export class Wheel<T extends Timed> {
 
   #turn(now: number): void {
     const upTo = Math.floor(now / this.#slotMs)
-    // A process that was stopped for long may have left many slots behind: look at those that exist.
+    // A process that was stopped for long may be many slots late: only slots that exist are visited.
     const passed =
       upTo - this.#next > this.#slots.size
         ? [...this.#slots.keys()].filter((at) => at <= upTo).sort((a, b) => a - b)

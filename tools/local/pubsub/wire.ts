@@ -3,8 +3,8 @@ import { Fault } from './fault.ts'
 import type { Lease } from './lease.ts'
 import { type AckId, ackId, parseAckId } from './operations.ts'
 
-// The messages of google.pubsub.v1 that are sent thousands of times a second, read and written by
-// hand, so that bodies stay the bytes they came as. Field numbers: google/pubsub/v1/pubsub.proto
+// The messages of google.pubsub.v1 that are sent thousands of times a second, decoded and encoded by
+// hand, so that bodies stay the publisher's own bytes. Field numbers: google/pubsub/v1/pubsub.proto
 
 interface PublishRequest {
   readonly topic: string
@@ -27,7 +27,7 @@ export interface StreamingPullRequest {
   readonly maxOutstandingBytes: number
 }
 
-// grpc-js hands a deserializer's exception on as an INTERNAL error, so faults travel as values.
+// grpc-js turns a deserializer's exception into an INTERNAL error, so faults are passed as values.
 export type Decoded<T> = T | Fault
 
 export function decodePublish(bytes: Buffer): Decoded<PublishRequest> {
@@ -43,7 +43,7 @@ export function decodePublish(bytes: Buffer): Decoded<PublishRequest> {
   })
 }
 
-/** AcknowledgeRequest and ModifyAckDeadlineRequest differ in the number of one field. */
+/** A decoder of AcknowledgeRequest (field 2) or ModifyAckDeadlineRequest (field 4): they differ in that number. */
 export function decodeSettle(ackIdsField: 2 | 4): (bytes: Buffer) => Decoded<SettleRequest> {
   return (bytes) =>
     decode(bytes, (reader) => {
@@ -91,14 +91,14 @@ export function decodeStreamingPull(bytes: Buffer): Decoded<StreamingPullRequest
   })
 }
 
-/** PublishResponse. */
+/** Encodes a PublishResponse. */
 export function encodePublished(ids: readonly number[]): Buffer {
   const writer = new Writer(ids.length * 18)
   for (const id of ids) writer.text(1, String(id))
   return writer.done()
 }
 
-/** PullResponse and StreamingPullResponse: both have received_messages as field 1. */
+/** Encodes a PullResponse or a StreamingPullResponse: both have received_messages as field 1. `counted`: with delivery attempts. */
 export function encodeLeases(leases: readonly Lease[], counted: boolean): Buffer {
   let size = 0
   for (const { body } of leases) size += body.length + LEASE_OVERHEAD
@@ -127,7 +127,7 @@ export function encodeLeases(leases: readonly Lease[], counted: boolean): Buffer
   return writer.done()
 }
 
-/** More than a lease can need besides its body, bytes. */
+/** The most bytes that a lease needs besides its body, rounded up. */
 const LEASE_OVERHEAD = 100
 
 class Writer {
@@ -138,13 +138,13 @@ class Writer {
     this.#buffer = Buffer.allocUnsafe(size)
   }
 
-  /** The start of a length-delimited field. */
+  /** Writes the start of a length-delimited field. */
   open(field: number, length: number): void {
     this.#buffer[this.#at++] = field * 8 + 2
     this.#varint(length)
   }
 
-  /** At most 127 characters of ASCII. */
+  /** Writes a string field of at most 127 characters of ASCII. */
   text(field: number, text: string): void {
     this.#buffer[this.#at++] = field * 8 + 2
     this.#buffer[this.#at++] = text.length
