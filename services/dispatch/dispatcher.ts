@@ -1,4 +1,4 @@
-import { failedRun, subjectOf } from '#shared/assets/end-run.ts'
+import { failRun, subjectOf } from '#shared/assets/end-run.ts'
 import type { Registry } from '#shared/assets/registry.ts'
 import { backOff } from '#shared/async/retry.ts'
 import { PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
@@ -72,7 +72,7 @@ export function dispatchStep(deps: DispatchDeps): Step<ToStage> {
 
     async fail(message, error, { delivery }) {
       const { attempt } = delivery
-      return failedRun(message, error, { step: 'dispatch', attempt, registry: deps.registry })
+      return failRun(message, error, { step: 'dispatch', attempt, registry: deps.registry })
     },
   })
 }

@@ -1,6 +1,6 @@
 import { buffer } from 'node:stream/consumers'
 import type { Derivative } from '#shared/assets/definition.ts'
-import { attributesOf, clearScratch, envelopeOf, failedRun } from '#shared/assets/end-run.ts'
+import { attributesOf, clearScratch, envelopeOf, failRun } from '#shared/assets/end-run.ts'
 import { fanIn } from '#shared/assets/make/fan-in.ts'
 import { partName } from '#shared/assets/make/pcm-source.ts'
 import { joinedName, tombstoneFolder } from '#shared/assets/make/unit-work.ts'
@@ -142,7 +142,7 @@ export async function failConversion(
   const body = Buffer.from(JSON.stringify({ code, sentence: sentence.slice(0, 2000) }))
   await context.write('scratch', tombstoneOf(run), body, 'application/json')
   const { attempt } = context.delivery
-  const next = failedRun(message, error, { step: 'stage', attempt, registry: deps.registry })
+  const next = failRun(message, error, { step: 'stage', attempt, registry: deps.registry })
   const clearParts = () => clearScratch(placeOf(run), context, { hasTombstones: true })
   return { ...next, afterwards: [clearParts] }
 }

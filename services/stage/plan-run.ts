@@ -2,10 +2,10 @@ import type { Derivative } from '#shared/assets/definition.ts'
 import {
   clearScratch,
   type Envelope,
-  ended,
   envelopeOf,
-  failed,
-  lookUp,
+  failedVerdict,
+  findAsset,
+  runEnded,
 } from '#shared/assets/end-run.ts'
 import { stepMessages } from '#shared/assets/make/unit-step.ts'
 import { planSteps, unitName } from '#shared/assets/plan.ts'
@@ -54,7 +54,7 @@ export async function findExisting(
   for (const id of request.derivative_assets) {
     const asset = registry.get(id)
     if (asset === undefined) throw new Error(`${id} is newer than this worker: given back`)
-    const verdict = await lookUp(asset, request.asset_guid, found.revision, context)
+    const verdict = await findAsset(asset, request.asset_guid, found.revision, context)
     if (verdict === undefined) missing.push(asset)
     else existing[id] = verdict
   }
@@ -108,7 +108,7 @@ function isOpen(layout: Layout): boolean {
 export function skipRun(run: FoundRun, samples: number, existing: Verdicts): Next {
   const { message, layout } = run
   const { warnings = [] } = layout
-  const sends = [ended(message, masterOf(run, samples, warnings), existing)]
+  const sends = [runEnded(message, masterOf(run, samples, warnings), existing)]
   return { sends, verdict: 'skipped', units: message.request.derivative_assets, warnings }
 }
 
@@ -128,7 +128,7 @@ export async function planRun(
   const steps = planSteps(missing, pcm.samples, budgetOf(message, deps))
   const verdicts: Verdicts = { ...existing }
   for (const { asset, error } of steps.impossible) {
-    verdicts[asset.id] = failed(asset.version, error, 'stage', context.delivery.attempt)
+    verdicts[asset.id] = failedVerdict(asset.version, error, 'stage', context.delivery.attempt)
   }
   const master = masterOf(run, pcm.samples, warnings)
   const due: StepDue = {
@@ -156,7 +156,7 @@ export async function planRun(
     }
   }
   return {
-    sends: [ended(message, master, verdicts)],
+    sends: [runEnded(message, master, verdicts)],
     afterwards: [() => clearScratch(placeOf(run), context, { hasTombstones: false })],
     verdict: missing.length === 0 ? 'skipped' : 'failed',
     units: missing.map(({ id, version }) => `${id}@${version}`),

@@ -1,4 +1,4 @@
-import { failedRun, MAX_RESTARTS, restarted, subjectOf } from '#shared/assets/end-run.ts'
+import { failRun, MAX_RESTARTS, restartRun, subjectOf } from '#shared/assets/end-run.ts'
 import { restartOnce } from '#shared/assets/make/step-marks.ts'
 import type { Registry } from '#shared/assets/registry.ts'
 import { type PermanentError, RestartError } from '#shared/contracts/errors/chain.ts'
@@ -76,12 +76,12 @@ export function stageStep(deps: StageDeps): Step<ToStage> {
         return failConversion({ message, plan: message.staging.digest, context }, error, deps)
       }
       const { attempt } = context.delivery
-      return failedRun(message, error, { step: 'stage', attempt, registry })
+      return failRun(message, error, { step: 'stage', attempt, registry })
     },
 
     async restart(message, error, context) {
       const otherwise = (verdict: PermanentError) => step.fail(message, verdict, context)
-      if (!('staging' in message)) return restarted(message, error, otherwise)
+      if (!('staging' in message)) return restartRun(message, error, otherwise)
       const place = placeOf({ message, plan: message.staging.digest })
       return restartOnce(message, place, error, context, otherwise)
     },

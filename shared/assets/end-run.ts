@@ -57,7 +57,7 @@ export function attributesOf({
 }
 
 /** Sends a run to publish. */
-export function ended(message: Envelope, master: Master | null, verdicts: Verdicts): Send {
+export function runEnded(message: Envelope, master: Master | null, verdicts: Verdicts): Send {
   return send(
     'publish',
     RunEnded,
@@ -67,7 +67,7 @@ export function ended(message: Envelope, master: Master | null, verdicts: Verdic
 }
 
 /** What follows when a run has failed as a whole: a failed verdict for every asset that has none yet. */
-export function failedRun(
+export function failRun(
   message: Envelope,
   error: PermanentError,
   {
@@ -86,10 +86,10 @@ export function failedRun(
 ): Next {
   const all: Verdicts = { ...verdicts }
   for (const id of message.request.derivative_assets) {
-    all[id] ??= failed(registry.get(id)?.version ?? 1, error, step, attempt)
+    all[id] ??= failedVerdict(registry.get(id)?.version ?? 1, error, step, attempt)
   }
   return {
-    sends: [ended(message, master, all)],
+    sends: [runEnded(message, master, all)],
     verdict: 'failed',
     code: error.code,
     sentence: error.message,
@@ -97,7 +97,7 @@ export function failedRun(
 }
 
 /** The verdict on an asset that will never be. */
-export function failed(
+export function failedVerdict(
   version: number,
   error: PermanentError,
   step: string,
@@ -108,7 +108,7 @@ export function failed(
 }
 
 /** What follows when the run has to begin anew: the job goes to ingest again, as the same run. */
-export function restarted(
+export function restartRun(
   message: Envelope,
   error: RestartError,
   otherwise: (error: PermanentError) => Next | Promise<Next>,
@@ -151,7 +151,7 @@ export async function clearScratch(
  * The verdict `made` on an asset, by looking at the store: undefined unless all its files are there.
  * The small result is read along where the asset has one.
  */
-export async function lookUp(
+export async function findAsset(
   asset: Derivative,
   track: string,
   revision: Revision,

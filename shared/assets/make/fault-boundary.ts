@@ -10,7 +10,7 @@ import { scratchOf, type Work } from './unit-work.ts'
 /** No chain of causes is followed further: one may lead back to its beginning. */
 const MAX_CAUSES = 10
 
-export interface Lent {
+export interface OpenTools {
   readonly tools: Tools
   /** The same pieces; what goes wrong as they are read is no fault of the asset that reads them. */
   watched<T>(pieces: AsyncIterable<T>): AsyncIterable<T>
@@ -18,9 +18,9 @@ export interface Lent {
    * Runs code of the asset. @throws PermanentError RENDER_FAILED for a fault that is its own; what comes out of a
    * tool as it is.
    */
-  judged<T>(asset: Derivative, act: () => Promise<T>): Promise<T>
+  runPlugin<T>(asset: Derivative, act: () => Promise<T>): Promise<T>
   /** A file of the asset as it is written: judged likewise, and that it is as long as it says. */
-  judgedFile(asset: Derivative, file: Streamed): Streamed
+  checkedFile(asset: Derivative, file: Streamed): Streamed
   /** Ends the loan. Not while anybody may still be using the tools. */
   release(): void
 }
@@ -29,7 +29,7 @@ export interface Lent {
  * The tools of a step, watched: a fault that comes out of a tool (store, ffmpeg, worker) may pass; one that
  * is the asset's own never will, for the same samples always meet the same code.
  */
-export function lend({ message, context, deps }: Work): Lent {
+export function openTools({ message, context, deps }: Work): OpenTools {
   const passing = new WeakSet<object>()
 
   function mark(error: unknown): never {
@@ -88,7 +88,7 @@ export function lend({ message, context, deps }: Work): Lent {
   return {
     tools: watch(tools({ pcm, signal: context.signal })),
     watched: watch,
-    async judged(asset, act) {
+    async runPlugin(asset, act) {
       try {
         const result = await orFault(act())
         // What it has left to itself may fail at once.
@@ -98,7 +98,7 @@ export function lend({ message, context, deps }: Work): Lent {
         throw verdictOn(error, asset)
       }
     },
-    judgedFile: (asset, file) => ({
+    checkedFile: (asset, file) => ({
       byteLength: file.byteLength,
       async *[Symbol.asyncIterator]() {
         let bytes = 0

@@ -3,7 +3,7 @@ import { json } from '../../contracts/message.ts'
 import type { Unit, Verdict, Verdicts } from '../../contracts/messages/run.ts'
 import type { Revision } from '../../contracts/names.ts'
 import { NotFoundError } from '../../store/driver/driver.ts'
-import { lookUp } from '../end-run.ts'
+import { findAsset } from '../end-run.ts'
 import { isPart } from '../plan.ts'
 import { joinsDue, partName, plannedUnits, tombstoneName, type Work } from './unit-work.ts'
 
@@ -24,7 +24,7 @@ async function assetOutcome(work: Work, unit: Unit): Promise<Verdict | undefined
   const asset = deps.registry.get(unit.asset)
   if (asset?.version !== unit.version) return undefined
   const { plan, request } = message
-  return lookUp(asset, request.asset_guid, plan.revision as Revision, context)
+  return findAsset(asset, request.asset_guid, plan.revision as Revision, context)
 }
 
 /** The verdicts on the stage's assets: those in `fresh`, and for the rest what stands under their names. */

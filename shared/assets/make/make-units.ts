@@ -6,9 +6,9 @@ import { countStops, NONE, type Stops, verdictOn } from '../../frame/stops.ts'
 import { NotFoundError, sameBytes } from '../../store/driver/driver.ts'
 import { underway } from '../../underway/underway.ts'
 import type { Derivative, Parts, Rendered, Streamed } from '../definition.ts'
-import { failed } from '../end-run.ts'
+import { failedVerdict } from '../end-run.ts'
 import { isPart, unitName } from '../plan.ts'
-import { type Lent, lend } from './fault-boundary.ts'
+import { type OpenTools, openTools } from './fault-boundary.ts'
 import { outcomeOf, readTombstone } from './find-output.ts'
 import { resultOf } from './result.ts'
 import {
@@ -35,7 +35,7 @@ export async function makeUnits(
   const { context, deps } = work
   const fresh = new Map<string, Verdict>()
   const faults: unknown[] = []
-  let lent: Lent | undefined
+  let opened: OpenTools | undefined
   const stops = await stopsBefore(work, units)
   const stopsAt = (unit: Unit) => stops.get(stopsOf(work, unit))
   // What may get nowhere comes last, so that it keeps the others waiting once at most.
@@ -48,8 +48,8 @@ export async function makeUnits(
       continue
     }
     if (context.signal.aborted) throw context.signal.reason
-    lent ??= lend(work)
-    const lending = lent
+    opened ??= openTools(work)
+    const lending = opened
     try {
       const overBudget = verdictOn(`${asset.id}@${asset.version}`, stopsAt(unit))
       if (overBudget !== undefined) throw overBudget
@@ -70,7 +70,7 @@ export async function makeUnits(
     }
   }
   // What was given up may still be reading: its memory is never used again.
-  if (!context.signal.aborted) lent?.release()
+  if (!context.signal.aborted) opened?.release()
   if (faults.length > 0) throw faults[0]
   return fresh
 }
@@ -120,23 +120,33 @@ export async function leaveTombstone(
   unit: Unit,
   error: PermanentError,
 ): Promise<Verdict> {
-  const tombstone = failed(unit.version, error, stage, context.delivery.attempt)
+  const tombstone = failedVerdict(unit.version, error, stage, context.delivery.attempt)
   const body = Buffer.from(JSON.stringify(tombstone))
   await context.write('scratch', tombstoneName(message, unit), body, 'application/json')
   return tombstone
 }
 
-async function make(work: Work, asset: Derivative, unit: Unit, lent: Lent): Promise<Verdict> {
+async function make(
+  work: Work,
+  asset: Derivative,
+  unit: Unit,
+  opened: OpenTools,
+): Promise<Verdict> {
   const { message, context } = work
   // A stage lends its own assets the right tools: the registry has checked that they belong together.
-  const tools = lent.tools as never
+  const tools = opened.tools as never
   if ('render' in asset) {
-    return store(work, asset, lent, await lent.judged(asset, () => asset.render(tools)))
+    return store(work, asset, opened, await opened.runPlugin(asset, () => asset.render(tools)))
   }
-  const part = await lent.judged(asset, () => asset.part(unit, tools))
+  const part = await opened.runPlugin(asset, () => asset.part(unit, tools))
   if (!(part instanceof Uint8Array)) throw nothing(asset, 'part')
   if (!isPart(unit, message.plan.pcm.samples)) {
-    return store(work, asset, lent, await lent.judged(asset, () => asset.join([part], tools)))
+    return store(
+      work,
+      asset,
+      opened,
+      await opened.runPlugin(asset, () => asset.join([part], tools)),
+    )
   }
   const name = partName(message, unit)
   const created = await context.write('scratch', name, part, 'application/octet-stream')
@@ -144,20 +154,25 @@ async function make(work: Work, asset: Derivative, unit: Unit, lent: Lent): Prom
   return { state: 'made', version: asset.version, files: {} }
 }
 
-async function join(work: Work, asset: Derivative, _: Unit, lent: Lent): Promise<Verdict> {
+async function join(
+  work: Work,
+  asset: Derivative,
+  _: Unit,
+  opened: OpenTools,
+): Promise<Verdict> {
   if (!('join' in asset)) throw new PermanentError('NOT_A_MESSAGE', `${asset.id} has no parts`)
   const units = plannedUnits(work).filter((unit) => unit.asset === asset.id)
   for (const unit of units) {
     const verdict = await readTombstone(work, unit)
     if (verdict?.state === 'failed') return verdict
   }
-  const parts: Parts = lent.watched({
+  const parts: Parts = opened.watched({
     async *[Symbol.asyncIterator]() {
       for (const unit of units) yield await readPart(work, unit)
     },
   })
-  const joined = await lent.judged(asset, () => asset.join(parts, lent.tools as never))
-  return store(work, asset, lent, joined)
+  const joined = await opened.runPlugin(asset, () => asset.join(parts, opened.tools as never))
+  return store(work, asset, opened, joined)
 }
 
 /** @throws RestartError when it is gone. */
@@ -190,18 +205,18 @@ function isStreamed(given: unknown): given is Streamed {
 async function store(
   { message, context }: Work,
   asset: Derivative,
-  lent: Lent,
+  opened: OpenTools,
   rendered: Rendered,
 ): Promise<Verdict> {
   const { request, plan } = message
   const files: Record<string, number> = {}
   const [main = ''] = Object.keys(asset.files)
   const result = asset.result
-    ? await resultOf(await fileOf(rendered, main, asset, lent), asset)
+    ? await resultOf(await fileOf(rendered, main, asset, opened), asset)
     : undefined
   for (const [extension, contentType] of Object.entries(asset.files).reverse()) {
     const isResult = result !== undefined && extension === main
-    const file = isResult ? result.bytes : await fileOf(rendered, extension, asset, lent)
+    const file = isResult ? result.bytes : await fileOf(rendered, extension, asset, opened)
     const name = assetName(request.asset_guid, plan.revision as Revision, asset, extension)
     const created = await context.write('assets', name, file, contentType)
     sameBytes(created, name)
@@ -216,12 +231,12 @@ function fileOf(
   rendered: Partial<Rendered> | undefined,
   extension: string,
   asset: Derivative,
-  lent: Lent,
+  opened: OpenTools,
 ): Promise<Uint8Array | Streamed> {
-  return lent.judged(asset, async () => {
+  return opened.runPlugin(asset, async () => {
     const file = rendered?.[extension]
     if (file instanceof Uint8Array) return file
-    if (isStreamed(file)) return lent.judgedFile(asset, file)
+    if (isStreamed(file)) return opened.checkedFile(asset, file)
     throw nothing(asset, extension)
   })
 }

@@ -1,7 +1,7 @@
 import type { PermanentError, RestartError } from '../../contracts/errors/chain.ts'
 import { type ScratchPlace, scratchName } from '../../contracts/names.ts'
 import type { Next, StepContext } from '../../frame/step.ts'
-import { type Envelope, restarted } from '../end-run.ts'
+import { type Envelope, restartRun } from '../end-run.ts'
 
 /**
  * What follows in a step of a plan that can't go on. Each of its steps finds that out for itself; the job goes to
@@ -20,7 +20,7 @@ export async function restartOnce(
   if ((await scratch.stat(marker, { signal })) !== undefined) {
     return { sends: [], verdict: 'restarted', code, sentence }
   }
-  const next = await restarted(message, error, otherwise)
+  const next = await restartRun(message, error, otherwise)
   const mark = () => context.write('scratch', marker, new Uint8Array(), 'text/plain')
   return next.verdict === 'restarted' ? { ...next, afterwards: [mark] } : next
 }

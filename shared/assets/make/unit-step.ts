@@ -10,7 +10,14 @@ import type { MakingStage } from '../../contracts/stages.ts'
 import { stageTopic } from '../../contracts/topology.ts'
 import { defineStep, type Send, type Step, send } from '../../frame/step.ts'
 import { Isolation } from '../../underway/isolation.ts'
-import { attributesOf, clearScratch, ended, envelopeOf, lookUp, subjectOf } from '../end-run.ts'
+import {
+  attributesOf,
+  clearScratch,
+  envelopeOf,
+  findAsset,
+  runEnded,
+  subjectOf,
+} from '../end-run.ts'
 import { unitName } from '../plan.ts'
 import { type Following, fanIn } from './fan-in.ts'
 import { outcomeOf, verdictsByName } from './find-output.ts'
@@ -137,7 +144,8 @@ async function isOver({ message, deps, context }: Work): Promise<boolean> {
     const asset = deps.registry.get(unit.asset)
     if (asset?.version !== unit.version) return false
     const revision = plan.revision as Revision
-    if ((await lookUp(asset, request.asset_guid, revision, context)) === undefined) return false
+    if ((await findAsset(asset, request.asset_guid, revision, context)) === undefined)
+      return false
   }
   return true
 }
@@ -149,7 +157,7 @@ async function sendOn(work: Work, fresh: ReadonlyMap<string, Verdict>): Promise<
     return { sends: stepMessages({ ...message, verdicts }, 'encode') }
   }
   return {
-    sends: [ended(message, message.master, verdicts)],
+    sends: [runEnded(message, message.master, verdicts)],
     afterwards: [() => clear(work, verdicts)],
   }
 }

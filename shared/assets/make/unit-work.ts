@@ -28,7 +28,7 @@ export interface UnitDeps {
   /** Who may work beside whom in this process; as `Isolation` has it unless told. */
   readonly isolation?: Isolation
   /** What this service lends the assets of its stage, beside what every stage does. */
-  readonly tools: (lent: Tools) => Tools
+  readonly tools: (base: Tools) => Tools
 }
 
 /** One delivery of one step of a stage. */

@@ -155,7 +155,7 @@ export default [
     },
     {
       breaks: 'a file that breaks off is the fault of the store',
-      from: 'if (isStreamed(file)) return lent.judgedFile(asset, file)',
+      from: 'if (isStreamed(file)) return opened.checkedFile(asset, file)',
       to: 'if (isStreamed(file)) return file',
     },
   ]),
