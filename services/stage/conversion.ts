@@ -51,8 +51,8 @@ type RangeStep = Extract<ConversionStep, { kind: 'range' }>
 type StreamStep = Extract<ConversionStep, { kind: 'stream' }>
 
 /**
- * The first step of bringing a master into scratch. What fits a step is staged at once, if a core is free; what
- * does not goes on as steps of their own.
+ * Begins to convert a master into WAV parts in scratch. If the conversion fits into one step and a core is
+ * free, it is done at once; otherwise it is fanned out into steps of its own.
  */
 export async function beginConversion(
   run: FoundRun,
@@ -79,7 +79,7 @@ export async function beginConversion(
   return clearingOnFailure(run, () => rangeStep(run, only, deps))
 }
 
-/** One of the steps that a master takes to be brought into scratch. */
+/** Runs one of the steps into which a conversion was fanned out. */
 export async function continueConversion(
   run: FoundRun,
   work: ConversionStep,
@@ -92,7 +92,7 @@ export async function continueConversion(
   }
   const exists = await findExisting(run, deps)
   if (isAllThere(run, exists.missing, deps)) {
-    // Another job has made it all meanwhile, or this is a copy that comes after the end.
+    // Another job has made everything meanwhile, or this is a copy of the message that arrives after the end.
     const next = skipRun(run, work.kind === 'range' ? work.samples : 1, exists.existing)
     return { ...next, afterwards: [() => clear(run)] }
   }
@@ -103,13 +103,14 @@ export async function continueConversion(
     (await partsThere(run)).size === 0 &&
     (await isDecided(run, exists.missing, samples, deps))
   ) {
-    // The run has been to its end, and a crash has lost the marker. What follows reads no samples, and clears again.
+    // The run has ended before, and a crash has lost the marker. What follows reads no samples and clears the
+    // scratch again.
     return planRun(run, { kind: 'staged', samples, partSamples }, exists, deps)
   }
   return rangeStep(run, work, deps)
 }
 
-/** Whether each of the assets has failed for good, or can't be made at all: then nobody needs the samples. */
+/** Whether each of the assets has failed for good or cannot be made at all, so that the samples are not needed. */
 async function isDecided(
   run: FoundRun,
   missing: readonly Derivative[],
@@ -131,7 +132,10 @@ async function hasAny(items: AsyncIterable<unknown>): Promise<boolean> {
   return false
 }
 
-/** What follows when a step of staging fails for good: so does the run, and its other steps are told. */
+/**
+ * What follows when a step of a conversion fails for good: the whole run fails. A tombstone in scratch makes
+ * its other steps fail with the same error.
+ */
 export async function failConversion(
   run: Omit<FoundRun, 'found' | 'layout' | 'names'>,
   error: PermanentError,
@@ -198,10 +202,16 @@ async function rangeStep(run: FoundRun, work: RangeStep, deps: PlanDeps): Promis
   return { sends, afterwards: [...afterwards, () => clear(run)], verdict, units }
 }
 
-/** What the first step may spend on it beside its parts, core-milliseconds: some 20 minutes of 44.1 kHz. */
+/**
+ * Maximum cost of comparing the MD5 within the first step, core-milliseconds: some 20 minutes of 44.1 kHz
+ * stereo.
+ */
 const MAX_MD5_MS = 3000
 
-/** Before the parts are written: a step that comes again finds these, and what was reported of them. */
+/**
+ * Compares the MD5 of a FLAC before the parts are written. A redelivered step finds the parts, and with them
+ * what was reported here.
+ */
 async function compareMd5(run: FoundRun, deps: PlanDeps): Promise<void> {
   const { layout, context } = run
   if (layout.kind !== 'flac' || !hasMd5(layout)) return
@@ -217,13 +227,13 @@ async function streamStep(run: FoundRun, work: StreamStep, deps: PlanDeps): Prom
   const layout = run.layout as CodedLayout
   const mostSamples = mostOfStream(run, deps)
   const there = await partsThere(run)
-  // As far as a step before this one, that ended before it could say so, has come.
+  // Skip the parts of an earlier delivery that ended before it could send the next step.
   let from = start
   while (there.get(from) === from + partSamples) from += partSamples
   const last = there.get(from)
   const known = (await reportedWarnings(placeOf(run), run.context)).has('stream')
   const staged: Staged =
-    // Without a report nobody knows what was noticed on the way: the end is decoded once more.
+    // Without the report it is unknown what was noticed on the way, so the end is decoded once more.
     last !== undefined && last < from + partSamples && known
       ? { end: last, isOver: true }
       : from > start
@@ -249,7 +259,10 @@ async function streamStep(run: FoundRun, work: StreamStep, deps: PlanDeps): Prom
   return { ...next, afterwards: [mark, ...(next.afterwards ?? [])] }
 }
 
-/** How long a stream may be: no longer than this deployment takes masters. */
+/**
+ * Maximum length of a stream, samples: what one step can still reach, and at most `max_hours` of this
+ * deployment.
+ */
 function mostOfStream(
   { layout, message }: Pick<FoundRun, 'layout' | 'message'>,
   deps: PlanDeps,
@@ -261,7 +274,10 @@ function mostOfStream(
   )
 }
 
-/** @throws PermanentError TOO_LONG_TO_STAGE when the header, or the number of frames, says so already. */
+/**
+ * Checks the length if the header or the number of frames tells it.
+ * @throws PermanentError TOO_LONG_TO_STAGE
+ */
 async function checkLength(run: FoundRun, deps: PlanDeps): Promise<void> {
   const { layout } = run
   if (layout.kind === 'pcm') return
@@ -292,7 +308,7 @@ function writerOf(run: FoundRun): WritePart {
   }
 }
 
-/** The parts that are there: where each begins and ends. */
+/** The parts in scratch, as a map from the start of each to its end. */
 async function partsThere(run: FoundRun): Promise<Map<number, number>> {
   const { scratch, signal } = run.context
   const there = new Map<number, number>()
@@ -303,7 +319,7 @@ async function partsThere(run: FoundRun): Promise<Map<number, number>> {
   return there
 }
 
-/** The ranges of parts in a row that are missing. */
+/** The missing parts, with adjacent ones joined to ranges. */
 function missingRuns(
   there: ReadonlyMap<number, number>,
   { start, end, partSamples }: { start: number; end: number; partSamples: number },
@@ -319,7 +335,7 @@ function missingRuns(
   return runs
 }
 
-/** Where the samples are, when they were all brought into scratch by steps of their own before. */
+/** The place of the samples if an earlier conversion has brought all of them into scratch. */
 async function stagedBefore(run: FoundRun): Promise<PcmPlace | undefined> {
   const found = await readJson(markerOf(run), run.context)
   return found as PcmPlace | undefined
@@ -337,7 +353,10 @@ function tombstoneOf(run: Omit<FoundRun, 'found' | 'layout' | 'names'>): ObjectN
   return scratchName(placeOf(run), 'failed', `stage-${run.message.restarts}.json`)
 }
 
-/** What another step of this staging has found, this one finds too. */
+/**
+ * Fails with the error of another step of this conversion, if one has failed for good.
+ * @throws PermanentError
+ */
 async function throwTombstone(run: FoundRun): Promise<void> {
   const found = (await readJson(tombstoneOf(run), run.context)) as
     | { code: ErrorCode; sentence: string }
@@ -367,7 +386,7 @@ function clear(run: FoundRun): Promise<void> {
   return clearScratch(placeOf(run), run.context, { hasTombstones: false })
 }
 
-/** A run that fails as a whole leaves no samples behind. */
+/** Removes the samples from scratch if the run fails as a whole. */
 async function clearingOnFailure(run: FoundRun, act: () => Promise<Next>): Promise<Next> {
   try {
     return await act()

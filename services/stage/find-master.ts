@@ -9,18 +9,18 @@ export interface FoundMaster {
   readonly driver: StoreDriver
   readonly name: ObjectName
   readonly bytes: number
-  /** Which bytes these are, as the store pins them. */
+  /** The store's revision of the object, by which reads are pinned. */
   readonly pin: Revision
-  /** The same for the world: of an upload the sha256 that it is stored under, else the pin. */
+  /** The revision that names assets: of an upload the sha256 in its name, of any other master the pin. */
   readonly revision: Revision
 }
 
 export type Locate = (uri: string) => { driver: StoreDriver; name: ObjectName }
 
 /**
- * The first of the candidates that is there: object URIs, or `upload:{asset_guid}`.
- * @throws PermanentError MASTER_NOT_FOUND once `waitSeconds` have passed since `accepted` (ISO 8601), and
- * an ordinary Error, for another attempt, before that.
+ * Finds the first candidate that exists. A candidate is an object's URI or `upload:{asset_guid}`.
+ * @throws PermanentError MASTER_NOT_FOUND once `waitSeconds` have passed since `accepted` (ISO 8601); before
+ * that an ordinary Error, so that the delivery is repeated
  */
 export async function findMaster(
   candidates: readonly string[],

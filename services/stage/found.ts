@@ -6,10 +6,11 @@ import type { StepContext } from '#shared/frame/step.ts'
 import type { NoNumbers } from './resample/no-numbers.ts'
 
 /**
- * Keeps what a step of staging has found out about the master, once, under a name of its own: whichever step ends
- * the staging reads it (`reportedWarnings`), and a step that comes again finds it. Call it before what the step is
- * looked for by (its last part, a marker), so that no crash can fall between. `name` says what was looked at; of
- * equal names the warnings are equal.
+ * Stores the warnings that a step of a conversion has found, once, under a name of its own. The step that ends
+ * the conversion reads them with `reportedWarnings`, and a redelivered step finds them. Call this before
+ * anything that marks the step as done (its last part, a marker), so that a crash between the two cannot lose
+ * them.
+ * @param name says what was examined; the same name always goes with the same warnings
  */
 export async function reportWarnings(
   place: ScratchPlace,
@@ -22,7 +23,7 @@ export async function reportWarnings(
   await context.write('scratch', object, body, 'application/json')
 }
 
-/** What steps have reported of a master, by name; empty lists included. */
+/** The reported warnings of a master by name, empty lists included. */
 export async function reportedWarnings(
   place: ScratchPlace,
   { scratch, signal }: Pick<StepContext, 'scratch' | 'signal'>,
@@ -38,7 +39,7 @@ export async function reportedWarnings(
 
 const FOLDER = 'found'
 
-/** Keeps what in a part of a master is no number, in a name. Call it before the part is kept. */
+/** Stores in an object's name which numbers of a part are NaN or infinite. Call this before the part is stored. */
 export async function reportNoNumbers(
   place: ScratchPlace,
   { start, count, first }: NoNumbers,
@@ -48,7 +49,7 @@ export async function reportNoNumbers(
   await context.write('scratch', object, new Uint8Array(0), 'application/octet-stream')
 }
 
-/** The same of all parts. */
+/** The reports of all parts about numbers that are NaN or infinite. */
 export async function reportedNoNumbers(
   place: ScratchPlace,
   { scratch, signal }: Pick<StepContext, 'scratch' | 'signal'>,

@@ -7,8 +7,8 @@ import { samplesAt44100 } from './resample/range.ts'
 export type MasterLimits = Pick<Config, 'max_hours' | 'max_channels' | 'max_rate'>
 
 /**
- * Holds a master against what this deployment takes. A stream whose header is silent about its length is
- * stopped where it passes the limit (`conversion.ts`).
+ * Checks a master against the limits of this deployment. A stream whose header gives no length is stopped in
+ * `conversion.ts` when it exceeds the limit.
  * @throws PermanentError OVER_LIMITS
  */
 export function checkLimits(layout: Layout, limits: MasterLimits): void {
@@ -27,7 +27,7 @@ export function checkLimits(layout: Layout, limits: MasterLimits): void {
   throw new PermanentError('OVER_LIMITS', `${describeLayout(layout)}: ${wrong}`)
 }
 
-/** As the header says; 0 where it says nothing. */
+/** The length by the header, seconds; 0 if the header gives none. */
 function secondsOf(layout: Layout): number {
   if (layout.kind !== 'coded') return samplesAt44100(layout) / SAMPLE_RATE
   return layout.seconds ?? 0

@@ -9,7 +9,8 @@ await service('stage', async (service) => {
   const { config, locate, uploads, cores, concurrency, consume } = service
   const registry = await loadRegistry(config.derivatives)
   const step = stageStep({ registry, locate, uploads, config, cores })
-  // Mostly small reads; masters that have to be converted wait for a core, and their lease is extended meanwhile.
+  // Most steps make small reads only. Steps that convert a master wait for a core, and their lease is extended
+  // meanwhile.
   const atOnce = concurrency(CORES * 25)
   const waitMs = Math.ceil(atOnce / CORES) * CORE_WAIT_MS
   consume(stageTopic('stage', config.route), step, { concurrency: atOnce, waitMs })

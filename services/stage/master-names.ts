@@ -7,7 +7,7 @@ import { masterBytes } from './formats/master-bytes.ts'
 import { tagNames } from './formats/names/tag-names.ts'
 
 /**
- * What a master says that its track is called, where the job does not: by its tags, else by the name of its file.
+ * The title and the artist that the job leaves open, from the master's tags or else from the name of its file.
  * @throws whatever reading the store throws
  */
 export async function masterNames(
@@ -25,7 +25,7 @@ export async function masterNames(
   }
 }
 
-/** The file's name in a URI; of an upload, which is named by its content, none. */
+/** The name of the file in a URI; empty for an upload, which is named by its content. */
 function nameIn(uri: string): string {
   const name = basename(uri)
   if (name.endsWith('.upload') || uri.startsWith('upload:')) return ''
@@ -37,7 +37,7 @@ function nameIn(uri: string): string {
   }
 }
 
-/** A file that is called after the ids of the job, or after nothing but an id, says nothing of the music. */
+/** Whether a file is named by the ids of the job, or by any id alone. Such a name says nothing about the music. */
 function isOwnName(fileName: string, { asset_guid, asset_id, release_id }: AcceptedRequest) {
   const name = fileName.replace(/\.[A-Za-z0-9]{1,5}$/, '')
   return (

@@ -26,14 +26,14 @@ export interface PlanDeps {
   readonly config: Pick<Config, 'target_ms' | 'routes' | 'max_hours' | 'strict'>
 }
 
-/** A run whose master has been found and looked at. */
+/** A run whose master has been found and whose header has been read. */
 export interface FoundRun {
   readonly message: Envelope
   readonly found: FoundMaster
   readonly layout: Layout
-  /** What it says that its track is called, where the job does not. */
+  /** The title and the artist from the master, where the job gives none. */
   readonly names: TrackNames
-  /** The plan's digest. */
+  /** The digest of the plan. */
   readonly plan: string
   readonly context: StepContext
 }
@@ -43,7 +43,7 @@ export function placeOf({ message, plan }: Pick<FoundRun, 'message' | 'plan'>): 
   return { route, job: job as JobId, run, plan }
 }
 
-/** Which of the wanted assets are there under their names, at the version made today. */
+/** Finds which of the wanted assets exist, at the versions that are made today. */
 export async function findExisting(
   { message, found, context }: Pick<FoundRun, 'message' | 'found' | 'context'>,
   { registry }: PlanDeps,
@@ -61,14 +61,18 @@ export async function findExisting(
   return { existing, missing }
 }
 
-/** How fast the route is, and how long its steps may take. */
+/**
+ * The budget of the route: the target of a step, ms, and how many times slower than the reference its cores
+ * are.
+ */
 export function budgetOf({ route }: Envelope, { config }: PlanDeps) {
   return { targetMs: config.target_ms, factor: config.routes[route]?.factor ?? 1 }
 }
 
 /**
- * Names the plan by what is wanted, not by what is missing: a copy of the message that comes when some of it has been
- * made finds what the first has put into scratch, and its steps, being some of the first one's, share its markers.
+ * The digest that names the plan. It depends on what is wanted, not on what is missing. If a copy of the
+ * message arrives when some assets have been made, it finds what the first one has put into scratch. Its steps
+ * are some of the first one's, and share their markers.
  */
 export function planDigest(
   message: Envelope,
@@ -82,12 +86,15 @@ export function planDigest(
   return digest([revision, wanted, targetMs, factor])
 }
 
-/** Whether a master that has warnings is refused. */
+/** Whether a master with warnings is refused. */
 export function isStrict({ request }: Envelope, { config }: PlanDeps): boolean {
   return config.strict || request.strict === true
 }
 
-/** Whether nothing is left to do: all is made and, where that matters, nothing about the master is yet to be found out. */
+/**
+ * Whether nothing is left to do: all assets exist and, if the job is strict, all warnings about the master are
+ * known.
+ */
 export function isAllThere(
   { message, layout }: Pick<FoundRun, 'message' | 'layout'>,
   missing: readonly Derivative[],
@@ -96,15 +103,12 @@ export function isAllThere(
   return missing.length === 0 && (isOpen(layout) || !isStrict(message, deps))
 }
 
-/** Whether all that can be wrong with a master shows without reading the whole of it. */
+/** Whether the header alone shows everything that can be wrong with a master. */
 function isOpen(layout: Layout): boolean {
   return layout.kind === 'pcm' && !mayHaveNone(layout)
 }
 
-/**
- * What follows when all that was asked for is there. Of a master that would have to be decoded anew the catalogue
- * knows the warnings that its header does not show.
- */
+/** Ends a run whose assets all exist. Warnings that the header does not show are in the catalogue already. */
 export function skipRun(run: FoundRun, samples: number, existing: Verdicts): Next {
   const { message, layout } = run
   const { warnings = [] } = layout
@@ -113,8 +117,8 @@ export function skipRun(run: FoundRun, samples: number, existing: Verdicts): Nex
 }
 
 /**
- * What follows once the samples can be read: the plan of what is missing, as messages to its first stage.
- * @throws PermanentError STRICT when the master has warnings that are not wanted
+ * Plans what is missing, once the samples can be read, and sends it to the first stage of the plan.
+ * @throws PermanentError STRICT when the master has warnings and the job is strict
  */
 export async function planRun(
   run: FoundRun,
@@ -147,7 +151,8 @@ export async function planRun(
   }
   const first = steps.analyze.length > 0 ? 'analyze' : 'encode'
   if (steps.units.length > 0) {
-    // The plan as the steps will tell what they have made of it: how far a job is follows from events alone.
+    // The event lists the units by the names that the steps report, so that the progress of a job follows from
+    // events alone.
     return {
       sends: stepMessages(due, first),
       verdict: 'done',
@@ -164,13 +169,13 @@ export async function planRun(
   }
 }
 
-/** What was found out about a master while it was brought into scratch. */
+/** The warnings that were found during the conversion. */
 async function lateWarnings(run: FoundRun): Promise<readonly (readonly Warning[])[]> {
   const { layout, context } = run
   if (mayHaveNone(layout)) {
     return [noNumberWarnings(layout, await reportedNoNumbers(placeOf(run), context))]
   }
-  // Other bare samples hide nothing: what is wrong with them the header and the length of the file tell.
+  // Other uncompressed samples hide nothing: the header and the length of the file show all that can be wrong.
   if (layout.kind === 'pcm') return []
   return [...(await reportedWarnings(placeOf(run), context)).values()]
 }

@@ -33,14 +33,14 @@ interface StageDeps {
   readonly uploads: StoreDriver
   readonly config: Pick<Config, 'master_wait' | 'target_ms' | 'routes' | 'strict'> &
     MasterLimits
-  /** Places for the conversion of masters, which takes a core; the rest of a step is small reads. */
+  /** Cores for the conversion of masters. The rest of a step is small reads. */
   readonly cores: Cores
 }
 
 /**
- * The first stage of a route: finds the master, fixes its revision, looks which assets exist, brings a master
- * that can't be read in place into scratch as WAV parts, by further steps of its own where one does not do, and
- * fixes the plan of the rest.
+ * The first stage of a route. It finds the master, fixes its revision, finds which assets exist and plans the
+ * rest of the run. If the samples cannot be read in place, it first converts the master into WAV parts in
+ * scratch, by further steps of its own if one is not enough.
  */
 export function stageStep(deps: StageDeps): Step<ToStage> {
   const { registry, cores } = deps
@@ -57,7 +57,7 @@ export function stageStep(deps: StageDeps): Step<ToStage> {
       return 'staging' in message ? goOn(message, context, deps) : begin(message, context, deps)
     },
 
-    // A part of any sound master takes less than half of the limit.
+    // A part of any sound master takes less than half of the hard limit.
     isStoppedOnce: true,
 
     stops(message) {
@@ -97,7 +97,7 @@ async function begin(
   const { accepted, masters, restarts } = message
   const { signal, delivery } = context
   const { locate, uploads, config } = deps
-  // A master that is still being written, or a rollout, takes its time: back off a little more each time.
+  // A master that is still being written, or a rollout, takes time. Each restart backs off a little longer.
   if (delivery.attempt <= Math.min(restarts, MAX_RESTARTS)) {
     throw new Error(`begun anew ${restarts} times: waiting`)
   }
@@ -143,13 +143,16 @@ async function goOn(message: StagingDue, context: StepContext, deps: StageDeps):
   return continueConversion({ message, found, layout, names, plan, context }, work, deps)
 }
 
-/** Not pinned, which costs a second look: were it the header of other bytes, the reads of the samples would tell. */
+/**
+ * Reads the header without a pin, which would cost a second request. If the bytes changed meanwhile, the pinned
+ * reads of the samples fail.
+ */
 function layoutOf(found: FoundMaster, signal: AbortSignal): Promise<Layout> {
   const { driver, name, bytes } = found
   return survey(masterBytes(driver, name, { bytes }), signal)
 }
 
-/** Length at 44.1 kHz, samples; 1 where it would have to be decoded to be known. */
+/** The length at 44.1 kHz, samples; 1 if it is only known after decoding. */
 function lengthOf(layout: Layout): number {
   return layout.kind === 'coded' ? 1 : samplesAt44100(layout)
 }

@@ -3,34 +3,34 @@ import { BUDGET_MS } from '#shared/contracts/stages.ts'
 import type { CodedLayout, FlacLayout, Layout } from '../formats/layout.ts'
 import { isPeriodic, PART_SAMPLES, type SeekableLayout, samplesAt44100 } from './range.ts'
 
-/** How long a master may be that can only be decoded from its beginning, and one that is compressed at all, seconds. */
+/** Maximum length of a compressed master, seconds. */
 export const MAX_CODED_SECONDS = 3600
 
-/** What staging costs on one full core of the reference, core-milliseconds, Node's share included. */
+/** The cost of a conversion on one full core of the reference, core-milliseconds, including Node's share. */
 interface StageCost {
   readonly fixedMs: number
-  /** Per second of audio that is decoded and left out. */
+  /** Per second of audio that is decoded and discarded. */
   readonly skipMs: number
-  /** Per second of audio that is made, decoding included. */
+  /** Per second of audio that is produced, decoding included. */
   readonly makeMs: number
 }
 
-/** How fast a site is, and how long its steps may take. */
+/** The target of a step, ms, and how many times slower than the reference the route's cores are. */
 interface Pace {
   readonly targetMs: number
   readonly factor: number
 }
 
-/** Measured with other work on the machine, so on the safe side: docs/performance.md. */
+/** Core-milliseconds, measured with other work on the machine, so rather too high: docs/performance.md. */
 const FIXED_MS = 250
-/** Rounding, writing, reading on: at 44.1 kHz stereo, whatever goes in. */
+/** Rounding, writing and reading of the result, per second of its 44.1 kHz stereo, whatever the master. */
 const OUT_MS = 3
-/** Per 100,000 numbers (samples times channels) that are mixed, and that are resampled. */
+/** Per 100,000 numbers (samples times channels) that are mixed; the next one, that are resampled. */
 const MIX_MS = 0.6
 const RESAMPLE_MS = 2
-/** Per MB that goes in. */
+/** Per MB of the master that is read. */
 const READ_MS = 3.8
-/** Per 100,000 numbers that are decoded. */
+/** Per 100,000 numbers that are decoded, by decoder. */
 const DECODE_MS: Record<string, number> = {
   flac: 2.2,
   mp3: 2,
@@ -42,12 +42,12 @@ const DECODE_MS: Record<string, number> = {
   opus: 3.5,
 }
 const OTHER_DECODER_MS = 1.5
-/** Per 100,000 numbers that are decoded once more for their MD5. */
+/** Per 100,000 numbers that are decoded a second time for their MD5. */
 const MD5_MS = 2.7
-/** Of a rate whose parts are made one by one: starting anew, and what is read before and behind. */
+/** Per second of a rate whose parts are converted one by one: a new ffmpeg, and the samples before and behind. */
 const APART_MS = 5
 
-/** What staging a master costs. */
+/** The cost of converting a master. */
 export function stageCost(layout: Layout): StageCost {
   const { rate, channels } = layout
   const numbers = (rate * channels) / 100_000
@@ -61,12 +61,12 @@ export function stageCost(layout: Layout): StageCost {
   }
   const decoder = layout.kind === 'flac' ? 'flac' : layout.decoder
   const decode = numbers * (DECODE_MS[decoder] ?? OTHER_DECODER_MS)
-  // A FLAC is decoded once more for its MD5.
+  // A FLAC is decoded a second time for its MD5.
   const verified = layout.kind === 'flac' ? numbers * MD5_MS : 0
   return { fixedMs: FIXED_MS, skipMs: decode, makeMs: decode + verified + convert + apart }
 }
 
-/** What it costs to compare the MD5 of a whole FLAC, core-milliseconds. */
+/** The cost of comparing the MD5 of a whole FLAC, core-milliseconds. */
 export function md5Cost({ samples, rate, channels }: FlacLayout): number {
   return FIXED_MS + (((samples / rate) * (rate * channels)) / 100_000) * MD5_MS
 }
@@ -74,11 +74,11 @@ export function md5Cost({ samples, rate, channels }: FlacLayout): number {
 interface RangePlan {
   readonly samples: number
   readonly partSamples: number
-  /** Every step makes this many samples, whole parts; the last one fewer. */
+  /** Number of samples that each step makes: whole parts. The last step makes the rest. */
   readonly stepSamples: number
 }
 
-/** Cuts the staging of a master into ranges that cost at most about the target each. */
+/** Cuts the conversion of a master into steps that cost about `targetMs` at most. */
 export function planRanges(layout: SeekableLayout, { targetMs, factor }: Pace): RangePlan {
   const { fixedMs, makeMs } = stageCost(layout)
   const samples = samplesAt44100(layout)
@@ -86,12 +86,15 @@ export function planRanges(layout: SeekableLayout, { targetMs, factor }: Pace): 
   const partSamples = Math.min(PART_SAMPLES, affordable * SAMPLE_RATE)
   const parts = Math.ceil(samples / partSamples)
   const most = Math.max(1, Math.floor((affordable * SAMPLE_RATE) / partSamples))
-  // Even steps: five parts at two apiece would leave a straggler of one.
+  // Spread the parts evenly: five parts in steps of two would leave a step of one.
   const each = Math.ceil(parts / Math.ceil(parts / most))
   return { samples, partSamples, stepSamples: each * partSamples }
 }
 
-/** How long a stream may be: what is before its last part has to be decoded within a step that makes that. */
+/**
+ * Maximum length of a stream, samples. A step has to decode everything before its part and then make the part
+ * within the budget.
+ */
 export function mostStreamSamples(layout: CodedLayout, factor: number): number {
   const { fixedMs, skipMs, makeMs } = stageCost(layout)
   const partMs = (makeMs * PART_SAMPLES) / SAMPLE_RATE
@@ -100,11 +103,12 @@ export function mostStreamSamples(layout: CodedLayout, factor: number): number {
 }
 
 /**
- * Says, whenever a part of a stream has been made, whether the step has time for another one like it. It has until
- * the target; where what is before its parts took half of that, two thirds longer (by default until the budget), for
- * each step decodes that anew.
- * @param start where the step begins
- * @param spentMs what it has spent so far, ms of its own time
+ * Returns a function that decides, whenever a part of a stream has been made, whether the step has time for
+ * another one like it. The step has until the target. If decoding what precedes its parts took half of that, it
+ * has two thirds more (by default, up to the budget), because each further step would decode that again.
+ * @param start the first sample of the step
+ * @param targetMs the target of a step, ms
+ * @param spentMs returns the step's own time so far, ms
  */
 export function pacing(start: number, targetMs: number, spentMs: () => number): () => boolean {
   let before = start === 0 ? 0 : undefined

@@ -1,10 +1,11 @@
 /**
- * How much of each channel goes to the left and to the right of a stereo mix.
+ * The share of each channel in the left and the right of a stereo mix.
  *
- * Mono goes to both sides at its full level; stereo stays as it is. More channels are mixed as
- * ITU-R BS.775 has it (centre and surrounds 3 dB down, no low-frequency effects), then scaled so
- * that the loudest possible master does not clip.
- * @param mask the loudspeakers of WAVE_FORMAT_EXTENSIBLE; 0 or one that does not fit: the usual order.
+ * Mono goes to both sides at its full level; stereo stays as it is. More channels are mixed as in ITU-R BS.775
+ * (centre and surrounds 3 dB down, no low-frequency effects), then scaled so that the loudest possible master
+ * does not clip.
+ * @param mask the loudspeaker mask of WAVE_FORMAT_EXTENSIBLE; with 0, or a mask that does not fit the number of
+ * channels, the default order is used
  */
 export function stereoMix(
   channels: number,
@@ -24,11 +25,11 @@ export function stereoMix(
   return mix.map(([left, right]) => [left / loudest, right / loudest])
 }
 
-/** 3 dB down. */
+/** A gain of −3 dB. */
 const H = Math.SQRT1_2
 const BOTH = [0.5, 0.5] as const
 
-/** By bit of the mask: front left and right, centre, low frequencies, back left and right, … */
+/** The weights by bit of the mask: front left and right, centre, low frequencies, back left and right, … */
 const WEIGHTS: Record<number, readonly [number, number]> = {
   0: [1, 0],
   1: [0, 1],
@@ -43,7 +44,7 @@ const WEIGHTS: Record<number, readonly [number, number]> = {
   10: [0, H],
 }
 
-/** What 3 to 8 channels are when nothing says so: RFC 9639 section 9.1.3, which agrees with usual WAV files. */
+/** The masks of 3 to 8 channels without a mask: RFC 9639 section 9.1.3, which agrees with common WAV files. */
 const DEFAULT_MASKS: Record<number, number> = {
   3: 0x7,
   4: 0x33,

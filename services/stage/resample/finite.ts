@@ -3,10 +3,10 @@ import type { NoNumbersSeen } from './no-numbers.ts'
 import { wholeNumbers } from './whole-numbers.ts'
 
 /**
- * Bare floating-point numbers as they can be filtered and rounded: what is no number, or infinite, is 0, and what
- * is absurdly loud is 84 dB above full scale. One such number would otherwise spread over all that a resampler's
- * filter spans. Little-endian, whatever the master is; the pieces hold whole numbers.
- * @param seen is told the place of each that is no number, or infinite, from 0 on
+ * Makes floating-point samples safe to filter and round: NaN and infinity become 0, and absurdly loud values
+ * become 84 dB above full scale. One such value would otherwise spread over the whole span of the resampler's
+ * filter. The output is little-endian, and its pieces hold whole numbers.
+ * @param seen receives the place of each NaN or infinite number, counted from 0
  */
 export async function* finite(
   pieces: AsyncIterable<Uint8Array>,
@@ -26,7 +26,7 @@ export async function* finite(
 }
 
 const SIGN = 0x8000_0000
-/** 2^14 and infinity, without their sign, as the most significant 32 bits have them. */
+/** 2^14 and infinity, without their signs, in the most significant 32 bits. */
 const SINGLE = { loud: 0x4680_0000, infinite: 0x7f80_0000 }
 const DOUBLE = { loud: 0x40d0_0000, infinite: 0x7ff0_0000 }
 

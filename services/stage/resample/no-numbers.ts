@@ -2,17 +2,17 @@ import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { type Warning, warning } from '#shared/contracts/warnings.ts'
 import type { Layout, PcmLayout } from '../formats/layout.ts'
 
-/** What of a part of a floating-point master is no number, or infinite. */
+/** The NaN or infinite numbers in a part of a floating-point master. */
 export interface NoNumbers {
   /** The first sample of the part, at 44.1 kHz. */
   readonly start: number
-  /** How many numbers, of all channels. */
+  /** Number of such numbers, over all channels. */
   readonly count: number
-  /** The first sample with one of them, at the master's own rate. */
+  /** The first sample that has one, at the master's own rate. */
   readonly first: number
 }
 
-/** Counts them part by part, in whatever pieces they come. */
+/** Counts NaN and infinite numbers per part. The numbers may arrive in pieces of any size. */
 export class NoNumbersSeen {
   readonly #layout: PcmLayout
   readonly #partSamples: number
@@ -21,7 +21,7 @@ export class NoNumbersSeen {
 
   /**
    * @param from the sample of the master, at its own rate, that the first number belongs to
-   * @param partSamples length of a part, at 44.1 kHz
+   * @param partSamples length of a part, samples at 44.1 kHz
    */
   constructor(layout: PcmLayout, from: number, partSamples: number) {
     this.#layout = layout
@@ -29,7 +29,7 @@ export class NoNumbersSeen {
     this.#partSamples = partSamples
   }
 
-  /** The number at place `n` behind the first. */
+  /** Counts the number at place `n` behind the first. */
   add(n: number): void {
     const { channels, rate } = this.#layout
     const sample = this.#from + Math.floor(n / channels)
@@ -39,18 +39,18 @@ export class NoNumbersSeen {
     this.#parts.set(start, { start, count: count + 1, first })
   }
 
-  /** What was seen of the part that begins at `start`; undefined: all are numbers. */
+  /** The count for the part that begins at `start`; undefined if all its numbers are finite. */
   of(start: number): NoNumbers | undefined {
     return this.#parts.get(start)
   }
 }
 
-/** Whether a master may have such samples. */
+/** Whether a master can contain NaN or infinite numbers: uncompressed floating-point samples can. */
 export function mayHaveNone(layout: Layout): boolean {
   return layout.kind === 'pcm' && layout.encoding === 'float'
 }
 
-/** What is to be said of a master with these parts, in any order. */
+/** The warnings about a master with these parts, which may come in any order. */
 export function noNumberWarnings(
   layout: Layout,
   parts: readonly NoNumbers[],

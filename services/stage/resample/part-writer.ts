@@ -1,22 +1,25 @@
 import { WAV_HEADER_BYTES, withWavHeader } from '#shared/audio/wav-part.ts'
 import { BYTES_PER_SAMPLE } from '#shared/contracts/pcm-format.ts'
 
-/** Keeps the samples [start, end), a WAV file; the bytes are the callee's only until it resolves. */
+/** Stores the samples [start, end) as a WAV file. The bytes may be overwritten once the promise has resolved. */
 export type WritePart = (start: number, end: number, wav: Uint8Array) => Promise<void>
 
 interface PartWriterOptions {
-  /** First sample of the track that is wanted, and one past the last. */
+  /** The first wanted sample of the track, and the one past the last. */
   readonly start: number
   readonly end: number
   readonly partSamples: number
   readonly write: WritePart
 }
 
-/** Cuts what comes into WAV parts. One part is written while the next one fills, in two buffers that take turns. */
+/**
+ * Cuts 16-bit stereo samples into WAV parts. One part is written while the next one is filled, in two
+ * alternating buffers.
+ */
 export class PartWriter {
   readonly #options: PartWriterOptions
   #end: number
-  /** Bytes that are still left out at the beginning. */
+  /** Number of bytes to discard at the beginning. */
   #drop: number
   #start: number
   #filling: Buffer | undefined
@@ -24,7 +27,7 @@ export class PartWriter {
   #filled = 0
   #writing: Promise<void> = Promise.resolve()
 
-  /** `dropSamples`: how many of what comes are before `start`. */
+  /** @param dropSamples number of samples that arrive before `start` */
   constructor(options: PartWriterOptions, dropSamples: number) {
     this.#options = options
     this.#drop = dropSamples * BYTES_PER_SAMPLE
@@ -32,12 +35,12 @@ export class PartWriter {
     this.#end = options.end
   }
 
-  /** Moves the end, where a part ends, further. */
+  /** Moves the end further. `end` is the end of a part. */
   goOn(end: number): void {
     this.#end = end
   }
 
-  /** Takes 16-bit stereo, little-endian; what is behind `end` is left out. */
+  /** Adds 16-bit stereo samples, little-endian. Samples behind `end` are discarded. */
   async add(piece: Uint8Array): Promise<void> {
     const { partSamples } = this.#options
     let at = Math.min(this.#drop, piece.length)
@@ -54,14 +57,14 @@ export class PartWriter {
     }
   }
 
-  /** Writes what is left as the last part. Answers where it ends. */
+  /** Writes the rest as the last part. @returns where it ends, samples */
   async finish(): Promise<number> {
     if (this.#filled >= BYTES_PER_SAMPLE) await this.#flush()
     await this.#writing
     return this.#start
   }
 
-  /** Parts are of one length but for the last, which is shorter. */
+  /** All parts have the same length, except the last, which may be shorter. */
   #buffer(size: number): Buffer {
     this.#filling ??= Buffer.allocUnsafeSlow(size)
     return this.#filling
@@ -77,7 +80,7 @@ export class PartWriter {
     await this.#writing
     ;[this.#filling, this.#spare] = [this.#spare, this.#filling]
     this.#writing = this.#options.write(start, end, wav)
-    // It is waited for with the next part; until then nobody would hear of its failure.
+    // Awaited together with the next part. Until then a rejection must not be unhandled.
     this.#writing.catch(() => {})
   }
 }

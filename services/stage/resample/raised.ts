@@ -1,7 +1,10 @@
 import type { PcmLayout } from '../formats/layout.ts'
 import { wholeNumbers } from './whole-numbers.ts'
 
-/** Numbers that stand at the lower end of their blocks, at the upper end; what does not fit is at full scale. */
+/**
+ * Shifts numbers from the lower end of their containers to the upper end. Values that do not fit become full
+ * scale.
+ */
 export async function* raised(
   pieces: AsyncIterable<Uint8Array>,
   { bits, bigEndian, lowBits = bits }: PcmLayout,

@@ -23,36 +23,42 @@ import { PartWriter, type WritePart } from './part-writer.ts'
 import { raised } from './raised.ts'
 import { streamWarnings } from './stream-warnings.ts'
 
-/** Masters in which any sample can be found. */
+/** A master in which any sample can be located. */
 export type SeekableLayout = PcmLayout | FlacLayout
 
 export interface StageOptions {
   readonly file: MasterBytes
-  /** Samples at 44.1 kHz; `start` is a whole second. */
+  /** The range [start, end) to convert, samples at 44.1 kHz. `start` is a whole second. */
   readonly start: number
   readonly end: number
-  /** Length of every part but the track's last: whole seconds. */
+  /** Length of every part except the track's last, samples: whole seconds. */
   readonly partSamples: number
-  /** Keeps the samples [start, end), a WAV file. Called in order, one at a time. */
+  /** Stores the samples [start, end) as a WAV file. Called in order, one call at a time. */
   readonly write: WritePart
-  /** Told, before a part is kept, of what in it is no number. */
+  /** Called before a part is stored, if the part has numbers that are NaN or infinite. */
   readonly onNoNumbers?: (found: NoNumbers) => Promise<void>
   readonly signal: AbortSignal
 }
 
-/** Longer than the resampler's filter spans at any rate: what is before and behind a range, seconds. */
+/**
+ * What is read before and behind a range, seconds. It is longer than the span of the resampler's filter at any
+ * rate.
+ */
 const ROLL_SECONDS = 1
 const TAIL_SAMPLES = ROLL_SECONDS * SAMPLE_RATE
-/** A resampler may round the length either way; a lost FLAC frame is 16 samples or more. */
+/** The resampler may round the length up or down. A lost FLAC frame is 16 samples or more. */
 const ROUNDING_SAMPLES = 4
-/** How much longer than what is wanted ffmpeg would read of a stream that has more, seconds. */
+/** How far beyond the wanted samples ffmpeg may read a stream that has more, seconds. */
 const MARGIN_SECONDS = 10
-/** Times in a compressed stream need not fit its samples: only the samples are counted. */
+/**
+ * Timestamps in a compressed stream need not fit its samples, so the limit is generous, seconds. Only samples
+ * are counted.
+ */
 const CODED_MARGIN_SECONDS = 3600
-/** A day. */
+/** Samples in a day. */
 const MAX_SAMPLES = 86_400 * SAMPLE_RATE
 
-/** Length at 44.1 kHz: n samples at rate r become round(n × 44100 / r), and at least one. */
+/** The length at 44.1 kHz: n samples at rate r become round(n × 44100 / r), and at least one. */
 export function samplesAt44100({ samples, rate }: SeekableLayout): number {
   return scaled(samples, rate)
 }
@@ -62,22 +68,23 @@ function scaled(samples: number, rate: number): number {
 }
 
 /**
- * Makes the WAV parts of the samples [start, end) out of a master in which any sample can be found; `end` is a whole
- * second, or the end of the track. The parts are the same, bit for bit, however a track is cut into ranges: a range
- * begins where input and output both have a whole sample, and what the resampler's filter spans is read before and
- * behind it.
- * @throws PermanentError MASTER_UNREADABLE when a FLAC stream does not hold what it says.
+ * Makes the WAV parts of the samples [start, end) from a master in which any sample can be located. `end` is a
+ * whole second or the end of the track. The parts are the same, bit for bit, however a track is cut into
+ * ranges: a range begins where input and output both have a whole sample, and the span of the resampler's
+ * filter is read before and behind it.
+ * @throws PermanentError MASTER_UNREADABLE when a FLAC stream does not hold what its header says
  */
 export async function stageRange(layout: SeekableLayout, options: StageOptions): Promise<void> {
   const { start, end, partSamples } = options
   if (isPeriodic(layout.rate)) return convertRange(layout, options)
-  // The phases of the filter are rounded, and not always to the same side: only a run of its own is the same always.
+  // The phases of the filter are rounded, and not always in the same direction. Only a separate run for each
+  // part gives the same bytes every time.
   for (let at = start; at < end; at += partSamples) {
     await convertRange(layout, { ...options, start: at, end: Math.min(end, at + partSamples) })
   }
 }
 
-/** Whether the resampler has a filter of its own for each place that a sample may fall on: FFmpeg, libswresample. */
+/** Whether the resampler has a filter for every position between two samples. Source: FFmpeg, libswresample. */
 export function isPeriodic(rate: number): boolean {
   return SAMPLE_RATE / greatestDivisor(rate, SAMPLE_RATE) <= MAX_PHASES
 }
@@ -131,12 +138,12 @@ function wrongCount(
   )
 }
 
-/** What ffmpeg is fed with, and how many samples come out behind those that are skipped. */
+/** The input of ffmpeg, and the number of samples that come out behind the skipped ones. */
 interface Input {
   readonly bytes: AsyncIterable<Uint8Array>
   readonly skip: number
   readonly samples: number
-  /** What of them is no number, as far as they have come. */
+  /** The NaN and infinite numbers in the input so far. */
   readonly seen?: NoNumbersSeen
 }
 
@@ -166,7 +173,7 @@ async function pcmInput(
   const isTagLike = !first.done && Buffer.from(first.value).toString('latin1', 0, 3) === 'ID3'
   async function* bytes(): AsyncGenerator<Uint8Array> {
     try {
-      // ffmpeg would leave out what looks like a tag, before bare samples too.
+      // ffmpeg would skip what looks like an ID3 tag, even before bare samples.
       if (isTagLike) yield Buffer.alloc(frameBytes(layout))
       for (let next = first; !next.done; next = await pieces.next()) yield next.value
     } finally {
@@ -176,7 +183,10 @@ async function pcmInput(
   return { bytes: bytes(), skip: isTagLike ? 1 : 0, ...rest }
 }
 
-/** Whole frames, so that one that cannot be decoded is missed. */
+/**
+ * The input of ffmpeg for a FLAC: whole frames, so that a frame that cannot be decoded shows in the number of
+ * samples.
+ */
 async function flacInput(
   layout: FlacLayout,
   { file, signal }: StageOptions,
@@ -188,7 +198,7 @@ async function flacInput(
   const next = isToEnd ? undefined : await flacFrameAt(file, layout, to + longest, signal)
   const { byte = layout.end, sample = layout.samples } = next ?? {}
   async function* bytes(): AsyncGenerator<Uint8Array> {
-    // Pictures, tags and cue sheets stay behind: the frames need nothing but STREAMINFO.
+    // Pictures, tags and cue sheets are left out: the frames need only STREAMINFO.
     yield Buffer.from('fLaC', 'latin1')
     yield Buffer.from([0x80, 0, 0, layout.streamInfo.length])
     yield layout.streamInfo
@@ -204,7 +214,7 @@ function feedOf(layout: SeekableLayout): Omit<Feed, 'skip' | 'maxSeconds'> {
   return { demuxer: rawFormat(layout), rate, channels, mix }
 }
 
-/** As ffmpeg names bare samples. */
+/** ffmpeg's name for the format of bare samples. */
 function rawFormat({ encoding, bits, unsigned, bigEndian }: PcmLayout): string {
   if (encoding === 'alaw' || encoding === 'mulaw') return encoding
   if (encoding === 'float') return `f${bits}le`
@@ -216,27 +226,31 @@ function greatestDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestDivisor(b, a % b)
 }
 
-/** What became of a piece of a stream that is decoded from its beginning. */
+/** The result of converting a piece of a stream that can only be decoded from its beginning. */
 export interface Staged {
-  /** Up to here the parts are made. */
+  /** The end of the parts that were made, samples. */
   readonly end: number
   /** Whether the stream ends there. */
   readonly isOver: boolean
-  /** Once it does: what is missing or wrong in it, the same whatever the step that has come to its end. */
+  /**
+   * Set if `isOver`: what is missing or wrong in the whole stream. It is the same, whichever step comes to the
+   * end.
+   */
   readonly warnings?: readonly Warning[]
 }
 
 interface StreamOptions extends StageOptions {
-  /** How long a track may be. */
+  /** Maximum length of a track, samples. */
   readonly mostSamples: number
-  /** Asked at `end`, and at the end of each part from there on: whether to make another. */
+  /** Called at `end`, and at the end of each further part. Returns whether to make another part. Default: no. */
   readonly goesOn?: () => boolean
 }
 
 /**
- * Makes the WAV parts from sample `start` to `end`, or to the end of the stream, of a master that can only be decoded
- * from its beginning: what is before `start` is decoded and left out. The parts are the same whatever `start` and `end`.
- * @throws PermanentError MASTER_UNREADABLE; TOO_LONG_TO_STAGE when the stream goes on behind `mostSamples`.
+ * Makes the WAV parts from sample `start` to `end`, or to the end of the stream, of a master that can only be
+ * decoded from its beginning. What precedes `start` is decoded and discarded. The parts are the same for any
+ * `start` and `end`.
+ * @throws PermanentError MASTER_UNREADABLE; TOO_LONG_TO_STAGE when the stream continues behind `mostSamples`
  */
 export async function stageStream(
   layout: CodedLayout,
@@ -250,7 +264,7 @@ export async function stageStream(
   const mix = stereoMix(channels, layout.mask)
   const maxSeconds = Math.min(mostSamples, MAX_SAMPLES) / SAMPLE_RATE + CODED_MARGIN_SECONDS
   const skip = (layout.skip ?? 0) + (second - before) * rate
-  // At once, for what is refused; and by the step that comes to the end.
+  // The first step surveys an Ogg in order to refuse it early, and the last step in order to warn.
   const early = start === 0 ? await oggSurvey(layout, file, signal) : undefined
   if (early !== undefined) checkOgg(layout, early, { bytes: file.bytes, mostSamples })
   const noticed = nothingNoticed()
@@ -272,7 +286,8 @@ export async function stageStream(
     }
     await parts.add(piece)
     if (at >= trackEnd) {
-      // What is left of a packet, and what is noticed of it: a step that stopped here would notice some of it.
+      // Read the rest of the packet, with what is noticed in it. A step that stopped right here would notice
+      // only some of that.
       noticed.isEndedEarly = at > trackEnd + MAX_REST_SAMPLES
       if (noticed.isEndedEarly) break
     } else if (at > mostSamples) throw tooLong(layout, mostSamples)
@@ -291,10 +306,13 @@ export async function stageStream(
   return { end: made, isOver: true, warnings }
 }
 
-/** What is pre-skip, headers or left out at an end. */
+/** Allowance for pre-skip, headers and samples that are left out at an end, seconds. */
 const OGG_SLACK_SECONDS = 10
 
-/** What takes long to decode and is refused in the end, or is no music, is not begun. @throws PermanentError */
+/**
+ * Refuses, before any decoding, an Ogg that is too long or that cannot be music.
+ * @throws PermanentError
+ */
 function checkOgg(
   layout: CodedLayout,
   { seconds, leastSeconds, packets }: OggSurvey,
@@ -306,7 +324,7 @@ function checkOgg(
   checkPackets(describeLayout(layout), packets, bytes)
 }
 
-/** How far a stream is read on behind the end of its music: what an edit list leaves out without a word. */
+/** How far a stream is read behind the end of its music, samples: an edit list may silently leave out this much. */
 const MAX_REST_SAMPLES = 1.1 * SAMPLE_RATE
 
 export function tooLong(
@@ -322,7 +340,7 @@ export function tooLong(
   return new PermanentError('TOO_LONG_TO_STAGE', `${describeLayout(layout)} ${length}`)
 }
 
-/** All but the last `most` bytes of what comes. */
+/** Yields everything except the last `most` bytes. */
 async function* withoutEnd(
   pieces: AsyncIterable<Uint8Array>,
   most: number,
@@ -342,11 +360,11 @@ async function* withoutEnd(
   }
 }
 
-/** Length of a part, samples: a minute. */
+/** Length of a part, samples: one minute. */
 export const PART_SAMPLES = 60 * SAMPLE_RATE
 
 /**
- * The whole of a master at once, as so many steps would make it: for tools that have no chain.
+ * Converts a whole master at once, with the result that the steps of a chain would have. For tools.
  * @throws as `stageRange` and `stageStream`
  */
 export async function stageMaster(

@@ -5,13 +5,14 @@ import type { CodedLayout } from '../formats/layout.ts'
 import type { Mp4Walk } from '../formats/mp4/walk.ts'
 import { type Noticed, nothingNoticed } from '../formats/noticed.ts'
 
-/** Lengths in headers may be rounded, and leave encoder delay out of account. */
+/** Tolerance for lengths in headers, seconds: they may be rounded and may ignore the encoder's delay. */
 const SLACK_SECONDS = 0.5
 
 /**
- * What is missing or wrong in a stream as a whole: what comes out of it, `samples` at 44.1 kHz, against what the file
- * promises, and what was noticed on the way to its end. It follows from these alone, so that it does not matter which
- * step asks.
+ * What is missing or wrong in a whole stream. It compares the decoded length with what the file promises, and
+ * evaluates what was noticed on the way to the end. The result depends on nothing else, so it is the same,
+ * whichever step asks.
+ * @param samples the decoded length, samples at 44.1 kHz
  */
 export function streamWarnings(
   layout: CodedLayout,
@@ -51,10 +52,10 @@ function lengthWarnings(
     const sentence = `the ${container} is damaged: of the ${promised_seconds} s that its header promises ${present_seconds} s can be decoded`
     return [{ ...short, code: 'DAMAGED', sentence }]
   }
-  // Fragments whose headers are damaged may be found by other means.
+  // Fragments whose headers are damaged may have been located in another way.
   const isKnown = noticed.walk === undefined || layout.seconds !== undefined
   if (present <= promised + SLACK_SECONDS || !isKnown) return []
-  // The index of an M4A has said so of itself.
+  // The index of the M4A has reported this contradiction already.
   if (container === 'M4A' && isContradicted(warnings)) return []
   const [less, more] = [promised.toFixed(3), present.toFixed(3)]
   const sentence = `the header of the ${container} promises ${less} s, and ${more} s are there, all of which were taken`
@@ -65,7 +66,10 @@ function isContradicted(warnings: readonly Warning[] = []): boolean {
   return warnings.some(({ code }) => code === 'HEADER_CONTRADICTS')
 }
 
-/** How long the music is by what its headers say, seconds: in fragments by those of all that are there. */
+/**
+ * The length of the music by its headers, seconds; of fragments, by the headers of all fragments that are
+ * there.
+ */
 function promiseOf(layout: CodedLayout, { walk }: Noticed): number | undefined {
   const { seconds, promised = seconds, fragments, skip = 0, rate, samples } = layout
   if (walk === undefined || fragments === undefined) return promised
@@ -74,12 +78,12 @@ function promiseOf(layout: CodedLayout, { walk }: Noticed): number | undefined {
   return Math.max(0, most, promised ?? 0)
 }
 
-/** Whether fragments lie where they do not belong: how much of them is decoded depends on their muxer. */
+/** Whether fragments are repeated or out of order. How much of them is decoded then depends on the muxer. */
 function isOutOfTurn({ walk }: Noticed): boolean {
   return walk !== undefined && (walk.times.misplaced > 0 || walk.seen.againAt !== undefined)
 }
 
-/** Whether the last fragment of a sound file is there, by its own word. */
+/** Whether the last fragment of a sound file is there, by the times in its fragments. */
 function isEndThere(
   { slack = SLACK_SECONDS, fragments, skip = 0, rate }: CodedLayout,
   promised: number,
@@ -90,7 +94,7 @@ function isEndThere(
   return reach / fragments.scale - skip / rate >= promised - slack
 }
 
-/** How much may be missing for what is damaged within the stream, so that its end is there all the same. */
+/** How much may be missing because of damage within the stream, seconds, so that its end is there nevertheless. */
 function lostSeconds(
   { sift, slack = 0, tag, isWhole, fragments, feed: [range] }: CodedLayout,
   { undecodable, faults, frames, walk }: Noticed,
@@ -113,7 +117,7 @@ function lostSeconds(
   return ((lost + 2 * lostPlaces + undecodable) * sift.samples) / sift.rate
 }
 
-/** Whether all the frames are there that an encoder has counted: what lies between them is none of its music. */
+/** Whether all frames that the encoder has counted are there. Then bytes between frames are not lost music. */
 function isComplete({ tag }: CodedLayout, { frames }: Noticed): boolean {
   return tag?.frames !== undefined && tag.frames === frames?.frames
 }
@@ -147,7 +151,7 @@ function frameWarnings(layout: CodedLayout, noticed: Noticed): readonly Warning[
     )
   }
   const { overlaps, firstAfter = 0 } = frames.reservoir
-  // Where a tag counts the frames, it tells.
+  // If a tag counts the frames, the count decides.
   if (overlaps > 0 && tag === undefined) {
     const second = ((firstAfter * sift.samples) / sift.rate).toFixed(3)
     const where =
@@ -166,7 +170,7 @@ function frameWarnings(layout: CodedLayout, noticed: Noticed): readonly Warning[
   return found
 }
 
-/** What a WAV says of its own length is told by its header. */
+/** Whether the stream ends within a frame. For a WAV, the header reports its cut. */
 function endsWithinFrame(layout: CodedLayout, noticed: Noticed): boolean {
   const isCut = noticed.frames?.isCut === true && layout.container !== 'WAV'
   return isCut && !isComplete(layout, noticed)
@@ -184,7 +188,7 @@ function endsWithin({ container }: CodedLayout, present: number, { walk }: Notic
   return { code: 'CUT_SHORT', sentence, present_seconds }
 }
 
-/** Formats whose decoders complain of nothing but what is wrong: of Ogg the pages tell, and ADPCM has nothing to check. */
+/** Demuxers whose decoders complain only of real damage. Ogg is judged by its pages, and ADPCM has no check. */
 const TELLING = ['mp3', 'aac', 'mov', 'flac']
 
 function decoderWarnings(layout: CodedLayout, noticed: Noticed): readonly Warning[] {
@@ -201,7 +205,7 @@ function decoderWarnings(layout: CodedLayout, noticed: Noticed): readonly Warnin
     )
   }
   if (walk !== undefined) found.push(...fragmentFaults(walk).map(damaged))
-  // Where it breaks off a packet is not whole, and missed by the demuxer.
+  // At the cut, one packet is incomplete, and the demuxer misses it.
   const isCut = layout.isCut === true || walk?.seen.isCut === true
   const lost = noticed.undecodable - empty - (isCut ? 1 : 0)
   if (lost === 1) found.push(damaged('one of its packets can not be decoded, and was left out'))
@@ -213,7 +217,7 @@ function decoderWarnings(layout: CodedLayout, noticed: Noticed): readonly Warnin
   return found
 }
 
-/** What is wrong with the times at which fragments begin. */
+/** The faults in the start times of fragments. */
 function fragmentFaults({ times, scale }: Mp4Walk): readonly string[] {
   const { misplaced, lost, late } = times
   const seconds = (units: number) => (units / scale).toFixed(3)

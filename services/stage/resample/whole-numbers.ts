@@ -1,7 +1,7 @@
 /**
- * The same bytes, in pieces of whole numbers of `width` bytes each; each is a copy of its own, from a byte that words
- * may begin at.
- * @throws Error when the last number is not whole
+ * Yields the same bytes in pieces of whole numbers of `width` bytes each. Each piece is a copy with aligned
+ * memory.
+ * @throws Error when the last number is incomplete
  */
 export async function* wholeNumbers(
   pieces: AsyncIterable<Uint8Array>,
