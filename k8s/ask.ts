@@ -1,4 +1,4 @@
-// Asks the API server of the cluster that this pod runs in for one thing, of each of some paths: what the CronJobs do.
+// Sends one request to the API server of the cluster that this pod runs in, for each of some paths. The CronJobs use it.
 //   node k8s/ask.ts METHOD [--body=JSON] [--account=FOLDER] PATH…
 // The certificate of the API server comes from NODE_EXTRA_CA_CERTS.
 import { readFile } from 'node:fs/promises'

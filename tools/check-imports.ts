@@ -2,8 +2,8 @@ import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 
 /**
- * Who may import whom, type imports included, and what is exported though nobody imports it.
- * `node tools/check-imports.ts` prints each breach, and ends with 1 when there is one.
+ * Which folder may import which, type imports included, and which exports are not imported by any file.
+ * `node tools/check-imports.ts` prints each breach. Exit codes: 0 none; 1 there are breaches.
  */
 
 const CONTRACTS = ['shared/async', 'shared/contracts']
@@ -11,7 +11,7 @@ const SHARED = ['shared']
 const LOCAL = [...SHARED, 'tools/terminal', 'tools/local']
 const CLIENT = [...LOCAL, 'tools/client']
 
-/** A folder may import itself, what stands in its row, and no other of ours. The innermost folder counts. */
+/** The folders that a folder may import besides itself. The row of the innermost folder counts. */
 const FLOORS: Readonly<Record<string, readonly string[]>> = {
   'shared/async': [],
   'shared/contracts': ['shared/async'],
@@ -48,7 +48,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   test: ['shared', 'services', 'tools', 'k8s'],
 }
 
-/** The one service that is composed of the steps of others. */
+/** The files of the one service that is composed of the steps of others, and what they may import. */
 const COMPOSED: Readonly<Record<string, readonly string[]>> = {
   'services/dispatch/pod/main.ts': [
     ...['services/stage/step.ts', 'services/analyze/step.ts', 'services/encode/step.ts'],
@@ -56,8 +56,8 @@ const COMPOSED: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * The one file that imports each heavy library, so that it is replaced in one place. Essentia is measured alone, too,
- * and a page has a folder.
+ * The one file that may import each heavy library, so that the library is replaced in one place. Essentia is also
+ * measured alone, and the libraries of the page may be imported in its folder.
  */
 const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   '@google-cloud/pubsub': ['shared/bus/pubsub.ts'],
@@ -73,7 +73,7 @@ const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   pngjs: ['shared/assets/built-in/waveform/png.ts'],
 }
 
-/** Whose exports are for people outside of the project: who defines derivative assets of his own. */
+/** Files whose exports are for users of the project, who define derivative assets of their own. */
 const PUBLIC = ['shared/assets/definition.ts']
 
 interface Breach {
@@ -85,7 +85,7 @@ interface Breach {
 /** @returns the breaches of a project whose files lie below `root` */
 export function importBreaches(root: string): readonly Breach[] {
   const files = globSync('{shared,services,tools,k8s,test}/**/*.{ts,js,mjs}', { cwd: root })
-    // Types of what is written elsewhere.
+    // Declaration files describe code that is not ours.
     .filter((file) => !file.endsWith('.d.ts'))
   const sources = files
     .sort()
@@ -104,15 +104,15 @@ export function importBreaches(root: string): readonly Breach[] {
 }
 
 interface Import {
-  /** Ours as a path from the root, another by its name. */
+  /** The path from the root of a file of ours, or the name of a library. */
   readonly target: string
-  /** What is taken of it; undefined: all. */
+  /** The imported names; undefined: all. */
   readonly names: readonly string[] | undefined
 }
 
 /**
- * Our code is formatted by Biome, so that an import begins a line, and its text has no quotes but those of the
- * specifier.
+ * Matches an import or a re-export. Biome formats our code, so that it begins a line, and has no quotes except those of
+ * the specifier.
  */
 const IMPORT =
   /^\s*(?:import|export)\b([^'"`;]*?)\bfrom\s*'([^']+)'|^\s*import\s*'([^']+)'|\bimport\(\s*'([^']+)'/gm
@@ -129,7 +129,7 @@ function importsOf(file: string, source: string): readonly Import[] {
   })
 }
 
-/** Of `{ one, type Two as Three }` `one` and `Two`; undefined where it is all. */
+/** The names in an import clause: `one` and `Two` for `{ one, type Two as Three }`; undefined for all. */
 function namesIn(clause: string): readonly string[] | undefined {
   if (clause.includes('*')) return undefined
   return clause.split(/[{},]/).map(
@@ -170,7 +170,7 @@ function isOurs(path: string): boolean {
 function ofFloor(file: string, floor: string, target: string): string | undefined {
   if (COMPOSED[file]?.includes(target)) return undefined
   const may = [floor, ...(FLOORS[floor] ?? [])]
-  // What lies in `tools` itself is of no floor.
+  // Files directly in `tools` belong to no other floor.
   const isAllowed = may.some((folder) => target.startsWith(`${folder}/`))
   if (isAllowed && (floor !== 'tools' || dirname(target) === 'tools')) return undefined
   const others = (FLOORS[floor] ?? []).join(', ') || 'nothing'
@@ -185,14 +185,14 @@ function floorOf(file: string): string | undefined {
 function ofLibrary(file: string, specifier: string): string | undefined {
   const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
   const importers = IMPORTERS[name]
-  // Tests may look behind it.
+  // Tests may import a library directly.
   if (importers === undefined || file.startsWith('test/')) return undefined
   if (importers.some((each) => file === each || (each.endsWith('/') && file.startsWith(each))))
     return undefined
   return `imports ${specifier}, which ${importers[0]} alone does: use what that exports`
 }
 
-/** Files that import each other, in whatever roundabout way: none can be read, tested or moved by itself. */
+/** Import cycles, direct or through other files: their files can't be read, tested or moved one by one. */
 function circles(imports: ReadonlyMap<string, readonly Import[]>): readonly Breach[] {
   const found: Breach[] = []
   const path: string[] = []

@@ -1,4 +1,4 @@
-// What a track costs, by step and by asset, beside the same work by hand in the same run:
+// Measures what a track costs, by step and by asset, and compares it with the same work by hand in the same run:
 //   npm run bench [-- --track WAV] [--mix-hours 2] [--rounds 3] [--queue 40] [--factor 1] [--json]
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,9 +18,9 @@ import { type BenchResult, benchReport } from './report.ts'
 import { type Spent, type Workload, workload } from './workload.ts'
 
 const TRACK_SECONDS = 433
-/** Of each track of the queue: long enough that the steps outweigh what is between them. */
+/** Length of each track of the queue, s: long enough that the steps outweigh the time between them. */
 const QUEUE_SECONDS = 180
-/** What by-hand.ts does as well. */
+/** The assets that by-hand.ts makes as well. */
 const COMMON = ['bpm', 'key', 'waveform', 'loudness', 'aac-128']
 
 const { values } = parseArgs({
@@ -111,7 +111,7 @@ async function measureMix(load: Workload) {
   )
 }
 
-/** How busy a queue that never runs dry keeps the cores. */
+/** Measures how busy a queue that never runs empty keeps the cores. */
 async function measureQueue(load: Workload) {
   say('A full queue …')
   const uri = pathToFileURL(made('queue.wav')).href
@@ -137,7 +137,7 @@ function compared(runs: readonly Spent[], hands: readonly number[]) {
   }
 }
 
-/** Core-milliseconds of the same work by hand. */
+/** Core time of the same work by hand, ms. */
 async function byHand(file: string): Promise<number> {
   const before = await coresOfEndedChildren()
   const script = new URL('by-hand.ts', import.meta.url).pathname

@@ -1,5 +1,5 @@
-// What somebody would do by hand to a WAV of 16-bit 44.1 kHz stereo, with the same tools and nothing around
-// them, as a process of its own: node tools/bench/by-hand.ts FILE. Its cost is that of the process.
+// Makes the assets of a WAV of 16-bit 44.1 kHz stereo by hand, with the same tools and nothing around them, in a
+// process of its own: node tools/bench/by-hand.ts FILE. Its cost is that of the process.
 import { spawnSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,7 +10,7 @@ const [, , file = ''] = process.argv
 const SAMPLE_RATE = 44_100
 const WINDOWS = 6
 const WINDOW = 30 * SAMPLE_RATE
-/** Beyond ten minutes nobody would wait for the key of it all: ten minutes from the start. */
+/** The most samples that the key is estimated from: the first ten minutes. By hand one would not wait for more. */
 const KEY_AT_MOST = 600 * SAMPLE_RATE
 
 ffmpeg('-c:a', 'aac', '-b:a', '128k', '-aac_coder', 'fast', '-f', 'adts', '/dev/null')

@@ -1,5 +1,5 @@
 /**
- * How many jobs and events a second the catalogue takes, and how fast it lists 100,000 tracks:
+ * Measures how many jobs and events a second the catalogue accepts, and how fast it lists 100,000 tracks:
  * `node tools/bench/catalogue.bench.ts [jobs]`.
  */
 import { randomUUID } from 'node:crypto'
@@ -32,7 +32,7 @@ const MANY_NAMES = `
     else 'The Artist ' || i % 1000 end, now()
   from generate_series(1, 100000) i, unnest(array['title', 'artist']) field`
 
-// With the settings that it really runs with.
+// With the settings of a chain on one machine, fsync included.
 const postgres = await ownPostgres({})
 const dsn = await postgres.database()
 const catalogue = openCatalogue({ dsn, poolSize: 4 })
@@ -61,7 +61,7 @@ async function announce(batch: readonly RunEnded[]): Promise<void> {
   await catalogue.markAnnounced(await catalogue.recordRuns(batch))
 }
 
-/** Lists, of as many tracks as a large catalogue has. */
+/** Measures lists, with as many tracks as a large catalogue has. */
 async function lists(): Promise<void> {
   const database = postgres.open(dsn)
   await database.query({ text: MANY_TRACKS })

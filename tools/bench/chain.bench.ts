@@ -1,4 +1,4 @@
-// The chain without audio work, everything on: journal, events, rows, health, logs.
+// Measures the chain without audio work, with everything on: journal, events, rows, health, logs.
 //   node tools/bench/chain.bench.ts [--jobs 50000] [--seconds 20] [--folder DIR]
 import { rm, writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
@@ -24,10 +24,10 @@ const { values } = parseArgs({
 const jobs = Number(values.jobs)
 const seconds = Number(values.seconds)
 
-// One master for all tracks: reading it is part of the chain, making music is not.
+// One master for all tracks: reading it is part of the chain, synthesis is not.
 const master = `${values.folder}.wav`
 await writeFile(master, wavPart(interleaved(clubTrack({ sampleRate: SAMPLE_RATE, bars: 1 }))))
-// Steps that compute nothing only wait for others: they want a wide window.
+// Steps that compute nothing only wait for servers, so they need a large window.
 process.env.TRACKCHAIN_CONCURRENCY ??= '200'
 const chain = await startChain({
   dataFolder: values.folder,
@@ -50,7 +50,7 @@ const ear = bus.subscribe(
 )
 const wanted = ['nothing-analyzed', 'nothing-encoded']
 let minted = 0
-// Tracks that the throughput phase has made everything of: nothing is left but the chain.
+// Tracks whose assets the throughput phase has made: only the chain's own work is left.
 const existing = (n: number) => `new-${n % jobs}`
 const requestId = () => `00000000-0000-4000-8000-${String(minted++).padStart(12, '0')}`
 const body = (request_id: string, asset_guid: string) =>
@@ -84,7 +84,7 @@ try {
   await rm(master, { force: true })
 }
 
-/** Runs a phase, and says what it came to and where the time went. */
+/** Runs a phase, and prints its result and where the time went. */
 async function phase(title: string, count: number | undefined, run: () => Promise<string>) {
   const before = await cores()
   console.log(`${title}: ${await run()}`)
@@ -98,7 +98,7 @@ async function phase(title: string, count: number | undefined, run: () => Promis
   )
 }
 
-/** Jobs a minute, from the first publish to the last announcement; rows are committed before that. */
+/** Measures jobs a minute, from the first publish to the last announcement; rows are committed before that. */
 async function throughput(prefix: string, count: number): Promise<string> {
   const before = announced.size
   const start = performance.now()
@@ -117,7 +117,7 @@ async function throughput(prefix: string, count: number): Promise<string> {
   return `${Math.round((count / (performance.now() - start)) * 60_000)} jobs a minute`
 }
 
-/** Milliseconds from publish to announcement, jobs coming evenly. */
+/** Measures the time from publish to announcement with evenly spaced jobs, ms. */
 async function pace(perSecond: number, seconds: number): Promise<number[]> {
   const sent = new Map<string, number>()
   const start = performance.now()
@@ -178,7 +178,7 @@ function shown(sorted: readonly number[]): string {
   return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`
 }
 
-/** Core-milliseconds of each process of the chain, and of this one, since its start. */
+/** Core time of each process of the chain, and of this one, since its start, ms. */
 async function cores(): Promise<Record<string, number>> {
   const { user, system } = process.cpuUsage()
   return { bench: (user + system) / 1000, ...(await coresOf(chain.pids())) }

@@ -1,11 +1,11 @@
 import { BUDGET_MS } from '#shared/contracts/stages.ts'
 import type { Spent } from './workload.ts'
 
-/** What a job of one track costs. */
+/** The cost of a job of one track. */
 export interface Cost {
   /** Core-seconds of all processes of the chain together. */
   readonly coreSeconds: number
-  /** The same by process. */
+  /** Core-seconds by process. */
   readonly byProcess: Readonly<Record<string, number>>
   /** From the job's publishing to its last event, seconds. */
   readonly wallSeconds: number
@@ -13,14 +13,14 @@ export interface Cost {
   readonly storeOperations: number
   readonly bytesRead: number
   readonly bytesWritten: number
-  /** Messages, each of which is published, delivered and acked once, and their bytes. */
+  /** Number of messages, each published, delivered and acknowledged once, and their bytes. */
   readonly messages: number
   readonly messageBytes: number
-  /** What each process held at most, with its children, MiB. */
+  /** Peak memory of each process with its children, MiB. */
   readonly peakMiB: Readonly<Record<string, number>>
 }
 
-/** Wall-clock of the steps of one kind, ms. */
+/** Wall-clock time of the steps of one kind, ms. */
 interface StepTimes {
   readonly step: string
   readonly count: number
@@ -29,7 +29,7 @@ interface StepTimes {
   readonly overBudget: number
 }
 
-/** Of several runs of the same job: the one of median core-seconds, with the most of all peaks. */
+/** The cost of several runs of the same job: that of the run with the median core-seconds, with the highest peaks of all runs. */
 export function costOf(runs: readonly Spent[]): Cost {
   const sorted = runs.toSorted((a, b) => sum(a.coreMs) - sum(b.coreMs))
   const spent = sorted[sorted.length >> 1]

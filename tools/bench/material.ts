@@ -9,7 +9,7 @@ import { clubTrack, interleaved } from '../local/synth.ts'
 const TEMPOS = [118, 122, 126, 128, 132]
 const TRACK_SECONDS = 480
 
-/** Writes a WAV of club music, 16-bit 44.1 kHz stereo: of one tempo, or a mix of several. */
+/** Writes a WAV of club music, 16-bit 44.1 kHz stereo, with one tempo or as a mix of several. */
 export async function writeClub(
   path: string,
   seconds: number,

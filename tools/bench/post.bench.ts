@@ -13,8 +13,8 @@ import { testPostgres } from '../local/postgres/temporary.ts'
 
 // node tools/bench/post.bench.ts [jobs] [connections]
 //
-// POST /v1/jobs, one job at a time on each of so many connections, each answered once Pub/Sub has the job
-// and its event; then the same number as lines. Pub/Sub, PostgreSQL and ingest are processes of their own.
+// Measures POST /v1/jobs: one job at a time on each of several connections, each answered once Pub/Sub has the
+// job and its event; then the same number of jobs as lines. Pub/Sub, PostgreSQL and ingest are processes of their own.
 
 const jobs = Number(process.argv[2] ?? 20_000)
 const connections = Number(process.argv[3] ?? 50)

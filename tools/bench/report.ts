@@ -1,7 +1,7 @@
 import { BUDGET_MS } from '#shared/contracts/stages.ts'
 import type { Cost } from './cost-of-run.ts'
 
-/** What a job costs beside the same work by hand, core-seconds, and their ratio. */
+/** The cost of a job and of the same work by hand, core-seconds, and their ratio. */
 type Compared = Cost & { readonly byHandSeconds: number; readonly ratio: number }
 
 export interface BenchResult {
@@ -10,14 +10,14 @@ export interface BenchResult {
   readonly slower: number
   readonly track: Compared
   readonly mix?: Compared
-  /** One asset each, of the same track. */
+  /** Jobs of one asset each, of the same track. */
   readonly alone: Readonly<Record<string, Cost>>
-  /** The job of the track once more, when all is there. */
+  /** The job of the track again, when all its assets exist. */
   readonly again: Cost
   readonly queue?: {
     readonly tracks: number
     readonly secondsEach: number
-    /** Share of all cores, from the first publish to the last event. */
+    /** Share of all cores that was busy, from the first publish to the last event, 0 to 1. */
     readonly busy: number
     readonly perMinute: number
     readonly cost: Cost

@@ -15,8 +15,9 @@ import { testPostgres } from '../local/postgres/temporary.ts'
 import { startPubsubServer } from '../local/pubsub/server.ts'
 import { writeClub } from './material.ts'
 
-// node tools/bench/requests.bench.ts [SECONDS…]: what a track asks of Cloud Storage, by class of operation, and of Pub/Sub. The
-// services are processes of their own; masters, assets and scratch are on the stand-in, which counts.
+// node tools/bench/requests.bench.ts [SECONDS…]: counts the requests of a track to Cloud Storage, by class of operation,
+// and its messages in Pub/Sub. The services are processes of their own; masters, assets and scratch are on the
+// stand-in, which counts.
 
 const SERVICES = ['ingest/main', 'stage/main', 'analyze/main', 'encode/main', 'publish/main']
 const LENGTHS = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [60, 210, 433]
@@ -73,7 +74,7 @@ async function measure(
   const { topic, data, attributes } = send('ingest', EncodeJob, job)
   await bus.publish(topic, { data, attributes })
   while (!published.has(asset_guid)) await sleep(50)
-  // Scratch is removed, and events come, behind the announcement.
+  // Scratch is removed, and events arrive, after the announcement.
   await sleep(SETTLE_MS)
   gcs.buckets.get('masters')?.clear()
   const lines = gcs.requests.map(({ line }) => line)

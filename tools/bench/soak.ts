@@ -1,5 +1,5 @@
-// A queue of short tracks that is kept full, for a long time: whether memory and open handles stay flat, and how
-// busy the cores are.
+// Keeps a queue of short tracks full for a long time, and measures whether memory and open handles stay flat, and
+// how busy the cores are.
 //   npm run soak [-- --minutes 30] [--seconds 30] [--json]
 import { mkdir, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -14,15 +14,15 @@ import { type Chain, startChain } from '../local/supervisor.ts'
 import { writeClub } from './material.ts'
 
 const WANTED = ['bpm', 'key', 'waveform', 'loudness', 'aac-128']
-/** Those that compute. */
+/** The services that compute. */
 const WORKERS = ['stage', 'analyze', 'encode']
-/** Tracks under way at any moment: more than are worked on. */
+/** Tracks under way at any moment: more than the services work on. */
 const AHEAD = 10 * availableParallelism()
 const LOOK_MS = 5_000
 const PRINT_MS = 60_000
-/** Compilers and caches are warm by then, ms. */
+/** Time until compilers and caches are warm, ms. */
 const WARM_MS = 60_000
-/** How far the last third may lie from the middle one, when it is flat. */
+/** The largest relative difference between the last third and the middle one that counts as flat. */
 const FLAT = 0.15
 
 const { values } = parseArgs({
@@ -35,7 +35,7 @@ const { values } = parseArgs({
 const minutes = Number(values.minutes)
 const say = (text: string) => process.stderr.write(`${text}\n`)
 
-/** One look at all processes. */
+/** One sample of all processes. */
 interface Sample {
   readonly holdings: Awaited<ReturnType<typeof holdingsOf>>
   readonly coreMs: Readonly<Record<string, number>>
@@ -110,7 +110,7 @@ async function soak(chain: Chain, master: string): Promise<void> {
   if (!isFlat || letters > 0) process.exitCode = 1
 }
 
-/** Submits a track for each that is done, and removes what was made of that. */
+/** Submits a track for each that is done, and removes the assets of that one. */
 function keepFull(chain: Chain, master_uri: string) {
   const bus = pubsubBus(chain.link)
   let [submitted, done, isOver] = [0, 0, false]
@@ -141,7 +141,7 @@ function keepFull(chain: Chain, master_uri: string) {
   for (let n = 0; n < AHEAD; n++) void submit()
   return {
     done: () => done,
-    /** How many, 100 at most. */
+    /** The number of dead letters, 100 at most. */
     async letters(): Promise<number> {
       const answer = await fetch(`${chain.url}/v1/dead-letters?limit=100`)
       return ((await answer.json()) as { letters: unknown[] }).letters.length
@@ -160,7 +160,7 @@ async function sample(chain: Chain): Promise<Sample> {
   return { holdings, coreMs, at: performance.now() }
 }
 
-/** Shares of all cores between two looks, 0 to 1. */
+/** Busy shares of all cores between two samples, 0 to 1. */
 function busyness(from: Sample, to: Sample): { workers: number; all: number } {
   const wall = (to.at - from.at) * availableParallelism()
   const spent = (names: readonly string[]) =>

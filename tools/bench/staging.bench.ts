@@ -23,8 +23,8 @@ import {
   stageStream,
 } from '../../services/stage/resample/range.ts'
 
-// node tools/bench/staging.bench.ts FILE…: what staging costs, step by step as the chain plans it, one after the
-// other. Core-milliseconds of Node and of ffmpeg, wall-clock, and the most memory that either held.
+// node tools/bench/staging.bench.ts FILE…: measures staging, step by step as the chain plans it, one after the
+// other: core time of Node and of ffmpeg, wall-clock time, and the peak memory of either.
 
 const PACE = { targetMs: 6000, factor: 1 }
 const RUN = { route: 'bench', job: 'bench' as JobId, run: 1, plan: 'bench' }
@@ -112,7 +112,7 @@ function childrenMs(): number {
   return (Number(fields[13]) + Number(fields[14])) * TICK_MS
 }
 
-/** The most memory of each ffmpeg that this process has, kB. */
+/** Peak memory of each ffmpeg that this process has started and that runs, kB. */
 function ffmpegs(): number[] {
   return readdirSync('/proc').flatMap((pid) => {
     try {

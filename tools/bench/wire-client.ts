@@ -14,7 +14,7 @@ process.disconnect?.()
 
 async function publish(): Promise<void> {
   const body = Buffer.alloc(1000, 'x')
-  // As many at once as a service that waits for each might have under way.
+  // As many messages under way as a service that awaits each publish might have.
   const windows = perSecond ? perSecond : 2000
   for (let sent = 0; sent < messages; ) {
     const count = Math.min(perSecond ? 1 : windows, messages - sent)

@@ -8,8 +8,8 @@ import { emulatorWire, localWire, type RunningWire } from './wires.ts'
 
 // node tools/bench/wire.bench.ts [messages]
 //
-// The bus as it is used, over each wire that is here, with 1 KB messages; publisher, server and
-// subscriber are processes of their own. Latency is taken on a clock that the processes share.
+// Measures the bus over each available Pub/Sub server, with messages of 1 KB; publisher, server and subscriber
+// are processes of their own. Latency is measured by a clock that the processes share.
 
 const PROJECT = 'bench'
 const messages = Number(process.argv[2] ?? 100_000)
@@ -21,7 +21,7 @@ for (const start of [() => localWire(join(directory, 'pubsub.sqlite')), emulator
   if (!wire) continue
   try {
     await latency(wire)
-    // The emulator is an order of magnitude slower: a tenth of the messages says as much.
+    // The emulator is an order of magnitude slower: a tenth of the messages is enough.
     await throughput(wire, wire.name === 'local' ? messages : messages / 10)
   } finally {
     await wire.stop()

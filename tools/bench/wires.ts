@@ -6,14 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { anyPort } from '../local/port.ts'
 
-/** Something that speaks Pub/Sub, to be held against what the chain relies on. */
+/** A Pub/Sub server to test against the behaviour that the chain relies on. */
 export interface Wire {
   readonly name: string
   /** host:port */
   readonly endpoint: string
-  /** What is known to be otherwise than in Pub/Sub: the tests that need it are skipped by name. */
+  /** Known differences from Pub/Sub. Tests that depend on them are skipped by name. */
   readonly knownFaults: readonly KnownFault[]
-  /** Kills the server and starts it again at the same place. */
+  /** Kills the server and starts it again on the same port and file. */
   killAndRestart?(): Promise<void>
 }
 
@@ -24,14 +24,14 @@ export type KnownFault =
   | 'the leases of a dead client are kept until they expire'
 
 export interface RunningWire extends Wire {
-  /** Comes back on the same port, and has forgotten everything. */
+  /** Restarts the server on the same port, without its data. */
   restartEmpty(): Promise<void>
   stop(): Promise<void>
 }
 
 const SERVER = new URL('../local/pubsub/main.ts', import.meta.url).pathname
 
-/** Our own server as a process of its own, which the suite may kill. */
+/** Our own server in a process of its own, which the suite may kill. */
 export async function localWire(file: string): Promise<RunningWire> {
   let { child, port } = await startServer(file, 0)
   return {
@@ -51,7 +51,7 @@ export async function localWire(file: string): Promise<RunningWire> {
   }
 }
 
-/** Google's emulator, if it is installed. What it is known to do otherwise than Pub/Sub is listed. */
+/** Google's emulator with its known differences from Pub/Sub; undefined when it is not installed. */
 export async function emulatorWire(): Promise<RunningWire | undefined> {
   const jar = await emulatorJar()
   if (!jar) return undefined

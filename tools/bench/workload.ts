@@ -6,15 +6,15 @@ import { type Client, connect } from '../client/client.ts'
 import { coresOf, type Pids, watchMemory } from '../local/process-usage.ts'
 import type { Chain } from '../local/supervisor.ts'
 
-/** What a job has cost the whole chain. */
+/** What a job has cost in the whole chain. */
 export interface Spent {
-  /** Core-milliseconds by process, `database` and `pubsub` included. */
+  /** Core time by process, `database` and `pubsub` included, ms. */
   readonly coreMs: Readonly<Record<string, number>>
-  /** What each process held at most, with its children, bytes. */
+  /** Peak memory of each process with its children, bytes. */
   readonly peakBytes: Readonly<Record<string, number>>
   /** From the first publish to the last event, ms. */
   readonly wallMs: number
-  readonly events: readonly Told[]
+  readonly events: readonly ApiEvent[]
   /** Messages and their bytes by topic. */
   readonly messages: Readonly<
     Record<string, { readonly count: number; readonly bytes: number }>
@@ -22,13 +22,13 @@ export interface Spent {
 }
 
 export interface Workload {
-  /** Has assets made of masters by track, and waits until all is recorded. */
+  /** Submits a job for each master, by track, and waits until all its events are recorded. */
   run(masters: Readonly<Record<string, string>>, assets: readonly string[]): Promise<Spent>
   close(): Promise<void>
 }
 
-/** An event as the API tells it. */
-interface Told {
+/** An event as the API returns it. */
+interface ApiEvent {
   readonly step: string
   readonly job?: string
   readonly ms: number
@@ -39,12 +39,12 @@ interface Told {
 
 const TOPICS = ['ingest', 'stage', 'analyze', 'encode', 'publish', 'events', 'published']
 const PATIENCE_MS = 1800_000
-/** Of asking for the history, which the ingest service answers at its own cost. */
+/** Time between two polls of the history, ms. Each costs the ingest service time, too. */
 const EVERY_MS = 250
-/** Clock ticks and batches of events lag behind. */
+/** Time for clock ticks and batches of events that lag behind, ms. */
 const SETTLE_MS = 600
 
-/** Jobs through a chain whose every process is watched, and whose every topic is listened to. */
+/** Runs jobs through a chain, watches all its processes, and subscribes to all its topics. */
 export async function workload(chain: Chain): Promise<Workload> {
   const client = connect(chain.url, new AbortController().signal)
   const bus = pubsubBus(chain.link)
@@ -65,7 +65,7 @@ export async function workload(chain: Chain): Promise<Workload> {
         return bus.publish('ingest', { data, attributes: {} })
       })
       await Promise.all(sent)
-      const events: Told[] = []
+      const events: ApiEvent[] = []
       for (const job of jobs) {
         events.push(...(await history(client, job, began)))
       }
@@ -107,19 +107,19 @@ async function listen(
   )
 }
 
-/** The events of a job, once its publishing is among them. @throws when it is not for half an hour. */
+/** The events of a job, once that of its publishing is among them. @throws when it is missing after half an hour. */
 async function history(
   client: Client,
   job: { readonly request_id: string; readonly asset_guid: string },
   began: number,
-): Promise<Told[]> {
+): Promise<ApiEvent[]> {
   const id = jobId(job.request_id, job.asset_guid)
-  type Page = { readonly events: readonly Told[]; readonly next: string | null }
+  type Page = { readonly events: readonly ApiEvent[]; readonly next: string | null }
   for (;;) {
-    const all: Told[] = []
+    const all: ApiEvent[] = []
     let next: string | null = `/v1/tracks/${job.asset_guid}/history?limit=1000`
     while (next !== null) {
-      // Nobody knows the track before its first event is recorded.
+      // The API does not know the track before its first event is recorded.
       const page: Page = await client.get<Page>(next).catch(() => ({ events: [], next: null }))
       all.push(...page.events.filter((event) => event.job === id))
       next = page.next

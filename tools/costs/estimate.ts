@@ -1,25 +1,25 @@
 import { MEASURED } from './measured.ts'
 import type { Prices } from './prices.ts'
 
-/** What is to be made, and how. Shares are from 0 to 1. */
+/** The tracks and assets to make, and how. Shares are from 0 to 1. */
 export interface Workload {
   readonly tracks: number
-  /** Length of a track. The figures are of tracks that fit one step: up to 600 s. */
+  /** Length of a track, s. The figures hold for tracks that fit one step: up to 600 s. */
   readonly seconds: number
   readonly assets: readonly string[]
-  /** How much slower a core is than the one that was measured. */
+  /** How many times slower a core is than the one that was measured. */
   readonly factor: number
-  /** Of the vCPU time that is paid for, what works; the rest is headroom, starts and waiting. */
+  /** Share of the paid vCPU time that does work; the rest is headroom, starts and waiting. */
   readonly utilisation: number
-  /** Of the compute, what is Spot. */
+  /** Share of the compute that is Spot. */
   readonly spot: number
-  /** Of the masters, those that are converted into scratch because they can't be read in place. */
+  /** Share of the masters that are converted into scratch because they can't be read in place. */
   readonly staged: number
-  /** How long scratch stands, minutes. */
+  /** How long scratch exists, minutes. */
   readonly scratchMinutes: number
   /** How long assets are kept, months. */
   readonly months: number
-  /** Of the bytes of assets, those that leave the cloud, once. */
+  /** Share of the assets' bytes that leave the cloud once. */
   readonly egress: number
 }
 
@@ -33,14 +33,14 @@ export interface CostLine {
 
 const GIB = 2 ** 30
 const SECONDS_PER_HOUR = 3600
-/** As Google bills: 730 hours. */
+/** Minutes of a month as Google bills it: 730 hours. */
 const MINUTES_PER_MONTH = 730 * 60
-/** 16-bit 44.1 kHz stereo. */
+/** Bytes a second of 16-bit 44.1 kHz stereo. */
 const PCM_BYTES_PER_SECOND = 176_400
-/** Pub/Sub bills no request for less, bytes. */
+/** The least size that Pub/Sub bills for a request, bytes. */
 const MIN_REQUEST = 1000
 
-/** What a workload costs, line by line. */
+/** The cost of a workload, line by line. */
 export function costLines(workload: Workload, prices: Prices): readonly CostLine[] {
   const { tracks, spot, months, egress, staged, scratchMinutes, seconds } = workload
   const hours = vcpuHours(workload)
@@ -74,7 +74,7 @@ export function coreSeconds({
   staged,
 }: Pick<Workload, 'seconds' | 'assets' | 'staged'>): number {
   const { coreSeconds: of, staging } = MEASURED
-  // What each job of one asset took beside its asset: messages, rows, logs, reading the samples.
+  // What each job of one asset took besides the asset: messages, rows, logs, reading the samples.
   const jobs = of.together.assets
   const apart = sum(jobs.map((id) => of.alone[id] ?? 0))
   const shared = (apart - of.together.took) / (jobs.length - 1)
@@ -89,7 +89,7 @@ function vcpuHours(workload: Workload): number {
   return (tracks * coreSeconds(workload) * factor) / utilisation / SECONDS_PER_HOUR
 }
 
-/** Requests that one track makes of Cloud Storage, by what they are billed as. */
+/** Cloud Storage requests of one track, by billing class. */
 export function operationsOf({
   seconds,
   assets,
@@ -120,7 +120,7 @@ export function assetBytes({ seconds, assets }: Pick<Workload, 'seconds' | 'asse
   )
 }
 
-/** Billed bytes of the messages of one track: each is published and delivered once, by itself at the worst. */
+/** Billed bytes of the messages of one track: each is published and delivered once, in the worst case by itself. */
 export function pubsubBytes({ assets }: Pick<Workload, 'assets'>): number {
   const { messages } = MEASURED
   const count = messages.fixed + stagesOf(assets) * messages.perStage

@@ -1,6 +1,6 @@
 /**
- * What tracks were measured to take: docs/performance.md, Audio, of a track of 433 s. To be kept as current as that.
- * Requests are counted along the code (shared/assets/make/, services/stage/plan-run.ts) and come to 63 for that track, where
+ * The measured resources of a track of 433 s: docs/performance.md, Audio. Keep both in step.
+ * Requests are counted from the code (shared/assets/make/, services/stage/plan-run.ts) and come to 63 for that track, where
  * 60 calls of a store were measured; tools/bench/requests.bench.ts counts them by class.
  */
 export const MEASURED: Measured = {
@@ -20,7 +20,7 @@ export const MEASURED: Measured = {
     },
     together: { assets: ['bpm', 'key', 'waveform', 'loudness', 'aac-128'], took: 11 },
   },
-  // FLAC of 44.1 kHz stereo by the model of services/stage/resample/cost.ts, which is on the safe side.
+  // FLAC of 44.1 kHz stereo by the model of services/stage/resample/cost.ts, which overestimates.
   staging: { fixed: 0.25, perSecond: 0.0055 },
   stageOf: {
     ...{ bpm: 'analyze', key: 'analyze', loudness: 'analyze' },
@@ -28,7 +28,7 @@ export const MEASURED: Measured = {
     ...{ preview: 'encode', waveform: 'encode' },
   },
   operations: {
-    // Removing scratch lists it.
+    // Scratch is listed when it is removed.
     fixedA: 1,
     fixedB: 3,
     perAssetB: 3,
@@ -53,37 +53,37 @@ export const MEASURED: Measured = {
 type ById<T> = Readonly<Record<string, T>>
 
 interface Measured {
-  /** What is made unless told otherwise. */
+  /** The assets of a forecast by default. */
   readonly usual: readonly string[]
   readonly coreSeconds: {
-    /** Length of the track that was measured. */
+    /** Length of the track that was measured, s. */
     readonly seconds: number
-    /** A job of this one asset. */
+    /** Core-seconds of a job of this one asset. */
     readonly alone: ById<number>
-    /** One job of several. */
+    /** Core-seconds of one job of several assets. */
     readonly together: { readonly assets: readonly string[]; readonly took: number }
   }
-  /** Core-seconds of converting a master into scratch: beside its length, and per second of it. */
+  /** Core-seconds of converting a master into scratch: a fixed part, and a part per second of its length. */
   readonly staging: { readonly fixed: number; readonly perSecond: number }
   readonly stageOf: ById<'analyze' | 'encode'>
-  /** Requests of Cloud Storage by class; each file that is made is one of class A more. */
+  /** Cloud Storage requests by class. Each file that is made adds one of class A. */
   readonly operations: {
     readonly fixedA: number
     readonly fixedB: number
-    /** Looks for it, before it is made. */
+    /** The check whether the asset exists, before it is made. */
     readonly perAssetB: number
-    /** Files of an asset, where it is not one. */
+    /** Number of files of an asset, when it is not 1. */
     readonly files: ById<number>
     readonly blockSeconds: number
     readonly partSeconds: number
   }
-  /** Messages of a job of one step a stage, and their bytes. */
+  /** Messages of a job with one step per stage, and their bytes. */
   readonly messages: {
     readonly fixed: number
     readonly perStage: number
     readonly bytesEach: number
   }
-  /** Bytes of an asset: beside the track's length, and per second of it, up to so many. */
+  /** Bytes of an asset: a fixed part, and a part per second of the track, of `mostSeconds` at most. */
   readonly bytes: ById<{
     readonly fixed?: number
     readonly perSecond?: number

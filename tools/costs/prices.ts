@@ -1,11 +1,11 @@
 /**
  * List prices of Google Cloud in USD, for europe-west1 and us-central1, without free allowances but Pub/Sub's, as its
- * pages had them in 2025. Look yours up before you decide anything by them: docs/costs.md says where.
+ * pages had them in 2025. Look up your own before you decide: docs/costs.md says where.
  */
 export const PRICES = {
   /** An hour of a vCPU with 4 GiB: half an e2-standard-2. */
   vcpuHour: 0.0335,
-  /** The same on Spot. That price moves; this is the least that is promised to be taken off, 60 %. */
+  /** The same on Spot. That price changes; this is with the least discount that Google promises, 60 %. */
   spotVcpuHour: 0.0134,
   /** 1,000 operations of class A (insert, list) and B (get); deletions are free. */
   classA: 0.005,
@@ -15,7 +15,7 @@ export const PRICES = {
   /** A TiB published or delivered; the first GiB of a month are free. */
   pubsubTib: 40,
   pubsubFreeGib: 10,
-  /** A GiB out of the cloud, first tier. What comes in is free. */
+  /** A GiB out of the cloud, first tier. Incoming traffic is free. */
   egressGib: 0.12,
 }
 

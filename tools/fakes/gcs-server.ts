@@ -3,35 +3,35 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** What the next matching requests meet instead of, or on top of, an honest answer. */
+/** A fault that the next matching requests get instead of, or in addition to, a correct response. */
 export interface Fault {
   /** Only requests whose `METHOD /path?query range` matches. */
   readonly on?: RegExp
-  /** How many of them; 1 unless told. */
+  /** How many requests get it. Default: 1. */
   times?: number
-  /** Answer with this status, and do nothing. */
+  /** Respond with this status, and do nothing. */
   readonly status?: number
   /** With `status`: the header Retry-After, seconds. */
   readonly retryAfter?: number
-  /** Do as asked, then cut the connection instead of answering. */
+  /** Carry out the request, then cut the connection instead of responding. */
   readonly loseAnswer?: true
-  /** Cut the connection after so many bytes of the answer's body (0: before the headers). */
+  /** Cut the connection after this many bytes of the response's body (0: before the headers). */
   readonly resetAfter?: number
-  /** Cut the connection after so many bytes of the request's body; sessions keep whole 256 KiB of them. */
+  /** Cut the connection after this many bytes of the request's body; sessions keep whole units of 256 KiB of them. */
   readonly cutUploadAfter?: number
-  /** Send so many bytes of the answer's body, then nothing for ever (0: not even headers). */
+  /** Send this many bytes of the response's body, then nothing, and keep the connection open (0: not even headers). */
   readonly hangAfter?: number
-  /** Wait so long before anything is done, milliseconds. */
+  /** Delay before the request is carried out, milliseconds. */
   readonly delayMs?: number
-  /** Flip a bit of this byte of the request's body on its way, from the end when negative; one that is not there: none. */
+  /** Flip a bit of this byte of the request's body on its way; negative: counted from the end; beyond the body: no effect. */
   readonly flipUp?: number
-  /** The same of the answer's body. */
+  /** Flip a bit of this byte of the response's body on its way, as `flipUp` does. */
   readonly flipDown?: number
-  /** Give so many bytes of an object less than there are, with headers that say that this is all. */
+  /** Omit this many bytes at the end of an object, with headers for the shorter one. */
   readonly short?: number
-  /** Answer a ranged read with 200 and the whole object, as Google's test bench does on a broken stream. */
+  /** Respond to a ranged read with 200 and the whole object, as Google's test bench does on a broken stream. */
   readonly ignoreRange?: true
-  /** Headers of the answer, whatever else is true. */
+  /** Further headers of the response. */
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -49,25 +49,25 @@ export interface GcsServer {
   readonly buckets: Map<string, Map<string, StoredObject>>
   /** `METHOD /path?query` and range of every request so far. */
   readonly requests: { line: string; range: string | undefined; origin?: string | undefined }[]
-  /** Faults in waiting; the first that matches is met. */
+  /** Pending faults; a request gets the first that matches. */
   readonly faults: Fault[]
-  /** Objects on a page of a list; 1000 unless told. */
+  /** Objects on a page of a list. Default: 1000. */
   pageSize: number
-  /** What is set of a bucket, as its resource has it; else uniform, not public, without soft delete or lifecycle. */
+  /** Fields of the resource of each bucket. Default: uniform, not public, without soft delete or lifecycle. */
   readonly settings: Map<string, Record<string, unknown>>
-  /** By how much its clock is ahead, ms. */
+  /** How far its clock is ahead, ms. */
   clockAheadMs: number
-  /** Overwrites, whatever the precondition says, and heeds no checksums. */
+  /** Whether it ignores preconditions and checksums. */
   isCareless: boolean
-  /** Sees every body on its way up and down, and may give another. */
+  /** Called with every body on its way up and down; returns the body to use instead. */
   onTheWay: ((body: Buffer, way: 'up' | 'down') => Buffer) | undefined
-  /** What this identity may not do, by `METHOD /path?query`: answered 403. */
+  /** Requests that the identity lacks permission for, by `METHOD /path?query`: they get 403. */
   denied: RegExp | undefined
-  /** What bytes are answered that are not what their checksum says: Cloud Storage 400, Google's test bench 412. */
+  /** Status for bytes that do not match their checksum: 400 in Cloud Storage, 412 in Google's test bench. */
   mismatchStatus: 400 | 412
-  /** Overwrites whatever is there. */
+  /** Stores an object, and overwrites an existing one. */
   put(bucket: string, name: string, bytes: Uint8Array): void
-  /** Cuts every connection there is. */
+  /** Cuts every open connection. */
   cut(): void
   close(): Promise<void>
 }
@@ -79,15 +79,15 @@ interface Session {
   readonly metadata: Record<string, string>
   readonly ifGenerationMatch: string | null
   held: Buffer
-  /** What was said of the bytes when it was opened. */
+  /** The checksums that were announced when the session was opened. */
   readonly sums?: readonly (string | undefined)[]
-  /** What came of it, told again to whoever asks again. */
+  /** The final response, repeated for repeated requests. */
   ended?: Reply
 }
 
 /**
- * A stand-in for Cloud Storage: enough of its JSON API for our driver and for Google's own
- * clients, in memory, and it misbehaves on command.
+ * An in-memory stand-in for Cloud Storage: enough of its JSON API for our driver and for Google's own clients. It
+ * misbehaves on command.
  */
 export async function startGcsServer(...bucketNames: readonly string[]): Promise<GcsServer> {
   const buckets = new Map(
@@ -95,7 +95,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
   )
   const sessions = new Map<string, Session>()
   const sockets = new Set<Socket>()
-  // Cloud Storage counts in microseconds since 1970; only that it grows matters.
+  // Cloud Storage counts in microseconds since 1970; only its growth matters.
   let generation = Date.now() * 1000
 
   const store = (
@@ -182,12 +182,12 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     // `bytes 0-*/*` is one request of unknown length, with all that is left.
     const isWhole = total === '*' ? last === '*' : session.held.length === Number(total)
     if (isWhole) {
-      const told = String(request.headers['x-goog-hash'] ?? '')
-      const sums = told.split(',').map((sum) => sum.trim().replace(/^(crc32c|md5)=/, ''))
+      const announced = String(request.headers['x-goog-hash'] ?? '')
+      const sums = announced.split(',').map((sum) => sum.trim().replace(/^(crc32c|md5)=/, ''))
       session.ended = store(session, session.held, [...sums, ...(session.sums ?? [])])
       return session.ended
     }
-    // Only whole units of 256 KiB are sure to be kept.
+    // Only whole units of 256 KiB are guaranteed to be kept.
     session.held = session.held.subarray(0, Math.floor(session.held.length / 262144) * 262144)
     const headers = session.held.length ? { range: `bytes=0-${session.held.length - 1}` } : {}
     return { status: 308, headers }
@@ -243,8 +243,8 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
     }
     const all = { kind: 'storage#bucket', name: bucketName, location, locationType, ...rest }
     const fields = url.searchParams.get('fields')?.split(',')
-    const told = Object.entries(all).filter(([key]) => fields?.includes(key) ?? true)
-    return { status: 200, json: Object.fromEntries(told) }
+    const wanted = Object.entries(all).filter(([key]) => fields?.includes(key) ?? true)
+    return { status: 200, json: Object.fromEntries(wanted) }
   }
 
   const route = (request: IncomingMessage, body: Buffer): Reply => {
@@ -268,7 +268,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
   }
 
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
-    // Node takes it from the request once the body has ended or was given up.
+    // Node removes the socket from the request once the body has ended or was aborted.
     const { socket } = request
     const line = `${request.method} ${request.url}`
     const range = request.headers.range ?? request.headers['content-range']
@@ -358,7 +358,7 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
   return server
 }
 
-/** Of https://cloud.google.com/storage/docs/json_api/v1/buckets#resource. What is off is left out, as there. */
+/** Of https://cloud.google.com/storage/docs/json_api/v1/buckets#resource. Features that are off are left out, as there. */
 const SETTINGS: Readonly<Record<string, unknown>> = {
   location: 'EUROPE-WEST1',
   locationType: 'region',
@@ -384,7 +384,7 @@ function failure(code: number, message: string): Reply {
   return { status: code, json: { error: { code, message, errors: [{ message }] } } }
 }
 
-/** The answer as it arrives. */
+/** The response as it arrives, with the fault applied. */
 function spoilt(
   reply: Reply,
   { flipDown, short, headers }: Fault = {},
@@ -464,7 +464,7 @@ function resource(bucket: string, name: string, object: StoredObject) {
 
 const known = new WeakMap<Uint8Array, { md5Hash: string; crc32c: string }>()
 
-/** An object's bytes never change, and one is asked for many times. */
+/** The hashes of an object, cached: its bytes never change, and it is requested many times. */
 function hashesOf(bytes: Uint8Array): { md5Hash: string; crc32c: string } {
   const hashes = known.get(bytes) ?? { md5Hash: md5(bytes), crc32c: crc32c(bytes) }
   known.set(bytes, hashes)

@@ -1,7 +1,7 @@
-// Starts the image as a cluster would: as nobody in particular, with nothing writable but its data. Each service by
-// itself, from its start until it is ready; then all of them, with a track going through.
+// Starts the image as a cluster would: as an unprivileged user, with a read-only root and a writable data folder. First
+// each service by itself, from its start until it is ready; then all of them, with one track.
 //   node tools/image/try.ts ROOT IMAGE.json [MASTER]
-// ROOT is where buildah has mounted the image, IMAGE.json what it says of it. Run by build.sh, as root.
+// ROOT is where buildah has mounted the image, IMAGE.json its configuration. Run by build.sh, as root.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
@@ -27,15 +27,15 @@ const SERVICES = {
   stage: 'services/stage/main.ts',
   ingest: 'services/ingest/main.ts',
 } as const
-/** Whom the image names, and the manifests. */
+/** The user id of the image and of the manifests. */
 const USER = 10_001
-/** Where the data folder is within the image, and the database's socket. */
+/** The paths in the image of the data folder, and of the database's socket. */
 const DATA = '/mnt'
 const DATABASE = '/srv'
 const GOAL_MS = 3000
 const PATIENCE_MS = 120_000
 
-/** A root that cannot be written, but for the data, and no right that would help. */
+/** Runs a program in the image: read-only except for the data, and without privileges. */
 const CONFINED = `
 set -e
 mount --bind "$1" "$1"
@@ -123,7 +123,7 @@ interface Started {
   readonly child: ChildProcess
   readonly port: number
   readonly readyMs: number
-  /** What the start took of a core, whatever else the machine had to do. */
+  /** Core time of the start, ms; it does not depend on the load of the machine. */
   readonly coreMs: number
 }
 
@@ -131,7 +131,7 @@ function names(): (keyof typeof SERVICES)[] {
   return Object.keys(SERVICES) as (keyof typeof SERVICES)[]
 }
 
-/** Starts a service, and waits until it says that it is ready. */
+/** Starts a service, and waits until it reports that it is ready. */
 async function start(name: keyof typeof SERVICES): Promise<Started> {
   const port = await anyPort()
   const started = performance.now()
@@ -178,7 +178,7 @@ async function stop({ child }: Started): Promise<{ code: number | null; ms: numb
   return { code: child.exitCode, ms: Math.round(performance.now() - asked) }
 }
 
-/** One track through all five, by HTTP. */
+/** Sends one track through all five services, by HTTP. */
 async function oneTrack(port: number): Promise<void> {
   const signal = AbortSignal.timeout(10 * PATIENCE_MS)
   const client = connect(`http://127.0.0.1:${port}`, signal)
@@ -195,7 +195,7 @@ async function oneTrack(port: number): Promise<void> {
   if (state !== 'done') throw new Error(`the track is ${state}`)
 }
 
-/** The check of a deployment, as docs/preflight.md has it run in a pod. @throws when it finds a fault. */
+/** Runs the preflight check as docs/preflight.md runs it in a pod. @throws when it finds a fault. */
 async function preflight(): Promise<void> {
   console.log('\npreflight of encode:')
   const command = ['tools/cli/cli.ts', 'preflight', '--for', 'encode']
@@ -204,7 +204,7 @@ async function preflight(): Promise<void> {
   if (code !== 0) throw new Error(`preflight ended with ${code}`)
 }
 
-/** What the image says of itself: its environment for the services, its layers for the reader. */
+/** Reads the image's configuration: keeps its environment for the services, prints its layers. */
 async function describe(path: string): Promise<void> {
   const { OCIv1, Manifest } = JSON.parse(await readFile(path, 'utf8'))
   const { layers } = JSON.parse(Manifest) as { layers: { size: number }[] }
@@ -214,7 +214,7 @@ async function describe(path: string): Promise<void> {
   Object.assign(imageEnv, Object.fromEntries(pairs))
 }
 
-/** Throws unless a process in the image is nobody, and can write nothing. */
+/** Throws unless a process in the image is unprivileged and can write nothing. */
 function confined(): void {
   const look = `
     const { writeFileSync } = require('node:fs')

@@ -8,7 +8,7 @@ import type { Seen } from './seen.ts'
 export interface Bucket {
   readonly which: 'assets' | 'scratch' | 'uploads' | 'masters'
   readonly name: string
-  /** Empty, or ending with a slash. */
+  /** The prefix of its objects: empty, or ending with a slash. */
   readonly prefix: string
 }
 
@@ -20,7 +20,7 @@ export function bucketOf(which: Bucket['which'], uri: string): Bucket | undefine
   return { which, name: place.bucket, prefix }
 }
 
-/** How a bucket is set up; of masters, which are not ours to set up, only where it is. */
+/** Checks how a bucket is set up. Of a bucket of masters, which is not ours to set up, only its location is read. */
 export function bucketCheck(bucket: Bucket, options: StoreOptions, seen: Seen): Check {
   const { which, name } = bucket
   const check = `bucket gs://${name} of ${which}`
@@ -33,7 +33,7 @@ export function bucketCheck(bucket: Bucket, options: StoreOptions, seen: Seen): 
       try {
         found = await bucketFound(name, options, signal)
       } catch (error) {
-        if (isDenied(error)) return [untold(check)]
+        if (isDenied(error)) return [unknownState(check)]
         throw error
       }
       seen.locations.set(name, found.location)
@@ -43,13 +43,13 @@ export function bucketCheck(bucket: Bucket, options: StoreOptions, seen: Seen): 
         seen.clocks.push({ of: 'Cloud Storage', aheadMs })
       }
       if (which === 'masters') return [{ check, state: 'ok', found: `in ${found.location}` }]
-      if (!found.settings) return [untold(check)]
+      if (!found.settings) return [unknownState(check)]
       return [judged(check, complaints(bucket, found.settings), 'set up as it should be')]
     },
   }
 }
 
-function untold(check: string): Finding {
+function unknownState(check: string): Finding {
   return {
     check,
     state: 'not told',
@@ -58,7 +58,7 @@ function untold(check: string): Finding {
   }
 }
 
-/** Scratch is removed by its run; the lifecycle is the net beneath, days. */
+/** Longest age in the lifecycle rule of scratch, days. Runs remove their scratch; the rule removes what they missed. */
 const NET_DAYS = 2
 
 function complaints(

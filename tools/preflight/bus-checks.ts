@@ -6,7 +6,7 @@ import type { Needs } from './service-needs.ts'
 export interface BusChecked {
   readonly look: PubsubInspector
   readonly project: string
-  /** What has to exist. */
+  /** The topics and subscriptions that must exist. */
   readonly topology: Topology
   readonly needs: Pick<Needs, 'consumes' | 'publishes'>
 }
@@ -14,7 +14,7 @@ export interface BusChecked {
 const APPLY = 'apply terraform/ with this route among its routes'
 const REACH = 'see that Pub/Sub can be reached from here with this identity'
 
-/** Each topic and subscription: that it is there as it should be, and that this identity may use it. */
+/** Checks of each topic and subscription: that it exists with the right settings, and that this identity may use it. */
 export function busChecks(bus: BusChecked): readonly Check[] {
   const { topics, subscriptions } = bus.topology
   return [
@@ -40,7 +40,7 @@ async function topicFinding(name: string, { look, needs }: BusChecked): Promise<
   const check = `topic ${name}`
   const use = permission === undefined ? '' : ', may be published to'
   if (found.refused === undefined) {
-    return judged(check, may.complaints, may.isTold ? `there${use}` : 'there')
+    return judged(check, may.complaints, may.isKnown ? `there${use}` : 'there')
   }
   if (found.refused === 'missing') return missing(check, 'no such topic')
   return unseen(check, 'pubsub.topics.get', may)
@@ -68,7 +68,7 @@ function lost({ name }: SubscriptionSpec, { deadLetterTopic }: Topology): string
     : 'no such subscription: what is published to its topic is lost'
 }
 
-/** What is wrong with a subscription. */
+/** The wrong settings of a subscription. */
 function subscriptionComplaints(
   found: SubscriptionFound,
   spec: SubscriptionSpec,
@@ -110,7 +110,7 @@ function subscriptionComplaints(
   return complaints
 }
 
-/** Neither can be changed. */
+/** The remedy for settings that can't be changed. */
 const ANEW = 'delete it and apply terraform/ again: this can not be changed'
 
 function isNear(
@@ -137,7 +137,7 @@ function missing(check: string, found: string): Finding {
 }
 
 interface May {
-  readonly isTold: boolean
+  readonly isKnown: boolean
   readonly complaints: readonly Complaint[]
 }
 
@@ -145,22 +145,22 @@ async function mayUse(
   permission: string | undefined,
   ask: (permission: string) => Promise<Inspected<readonly string[]>>,
 ): Promise<May> {
-  if (permission === undefined) return { isTold: false, complaints: [] }
+  if (permission === undefined) return { isKnown: false, complaints: [] }
   const { found } = await ask(permission)
-  // A local server has no IAM: everybody may.
-  if (found === undefined) return { isTold: false, complaints: [] }
-  if (found.includes(permission)) return { isTold: true, complaints: [] }
+  // A local server has no IAM: every identity may do everything.
+  if (found === undefined) return { isKnown: false, complaints: [] }
+  if (found.includes(permission)) return { isKnown: true, complaints: [] }
   const remedy = `grant ${permission} to the service's identity`
   const said = `this identity lacks ${permission}`
-  return { isTold: true, complaints: [{ state: 'fault', found: said, remedy }] }
+  return { isKnown: true, complaints: [{ state: 'fault', found: said, remedy }] }
 }
 
-/** This identity may not look; that it may use it at least says that it is there. */
-function unseen(check: string, permission: string, { isTold, complaints }: May): Finding {
-  const isThere = isTold && complaints.length === 0
+/** The finding when this identity may not read the settings. If it may use the resource, the resource at least exists. */
+function unseen(check: string, permission: string, { isKnown, complaints }: May): Finding {
+  const isThere = isKnown && complaints.length === 0
   const found = isThere
     ? `there, may be used; how it is set up needs ${permission}`
     : `${permission} is missing`
-  const untold = { state: 'not told', found, remedy: 'look with roles/pubsub.viewer' } as const
-  return judged(check, [...complaints, untold], found)
+  const unknown = { state: 'not told', found, remedy: 'look with roles/pubsub.viewer' } as const
+  return judged(check, [...complaints, unknown], found)
 }

@@ -1,30 +1,30 @@
 import { sentence } from '#shared/contracts/errors/chain.ts'
 
-/** `not told`: it could not be found out, be it for want of a permission or because there is nothing to ask. */
+/** `not told`: the state is unknown, because a permission is missing or there is nothing to ask. */
 type State = 'ok' | 'warning' | 'fault' | 'not told'
 
-/** What one check came to. */
+/** The result of one check. */
 export interface Finding {
-  /** What was looked at, e.g. `subscription stage`. */
+  /** The object of the check, e.g. `subscription stage`. */
   readonly check: string
   readonly state: State
   readonly found: string
-  /** What to do about it; absent where there is nothing to do. */
+  /** What to do about it; absent when there is nothing to do. */
   readonly remedy?: string
 }
 
 export interface Check {
   readonly name: string
-  /** What it throws is a fault; so is an answer that takes longer than the limit. */
+  /** Runs the check. An exception is a fault, and so is a check that takes longer than the limit. */
   run(signal: AbortSignal): Promise<readonly Finding[]>
   /** What to do when it throws or hangs. */
   readonly remedy: string
 }
 
-/** How long a check may take, ms: what hangs is at fault. */
+/** Time limit of a check, ms: a check that hangs is a fault. */
 export const LIMIT_MS = 10_000
 
-/** Runs the checks side by side. Never throws, and answers after `limitMs` at the latest. */
+/** Runs the checks concurrently. Never throws, and resolves after `limitMs` at the latest. */
 export async function runChecks(
   checks: readonly Check[],
   limitMs = LIMIT_MS,
@@ -41,7 +41,7 @@ async function runCheck(
   const { promise, reject } = Promise.withResolvers<never>()
   const late = new Error(`no answer within ${limitMs / 1000} s`)
   const timer = setTimeout(() => {
-    // First, so that this is what is told, and not how the check takes it.
+    // Rejects first, so that the finding is the timeout and not the error of the aborted check.
     reject(late)
     stop.abort(late)
   }, limitMs)
@@ -54,7 +54,7 @@ async function runCheck(
   }
 }
 
-/** The worst of several complaints, or that all is well. */
+/** A finding with the worst state of several complaints; `ok` without any. */
 export function judged(
   check: string,
   complaints: readonly Complaint[],

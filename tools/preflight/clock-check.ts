@@ -1,7 +1,7 @@
 import type { Finding } from './check.ts'
 import type { Seen } from './seen.ts'
 
-/** Clocks further apart than this are told, ms: revisions, waits and sweeps compare times of several machines. */
+/** Clocks that differ by more are reported, ms: revisions, waits and sweeps compare times of several machines. */
 const MAX_APART_MS = 5000
 
 interface Span {
@@ -10,15 +10,15 @@ interface Span {
 }
 
 /**
- * By how much a clock is ahead of ours at least, ms; negative: behind. It was read at some moment of `theirs`, between
- * our asking and our hearing of it: however long that took, it is no fault of the clock.
+ * How far a clock is ahead of ours at least, ms; negative: behind. Its reading lies within `theirs`, and was taken
+ * between our request and its response (`ours`): the duration of the request does not count as a difference.
  */
 export function aheadOf(theirs: Span, ours: Span): number {
   if (theirs.from > ours.to) return theirs.from - ours.to
   return Math.min(0, theirs.to - ours.from)
 }
 
-/** This machine's clock beside those of what it talks to. */
+/** Compares this machine's clock with those of the servers that it uses. */
 export function clockFinding({ clocks }: Seen): Finding {
   const check = 'clock'
   const [furthest] = clocks.toSorted((a, b) => Math.abs(b.aheadMs) - Math.abs(a.aheadMs))

@@ -7,16 +7,16 @@ const BITRATE = 128_000
 const TIMES = 3
 const SHORT_SECONDS = 1
 const LONG_SECONDS = 20
-/** About 30 s. */
+/** Bars of the music that is encoded: about 30 s. */
 const BARS = 16
-/** What a second of this music costs a core of the reference, ms: 433 s in 3.4 core-seconds (docs/performance.md). */
+/** Core time per second of this music on the reference, ms: 433 s in 3.4 core-seconds (docs/performance.md). */
 const REFERENCE_MS = 7.9
-/** From one run to the next a core differs by so much. */
+/** The factor by which two runs on the same core may differ. */
 const TOLERANCE = 1.25
 
 /**
- * How fast a core encodes AAC, the dearest of what steps do, against what a route says of its cores.
- * @param factor of the route: how many times slower than the reference.
+ * Checks how fast a core encodes AAC, the most expensive work of the steps, against the factor of a route.
+ * @param factor of the route: how many times slower its cores are than the reference.
  */
 export function coreCheck(route: string, factor: number): Check {
   const name = 'core speed'
@@ -34,14 +34,14 @@ export function coreCheck(route: string, factor: number): Check {
 }
 
 /**
- * How many times slower than the reference a core of this machine encodes, to a tenth; takes a second or two, and
- * is right to a fifth or so where nothing else runs.
+ * How many times slower than the reference a core of this machine encodes, rounded to a tenth. Takes a second or two.
+ * On an idle machine the error is about a fifth.
  */
 export async function coreFactor(signal: AbortSignal): Promise<number> {
   return Math.round((10 * (await msPerSecond(signal))) / REFERENCE_MS) / 10
 }
 
-/** Wall-clock ms of each further second of audio, without the start of ffmpeg: the least of several runs. */
+/** Wall-clock time of each further second of audio, without the start of ffmpeg, ms: the least of several runs. */
 async function msPerSecond(signal: AbortSignal): Promise<number> {
   const music = interleaved(clubTrack({ sampleRate: SAMPLE_RATE, bars: BARS }))
   const all = Buffer.from(music.buffer)
@@ -53,7 +53,7 @@ async function msPerSecond(signal: AbortSignal): Promise<number> {
     least = Math.min(least, await encoding(short, signal))
     leastLong = Math.min(leastLong, await encoding(long, signal))
   }
-  // Whatever disturbs them, the start is no more than half of it.
+  // The start of ffmpeg takes at most half of the long run, even when something disturbs the runs.
   return Math.max(leastLong - least, leastLong / 2) / (LONG_SECONDS - SHORT_SECONDS)
 }
 

@@ -3,7 +3,7 @@ import { type Check, type Complaint, judged } from './check.ts'
 import { aheadOf } from './clock-check.ts'
 import type { Seen } from './seen.ts'
 
-/** That the database answers and has the schema that this release needs. */
+/** Checks that the database answers and has the schema that this release needs. */
 export function databaseCheck(dsn: string, limitMs: number, seen: Seen): Check {
   return {
     name: 'database',
@@ -23,7 +23,7 @@ export function databaseCheck(dsn: string, limitMs: number, seen: Seen): Check {
         const well = `answers; schema ${applied}${newer}`
         return [judged('database', complaints(schema), well)]
       } finally {
-        // Not waited for: a database that hangs would not let go either.
+        // Not awaited: a database that hangs would not close either.
         void catalogue.close()
       }
     },

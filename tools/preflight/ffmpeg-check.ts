@@ -5,7 +5,7 @@ import { type Check, judged } from './check.ts'
 
 const INSTALL = 'install the full ffmpeg of the distribution (Debian: apt-get install ffmpeg)'
 
-/** That ffmpeg is there, and has what masters and assets need. */
+/** Checks that ffmpeg is installed, and supports what masters and assets need. */
 export function ffmpegCheck(): Check {
   return {
     name: 'ffmpeg',
@@ -40,12 +40,12 @@ async function ffmpeg(list: string, signal: AbortSignal): Promise<string> {
   }
 }
 
-/** The names of a list: behind the flags, several to a demuxer; protocols have no flags. */
+/** The names in a list of ffmpeg. They follow the flags, several for a demuxer; protocols have no flags. */
 function names(list: string): ReadonlySet<string> {
   return new Set(
     list.split('\n').flatMap((line) => {
       const [first = '', ...rest] = line.trim().split(/\s+/)
-      // `d` marks devices, in newer releases.
+      // In newer releases `d` marks devices.
       const [second = first] = rest[0] === 'd' ? rest.slice(1) : rest
       return second.split(',')
     }),

@@ -1,27 +1,27 @@
 import { type GcsSettings, gcsConnection } from '#shared/store/gcs/gcs-store.ts'
 import type { Answer } from '#shared/store/gcs/wire.ts'
 
-/** How a bucket is set up, as far as it matters to us. Fields are undefined where this identity may not read them. */
+/** The settings of a bucket that matter here. Fields are undefined when this identity may not read them. */
 export interface BucketFound {
-  /** In lower case, as regions are written: `europe-west1`, `eu`. */
+  /** The location in lower case, as regions are written: `europe-west1`, `eu`. */
   readonly location: string
   readonly settings: BucketSettings | undefined
-  /** When the server answered, by its own clock, in whole seconds; undefined when it did not say. */
+  /** When the server answered, by its own clock, in whole seconds; undefined without a Date header. */
   readonly answered: Date | undefined
 }
 
 interface BucketSettings {
-  /** How long removed objects are kept and billed; 0: not at all. */
+  /** How long removed objects are kept and billed, s; 0: not at all. */
   readonly softDeleteSeconds: number
   readonly isVersioned: boolean
-  /** Access by IAM alone, without lists on objects. */
+  /** Whether access is by IAM alone, without ACLs of objects. */
   readonly isUniform: boolean
   readonly isPublicAccessPrevented: boolean
-  /** Rules of the lifecycle that delete. */
+  /** The deleting rules of the lifecycle. */
   readonly deletions: readonly DeletionRule[]
 }
 
-/** A rule with any other condition than these is not told: it deletes less than it seems to. */
+/** A deleting rule. Rules with other conditions are left out, because they delete fewer objects than they seem to. */
 interface DeletionRule {
   readonly ageDays: number
   /** Only objects whose names begin with one of these; undefined: all. */
@@ -31,8 +31,8 @@ interface DeletionRule {
 const FIELDS = 'location,softDeletePolicy,versioning,iamConfiguration,lifecycle'
 
 /**
- * Looks at a bucket. Its settings need the permission storage.buckets.get; without it only the location is told,
- * for which storage.objects.list is enough.
+ * Reads the settings of a bucket, which need the permission storage.buckets.get. Without it only the location is
+ * returned, for which storage.objects.list is enough.
  * @throws GcsError (404: there is no such bucket; 403: neither permission); the network's error.
  */
 export async function bucketFound(
@@ -56,7 +56,7 @@ function found({ body, headers }: Answer, settings: BucketSettings | undefined):
   return { location: location.toLowerCase(), settings, answered }
 }
 
-/** Of https://cloud.google.com/storage/docs/json_api/v1/buckets#resource, what we ask for. */
+/** The requested fields of https://cloud.google.com/storage/docs/json_api/v1/buckets#resource. */
 interface BucketResource {
   readonly softDeletePolicy?: { readonly retentionDurationSeconds?: string }
   readonly versioning?: { readonly enabled?: boolean }
@@ -72,21 +72,21 @@ interface LifecycleRule {
   readonly condition?: Readonly<Record<string, unknown>>
 }
 
-function settingsOf(told: BucketResource): BucketSettings {
-  const { uniformBucketLevelAccess, publicAccessPrevention } = told.iamConfiguration ?? {}
+function settingsOf(resource: BucketResource): BucketSettings {
+  const { uniformBucketLevelAccess, publicAccessPrevention } = resource.iamConfiguration ?? {}
   return {
-    softDeleteSeconds: Number(told.softDeletePolicy?.retentionDurationSeconds ?? 0),
-    isVersioned: told.versioning?.enabled === true,
+    softDeleteSeconds: Number(resource.softDeletePolicy?.retentionDurationSeconds ?? 0),
+    isVersioned: resource.versioning?.enabled === true,
     isUniform: uniformBucketLevelAccess?.enabled === true,
     isPublicAccessPrevented: publicAccessPrevention === 'enforced',
-    deletions: (told.lifecycle?.rule ?? []).flatMap(deletion),
+    deletions: (resource.lifecycle?.rule ?? []).flatMap(deletion),
   }
 }
 
 function deletion({ action, condition = {} }: LifecycleRule): DeletionRule[] {
   const { age, matchesPrefix, isLive, ...others } = condition
   if (action?.type !== 'Delete' || typeof age !== 'number') return []
-  // isLive false means old versions only.
+  // With isLive false a rule deletes old versions only.
   if (isLive === false || Object.keys(others).length > 0) return []
   const prefixes = matchesPrefix as readonly string[] | undefined
   return [{ ageDays: age, prefixes: prefixes?.length ? prefixes : undefined }]

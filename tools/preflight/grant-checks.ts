@@ -2,7 +2,7 @@ import type { Grant, Inspected, Resource } from '#shared/bus/inspect.ts'
 import type { BusChecked } from './bus-checks.ts'
 import type { Check, Finding } from './check.ts'
 
-/** Pub/Sub itself, which moves dead letters: without its grants it does not, and does not say so either. */
+/** Pub/Sub's own service account, which forwards dead letters. Without its grants it does not, and reports no error. */
 const AGENT = /^serviceAccount:service-\d+@gcp-sa-pubsub\.iam\.gserviceaccount\.com$/
 
 const ROLES: Readonly<Record<Resource, readonly string[]>> = {
@@ -10,7 +10,7 @@ const ROLES: Readonly<Record<Resource, readonly string[]>> = {
   subscription: ['roles/pubsub.subscriber', 'roles/pubsub.editor', 'roles/pubsub.admin'],
 }
 
-/** Both grants that dead-lettering takes: on the dead-letter topic, and on each subscription with a policy. */
+/** Checks both grants that dead-lettering needs: on the dead-letter topic, and on each subscription with a policy. */
 export function grantChecks({ look, topology }: BusChecked): readonly Check[] {
   const { deadLetterTopic, subscriptions } = topology
   const lettered = subscriptions.filter((spec) => spec.maxDeliveryAttempts !== undefined)
@@ -35,7 +35,7 @@ function grantFinding(
   { found, refused }: Inspected<readonly Grant[]>,
 ): Finding {
   const [role = ''] = ROLES[of]
-  if (found === undefined) return untold(check, of, refused ?? 'unknown')
+  if (found === undefined) return unknownState(check, of, refused ?? 'unknown')
   const members = found.flatMap((grant) =>
     ROLES[of].includes(grant.role) ? grant.members.filter((each) => AGENT.test(each)) : [],
   )
@@ -49,7 +49,7 @@ function grantFinding(
   }
 }
 
-function untold(
+function unknownState(
   check: string,
   of: Resource,
   refused: NonNullable<Inspected<unknown>['refused']>,

@@ -4,7 +4,7 @@ import type { Seen } from './seen.ts'
 const LOOK_MS = 1500
 const REGION = /^[a-z]+-[a-z]+\d+$/
 
-/** That the buckets are where this runs or, off Google's cloud, where each other are. */
+/** Checks that the buckets are in the region that this runs in; outside of Google's cloud, that they are in one region. */
 export function regionCheck({ locations }: Seen, env: NodeJS.ProcessEnv): Check {
   const name = 'region'
   return {
@@ -14,19 +14,19 @@ export function regionCheck({ locations }: Seen, env: NodeJS.ProcessEnv): Check 
       if (locations.size === 0) return []
       const here = await regionHere(env)
       const places = new Set(locations.values())
-      const told = [...locations].map(([bucket, place]) => `${bucket} in ${place}`).join(', ')
+      const listed = [...locations].map(([bucket, place]) => `${bucket} in ${place}`).join(', ')
       const complaints: Complaint[] = [...places]
         .filter((place) => !REGION.test(place))
         .map((place) => warning(`${place} is no single region: reading is billed`))
-      if (places.size > 1) complaints.push(warning(`the buckets lie apart: ${told}`))
+      if (places.size > 1) complaints.push(warning(`the buckets lie apart: ${listed}`))
       if (
         here !== undefined &&
         [...places].some((place) => REGION.test(place) && place !== here)
       )
-        complaints.push(warning(`this runs in ${here}: ${told}`))
+        complaints.push(warning(`this runs in ${here}: ${listed}`))
       const where =
         here === undefined ? 'where this runs is not told' : `as this runs in ${here}`
-      return [judged(name, complaints, `${told}; ${where}`)]
+      return [judged(name, complaints, `${listed}; ${where}`)]
     },
   }
 }
@@ -36,7 +36,7 @@ function warning(found: string): Complaint {
   return { state: 'warning', found, remedy }
 }
 
-/** The region of this machine in Google's cloud; undefined elsewhere, after a moment at most. */
+/** The region of this machine in Google's cloud; undefined elsewhere. */
 async function regionHere(env: NodeJS.ProcessEnv): Promise<string | undefined> {
   if (env.METADATA_SERVER_DETECTION === 'none') return undefined
   const host = env.GCE_METADATA_HOST ?? 'metadata.google.internal'
@@ -45,7 +45,7 @@ async function regionHere(env: NodeJS.ProcessEnv): Promise<string | undefined> {
       headers: { 'metadata-flavor': 'Google' },
       signal: AbortSignal.timeout(LOOK_MS),
     })
-    // Other networks answer to any name.
+    // Some networks resolve any name, so the header has to confirm it.
     if (answer.headers.get('metadata-flavor') !== 'Google') return undefined
     return /\/zones\/(\S+)-[a-z]$/.exec((await answer.text()).trim())?.[1]
   } catch {

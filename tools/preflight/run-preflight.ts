@@ -18,16 +18,16 @@ import { speedCheck } from './speed-check.ts'
 import { mastersCheck, storeCheck } from './store-checks.ts'
 
 export interface PreflightOptions {
-  /** Whose identity this is; undefined: all services are looked at as one. */
+  /** The service whose identity this is; undefined: an identity of all services together. */
   readonly service?: ServiceName | undefined
-  /** How long each check may take, ms; 10,000 unless told. */
+  /** Time limit of each check, ms. Default: 10,000. */
   readonly limitMs?: number
   readonly env?: NodeJS.ProcessEnv
-  /** Whether the speed of scratch and of a core are measured, which takes seconds of a core; true unless told. */
+  /** Whether the speed of scratch and of a core is measured, which takes some core-seconds. Default: true. */
   readonly measuresSpeed?: boolean
 }
 
-/** Looks whether a deployment is as it should be. Leaves behind at most one small object in assets and in uploads. */
+/** Checks a deployment. Leaves behind at most one small object in assets and in uploads. */
 export async function preflight(
   config: Config,
   {
@@ -40,7 +40,7 @@ export async function preflight(
   const needs = needsOf(service, config)
   const seen: Seen = { clocks: [], locations: new Map() }
   const options: StoreOptions = {
-    // No more patience than a check has.
+    // Requests give up within the time limit of a check.
     ...{ attempts: 2, firstDelayMs: 100, timeoutMs: limitMs },
     ...(config.storage === '' ? {} : { apiEndpoint: config.storage }),
   }
@@ -65,7 +65,7 @@ export async function preflight(
       ],
       limitMs,
     )
-    // Afterwards: the one judges what the others came upon, the others measure undisturbed.
+    // These run afterwards: the region check uses what the others have seen, the speed check measures undisturbed.
     const canUse =
       measuresSpeed &&
       first.some(({ check, state }) => check.startsWith('scratch ') && state === 'ok')
@@ -84,7 +84,7 @@ export async function preflight(
     const last = needs.ffmpeg && canEncode ? [coreCheck(config.route, factor)] : []
     return [...first, ...then, ...(await runChecks(last, limitMs)), clockFinding(seen)]
   } finally {
-    // Not waited for: what hangs would not let go.
+    // Not awaited: a connection that hangs would not close.
     void look.close().catch(() => {})
   }
 }
@@ -109,7 +109,7 @@ function configurationCheck(config: Config): Check {
   }
 }
 
-/** What has to exist: of the whole deployment, or what one service has to do with, and the dead letters in any case. */
+/** The topics and subscriptions to check: those of the whole deployment, or of one service; dead letters in any case. */
 function topologyFor({ routes, pubsub }: Config, needs: Needs | undefined): Topology {
   const all = topology(Object.keys(routes), pubsub === '' ? undefined : ONE_MACHINE)
   if (needs === undefined) return all

@@ -1,7 +1,7 @@
-/** What checks come upon that another one judges. */
+/** Observations of some checks that another check judges. */
 export interface Seen {
-  /** By how much another clock is ahead of ours, ms, and whose it is. */
+  /** How far other clocks are ahead of ours, ms, and whose they are. */
   readonly clocks: { readonly of: string; readonly aheadMs: number }[]
-  /** Where buckets are, in lower case. */
+  /** Locations of buckets, in lower case, by name. */
   readonly locations: Map<string, string>
 }

@@ -3,7 +3,7 @@ import type { Stage } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC, stageTopic } from '#shared/contracts/topology.ts'
 import type { Config } from '#shared/frame/config.ts'
 
-/** Whose identity a preflight may run under: the same as those of terraform/rights.tf. */
+/** The services whose identity a preflight may run under: those of terraform/rights.tf. */
 export const SERVICES = [
   'ingest',
   'stage',
@@ -18,12 +18,12 @@ export type ServiceName = (typeof SERVICES)[number]
 /** `keep`: create and read. `use`: list and remove, too. */
 export type Access = 'read' | 'keep' | 'use'
 
-/** What the identity of a service has to be able to do, and no more. */
+/** The permissions that the identity of a service needs, and no others. */
 export interface Needs {
   readonly consumes: readonly string[]
   readonly publishes: readonly string[]
   readonly stores: Partial<Readonly<Record<'assets' | 'scratch' | 'uploads', Access>>>
-  /** Prefixes of masters that it reads. */
+  /** Prefixes of the masters that it reads. */
   readonly masters: readonly string[]
   readonly database: boolean
   readonly ffmpeg: boolean
@@ -35,7 +35,7 @@ export function needsOf(service: ServiceName | undefined, config: Config): Needs
   return needs.map((each) => NEEDS[each](config)).reduce(together)
 }
 
-/** A step may send a job to ingest again, and set a message aside. */
+/** Topics that every step publishes to: it may send a job to ingest again, report events, and dead-letter a message. */
 const EVERY_STEP = ['ingest', 'events', DEAD_LETTER_TOPIC]
 const MAKES = { assets: 'keep', scratch: 'use', uploads: 'read' } as const
 
@@ -56,7 +56,7 @@ const NEEDS: Readonly<Record<ServiceName, (config: Config) => Needs>> = {
     stores: { assets: 'read', scratch: 'use', uploads: 'read' },
     ffmpeg: true,
   }),
-  // A stage that was fanned out sends its joins to itself.
+  // A stage that was fanned out publishes its joins to its own topic.
   analyze: (config) => ({ ...step('analyze', ['analyze', 'encode'], config), ffmpeg: false }),
   encode: (config) => step('encode', ['encode'], config),
   publish: () => ({
@@ -71,7 +71,7 @@ const NEEDS: Readonly<Record<ServiceName, (config: Config) => Needs>> = {
     ...step('stage', [], config),
     stores: { scratch: 'use', uploads: 'read' },
   }),
-  // The pods that the dispatcher mints.
+  // The pods that the dispatcher creates.
   track: (config) => ({ ...step('stage', [], config), consumes: [] }),
 }
 

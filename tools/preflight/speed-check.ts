@@ -4,16 +4,16 @@ import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { openStore, type StoreOptions } from '#shared/store/open.ts'
 import { type Check, type Complaint, judged } from './check.ts'
 
-/** Of each of the three things that are measured, ms. */
+/** Time limit of each of the three measurements, ms. */
 const EACH_MS = 1000
 const LARGE_BYTES = 4 << 20
 const MAX_LARGE = 8
 const MAX_SMALL = 30
-/** A step reads up to 40 MB of samples of its 10 s, and a run makes dozens of small objects. */
+/** The least speed, MB/s: in its 10 s a step reads up to 40 MB of samples, and a run makes dozens of small objects. */
 const MIN_MB_S = 20
 const MAX_SMALL_MS = 250
 
-/** How fast scratch takes and gives samples, one object after the other. */
+/** Checks how fast samples are written to scratch and read from it, one object after the other. */
 export function speedCheck(uri: string, options: StoreOptions): Check {
   const name = 'scratch speed'
   return {
@@ -37,7 +37,7 @@ export function speedCheck(uri: string, options: StoreOptions): Check {
 interface Speed {
   readonly writeMBs: number
   readonly readMBs: number
-  /** Of creating one, ms. */
+  /** Time to create one small object, ms. */
   readonly smallMs: number
 }
 
@@ -52,7 +52,7 @@ async function measured(
   folder: string,
   signal: AbortSignal,
 ): Promise<Speed> {
-  // What can be compressed would flatter some file systems.
+  // Some file systems compress: random bytes are not faster than audio.
   const large = randomBytes(LARGE_BYTES)
   const at = (name: string) => `${folder}${name}` as ObjectName
   const put = async (name: string, bytes: Uint8Array) => {
@@ -70,7 +70,7 @@ async function measured(
   }
 }
 
-/** Again and again for so many times, or as long as there is time: at least once. */
+/** Repeats `act` up to `most` times, for EACH_MS at most, and at least once. @returns how often it ran, and the mean time, ms. */
 async function timed(
   most: number,
   act: (index: number) => Promise<void>,

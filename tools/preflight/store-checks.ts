@@ -11,7 +11,7 @@ import type { Access } from './service-needs.ts'
 
 const BYTES = Buffer.from('Trackchain looked whether it can keep objects here.\n')
 const OTHER = Buffer.from('This must not replace what is there.\n')
-/** One object for all times where a service may not remove any: the same name, the same bytes. */
+/** The object that is left behind where a service may not remove any: always the same name and the same bytes. */
 const KEPT = 'preflight/probe' as ObjectName
 const ABSENT = 'preflight/absent' as ObjectName
 
@@ -21,7 +21,7 @@ const GRANTS: Readonly<Record<Access, string>> = {
   use: 'roles/storage.objectUser',
 }
 
-/** That this identity can do in a store what its service does there, and that nothing is overwritten. */
+/** Checks that this identity can do in a store what its service does there, and that nothing is overwritten. */
 export function storeCheck(
   which: string,
   uri: string,
@@ -53,7 +53,7 @@ export function storeCheck(
         await keep(store, probe, signal)
         await removed(store, probe, signal)
       } finally {
-        // On a file store the folder is still there; elsewhere, what could not be looked at to its end.
+        // A file store still has the folder; another store may have objects of a check that was cut off.
         await store.removeAll(folder).catch(() => {})
       }
       return found('creates, reads, lists, removes; refuses to overwrite')
@@ -61,7 +61,7 @@ export function storeCheck(
   }
 }
 
-/** That masters below a prefix can be read. */
+/** Checks that masters below a prefix can be read. */
 export function mastersCheck(uri: string, options: StoreOptions): Check {
   const name = `masters ${uri}`
   return {
@@ -88,14 +88,14 @@ function folderOf(uri: string): string | undefined {
   return place.scheme === 'file' ? `/${place.path.join('/')}` : undefined
 }
 
-/** A store makes its folders; a folder that is not there at all is a mount that is missing. */
+/** Checks that a folder exists. A store makes the folders below it, so that a missing one is a missing mount. */
 async function checkFolder(folder: string): Promise<void> {
   const found = await stat(folder)
   if (!found.isDirectory()) throw new Error(`${folder} is not a folder`)
   await access(folder, constants.R_OK | constants.X_OK)
 }
 
-/** Without the right to list, Cloud Storage says of what is not there that it is forbidden. */
+/** Checks that a store can be read and listed. Without the permission to list, Cloud Storage responds to a read of a missing object with 403. */
 async function read(store: StoreDriver, signal: AbortSignal): Promise<void> {
   await store.stat(ABSENT, { signal })
   for await (const _ of store.list('preflight/', { signal })) return
@@ -138,7 +138,7 @@ async function firstObject(
   return undefined
 }
 
-/** Not by the store, which would sort the whole folder first: a catalogue may have a million files in it. */
+/** A file in a folder. Not listed by the store, which would sort the whole folder first: it may have a million files. */
 async function firstFile(folder: string): Promise<string | undefined> {
   await checkFolder(folder)
   let looked = 0

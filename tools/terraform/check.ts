@@ -4,11 +4,11 @@ import { staticFaults } from './static.ts'
 import { openTerraform, terraformVersion } from './terraform.ts'
 import { topologyFiles } from './topology-files.ts'
 
-/** `npm run terraform`: all that can be shown of terraform/ without a cloud. Ends with 1 when something is wrong. */
+/** `npm run terraform`: all checks of terraform/ that need no cloud. Exit codes: 0 no faults; 1 faults. */
 const FOLDER = 'terraform'
 const { provider, from } = readSchema()
 
-function told(what: string, faults: readonly string[]): void {
+function report(what: string, faults: readonly string[]): void {
   console.log(`${faults.length === 0 ? 'good  ' : 'FAILED'} ${what}`)
   for (const fault of faults) console.log(`       ${fault}`)
   if (faults.length > 0) process.exitCode = 1
@@ -17,8 +17,8 @@ function told(what: string, faults: readonly string[]): void {
 const stale = Object.entries(topologyFiles())
   .filter(([name, text]) => readFileSync(name, 'utf8') !== text)
   .map(([name]) => `${name} is not what the code has: npm run topology`)
-told('topics and subscriptions are those of shared/contracts/topology.ts', stale)
-told(
+report('topics and subscriptions are those of shared/contracts/topology.ts', stale)
+report(
   `arguments and literal values, by the schema of google ${provider} (${from})`,
   await staticFaults(FOLDER, readSchema()),
 )
@@ -37,7 +37,7 @@ if (version === undefined) {
     const counted = /^Success! (\d+ passed.*)\.$/m.exec(said)?.[1]
     const detail = counted === undefined ? '' : ` (${counted})`
     const faults = code === 0 ? [] : said.trimEnd().split('\n')
-    told(`terraform ${version} ${args[0]}${detail}`, faults)
+    report(`terraform ${version} ${args[0]}${detail}`, faults)
   }
   terraform.close()
 }

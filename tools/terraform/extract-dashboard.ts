@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import protobuf from 'protobufjs'
 
 /**
- * Writes terraform/tests/dashboard-schema.json: what a dashboard of Cloud Monitoring may hold, by Google's own proto.
+ * Writes terraform/tests/dashboard-schema.json: what a dashboard of Cloud Monitoring may contain, from Google's own proto.
  *
  *     git clone --filter=blob:none --bare https://github.com/googleapis/googleapis
  *     node tools/terraform/extract-dashboard.ts googleapis.git
@@ -13,7 +13,7 @@ import protobuf from 'protobufjs'
 const [repository = 'googleapis.git'] = process.argv.slice(2)
 const TO = 'terraform/tests/dashboard-schema.json'
 const PACKAGE = 'google/monitoring/dashboard/v1/'
-/** What the messages import beside their own package. */
+/** The files that the messages import from other packages. */
 const OTHERS = ['type/interval', 'api/monitored_resource', 'api/label', 'api/launch_stage']
 const LEFT_OUT = ['dashboards_service.proto', 'service.proto']
 
@@ -36,7 +36,7 @@ const schema = {
   license: 'Copyright Google LLC, Apache-2.0; comments and services were removed',
   nested,
 }
-// A line for each message: a change is then a diff that can be read.
+// A line for each message, so that a change has a readable diff.
 const lines = JSON.stringify(schema).replace(
   /("[A-Z]\w+":\{"(?:oneofs|fields|values|options)")/g,
   '\n$1',

@@ -8,18 +8,18 @@ import type { Attribute, Block, NestedBlock, Schema } from './schema.ts'
  *     npm pack @cdktf/provider-google@16.12.1 && tar xf cdktf-provider-google-16.12.1.tgz
  *     node tools/terraform/extract-schema.ts package
  *
- * The package was generated from the provider's own schema, and holds all of it but which optional arguments the
- * provider fills in by itself: they count as never filled in. Where there is a network, `terraform providers
+ * The package was generated from the provider's own schema. It lacks only the information which optional arguments the
+ * provider fills in by itself: none counts as filled in. With access to the network, `terraform providers
  * schema -json` gives the same format first-hand.
  */
 const [folder = 'package'] = process.argv.slice(2)
 const USED = 'terraform/*.tf'
 const TO = 'terraform/tests/google-schema.json'
 
-/** Pools are resources of their own here; as a block of the cluster they would be a third of the whole file. */
+/** Blocks that are left out. Node pools are resources of their own here; as a block they would be a third of the file. */
 const LEFT_OUT = ['google_container_cluster.node_pool']
 
-/** Arguments newer than the package, from the provider's documentation, by the version that brought them. */
+/** Arguments newer than the package, from the provider's documentation, with the version that introduced them. */
 const NEWER: readonly { since: string; type: string; name: string; attribute: Attribute }[] = [
   {
     since: '7.19.0',
@@ -51,7 +51,7 @@ for (const { type, name, attribute } of NEWER) {
   const attributes = schema.resource_schemas[type]?.block.attributes
   if (attributes !== undefined) attributes[name] = attribute
 }
-// A line for each resource: a change of the schema is then a diff that can be read.
+// A line for each resource, so that a change has a readable diff.
 const lines = JSON.stringify(schema).replace(/("google_\w+":\{"block")/g, '\n$1')
 writeFileSync(TO, `${lines}\n`)
 console.log(`${TO}: ${resources.length} resources, ${data.length} data sources`)
@@ -72,7 +72,7 @@ function schemaOf(kind: 'Resource' | 'DataSource', type: string): { block: Block
   const block = blockOf(top?.[1] ?? '', config?.[1] ?? '', source)
   for (const name of Object.keys(block.block_types))
     if (LEFT_OUT.includes(`${type}.${name}`)) delete block.block_types[name]
-  // What the provider alone fills in has a getter, and no argument.
+  // Attributes that only the provider fills in have a getter, and no argument.
   const declared = new RegExp(`extends cdktf\\.Terraform${kind} \\{([\\s\\S]*)`).exec(source.ts)
   const getters = /\n {4}get (\w+)\(\): (string|number|cdktf\.IResolvable|string\[\]);/g
   for (const [, camel = '', found = ''] of (declared?.[1] ?? '').matchAll(getters)) {

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Declared } from './declared.ts'
 
-/** What must hold of what is written down, whatever expressions amount to; the rest is in terraform/tests. */
+/** Rules on the configuration as it is written, independent of the values of expressions; the rest is in terraform/tests. */
 const RULES: readonly {
   readonly says: string
-  /** By the address. */
+  /** Addresses that the rule applies to. */
   readonly about: RegExp
   readonly holds: (declared: Declared) => boolean
 }[] = [
@@ -64,7 +64,7 @@ const RULES: readonly {
   },
 ]
 
-/** Without these two Pub/Sub never dead-letters anything. */
+/** The two grants without which Pub/Sub never dead-letters anything. */
 const AGENT_GRANTS = {
   'google_pubsub_topic_iam_member.dead_letter': 'roles/pubsub.publisher',
   'google_pubsub_subscription_iam_member.dead_letter': 'roles/pubsub.subscriber',

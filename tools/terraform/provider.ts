@@ -4,10 +4,10 @@ import protobuf from 'protobufjs'
 import type { Attribute, Block, NestedBlock, Schema } from './schema.ts'
 
 /**
- * A stand-in for Google's provider that knows its schema and nothing else: the terraform CLI checks the configuration
- * against it, and simulates the rest by `mock_provider`. It reaches no cloud.
+ * A stand-in for Google's provider that serves its schema only: the terraform CLI checks the configuration against it,
+ * and simulates the rest by `mock_provider`. It does not contact any cloud.
  *
- * What it speaks is the part that is needed here of Terraform's plugin protocol, version 6:
+ * It implements the part of Terraform's plugin protocol, version 6, that is needed here:
  * https://developer.hashicorp.com/terraform/plugin/terraform-plugin-protocol
  */
 export async function serveSchema(
@@ -48,7 +48,7 @@ export async function serveSchema(
   }
 }
 
-/** What the block `provider "google"` may say here. */
+/** The arguments of the block `provider "google"` that are allowed here. */
 const PROVIDER: Block = {
   attributes: {
     project: { type: 'string', optional: true },

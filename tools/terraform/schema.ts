@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** An argument, as `terraform providers schema -json` has it. */
+/** An argument in the format of `terraform providers schema -json`. */
 export interface Attribute {
   /** `string`, `number`, `bool`, or a collection of them: `["list", "string"]`. */
   readonly type: string | readonly [string, unknown]
@@ -21,13 +21,13 @@ export interface Block {
   readonly block_types: Record<string, NestedBlock>
 }
 
-/** What Google's provider accepts, for the resources that terraform/ uses. */
+/** The schema of Google's provider for the resources that terraform/ uses. */
 export interface Schema {
-  /** The package that it was taken from. */
+  /** The package that it was extracted from. */
   readonly from: string
   /** The provider's version that the package was generated from. */
   readonly provider: string
-  /** Arguments that were added by hand, and since when the provider has them. */
+  /** Arguments that were added by hand, and the version of the provider that introduced them. */
   readonly newer: readonly string[]
   readonly resource_schemas: Record<string, { readonly block: Block }>
   readonly data_source_schemas: Record<string, { readonly block: Block }>

@@ -5,18 +5,18 @@ import type { Arguments, Declared } from './declared.ts'
 import { policyFaults } from './policies.ts'
 import type { Attribute, Block, Schema } from './schema.ts'
 
-/** Not imported: its types would bring those of a browser into all of the project. */
+/** Required instead of imported: its types would add those of a browser to the whole project. */
 const { parse } = createRequire(import.meta.url)('@cdktn/hcl2json') as {
   parse(name: string, text: string): Promise<Readonly<Record<string, unknown>>>
 }
 
-/** What every resource and data source may have beside its provider's arguments. */
+/** Meta-arguments that every resource and data source may have beside its provider's arguments. */
 const META = ['for_each', 'count', 'provider', 'depends_on', 'lifecycle', 'dynamic']
 
 /**
- * What is wrong with a folder's .tf files, as far as it can be seen without the terraform CLI: names, kinds and
- * literal types of arguments against the provider's schema, and the rules of policies.ts. What expressions amount
- * to, only terraform knows.
+ * The faults of a folder's .tf files that can be found without the terraform CLI: names, kinds and literal types of
+ * arguments are checked against the provider's schema, and the rules of policies.ts are applied. The values of
+ * expressions are known to terraform only.
  */
 export async function staticFaults(folder: string, schema: Schema): Promise<readonly string[]> {
   const faults: string[] = []

@@ -8,17 +8,17 @@ import { readSchema } from './schema.ts'
 
 interface Ran {
   readonly code: number
-  /** All that it printed. */
+  /** Its whole output. */
   readonly said: string
 }
 
-/** The terraform CLI of this machine, with the stand-in for Google's provider; reaches no network. */
+/** The terraform CLI of this machine, with the stand-in for Google's provider. It uses no network. */
 interface Terraform {
   run(folder: string, ...args: readonly string[]): Promise<Ran>
   close(): void
 }
 
-/** The version of the terraform that is installed, if one is. */
+/** The version of the installed terraform; undefined without one. */
 export function terraformVersion(): string | undefined {
   const { status, stdout } = spawnSync('terraform', ['version', '-json'], {
     encoding: 'utf8',
@@ -43,7 +43,7 @@ export async function openTerraform(): Promise<Terraform> {
     async run(folder, ...args) {
       const terraform = spawn('terraform', args, {
         cwd: folder,
-        // One each: runs may go on side by side.
+        // A folder for each run: runs may be concurrent.
         env: { ...env, TF_DATA_DIR: mkdtempSync(join(own, 'data-')) },
         stdio: ['ignore', 'pipe', 'pipe'],
       })

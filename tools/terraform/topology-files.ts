@@ -2,12 +2,12 @@ import { ROUTE_PATTERN } from '#shared/contracts/names.ts'
 import { STAGES, type Stage } from '#shared/contracts/stages.ts'
 import { DEFAULT_ROUTE, topology } from '#shared/contracts/topology.ts'
 
-/** What terraform/*.tf reads, and what its tests compare the result with. */
+/** The file that terraform/*.tf reads, and the one that its tests compare the result with. */
 export const FILES = ['terraform/topology.json', 'terraform/tests/topology.json'] as const
-/** The routes of Terraform's tests. */
+/** The routes in Terraform's tests. */
 export const EXAMPLE = [DEFAULT_ROUTE, 'cloud-urgent', 'onprem-a'] as const
 
-/** The files' texts as the code has it, by their names: the pattern of any deployment, and all of one. */
+/** The texts of the files by name, generated from the code: the pattern of any deployment, and the whole of one. */
 export function topologyFiles(): Readonly<Record<(typeof FILES)[number], string>> {
   const { topics, deadLetterTopic, subscriptions } = topology([DEFAULT_ROUTE])
   const perRoute = (topic: string) => STAGES.includes(topic as Stage)

@@ -1,5 +1,5 @@
 /**
- * How right and how dear the analysis is, on files of known tempo and key: `npm run accuracy -- DIR`.
+ * Measures how accurate and how expensive the analysis is, on files of known tempo and key: `npm run accuracy -- DIR`.
  * docs/accuracy.md says what DIR holds and what the figures mean.
  */
 import { readFile } from 'node:fs/promises'
@@ -62,7 +62,7 @@ function asksPeers(truth: Truth): Promise<readonly PeerEstimate[]> {
   return withSource(join(directory, truth.file), signal, (pcm) => askPeers(truth, pcm, signal))
 }
 
-/** As many at a time as told; the results in the order of the items. */
+/** Calls `work` for all items, `atOnce` at a time. @returns the results in the order of the items. */
 async function eachOf<T, R>(
   items: readonly T[],
   atOnce: number,

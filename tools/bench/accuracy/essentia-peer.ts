@@ -1,5 +1,5 @@
-// node essentia-peer.ts degara|multifeature|defaults|best WAV: what Essentia alone makes of a whole 16-bit 44.1 kHz
-// stereo WAV with a 44-byte header. A process of its own, because it may never return.
+// node essentia-peer.ts degara|multifeature|defaults|best WAV: prints Essentia's own result for a whole 16-bit 44.1 kHz
+// stereo WAV with a 44-byte header. It runs in a process of its own, because Essentia may not return.
 import { readFileSync } from 'node:fs'
 import { WAV_HEADER_BYTES } from '#shared/audio/wav-part.ts'
 import { essentiaAlone } from '../essentia-alone.ts'

@@ -1,7 +1,7 @@
 import { pitchClassOf, type Scale } from '#shared/audio/musical-keys.ts'
 import type { TrueKey } from './truth.ts'
 
-/** How right an estimate of tempo is. */
+/** How accurate an estimate of tempo is. */
 export interface TempoVerdict {
   /** Within 4 % (Gouyon et al. 2006, Accuracy 1). */
   readonly accuracy1: boolean
@@ -29,7 +29,7 @@ export function judgeTempo(estimate: number | null, truth: number): TempoVerdict
   }
 }
 
-/** How an estimated key lies to the true one. */
+/** The relation of an estimated key to the true one. */
 export type KeyRelation = 'exact' | 'fifth' | 'relative' | 'parallel' | 'other' | 'none'
 
 /** The weights of MIREX's audio key detection. */
@@ -43,12 +43,12 @@ export const KEY_SCORES: Readonly<Record<KeyRelation, number>> = {
 }
 
 interface EstimatedKey {
-  /** Null for none. */
+  /** The tonic; null when no key was found. */
   readonly tonic: string | null
   readonly scale: Scale | null
 }
 
-/** A fifth is one up or down. */
+/** Judges an estimated key. `fifth` is a fifth up or down. */
 export function judgeKey({ tonic, scale }: EstimatedKey, truth: TrueKey): KeyRelation {
   if (tonic === null) return 'none'
   const apart = (pitchClassOf(tonic) - truth.pitchClass + 12) % 12

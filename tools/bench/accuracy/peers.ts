@@ -11,14 +11,14 @@ import { judgeKey, judgeTempo, KEY_SCORES } from './measures.ts'
 import { type KeySummary, summariseKey, summariseTempo, type TempoSummary } from './summary.ts'
 import type { Truth } from './truth.ts'
 
-/** What another program found in one file. */
+/** The result of another program for one file. */
 export interface PeerEstimate {
   readonly peer: string
   readonly truth: Truth
   readonly seconds: number
-  /** Of the program and what it started, reading the file included. */
+  /** Core-seconds of the program and its children, reading the file included. */
   readonly coreSeconds: number
-  /** Undefined when the program failed or said nothing that can be read. */
+  /** Undefined when the program failed or its output can't be parsed. */
   readonly found: PeerFound | undefined
 }
 
@@ -38,7 +38,7 @@ export interface PeerSummary {
 interface Peer {
   readonly name: string
   readonly estimates: 'tempo' | 'key'
-  /** What must be on PATH. */
+  /** Programs that must be on PATH. */
   readonly programs: readonly string[]
   /** A line of bash; `$1` is a 16-bit 44.1 kHz stereo WAV. */
   readonly command: string
@@ -46,7 +46,7 @@ interface Peer {
 }
 
 const ESSENTIA = fileURLToPath(new URL('./essentia-peer.ts', import.meta.url))
-/** Essentia does not always return. */
+/** Time limit of a program, ms: Essentia does not always return. */
 const LIMIT_MS = 300_000
 
 const PEERS: readonly Peer[] = [
@@ -91,7 +91,7 @@ const PEERS: readonly Peer[] = [
   ),
 ]
 
-/** Asks every other program that is installed for what it makes of a file. One file at a time. */
+/** Runs every other installed program on a file. Call it for one file at a time. */
 export async function askPeers(
   truth: Truth,
   pcm: PcmSource,
@@ -145,7 +145,7 @@ function keyVerdict({ truth, found }: PeerEstimate) {
   return { relation, score: KEY_SCORES[relation] }
 }
 
-/** Runs a line of bash, which tells at its end the processor time of all that it has run. */
+/** Runs a line of bash, which prints at its end the processor time of its children. */
 async function timed(
   command: string,
   path: string,

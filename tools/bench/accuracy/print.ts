@@ -13,7 +13,7 @@ import type { Track } from './track.ts'
 /** Widths of the columns of the list of files. */
 const WIDTHS = [50, -7, -9, 4, 6, 9, 9, 3, 4, 8]
 
-/** What the columns of `trackLine` are. */
+/** The heading of the columns of `trackLine`. */
 export function trackHeading(): string {
   return columns(['file', 'BPM', 'found', 'sure', '', 'key', 'found', '', 'sure', ''])
 }

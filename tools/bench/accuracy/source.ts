@@ -11,12 +11,12 @@ import { masterBytes } from '../../../services/stage/formats/master-bytes.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
 import { stageMaster } from '../../../services/stage/resample/range.ts'
 
-/** Scratch of one file is a folder of its own: any run will do. */
+/** The run to stage under. The scratch of a file is a folder of its own, so that all can have the same. */
 const RUN = { route: 'accuracy', job: 'accuracy' as JobId, run: 1, plan: 'accuracy' }
 
 /**
- * Lends a file's samples to `use`, got as the chain gets those of a master: read in place, or staged into a
- * folder that is removed afterwards. Rejects with what the chain would say of a file that it can't read.
+ * Calls `use` with a file's samples, obtained as the chain obtains those of a master: read in place, or staged into a
+ * folder that is removed afterwards. Rejects with the chain's own error when the file can't be read.
  */
 export async function withSource<T>(
   path: string,

@@ -1,20 +1,20 @@
 import type { KeyRelation, TempoVerdict } from './measures.ts'
 import type { Track } from './track.ts'
 
-/** A share with what it was counted from; null where there was nothing to count. */
+/** A share with the number that it was counted from; null when that is 0. */
 export interface Share {
   readonly ratio: number | null
   readonly missed: number
   readonly of: number
 }
 
-/** How many had a confidence in [from, to), the last band including 1, and which share of them was right. */
+/** The number of tracks with a confidence in [from, to), and the share of them that was right. The last band includes 1. */
 export interface Band extends Share {
   readonly from: number
   readonly to: number
 }
 
-/** What the sure estimates are worth: which share of the tracks has a confidence ≥ `from`, and how right those are. */
+/** The accuracy of sure estimates: the share of the tracks with a confidence ≥ `from`, and how many of those were right. */
 export interface Coverage {
   readonly from: number
   readonly coverage: Share
@@ -31,7 +31,7 @@ export interface KeySummary {
 }
 
 export interface Figures {
-  /** How many files, those without truth included. */
+  /** Number of files, those without truth included. */
   readonly files: number
   readonly unreadable: number
   readonly tempo: TempoSummary

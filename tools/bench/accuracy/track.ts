@@ -12,9 +12,9 @@ import type { Truth } from './truth.ts'
 /** One file: what was estimated, what is true, and how they compare. One element of `files` in the JSON. */
 export interface Track {
   readonly file: string
-  /** What comes before the first `-` of its name; null without one. */
+  /** The part of the file's name before the first `-`; null without one. */
   readonly kind: string | null
-  /** Length as read; null when the file could not be. */
+  /** Length as read, s; null when the file could not be read. */
   readonly seconds: number | null
   readonly bpm: number | null
   readonly bpmConfidence: number
@@ -27,7 +27,7 @@ export interface Track {
   /** Why the file could not be read; null when it was. */
   readonly error: string | null
   readonly truth: { readonly bpm: number | null; readonly key: string | null }
-  /** Null where the truth is not known. */
+  /** The verdicts; null where the truth is not known. */
   readonly verdict: {
     readonly tempo: TempoVerdict | null
     readonly key: { readonly relation: KeyRelation; readonly score: number } | null
@@ -40,7 +40,7 @@ export interface Estimates {
   readonly key: KeyEstimate
 }
 
-/** Judges a file. One that could not be read, for which there is an error instead, misses whatever is asked of it. */
+/** Judges a file. A file with an error instead of estimates counts as a miss in every measure. */
 export function judge(truth: Truth, estimates: Estimates | Error): Track {
   const read = estimates instanceof Error ? undefined : estimates
   const { tempo, key } = read ?? {}

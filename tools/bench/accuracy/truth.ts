@@ -1,6 +1,6 @@
 import { pitchClassOf, type Scale } from '#shared/audio/musical-keys.ts'
 
-/** What the truth says of one file. */
+/** The known tempo and key of one file. */
 export interface Truth {
   readonly file: string
   readonly bpm?: number
@@ -8,14 +8,14 @@ export interface Truth {
 }
 
 export interface TrueKey {
-  /** As it was spelled, e.g. `A minor`. */
+  /** The key as it was spelled, e.g. `A minor`. */
   readonly name: string
-  /** 0 for C to 11 for B. */
+  /** The pitch class of the tonic, 0 for C to 11 for B. */
   readonly pitchClass: number
   readonly scale: Scale
 }
 
-/** What the person who called the command has to put right; one line. */
+/** A fault in the table, in one line, for the person who called the command. */
 export class TruthError extends Error {
   override readonly name = 'TruthError'
 }
@@ -59,7 +59,7 @@ export function readTruth(text: string): readonly Truth[] {
   })
 }
 
-/** Null when it is no key. Any spelling of the tonic will do: `C#`, `Db`, `B##`. */
+/** The key of a name; null when it is no key. Any spelling of the tonic is accepted: `C#`, `Db`, `B##`. */
 function keyOf(name: string): TrueKey | null {
   const [, letter = '', accidentals = '', scale] =
     /^([A-Ga-g])([#♯]*|[b♭]*)[ :-]?\s*(major|minor|maj|min)$/i.exec(name) ?? []
