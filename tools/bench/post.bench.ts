@@ -27,7 +27,7 @@ try {
   const queue = start('../local/pubsub/main.ts', {}, [
     ...['--port', '0', '--file', join(folder, 'queue.db')],
   ])
-  const pubsub = `127.0.0.1:${await told(queue, 'port')}`
+  const pubsub = `127.0.0.1:${await messageWith(queue, 'port')}`
   const bus = pubsubBus({ projectId: 'bench', endpoint: pubsub })
   await bus.ensure(topology(['cloud'], ONE_MACHINE))
   await bus.close()
@@ -37,7 +37,7 @@ try {
     ...{ project: 'bench', pubsub, database: dsn, port, log_level: 'warn', rate_limit: 0 },
     ...{ assets: at('assets'), scratch: at('scratch'), uploads: at('uploads') },
   })
-  await told(ingest, 'ready')
+  await messageWith(ingest, 'ready')
 
   const agent = new Agent({ keepAlive: true, maxSockets: connections })
   await oneByOne(2000, port, agent)
@@ -142,7 +142,7 @@ function start(path: string, config: object, args: readonly string[] = []): Chil
   return child
 }
 
-async function told(child: ChildProcess, key: string): Promise<unknown> {
+async function messageWith(child: ChildProcess, key: string): Promise<unknown> {
   while (true) {
     const [message] = (await once(child, 'message')) as [Record<string, unknown>]
     if (key in message) return message[key]

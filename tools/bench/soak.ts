@@ -102,7 +102,7 @@ async function soak(chain: Chain, master: string): Promise<void> {
   console.log('memory and open handles, mean of the middle third and of the last:')
   for (const [name, { rss, handles }] of Object.entries(flat)) {
     console.log(
-      `  ${name.padEnd(9)} ${told(rss, (bytes) => `${(bytes / 2 ** 20).toFixed(0)} MiB`)}; ${told(handles, (n) => n.toFixed(1))}`,
+      `  ${name.padEnd(9)} ${summary(rss, (bytes) => `${(bytes / 2 ** 20).toFixed(0)} MiB`)}; ${summary(handles, (n) => n.toFixed(1))}`,
     )
   }
   const isFlat = Object.values(flat).every(({ rss, handles }) => rss.isFlat && handles.isFlat)
@@ -195,7 +195,7 @@ function flatness(samples: readonly Sample[], name: string) {
 
 const NONE = { rssBytes: 0, handles: 0 }
 
-function told(
+function summary(
   { before, after, isFlat }: ReturnType<typeof flatness>['rss'],
   format: (value: number) => string,
 ): string {
