@@ -3,11 +3,13 @@ import Core from 'essentia.js/dist/essentia.js-core.umd.js'
 // @ts-expect-error: as above
 import wasm from 'essentia.js/dist/essentia-wasm.umd.js'
 
-/** What we use of Essentia. Every call blocks its thread: for worker threads only. */
+/** The part of Essentia that analysis uses. Every call blocks its thread, so use it in worker threads only. */
 interface Essentia {
   /**
-   * Tempo by RhythmExtractor2013, method degara, 40 to 208 BPM: the same for the same samples, whatever was asked before.
-   * @param mono 44.1 kHz. Silence or a non-finite sample gives nonsense, or no return at all.
+   * The tempo by RhythmExtractor2013, method degara, 40 to 208 BPM. The result depends on the samples alone,
+   * not on earlier calls.
+   * @param mono samples at 44.1 kHz. For silence or a non-finite sample the result is meaningless, or the call
+   * never returns.
    */
   rhythm(mono: Float32Array): number
 }
@@ -33,8 +35,9 @@ export function essentia(): Essentia {
   const pristine = withoutZeros(module.HEAPU8)
   return {
     rhythm(mono) {
-      // Where a window is digital silence for seconds, RhythmExtractor2013 reads memory that it has not written: what
-      // tracks before have left there would be in the result. This costs 2 ms of the 130 that a window takes.
+      // Where a window is digital silence for seconds, RhythmExtractor2013 reads memory that it has not
+      // written, so the result would depend on earlier tracks. Restoring the memory costs 2 ms of the 130 that
+      // a window takes.
       module.HEAPU8.set(pristine)
       module.HEAPU8.fill(0, pristine.length)
       return lend(algorithms, mono, (signal) => {
@@ -51,12 +54,15 @@ export function essentia(): Essentia {
   }
 }
 
-/** A copy up to the last byte that is not 0. */
+/** A copy of the memory up to its last byte that is not 0. */
 function withoutZeros(memory: Uint8Array): Uint8Array {
   return memory.slice(0, memory.findLastIndex((byte) => byte !== 0) + 1)
 }
 
-/** Vectors live on the WebAssembly heap, where no collector looks. */
+/**
+ * Runs `use` with a vector of the samples and deletes it afterwards: vectors live on the WebAssembly heap,
+ * which is not garbage-collected.
+ */
 function lend<T>(algorithms: Algorithms, mono: Float32Array, use: (vector: Vector) => T): T {
   const vector = algorithms.arrayToVector(mono)
   try {

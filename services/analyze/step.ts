@@ -5,7 +5,7 @@ import type { Step } from '#shared/frame/step.ts'
 import { analyzeTools } from './tools.ts'
 import { WorkerPool } from './worker-pool.ts'
 
-/** The step that listens, and the worker threads that it computes in; close them at the end. */
+/** Creates the analyze step and the worker threads in which it computes. Call `close` at the end. */
 export function analyzing(
   deps: Omit<UnitDeps, 'tools'>,
   { threads }: { threads: number },

@@ -6,20 +6,20 @@ import { noTempo } from './tempo/estimate-tempo.ts'
 import { soundingStretches, withPrecision } from './tempo/precision.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
-/** Samples that go to a worker at once: six seconds, 1 MiB. */
+/** Number of samples sent to a worker at once: six seconds, 1 MiB. */
 const PIECE = 1 << 18
 
 interface AnalyzeToolsOptions {
   readonly pcm: PcmSource
-  /** When it aborts, whatever runs is terminated, and rejects with its reason. */
+  /** When it aborts, running work is terminated and rejects with the signal's reason. */
   readonly signal: AbortSignal
   readonly pool: WorkerPool
 }
 
 /**
- * The tools of one track's analysis. The track is read once, by whichever is asked first, and each
- * estimate is made once, however often it is asked for; all computing is done in the pool's worker
- * threads. At most ten minutes are read, of however long a track.
+ * The tools for analyzing one track. The track is read once, by the first call, and each estimate is made once,
+ * however often it is requested. All computing is done in the pool's worker threads. At most ten minutes of
+ * audio are read.
  */
 export function analyzeTools({ pcm, signal, pool }: AnalyzeToolsOptions): AnalyzeTools {
   const heard = once(() => listen(pcm, signal, pool))
@@ -47,12 +47,12 @@ export function analyzeTools({ pcm, signal, pool }: AnalyzeToolsOptions): Analyz
 function listen(pcm: PcmSource, signal: AbortSignal, pool: WorkerPool): Promise<Heard> {
   return pool.use(signal, async (ask) => {
     const spans = await ask('listen', pcm.samples)
-    // One piece is being heard while the next is read.
+    // One piece is analyzed while the next one is read.
     let hearing: Promise<void> = Promise.resolve()
     for (const { start, end } of spans) {
       for await (const piece of pcm.chunks(start, end, { size: PIECE, signal })) {
         await hearing
-        // A copy: the piece may be a window on a buffer that is not ours to give away.
+        // A copy, because the piece may be a view of a buffer that must not be transferred.
         const given = piece.slice()
         hearing = ask('hear', given, [given.buffer])
         hearing.catch(() => undefined)

@@ -3,7 +3,7 @@ import { scheduledThread } from '#shared/underway/scheduled.ts'
 import { underway } from '#shared/underway/underway.ts'
 import type { Answer, Operation, Operations, Question } from './worker.ts'
 
-/** Asks a borrowed worker. One question at a time. */
+/** Sends a question to a borrowed worker. One question at a time. */
 type Ask = <K extends Operation>(
   operation: K,
   input: Operations[K]['input'],
@@ -11,15 +11,15 @@ type Ask = <K extends Operation>(
 ) => Promise<Operations[K]['output']>
 
 interface PoolOptions {
-  /** How many may compute at once: the cores that this process has. */
+  /** Maximum number of workers: the number of cores of this process. */
   readonly threads: number
-  /** The module that the workers run. */
+  /** The module that the workers run. Default: `worker.ts`. */
   readonly entry?: URL
 }
 
 /**
- * Worker threads for analysis, started when needed and used again. Idle ones do not keep the
- * process alive; call `close` all the same.
+ * A pool of worker threads for analysis. They are started on demand and reused. Idle workers do not keep the
+ * process alive; call `close` nevertheless.
  */
 export class WorkerPool {
   readonly #threads: number
@@ -27,7 +27,7 @@ export class WorkerPool {
   readonly #idle = new Set<Worker>()
   readonly #busy = new Set<Worker>()
   readonly #waiting: Waiting[] = []
-  /** The number of its thread by the system, as the worker has written it; 0 until then. */
+  /** The thread id in the system, written by the worker itself; 0 until then. */
   readonly #thread = new WeakMap<Worker, Int32Array>()
   #closed = false
 
@@ -38,10 +38,9 @@ export class WorkerPool {
   }
 
   /**
-   * Lends `use` a worker of its own until it settles, after waiting for one if all are busy.
-   * When `signal` aborts, the worker is terminated in the midst of whatever it does, and the
-   * promise rejects with the signal's reason. If the worker dies (out of memory, a crash) it
-   * rejects with an Error: the work may be tried again, on another worker.
+   * Lends a worker to `use` until it settles, after waiting for one if all are busy. When `signal` aborts, the
+   * worker is terminated at once and the promise rejects with the signal's reason. If the worker dies (out of
+   * memory, a crash), the promise rejects with an Error, and the work may be tried again on another worker.
    */
   async use<T>(signal: AbortSignal, use: (ask: Ask) => Promise<T>): Promise<T> {
     const worker = await this.#borrow(signal)
@@ -58,7 +57,7 @@ export class WorkerPool {
       return result
     } catch (error) {
       end.abort()
-      // Whatever went wrong, its heap may be in any state.
+      // After any error the worker's heap may be in an undefined state.
       this.#discard(worker)
       throw error
     } finally {
@@ -66,7 +65,7 @@ export class WorkerPool {
     }
   }
 
-  /** Terminates all workers; what runs or waits rejects. */
+  /** Terminates all workers. Running and waiting calls reject. */
   async close(): Promise<void> {
     this.#closed = true
     for (const { reject } of this.#waiting.splice(0)) reject(closed())
@@ -101,7 +100,7 @@ export class WorkerPool {
     })
   }
 
-  /** An idle worker or a new one, if there is room. */
+  /** An idle worker, or a new one if there is room. */
   #free(): Worker | undefined {
     const [idle] = this.#idle
     if (idle) {
@@ -111,7 +110,7 @@ export class WorkerPool {
       return idle
     }
     if (this.#busy.size >= this.#threads) return undefined
-    // Without the flags of the process: a loader or an inspector there is no business of ours.
+    // Without the flags of the process: a loader or an inspector must not run in the worker.
     const thread = new Int32Array(new SharedArrayBuffer(4))
     const worker = new Worker(this.#entry, { execArgv: [], workerData: thread })
     this.#thread.set(worker, thread)
@@ -126,14 +125,14 @@ export class WorkerPool {
   }
 
   #giveBack(worker: Worker): void {
-    // It may have died since its last answer: then 'exit' has made room already.
+    // If it has died since its last answer, 'exit' has made room already.
     if (!this.#busy.delete(worker)) return
     worker.unref()
     this.#idle.add(worker)
     this.#serveNext()
   }
 
-  /** Its place is free when it is really gone ('exit'), so that there are never too many. */
+  /** Terminates a worker. Its place becomes free when it has exited ('exit'), so that there are never too many. */
   #discard(worker: Worker): void {
     void worker.terminate()
   }
@@ -150,7 +149,7 @@ interface Waiting {
   reject(error: unknown): void
 }
 
-/** Rejects when the worker is of no more use to its borrower; never resolves. */
+/** Rejects when the worker dies or the signal aborts. Never resolves. */
 function lossOf(worker: Worker, signal: AbortSignal, end: AbortSignal): Promise<never> {
   const lost = new Promise<never>((_, reject) => {
     const abort = () => reject(signal.reason)

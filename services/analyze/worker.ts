@@ -6,13 +6,13 @@ import { estimateKey } from './key/estimate-key.ts'
 import { type Heard, Listener, LOW_RATE } from './signal/listener.ts'
 import { estimateTempo, type TempoInput } from './tempo/estimate-tempo.ts'
 
-/** What an analysis worker can be asked: what each operation takes and gives. */
+/** The operations of an analysis worker, with the input and the output of each. */
 export interface Operations {
-  /** Begins a track of so many samples, and says which of them it wants, in order. */
+  /** Starts a track of `input` samples, and returns the ranges of samples to send, in order. */
   listen: { input: number; output: Heard['spans'] }
-  /** Takes the next samples, interleaved left and right. */
+  /** Takes the next samples, left and right interleaved. */
   hear: { input: Int16Array; output: undefined }
-  /** Ends the track. */
+  /** Ends the track and returns what was kept of it. */
   heard: { input: undefined; output: Heard }
   tempo: { input: TempoInput; output: TempoEstimate }
   key: { input: Pick<Heard, 'spans' | 'low'>; output: KeyEstimate }
@@ -44,7 +44,7 @@ function serve(port: NonNullable<typeof parentPort>): void {
       const { output, transfer } = handlers[operation](input as never)
       port.postMessage({ output } satisfies Answer, transfer)
     } catch (error) {
-      // WebAssembly throws bare numbers, too.
+      // WebAssembly may throw bare numbers.
       const cause = error instanceof Error ? error : new Error(`Essentia threw ${error}`)
       port.postMessage({ error: cause } satisfies Answer)
     }

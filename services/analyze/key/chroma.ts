@@ -1,26 +1,29 @@
 import { FRAME } from './spectrum.ts'
 
-/** Parts of a semitone that are told apart: ten cents. */
+/** Number of bins per semitone: each is ten cents. */
 const PARTS = 10
 const BINS = 12 * PARTS
-/** From E2 to C7, as MIDI numbers: below, neighbours run together; above are overtones. */
+/**
+ * The range of notes, E2 to C7, as MIDI numbers. Below it neighbouring notes cannot be separated; above it are
+ * overtones.
+ */
 const LOWEST = 40
 const HIGHEST = 96
-/** Share of a frame's loudest peak from which a peak counts: −80 dB. */
+/** Minimum magnitude of a peak, as a share of the frame's loudest one: −80 dB. */
 const FAINT = 1e-4
-/** A sine of −70 dBFS in a frame under a Hann window. */
+/** Minimum magnitude of the loudest peak: a sine of −70 dBFS in a frame under a Hann window. */
 const SILENCE = (10 ** (-70 / 20) * FRAME) / 4
 
 /**
- * How much of each pitch class was heard, in tenths of a semitone from C at 440 Hz tuning: bin 0 is C,
- * bin 5 halfway to C#.
+ * How much of each pitch class was heard, in tenths of a semitone from C at 440 Hz tuning. Bin 0 is C, bin 5 is
+ * halfway to C#.
  */
 export class FineChroma {
   readonly bins = new Float64Array(BINS)
 
   /**
-   * Adds a frame: the magnitudes of its spectral peaks as shares of its loudest one, so that loud passages
-   * count no more than soft ones. Frames without a sound add nothing.
+   * Adds a frame. The magnitudes of its spectral peaks are divided by the loudest one, so that loud passages
+   * count no more than soft ones. Silent frames add nothing.
    */
   addFrame(magnitudes: Float32Array, sampleRate: number): void {
     const first = Math.ceil(binOf(LOWEST, sampleRate))
@@ -41,7 +44,7 @@ export class FineChroma {
     }
   }
 
-  /** Adds what another one has heard. */
+  /** Adds the contents of another chroma. */
   add(other: FineChroma): this {
     for (let i = 0; i < BINS; i++) {
       this.bins[i] = (this.bins[i] as number) + (other.bins[i] as number)
@@ -49,14 +52,14 @@ export class FineChroma {
     return this
   }
 
-  /** All that was heard. */
+  /** The sum of all bins. */
   total(): number {
     return this.bins.reduce((sum, value) => sum + value, 0)
   }
 
   /**
-   * How far the pitches lie above those of 440 Hz tuning, semitones in [−½, ½), and how well they agree on it:
-   * 1 when all deviate alike, 0 when they lie anywhere. The circular mean over the semitone.
+   * How far the pitches lie above 440 Hz tuning, semitones in [−½, ½), and how well they agree on it: 1 when
+   * all deviate alike, 0 when they are spread evenly. Computed as the circular mean over a semitone.
    */
   tuning(): { readonly deviation: number; readonly agreement: number } {
     const sum = this.total()
@@ -90,7 +93,7 @@ function binOf(midi: number, sampleRate: number): number {
   return (440 * 2 ** ((midi - 69) / 12) * FRAME) / sampleRate
 }
 
-/** Where the parabola through the logarithms of three neighbours has its vertex, bins from the middle one. */
+/** The vertex of the parabola through the logarithms of three neighbouring magnitudes, bins from the middle one. */
 function vertex(before: number, here: number, after: number) {
   const a = Math.log(before + Number.MIN_VALUE)
   const b = Math.log(here)

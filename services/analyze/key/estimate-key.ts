@@ -5,18 +5,21 @@ import { type Section, sameKey, sectionOf, sectionsOf } from './sections.ts'
 import { hearSegments, type KeyInput, type Segment } from './segments.ts'
 
 /**
- * Below this agreement on a tuning there are no tones to make a key of. White, pink and brown noise, drums and
- * speech stay below 0.06 (monotonous speech in tones, 0.27), music with anything but drums is seldom below 0.1.
+ * Minimum agreement on a tuning for a track to have a key. White, pink and brown noise, drums and speech stay
+ * below 0.06 (monotonous speech in tones: 0.27); music other than drums is seldom below 0.1.
  */
 const TONAL = 0.08
-/** The best of 24 keys fits chance about as well as this: random pitch classes 0.6 in the mean, music 0.8 and more. */
+/**
+ * The fit that chance gives: the best of 24 keys fits random pitch classes with 0.6 on average, and music with
+ * 0.8 or more.
+ */
 const CHANCE = 0.68
-/** From here on the fit says nothing about whether the key is right. */
+/** From this fit on, a better fit does not make the key more likely to be right. */
 const DEFAULT_FIT = 0.8
 
 /**
- * Estimates the key of a track, how far to trust it, its tuning, and the keys of its parts. Blocks its thread for
- * about 0.05 s a minute of audio.
+ * Estimates the key of a track, its probability, the tuning, and the keys of the track's sections. Blocks its
+ * thread for about 0.05 s per minute of audio.
  */
 export function estimateKey(input: KeyInput): KeyEstimate {
   const { segments, deviation, agreement } = hearSegments(input)
@@ -59,9 +62,10 @@ function confidence({ first, end, found }: Section, segments: readonly Segment[]
 }
 
 /**
- * The probability that a key is exactly right: by how much the next best key fits worse, and by the share of the
- * segments that are in the same key by themselves, 0 to 1 (logistic regression on 200 development tracks). Those all
- * fit well: what does not, down to what chance fits, deserves less in proportion.
+ * The probability, 0 to 1, that a key is exactly right. It depends on how much worse the next best key fits,
+ * and on the share of segments that are in this key by themselves (logistic regression on 200 development
+ * tracks). Those tracks all fit well; for a worse fit the probability is reduced in proportion, down to the fit
+ * of chance.
  */
 export function keyProbability(
   { fit, margin }: Pick<Fit, 'fit' | 'margin'>,
@@ -73,8 +77,8 @@ export function keyProbability(
 }
 
 /**
- * The whole track. One that changes key may fit none as a whole: then its longest section, if most of the track
- * lies in sections that have a key; else undefined.
+ * The section that gives the track its key: the whole track or, if that fits no key because the key changes,
+ * the longest section. Undefined unless most of the track lies in sections that have a key.
  */
 function mainSection(
   segments: readonly Segment[],

@@ -16,23 +16,23 @@ const NOLAND = {
 } as const
 
 /**
- * What is added to the fit of a minor key. Bach's minor has its raised seventh, that of popular music seldom: in
- * 24 of 27 development tracks whose relative key was taken, the true one was minor.
+ * Bonus for the fit of minor keys. Bach's minor has a raised seventh, which popular music seldom has. In 24 of
+ * the 27 development tracks whose relative key was chosen, the true key was minor.
  */
 const MINOR_BONUS = 0.04
 
-/** A key, and how well pitch classes fit it. */
+/** A key, and how well the pitch classes fit it. */
 export interface Fit {
   /** 0 for C to 11 for B. */
   readonly pitchClass: number
   readonly scale: Scale
-  /** A correlation, −1 to 1, and the bonus. */
+  /** The correlation, −1 to 1, plus the bonus for minor. */
   readonly fit: number
-  /** By how much the next best key fits worse. */
+  /** The difference to the fit of the next best key. */
   readonly margin: number
 }
 
-/** How well twelve pitch classes, from C, fit each key: its major from C to B, then its minor. */
+/** The fit of each key to twelve pitch classes from C: the major keys from C to B, then the minor keys. */
 export function fitsOf(classes: Float64Array): Float64Array {
   const heard = standard(classes)
   return Float64Array.from(KEYS, ({ profile, bonus }) =>
@@ -40,7 +40,7 @@ export function fitsOf(classes: Float64Array): Float64Array {
   )
 }
 
-/** The key that twelve pitch classes, from C, fit best. */
+/** The key that fits twelve pitch classes from C best. */
 export function bestFit(classes: Float64Array): Fit {
   const fits = fitsOf(classes)
   const best = fits.indexOf(Math.max(...fits))
@@ -50,7 +50,7 @@ export function bestFit(classes: Float64Array): Fit {
   return { pitchClass, scale, fit, margin: fit - next }
 }
 
-/** Without its mean, and of length 1. */
+/** Normalizes values to a mean of 0 and a length of 1. */
 function standard(values: ArrayLike<number>): Float64Array {
   const all = Float64Array.from(values)
   const mean = all.reduce((sum, value) => sum + value, 0) / all.length

@@ -7,18 +7,18 @@ export interface Section {
   readonly first: number
   /** One past the index of the last. */
   readonly end: number
-  /** The key of their pitch classes together. */
+  /** The key of their combined pitch classes. */
   readonly found: Fit
 }
 
-/** Segments on each side that a segment's key is read with: one alone holds few chords. */
+/** Number of neighbours on each side with which a segment's key is determined. One segment alone has few chords. */
 const REACH = 2
-/** What a change of key must gain, in segments of a perfect fit over none; between spans it costs nothing. */
+/** The cost of a change of key, in units of one perfectly fitting segment. Between spans a change costs nothing. */
 const CHANGE_COST = 0.8
 
 /**
- * Divides a track into sections of one key each: the course of keys that fits best on the whole, less what each
- * change costs (Viterbi). Neighbours differ in key.
+ * Divides a track into sections of one key each: the sequence of keys with the best total fit minus the cost of
+ * its changes (Viterbi). Adjacent sections have different keys.
  */
 export function sectionsOf(segments: readonly Segment[]): readonly Section[] {
   const keys = courseOf(
@@ -31,7 +31,7 @@ export function sectionsOf(segments: readonly Segment[]): readonly Section[] {
     while (keys[end] === keys[first]) end++
     let section = sectionOf(segments, first, end)
     first = end
-    // A section as a whole may have another key than its segments were given.
+    // The key of a whole section may differ from the key that its segments were given.
     for (let last = sections.at(-1); last && sameKey(last.found, section.found); ) {
       section = sectionOf(segments, last.first, end)
       sections.pop()
@@ -51,7 +51,7 @@ export function sameKey(one: Fit, other: Fit): boolean {
   return one.pitchClass === other.pitchClass && one.scale === other.scale
 }
 
-/** For each segment the number of a key. @param costs of a change before each segment */
+/** The number of the key of each segment. @param costs the cost of a change before each segment */
 function courseOf(fits: readonly Float64Array[], costs: readonly number[]): readonly number[] {
   let gains = new Float64Array(fits[0]?.length ?? 0)
   const froms: number[][] = []
@@ -70,7 +70,7 @@ function courseOf(fits: readonly Float64Array[], costs: readonly number[]): read
   return course
 }
 
-/** The pitch classes of a segment and its neighbours within its span. */
+/** The combined pitch classes of a segment and its neighbours within the span. */
 function around(segments: readonly Segment[], i: number): Float64Array {
   let first = i
   while (first > i - REACH && isJoined(segments, first)) first--
@@ -79,7 +79,7 @@ function around(segments: readonly Segment[], i: number): Float64Array {
   return classesOf(segments, first, end)
 }
 
-/** Whether a segment goes on where the one before it ends. */
+/** Whether a segment begins where the one before it ends. */
 function isJoined(segments: readonly Segment[], i: number): boolean {
   return i > 0 && segments[i - 1]?.to === segments[i]?.from
 }

@@ -3,17 +3,17 @@ import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { FineChroma } from './chroma.ts'
 import { eachSpectrum } from './spectrum.ts'
 
-/** What a key is read from. */
+/** The input of the key estimate. */
 export interface KeyInput {
-  /** The samples of the track that were listened to, at 44.1 kHz. */
+  /** The ranges of the track that were analyzed, samples at 44.1 kHz. */
   readonly spans: readonly Range[]
-  /** All spans in a row, mono, at `rate`. */
+  /** All spans, one after the other, mono, at `rate`. */
   readonly low: Float32Array
-  /** Hz. */
+  /** Sample rate of `low`, Hz. */
   readonly rate: number
 }
 
-/** Some seconds of a track. */
+/** A few seconds of a track. */
 export interface Segment {
   /** Seconds from the start of the track. */
   readonly from: number
@@ -23,7 +23,7 @@ export interface Segment {
 }
 
 interface Segments {
-  /** In order; those of one span touch. */
+  /** In order. Segments of one span are adjacent. */
   readonly segments: readonly Segment[]
   /** How far the track's pitches lie above those of 440 Hz tuning, semitones in [−½, ½). */
   readonly deviation: number
@@ -32,12 +32,12 @@ interface Segments {
 }
 
 const SEGMENT_SECONDS = 5
-/** Segments beyond one a span at most, which bounds what is reported. */
+/** Maximum number of segments beyond one per span. It bounds the size of the result. */
 const MAX_SEGMENTS = 100
 
 /**
- * Listens to the pitches of a track, some seconds at a time. Each span has a tuning of its own, because in a mix
- * each track is played at a speed of its own.
+ * Determines the pitch classes of a track in segments of some seconds. Each span has a tuning of its own,
+ * because in a mix each track may be played at a different speed.
  */
 export function hearSegments({ spans, low, rate }: KeyInput): Segments {
   const total = spans.reduce((sum, { start, end }) => sum + end - start, 0)
@@ -47,7 +47,7 @@ export function hearSegments({ spans, low, rate }: KeyInput): Segments {
   let agreed = 0
   let at = 0
   for (const { start, end } of spans) {
-    // By proportion, so that no rounding of a span's length adds up.
+    // In proportion, so that the rounding of the spans' lengths does not accumulate.
     const from = Math.round((low.length * at) / Math.max(1, total))
     at += end - start
     const to = Math.round((low.length * at) / Math.max(1, total))

@@ -1,19 +1,20 @@
 import { magnitudesOfTwo } from '../signal/fourier.ts'
 
-/** Samples of a frame: 0.37 s at 11,025 Hz, so that semitones from 80 Hz on are apart. */
+/** Number of samples in a frame: 0.37 s at 11,025 Hz, long enough to separate semitones from 80 Hz on. */
 export const FRAME = 4096
 const HOP = FRAME / 2
 
-/** Hann. */
+/** A Hann window. */
 const WINDOW = Float64Array.from(
   { length: FRAME },
   (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * (i + 0.5)) / FRAME),
 )
 
 /**
- * Shows the magnitude spectra of a signal's frames, which overlap by half, one after another: bins 0 to
- * FRAME / 2, of which bin k lies at k × rate / FRAME. What is shorter than a frame is filled up with silence.
- * @param see Gets the spectrum and the sample in the middle of its frame.
+ * Calls `see` with the magnitude spectrum of each frame of a signal, one after another. Frames overlap by half.
+ * The spectrum has bins 0 to FRAME / 2; bin k lies at k × rate / FRAME. A signal shorter than a frame is padded
+ * with silence.
+ * @param see receives the spectrum and the sample in the middle of its frame
  */
 export function eachSpectrum(
   signal: Float32Array,

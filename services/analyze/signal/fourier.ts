@@ -1,7 +1,7 @@
 /**
  * In-place radix-2 fast Fourier transform of a complex signal.
- * @param re Real parts; a power of two of them.
- * @param im Imaginary parts, as many.
+ * @param re real parts; their number is a power of two
+ * @param im imaginary parts, as many as `re`
  */
 function fourier(re: Float64Array, im: Float64Array): void {
   const n = re.length
@@ -30,8 +30,8 @@ function fourier(re: Float64Array, im: Float64Array): void {
 }
 
 /**
- * The magnitudes of two real signals from one transform; both are overwritten.
- * @param count How many of each, from frequency 0; at most half the points and one.
+ * Computes the magnitudes of two real signals with one transform. Both signals are overwritten.
+ * @param count number of magnitudes of each, from frequency 0; at most half the points plus one
  */
 export function magnitudesOfTwo(
   a: Float64Array,
@@ -48,7 +48,7 @@ export function magnitudesOfTwo(
     const im = b[k] as number
     const mre = a[mirror] as number
     const mim = b[mirror] as number
-    // The even part of the spectrum is the first signal's, the odd part the second's.
+    // The even part of the spectrum belongs to the first signal, the odd part to the second.
     first[k] = Math.sqrt((re + mre) ** 2 + (im - mim) ** 2) / 2
     second[k] = Math.sqrt((im + mim) ** 2 + (mre - re) ** 2) / 2
   }
@@ -56,8 +56,8 @@ export function magnitudesOfTwo(
 }
 
 /**
- * Magnitude and phase of one frequency of a signal, as a complex number.
- * @param cycles Cycles per sample, not bound to any grid.
+ * The component of a signal at one frequency, as a complex number.
+ * @param cycles cycles per sample, any real number
  */
 export function componentAt(
   signal: Float32Array,
@@ -85,7 +85,7 @@ interface Twiddles {
   readonly sin: Float64Array
 }
 
-/** By length: they cost as much as the transform itself. */
+/** Cached by length, because they cost as much as the transform itself. */
 const twiddles = new Map<number, Twiddles>()
 
 function twiddlesOf(points: number): Twiddles {

@@ -1,9 +1,12 @@
-/** Samples that are computed side by side: half the time of one by one. What is too many of the last is left out. */
-const AT_ONCE = 4
+/**
+ * Number of output samples computed together, which takes half the time of computing them one by one. Surplus
+ * samples of the last group are dropped.
+ */
+const GROUP = 4
 
 /**
- * Halves the sample rate of a stream, piece by piece, with a half-band FIR filter: a sinc under a
- * Hann window, whose even coefficients are zero, so that few multiplications are left.
+ * Halves the sample rate of a stream, piece by piece, with a half-band FIR filter: a sinc under a Hann window.
+ * Its even coefficients are zero, which saves multiplications.
  */
 export class Halver {
   #x = new Float32Array(0)
@@ -13,7 +16,7 @@ export class Halver {
   readonly #centre: number
   #rest: Float32Array
 
-  /** @param reach Coefficients on each side of the centre; odd. More make a steeper filter. */
+  /** @param reach number of coefficients on each side of the centre, odd; a larger number makes a steeper filter */
   constructor(reach: number) {
     const taps = Float64Array.from({ length: (reach + 1) / 2 }, (_, i) => {
       const k = 2 * i + 1
@@ -27,22 +30,25 @@ export class Halver {
     this.#rest = new Float32Array(reach)
   }
 
-  /** Takes any number of samples and gives those of half the rate that are due, until the next call. */
+  /**
+   * Takes any number of samples and returns the samples of half the rate that are complete. The result is valid
+   * until the next call.
+   */
   push(samples: Float32Array): Float32Array {
     const reach = this.#reach
     const taps = this.#taps
     const centre = this.#centre
     const length = this.#rest.length + samples.length
     const count = Math.max(0, Math.ceil((length - 2 * reach) / 2))
-    const rounds = Math.ceil(count / AT_ONCE)
-    this.#x = roomFor(this.#x, length + 2 * AT_ONCE)
-    this.#halved = roomFor(this.#halved, AT_ONCE * rounds)
+    const rounds = Math.ceil(count / GROUP)
+    this.#x = roomFor(this.#x, length + 2 * GROUP)
+    this.#halved = roomFor(this.#halved, GROUP * rounds)
     const x = this.#x
     const halved = this.#halved
     x.set(this.#rest)
     x.set(samples, this.#rest.length)
     for (let round = 0; round < rounds; round++) {
-      const first = AT_ONCE * round
+      const first = GROUP * round
       const at = reach + 2 * first
       let a = centre * (x[at] as number)
       let b = centre * (x[at + 2] as number)
@@ -67,7 +73,7 @@ export class Halver {
   }
 }
 
-/** The same memory if it is long enough. */
+/** Returns the given memory if it is long enough, else a new array. */
 export function roomFor(
   memory: Float32Array<ArrayBuffer>,
   length: number,

@@ -4,40 +4,41 @@ import { BandEnergies } from '../tempo/envelope.ts'
 import { Halver, roomFor } from './halver.ts'
 import { analysisSpans, checkWindows } from './spans.ts'
 
-/** Rate of the signal from which the key is read, Hz. */
+/** Sample rate of the signal from which the key is determined, Hz. */
 export const LOW_RATE = SAMPLE_RATE / 4
 
-/** Shorter tracks have neither a tempo nor a key to speak of, seconds. */
+/** Minimum length of a track that has a tempo and a key, seconds. */
 const SHORTEST_SECONDS = 5
 /** Mean square below which a second counts as silent: −70 dBFS. */
 const SILENCE = 1e-7
 /**
- * Weights of left and right. Not halves, because a track whose one channel is the other inverted
- * would vanish; this way it is 14 dB softer, which no estimate minds.
+ * Weights of the left and the right channel. They differ, because a track whose channels are inverted copies of
+ * each other would otherwise cancel out. With these weights it is 14 dB softer, which does not affect the
+ * estimates.
  */
 const LEFT = 0.6 / 32_768
 const RIGHT = 0.4 / 32_768
 
-/** Why a signal has neither tempo nor key. */
+/** The reason why a signal has neither tempo nor key. */
 type Unfit = 'not finite' | 'silence' | 'too short'
 
 /** What is kept of a track for the estimators. */
 export interface Heard {
-  /** The samples of the track that were listened to. */
+  /** The ranges of the track that were analyzed, samples at 44.1 kHz. */
   readonly spans: readonly Range[]
-  /** Present if there is no use in asking for tempo or key. */
+  /** Present if the track can have neither a tempo nor a key. */
   readonly unfit?: Unfit
-  /** For each span the energies of its bands, as `onsetEnvelope` takes them. */
+  /** The band energies of each span, as `onsetEnvelopes` takes them. */
   readonly energies: readonly Float32Array[]
-  /** All spans in a row at 11,025 Hz. */
+  /** All spans, one after the other, at 11,025 Hz. */
   readonly low: Float32Array
   /** Windows of mono at the full rate, at most 25 s each. */
   readonly windows: readonly Float32Array[]
 }
 
 /**
- * Listens to a track once, piece by piece, and keeps what the estimators of tempo and key need:
- * for ten minutes of stereo about 60 MB.
+ * Analyzes a track once, piece by piece, and keeps what the estimators of tempo and key need: about 60 MB for
+ * ten minutes of stereo.
  */
 export class Listener {
   readonly spans: readonly Range[]
@@ -49,7 +50,7 @@ export class Listener {
   #lowLength = 0
   #span = 0
   #at: number
-  /** Used again for each piece. */
+  /** Reused for each piece. */
   #mono = new Float32Array(0)
   #bands: BandEnergies
   #halvers: readonly [Halver, Halver]
@@ -57,7 +58,7 @@ export class Listener {
   #loudest = 0
   #second = { samples: 0, sum: 0, squares: 0 }
 
-  /** @param samples Length of the track. */
+  /** @param samples length of the track, samples */
   constructor(samples: number) {
     this.#samples = samples
     this.spans = analysisSpans(samples)
@@ -70,7 +71,7 @@ export class Listener {
     this.#halvers = halvers()
   }
 
-  /** Takes the next samples of the spans, interleaved left and right; no piece crosses a span's end. */
+  /** Takes the next samples of the spans, left and right interleaved. No piece crosses the end of a span. */
   hear(pcm: Int16Array): void {
     const samples = pcm.length / 2
     this.#mono = roomFor(this.#mono, samples)
@@ -81,7 +82,7 @@ export class Listener {
     this.hearMono(mono)
   }
 
-  /** The same for a mono signal of ±1. */
+  /** Takes the next samples as a mono signal in ±1. */
   hearMono(mono: Float32Array): void {
     if (this.#at + mono.length > this.#current.end) throw new RangeError('past the span')
     this.#weigh(mono)
@@ -93,7 +94,7 @@ export class Listener {
     if (this.#at === this.#current.end) this.#nextSpan()
   }
 
-  /** What was heard. The listener is of no use afterwards. */
+  /** Returns what was kept. The listener cannot be used afterwards. */
   heard(): Heard {
     this.#endSecond()
     const unfit = this.#unfit()
@@ -124,7 +125,7 @@ export class Listener {
     this.#halvers = halvers()
   }
 
-  /** Power by the second, without its DC: a track is silent if its loudest second is. */
+  /** Measures the power of each second without its DC offset. A track is silent if its loudest second is. */
   #weigh(mono: Float32Array): void {
     for (let i = 0; i < mono.length; ) {
       const second = this.#second
@@ -167,7 +168,7 @@ export class Listener {
   }
 }
 
-/** Two stages to 11,025 Hz: what folds back stays above 3.5 kHz, where no key is looked for. */
+/** Two halvers, down to 11,025 Hz. Aliases stay above 3.5 kHz, which the key estimate ignores. */
 function halvers(): readonly [Halver, Halver] {
   return [new Halver(7), new Halver(19)]
 }

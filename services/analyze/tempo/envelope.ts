@@ -3,29 +3,29 @@ import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 /** Frames of an onset envelope per second. */
 export const ENVELOPE_RATE = 100
 
-/** Energies a second: taken three times as often, so that smoothing can precede decimation. */
+/** Energies per second: three times the rate of the envelope, so that they can be smoothed before decimation. */
 export const ENERGY_RATE = 3 * ENVELOPE_RATE
 const HOP = SAMPLE_RATE / ENERGY_RATE
 /**
- * A 50 ms Blackman window over the energies. Without it a steady bass note of 49 Hz, whose energy
- * ripples 98 times a second, or a held chord, whose notes beat 110 times a second, would alias
- * into beats; a Hann window leaves of a chord enough to be mistaken for music.
+ * A 50 ms Blackman window over the energies. Without it, a steady bass note of 49 Hz, whose energy ripples 98
+ * times a second, or a held chord, whose notes beat 110 times a second, would alias into beats. A Hann window
+ * would let enough of a chord pass to be taken for beats.
  */
 const SMOOTHING = Float64Array.from({ length: 15 }, (_, i) => {
   const angle = (2 * Math.PI * (i + 1)) / 16
   return (0.42 - 0.5 * Math.cos(angle) + 0.08 * Math.cos(2 * angle)) / (0.42 * 16)
 })
-/** Edges between bass drum, middle and hi-hat, Hz. */
+/** Crossover frequencies between bass drum, middle and hi-hat, Hz. */
 const LOW_EDGE = 150
 const HIGH_EDGE = 2500
-/** Low, middle, high: the numbers of an instant's energies, in turn. */
+/** Number of energies per instant: low, middle, high. */
 export const BANDS = 3
-/** How far the logarithm reaches below a band's mean energy (20 dB), and so what counts as soft. */
+/** Range of the logarithm below a band's mean energy (20 dB). Energies below it count as silent. */
 const COMPRESSION = 100
-/** A band weaker than this share of the whole (−30 dB) is noise, and not brought up to the others. */
+/** Minimum share of a band in the whole energy (−30 dB). A weaker band is noise and is not amplified. */
 const FLOOR = 1e-3
 
-/** Follows the energy of three crude bands of a mono signal, piece by piece. */
+/** Measures the energies of three coarse bands of a mono signal, piece by piece. */
 export class BandEnergies {
   readonly #energies: Float32Array
   #written = 0
@@ -36,7 +36,7 @@ export class BandEnergies {
   #e1 = 0
   #e2 = 0
 
-  /** @param samples How many samples will come. */
+  /** @param samples total number of samples */
   constructor(samples: number) {
     this.#energies = new Float32Array(Math.trunc(samples / HOP) * BANDS)
   }
@@ -71,7 +71,7 @@ export class BandEnergies {
     this.#middle = middle
   }
 
-  /** The energies so far: low, middle, high of each hop in turn. */
+  /** The energies so far, for each hop: low, middle, high. */
   energies(): Float32Array {
     return this.#energies.subarray(0, this.#written)
   }
@@ -86,8 +86,8 @@ export class BandEnergies {
 }
 
 /**
- * How much sets in at each instant: for each band the rise of the logarithm of its energy, at
- * 100 Hz. Independent of the signal's level.
+ * The onset strength of each band at each instant: the rise of the logarithm of its energy, at 100 Hz. It does
+ * not depend on the level of the signal.
  */
 export function onsetEnvelopes(energies: Float32Array): readonly Float32Array[] {
   const total = mean(energies, 0, 1) * BANDS
@@ -103,7 +103,7 @@ export function onsetEnvelopes(energies: Float32Array): readonly Float32Array[] 
   })
 }
 
-/** The sum of a span's envelopes, with a mean of 0. */
+/** The sum of a span's envelopes, shifted to a mean of 0. */
 export function summed(envelopes: readonly Float32Array[]): Float32Array {
   const sum = new Float32Array(envelopes[0]?.length ?? 0)
   for (const envelope of envelopes) {
@@ -125,7 +125,7 @@ function smoothed(energies: Float32Array, frame: number, band: number): number {
   return energy
 }
 
-/** Adds to each frame by how much `level` is above that of the frame before. */
+/** Adds to each frame the rise of `level` since the frame before. */
 function addRises(envelope: Float32Array, level: (frame: number) => number): void {
   let before = Number.POSITIVE_INFINITY
   for (let frame = 0; frame < envelope.length; frame++) {

@@ -9,26 +9,26 @@ import { joined, type Piece, piecesOf } from './passage.ts'
 import { pulses } from './presence.ts'
 import { refineTempo } from './refine.ts'
 
-/** Less likely than this, a tempo is but the best of many: so it is with speech, not with music. */
+/** Minimum probability of a tempo. Below it, the tempo is merely the best of many candidates, as with speech. */
 const MIN_PROBABILITY = 0.3
-/** The same of half a minute, of which there are many in a track. */
+/** Minimum probability of a tempo within a passage of half a minute, of which a track has many. */
 const MIN_PROBABILITY_OF_PIECE = 0.8
-/** The second method is asked about so many windows at least, and no further when all is clear. */
+/** Minimum number of windows that the second method evaluates. It stops there if the result is clear. */
 const MIN_VOTES = 2
 const CLEAR = 0.9
-/** Of the tempos that seemed certain a few in a thousand were wrong: no estimate says more. */
+/** Maximum confidence of an estimate: of the tempos that seemed certain, a few in a thousand were wrong. */
 const SUREST = 0.99
 
-/** What `estimateTempo` takes of what was heard. */
+/** The input of `estimateTempo`. */
 export type TempoInput = Pick<Heard, 'spans' | 'energies' | 'windows'>
 
-/** A second method: the tempo of a window of 44.1 kHz mono. */
+/** The second method: returns the tempo of a window of 44.1 kHz mono. */
 type Rhythm = (mono: Float32Array) => number
 
 /**
- * Estimates the tempo of a track, its first beat, and its tempo over time: the likeliest of the
- * tempos at which its onsets pulse, given how they do and what a second method says. Blocks its
- * thread for about 20 ms a minute of audio, and for the second method.
+ * Estimates the tempo of a track, its first beat, and its tempo over time. The tempo is the likeliest of the
+ * tempos at which the onsets pulse, given how they pulse and what a second method finds. Blocks its thread for
+ * about 20 ms per minute of audio, and for the second method.
  */
 export function estimateTempo(
   { spans, energies, windows }: TempoInput,
@@ -38,7 +38,7 @@ export function estimateTempo(
   const whole = joined(pieces)
   const own = pulses(whole) ? rankedTempos(whole) : []
   const one = likelihood(own) >= MIN_PROBABILITY
-  // A mix may have a tempo at any time, and none as a whole.
+  // A mix may have a tempo at every moment and none as a whole.
   const ranked = one ? withVotes(own, windows, rhythm) : ofPieces(pieces)
   const best = ranked[0]
   if (!best) return noTempo(spans, 'no steady beat')
@@ -77,21 +77,21 @@ export function noTempo(spans: Heard['spans'], reason: string): TempoEstimate {
   }
 }
 
-/** The probability that the likeliest tempo is right but for its octave. */
+/** The probability that the likeliest tempo is right or an octave of the right one. */
 function likelihood(ranked: readonly Ranked[]): number {
   return ranked[0] ? octaveFreeProbability(ranked, ranked[0].bpm) : 0
 }
 
-/** The tempos of the first passage that has one, if half of them have; else none. */
+/** The tempos of the first passage that has one, if at least half of the passages have one; else none. */
 function ofPieces(pieces: readonly Piece[]): readonly Ranked[] {
-  const told = pieces
+  const withTempo = pieces
     .filter(pulses)
     .map(rankedTempos)
     .filter((ranked) => likelihood(ranked) >= MIN_PROBABILITY_OF_PIECE)
-  return 2 * told.length >= pieces.length ? (told[0] ?? []) : []
+  return 2 * withTempo.length >= pieces.length ? (withTempo[0] ?? []) : []
 }
 
-/** Asks the second method window by window, from the middle of the track outwards, until all is clear. */
+/** Runs the second method window by window, from the middle of the track outwards, until the result is clear. */
 function withVotes(
   own: readonly Ranked[],
   windows: readonly Float32Array[],
@@ -119,19 +119,22 @@ function withVotes(
   return ranked
 }
 
-/** Of all sections the longest: its tempo is the track's. */
+/** The longest section. Its tempo is the tempo of the track. */
 function longest(sections: readonly Section[]): Section {
   return sections.reduce((a, b) => (b.pieces.length > a.pieces.length ? b : a))
 }
 
-/** The share of the track that has about this tempo. */
+/** The share of the track whose tempo is about `bpm`. */
 function shareNear(bpm: number, sections: readonly Section[]): number {
   const count = (of: readonly Section[]) =>
     of.reduce((sum, { pieces }) => sum + pieces.length, 0)
   return count(sections.filter((section) => sameTempo(section.bpm, bpm))) / count(sections)
 }
 
-/** On the first span only: what was not heard between spans may hold any number of beats. */
+/**
+ * The time of the first beat, ms, from the first span that sounds. Nothing is known about the beats between
+ * spans.
+ */
 function firstBeatMs(
   spans: Heard['spans'],
   energies: readonly Float32Array[],

@@ -1,19 +1,19 @@
 import { BANDS, ENERGY_RATE } from './envelope.ts'
 
-/** How far the logarithm reaches below a band's mean energy (20 dB). */
+/** Range of the logarithm below a band's mean energy (20 dB). */
 const COMPRESSION = 100
-/** A band weaker than this share of the whole (−30 dB) is noise. */
+/** Minimum share of a band in the whole energy (−30 dB). A weaker band is noise. */
 const FLOOR = 1e-3
-/** Onsets this far from a beat still count for it, seconds; players are that exact. */
+/** Maximum distance of an onset from the beat that it counts for, seconds. Players are that exact. */
 const REACH_SECONDS = 0.015
-/** A share of the mean energy (−40 dB) from which on the track sounds. */
+/** Minimum energy at which the track sounds, as a share of the mean energy (−40 dB). */
 const SOUNDING = 1e-4
 
 /**
- * The moment of the first beat of a steady track, seconds from the start of `energies`. A beat's
- * moment is the onset of what sounds on it: where its energy begins to rise. Beats are where, over
- * the whole signal, most sets in; the first is the first of them at or after the first sound, so
- * that an upbeat comes before it.
+ * The moment of the first beat of a steady track, seconds from the start of `energies`. The moment of a beat is
+ * the onset of the sound on it, where the energy begins to rise. Beats lie at the phase with the strongest
+ * onsets over the whole signal. The first beat is the first one at or after the first sound, so an upbeat comes
+ * before it.
  */
 export function firstBeat(energies: Float32Array, bpm: number): number {
   const period = (60 / bpm) * ENERGY_RATE
@@ -23,7 +23,7 @@ export function firstBeat(energies: Float32Array, bpm: number): number {
   return Math.max(0, beat) / ENERGY_RATE
 }
 
-/** By how much energies rise at each phase of a beat, all beats summed, a point a hop. */
+/** The rise of the energies at each phase of a beat, summed over all beats, one point per hop. */
 function foldedRises(energies: Float32Array, period: number): Float64Array {
   const hops = energies.length / BANDS
   const sums = new Float64Array(Math.ceil(period))
@@ -37,7 +37,7 @@ function foldedRises(energies: Float32Array, period: number): Float64Array {
       const energy = energies[hop * BANDS + band] as number
       const now = Math.log1p((COMPRESSION * energy) / reference)
       const at = Math.trunc(phase)
-      // Falls count too: what ripples with a bass note's period is not to add up.
+      // Falls count as well, so that a ripple with the period of a bass note does not add up.
       sums[at] = (sums[at] as number) + now - before
       before = now
       phase = phase + 1 < period ? phase + 1 : phase + 1 - period
@@ -56,7 +56,7 @@ function bandReferences(energies: Float32Array): readonly number[] {
   return means.map((mean) => Math.max(mean / hops, FLOOR * total))
 }
 
-/** Hops from the start of the signal to the middle of where most sets in, less than a period. */
+/** The phase of the strongest onsets, hops from the start of the signal, less than a period. */
 function strongestPhase(rises: Float64Array, period: number): number {
   const reach = Math.round(REACH_SECONDS * ENERGY_RATE)
   const at = (i: number) => rises[(i + rises.length) % rises.length] as number

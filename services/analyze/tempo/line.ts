@@ -3,13 +3,19 @@ import { octaveFreeProbability, rankedTempos } from './odds.ts'
 import { joined, type Piece } from './passage.ts'
 import { pulseHeight, refineTempo } from './refine.ts'
 
-/** Tempos of neighbouring passages that differ by less are one tempo: what half a minute can tell. */
+/**
+ * Tempos of adjacent passages that differ by less than this share are the same: half a minute cannot tell them
+ * apart.
+ */
 const CONSTANT = 0.005
-/** A passage keeps the track's tempo unless that is less likely there than this. */
+/** A passage keeps the track's tempo unless its probability in the passage is below this. */
 const REFUTED = 0.1
-/** Nor does it leave it for one whose pulses are but a little higher: breaks and fills smear them. */
+/**
+ * A passage also keeps the track's tempo if its pulses have at least this share of the best ones' height:
+ * breaks and fills smear pulses.
+ */
 const AS_GOOD = 0.8
-/** A passage of another tempo counts if it is as sure as this: breaks and fills are not. */
+/** Minimum confidence of a passage with another tempo. Breaks and fills stay below it. */
 const MIN_CONFIDENCE = 0.8
 
 /** A stretch of constant tempo. */
@@ -21,9 +27,9 @@ export interface Section {
 }
 
 /**
- * The tempo over time, as sections of constant tempo in the octave of `bpm`, the tempo of the track
- * as a whole. Passages that do not say clearly that they have another tempo have this one, so a
- * break does not interrupt a section. Never empty.
+ * The tempo over time, as sections of constant tempo in the octave of `bpm`, the tempo of the whole track. A
+ * passage without clear evidence of another tempo gets the track's tempo, so a break does not interrupt a
+ * section. Never empty.
  */
 export function tempoLine(pieces: readonly Piece[], bpm: number): readonly Section[] {
   const runs: Local[][] = []
@@ -39,8 +45,8 @@ export function tempoLine(pieces: readonly Piece[], bpm: number): readonly Secti
   }
   runs.push(open)
   return runs.map((run) => {
-    const told = run.filter((local) => local.bpm !== undefined)
-    const sure = told.length > 0 ? told : run
+    const withTempo = run.filter((local) => local.bpm !== undefined)
+    const sure = withTempo.length > 0 ? withTempo : run
     const passages = run.map(({ piece }) => piece)
     return {
       pieces: passages,
@@ -56,7 +62,7 @@ function constant(a: number, b: number): boolean {
 
 interface Local {
   readonly piece: Piece
-  /** Undefined where the passage does not tell. */
+  /** Undefined if the passage has no clear tempo. */
   readonly bpm: number | undefined
   readonly confidence: number
 }

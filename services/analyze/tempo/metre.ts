@@ -2,23 +2,23 @@ import { ENVELOPE_RATE } from './envelope.ts'
 import type { Passage } from './passage.ts'
 import type { PulseSpectrum } from './pulse.ts'
 
-/** Tempos that are considered at all, BPM. */
+/** The range of possible tempos, BPM. */
 const SLOWEST = 50
 const FASTEST = 220
 
-/** Two tempos are the same within 4 %, as is usual when tempo estimates are judged. */
+/** Two tempos within 4 % count as the same, as is usual in the evaluation of tempo estimates. */
 const SAME = 0.04
 const STEP = 0.25
-/** How many peaks are followed up, and of how many of them the relatives too. */
+/** Number of peaks that become candidates, and of how many of them the relatives do as well. */
 const PEAKS = 8
 const PARENTS = 3
-/** What a beat is mistaken for: its double and half, its triple, and dotted beats. */
+/** Ratios by which a beat may be mistaken: its double and half, its triple, and dotted beats. */
 const RELATIVES = [2, 1 / 2, 3, 1 / 3, 4 / 3, 3 / 4, 3 / 2, 2 / 3]
-/** A relative so close to a candidate is that candidate. */
+/** A relative this close to a candidate counts as that candidate. */
 const SAME_PEAK = 0.02
 /**
- * The pulses that a beat brings along in music that divides by two, as multiples of it, and their
- * weights: quarter and half beats, the backbeat, the bar, and eighths of a beat.
+ * The pulses that accompany a beat in music that divides by two, as multiples of the beat, with their weights:
+ * quarter and half beats, the backbeat, the bar, and eighths of a beat.
  */
 const PULSES = [
   [1, 1],
@@ -30,11 +30,11 @@ const PULSES = [
 ] as const
 const WEIGHT = PULSES.reduce((sum, [, weight]) => sum + weight, 0)
 const SPREAD = Math.sqrt(PULSES.reduce((sum, [, weight]) => sum + weight ** 2, 0)) / WEIGHT
-/** Mean and deviation of a Rayleigh distribution whose median is 1: what noise does to a spectrum. */
+/** Mean and deviation of a Rayleigh distribution whose median is 1, which is the spectrum of noise. */
 const NOISE_MEAN = 1.0645
 const NOISE_DEVIATION = 0.5564
 
-/** How strongly the pulses of a beat at `bpm` run through a track. Noise alone gives about 1. */
+/** The strength of the pulses of a beat at `bpm` in a track. Noise alone gives about 1. */
 export function pulsation(strength: PulseSpectrum, bpm: number): number {
   let sum = 0
   for (const [multiple, weight] of PULSES) sum += weight * strength(multiple * bpm)
@@ -42,8 +42,8 @@ export function pulsation(strength: PulseSpectrum, bpm: number): number {
 }
 
 /**
- * By how many standard deviations a pulsation stands out of what noise would give, in a spectrum
- * added up from so many half-overlapping segments.
+ * By how many standard deviations a pulsation exceeds that of noise.
+ * @param segments number of half-overlapping segments whose spectra were added up
  */
 export function prominence(pulsation: number, segments: number): number {
   const deviation = (NOISE_DEVIATION * SPREAD) / Math.sqrt((segments + 1) / 2)
@@ -51,14 +51,14 @@ export function prominence(pulsation: number, segments: number): number {
 }
 
 /**
- * The tempos that a passage may have, to about half a BPM: where the pulsation peaks, and what the
+ * The candidate tempos of a passage, to about half a BPM: the peaks of the pulsation, and the tempos that the
  * highest peaks may have been mistaken for. Empty when nothing pulses.
  */
 export function candidateTempos(strength: PulseSpectrum): readonly number[] {
   const steps = (FASTEST - SLOWEST) / STEP
   const heights = Array.from({ length: steps + 1 }, (_, i) => {
     const bpm = SLOWEST + i * STEP
-    // Mildly for tempos that are usual, else the eighths of slow music crowd out its beats.
+    // A mild preference for common tempos. Without it, the eighths of slow music would displace its beats.
     return pulsation(strength, bpm) * Math.exp(-0.5 * (Math.log2(bpm / 120) / 0.9) ** 2)
   })
   const tempos = heights
@@ -87,17 +87,17 @@ export function sameButForOctave(a: number, b: number): boolean {
   return [0.5, 1, 2].some((octave) => sameTempo(a * octave, b))
 }
 
-/** What speaks for a tempo: `ranking` says how it is weighed. */
+/** The evidence for a tempo. `ranking` has the weights. */
 export interface Evidence {
-  /** Logarithms of how strongly the pulses of the beat and its multiples run through it all. */
+  /** Logarithms of the strength of the pulses of the beat and its multiples in the whole passage. */
   readonly beat: number
   readonly half: number
   readonly quarter: number
   readonly sixth: number
   readonly bar: number
-  /** How well onsets repeat after eight beats, two bars of the usual kind: −1 to 1. */
+  /** The autocorrelation of the onsets at eight beats, two bars of common time: −1 to 1. */
   readonly repetition: number
-  /** How well the bass drum repeats after one beat: −1 to 1. */
+  /** The autocorrelation of the bass drum at one beat: −1 to 1. */
   readonly lowRepetition: number
 }
 
@@ -114,12 +114,12 @@ export function evidenceFor(passage: Passage, bpm: number): Evidence {
   }
 }
 
-/** Noise has a strength of 1, an empty place less: how much less says nothing. */
+/** The logarithm of a strength. Noise has a strength of 1; values below that carry no information. */
 function logarithm(strength: number): number {
   return Math.log(strength + 0.3)
 }
 
-/** The correlation of onsets with themselves so many beats later, to a frame. */
+/** The autocorrelation of the onsets at a lag of `beats` beats, rounded to a frame. */
 function repetition(envelopes: readonly Float32Array[], bpm: number, beats: number): number {
   const lag = (beats * 60 * ENVELOPE_RATE) / bpm
   return Math.max(

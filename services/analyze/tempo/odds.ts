@@ -1,7 +1,10 @@
 import { candidateTempos, type Evidence, evidenceFor, sameButForOctave } from './metre.ts'
 import type { Passage } from './passage.ts'
 
-/** Where dance music crowds, BPM, and how widely, octaves: a log-normal prior, set beforehand. */
+/**
+ * The prior of dance music: a log-normal distribution around this BPM, with a deviation in octaves. It was set
+ * in advance, not fitted.
+ */
 const USUAL = 128
 const OCTAVES = 0.6
 /**
@@ -17,21 +20,21 @@ const WEIGHTS: Readonly<Record<keyof Evidence, number>> = {
   repetition: 1.37,
   lowRepetition: 5.89,
 }
-/** The same for the consent of another opinion, 0 to 1. */
+/** The weight of the second method's consent, 0 to 1. */
 const CONSENT = 1.22
 
-/** A tempo that a track may have, and what is known about it. */
+/** A possible tempo of a track, with its evidence. */
 interface Candidate {
   readonly bpm: number
   readonly evidence: Evidence
 }
 
 export interface Ranked extends Candidate {
-  /** The probability that this is the tempo, if it is one of the candidates. */
+  /** The probability that this is the tempo, given that one of the candidates is. */
   readonly probability: number
 }
 
-/** The tempos that a passage may have, by its own evidence, the likeliest first. */
+/** The possible tempos of a passage by its own evidence, the likeliest first. */
 export function rankedTempos(passage: Passage): readonly Ranked[] {
   const candidates = candidateTempos(passage.strength).map((bpm) => ({
     bpm,
@@ -42,7 +45,7 @@ export function rankedTempos(passage: Passage): readonly Ranked[] {
 
 /**
  * Ranks candidates by their probability, the likeliest first.
- * @param consent How far another opinion is for a tempo, 0 to 1.
+ * @param consent how much the second method supports a tempo, 0 to 1
  */
 export function ranking(
   candidates: readonly Candidate[],
@@ -63,7 +66,7 @@ export function ranking(
     .sort((a, b) => b.probability - a.probability || a.bpm - b.bpm)
 }
 
-/** The probability that `bpm` is right but for its octave. */
+/** The probability that `bpm` is right or an octave of the right tempo. */
 export function octaveFreeProbability(ranked: readonly Ranked[], bpm: number): number {
   return ranked
     .filter((other) => sameButForOctave(other.bpm, bpm))

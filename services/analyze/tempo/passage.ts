@@ -1,30 +1,30 @@
 import { BANDS, ENERGY_RATE, ENVELOPE_RATE, onsetEnvelopes, summed } from './envelope.ts'
 import { type PulseSegment, type PulseSpectrum, pulseSegments, pulseSpectrum } from './pulse.ts'
 
-/** About how long a passage is whose own tempo is looked for, seconds. */
+/** Approximate length of a passage whose own tempo is estimated, seconds. */
 const PASSAGE_SECONDS = 30
 
-/** A stretch of a span, or several in a row, as the estimators see it. */
+/** A part of a span, or several consecutive parts, as the estimators see it. */
 export interface Passage {
-  /** Onsets of all bands together; one envelope a stretch. */
+  /** The onsets of all bands together, one envelope for each part. */
   readonly all: readonly Float32Array[]
-  /** Onsets of the bass drum's band. */
+  /** The onsets of the bass drum's band. */
   readonly low: readonly Float32Array[]
   readonly segments: readonly PulseSegment[]
-  /** How strongly a pulse runs through `all`. */
+  /** The strength of each pulse in `all`. */
   readonly strength: PulseSpectrum
 }
 
-/** A passage that is one piece of one span. */
+/** A passage that is one part of one span. */
 export interface Piece extends Passage {
   /** Index of the span. */
   readonly span: number
-  /** Seconds from the span's start. */
+  /** Start, seconds from the span's start. */
   readonly from: number
   readonly to: number
 }
 
-/** Cuts what was heard into passages of equal length of about half a minute, span by span. */
+/** Cuts the energies of the spans into passages of equal length, about half a minute each. */
 export function piecesOf(energies: readonly Float32Array[]): readonly Piece[] {
   return energies.flatMap((energy, span) => {
     const bands = onsetEnvelopes(energy)
@@ -50,7 +50,7 @@ export function piecesOf(energies: readonly Float32Array[]): readonly Piece[] {
   })
 }
 
-/** Passages as one. Those that touch are joined, so that nothing is lost at their borders. */
+/** Combines passages into one. Adjacent passages are joined, so that nothing is lost at their borders. */
 export function joined(pieces: readonly Piece[]): Passage {
   const runs: Piece[][] = []
   for (const piece of pieces) {

@@ -5,20 +5,20 @@ import type { Heard } from '../signal/listener.ts'
 import { BANDS, ENERGY_RATE } from './envelope.ts'
 
 /**
- * How exactly the onset of a beat is found, seconds. Impulses are found to 2 ms; what players, reverb and soft
- * attacks add is more.
+ * Standard error of the onset of a beat, seconds. Impulses are located within 2 ms; players, reverb and soft
+ * attacks add to that.
  */
 const ONSET_SECONDS = 0.005
-/** A share of the mean energy (−40 dB) from which on a track sounds. */
+/** Minimum energy at which a track sounds, as a share of the mean energy (−40 dB). */
 const SOUNDING = 1e-4
 
-/** A stretch of a track without a gap, seconds. */
+/** A part of a track without a gap, seconds. */
 interface Stretch {
   readonly from: number
   readonly to: number
 }
 
-/** Of each span that was heard, where it begins and ends to sound. */
+/** Where each analyzed span begins and ends to sound. */
 export function soundingStretches({
   spans,
   energies,
@@ -34,7 +34,7 @@ export function soundingStretches({
   })
 }
 
-/** An estimate that claims no more decimals than the sound it was made of allows. */
+/** Rounds an estimate to the decimals that the length of the analyzed sound supports. */
 export function withPrecision(
   estimate: TempoEstimate,
   sounding: readonly Stretch[],
@@ -58,9 +58,9 @@ export function withPrecision(
 }
 
 /**
- * What a tempo may be off by (95 % of them are not), beats per minute: twice the standard error of the slope of
- * a straight line through the moments of the beats of stretches, each with a phase of its own.
- * @param lengths of the stretches, seconds
+ * The error of a tempo that is not exceeded in 95 % of cases, beats per minute: twice the standard error of the
+ * slope of a straight line through the moments of the beats of all stretches, each with a phase of its own.
+ * @param lengths lengths of the stretches, seconds
  */
 export function tempoError(bpm: number, lengths: readonly number[]): number {
   const cubes = lengths.reduce((sum, seconds) => sum + seconds ** 3, 0)

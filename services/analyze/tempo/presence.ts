@@ -2,14 +2,14 @@ import { candidateTempos, prominence, pulsation } from './metre.ts'
 import type { Passage } from './passage.ts'
 
 /**
- * Standard deviations above noise below which nobody would tap along: noise reaches 4, speech
- * mostly 7, music seldom has less than 8.
+ * Minimum prominence of a beat, standard deviations above noise. Noise reaches 4, speech mostly 7; music seldom
+ * has less than 8.
  */
 const MIN_PROMINENCE = 7.5
-/** Root mean square of onsets below which nothing sets in: held chords have 0.04, music 0.2. */
+/** Minimum root mean square of the onsets. Held chords have 0.04, music 0.2. */
 const MIN_ONSETS = 0.1
 
-/** Whether anything sets in, and with pulses that noise would not have. */
+/** Whether a passage has onsets, with pulses that noise would not have. */
 export function pulses({ all, strength, segments }: Passage): boolean {
   let squares = 0
   let frames = 0

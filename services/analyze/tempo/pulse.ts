@@ -1,31 +1,31 @@
 import { magnitudesOfTwo } from '../signal/fourier.ts'
 import { ENVELOPE_RATE } from './envelope.ts'
 
-/** Length of the pieces whose spectra are added up, seconds: long enough to part 3 BPM. */
+/** Length of the segments whose spectra are added up, seconds: long enough to separate tempos 3 BPM apart. */
 const SEGMENT_SECONDS = 20
-/** Points of the transform: pads a segment so that neighbours are 0.7 BPM apart. */
+/** Number of points of the transform. It pads a segment so that bins are 0.7 BPM apart. */
 const POINTS = 8192
 const BPM_PER_BIN = (60 * ENVELOPE_RATE) / POINTS
-/** Pulses from 10 to 1,600 a minute. */
+/** The range of pulses, 10 to 1,600 per minute. */
 const LOWEST_PULSE = 10
 const HIGHEST_PULSE = 1600
 const FIRST = Math.ceil(LOWEST_PULSE / BPM_PER_BIN)
 const BINS = Math.ceil(HIGHEST_PULSE / BPM_PER_BIN) + 2
 
-/** How strongly a pulse of so many a minute runs through a signal. Noise alone gives about 1. */
+/** Returns the strength of the pulse of `perMinute` beats per minute in a signal. Noise alone gives about 1. */
 export type PulseSpectrum = (perMinute: number) => number
 
-/** A stretch of an envelope, and the magnitudes of its pulses. */
+/** A segment of an envelope, and the magnitudes of its pulses. */
 export interface PulseSegment {
-  /** Frames of the envelope, from and up to. */
+  /** The frames [start, end) of the envelope. */
   readonly start: number
   readonly end: number
   readonly magnitudes: Float32Array
 }
 
 /**
- * The magnitudes of the Fourier transform of an envelope, on segments of equal length with half of
- * it shared by neighbours; a short envelope is one segment, an empty one none.
+ * The magnitudes of the Fourier transform of an envelope, in segments of equal length of which neighbours share
+ * half. A short envelope is one segment; an empty one has none.
  */
 export function pulseSegments(envelope: Float32Array): readonly PulseSegment[] {
   const length = Math.min(envelope.length, SEGMENT_SECONDS * ENVELOPE_RATE)
@@ -58,9 +58,8 @@ export function pulseSegments(envelope: Float32Array): readonly PulseSegment[] {
 }
 
 /**
- * The spectra of all segments added up without regard to phase, so that a break or a jump in the
- * track costs little. In units of its own median, which music with a beat leaves far behind and
- * noise does not.
+ * The sum of the spectra of all segments. Phases are ignored, so that a break or a jump in the track costs
+ * little. In units of its own median, which music with a beat exceeds by far and noise does not.
  */
 export function pulseSpectrum(magnitudes: readonly Float32Array[]): PulseSpectrum {
   const sums = new Float64Array(BINS)

@@ -1,17 +1,18 @@
 import { componentAt } from '../signal/fourier.ts'
 import { ENVELOPE_RATE } from './envelope.ts'
 
-/** The beat, its half and its quarter: the faster a pulse, the better it tells the tempo. */
+/** The beat, its half and its quarter. The faster a pulse, the more exactly it gives the tempo. */
 const HARMONICS = [1, 2, 4]
 
 /**
- * Hones a tempo that is right to about 1 BPM down to 0.01: the envelope's transform is searched on
- * segments of 30 s, then of 120 s, then as a whole, each time closer around the peak found before.
- * Longer segments have narrower peaks; short ones first keep the search on the right one.
+ * Refines a tempo that is right to about 1 BPM to 0.01 BPM. The peak of the envelope's transform is searched on
+ * segments of 30 s, then of 120 s, then on the whole, each time closer around the peak found before. Longer
+ * segments have narrower peaks; starting with short ones keeps the search on the right peak.
  */
 export function refineTempo(envelopes: readonly Float32Array[], coarse: number): number {
   const longest = Math.max(...envelopes.map(({ length }) => length)) / ENVELOPE_RATE
-  // A coarse tempo of 20 s segments is right to a BPM; of a shorter track accordingly less so.
+  // A coarse tempo from segments of 20 s is right to 1 BPM; that of a shorter track is less exact in
+  // proportion.
   const reach = 1.2 * Math.max(1, 20 / longest)
   let bpm = peak(cut(envelopes, 30), coarse, reach, 0.12)
   if (longest > 45) bpm = peak(cut(envelopes, 120), bpm, 0.18, 0.03)
@@ -19,7 +20,7 @@ export function refineTempo(envelopes: readonly Float32Array[], coarse: number):
   return bpm
 }
 
-/** The highest point within `reach` of `centre`, between grid points by a parabola. */
+/** The highest point within `reach` of `centre`, interpolated between grid points by a parabola. */
 function peak(
   pieces: readonly Float32Array[],
   centre: number,
@@ -43,7 +44,7 @@ function peak(
   return bend < 0 ? best + (step * (before - after)) / (2 * bend) : best
 }
 
-/** How high the pulses of a tempo stand in pieces of envelopes, each on its own phase. */
+/** The height of the pulses of a tempo in pieces of envelopes, each with a phase of its own. */
 export function pulseHeight(pieces: readonly Float32Array[], bpm: number): number {
   let sum = 0
   for (const piece of pieces) {
@@ -55,7 +56,7 @@ export function pulseHeight(pieces: readonly Float32Array[], bpm: number): numbe
   return sum
 }
 
-/** Cuts envelopes into pieces of equal length, `seconds` or a little longer. */
+/** Cuts envelopes into pieces of equal length, which is `seconds` or a little longer. */
 function cut(envelopes: readonly Float32Array[], seconds: number): readonly Float32Array[] {
   return envelopes.flatMap((envelope) => {
     const count = Math.max(1, Math.trunc(envelope.length / (seconds * ENVELOPE_RATE)))
