@@ -19,7 +19,7 @@ const live = createLive(api)
 const uploads = createUploads(api, live)
 const tracks = createTrackList(api, live)
 
-/** Where the list was left: somebody who comes back from a track goes on there. */
+/** The scroll position of the list, restored when the user comes back from a track. */
 let leftAt = 0
 
 function App() {

@@ -1,2 +1,3 @@
-// Before anything is drawn, so that nothing flashes: runs at once, as no module does.
+// Sets the theme before anything is drawn, so that nothing flashes. A classic script runs at once; a module
+// would not.
 document.documentElement.dataset.theme = localStorage.getItem('theme') ?? 'auto'

@@ -2,10 +2,13 @@ import { watchable } from './watchable.js'
 
 /** @import { Problem } from './types.d.ts' */
 
-/** Where the token is kept: until the tab is closed, and in no other. */
+/**
+ * The key of the token in sessionStorage, which is kept until the tab is closed and is not shared with
+ * other tabs.
+ */
 const TOKEN = 'trackchain-token'
 
-/** What the API refused, with its problem document. */
+/** An error response of the API, with its problem document. */
 export class Refused extends Error {
   /** @override */
   name = 'Refused'
@@ -19,9 +22,9 @@ export class Refused extends Error {
 
 /** @typedef {ReturnType<typeof createApi>} Api */
 
-/** The HTTP API, with the token where one is needed. */
+/** A client of the HTTP API. It sends the token if there is one. */
 export function createApi() {
-  /** Why a token is asked for; undefined while none is. */
+  /** Why a token is required; undefined while none is. */
   const denied = watchable(/** @type {string | undefined} */ (undefined))
   let token = sessionStorage.getItem(TOKEN)
 
@@ -31,7 +34,7 @@ export function createApi() {
   /**
    * @param {string} path
    * @param {RequestInit} [init]
-   * @throws Refused; TypeError when nobody answers.
+   * @throws Refused; TypeError when the server does not answer
    */
   async function ask(path, init = {}) {
     const used = token
@@ -45,7 +48,7 @@ export function createApi() {
 
   /**
    * @param {Problem} problem
-   * @param {string | null} used the token that was sent: there may be another by now
+   * @param {string | null} used the token that was sent; there may be another one by now
    */
   function refusal(problem, used = token) {
     if (problem.status === 401 && used === token) {
@@ -86,7 +89,8 @@ export function createApi() {
       return /** @type {Promise<T>} */ ((await ask(path, init)).json())
     },
     /**
-     * An address for a media element or a link, which send no token: where one is needed, the file itself.
+     * The address of a file for a media element or a link, which cannot send a token. If a token is required,
+     * the file is fetched and its object URL is returned.
      * @param {string} path
      */
     async addressOf(path) {
@@ -106,7 +110,7 @@ async function problemOf(response) {
 }
 
 /**
- * What people are told of a fault.
+ * The text that is shown for an error.
  * @param {unknown} error
  */
 export function saidOf(error) {

@@ -1,4 +1,4 @@
-/** The server makes this module of the list that all of the chain has. */
+/** The server generates this module from the list that the whole chain uses. */
 export const AUDIO_EXTENSIONS: readonly string[]
-/** A pattern: case does not matter. */
+/** A regular expression, matched without case. */
 export const LEFT_BY_SYSTEM: string

@@ -2,14 +2,14 @@
 const MINOR = ['G#', 'Eb', 'Bb', 'F', 'C', 'G', 'D', 'A', 'E', 'B', 'F#', 'C#']
 const MAJOR = ['B', 'F#', 'Db', 'Ab', 'Eb', 'Bb', 'F', 'C', 'G', 'D', 'A', 'E']
 
-/** All 24, e.g. `{ camelot: '8A', key: 'A minor' }`. */
+/** All 24 keys, e.g. `{ camelot: '8A', key: 'A minor' }`. */
 export const KEYS = MINOR.flatMap((minor, i) => [
   { camelot: `${i + 1}A`, key: `${minor} minor` },
   { camelot: `${i + 1}B`, key: `${MAJOR[i]} major` },
 ])
 
 /**
- * What mixes with it: the other ring, and one step round each way.
+ * The keys that mix with a key: the same number on the other ring, and one step in each direction.
  * @param {string} camelot e.g. `8A`
  */
 export function neighbours(camelot) {
@@ -21,7 +21,7 @@ export function neighbours(camelot) {
 }
 
 /**
- * The hue that stands for it everywhere on the page, degrees: neighbours look alike.
+ * The hue of a key everywhere on the page, degrees. Neighbouring keys have similar hues.
  * @param {string} camelot
  */
 export const hue = (camelot) => (Number.parseInt(camelot, 10) * 30 + 160) % 360

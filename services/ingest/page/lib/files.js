@@ -3,11 +3,11 @@ import { AUDIO_EXTENSIONS, LEFT_BY_SYSTEM } from './audio-files.js'
 const AUDIO = new RegExp(`\\.(?:${AUDIO_EXTENSIONS.join('|')})$`, 'i')
 const LEFT = new RegExp(LEFT_BY_SYSTEM, 'i')
 
-/** For the file chooser. */
+/** The `accept` attribute of the file chooser. */
 export const ACCEPTED = ['audio/*', ...AUDIO_EXTENSIONS.map((each) => `.${each}`)].join()
 
 /**
- * Whether macOS, Windows or a NAS left it there, and no person.
+ * Whether macOS, Windows or a NAS created the file, and not a person.
  * @param {{ name: string }} file
  */
 export const isLeftBySystem = ({ name }) => LEFT.test(name)
@@ -17,12 +17,12 @@ export const isAudio = (file) =>
   !isLeftBySystem(file) && (AUDIO.test(file.name) || file.type.startsWith('audio/'))
 
 /**
- * All files that were dropped, those of folders too.
+ * All dropped files, including those in folders.
  * @param {DataTransfer} dropped
  * @returns {Promise<readonly File[]>}
  */
 export async function filesOf(dropped) {
-  // Asked for at once: the list is empty after the first wait.
+  // Read at once, because the list is empty after the first `await`.
   const entries = [...dropped.items]
     .filter(({ kind }) => kind === 'file')
     .map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }))
@@ -52,7 +52,7 @@ async function filesBelow(entry) {
     const some = /** @type {readonly FileSystemEntry[]} */ (
       await new Promise((resolve, reject) => reader.readEntries(resolve, reject))
     )
-    // It gives a hundred at a time, and none at the end.
+    // A call returns at most a hundred entries, and none at the end.
     if (some.length === 0) return files
     for (const each of some) files.push(...(await filesBelow(each)))
   }

@@ -3,14 +3,14 @@ import { watchable } from './watchable.js'
 /** @import { Api } from './api.js' */
 /** @import { Board, TrackLine } from './types.d.ts' */
 
-/** Between two attempts to connect, ms: at first, and at most. */
+/** The delay between two attempts to connect, ms: the first one, and the longest. */
 const SOON_MS = 1000
 const LATE_MS = 15_000
 
 /** @typedef {ReturnType<typeof createLive>} Live */
 
 /**
- * What the chain tells of itself while somebody looks: a hidden page listens to nothing.
+ * The live events of the chain. A hidden page does not listen.
  * @param {Api} api
  */
 export function createLive(api) {
@@ -33,7 +33,7 @@ export function createLive(api) {
         waitMs = SOON_MS
         for await (const said of eventsIn(body)) take(said)
       } catch {
-        // Told by the page as "reconnecting"; tried again below.
+        // The page shows "reconnecting". The loop tries again.
       }
       isConnected.set(false)
       if (signal.aborted || api.denied.value !== undefined) return
@@ -57,7 +57,7 @@ export function createLive(api) {
 
   return {
     ...{ board, track, isConnected },
-    /** Begins, or begins anew with another token. */
+    /** Starts to listen, or restarts with another token. */
     start() {
       start()
       document.onvisibilitychange = () => (document.hidden ? listening?.abort() : start())
@@ -67,7 +67,7 @@ export function createLive(api) {
 
 /**
  * The events of a text/event-stream: https://html.spec.whatwg.org/multipage/server-sent-events.html.
- * Not EventSource, which cannot send a token.
+ * EventSource is not used because it cannot send a token.
  * @param {ReadableStream<Uint8Array>} body
  */
 async function* eventsIn(body) {

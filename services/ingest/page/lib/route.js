@@ -3,7 +3,7 @@ import { useEffect, useState } from './vendor.js'
 /** @typedef {{ path: string, query: URLSearchParams }} Route */
 
 /**
- * Where the address points: what stands behind its #.
+ * The route in the fragment of the address.
  * @returns {Route}
  */
 function routeNow() {
@@ -11,7 +11,7 @@ function routeNow() {
   return { path, query: new URLSearchParams(query) }
 }
 
-/** The route as it is now. */
+/** The current route. */
 export function useRoute() {
   const [route, setRoute] = useState(routeNow)
   useEffect(() => {
@@ -28,7 +28,7 @@ export function trackHref(guid) {
 }
 
 /**
- * The list with these filters.
+ * The address of the list with these filters.
  * @param {Readonly<Record<string, string>>} filters
  */
 export function listHref(filters) {

@@ -19,15 +19,16 @@ const PAGE_LINES = 200
 /** @typedef {ReturnType<typeof createTrackList>} TrackList */
 
 /**
- * The tracks, page by page, kept while other things are looked at. What changes is changed in its place:
- * nothing moves under somebody's hand. What is new waits until it is asked for, unless the list's head is in view.
+ * The list of tracks, loaded page by page and kept while other views are open. A track that changes is updated
+ * in place, so that nothing moves under the pointer. New tracks wait until the user asks for them, unless the
+ * head of the list is in view.
  * @param {Api} api
  * @param {Live} live
  */
 export function createTrackList(api, live) {
   let query = ''
   let isAtHead = true
-  /** Counts the lists that were begun: what an older one still asks for is not wanted any more. */
+  /** Number of lists begun so far. Responses to an older list are ignored. */
   let begun = 0
   /** @type {Map<string, TrackLine>} */
   const fresh = new Map()
@@ -43,7 +44,7 @@ export function createTrackList(api, live) {
         await api.get(next)
       )
       if (mine !== begun) return
-      // A track that was worked on while somebody scrolled comes again, at another place.
+      // A track that was processed while the user scrolled comes again, at another place.
       const known = new Set(lines.map(({ asset_guid }) => asset_guid))
       const added = page.tracks.filter(({ asset_guid }) => !known.has(asset_guid))
       const { waiting } = listed.value
@@ -88,14 +89,14 @@ export function createTrackList(api, live) {
     more,
     reload,
     showFresh,
-    /** @param {string} given of the list, as in the address */
+    /** @param {string} given the query of the list, as in the address */
     show(given) {
       if (given === query && listed.value.next !== null) return
       if (given === query && listed.value.lines.length > 0) return
       query = given
       reload()
     },
-    /** @param {boolean} is whether its first line can be seen */
+    /** @param {boolean} is whether the first line of the list is visible */
     setAtHead(is) {
       isAtHead = is
       if (is && fresh.size > 0) showFresh()

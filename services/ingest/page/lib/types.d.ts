@@ -1,4 +1,4 @@
-/** What the API answers, as far as the page shows it. */
+/** The responses of the API, as far as the page shows them. */
 
 import type { State, WarningTold } from '#shared/contracts/api/job.ts'
 
@@ -73,12 +73,12 @@ export interface AssetFile {
   readonly href: string
 }
 
-/** What `bpm` has found; seconds and milliseconds from the start of the track. */
+/** The result of `bpm`. Seconds and milliseconds count from the start of the track. */
 export interface Tempo {
   readonly bpm: number | null
   readonly reason?: string
   readonly confidence?: number
-  /** What `bpm` may be off by for want of length. */
+  /** The error of `bpm` due to the track's length, BPM. */
   readonly bpmError?: number
   readonly steady?: boolean
   readonly firstBeatMs?: number | null
@@ -117,7 +117,7 @@ export interface Waveform {
   readonly sample_rate: number
   readonly samples_per_pixel: number
   readonly length: number
-  /** Minimum and maximum of each point in turn, −128 to 127. */
+  /** Minimum and maximum of each point, alternating, −128 to 127. */
   readonly data: readonly number[]
 }
 
@@ -156,6 +156,6 @@ export interface Problem {
 export interface Watchable<T> {
   readonly value: T
   set(next: T): void
-  /** Returns how to stop. */
+  /** Calls `onChange` at every change. Returns a function that stops it. */
   watch(onChange: (value: T) => void): () => void
 }

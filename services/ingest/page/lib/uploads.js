@@ -6,9 +6,9 @@ import { watchable } from './watchable.js'
 /** @import { Live } from './live.js' */
 /** @import { Accepted, RequestTold } from './types.d.ts' */
 
-/** Files that are sent side by side: more would only share the line. */
-const AT_ONCE = 3
-/** Jobs that are asked about in one round, and the time between two rounds, ms. */
+/** Maximum number of files that are sent concurrently. More would only share the connection. */
+const CONCURRENCY = 3
+/** Number of jobs that are queried in one round, and the time between two rounds, ms. */
 const A_ROUND = 8
 const ROUND_MS = 1000
 
@@ -42,7 +42,7 @@ const ENDED = ['done', 'partial', 'failed', 'refused']
 export const hasEnded = ({ phase }) => ENDED.includes(phase)
 
 /**
- * Sends masters and follows what becomes of them, whatever is looked at meanwhile.
+ * Sends masters and follows their jobs, whichever view is open.
  * @param {Api} api
  * @param {Live} live
  */
@@ -62,7 +62,7 @@ export function createUploads(api, live) {
   }
 
   function sendNext() {
-    while (lines.size < AT_ONCE) {
+    while (lines.size < CONCURRENCY) {
       const next = all.value.find(({ phase }) => phase === 'waiting')
       if (next === undefined) return
       send(next)
@@ -115,7 +115,7 @@ export function createUploads(api, live) {
    */
   async function settle({ letter }, request) {
     const reason = `A mended master was given with the request ${request}.`
-    // Whoever may not do this leaves it open: somebody else sees then that it is mended.
+    // Without the right to discard it, the letter stays open: an operator then sees that the track is mended.
     await api.post(`/v1/dead-letters/${letter}/discard`, { reason }).catch(() => {})
   }
 
@@ -145,7 +145,7 @@ export function createUploads(api, live) {
         ...(failed?.remedy === undefined ? {} : { remedy: failed.remedy }),
       })
     } catch (error) {
-      // Not known yet, or nobody answers just now: asked again.
+      // The job is not known yet, or the server does not answer now. The next round asks again.
       if (
         error instanceof Refused &&
         error.problem.status !== 404 &&
@@ -180,13 +180,13 @@ export function createUploads(api, live) {
       change(id, { phase: 'waiting', percent: 0, fault: '', remedy: '' })
       sendNext()
     },
-    /** @param {number} id Gives a file up that has not wholly come. */
+    /** @param {number} id of a file that has not arrived completely; it is given up */
     stop(id) {
       all.set(all.value.filter((sent) => sent.id !== id))
       lines.get(id)?.abort()
     },
     /**
-     * Sends another master for a track, for what a letter says was not made.
+     * Sends another master for a track, for the assets that a dead letter says were not made.
      * @param {File} file
      * @param {Replaced} replaces
      */

@@ -1,11 +1,11 @@
 import { useLayoutEffect, useRef, useState } from './vendor.js'
 
-/** Lines that are drawn beyond what can be seen, each way. */
+/** Number of lines that are drawn above and below the visible ones. */
 const MARGIN = 10
 
 /**
- * Which lines of a long list are to be drawn: those near the window. The list stands in the page as long as it is,
- * so that the page's own scroll bar is the list's.
+ * Which lines of a long list have to be drawn: those near the window. The list has its full height in the page,
+ * so that the page's scroll bar is the list's.
  * @param {number} count
  * @param {number} height of a line, px
  */
@@ -43,7 +43,7 @@ export function useWindow(count, height) {
 }
 
 /**
- * Whether the window is like that.
+ * Whether the window matches a media query.
  * @param {string} media e.g. `(max-width: 720px)`
  */
 export function useMedia(media) {

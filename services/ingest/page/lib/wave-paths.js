@@ -1,8 +1,8 @@
 /** @import { Tempo, Waveform } from './types.d.ts' */
 
-/** A bar and the gap behind it, px. */
+/** Width of a bar with the gap behind it, px. */
 const BAR_PX = 4
-/** Beats that stand closer are not drawn, px. */
+/** Minimum distance of beats that are drawn, px. */
 const CLOSE_PX = 12
 
 /**
@@ -11,14 +11,14 @@ const CLOSE_PX = 12
  */
 
 /**
- * Upright bars around the middle, each as high as the loudest point below it.
+ * Vertical bars around the middle, each as high as the loudest point that it covers.
  * @param {Waveform} wave
  * @param {View} view
  */
 export function barsPath({ data, length, sample_rate, samples_per_pixel }, view) {
   const { from, perSecond, width, height } = view
   const points = sample_rate / samples_per_pixel
-  // Bars belong to the track, not to the window: they do not flicker when it is moved.
+  // Bars have fixed places in the track, so that they do not flicker when the view moves.
   const first = Math.floor((from * perSecond) / BAR_PX)
   const middle = height / 2
   let path = ''
@@ -38,7 +38,7 @@ export function barsPath({ data, length, sample_rate, samples_per_pixel }, view)
 }
 
 /**
- * A line at each beat: beat n is at firstBeatMs + n × 60000 / bpm. Empty where they would stand too close.
+ * A line at each beat; beat n is at firstBeatMs + n × 60000 / bpm. Empty if the lines would be too close.
  * @param {Tempo | undefined} tempo
  * @param {View} view
  */

@@ -10,13 +10,13 @@ const clock = new Intl.DateTimeFormat('en-GB', {
 })
 const near = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' })
 
-/** What there is instead of a number. */
+/** Shown in place of a missing number. */
 const NOTHING = '–'
 
 /** @param {number | null | undefined} n */
 export const counted = (n) => (n === null || n === undefined ? NOTHING : count.format(n))
 
-/** @param {number | null | undefined} n To one decimal; a whole number from 100 on. */
+/** @param {number | null | undefined} n shown to one decimal; from 100 on, as a whole number */
 export function rate(n) {
   if (n === null || n === undefined) return NOTHING
   return n >= 100 ? count.format(Math.round(n)) : about.format(n)
@@ -29,7 +29,7 @@ export function duration(ms) {
   return ms < 60_000 ? `${decimal.format(ms / 1000)} s` : length(ms / 1000)
 }
 
-/** @param {number | null | undefined} seconds As a player shows it: `7:13`, `1:02:05`. */
+/** @param {number | null | undefined} seconds shown as players do: `7:13`, `1:02:05` */
 export function length(seconds) {
   if (seconds === null || seconds === undefined) return NOTHING
   const whole = Math.floor(seconds)
@@ -45,9 +45,9 @@ export function size(bytes) {
 }
 
 /**
- * A tempo with the decimals that mean something: the last one is worth at least its standard error.
+ * A tempo with its significant decimals: the last one is worth at least its standard error.
  * @param {number | null | undefined} bpm
- * @param {number | undefined} error what it may be off by for want of length
+ * @param {number | undefined} error the error of the tempo due to the track's length, BPM
  */
 export function tempo(bpm, error = 0) {
   if (bpm === null || bpm === undefined) return NOTHING
@@ -67,17 +67,17 @@ export function ago(at) {
   return near.format(Math.round(seconds / 86_400), 'day')
 }
 
-/** @param {number} decibels With a minus as it is printed. */
+/** @param {number} decibels shown with a typographic minus */
 export const level = (decibels) => decibels.toFixed(1).replace('-', '−')
 
-/** What is less likely is shown with a mark, and recommended to nobody. */
+/** Findings below this probability are marked as uncertain and are not recommended. */
 const LIKELY = 0.5
 
 /** @param {number | null | undefined} confidence 0 to 1 */
 export const isUnlikely = (confidence) => typeof confidence === 'number' && confidence < LIKELY
 
 /**
- * How sure a probability is, in a word.
+ * A probability, in a word.
  * @param {number | undefined} confidence 0 to 1
  */
 export function sureness(confidence) {

@@ -5,11 +5,11 @@ import { size } from '../lib/words.js'
 /** @import { Api } from '../lib/api.js' */
 /** @import { Track, TrackAsset } from '../lib/types.d.ts' */
 
-/** Files into which tags can be put on the way. */
+/** Extensions of files into which the server can put tags. */
 const TAGGED = ['m4a', 'mp3', 'flac']
 
 /**
- * What was made of a track, to be taken along; and what could not be made, and why.
+ * The assets of a track for download, and the assets that could not be made, with the reason.
  * @param {{ api: Api, track: Track }} props
  */
 export function Assets({ api, track }) {

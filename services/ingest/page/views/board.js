@@ -5,7 +5,7 @@ import { counted, duration, rate } from '../lib/words.js'
 /** @import { Live } from '../lib/live.js' */
 /** @import { Board as Shown, Minute, StepLine } from '../lib/types.d.ts' */
 
-/** What each step does, in a word or two. */
+/** What each step does, in one or two words. */
 const DOES = /** @type {Readonly<Record<string, string>>} */ ({
   ingest: 'takes jobs',
   stage: 'reads masters',
@@ -15,7 +15,7 @@ const DOES = /** @type {Readonly<Record<string, string>>} */ ({
 })
 
 /**
- * The chain as it is now.
+ * The current state of the chain.
  * @param {{ live: Live }} props
  */
 export function Board({ live }) {
@@ -59,7 +59,7 @@ function Figure({ name, value, kind = '', href }) {
 }
 
 /**
- * The last hour, a bar for each minute: what was made, and in another colour what failed.
+ * The last hour, one bar per minute: assets made and, in another colour, assets failed.
  * @param {{ minutes: readonly Minute[] }} props
  */
 function Hour({ minutes }) {

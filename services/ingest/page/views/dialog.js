@@ -1,9 +1,10 @@
 import { html, useEffect, useRef } from '../lib/vendor.js'
 
 /**
- * A question that stands before everything else. Escape closes it, and the focus goes back to where it was.
- * @param {{ title: string, action: string, onDone: () => void, onClose?: () => void, children?: unknown }} props
- *   Without onClose it cannot be left.
+ * A modal dialog. Escape closes it, and the focus returns to where it was. Without `onClose` it cannot be
+ * closed.
+ * @param {{ title: string, action: string, onDone: () => void, onClose?: () => void, children?: unknown }}
+ * props
  */
 export function Dialog({ title, action, onDone, onClose, children }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null))

@@ -10,7 +10,8 @@ import { KeyChip, Sure } from './tracks.js'
 /** @import { Key, Tempo } from '../lib/types.d.ts' */
 
 /**
- * Where audio is dropped or chosen, and what becomes of it. Files may be dropped anywhere on the page.
+ * The area in which audio files are dropped or chosen, with their progress. Files may be dropped anywhere on
+ * the page.
  * @param {{ uploads: Uploads }} props
  */
 export function Drop({ uploads }) {
@@ -92,7 +93,7 @@ function useDropping(setOver, take) {
 }
 
 /**
- * The files that were given, and how far they are.
+ * The files that were added, with their progress.
  * @param {{ uploads: Uploads }} props
  */
 export function Sendings({ uploads }) {
@@ -156,7 +157,7 @@ function Sending({ sent, uploads }) {
 }
 
 /**
- * What is known of a track so far, beside its progress.
+ * The findings about a track so far, shown beside its progress.
  * @param {{ sent: Sent }} props
  */
 function Findings({ sent }) {

@@ -2,10 +2,10 @@ import { KEYS } from '../lib/camelot.js'
 import { listHref } from '../lib/route.js'
 import { html, useEffect, useRef } from '../lib/vendor.js'
 
-/** How long somebody who types is waited for, ms. */
+/** Delay after the last keystroke before the list is loaded, ms. */
 const TYPING_MS = 250
 
-/** What the list can be asked for, in the order of the form. */
+/** The filters of the list, in the order of the form. */
 const NAMES = [
   'q',
   'bpm_from',
@@ -18,13 +18,14 @@ const NAMES = [
 ]
 
 /**
- * The filters of the list. They stand in the address, so a list can be kept, sent and gone back to.
+ * The filters of the list. They are part of the address, so that a list can be bookmarked, sent and gone back
+ * to.
  * @param {{ query: URLSearchParams }} props
  */
 export function Filters({ query }) {
   const form = useRef(/** @type {HTMLFormElement | null} */ (null))
   const typing = useRef(0)
-  // The address may change by itself: back, or a link to what mixes with a track.
+  // The address may change in other ways: back, or a link to the tracks that mix with one.
   useEffect(() => {
     if (form.current === null) return
     for (const name of NAMES) put(form.current, name, query.get(name) ?? '')
@@ -34,7 +35,7 @@ export function Filters({ query }) {
     if (form.current === null || !form.current.checkValidity()) return
     const given = new FormData(form.current)
     const filters = NAMES.map((name) => [name, String(given.get(name) ?? '').trim()])
-    // Without a key there are no neighbours of it.
+    // Without a key, `harmonic` has no meaning.
     const { harmonic = '', ...rest } = Object.fromEntries(filters)
     location.replace(listHref({ ...rest, ...(rest.key === '' ? {} : { harmonic }) }))
   }

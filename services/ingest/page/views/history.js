@@ -8,8 +8,8 @@ import { duration, moment } from '../lib/words.js'
 /** @typedef {{ events: readonly StepEvent[], next: string | null }} Page */
 
 /**
- * What happened to a track, run by run, the latest first: each step with when it ran, for how long, and what came of it.
- * @param {{ api: Api, guid: string, changes: number }} props `changes` counts up when there may be more
+ * The history of a track, run by run, the latest first: each step with its start, its duration and its result.
+ * @param {{ api: Api, guid: string, changes: number }} props `changes` increases when there may be more events
  */
 export function History({ api, guid, changes }) {
   const [page, setPage] = useState(/** @type {Page | undefined} */ (undefined))
@@ -41,7 +41,7 @@ export function History({ api, guid, changes }) {
   </section>`
 }
 
-/** @param {{ events: readonly StepEvent[] }} props the oldest first */
+/** @param {{ events: readonly StepEvent[] }} props the events, the oldest first */
 function Run({ events }) {
   const starts = events.map(({ at }) => Date.parse(at))
   const start = Math.min(...starts)
@@ -71,7 +71,7 @@ function Run({ events }) {
 }
 
 /**
- * The assets that a step was about.
+ * The assets that a step made or was to make.
  * @param {StepEvent} event
  */
 function unitsOf({ units }) {

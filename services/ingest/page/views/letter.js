@@ -9,7 +9,7 @@ import { Dialog } from './dialog.js'
 /** @import { Letter as Kept } from '../lib/types.d.ts' */
 /** @import { Uploads } from '../lib/uploads.js' */
 
-/** What another master mends. */
+/** The errors that another master resolves. */
 const MENDED_BY_MASTER = [
   'MASTER_NOT_FOUND',
   'MASTER_UNREADABLE',
@@ -20,7 +20,7 @@ const MENDED_BY_MASTER = [
 /** @typedef {{ status: string, run?: number, detail?: string }} Result */
 
 /**
- * A dead letter, with what can be done about it.
+ * A dead letter, with the actions that are possible on it.
  * @param {{ api: Api, uploads: Uploads, letter: Kept, isOnTrack?: boolean }} props
  */
 export function Letter({ api, uploads, letter: given, isOnTrack = false }) {

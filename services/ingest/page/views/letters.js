@@ -14,7 +14,7 @@ const STATES = ['open', 'redriven', 'discarded', 'all']
 /** @typedef {{ letters: readonly Kept[], next: string | null }} LetterPage */
 
 /**
- * What could not be done, why, and what can be done about it.
+ * The dead letters: what failed, why, and the possible actions.
  * @param {{ api: Api, live: Live, uploads: Uploads, query: URLSearchParams }} props
  */
 export function Letters({ api, live, uploads, query }) {
@@ -38,7 +38,7 @@ export function Letters({ api, live, uploads, query }) {
     setPage(undefined)
     first()
   }, [state])
-  // More or fewer are open: somebody else has been here, or something failed.
+  // The number of open letters has changed: another operator has acted, or something failed.
   useEffect(() => {
     let open = live.board.value?.dead_letters_open
     return live.board.watch((board) => {

@@ -8,15 +8,15 @@ import { Wave } from './wave.js'
 /** @import { Api } from '../lib/api.js' */
 /** @import { Key, Tempo, Track, Waveform } from '../lib/types.d.ts' */
 
-/** What is played, the first that there is. */
+/** The assets that can be played, in order of preference. */
 const PLAYABLE = ['aac-128', 'mp3-320', 'mp3-128', 'preview', 'flac']
-/** How far the picture goes in, times the width of the window. */
+/** Maximum zoom, times the width of the window. */
 const MAX_ZOOM = 64
-/** An arrow key moves by so much, s. */
+/** The distance that an arrow key seeks, s. */
 const STEP_SECONDS = 5
 
 /**
- * The waveform, and what plays when it is clicked.
+ * The waveform with the player, which starts where the waveform is clicked.
  * @param {{ api: Api, track: Track }} props
  */
 export function Player({ api, track }) {
@@ -100,7 +100,7 @@ function Pulse({ tempo, time, isPlaying }) {
 }
 
 /**
- * An audio element and where it is.
+ * An audio element and its position.
  * @param {Api} api
  * @param {string | undefined} path
  */
@@ -115,14 +115,14 @@ function useAudio(api, path) {
     if (element === null || path === undefined) return
     const stop = new AbortController()
     const { signal } = stop
-    const told = () => setTime(element.currentTime)
+    const onTime = () => setTime(element.currentTime)
     for (const each of ['timeupdate', 'seeked'])
-      element.addEventListener(each, told, { signal })
+      element.addEventListener(each, onTime, { signal })
     element.addEventListener('play', () => setPlaying(true), { signal })
     for (const each of ['pause', 'ended'])
       element.addEventListener(each, () => setPlaying(false), { signal })
     element.addEventListener('error', () => setFault('It cannot be played.'), { signal })
-    // Where a token is needed the file is fetched whole, so not before somebody wants to hear it.
+    // If a token is required, the whole file is fetched, so only when the user starts to play it.
     if (!api.hasToken()) element.src = path
     return () => {
       stop.abort()
@@ -131,7 +131,7 @@ function useAudio(api, path) {
     }
   }, [path])
 
-  // The element tells its time four times a second; a line that moves needs every frame.
+  // The element reports its time four times a second. A moving line needs every frame.
   useEffect(() => {
     if (!isPlaying) return
     let asked = 0
@@ -158,7 +158,7 @@ function useAudio(api, path) {
         else element.pause()
         setFault('')
       } catch (error) {
-        // Paused again before it began.
+        // It was paused before it started.
         if (/** @type {Error} */ (error).name !== 'AbortError') setFault(saidOf(error))
       }
     },

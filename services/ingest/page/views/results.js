@@ -5,11 +5,11 @@ import { Wheel } from './wheel.js'
 
 /** @import { Key, Loudness, Tempo, Track } from '../lib/types.d.ts' */
 
-/** What DJs bring together by pitch control: so much of a tempo, each way. */
+/** The range of pitch control, as a share of the tempo, in each direction. */
 const PITCH = 0.06
 
 /**
- * The result of one of its assets; undefined when it was not made.
+ * The result of one of the track's assets; undefined when the asset was not made.
  * @template T
  * @param {Track} track
  * @param {string} id
@@ -68,7 +68,7 @@ function KeyCard({ found, tempo }) {
       <p class="big">none<small>${reason}</small></p>
     </section>`
   const isGuess = isUnlikely(confidence)
-  // A tempo that is but a guess narrows nothing down.
+  // An uncertain tempo does not narrow the search.
   const bpm = isUnlikely(tempo?.confidence) ? null : (tempo?.bpm ?? null)
   const around = (/** @type {number} */ factor) =>
     bpm === null ? '' : (bpm * (1 + factor)).toFixed(1)

@@ -8,7 +8,7 @@ const ICONS = {
   dark: 'M20 14A8 8 0 0 1 10 4a8 8 0 1 0 10 10z',
 }
 
-/** Light, dark, or as the system has it. Theme.js puts it on before anything is drawn. */
+/** Switches between light, dark and the system's theme. theme.js applies the theme before anything is drawn. */
 export function ThemeButton() {
   const [theme, setTheme] = useState(
     () => THEMES.find((each) => each === localStorage.getItem('theme')) ?? 'auto',

@@ -15,7 +15,7 @@ import { Warnings } from './warnings.js'
 /** @import { Uploads } from '../lib/uploads.js' */
 /** @import { RequestTold, Letter as Kept, Track as Known, TrackLine } from '../lib/types.d.ts' */
 
-/** While it is worked on, it is looked at as often, ms. */
+/** Interval between two queries while the track is being processed, ms. */
 const LOOK_MS = 1500
 
 /**
@@ -27,13 +27,13 @@ const LOOK_MS = 1500
  */
 
 /**
- * Everything about a track.
+ * The page of a track.
  * @param {{ api: Api, live: Live, uploads: Uploads, guid: string }} props
  */
 export function Track({ api, live, uploads, guid }) {
   const [seen, setSeen] = useState(/** @type {Seen | undefined} */ (undefined))
   const [fault, setFault] = useState('')
-  // Counts what has changed, for those who look for themselves.
+  // Counts the changes, for the components that load their own data.
   const [changes, setChanges] = useState(0)
   const look = () =>
     lookAt(api, guid).then(

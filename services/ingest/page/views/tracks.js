@@ -10,14 +10,14 @@ import { WarningChip } from './warnings.js'
 /** @import { TrackLine } from '../lib/types.d.ts' */
 /** @import { Listed, TrackList } from '../lib/track-list.js' */
 
-/** Heights of a line as page.css has them, px. */
+/** Heights of a line, px, as in page.css. */
 const LINE_PX = 60
 const NARROW_LINE_PX = 88
-/** The next page is asked for when so many lines are left. */
+/** The next page is loaded when fewer than this number of lines are left. */
 const AHEAD = 60
 
 /**
- * The list of tracks with its filters, as far down as somebody scrolls.
+ * The list of tracks with its filters. Pages are loaded while the user scrolls.
  * @param {{ tracks: TrackList, query: URLSearchParams }} props
  */
 export function Tracks({ tracks, query }) {
@@ -124,7 +124,7 @@ export function KeyChip({ camelot, name }) {
 }
 
 /**
- * A finding; dimmed and with a question mark where it is less likely than not.
+ * A finding. It is dimmed and has a question mark if its probability is below 0.5.
  * @param {{ confidence: number | null | undefined, children?: unknown }} props
  */
 export function Sure({ confidence, children }) {

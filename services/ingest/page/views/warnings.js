@@ -2,7 +2,7 @@ import { html } from '../lib/vendor.js'
 
 /** @import { WarningTold } from '../lib/types.d.ts' */
 
-/** In a word or two, for lists. */
+/** The warnings in one or two words, for lists. */
 const WORDS = /** @type {Readonly<Record<string, string>>} */ ({
   CUT_SHORT: 'cut short',
   HEADER_CONTRADICTS: 'odd header',
@@ -15,7 +15,7 @@ const WORDS = /** @type {Readonly<Record<string, string>>} */ ({
 const warningWord = (code) => WORDS[code] ?? code.toLowerCase().replaceAll('_', ' ')
 
 /**
- * That something is missing or wrong in a master, on the line of a track; nothing where there is none.
+ * A chip on the line of a track whose master has warnings. Empty without warnings.
  * @param {{ codes: readonly string[] | undefined }} props
  */
 export function WarningChip({ codes = [] }) {
@@ -25,7 +25,7 @@ export function WarningChip({ codes = [] }) {
 }
 
 /**
- * What is missing or wrong in a master that was accepted all the same.
+ * The warnings about a master that was accepted.
  * @param {{ warnings: readonly WarningTold[] }} props
  */
 export function Warnings({ warnings }) {

@@ -35,11 +35,11 @@ export function Wave({ wave, zoom, seconds, time, isPlaying, tempo, harmony, onS
     watched.observe(element)
     return () => watched.disconnect()
   }, [])
-  // What plays stays in the middle when the zoom changes.
+  // Keep the playing position in the middle when the zoom changes.
   useLayoutEffect(() => {
     if (frame.current) frame.current.scrollLeft = time * perSecond - width / 2
   }, [zoom, width])
-  // While it plays, the picture turns over like a page.
+  // While playing, the view advances by pages.
   useEffect(() => {
     const x = time * perSecond - left
     if (isPlaying && zoom > 1 && (x < 0 || x > width * 0.95) && frame.current)
@@ -80,8 +80,9 @@ export function Wave({ wave, zoom, seconds, time, isPlaying, tempo, harmony, onS
 }
 
 /**
- * Below the waveform, where a track has several: its keys and its tempos over time.
- * @param {{ perSecond: number, left: number, width: number, tempo: Tempo | undefined, harmony: Key | undefined }} props
+ * The sections below the waveform of a track with several keys or tempos.
+ * @param {{ perSecond: number, left: number, width: number, tempo: Tempo | undefined, harmony: Key | undefined
+ * }} props
  */
 function Sections({ perSecond, left, width, tempo, harmony }) {
   const keys = (harmony?.keyOverTime ?? []).map(({ from, to, camelot, key, confidence }) => {

@@ -1,11 +1,11 @@
 import { hue, KEYS, neighbours } from '../lib/camelot.js'
 import { html } from '../lib/vendor.js'
 
-/** Radii of the rings in units of the drawing: inner edge, border between them, outer edge. */
+/** Radii of the rings in units of the drawing: inner edge, border between the rings, outer edge. */
 const RINGS = /** @type {const} */ ([46, 80, 114])
 
 /**
- * A key on the Camelot wheel, with the keys that mix with it unless it is but a guess.
+ * A key on the Camelot wheel, with the keys that mix with it unless the key is uncertain.
  * @param {{ camelot: string, label: string, isGuess: boolean }} props
  */
 export function Wheel({ camelot, label, isGuess }) {
