@@ -4,7 +4,7 @@ import type { StepDue } from '#shared/contracts/messages/run.ts'
 import type { Step } from '#shared/frame/step.ts'
 import { encodeTools } from './tools.ts'
 
-/** The step that encodes. */
+/** Creates the encode step. */
 export function encodeStep(deps: Omit<UnitDeps, 'tools'>): Step<StepDue> {
   return unitStep('encode', { ...deps, tools: ({ pcm, signal }) => encodeTools(pcm, signal) })
 }

@@ -4,7 +4,7 @@ import { aacJoin, aacPackets } from './aac/aac.ts'
 import { flac } from './flac/flac.ts'
 import { mp3 } from './mp3/mp3.ts'
 
-/** What the encode step lends its derivative assets. */
+/** The tools that the encode step offers to derivative assets. */
 export function encodeTools(pcm: PcmSource, signal: AbortSignal): EncodeTools {
   return {
     pcm,

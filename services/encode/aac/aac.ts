@@ -13,21 +13,27 @@ import {
 import { m4aHead } from './m4a.ts'
 
 const CELL_PACKETS = AAC_GRID / PACKET_SAMPLES
-/** Packets encoded before a cell and dropped: rate control takes about so many to forget where it began. */
+/**
+ * Number of packets that are encoded before a cell and dropped: rate control needs about this many to forget
+ * where it began.
+ */
 const PRE_ROLL = 256
-/** Packets encoded after a cell and dropped: the encoder looks one ahead to choose its windows. */
+/**
+ * Number of packets that are encoded after a cell and dropped: the encoder looks one packet ahead to choose its
+ * windows.
+ */
 const POST_ROLL = 4
 
 /**
  * The AAC-LC packets of a range, as ADTS: see `EncodeTools.aacPackets`.
  *
- * Each cell of the grid is encoded by itself, whatever the range holds, so that the bytes do not
- * depend on how a plan groups the cells.
+ * Each cell of the grid is encoded by itself, whatever the range, so that the bytes do not depend on how a plan
+ * groups the cells.
  * @param bitrate bits per second
- * @param cellPackets packets of a cell: other bytes for another number, so no asset gives one. Short cells make many
- * seams for tests.
- * @throws RangeError when the range is not made of cells; Error when the encoder gave other than
- * the packets that it must.
+ * @param cellPackets number of packets in a cell. Another number gives other bytes, so no asset sets it; tests
+ * use short cells to get many seams.
+ * @throws RangeError when the range does not consist of whole cells; Error when the encoder returns another
+ * number of packets than it must
  */
 export async function aacPackets(
   pcm: PcmSource,
@@ -81,12 +87,15 @@ async function cell(
   return adts.subarray(first.header, last.end)
 }
 
-/** Packets of a track of so many samples: one more than it seems, for the decoder's delay. */
+/** Number of packets of a track of `samples` samples: one more than fits, for the decoder's delay. */
 function packetCount(samples: number): number {
   return Math.ceil(samples / PACKET_SAMPLES) + 1
 }
 
-/** The samples [start, end) as ffmpeg reads them. @throws Error when they are not all there. */
+/**
+ * The samples [start, end) in the byte order that ffmpeg reads.
+ * @throws Error when some of them are missing
+ */
 export async function* samplesAsBytes(
   pcm: PcmSource,
   start: number,
@@ -104,10 +113,10 @@ export async function* samplesAsBytes(
 }
 
 /**
- * One .m4a of the packets of consecutive ranges, moov first, exactly `samples` long. Goes through the parts now, and
- * once more whenever the file is read: a day of music is 1.4 GB.
- * @throws Error when the packets do not make up the track; PermanentError RENDER_FAILED when two
- * packets in a row do not fit together.
+ * Joins the packets of consecutive ranges to one .m4a, moov first, exactly `samples` long. The parts are read
+ * once now and once more whenever the file is read, because a day of music is 1.4 GB.
+ * @throws Error when the packets do not make up the track; PermanentError RENDER_FAILED when two consecutive
+ * packets do not fit together
  */
 export async function aacJoin(parts: Parts, samples: number): Promise<Streamed> {
   const count = packetCount(samples)
@@ -142,7 +151,7 @@ export async function aacJoin(parts: Parts, samples: number): Promise<Streamed> 
   }
 }
 
-/** The packets alone. */
+/** The packets without their ADTS headers. */
 function withoutHeaders(adts: Uint8Array): Uint8Array {
   const bare = Buffer.allocUnsafe(adts.length)
   let bytes = 0

@@ -1,20 +1,19 @@
-/** One AAC packet within ADTS bytes, without its header. */
+/** An AAC packet within a stream of ADTS frames. Positions are bytes in the stream. */
 interface Packet {
-  /** First byte of the ADTS header. */
+  /** Position of the ADTS header. */
   readonly header: number
-  /** First byte of the packet. */
+  /** Position of the packet behind the header. */
   readonly start: number
-  /** One past its last byte. */
+  /** Position behind the last byte of the packet. */
   readonly end: number
 }
 
-/** Samples that one packet brings. */
+/** Number of samples in a packet. */
 export const PACKET_SAMPLES = 1024
 
 /**
- * The packets of an ADTS stream that begins and ends with whole frames.
- * Source: ISO/IEC 14496-3, 1.A.2.2 (adts_frame).
- * @throws Error naming the byte where it is no such stream.
+ * The packets of an ADTS stream that consists of whole frames. Source: ISO/IEC 14496-3, 1.A.2.2 (adts_frame).
+ * @throws Error that names the byte at which the stream is not ADTS
  */
 export function* packets(adts: Uint8Array): Generator<Packet> {
   for (let at = 0; at < adts.length; ) {
@@ -35,7 +34,7 @@ export function* packets(adts: Uint8Array): Generator<Packet> {
   }
 }
 
-/** How a packet's transform is windowed: long, start (long to short), short, stop (short to long). */
+/** The window sequence of a packet's transform: long, start (long to short), short, stop (short to long). */
 export type WindowSequence = 'long' | 'start' | 'short' | 'stop'
 
 const SEQUENCES = ['long', 'start', 'short', 'stop'] as const
@@ -53,8 +52,8 @@ export function mayFollow(before: WindowSequence, after: WindowSequence): boolea
 }
 
 /**
- * The window sequence of a stereo packet's first channel (which is that of both unless each has its
- * own); undefined when the packet begins with something other than a channel pair.
+ * The window sequence of a stereo packet's first channel, which applies to both channels unless each has its
+ * own. Undefined when the packet does not begin with a channel pair element.
  */
 export function windowSequence(adts: Uint8Array, packet: Packet): WindowSequence | undefined {
   const at = packet.start

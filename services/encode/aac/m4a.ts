@@ -1,24 +1,24 @@
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { PACKET_SAMPLES } from './adts.ts'
 
-/** What the decoder puts out before the first sample of the track. */
+/** Number of samples that the decoder returns before the first sample of the track. */
 const PRIMING_SAMPLES = 1024
 
-/** AAC-LC, 44.1 kHz, stereo, and explicitly no SBR (ISO/IEC 14496-3, 1.6.2.1). */
+/** The AudioSpecificConfig: AAC-LC, 44.1 kHz, stereo, explicitly without SBR (ISO/IEC 14496-3, 1.6.2.1). */
 const AUDIO_SPECIFIC_CONFIG = Buffer.from('121056e500', 'hex')
 
-/** Half a second or so: what a player reads at once. */
+/** Number of packets in a chunk, which a player reads at once: about half a second. */
 const CHUNK_PACKETS = 22
 
 /**
- * Everything of an .m4a that comes before the packets themselves, which follow without gaps.
+ * The part of an .m4a that comes before the packets. The packets have to follow without gaps.
  *
- * The time scale is that of the samples, the edit list takes the priming off the front and gives
- * the exact length; iTunSMPB says the same for players that read only that.
- * Sources: ISO/IEC 14496-12 (boxes), 14496-14 (esds), Apple QuickTime File Format (elst, roll, iTunSMPB).
- * @param sizes bytes of each packet
- * @param samples length of the track, ≥ 1
- * @throws Error when so many packets cannot make up such a track; RangeError beyond 4 GiB or 27 h.
+ * The time scale is the sample rate. The edit list removes the priming samples and gives the exact length;
+ * iTunSMPB repeats both for players that read only that. Sources: ISO/IEC 14496-12 (boxes), 14496-14 (esds),
+ * Apple QuickTime File Format (elst, roll, iTunSMPB).
+ * @param sizes sizes of the packets, bytes
+ * @param samples length of the track, samples, ≥ 1
+ * @throws Error when the number of packets does not fit the length; RangeError beyond 4 GiB or 27 h
  */
 export function m4aHead(sizes: Uint32Array, samples: number): Uint8Array {
   const last = PRIMING_SAMPLES + samples - (sizes.length - 1) * PACKET_SAMPLES
@@ -30,7 +30,7 @@ export function m4aHead(sizes: Uint32Array, samples: number): Uint8Array {
     throw new RangeError(`${samples} samples in ${bytes} bytes are too much for one .m4a`)
   }
   const ftyp = box('ftyp', 'M4A ', u32(512), 'M4A isomiso2')
-  // The offsets in moov depend on its own length, which does not depend on them.
+  // The offsets in moov depend on moov's length, which does not depend on the offsets.
   const first = ftyp.length + moov(sizes, samples, last, 0).length + 8
   return Buffer.concat([
     ftyp,
@@ -128,7 +128,7 @@ function stbl(sizes: Uint32Array, last: number, first: number): Buffer {
     full('stsc', 0, 0, u32(chunkRuns.length), ...chunkRuns.flat().map(u32)),
     full('stsz', 0, 0, u32(0), u32(n), u32s(sizes)),
     full('stco', 0, 0, u32(fullChunks + (rest ? 1 : 0)), u32s(chunkOffsets(sizes, first))),
-    // Each packet needs the one before it to be decoded right.
+    // A packet can only be decoded correctly after the one before it.
     full('sgpd', 1, 0, 'roll', u32(2), u32(1), u16(0xffff)),
     full('sbgp', 0, 0, 'roll', u32(1), u32(n), u32(1)),
   )
@@ -212,7 +212,7 @@ function full(
   return box(type, u32(version * 0x1000000 + flags), ...contents)
 }
 
-/** A descriptor of MPEG-4 systems; contents up to 127 bytes. */
+/** A descriptor of MPEG-4 systems, with a content of at most 127 bytes. */
 function descriptor(tag: number, ...contents: readonly Buffer[]): Buffer {
   const body = Buffer.concat(contents)
   return Buffer.concat([Buffer.from([tag, body.length]), body])

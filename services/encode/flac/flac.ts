@@ -7,26 +7,27 @@ import { samplesAsBytes } from '../aac/aac.ts'
 import { endsWithFrame } from './last-frame.ts'
 
 /**
- * Level 8 takes 3.8 core-milliseconds a second against 2.2 at level 5, and is 0.7 % smaller: 0.3 MB of an ordinary
- * track, for as long as it is kept. 12 would take 22 for another 1.7 %.
+ * The compression level. Level 8 takes 3.8 core-milliseconds per second of audio, against 2.2 at level 5, and
+ * is 0.7 % smaller: 0.3 MB of an ordinary track, for as long as the file is kept. Level 12 would take 22 for
+ * another 1.7 %.
  */
 const LEVEL = 8
-/** What ffmpeg's header takes at most. */
+/** Maximum size of ffmpeg's header, bytes. */
 const HEAD_BYTES = 16_384
-/** Of a frame beside its samples: noise that can't be made smaller is stored as it is. */
+/** Maximum size of a frame beyond its samples, bytes. Noise that cannot be compressed is stored verbatim. */
 const FRAME_HEAD_BYTES = 64
 const MIN_BLOCK = 1024
 
 /**
- * The whole track as a .flac, with its length and the MD5 of its samples in the header, which ffmpeg leaves out
- * where it can't go back. Source: RFC 9639, 8.2 (STREAMINFO).
- * @throws Error when the encoder gave other than the samples that it must.
+ * The whole track as a .flac with its length and the MD5 of its samples in the header. ffmpeg leaves both out
+ * when it writes to a pipe. Source: RFC 9639, 8.2 (STREAMINFO).
+ * @throws Error when the encoder returns another number of samples than it must
  */
 export async function flac(pcm: PcmSource, signal: AbortSignal): Promise<Uint8Array> {
   const { samples } = pcm
   const md5 = createHash('md5')
   const input = hashed(samplesAsBytes(pcm, 0, samples, signal), md5)
-  // Memory that is never written to is never taken, and putting the pieces together would take twice as much.
+  // The system does not allocate memory before it is written to. Joining the pieces would take twice as much.
   const blocks = Math.ceil(samples / MIN_BLOCK)
   const most = HEAD_BYTES + samples * BYTES_PER_SAMPLE + blocks * FRAME_HEAD_BYTES
   const room = Buffer.allocUnsafeSlow(most)
@@ -47,13 +48,13 @@ export async function flac(pcm: PcmSource, signal: AbortSignal): Promise<Uint8Ar
   info.writeUInt32BE(samples, TOTAL_AT)
   md5.digest().copy(info, MD5_AT)
   const head = flacHead([{ type: STREAMINFO, body: info }, commentBlock([])])
-  // Into the room of ffmpeg's own header, which is longer: it is padded for tags.
+  // Our header replaces ffmpeg's, which is longer because of its padding for tags.
   const start = found.end - head.length
   head.copy(made, start)
   return made.subarray(start)
 }
 
-/** Bytes of STREAMINFO: the samples of a block, the lower 32 of the 36 bits of the length, the checksum. */
+/** Positions in STREAMINFO: the block size, the lower 32 of the 36 bits of the length, and the checksum. */
 const BLOCK_SAMPLES_AT = 2
 const TOTAL_AT = 14
 const MD5_AT = 18

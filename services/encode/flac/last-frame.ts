@@ -1,6 +1,6 @@
 /**
- * Whether FLAC frames of `blockSamples` samples each end with the frame that a track of so many samples ends with,
- * undamaged. Source: RFC 9639, 9.1 (frame header) and 9.3 (frame footer).
+ * Whether FLAC frames of `blockSamples` samples each end with the undamaged last frame of a track of `samples`
+ * samples. Source: RFC 9639, 9.1 (frame header) and 9.3 (frame footer).
  */
 export function endsWithFrame(frames: Buffer, blockSamples: number, samples: number): boolean {
   const number = Math.ceil(samples / blockSamples) - 1
@@ -9,7 +9,7 @@ export function endsWithFrame(frames: Buffer, blockSamples: number, samples: num
     at = frames.lastIndexOf(SYNC, at - 1)
     if (at < 0) return false
     const frame = frames.subarray(at)
-    // A sync may also come about by chance. A frame and its own checksum have the checksum 0.
+    // A sync code may also occur by chance. The checksum over a frame including its own checksum is 0.
     if (!frame.subarray(NUMBER_AT, NUMBER_AT + name.length).equals(name)) continue
     if (crc16(frame) !== 0) continue
     return blockOf(frame, name.length) === samples - number * blockSamples
@@ -17,11 +17,11 @@ export function endsWithFrame(frames: Buffer, blockSamples: number, samples: num
   return false
 }
 
-/** Of frames that all have the same number of samples, but for the last. */
+/** The sync code of frames of equal length (the last one may be shorter). */
 const SYNC = Buffer.from([0xff, 0xf8])
 const NUMBER_AT = 4
 
-/** As UTF-8 writes code points, and what is none likewise. */
+/** A number coded as UTF-8 codes code points, extended to larger numbers. */
 function codedNumber(number: number): Buffer {
   const low = (shift: number) => 0x80 | ((number >> shift) & 0x3f)
   if (number < 0x80) return Buffer.from([number])
@@ -30,7 +30,7 @@ function codedNumber(number: number): Buffer {
   return Buffer.from([0xf0 | (number >> 18), low(12), low(6), low(0)])
 }
 
-/** The samples of a frame, by the four bits in its header. */
+/** The number of samples in a frame, by the four bits in its header. */
 function blockOf(frame: Buffer, numberBytes: number): number {
   const code = (frame[2] ?? 0) >> 4
   const after = NUMBER_AT + numberBytes
@@ -40,7 +40,7 @@ function blockOf(frame: Buffer, numberBytes: number): number {
   return code === 1 ? 192 : 576 << (code - 2)
 }
 
-/** CRC-16, polynomial 0x8005, from 0. */
+/** CRC-16 with polynomial 0x8005 and initial value 0. */
 function crc16(bytes: Uint8Array): number {
   let crc = 0
   for (const byte of bytes) {

@@ -1,13 +1,13 @@
-/** Samples that one frame brings. */
+/** Number of samples in a frame. */
 export const FRAME_SAMPLES = 1152
 
-/** kb/s of MPEG 1, layer III, by the four bits of a header. */
+/** Bit rates of MPEG 1, layer III, kb/s, by the four bits in a header. */
 const BITRATES = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320]
 
 /**
- * First bytes of the frames of MPEG 1 layer III at 44.1 kHz, without checksums, one after the other to the end.
- * Source: ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3 (header).
- * @throws Error naming the byte where it is no such stream.
+ * The positions of the frames of an MPEG 1 layer III stream at 44.1 kHz without checksums, which has to consist
+ * of frames up to its end. Source: ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3 (header).
+ * @throws Error that names the byte at which the stream has no such frame
  */
 export function frameStarts(mp3: Buffer): readonly number[] {
   const starts: number[] = []
@@ -25,12 +25,12 @@ export function frameStarts(mp3: Buffer): readonly number[] {
   return starts
 }
 
-/** kb/s by the 32 bits of a frame's header; 0 where they name none. */
+/** The bit rate in the 32 bits of a frame's header, kb/s; 0 if the header has none. */
 export function kbpsOf(header: number): number {
   return BITRATES[(header >>> 12) & 15] ?? 0
 }
 
-/** Bytes of a frame without padding. */
+/** Size of a frame without padding, bytes. */
 export function frameBytes(kbps: number): number {
   return Math.floor((144_000 * kbps) / 44_100)
 }

@@ -1,22 +1,22 @@
 import { FRAME_SAMPLES, frameBytes, kbpsOf } from './frames.ts'
 
-/** Samples that LAME puts in front of the first one; a decoder adds 529 of its own, and knows it. */
+/** Number of samples that LAME inserts before the first one. A decoder adds 529 of its own, and knows that. */
 const ENCODER_DELAY = 576
-/** Bytes of the header and the side information of a stereo frame: the tag comes after them. */
+/** Position of the tag: behind the header and the side information of a stereo frame. */
 const TAG_AT = 4 + 32
-/** Frames, bytes, table of contents and quality are there. */
+/** The flags for a tag with frames, bytes, table of contents and quality. */
 const FLAGS = 0xf
 const TOC_ENTRIES = 100
-/** Bytes of the frame that its own checksum covers. */
+/** Number of bytes of the frame that its own checksum covers. */
 const CHECKED = 190
 
 /**
- * The silent frame before an MP3's first, from which players take length, gaps and where to jump to: Xing's, called
- * `Info` at a constant bit rate, with LAME's extension. ffmpeg writes it only where it can go back.
- * Source: gabriel.mp3-tech.org/mp3infotag.html.
+ * The silent frame before an MP3's first frame, from which players take the length, the gaps and seek
+ * positions: Xing's tag, called `Info` at a constant bit rate, with LAME's extension. ffmpeg cannot write it to
+ * a pipe. Source: gabriel.mp3-tech.org/mp3infotag.html.
  * @param audio the frames, which begin at `starts`
- * @param samples length of the track
- * @throws RangeError when so many frames can't be a track of that length.
+ * @param samples length of the track, samples
+ * @throws RangeError when the number of frames does not fit the length
  */
 export function infoFrame(
   audio: Buffer,
@@ -31,7 +31,7 @@ export function infoFrame(
   const kbps = kbpsOf(header)
   const frame = Buffer.alloc(frameBytes(kbps))
   const bytes = frame.length + audio.length
-  // Like the first frame, but without padding and with nothing in it.
+  // Like the header of the first frame, but without padding; the frame is silent.
   frame.writeUInt32BE((header & ~PADDING & ~MODE_EXTENSION) >>> 0)
   let at = TAG_AT + frame.write('Info', TAG_AT, 'latin1')
   at = frame.writeUInt32BE(FLAGS, at)
@@ -42,7 +42,8 @@ export function infoFrame(
     at = frame.writeUInt8(Math.floor((256 * (frame.length + start)) / bytes), at)
   }
   at += QUALITY_BYTES
-  // Players that know of gaps look for these letters; of libmp3lame there has been no other release since 2017.
+  // Players that support gapless playback look for these letters. libmp3lame has had no other release since
+  // 2017.
   at += frame.write('LAME3.100', at, 'latin1')
   at = frame.writeUInt8(CONSTANT_BIT_RATE, at) + UNSAID_BYTES
   at = frame.writeUInt8(Math.min(255, kbps), at)
@@ -57,12 +58,12 @@ const PADDING = 0x200
 const MODE_EXTENSION = 0x30
 const QUALITY_BYTES = 4
 const CONSTANT_BIT_RATE = 1
-/** Lowpass, peak, gains and flags. */
+/** Size of the fields that stay 0: lowpass, peak, gains and flags. */
 const UNSAID_BYTES = 10
-/** Kind of source, gain and preset. */
+/** Size of the fields for the kind of source, gain and preset. */
 const PRESET_BYTES = 4
 
-/** CRC-16 as LAME has it: polynomial 0x8005, bits reversed, from 0. */
+/** LAME's CRC-16: polynomial 0x8005, reflected, initial value 0. */
 function crc16(bytes: Uint8Array): number {
   let crc = 0
   for (const byte of bytes) crc = (crc >>> 8) ^ (CRC_TABLE[(crc ^ byte) & 0xff] ?? 0)
