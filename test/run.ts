@@ -9,14 +9,14 @@ import { sharedPostgres } from '../tools/local/postgres/temporary.ts'
 import { measuredSlowness } from './support/slowness.ts'
 
 /**
- * Runs the suite and prints a line per file, whatever failed in full, what was skipped by name, and as the last line
- * `N passed, N failed`. Ends with 1 when anything failed or nothing ran.
+ * Runs the suite. Prints a line per file, failures in full, skipped tests by name, and as the last line
+ * `N passed, N failed`. Exit codes: 0 all passed; 1 anything failed or nothing ran.
  *
- * Each file is a program that tap makes of it, run by plain Node. Under tap's own runner every process that a test
- * starts gets tap's loaders, and there are hundreds: each took twice as long to begin.
+ * Each file is run by plain Node: importing tap makes it a program that prints TAP. Under tap's own runner every process
+ * that a test starts gets tap's loaders. There are hundreds of processes, and each took twice as long to start.
  */
-const told = process.argv.slice(2)
-// The longest first, or they would be alone at the end.
+const named = process.argv.slice(2)
+// The longest files come first: at the end they would run alone.
 const LONGEST = [
   'seams/',
   'tools/terraform/terraform',
@@ -28,10 +28,10 @@ const turn = (file: string) => {
   return found < 0 ? LONGEST.length : found
 }
 const files =
-  told.length > 0
-    ? told
+  named.length > 0
+    ? named
     : globSync('test/**/*.test.ts').sort((a, b) => turn(a) - turn(b) || (a < b ? -1 : 1))
-/** More than there are cores: most of them wait much of the time. */
+/** Concurrent files. More than there are cores, because most of them wait much of the time. */
 const JOBS = 2 * availableParallelism()
 const FILE_SECONDS = 600
 
@@ -42,10 +42,10 @@ console.log(
 )
 const fileSeconds = Math.ceil(FILE_SECONDS * slowness)
 const inherited = Object.entries(process.env).filter(([name]) => !/^TAP/.test(name))
-// One file alone starts what it needs.
+// A single file starts its own server.
 const postgres = files.length > 1 ? await sharedPostgres() : undefined
 const env = {
-  // All files load the same libraries: what Node compiled of them once is kept.
+  // All files load the same libraries: Node's compiled code is cached.
   NODE_COMPILE_CACHE: join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled'),
   TEST_SLOWNESS: String(slowness),
   ...postgres?.env,
@@ -53,7 +53,7 @@ const env = {
   TAP_TIMEOUT: String(fileSeconds),
 }
 const waiting = [...files]
-/** Groups of processes, by the id of the one that leads it. */
+/** Process groups, by the id of their leader. */
 const running = new Set<number>()
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {
@@ -86,7 +86,7 @@ interface Run {
   readonly skipped: readonly string[]
 }
 
-/** Runs one file until it ends, or its time is up. What it has started and left behind is ended with it. */
+/** Runs one file until it ends or its time is up. Processes that it left behind are ended, too. */
 async function ran(file: string): Promise<Run> {
   const began = performance.now()
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file], {
@@ -95,7 +95,7 @@ async function ran(file: string): Promise<Run> {
   const group = child.pid ?? 0
   running.add(group)
   const lines: string[] = []
-  // tap ends what takes too long by itself, unless its loop stands still.
+  // tap itself ends a test that takes too long, unless its event loop is blocked.
   const late = setTimeout(() => {
     lines.push(`not ended after ${fileSeconds} s`)
     kill(group)
@@ -103,7 +103,7 @@ async function ran(file: string): Promise<Run> {
   const tally = { passed: 0, failed: 0, skipped: [] as string[] }
   const parser = counting(new Parser(), tally)
   const exited = once(child, 'exit')
-  // Whoever still holds its output would keep us waiting.
+  // A process that still holds its output would keep the loop below waiting.
   void exited.then(() => kill(group))
   for await (const line of createInterface({ input: child.stdout })) {
     lines.push(line)
@@ -118,7 +118,7 @@ async function ran(file: string): Promise<Run> {
   return { ...tally, lines, seconds: (performance.now() - began) / 1000 }
 }
 
-/** Counts the points of a test and of those within it; one that only sums up another test is none. */
+/** Counts the assertions of a test and of its subtests, without the points that sum up a subtest. */
 function counting(
   parser: Parser,
   tally: { passed: number; failed: number; skipped: string[] },
@@ -146,16 +146,16 @@ function kill(group: number): void {
   try {
     process.kill(-group, 'SIGKILL')
   } catch {
-    // Nobody is left in it.
+    // The group is empty.
   }
 }
 
-/** What a test says on purpose, e.g. which wires it tried. */
+/** Whether a line is a comment of a test, e.g. on the servers that it tried. */
 function isRemark(line: string): boolean {
   return /^\s*# (?!Subtest: |time=|\{ total|failed |skip)/.test(line)
 }
 
-/** The lines of the failed points and what tap adds to each; all that is left of a file that crashed. */
+/** The lines of the failed assertions with tap's diagnostics; the last lines of a file that crashed. */
 function failures(lines: readonly string[]): string[] {
   const kept: string[] = []
   let depth = -1

@@ -13,7 +13,7 @@ t.test(
     const [, example = ''] = /```ts\n([\s\S]*?)```/.exec(await readFile(DOCUMENT, 'utf8')) ?? []
     t.ok(example.split('\n').length < 30, `${example.split('\n').length} lines`)
 
-    // Below the repository, so that #shared/… means what it means for a built-in one.
+    // The folder is in the repository, so that #shared/… resolves as for a built-in asset.
     const folder = new URL(`.own-${process.pid}/`, import.meta.url).pathname
     await mkdir(folder)
     t.teardown(() => rm(folder, { recursive: true }))

@@ -3,7 +3,7 @@ import t from 'tap'
 import { createMetrics, type Metrics } from '#shared/frame/telemetry/metrics.ts'
 import { filesThatName, GOOGLE, namesIn, unknownNames } from '../support/metric-names.ts'
 
-/** What a scrape has once everything has been counted: the very instruments of every service. */
+/** The names in a scrape once everything has been counted, by the instruments of every service. */
 async function scrapedNames(metrics: Metrics): Promise<ReadonlySet<string>> {
   for (const instrument of Object.values(metrics)) {
     if ('add' in instrument) instrument.add(0)
@@ -34,7 +34,7 @@ t.test('every metric that is named anywhere is one that a scrape has', async (t)
     ['trackchain_recorded_total', 'trackchain_recorded'],
     ['oldest_unacked_message_age', 'oldest_unacked_age'],
   ] as const)
-    t.not(unknownNames(dashboard.replace(from, to), own).length, 0, `${to} is told of`)
+    t.not(unknownNames(dashboard.replace(from, to), own).length, 0, `${to} is reported`)
   const scaling = readFileSync('k8s/overlays/gke/scaling.yaml', 'utf8')
   const planted = scaling.replace('num_undelivered_messages', 'num_undelivered')
   t.same(unknownNames(planted, own), ['pubsub_googleapis_com:subscription_num_undelivered'])

@@ -72,7 +72,7 @@ t.test(
 
     const { NODE_EXTRA_CA_CERTS: _, ...unknown } = env
     t.equal((await ask(['DELETE', account, '/e/200'], unknown)).code, 1)
-    t.equal(asked.length, 2, 'a server that nobody vouches for is not told the token')
+    t.equal(asked.length, 2, 'a server without a trusted certificate does not get the token')
   },
 )
 

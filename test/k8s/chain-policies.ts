@@ -12,13 +12,13 @@ import { readConfig } from '#shared/frame/config.ts'
 import { containersOf, type KubeObject, nameOf, ofKind, podsOf } from './overlays.ts'
 import type { Policy } from './pod-policies.ts'
 
-/** What a secret may be in the settings that are read here: none is in the repository. */
+/** Stand-ins for secrets in the settings that are read here: the repository has none. */
 const SECRETS: Readonly<Record<string, string>> = {
   TRACKCHAIN_DATABASE: 'postgresql://nobody@127.0.0.1/none',
   TRACKCHAIN_TOKENS: JSON.stringify(['0'.repeat(64)]),
 }
 
-/** Rules that follow from what the services are and what they refer to. */
+/** Rules that follow from the services and from their references. */
 export const CHAIN_POLICIES = {
   'every setting is one that shared/frame/config.ts knows, and reads': (objects) =>
     services(objects).flatMap((deployment) => {
@@ -100,7 +100,7 @@ export const CHAIN_POLICIES = {
       const matches = wanted.length > 0 && wanted.every(([key, value]) => labels[key] === value)
       return matches ? [] : [nameOf(deployment)]
     }),
-  'nobody talks to anybody unless it is said': (objects) => {
+  'traffic is denied unless a policy allows it': (objects) => {
     const policies = ofKind<V1NetworkPolicy>(objects, 'NetworkPolicy')
     const denied = policies.some(
       ({ spec }) =>
@@ -109,7 +109,7 @@ export const CHAIN_POLICIES = {
         spec?.ingress === undefined &&
         spec?.egress === undefined,
     )
-    // As it is applied, `from`: the library's type has another name for it.
+    // The manifest has `from`; the library's type has another name for it.
     const open = policies
       .filter(({ spec }) => spec?.ingress !== undefined)
       .filter(({ spec }) => {
@@ -190,7 +190,7 @@ export const CHAIN_POLICIES = {
             ? []
             : [`${metadata.name} scales down at once`]),
           ...(deployment === undefined ? [`${metadata.name} scales nothing`] : []),
-          // Else each `apply` would undo what the autoscaler has done. What is at 0 it leaves alone.
+          // Each `apply` would else undo the autoscaler's work. It leaves a Deployment with 0 replicas alone.
           ...((deployment?.spec?.replicas ?? 0) === 0
             ? []
             : [`${metadata.name} is scaled by its Deployment as well`]),
@@ -251,7 +251,7 @@ function services(objects: readonly KubeObject[]): (KubeObject & V1Deployment)[]
   )
 }
 
-/** What the service finds in its environment. */
+/** The environment of the service. */
 export function environmentOf(
   deployment: KubeObject,
   objects: readonly KubeObject[],
@@ -288,7 +288,7 @@ interface Scraper {
   }
 }
 
-/** Whether named namespaces, and nobody else, are let in to the port of /metrics. */
+/** Whether only named namespaces may reach the port of /metrics. */
 function isForCollectors(rules: Rules): boolean {
   return (
     rules.length > 0 &&
@@ -304,7 +304,7 @@ function isForCollectors(rules: Rules): boolean {
   )
 }
 
-/** Whether a selector (of labels, and of `In`) is about a pod with these labels. */
+/** Whether a selector (by labels, and by `In`) matches a pod with these labels. */
 function selects(
   { matchLabels = {}, matchExpressions = [] }: V1LabelSelector,
   labels: Readonly<Record<string, string>>,

@@ -27,14 +27,14 @@ import { fieldFaults } from './strict-fields.ts'
 
 const SITES = { gke: GKE_POLICIES, onprem: ONPREM_POLICIES } as const
 const DELIVERY = { id: '1', attempt: 1, attributes: {} }
-/** For its copy of the master. */
+/** The volume for the copy of the master. */
 const TMP = {
   volume: { name: 'tmp', emptyDir: {} },
   mount: { name: 'tmp', mountPath: '/tmp' },
 }
 const NEEDS = { cpus: 1, memoryMiB: 1000, diskMiB: 300, deadlineSeconds: 900 }
 
-/** Breaches that are planted in a track's pod alone. */
+/** Breaches that are planted in a track's pod only. */
 const PLANTS: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
   'no pod runs as root or may become it': [['"readOnlyRootFilesystem":true', '"tty":true']],
   'every image has a version': [[':0.1.0', ':latest']],
@@ -44,14 +44,14 @@ const PLANTS: Readonly<Record<string, readonly (readonly [string, string])[]>> =
   'whatever is referred to exists': [['"trackchain-track"', '"trackchain-tracks"']],
 }
 
-/** Fields of kinds that only the dispatcher brings. */
+/** Fields of kinds that only the dispatcher uses. */
 const MISSPELT = [
   ['Pod', 'volumeMounts'],
   ['Pod', 'activeDeadlineSeconds'],
   ['ResourceQuota', 'scopeSelector'],
 ] as const
 
-/** What the dispatcher finds in the environment that its ConfigMap makes. */
+/** The environment of the dispatcher by its ConfigMap. */
 function settingsOf(objects: readonly KubeObject[], name: string): Record<string, string> {
   const maps = ofKind<{ data: Record<string, string> }>(objects, 'ConfigMap')
   return maps.find(({ metadata }) => metadata.name.startsWith(`${name}-`))?.data ?? {}
@@ -63,7 +63,7 @@ function dispatcherIn(objects: readonly KubeObject[]) {
   return { metadata: pod?.metadata, spec: pod?.spec } as Pod
 }
 
-/** The pod that it would mint there. */
+/** The pod that the dispatcher would create with it. */
 async function trackPod(objects: readonly KubeObject[]): Promise<KubeObject & Pod> {
   const written = JSON.parse(settingsOf(objects, 'tracks').TRACKCHAIN_POD_TEMPLATE ?? '{}')
   const own = async () => dispatcherIn(objects)
@@ -124,7 +124,7 @@ else {
       }
     })
 
-    // Disk is asked for and not limited: a pod that is evicted for it would be minted again for ever.
+    // Disk is requested but not limited: a pod that is evicted for it would be created again for ever.
     const isMeant = (fault: string) => /^Pod\/.* ephemeral-storage: 300Mi is req/.test(fault)
     const everywhere: Readonly<Record<string, Policy>> = { ...POD_POLICIES, ...CHAIN_POLICIES }
     const site: Readonly<Record<string, Policy>> = SITES[overlay]
@@ -203,7 +203,7 @@ else {
         Object.fromEntries(list.map((each) => [each.name, each]))
       t.same(byName(pod.spec?.volumes), { ...byName(spec?.volumes), tmp: TMP.volume })
       t.same(byName(container?.volumeMounts), { ...byName(own?.volumeMounts), tmp: TMP.mount })
-      // The dispatcher hands its own settings on, and no others.
+      // The dispatcher passes its own settings on, and no others.
       const others = Object.entries(settingsOf(objects, 'settings'))
         .filter(([name]) => !name.startsWith('TRACKCHAIN_'))
         .map(([name, value]) => ({ name, value }))

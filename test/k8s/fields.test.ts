@@ -4,7 +4,7 @@ import { fieldFaults } from './strict-fields.ts'
 
 if (CANNOT_BUILD !== undefined) t.plan(0, CANNOT_BUILD)
 else {
-  /** Below these the keys are anybody's choice. */
+  /** Fields below which any key is allowed. */
   const FREE = new Set([
     ...['labels', 'annotations', 'matchLabels', 'nodeSelector', 'selector', 'data'],
     ...['requests', 'limits', 'capacity'],
@@ -17,7 +17,7 @@ else {
       for (const object of objects) t.same(fieldFaults(object), [], nameOf(object))
     })
 
-    t.test(`${overlay}: each field is told of when it is misspelt`, async (t) => {
+    t.test(`${overlay}: each misspelt field is reported`, async (t) => {
       let planted = 0
       for (const object of objects) {
         const copy = structuredClone(object)
@@ -37,29 +37,32 @@ else {
     })
   }
 
-  t.test('what is missing, or of another type, is told of with its path', async (t) => {
-    const encode = objectsOf('onprem').find(
-      ({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'encode',
-    ) as KubeObject
-    const planted = JSON.parse(
-      JSON.stringify(encode)
-        .replace('"terminationGracePeriodSeconds":15', '"terminationGracePeriodSeconds":"15"')
-        .replace('"periodSeconds":5', '"periodSeconds":5.5')
-        .replace('"readOnlyRootFilesystem":true', '"readOnlyRootFilesystem":"true"')
-        .replace('"image":', '"imagePullPolicy":"Always","volumeDevices":{},"image":')
-        .replace('"mountPath":"/masters",', ''),
-    )
-    t.same(fieldFaults(planted).sort(), [
-      'Deployment.spec.template.spec.containers[0].readinessProbe.periodSeconds: a whole number is expected',
-      'Deployment.spec.template.spec.containers[0].securityContext.readOnlyRootFilesystem: a boolean is expected',
-      'Deployment.spec.template.spec.containers[0].volumeDevices: a list is expected',
-      'Deployment.spec.template.spec.containers[0].volumeMounts[2].mountPath: is missing',
-      'Deployment.spec.template.spec.terminationGracePeriodSeconds: a whole number is expected',
-    ])
-    t.same(fieldFaults({ ...encode, apiVersion: 'apps/v1beta1' }), [
-      'Deployment: no such kind in apps/v1beta1',
-    ])
-  })
+  t.test(
+    'a field that is missing, or of another type, is reported with its path',
+    async (t) => {
+      const encode = objectsOf('onprem').find(
+        ({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'encode',
+      ) as KubeObject
+      const planted = JSON.parse(
+        JSON.stringify(encode)
+          .replace('"terminationGracePeriodSeconds":15', '"terminationGracePeriodSeconds":"15"')
+          .replace('"periodSeconds":5', '"periodSeconds":5.5')
+          .replace('"readOnlyRootFilesystem":true', '"readOnlyRootFilesystem":"true"')
+          .replace('"image":', '"imagePullPolicy":"Always","volumeDevices":{},"image":')
+          .replace('"mountPath":"/masters",', ''),
+      )
+      t.same(fieldFaults(planted).sort(), [
+        'Deployment.spec.template.spec.containers[0].readinessProbe.periodSeconds: a whole number is expected',
+        'Deployment.spec.template.spec.containers[0].securityContext.readOnlyRootFilesystem: a boolean is expected',
+        'Deployment.spec.template.spec.containers[0].volumeDevices: a list is expected',
+        'Deployment.spec.template.spec.containers[0].volumeMounts[2].mountPath: is missing',
+        'Deployment.spec.template.spec.terminationGracePeriodSeconds: a whole number is expected',
+      ])
+      t.same(fieldFaults({ ...encode, apiVersion: 'apps/v1beta1' }), [
+        'Deployment: no such kind in apps/v1beta1',
+      ])
+    },
+  )
 
   interface Tree {
     [name: string]: unknown
@@ -69,13 +72,13 @@ else {
     return tree[name] as never
   }
 
-  /** The paths of all fields, list items included, whose names the API server checks. */
+  /** The paths of all fields whose names the API server checks, list items included. */
   function fieldsOf(value: unknown, path: readonly string[] = []): string[][] {
     if (typeof value !== 'object' || value === null) return []
     return Object.entries(value).flatMap(([name, inner]) => {
       const here = [...path, name]
       const own = Array.isArray(value) ? [] : [here]
-      // A LabelSelector is called selector, too, and has fields of its own.
+      // A LabelSelector is also called selector, but has fields.
       const isFree = FREE.has(name) && !(name === 'selector' && isLabelSelector(inner))
       return [...own, ...(isFree ? [] : fieldsOf(inner, here))]
     })

@@ -8,7 +8,7 @@ interface Instruction {
   readonly rest: string
 }
 
-/** The Dockerfile's instructions, its stages apart; lines that go on are joined, comments left out. */
+/** The Dockerfile's instructions by stage, with continued lines joined and without comments. */
 function stagesOf(dockerfile: string): Instruction[][] {
   const lines = dockerfile
     .replace(/^\s*#.*\n/gm, '')
@@ -24,7 +24,7 @@ function stagesOf(dockerfile: string): Instruction[][] {
   return stages
 }
 
-/** What is wrong with a Dockerfile. */
+/** The faults of a Dockerfile. */
 function dockerfileFaults(dockerfile: string): string[] {
   const [before = [], ...stages] = stagesOf(dockerfile)
   const last = stages.at(-1) ?? []

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { V1Container, V1PodSpec } from '@kubernetes/client-node'
 import { loadAll } from 'js-yaml'
 
-/** An object as it is applied. */
+/** A Kubernetes object as it is applied. */
 export interface KubeObject {
   readonly apiVersion: string
   readonly kind: string
@@ -19,7 +19,7 @@ export interface KubeObject {
 
 export const OVERLAYS = ['gke', 'onprem'] as const
 
-/** Why no overlay can be built here; undefined where it can. */
+/** Why overlays cannot be built on this machine; undefined where they can. */
 export const CANNOT_BUILD =
   spawnSync('kubectl', ['version', '--client']).status === 0
     ? undefined
@@ -36,7 +36,7 @@ export function builtOverlay(overlay: string, root = 'k8s'): string {
   return stdout
 }
 
-/** The same with the dispatcher instead of stage: one line is no comment any more. */
+/** An overlay with the dispatcher instead of stage: one line of it is uncommented. */
 export function builtWithDispatch(overlay: string): string {
   const root = mkdtempSync(join(tmpdir(), 'trackchain-k8s-'))
   try {
@@ -66,7 +66,7 @@ export function ofKind<T>(objects: readonly KubeObject[], kind: string): (KubeOb
   return objects.filter((object) => object.kind === kind) as (KubeObject & T)[]
 }
 
-/** The pods that an object makes, or that it is. */
+/** The pod specs of an object: a Pod's own, or those of its templates. */
 export function podsOf(object: KubeObject): readonly V1PodSpec[] {
   if (object.kind === 'Pod') return [(object as unknown as { spec: V1PodSpec }).spec]
   const { spec } = object as unknown as {
@@ -79,7 +79,7 @@ export function podsOf(object: KubeObject): readonly V1PodSpec[] {
   return pod === undefined ? [] : [pod]
 }
 
-/** All containers of a pod, those that start first included. */
+/** All containers of a pod, init containers included. */
 export function containersOf(pod: V1PodSpec): readonly V1Container[] {
   return [...(pod.initContainers ?? []), ...pod.containers]
 }

@@ -2,15 +2,15 @@ import type { V1Container, V1Deployment, V1PodDisruptionBudget } from '@kubernet
 import { EXIT_MS } from '#shared/frame/lifecycle.ts'
 import { containersOf, type KubeObject, nameOf, ofKind, podsOf } from './overlays.ts'
 
-/** What a policy has to say against an overlay's objects: nothing, or a sentence for each fault. */
+/** A policy returns a sentence for each fault of an overlay's objects. */
 export type Policy = (objects: readonly KubeObject[]) => string[]
 
-/** Pods that only keep room free: they go at once, and nobody asks how they are. */
+/** Pods that only reserve room: they stop at once, and have no probes. */
 const HEADROOM = 'headroom'
-/** Who asks the API server something, and so needs a token for it. */
+/** Workloads that call the API server, and so need a token for it. */
 const ASKS = ['collect', 'prescale', 'dispatch', 'custom-metrics-stackdriver-adapter']
 
-/** Rules that hold for every pod, whatever it does. */
+/** Rules for every pod. */
 export const POD_POLICIES = {
   'no pod runs as root or may become it': eachPod((pod) => {
     const { runAsNonRoot, runAsUser = 0, seccompProfile } = pod.securityContext ?? {}

@@ -10,7 +10,7 @@ const POLICIES = {
   onprem: { ...EVERYWHERE, ...ONPREM_POLICIES },
 } as const
 
-/** For each policy breaches of it: what is put for what in the JSON of an overlay's objects. */
+/** Breaches of each policy: a text in the JSON of an overlay's objects, and its replacement. */
 type Plants<Policies> = Readonly<Record<keyof Policies, readonly (readonly [string, string])[]>>
 
 const BREACHES: Plants<typeof EVERYWHERE> = {
@@ -76,7 +76,7 @@ const BREACHES: Plants<typeof EVERYWHERE> = {
       '"selector":{"matchLabels":{"app.kubernetes.io/name":"encoder"}},"template"',
     ],
   ],
-  'nobody talks to anybody unless it is said': [
+  'traffic is denied unless a policy allows it': [
     [
       '"podSelector":{},"policyTypes":["Ingress","Egress"]',
       '"podSelector":{},"policyTypes":["Ingress"]',
@@ -191,7 +191,7 @@ else {
   }
 }
 
-/** The objects with the first of `from` replaced; it must be there. */
+/** The objects with the first occurrence of `from` replaced. @throws when there is none. */
 function planted(objects: readonly KubeObject[], from: string, to: string): KubeObject[] {
   const text = JSON.stringify(objects)
   if (!text.includes(from)) throw new Error(`there is no ${from} to plant a breach in`)

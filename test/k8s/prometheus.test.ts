@@ -26,7 +26,7 @@ t.test('each alert is red when it should be, and only then', { skip }, async (t)
   }
 })
 
-t.test('a rule that is never red is told of', { skip }, async (t) => {
+t.test('a rule that is never red is reported', { skip }, async (t) => {
   const folder = t.testdir({
     'rules.yaml': readFileSync(RULES, 'utf8').replace('swept_total', 'sweeped_total'),
     'cases.yaml': readFileSync(CASES, 'utf8').replace(

@@ -4,10 +4,10 @@ import { nameOf, ofKind } from './overlays.ts'
 import type { Policy } from './pod-policies.ts'
 import { isGkeKind } from './strict-fields.ts'
 
-/** Who asks the cluster for something, and Google for nothing. */
+/** CronJobs that call the cluster's API server, and no Google API. */
 const UPKEEP = ['collect', 'prescale']
 
-/** As it is written; the client's own type has another name for `from`. */
+/** A network policy as it is written; the client library's type has another name for `from`. */
 interface Ingresses {
   readonly spec?: {
     readonly ingress?: readonly {
@@ -16,7 +16,7 @@ interface Ingresses {
   }
 }
 
-/** Rules of GKE. */
+/** Rules of a GKE cluster. */
 export const GKE_POLICIES = {
   'HTTP is answered by nodes that stay, all else runs on Spot first': (objects) =>
     ofKind<V1Deployment>(objects, 'Deployment')
@@ -62,7 +62,7 @@ export const GKE_POLICIES = {
       ...(trusted.length > 0 && trusted.every((cidr) => balancers.includes(cidr))
         ? []
         : ['not the word of the load balancer, and of nobody else']),
-      // A load balancer of Google's puts the client's address and then its own.
+      // A load balancer of Google's appends the client's address and then its own.
       ...(TRACKCHAIN_PROXY_HOPS === '2' ? [] : ['not the place of the client']),
     ]
   },
@@ -106,7 +106,7 @@ export const GKE_POLICIES = {
   },
 } satisfies Record<string, Policy>
 
-/** Rules of a cluster of one's own. */
+/** Rules of an on-premises cluster. */
 export const ONPREM_POLICIES = {
   'nothing here needs GKE': (objects) =>
     objects

@@ -6,7 +6,7 @@ import { Type } from 'typebox'
 import { compile } from '#shared/contracts/validator.ts'
 import type { KubeObject } from './overlays.ts'
 
-/** Every kind that we use, and where the API server has it. */
+/** Every kind that we use, and its API version. */
 const API_VERSIONS: Readonly<Record<string, string>> = {
   APIService: 'apiregistration.k8s.io/v1',
   ClusterRole: 'rbac.authorization.k8s.io/v1',
@@ -33,7 +33,7 @@ const API_VERSIONS: Readonly<Record<string, string>> = {
 const closed = { additionalProperties: false }
 const Seconds = Type.Integer({ minimum: 1 })
 
-/** Kinds that only GKE has: its own definitions, as far as we use them. */
+/** Kinds that only GKE has: the parts of its definitions that we use. */
 const GKE_KINDS = {
   'monitoring.googleapis.com/v1 PodMonitoring': Type.Object(
     {
@@ -101,14 +101,14 @@ const models = client as unknown as Readonly<
   Record<string, { readonly attributeTypeMap?: readonly Attribute[] } | undefined>
 >
 
-/** Whether only GKE knows objects of this kind. */
+/** Whether only GKE has this kind. */
 export function isGkeKind({ apiVersion, kind }: KubeObject): boolean {
   return `${apiVersion} ${kind}` in GKE_KINDS
 }
 
 /**
- * What a strict API server would say to an object: fields that it does not know, that it misses, and values of
- * another type, each with its path. By the client library's own model of each kind.
+ * The faults that a strict API server would find in an object, each with its path: unknown fields, missing fields, and
+ * values of another type. The client library's own model of each kind is the reference.
  */
 export function fieldFaults(object: KubeObject): string[] {
   const { apiVersion, kind } = object
@@ -185,7 +185,7 @@ function modelFaults(
 const library = dirname(fileURLToPath(import.meta.resolve('@kubernetes/client-node')))
 const required = new Map<string, readonly string[]>()
 
-/** The fields that the model's declaration has no question mark on. The type map does not say. */
+/** The required fields: those without a question mark in the model's declaration. The type map does not have them. */
 function requiredFields(model: string): readonly string[] {
   let names = required.get(model)
   if (names === undefined) {

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { builtOverlay, builtWithDispatch, CANNOT_BUILD, OVERLAYS } from './overlays.ts'
 
-/** Has the overlays built already, and writes down what it is told to apply and to wait for. */
+/** A kubectl that prints prebuilt overlays, and records what it has to apply and to wait for. */
 const KUBECTL = `#!/bin/sh
 [ "$1" != kustomize ] || exec cat "$BUILT/$(basename "$2")"
-echo "$@" >>"$TOLD"
+echo "$@" >>"$CALLS"
 [ "$1" != apply ] || cat >/dev/null
 ! echo "$@" | grep -q "$BROKEN"
 `
@@ -19,24 +19,24 @@ else {
     dispatching: builtWithDispatch('gke'),
   })
 
-  /** What the upgrade tells the cluster, in its order, until `broken` fails. */
+  /** The commands of the upgrade to the cluster, in their order, until `broken` fails. */
   function upgrade(t: Test, args: readonly string[], broken = 'nothing') {
-    const folder = t.testdir({ kubectl: KUBECTL, told: '' })
+    const folder = t.testdir({ kubectl: KUBECTL, calls: '' })
     chmodSync(join(folder, 'kubectl'), 0o755)
     const { PATH } = process.env
     const { status } = spawnSync('k8s/upgrade.sh', args, {
       env: {
         PATH: `${folder}:${PATH}`,
         BUILT: built,
-        TOLD: join(folder, 'told'),
+        CALLS: join(folder, 'calls'),
         BROKEN: broken,
       },
     })
-    const told = readFileSync(join(folder, 'told'), 'utf8').trim().split('\n')
-    return { status, told: told.map((line) => /=(\S+)|deployment\/\S+/.exec(line)?.[0]) }
+    const calls = readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n')
+    return { status, calls: calls.map((line) => /=(\S+)|deployment\/\S+/.exec(line)?.[0]) }
   }
 
-  /** No more of it: the dispatcher is not switched on. */
+  /** The dispatcher is deleted, because it is not switched on. */
   const OFF = 'deployment/dispatch'
   const FIRST = '=!app.kubernetes.io/name'
   const LAST = '=app.kubernetes.io/name'
@@ -46,7 +46,7 @@ else {
   t.test('who takes over last is upgraded first, and each is waited for', async (t) => {
     t.same(upgrade(t, ['k8s/overlays/gke']), {
       status: 0,
-      told: [
+      calls: [
         FIRST,
         ...each('publish', 'encode', 'analyze', 'stage'),
         OFF,
@@ -59,7 +59,7 @@ else {
   t.test('the dispatcher, where there is one, before jobs are let in', async (t) => {
     t.same(upgrade(t, ['k8s/overlays/dispatching']), {
       status: 0,
-      told: [
+      calls: [
         FIRST,
         ...each('publish', 'encode', 'analyze', 'stage', 'dispatch', 'ingest'),
         LAST,
@@ -68,15 +68,15 @@ else {
   })
 
   t.test(
-    'a cluster that joins has three services; whoever is named is upgraded alone',
+    'a cluster that joins has three services; a service that is named is upgraded alone',
     async (t) => {
       t.same(upgrade(t, ['k8s/overlays/onprem']), {
         status: 0,
-        told: [FIRST, ...each('encode', 'analyze', 'stage'), OFF, LAST],
+        calls: [FIRST, ...each('encode', 'analyze', 'stage'), OFF, LAST],
       })
       t.same(upgrade(t, ['k8s/overlays/gke', 'ingest', 'publish']), {
         status: 0,
-        told: [FIRST, ...each('publish', 'ingest'), LAST],
+        calls: [FIRST, ...each('publish', 'ingest'), LAST],
       })
     },
   )
@@ -84,7 +84,7 @@ else {
   t.test('ends at the first that does not come up', async (t) => {
     t.same(upgrade(t, ['k8s/overlays/gke'], 'deployment/encode'), {
       status: 1,
-      told: [FIRST, ...each('publish', 'encode')],
+      calls: [FIRST, ...each('publish', 'encode')],
     })
   })
 }

@@ -7,7 +7,7 @@ import { mutated } from './mutant.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 
-// `npm run mutants` tries them, which takes long. That each still fits the source is seen here.
+// `npm run mutants` tries them, which takes long. This test only checks that each still fits the source.
 t.test('each mutant of the list fits the source, and its tests are there', async (t) => {
   const mutants = await allMutants()
   t.ok(mutants.length >= 300, `${mutants.length} mutants`)

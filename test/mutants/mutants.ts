@@ -9,11 +9,11 @@ import { type Mutant, mutated } from './mutant.ts'
 import { runTest, type TestRun } from './run-test.ts'
 
 /**
- * Puts each mutant of `list/` into a copy of the tree and runs the tests that have to notice. Ends with 1 when fewer
- * than 90 % are noticed, when one no longer fits the source, or when the tests fail without any.
+ * Puts each mutant of `list/` into a copy of the tree and runs the tests that must fail because of it. Exit codes: 0; 1
+ * when fewer than 90 % are noticed, when one no longer fits the source, or when the tests fail without any.
  */
 const MIN_SHARE = 0.9
-/** A mutant may make a test hang: it gets so many times what it takes without, and some seconds more. */
+/** Time limit of a test with a mutant, which may make it hang: a multiple of its time without, plus some seconds. */
 const PATIENCE = { times: 4, seconds: 20 }
 const UNMUTATED_SECONDS = 600
 const ROOT = join(import.meta.dirname, '..', '..')
@@ -34,7 +34,7 @@ const chosen = (await allMutants()).filter((mutant) =>
   positionals.every((word) => `${mutant.file} ${mutant.breaks}`.includes(word)),
 )
 const work = await mkdtemp(join(tmpdir(), 'mutants-'))
-// PostgreSQL runs as another user.
+// PostgreSQL runs as another user, and has to pass through this folder.
 await chmod(work, 0o755)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end(130))
 try {
@@ -52,7 +52,7 @@ async function end(code: number): Promise<never> {
   process.exit(code)
 }
 
-/** A copy that shares nothing with the checkout but the installed packages. */
+/** A copy of the tree that shares only the installed packages with the checkout. */
 async function copyOfTree(number: number): Promise<string> {
   const tree = join(work, `${number}`)
   await cp(ROOT, tree, {
@@ -72,7 +72,7 @@ function temporaryOf(tree: string): string {
   return `${tree}-t`
 }
 
-/** How long each test file takes, seconds; undefined when one fails as it is. */
+/** The time that each test file takes, s; undefined when one fails without a mutant. */
 async function unmutated(
   trees: readonly string[],
 ): Promise<ReadonlyMap<string, number> | undefined> {
@@ -124,7 +124,7 @@ async function tryOne(
       const by = `${file}, ${run.outcome} after ${run.seconds.toFixed(1)} s`
       if (run.outcome !== 'passed') return { mutant, state: 'killed', by }
     }
-    return { mutant, state: 'survived', by: mutant.unnoticed ?? 'nobody has noticed' }
+    return { mutant, state: 'survived', by: mutant.unnoticed ?? 'no test has noticed' }
   } finally {
     await writeFile(path, source)
   }
@@ -138,7 +138,7 @@ async function tried(tree: string, file: string, limitSeconds: number): Promise<
   return run
 }
 
-/** Removes what a test that was ended has left, disks that it had mounted included. */
+/** Removes what a test left behind that was killed, mounted disks included. */
 async function tidiedUp(folder: string): Promise<void> {
   const mounts = await readFile('/proc/mounts', 'utf8').catch(() => '')
   for (const line of mounts.split('\n')) {
@@ -148,7 +148,7 @@ async function tidiedUp(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true, maxRetries: 5 })
 }
 
-/** Does something with each item, each tree being used by one at a time. */
+/** Processes all items concurrently, each tree being used by one at a time. */
 async function shared<T>(
   trees: readonly string[],
   items: readonly T[],
@@ -163,7 +163,7 @@ async function shared<T>(
   )
 }
 
-/** Prints the table. @returns what to exit with */
+/** Prints the table. @returns the exit code */
 function reported(results: readonly Result[]): number {
   const files = [...new Set(results.map(({ mutant }) => mutant.file))].sort()
   const count = (state: Result['state'], file?: string) =>

@@ -4,11 +4,11 @@ import { once } from 'node:events'
 export interface TestRun {
   readonly outcome: 'passed' | 'failed' | 'too late'
   readonly seconds: number
-  /** What it printed, the last of it. */
+  /** The end of its output. */
   readonly said: string
 }
 
-/** Runs one test file of a tree until its first failure, or until the time is up. */
+/** Runs one test file of a tree until its first failure, or until its time is up. */
 export async function runTest(
   tree: string,
   file: string,
@@ -22,7 +22,7 @@ export async function runTest(
       ...{ TMPDIR: temporary, TAP_BAIL: '1', TAP_TIMEOUT: String(limitSeconds) },
     },
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own, so that whatever it starts can be ended with it.
+    // A process group of its own, so that the processes it starts can be ended with it.
     detached: true,
   })
   let said = ''
@@ -47,11 +47,11 @@ function endGroup(pid: number | undefined): void {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGKILL')
   } catch {
-    // Nobody is left in it.
+    // The group is empty.
   }
 }
 
-/** Without what a run of the tests has set for itself. */
+/** The environment without the variables that a run of the tests sets. */
 function ownEnvironment(): NodeJS.ProcessEnv {
   const given = Object.entries(process.env)
   return Object.fromEntries(given.filter(([name]) => !/^TAP/.test(name)))

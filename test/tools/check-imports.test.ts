@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import t from 'tap'
 import { importBreaches } from '../../tools/check-imports.ts'
 
-/** Files that break a rule, with what they do. */
+/** Files that break a rule, with their text. */
 const BREACHES = {
   'shared/async/a.ts': "import type { ObjectName } from '../contracts/names.ts'",
   'shared/contracts/a.ts': "import { SAMPLE_RATE } from '../audio/pcm.ts'",
@@ -49,11 +49,11 @@ const BREACHES = {
   'k8s/a.ts': "import '../shared/contracts/names.ts'",
   'shared/audio/unused.ts': 'export const RATE = 44_100',
   'shared/audio/unused-type.ts': 'export interface Rate {}',
-  // In a circle, which one of them is told of.
+  // A cycle, which is reported for one of its files.
   'shared/audio/one.ts': "import type { Two } from './two.ts'",
 }
 
-/** Files that keep them all. */
+/** Files that break no rule. */
 const HONEST = {
   'shared/audio/two.ts': "import './three.ts'\n// import '../../services/encode/step.ts'",
   'shared/audio/three.ts': "import type { One } from './one.ts'",

@@ -15,7 +15,7 @@ const SECONDS = 24
 const folder = await mkdtemp(join(tmpdir(), 'accuracy-test-'))
 t.teardown(() => rm(folder, { recursive: true }))
 
-/** What a voice of ±1 is in a file, mono; at another rate it is played at another speed. */
+/** A mono WAV of a voice of ±1. At another sample rate the same samples play at another speed. */
 function file(voice: Voice, { rate = SAMPLE_RATE, bits = 16 } = {}): Buffer {
   const channel = Float64Array.from({ length: SECONDS * rate }, (_, i) => voice(i))
   return wav(rate === SAMPLE_RATE ? [channel, channel] : [channel], { rate, bits })
@@ -44,7 +44,7 @@ t.test('files are judged by a table whose columns come in any order', async (t) 
   const faster = tune(120, 9, 'minor')
   const masters = {
     'club-right.wav': file(tune(120, 1, 'major')),
-    // At 48 kHz all is faster and higher by 48/44.1.
+    // Played at 48 kHz it is faster and higher by 48/44.1.
     'club-staged.wav': file((i) => faster((i * 44_100) / 48_000), {
       rate: 48_000,
       bits: 24,

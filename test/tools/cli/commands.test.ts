@@ -27,12 +27,12 @@ const api = await startApi()
 t.teardown(() => api.close())
 const staged = api.received('stage')
 const target = { url: api.url, token: undefined }
-/** So late that it says that something is wrong. */
+/** A timeout that is never reached unless something is wrong. */
 const never = timeLimit(60_000)
 const NASTY = 'a\x1b[2J\u202Eb'
 const MIB = 1024 * 1024
 
-/** A terminal that keeps what is said. */
+/** A terminal that keeps its output. */
 function terminal(screen?: Output['screen']) {
   const lines: string[] = []
   const notes: string[] = []
@@ -47,7 +47,7 @@ function terminal(screen?: Output['screen']) {
 }
 
 type Line = Readonly<Record<string, unknown>>
-const told = (lines: readonly string[]): Line[] => lines.map((line) => JSON.parse(line))
+const parsedLines = (lines: readonly string[]): Line[] => lines.map((line) => JSON.parse(line))
 
 /** Runs `submit`. */
 async function submitted(
@@ -67,7 +67,7 @@ type Ended = Pick<RunEnded['request'], 'title' | 'artist'> & {
   asset_guid: string
 }
 
-/** What publish records when a job has ended: bpm made, key not. */
+/** The rows that publish records when a job has ended: bpm made, key not. */
 function ended(
   { request_id, asset_guid, ...names }: Ended,
   { isPartial = false, sure = 0.9 } = {},
@@ -128,7 +128,7 @@ t.test('files, folders and globs are uploaded and submitted as one request', asy
   const what = [join(folder, 'one.wav'), join(folder, 'album'), join(folder, '**', 'T*.wav')]
   const { code, lines } = await submitted([...what, '--assets', 'bpm', '--json'])
   t.equal(code, 0)
-  const all = told(lines)
+  const all = parsedLines(lines)
   const guid = (name: string) => guidOfFile(name, sha256(audio.get(name) as Buffer))
   t.same(all.map(({ asset_guid }) => asset_guid).sort(), [...audio.keys()].map(guid).sort())
   t.match(guid('album/disc 2/Três.wav'), /^Tres-[0-9a-f]{12}$/)
@@ -146,7 +146,7 @@ t.test('files, folders and globs are uploaded and submitted as one request', asy
 })
 
 t.test(
-  'a manifest may be CSV or NDJSON; what is wrong in it is told by its line',
+  'a manifest may be CSV or NDJSON; what is wrong in it is reported with its line',
   async (t) => {
     const folder = t.testdir({ 'in.wav': 'audio' })
     const master_uri = 'file:///mnt/masters/x.wav'
@@ -198,7 +198,7 @@ t.test(
     ].join('\n')
     const second = await submitted(['-', '--json', '--rate', '1000'], { stdin: ndjson })
     t.equal(second.code, 1)
-    const all = told(second.lines)
+    const all = parsedLines(second.lines)
     t.match(
       all.filter(({ event }) => event === 'refused').map(({ from, code }) => `${from} ${code}`),
       ['stdin:4 UNREADABLE', 'stdin:5 UNREADABLE', 'stdin:6 UNKNOWN_SITE'],
@@ -236,10 +236,10 @@ t.test('what cannot be meant is refused before anything is sent', async (t) => {
   ] as const) {
     await t.rejects(submitted(args), { name: 'UsageError', message: expected }, `${args}`)
   }
-  const nobody = submit([at('a'), '--target', 'http://127.0.0.1:9'], terminal().output, {
+  const unanswered = submit([at('a'), '--target', 'http://127.0.0.1:9'], terminal().output, {
     stop: never,
   })
-  await t.rejects(nobody, /nobody answers at http:\/\/127\.0\.0\.1:9/)
+  await t.rejects(unanswered, /nobody answers at http:\/\/127\.0\.0\.1:9/)
   t.equal(staged.all.length, before)
 })
 
@@ -319,7 +319,7 @@ t.test('watch tells of each change and ends with the last', async (t) => {
   t.same(seats[1].lines, ends, 'what has ended stays, the rest is drawn')
   t.match(drawn.join(''), /░{20} +0 % {2}0 of 2 ended/)
   t.notMatch(drawn.join(''), NASTY)
-  t.match(told(seats[2].lines), [
+  t.match(parsedLines(seats[2].lines), [
     { event: 'state', request_id, asset_guid: 'w-1', state: 'accepted' },
     { event: 'state', asset_guid: 'w-2' },
     { event: 'ended', asset_guid: 'w-1', state: 'done', assets: [{ asset: 'bpm' }, {}] },
@@ -352,40 +352,37 @@ t.test('submit asks for strict, and tells of warnings', async (t) => {
   t.match(found.at(-1), /^warned-[0-9a-f]{12} .*CUT_SHORT/)
 })
 
-t.test(
-  'submit looks on when it is told to, and says how to go on when it is ended',
-  async (t) => {
-    const path = join(t.testdir({}), 'seen.wav')
-    await writeFile(path, 'audio')
-    const asset_guid = guidOfFile(path, sha256(Buffer.from('audio')))
-    const watched = submitted([path, '--watch', '--json', '--assets', 'bpm,key'])
-    const { body } = await until('the job', () =>
-      staged.all.find((message) => isOf(message.body, undefined, asset_guid)),
-    )
-    const { request_id } = (body as { request: { request_id: string } }).request
-    await api.catalogue.recordRuns([ended({ request_id, asset_guid })])
-    const { code, lines } = await watched
-    t.equal(code, 0)
-    t.match(told(lines).at(-1), { event: 'ended', request_id, state: 'done' })
+t.test('submit --watch watches, and says how to go on when it is interrupted', async (t) => {
+  const path = join(t.testdir({}), 'seen.wav')
+  await writeFile(path, 'audio')
+  const asset_guid = guidOfFile(path, sha256(Buffer.from('audio')))
+  const watched = submitted([path, '--watch', '--json', '--assets', 'bpm,key'])
+  const { body } = await until('the job', () =>
+    staged.all.find((message) => isOf(message.body, undefined, asset_guid)),
+  )
+  const { request_id } = (body as { request: { request_id: string } }).request
+  await api.catalogue.recordRuns([ended({ request_id, asset_guid })])
+  const { code, lines } = await watched
+  t.equal(code, 0)
+  t.match(parsedLines(lines).at(-1), { event: 'ended', request_id, state: 'done' })
 
-    const stop = new AbortController()
-    const { output, lines: said, notes } = terminal()
-    async function* stdin() {
-      yield Buffer.from('{"asset_guid":"open","master_uri":"file:///mnt/masters/x.wav"}\n')
-      await new Promise(() => {})
-    }
-    const open = submit(['-', '--target', api.url], output, {
-      stop: stop.signal,
-      stdin: stdin(),
-    })
-    await until('the first job, though more may come', () => said.includes('submitted open'))
-    stop.abort(new Error('Ctrl-C'))
-    await t.rejects(open, /Ctrl-C/)
-    t.match(notes, [
-      /^What was submitted goes on\. To look on: npx trackchain watch [0-9a-f-]{36}$/,
-    ])
-  },
-)
+  const stop = new AbortController()
+  const { output, lines: said, notes } = terminal()
+  async function* stdin() {
+    yield Buffer.from('{"asset_guid":"open","master_uri":"file:///mnt/masters/x.wav"}\n')
+    await new Promise(() => {})
+  }
+  const open = submit(['-', '--target', api.url], output, {
+    stop: stop.signal,
+    stdin: stdin(),
+  })
+  await until('the first job, though more may come', () => said.includes('submitted open'))
+  stop.abort(new Error('Ctrl-C'))
+  await t.rejects(open, /Ctrl-C/)
+  t.match(notes, [
+    /^What was submitted goes on\. To look on: npx trackchain watch [0-9a-f-]{36}$/,
+  ])
+})
 
 t.test('status shows a request, a track and its history', async (t) => {
   const request_id = randomUUID()
@@ -438,7 +435,7 @@ t.test('tracks are searched, page by page', async (t) => {
     return { code, lines, notes }
   }
   const all = await run('--q', 'many-', '--json', '--limit', '5000')
-  t.equal(new Set(told(all.lines).map(({ asset_guid }) => asset_guid)).size, 1001)
+  t.equal(new Set(parsedLines(all.lines).map(({ asset_guid }) => asset_guid)).size, 1001)
   const some = await run('--q', 'many-', '--bpm', '120-124', '--key', '9A', '--harmonic')
   t.equal(some.lines.length, 51, 'a header and fifty')
   t.match(some.lines[0], /^track +title +state +length +BPM +key +Camelot/)
@@ -462,7 +459,7 @@ t.test('tracks are searched, page by page', async (t) => {
   await t.rejects(run('--bpm', 'fast'), /--bpm must be a range such as 120-128/)
   await t.rejects(run('--harmonic'), /--harmonic needs a --key/)
 
-  // As a person runs it, into something that has seen enough.
+  // As a person runs it, into a reader that exits early.
   const bin = fileURLToPath(new URL('../../../tools/cli/bin.mjs', import.meta.url))
   const command = `set -o pipefail; ${bin} tracks --json --limit 5000 | head -n 1`
   const child = spawn('bash', ['-c', command], {
@@ -481,17 +478,19 @@ t.test('watch --all tells of every track until it is ended', async (t) => {
   const all = watch(['--all', '--target', api.url], one.output, stop.signal)
   const json = watch(['--all', '--json', '--target', api.url], two.output, never)
   await until('the board', () => two.lines.length > 0)
-  t.match(told(two.lines)[0], { event: 'board', tracks: { running: Number } })
+  t.match(parsedLines(two.lines)[0], { event: 'board', tracks: { running: Number } })
   await api.catalogue.recordRuns([
     ended({ request_id: randomUUID(), asset_guid: 'live' }, { isPartial: true }),
   ])
   await until('the track', () => one.lines.some((line) => /^partial .* live/.test(line)))
   t.match(one.lines.at(-1), /^partial {3}live {2}124\.00 BPM {2}bpm {2}failed: key$/)
-  await until('the same', () => told(two.lines).some(({ asset_guid }) => asset_guid === 'live'))
+  await until('the same', () =>
+    parsedLines(two.lines).some(({ asset_guid }) => asset_guid === 'live'),
+  )
   stop.abort(new Error('Ctrl-C'))
   await t.rejects(all, /Ctrl-C/)
   two.close()
-  t.equal(await json, 0, 'whoever read has gone')
+  t.equal(await json, 0, 'the reader has gone')
 })
 
 t.test('each teaches by examples', async (t) => {
@@ -525,7 +524,7 @@ function isOf(body: unknown, requestId: unknown, guid?: string): boolean {
   return guid === undefined ? request.request_id === requestId : request.asset_guid === guid
 }
 
-/** A way to the API that breaks once, after so many bytes of the client. */
+/** A proxy of the API whose connection breaks once, after `after` bytes of the client. */
 async function cutting(port: number, after: number) {
   let bytes = 0
   let isCut = false
@@ -539,7 +538,7 @@ async function cutting(port: number, after: number) {
       bytes += chunk.length
       if (isCut || bytes < after) return
       isCut = true
-      // What has passed arrives; the client hears of nothing.
+      // The bytes so far arrive; the client gets no response.
       upstream.end()
       client.resetAndDestroy()
     })

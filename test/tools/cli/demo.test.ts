@@ -41,10 +41,7 @@ t.test('a master that is no audio fails, with its reason and exit code 1', async
   const { code, stdout, stderr } = await demo('--out', out, join(folder, 'masters'))
   t.equal(code, 1)
   const kept = /^Database, queue and log are in (.+)$/m.exec(stderr)?.[1] ?? 'nowhere'
-  t.ok(
-    existsSync(join(kept, 'logs', 'trackchain.log')),
-    'the log is kept for whoever looks why',
-  )
+  t.ok(existsSync(join(kept, 'logs', 'trackchain.log')), 'the log is kept, to see why')
   t.teardown(() => rm(kept, { recursive: true, force: true }))
   t.match(stdout, /^not-audio-[0-9a-f]{12} +failed/m)
   t.match(stdout, /MASTER_UNREADABLE: \w+/)

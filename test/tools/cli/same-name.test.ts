@@ -23,7 +23,7 @@ async function file(path: string, content: string): Promise<string> {
 
 type Line = Readonly<Record<string, string>>
 
-/** Runs `submit`, and gives what it said, as lines for a program where `--json` is given. */
+/** Runs `submit`. @returns its output, as parsed lines with `--json`. */
 async function submitted(...args: readonly string[]) {
   const lines: string[] = []
   const notes: string[] = []
@@ -42,7 +42,7 @@ async function submitted(...args: readonly string[]) {
   return { code, lines, notes, json }
 }
 
-/** What a person would type. */
+/** Submits a file by curl, as a person would type it. */
 async function curl(
   ...args: readonly string[]
 ): Promise<Told & { readonly replaces?: string }> {
@@ -151,16 +151,16 @@ t.test(
       'the form had made it the latest',
     )
     const { catalogue } = api
-    const told = api.received('events')
-    t.teardown(() => told.close())
+    const received = api.received('events')
+    t.teardown(() => received.close())
     await until(
       'the events',
       () =>
-        told.all.flatMap(({ body }) =>
+        received.all.flatMap(({ body }) =>
           (body.events as Line[]).filter(({ verdict }) => verdict === 'replaced'),
         ).length >= 4 || undefined,
     )
-    const events = told.all.flatMap(({ body }) => body.events as never[])
+    const events = received.all.flatMap(({ body }) => body.events as never[])
     await catalogue.recordEvents(events)
     const said = await history()
     t.equal(said.length, 4, 'each replacement is in the history, and no refusal')

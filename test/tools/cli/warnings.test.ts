@@ -17,7 +17,7 @@ const job: JobTold = {
 const request_id = '3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11'
 const quiet = { asJson: false, isDrawn: false }
 
-t.test('a warning is told wherever a track is', async (t) => {
+t.test('a warning is shown wherever a track is', async (t) => {
   const line = `warning  CUT_SHORT: ${sentence}`
   t.equal(changeText({ request_id, job }, undefined, quiet), `done      cut\n    ${line}`)
   const asJson = changeText({ request_id, job }, undefined, { ...quiet, asJson: true })

@@ -15,7 +15,7 @@ import { MEASURED } from '../../../tools/costs/measured.ts'
 const FIVE = MEASURED.usual
 const CLI = new URL('../../../tools/cli/cli.ts', import.meta.url).pathname
 
-/** Round prices, so that a hand can follow. */
+/** Round prices, so that results can be checked by hand. */
 const PRICES = {
   ...{ vcpuHour: 0.04, spotVcpuHour: 0.01, classA: 0.01, classB: 0.001 },
   ...{ gibMonth: 0.02, pubsubTib: 40, pubsubFreeGib: 10, egressGib: 0.1 },

@@ -33,7 +33,7 @@ t.test('what is the same is good, in whatever order', async (t) => {
   t.same(found({ rows: good.rows.toReversed(), assets: good.assets.toReversed() }), expected)
 })
 
-t.test('a track that has not ended, or that nobody was told of, is lost', async (t) => {
+t.test('a track that has not ended, or was not announced, is lost', async (t) => {
   t.match(found(undefined), {
     lost: 1,
     wrong: 0,
@@ -82,7 +82,7 @@ t.test('a doubled row, a file too many, a second announcement: duplicates', asyn
   t.match(found({ published: announced }), { wrong: 0, duplicates: { ...none, published: 1 } })
 })
 
-t.test('what nobody asked for is wrong', async (t) => {
+t.test('an output that was not asked for is wrong', async (t) => {
   const more = compare(both, new Map([...both, ['c', good]]))
   t.match(more, { lost: 0, wrong: 1, findings: ['c should not be there'] })
 })
@@ -99,7 +99,7 @@ t.test(
     const unended = { ...good, state: 'not ended', published: [] }
     t.match(comparePairs(pairs, new Map([...both, ['b', unended]])), { lost: 1, wrong: 0 })
     t.match(comparePairs(pairs, new Map([...both, ['a', unended]])), { lost: 1, wrong: 0 })
-    const nobody: Outcomes = new Map([...both.keys()].map((guid) => [guid, unended]))
-    t.match(comparePairs(pairs, nobody), { lost: 2, wrong: 0 })
+    const noneEnded: Outcomes = new Map([...both.keys()].map((guid) => [guid, unended]))
+    t.match(comparePairs(pairs, noneEnded), { lost: 2, wrong: 0 })
   },
 )

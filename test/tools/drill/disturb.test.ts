@@ -9,7 +9,7 @@ import { timeLimit } from '../../support/patience.ts'
 
 const order = ['one', 'two', 'three']
 
-/** Three processes that do nothing, and a bus that writes down what it is given. */
+/** Three processes that do nothing, and a bus that records what is published. */
 function chain(t: Test) {
   const children: Record<string, ChildProcess> = Object.fromEntries(
     order.map((name) => [name, spawn('sleep', ['600'], { stdio: 'ignore' })]),
@@ -106,7 +106,7 @@ function message(text: string) {
   return { data: Buffer.from(text), attributes: {} }
 }
 
-/** The state of a process as Linux tells it: `T` is stopped. */
+/** The state of a process by Linux: `T` is stopped. */
 function stateOf(pid: number): string {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)

@@ -14,7 +14,7 @@ t.test(
   'killed and confused on a schedule, the chain loses nothing and makes nothing twice',
   async (t) => {
     const tracks = ['--tracks', '4', '--seconds', '8', '--target-ms', '200']
-    // Light ones, some of which are cut into parts.
+    // Cheap assets, some of which are cut into parts.
     const assets = ['--derivatives', DERIVATIVES, '--assets', 'echo,pieces,loudness,waveform']
     const kills = ['--kills', '6', '--every', '1', '--seed', '18']
     const { code, stdout, stderr } = await drill(...tracks, ...assets, ...kills, '--json')

@@ -11,7 +11,7 @@ import type { Heard } from '../../../tools/drill/witness.ts'
 
 const START = Date.parse('2026-01-01T00:00:00.000Z')
 
-/** An event of a step that took a second and ended at so many seconds. */
+/** An event of a step that took a second and ended at `seconds`. */
 function event(seconds: number, more: Partial<Heard> = {}): Heard {
   return {
     id: `${seconds}`,

@@ -32,10 +32,10 @@ function start(data: string, flags: readonly string[], env: Record<string, strin
   return { child, said: () => said.join('') }
 }
 
-t.test('npm start keeps its stores in buckets, as told by flags and variables', async (t) => {
+t.test('npm start keeps its stores in buckets, as flags and variables say', async (t) => {
   const server = await startGcsServer('masters', 'assets', 'scratch', 'uploads')
   t.teardown(() => server.close())
-  // As the chain's own identities have it: scratch alone may be removed from.
+  // The permissions of the chain's identities: objects may be removed from scratch only.
   server.denied = /^DELETE \/storage\/v1\/b\/(masters|assets|uploads)\//
   const held = (bucket: string) => [...(server.buckets.get(bucket)?.keys() ?? [])]
   const master = wav([noise(90_000), noise(90_000, { seed: 2 })])

@@ -15,7 +15,7 @@ t.setTimeout(patient(1_500_000))
 const CLI = join(import.meta.dirname, '..', '..', '..', 'tools', 'cli', 'cli.ts')
 const PATIENCE_MS = 600_000
 
-/** A small file system of its own, for as long as the test runs; undefined where none may be mounted. */
+/** A small file system for the duration of the test; undefined where none may be mounted. */
 async function smallDisk(t: Test, megabytes: number): Promise<string | undefined> {
   const folder = await mkdtemp(join(tmpdir(), 'trackchain-disk-'))
   try {
@@ -34,7 +34,7 @@ async function smallDisk(t: Test, megabytes: number): Promise<string | undefined
   return folder
 }
 
-/** Takes all the room there is. @returns a function that gives it back */
+/** Fills the disk. @returns a function that frees the space */
 function fill(folder: string): () => Promise<void> {
   const path = join(folder, 'filler')
   const fd = openSync(path, 'w')
@@ -60,7 +60,7 @@ t.test('a disk that is full for a while: nothing is gone for good', async (t) =>
   const tracks = Array.from({ length: 10 }, (_, n) => `track-${n}`)
   for (const track of tracks)
     await writeFile(join(disk, 'data', 'masters', `${track}.wav`), wav(club(441_000)))
-  // What it says goes to the same disk.
+  // Its output goes to the same disk.
   const said = openSync(join(disk, 'said'), 'a')
   const flags = ['--data', join(disk, 'data'), '--port', '0', '--pubsub-port', '0', '--verbose']
   const chain = spawn(process.execPath, [CLI, 'start', ...flags], {
@@ -91,7 +91,7 @@ t.test('a disk that is full for a while: nothing is gone for good', async (t) =>
   await sleep(2_000)
   const free = fill(join(disk))
   await sleep(8_000)
-  // Whatever happens to have gone by then has to come back in the same plight.
+  // Every process that still runs is killed: all have to start again on the full disk.
   for (const { pid } of await register(disk)) if (isRunning(pid)) kill(pid)
   await sleep(12_000)
   t.equal(chain.exitCode ?? chain.signalCode, null, 'the supervisor lives')

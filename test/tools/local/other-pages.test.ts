@@ -15,7 +15,7 @@ import { sine, wav } from '../../support/audio.ts'
 import { noChromium } from '../../support/chromium.ts'
 import { listeners } from '../../support/listeners.ts'
 
-/** What a page got out of a port. */
+/** What a page got from a port. */
 interface Got {
   readonly by: string
   readonly path: string
@@ -36,7 +36,7 @@ t.test(
       args: [
         '--no-sandbox',
         '--host-resolver-rules=MAP *.test 127.0.0.1',
-        // It asks people before a page may reach this machine: here nobody is asked, so that the page does.
+        // The browser asks a person before a page may reach this machine. The question is off, so that the page does.
         '--disable-features=LocalNetworkAccessChecks,PrivateNetworkAccessChecks',
       ],
     })
@@ -47,12 +47,12 @@ t.test(
     const ports = [
       ...new Set(all.map((address) => Number.parseInt(address.split(':')[1] ?? '', 16))),
     ]
-    // Behind the other ports is the same server for each: one of its names will do there.
+    // The other ports have the same kind of server each: one of the names is enough there.
     const open = [chain.url, `http://${chain.pubsub}`].map((url) => Number(new URL(url).port))
     const ours = ports.filter((port) => port !== naive.port)
     t.ok(ours.length >= 6, `the API, Pub/Sub and four health ports: ${ours.join(', ')}`)
 
-    // What the page does would do harm where nobody minds.
+    // The attempts of the page do harm to a server without protection.
     const harmed = await attack(browser, naive.port, ['127.0.0.1'])
     for (const by of ['elsewhere', 'rebound'])
       t.ok(
@@ -76,7 +76,7 @@ t.test(
   },
 )
 
-/** All that a page could change. */
+/** All state that a page could change. */
 async function kept(chain: Chain): Promise<unknown> {
   const ask = async (url: string): Promise<unknown> => (await fetch(url)).json()
   const ofPubsub = `http://${chain.pubsub}/v1/projects/${PROJECT}`
@@ -93,10 +93,10 @@ async function kept(chain: Chain): Promise<unknown> {
   }
 }
 
-/** `published` is what nobody here takes: all that was ever announced. */
+/** The messages that wait on `published`, which has no consumer here: all announcements so far. */
 async function waiting(chain: Chain): Promise<number> {
   const { folder } = chain
-  // The file is the server's alone: a copy is looked at.
+  // The server has locked the file: a copy is read.
   const copy = join(folder.path, 'copy.sqlite')
   for (const end of ['', '-wal']) {
     const bytes = await readFile(folder.queue + end).catch(() => Buffer.alloc(0))
@@ -105,7 +105,7 @@ async function waiting(chain: Chain): Promise<number> {
   return Object.values(waitingIn(copy)).reduce((sum, count) => sum + count, 0)
 }
 
-/** All that a page elsewhere, and one on this very port by another name, gets out of it. */
+/** What a page of another origin, and one on this very port by another name, gets from it. */
 async function attack(
   browser: Browser,
   port: number,
@@ -124,7 +124,7 @@ async function ran(browser: Browser, at: string, targets: string[]): Promise<Got
   const page = await context.newPage()
   const by = new URL(at).hostname.split('.')[0] ?? ''
   try {
-    // The page comes from the attacker's own server, as it would before its name is rebound.
+    // The page is served by the attacker's own server, as before its name is rebound.
     await page.route(`${at}attack-${by}`, (route) =>
       route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>x</title>' }),
     )
@@ -154,19 +154,19 @@ async function attempts(page: Page, by: string, targets: string[]): Promise<Got[
       ]
       const gets = ['/', '/v1/tracks', '/v1/tracks/track', '/metrics', '/healthz', '/readyz', '/openapi.json',
         '/v1/live', '/v1/projects/' + project + '/topics', '/v1/projects/' + project + '/subscriptions']
-      // An answer that says no more than that there is none is nothing.
-      const told = async (how, path, response) => {
+      // An opaque response reveals nothing.
+      const readable = async (how, path, response) => {
         const text = await response.text().catch(() => '')
         if (response.ok || text.includes('SECRET')) got.push({ by, path, what: how + ' ' + response.status + ' ' + text.slice(0, 200) })
       }
       const tried = async (how, url, options) => {
         await fetch(url, { signal: AbortSignal.timeout(3000), ...options }).then(
-          (response) => response.type === 'opaque' ? undefined : told(how, url, response), () => {})
+          (response) => response.type === 'opaque' ? undefined : readable(how, url, response), () => {})
       }
       const loads = (tag, url) => new Promise((resolve) => {
         const element = document.createElement(tag)
         element.onload = () => {
-          // Of a frame only what is in it counts: a refusal loads as well.
+          // Only the content of a frame counts: a refusal loads as well.
           let text = ''
           try { text = tag === 'iframe' ? (element.contentDocument?.body.innerText ?? '') : 'loaded' } catch {}
           if (text !== '' && !/Host is|another site|FORBIDDEN|PERMISSION_DENIED|chrome-error/.test(text))
@@ -191,7 +191,7 @@ async function attempts(page: Page, by: string, targets: string[]): Promise<Got[
           const form = document.createElement('form')
           Object.assign(form, { method: 'POST', action: url, enctype: 'text/plain', target: frame.name })
           const input = document.createElement('input')
-          // The body of such a form is name=value.
+          // The body of a text/plain form is name=value.
           input.name = body.slice(0, -1) + ',"x":"'
           input.value = '"}'
           form.append(input)
@@ -222,7 +222,7 @@ async function attempts(page: Page, by: string, targets: string[]): Promise<Got[
   )
 }
 
-/** A chain that has made a track, and where all is quiet. */
+/** A chain that has made a track and is idle. */
 async function startedChain(t: Test): Promise<Chain> {
   const data = await mkdtemp(join(tmpdir(), 'trackchain-pages-'))
   const postgres = await testPostgres()
@@ -251,7 +251,7 @@ async function startedChain(t: Test): Promise<Chain> {
     if (state === 'done') break
     await sleep(200)
   }
-  // Events are written a moment later.
+  // Events are recorded a moment later.
   for (let last = ''; ; await sleep(2_000)) {
     const now = JSON.stringify(await kept(chain))
     if (now === last) return chain
@@ -259,7 +259,7 @@ async function startedChain(t: Test): Promise<Chain> {
   }
 }
 
-/** What a port would be that minds nothing. */
+/** A server without any protection. */
 async function naiveServer(t: Test) {
   const seen: string[] = []
   const server = createServer((request, response) => {

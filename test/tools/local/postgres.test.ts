@@ -22,7 +22,7 @@ const STARTER = `
   setInterval(() => {}, 1000)
 `
 
-/** Quicker to make, and as good against a kill. The first test does without. */
+/** Faster, and as safe against a kill. The first test runs without them. */
 const settings = { fsync: 'off' }
 
 t.test('what was committed is there after every kind of end', async (t) => {
@@ -120,7 +120,7 @@ t.test('a pid file whose number is somebody else’s by now is no obstacle', asy
   const pidFile = join(dataDir, 'data', 'postmaster.pid')
   await writeFile(pidFile, `${innocent.pid}\n${join(dataDir, 'data')}\n1\n5432\n/tmp\n\n`)
   const postgres = await startPostgres({ dataDir, settings })
-  t.equal(innocent.exitCode ?? innocent.signalCode, null, 'and nobody else is harmed')
+  t.equal(innocent.exitCode ?? innocent.signalCode, null, 'and no other process is harmed')
   await postgres.stop()
 })
 

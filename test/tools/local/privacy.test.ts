@@ -15,7 +15,7 @@ import { startChain } from '../../../tools/local/supervisor.ts'
 const umask = process.umask()
 t.teardown(() => process.umask(umask))
 
-/** Every path below a folder, itself included, with its mode; what links point to is not followed. */
+/** Every path below a folder, itself included, with its mode. Links are not followed. */
 function modesBelow(path: string): [string, number][] {
   const found = lstatSync(path)
   const own: [string, number][] = [[path, found.mode]]
@@ -28,7 +28,7 @@ t.test('other users of the machine read nothing of a chain', async (t) => {
   const data = join(folder, 'data')
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   chmodSync(folder, 0o755)
-  // As an earlier release has left it, under the usual umask.
+  // As an earlier release left it, with the usual umask.
   process.umask(0o022)
   mkdirSync(join(data, 'uploads', 'a'), { recursive: true })
   writeFileSync(join(data, 'uploads', 'a', 'old.upload'), 'secret')
@@ -53,7 +53,7 @@ t.test('other users of the machine read nothing of a chain', async (t) => {
     await sleep(500)
     const open = modesBelow(data).filter(([, mode]) => (mode & 0o066) !== 0)
     const inside = ['uploads', 'logs'].map((name) => join(data, name))
-    // What was there before lies in folders that nobody else may enter.
+    // Older files are in folders that no other user may enter.
     const seen = open.filter(([path]) => !inside.some((each) => path.startsWith(`${each}/`)))
     t.same(seen, [])
     for (const path of inside) t.equal(lstatSync(path).mode & 0o077, 0, path)

@@ -8,7 +8,7 @@ import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 const token = 'the-token-of-the-chain'
 const PROJECT = 'demo'
 
-/** A server with the topics of a chain, which are reserved, and ways to ask it. */
+/** A server with the topics of a chain, which are reserved, and functions that call it. */
 async function reserved(t: Test) {
   const server = await startPubsubServer({
     ...{ port: 0, file: join(t.testdir(), 'queue.sqlite') },
@@ -27,7 +27,7 @@ async function reserved(t: Test) {
       headers: { 'content-type': 'application/json', ...headers },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     })
-    // biome-ignore lint/suspicious/noExplicitAny: whatever comes is held against what should.
+    // biome-ignore lint/suspicious/noExplicitAny: the tests check what the response is.
     return { status: response.status, body: (await response.json()) as any }
   }
   return { endpoint, own, ask, port: server.port }
@@ -101,7 +101,7 @@ t.test("what is between the chain's services takes their token", async (t) => {
       { subscription: { ackDeadlineSeconds: 600 }, updateMask: 'ackDeadlineSeconds' },
     ],
     ['PATCH', 'topics/ingest', { topic: { labels: { a: 'b' } }, updateMask: 'labels' }],
-    // By way of a dead letter anything could be published anywhere.
+    // By a dead-letter policy anything could be published anywhere.
     ['PUT', 'subscriptions/way', { topic: topic('mine'), ...letters }],
     [
       ...(['PATCH', 'subscriptions/mine'] as const),

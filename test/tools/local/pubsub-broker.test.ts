@@ -161,7 +161,7 @@ t.test('a consumer is leased no more messages and bytes than it asked for', asyn
   await sleep(20)
   t.equal(few.leases.length, 4)
   queue.detach(few, 'all')
-  // It stops at the message that goes over the limit, as Pub/Sub does.
+  // Delivery stops after the message that exceeds the limit, as in Pub/Sub.
   const light = consumer(100, 2 * body('x').length)
   queue.attach(light)
   await sleep(20)
@@ -202,7 +202,7 @@ t.test('leases that are not extended run out, those that are do not', async (t) 
   t.match(takeLeases(broker, A), [{ id: lost, attempt: 2 }])
 })
 
-t.test('a lease can be shortened, and given back only by who has it', async (t) => {
+t.test('a lease can be shortened, and only its holder can give it back', async (t) => {
   const { broker, close } = open(':memory:')
   t.teardown(close)
   broker.createTopic({ name: TOPIC })
@@ -275,13 +275,13 @@ t.test('a backlog larger than memory may hold comes out whole and in order', asy
 })
 
 t.test(
-  'an ack of what a restart has not yet read again takes it from nobody else',
+  'an ack of a message that was not yet read after a restart removes it for no other subscription',
   async (t) => {
     const file = join(t.testdir(), 'queue.sqlite')
     const first = open(file)
     first.broker.createTopic({ name: TOPIC })
     for (const name of [A, B]) first.broker.createSubscription({ name, topic: TOPIC })
-    // More than is read at once.
+    // More than one page of the journal.
     const texts = Array.from({ length: 15_000 }, (_, i) => `${i}`)
     const ids = first.broker.publish(TOPIC, texts.map(body))
     first.close()
@@ -368,7 +368,7 @@ t.test('a clock that is set back holds up neither leases nor back-offs', async (
   t.ok((client.leases[4]?.id ?? 0) > second.id, 'ids go on')
   server.close()
 
-  // Another process, whose clock says an hour less than the one that noted when the next attempt may be made.
+  // Another process, whose clock is an hour behind that of the one which noted the time of the next attempt.
   setClock(0)
   const before = open(file)
   const later = takeLeases(before.broker, A)

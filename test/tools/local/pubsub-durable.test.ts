@@ -8,7 +8,7 @@ import type { Lease } from '../../../tools/local/pubsub/lease.ts'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 import { SqliteJournal } from '../../../tools/local/pubsub/sqlite-journal.ts'
 
-// What the local server has answered survives its death at any instant, and what nobody needs any more goes.
+// What the local server has answered survives its death at any instant, and messages that are no longer needed are removed.
 const TOPIC = 'projects/demo/topics/news'
 const [A, B] = ['projects/demo/subscriptions/aaa', 'projects/demo/subscriptions/bbb']
 const body = (text: string) => Buffer.concat([Buffer.of(10, text.length), Buffer.from(text)])
@@ -34,7 +34,7 @@ function open(t: Test, file = join(t.testdir(), `${count++}.sqlite`)): Server {
   return { broker, journal, file }
 }
 
-/** What a death at this instant would leave: the files as they are, nothing closed, nothing noted. */
+/** A copy of the files as a death at this instant would leave them: nothing closed, nothing noted. */
 function killed(file: string): string {
   const copy = `${file}.killed-${count++}`
   for (const suffix of ['', '-wal']) {
@@ -81,7 +81,7 @@ t.test('nothing is answered before the journal has committed it', async (t) => {
 })
 
 t.test(
-  'a disk that refuses is no answer: who publishes is not told that it was kept',
+  'when the disk refuses, a publisher gets no response that the message was kept',
   async (t) => {
     const file = join(t.testdir(), 'full.sqlite')
     const failed = Promise.withResolvers<Error>()
@@ -109,8 +109,8 @@ t.test(
     )
     t.match(await failed.promise, { message: /disk is full/ })
     await new Promise(setImmediate)
-    const told = await Promise.race([answer, sleep(200, 'none')])
-    t.not(told, 200)
+    const first = await Promise.race([answer, sleep(200, 'none')])
+    t.not(first, 200)
   },
 )
 
@@ -143,7 +143,7 @@ t.test('attempts are remembered by a server that was killed', async (t) => {
     const [lease] = attempt === 1 ? [back] : takeLeases(server.broker)
     server.broker.queue(A).modify(lease?.id ?? 0, attempt, 0)
   }
-  // Who has worked on it for a second and asks for more time has made an attempt.
+  // A client that extends its lease after a second of work has made an attempt.
   await sleep(1_100)
   server.broker.queue(A).modify(long.id, 1, 30)
   await committed(server.broker)
@@ -209,7 +209,7 @@ t.test(
     const { broker, file } = server
     broker.publish(TOPIC, ['1', '2'].map(body))
     await committed(broker)
-    // Twice, as a client does that has not heard of it.
+    // Twice, as a client does that did not get the response.
     const leased = takeLeases(broker)
     for (const { id } of [...leased, ...leased]) broker.queue(A).ack(id)
     await committed(broker)
@@ -221,7 +221,7 @@ t.test(
     t.equal(bodies(file), 1)
     t.equal(takeLeases(open(t, killed(file)).broker, B).length, 1)
 
-    // What is too old goes from one after the other.
+    // Expired messages are removed from one subscription after the other.
     const [again] = broker.publish(TOPIC, [body('3')])
     await committed(broker)
     const later = Date.now() + (day + 60) * 1000
@@ -234,7 +234,7 @@ t.test(
     t.same(takeLeases(broker), [])
     t.ok((again ?? 0) > 0)
 
-    // And with the subscription itself.
+    // They are also removed with the subscription.
     broker.publish(TOPIC, [body('4')])
     broker.deleteSubscription(A)
     await committed(broker)

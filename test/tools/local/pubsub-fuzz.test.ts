@@ -14,7 +14,7 @@ const VERBS = [
   ...['POST /:modifyAckDeadline', 'POST /:seek', 'POST /:detach', 'POST /'],
 ]
 const JSON_TYPE = { 'content-type': 'application/json' }
-/** Pulls that may wait would take their 5 seconds each. */
+/** Pulls that may wait would take 5 seconds each. */
 const IMPATIENT = { returnImmediately: true }
 
 async function served(t: Test) {
@@ -28,7 +28,7 @@ async function served(t: Test) {
   return { ...server, ask }
 }
 
-/** That the server still does what it is for. */
+/** Checks that the server still works. */
 async function works(t: Test, { ask }: Awaited<ReturnType<typeof served>>): Promise<void> {
   await ask('PUT', 'topics/after', '{}')
   await ask('PUT', 'subscriptions/after', '{"topic":"projects/demo/topics/after"}')
@@ -37,7 +37,7 @@ async function works(t: Test, { ask }: Awaited<ReturnType<typeof served>>): Prom
   t.match(await pulled.json(), { receivedMessages: [{ message: { data: 'YWZ0ZXI=' } }] })
 }
 
-/** A field that the server knows, and anything for its value. */
+/** A field that the server knows, with any value. */
 const field = fc.tuple(
   fc.constantFrom(
     ...new Set(METHODS.flatMap(({ request }) => request.fieldsArray.map(({ name }) => name))),
@@ -109,7 +109,7 @@ t.test('gRPC: whatever the bytes, the answer is a status, and the server lives',
       client.makeUnaryRequest(path, same, same, Buffer.from(bytes), options, done)
     })
   const name = Buffer.from('projects/demo/topics/news')
-  // Bytes at random seldom get beyond the first field, so half of them follow a sound one.
+  // Random bytes seldom parse beyond the first field, so half of them follow a valid one.
   const begun = fc
     .uint8Array({ maxLength: 60 })
     .map((bytes) => Buffer.concat([Buffer.from([10, name.length]), name, bytes]))
@@ -119,7 +119,7 @@ t.test('gRPC: whatever the bytes, the answer is a status, and the server lives',
     fc.asyncProperty(fc.constantFrom(...unary), bytes, async ({ path }, bytes) => {
       const code = await call(path, bytes)
       codes.add(code)
-      // Cancelled, deadline and unavailable would be a server that hangs or has died.
+      // Cancelled, deadline exceeded and unavailable would mean a server that hangs or has died.
       return ![1, 4, 14].includes(code)
     }),
     { numRuns: 400 },

@@ -8,8 +8,8 @@ import t, { type Test } from 'tap'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 import { patient, until } from '../../support/patience.ts'
 
-// Against a client that is generated from the published definitions, and so knows nothing of the
-// server's hand-written encoding.
+// The client is generated from the published definitions, and so is independent of the server's
+// hand-written encoding.
 const root = protobuf.Root.fromJSON(
   createRequire(import.meta.url)('@google-cloud/pubsub/build/protos/protos.json'),
 )
@@ -17,7 +17,7 @@ const TOPIC = 'projects/demo/topics/news'
 const SUBSCRIPTION = 'projects/demo/subscriptions/news'
 const DEADLINE = () => ({ deadline: Date.now() + patient(10_000) })
 
-// biome-ignore lint/suspicious/noExplicitAny: whatever comes is held against what should.
+// biome-ignore lint/suspicious/noExplicitAny: the tests check what the response is.
 type Any = any
 
 async function served(t: Test, subscription: object = {}) {
@@ -91,7 +91,7 @@ t.test('what is published is pulled field by field', async (t) => {
   t.same(got.attributes, { a: 'ü', b: '' })
   t.match(got, { orderingKey: 'k', messageId: messageIds[0] })
   t.ok(Math.abs(Number(got.publishTime.seconds) - Date.now() / 1000) < 60)
-  t.equal(deliveryAttempt, undefined, 'attempts are not told without a dead-letter policy')
+  t.equal(deliveryAttempt, undefined, 'attempts are not reported without a dead-letter policy')
 })
 
 t.test('a stream gets no more than it has room for, until it settles', async (t) => {
@@ -220,7 +220,7 @@ t.test('dead letters carry where they come from', async (t) => {
   })
 })
 
-t.test('nonsense on the port harms nobody', async (t) => {
+t.test('nonsense on the port does no harm', async (t) => {
   const { call, server } = await served(t)
   for (const nonsense of ['\0\0\0', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnonsense', 'GET', '']) {
     const socket = connect(server.port, '127.0.0.1')

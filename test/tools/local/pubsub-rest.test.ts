@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 
-/** A server with the topic and subscription `news`, and a way to ask it. */
+/** A server with the topic and subscription `news`, and a function that calls it. */
 async function served(t: Test) {
   const server = await startPubsubServer({ port: 0, file: join(t.testdir(), 'queue.sqlite') })
   t.teardown(() => server.close())
@@ -14,7 +14,7 @@ async function served(t: Test) {
         body: typeof body === 'string' ? body : JSON.stringify(body),
       }),
     })
-    // biome-ignore lint/suspicious/noExplicitAny: whatever comes is held against what should.
+    // biome-ignore lint/suspicious/noExplicitAny: the tests check what the response is.
     return { status: response.status, body: (await response.json()) as any }
   }
   await ask('PUT', 'topics/news', {})
@@ -369,7 +369,7 @@ t.test('seeking drops what is older than a time, and brings the rest again', asy
   const leased = await pull()
   t.same(data(leased), ['one', 'two', 'three'])
   t.same(await pull(), [], 'all are leased')
-  // REST tells microseconds, a time in JSON is read to the millisecond.
+  // The response has microseconds; a Date has milliseconds.
   const [, second] = leased
   const time = second?.message.publishTime.replace(/(\.\d{3})\d*Z/, '$1Z')
   t.equal((await ask('POST', 'subscriptions/news:seek', { time })).status, 200)

@@ -24,7 +24,7 @@ t.test('a process that dies is started again, with another process id', async (t
   t.match(notices[1], /again in 0\.4 s/, 'and waits longer each time')
 })
 
-t.test('what never gets ready is told with its last words', async (t) => {
+t.test('a process that never gets ready is reported with its last words', async (t) => {
   const { child } = kept(t, "console.error('no such database'); process.exit(3)")
   await t.rejects(child.ready, { message: /it died \(exit code 3\).*\nno such database/s })
 })
@@ -46,7 +46,7 @@ t.test('nothing is started again once it was stopped', async (t) => {
   t.equal(child.pid, undefined)
 })
 
-t.test('what a supervisor left behind is ended, and nobody else', async (t) => {
+t.test('processes that a supervisor left behind are ended, and no others', async (t) => {
   const folder = t.testdir({ 'deaf.js': 'setInterval(() => {}, 1000)' })
   const start = () => spawn(process.execPath, [join(folder, 'deaf.js')], { stdio: 'ignore' })
   const [left, other] = [start(), start()]
@@ -54,7 +54,7 @@ t.test('what a supervisor left behind is ended, and nobody else', async (t) => {
   const gone = once(left, 'exit')
   const path = join(folder, 'processes.json')
   openRoll(path).add('encode', left.pid as number)
-  // The number of a process that has gone may be another's by now.
+  // Another process may have the number of one that has ended.
   const marks = JSON.parse(readFileSync(path, 'utf8'))
   marks.push({ name: 'stage', pid: other.pid, born: '1' })
   writeFileSync(path, JSON.stringify(marks))

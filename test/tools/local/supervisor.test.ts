@@ -20,7 +20,7 @@ const CLI = join(import.meta.dirname, '..', '..', '..', 'tools', 'cli', 'cli.ts'
 
 t.setTimeout(patient(1_200_000))
 
-/** The first two tests have a chain in common. */
+/** The first two tests share a chain. */
 const notices: string[] = []
 const chain = await startChain({
   ...{ dataFolder: await folder(t), port: 0, pubsubPort: 0 },
@@ -131,7 +131,7 @@ t.test('what was accepted before kill -9 of the supervisor is done after it', as
 
   t.match(await refused('--data', data), /in use by another chain \(process \d+, since /)
 
-  // Steps are planned for cores as slow as is said.
+  // Steps are planned for cores as slow as --factor says.
   const { url } = second
   writeMaster(join(data, 'other', '18.wav'))
   const heavy = await submit(url, 'other', { asset_id: 18 })
@@ -152,7 +152,7 @@ t.test('what was accepted before kill -9 of the supervisor is done after it', as
   t.match(await refused('--data', data, '--factor', 'fast'), words)
 })
 
-/** What it says where it does not even begin. */
+/** The message of a start that is refused. */
 async function refused(...flags: string[]): Promise<string> {
   const child = spawn(process.execPath, [CLI, 'start', ...flags])
   const said = text(child.stderr)
@@ -164,7 +164,7 @@ async function refused(...flags: string[]): Promise<string> {
 interface Started {
   readonly process: ChildProcess
   readonly url: string
-  /** What it has told people. */
+  /** Its output for people. */
   said(): string
 }
 
@@ -212,7 +212,7 @@ async function endOf(url: string, requestId: string): Promise<string> {
   })
 }
 
-/** The first answer; a service that is just being started again is asked again. */
+/** The first response. Retries while a service is being restarted. */
 async function tried<T>(ask: () => Promise<T | undefined>): Promise<T> {
   for (const deadline = Date.now() + patient(60_000); ; await sleep(100)) {
     const answer = await ask().catch(() => undefined)
@@ -226,7 +226,7 @@ function writeMaster(path: string): void {
   writeFileSync(path, wav(club(441_000)))
 }
 
-/** A folder that the database's own user can get to, removed at the end. */
+/** A folder that the database's own user can reach; removed at the end. */
 async function folder(t: Pick<Test, 'teardown'>): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
   t.teardown(() => rm(path, { recursive: true, force: true }))

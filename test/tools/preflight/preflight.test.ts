@@ -19,9 +19,9 @@ import { startIamServer } from '../../support/iam-server.ts'
 
 const ROUTES = ['cloud', 'onprem-a']
 const PROJECT = 'preflight'
-/** Off Google's cloud nobody has to find that out. */
+/** Skips the detection of Google's cloud. */
 const env = { METADATA_SERVER_DETECTION: 'none' }
-/** Not the speed of this machine is what is tested. */
+/** A limit that the checks never reach: the speed of this machine is not tested. */
 const limitMs = 300_000
 const CLI = new URL('../../../tools/cli/cli.ts', import.meta.url).pathname
 
@@ -40,7 +40,7 @@ t.teardown(async () => {
   await postgres.stop()
 })
 
-/** A deployment in which all is well, but for what a test changes. */
+/** A sound deployment with the changes of a test. */
 async function deployment(t: Test, changed: Partial<Config> = {}) {
   const folder = t.testdir()
   const at = (name: string) => `file://${join(folder, name)}`
@@ -63,12 +63,12 @@ async function looked(config: Config, options: PreflightOptions = {}) {
   const findings = await preflight(config, { env, limitMs, measuresSpeed: false, ...options })
   return {
     findings,
-    /** The one finding whose check begins so. */
+    /** The one finding whose check begins with this. */
     of: (check: string): Finding | undefined => {
       const found = findings.filter((finding) => finding.check.startsWith(check))
       return found.length === 1 ? found[0] : undefined
     },
-    /** But for what the machine is like. */
+    /** The checks with a fault or a warning, without those of speed. */
     bad: findings
       .filter(({ state }) => state === 'fault' || state === 'warning')
       .map(({ check }) => check)
@@ -76,16 +76,16 @@ async function looked(config: Config, options: PreflightOptions = {}) {
   }
 }
 
-t.test('a sound deployment passes, and says what nobody can tell there', async (t) => {
+t.test('a sound deployment passes, and says what is unknown there', async (t) => {
   const { config, folder } = await deployment(t)
   await writeFile(join(folder, 'masters', 'one.wav'), 'RIFF')
   const { findings, of, bad } = await looked(config, { measuresSpeed: true })
   t.same(bad, [])
-  const untold = findings.filter(({ state }) => state === 'not told')
+  const unknown = findings.filter(({ state }) => state === 'not told')
   t.ok(
-    untold.every(({ check, found }) => /^dead-letter grant/.test(check) && /IAM/.test(found)),
+    unknown.every(({ check, found }) => /^dead-letter grant/.test(check) && /IAM/.test(found)),
   )
-  t.equal(untold.length, 1 + 9, 'the topic and each consumed subscription')
+  t.equal(unknown.length, 1 + 9, 'the topic and each consumed subscription')
   t.match(of('masters'), { state: 'ok', found: 'read one.wav' })
   t.match(of('subscription encode-onprem-a'), { state: 'ok', found: /7 days.*after 50/ })
   t.match(of('database'), { state: 'ok', found: `answers; schema ${MIGRATIONS.length}` })
@@ -232,26 +232,29 @@ t.test(
   },
 )
 
-t.test('a core that is slower than its route says is told of, with what to say', async (t) => {
-  const speed = async (factor: number) => {
-    const { config } = await deployment(t, {
-      routes: { cloud: { templates: [], prefixes: [], factor } },
+t.test(
+  'a core that is slower than its route says is reported, with the right factor',
+  async (t) => {
+    const speed = async (factor: number) => {
+      const { config } = await deployment(t, {
+        routes: { cloud: { templates: [], prefixes: [], factor } },
+      })
+      const options = { service: 'encode', measuresSpeed: true } as const
+      return (await looked(config, options)).of('core speed')
+    }
+    t.match(await speed(0.1), {
+      ...{ state: 'warning', found: /factor of the route cloud is 0\.1$/ },
+      remedy: /^give the route cloud the factor [\d.]+, in TRACKCHAIN_ROUTES/,
     })
-    const options = { service: 'encode', measuresSpeed: true } as const
-    return (await looked(config, options)).of('core speed')
-  }
-  t.match(await speed(0.1), {
-    ...{ state: 'warning', found: /factor of the route cloud is 0\.1$/ },
-    remedy: /^give the route cloud the factor [\d.]+, in TRACKCHAIN_ROUTES/,
-  })
-  t.match(await speed(20), { state: 'ok', found: /cloud is 20$/ })
-})
+    t.match(await speed(20), { state: 'ok', found: /cloud is 20$/ })
+  },
+)
 
-t.test('a folder that is missing, or that nobody can write to, is a fault', async (t) => {
+t.test('a folder that is missing, or that can not be written to, is a fault', async (t) => {
   const missing = await deployment(t)
   await rm(join(missing.folder, 'assets'), { recursive: true })
   await rm(join(missing.folder, 'masters'), { recursive: true })
-  // Nobody can make a file there, root included.
+  // No user can make a file there, root included.
   const config = { ...missing.config, scratch: 'file:///sys/kernel' }
   const { of } = await looked(config, { service: 'encode', measuresSpeed: true })
   t.match(of('assets'), { state: 'fault', found: /ENOENT/, remedy: /mounted/ })
@@ -340,7 +343,7 @@ t.test('all that masters can be is among what ffmpeg must have', async (t) => {
       named++
     }
   }
-  t.ok(named > 15, 'so many are named today')
+  t.ok(named > 15, 'there are more than 15 today')
 })
 
 t.test('a database that is away, not migrated, or not ours is a fault', async (t) => {

@@ -7,11 +7,11 @@ export interface Fault {
   readonly file: string
   readonly from: string
   readonly to: string
-  /** Which file of terraform/tests tells of it, and how. Absent: `terraform validate` does. */
-  readonly told?: { readonly by: 'chain' | 'cluster' | 'rights'; readonly as: string }
-  /** Whether it ends terraform's run before the first assertion, and so would hide other faults. */
+  /** The file of terraform/tests that reports it, and its sentence. Absent: `terraform validate` reports it. */
+  readonly reported?: { readonly by: 'chain' | 'cluster' | 'rights'; readonly as: string }
+  /** Whether it ends terraform's run before the first assertion, so that it would hide other faults. */
   readonly ends?: true
-  /** How the static check tells of it. Absent: it can't, because an expression would have to be known. */
+  /** The sentence of the static check. Absent: it can't find the fault, because the value of an expression is needed. */
   readonly seen?: string
 }
 
@@ -51,7 +51,7 @@ export const FAULTS: readonly Fault[] = [
     file: 'pubsub.tf',
     from: DEAD_LETTER_GRANT,
     to: '',
-    told: { by: 'chain', as: 'has not been declared in the root module' },
+    reported: { by: 'chain', as: 'has not been declared in the root module' },
     seen: 'google_pubsub_topic_iam_member.dead_letter: Pub/Sub itself needs roles/pubsub.publisher',
   },
   {
@@ -59,7 +59,7 @@ export const FAULTS: readonly Fault[] = [
     file: 'pubsub.tf',
     from: 'if can(spec.maxDeliveryAttempts) }',
     to: 'if can(spec.maxDeliveryAttempts) && name != "encode-onprem-a" }',
-    told: {
+    reported: {
       by: 'chain',
       as: 'Pub/Sub itself may not acknowledge on a subscription with dead letters',
     },
@@ -69,7 +69,7 @@ export const FAULTS: readonly Fault[] = [
     file: 'topology.json',
     from: DEAD_LETTER_SUBSCRIPTION,
     to: '',
-    told: {
+    reported: {
       by: 'chain',
       as: 'each.value.subscription is "dead-letter"',
     },
@@ -81,7 +81,10 @@ export const FAULTS: readonly Fault[] = [
     file: 'pubsub.tf',
     from: '  retain_acked_messages        = false\n',
     to: '  filter = "attributes.route = \\"cloud\\""\n',
-    told: { by: 'chain', as: 'A subscription has a filter, ordering or exactly-once delivery' },
+    reported: {
+      by: 'chain',
+      as: 'A subscription has a filter, ordering or exactly-once delivery',
+    },
     seen: 'google_pubsub_subscription.this: must have no filter, never expire, and have dead letters',
   },
   {
@@ -89,7 +92,7 @@ export const FAULTS: readonly Fault[] = [
     file: 'pubsub.tf',
     from: 'ttl = ""',
     to: 'ttl = "2678400s"',
-    told: { by: 'chain', as: 'A subscription expires when nobody pulls for a month.' },
+    reported: { by: 'chain', as: 'A subscription expires when nobody pulls for a month.' },
     seen: 'google_pubsub_subscription.this: must have no filter, never expire, and have dead letters',
   },
   {
@@ -97,7 +100,7 @@ export const FAULTS: readonly Fault[] = [
     file: 'pubsub.tf',
     from: '= each.value.ackDeadlineSeconds',
     to: '= 2 * each.value.ackDeadlineSeconds',
-    told: {
+    reported: {
       by: 'chain',
       as: "A subscription's topic, lease, retention, back-off or number of attempts",
     },
@@ -107,25 +110,25 @@ export const FAULTS: readonly Fault[] = [
     file: 'buckets.tf',
     from: 'retention_duration_seconds = 0',
     to: 'retention_duration_seconds = 604800',
-    told: {
+    reported: {
       by: 'cluster',
       as: 'Soft delete would keep and bill every intermediate object for a week.',
     },
     seen: 'google_storage_bucket.scratch: must delete after a day, and keep nothing of what is deleted',
   },
   {
-    name: 'a blank of a dashboard that nobody fills in',
+    name: 'a blank of a dashboard that is never filled in',
     file: 'monitoring.tf',
     from: '"@cluster@", google',
     to: '"@clusters@", google',
-    told: { by: 'cluster', as: 'A dashboard is missing, or has a blank' },
+    reported: { by: 'cluster', as: 'A dashboard is missing, or has a blank' },
   },
   {
     name: 'an alert without words',
     file: 'monitoring.tf',
     from: 'content   = file(',
     to: 'content   = basename(',
-    told: { by: 'cluster', as: 'An alert does not say what to do' },
+    reported: { by: 'cluster', as: 'An alert does not say what to do' },
   },
   {
     name: 'a misspelt argument of an alert',
@@ -139,7 +142,7 @@ export const FAULTS: readonly Fault[] = [
     file: 'buckets.tf',
     from: 'public_access_prevention    = "enforced"',
     to: 'public_access_prevention    = "inherited"',
-    told: { by: 'cluster', as: 'A bucket could be made public' },
+    reported: { by: 'cluster', as: 'A bucket could be made public' },
     seen: 'google_storage_bucket.assets: may not be public, by its objects or its members',
   },
   {
@@ -147,7 +150,7 @@ export const FAULTS: readonly Fault[] = [
     file: 'grants.tf',
     from: 'member     = each.value.member\n  depends_on',
     to: 'member     = "allUsers"\n  depends_on',
-    told: { by: 'rights', as: 'A right on a bucket is not what its name says.' },
+    reported: { by: 'rights', as: 'A right on a bucket is not what its name says.' },
     seen: 'google_storage_bucket_iam_member.service: must name nobody in public',
   },
   {
@@ -155,14 +158,14 @@ export const FAULTS: readonly Fault[] = [
     file: 'grants.tf',
     from: '["roles/storage.objectViewer", "roles/storage.objectCreator"]',
     to: '["roles/storage.objectUser"]',
-    told: { by: 'rights', as: 'Objects may be removed in scratch only.' },
+    reported: { by: 'rights', as: 'Objects may be removed in scratch only.' },
   },
   {
     name: 'a role on all topics of the project',
     file: 'accounts.tf',
     from: '"roles/container.defaultNodeServiceAccount"',
     to: '"roles/pubsub.admin"',
-    told: {
+    reported: {
       by: 'rights',
       as: 'The nodes hold another role on the project than that of nodes.',
     },
@@ -173,7 +176,7 @@ export const FAULTS: readonly Fault[] = [
     file: 'accounts.tf',
     from: '"roles/monitoring.viewer"',
     to: '"roles/editor"',
-    told: { by: 'rights', as: "The autoscalers' adapter may not read metrics." },
+    reported: { by: 'rights', as: "The autoscalers' adapter may not read metrics." },
     seen: 'google_project_iam_member.metrics_adapter: must name nobody in public, and neither editor nor owner',
   },
   {
@@ -181,19 +184,22 @@ export const FAULTS: readonly Fault[] = [
     file: 'node-pools.tf',
     from: 'taints      = [{ key = "trackchain.dev/spot", value = "true", effect = "NO_SCHEDULE" }]',
     to: 'taints      = []',
-    told: { by: 'cluster', as: 'Without its taint anything may end up on nodes that vanish.' },
+    reported: {
+      by: 'cluster',
+      as: 'Without its taint anything may end up on nodes that vanish.',
+    },
   },
   {
     name: 'nodes with public addresses',
     file: 'gke.tf',
     from: 'enable_private_nodes    = true',
     to: 'enable_private_nodes    = false',
-    told: { by: 'cluster', as: 'Nodes have public addresses' },
+    reported: { by: 'cluster', as: 'Nodes have public addresses' },
     seen: 'google_container_cluster.this: must have private nodes',
   },
 ]
 
-/** A copy of terraform/ in `folder` with the faults in it. @throws when one finds no place. */
+/** Makes a copy of terraform/ in `folder` with the faults in it. @throws when one does not fit the source. */
 export function plant(folder: string, faults: readonly Fault[]): void {
   cpSync('terraform', folder, { recursive: true })
   for (const { name, file, from, to } of faults) {

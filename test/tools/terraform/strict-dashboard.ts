@@ -5,13 +5,13 @@ const { nested } = JSON.parse(readFileSync('terraform/tests/dashboard-schema.jso
 const root = protobuf.Root.fromJSON({ nested })
 const DASHBOARD = root.lookupType('google.monitoring.dashboard.v1.Dashboard')
 
-/** Kinds that JSON writes otherwise than as an object. */
+/** Message types whose JSON form is not an object. */
 const WRITTEN: Readonly<Record<string, RegExp>> = {
   'google.protobuf.Duration': /^\d+(\.\d{1,9})?s$/,
   'google.protobuf.Timestamp': /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/,
 }
 
-/** What a strict reader of Google's proto says of a dashboard in JSON: each fault with its path. */
+/** The faults that a strict parser of Google's proto finds in a dashboard in JSON, each with its path. */
 export function dashboardFaults(value: unknown): string[] {
   return [...messageFaults(value, DASHBOARD, 'dashboard'), ...tileFaults(value)]
 }
@@ -73,7 +73,7 @@ interface Tile {
   readonly height: number
 }
 
-/** What the proto says in words alone: tiles lie within the columns, and not over one another. */
+/** Faults against rules that the proto states in its comments: tiles lie within the columns and do not overlap. */
 function tileFaults(value: unknown): string[] {
   const { mosaicLayout } = value as {
     mosaicLayout?: { columns: number; tiles: readonly Tile[] }

@@ -57,28 +57,28 @@ t.test('with terraform', { skip, timeout: patient(600_000) }, async (t) => {
   await good('terraform', 'fmt', '-check', '-recursive', '-diff')
 
   for (const fault of FAULTS) {
-    if (fault.told !== undefined) continue
+    if (fault.reported !== undefined) continue
     const folder = t.testdir({})
     plant(folder, [fault])
     const { code } = await terraform.run(folder, 'validate', '-no-color')
     t.not(code, 0, fault.name)
   }
 
-  // A run takes seconds, so the faults that one file tells of are planted together: it has a sentence for each.
+  // A run takes seconds, so the faults that one file reports are planted together: it has a sentence for each.
   const redBy = async (file: string, faults: readonly Fault[]) => {
     const folder = t.testdir({})
     plant(folder, faults)
     const filter = `-filter=tests/${file}.tftest.hcl`
     const { said } = await terraform.run(folder, 'test', '-no-color', filter)
     t.match(said, /^Failure!/m, `${file} is red`)
-    // Terraform frames its lines, and breaks them where they are too long.
+    // Terraform frames its lines, and wraps long ones.
     const words = said.replaceAll(/[\s│]+/g, ' ')
-    for (const { name, told } of faults)
-      t.ok(words.includes(told?.as ?? ''), `${name}: ${told?.as}`)
+    for (const { name, reported } of faults)
+      t.ok(words.includes(reported?.as ?? ''), `${name}: ${reported?.as}`)
   }
   const reds = async () => {
     for (const file of ['chain', 'cluster', 'rights']) {
-      const faults = FAULTS.filter(({ told }) => told?.by === file)
+      const faults = FAULTS.filter(({ reported }) => reported?.by === file)
       for (const fault of faults) if (fault.ends) await redBy(file, [fault])
       const together = faults.filter(({ ends }) => !ends)
       await redBy(file, together)
