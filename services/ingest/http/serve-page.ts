@@ -23,9 +23,9 @@ const TYPES: Readonly<Record<string, string>> = {
 const ENCODINGS = { br: promisify(brotliCompress), gzip: promisify(gzip) } as const
 
 /** A module for the page: the extensions of audio files, and the names of files that systems leave in folders. */
-const AUDIO_FILES = `export const AUDIO_EXTENSIONS = ${JSON.stringify(AUDIO_EXTENSIONS)}
-const LEFT_BY_SYSTEM = ${JSON.stringify(LEFT_BY_SYSTEM)}
-`
+const AUDIO_FILES = Object.entries({ AUDIO_EXTENSIONS, LEFT_BY_SYSTEM })
+  .map(([name, value]) => `export const ${name} = ${JSON.stringify(value)}\n`)
+  .join('')
 
 /** A file of the page, with each compressed form that a browser has asked for. */
 interface Served {
