@@ -22,20 +22,21 @@ import { isDenied } from '../store/gcs/wire.ts'
 import type { Derivative } from './definition.ts'
 import type { Registry } from './registry.ts'
 
-/** How often a run may begin anew before somebody has to look. */
+/** The maximum number of restarts of a run before it fails. */
 export const MAX_RESTARTS = 5
 
-/** What every message between the services carries. */
+/** The fields of every message between the services. */
 export type Envelope = Pick<
   RunAccepted,
   'request' | 'job' | 'run' | 'route' | 'accepted' | 'restarts'
 >
 
+/** The subject of a message, for its event. */
 export function subjectOf({ job, run, route, request }: Envelope): Subject {
   return { job, run, route, track: request.asset_guid }
 }
 
-/** The envelope alone, for the next message of the same run. */
+/** The envelope of a message, for the next message of the same run. */
 export function envelopeOf({
   request,
   job,
@@ -47,7 +48,7 @@ export function envelopeOf({
   return { request, job, run, route, accepted, restarts }
 }
 
-/** Routing facts that a person may want to filter or grep by; services read the body alone. */
+/** Attributes by which people may filter or search messages. Services read the body alone. */
 export function attributesOf({
   job,
   run,
@@ -56,7 +57,7 @@ export function attributesOf({
   return { job, run: String(run), route }
 }
 
-/** Sends a run to publish. */
+/** The message that a run has ended, for the topic `publish`. */
 export function runEnded(message: Envelope, master: Master | null, verdicts: Verdicts): Send {
   return send(
     'publish',
@@ -66,7 +67,7 @@ export function runEnded(message: Envelope, master: Master | null, verdicts: Ver
   )
 }
 
-/** What follows when a run has failed as a whole: a failed verdict for every asset that has none yet. */
+/** Fails a run as a whole: a failed verdict for every asset that has none yet. */
 export function failRun(
   message: Envelope,
   error: PermanentError,
@@ -96,7 +97,7 @@ export function failRun(
   }
 }
 
-/** The verdict on an asset that will never be. */
+/** The verdict on an asset that can never be made. */
 export function failedVerdict(
   version: number,
   error: PermanentError,
@@ -107,13 +108,13 @@ export function failedVerdict(
   return { state: 'failed', version, code: error.code, sentence: words, step, attempt }
 }
 
-/** What follows when the run has to begin anew: the job goes to ingest again, as the same run. */
+/** Restarts a run: its job goes to ingest again, as the same run. After MAX_RESTARTS `otherwise` gets a verdict. */
 export function restartRun(
   message: Envelope,
   error: RestartError,
   otherwise: (error: PermanentError) => Next | Promise<Next>,
 ): Next | Promise<Next> {
-  // During a rollout a plan may meet newer workers for as long as the rollout takes.
+  // SUPERSEDED does not count: plans may meet newer workers for as long as a rollout takes.
   if (message.restarts >= MAX_RESTARTS && error.code !== 'SUPERSEDED') {
     const words = `begun anew ${message.restarts} times; the last time: ${error.message}`
     return otherwise(new PermanentError('TOO_MANY_RESTARTS', words, { cause: error }))
@@ -127,8 +128,8 @@ export function restartRun(
 }
 
 /**
- * Removes what a plan keeps in scratch. The tombstones stay where there are any, until they are swept: a late copy
- * of a step must not try again what has failed for good, on samples that are gone.
+ * Removes the objects of a plan from scratch. Tombstones stay until they are swept, because a late copy of a step must
+ * not retry what has failed for good, on samples that are gone.
  */
 export async function clearScratch(
   place: ScratchPlace,
@@ -140,16 +141,17 @@ export async function clearScratch(
     try {
       await scratch.removeAll(`${prefix}${part}`)
     } catch (error) {
-      // No retry mends that; preflight says it, and the bucket's lifecycle removes them.
+      // A retry does not mend that. Preflight reports it, and the bucket's lifecycle removes the objects.
       if (isDenied(error)) return
       throw error
     }
   }
   collected()
 }
+
 /**
- * The verdict `made` on an asset, by looking at the store: undefined unless all its files are there.
- * The small result is read along where the asset has one.
+ * Finds an asset in the store: the verdict `made` if all of its files exist, otherwise undefined. The result is read as
+ * well if the asset has one.
  */
 export async function findAsset(
   asset: Derivative,

@@ -5,25 +5,24 @@ import { BUDGET_MS } from '../contracts/stages.ts'
 import type { Derivative } from './definition.ts'
 
 /**
- * What a part may cost of what a step may: a worker that is killed loses the part that it was at, and a step that is
- * stopped on a crowded machine has made the ones before.
+ * The maximum cost of a part, as a share of that of a step. A worker that is killed loses only the part it was making,
+ * and a step that is stopped on a busy machine has made the parts before.
  */
 const PART_SHARE = 0.55
 
 interface Steps {
   readonly units: readonly Unit[]
-  /** Each step a list of indexes of `units`. */
+  /** The steps of the stage; each is a list of indexes of `units`. */
   readonly analyze: readonly (readonly number[])[]
   readonly encode: readonly (readonly number[])[]
-  /** Assets that can't be made of this track at all. */
+  /** The assets that cannot be made of this track. */
   readonly impossible: readonly { readonly asset: Derivative; readonly error: PermanentError }[]
 }
 
 /**
- * Cuts the making of `assets` of a track of `samples` samples into steps that each cost at most about
- * `targetMs` on a core that is `factor` times slower than the reference. The same input always gives the
- * same plan. An asset that can't be split may have a step of its own up to the budget; beyond, it is
- * impossible.
+ * Plans the making of `assets` of a track of `samples` samples, in steps that each cost at most about `targetMs` on a
+ * core that is `factor` times slower than the reference. The same input always yields the same plan. An asset that
+ * cannot be split may have a step of its own up to the budget; beyond that it is impossible.
  */
 export function planSteps(
   assets: readonly Derivative[],
@@ -57,18 +56,18 @@ export function planSteps(
   return { units, ...steps, impossible }
 }
 
-/** Core-milliseconds that an asset costs over so many samples. */
+/** The cost of an asset over a number of samples on the reference core, core-milliseconds. */
 export function costMs(asset: Derivative, samples: number): number {
   const { fixedMs, msPerSecond, mostMs = Number.POSITIVE_INFINITY } = asset.cost
   return Math.min(mostMs, fixedMs + (msPerSecond * samples) / SAMPLE_RATE)
 }
 
-/** Whether the unit is one of several of its asset, so that a join is due. */
+/** Whether a unit is one of several parts of its asset, which have to be joined. */
 export function isPart(unit: Unit, samples: number): boolean {
   return unit.start > 0 || unit.end < samples
 }
 
-/** A unit as events tell it, e.g. `aac-128@1 0-441000`. */
+/** The name of a unit in events, e.g. `aac-128@1 0-441000`. */
 export function unitName({ asset, version, start, end }: Unit): string {
   return `${asset}@${version} ${start}-${end}`
 }
@@ -83,7 +82,7 @@ function ranges(
   const affordable = ((PART_SHARE * targetMs - fixedMs) / msPerSecond) * SAMPLE_RATE
   const cells = Math.ceil(samples / asset.grid)
   const most = Math.max(1, Math.floor(affordable / asset.grid))
-  // Even parts: five cells at two apiece would leave a straggler of one.
+  // Even parts: five cells in parts of two would leave a last part of one.
   const each = Math.ceil(cells / Math.ceil(cells / most)) * asset.grid
   return Array.from({ length: Math.ceil(samples / each) }, (_, i) => [
     i * each,

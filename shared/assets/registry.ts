@@ -5,17 +5,18 @@ import { EXTENSION_PATTERN } from '../contracts/messages/place.ts'
 import { ASSET_ID_PATTERN } from '../contracts/names.ts'
 import type { Derivative } from './definition.ts'
 
+/** The derivative assets that can be made, by id. */
 export interface Registry extends ReadonlyMap<string, Derivative> {
-  /** The ids of those that are an operator's own; without it none is. */
+  /** The ids of the operator's own assets. Default: none. */
   readonly own?: ReadonlySet<string>
 }
 
 const BUILT_IN = fileURLToPath(new URL('./built-in/', import.meta.url))
 
 /**
- * All derivative assets on offer: each `.ts`, `.js` or `.mjs` file of the built-in folder and of `extra`
- * (an operator's own), by id. The folder is the registry.
- * @throws Error that names the file when it does not define an asset, or defines one a second time.
+ * Loads all derivative assets: each `.ts`, `.js` or `.mjs` file of the built-in folder and of the folder `extra`, which
+ * has the operator's own (default: none). The folders are the registry.
+ * @throws Error that names the file when it does not define an asset, or when its id is taken.
  */
 export async function loadRegistry(extra = ''): Promise<Registry> {
   const registry = new Map<string, Derivative>()
@@ -34,7 +35,7 @@ export async function loadRegistry(extra = ''): Promise<Registry> {
   return Object.assign(registry, { own })
 }
 
-/** @throws Error naming what is wrong with a definition and where it stands. */
+/** Checks a definition. @throws Error with the fault and the file. */
 function checkDerivative(value: unknown, path: string): Derivative {
   const fault = (what: string) => new Error(`${path}: ${what}`)
   if (typeof value !== 'object' || value === null) {

@@ -1,33 +1,33 @@
 import type { ErrorCode } from '../contracts/errors/chain.ts'
 import type { Moment, OwnTime, Spent } from './own-time.ts'
 
-/** From one look to the next, once half of the limit has passed on the clock, ms. */
-const LOOK_MS = { least: 10, most: 1000 }
-/** What is over its limit has had a core for so much of it: a machine that is merely slow to let it run has not. */
+/** The interval of checks, ms, once half of the limit has passed on the clock. */
+const CHECK_MS = { least: 10, most: 1000 }
+/** A step is over its limit only if it had a core for this share of it; otherwise the machine may have been slow. */
 export const CORE_SHARE = 0.75
-/** Of what stands still the helpers compute for a smaller share of the time, and the loop is busy for one. */
+/** A step stands still if its helpers compute, and the event loop is busy, for smaller shares of its own time. */
 const IDLE = { helpers: 0.02, loop: 0.5 }
-/** After so many limits of own time it is stopped, whatever may be the cause. */
+/** After this many limits of own time a step is stopped, whatever the cause. */
 const MAX_LIMITS = 4
 
 interface Limits {
-  /** Of own time, ms. */
+  /** The limit of the step's own time, ms. */
   readonly limitMs: number
-  /** Of any time, ms. */
+  /** The limit of the time on the clock, ms. */
   readonly longestMs: number
 }
 
 /**
- * Why a step is stopped. `over`: it has had its limit to itself, and computed. `idle`: it has neither computed nor
- * waited for a store or a core. `unclear`: it has computed a little, and nobody knows what kept it. `longest`: it was
- * kept waiting for as long as a lease can be extended.
+ * Why a step is stopped. `over`: it had its limit to itself, and computed. `idle`: it neither computed nor waited for a
+ * store or a core. `unclear`: it computed a little, and what kept it is unknown. `longest`: it waited for as long as a
+ * lease can be extended.
  */
 export type StopReason = 'over' | 'idle' | 'unclear' | 'longest'
 
 /**
- * Calls `stop` once so much time has passed since `began`. What a step waits for others is not its own, and stopping
- * it would only make it wait anew; so the clock alone proves nothing: where a step has not computed either, it goes on,
- * unless it stands still. What is returned ends the watch.
+ * Calls `stop` once a step has exceeded a limit since `began`. Time in which it waits for others is not its own, and
+ * stopping it would only make it wait again. So the clock alone proves nothing: a step that has not computed goes on,
+ * unless it stands still. The returned function ends the watch.
  */
 export function hardLimit(
   own: OwnTime,
@@ -37,7 +37,7 @@ export function hardLimit(
 ): () => void {
   let isIdle = false
   let mark = began
-  const look = () => {
+  const check = () => {
     const { ownMs, wallMs, coreMs } = own.since(began)
     const lately = own.since(mark)
     if (lately.ownMs >= limitMs / 2) {
@@ -51,28 +51,34 @@ export function hardLimit(
     }
     if (wallMs >= longestMs) return stop('longest')
     const left = Math.min(limitMs - ownMs, limitMs / 2 - lately.ownMs, longestMs - wallMs)
-    timer = setTimeout(look, Math.max(LOOK_MS.least, Math.min(LOOK_MS.most, left)))
+    timer = setTimeout(check, Math.max(CHECK_MS.least, Math.min(CHECK_MS.most, left)))
   }
-  let timer = setTimeout(look, Math.min(limitMs / 2, longestMs))
+  let timer = setTimeout(check, Math.min(limitMs / 2, longestMs))
   return () => clearTimeout(timer)
 }
 
-/** A loop that is busy without a core is one that a virtual machine's host keeps waiting: no system tells of that. */
+/**
+ * Whether nothing was computed. An event loop that is busy without a core may be kept waiting by the host of a virtual
+ * machine, which no system reports; so a busy loop does not stand still.
+ */
 function standsStill({ ownMs, helpersMs, busyMs, isUnseen }: Spent): boolean {
   if (isUnseen) return false
   return helpersMs < IDLE.helpers * ownMs && busyMs < IDLE.loop * ownMs
 }
 
-/** Why a step has taken longer than its limit, although it was not over it. */
+/** Why a step took longer than its limit although it did not exceed it with its own time. */
 interface Late {
   readonly code: ErrorCode
   readonly sentence: string
 }
 
-/** Who has waited for less than this share of the time was not kept waiting. */
+/** A step that waited for less than this share of the time was not delayed by others. */
 const KEPT_SHARE = 0.1
 
-/** @param bytesRead by the step, from all stores */
+/**
+ * What delayed a step: slow stores or a lack of cores. Undefined if it took less than its limit or was not delayed.
+ * @param bytesRead The bytes that the step has read from all stores.
+ */
 export function lateBy(
   { wallMs, storeMs, starvedMs }: Spent,
   limitMs: number,
@@ -89,7 +95,7 @@ export function lateBy(
   return { code: 'SLOW_UPSTREAM', sentence: words }
 }
 
-/** What is said of a step that was stopped without anybody knowing what kept it. */
+/** The code and sentence for a step that was stopped for the reason `unclear`. */
 export function unclear({ wallMs, coreMs }: Spent): Late {
   const words = `stopped after ${seconds(wallMs)}, of which it had a core for ${seconds(coreMs)}: something keeps it waiting`
   return { code: 'STARVED', sentence: words }

@@ -3,31 +3,32 @@ import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BLAMED, type Blamed } from './underway.ts'
 
-/** Within so long running JavaScript is interrupted, ms, unless it is in a system call or the like. */
+/** Running JavaScript is interrupted within this time, ms, unless it is in a system call or the like. */
 const PAUSE_MS = 3_000
 
+/** A main thread that is interrupted. */
 export interface Held {
-  /** In whose code it was interrupted. */
+  /** The work whose code was interrupted; undefined if it was the code of none. */
   readonly blamed: Blamed | undefined
-  /** The function and the file. */
+  /** The function, the file and the line at which it was interrupted. */
   readonly where: string
-  /** Has the main thread end the process. */
+  /** Makes the main thread end the process. */
   exit(code: number): void
 }
 
 type Paused = (frames: readonly Debugger.CallFrame[]) => void
 
-/** Interrupts the main thread from a worker thread, by the debugger's means, and asks it whose code it is in. */
+/** Interrupts the main thread from a worker thread by the debugger's protocol, and asks it which work is running. */
 export class Interrupter {
   readonly #session = new Session()
   readonly #files = new Map<string, string>()
   #onPaused: Paused | undefined
 
-  /** @throws Error when there is no way to the main thread. */
+  /** @throws Error when the debugger cannot connect to the main thread. */
   constructor() {
     this.#session.connectToMainThread()
     this.#session.on('Debugger.paused', ({ params }) => {
-      // Nobody waits any more for one that comes late: it must not stay interrupted.
+      // An interruption that comes too late is not awaited any more. The thread must not stay interrupted.
       if (this.#onPaused === undefined) this.#session.post('Debugger.resume')
       else this.#onPaused(params.callFrames)
       this.#onPaused = undefined
@@ -38,14 +39,14 @@ export class Interrupter {
     this.#session.post('Debugger.enable')
   }
 
-  /** In whose code it is; it goes on. Undefined when it can't be interrupted, or it is nobody's. */
+  /** The work whose code is running, which goes on. Undefined if it cannot be interrupted or belongs to no work. */
   async sample(): Promise<Blamed | undefined> {
     const held = await this.hold()
     if (held !== undefined) this.#session.post('Debugger.resume')
     return held?.blamed
   }
 
-  /** Likewise; it stays interrupted. Undefined when that does not succeed. */
+  /** Interrupts the main thread, which stays interrupted. Undefined if it cannot be interrupted. */
   async hold(): Promise<Held | undefined> {
     const paused = Promise.withResolvers<readonly Debugger.CallFrame[]>()
     this.#onPaused = paused.resolve
@@ -54,16 +55,16 @@ export class Interrupter {
     this.#onPaused = undefined
     const [top] = frames ?? []
     if (top === undefined) return undefined
-    const told = await within(this.#evaluate(top, `globalThis[Symbol.for('${BLAMED}')]?.()`))
+    const answer = await within(this.#evaluate(top, `globalThis[Symbol.for('${BLAMED}')]?.()`))
     const file = basename(this.#files.get(top.location.scriptId) ?? '')
     return {
-      blamed: typeof told === 'string' ? (JSON.parse(told) ?? undefined) : undefined,
+      blamed: typeof answer === 'string' ? (JSON.parse(answer) ?? undefined) : undefined,
       where: `${top.functionName || 'a function'} of ${file}:${top.location.lineNumber + 1}`,
       exit: (code) => void this.#evaluate(top, `globalThis.process.reallyExit(${code})`),
     }
   }
 
-  /** Whatever is interrupted goes on, and is not interrupted any more. */
+  /** Disconnects from the main thread, which goes on if it is interrupted. */
   end(): void {
     this.#session.disconnect()
   }

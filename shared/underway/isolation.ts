@@ -1,24 +1,28 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const LOOK_MS = 100
+/** The interval at which `alone` checks for quiet, ms. */
+const CHECK_MS = 100
 
 interface IsolationOptions {
-  /** Nobody else is about to begin when nobody has worked for so long, ms: what the process before had leased is back. */
+  /**
+   * After this long without work, no other work is about to begin, ms: messages that a previous process had leased have
+   * come back by then. Default: 10,000.
+   */
   readonly quietMs?: number
-  /** How long others are let pass, ms. */
+  /** How long `alone` lets other work go first, ms. Default: 30,000. */
   readonly mostMs?: number
 }
 
 /**
- * Who may work at once in a process: everybody, except beside somebody who has to be alone. Whoever has to be lets
- * others pass until there is quiet; then those who come later wait for it.
+ * Which work may run at once in a process: all of it, except beside work that has to be alone. Such work lets other
+ * work go first until there is quiet; from then on, work that comes later waits for it.
  */
 export class Isolation {
   readonly #quietMs: number
   readonly #mostMs: number
   #working = 0
   #endedAt = performance.now()
-  /** Resolves when those who have to be alone have been. */
+  /** Resolves when all work that had to be alone has ended. */
   #alone: Promise<void> = Promise.resolve()
   #quiet: () => void = () => {}
 
@@ -27,7 +31,7 @@ export class Isolation {
     this.#mostMs = mostMs
   }
 
-  /** Waits until one may work beside others. What is returned ends it. */
+  /** Waits until work may run beside other work. Call the returned function at the end of the work. */
   async beside(): Promise<() => void> {
     for (let seen: Promise<void> | undefined; seen !== this.#alone; ) {
       seen = this.#alone
@@ -40,10 +44,10 @@ export class Isolation {
     }
   }
 
-  /** Waits until nobody works. What is returned ends it. Not for somebody who works already. */
+  /** Waits until no other work runs. Call the returned function at the end. Running work must not call this. */
   async alone(): Promise<() => void> {
     const began = performance.now()
-    while (!this.#isQuiet() && performance.now() - began < this.#mostMs) await sleep(LOOK_MS)
+    while (!this.#isQuiet() && performance.now() - began < this.#mostMs) await sleep(CHECK_MS)
     const before = this.#alone
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#alone = before.then(() => promise)

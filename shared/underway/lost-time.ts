@@ -1,26 +1,28 @@
 import { scheduledThread } from './scheduled.ts'
 
-/** Short, because what stops a process may do so in short turns. */
+/** The interval of the timer, ms. It is short, because a process may be stopped for short times only. */
 const EVERY_MS = 20
-/** A timer that is no later than this is on time, ms. */
+/** A timer that is late by at most this counts as on time, ms. */
 const ON_TIME_MS = 10
-/** The system is asked this often at most, ms: short steps, of which there are thousands, do not wait for long. */
+/** The system is asked at most once in this time, ms. The thousands of short steps hardly wait for a core. */
 const ASK_MS = 250
 
-/** What was lost so far, ms, as each of the two ways has it, and what was done. */
+/** Totals so far, ms: the lost time by each of the two methods, and the time that was used. */
 export interface Lost {
+  /** The lost time by late timers. */
   readonly lateMs: number
+  /** The lost time by the system's scheduler statistics. */
   readonly waitedMs: number
   /** How long the event loop was busy, on a core or not. */
   readonly busyMs: number
-  /** The share of one of those who watch of the main thread's core time: nobody knows better whose it was. */
+  /** The core time of the main thread, divided by the number of watchers, because the real shares are unknown. */
   readonly shareMs: number
 }
 
 /**
- * How long the event loop of this process could not run although it wanted to: other programs had the cores, or the
- * process was suspended. Told by how late its timers are, less what it computed itself, and by the system where that
- * tells more. Only measured while somebody watches.
+ * Measures how long the event loop of this process could not run although it wanted to, because other programs had the
+ * cores or the process was suspended. It takes the greater of two values: how late timers are, less what the loop
+ * computed itself, and the system's scheduler statistics. It measures only while there is a watcher.
  */
 export class LostTime {
   #watching = 0
@@ -33,7 +35,7 @@ export class LostTime {
   #shareMs = 0
   #sharedMs = 0
 
-  /** Begins to watch. What is returned ends it. */
+  /** Begins to watch. The returned function ends it. */
   watch(): () => void {
     this.#share()
     if (this.#watching++ === 0) {
@@ -46,7 +48,7 @@ export class LostTime {
     }
   }
 
-  /** Up to now. */
+  /** The totals up to now. */
   now(): Lost {
     const late = this.#watching === 0 ? 0 : this.#lateNow()
     const shareMs = this.#share()
@@ -55,7 +57,7 @@ export class LostTime {
     return { lateMs, waitedMs: this.#waitedMs(), busyMs, shareMs }
   }
 
-  /** What was lost since a moment, ms. */
+  /** The time that was lost since a moment, ms. */
   since(then: Lost): number {
     const { lateMs, waitedMs } = this.now()
     return Math.max(lateMs - then.lateMs, waitedMs - then.waitedMs)
@@ -71,7 +73,7 @@ export class LostTime {
     this.#due = performance.now() + EVERY_MS
   }
 
-  /** Of what was computed since the last time. What is computed while nobody watches is nobody's. */
+  /** Adds one watcher's share of the core time since the last call. Core time without a watcher is not counted. */
   #share(): number {
     const now = coreMs()
     if (this.#watching > 0) this.#shareMs += (now - this.#sharedMs) / this.#watching
@@ -79,7 +81,7 @@ export class LostTime {
     return this.#shareMs
   }
 
-  /** As the system tells it, since the process began. */
+  /** How long the main thread has waited for a core since the process began, by the system's statistics, ms. */
   #waitedMs(): number {
     const now = performance.now()
     if (now - this.#askedAt < ASK_MS) return this.#waited
@@ -94,7 +96,7 @@ export class LostTime {
   }
 }
 
-/** Of the main thread. */
+/** The core time of the main thread, ms. */
 function coreMs(): number {
   const { user, system } = process.threadCpuUsage()
   return (user + system) / 1000

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { scheduledProcess } from './scheduled.ts'
 import { underway } from './underway.ts'
 
-/** Counts a child process as that of the work under way, until it ends. */
+/** Counts the core time of a child process for the work that is running, until the child ends. */
 export function measured(child: ChildProcess): void {
   const { pid } = child
   if (pid === undefined) return

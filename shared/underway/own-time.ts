@@ -1,55 +1,57 @@
 import type { Lost, LostTime } from './lost-time.ts'
-import { isTold, type Scheduled } from './scheduled.ts'
+import { hasStatistics, type Scheduled } from './scheduled.ts'
 import { Waits } from './waits.ts'
 
+/** The interval at which helpers are sampled, ms. */
 const EVERY_MS = 500
 
-/** How a stretch of time was spent, ms. */
+/** How a period of time was spent, ms. */
 export interface Spent {
   readonly wallMs: number
   /** Waiting for a store. */
   readonly storeMs: number
-  /** Waiting for a core, which other programs had, or for its turn. */
+  /** Waiting for a core that other programs had, or for its turn. */
   readonly starvedMs: number
   /**
-   * The rest, for which nobody else can be blamed; at least the core time of the child processes and worker threads,
-   * which may compute while the store is waited for.
+   * The rest, which is the step's own; at least the core time of its child processes and worker threads, which may
+   * compute while the step waits for a store.
    */
   readonly ownMs: number
   /**
-   * On a core: its child processes and worker threads, and its share of what the main thread did. Where the system
-   * does not tell, as much as `ownMs`.
+   * The core time of its child processes and worker threads, and its share of that of the main thread. Equal to `ownMs`
+   * if the system has no scheduler statistics.
    */
   readonly coreMs: number
-  /** Of `coreMs` the child processes and worker threads. */
+  /** The part of `coreMs` that its child processes and worker threads used. */
   readonly helpersMs: number
-  /** How long the event loop was busy, be it for others. */
+  /** How long the event loop was busy, for this step or for others. */
   readonly busyMs: number
-  /** Whether a helper begins of which the system has told nothing yet, so that it may be waiting for a core. */
+  /** Whether the system has no statistics yet of a helper that has just begun, which may be waiting for a core. */
   readonly isUnseen: boolean
 }
 
-/** A moment of `OwnTime`. */
+/** A snapshot of the totals of an `OwnTime`, ms. */
 export interface Moment {
   readonly at: number
   readonly storeMs: number
   readonly turnMs: number
   readonly lost: Lost
-  /** Of child processes and worker threads. */
+  /** How long child processes and worker threads have waited for a core. */
   readonly waitedMs: number
+  /** The core time of child processes and worker threads. */
   readonly coreMs: number
 }
 
-/** What a step has spent of its time itself, and what it has waited for others. */
+/** Splits the time of a step into its own time and the time that it waited for others. */
 export class OwnTime {
-  /** For a store. */
+  /** The time that it waited for a store. */
   readonly store = new Waits()
-  /** For its turn, while others compute. */
+  /** The time that it waited for its turn while others computed. */
   readonly turn = new Waits()
   readonly #lost: LostTime
   readonly #meters = new Set<Meter>()
   #timer: NodeJS.Timeout | undefined
-  /** Of those that have ended. */
+  /** The totals of helpers that have ended, ms. */
   #coreMs = 0
   #waitedMs = 0
 
@@ -57,14 +59,14 @@ export class OwnTime {
     this.#lost = lost
   }
 
-  /** Counts a child process or worker thread as the step's, until what is returned is called. */
-  measure(look: () => Scheduled | undefined): () => void {
-    const meter = new Meter(look)
+  /** Counts a child process or worker thread as a helper of the step, until the returned function is called. */
+  measure(read: () => Scheduled | undefined): () => void {
+    const meter = new Meter(read)
     this.#meters.add(meter)
-    // The last look has to be at one that is still alive.
-    this.#timer ??= setInterval(() => this.#look(), EVERY_MS).unref()
+    // Sampled regularly, because a helper that has ended has no statistics any more.
+    this.#timer ??= setInterval(() => this.#sample(), EVERY_MS).unref()
     return () => {
-      meter.look()
+      meter.sample()
       this.#coreMs += meter.coreMs
       this.#waitedMs += meter.waitedMs
       this.#meters.delete(meter)
@@ -74,8 +76,9 @@ export class OwnTime {
     }
   }
 
+  /** The totals up to now. */
   now(): Moment {
-    this.#look()
+    this.#sample()
     let [coreMs, waitedMs] = [this.#coreMs, this.#waitedMs]
     for (const meter of this.#meters) {
       coreMs += meter.coreMs
@@ -86,7 +89,7 @@ export class OwnTime {
     return { at: performance.now(), storeMs, turnMs, lost, waitedMs, coreMs }
   }
 
-  /** What was spent since a moment. */
+  /** How the time since a moment was spent. */
   since(then: Moment): Spent {
     const now = this.now()
     const wallMs = now.at - then.at
@@ -98,12 +101,12 @@ export class OwnTime {
     const busyMs = now.lost.busyMs - then.lost.busyMs
     const isUnseen = [...this.#meters].some(({ isSeen }) => !isSeen)
     const common = { wallMs, storeMs, starvedMs, ownMs, busyMs, isUnseen }
-    if (!isTold()) return { ...common, coreMs: ownMs, helpersMs: ownMs }
+    if (!hasStatistics()) return { ...common, coreMs: ownMs, helpersMs: ownMs }
     return { ...common, coreMs: helpersMs + now.lost.shareMs - then.lost.shareMs, helpersMs }
   }
 
-  #look(): void {
-    for (const meter of this.#meters) meter.look()
+  #sample(): void {
+    for (const meter of this.#meters) meter.sample()
   }
 }
 
@@ -111,16 +114,16 @@ class Meter {
   isSeen = false
   coreMs = 0
   waitedMs = 0
-  readonly #lookAt: () => Scheduled | undefined
+  readonly #read: () => Scheduled | undefined
   readonly #first: Scheduled | undefined
 
-  constructor(look: () => Scheduled | undefined) {
-    this.#lookAt = look
-    this.#first = look()
+  constructor(read: () => Scheduled | undefined) {
+    this.#read = read
+    this.#first = read()
   }
 
-  look(): void {
-    const seen = this.#lookAt()
+  sample(): void {
+    const seen = this.#read()
     if (seen === undefined) return
     this.isSeen = true
     this.coreMs = seen.coreMs - (this.#first?.coreMs ?? 0)

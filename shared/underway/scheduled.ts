@@ -1,15 +1,15 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 
-/** What a thread or process has had of the cores, ms. */
+/** The scheduler statistics of a thread or process, ms. */
 export interface Scheduled {
-  /** On a core. */
+  /** The time on a core. */
   readonly coreMs: number
-  /** Ready to run, without a core. */
+  /** The time in which it was ready to run but had no core. */
   readonly waitedMs: number
 }
 
-/** Of a thread, by its path below /proc. Undefined where the system does not say: other than Linux, or it has ended. */
+/** The statistics of a thread, by its path below /proc. Undefined on systems other than Linux, or if it has ended. */
 export function scheduledThread(path: string): Scheduled | undefined {
   try {
     const [ran, waited] = readFileSync(`/proc/${path}/schedstat`, 'latin1').split(' ')
@@ -20,7 +20,7 @@ export function scheduledThread(path: string): Scheduled | undefined {
   }
 }
 
-/** The number that the system has given to this thread; 0 where it does not say. */
+/** The system's id of this thread; 0 if the system does not report it. */
 export function ownThread(): number {
   try {
     return Number(basename(readlinkSync('/proc/thread-self')))
@@ -29,15 +29,15 @@ export function ownThread(): number {
   }
 }
 
-/** Whether the system says what a thread has had of the cores. */
-export function isTold(): boolean {
-  told ??= scheduledThread('self') !== undefined
-  return told
+/** Whether the system has scheduler statistics of threads. */
+export function hasStatistics(): boolean {
+  isKnown ??= scheduledThread('self') !== undefined
+  return isKnown
 }
 
-let told: boolean | undefined
+let isKnown: boolean | undefined
 
-/** Of a process: the core time of all its threads, and the wait of the one that has waited longest. */
+/** The statistics of a process: the core time of all its threads, and the wait of the thread that waited longest. */
 export function scheduledProcess(pid: number): Scheduled | undefined {
   try {
     let all: Scheduled | undefined

@@ -1,18 +1,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { OwnTime } from './own-time.ts'
 
-/** Work that can be blamed for what its code does, wherever in its asynchronous context that happens. */
+/** Work that can be blamed for what code in its asynchronous context does. */
 interface Work {
-  /** As a person would name it: a step, or a unit such as `spin@1 0-441000`. */
+  /** The name for people: a step, or a unit such as `spin@1 0-441000`. */
   readonly what: string
-  /** The folder in scratch where its stops are counted; without one they are not. */
+  /** The folder in scratch in which its stops are counted. Default: they are not counted. */
   readonly stops?: string
-  /** Where its children and threads are counted. */
+  /** Counts the core time of its child processes and threads. */
   readonly own?: OwnTime
 }
 
 interface Entry extends Work {
-  /** Rejects with what nobody has caught. */
+  /** Rejects with the first error that was not caught. */
   readonly faulted: Promise<never>
   readonly fail: (error: unknown) => void
   readonly isUnit: boolean
@@ -23,15 +23,15 @@ const storage = new AsyncLocalStorage<Entry>()
 const entered = new Set<Entry>()
 let onChange: ((latest: Work | undefined) => void) | undefined
 
-/** The work whose code runs now. */
+/** The work whose code is running; undefined if it is the code of none. */
 export function underway(): Work | undefined {
   return storage.getStore()
 }
 
 /**
- * Does something as work of its own.
- * @param isUnit whether faults that come after its end are its own, too, rather than of something that outlives it: a
- * connection, say, that a step has opened for all
+ * Runs `act` as work of its own.
+ * @param isUnit Whether errors after its end are its own as well. If not, they belong to something that outlives it,
+ * e.g. a connection that a step has opened for all.
  */
 export async function during<T>(
   work: Work,
@@ -53,8 +53,8 @@ export async function during<T>(
 }
 
 /**
- * What the promise gives, unless something is thrown before in the asynchronous context of this work that nobody
- * catches: in a timer, say, or by a promise that nobody waits for. @throws that.
+ * Settles as the promise does, unless an error that is not caught is thrown before in the asynchronous context of this
+ * work, e.g. in a timer or by a promise that is not awaited. @throws that error.
  */
 export function orFault<T>(promise: Promise<T>): Promise<T> {
   const entry = storage.getStore()
@@ -62,8 +62,8 @@ export function orFault<T>(promise: Promise<T>): Promise<T> {
 }
 
 /**
- * Puts down what nobody has caught to the work in whose context it was thrown: see `orFault`.
- * @returns whose it was; undefined when that cannot be told.
+ * Attributes an error that was not caught to the work in whose context it was thrown: see `orFault`.
+ * @returns that work; undefined if it is unknown.
  */
 export function blame(error: unknown): Work | undefined {
   const entry = storage.getStore()
@@ -72,25 +72,26 @@ export function blame(error: unknown): Work | undefined {
   return entry
 }
 
-/** Does something as nobody's work: what outlives a step. */
+/** Runs `act` outside of any work, for what outlives a step. */
 export function asNobody<T>(act: () => T): T {
   return storage.exit(act)
 }
 
-/** Tells of the work that was entered last and is not over, whenever that changes. */
-export function onEntered(tell: (latest: Work | undefined) => void): void {
-  onChange = tell
+/** Calls `listener` with the work that was entered last and is not over, whenever that changes. */
+export function onEntered(listener: (latest: Work | undefined) => void): void {
+  onChange = listener
 }
 
-/** Where a debugger finds what was blamed: JSON of `Blamed`, or `null`. */
+/** The global symbol of a function with which a debugger asks for the running work: JSON of `Blamed`, or `null`. */
 export const BLAMED = 'trackchain.underway'
 
-/** Whose stop it was, and where it is counted. */
+/** The work to blame for a stop, and the folder in scratch in which its stops are counted. */
 export interface Blamed {
   readonly what: string
   readonly stops?: string
 }
 
+/** The part of a work that goes into a log line and a stop. */
 export function blamedOf({ what, stops }: Work): Blamed {
   return stops === undefined ? { what } : { what, stops }
 }

@@ -8,7 +8,7 @@ export default defineDerivative({
   stage: 'encode',
   title: 'AAC-LC 128 kb/s in an .m4a that streams and plays without gaps',
   files: { m4a: 'audio/mp4' },
-  // 9 on the reference, and what a core loses that computes beside its twin.
+  // 9 ms on the reference, and what a core loses while the other hardware thread of it computes too.
   cost: { fixedMs: 200, msPerSecond: 12 },
   grid: AAC_GRID,
   part: (range, tools) => tools.aacPackets(range, BITRATE),

@@ -2,7 +2,7 @@ import { defineDerivative } from '../definition.ts'
 import { loudnessOf } from './loudness/measure.ts'
 import { loudnessPart, unpackLoudness } from './loudness/parts.ts'
 
-/** 238 s. Part of what version 1 is: filters begin anew at each cell. */
+/** Samples of a cell, 238 s. It is part of version 1, because the filters start anew at each cell. */
 const GRID = 10_240 * 1024
 
 export default defineDerivative({
@@ -12,7 +12,7 @@ export default defineDerivative({
   title: 'Loudness (LUFS), loudness range and true peak, as EBU R 128 has them',
   files: { json: 'application/json' },
   result: true,
-  // Music takes 0.8 ms a second; noise at full scale, where every interval may hold the peak, 4.
+  // Music takes 0.8 ms per second of audio; noise at full scale, where every interval may hold the peak, takes 4 ms.
   cost: { fixedMs: 50, msPerSecond: 2 },
   grid: GRID,
   part: (range, { pcm, signal }) => loudnessPart(pcm, range, GRID, signal),

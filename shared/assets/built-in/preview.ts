@@ -7,9 +7,9 @@ const SECONDS = 90
 const BITRATE = 128_000
 
 /**
- * The 90 s in a row, from a whole second on, with the most energy: the sum of the squares of the samples, left and
- * right, unweighted, for the bass of a drop shall count. Of several such windows the first. A track up to 90 s is
- * its own preview.
+ * The 90 consecutive seconds with the most energy, from a whole second on. The energy is the sum of the squares of the
+ * samples, left and right, unweighted, so that the bass of a drop counts. Of several such windows it takes the first. A
+ * track of up to 90 s is its own preview.
  */
 export default defineDerivative({
   id: 'preview',
@@ -18,7 +18,7 @@ export default defineDerivative({
   title: 'The most energetic 90 s, faded in and out, AAC-LC 128 kb/s in an .m4a',
   files: { m4a: 'audio/mp4' },
   cost: { fixedMs: 1100, msPerSecond: 0.3 },
-  // Whole seconds; about that of aac-128, so that a step that makes both reads much the same samples.
+  // Whole seconds, close to the grid of aac-128, so that a step that makes both reads nearly the same samples.
   grid: 238 * SAMPLE_RATE,
   async part(range, { pcm, signal }) {
     return new Uint8Array((await energies(pcm, range, signal)).buffer)

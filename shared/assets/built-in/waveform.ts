@@ -9,9 +9,9 @@ export default defineDerivative({
   stage: 'encode',
   title: 'Peaks as JSON for players (as audiowaveform writes it) and as a picture',
   files: { json: 'application/json', png: 'image/png' },
-  // Half a millisecond a second to compute; the rest is for samples to arrive at 150 MB/s.
+  // Computing takes 0.5 ms per second of audio; the rest is for reading the samples at 150 MB/s.
   cost: { fixedMs: 100, msPerSecond: 1.1 },
-  // That of aac-128, so that a step that makes both reads the same samples.
+  // The grid of aac-128, so that a step that makes both reads the same samples.
   grid: AAC_GRID,
   part: async (range, { pcm, signal }) => packPeaks(await peaksOf(pcm, range, signal)),
   join: async (parts, { pcm }) => {

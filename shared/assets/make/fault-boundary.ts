@@ -7,27 +7,27 @@ import type { Derivative, Streamed, Tools } from '../definition.ts'
 import { pcmSource } from './pcm-source.ts'
 import { scratchOf, type Work } from './unit-work.ts'
 
-/** No chain of causes is followed further: one may lead back to its beginning. */
+/** A chain of causes is followed up to this depth, because it may be circular. */
 const MAX_CAUSES = 10
 
+/** The tools of one step while they are in use, and the boundary between their faults and those of assets. */
 export interface OpenTools {
   readonly tools: Tools
-  /** The same pieces; what goes wrong as they are read is no fault of the asset that reads them. */
+  /** Wraps pieces so that an error while they are read is not a fault of the asset that reads them. */
   watched<T>(pieces: AsyncIterable<T>): AsyncIterable<T>
   /**
-   * Runs code of the asset. @throws PermanentError RENDER_FAILED for a fault that is its own; what comes out of a
-   * tool as it is.
+   * Runs code of the asset. @throws PermanentError RENDER_FAILED for a fault of its own; errors of tools unchanged.
    */
   runPlugin<T>(asset: Derivative, act: () => Promise<T>): Promise<T>
-  /** A file of the asset as it is written: judged likewise, and that it is as long as it says. */
+  /** Wraps a file of the asset: faults are classified as by `runPlugin`, and its length has to be as declared. */
   checkedFile(asset: Derivative, file: Streamed): Streamed
-  /** Ends the loan. Not while anybody may still be using the tools. */
+  /** Releases the memory of the tools. Must not be called while they may still be in use. */
   release(): void
 }
 
 /**
- * The tools of a step, watched: a fault that comes out of a tool (store, ffmpeg, worker) may pass; one that
- * is the asset's own never will, for the same samples always meet the same code.
+ * Opens the tools of a step and watches them. A fault of a tool (store, ffmpeg, worker) may pass. A fault of the asset
+ * itself never will, because the same samples always meet the same code.
  */
 export function openTools({ message, context, deps }: Work): OpenTools {
   const passing = new WeakSet<object>()
@@ -91,7 +91,7 @@ export function openTools({ message, context, deps }: Work): OpenTools {
     async runPlugin(asset, act) {
       try {
         const result = await orFault(act())
-        // What it has left to itself may fail at once.
+        // Promises that the code has not awaited may fail now.
         await orFault(setImmediate())
         return result
       } catch (error) {
@@ -119,7 +119,7 @@ export function openTools({ message, context, deps }: Work): OpenTools {
         } catch (error) {
           throw verdictOn(error, asset)
         } finally {
-          // It may hang, so nobody waits for its tidying up.
+          // Not awaited, because the iterator's clean-up may hang.
           pieces?.return?.().catch(() => {})
         }
       },
@@ -136,7 +136,7 @@ function isPermanent(error: unknown): boolean {
   }
 }
 
-/** What an asset throws may throw in its turn when it is looked at. */
+/** The cause of an error, whose getter may throw: an asset can throw anything. */
 function causeOf(error: object): unknown {
   try {
     return (error as { readonly cause?: unknown }).cause

@@ -7,7 +7,7 @@ import { findAsset } from '../end-run.ts'
 import { isPart } from '../plan.ts'
 import { joinsDue, partName, plannedUnits, tombstoneName, type Work } from './unit-work.ts'
 
-/** What became of a unit, by the names of its outputs alone: undefined when nothing has yet. */
+/** The verdict on a unit, by the names of its outputs alone; undefined if it has not been made and has not failed. */
 export async function outcomeOf(work: Work, unit: Unit): Promise<Verdict | undefined> {
   const { message, context } = work
   if (isPart(unit, message.plan.pcm.samples)) {
@@ -18,7 +18,7 @@ export async function outcomeOf(work: Work, unit: Unit): Promise<Verdict | undef
   return (await assetOutcome(work, unit)) ?? (await readTombstone(work, unit))
 }
 
-/** What stands under the name of the unit's whole asset. An asset that this worker does not know is not looked for. */
+/** The verdict `made` if the unit's whole asset exists. Undefined also if this worker does not know the asset. */
 async function assetOutcome(work: Work, unit: Unit): Promise<Verdict | undefined> {
   const { message, context, deps } = work
   const asset = deps.registry.get(unit.asset)
@@ -27,7 +27,7 @@ async function assetOutcome(work: Work, unit: Unit): Promise<Verdict | undefined
   return findAsset(asset, request.asset_guid, plan.revision as Revision, context)
 }
 
-/** The verdicts on the stage's assets: those in `fresh`, and for the rest what stands under their names. */
+/** The verdicts on the stage's assets: those in `fresh`, and for the rest what the stores have under their names. */
 export async function verdictsByName(
   work: Work,
   fresh: ReadonlyMap<string, Verdict> = new Map(),
@@ -36,7 +36,7 @@ export async function verdictsByName(
   const verdicts: Verdicts = {}
   for (const unit of [...plannedUnits(work), ...joinsDue(work)]) {
     const part = isPart(unit, plan.pcm.samples)
-    // A part that was made says nothing of its asset; one that failed says all.
+    // A part that was made says nothing about its asset; a part that failed fails the asset.
     const verdict = part
       ? await readTombstone(work, unit)
       : (fresh.get(unit.asset) ??
@@ -47,7 +47,7 @@ export async function verdictsByName(
   return verdicts
 }
 
-/** The verdict on a unit that failed for good, if it did. */
+/** The verdict on a unit that has failed for good; undefined if it has not. */
 export async function readTombstone(
   { message, context }: Work,
   unit: Unit,

@@ -22,10 +22,10 @@ import {
 } from './unit-work.ts'
 
 /**
- * Makes those of the units that are missing, each created under its own name as soon as it is made, and
- * returns the verdicts on the whole-track ones. A unit that fails for good leaves a tombstone, and the others
- * go on. `joining`: the units are assets whose parts are all there.
- * @throws the first passing fault, once every other unit has had its turn.
+ * Makes the units that are missing and creates each one under its own name as soon as it is made. Returns the verdicts
+ * on the units that it made or that failed, by asset. A unit that fails for good leaves a tombstone, and the others go
+ * on. `joining`: the units are assets whose parts all exist.
+ * @throws the first fault that may pass, after every other unit has been tried.
  */
 export async function makeUnits(
   work: Work,
@@ -38,7 +38,7 @@ export async function makeUnits(
   let opened: OpenTools | undefined
   const stops = await stopsBefore(work, units)
   const stopsAt = (unit: Unit) => stops.get(stopsOf(work, unit))
-  // What may get nowhere comes last, so that it keeps the others waiting once at most.
+  // Units that may never finish come last, so that they do not keep the others waiting again.
   const rank = (unit: Unit) => total(stopsAt(unit)) + (isOwn(work, unit) ? 0.5 : 0)
   const inOrder = units.toSorted((a, b) => rank(a) - rank(b))
   for (const unit of inOrder) {
@@ -49,12 +49,12 @@ export async function makeUnits(
     }
     if (context.signal.aborted) throw context.signal.reason
     opened ??= openTools(work)
-    const lending = opened
+    const tools = opened
     try {
       const overBudget = verdictOn(`${asset.id}@${asset.version}`, stopsAt(unit))
       if (overBudget !== undefined) throw overBudget
-      const act = () => (joining ? join : make)(work, asset, unit, lending)
-      // What has ended a process once would take those beside it along a second time.
+      const act = () => (joining ? join : make)(work, asset, unit, tools)
+      // A unit that may have ended a process runs alone, so that it cannot take other work with it again.
       const { still = 0, full = 0 } = stopsAt(unit) ?? {}
       const isSuspect = still + full > 0
       const verdict = await besideOrAlone(work, isSuspect, () => asUnit(work, unit, act))
@@ -62,22 +62,22 @@ export async function makeUnits(
       context.finished(unitName(unit))
     } catch (error) {
       if (error instanceof RestartError || context.signal.aborted) throw error
-      // Whatever else fails, be it writing what was made, may go well next time.
+      // Any other fault, e.g. one of writing, may pass.
       if (error instanceof PermanentError) {
         fresh.set(unit.asset, await leaveTombstone(work, unit, error))
         context.finished(unitName(unit))
       } else faults.push(error)
     }
   }
-  // What was given up may still be reading: its memory is never used again.
+  // After an abort, abandoned code may still be reading: its memory is never reused.
   if (!context.signal.aborted) opened?.release()
   if (faults.length > 0) throw faults[0]
   return fresh
 }
 
 /**
- * How often the units of the stage have been stopped, where they may have been. A message that comes for the first time
- * may be a copy of one that has ended a process, but only by an operator's own assets: those built in let go.
+ * How often the units of the stage have been stopped; not read if they cannot have been. A message on its first
+ * delivery may be a copy of one that has ended a process, but only by an operator's own assets: built-in ones yield.
  */
 async function stopsBefore(work: Work, units: readonly Unit[]): ReturnType<typeof countStops> {
   const { scratch, signal, delivery } = work.context
@@ -89,7 +89,7 @@ function isOwn({ deps }: Work, { asset }: Unit): boolean {
   return deps.registry.own?.has(asset) === true
 }
 
-/** Beside other deliveries, or alone. What it waits for its turn is not its own time. */
+/** Runs `act` beside other deliveries or alone. The time that it waits for its turn is not the step's own time. */
 async function besideOrAlone<T>(
   { context, isolation }: Work,
   isAlone: boolean,
@@ -133,7 +133,7 @@ async function make(
   opened: OpenTools,
 ): Promise<Verdict> {
   const { message, context } = work
-  // A stage lends its own assets the right tools: the registry has checked that they belong together.
+  // The stage has the right tools for its own assets: the registry has checked that they belong together.
   const tools = opened.tools as never
   if ('render' in asset) {
     return store(work, asset, opened, await opened.runPlugin(asset, () => asset.render(tools)))
@@ -175,7 +175,7 @@ async function join(
   return store(work, asset, opened, joined)
 }
 
-/** @throws RestartError when it is gone. */
+/** Reads a part. @throws RestartError SCRATCH_MISSING when it is missing. */
 async function readPart({ message, context }: Work, unit: Unit): Promise<Uint8Array> {
   const { scratch, signal } = context
   try {
@@ -186,7 +186,7 @@ async function readPart({ message, context }: Work, unit: Unit): Promise<Uint8Ar
   }
 }
 
-/** An asset gave something else than bytes. */
+/** The error for an asset that returned something other than bytes. */
 function nothing({ id, version }: Derivative, what: string): PermanentError {
   const words = `${id}@${version}: rendered no ${what}, though it promises one`
   return new PermanentError('RENDER_FAILED', words)
@@ -201,7 +201,7 @@ function isStreamed(given: unknown): given is Streamed {
   )
 }
 
-/** Writes an asset's files, the first one last: an asset is there when its first file is. */
+/** Writes the files of an asset. The first one is written last: an asset exists when its first file does. */
 async function store(
   { message, context }: Work,
   asset: Derivative,
@@ -226,7 +226,7 @@ async function store(
   return result === undefined ? made : { ...made, result: result.value }
 }
 
-/** @throws PermanentError RENDER_FAILED when it was not rendered. What was rendered may throw as it is looked at. */
+/** A rendered file, whose getter may throw. @throws PermanentError RENDER_FAILED when it is missing or not bytes. */
 function fileOf(
   rendered: Partial<Rendered> | undefined,
   extension: string,

@@ -12,31 +12,31 @@ import {
 import { BYTES_PER_SAMPLE } from '../../contracts/pcm-format.ts'
 import { NotFoundError, type StoreDriver } from '../../store/driver/driver.ts'
 
-/** Where the samples of a run may lie. */
+/** The stores in which the samples of a run may lie. */
 export interface PcmStores {
-  /** The store and the name that a master's URI stands for. */
+  /** Resolves the URI of a master to its store and its name there. */
   readonly locate: (uri: string) => {
     readonly driver: StoreDriver
     readonly name: ObjectName
   }
-  /** Where the run keeps its WAV parts. */
+  /** The store of the run's WAV parts. */
   readonly scratch: StoreDriver
   readonly run: Parameters<typeof scratchName>[0]
 }
 
 /**
- * The samples of a track where `stage` found or put them: a conformant master in place, pinned to
- * its revision, or WAV parts in scratch.
+ * The samples of a track where `stage` found or put them: in a conformant master, pinned to its revision, or in WAV
+ * parts in scratch.
  *
- * Reads throw RestartError MASTER_CHANGED when the master is gone or another, SCRATCH_MISSING when
- * a part is gone, RangeError outside the track, and Error when a store gives fewer bytes than it should.
+ * Reads throw RestartError MASTER_CHANGED when the master is gone or has changed, SCRATCH_MISSING when a part is gone,
+ * RangeError outside the track, and Error when a store returns too few bytes.
  */
 export function pcmSource(place: PcmPlace, stores: PcmStores): PcmSource {
   const read = place.kind === 'in-place' ? inPlace(place, stores) : staged(place, stores)
   return sourceOf(place.samples, read)
 }
 
-/** The object that holds the samples [start, end) of a staged run. */
+/** The name in scratch of the WAV part with the samples [start, end) of a run. */
 export function partName(run: PcmStores['run'], start: number, end: number): ObjectName {
   return scratchName(run, 'wav', `${rangeName(start, end)}.wav`)
 }
@@ -74,7 +74,7 @@ function staged(place: PcmPlace & { kind: 'staged' }, stores: PcmStores): ReadSa
   }
 }
 
-/** Exactly the bytes [start, end) of an object. @throws Error when there are fewer. */
+/** Reads exactly the bytes [start, end) of an object. @throws Error when there are fewer. */
 export async function readBytes(
   store: StoreDriver,
   name: ObjectName,
@@ -87,7 +87,7 @@ export async function readBytes(
   return bytes
 }
 
-/** Fills `bytes` from byte `start` of an object on. @throws Error when it has fewer. */
+/** Fills `bytes` from byte `start` of an object on. @throws Error when the object ends before. */
 async function fill(
   store: StoreDriver,
   name: ObjectName,

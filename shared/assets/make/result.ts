@@ -3,7 +3,7 @@ import { PermanentError, sentence } from '../../contracts/errors/chain.ts'
 import { json } from '../../contracts/message.ts'
 import { type Derivative, MAX_RESULT_BYTES, type Streamed } from '../definition.ts'
 
-/** Everybody who reads it goes through it. */
+/** The maximum nesting of a result, because every reader parses it. */
 const MAX_DEPTH = 32
 
 interface Result {
@@ -12,8 +12,8 @@ interface Result {
 }
 
 /**
- * The small result of an asset, looked at before it is kept for good.
- * @throws PermanentError RENDER_FAILED when it is not JSON, too long or too deep; what the file throws.
+ * Reads the result of an asset and checks it before it is stored.
+ * @throws PermanentError RENDER_FAILED when it is not JSON, too long or too deep; errors of the file.
  */
 export async function resultOf(
   file: Uint8Array | Streamed,

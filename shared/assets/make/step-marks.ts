@@ -4,8 +4,8 @@ import type { Next, StepContext } from '../../frame/step.ts'
 import { type Envelope, restartRun } from '../end-run.ts'
 
 /**
- * What follows in a step of a plan that can't go on. Each of its steps finds that out for itself; the job goes to
- * ingest once, and a marker says so. `otherwise`: it has begun anew too often.
+ * Restarts a run from a step of a plan that cannot go on. Each step of the plan notices that by itself; the job goes to
+ * ingest once, which a marker records. `otherwise`: what follows when the run has restarted too often.
  */
 export async function restartOnce(
   message: Envelope,

@@ -34,8 +34,8 @@ import {
 } from './unit-work.ts'
 
 /**
- * The step of a stage that makes derivative assets: makes what is missing of the units that its message
- * names, and, when it sees the whole stage made, sends the run on.
+ * The step of a stage that makes derivative assets. It makes the missing ones of the units that its message names; when
+ * it finds the whole stage made, it sends the run on.
  */
 export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
   const { isolation = new Isolation() } = deps
@@ -57,7 +57,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
       }
     },
 
-    // A verdict is about the units of this step: they get tombstones, and the rest of the run goes on.
+    // A verdict concerns only the units of this step: they get tombstones, and the rest of the run goes on.
     async fail(message, error, context) {
       const work = { stage, message, context, deps, isolation }
       const { joining, units } = unitsDue(work)
@@ -74,7 +74,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
     async restart(message, error, context) {
       const work = { stage, message, context, deps, isolation }
       const { joining, units } = unitsDue(work)
-      // A copy of this step was quicker: what it read has gone because the run is over.
+      // A copy of this step was faster: its input is gone because the run is over.
       if (error.code === 'SCRATCH_MISSING' && (await areMade(work, units))) {
         const next = await whatFollows(work, { joining, fresh: new Map() })
         return { ...next, verdict: 'skipped', units: units.map(unitName) }
@@ -87,7 +87,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
   return defineStep(step)
 }
 
-/** All steps of a stage, as messages to its topic. */
+/** The messages for all steps of a stage, for its topic. */
 export function stepMessages(message: StepDue, stage: MakingStage): readonly Send[] {
   return message.plan[stage].map((_, step) => stepMessage(message, stage, step))
 }
@@ -120,7 +120,7 @@ async function whatFollows(
   )
 }
 
-/** What a message asks for: units, or the joining of those that were made. */
+/** What a message asks for: to make units, or to join those that were made. */
 function unitsDue(work: Work): { joining: boolean; units: readonly Unit[] } {
   const { stage, message } = work
   const planned = message.plan[stage]
@@ -128,7 +128,7 @@ function unitsDue(work: Work): { joining: boolean; units: readonly Unit[] } {
   return { joining: false, units: unitsOf(message, planned[message.step] ?? []) }
 }
 
-/** Whether all of the units are there, or have failed for good. */
+/** Whether all of the units exist or have failed for good. */
 async function areMade(work: Work, units: readonly Unit[]): Promise<boolean> {
   for (const unit of units) {
     if ((await outcomeOf(work, unit)) === undefined) return false
@@ -136,7 +136,7 @@ async function areMade(work: Work, units: readonly Unit[]): Promise<boolean> {
   return true
 }
 
-/** Whether every planned asset of the run, of all stages, is there or known to have failed. */
+/** Whether every planned asset of the run, of all stages, exists or is known to have failed. */
 async function isOver({ message, deps, context }: Work): Promise<boolean> {
   const { plan, request, verdicts } = message
   for (const unit of plan.units) {
@@ -162,7 +162,7 @@ async function sendOn(work: Work, fresh: ReadonlyMap<string, Verdict>): Promise<
   }
 }
 
-/** Clears the plan's scratch, if the run can have used it: removing nothing costs a look at the store too. */
+/** Clears the plan's scratch if the run can have used it. Otherwise it saves a listing of the store. */
 async function clear({ message, context }: Work, verdicts: Verdicts): Promise<void> {
   const { plan } = message
   const hasTombstones = Object.values(verdicts).some(

@@ -17,17 +17,18 @@ import type { Derivative, Tools } from '../definition.ts'
 import { isPart } from '../plan.ts'
 import type { Registry } from '../registry.ts'
 
+/** What the steps of a stage that makes assets need. */
 export interface UnitDeps {
   readonly registry: Registry
-  /** The store that a master's URI lies in. */
+  /** Resolves the URI of a master to its store and its name there. */
   readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
-  /** A step takes one. */
+  /** The cores; a step takes one. */
   readonly cores: Cores
-  /** Where the samples that a step reads are kept, from one step to the next; without it each step gets its own. */
+  /** The memory for samples, reused from one step to the next. Default: each step allocates its own. */
   readonly blocks?: BlockPool
-  /** Who may work beside whom in this process; as `Isolation` has it unless told. */
+  /** Which work may run beside other work in this process. Default: a new `Isolation`. */
   readonly isolation?: Isolation
-  /** What this service lends the assets of its stage, beside what every stage does. */
+  /** Adds the tools of this stage to those that every stage has. */
   readonly tools: (base: Tools) => Tools
 }
 
@@ -37,7 +38,7 @@ export interface Work {
   readonly message: StepDue
   readonly context: StepContext
   readonly deps: UnitDeps
-  /** Of all deliveries of the stage in this process. */
+  /** Shared by all deliveries of the stage in this process. */
   readonly isolation: Isolation
 }
 
@@ -51,7 +52,7 @@ export function unitsOf({ plan }: StepDue, indexes: readonly number[]): readonly
   })
 }
 
-/** All units of the stage. */
+/** All units that the plan has for the stage. */
 export function plannedUnits({
   stage,
   message,
@@ -59,7 +60,7 @@ export function plannedUnits({
   return unitsOf(message, message.plan[stage].flat())
 }
 
-/** The assets of the stage that were cut into parts, each as one unit over the whole track. */
+/** The assets of the stage that are cut into parts, each as one unit over the whole track. */
 export function joinsDue(work: Pick<Work, 'stage' | 'message'>): readonly Unit[] {
   const { samples } = work.message.plan.pcm
   return plannedUnits(work)
@@ -67,7 +68,7 @@ export function joinsDue(work: Pick<Work, 'stage' | 'message'>): readonly Unit[]
     .map((unit) => ({ ...unit, end: samples }))
 }
 
-/** @throws RestartError for a version that is no longer made here, Error for one that is not made here yet. */
+/** The asset of a unit. @throws RestartError if this worker makes a newer version; Error if an older one or none. */
 export function assetOf(unit: Unit, registry: Registry): Derivative {
   const asset = registry.get(unit.asset)
   if (asset === undefined || asset.version < unit.version) {
@@ -82,29 +83,31 @@ export function assetOf(unit: Unit, registry: Registry): Derivative {
   return asset
 }
 
+/** The name in scratch of a part. */
 export function partName(message: StepDue, unit: Unit): ObjectName {
   const range = rangeName(unit.start, unit.end)
   const folder = `${unit.asset}@${unit.version}`
   return scratchName(scratchOf(message), 'parts', folder, range)
 }
 
-/** Where the stops of the stage's units are counted, each in a folder of its own. */
+/** The folder of scratch in which the stops of the stage's units are counted, each in a folder of its own. */
 export function stopsFolder({ stage, message }: Pick<Work, 'stage' | 'message'>): string {
   return scratchName(scratchOf(message), 'stopped', `${stage}/`)
 }
 
+/** The folder of scratch in which the stops of one unit are counted. */
 export function stopsOf(work: Pick<Work, 'stage' | 'message'>, unit: Unit): string {
   const { asset, version, start, end } = unit
   return `${stopsFolder(work)}${asset}@${version}/${rangeName(start, end)}/`
 }
 
-/** Where the verdict on a unit that failed for good is left. */
+/** The name in scratch of the tombstone of a unit: the verdict that it has failed for good. */
 export function tombstoneName(message: StepDue, unit: Unit): ObjectName {
   const range = rangeName(unit.start, unit.end)
   return `${tombstoneFolder(scratchOf(message), unit)}${range}.json` as ObjectName
 }
 
-/** Where the verdicts on an asset's units are left. */
+/** The folder of scratch with the tombstones of an asset's units. */
 export function tombstoneFolder(
   place: ScratchPlace,
   { asset, version }: { readonly asset: string; readonly version: number },
@@ -113,18 +116,19 @@ export function tombstoneFolder(
 }
 
 /**
- * The marker of a stage whose continuation has been sent. A run that begins anew on the same plan, because something
- * is gone from scratch, has to be sent on once more.
+ * The name of the marker of a stage whose continuation has been sent. It has the number of restarts: a run that
+ * restarts on the same plan, because something is missing from scratch, has to be sent on once more.
  */
 export function joinedName(place: ScratchPlace, stage: Stage, restarts: number): ObjectName {
   return scratchName(place, `joined-${stage}-${restarts}`)
 }
 
-/** Whether an object is the marker of a stage. */
+/** Whether an object is such a marker of a stage. */
 export function isJoinedName(name: ObjectName): boolean {
   return /\/joined-[a-z]+-\d+$/.test(name)
 }
 
+/** The place of a plan in scratch. */
 export function scratchOf({ route, job, run, plan }: StepDue): ScratchPlace {
   return { route, job: job as JobId, run, plan: plan.digest }
 }

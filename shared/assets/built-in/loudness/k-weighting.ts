@@ -1,6 +1,6 @@
 import { SAMPLE_RATE } from '../../../contracts/pcm-format.ts'
 
-/** Samples of one hop: 100 ms, by which the windows of ITU-R BS.1770-4 (75 % overlap of 400 ms) move on. */
+/** The number of samples in one hop: 100 ms, the step of the windows of ITU-R BS.1770-4 (400 ms, overlap 75 %). */
 export const HOP_SAMPLES = SAMPLE_RATE / 10
 
 /** y[n] = b0 x[n] + b1 x[n−1] + b2 x[n−2] − a1 y[n−1] − a2 y[n−2] */
@@ -37,29 +37,29 @@ function shelf(hz: number, gain: number, q: number): Biquad {
 function highPass(hz: number, q: number): Biquad {
   const k = Math.tan((Math.PI * hz) / SAMPLE_RATE)
   const a0 = 1 + k / q + k * k
-  // The numerator is not scaled by a0: so the recommendation has it.
+  // The numerator is not scaled by a0, as in the recommendation.
   return { b0: 1, b1: -2, b2: 1, a1: (2 * (k * k - 1)) / a0, a2: (1 - k / q + k * k) / a0 }
 }
 
-/** States below this are nothing, and would decay to numbers that processors are a hundred times slower with. */
+/** States below this count as 0. They would decay to denormal numbers, which slow processors down a hundredfold. */
 const NOTHING = 1e-20
 
-/** K-weighted energy of stereo, hop by hop. One pass over consecutive samples. */
+/** Computes the K-weighted energy of stereo, hop by hop, in one pass over consecutive samples. */
 export class Weighting {
-  /** Two of the shelf, two of the high-pass, of the left, then of the right (direct form II, transposed). */
+  /** The states of the shelf (2) and of the high-pass (2), left, then right (direct form II, transposed). */
   readonly #state = new Float64Array(8)
 
   /**
-   * Begins as if the first sample had always been there: a track that is cut out of a longer one, or has an
-   * offset, does not begin with a blow.
+   * Starts as if the first sample had been constant before, so that a track that is cut out of a longer one, or has a
+   * DC offset, does not begin with a step.
    */
   constructor(left: number, right: number) {
     this.#state.set([...settled(left), ...settled(right)])
   }
 
   /**
-   * Mean over a hop of the squares of both weighted channels, summed; full scale is 1.
-   * @param pcm interleaved; the hop begins at number `from`.
+   * The mean square of both weighted channels over one hop, summed; full scale is 1.
+   * @param pcm Interleaved samples. The hop begins at index `from`.
    */
   hop(pcm: Int16Array, from: number): number {
     const { b0, b1, b2, a1, a2 } = SHELF
@@ -71,7 +71,7 @@ export class Weighting {
     for (let i = from; i < to; i += 2) {
       const left = pcm[i] as number
       const y = b0 * left + s0
-      // In this order the next sample waits least for it.
+      // In this order the next sample depends on the shortest chain of operations.
       s0 = b1 * left + s1 - a1 * y
       s1 = b2 * left - a2 * y
       const w = y + s2
@@ -92,7 +92,7 @@ export class Weighting {
   }
 }
 
-/** The states of one channel's filters that have had nothing but `x` for ever. */
+/** The states of one channel's filters after a constant input of `x`. */
 function settled(x: number): readonly number[] {
   const { b0, b1, b2, a1, a2 } = SHELF
   const y = (x * (b0 + b1 + b2)) / (1 + a1 + a2)

@@ -1,36 +1,37 @@
 import type { LoudnessData } from './parts.ts'
 
-/** How loud a track is, as `loudness` reports it. Null where there is no such number to speak of. */
+/** The loudness of a track, as `loudness` reports it. A value is null if it is not defined. */
 export interface Loudness {
-  /** Loudness of the whole track, LUFS to 0.01 (ITU-R BS.1770-4). */
+  /** The loudness of the whole track, LUFS, rounded to 0.01 (ITU-R BS.1770-4). */
   readonly integrated: number | null
-  /** Loudness range, LU to 0.01 (EBU Tech 3342). */
+  /** The loudness range, LU, rounded to 0.01 (EBU Tech 3342). */
   readonly range: number | null
-  /** Of the loudest 400 ms and the loudest 3 s, LUFS to 0.01. */
+  /** The loudness of the loudest 400 ms, LUFS, rounded to 0.01. */
   readonly momentaryMax: number | null
+  /** The loudness of the loudest 3 s, LUFS, rounded to 0.01. */
   readonly shortTermMax: number | null
-  /** Highest level of the waveform, between samples as well, dBTP to 0.01. */
+  /** The highest level of the waveform, also between samples, dBTP, rounded to 0.01. */
   readonly truePeak: number | null
-  /** Highest level of a sample, dBFS to 0.01. */
+  /** The highest level of a sample, dBFS, rounded to 0.01. */
   readonly samplePeak: number | null
   /** Why `integrated` is null: `silence`, or `too short`. */
   readonly reason?: 'silence' | 'too short'
-  /** Why `range` is null; present when that is. */
+  /** Why `range` is null; absent if it is not. */
   readonly rangeReason?: 'silence' | 'too short'
 }
 
 /** Hops of 100 ms in a momentary and in a short-term window. */
 const MOMENTARY = 4
 const SHORT_TERM = 30
-/** LUFS below which nothing counts. */
+/** Windows below this level do not count, LUFS. */
 const ABSOLUTE_GATE = -70
-/** LU below the mean of what passes that gate. */
+/** The relative gates, LU relative to the mean of the windows that pass the absolute gate. */
 const INTEGRATED_GATE = -10
 const RANGE_GATE = -20
 
 /**
- * The loudness of a whole track. Windows of 400 ms and 3 s, each 100 ms after the one before; what is left at
- * the end of the track and fills no window does not count, as the recommendation has it.
+ * The loudness of a whole track, by windows of 400 ms and 3 s that begin every 100 ms. An incomplete window at the end
+ * of the track does not count, as the recommendation specifies.
  */
 export function loudnessOf({ energies, samplePeak, truePeak }: LoudnessData): Loudness {
   const momentary = windows(energies, MOMENTARY)
@@ -49,7 +50,7 @@ export function loudnessOf({ energies, samplePeak, truePeak }: LoudnessData): Lo
   }
 }
 
-/** Mean energy of each window of so many hops. */
+/** The mean energy of each window of `hops` hops. */
 function windows(energies: Float64Array, hops: number): Float64Array {
   const count = Math.max(0, energies.length - hops + 1)
   return Float64Array.from({ length: count }, (_, i) => mean(energies.subarray(i, i + hops)))
@@ -61,7 +62,7 @@ function integratedOf(momentary: Float64Array): number | null {
   return hundredths(loudness(mean(above(heard, gate(heard, INTEGRATED_GATE)))))
 }
 
-/** From the 10th to the 95th percentile of what passes both gates. */
+/** The loudness range: from the 10th to the 95th percentile of the windows that pass both gates, LU. */
 function rangeOf(shortTerm: Float64Array): number | null {
   const heard = above(shortTerm, energyOf(ABSOLUTE_GATE))
   if (heard.length === 0) return null
@@ -105,6 +106,6 @@ function level(magnitude: number): number | null {
 }
 
 function hundredths(x: number): number {
-  // Never −0, which JSON would hide and a comparison not.
+  // Never −0, which JSON would write as 0 while a comparison would see the difference.
   return Math.round(x * 100) / 100 + 0
 }

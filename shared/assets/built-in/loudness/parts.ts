@@ -4,24 +4,25 @@ import type { Range } from '../../definition.ts'
 import { HOP_SAMPLES, Weighting } from './k-weighting.ts'
 import { PEAK_REACH, TruePeak } from './true-peak.ts'
 
-/** What loudness needs to know of a track. */
+/** The data from which the loudness of a track is computed. */
 export interface LoudnessData {
-  /** For each whole hop of 100 ms the mean square of both weighted channels, summed; full scale is 1. */
+  /** The mean square of both weighted channels, summed, for each whole hop of 100 ms; full scale is 1. */
   readonly energies: Float64Array
-  /** Largest magnitudes, 0 to 32,768 and more: of the samples, and between them as well. */
+  /** The largest magnitude of the samples, 0 to 32,768. */
   readonly samplePeak: number
+  /** The largest magnitude at or between samples, in the same unit; it may be more than 32,768. */
   readonly truePeak: number
 }
 
-/** Hops that are weighted before a cell and dropped: the filters forget by a factor of 10^10 in each. */
+/** The number of hops before a cell that are weighted and dropped: the filters decay by a factor of 10^10 in each. */
 const PRE_ROLL = 3
-/** Hops that are read at once: 24 s, 4 MiB. */
+/** The number of samples that are read at once: 237 hops, 24 s, 4 MiB. */
 const PIECE = 237 * HOP_SAMPLES
 
 /**
- * The loudness data of a range as bytes, 19 KB for 238 s. Each cell of the grid is measured by itself, so that
- * the bytes do not depend on how a plan groups the cells. A hop belongs to the cell in which it begins.
- * @param grid samples of a cell; the range begins at a multiple of it.
+ * The loudness data of a range as bytes, 19 KB for 238 s. Each cell of the grid is measured by itself, so the bytes do
+ * not depend on how a plan groups the cells. A hop belongs to the cell in which it begins.
+ * @param grid The number of samples in a cell. The range begins at a multiple of it.
  */
 export async function loudnessPart(
   pcm: PcmSource,
@@ -61,20 +62,20 @@ async function measureCell(
       const energy = weighting.hop(piece, 2 * (hop * HOP_SAMPLES - first))
       if (hop >= firstHop && hop < endHop) energies[hop - firstHop] = energy
     }
-    peak.look(piece)
-    // Samples that another asset of the step has read come at once: let others have a turn all the same.
+    peak.scan(piece)
+    // Samples that another asset of the step has read come without waiting: yield to other work all the same.
     await breathe()
   }
   return { energies, samplePeak: peak.samplePeak, truePeak: peak.truePeak }
 }
 
-/** A cell as bytes: how many hops, both peaks, the energies; 64-bit floats, little-endian. */
+/** A cell as bytes: the number of hops, both peaks, the energies; 64-bit floats, little-endian. */
 function pack({ energies, samplePeak, truePeak }: LoudnessData): Uint8Array {
   const numbers = Float64Array.of(energies.length, samplePeak, truePeak, ...energies)
   return new Uint8Array(numbers.buffer)
 }
 
-/** The loudness data of consecutive ranges, as one. @throws Error when the bytes are none of `loudnessPart`. */
+/** Joins the loudness data of consecutive ranges. @throws Error when the bytes are not from `loudnessPart`. */
 export function unpackLoudness(parts: readonly Uint8Array[]): LoudnessData {
   const all = new Uint8Array(Buffer.concat(parts))
   if (all.length % 8 !== 0) throw new Error('a part of a loudness has a wrong length')

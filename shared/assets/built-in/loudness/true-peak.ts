@@ -1,8 +1,8 @@
-/** Samples on either side of an interval that its interpolation looks at. */
+/** The number of samples on either side of an interval that its interpolation uses. */
 export const PEAK_REACH = 16
-/** Shape of the Kaiser window: between samples the gain is right to 0.02 dB up to 19 kHz, −0.13 dB at 20 kHz. */
+/** The shape of the Kaiser window. The gain between samples is right to 0.02 dB up to 19 kHz, −0.13 dB at 20 kHz. */
 const BETA = 5
-/** Samples that are looked at together before any is interpolated; more than the reach. */
+/** The number of samples that are surveyed together before any is interpolated; more than the reach. */
 const BLOCK = 64
 
 /**
@@ -12,35 +12,35 @@ const BLOCK = 64
 const QUARTER = interpolator(0.25)
 const HALF = interpolator(0.5)
 /**
- * n + ¾ is n + ¼ seen from the other side. Of what the two weigh a pair of samples with, one before and one
- * after the middle, EVEN is for their sum and ODD for their difference.
+ * The moment n + ¾ mirrors n + ¼. For a pair of samples, one before and one after the middle, EVEN weighs their sum and
+ * ODD their difference.
  */
 const EVEN = pairs((before, after) => (before + after) / 2)
 const ODD = pairs((before, after) => (before - after) / 2)
 
 /**
- * An interpolation is the straight line between its two neighbours, plus second differences of the samples
- * around, weighted: by no more than this in sum.
+ * An interpolated value is the straight line between its two neighbours plus a weighted sum of second differences of
+ * the samples around it. This is the maximum sum of the magnitudes of those weights.
  */
 const BEND = Math.max(bend(QUARTER, 0.25), bend(HALF, 0.5))
 
 /**
- * The largest magnitude of stereo, at the samples and between them. Interpolated is only where that can exceed
- * what was found so far: where the higher of two neighbours and the sharpest bend around leave room for it.
- * That is one interval in a hundred of loud music, and changes no result.
+ * The largest magnitude of stereo, at the samples and between them. It interpolates only where the result can exceed
+ * the maximum so far, judged by the higher of two neighbours and the sharpest bend around them. In loud music that is
+ * one interval in a hundred; no result changes.
  */
 export class TruePeak {
-  /** Of the samples themselves, 0 to 32,768. */
+  /** The largest magnitude of a sample, 0 to 32,768. */
   samplePeak = 0
-  /** Of the track between samples as well, in the same unit. */
+  /** The largest magnitude at or between samples, in the same unit. */
   truePeak = 0
 
   /**
-   * Looks at a piece of the track, interleaved, and between its samples wherever the filter's reach lies in it:
-   * pieces overlap by twice the reach. What lies between the first or the last samples of the track
-   * is left out, for it depends on what is played before and after.
+   * Scans a piece of the track, interleaved, and the intervals for which the filter's reach lies within the piece; so
+   * pieces have to overlap by twice the reach. The intervals between the first and between the last samples of the
+   * track are left out, because they depend on what is played before and after.
    */
-  look(pcm: Int16Array): void {
+  scan(pcm: Int16Array): void {
     for (const channel of [0, 1]) this.#look(pcm, channel)
   }
 
@@ -75,7 +75,7 @@ function at(of: Int32Array, index: number): number {
   return of[index] as number
 }
 
-/** For each block the largest magnitude and the largest second difference. */
+/** The largest magnitude and the largest second difference of each block. */
 function survey(pcm: Int16Array, channel: number) {
   const numbers = pcm.length
   const blocks = Math.ceil(numbers / (2 * BLOCK))
@@ -89,7 +89,7 @@ function survey(pcm: Int16Array, channel: number) {
       height = Math.max(height, Math.abs(pcm[i] as number))
     }
     highest[block] = height
-    // No interpolation looks at the bends of the piece's first and last sample.
+    // No interpolation uses the bends of the piece's first and last sample.
     let bend = 0
     const lastBend = Math.min(end, numbers - 2)
     for (let i = Math.max(first, 2 + channel); i < lastBend; i += 2) {
@@ -115,7 +115,7 @@ function between(pcm: Int16Array, at: number): number {
   return Math.max(Math.abs(half), Math.abs(even) + Math.abs(odd))
 }
 
-/** A windowed sinc around the moment `d` (0 to 1) after sample n, that is exact on straight lines. */
+/** The weights of a windowed sinc around the moment `d` (0 to 1) after sample n. It is exact on straight lines. */
 function interpolator(d: number): Float64Array {
   const weights = Float64Array.from({ length: 2 * PEAK_REACH }, (_, i) => {
     const t = d - (i - PEAK_REACH + 1)
@@ -137,7 +137,7 @@ function pairs(of: (before: number, after: number) => number): Float64Array {
   )
 }
 
-/** Sum of the magnitudes of what an interpolator weighs second differences with: its sums of sums, less the line's. */
+/** The sum of the magnitudes of an interpolator's weights of second differences: its sums of sums, less the line's. */
 function bend(weights: Float64Array, d: number): number {
   let [sum, sumOfSums, total] = [0, 0, 0]
   for (const [i, weight] of weights.entries()) {

@@ -6,7 +6,7 @@ import type { Range } from '../../definition.ts'
 const FADE_IN = 1 * SAMPLE_RATE
 const FADE_OUT = 3 * SAMPLE_RATE
 
-/** A range of a track as a track of its own, faded in and out where it cuts: not at the track's own beginning and end. */
+/** A range of a track as a track of its own, faded where it cuts; not at the track's own beginning and end. */
 export function excerpt(pcm: PcmSource, { start, end }: Range): PcmSource {
   const samples = end - start
   const fadeIn = start > 0 ? Math.min(FADE_IN, samples) : 0
@@ -25,7 +25,7 @@ export function excerpt(pcm: PcmSource, { start, end }: Range): PcmSource {
   })
 }
 
-/** From 0 to 1 over so many samples, without a kink at either end (3t² − 2t³): the same on every machine. */
+/** Rises from 0 to 1 over `samples` samples, smoothly at both ends (3t² − 2t³). The same on every machine. */
 function rise(at: number, samples: number): number {
   if (at >= samples) return 1
   const t = at / samples

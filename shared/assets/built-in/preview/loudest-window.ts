@@ -3,8 +3,8 @@ import { SAMPLE_RATE } from '../../../contracts/pcm-format.ts'
 import type { Range } from '../../definition.ts'
 
 /**
- * Energy of each whole second of a range that begins on one: the sum of the squares of all its numbers, left and
- * right. A whole number below 2⁴⁷: the sum of as many as 95 is exact, in whatever order they are added.
+ * The energy of each whole second of a range that begins on a whole second: the sum of the squares of all its numbers,
+ * left and right. It is an integer below 2⁴⁷, so that sums of up to 95 of them are exact in any order.
  */
 export async function energies(
   pcm: PcmSource,
@@ -22,7 +22,7 @@ export async function energies(
   return found
 }
 
-/** The first of those windows of `seconds` seconds that hold the most energy: its first second. */
+/** The first second of the window of `seconds` seconds with the most energy; of several such windows, the first. */
 export function loudestWindow(energy: Float64Array, seconds: number): number {
   let inWindow = 0
   let best = 0

@@ -4,16 +4,16 @@ import { type Peaks, RECORD_SAMPLES } from './peaks.ts'
 const MAX_POINTS = 4096
 
 /**
- * Samples that one point of the JSON stands for: the least multiple of 256 that leaves at most
- * 4096 points, which is 256 up to 23 s, 4864 for 7 min, and never more than about 35 KB of JSON.
+ * The number of samples in one point of the JSON: the least multiple of 256 that yields at most 4096 points. It is 256
+ * up to 23 s and 4864 for 7 min, and the JSON is never longer than about 35 KB.
  */
 function samplesPerPixel(samples: number): number {
   return RECORD_SAMPLES * Math.max(1, Math.ceil(samples / (RECORD_SAMPLES * MAX_POINTS)))
 }
 
 /**
- * A waveform as audiowaveform writes it (JSON, version 2, 8 bits, one channel: the mean of both),
- * for peaks.js, wavesurfer.js and their kind: minimum and maximum of each point in turn, −128 to 127.
+ * A waveform in the format of audiowaveform (JSON, version 2, 8 bits, one channel: the mean of both), for peaks.js,
+ * wavesurfer.js and the like: the minimum and the maximum of each point in turn, −128 to 127.
  * Source: BBC audiowaveform, doc/DataFormat.md.
  */
 export function waveformJson(peaks: Peaks, samples: number): string {

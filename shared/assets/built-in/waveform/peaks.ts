@@ -1,11 +1,11 @@
 import type { PcmSource } from '../../../audio/pcm.ts'
 import type { Range } from '../../definition.ts'
 
-/** Samples that one record sums up. */
+/** The number of samples in one record. */
 export const RECORD_SAMPLES = 256
 
 /**
- * What a waveform needs to know of a track, one record per 256 samples (the last may be of fewer).
+ * The data of a waveform, one record per 256 samples; the last one may have fewer.
  * `lowest` and `highest` are over both channels, `mixLow` and `mixHigh` over their mean.
  */
 export interface Peaks {
@@ -26,7 +26,7 @@ export async function peaksOf(
 ): Promise<Peaks> {
   const peaks = empty(Math.ceil((range.end - range.start) / RECORD_SAMPLES))
   let record = 0
-  // Pieces of whole records, about a second and a half each.
+  // Pieces of whole records, about 1.5 s each.
   const size = RECORD_SAMPLES * 256
   for await (const piece of pcm.chunks(range.start, range.end, { size, signal })) {
     for (let at = 0; at < piece.length; at += 2 * RECORD_SAMPLES) {
@@ -47,7 +47,7 @@ function sumUp(
   for (let i = from; i < to; i += 2) {
     const left = piece[i] ?? 0
     const right = piece[i + 1] ?? 0
-    // Towards zero, as audiowaveform divides.
+    // Rounded towards zero, as audiowaveform does.
     const mix = ((left + right) / 2) | 0
     if (mix < mixLow) mixLow = mix
     if (mix > mixHigh) mixHigh = mix
@@ -64,7 +64,7 @@ function sumUp(
   peaks.energy[record] = energy
 }
 
-/** Peaks as bytes: five columns one after the other, little-endian. 16 bytes a record. */
+/** Peaks as bytes: five columns one after the other, little-endian, 16 bytes per record. */
 export function packPeaks(peaks: Peaks): Uint8Array {
   return Buffer.concat(
     COLUMNS.map((column) => {
@@ -74,7 +74,7 @@ export function packPeaks(peaks: Peaks): Uint8Array {
   )
 }
 
-/** The peaks of consecutive ranges, as one. @throws Error when the bytes are none of `packPeaks`. */
+/** Joins the peaks of consecutive ranges. @throws Error when the bytes are not from `packPeaks`. */
 export function unpackPeaks(parts: readonly Uint8Array[]): Peaks {
   const counts = parts.map((part) => part.length / RECORD_BYTES)
   if (!counts.every(Number.isInteger))

@@ -5,7 +5,7 @@ const WIDTH = 1800
 const HEIGHT = 280
 /** Blank rows above and below, so that full scale does not touch the edge. */
 const MARGIN = 6
-/** Columns that are averaged to one: what smooths the outline. */
+/** The number of columns that are averaged to one, which smooths the outline. */
 const OVERSAMPLING = 3
 
 type Colour = readonly [red: number, green: number, blue: number]
@@ -15,15 +15,15 @@ const BODY: Colour = [28, 84, 158]
 const LINE: Colour = [206, 214, 224]
 
 /**
- * A picture of a track, 1800 × 280 on white: the envelope of the peaks of both channels, in it the
- * body of what is heard (RMS), on a line of silence. Full scale is the height.
+ * A picture of a track, 1800 × 280 pixels on white: the envelope of the peaks of both channels, inside it the RMS
+ * level, on a line of silence. The height is full scale.
  */
 export function waveformPicture(peaks: Peaks, samples: number): Uint8Array {
   const pixels = new Uint8Array(WIDTH * HEIGHT * 3).fill(255)
   const middle = HEIGHT / 2
   const reach = middle - MARGIN
   const count = WIDTH * OVERSAMPLING
-  // Each looks at the width of a whole pixel, so that a lone peak stays visible.
+  // Each column covers the width of a whole pixel, so that a single peak stays visible.
   const subcolumns = Array.from({ length: count }, (_, i) => {
     const { low, high, rms } = column(
       peaks,
@@ -48,7 +48,7 @@ export function waveformPicture(peaks: Peaks, samples: number): Uint8Array {
         body += covered(y, bodyTop, bodyBottom)
       }
       const line = covered(y, middle - 0.5, middle + 0.5)
-      // Most rows look like the one above.
+      // Most rows are equal to the one above.
       if (peak !== before.peak || body !== before.body || line !== before.line) {
         const colour = over(
           over(over(PAPER, LINE, line), PEAK, peak / OVERSAMPLING),
@@ -63,7 +63,7 @@ export function waveformPicture(peaks: Peaks, samples: number): Uint8Array {
   return png(WIDTH, HEIGHT, pixels)
 }
 
-/** What happens between two moments (0 to 1 of the track): −1 to 1. */
+/** The lowest and the highest sample and the RMS level between two positions (0 to 1 of the track). Full scale is 1. */
 function column(
   peaks: Peaks,
   samples: number,

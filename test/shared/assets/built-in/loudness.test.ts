@@ -159,7 +159,7 @@ t.test('true peak is that of the band-limited waveform, wherever it hides', asyn
     }
     for (const x of samples) want = Math.max(want, scale * Math.abs(x))
     const peak = new TruePeak()
-    peak.look(pcm)
+    peak.scan(pcm)
     const off = 20 * Math.log10(peak.truePeak / want)
     t.ok(Math.abs(off) < 0.03, `round ${round}: ${off.toFixed(4)} dB off`)
   }
@@ -191,7 +191,7 @@ t.test('agrees with ffmpeg in one pass, over the seams of its cells', async (t) 
   // Clipped hats reach to half the rate, where no two interpolators are alike.
   near(t, result.truePeak, want.true_peak, 0.2, 'dBTP')
   const inOnePass = new TruePeak()
-  inOnePass.look(pcm)
+  inOnePass.scan(pcm)
   t.equal(result.truePeak, Math.round(2000 * Math.log10(inOnePass.truePeak / 32_768)) / 100)
 })
 
