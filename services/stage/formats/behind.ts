@@ -7,13 +7,13 @@ import { masterAt } from './looks-like.ts'
 import { CHAIN_BYTES, findFrames, nameOf } from './mpeg/frames.ts'
 import { tagBytes } from './tag-bytes.ts'
 
-/** What is passed over before something else begins: so many tags, and stretches of zeros and blanks. */
+/** Maximum number of tags and of runs of zeros and blanks that are skipped. */
 const MAX_PASSED = 20
 const BLANKS_AT_ONCE = 64 << 10
 
 /**
- * Another master that begins at byte `from` of a file, or behind tags, zeros and blanks there. Reads some kilobytes,
- * two megabytes at most.
+ * The master that begins at byte `from` of a file, or behind tags, zeros and blanks there. Reads a few
+ * kilobytes, two megabytes at most.
  */
 export async function masterBehind(
   window: ByteWindow,
@@ -43,7 +43,7 @@ function framesAt(head: Buffer, isEnd: boolean): string | undefined {
   return found && nameOf(found.frame)
 }
 
-/** MORE_FOLLOWS, where another master begins behind the end of `what` (`the WAV`). */
+/** A warning MORE_FOLLOWS if another master begins behind the end of `what` (for example `the WAV`). */
 export async function whatFollows(
   what: string,
   window: ByteWindow,
@@ -53,7 +53,10 @@ export async function whatFollows(
   return other === undefined ? [] : [anotherFollows(what, other, window.bytes)]
 }
 
-/** The same behind the samples of an IFF-like file, and the chunks that follow them; unless it is said already. */
+/**
+ * A warning MORE_FOLLOWS if another master begins behind the samples of an IFF-like file and the chunks that
+ * follow them. Empty if `leftOut` has reported it already.
+ */
 export async function behindSound(
   container: string,
   window: ByteWindow,
@@ -69,7 +72,7 @@ export async function behindSound(
   let at = offset + bytes
   for (let n = 0; n < MAX_CHUNKS && at + 8 <= fresh.bytes; n++) {
     if (!(await isChunkAt(fresh, at, littleEndian))) {
-      // Chunks begin at even bytes, most of the time.
+      // Chunks usually begin at even bytes.
       if (at % 2 === 0 || !(await isChunkAt(fresh, at + 1, littleEndian))) break
       at++
     }

@@ -1,26 +1,29 @@
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 
-/** Reads the bytes [start, end) of a master: exactly these, or throws. */
+/** Reads exactly the bytes [start, end) of a master, or throws. */
 type ReadRange = (start: number, end: number, signal?: AbortSignal) => Promise<Uint8Array>
 
-/** The bytes of a master, by range. */
+/** Access to the bytes of a master by range. */
 export interface ByteRanges {
-  /** How many there are. */
+  /** Size of the master, bytes. */
   readonly bytes: number
   readonly read: ReadRange
 }
 
-/** The same, and long ranges piece by piece, without a round trip for each. */
+/**
+ * Access to the bytes of a master by range, and to long ranges as a stream, without a round trip for each
+ * piece.
+ */
 export interface MasterBytes extends ByteRanges {
-  /** The bytes [start, end): exactly these, or throws. */
+  /** Streams exactly the bytes [start, end), or throws. */
   stream(start: number, end: number, signal: AbortSignal): AsyncIterable<Uint8Array>
 }
 
 const WINDOW_BYTES = 16_384
-/** A header that needs more than this is no header. */
+/** Maximum number of bytes that are read for a header. */
 const LIMIT_BYTES = 8 << 20
 
-/** Looks at a file here and there through one small window, and never at more than 8 MiB of it. */
+/** Random access to a file through one small window. It reads 8 MiB of the file at most. */
 export class ByteWindow {
   readonly bytes: number
   readonly #file: ByteRanges
@@ -35,14 +38,15 @@ export class ByteWindow {
     this.#signal = signal
   }
 
-  /** Another one on the same file, that may look at as much again. */
+  /** A new window on the same file, with a new limit. */
   again(): ByteWindow {
     return new ByteWindow(this.#file, this.#signal)
   }
 
   /**
    * The `length` bytes from `offset`.
-   * @throws PermanentError MASTER_UNREADABLE when the file ends before them; `what` names them.
+   * @param what names the bytes in the error
+   * @throws PermanentError MASTER_UNREADABLE when the file ends before them
    */
   async view(offset: number, length: number, what: string): Promise<DataView> {
     if (offset + length > this.bytes) {
@@ -55,7 +59,7 @@ export class ByteWindow {
     return this.#view(offset, length)
   }
 
-  /** Up to `length` bytes from `offset`, fewer at the end of the file. */
+  /** Up to `length` bytes from `offset`; fewer at the end of the file. */
   async glance(offset: number, length: number): Promise<Uint8Array> {
     const end = Math.min(this.bytes, offset + length)
     if (end <= offset) return new Uint8Array(0)
@@ -87,8 +91,8 @@ export class ByteWindow {
 }
 
 /**
- * A verdict on a master: what was wrong, at which byte, what was expected.
- * @param bytes what is there, for the log
+ * The error for an unreadable master: what is wrong, at which byte, and what was expected.
+ * @param bytes the bytes found there, for the log
  */
 export function unreadable(
   at: number,
@@ -103,7 +107,7 @@ export function unreadable(
   })
 }
 
-/** Four bytes as text; what cannot be printed becomes `?`. */
+/** Four bytes as text. Unprintable bytes become `?`. */
 export function fourCc(view: DataView, offset = 0): string {
   let text = ''
   for (let i = 0; i < 4; i++) {

@@ -1,4 +1,4 @@
-/** Writes into a program's input as fast as it reads, until it stops reading or has had `most` bytes. */
+/** Writes into a program's input as fast as the program reads, until it stops reading or has got `most` bytes. */
 export async function feedInto(
   stdin: NodeJS.WritableStream & { readonly destroyed: boolean },
   feed: AsyncIterable<Uint8Array>,

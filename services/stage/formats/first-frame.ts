@@ -10,16 +10,18 @@ import { feedInto } from './feed.ts'
 import { checkRateAndChannels } from './iff/chunks.ts'
 import type { Coded, CodedLayout } from './layout.ts'
 
-/** What one frame may take to come out, pictures before it included. */
+/** Maximum number of bytes that ffmpeg gets until it returns one frame, including pictures before it. */
 const MAX_BYTES = 40 << 20
-/** On a core, seconds: a fiftieth of it does, and a second with an index of 32 MB. */
+/** Maximum core time of that, seconds. Usually a fiftieth is enough; with an index of 32 MB it takes a second. */
 const MAX_SECONDS = 3
 
 /**
- * What the decoder of a compressed master gives: the rate and channels of the first frame that comes out of it (an
- * AAC header may say half of the rate). By ffmpeg, not ffprobe, which insists on decoders for pictures too; and by
- * the header of the WAV that it makes of that frame, not by what it says: titles and comments are said there too.
- * @throws PermanentError MASTER_UNREADABLE when nothing can be decoded; Error when ffmpeg is not there or killed.
+ * Completes the layout of a compressed master with the rate and the channels of the first decoded frame (an AAC
+ * header may say half of the rate). It uses ffmpeg, because ffprobe needs decoders for pictures too. It reads
+ * the header of the WAV that ffmpeg makes of the frame, not ffmpeg's messages, because titles and comments
+ * appear in those.
+ * @throws PermanentError MASTER_UNREADABLE when nothing can be decoded; Error when ffmpeg is missing or was
+ * killed
  */
 export async function firstFrame(
   coded: Coded,
@@ -38,7 +40,7 @@ export async function firstFrame(
   return { ...coded, ...format }
 }
 
-/** What the header of ffmpeg's WAV says; undefined when no sample follows it. */
+/** The format in the header of ffmpeg's WAV; undefined when no sample follows it. */
 function formatOf(wav: Buffer): Pick<CodedLayout, 'rate' | 'channels' | 'mask'> | undefined {
   const data = wav.indexOf('data', 12, 'latin1')
   if (data < 0 || wav.length <= data + 8) return undefined
@@ -50,7 +52,10 @@ function formatOf(wav: Buffer): Pick<CodedLayout, 'rate' | 'channels' | 'mask'> 
   }
 }
 
-/** One frame of a stream as a WAV file, and what ffmpeg says to it: one demuxer, one decoder, on a pipe. */
+/**
+ * Decodes one frame of a stream from a pipe into a WAV file, with one demuxer and one decoder. Also returns
+ * ffmpeg's messages.
+ */
 async function decodeOne(
   { demuxer, decoder }: Coded,
   feed: AsyncIterable<Uint8Array>,
@@ -80,7 +85,7 @@ async function decodeOne(
     child.on('error', reject)
     child.on('close', (code, signal) => resolve(signal === 'SIGXCPU' ? signal : code))
   })
-  // It stops reading when it has seen enough.
+  // ffmpeg stops reading when it has seen enough.
   child.stdin.on('error', () => {})
   try {
     const feeding = feedInto(child.stdin, feed, MAX_BYTES)
@@ -98,7 +103,7 @@ async function decodeOne(
   }
 }
 
-/** The beginning of what is said; the rest is read and forgotten. */
+/** The beginning of a stream as text. The rest is read and discarded. */
 async function firstOf(stream: AsyncIterable<Buffer>): Promise<string> {
   let said = Buffer.alloc(0)
   for await (const piece of stream) {

@@ -1,26 +1,26 @@
 import { masterAt } from './looks-like.ts'
 import { APE_BYTES, ID3V1_BYTES, tagBytes, tagBytesBefore } from './tag-bytes.ts'
 
-/** What lies between two frames, or behind the last. */
+/** What lies between two frames, or behind the last one. */
 type GapVerdict =
-  /** Tags, zeros and blanks: nothing is missing. */
+  /** Tags, zeros and blanks: no music is missing. */
   | { readonly kind: 'filling'; readonly isBlank: boolean }
-  /** Another master begins in it, at its byte `at`. */
+  /** Another master begins at byte `at` of the gap. */
   | { readonly kind: 'master'; readonly name: string; readonly at: number }
-  /** Something that is no frame, from its byte `at` on, zeros before it included. */
+  /** Bytes that are not a frame, from byte `at` of the gap on, including zeros before them. */
   | { readonly kind: 'unknown'; readonly at: number }
 
-/** What has to be held to tell a tag or a master by its beginning. */
+/** Number of bytes that are needed to recognize a tag or a master by its beginning. */
 const HEAD_BYTES = 64
-/** The same of a tag that ends what is looked at: an ID3v1 tag, and a footer before it. */
+/** Number of bytes that are needed to recognize tags by their end: an ID3v1 tag, and a footer before it. */
 const TAIL_BYTES = ID3V1_BYTES + APE_BYTES
-/** How much of a gap is searched for what a tag says of the music. */
+/** Number of bytes of a gap that are searched for a tag that says whether the loudness was changed. */
 const FIRST_BYTES = 4096
 
-/** Looks at a gap as it passes, piece by piece: each byte once, whatever the pieces. */
+/** Examines a gap while it streams past. Each byte is examined once, whatever the pieces. */
 export class Gap {
   bytes = 0
-  /** Of the tag that is being passed over. */
+  /** Remaining bytes of the tag that is being skipped. */
   #skip = 0
   #held: Buffer = Buffer.alloc(0)
   #isBlank = true
@@ -41,12 +41,12 @@ export class Gap {
     this.#look(HEAD_BYTES)
   }
 
-  /** Whether a tag tells that the loudness of the frames was changed after they were made. */
+  /** Whether a tag says that the loudness of the frames was changed after they were encoded. */
   get isRegained(): boolean {
     return this.#first.includes('MP3GAIN_')
   }
 
-  /** Once all of it has come. */
+  /** The verdict. Call it once the whole gap has been added. */
   verdict(): GapVerdict {
     this.#look(1)
     const at = this.#unknownAt
@@ -58,7 +58,7 @@ export class Gap {
     return { kind: 'unknown', at: this.#isBlank ? 0 : at }
   }
 
-  /** Goes on over tags and blanks as long as `least` bytes are held. */
+  /** Skips tags and blanks while at least `least` bytes are held. */
   #look(least: number): void {
     const held = this.#held
     let at = 0
@@ -86,12 +86,12 @@ export function isBlank(byte: number | undefined): boolean {
   return byte === 0 || byte === 0x20
 }
 
-/** A file of boxes begins with a size, and that with zeros. */
+/** Whether a `ftyp` box begins here. Its first bytes are its size, which begins with zeros. */
 export function isBoxAt(held: Buffer, at: number): boolean {
   return held[at + 4] === 0x66 && held.toString('latin1', at + 4, at + 8) === 'ftyp'
 }
 
-/** How long the tags are that these bytes end with: an ID3v1 tag, and another before it. */
+/** The total length of the tags at the end of these bytes: an ID3v1 tag, and another one before it. */
 function tagsBytes(tail: Buffer): number {
   const last = tagBytesBefore(tail) ?? 0
   if (last !== ID3V1_BYTES) return last

@@ -1,9 +1,9 @@
 /**
- * What a file that is no master of ours looks like from its first bytes, for people. Of the bytes themselves nothing is
- * said: what is wrong with two files in the same way is said in the same words.
+ * Describes in a message what kind of file this is, judging by its first bytes. It does not quote the bytes, so
+ * that the same kind of fault is always described in the same words.
  */
 export function looksLike(head: Uint8Array): string {
-  // Not by TextDecoder, whose latin1 is Windows-1252.
+  // TextDecoder is not used, because its latin1 is Windows-1252.
   const text = Buffer.from(head).toString('latin1')
   const known = MAGIC.find(([magic]) => text.startsWith(magic))?.[1]
   if (known) return `looks like ${known}`
@@ -19,7 +19,10 @@ export function looksLike(head: Uint8Array): string {
   return isText(head) ? 'looks like text' : 'begins with bytes that are no audio known here'
 }
 
-/** What kind of master begins at byte `at`, for people; undefined when there is none that its first bytes tell. */
+/**
+ * The kind of master that begins at byte `at`, for messages; undefined when the first bytes are not those of a
+ * master.
+ */
 export function masterAt(bytes: Buffer, at: number): string | undefined {
   const text = bytes.toString('latin1', at, at + 12)
   const [id, type, form] = [text.slice(0, 4), text.slice(4, 8), text.slice(8)]
@@ -29,13 +32,13 @@ export function masterAt(bytes: Buffer, at: number): string | undefined {
   return MASTERS.find(([magic]) => text.startsWith(magic))?.[1]
 }
 
-/** Whether a file is of a known kind that is not taken. */
+/** Whether a file is of a known kind that is not accepted. */
 export function isKnown(head: Uint8Array): boolean {
   const text = Buffer.from(head).toString('latin1')
   return MAGIC.some(([magic]) => text.startsWith(magic))
 }
 
-/** Text of two bytes a character, whose mark looks like the beginning of a frame of MPEG audio. */
+/** Whether this is UTF-16 text, whose byte order mark looks like the beginning of a frame of MPEG audio. */
 function isUtf16(head: Uint8Array): boolean {
   return (
     head[0] === 0xff &&
@@ -50,7 +53,7 @@ export function isText(head: Uint8Array): boolean {
 
 type Magic = readonly (readonly [magic: string, name: string])[]
 
-/** What four bytes or so tell of beyond doubt, in the midst of others too. */
+/** Signatures of about four bytes that identify a format, wherever they occur. */
 const FOREIGN: Magic = [
   ['riff', 'Wave64'],
   ['caff', 'Core Audio Format'],
@@ -97,7 +100,7 @@ const MAGIC: Magic = [
 
 const MASTERS: Magic = [['fLaC', 'FLAC'], ['OggS', 'Ogg'], ...FOREIGN]
 
-/** The eleven set bits that begin every frame of MPEG audio, ADTS included. */
+/** Whether this begins with the eleven set bits of every frame of MPEG audio and ADTS. */
 function isMpeg(head: Uint8Array): boolean {
   return head[0] === 0xff && ((head[1] ?? 0) & 0xe0) === 0xe0
 }

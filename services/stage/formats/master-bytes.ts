@@ -5,8 +5,8 @@ import { NotFoundError, type StoreDriver } from '#shared/store/driver/driver.ts'
 import type { MasterBytes } from './byte-window.ts'
 
 /**
- * The bytes of a master in its store, of the very revision that is asked for; without one, whatever is there.
- * Reads throw RestartError MASTER_CHANGED when it is gone or another.
+ * Access to the bytes of a master in its store, at the given revision; without one, at whatever revision is
+ * there. Reads throw RestartError MASTER_CHANGED when the master is gone or has changed.
  */
 export function masterBytes(
   driver: StoreDriver,

@@ -2,19 +2,22 @@ import type { ByteWindow } from './byte-window.ts'
 import type { ByteRange } from './layout.ts'
 import { masterAt } from './looks-like.ts'
 
-/** What stands in the first bytes of a master, behind how many others: eight or more of them no accident makes. */
+/**
+ * Signatures in the first bytes of a master, with their offsets. With the check by `masterAt`, eight or more
+ * bytes have to match, which does not happen by accident.
+ */
 const MARKS = [
   ...(['WAVE', 'AIFF', 'AIFC'] as const).map((mark) => [Buffer.from(mark), 8] as const),
   [Buffer.from('fLaC\0\0\0\x22', 'latin1'), 0],
   [Buffer.from('OggS\0\x02\0\0\0\0\0\0\0\0', 'latin1'), 0],
 ] as const
-/** As many as the longest of them, and what is behind it, needs. */
+/** Number of bytes by which reads overlap: enough for the longest signature and what follows it. */
 const OVERLAP_BYTES = 16
 const LOOK_BYTES = 1 << 20
 
 /**
- * Another master that begins within bare samples, as where files were put one behind the other and the first header
- * counts them all. Samples of more than `most` bytes are not looked through.
+ * Finds another master that begins within uncompressed samples, which happens when files are concatenated and
+ * the first header counts all of them. Samples of more than `most` bytes are not searched.
  */
 export async function masterWithin(
   window: ByteWindow,

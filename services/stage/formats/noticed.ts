@@ -1,17 +1,20 @@
 import type { Mp4Walk } from './mp4/walk.ts'
 import type { FramesSeen } from './mpeg/frames-seen.ts'
 
-/** What is noticed of a compressed master while it is decoded from its beginning: all of it, once its end has come. */
+/**
+ * What is noticed while a compressed master is decoded from its beginning. It is complete once the end has been
+ * reached.
+ */
 export interface Noticed {
-  /** Packets that the decoder could make nothing of. */
+  /** Number of packets that the decoder could not decode. */
   undecodable: number
-  /** What else the decoder found wrong. */
+  /** Number of other errors that the decoder reported. */
   faults: number
-  /** Whether the stream goes on behind where its list of edits ends the music. */
+  /** Whether the stream continues behind the end that its edit list gives to the music. */
   isEndedEarly: boolean
-  /** Where frames are looked for: what lay between them. */
+  /** For streams whose frames are located here: what lies between the frames. */
   frames?: FramesSeen
-  /** Of MP4 in fragments: what they say. */
+  /** For fragmented MP4: what the fragments say. */
   walk?: Mp4Walk
 }
 
@@ -20,9 +23,9 @@ export function nothingNoticed(): Noticed {
 }
 
 /**
- * Takes a line of what ffmpeg complains of. That a packet is lost is said in other words by other versions (5 and 6,
- * 7 and later). What lies where, and how much of it there is, is looked at here rather than left to a demuxer; and
- * what a filter or the muxer says is none of the master's fault.
+ * Counts one line of ffmpeg's error output. ffmpeg reports a lost packet in different words in versions 5 and
+ * 6, and from 7 on. Positions and lengths are determined here and not taken from a demuxer, and messages of
+ * filters or of the muxer are not the master's fault.
  */
 export function noticeLine(noticed: Noticed, line: string, decoder: string): void {
   if (LOST.test(line)) noticed.undecodable++

@@ -1,16 +1,18 @@
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 
 /**
- * A packet costs a decoder 20 core-microseconds, however short it is. An hour of music has fewer than so many, or
- * larger ones: Opus of 5 ms has 720,000, of 20 bytes each at 32 kbit/s; Vorbis, in nothing but short blocks, as many.
+ * Maximum number of short packets. A packet costs a decoder 20 core-microseconds, however short it is. An hour
+ * of music has fewer packets, or larger ones: Opus with packets of 5 ms has 720,000, of 20 bytes each at 32
+ * kbit/s; Vorbis with short blocks only has as many.
  */
 const MAX_PACKETS = 500_000
 const MIN_BYTES = 20
 
 /**
- * What would take a decoder longer than a step, and is no music, is not begun.
- * @param what for people, e.g. `Ogg Opus`
- * @param bytes of the file
+ * Refuses, before any decoding, a stream with so many tiny packets that it cannot be music and would take a
+ * decoder longer than a step.
+ * @param what the name of the format in the error, for example `Ogg Opus`
+ * @param bytes size of the file, bytes
  * @throws PermanentError MASTER_UNREADABLE
  */
 export function checkPackets(what: string, packets: number, bytes: number): void {

@@ -10,15 +10,15 @@ import { mpegStream } from './mpeg/mpeg.ts'
 import { oggStream } from './ogg/ogg.ts'
 import { afterTags, beginsWithId3 } from './tags.ts'
 
-/** What the header of a master says: where the samples lie, or what there is to decode. */
+/** The header of a master: where its samples lie, or what has to be decoded. */
 export type Header = PcmLayout | FlacLayout | Coded | Mp4
 
 /**
- * The header of a master, told by content, never by name. Tags, zeros and blanks may come before it, and so may a
- * tag that lies about its length or a frame that has lost its beginning: then the first frames of FLAC, Ogg, MP3 or
- * AAC that follow each other are looked for. Reads a few kilobytes by range where nothing is odd (and the index of an
- * MP4 file), 16 MiB at most. docs/masters.md has every verdict.
- * @throws PermanentError MASTER_UNREADABLE: what was wrong, at which byte, what was expected.
+ * Reads the header of a master. The format is recognized by content, never by name. Tags, zeros and blanks may
+ * come before it. After a tag with a wrong length, or a frame that has lost its beginning, the first
+ * consecutive frames of FLAC, Ogg, MP3 or AAC are searched. Normally reads a few kilobytes by range (and the
+ * index of an MP4 file), 16 MiB at most. docs/masters.md has every verdict.
+ * @throws PermanentError MASTER_UNREADABLE that says what is wrong, at which byte, and what was expected
  */
 export async function readHeader(file: ByteRanges, signal?: AbortSignal): Promise<Header> {
   if (file.bytes === 0) throw unreadable(0, 'the master is empty (0 bytes)', EXPECTED)
@@ -44,11 +44,11 @@ export async function readHeader(file: ByteRanges, signal?: AbortSignal): Promis
 const EXPECTED = 'WAV, RF64, AIFF, FLAC, MP3, AAC, M4A or Ogg'
 const HEAD_BYTES = 512
 const ID3_HEADER_BYTES = 10
-/** How far the music is looked for behind something unknown, and behind a tag that is not as long as it says. */
+/** How far the music is searched behind unknown bytes, and behind a tag whose length is wrong. */
 const MAX_JUNK_BYTES = 128 << 10
 const MAX_TAG_BYTES = 4 << 20
 
-/** What begins at byte `start`; undefined when it is nothing that is known here. */
+/** The header that begins at byte `start`; undefined when the format is unknown. */
 async function headerAt(
   file: ByteRanges,
   start: number,
@@ -64,7 +64,7 @@ async function headerAt(
   return header && moved(header, start)
 }
 
-/** Where frames begin that follow each other, or a stream of FLAC or Ogg. */
+/** The position of the first consecutive frames, or of a FLAC or Ogg stream. */
 async function searched(
   window: ByteWindow,
   { start, end }: ByteRange,
@@ -82,7 +82,7 @@ async function searched(
 }
 
 const SEARCH_BYTES = 128 << 10
-/** With the block that has to be the first, and with a page that begins a stream. */
+/** The beginnings of a FLAC stream with its mandatory first block, and of an Ogg page that begins a stream. */
 const FLAC_MARKER = Buffer.from('fLaC\0\0\0\x22', 'latin1')
 const OGG_MARKER = Buffer.from('OggS\0\x02', 'latin1')
 
@@ -113,7 +113,7 @@ async function headerOf(
   return undefined
 }
 
-/** What lies behind a tag, as it lies in the whole file. */
+/** Shifts the positions of a header that lies behind a tag to positions in the whole file. */
 function moved(header: Header, by: number): Header {
   if (header.kind === 'pcm') return { ...header, offset: header.offset + by }
   if (header.kind === 'flac') {

@@ -12,8 +12,8 @@ import type { Noticed } from './noticed.ts'
 import { readHeader } from './read-header.ts'
 
 /**
- * What a master is: its header, and where that does not tell what comes out of a decoder, a look at its first frames;
- * of a FLAC stream a look at whether its frames are those that the header promises.
+ * Determines the layout of a master: its header; for a compressed master also its first decoded frame; for FLAC
+ * also whether its frames agree with the header.
  * @throws PermanentError MASTER_UNREADABLE
  */
 export async function survey(file: MasterBytes, signal: AbortSignal): Promise<Layout> {
@@ -31,7 +31,7 @@ async function codedLayout(
   return 'times' in header ? withTimes(layout, header.times) : layout
 }
 
-/** What ffmpeg is fed with of a compressed master. `noticed` is told what is passed over. */
+/** The input of ffmpeg for a compressed master. @param noticed receives what is skipped on the way */
 export function codedBytes(
   { feed, sift, fragments }: Coded,
   file: MasterBytes,
@@ -52,7 +52,7 @@ export function codedBytes(
   return mpegFrames(bytes, sift, { start, seen })
 }
 
-/** The fragments are the last of the feed. */
+/** Streams the feed and passes its last part, the fragments, to `walk`. */
 async function* walked(
   feed: Coded['feed'],
   file: MasterBytes,
@@ -66,7 +66,10 @@ async function* walked(
   }
 }
 
-/** What is yet to be noticed when a decoder has stopped reading: by then it has made all that it will. */
+/**
+ * Completes `noticed` when the decoder has stopped reading and no more samples will come, and returns the
+ * warnings about what follows.
+ */
 export async function noticeRest(
   { container }: Coded,
   file: MasterBytes,

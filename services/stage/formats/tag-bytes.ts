@@ -1,12 +1,13 @@
 /**
- * How long tags are, by their own first or last bytes. Sources: id3.org, ID3 tag version 2.4.0, section 3, and Lyrics3;
- * the APEv2 specification of the Hydrogenaudio wiki; of the enhanced tag (TAG+) the description in mpg123.
+ * Lengths of tags, from their own first or last bytes. Sources: id3.org, ID3 tag version 2.4.0, section 3, and
+ * Lyrics3; the APEv2 specification of the Hydrogenaudio wiki; for the enhanced tag (TAG+) the description in
+ * mpg123.
  */
 export const ID3V1_BYTES = 128
 export const ID3_BYTES = 10
 export const APE_BYTES = 32
 
-/** Of the ID3v2 tag that begins at `at`; undefined when there is none. */
+/** Length of the ID3v2 tag that begins at `at`, bytes; undefined when there is none. */
 export function id3Bytes(held: Buffer, at = 0): number | undefined {
   if (held.length < at + ID3_BYTES || held.toString('latin1', at, at + 3) !== 'ID3') {
     return undefined
@@ -18,7 +19,7 @@ export function id3Bytes(held: Buffer, at = 0): number | undefined {
   return ID3_BYTES + size + (hasFooter ? ID3_BYTES : 0)
 }
 
-/** Of the APE tag that begins at `at` with its header; undefined when there is none. */
+/** Length of the APE tag whose header begins at `at`, bytes; undefined when there is none. */
 export function apeBytes(held: Buffer, at = 0): number | undefined {
   if (held.length < at + APE_BYTES || held.toString('latin1', at, at + 8) !== 'APETAGEX') {
     return undefined
@@ -26,7 +27,7 @@ export function apeBytes(held: Buffer, at = 0): number | undefined {
   return APE_BYTES + held.readUInt32LE(at + 12)
 }
 
-/** Of the tag of whatever kind that begins at `at`; undefined when there is none. */
+/** Length of the tag of any kind that begins at `at`, bytes; undefined when there is none. */
 export function tagBytes(held: Buffer, at: number): number | undefined {
   const ape = apeBytes(held, at)
   if (ape !== undefined) {
@@ -37,12 +38,12 @@ export function tagBytes(held: Buffer, at: number): number | undefined {
   if (text.startsWith('TAG+')) return 227
   if (text.startsWith('TAG')) return ID3V1_BYTES
   if (text.startsWith('3DI')) return ID3_BYTES
-  // To its end, which is the end of the file but for another tag.
+  // It extends to the end of the file, except for another tag there.
   if (text === 'LYRICSBEGIN') return Number.MAX_SAFE_INTEGER
   return id3Bytes(held, at)
 }
 
-/** Of the tag (ID3v1, APEv2, Lyrics3v2) that ends with these bytes; undefined when there is none. */
+/** Length of the tag (ID3v1, APEv2, Lyrics3v2) at the end of these bytes, bytes; undefined when there is none. */
 export function tagBytesBefore(tail: Buffer): number | undefined {
   const text = tail.toString('latin1')
   if (tail.length >= ID3V1_BYTES && text.startsWith('TAG', tail.length - ID3V1_BYTES)) {

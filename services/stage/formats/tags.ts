@@ -9,14 +9,14 @@ import {
   tagBytesBefore,
 } from './tag-bytes.ts'
 
-/** Zeros and blanks in front of a master that are passed over. */
+/** Maximum number of zeros and blanks that are skipped before a master. */
 const MAX_BLANK_BYTES = 1 << 20
 const BLANKS_AT_ONCE = 16_384
 const MAX_TAGS = 100
 
 /**
- * The first byte behind what may lie in front of a master: tags (ID3v2, APEv2), up to a hundred, zeros and
- * blanks; beyond the end when a tag claims so.
+ * The position behind everything that may precede a master: up to a hundred tags (ID3v2, APEv2), zeros and
+ * blanks. It lies beyond the end of the file if a tag says so.
  */
 export async function afterTags(window: ByteWindow): Promise<number> {
   let at = 0
@@ -27,7 +27,7 @@ export async function afterTags(window: ByteWindow): Promise<number> {
     else {
       const end = await afterBlanks(window, at)
       const first = await window.glance(end, 8)
-      // A file of boxes begins with a size, and that with zeros.
+      // A file of boxes begins with a size, whose first bytes are zeros.
       const box = Buffer.from(first).indexOf('ftyp')
       if (box >= 0) return Math.max(at, end + box - 4)
       if (end === at) break
@@ -37,7 +37,7 @@ export async function afterTags(window: ByteWindow): Promise<number> {
   return at
 }
 
-/** Whether an ID3v2 tag begins the file, whatever it says of its length. */
+/** Whether the file begins with an ID3v2 tag, whatever its length. */
 export async function beginsWithId3(window: ByteWindow): Promise<boolean> {
   return id3Bytes(Buffer.from(await window.glance(0, ID3_BYTES))) !== undefined
 }
@@ -52,9 +52,7 @@ async function afterBlanks(window: ByteWindow, from: number): Promise<number> {
   return from
 }
 
-/**
- * Where a range ends without the tags at its end: ID3v1, APEv2 and Lyrics3v2, in whatever order.
- */
+/** The end of a range without the tags at its end: ID3v1, APEv2 and Lyrics3v2, in any order. */
 export async function beforeTags(
   window: ByteWindow,
   { start, end }: ByteRange,

@@ -1,9 +1,9 @@
 /**
- * The checksum of FLAC frames (polynomial x^16 + x^15 + x^2 + 1) over bytes from the first on, as keys: the checksum
- * of a stretch comes to nothing exactly when its beginning and its end have the same key.
+ * The checksum of FLAC frames (polynomial x^16 + x^15 + x^2 + 1) over the bytes from the first one on, as keys:
+ * the checksum of a range is zero exactly when its beginning and its end have the same key.
  *
- * The running checksum grows by a factor of x^8 with each byte. Divided by it, it no longer depends on where it is
- * taken, and two places can be compared without going over what lies between them.
+ * The running checksum is multiplied by x^8 with each byte. A key is the checksum divided by that factor. It
+ * does not depend on the position, so two places can be compared without reading what lies between them.
  */
 export class Crc16 {
   readonly #bytes: Uint8Array
@@ -14,7 +14,7 @@ export class Crc16 {
     this.#bytes = bytes
   }
 
-  /** Of the place before byte `at`, which is not before the one that was asked for last. */
+  /** The key of the place before byte `at`. Calls must have increasing `at`. */
   keyAt(at: number): number {
     let crc = this.#crc
     for (let i = this.#at; i < at; i++) {
@@ -26,7 +26,7 @@ export class Crc16 {
   }
 }
 
-/** Of a frame's header. */
+/** The checksum of a frame's header. */
 export function crc8(bytes: Uint8Array, from: number, to: number): number {
   let crc = 0
   for (let i = from; i < to; i++) crc = TABLE_8[crc ^ (bytes[i] ?? 0)] ?? 0
@@ -37,7 +37,7 @@ const TABLE_8 = table(8, 0x07)
 const POLYNOMIAL = 0x8005
 const TABLE_16 = table(16, POLYNOMIAL)
 
-/** After so many factors of x the remainder is 1 again: the polynomial is (x + 1)(x^15 + x + 1). */
+/** The order of x: x to this power has the remainder 1, because the polynomial is (x + 1)(x^15 + x + 1). */
 const ORDER = 32_767
 
 function times(value: number): number {
@@ -50,7 +50,7 @@ const POWERS = (() => {
   return powers
 })()
 
-/** The remainder of a product of polynomials. */
+/** The product of two polynomials, reduced by the polynomial. */
 function product(a: number, b: number): number {
   let result = 0
   for (let bit = 15; bit >= 0; bit--) {

@@ -4,13 +4,15 @@ import type { FlacLayout } from '../layout.ts'
 import { beforeTags } from '../tags.ts'
 
 const STREAMINFO_BYTES = 34
-/** Real files have a dozen. A megabyte of empty ones is looked through in well under a second. */
+/**
+ * Maximum number of metadata blocks. Real files have a dozen. Reading a megabyte of empty ones takes well under
+ * a second.
+ */
 const MAX_BLOCKS = 250_000
 
 /**
- * The layout of a FLAC stream; undefined when it is none.
- * Source: RFC 9639, sections 7 and 8.
- * @throws PermanentError MASTER_UNREADABLE when it is one, but not a whole one.
+ * The layout of a FLAC stream; undefined when it is not FLAC. Source: RFC 9639, sections 7 and 8.
+ * @throws PermanentError MASTER_UNREADABLE when it is FLAC but incomplete
  */
 export async function flacLayout(window: ByteWindow): Promise<FlacLayout | undefined> {
   if (new TextDecoder('latin1').decode(await window.glance(0, 4)) !== 'fLaC') return

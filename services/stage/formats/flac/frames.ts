@@ -2,23 +2,25 @@ import { type ByteRanges, unreadable } from '../byte-window.ts'
 import type { FlacLayout } from '../layout.ts'
 import { type SoundFrame, soundFrames } from './sound.ts'
 
-/** Where a frame begins. */
+/** The position of a frame. */
 type FlacFrame = Pick<SoundFrame, 'byte' | 'sample' | 'length'>
 
 const WINDOW_BYTES = 128 << 10
-/** No frame is longer: eight channels of 65,535 samples of 32 bits, stored as they are, and a little more. */
+/**
+ * Maximum size of a frame, bytes: eight channels of 65,535 samples of 32 bits, stored verbatim, and a little
+ * more.
+ */
 const MAX_FRAME_BYTES = 4 << 20
-/** In which a whole one is, wherever it begins in the first half. */
+/** Size of a window that holds a whole frame, wherever it begins in the first half. */
 const MAX_WINDOW_BYTES = 2 * MAX_FRAME_BYTES
 const MAX_PROBES = 60
-/** How much of a stream is looked at for the sake of one frame. Of a sound one it is less than 4 MiB. */
+/** Maximum number of bytes read to find one frame. In a sound stream less than 4 MiB are read. */
 const MAX_LOOKED_BYTES = 48 << 20
 
 /**
- * The frame that holds a sample: found by its number, which every frame carries, without decoding what is before it.
- * In a damaged stream it is the last sound one before the sample.
- * Source: RFC 9639, section 9.
- * @throws PermanentError MASTER_UNREADABLE when it would have to be looked for too long
+ * The frame that holds a sample. It is found by the number that every frame carries, without decoding what
+ * precedes it. In a damaged stream it is the last sound frame before the sample. Source: RFC 9639, section 9.
+ * @throws PermanentError MASTER_UNREADABLE when too many bytes would have to be read
  */
 export async function flacFrameAt(
   file: ByteRanges,
@@ -31,7 +33,8 @@ export async function flacFrameAt(
   let high = { byte: layout.end, sample: layout.samples }
   for (let n = 0; high.byte - low.byte > 2 * WINDOW_BYTES && n < MAX_PROBES; n++) {
     const share = (sample - low.sample) / Math.max(1, high.sample - low.sample)
-    // Music is not equally dense: where guessing by length gains little, halving does not either take long.
+    // The density of music varies. Every third guess halves the range, for cases in which guessing by length
+    // gains little.
     const guess = n % 3 === 2 ? 0.5 : Math.min(0.98, Math.max(0, share - 0.01))
     const from = low.byte + Math.floor(guess * (high.byte - low.byte))
     const frames = await look(from)
@@ -60,7 +63,7 @@ export async function flacFrameAt(
   }
 }
 
-/** The last sound frame of a stream; undefined when there is none near its end. */
+/** The last sound frame of a stream; undefined when there is none near the end. */
 export async function lastFlacFrame(
   file: ByteRanges,
   layout: FlacLayout,
@@ -75,7 +78,7 @@ export async function lastFlacFrame(
   }
 }
 
-/** The first sound frame from a byte on; undefined when there is none near. */
+/** The first sound frame from byte `from` on; undefined when there is none near. */
 export async function nextFlacFrame(
   file: ByteRanges,
   layout: FlacLayout,
@@ -85,14 +88,14 @@ export async function nextFlacFrame(
   return (await looking(file, layout, signal)(from))[0]
 }
 
-/** All sound frames, in order, as they lie in the stream, a window of them at a time. */
+/** All sound frames in the order of the stream, one window at a time. */
 export async function* allFlacFrames(
   file: ByteRanges,
   layout: FlacLayout,
   signal?: AbortSignal,
 ): AsyncGenerator<SoundFrame[]> {
   for (let from = layout.offset; from < layout.end; ) {
-    // A budget for each window: as a whole it is the stream's length.
+    // Each window has its own limit; the total is limited by the length of the stream.
     const frames = await looking(file, layout, signal)(from, SCAN_BYTES)
     yield frames
     from = frames.at(-1)?.end ?? from + MAX_WINDOW_BYTES - MAX_FRAME_BYTES
@@ -101,7 +104,10 @@ export async function* allFlacFrames(
 
 const SCAN_BYTES = 1 << 20
 
-/** Looks for sound frames from a byte on: those of the window there; one that goes on behind its end is left out. */
+/**
+ * Returns a function that finds the sound frames in a window from a byte on. A frame that extends beyond the
+ * window is left out.
+ */
 function looking(file: ByteRanges, layout: FlacLayout, signal: AbortSignal | undefined) {
   let looked = 0
   return async (from: number, atFirst = WINDOW_BYTES): Promise<SoundFrame[]> => {

@@ -9,18 +9,18 @@ import type { MasterBytes } from '../byte-window.ts'
 import { feedInto } from '../feed.ts'
 import type { FlacLayout } from '../layout.ts'
 
-/** Of STREAMINFO. */
+/** Position of the MD5 in STREAMINFO. */
 const MD5_AT = 18
 
-/** Whether a FLAC stream has an MD5 that can be compared: of other depths ffmpeg gives other bytes. */
+/** Whether a FLAC stream has an MD5 that can be compared. For other depths ffmpeg returns other bytes. */
 export function hasMd5({ streamInfo, bits }: FlacLayout): boolean {
   return bits % 8 === 0 && bits <= 24 && streamInfo.subarray(MD5_AT).some((byte) => byte !== 0)
 }
 
 /**
- * What is to be said when the samples of a whole stream are not those whose MD5 STREAMINFO has; nothing when they are,
- * and nothing when they cannot be decoded, which shows when they are.
- * Source: RFC 9639, 8.2: of the samples as they were, interleaved, little-endian.
+ * A warning if the samples of a whole stream do not have the MD5 in STREAMINFO. Empty if they have, and also if
+ * they cannot be decoded, which is reported when they are converted. Source: RFC 9639, 8.2: the MD5 is computed
+ * over the original samples, interleaved, little-endian.
  */
 export async function md5Warnings(
   { streamInfo, bits, offset, end }: FlacLayout,

@@ -3,19 +3,19 @@ import type { FlacLayout } from '../layout.ts'
 import { masterAt } from '../looks-like.ts'
 import { Crc16, crc8 } from './crc.ts'
 
-/** A frame whose checksums are right. */
+/** A frame whose checksums are correct. */
 export interface SoundFrame {
   readonly byte: number
-  /** One past its last byte. */
+  /** Position behind its last byte. */
   readonly end: number
   /** Number of its first sample. */
   readonly sample: number
-  /** How many samples it holds. */
+  /** Number of samples in it. */
   readonly length: number
   readonly format: FrameFormat
 }
 
-/** What every frame says of itself; 0: as STREAMINFO says. */
+/** The format in the header of a frame; 0 means as in STREAMINFO. */
 export interface FrameFormat {
   readonly channels: number
   readonly bits: number
@@ -23,13 +23,13 @@ export interface FrameFormat {
 }
 
 /**
- * The sound frames among these bytes, each beginning where the one before ends or behind something that is none.
- * A frame is sound when its checksum comes to nothing exactly where another header begins, or the stream ends.
+ * The sound frames among these bytes. Each one begins where the frame before ends, or behind bytes that are not
+ * a frame. A frame is sound if its checksum is correct exactly where another header begins or the stream ends.
  *
- * Hostile bytes may look like nothing but headers. So each byte is put into one running checksum, from which that of
- * any stretch follows (`Crc16`), and of each header the next place with which it goes together is looked up.
- * Source: RFC 9639, section 9.
- * @param ends where the stream may end, when it does among these bytes
+ * Hostile bytes may consist of nothing but headers. Therefore all bytes go into one running checksum, from
+ * which that of any range follows (`Crc16`), and for each header the next place with a matching key is looked
+ * up. Source: RFC 9639, section 9.
+ * @param ends the places among these bytes at which the stream may end
  */
 export async function soundFrames(
   bytes: Uint8Array,
@@ -37,7 +37,7 @@ export async function soundFrames(
   { streamInfo }: Pick<FlacLayout, 'streamInfo'>,
 ): Promise<SoundFrame[]> {
   const places = await placesIn(bytes, ends, streamInfo)
-  // Of each key where it comes next; from the end on.
+  // For each key, the next place that has it. Filled from the end.
   const next = new Int32Array(1 << 16).fill(-1)
   const after = new Int32Array(places.length)
   for (let i = places.length - 1; i >= 0; i--) {
@@ -57,15 +57,16 @@ export async function soundFrames(
   return last === undefined ? frames : [...frames, last]
 }
 
-/** How many samples STREAMINFO promises. */
+/** The number of samples that STREAMINFO promises. */
 function totalOf(streamInfo: Uint8Array): number {
   const { buffer, byteOffset } = streamInfo
   return Number(new DataView(buffer, byteOffset).getBigUint64(10) & 0xf_ffff_ffffn)
 }
 
 /**
- * The last frame, where something follows it that is neither frame nor tag: it ends where its checksum says. Where more
- * is promised the file rather breaks off within it, and a checksum of 16 bits is right somewhere by chance.
+ * The last frame if something other than a frame or a tag follows it: it ends where its checksum is correct. If
+ * more samples are promised, the file probably ends within the frame, and a checksum of 16 bits is correct
+ * somewhere by chance.
  */
 function lastBeforeJunk(
   bytes: Uint8Array,
@@ -88,14 +89,17 @@ function lastBeforeJunk(
 
 type Header = Pick<SoundFrame, 'sample' | 'length' | 'format'>
 
-/** Where a frame may begin, or, without a header, where one may end. */
+/** A place where a frame may begin or, if it has no header, where one may end. */
 interface Place {
   readonly at: number
   readonly key: number
   readonly header?: Header
 }
 
-/** Everything that looks like a header, its own checksum included, and where another stream or a tag may begin. */
+/**
+ * All places that look like a header with a correct checksum, and all places where another stream or a tag may
+ * begin.
+ */
 async function placesIn(
   bytes: Uint8Array,
   ends: readonly number[],
@@ -129,12 +133,12 @@ async function placesIn(
   return places
 }
 
-/** Between so many others have their turn: a few milliseconds. */
+/** Number of places after which other work gets a turn: a few milliseconds. */
 const PLACES_AT_ONCE = 10_000
 
-/** What a stream and a tag begin with. */
+/** The beginnings of FLAC streams and of tags. */
 const MARKERS = ['fLaC\0\0\0\x22', 'ID3\x02\0', 'ID3\x03\0', 'ID3\x04\0', 'TAG', 'APETAGEX']
-/** What stands in the first bytes of files of other kinds, behind how many others. */
+/** The beginnings of other kinds of files, with their offset in the file. */
 const FILES = [
   ...(['WAVE', 'AIFF', 'AIFC'] as const).map((name) => [name, 8] as const),
   ...([
@@ -143,7 +147,10 @@ const FILES = [
   ] as const),
 ] as const
 
-/** An ID3v1 tag is as long, and it has the shortest of the markers: nearer to one another they are text. */
+/**
+ * Minimum distance of markers: the length of an ID3v1 tag, which has the shortest marker. Markers closer to
+ * each other are text.
+ */
 const APART_BYTES = 128
 
 function placesOf(text: Buffer, marker: string): number[] {
@@ -175,20 +182,20 @@ function headerAt(view: Uint8Array, at: number, block: number): Header | undefin
   if (rate === 12) hz = (view[next++] ?? 0) * 1000
   if (rate > 12) hz = ((view[next++] ?? 0) * 256 + (view[next++] ?? 0)) * (rate === 13 ? 1 : 10)
   if (next >= view.length || crc8(view, at, next) !== view[next]) return undefined
-  // With blocks of one length frames are numbered; the last one alone may be shorter.
+  // With blocks of a fixed size, frames are numbered and not samples. Only the last block may be shorter.
   const sample = (b1 & 1) === 1 ? number.value : number.value * block
   const format = { channels: channels < 8 ? channels + 1 : 2, bits, rate: hz }
   return { sample, length, format }
 }
 
-/** Of each code in a header; 0: as STREAMINFO says; undefined: reserved. */
+/** The bits of each code in a header; 0: as in STREAMINFO; undefined: reserved. */
 const BITS = [0, 8, 12, undefined, 16, 20, 24, 32]
 const RATES = [
   ...[0, 88_200, 176_400, 192_000, 8000, 16_000, 22_050, 24_000],
   ...[32_000, 44_100, 48_000, 96_000],
 ]
 
-/** A number in the manner of UTF-8, up to 36 bits. */
+/** Decodes a number of up to 36 bits that is coded like UTF-8. */
 function codedNumber(view: Uint8Array, at: number): { value: number; end: number } | undefined {
   const first = view[at] ?? 0xff
   if (first < 0x80) return { value: first, end: at + 1 }

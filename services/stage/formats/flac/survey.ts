@@ -8,19 +8,23 @@ import type { ByteRange, CodedLayout, FlacLayout } from '../layout.ts'
 import { allFlacFrames, lastFlacFrame, nextFlacFrame } from './frames.ts'
 import type { FrameFormat, SoundFrame } from './sound.ts'
 
-/** A stream that is no longer is looked through at once. */
+/** A stream up to this size is scanned completely at once, bytes. */
 const SHORT_BYTES = 4 << 20
-/** A longer one is not looked through, whatever its header says. */
+/** A larger stream is never scanned completely, bytes. */
 const MAX_SCAN_BYTES = 256 << 20
-/** Where the numbers of a longer one are looked at. Not at even distances, as they would be in equal files that were joined. */
+/**
+ * Places at which the frame numbers of a larger stream are checked, as shares of it. They are not evenly
+ * spaced, because the parts of joined files of equal size would be.
+ */
 const PROBES = [0.07, 0.19, 0.31, 0.46, 0.58, 0.71, 0.83, 0.94]
-/** ffmpeg decodes deeper samples since 6.1. */
+/** ffmpeg decodes deeper samples only since 6.1. */
 const COMMON_BITS = 24
 
 /**
- * What a FLAC stream is, by its frames: as its header says where they agree. Where the header promises another length
- * than there is, that of the frames is right, and is warned of; where their numbers begin anew (files that were
- * joined, a stream that was recorded from its middle on) it can only be decoded from its beginning.
+ * Determines the layout of a FLAC stream from its frames. If they agree with the header, it is the header's. If
+ * the header promises another length, the length of the frames counts, and a warning is added. If the frame
+ * numbers restart (joined files, a stream recorded from its middle on), the stream can only be decoded from its
+ * beginning.
  * @throws PermanentError MASTER_UNREADABLE
  */
 export async function flacSurvey(
@@ -39,14 +43,14 @@ export async function flacSurvey(
   return { ...layout, warnings: mergedWarnings(layout.warnings, behind) }
 }
 
-/** A header that agrees with the first frame, and what is to be said where that was another one. */
+/** A header that agrees with the first frame, and a warning if the original header did not. */
 async function asFramed(
   file: MasterBytes,
   header: FlacLayout,
   signal: AbortSignal,
 ): Promise<{ readonly mended: FlacLayout; readonly warnings: readonly Warning[] }> {
   const found = await nextFlacFrame(file, header, header.offset, signal)
-  // Deep samples are looked at by those who decode them.
+  // `checkDepth` examines deeper samples.
   const isLeft = found?.byte !== header.offset || header.bits > COMMON_BITS
   if (isLeft) return { mended: header, warnings: [] }
   const info = Buffer.from(header.streamInfo)
@@ -76,11 +80,11 @@ async function asFramed(
     (BigInt(its.bits - 1) << 36n) |
     BigInt(header.samples)
   info.writeBigUInt64BE(packed, 10)
-  // The sizes of frames, and the MD5, are those of something else.
+  // The sizes of frames and the MD5 belong to some other content.
   info.fill(0, 4, 10).fill(0, 18)
-  const told = ({ rate, channels, bits, block }: typeof own) =>
+  const formatText = ({ rate, channels, bits, block }: typeof own) =>
     `${rate} Hz, ${channels} ${channels === 1 ? 'channel' : 'channels'}, ${bits} bits in blocks of ${block}`
-  const sentence = `the header of the FLAC says ${told(own)}, and its frames ${told(its)}; it was read as these`
+  const sentence = `the header of the FLAC says ${formatText(own)}, and its frames ${formatText(its)}; it was read as these`
   const mended = {
     ...{ ...header, rate: its.rate, channels: its.channels, bits: its.bits },
     streamInfo: Uint8Array.from(info),
@@ -88,7 +92,7 @@ async function asFramed(
   return { mended, warnings: [warning('HEADER_CONTRADICTS', sentence)] }
 }
 
-/** The same, and where its last frame ends. */
+/** The layout of a stream whose header agrees with the first frame, and the position where its last frame ends. */
 async function looked(
   file: MasterBytes,
   header: FlacLayout,
@@ -109,7 +113,7 @@ async function looked(
   const scan = await scanned(file, header, signal)
   const end = scan.ranges.at(-1)?.end ?? header.end
   if (scan.isInOrder) return { layout: ofLength({ ...header, end }, scan.samples), end }
-  // A gap: what is lost is missed when it is decoded, and said then.
+  // A gap: the loss is noticed and reported when the stream is decoded.
   if (!scan.beginsAnew) {
     return { layout: { ...header, samples: header.samples || scan.end }, end }
   }
@@ -137,14 +141,14 @@ function longer(promised: number, present: number): Warning {
   return warning('HEADER_CONTRADICTS', sentence)
 }
 
-/** STREAMINFO without the length and the MD5, which are those of something else. */
+/** STREAMINFO without the length and the MD5, which belong to some other content. */
 function without(streamInfo: Uint8Array): Uint8Array {
   const info = Buffer.from(streamInfo)
   info[13] = (info[13] ?? 0) & 0xf0
   return Uint8Array.from(info.fill(0, 14))
 }
 
-/** Where the last frame ends, if it is the one that the header promises, and the numbers rise on the way to it. */
+/** The end of the last frame, if that is the one the header promises and the frame numbers rise up to it. */
 async function endInOrder(
   file: MasterBytes,
   header: FlacLayout,
@@ -168,16 +172,19 @@ async function endInOrder(
 
 interface Scan {
   readonly samples: number
-  /** One past the last sample, by its number. */
+  /** The number of the last sample, plus one. */
   readonly end: number
   readonly isInOrder: boolean
-  /** Whether numbers begin anew, or do not begin at 0. */
+  /** Whether the numbers restart, or do not begin at 0. */
   readonly beginsAnew: boolean
-  /** The number of the first sample; how often numbers begin at 0 again, and how often they go back to another. */
+  /**
+   * The number of the first sample; how often the numbers restart at 0; and how often they go back to another
+   * number.
+   */
   readonly first: number
   readonly starts: number
   readonly steps: number
-  /** Where there is nothing but frames. */
+  /** The ranges that consist of frames only. */
   readonly ranges: readonly ByteRange[]
 }
 
@@ -219,25 +226,25 @@ async function scanned(
   }
 }
 
-/** @throws PermanentError MASTER_UNREADABLE when a frame is of another format than the header says. */
+/** Checks that a frame has the format of the header. @throws PermanentError MASTER_UNREADABLE */
 function checkFormat(header: FlacLayout, { byte, format }: SoundFrame): void {
   const names: readonly (keyof FrameFormat)[] = ['rate', 'channels', 'bits']
   if (names.every((name) => format[name] === 0 || format[name] === header[name])) return
-  const told = ({ rate, channels, bits }: FrameFormat) =>
+  const formatText = ({ rate, channels, bits }: FrameFormat) =>
     `${rate || header.rate} Hz, ${channels} channels, ${bits || header.bits} bits`
   throw unreadable(
     byte,
-    `the FLAC stream changes from ${told(header)} to ${told(format)}`,
+    `the FLAC stream changes from ${formatText(header)} to ${formatText(format)}`,
     'one format throughout',
   )
 }
 
-/** What is to be said of frames that are not numbered from 0 on. */
+/** The warnings about frames whose numbers do not begin at 0 or restart. */
 function disorder(
   { rate, samples: promised }: FlacLayout,
   { samples, end, first, starts, steps }: Scan,
 ): readonly Warning[] {
-  // Joined files may begin anywhere.
+  // This may also be a joined file: those need not begin with number 0.
   if (starts === 0 && steps > 0) {
     const where = steps === 1 ? '' : ` in ${steps} places`
     const sentence = `the FLAC is damaged: frames come twice or out of turn${where}, and were taken as they come`
@@ -264,7 +271,7 @@ function joined(header: FlacLayout, scan: Scan): CodedLayout {
   }
 }
 
-/** @throws PermanentError MASTER_UNREADABLE when the ffmpeg of this machine does not decode such samples. */
+/** Checks whether the installed ffmpeg decodes such samples. @throws PermanentError MASTER_UNREADABLE */
 async function checkDepth(
   file: MasterBytes,
   { bits, streamInfo, offset, end }: FlacLayout,

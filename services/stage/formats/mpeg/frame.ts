@@ -1,27 +1,30 @@
-/** What the header of a frame of MPEG audio or of ADTS says. */
+/** The header of a frame of MPEG audio or ADTS. */
 export interface MpegFrame {
   /** MPEG audio of layer 1 to 3, or AAC in ADTS. */
   readonly kind: 1 | 2 | 3 | 'adts'
-  /** Length of the frame, its header included. */
+  /** Length of the frame including its header, bytes. */
   readonly bytes: number
-  /** Hz, as the header says. */
+  /** Sample rate in the header, Hz. */
   readonly rate: number
-  /** 0: the stream itself says how many (ADTS alone). */
+  /** Number of channels; 0 if only the stream itself says it (ADTS). */
   readonly channels: number
-  /** How many samples come out of it. */
+  /** Number of samples that the frame decodes to. */
   readonly samples: number
 }
 
-/** What has to be seen of a frame to tell its length. */
+/** Number of bytes needed to determine the length of a frame. */
 export const HEADER_BYTES = 6
 
-/** A frame of AAC has 13 bits for its length; of MPEG audio 320 kbit/s of layer II at 8 kHz are less than that. */
+/**
+ * Maximum size of a frame, bytes. AAC has 13 bits for it; MPEG audio has less than that, even with 320 kbit/s
+ * of layer II at 8 kHz.
+ */
 export const MAX_FRAME_BYTES = 8191
 
 /**
- * The frame whose header lies at `at`; undefined when there is none, or one of a free bit rate, whose length shows
- * only where the next one begins.
- * Sources: ISO/IEC 11172-3 section 2.4.1.3, 13818-3; ISO/IEC 13818-7 section 6.2 (ADTS).
+ * The frame whose header is at `at`. Undefined when there is none, or when it has a free bit rate, because its
+ * length then depends on where the next frame begins. Sources: ISO/IEC 11172-3 section 2.4.1.3, 13818-3;
+ * ISO/IEC 13818-7 section 6.2 (ADTS).
  */
 export function mpegFrame(bytes: Uint8Array, at: number): MpegFrame | undefined {
   if (bytes[at] !== 0xff || at + HEADER_BYTES > bytes.length) return undefined
@@ -52,7 +55,7 @@ function layerFrame(b: number, c: number, d: number): MpegFrame | undefined {
   return { kind, bytes: slots * slot, rate, channels: d >> 6 === 3 ? 1 : 2, samples }
 }
 
-/** Whether the frame of layer III at `at` begins with music that lies in frames before it. */
+/** Whether the frame of layer III at `at` needs data from frames before it. */
 export function needsMore(
   bytes: Uint8Array,
   at: number,
@@ -64,7 +67,7 @@ export function needsMore(
   return bytes[side] !== 0 || (samples === 1152 && (bytes[side + 1] ?? 0) >= 0x80)
 }
 
-/** Whether two frames may be of one stream; bit rate and stereo mode may change on the way. */
+/** Whether two frames may belong to one stream. The bit rate and the stereo mode may change within a stream. */
 export function isAlike(a: MpegFrame, b: MpegFrame): boolean {
   return a.kind === b.kind && a.rate === b.rate && a.channels === b.channels
 }
@@ -75,7 +78,7 @@ const RATES_OF_ADTS = [
   ...[96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000],
   ...[22_050, 16_000, 12_000, 11_025, 8000, 7350],
 ]
-/** kbit/s of each layer, from index 1: of MPEG 1, and of MPEG 2 and 2.5. */
+/** Bit rates of each layer, kbit/s, from index 1: of MPEG 1, and of MPEG 2 and 2.5. */
 const KBITS_1 = {
   1: [32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
   2: [32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],

@@ -1,33 +1,36 @@
 import type { Gap } from '../gap.ts'
 import { Reservoir } from './reservoir.ts'
 
-/** What was seen of a stream of MPEG audio or ADTS on the way to its end. */
+/** What was seen of a stream of MPEG audio or ADTS up to its end. */
 export interface FramesSeen {
-  /** Frames of music, and their bytes. */
+  /** Number of frames with music, and of their bytes. */
   frames: number
   bytes: number
-  /** Frames in which an encoder has noted the length of a file. */
+  /** Number of frames in which an encoder has noted the length of a file. */
   tags: number
-  /** The byte of the master where the last of them ends. */
+  /** Position in the master at which the last frame ends. */
   end: number
-  /** Over these bytes, as LAME counts it. */
+  /** The CRC-16 of the bytes of music, computed as LAME does. */
   crc: number
-  /** Of layer III: what frames take from those before them. */
+  /** For layer III: the use that frames make of data before them. */
   readonly reservoir: Reservoir
-  /** Bytes between frames that are neither frames nor tags nor filling: how many, in how many places. */
+  /** Bytes between frames that are neither frames nor tags nor filling: their number, and the number of places. */
   lostBytes: number
   lostPlaces: number
-  /** The first such place, and how many frames come before it. */
+  /** Position of the first such place, and the number of frames before it. */
   lostAt?: number
   lostAfter?: number
-  /** The same behind the last frame. */
+  /** Number and position of such bytes behind the last frame. */
   behindBytes: number
   behindAt?: number
-  /** Another master that begins between or behind them, and how many bytes there are from there to the next frame. */
+  /**
+   * Another master that begins between or behind the frames, and the number of bytes from there to the next
+   * frame.
+   */
   other?: { readonly name: string; readonly at: number; readonly bytes: number }
   /** Whether the stream ends within a frame. */
   isCut: boolean
-  /** Whether the loudness of the frames was changed after they were made. */
+  /** Whether the loudness of the frames was changed after they were encoded. */
   isRegained: boolean
 }
 
@@ -47,7 +50,7 @@ export function noFramesSeen(): FramesSeen {
   }
 }
 
-/** Frames that come through. */
+/** Adds frames of music. */
 export function seeFrames(seen: FramesSeen, count: number, bytes: Uint8Array): void {
   seen.frames += count
   seen.bytes += bytes.length
@@ -55,9 +58,10 @@ export function seeFrames(seen: FramesSeen, count: number, bytes: Uint8Array): v
 }
 
 /**
- * A gap that has passed.
- * @param at the byte of the master where it begins
- * @param next what follows it: a frame that stands for itself, one that needs what was before it, or the end
+ * Adds a gap.
+ * @param at the position in the master at which the gap begins
+ * @param next what follows the gap: a frame that can begin a stream, one that needs data from before, or the
+ * end
  */
 export function seeGap(
   seen: FramesSeen,
@@ -72,7 +76,8 @@ export function seeGap(
     seen.other ??= { name: verdict.name, at: from, bytes: gap.bytes - verdict.at }
     return
   }
-  // Zeros between files that were joined end where a file begins; others lie where frames were.
+  // Zeros between joined files are followed by a frame that can begin a file. Other zeros lie where frames
+  // were.
   if (verdict.kind === 'filling' && !(verdict.isBlank && next === 'needs-more')) return
   const from = verdict.kind === 'unknown' ? verdict.at : 0
   if (next === 'end') {
@@ -86,7 +91,7 @@ export function seeGap(
   seen.lostAfter ??= seen.frames
 }
 
-/** CRC-16 (reflected polynomial 0xa001) of bytes behind others, two at a time. */
+/** Continues a CRC-16 (reflected polynomial 0xa001) over more bytes, two at a time. */
 function crcOf(bytes: Uint8Array, before: number): number {
   let crc = before
   const even = bytes.length & ~1
@@ -98,7 +103,7 @@ function crcOf(bytes: Uint8Array, before: number): number {
   return (crc >> 8) ^ (CRC_TABLE[last << 8] as number)
 }
 
-/** Of two bytes at a time, the first of them in the lower half. */
+/** The remainders of two bytes, of which the first one is in the lower half. */
 const CRC_TABLE = Uint16Array.from({ length: 1 << 16 }, (_, start) => {
   let crc = start
   for (let bit = 0; bit < 16; bit++) crc = crc & 1 ? (crc >> 1) ^ 0xa001 : crc >> 1

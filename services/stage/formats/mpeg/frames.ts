@@ -11,15 +11,15 @@ import {
 import { type FramesSeen, noFramesSeen, seeFrames, seeGap } from './frames-seen.ts'
 import { isLengthTag } from './tag.ts'
 
-/** So many headers in a row are no accident. */
+/** Number of consecutive headers that cannot be an accident. */
 const CHAIN = 3
-/** What has to be held to tell whether so many follow each other. */
+/** Number of bytes needed to check that many consecutive frames. */
 export const CHAIN_BYTES = CHAIN * MAX_FRAME_BYTES + HEADER_BYTES
 
 /**
- * The first byte at or after `from` where frames begin that follow each other; undefined when there is none before
- * `to`. Each byte is looked at once, and a header at most twice more.
- * @param isEnd whether the stream ends where `bytes` does: then the frames may, too, and be fewer
+ * The first position from `from` on, and before `to`, at which consecutive frames begin; undefined when there
+ * is none. Each byte is examined once, and a header at most twice more.
+ * @param isEnd whether the stream ends with `bytes`; then fewer frames are enough
  */
 export function findFrames(
   bytes: Uint8Array,
@@ -36,7 +36,7 @@ export function findFrames(
   return undefined
 }
 
-/** Whether others like it follow the frame at `at`, or, behind one or more others, the end. */
+/** Whether similar frames follow the frame at `at`, or at least one of them and then the end. */
 function isChain(bytes: Uint8Array, at: number, frame: MpegFrame, isEnd: boolean): boolean {
   let next = at + frame.bytes
   for (let n = 1; n < CHAIN; n++) {
@@ -49,14 +49,14 @@ function isChain(bytes: Uint8Array, at: number, frame: MpegFrame, isEnd: boolean
 }
 
 /**
- * The whole frames of a stream of MPEG audio or ADTS, and nothing of what lies before, between or behind them: tags,
- * pictures, damage, and the frames without music in which encoders note the length of the file.
+ * Yields the whole frames of a stream of MPEG audio or ADTS, without what lies before, between and behind them:
+ * tags, pictures, damage, and the frames without music in which encoders note the length of the file.
  *
- * Every byte is looked at a bounded number of times, whatever the stream.
- * @param first what its frames look like
- * @param options.start the byte of the master where the stream begins
- * @param options.seen is told what is found on the way: all of it when the last frame has come
- * @throws PermanentError MASTER_UNREADABLE where frames of another rate or other channels begin.
+ * Each byte is examined a bounded number of times, whatever the stream.
+ * @param first the frame that all frames have to resemble
+ * @param options.start the position in the master at which the stream begins
+ * @param options.seen collects what is found; it is complete once the last frame has been yielded
+ * @throws PermanentError MASTER_UNREADABLE where frames of another rate or with other channels begin
  */
 export async function* mpegFrames(
   pieces: AsyncIterable<Uint8Array>,
@@ -105,7 +105,7 @@ export async function* mpegFrames(
         continue
       }
       yield run(runStart, at)
-      // A frame that is not the last of all has others behind it.
+      // Every frame except the last ones has others behind it.
       const to = isEnd ? held.length : held.length - CHAIN_BYTES + 1
       const found = findFrames(held, { from: at, to, isEnd })
       if (found !== undefined && !isAlike(found.frame, first)) {
@@ -135,10 +135,10 @@ export async function* mpegFrames(
   for (const run of whole(true)) if (run.length > 0) yield run
 }
 
-/** So many MP3s that were joined, of less than a second each, are no music. */
+/** Maximum number of joined MP3s that are shorter than a second on average. More cannot be music. */
 const MAX_SHORT_FILES = 1000
 
-/** @throws PermanentError MASTER_UNREADABLE */
+/** Checks the number of very short joined files. @throws PermanentError MASTER_UNREADABLE */
 function checkJoined({ tags, frames }: FramesSeen, { samples, rate }: MpegFrame, byte: number) {
   if (tags <= MAX_SHORT_FILES || frames * samples >= tags * rate) return
   const each = ((frames * samples) / rate / tags).toFixed(3)
@@ -146,7 +146,7 @@ function checkJoined({ tags, frames }: FramesSeen, { samples, rate }: MpegFrame,
   throw new PermanentError('MASTER_UNREADABLE', words, { at: `byte ${byte}` })
 }
 
-/** Whether the frame behind a gap can begin a stream. */
+/** Whether the frame behind a gap can begin a stream, or needs data from before. */
 function afterGap(bytes: Uint8Array, at: number, frame: MpegFrame): 'alone' | 'needs-more' {
   return needsMore(bytes, at, frame) && !isLengthTag(bytes, at, frame) ? 'needs-more' : 'alone'
 }
@@ -163,7 +163,7 @@ function format({ kind, rate, channels }: MpegFrame): string {
   return `${nameOf({ kind })} of ${rate} Hz, ${channels} ${channels === 1 ? 'channel' : 'channels'}`
 }
 
-/** For people: of layer III `MP3`, of ADTS `AAC`. */
+/** The name of the format in messages, for example `MP3` for layer III and `AAC` for ADTS. */
 export function nameOf({ kind }: Pick<MpegFrame, 'kind'>): string {
   return kind === 'adts' ? 'AAC' : `MP${kind}`
 }

@@ -3,13 +3,13 @@ import type { Coded } from '../layout.ts'
 import { HEADER_BYTES, isAlike, type MpegFrame, mpegFrame } from './frame.ts'
 import { CHAIN_BYTES, findFrames } from './frames.ts'
 
-/** Where the length of frames is looked at, as shares of the stream. */
+/** The places at which the size of frames is sampled, as shares of the stream. */
 const PLACES = [0, 1 / 3, 2 / 3, 1]
 
 /**
- * How long a stream of MPEG audio or ADTS is, seconds, by the number of its frames, where that is more than
- * `mostSeconds`; undefined where it is not, and of anything else. Frames are counted only where their length in a few
- * places lets expect so many: that is a hundred times quicker than decoding them.
+ * The length of a stream of MPEG audio or ADTS by the number of its frames, seconds, if it is more than
+ * `mostSeconds`; otherwise, and for other formats, undefined. The frames are counted only if their size in a
+ * few places makes such a length likely. Counting is a hundred times faster than decoding.
  */
 export async function overlongMpeg(
   { sift, feed: [range] }: Coded,
@@ -43,12 +43,12 @@ export async function overlongMpeg(
   return frames > most ? (frames * sift.samples) / sift.rate : undefined
 }
 
-/** Of AAC in ADTS; of MPEG audio the shortest has 24. */
+/** Minimum size of a frame of AAC in ADTS, bytes. In MPEG audio the smallest frame has 24. */
 const MIN_FRAME_BYTES = 8
 
 /**
- * How many frames these bytes hold, and where to go on.
- * @param rest as much as has to be there behind a place that is looked at
+ * The number of frames in these bytes, and the position at which to continue.
+ * @param rest number of bytes that have to follow a position for a decision on it
  */
 function walked(bytes: Uint8Array, first: MpegFrame, rest: number) {
   let frames = 0

@@ -6,8 +6,9 @@ import { CHAIN_BYTES, findFrames, nameOf } from './frames.ts'
 import { type LengthTag, lengthTag, TAG_BYTES } from './tag.ts'
 
 /**
- * A stream of MPEG audio (MP3, layers I and II) or ADTS (AAC) that begins at `start`, told by frames that follow each
- * other; undefined when there is none. What is decoded is its frames, and nothing between them (frames.ts).
+ * The stream of MPEG audio (MP3, layers I and II) or ADTS (AAC) that begins at `start`, recognized by
+ * consecutive frames; undefined when there is none. Only the frames are decoded, and nothing between them
+ * (frames.ts).
  */
 export async function mpegStream(
   window: ByteWindow,
@@ -28,16 +29,16 @@ export async function mpegStream(
   return {
     ...{ ...sifted, codec: name, demuxer: 'mp3', decoder: name.toLowerCase() },
     container: frame.kind === 3 ? 'MP3' : 'MPEG',
-    ...(await told(window, frame, range)),
+    ...(await fromTag(window, frame, range)),
   }
 }
 
 /**
- * What the tag in the first frame tells. The delay before the music is that of this very place. The padding at the
- * end is left out only where the tag says of as many bytes as there are that they are all: what was joined to the
- * file has its own. How long the music is the tag only promises.
+ * What the tag in the first frame says. Its delay applies at the beginning. Its padding is removed at the end
+ * only if the tag counts as many bytes as there are; a file that was joined to this one has its own padding.
+ * The length in the tag is only a promise.
  */
-async function told(
+async function fromTag(
   window: ByteWindow,
   frame: MpegFrame,
   range: ByteRange,
@@ -58,21 +59,24 @@ async function told(
 }
 
 function secondsOf({ frames, bytes, delay = 0, padding = 0 }: LengthTag, frame: MpegFrame) {
-  // What is no length of such frames is no promise.
+  // A size that does not fit such frames is ignored.
   const each = (bytes ?? Number.NaN) / (frames ?? 0)
   if (frames === undefined || each < MIN_FRAME_BYTES || each > 2 * MAX_FRAME_BYTES) return
   return Math.max(0, frames * frame.samples - delay - padding) / frame.rate
 }
 
-/** How much less than promised is no loss, seconds: encoders that note no delay may count their tag among the frames. */
+/** Tolerance for missing music, seconds. Encoders that note no delay may count their tag among the frames. */
 function slackOf({ delay }: LengthTag, { samples, rate }: MpegFrame): number {
   return ((delay === undefined ? 2.5 : 0.5) * samples) / rate
 }
 
-/** What a decoder of layer III is late by, samples. */
+/** The delay of a decoder of layer III, samples. */
 const DECODER_DELAY = 529
-/** Some encoders count their tag in, others do not; a few bytes behind the music are no music. */
+/**
+ * Tolerance for the number of bytes. Some encoders count their tag, others do not, and a few bytes behind the
+ * music may be something else.
+ */
 const SLACK_BYTES = 4096
-/** Of layer III: 8 kbit/s at 24 kHz, 320 kbit/s at 32 kHz. */
+/** Minimum and maximum size of a frame of layer III, bytes: 8 kbit/s at 24 kHz, 320 kbit/s at 32 kHz. */
 const MIN_FRAME_BYTES = 24
 const MAX_FRAME_BYTES = 1441

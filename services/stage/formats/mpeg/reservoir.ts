@@ -1,27 +1,30 @@
 import type { MpegFrame } from './frame.ts'
 
 /**
- * Whether frames of layer III are missing between others, or wrong, by the bits that each takes from those before it: what two
- * frames take may not overlap. Half of all losses show so; of frames that no others need, none does.
- * Source: ISO/IEC 11172-3, 2.4.1.7 and 2.4.2.7 (main_data_begin, part2_3_length); 13818-3, 2.4.1.7.
+ * Detects missing or wrong frames of layer III by the bits that each frame takes from frames before it: the
+ * bits of two frames may not overlap. This finds half of all losses, but none of frames whose bits no other
+ * frame uses. Source: ISO/IEC 11172-3, 2.4.1.7 and 2.4.2.7 (main_data_begin, part2_3_length); 13818-3, 2.4.1.7.
  */
 export class Reservoir {
-  /** How often. */
+  /** Number of overlaps. */
   overlaps = 0
-  /** How many frames come before the first time. */
+  /** Number of frames before the first overlap. */
   firstAfter: number | undefined
   #frames = 0
   #isFirst = true
-  /** Bytes of all frames so far without their headers, and where the data of the last one ends among them. */
+  /**
+   * Number of bytes of all frames so far without their headers, and the position among them at which the data
+   * of the last frame ends.
+   */
   #come = 0
   #end = 0
 
-  /** Something stands before the next frame: it need not be of the same stream. */
+  /** Call this when something lies before the next frame, which may then belong to another stream. */
   again(): void {
     this.#isFirst = true
   }
 
-  /** The frame at `at`, whole. */
+  /** Adds the whole frame at `at`. */
   add(bytes: Uint8Array, at: number, { channels, samples, bytes: length }: MpegFrame): void {
     const isFirstVersion = samples === 1152
     const side = at + (((bytes[at + 1] ?? 0) & 1) === 0 ? 6 : 4)
@@ -40,7 +43,7 @@ export class Reservoir {
     for (let n = 0; n < granules * channels; n++, next += isFirstVersion ? 59 : 63)
       taken += bits(next, 12)
     const start = this.#come - begin
-    // Before the first frame there may be more than is there.
+    // The first frame may need data that is not there.
     if (start < this.#end && !this.#isFirst) {
       this.overlaps++
       this.firstAfter ??= this.#frames

@@ -1,22 +1,25 @@
 import type { MpegFrame } from './frame.ts'
 
-/** What an encoder noted in a frame of its own before the music: all of it true of what it wrote, not of what was joined to it. */
+/**
+ * What an encoder noted in a frame before the music. It applies to what that encoder wrote, not to files joined
+ * to it.
+ */
 export interface LengthTag {
-  /** Frames of music. */
+  /** Number of frames of music. */
   readonly frames?: number
-  /** Bytes of the stream, this frame included. */
+  /** Number of bytes of the stream, this frame included. */
   readonly bytes?: number
-  /** Samples that the encoder put before the music, and behind it. */
+  /** Number of samples that the encoder added before the music, and behind it. */
   readonly delay?: number
   readonly padding?: number
-  /** Of the bytes of the music: reflected CRC-16 (0xa001). */
+  /** The reflected CRC-16 (0xa001) of the bytes of music. */
   readonly crc?: number
 }
 
-/** What has to be seen of a frame to read its tag. */
+/** Number of bytes of a frame that are needed to read its tag. */
 export const TAG_BYTES = 200
 
-/** Whether the frame at `at` holds no music but a tag of Xing, LAME or Fraunhofer. */
+/** Whether the frame at `at` holds a tag of Xing, LAME or Fraunhofer instead of music. */
 export function isLengthTag(bytes: Uint8Array, at: number, frame: MpegFrame): boolean {
   if (frame.kind !== 3 || frame.bytes < TAG_BYTES >> 2) return false
   const name = nameAt(bytes, at + xingAt(frame))
@@ -24,9 +27,8 @@ export function isLengthTag(bytes: Uint8Array, at: number, frame: MpegFrame): bo
 }
 
 /**
- * The tag in the frame at `at`; undefined when it is one of music.
- * Sources: Gabriel Bouvier, Mp3 Info Tag rev 1 (gabriel.mp3-tech.org/mp3infotag.html); of VBRI Fraunhofer's own
- * description of its VBR header.
+ * The tag in the frame at `at`; undefined for a frame of music. Sources: Gabriel Bouvier, Mp3 Info Tag rev 1
+ * (gabriel.mp3-tech.org/mp3infotag.html); for VBRI, Fraunhofer's own description of its VBR header.
  */
 export function lengthTag(bytes: Buffer, at: number, frame: MpegFrame): LengthTag | undefined {
   if (!isLengthTag(bytes, at, frame) || at + TAG_BYTES > bytes.length) return undefined
@@ -56,7 +58,7 @@ export function lengthTag(bytes: Buffer, at: number, frame: MpegFrame): LengthTa
   return { ...counted, delay: both >> 12, padding: both & 0xfff, ...summed }
 }
 
-/** Behind the side information of layer III. */
+/** Position of the tag in a frame: behind the side information of layer III. */
 function xingAt({ samples, channels }: MpegFrame): number {
   return 4 + (samples === 1152 ? (channels === 1 ? 17 : 32) : channels === 1 ? 9 : 17)
 }

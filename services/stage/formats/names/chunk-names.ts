@@ -2,22 +2,22 @@ import type { ByteWindow } from '../byte-window.ts'
 import { id3Names } from './id3-names.ts'
 import { looseText, MAX_TEXT_BYTES, type RawNames } from './text.ts'
 
-/** Chunks that are looked at. */
+/** Maximum number of chunks that are read. */
 const MAX_CHUNKS = 200
 const UNKNOWN = 0xffff_ffff
 
 interface Chunk {
   readonly id: string
-  /** First byte of its contents. */
+  /** Position of its contents. */
   readonly at: number
   readonly end: number
 }
 
-/** The texts INAM and IART of a WAV file, or the ID3 tag that lies in it, which says in what it is written. */
+/** The texts INAM and IART of a WAV file, or the names in its ID3 tag, which states its encoding. */
 export async function riffNames(window: ByteWindow, start: number): Promise<RawNames> {
   let info: RawNames = {}
   let tag: RawNames = {}
-  // An RF64 file has the length of its samples elsewhere.
+  // An RF64 file has the length of its samples in another chunk.
   let samples: number | undefined
   for await (const { id, at, end } of chunksOf(window, start + 12, true, () => samples)) {
     if (id === 'ds64') {
@@ -41,7 +41,7 @@ async function infoNames(window: ByteWindow, at: number, end: number): Promise<R
   return names
 }
 
-/** The texts NAME and AUTH of an AIFF file, or the ID3 tag that lies in it. */
+/** The texts NAME and AUTH of an AIFF file, or the names in its ID3 tag. */
 export async function aiffNames(window: ByteWindow, start: number): Promise<RawNames> {
   const names: { title?: string; artist?: string } = {}
   let tag: RawNames = {}

@@ -5,10 +5,13 @@ import { MAX_TEXT_BYTES, type RawNames, strictText } from './text.ts'
 const MAX_BLOCKS = 128
 const MAX_PAGES = 64
 const MAX_COMMENTS = 1000
-/** Covers stand among the comments of Ogg: of a longer block what comes first is read. */
+/**
+ * Maximum number of bytes read of a comment block. Covers lie among the comments of Ogg; of a longer block only
+ * the beginning is read.
+ */
 const MAX_BLOCK_BYTES = 256 << 10
 
-/** Of a FLAC file. Source: RFC 9639, 8. */
+/** The names in the comments of a FLAC file. Source: RFC 9639, 8. */
 export async function flacNames(window: ByteWindow, start: number): Promise<RawNames> {
   let at = start + 4
   for (let n = 0; n < MAX_BLOCKS; n++) {
@@ -26,14 +29,17 @@ export async function flacNames(window: ByteWindow, start: number): Promise<RawN
   return {}
 }
 
-/** Of Vorbis, Opus or FLAC in Ogg: the second packet. Sources: RFC 3533, 6; RFC 7845, 5.2. */
+/**
+ * The names in the comments of Vorbis, Opus or FLAC in Ogg: the second packet. Sources: RFC 3533, 6; RFC 7845,
+ * 5.2.
+ */
 export async function oggNames(window: ByteWindow, start: number): Promise<RawNames> {
   const packet = await secondPacket(window, start)
   for (const [magic, skip] of MAGICS) {
     if (packet.toString('latin1', 0, magic.length) === magic)
       return commentNames(packet.subarray(skip))
   }
-  // A block of FLAC: its type, and three bytes of length.
+  // A FLAC block begins with its type and three bytes of length.
   return ((packet[0] ?? 0) & 0x7f) === VORBIS_COMMENT ? commentNames(packet.subarray(4)) : {}
 }
 
@@ -59,7 +65,7 @@ async function secondPacket(window: ByteWindow, start: number): Promise<Buffer> 
         bytes += piece.length
       }
       from += size
-      // A segment that is not full ends its packet.
+      // A segment shorter than 255 bytes ends its packet.
       if (size < 255 && ++packet > 1) return Buffer.concat(pieces)
     }
     at = from
@@ -67,7 +73,7 @@ async function secondPacket(window: ByteWindow, start: number): Promise<Buffer> 
   return Buffer.concat(pieces)
 }
 
-/** A vendor, and then `NAME=text`, each with its length in front, little-endian. */
+/** The names in a block of comments: a vendor and then `NAME=text`, each preceded by its length, little-endian. */
 function commentNames(block: Buffer): RawNames {
   const found: Record<'title' | 'artist', string[]> = { title: [], artist: [] }
   let at = 0

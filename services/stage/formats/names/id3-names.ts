@@ -1,9 +1,9 @@
 import type { ByteWindow } from '../byte-window.ts'
 import { looseText, MAX_TEXT_BYTES, type RawNames, strictText } from './text.ts'
 
-/** Frames that are looked at; pictures and private ones are stepped over. */
+/** Maximum number of frames that are read. Pictures and private frames are skipped. */
 const MAX_FRAMES = 200
-/** A tag whose bytes are stuffed is read whole, so much of it. */
+/** Maximum number of bytes read of an unsynchronised tag, which has to be read as a whole. */
 const MAX_STUFFED_BYTES = 256 << 10
 
 const HEADER_BYTES = 10
@@ -11,7 +11,10 @@ const UNSYNCHRONISED = 0x80
 const EXTENDED = 0x40
 const FOOTER = 0x10
 
-/** The first byte behind an ID3v2 tag that begins the file, and another that follows it; 0 when there is none. */
+/**
+ * Position behind an ID3v2 tag that begins the file, and behind another one that follows it; 0 when there is
+ * none.
+ */
 export async function id3v2End(window: ByteWindow): Promise<number> {
   let end = 0
   for (let tags = 0; tags < 4; tags++) {
@@ -37,21 +40,19 @@ async function headerAt(window: ByteWindow, at: number): Promise<Header | undefi
   return { version, flags, end: at + HEADER_BYTES + synchsafe(head, 6) + footer }
 }
 
-/** Seven bits of each of four bytes. */
+/** Decodes a number with seven bits in each of four bytes. */
 function synchsafe(bytes: Buffer, at: number): number {
   return [0, 1, 2, 3].reduce((sum, i) => sum * 128 + ((bytes[at + i] ?? 0) & 0x7f), 0)
 }
 
-/**
- * Title and artist of the ID3v2 tag at byte `at`. Sources: id3.org, versions 2.2.0, 2.3.0 and 2.4.0.
- */
+/** The title and the artist in the ID3v2 tag at byte `at`. Sources: id3.org, versions 2.2.0, 2.3.0 and 2.4.0. */
 export async function id3Names(window: ByteWindow, at: number): Promise<RawNames> {
   const header = await headerAt(window, at)
   if (header === undefined) return {}
   const { version, flags } = header
   const end = Math.min(header.end, window.bytes)
   const bodyAt = at + HEADER_BYTES
-  // Before 2.4 the whole tag is stuffed, sizes included.
+  // Before version 2.4 unsynchronisation applies to the whole tag, sizes included.
   if ((flags & UNSYNCHRONISED) !== 0 && version < 4) {
     const stuffed = await window.glance(bodyAt, Math.min(end - bodyAt, MAX_STUFFED_BYTES))
     const body = unstuffed(Buffer.from(stuffed))
@@ -103,7 +104,7 @@ function sizeOf(head: Buffer, version: number): number {
   return version === 4 ? synchsafe(head, 4) : head.readUInt32BE(4)
 }
 
-/** Undefined where it is compressed, encrypted or no text. */
+/** The text of a frame. Undefined if it is compressed, encrypted or not text. */
 function textOf(frame: Buffer, version: number, flags: number): string | undefined {
   let body = frame
   if (version === 3 && (flags & 0xc0) !== 0) return undefined
@@ -113,7 +114,7 @@ function textOf(frame: Buffer, version: number, flags: number): string | undefin
     if ((flags & 0x02) !== 0) body = unstuffed(body)
   }
   const text = decoded(body)
-  // Several values stand one behind the other, each ended by a NUL.
+  // Several values follow one another, each terminated by a NUL.
   const values = text?.split('\0').filter((value) => value.trim() !== '')
   return values?.length ? values.join(', ') : undefined
 }
@@ -125,7 +126,7 @@ function decoded(body: Buffer): string | undefined {
       return bytes.toString('latin1')
     case 1: {
       const isBig = bytes[0] === 0xfe && bytes[1] === 0xff
-      // Each of several values may have a mark of its own.
+      // Each of several values may have its own byte order mark.
       return new TextDecoder(isBig ? 'utf-16be' : 'utf-16le')
         .decode(bytes)
         .replaceAll('\ufeff', '')
@@ -139,7 +140,10 @@ function decoded(body: Buffer): string | undefined {
   }
 }
 
-/** Without the zeros that were put behind each 0xFF, so that no player takes it for sound. */
+/**
+ * Reverses unsynchronisation: removes the zeros that were inserted behind each 0xFF so that no player takes it
+ * for a frame.
+ */
 function unstuffed(bytes: Buffer): Buffer {
   const out = Buffer.alloc(bytes.length)
   let length = 0
@@ -150,7 +154,7 @@ function unstuffed(bytes: Buffer): Buffer {
   return out.subarray(0, length)
 }
 
-/** The last 128 bytes of a file, where they are a tag of the first version. */
+/** The names in the last 128 bytes of a file, if they are an ID3v1 tag. */
 export async function id3v1Names(window: ByteWindow): Promise<RawNames> {
   const tag = Buffer.from(await window.glance(Math.max(0, window.bytes - 128), 128))
   if (tag.length < 128 || tag.toString('latin1', 0, 3) !== 'TAG') return {}

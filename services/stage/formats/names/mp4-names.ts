@@ -1,9 +1,9 @@
 import type { ByteWindow } from '../byte-window.ts'
 import { MAX_TEXT_BYTES, type RawNames, strictText } from './text.ts'
 
-/** Boxes that are looked at within one box. */
+/** Maximum number of boxes that are read within one box. */
 const MAX_BOXES = 1000
-/** What `data` says of itself before its text: a kind, and a place. */
+/** Size of the fields before the text in a `data` box: its type and its locale. */
 const DATA_HEAD_BYTES = 8
 const UTF8 = 1
 
@@ -12,12 +12,12 @@ interface Place {
   readonly end: number
 }
 
-/** The items ©nam and ©ART of an MP4 file, in moov/udta/meta/ilst. Source: ISO/IEC 14496-12; Apple, QuickTime. */
+/** The items ©nam and ©ART of an MP4 file, in moov/udta/meta/ilst. Sources: ISO/IEC 14496-12; Apple, QuickTime. */
 export async function mp4Names(window: ByteWindow, start: number): Promise<RawNames> {
   let place: Place | undefined = { start, end: window.bytes }
   for (const type of ['moov', 'udta', 'meta', 'ilst']) {
     place = place && (await boxIn(window, place, type))
-    // A meta box of ISO begins with a version, one of QuickTime does not.
+    // A meta box of ISO begins with a version; one of QuickTime does not.
     if (place !== undefined && type === 'meta') {
       const next = Buffer.from(await window.glance(place.start + 4, 4)).toString('latin1')
       if (next !== 'hdlr') place = { ...place, start: place.start + 4 }

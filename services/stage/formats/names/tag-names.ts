@@ -8,10 +8,10 @@ import { mp4Names } from './mp4-names.ts'
 import { cleanNames, type RawNames } from './text.ts'
 
 /**
- * What a master's own tags say that it is called: ID3, Vorbis comments, the items of MP4, the texts of RIFF and AIFF.
- * Everything in the file may be a lie: what can't be read is left out, and nothing is thrown because of it. Little is
- * read (frames, chunks and boxes are stepped over by their sizes), every loop has an end, and what comes out is
- * printable and at most 500 characters long.
+ * The title and the artist in a master's own tags: ID3, Vorbis comments, MP4 items, texts of RIFF and AIFF. The
+ * file is not trusted: what cannot be read is left out without an error. Little is read (frames, chunks and
+ * boxes are skipped by their sizes), every loop is bounded, and the results are printable and at most 500
+ * characters long.
  * @throws whatever reading the store throws
  */
 export async function tagNames(file: ByteRanges, signal: AbortSignal): Promise<TrackNames> {

@@ -3,16 +3,16 @@ import { UNPRINTABLE } from '#shared/contracts/file-names.ts'
 import { utf8 } from '#shared/contracts/text.ts'
 import { TRACK_NAME } from '#shared/contracts/track-name.ts'
 
-/** Names as a file has them: anything. */
+/** Names as they are in a file, unchecked. */
 export interface RawNames {
   readonly title?: string | undefined
   readonly artist?: string | undefined
 }
 
-/** Text of a tag that is longer is not read: a title of 500 characters takes 2,000 bytes at most. */
+/** Maximum size of a text that is read, bytes. A title of 500 characters has 2,000 bytes at most. */
 export const MAX_TEXT_BYTES = 8192
 
-/** What of it a track may be called: printable, on one line, not too long, not empty. */
+/** Reduces names to what a track may be called: printable, on one line, not too long, not empty. */
 export function cleanNames({ title, artist }: RawNames): TrackNames {
   const [cleanTitle, cleanArtist] = [clean(title), clean(artist)]
   return {
@@ -30,7 +30,10 @@ function clean(text = ''): string {
   return [...words.normalize('NFC')].slice(0, TRACK_NAME.maxLength).join('')
 }
 
-/** Text of a tag that says UTF-8; undefined when it is not, for nobody knows then what it is. */
+/**
+ * Decodes the text of a tag that declares UTF-8. Undefined when it is not UTF-8, because its encoding is then
+ * unknown.
+ */
 export function strictText(bytes: Uint8Array): string | undefined {
   try {
     return utf8(bytes)
@@ -39,7 +42,7 @@ export function strictText(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** Text of a tag that does not say what it is in: UTF-8 if it can be, else the eight bits of Western Windows. */
+/** Decodes the text of a tag that does not declare its encoding: UTF-8 if it is valid, else Windows-1252. */
 export function looseText(bytes: Uint8Array): string {
   const text = strictText(bytes) ?? windows.decode(bytes)
   return text.split('\0')[0] ?? ''

@@ -106,11 +106,11 @@ export async function oggSurvey(
 function checkAlike(first: OggFormat, other: OggFormat, at: number): void {
   const names = ['codec', 'rate', 'channels', 'bits'] as const
   if (names.every((name) => first[name] === other[name])) return
-  const told = ({ codec, rate, channels, bits }: OggFormat) =>
+  const formatText = ({ codec, rate, channels, bits }: OggFormat) =>
     `${codec} of ${rate} Hz, ${channels} channel${channels === 1 ? '' : 's'}${bits === undefined ? '' : `, ${bits} bits`}`
   throw unreadable(
     at,
-    `the Ogg changes from ${told(first)} to ${told(other)}`,
+    `the Ogg changes from ${formatText(first)} to ${formatText(other)}`,
     'one format throughout',
   )
 }
