@@ -12,7 +12,7 @@ async function scrapedNames(metrics: Metrics): Promise<ReadonlySet<string>> {
   return namesIn(await metrics.expose())
 }
 
-t.test('every metric that is named anywhere is one that a scrape has', async (t) => {
+t.test('every metric that is named anywhere is in a scrape', async (t) => {
   const own = await scrapedNames(createMetrics('names'))
   const files = filesThatName()
   let named = ''

@@ -42,41 +42,38 @@ async function ask(args: readonly string[], env: Readonly<Record<string, string>
   return { stdout, stderr, code }
 }
 
-t.test(
-  'asks the API server of each path as the pod, and fails when one is refused',
-  async (t) => {
-    const folder = t.testdir({})
-    const { asked, port, server, certificate } = await apiServer(folder)
-    t.teardown(() => server.close())
-    const env = {
-      KUBERNETES_SERVICE_HOST: '127.0.0.1',
-      KUBERNETES_SERVICE_PORT: String(port),
-      NODE_EXTRA_CA_CERTS: certificate,
-    }
-    const account = `--account=${folder}`
-    const body = '{"spec":{"minReplicas":20}}'
+t.test('sends a request for each path as the pod, and fails when one is refused', async (t) => {
+  const folder = t.testdir({})
+  const { asked, port, server, certificate } = await apiServer(folder)
+  t.teardown(() => server.close())
+  const env = {
+    KUBERNETES_SERVICE_HOST: '127.0.0.1',
+    KUBERNETES_SERVICE_PORT: String(port),
+    NODE_EXTRA_CA_CERTS: certificate,
+  }
+  const account = `--account=${folder}`
+  const body = '{"spec":{"minReplicas":20}}'
 
-    const good = await ask(['PATCH', account, `--body=${body}`, '/a/200', '/b/201'], env)
-    t.same(good, { code: 0, stderr: '', stdout: 'PATCH /a/200: 200\nPATCH /b/201: 201\n' })
-    const patch = { method: 'PATCH', authorization: 'Bearer a-token', body }
-    t.same(asked.splice(0), [
-      { ...patch, url: '/a/200', type: 'application/merge-patch+json' },
-      { ...patch, url: '/b/201', type: 'application/merge-patch+json' },
-    ])
+  const good = await ask(['PATCH', account, `--body=${body}`, '/a/200', '/b/201'], env)
+  t.same(good, { code: 0, stderr: '', stdout: 'PATCH /a/200: 200\nPATCH /b/201: 201\n' })
+  const patch = { method: 'PATCH', authorization: 'Bearer a-token', body }
+  t.same(asked.splice(0), [
+    { ...patch, url: '/a/200', type: 'application/merge-patch+json' },
+    { ...patch, url: '/b/201', type: 'application/merge-patch+json' },
+  ])
 
-    const refused = await ask(['DELETE', account, '/c/403', '/d/200'], env)
-    t.equal(refused.code, 1)
-    t.equal(refused.stdout, 'DELETE /c/403: 403\nDELETE /d/200: 200\n')
-    t.match(refused.stderr, '{"kind":"Status"}')
-    t.equal(asked.length, 2, 'one that is refused does not keep the others')
+  const refused = await ask(['DELETE', account, '/c/403', '/d/200'], env)
+  t.equal(refused.code, 1)
+  t.equal(refused.stdout, 'DELETE /c/403: 403\nDELETE /d/200: 200\n')
+  t.match(refused.stderr, '{"kind":"Status"}')
+  t.equal(asked.length, 2, 'one that is refused does not keep the others')
 
-    const { NODE_EXTRA_CA_CERTS: _, ...unknown } = env
-    t.equal((await ask(['DELETE', account, '/e/200'], unknown)).code, 1)
-    t.equal(asked.length, 2, 'a server without a trusted certificate does not get the token')
-  },
-)
+  const { NODE_EXTRA_CA_CERTS: _, ...unknown } = env
+  t.equal((await ask(['DELETE', account, '/e/200'], unknown)).code, 1)
+  t.equal(asked.length, 2, 'a server without a trusted certificate does not get the token')
+})
 
-t.test('says how it is used', async (t) => {
+t.test('prints its usage', async (t) => {
   const { code, stderr } = await ask(['PATCH'], {})
   t.equal(code, 2)
   t.match(stderr, /^usage, in a pod: /)

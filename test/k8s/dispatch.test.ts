@@ -38,7 +38,7 @@ const NEEDS = { cpus: 1, memoryMiB: 1000, diskMiB: 300, deadlineSeconds: 900 }
 const PLANTS: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
   'no pod runs as root or may become it': [['"readOnlyRootFilesystem":true', '"tty":true']],
   'every image has a version': [[':0.1.0', ':latest']],
-  'a token of the API server only for who asks it': [
+  'only pods that call the API server have its token': [
     ['"automountServiceAccountToken":false', '"automountServiceAccountToken":true'],
   ],
   'whatever is referred to exists': [['"trackchain-track"', '"trackchain-tracks"']],

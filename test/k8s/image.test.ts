@@ -92,7 +92,7 @@ t.test('the Dockerfile keeps to the rules', async (t) => {
   }
 })
 
-t.test('nothing gets near an image but what is named', async (t) => {
+t.test('only named files get into the build context', async (t) => {
   const [first, ...others] = readFileSync('.dockerignore', 'utf8')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
@@ -102,7 +102,7 @@ t.test('nothing gets near an image but what is named', async (t) => {
   }
 })
 
-t.test('compose.yaml starts what is there, with settings that are known', async (t) => {
+t.test('compose.yaml starts existing services, with known settings', async (t) => {
   const { services } = load(readFileSync('compose.yaml', 'utf8'), {
     schema: CORE_SCHEMA.withTags(mergeTag),
   }) as {
@@ -123,7 +123,7 @@ t.test('compose.yaml starts what is there, with settings that are known', async 
   for (const { image } of Object.values(services)) t.match(image, /:(?!latest$)[\w.-]+$/)
 })
 
-t.test('the overlays take the image of this version', async (t) => {
+t.test('the overlays use the image of this version', async (t) => {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
   for (const overlay of ['gke', 'onprem']) {
     const text = readFileSync(`k8s/overlays/${overlay}/kustomization.yaml`, 'utf8')

@@ -105,7 +105,7 @@ export const POD_POLICIES = {
             : [`${nameOf(deployment)} ${name}: ${paths}`]
         }),
     ),
-  'a token of the API server only for who asks it': (objects) =>
+  'only pods that call the API server have its token': (objects) =>
     eachPod((pod) => {
       const asks = ASKS.includes(pod.serviceAccountName ?? '')
       return pod.automountServiceAccountToken === asks

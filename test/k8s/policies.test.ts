@@ -47,7 +47,7 @@ const BREACHES: Plants<typeof EVERYWHERE> = {
     ['"readinessProbe"', '"readiness"'],
     ['"path":"/readyz"', '"path":"/healthz"'],
   ],
-  'a token of the API server only for who asks it': [
+  'only pods that call the API server have its token': [
     ['"automountServiceAccountToken":false,"containers"', '"containers"'],
   ],
   'no variables that follow from the names of Services': [['"enableServiceLinks":false,', '']],

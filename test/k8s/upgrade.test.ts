@@ -43,20 +43,23 @@ else {
   const each = (...services: string[]) =>
     services.flatMap((name) => [`=app.kubernetes.io/name=${name}`, `deployment/${name}`])
 
-  t.test('who takes over last is upgraded first, and each is waited for', async (t) => {
-    t.same(upgrade(t, ['k8s/overlays/gke']), {
-      status: 0,
-      calls: [
-        FIRST,
-        ...each('publish', 'encode', 'analyze', 'stage'),
-        OFF,
-        ...each('ingest'),
-        LAST,
-      ],
-    })
-  })
+  t.test(
+    'the service that comes last in the chain is upgraded first, and each is awaited',
+    async (t) => {
+      t.same(upgrade(t, ['k8s/overlays/gke']), {
+        status: 0,
+        calls: [
+          FIRST,
+          ...each('publish', 'encode', 'analyze', 'stage'),
+          OFF,
+          ...each('ingest'),
+          LAST,
+        ],
+      })
+    },
+  )
 
-  t.test('the dispatcher, where there is one, before jobs are let in', async (t) => {
+  t.test('the dispatcher, where there is one, is upgraded before ingest', async (t) => {
     t.same(upgrade(t, ['k8s/overlays/dispatching']), {
       status: 0,
       calls: [
@@ -81,7 +84,7 @@ else {
     },
   )
 
-  t.test('ends at the first that does not come up', async (t) => {
+  t.test('ends at the first service that does not get ready', async (t) => {
     t.same(upgrade(t, ['k8s/overlays/gke'], 'deployment/encode'), {
       status: 1,
       calls: [FIRST, ...each('publish', 'encode')],

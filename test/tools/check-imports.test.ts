@@ -75,7 +75,7 @@ const HONEST = {
   'test/any.test.ts': "import 'pg'\nimport '../services/encode/step.ts'",
 }
 
-t.test('every planted breach is found, and nothing that is none', async (t) => {
+t.test('every planted breach is found, and nothing else', async (t) => {
   const folder = t.testdir({})
   for (const [path, source] of Object.entries({ ...BREACHES, ...HONEST })) {
     await mkdir(dirname(join(folder, path)), { recursive: true })

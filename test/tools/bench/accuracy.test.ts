@@ -142,7 +142,7 @@ t.test('other programs are measured on the same files', async (t) => {
   }
 })
 
-t.test('what is wrong with the call is said in one line', async (t) => {
+t.test('a wrong command line is reported in one line', async (t) => {
   const bad = join(folder, 'bad')
   await mkdir(bad)
   await t.resolveMatch(accuracy(), { code: 2, stderr: /^usage: .*DIR/ })
@@ -156,7 +156,7 @@ t.test('what is wrong with the call is said in one line', async (t) => {
   t.match(stderr, /^truth\.tsv, line 2: bpm "fast" is neither - nor a number above 0\n$/)
 })
 
-t.test('the table takes any spelling of a key, and says what it does not take', (t) => {
+t.test('the table accepts any spelling of a key, and names what it refuses', (t) => {
   const keys = ['Db minor', 'C# minor', 'c#m', 'B## major', 'E♭ major', 'F:min', 'A min']
   const rows = (key: string) => readTruth(`file\tseconds\tbpm\tkey\na.wav\t3\t-\t${key}\r\n\n`)
   t.match(
@@ -189,7 +189,7 @@ t.test('the table takes any spelling of a key, and says what it does not take', 
   t.end()
 })
 
-t.test('tempo is right within 4 %, by its multiples within 4 % of those', (t) => {
+t.test('a tempo is right within 4 %, or within 4 % of its multiples', (t) => {
   const hits = (estimate: number | null) =>
     Object.entries(judgeTempo(estimate, 120)).flatMap(([name, hit]) => (hit ? name : []))
   const octave = ['within01Octave']
@@ -205,7 +205,7 @@ t.test('tempo is right within 4 %, by its multiples within 4 % of those', (t) =>
   t.end()
 })
 
-t.test('a key is judged by how near it is', (t) => {
+t.test('a key is judged by its relation to the true one', (t) => {
   const relation = (tonic: string | null, scale: 'major' | 'minor' | null) => [
     judgeKey({ tonic, scale }, { name: 'A minor', pitchClass: 9, scale: 'minor' }),
     judgeKey({ tonic, scale }, { name: 'C major', pitchClass: 0, scale: 'major' }),

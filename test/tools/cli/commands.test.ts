@@ -101,7 +101,7 @@ function ended(
   }
 }
 
-t.test('CSV is read as RFC 4180 has it', async (t) => {
+t.test('CSV is read according to RFC 4180', async (t) => {
   async function* chunks() {
     yield* ['a,b\r\n', '"x ""y""', '",\n\n"two\nlines",', 'z']
   }
@@ -146,7 +146,7 @@ t.test('files, folders and globs are uploaded and submitted as one request', asy
 })
 
 t.test(
-  'a manifest may be CSV or NDJSON; what is wrong in it is reported with its line',
+  'a manifest may be CSV or NDJSON; its faults are reported with their lines',
   async (t) => {
     const folder = t.testdir({ 'in.wav': 'audio' })
     const master_uri = 'file:///mnt/masters/x.wav'
@@ -211,7 +211,7 @@ t.test(
   },
 )
 
-t.test('what cannot be meant is refused before anything is sent', async (t) => {
+t.test('a wrong command line is refused before anything is sent', async (t) => {
   const folder = t.testdir({
     a: { 'x.wav': '' },
     b: { 'x.flac': '' },
@@ -243,7 +243,7 @@ t.test('what cannot be meant is refused before anything is sent', async (t) => {
   t.equal(staged.all.length, before)
 })
 
-t.test('an upload goes on behind what has arrived', async (t) => {
+t.test('an upload resumes after the bytes that have arrived', async (t) => {
   const audio = randomBytes(33 * MIB)
   const path = join(t.testdir({}), 'long.wav')
   await writeFile(path, audio)
@@ -281,7 +281,7 @@ t.test('an upload goes on behind what has arrived', async (t) => {
   t.same(await uploadMaster(inCloud, 'long', path, options), { master_uri: name })
 })
 
-t.test('watch tells of each change and ends with the last', async (t) => {
+t.test('watch prints each change and ends with the last', async (t) => {
   const request_id = randomUUID()
   const both = ['w-1', 'w-2'].map((asset_guid) => ({ request_id, asset_guid }))
   const master_uri = 'file:///mnt/masters/x.wav'
@@ -329,7 +329,7 @@ t.test('watch tells of each change and ends with the last', async (t) => {
   await t.rejects(watch(['x\ny'], terminal().output, never), /"x\\ny" is no request id/)
 })
 
-t.test('submit asks for strict, and tells of warnings', async (t) => {
+t.test('submit passes --strict on, and prints warnings', async (t) => {
   const path = join(t.testdir({}), 'warned.wav')
   await writeFile(path, 'audio of a master that breaks off')
   const asset_guid = guidOfFile(path, sha256(Buffer.from('audio of a master that breaks off')))
@@ -472,7 +472,7 @@ t.test('tracks are searched, page by page', async (t) => {
   t.equal(await stderr, '')
 })
 
-t.test('watch --all tells of every track until it is ended', async (t) => {
+t.test('watch --all prints every track until it is interrupted', async (t) => {
   const [one, two] = [terminal(), terminal()]
   const stop = new AbortController()
   const all = watch(['--all', '--target', api.url], one.output, stop.signal)
@@ -493,7 +493,7 @@ t.test('watch --all tells of every track until it is ended', async (t) => {
   t.equal(await json, 0, 'the reader has gone')
 })
 
-t.test('each teaches by examples', async (t) => {
+t.test('the help of each command has examples', async (t) => {
   for (const [name, command] of Object.entries({ submit, watch, status, tracks })) {
     const { lines, output } = terminal()
     t.equal(await command(['--help'], output, never as never), 0)

@@ -48,7 +48,7 @@ t.test('a master that is no audio fails, with its reason and exit code 1', async
   t.match(stdout, /^0 of 1 done; not so: not-audio-[0-9a-f]{12} failed\.$/m)
 })
 
-t.test('what cannot be begun is said in a line, with exit code 2', async (t) => {
+t.test('a start that is refused is reported in one line, with exit code 2', async (t) => {
   const folder = t.testdir({ empty: {} })
   const there = join(folder, 'not-there.wav')
   t.match(await demo(there), { code: 2, stderr: `There is no file ${there}.\n` })
@@ -62,7 +62,7 @@ t.test('what cannot be begun is said in a line, with exit code 2', async (t) => 
   t.match(help.stdout, /--json/)
 })
 
-t.test('without ffmpeg it says what to install', async (t) => {
+t.test('without ffmpeg the command says what to install', async (t) => {
   const folder = t.testdir({})
   const master = join(folder, 'track.wav')
   writeFileSync(master, 'RIFF')

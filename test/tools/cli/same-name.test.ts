@@ -56,22 +56,25 @@ const requestOf = (guid: string) =>
     return found?.body.request as Line | undefined
   })
 
-t.test('two files of one name are two tracks; one file is one, however it comes', async (t) => {
-  const a = await file('albumA/01 Intro.wav', 'one')
-  const b = await file('albumB/01 Intro.wav', 'other')
-  const [first] = (await submitted(a, '--json')).json()
-  const [second] = (await submitted(b, '--json')).json()
-  t.equal(first?.asset_guid, guidOfFile(a, sha256(Buffer.from('one'))))
-  t.not(second?.asset_guid, first?.asset_guid)
-  t.match(second?.asset_guid, /^01-Intro-[0-9a-f]{12}$/)
-  const form = await curl('-F', `file=@${a}`)
-  t.equal(form.asset_guid, first?.asset_guid, 'by a form')
-  const page = new FormData()
-  page.set('file', new Blob(['one']), '01 Intro.wav')
-  const response = await fetch(`${api.url}/v1/jobs`, { method: 'POST', body: page })
-  t.equal((await told(response)).asset_guid, first?.asset_guid, 'as the page sends it')
-  t.match(await requestOf(form.asset_guid), { file_name: '01 Intro.wav' })
-})
+t.test(
+  'two files of one name are two tracks; one file is one track, however it is submitted',
+  async (t) => {
+    const a = await file('albumA/01 Intro.wav', 'one')
+    const b = await file('albumB/01 Intro.wav', 'other')
+    const [first] = (await submitted(a, '--json')).json()
+    const [second] = (await submitted(b, '--json')).json()
+    t.equal(first?.asset_guid, guidOfFile(a, sha256(Buffer.from('one'))))
+    t.not(second?.asset_guid, first?.asset_guid)
+    t.match(second?.asset_guid, /^01-Intro-[0-9a-f]{12}$/)
+    const form = await curl('-F', `file=@${a}`)
+    t.equal(form.asset_guid, first?.asset_guid, 'by a form')
+    const page = new FormData()
+    page.set('file', new Blob(['one']), '01 Intro.wav')
+    const response = await fetch(`${api.url}/v1/jobs`, { method: 'POST', body: page })
+    t.equal((await told(response)).asset_guid, first?.asset_guid, 'as the page sends it')
+    t.match(await requestOf(form.asset_guid), { file_name: '01 Intro.wav' })
+  },
+)
 
 t.test(
   'names of every script, composed or not, are the same by form and command',
@@ -96,7 +99,7 @@ t.test(
   },
 )
 
-t.test('what a system left beside files is passed over, and counted', async (t) => {
+t.test('files that a system left beside the audio are skipped and counted', async (t) => {
   await file('mac/x.wav', 'x')
   for (const name of ['._x.wav', '.DS_Store', 'Thumbs.db', 'desktop.ini'])
     await file(`mac/${name}`, '')
@@ -172,7 +175,7 @@ t.test(
   },
 )
 
-t.test('two files of one command for one track are no accident either', async (t) => {
+t.test('of two files of one command for one track the second is refused', async (t) => {
   await file('m/a.wav', 'a')
   await file('m/b.wav', 'b')
   const list = await file('m/list.csv', 'asset_guid,file\ntwin,a.wav\ntwin,b.wav\n')

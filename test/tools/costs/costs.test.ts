@@ -34,7 +34,7 @@ function line(item: string, changed: Partial<Workload> = {}) {
   return found
 }
 
-t.test('core-seconds are those that were measured, and scale', async (t) => {
+t.test('core-seconds are those measured, scaled with the length', async (t) => {
   const of = (assets: readonly string[], seconds: number, staged = 0) =>
     coreSeconds({ assets, seconds, staged })
   t.ok(near(of(FIVE, 433), 11), 'the track of five assets')
@@ -45,7 +45,7 @@ t.test('core-seconds are those that were measured, and scale', async (t) => {
   t.ok(near(of(FIVE, 433, 0.5), 11 + 0.5 * (0.25 + 0.0055 * 433)), 'half of them staged')
 })
 
-t.test('compute: hours of vCPU, by what works, by the site, by the price', async (t) => {
+t.test('compute: hours of vCPU, by utilisation, Spot and price', async (t) => {
   // 11 Ms = 3,055.56 h; × $0.01.
   t.match(line('compute, Spot'), { unit: 'vCPU-hours' })
   t.ok(near(line('compute, Spot').cost, (11e6 / 3600) * 0.01))
@@ -55,7 +55,7 @@ t.test('compute: hours of vCPU, by what works, by the site, by the price', async
   t.equal(line('compute, on demand').cost, 0)
 })
 
-t.test('storage: operations, assets, and scratch for the minutes that it stands', async (t) => {
+t.test('storage: operations, assets, and scratch for the minutes that it exists', async (t) => {
   const { classA, classB } = operationsOf(WORKLOAD)
   t.ok(near(line('storage operations, class A').cost, classA * 1000 * 0.01))
   t.ok(near(line('storage operations, class B').cost, classB * 1000 * 0.001))
@@ -98,21 +98,25 @@ t.test('there are figures of every built-in asset, each of its own stage', async
   }
 })
 
-t.test('the command takes prices, sums up, and says what it does not understand', async (t) => {
-  const run = (...args: string[]) =>
-    promisify(execFile)(process.execPath, [CLI, 'costs', ...args]).catch((error) => error)
-  const json = JSON.parse(
-    (await run('--json', '--assets=bpm', '--tracks=100', '--spot=0', '--vcpu-hour=36')).stdout,
-  )
-  t.match(json, {
-    workload: { assets: ['bpm'], seconds: 210, tracks: 100 },
-    prices: { vcpuHour: 36 },
-  })
-  const [, compute] = json.lines
-  t.ok(near(compute.cost, (100 * json.coreSecondsEach) / 0.7 / 100))
-  const total = json.lines.reduce((sum: number, { cost }: { cost: number }) => sum + cost, 0)
-  t.ok(near(json.total, total))
-  const wrong = await run('--assets=bpm,mp4')
-  t.match(wrong, { code: 2, stderr: /no figures of mp4; there are bpm/ })
-  t.match(await run('--spot=2'), { code: 2, stderr: /--spot must be a number from 0 to 1/ })
-})
+t.test(
+  'the command takes prices, prints the total, and names what it does not understand',
+  async (t) => {
+    const run = (...args: string[]) =>
+      promisify(execFile)(process.execPath, [CLI, 'costs', ...args]).catch((error) => error)
+    const json = JSON.parse(
+      (await run('--json', '--assets=bpm', '--tracks=100', '--spot=0', '--vcpu-hour=36'))
+        .stdout,
+    )
+    t.match(json, {
+      workload: { assets: ['bpm'], seconds: 210, tracks: 100 },
+      prices: { vcpuHour: 36 },
+    })
+    const [, compute] = json.lines
+    t.ok(near(compute.cost, (100 * json.coreSecondsEach) / 0.7 / 100))
+    const total = json.lines.reduce((sum: number, { cost }: { cost: number }) => sum + cost, 0)
+    t.ok(near(json.total, total))
+    const wrong = await run('--assets=bpm,mp4')
+    t.match(wrong, { code: 2, stderr: /no figures of mp4; there are bpm/ })
+    t.match(await run('--spot=2'), { code: 2, stderr: /--spot must be a number from 0 to 1/ })
+  },
+)

@@ -27,7 +27,7 @@ const both: Outcomes = new Map([
   ['b', good],
 ])
 
-t.test('what is the same is good, in whatever order', async (t) => {
+t.test('equal outcomes are good, in any order', async (t) => {
   const expected = { lost: 0, wrong: 0, duplicates: none, findings: [] }
   t.same(found({}), expected)
   t.same(found({ rows: good.rows.toReversed(), assets: good.assets.toReversed() }), expected)
@@ -44,7 +44,7 @@ t.test('a track that has not ended, or was not announced, is lost', async (t) =>
 })
 
 t.test(
-  'a missing asset, another byte, a missing or other row, another end: wrong',
+  'a missing asset, another byte, a missing or other row, another end: each is wrong',
   async (t) => {
     const [bpm, aac] = good.assets
     const [job, row] = good.rows
@@ -88,7 +88,7 @@ t.test('an output that was not asked for is wrong', async (t) => {
 })
 
 t.test(
-  'of a pair that is not the same both are wrong, and only who has not ended is lost',
+  'both tracks of an unequal pair are wrong, and only those that have not ended are lost',
   async (t) => {
     const track = (guid: string) => ({ guid, requestId: '', path: '' })
     const pairs = [[track('a'), track('b')] as const]

@@ -39,7 +39,7 @@ function chain(t: Test) {
   return { children, victim, published }
 }
 
-t.test('the first process that is there is killed, or all of them', async (t) => {
+t.test('the first running process is killed, or all of them', async (t) => {
   const { children, victim } = chain(t)
   const deaths = Object.values(children).map((child) => once(child, 'exit'))
   const kills: number[] = []
@@ -55,7 +55,7 @@ t.test('the first process that is there is killed, or all of them', async (t) =>
   t.same(kills, [1, 1])
 })
 
-t.test('one is asked to go; one is stopped, and goes on again', async (t) => {
+t.test('one process gets SIGTERM; one is stopped, and continued', async (t) => {
   const { children, victim } = chain(t)
   const death = once(children.one as ChildProcess, 'exit')
   const pid = children.two?.pid as number
@@ -72,19 +72,16 @@ t.test('one is asked to go; one is stopped, and goes on again', async (t) => {
   t.ok((stopped[0]?.to ?? 0) - (stopped[0]?.from ?? 0) >= 450)
 })
 
-t.test(
-  'messages are published again, as many as were asked for and some of them twice',
-  async (t) => {
-    const { victim, published } = chain(t)
-    const act: Act = { afterMs: 1, kind: 'copies', order: [], copies: 2 }
-    const { copied } = await disturb([act, act, act], victim)
-    t.equal(published.length, copied)
-    t.ok(copied > 6, 'some twice')
-    t.ok(published.every((text) => /^encode [abc]$/.test(text)))
-  },
-)
+t.test('the requested number of messages is published again, some of them twice', async (t) => {
+  const { victim, published } = chain(t)
+  const act: Act = { afterMs: 1, kind: 'copies', order: [], copies: 2 }
+  const { copied } = await disturb([act, act, act], victim)
+  t.equal(published.length, copied)
+  t.ok(copied > 6, 'some twice')
+  t.ok(published.every((text) => /^encode [abc]$/.test(text)))
+})
 
-t.test('nothing happens while most of the chain is down, and an end is an end', async (t) => {
+t.test('nothing happens while most of the chain is down, and an abort ends it', async (t) => {
   const { children, victim } = chain(t)
   let looks = 0
   const down = () => (looks++ < 5 ? ['x', 'y', 'z'] : [])

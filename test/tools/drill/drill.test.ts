@@ -11,7 +11,7 @@ const DERIVATIVES = join(import.meta.dirname, '..', '..', 'support', 'derivative
 const drill = (...args: string[]) => runCli(['drill', ...args])
 
 t.test(
-  'killed and confused on a schedule, the chain loses nothing and makes nothing twice',
+  'disturbed on a schedule, the chain loses nothing and makes nothing twice',
   async (t) => {
     const tracks = ['--tracks', '4', '--seconds', '8', '--target-ms', '200']
     // Cheap assets, some of which are cut into parts.
@@ -38,7 +38,7 @@ t.test(
   },
 )
 
-t.test('a deployment is sent each track twice, and the two come to the same', async (t) => {
+t.test('a deployment is sent each track twice, with equal outcomes', async (t) => {
   const token = 'a-token-of-this-test'
   const digest = createHash('sha256').update(token).digest('hex')
   process.env.TRACKCHAIN_TOKENS = JSON.stringify([digest])
@@ -68,7 +68,7 @@ t.test('a deployment is sent each track twice, and the two come to the same', as
   t.ok(JSON.parse(stdout).mean_step_seconds.disturbed > 0, 'the histories were read')
 })
 
-t.test('what cannot be asked for is said in a line, with exit code 2', async (t) => {
+t.test('a wrong flag is reported in one line, with exit code 2', async (t) => {
   const refused: [string[], RegExp][] = [
     [['--tracks', '0'], /^--tracks must be a whole number from 1 to 100000, got 0\.\n$/],
     [['--every', '0'], /^--every must be a number of seconds above 0, got 0\.\n$/],

@@ -40,18 +40,24 @@ t.test('a delivery is resumed when the attempt before it was never settled', asy
   )
 })
 
-t.test('computed twice is what was cut off, given back, or made before', async (t) => {
-  const cut = { pid: 17, from: START, to: START + 700 }
-  t.equal(computedTwiceMs([event(1)], [], []), 0)
-  t.equal(computedTwiceMs([event(2)], [cut], []), 700)
-  t.equal(computedTwiceMs([event(1, { verdict: 'again', units: [] }), event(2)], [], []), 1000)
-  t.equal(computedTwiceMs([event(1), event(2)], [], []), 1000, 'made once more')
-  t.equal(computedTwiceMs([event(1), event(2, { verdict: 'skipped' })], [], []), 0)
-  t.equal(computedTwiceMs([event(1), event(2, { job: 'other' })], [], []), 0)
-  t.equal(computedTwiceMs([event(1, { step: 'publish' }), event(2)], [], []), 0)
-  const half = event(2, { units: ['aac-128@1 0-100', 'waveform@1 0-100'] })
-  t.equal(computedTwiceMs([event(1), half], [], []), 500, 'half of its units')
-})
+t.test(
+  'time is computed twice in steps that were cut off, given back, or repeated',
+  async (t) => {
+    const cut = { pid: 17, from: START, to: START + 700 }
+    t.equal(computedTwiceMs([event(1)], [], []), 0)
+    t.equal(computedTwiceMs([event(2)], [cut], []), 700)
+    t.equal(
+      computedTwiceMs([event(1, { verdict: 'again', units: [] }), event(2)], [], []),
+      1000,
+    )
+    t.equal(computedTwiceMs([event(1), event(2)], [], []), 1000, 'made once more')
+    t.equal(computedTwiceMs([event(1), event(2, { verdict: 'skipped' })], [], []), 0)
+    t.equal(computedTwiceMs([event(1), event(2, { job: 'other' })], [], []), 0)
+    t.equal(computedTwiceMs([event(1, { step: 'publish' }), event(2)], [], []), 0)
+    const half = event(2, { units: ['aac-128@1 0-100', 'waveform@1 0-100'] })
+    t.equal(computedTwiceMs([event(1), half], [], []), 500, 'half of its units')
+  },
+)
 
 t.test('a process that was stopped did not compute', async (t) => {
   const stop = { pid: 17, from: START + 200, to: START + 600 }
@@ -84,7 +90,7 @@ t.test('a stall is the longest time without any progress', async (t) => {
   )
 })
 
-t.test('a mean step is one that made something', async (t) => {
+t.test('only steps that made something count for the mean', async (t) => {
   t.equal(meanStepMs([]), 0)
   const skipped = event(3, { verdict: 'skipped', ms: 1 })
   const stage = event(4, { step: 'stage', ms: 1 })

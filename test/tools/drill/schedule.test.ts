@@ -12,7 +12,7 @@ t.test('the same seed gives the same schedule, another seed another one', async 
   t.notOk(JSON.stringify(schedule({ ...thousand, seed: 8 })) === text)
 })
 
-t.test('a schedule has as many kills as were asked for, at the pace that was', async (t) => {
+t.test('a schedule has the requested number of kills at the requested pace', async (t) => {
   const acts = schedule(thousand)
   t.equal(killsIn(acts).length, 1_000)
   t.same(kindsIn(acts), new Set(['kill', ...OTHERS]))
@@ -23,7 +23,7 @@ t.test('a schedule has as many kills as were asked for, at the pace that was', a
   t.same(schedule({ ...thousand, kills: 0 }), [])
 })
 
-t.test('every process is a victim, now and then all at once', async (t) => {
+t.test('every process is a victim, and now and then all at once', async (t) => {
   const kills = killsIn(schedule(thousand))
   const single = kills.filter(({ all }) => !all).map(({ order }) => order[0])
   const names = ['analyze', 'database', 'encode', 'ingest', 'publish', 'pubsub', 'stage']
@@ -36,19 +36,22 @@ t.test('every process is a victim, now and then all at once', async (t) => {
   t.ok(count('encode') > 2 * count('ingest'), 'those that compute are hit most')
 })
 
-t.test('a stop outlasts a lease, and the database is neither stopped nor asked', async (t) => {
-  const others = schedule(thousand).filter(({ kind }) => kind === 'stop' || kind === 'term')
-  t.notOk(others.some(({ order }) => order.includes('database')))
-  const stops = others.filter(({ kind }) => kind === 'stop')
-  t.ok(stops.every(({ stopMs = 0 }) => stopMs > 20_000))
-})
+t.test(
+  'a stop outlasts a lease, and the database gets neither SIGSTOP nor SIGTERM',
+  async (t) => {
+    const others = schedule(thousand).filter(({ kind }) => kind === 'stop' || kind === 'term')
+    t.notOk(others.some(({ order }) => order.includes('database')))
+    const stops = others.filter(({ kind }) => kind === 'stop')
+    t.ok(stops.every(({ stopMs = 0 }) => stopMs > 20_000))
+  },
+)
 
-t.test('what is left out leaves the kills as they are', async (t) => {
+t.test('disturbances that are left out do not change the kills', async (t) => {
   const bare = schedule({ ...thousand, also: [] })
   t.ok(JSON.stringify(bare) === JSON.stringify(killsIn(schedule(thousand))))
 })
 
-t.test('a shuffle keeps everything, and lets the heavy ones come first', async (t) => {
+t.test('a shuffle keeps all items, and tends to put heavy ones first', async (t) => {
   const random = seeded(1)
   const first = Array.from({ length: 1_000 }, () => {
     const order = shuffled(random, ['light', 'heavy'], (item) => (item === 'heavy' ? 3 : 1))

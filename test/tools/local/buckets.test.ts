@@ -100,7 +100,7 @@ t.test('npm start keeps its stores in buckets, as flags and variables say', asyn
   t.equal((await once(child, 'exit'))[0], 0)
 })
 
-t.test('what npm start would override is refused aloud, all of it at once', async (t) => {
+t.test('variables that npm start would override are refused, all in one message', async (t) => {
   const data = await folder(t)
   const env = {
     ...{
@@ -127,7 +127,7 @@ t.test('what npm start would override is refused aloud, all of it at once', asyn
   }
 })
 
-t.test('there is no setting of the chain that could be overridden in silence', async (t) => {
+t.test('no setting of the chain is overridden silently', async (t) => {
   const taken = await takeDataFolder(await folder(t))
   t.teardown(() => taken.release())
   const at = { database: 'd', pubsub: 'p', pubsub_token: 't', port: 1 }

@@ -53,7 +53,7 @@ function fill(folder: string): () => Promise<void> {
   return () => rm(path)
 }
 
-t.test('a disk that is full for a while: nothing is gone for good', async (t) => {
+t.test('when the disk is full for a while, nothing is lost', async (t) => {
   const disk = await smallDisk(t, 220)
   if (disk === undefined) return
   await mkdir(join(disk, 'data', 'masters'), { recursive: true })
@@ -124,7 +124,7 @@ t.test('a disk that is full for a while: nothing is gone for good', async (t) =>
   t.match(log.at(-2), /^\{.*\}$/, 'and the log goes on')
 })
 
-t.test('a chain that is started on a full disk waits for room', async (t) => {
+t.test('a chain that is started on a full disk waits for space', async (t) => {
   const disk = await smallDisk(t, 150)
   if (disk === undefined) return
   const free = fill(disk)

@@ -25,7 +25,7 @@ const STARTER = `
 /** Faster, and as safe against a kill. The first test runs without them. */
 const settings = { fsync: 'off' }
 
-t.test('what was committed is there after every kind of end', async (t) => {
+t.test('committed rows survive every kind of end', async (t) => {
   const dataDir = await folder(t)
   const first = await startPostgres({ dataDir })
   const { dsn } = first
@@ -108,7 +108,7 @@ t.test('a server that lost its supervisor is replaced', async (t) => {
   await postgres.stop()
 })
 
-t.test('a pid file whose number is somebody else’s by now is no obstacle', async (t) => {
+t.test('a pid file whose number another process has by now is no obstacle', async (t) => {
   const dataDir = await folder(t)
   const first = await startPostgres({ dataDir, settings })
   await first.stop()
@@ -136,7 +136,7 @@ t.test('one folder has one server', async (t) => {
   await next.stop()
 })
 
-t.test('a folder that was left half-made is made anew', async (t) => {
+t.test('a folder that is incomplete is made anew', async (t) => {
   const dataDir = await folder(t)
   await mkdir(join(dataDir, 'data.half', 'base'), { recursive: true })
   await mkdir(join(dataDir, 'data'))
@@ -147,18 +147,21 @@ t.test('a folder that was left half-made is made anew', async (t) => {
   t.match((await readdir(dataDir)).join(), /data\.incomplete-/, 'what was there is put aside')
 })
 
-t.test('a folder of another version is refused by name, and not touched', async (t) => {
-  const dataDir = await folder(t)
-  const first = await startPostgres({ dataDir, settings })
-  await first.stop()
-  const file = join(dataDir, 'data', 'PG_VERSION')
-  const version = await readFile(file, 'utf8')
-  await writeFile(file, '9\n')
-  await t.rejects(startPostgres({ dataDir, settings }), /made by PostgreSQL 9.*found: \d+/)
-  await writeFile(file, version)
-  const again = await startPostgres({ dataDir, settings })
-  await again.stop()
-})
+t.test(
+  'a folder of another version is refused, naming the version, and not changed',
+  async (t) => {
+    const dataDir = await folder(t)
+    const first = await startPostgres({ dataDir, settings })
+    await first.stop()
+    const file = join(dataDir, 'data', 'PG_VERSION')
+    const version = await readFile(file, 'utf8')
+    await writeFile(file, '9\n')
+    await t.rejects(startPostgres({ dataDir, settings }), /made by PostgreSQL 9.*found: \d+/)
+    await writeFile(file, version)
+    const again = await startPostgres({ dataDir, settings })
+    await again.stop()
+  },
+)
 
 t.test('a server that cannot start says why', async (t) => {
   const dataDir = await folder(t)

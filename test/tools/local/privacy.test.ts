@@ -23,7 +23,7 @@ function modesBelow(path: string): [string, number][] {
   return [...own, ...readdirSync(path).flatMap((name) => modesBelow(join(path, name)))]
 }
 
-t.test('other users of the machine read nothing of a chain', async (t) => {
+t.test('other users of the machine can read nothing of a chain', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'trackchain-private-'))
   const data = join(folder, 'data')
   t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -88,7 +88,7 @@ t.test('other users of the machine read nothing of a chain', async (t) => {
   }
 })
 
-t.test('a folder that everybody may write to is none of its own', async (t) => {
+t.test('a folder that every user may write to is refused', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'trackchain-open-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   chmodSync(folder, 0o1777)

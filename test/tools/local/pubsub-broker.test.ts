@@ -62,7 +62,7 @@ function consumer(maxMessages: number, maxBytes: number, leaseMs = 10_000) {
 }
 
 t.test(
-  'whatever happens, what is not acknowledged remains, and what is does not',
+  'in any sequence, unacknowledged messages remain and acknowledged ones do not',
   async (t) => {
     const operation = fc.oneof(
       { weight: 4, arbitrary: fc.record({ do: fc.constant('publish'), n: fc.nat(30) }) },
@@ -127,7 +127,7 @@ t.test(
   },
 )
 
-t.test('ids never repeat and never fall, also over a restart', async (t) => {
+t.test('ids never repeat and never decrease, also across a restart', async (t) => {
   const file = join(t.testdir(), 'queue.sqlite')
   const first = open(file)
   first.broker.createTopic({ name: TOPIC })
@@ -168,7 +168,7 @@ t.test('a consumer is leased no more messages and bytes than it asked for', asyn
   t.equal(light.leases.length, 2)
 })
 
-t.test('consumers get like shares, whatever one of them leaves lying', async (t) => {
+t.test('consumers get equal shares, also when one of them settles nothing', async (t) => {
   const { broker, close } = open(':memory:')
   t.teardown(close)
   broker.createTopic({ name: TOPIC })
@@ -186,7 +186,7 @@ t.test('consumers get like shares, whatever one of them leaves lying', async (t)
   )
 })
 
-t.test('leases that are not extended run out, those that are do not', async (t) => {
+t.test('leases expire unless they are extended', async (t) => {
   const { broker, close } = open(':memory:')
   t.teardown(close)
   broker.createTopic({ name: TOPIC })
@@ -217,7 +217,7 @@ t.test('a lease can be shortened, and only its holder can give it back', async (
   t.same(takeLeases(broker, A), [], 'the first lease is no longer anyone’s')
 })
 
-t.test('without a dead-letter topic a message is delivered on and on', async (t) => {
+t.test('without a dead-letter topic a message is delivered without end', async (t) => {
   const { broker, close } = open(':memory:')
   t.teardown(close)
   broker.createTopic({ name: TOPIC })
@@ -255,27 +255,34 @@ t.test('attempts and back-off outlive a restart', async (t) => {
   t.match(takeLeases(second.broker, A), [{ id, attempt: 2 }])
 })
 
-t.test('a backlog larger than memory may hold comes out whole and in order', async (t) => {
-  const { broker, close } = open(':memory:', { cacheBytes: 100_000 })
-  t.teardown(close)
-  broker.createTopic({ name: TOPIC })
-  broker.createSubscription({ name: A, topic: TOPIC })
-  const texts = Array.from({ length: 25_000 }, (_, i) => `${i}`.padEnd(200, '.'))
-  const ids = broker.publish(TOPIC, texts.map(body))
-  const got: Lease[] = []
-  for (let leases = takeLeases(broker, A); leases.length > 0; leases = takeLeases(broker, A)) {
-    got.push(...leases)
-    for (const { id } of leases) broker.queue(A).ack(id)
-  }
-  t.same(
-    got.map(({ id }) => id),
-    ids,
-  )
-  t.ok(got.every((lease, i) => lease.body.equals(body(texts[i] ?? ''))))
-})
+t.test(
+  'a backlog larger than the memory limit is delivered completely and in order',
+  async (t) => {
+    const { broker, close } = open(':memory:', { cacheBytes: 100_000 })
+    t.teardown(close)
+    broker.createTopic({ name: TOPIC })
+    broker.createSubscription({ name: A, topic: TOPIC })
+    const texts = Array.from({ length: 25_000 }, (_, i) => `${i}`.padEnd(200, '.'))
+    const ids = broker.publish(TOPIC, texts.map(body))
+    const got: Lease[] = []
+    for (
+      let leases = takeLeases(broker, A);
+      leases.length > 0;
+      leases = takeLeases(broker, A)
+    ) {
+      got.push(...leases)
+      for (const { id } of leases) broker.queue(A).ack(id)
+    }
+    t.same(
+      got.map(({ id }) => id),
+      ids,
+    )
+    t.ok(got.every((lease, i) => lease.body.equals(body(texts[i] ?? ''))))
+  },
+)
 
 t.test(
-  'an ack of a message that was not yet read after a restart removes it for no other subscription',
+  'an ack of a message not yet read after a restart removes it for one subscription only',
   async (t) => {
     const file = join(t.testdir(), 'queue.sqlite')
     const first = open(file)
@@ -306,7 +313,7 @@ t.test(
   },
 )
 
-t.test('a deleted subscription takes along what waited for it, and nothing else', async (t) => {
+t.test('a deleted subscription loses its messages, and no others are removed', async (t) => {
   const file = join(t.testdir(), 'queue.sqlite')
   const { broker, journal, close } = open(file)
   t.teardown(close)
@@ -326,7 +333,7 @@ t.test('a deleted subscription takes along what waited for it, and nothing else'
   )
 })
 
-t.test('what is older than the retention is dropped', async (t) => {
+t.test('messages older than the retention are dropped', async (t) => {
   const { broker, journal, close } = open(':memory:')
   t.teardown(close)
   broker.createTopic({ name: TOPIC })
@@ -340,7 +347,7 @@ t.test('what is older than the retention is dropped', async (t) => {
   t.same(takeLeases(broker, A), [])
 })
 
-t.test('a clock that is set back holds up neither leases nor back-offs', async (t) => {
+t.test('a clock that is set back delays neither leases nor back-offs', async (t) => {
   t.teardown(() => setClock(0))
   const file = join(t.testdir(), 'queue.sqlite')
   const server = open(file)
@@ -386,7 +393,7 @@ t.test('a clock that is set back holds up neither leases nor back-offs', async (
 })
 
 t.test(
-  'what waits at the head of a queue hides nothing behind it, after a restart',
+  'messages that wait at the head of a queue do not hide those behind them, after a restart',
   async (t) => {
     const file = join(t.testdir(), 'queue.sqlite')
     const first = open(file)

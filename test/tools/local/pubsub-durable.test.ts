@@ -114,7 +114,7 @@ t.test(
   },
 )
 
-t.test('what was answered is there after a death, and no more than that', async (t) => {
+t.test('after a death exactly the acknowledged writes are there', async (t) => {
   const server = open(t)
   await subscribed(server, [A, B])
   const ids = server.broker.publish(TOPIC, ['1', '2', '3'].map(body))
@@ -154,7 +154,7 @@ t.test('attempts are remembered by a server that was killed', async (t) => {
   )
 })
 
-t.test('a server that is closed in good order remembers what it had leased', async (t) => {
+t.test('a server that is closed cleanly remembers its leases', async (t) => {
   const server = open(t)
   await subscribed(server, [A])
   server.broker.publish(TOPIC, [body('x')])
@@ -165,7 +165,7 @@ t.test('a server that is closed in good order remembers what it had leased', asy
 })
 
 t.test(
-  'a message goes to the dead-letter topic at its last attempt, counted over deaths',
+  'a message goes to the dead-letter topic at its last attempt, counted across deaths',
   async (t) => {
     const server = open(t)
     const dead = 'projects/demo/topics/dead'
@@ -245,7 +245,7 @@ t.test(
   },
 )
 
-t.test('what a snapshot holds is kept until it is removed, or its time is up', async (t) => {
+t.test('messages in a snapshot are kept until it is removed or expires', async (t) => {
   const { broker, file } = open(t)
   await subscribed({ broker, file } as Server, [A, B])
   const [C, D] = ['projects/demo/snapshots/ccc', 'projects/demo/snapshots/ddd']
@@ -282,7 +282,7 @@ t.test('what a snapshot holds is kept until it is removed, or its time is up', a
   t.same(open(t, killed(file)).broker.snapshots.all(), [])
 })
 
-t.test('the older what waits, the shorter a snapshot lives', async (t) => {
+t.test('the older the waiting messages, the sooner a snapshot expires', async (t) => {
   const hour = 3_600_000
   const journal = new SqliteJournal(join(t.testdir(), 'old.sqlite'))
   journal.saveTopic({ name: TOPIC })
@@ -306,7 +306,7 @@ t.test('the older what waits, the shorter a snapshot lives', async (t) => {
   t.ok(Math.abs(expireTime.seconds * 1000 - Date.now() - 68 * hour) < 60_000)
 })
 
-t.test('a subscription that is detached stays so, and gets nothing', async (t) => {
+t.test('a detached subscription stays detached, and receives nothing', async (t) => {
   const server = open(t)
   await subscribed(server, [A, B])
   server.broker.publish(TOPIC, [body('before')])

@@ -71,7 +71,7 @@ const messages = (count: number) =>
     attributes: { i: `${i}` },
   }))
 
-t.test('what is published is pulled field by field', async (t) => {
+t.test('a published message is pulled with all its fields', async (t) => {
   const { call } = await served(t)
   const message = {
     data: Buffer.alloc(70_000, 'x'),
@@ -94,7 +94,7 @@ t.test('what is published is pulled field by field', async (t) => {
   t.equal(deliveryAttempt, undefined, 'attempts are not reported without a dead-letter policy')
 })
 
-t.test('a stream gets no more than it has room for, until it settles', async (t) => {
+t.test('a stream gets no more than its limit, until it settles', async (t) => {
   const { call, stream } = await served(t)
   await call('Publish', { topic: TOPIC, messages: messages(10) })
   const { duplex, messages: got } = stream({ maxOutstandingMessages: 4 })
@@ -122,7 +122,7 @@ t.test('a stream is bounded by bytes as well', async (t) => {
 })
 
 t.test(
-  'what a client closed its stream on goes to another, unless it has shown interest',
+  'messages of a closed stream go to another one, unless the client has seen them',
   async (t) => {
     const { call, stream } = await served(t)
     await call('Publish', { topic: TOPIC, messages: messages(2) })
@@ -164,7 +164,7 @@ t.test('detaching a subscription ends its streams and pulls', async (t) => {
   await t.rejects(call('Pull', { subscription: SUBSCRIPTION, maxMessages: 5 }), { code: 9 })
 })
 
-t.test('faults have the status that clients act upon', async (t) => {
+t.test('faults have the status that clients expect', async (t) => {
   const { call, stream } = await served(t)
   const subscription = SUBSCRIPTION
   await t.rejects(
@@ -192,7 +192,7 @@ t.test('faults have the status that clients act upon', async (t) => {
   t.equal(lost.errors[0]?.code, 5)
 })
 
-t.test('dead letters carry where they come from', async (t) => {
+t.test('dead letters name their source', async (t) => {
   const dead = 'projects/demo/topics/dead'
   const { call } = await served(t)
   await call('CreateTopic', { name: dead })
@@ -234,7 +234,7 @@ t.test('nonsense on the port does no harm', async (t) => {
   })
 })
 
-t.test('two servers cannot have one file', async (t) => {
+t.test('two servers cannot use one file', async (t) => {
   const file = join(t.testdir(), 'queue.sqlite')
   const first = await startPubsubServer({ port: 0, file })
   t.teardown(() => first.close())

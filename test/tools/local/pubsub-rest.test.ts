@@ -51,7 +51,7 @@ t.test('topics and subscriptions are made, described, listed and deleted', async
   })
 })
 
-t.test('long lists come in pages', async (t) => {
+t.test('long lists are paged', async (t) => {
   const { ask } = await served(t)
   for (const letter of 'abc') await ask('PUT', `topics/page-${letter}`, {})
   const first = await ask('GET', 'topics?pageSize=3')
@@ -60,7 +60,7 @@ t.test('long lists come in pages', async (t) => {
   t.match(second.body, { topics: [{ name: /page-c$/ }], nextPageToken: undefined })
 })
 
-t.test('a message is published, pulled, held on to and acknowledged', async (t) => {
+t.test('a message is published, pulled, extended and acknowledged', async (t) => {
   const { ask } = await served(t)
   const messages = [{ data: text('ü'), attributes: { a: 'b' }, orderingKey: 'k' }]
   const published = await ask('POST', 'topics/news:publish', { messages })
@@ -79,14 +79,14 @@ t.test('a message is published, pulled, held on to and acknowledged', async (t) 
   t.same((await ask('POST', 'subscriptions/news:pull', again)).body, {})
 })
 
-t.test('a pull waits for what is to come', async (t) => {
+t.test('a pull waits for the next message', async (t) => {
   const { ask } = await served(t)
   const pulling = ask('POST', 'subscriptions/news:pull', { maxMessages: 5 })
   await ask('POST', 'topics/news:publish', { messages: [{ data: text('late') }] })
   t.equal((await pulling).body.receivedMessages.length, 1)
 })
 
-t.test('what a subscription is can be changed, but for its topic', async (t) => {
+t.test('every property of a subscription but its topic can be changed', async (t) => {
   const { ask } = await served(t)
   const changed = await ask('PATCH', 'subscriptions/news', {
     subscription: {
@@ -106,7 +106,7 @@ t.test('what a subscription is can be changed, but for its topic', async (t) => 
   })
 })
 
-t.test('what Pub/Sub would refuse is refused, with the reason', async (t) => {
+t.test('requests that Pub/Sub would refuse are refused, with the reason', async (t) => {
   const { ask } = await served(t)
   const publish = (message: object) =>
     ask('POST', 'topics/news:publish', { messages: [message] })
@@ -287,7 +287,7 @@ t.test('what Pub/Sub would refuse is refused, with the reason', async (t) => {
   )
 })
 
-t.test('a batch with one bad message is refused whole', async (t) => {
+t.test('a batch with one bad message is refused as a whole', async (t) => {
   const { ask } = await served(t)
   const refused = await ask('POST', 'topics/news:publish', { messages: [{ data: 'eA==' }, {}] })
   t.equal(refused.status, 400)
@@ -295,7 +295,7 @@ t.test('a batch with one bad message is refused whole', async (t) => {
   t.same((await ask('POST', 'subscriptions/news:pull', pull)).body, {})
 })
 
-t.test('what is published before there is a subscription is dropped', async (t) => {
+t.test('a message that is published before there is a subscription is dropped', async (t) => {
   const { ask } = await served(t)
   await ask('PUT', 'topics/early', {})
   await ask('POST', 'topics/early:publish', { messages: [{ data: text('x') }] })
@@ -304,7 +304,7 @@ t.test('what is published before there is a subscription is dropped', async (t) 
   t.same((await ask('POST', 'subscriptions/early:pull', pull)).body, {})
 })
 
-t.test('a subscription outlives its topic, with what it has', async (t) => {
+t.test('a subscription outlives its topic, with its messages', async (t) => {
   const { ask } = await served(t)
   await ask('POST', 'topics/news:publish', { messages: [{ data: text('x') }] })
   await ask('DELETE', 'topics/news')
@@ -314,7 +314,7 @@ t.test('a subscription outlives its topic, with what it has', async (t) => {
   t.equal(body.receivedMessages.length, 1)
 })
 
-t.test('what stock tools look for first is there, and is empty', async (t) => {
+t.test('lists that stock tools request first exist, and are empty', async (t) => {
   const { ask, port } = await served(t)
   const root = await fetch(`http://127.0.0.1:${port}/`)
   t.equal(root.status, 200)
@@ -332,7 +332,7 @@ t.test('what stock tools look for first is there, and is empty', async (t) => {
   }
 })
 
-t.test('a subscription that is pulled from may be asked to be so', async (t) => {
+t.test('a pull subscription may be set to pull', async (t) => {
   const { ask } = await served(t)
   const before = await ask('GET', 'subscriptions/news')
   t.same(await ask('POST', 'subscriptions/news:modifyPushConfig', { pushConfig: {} }), {
@@ -355,7 +355,7 @@ t.test('a mask may name a field within a field', async (t) => {
   t.match(changed.body, { retryPolicy: { minimumBackoff: '2s', maximumBackoff: '30s' } })
 })
 
-t.test('seeking drops what is older than a time, and brings the rest again', async (t) => {
+t.test('seeking drops messages older than a time, and delivers the others again', async (t) => {
   const { ask } = await served(t)
   const pull = async () => {
     const asked = { maxMessages: 10, returnImmediately: true }
@@ -381,7 +381,7 @@ t.test('seeking drops what is older than a time, and brings the rest again', asy
   t.same(data(await pull()), ['four'], 'what comes later comes')
 })
 
-t.test('a snapshot has labels, and no use when its topic has gone', async (t) => {
+t.test('a snapshot has labels, and can not be used when its topic is deleted', async (t) => {
   const { ask } = await served(t)
   const subscription = 'projects/demo/subscriptions/news'
   const asked = { subscription, labels: { a: 'b' } }
@@ -408,20 +408,17 @@ t.test('a snapshot has labels, and no use when its topic has gone', async (t) =>
     t.match(refused, { status: 400, body: { error: { status: 'FAILED_PRECONDITION' } } })
 })
 
-t.test(
-  'a subscription can be detached, and is listed by itself alone from then on',
-  async (t) => {
-    const { ask } = await served(t)
-    t.same(await ask('POST', 'subscriptions/news:detach'), { status: 200, body: {} })
-    t.equal((await ask('POST', 'subscriptions/news:detach')).status, 200, 'twice is once')
-    t.equal((await ask('POST', 'subscriptions/none:detach')).status, 404)
-    t.match((await ask('GET', 'subscriptions/news')).body, { detached: true })
-    t.match((await ask('GET', 'subscriptions')).body, { subscriptions: [{ detached: true }] })
-    t.same((await ask('GET', 'topics/news/subscriptions')).body, {})
-    const pull = { maxMessages: 1, returnImmediately: true }
-    t.match(await ask('POST', 'subscriptions/news:pull', pull), {
-      status: 400,
-      body: { error: { message: /detached/, status: 'FAILED_PRECONDITION' } },
-    })
-  },
-)
+t.test('a subscription can be detached, and is no longer listed with its topic', async (t) => {
+  const { ask } = await served(t)
+  t.same(await ask('POST', 'subscriptions/news:detach'), { status: 200, body: {} })
+  t.equal((await ask('POST', 'subscriptions/news:detach')).status, 200, 'twice is once')
+  t.equal((await ask('POST', 'subscriptions/none:detach')).status, 404)
+  t.match((await ask('GET', 'subscriptions/news')).body, { detached: true })
+  t.match((await ask('GET', 'subscriptions')).body, { subscriptions: [{ detached: true }] })
+  t.same((await ask('GET', 'topics/news/subscriptions')).body, {})
+  const pull = { maxMessages: 1, returnImmediately: true }
+  t.match(await ask('POST', 'subscriptions/news:pull', pull), {
+    status: 400,
+    body: { error: { message: /detached/, status: 'FAILED_PRECONDITION' } },
+  })
+})

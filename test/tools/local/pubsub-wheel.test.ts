@@ -9,7 +9,7 @@ interface Item extends Timed {
 
 const item = (name: string): Item => ({ name, due: 0, slot: undefined })
 
-t.test('items come when they are due, not before, and once', async (t) => {
+t.test('items expire when they are due, not before, and once', async (t) => {
   const came: { name: string; early: number }[] = []
   const wheel = new Wheel<Item>(
     ({ name, due }, now) => came.push({ name, early: due - now }),
@@ -29,7 +29,7 @@ t.test('items come when they are due, not before, and once', async (t) => {
   t.ok(came.every(({ early }) => early <= 0))
 })
 
-t.test('an item can be put off, brought forward and dropped', async (t) => {
+t.test('an item can be postponed, brought forward and dropped', async (t) => {
   const came: string[] = []
   const wheel = new Wheel<Item>(({ name }) => came.push(name), 10)
   t.teardown(() => wheel.close())
@@ -45,7 +45,7 @@ t.test('an item can be put off, brought forward and dropped', async (t) => {
   t.same(came, ['forward'])
 })
 
-t.test('an item may be set again when it comes', async (t) => {
+t.test('an item may be set again when it expires', async (t) => {
   let times = 0
   const again = item('again')
   const wheel: Wheel<Item> = new Wheel((due, now) => {

@@ -12,7 +12,7 @@ import { until } from '../../support/patience.ts'
 
 const LIVES = "process.send({ ready: true }); process.on('disconnect', () => process.exit(0))"
 
-t.test('a process that dies is started again, with another process id', async (t) => {
+t.test('a process that dies is restarted, with another process id', async (t) => {
   const { child, notices } = kept(t, LIVES)
   await child.ready
   const first = child.pid as number
@@ -29,14 +29,14 @@ t.test('a process that never gets ready is reported with its last words', async 
   await t.rejects(child.ready, { message: /it died \(exit code 3\).*\nno such database/s })
 })
 
-t.test('a process that does not go in time is killed', async (t) => {
+t.test('a process that does not exit in time is killed', async (t) => {
   const { child } = kept(t, `${LIVES}; process.on('SIGTERM', () => {})`, { graceMs: 100 })
   await child.ready
   await child.stop()
   t.equal(child.pid, undefined)
 })
 
-t.test('nothing is started again once it was stopped', async (t) => {
+t.test('a process is not restarted once it was stopped', async (t) => {
   const { child, notices } = kept(t, LIVES)
   await child.ready
   process.kill(child.pid as number, 'SIGKILL')
@@ -64,7 +64,7 @@ t.test('processes that a supervisor left behind are ended, and no others', async
   t.same(await endLeftovers(path), [], 'and then there is nothing left to end')
 })
 
-t.test('a data folder has one owner, until that ends', async (t) => {
+t.test('a data folder has one owner, until its process ends', async (t) => {
   const folder = join(t.testdir({}), 'data')
   const first = await takeDataFolder(folder)
   const second = takeDataFolder(folder)
@@ -75,21 +75,24 @@ t.test('a data folder has one owner, until that ends', async (t) => {
   third.release()
 })
 
-t.test('the log holds what is no JSON too, and older lines go to another file', async (t) => {
-  const path = join(t.testdir({}), 'logs', 'chain.log')
-  const log = openLogFile(path, () => {}, 1_000)
-  log.write('encode', '{"severity":"INFO","message":"as it is"}')
-  log.write('encode', 'Segmentation fault')
-  await until(() => existsSync(path) && statSync(path).size > 50)
-  const [first, second] = readFileSync(path, 'utf8').split('\n').map(parsed)
-  t.same(first, { severity: 'INFO', message: 'as it is' })
-  t.match(second, { service: 'encode', message: 'Segmentation fault' })
-  for (let n = 0; n < 20; n++) log.write('encode', `{"message":"${'x'.repeat(100)}"}`)
-  await log.close()
-  t.ok(existsSync(`${path}.1`))
-  t.ok(statSync(path).size <= 1_000)
-  t.notOk(existsSync(`${path}.4`))
-})
+t.test(
+  'the log also holds lines that are not JSON, and older lines go to another file',
+  async (t) => {
+    const path = join(t.testdir({}), 'logs', 'chain.log')
+    const log = openLogFile(path, () => {}, 1_000)
+    log.write('encode', '{"severity":"INFO","message":"as it is"}')
+    log.write('encode', 'Segmentation fault')
+    await until(() => existsSync(path) && statSync(path).size > 50)
+    const [first, second] = readFileSync(path, 'utf8').split('\n').map(parsed)
+    t.same(first, { severity: 'INFO', message: 'as it is' })
+    t.match(second, { service: 'encode', message: 'Segmentation fault' })
+    for (let n = 0; n < 20; n++) log.write('encode', `{"message":"${'x'.repeat(100)}"}`)
+    await log.close()
+    t.ok(existsSync(`${path}.1`))
+    t.ok(statSync(path).size <= 1_000)
+    t.notOk(existsSync(`${path}.4`))
+  },
+)
 
 function kept(t: Test, source: string, spec: Partial<ChildSpec> = {}) {
   const folder = t.testdir({ 'it.cjs': source })

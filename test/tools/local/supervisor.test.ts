@@ -111,46 +111,49 @@ t.test('every service is restarted in turn under load: nothing is lost', async (
   )
 })
 
-t.test('what was accepted before kill -9 of the supervisor is done after it', async (t) => {
-  const data = await folder(t)
-  // A template of the operator's own, as a path.
-  const flags = ['--masters', join(data, 'other', '{asset_id}.wav')]
-  const first = await started(t, data, ...flags, '--factor', 'auto')
-  t.match(first.said(), /^Steps are cut for cores that are [\d.]+ times as slow/)
-  await mkdir(join(data, 'other'))
-  writeMaster(join(data, 'other', '17.wav'))
-  const light = { derivative_assets: ['waveform'] }
-  const job = await submit(first.url, 'track', { asset_id: 17, ...light })
-  const pids = JSON.parse(readFileSync(join(data, 'processes.json'), 'utf8'))
-  first.process.kill('SIGKILL')
+t.test(
+  'jobs that were accepted before kill -9 of the supervisor are done after it',
+  async (t) => {
+    const data = await folder(t)
+    // A template of the operator's own, as a path.
+    const flags = ['--masters', join(data, 'other', '{asset_id}.wav')]
+    const first = await started(t, data, ...flags, '--factor', 'auto')
+    t.match(first.said(), /^Steps are cut for cores that are [\d.]+ times as slow/)
+    await mkdir(join(data, 'other'))
+    writeMaster(join(data, 'other', '17.wav'))
+    const light = { derivative_assets: ['waveform'] }
+    const job = await submit(first.url, 'track', { asset_id: 17, ...light })
+    const pids = JSON.parse(readFileSync(join(data, 'processes.json'), 'utf8'))
+    first.process.kill('SIGKILL')
 
-  const second = await started(t, data, ...flags, '--factor', '20')
-  t.equal(await endOf(second.url, job), 'done')
-  const left = pids.filter(({ pid }: { pid: number }) => isRunning(pid))
-  t.same(left, [], 'nothing of the first chain is left')
+    const second = await started(t, data, ...flags, '--factor', '20')
+    t.equal(await endOf(second.url, job), 'done')
+    const left = pids.filter(({ pid }: { pid: number }) => isRunning(pid))
+    t.same(left, [], 'nothing of the first chain is left')
 
-  t.match(await refused('--data', data), /in use by another chain \(process \d+, since /)
+    t.match(await refused('--data', data), /in use by another chain \(process \d+, since /)
 
-  // Steps are planned for cores as slow as --factor says.
-  const { url } = second
-  writeMaster(join(data, 'other', '18.wav'))
-  const heavy = await submit(url, 'other', { asset_id: 18 })
-  t.equal(await endOf(url, heavy), 'partial')
-  const { jobs } = (await (await fetch(`${url}/v1/jobs/${heavy}`)).json()) as {
-    jobs: unknown[]
-  }
-  t.match(jobs[0], {
-    assets: [
-      { asset: 'bpm', state: 'failed', code: 'TOO_LONG_FOR_ASSET' },
-      { asset: 'waveform', state: 'made' },
-    ],
-  })
-  second.process.kill('SIGTERM')
-  t.equal((await once(second.process, 'exit'))[0], 0)
+    // Steps are planned for cores as slow as --factor says.
+    const { url } = second
+    writeMaster(join(data, 'other', '18.wav'))
+    const heavy = await submit(url, 'other', { asset_id: 18 })
+    t.equal(await endOf(url, heavy), 'partial')
+    const { jobs } = (await (await fetch(`${url}/v1/jobs/${heavy}`)).json()) as {
+      jobs: unknown[]
+    }
+    t.match(jobs[0], {
+      assets: [
+        { asset: 'bpm', state: 'failed', code: 'TOO_LONG_FOR_ASSET' },
+        { asset: 'waveform', state: 'made' },
+      ],
+    })
+    second.process.kill('SIGTERM')
+    t.equal((await once(second.process, 'exit'))[0], 0)
 
-  const words = '--factor must be a number from 0.1 to 20, got fast.'
-  t.match(await refused('--data', data, '--factor', 'fast'), words)
-})
+    const words = '--factor must be a number from 0.1 to 20, got fast.'
+    t.match(await refused('--data', data, '--factor', 'fast'), words)
+  },
+)
 
 /** The message of a start that is refused. */
 async function refused(...flags: string[]): Promise<string> {

@@ -156,7 +156,7 @@ t.test('each fault of topics and subscriptions is found and named', async (t) =>
 })
 
 t.test(
-  'what only the cloud has: grants, filters, and an identity that may not look',
+  'grants, filters and missing permissions, which only the cloud has, are checked',
   async (t) => {
     const cloud = await startIamServer()
     t.teardown(() => cloud.close())
@@ -263,7 +263,7 @@ t.test('a folder that is missing, or that can not be written to, is a fault', as
   t.equal(of('scratch speed'), undefined, 'nothing to measure')
 })
 
-t.test('buckets are looked at', async (t) => {
+t.test('buckets are checked', async (t) => {
   const gcs = await startGcsServer('masters', 'assets', 'scratch', 'uploads')
   t.teardown(() => gcs.close())
   const { config } = await deployment(t, {
@@ -330,7 +330,7 @@ t.test('buckets are looked at', async (t) => {
   t.match(careless.of('assets gs://'), { state: 'fault', found: /probe was overwritten/ })
 })
 
-t.test('all that masters can be is among what ffmpeg must have', async (t) => {
+t.test('ffmpeg must support every format of masters', async (t) => {
   const { decoders, demuxers } = FFMPEG_NEEDS
   const folder = new URL('../../../services/stage/', import.meta.url)
   let named = 0
@@ -346,7 +346,7 @@ t.test('all that masters can be is among what ffmpeg must have', async (t) => {
   t.ok(named > 15, 'there are more than 15 today')
 })
 
-t.test('a database that is away, not migrated, or not ours is a fault', async (t) => {
+t.test('a database that is down, not migrated, or not ours is a fault', async (t) => {
   const service = 'publish'
   const { config } = await deployment(t)
   const at = async (database: string) =>
@@ -369,7 +369,7 @@ t.test('a database that is away, not migrated, or not ours is a fault', async (t
   t.match(await at(poor), { state: 'fault', found: new RegExp(`user ${role} may not`) })
 })
 
-t.test('what hangs is a fault, and no hang', async (t) => {
+t.test('a check that hangs is a fault, and does not block the others', async (t) => {
   const held = new Set<{ destroy(): void }>()
   const deaf: Server = createServer((socket) => held.add(socket.on('error', () => {})))
   await new Promise<void>((listening) => deaf.listen(0, '127.0.0.1', listening))
@@ -392,46 +392,49 @@ t.test('what hangs is a fault, and no hang', async (t) => {
   t.match(of('clock'), { state: 'not told' })
 })
 
-t.test('the command tells all, and whether there are faults by its exit code', async (t) => {
-  const { settings, folder } = await deployment(t)
-  const bin = join(folder, 'bin')
-  await mkdir(bin)
-  const { stdout: real } = await promisify(execFile)('which', ['ffmpeg'])
-  const lame = `#!/bin/sh\n${real.trim()} "$@" | grep -v libmp3lame\n`
-  await writeFile(join(bin, 'ffmpeg'), lame)
-  await chmod(join(bin, 'ffmpeg'), 0o755)
-  const run = async (args: readonly string[], more: Record<string, string> = {}) => {
-    const all = { PATH: process.env.PATH, ...env, ...configEnv(settings), ...more }
-    try {
-      const argv = [CLI, 'preflight', '--limit=300', ...args]
-      const { stdout } = await promisify(execFile)(process.execPath, argv, { env: all })
-      return { code: 0, stdout, stderr: '' }
-    } catch (error) {
-      return error as { code: number; stdout: string; stderr: string }
+t.test(
+  'the command prints all findings, and its exit code says whether there are faults',
+  async (t) => {
+    const { settings, folder } = await deployment(t)
+    const bin = join(folder, 'bin')
+    await mkdir(bin)
+    const { stdout: real } = await promisify(execFile)('which', ['ffmpeg'])
+    const lame = `#!/bin/sh\n${real.trim()} "$@" | grep -v libmp3lame\n`
+    await writeFile(join(bin, 'ffmpeg'), lame)
+    await chmod(join(bin, 'ffmpeg'), 0o755)
+    const run = async (args: readonly string[], more: Record<string, string> = {}) => {
+      const all = { PATH: process.env.PATH, ...env, ...configEnv(settings), ...more }
+      try {
+        const argv = [CLI, 'preflight', '--limit=300', ...args]
+        const { stdout } = await promisify(execFile)(process.execPath, argv, { env: all })
+        return { code: 0, stdout, stderr: '' }
+      } catch (error) {
+        return error as { code: number; stdout: string; stderr: string }
+      }
     }
-  }
-  const sound = await run(['--for', 'analyze'])
-  t.equal(sound.code, 0)
-  t.match(sound.stdout, /^check +state +found +what to do\n/)
-  t.match(sound.stdout, /\ntopic encode +ok +there, may be published to\n/)
-  t.match(sound.stdout, /, 0 faults, /)
-  const faulty = await run(['--for=encode', '--json'], { PATH: `${bin}:${process.env.PATH}` })
-  t.equal(faulty.code, 1)
-  const document = JSON.parse(faulty.stdout)
-  t.match(document, { service: 'encode', sound: false })
-  t.match(
-    document.findings.filter(({ state }: Finding) => state === 'fault'),
-    [{ check: 'ffmpeg', found: 'no encoder libmp3lame', remedy: /apt-get/ }],
-  )
-  const none = await run(['--for=encode', '--json'], { PATH: folder })
-  t.match(
-    JSON.parse(none.stdout).findings.find(({ check }: Finding) => check === 'ffmpeg'),
-    { state: 'fault', found: 'ffmpeg is not on the PATH' },
-  )
-  const misspelt = await run([], { TRACKCHAIN_SCRATHC: 'x' })
-  t.equal(misspelt.code, 1)
-  t.match(misspelt.stdout, /configuration +fault +.*scrathc/)
-  const usage = await run(['--for', 'nobody'])
-  t.equal(usage.code, 2)
-  t.match(usage.stderr, /--for must be one of ingest, stage/)
-})
+    const sound = await run(['--for', 'analyze'])
+    t.equal(sound.code, 0)
+    t.match(sound.stdout, /^check +state +found +what to do\n/)
+    t.match(sound.stdout, /\ntopic encode +ok +there, may be published to\n/)
+    t.match(sound.stdout, /, 0 faults, /)
+    const faulty = await run(['--for=encode', '--json'], { PATH: `${bin}:${process.env.PATH}` })
+    t.equal(faulty.code, 1)
+    const document = JSON.parse(faulty.stdout)
+    t.match(document, { service: 'encode', sound: false })
+    t.match(
+      document.findings.filter(({ state }: Finding) => state === 'fault'),
+      [{ check: 'ffmpeg', found: 'no encoder libmp3lame', remedy: /apt-get/ }],
+    )
+    const none = await run(['--for=encode', '--json'], { PATH: folder })
+    t.match(
+      JSON.parse(none.stdout).findings.find(({ check }: Finding) => check === 'ffmpeg'),
+      { state: 'fault', found: 'ffmpeg is not on the PATH' },
+    )
+    const misspelt = await run([], { TRACKCHAIN_SCRATHC: 'x' })
+    t.equal(misspelt.code, 1)
+    t.match(misspelt.stdout, /configuration +fault +.*scrathc/)
+    const usage = await run(['--for', 'nobody'])
+    t.equal(usage.code, 2)
+    t.match(usage.stderr, /--for must be one of ingest, stage/)
+  },
+)

@@ -6,7 +6,7 @@ import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 /** The role that terraform/outputs.tf appends to the connection string, and terraform/database.tf grants to both users. */
 const ROLE = 'cloudsqlsuperuser'
 
-t.test('ingest and publish share the tables, whichever of them made them', async (t) => {
+t.test('ingest and publish share the tables, whichever of them creates them', async (t) => {
   const outputs = readFileSync('terraform/outputs.tf', 'utf8')
   const options = /\?(options=[^"]+)"/.exec(outputs)?.[1]
   t.equal(options, `options=-c%20role%3D${ROLE}`)

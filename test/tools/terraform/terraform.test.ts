@@ -17,12 +17,12 @@ t.comment(
 )
 const skip = version === undefined && 'terraform is not installed'
 
-t.test('what Terraform reads of the topology is what the code has', async (t) => {
+t.test('Terraform reads the topology that the code has', async (t) => {
   for (const [name, text] of Object.entries(topologyFiles()))
     t.equal(readFileSync(name, 'utf8'), text, `${name}: if not, npm run topology`)
 })
 
-t.test('the settings that come out are ones that the services read', async (t) => {
+t.test('the services read the settings in the outputs', async (t) => {
   const expected = readFileSync('terraform/tests/inputs.tftest.hcl', 'utf8')
   const settings = expected.matchAll(/(TRACKCHAIN_\w+) += ("(?:\\.|[^"])*")/g)
   const env = Object.fromEntries(
@@ -34,7 +34,7 @@ t.test('the settings that come out are ones that the services read', async (t) =
   t.equal(assets, 'gs://example-project-trackchain-assets/')
 })
 
-t.test('without terraform: names, kinds and what is written down', async (t) => {
+t.test('without terraform: names, kinds and literal values are checked', async (t) => {
   const schema = readSchema()
   t.same(await staticFaults('terraform', schema), [])
   for (const fault of FAULTS) {
