@@ -3,13 +3,13 @@ import pg from 'pg'
 export interface DatabaseOptions {
   /** A PostgreSQL connection string; `postgresql:///db?host=/folder&user=u` for a socket. */
   readonly dsn: string
-  /** Connections held at most. 4 unless told. */
+  /** The maximum number of connections. Default: 4. */
   readonly poolSize?: number | undefined
-  /** Milliseconds until an attempt to connect, or to get a free connection, is given up. 5,000 unless told. */
+  /** The time limit for connecting, or for getting a free connection, ms. Default: 5,000. */
   readonly connectMs?: number | undefined
-  /** Milliseconds until the server cancels a statement. 10,000 unless told. */
+  /** The time after which the server cancels a statement, ms. Default: 10,000. */
   readonly statementMs?: number | undefined
-  /** Shown by `pg_stat_activity`. */
+  /** The application name that `pg_stat_activity` shows. */
   readonly application?: string | undefined
 }
 
@@ -17,7 +17,7 @@ export interface DatabaseOptions {
 interface Statement {
   readonly name?: string
   readonly text: string
-  /** Milliseconds that the client waits, where that is longer than usual. */
+  /** The time after which the client gives up, ms. Default: `statementMs` and 5,000 ms for the link. */
   readonly waitMs?: number
 }
 
@@ -27,11 +27,10 @@ export type Query = <Row extends object>(
 ) => Promise<Row[]>
 
 /**
- * A pool of connections. Whatever it throws may be tried again: a connection that was lost is
- * thrown away, and the next call makes a new one.
+ * A pool of connections. Any error may be retried: a lost connection is discarded, and the next call opens a new one.
  */
 export interface Database {
-  /** One statement, committed by itself. */
+  /** Runs one statement, which is committed by itself. */
   query<Row extends object>(
     statement: Statement,
     values?: readonly unknown[],
@@ -39,16 +38,16 @@ export interface Database {
   ): Promise<Row[]>
   /** Commits when `work` resolves, rolls back when it throws. */
   transaction<T>(work: (query: Query) => Promise<T>, signal?: AbortSignal): Promise<T>
-  /** Waits for what is under way. */
+  /** Waits for running statements and closes all connections. */
   close(): Promise<void>
 }
 
-/** How much longer than the server the client waits: only a dead link gets that far. */
+/** The client waits this much longer than the server, ms. Only a dead link reaches that limit. */
 const LINK_GRACE_MS = 5_000
-/** The type oid of `bigint`: all of ours stay within the safe integers, so numbers will do. */
+/** The type oid of `bigint`. It is parsed as a number, because all of our values are safe integers. */
 const INT8 = 20
 
-/** Opens a pool. Nothing connects until the first query. The one place that knows the driver. */
+/** Opens a pool, which connects at the first query. This file is the only one that imports the driver. */
 export function openDatabase(options: DatabaseOptions): Database {
   const { dsn, poolSize = 4, connectMs = 5_000, statementMs = 10_000 } = options
   const pool = new pg.Pool({
@@ -63,8 +62,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     application_name: options.application ?? 'trackchain',
     types: { getTypeParser },
   })
-  // Without a listener a lost connection would end the process, idle or in use. Whoever uses it is
-  // told by the query that fails; whoever comes next gets another.
+  // Without a listener, a lost connection would end the process, whether idle or in use. Its user gets the error of
+  // the failing query, and the next one gets another connection.
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
   let closed: Promise<void> | undefined
@@ -97,7 +96,7 @@ export function openDatabase(options: DatabaseOptions): Database {
           await client.query('commit')
           return result
         } catch (error) {
-          // If even this fails, the connection is thrown away, which rolls back as well.
+          // If this fails too, the connection is discarded, which also rolls back.
           await client.query('rollback').catch(() => {})
           throw error
         }
@@ -123,13 +122,13 @@ async function run<Row extends object>(
   return rows
 }
 
-/** Whether an error is about what the database was given, and not about the database. */
+/** Whether an error is a fault of the data or the statement, and not of the database. */
 export function isAboutData(error: unknown): boolean {
   // Classes of SQLSTATE: data, integrity, syntax or access.
   return error instanceof pg.DatabaseError && /^(22|23|42)/.test(error.code ?? '')
 }
 
-/** Whether the server merely refused a statement, so that the connection is still good. */
+/** Whether the server only refused a statement, so that the connection can still be used. */
 function isRefusal(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.severity === 'ERROR'
 }
@@ -139,7 +138,7 @@ async function connected(pool: pg.Pool, signal?: AbortSignal): Promise<pg.PoolCl
   try {
     return await raced(connecting, signal)
   } catch (error) {
-    // The signal came first: the connection that is still to come goes back unused.
+    // The signal aborted first. The connection, once it is there, goes back to the pool unused.
     connecting.then(
       (client) => client.release(),
       () => {},
@@ -148,7 +147,7 @@ async function connected(pool: pg.Pool, signal?: AbortSignal): Promise<pg.PoolCl
   }
 }
 
-/** `work`, unless the signal comes first. */
+/** Settles as `work` does, unless the signal aborts first. */
 async function raced<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!signal) return work
   const { promise, reject } = Promise.withResolvers<never>()

@@ -2,7 +2,7 @@ import type { Upstream } from '../frame/upstreams/breaker.ts'
 import { isAboutData } from './database.ts'
 import type { Catalogue } from './jobs/jobs.ts'
 
-/** The same catalogue for whoever writes to it: the upstream hears of its faults. */
+/** Wraps a catalogue for services that write to it: its faults are reported to the upstream. */
 export function watchedCatalogue(catalogue: Catalogue, upstream: Upstream): Catalogue {
   const operation = {
     probe: (signal: AbortSignal) => catalogue.ping(signal),

@@ -1,8 +1,8 @@
 import type { Query } from '../database.ts'
 
 /**
- * Removes at most `limit` events and `limit` settled dead letters that are older than `days`.
- * @returns how many; fewer than `limit` when nothing so old is left
+ * Removes at most `limit` events and `limit` settled dead letters that are older than `days` days.
+ * @returns how many were removed; fewer than `limit` when none of that age are left
  */
 export async function forget(query: Query, days: number, limit: number): Promise<number> {
   const events = await query(EVENTS, [days, limit])
@@ -10,7 +10,7 @@ export async function forget(query: Query, days: number, limit: number): Promise
   return Math.max(events.length, letters.length)
 }
 
-// Several processes may do this at once: what one has before it the others leave alone.
+// Several processes may do this at once: rows that one of them has locked are skipped by the others.
 const EVENTS = {
   name: 'events-forget',
   text: `

@@ -7,9 +7,9 @@ import type { Acceptance } from '../jobs/job-row.ts'
 import { clipped, instant, rows, uuid, whole } from '../parameters.ts'
 
 /**
- * Records events, each once, in any number. An `accepted` one with its request makes up for a job
- * row that could not be written at the time; a `dead-lettered` one calls the watchdog off.
- * @returns how many of each kind were not there
+ * Records any number of events, each once. An `accepted` event with its request creates a job row that could not be
+ * written at the time. A `dead-lettered` event ends the watchdog's watch.
+ * @returns how many events of each kind were new
  */
 export async function recordEvents(
   database: Database,
@@ -23,7 +23,7 @@ export async function recordEvents(
     const values = letters.map(({ job, run }) => ({ id: job, run: run && whole(run) }))
     await database.query(DEAD_LETTERED, [rows(values)], signal)
   }
-  // Last: if any of the above fails, the whole batch comes again and is news again.
+  // Last: if any statement above fails, the whole batch comes again and counts as new again.
   return database.query<EventCount>(RECORD, [rows(events.map(columns))], signal)
 }
 

@@ -3,21 +3,21 @@ import type { Query } from '../database.ts'
 import { PROGRESS, type Progress } from '../jobs/progress.ts'
 import { RECORDED } from './kpis.ts'
 
-/** What the chain is at. */
+/** The current state of the chain. */
 export interface Board {
   readonly at: Date
   /** Tracks by the state of their latest job. */
   readonly tracks: Readonly<Record<'running' | 'done' | 'partial' | 'failed', number>>
-  /** Jobs that have not ended, by how far they are. */
+  /** The progress of jobs that have not ended: of all, or of a random sample. */
   readonly under: readonly Progress[]
-  /** How many there are for each of those. */
+  /** The number of jobs that each element of `under` stands for. */
   readonly scale: number
-  /** Deliveries of the last minute. */
+  /** The deliveries of the last minute, by step. */
   readonly steps: readonly StepPace[]
   readonly lettersOpen: number
-  /** Assets that were recorded as made in the last 60 s. */
+  /** The number of assets that were recorded as made in the last 60 s. */
   readonly made: number
-  /** Assets recorded in each of the last 60 minutes, the oldest first, those without any left out. */
+  /** The assets recorded in each of the last 60 minutes, oldest first, without empty minutes. */
   readonly minutes: readonly {
     readonly at: Date
     readonly made: number
@@ -33,10 +33,10 @@ interface StepPace {
   readonly p99Ms: number
 }
 
-/** Jobs that are looked at one by one; of more, as many are picked at random. */
+/** The maximum number of jobs whose progress is read. If there are more, this many are picked at random. */
 const MAX_LOOKED_AT = 500
 
-/** Reads what the chain is at now. */
+/** Reads the current state of the chain. */
 export async function board(query: Query): Promise<Board> {
   const [now] = await query<{ at: Date; letters: number; owed: number; made: number }>(NOW)
   const { at = new Date(), letters = 0, owed = 0, made = 0 } = now ?? {}

@@ -1,14 +1,14 @@
 import { BUDGET_MS, CHAIN, HARD_LIMIT_MS } from '../../contracts/stages.ts'
 import type { Query } from '../database.ts'
 
-/** What was done between two instants. */
+/** What was done between two instants. All but `steps` are counts. */
 export interface Kpis {
-  /** Assets that were recorded as made and as failed, each once. */
+  /** Assets that were recorded as made, and as failed, each once. */
   readonly made: number
   readonly failed: number
   /** Jobs that were announced as done, partial or failed. */
   readonly tracks: number
-  /** Events of these, by the time that they began. */
+  /** The following count events by the time at which their step began. */
   readonly events: number
   readonly collected: number
   readonly requeued: number
@@ -19,7 +19,7 @@ export interface Kpis {
   readonly steps: readonly StepFigures[]
 }
 
-/** What the deliveries of one step took. */
+/** The durations of the deliveries of one step. */
 interface StepFigures {
   readonly step: string
   readonly count: number
@@ -29,13 +29,13 @@ interface StepFigures {
   readonly p99Ms: number
   readonly longestMs: number
   readonly sumMs: number
-  /** Core-ms, of those deliveries that know it. */
+  /** The core time of the deliveries for which it is known, ms. */
   readonly coreMs: number
   readonly overBudget: number
   readonly overHardLimit: number
 }
 
-/** Reads `[from, to)`. */
+/** Reads the figures of the interval `[from, to)`. */
 export async function kpis(query: Query, from: Date, to: Date): Promise<Kpis> {
   const values = [from.toISOString(), to.toISOString()]
   const [counts] = await query<Omit<Kpis, 'steps'>>(COUNTS, values)
@@ -45,8 +45,8 @@ export async function kpis(query: Query, from: Date, to: Date): Promise<Kpis> {
 }
 
 /**
- * Assets by the time that they were recorded as made or as failed, each once: rows and, of tracks whose
- * master was never read, verdicts.
+ * Assets with the time at which they were recorded as made or as failed, each once. They come from the rows of assets
+ * and, for tracks whose master was never read, from verdicts.
  */
 export const RECORDED = `
   select recorded_at as at, state from asset

@@ -3,8 +3,8 @@ import { type Acceptance, asked, type JobRow, newJob } from './job-row.ts'
 import { insertJobs, lockJobs, readJobs, updateJobs } from './job-table.ts'
 
 /**
- * Records jobs that are most likely new. A job that is there is widened by the assets that it did not
- * have, and opened again by a higher run; anything else changes nothing.
+ * Records jobs that are most likely new. An existing job gets the assets that it does not have yet, and is opened again
+ * by them and by a higher run. Anything else changes nothing.
  */
 export async function acceptJobs(
   database: Database,
@@ -18,7 +18,7 @@ export async function acceptJobs(
   await acceptAgain(database, rest, signal)
 }
 
-/** Does the same for jobs that are most likely known already: nothing is locked for those. */
+/** Records jobs that most likely exist already. Those that do, with nothing new, are not locked. */
 export async function acceptAgain(
   database: Database,
   messages: readonly Acceptance[],
@@ -47,7 +47,7 @@ export async function acceptAgain(
   }, signal)
 }
 
-/** The rows once all messages have been heard, in their order. */
+/** The rows after all messages have been applied, in their order. */
 function heard(
   before: ReadonlyMap<string, JobRow>,
   messages: readonly Acceptance[],

@@ -3,7 +3,7 @@ import { digest } from '../../contracts/names.ts'
 
 export type JobState = 'accepted' | 'running' | 'done' | 'partial' | 'failed'
 
-/** What became of an asset, of which bytes of the master, and which run said so. */
+/** The verdict on an asset, with the revision of the master and the run that it comes from. */
 export type JobVerdict = Verdict & {
   readonly revision: string | null
   readonly run: number
@@ -11,25 +11,25 @@ export type JobVerdict = Verdict & {
   readonly accepted: string
 }
 
-/** What an acceptance says of a job. */
+/** The parts of an acceptance that a job row needs. */
 export type Acceptance = Pick<RunAccepted, 'job' | 'run' | 'route' | 'accepted' | 'request'>
 
-/** A job as its row keeps it, read under the row's lock, changed by the functions below. */
+/** A job as it is stored. It is read under the row's lock and changed by the functions below. */
 export interface JobRow {
   readonly job: string
-  /** The highest run that was heard of. */
+  /** The highest known run. */
   readonly run: number
   readonly route: string
-  /** As the highest run asked. */
+  /** The request of the highest run. */
   readonly request: RunAccepted['request']
   /** When the job was first accepted, ISO 8601. */
   readonly accepted: string
-  /** Each asset that was asked for, with the highest run that asked for it. */
+  /** The requested assets, each with the highest run that requested it. */
   readonly wanted: ReadonlyMap<string, number>
   readonly verdicts: ReadonlyMap<string, JobVerdict>
 }
 
-/** A job that nobody has heard of before. */
+/** The row of a new job. */
 export function newJob(message: Acceptance): JobRow {
   const { job, run, route, request, accepted } = message
   const wanted = new Map(request.derivative_assets.map((asset) => [asset, run]))
@@ -37,8 +37,8 @@ export function newJob(message: Acceptance): JobRow {
 }
 
 /**
- * The job once `message` has been heard: more assets widen it, a higher run opens it again.
- * The very same row when that changes nothing.
+ * The job after an acceptance: further assets are added to it, and a higher run opens it again. Returns the same object
+ * if nothing changes.
  */
 export function asked(row: JobRow, message: Acceptance): JobRow {
   const { run, route, request } = message
@@ -50,18 +50,18 @@ export function asked(row: JobRow, message: Acceptance): JobRow {
   return { ...row, wanted, ...(newer ? { run, route, request } : {}) }
 }
 
-/** The job once a run's verdicts are in. The very same row when they are no news. */
+/** The job with the verdicts of a run that has ended. Returns the same object if nothing changes. */
 export function ended(row: JobRow, message: RunEnded): JobRow {
   const { run, accepted, verdicts } = message
   const revision = message.master?.revision ?? null
-  // The acceptance may never have been recorded.
+  // The acceptance may not have been recorded.
   let result = asked(row, message)
   for (const [asset, verdict] of Object.entries(verdicts))
     result = judged(result, asset, { ...verdict, revision, run, accepted })
   return result
 }
 
-/** The job with one more verdict. The very same row when it is no news. */
+/** The job with one more verdict. Returns the same object if nothing changes. */
 export function judged(row: JobRow, asset: string, verdict: JobVerdict): JobRow {
   const old = row.verdicts.get(asset)
   const best = better(old, verdict)
@@ -69,17 +69,17 @@ export function judged(row: JobRow, asset: string, verdict: JobVerdict): JobRow 
   return { ...row, verdicts: new Map(row.verdicts).set(asset, best) }
 }
 
-/** The wanted assets, sorted. */
+/** The requested assets, sorted. */
 export function wantedAssets(row: JobRow): string[] {
   return [...row.wanted.keys()].sort()
 }
 
-/** Complete once every wanted asset has a verdict of the run that wanted it, or of a later one. */
+/** Whether every requested asset has a verdict of the run that requested it, or of a later one. */
 export function isComplete(row: JobRow): boolean {
   return wantedAssets(row).every((asset) => isDecided(row, asset))
 }
 
-/** The revision of the master that the latest verdicts are about; null while none is known. */
+/** The revision of the master that the latest verdicts are about; null if none is known. */
 export function revisionOf(row: JobRow): string | null {
   const known = [...row.verdicts.values()].filter(({ revision }) => revision !== null)
   return known.reduce<JobVerdict | undefined>(later, undefined)?.revision ?? null
@@ -94,8 +94,8 @@ export function stateOf(row: JobRow): JobState {
 }
 
 /**
- * Names what is announced: one job, one run, one set of assets, each as the run that wanted it last has it. Every copy
- * of the message has it, and nothing else does.
+ * The id of an announcement: of one job, one run and one set of assets, each with the run that requested it last. Every
+ * copy of the message has this id, and no other message does.
  */
 export function announcementId({ job, run, wanted }: JobRow): string {
   return digest([job, run, Object.fromEntries(wanted)], 32)
@@ -106,8 +106,8 @@ function isDecided(row: JobRow, asset: string): boolean {
   return verdict !== undefined && verdict.run >= (row.wanted.get(asset) ?? 0)
 }
 
-// What was made of the same bytes stays made, whoever says what later; else the later run is right,
-// and within a run what was made.
+// An asset that was made of the same bytes stays made, no matter what comes later. Otherwise the later run wins, and
+// within a run the verdict `made`.
 function better(old: JobVerdict | undefined, next: JobVerdict): JobVerdict {
   if (old === undefined) return next
   const same = old.revision === next.revision && old.version === next.version

@@ -11,30 +11,30 @@ import {
   stateOf,
 } from './job-row.ts'
 
-/** A job's row, and what is kept beside it. */
+/** A job's row with its announcement. */
 interface StoredJob {
   readonly row: JobRow
-  /** What is to be announced; null while a verdict is owed. */
+  /** The id of the announcement that is due; null while a verdict is missing. */
   readonly announcement: string | null
-  /** Whether exactly that was announced. */
+  /** Whether that announcement has been published. */
   readonly announced: boolean
-  /** Whether somebody may be announcing it right now. */
+  /** Whether a process may be publishing it right now. */
   readonly claimed: boolean
 }
 
 /**
- * How long a claim to announce holds, s: longer than a step may take, so that whoever claimed it has announced
- * it by then, or has gone.
+ * How long a claim to announce is valid, s. It is longer than a step may take, so that the process that holds it has
+ * announced the job by then, or has died.
  */
 const CLAIM_SECONDS = 15
 
-/** Inserts the jobs that are not there, all in one statement. @returns the ids of those it inserted. */
+/** Inserts the jobs that do not exist, all in one statement. @returns the ids of those it inserted */
 export async function insertJobs(query: Query, jobs: readonly JobRow[]): Promise<Set<string>> {
   const inserted = await query<{ id: string }>(INSERT, [rows(jobs.map(columns))])
   return new Set(inserted.map(({ id }) => id))
 }
 
-/** The jobs of these ids as they are, unlocked: good for seeing that there is nothing to do. */
+/** Reads jobs without locks, which is enough to find out that there is nothing to do. */
 export async function readJobs(
   query: Query,
   ids: Iterable<string>,
@@ -43,8 +43,8 @@ export async function readJobs(
 }
 
 /**
- * Locks the jobs of these ids that are there, in the order of their ids. Whoever locks jobs does it
- * here, once per transaction and before anything else: that is why nobody ever waits in a circle.
+ * Locks the jobs of these ids that exist, in the order of their ids. All code that locks jobs does it here, once per
+ * transaction and before anything else, so that there are no deadlocks.
  */
 export async function lockJobs(
   query: Query,
@@ -53,7 +53,7 @@ export async function lockJobs(
   return stored(await query<Columns>(LOCK, [[...ids]]))
 }
 
-/** Writes rows that were locked and changed. What is owed anew sets the watchdog's clock anew. */
+/** Writes rows that were locked and changed. A job that is owed a verdict again restarts the watchdog's clock. */
 export async function updateJobs(query: Query, jobs: readonly JobRow[]): Promise<void> {
   if (jobs.length > 0) await query(UPDATE, [rows(jobs.map(columns))])
 }
@@ -63,12 +63,12 @@ export async function claimJobs(query: Query, ids: readonly string[]): Promise<v
   if (ids.length > 0) await query(CLAIM, [[...ids], CLAIM_SECONDS])
 }
 
-/** The id of what a job announces; null while a verdict is owed. */
+/** The id of the announcement that is due for a job; null while a verdict is missing. */
 export function announcementOf(row: JobRow): string | null {
   return isComplete(row) ? announcementId(row) : null
 }
 
-/** A claim beyond what one can be was made before the clock was set back. */
+/** A claim that ends later than any new one could was made before the clock was set back, and is ignored. */
 const NOT_FROM_A_CLOCK_AHEAD = `claimed_until < now() + make_interval(secs => ${2 * CLAIM_SECONDS})`
 
 const SELECT = `

@@ -86,36 +86,37 @@ export type {
 export { LETTER_STATES, LISTED_STATES }
 
 /**
- * What exists for every track, what was asked for and what happened. Anything thrown may be tried
- * again: a database that is away, slow or restarting is an ordinary error, never the end of the process.
- * All that writes may be repeated, in any order and from any number of processes.
+ * What exists for every track, what was requested and what happened. Any error may be retried: a database that is
+ * away, slow or restarting causes an ordinary error and never ends the process. All writes are idempotent, in any order
+ * and from any number of processes.
  */
 export interface Catalogue {
-  /** Brings the schema up to date; all services may do so at once. */
+  /** Migrates the schema. All services may call this at once. */
   migrate(signal?: AbortSignal): Promise<void>
   /**
-   * Records jobs. One that is there is widened by assets that it did not have, and opened again by
-   * those and by a higher run; anything else changes nothing.
+   * Records jobs. An existing job gets the assets that it does not have yet, and is opened again by them and by a higher
+   * run. Anything else changes nothing.
    */
   acceptJobs(jobs: readonly Acceptance[], signal?: AbortSignal): Promise<void>
   /**
-   * Records ended runs, all or none, accepted or not. Returns the jobs that are complete and have not
-   * been announced as they stand: publish those, then `markAnnounced`.
+   * Records runs that have ended, all or none, even if their acceptance was not recorded. Returns the jobs that are
+   * complete and have not been announced in this state: publish those, then call `markAnnounced`.
    */
   recordRuns(runs: readonly RunEnded[], signal?: AbortSignal): Promise<readonly Announcement[]>
+  /** Records that announcements have been published, so that they are not published again. */
   markAnnounced(announced: readonly Announced[], signal?: AbortSignal): Promise<void>
-  /** Records events, each once, in any number. */
+  /** Records any number of events, each once. */
   recordEvents(events: readonly StepEvent[], signal?: AbortSignal): Promise<void>
-  /** Jobs neither announced nor dead-lettered for too long. */
+  /** Jobs that have been neither announced nor dead-lettered for too long. */
   staleJobs(query: StaleQuery, signal?: AbortSignal): Promise<readonly StaleJob[]>
-  /** Counts a sweep of each. Returns the ids to publish again: the rest need it no more. */
+  /** Counts a sweep of each job. Returns the ids of the jobs to publish again; the others no longer need it. */
   markSwept(
     jobs: readonly Pick<StaleJob, 'job' | 'swept'>[],
     signal?: AbortSignal,
   ): Promise<readonly string[]>
-  /** Both at once: stale jobs that are now counted as swept, and that nobody else has claimed. */
+  /** `staleJobs` and `markSwept` in one: stale jobs that count as swept now, without those that others have claimed. */
   sweepJobs(query: StaleQuery, signal?: AbortSignal): Promise<readonly StaleJob[]>
-  /** Those of the named assets that exist. */
+  /** The assets, of those named, that exist. */
   assetResults(
     track: string,
     revision: string,
@@ -124,100 +125,100 @@ export interface Catalogue {
   ): Promise<readonly MadeAsset[]>
   /** The jobs of a request, by track. */
   jobsOfRequest(requestId: string, signal?: AbortSignal): Promise<readonly JobStatus[]>
-  /** What jobs were first asked for, by their ids. */
+  /** The first requests of jobs, by job id. */
   requestsOf(
     jobs: readonly string[],
     signal?: AbortSignal,
   ): Promise<ReadonlyMap<string, JobStatus['request']>>
   job(id: string, signal?: AbortSignal): Promise<JobStatus | undefined>
-  /** Undefined until a run has read the track's master. */
+  /** A track; undefined until a run has read its master. */
   track(assetGuid: string, signal?: AbortSignal): Promise<TrackStatus | undefined>
-  /** Tracks, those with the latest activity first, 1 to 1,000 at a time. */
+  /** Tracks, latest activity first, 1 to 1,000 at a time. */
   listTracks(
     filter: TrackFilter,
     page: { readonly limit: number; readonly after?: TrackCursor | undefined },
     signal?: AbortSignal,
   ): Promise<TrackPage>
-  /** Tracks that changed after then (µs since 1970) or in the last 2 s, the earliest change first. */
+  /** Tracks that changed after `sinceUs` (µs since 1970; default: 2 s ago), earliest change first. */
   changedTracks(
     sinceUs: number | undefined,
     limit: number,
     signal?: AbortSignal,
   ): Promise<readonly ListedTrack[]>
-  /** A track as lists have it; undefined when no job for it is known. */
+  /** A track as lists show it; undefined if no job for it is known. */
   listedTrack(assetGuid: string, signal?: AbortSignal): Promise<ListedTrack | undefined>
-  /** What was done between two instants. */
+  /** The figures of the interval [from, to). */
   kpis(from: Date, to: Date, signal?: AbortSignal): Promise<Kpis>
-  /** What the chain is at. */
+  /** The current state of the chain. */
   board(signal?: AbortSignal): Promise<Board>
-  /** A track's events, the latest first, 1 to 1,000 at a time. */
+  /** The events of a track, latest first, 1 to 1,000 at a time. */
   trackHistory(
     assetGuid: string,
     page: { readonly limit: number; readonly before?: HistoryCursor | undefined },
     signal?: AbortSignal,
   ): Promise<HistoryPage>
-  /** Keeps a dead letter, once, however often it comes. */
+  /** Stores a dead letter once, even if it is delivered several times. */
   keepLetter(letter: DeadLetter, signal?: AbortSignal): Promise<void>
-  /** Dead letters, the latest first, 1 to 1,000 at a time. */
+  /** Dead letters, latest first, 1 to 1,000 at a time. */
   letters(
     state: LetterState | 'all',
     filter: LetterFilter,
     page: { readonly limit: number; readonly after?: LetterCursor | undefined },
     signal?: AbortSignal,
   ): Promise<{ readonly letters: readonly KeptLetter[]; readonly next?: LetterCursor }>
-  /** Those that a filter would have claimed next, in that order, 1 to 1,000. */
+  /** The letters that `claimLetter` would claim next by a filter, in that order, 1 to 1,000. */
   nextLetters(
     filter: LetterFilter,
     limit: number,
     signal?: AbortSignal,
   ): Promise<readonly KeptLetter[]>
-  /** How many are open, with a job to redrive and without. */
+  /** The number of open letters that match, with a job to redrive and without one. */
   countLetters(
     filter: LetterFilter,
     signal?: AbortSignal,
   ): Promise<{ readonly redrivable: number; readonly others: number }>
   letter(id: string, signal?: AbortSignal): Promise<WholeLetter | undefined>
   /**
-   * Claims an open letter that nobody else has claimed: the one of this id, or the oldest with a job that the filter
-   * lets through. Settle it or release it; the claim ends by itself after a minute.
+   * Claims an open letter that is not claimed: the one with this id, or the oldest one with a job that matches the
+   * filter. Settle it or release it; the claim expires after 60 s.
    */
   claimLetter(
     which: string | LetterFilter,
     signal?: AbortSignal,
   ): Promise<KeptLetter | undefined>
-  /** What became of a letter that was claimed: redriven as a run, or discarded for a reason. */
+  /** Settles a letter that was claimed: redriven as a run, or discarded for a reason. */
   settleLetter(
     id: string,
     settlement: Omit<Settlement, 'at'>,
     signal?: AbortSignal,
   ): Promise<void>
-  /** Gives a claim back. */
+  /** Releases a claim. */
   releaseLetter(id: string, signal?: AbortSignal): Promise<void>
   /**
-   * Removes at most `limit` events and `limit` settled dead letters older than so many days. Returns fewer than `limit`
-   * when nothing so old is left.
+   * Removes at most `limit` events and `limit` settled dead letters that are older than `days` days. Returns fewer than
+   * `limit` when none of that age are left.
    */
   forget(days: number, limit: number, signal?: AbortSignal): Promise<number>
-  /** How far the schema is migrated. @throws when the database does not answer. */
+  /** The state of the schema's migration. @throws when the database does not answer. */
   schema(signal?: AbortSignal): Promise<SchemaState>
-  /** @throws when the database does not answer. */
+  /** Resolves when the database answers. @throws when it does not. */
   ping(signal?: AbortSignal): Promise<void>
-  /** Waits for what is under way. */
+  /** Waits for running statements and closes all connections. */
   close(): Promise<void>
 }
 
-/** Hears what commits have added, each addition once, after its commit: for counters. */
+/** Listeners for what commits have added, for counters. Each addition is reported once, after its commit. */
 export interface Additions {
-  /** A row says that an asset is made. */
+  /** An asset was recorded as made. */
   made(asset: string): void
-  /** A job has the verdict that an asset has failed. */
+  /** The verdict that an asset has failed was recorded. */
   failed(asset: string): void
   recorded(events: EventCount): void
-  /** A dead letter of this step. */
+  /** A dead letter of this step was stored. */
   kept(step: string): void
 }
 
-/** Opens the catalogue. Nothing connects until the first call. */
+/** Opens the catalogue, which connects at the first call. */
 export function openCatalogue(options: DatabaseOptions, additions?: Additions): Catalogue {
   const database = openDatabase(options)
   const atOnce =

@@ -1,16 +1,16 @@
-/** How far a job is that has not ended: what its run was planned to make, and what has been made. */
+/** The progress of a job that has not ended: what its run is planned to make, and what has been made. */
 export interface Progress {
   /** Whether a step has begun to work on it. */
   readonly begun: boolean
   /** The units of its plan, e.g. `aac-128@1 0-441000`; null before `stage` has made one. */
   readonly planned: readonly string[] | null
-  /** Those that are there, or have failed for good. */
+  /** The units that exist or have failed for good. */
   readonly finished: readonly string[]
 }
 
 /**
- * The `Progress` of the row `job` as one column, `progress`, from the events of its run: writing it down for every job
- * would cost more than looking when somebody asks.
+ * SQL for the `Progress` of the row `job` as one column, `progress`, from the events of its run. Storing it for every
+ * job would cost more than computing it on demand.
  */
 export const PROGRESS = `
   select json_build_object(

@@ -5,47 +5,47 @@ import type { Query } from '../database.ts'
 import type { JobState, JobVerdict } from './job-row.ts'
 import { PROGRESS, type Progress } from './progress.ts'
 
-/** A job as it stands. */
+/** The current state of a job. */
 export interface JobStatus {
   readonly job: string
   readonly requestId: string
   readonly track: string
-  /** The highest run that was heard of. */
+  /** The highest known run. */
   readonly run: number
   readonly route: string
-  /** As the highest run asked; `assets` has all that was ever asked for. */
+  /** The request of the highest run. `assets` has everything that was ever requested. */
   readonly request: RunAccepted['request']
   readonly state: JobState
-  /** Of the master that was read last; null before one was. */
+  /** The revision of the master that was read last; null before one was. */
   readonly revision: string | null
-  /** What is missing or wrong in that master. */
+  /** The warnings about that master. */
   readonly warnings: readonly Warning[]
   readonly accepted: Date
   readonly ended: Date | null
   readonly announced: Date | null
-  /** Whether the message of the highest run became a dead letter, so that publish never hears of it. */
+  /** Whether the message of the highest run became a dead letter, so that it never reaches `publish`. */
   readonly setAside: boolean
-  /** Whether a dead letter about the job is open: nothing more happens to what failed until somebody acts. */
+  /** Whether a dead letter about the job is open. Failed assets stay failed until an operator acts. */
   readonly deadLettered: boolean
-  /** Null when it has ended. */
+  /** Null if the job has ended. */
   readonly progress: Progress | null
-  /** Every asset that was asked for; null while its verdict is owed. */
+  /** The verdict on every requested asset; null while it is missing. */
   readonly assets: Readonly<Record<string, JobVerdict | null>>
 }
 
-/** The jobs of a request, by track; none when nobody has heard of it. */
+/** The jobs of a request, by track; empty if the request is unknown. */
 export async function jobsOfRequest(query: Query, requestId: string): Promise<JobStatus[]> {
   if (requestId.includes('\0')) return []
   return (await query<Columns>(OF_REQUEST, [canonicalRequestId(requestId)])).map(status)
 }
 
-/** One job; undefined when nobody has heard of it. */
+/** One job; undefined if it is unknown. */
 export async function job(query: Query, id: string): Promise<JobStatus | undefined> {
   if (id.includes('\0')) return undefined
   return (await query<Columns>(JOB, [id])).map(status)[0]
 }
 
-/** What these jobs were first asked for, by job; those that nobody has heard of are left out. */
+/** The first requests of these jobs, by job id. Unknown jobs are left out. */
 export async function requestsOf(
   query: Query,
   ids: readonly string[],
@@ -91,21 +91,21 @@ function status(columns: Columns): JobStatus {
     ended: columns.ended_at,
     announced: columns.announced_at,
     setAside: columns.set_aside,
-    // Whoever set the message aside says so before the letter is kept.
+    // The event of the dead-lettered message comes before its letter is stored.
     deadLettered: columns.open_letter || (columns.set_aside && !columns.any_letter),
     progress: columns.progress,
     assets: Object.fromEntries(assets),
   }
 }
 
-// The row says what publish decided. Before that, whether a step has begun is known from events alone.
+// The row has what publish has decided. Before that, only events show whether a step has begun.
 function shownState({ state, ended_at, set_aside, progress }: Columns): JobState {
   if (ended_at !== null) return state
   if (set_aside) return 'failed'
   return progress?.begun ? 'running' : state
 }
 
-// A message that contradicted the job is a letter about that message, and not about what became of the job.
+// The letter of a message that contradicted the job is about that message, and not about the job.
 const LETTERS_OF_JOB = `select from dead_letter letter where letter.job = job.id
   and letter.code <> 'REQUEST_CONFLICT'`
 

@@ -24,46 +24,46 @@ import {
 } from './job-row.ts'
 import { announcementOf, claimJobs, lockJobs, updateJobs } from './job-table.ts'
 
-/** A job that is complete and has not been announced as it stands. */
+/** A job that is complete and has not been announced in this state. */
 export interface Announcement {
-  /** The same on every copy. */
+  /** The id, the same on every copy. */
   readonly id: string
   readonly job: string
   readonly run: number
   readonly route: string
-  /** The job as it was asked for, with all the assets that were ever asked for. */
+  /** The request of the job, with all assets that were ever requested. */
   readonly request: RunEnded['request']
   readonly accepted: string
   readonly state: Extract<JobState, 'done' | 'partial' | 'failed'>
-  /** Of the master that was read last; null when none could be. */
+  /** The revision of the master that was read last; null if none could be read. */
   readonly revision: string | null
-  /** What is missing or wrong in that master. */
+  /** The warnings about that master. */
   readonly warnings: readonly Warning[]
-  /** The wanted assets, sorted. */
+  /** The requested assets, sorted. */
   readonly assets: readonly string[]
   /** A verdict for each of them. */
   readonly verdicts: Readonly<Record<string, JobVerdict>>
-  /** Somebody else is announcing it right now: leave it, and come again. */
+  /** Whether another process may be announcing it right now. If so, leave it and retry later. */
   readonly claimed: boolean
 }
 
-/** What `markAnnounced` wants to know of an announcement. */
+/** The parts of an announcement that `markAnnounced` needs. */
 export type Announced = Pick<Announcement, 'id' | 'job'>
 
 /** What a commit has added. */
 interface Recorded {
-  /** What has to be announced now. */
+  /** The announcements that are due. */
   readonly due: readonly Announcement[]
-  /** Assets of which a row says only now that they are made. */
+  /** The assets that were recorded as made for the first time. */
   readonly made: readonly string[]
-  /** Assets on which a job has only now the verdict that they have failed. */
+  /** The assets whose verdict `failed` was recorded for the first time. */
   readonly failed: readonly string[]
 }
 
 /**
- * Records ended runs, all or none, and returns what has to be announced now. Until `markAnnounced`
- * it is returned again whenever one of these runs is recorded again; the first who gets it has claimed it for a
- * quarter of a minute, and for the others it is `claimed`.
+ * Records runs that have ended, all or none, and returns the announcements that are due. Until `markAnnounced` they are
+ * returned again whenever one of these runs is recorded again. The first caller that gets one holds a claim on it for
+ * 15 s; for others it is `claimed`.
  */
 export async function recordRuns(
   database: Database,
@@ -78,7 +78,7 @@ export async function recordRuns(
       return locked.size < jobs.size ? locked : await recorded(query, locked, runs)
     }, signal)
     if (!(outcome instanceof Map)) return outcome
-    // Acceptance could not record these. It is done apart, as the locks must be taken in one go.
+    // These jobs were not recorded when they were accepted. Recorded separately, since all locks must be taken at once.
     await acceptJobs(
       database,
       runs.filter(({ job }) => !outcome.has(job)),
@@ -88,8 +88,8 @@ export async function recordRuns(
 }
 
 /**
- * Records that these were announced, so that they are not again. A job that was opened again since
- * is left alone: what it announces next is something else.
+ * Records that announcements have been published, so that they are not published again. A job that has been opened
+ * again since is left alone, because its next announcement is a different one.
  */
 export async function markAnnounced(
   database: Database,
@@ -101,7 +101,7 @@ export async function markAnnounced(
   await database.query(MARK, [rows(marks)], signal)
 }
 
-// Tables are written in one order by everyone: job (locked), master, track, asset, track_name.
+// All code writes the tables in one order: job (locked), master, track, asset, track_name.
 async function recorded(
   query: Query,
   before: Awaited<ReturnType<typeof lockJobs>>,
@@ -115,11 +115,11 @@ async function recorded(
     news.push(run)
     after.set(run.job, ended(row, run))
   }
-  // Warnings too: a copy of a run that had nothing to decode may have come first.
+  // Runs with warnings are included, because a copy of the run that had nothing to decode may have come first.
   const warned = runs.filter((run) => !news.includes(run) && run.master?.warnings?.length)
   await recordMasters(query, [...news, ...warned])
   const made = await recordAssets(query, news)
-  // Of all: a job that is posted again may say another name, and nothing else that is new.
+  // Names of all runs: a job that is posted again may have another name and nothing else that is new.
   await recordNames(query, runs)
   await mend(query, after, news)
   await updateJobs(
@@ -132,7 +132,7 @@ async function recorded(
     if (id === null || (id === announcement && announced)) return []
     return [announcementFor(row, id, id === announcement && claimed)]
   })
-  // What has just become complete was claimed by the update itself.
+  // Jobs that have just become complete were claimed by the update itself.
   const late = due.filter(
     ({ id, job, claimed }) => !claimed && id === before.get(job)?.announcement,
   )
@@ -166,7 +166,7 @@ function newlyFailed({ verdicts }: JobRow, before: JobRow['verdicts'] = new Map(
     .map(([asset]) => asset)
 }
 
-/** Whether the row has all that this message says already. */
+/** Whether the row already has everything in this message. */
 function isKnown(row: JobRow, { run, master, request, verdicts }: RunEnded): boolean {
   if (run > row.run || request.derivative_assets.some((asset) => !row.wanted.has(asset)))
     return false
@@ -182,7 +182,7 @@ function isKnown(row: JobRow, { run, master, request, verdicts }: RunEnded): boo
   })
 }
 
-/** What one job failed to make another may have made: then it is there, and the verdict says so. */
+/** Corrects failed verdicts: an asset that one job failed to make may have been made by another. */
 async function mend(
   query: Query,
   jobs: Map<string, JobRow>,

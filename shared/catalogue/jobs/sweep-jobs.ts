@@ -2,27 +2,27 @@ import type { RunAccepted } from '../../contracts/messages/run.ts'
 import type { Database } from '../database.ts'
 import { rows } from '../parameters.ts'
 
-/** A job that nobody has heard of for too long. */
+/** A job that has been neither announced nor dead-lettered for too long. */
 export interface StaleJob {
   readonly job: string
   readonly run: number
   readonly route: string
-  /** The job as it was asked for, with all the assets that were ever asked for. */
+  /** The request of the job, with all assets that were ever requested. */
   readonly request: RunAccepted['request']
   /** When the job was first accepted, ISO 8601. */
   readonly accepted: string
-  /** How often this run was swept before. */
+  /** The number of earlier sweeps of this run. */
   readonly swept: number
 }
 
 export interface StaleQuery {
-  /** Since it was accepted, opened again or swept, by the database's clock. */
+  /** The minimum time since the job was accepted, opened again or swept, s, by the database's clock. */
   readonly olderThanSeconds: number
   readonly limit: number
   readonly sweptLessThan: number
 }
 
-/** Jobs neither announced nor dead-lettered in that time, the longest waiting first. */
+/** The jobs that have been neither announced nor dead-lettered in that time, longest wait first. */
 export async function staleJobs(
   database: Database,
   { olderThanSeconds, limit, sweptLessThan }: StaleQuery,
@@ -39,8 +39,8 @@ export async function staleJobs(
 }
 
 /**
- * Counts a sweep of each of these, and starts its clock again. Mark first, then publish those that are
- * returned: the rest were swept by somebody else, or have ended in the meantime.
+ * Counts a sweep of each job and restarts its clock. Call this first, then publish the jobs that are returned. The
+ * others were swept by another process or have ended in the meantime.
  */
 export async function markSwept(
   database: Database,
@@ -53,7 +53,7 @@ export async function markSwept(
   return marked.map(({ id }) => id)
 }
 
-/** Claims stale jobs: counts a sweep of each, and returns those that nobody else has claimed. */
+/** Claims stale jobs: counts a sweep of each, and returns those that no other process has claimed. */
 export async function sweepJobs(
   database: Database,
   query: StaleQuery,

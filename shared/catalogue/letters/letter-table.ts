@@ -5,18 +5,18 @@ import { clipped, instant, rows, whole } from '../parameters.ts'
 export const LETTER_STATES = ['open', 'redriven', 'discarded'] as const
 export type LetterState = (typeof LETTER_STATES)[number]
 
-/** Which letters: all that is given must hold. */
+/** A filter of letters. A letter has to match all given properties. */
 export interface LetterFilter {
   readonly step?: string | undefined
   readonly code?: string | undefined
-  /** An asset that the job asks for; a job that names none asks for all. */
+  /** An asset that the job requests. A job without a list of assets requests all. */
   readonly asset?: string | undefined
   readonly track?: string | undefined
-  /** Dead-lettered before then, ISO 8601. */
+  /** Only letters that were published before this time, ISO 8601. */
   readonly before?: string | undefined
 }
 
-/** A letter as lists have it. */
+/** A letter as lists show it. */
 export interface KeptLetter {
   readonly id: string
   readonly published: Date
@@ -24,7 +24,7 @@ export interface KeptLetter {
   readonly code: string
   readonly reason: string
   readonly attempt: number
-  /** Null when there is no job in the letter: it can't be redriven. */
+  /** Null if there is no job in the letter, so that it cannot be redriven. */
   readonly job: {
     readonly id: string
     /** The run that failed. */
@@ -33,28 +33,28 @@ export interface KeptLetter {
     readonly request: NonNullable<DeadLetter['job']>['request']
   } | null
   readonly state: LetterState
-  /** What somebody did about it; null while it is open. */
+  /** How it was settled; null while it is open. */
   readonly settled: Settlement | null
 }
 
 export type Settlement = {
   readonly at: Date
-  /** Who did it. */
+  /** The name of the operator. */
   readonly by: string
-  /** The run that it was redriven as; null when it was discarded. */
+  /** The run as which it was redriven; null if it was discarded. */
   readonly run: number | null
-  /** Why it was discarded. */
+  /** Why it was discarded; null if it was redriven. */
   readonly reason: string | null
 }
 
-/** A letter with all that came. */
+/** A letter with its body and attributes. */
 export interface WholeLetter extends KeptLetter {
   readonly message: string
   readonly attributes: Readonly<Record<string, string>>
   readonly body: Buffer
 }
 
-/** Where a page of letters ended. */
+/** The position at which a page of letters ended. */
 export interface LetterCursor {
   /** ISO 8601. */
   readonly at: string
@@ -62,12 +62,12 @@ export interface LetterCursor {
 }
 
 /**
- * How long a claim on a letter holds, s: longer than publishing it takes, so that whoever claimed it has settled it by
- * then, or has gone.
+ * How long a claim on a letter is valid, s. It is longer than publishing the letter takes, so that the process that
+ * holds it has settled the letter by then, or has died.
  */
 const CLAIM_SECONDS = 60
 
-/** Keeps a letter, once, however often it comes. @returns whether it was not there */
+/** Stores a letter once, even if it is delivered several times. @returns whether it was new */
 export async function keepLetter(query: Query, letter: DeadLetter): Promise<boolean> {
   const { id, message, published, step, code, reason, attempt, job, attributes, body } = letter
   const facts = {
@@ -76,12 +76,12 @@ export async function keepLetter(query: Query, letter: DeadLetter): Promise<bool
     ...(job && { job: job.id, run: whole(job.run), request: job.request }),
     ...(job?.accepted && { accepted_at: instant(job.accepted) }),
   }
-  // The attributes by themselves: as `json` the database keeps them to the letter.
+  // The attributes are a separate parameter: as `json` the database keeps them unchanged.
   const kept = await query(KEEP, [rows([facts]), body, JSON.stringify(attributes)])
   return kept.length > 0
 }
 
-/** Letters of a state, the latest first; `limit` 1 to 1,000. */
+/** The letters of a state, latest first. `limit`: 1 to 1,000. */
 export async function letters(
   query: Query,
   state: LetterState | 'all',
@@ -99,7 +99,7 @@ export async function letters(
   return { letters: page, next: { at: last.published.toISOString(), id: last.id } }
 }
 
-/** The letters that would be claimed next by a filter, in that order; `limit` 1 to 1,000. */
+/** The letters that `claimLetter` would claim next by a filter, in that order. `limit`: 1 to 1,000. */
 export async function nextLetters(
   query: Query,
   filter: LetterFilter,
@@ -111,7 +111,7 @@ export async function nextLetters(
   return (await query<Columns>(NEXT, [...values, size])).map(keptLetter)
 }
 
-/** How many open letters there are, with a job to redrive and without. */
+/** The number of open letters that match, with a job to redrive and without one. */
 export async function countLetters(
   query: Query,
   filter: LetterFilter,
@@ -131,8 +131,8 @@ export async function letter(query: Query, id: string): Promise<WholeLetter | un
 }
 
 /**
- * Claims an open letter that nobody else has claimed: the one of this id, or the oldest with a job that the filter
- * lets through. Undefined when there is none. Settle it or release it: the claim ends by itself after a minute.
+ * Claims an open letter that is not claimed: the one with this id, or the oldest one with a job that matches the filter.
+ * Undefined if there is none. Settle it or release it; the claim expires after 60 s.
  */
 export async function claimLetter(
   query: Query,
@@ -145,7 +145,7 @@ export async function claimLetter(
   return values && claimed(await query<Columns>(CLAIM_NEXT, values))
 }
 
-/** What became of a letter that was claimed. */
+/** Settles a letter that was claimed. */
 export async function settleLetter(
   query: Query,
   id: string,
@@ -155,7 +155,7 @@ export async function settleLetter(
   await query(SETTLE, [rows([{ id, state, by, run, reason }])])
 }
 
-/** Gives a claim back. */
+/** Releases a claim. */
 export async function releaseLetter(query: Query, id: string): Promise<void> {
   await query(RELEASE, [id])
 }
@@ -203,7 +203,7 @@ function claimed([found]: readonly Columns[]): KeptLetter | undefined {
   return found && keptLetter(found)
 }
 
-/** Undefined when nothing can match: no text of the database has a NUL in it. */
+/** The values of a filter; undefined if nothing can match, because no text in the database contains a NUL. */
 function filterValues(filter: LetterFilter): (string | null)[] | undefined {
   const { step, code, asset, track, before } = filter
   const values = [step, code, asset, track].map((value) => value ?? null)
@@ -222,7 +222,7 @@ const FILTER = `
   and ($4::text is null or request ->> 'asset_guid' = $4)
   and ($5::timestamptz is null or published_at < $5)`
 
-/** A claim beyond what one can be was made before the clock was set back. */
+/** A claim that ends later than any new one could was made before the clock was set back, and is ignored. */
 const FREE = `state = 'open' and (claimed_until is null or claimed_until < now()
   or claimed_until > now() + make_interval(secs => ${2 * CLAIM_SECONDS}))`
 
@@ -240,7 +240,7 @@ const KEEP = {
     returning id`,
 }
 
-// One for each state, so that each finds its index.
+// A statement for each state, so that each one can use its index.
 const LISTS = Object.fromEntries(
   [...LETTER_STATES, 'all' as const].map((state) => [
     state,

@@ -1,13 +1,14 @@
 import type { Database } from '../database.ts'
 import { MIGRATIONS, type Migration } from './migrations.ts'
 
-/** Any number that nobody else takes for an advisory lock. */
+/** The key of the advisory lock: an arbitrary number that no other program uses. */
 const LOCK = 7_472_616_368
+/** The time limit of a migration, and of waiting for another service's, ms. */
 const LONGEST_MS = 600_000
 
 /**
- * Brings the schema up to date. All services may call this at once: one does it, the others wait for
- * it. A schema newer than this release is left alone.
+ * Migrates the schema. All services may call this at once: one of them does it, and the others wait. A schema that is
+ * newer than this release is left alone.
  */
 export async function migrate(
   database: Database,
@@ -15,7 +16,7 @@ export async function migrate(
   migrations: readonly Migration[] = MIGRATIONS,
 ): Promise<void> {
   await database.transaction(async (query) => {
-    // Whoever waits here waits for all that another service has to apply.
+    // A service that waits here waits for all migrations that another service applies.
     await query({ text: `set local statement_timeout = ${LONGEST_MS}` })
     await query({ text: 'select pg_advisory_xact_lock($1)', waitMs: LONGEST_MS }, [LOCK])
     await query({
@@ -37,19 +38,19 @@ export async function migrate(
   }, signal)
 }
 
-/** How far a schema is migrated, and how far this release would take it. */
+/** The state of a schema's migration, and the target of this release. */
 export interface SchemaState {
-  /** Number of the last migration that was applied; 0: none. */
+  /** The number of the last migration that was applied; 0: none. */
   readonly applied: number
   readonly known: number
-  /** Whether the user of this connection may read and write the rows; undefined before there are any. */
+  /** Whether the user of this connection may read and write the rows; undefined before the tables exist. */
   readonly isWritable: boolean | undefined
   readonly user: string
   /** The server's clock. */
   readonly now: Date
 }
 
-/** Looks, and changes nothing. @throws when the database does not answer. */
+/** Reads the state of the schema. @throws when the database does not answer. */
 export async function schemaState(
   database: Database,
   signal?: AbortSignal,
@@ -71,6 +72,6 @@ export async function schemaState(
 }
 
 const LAST = 'select coalesce(max(number), 0) as last from migration'
-/** Of one table for all: whoever migrated owns them all. */
+/** Checks one table for all of them: the user that migrated owns all. */
 const MAY_WRITE = `select has_table_privilege('job', 'select') and has_table_privilege('job', 'insert')
   and has_table_privilege('job', 'update') and has_table_privilege('migration', 'select') as write`

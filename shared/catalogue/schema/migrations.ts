@@ -6,9 +6,9 @@ export interface Migration {
 }
 
 /**
- * The schema's history, oldest first; a migration's number is its place, from 1. Forward only: what has
- * been released is never edited, the next one is appended. Services of two releases run side by side
- * during an update, so a migration must leave the previous release's statements working.
+ * The migrations of the schema, oldest first; the number of a migration is its position, from 1. They only go forward:
+ * a released migration is never edited, and new ones are appended. Services of two releases run side by side during an
+ * update, so a migration must keep the statements of the previous release working.
  */
 export const MIGRATIONS: readonly Migration[] = [
   {
@@ -35,7 +35,7 @@ export const MIGRATIONS: readonly Migration[] = [
         announcement text,
         -- When exactly that was announced.
         announced_at timestamptz,
-        -- Until then whoever recorded the run last may announce it, and nobody else.
+        -- Until then only the process that recorded the run last may announce it.
         claimed_until timestamptz,
         dead_lettered_run bigint,
         -- Since when the watchdog waits; null when nothing is owed any more.
@@ -142,7 +142,7 @@ export const MIGRATIONS: readonly Migration[] = [
         body bytea not null,
         attributes json not null,
         state text not null default 'open' check (state in ('open', 'redriven', 'discarded')),
-        -- Until then somebody is about to settle it, and nobody else may.
+        -- Until then a process is about to settle it, and no other may.
         claimed_until timestamptz,
         settled_at timestamptz,
         settled_by text,

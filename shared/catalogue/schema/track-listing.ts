@@ -1,4 +1,4 @@
-/** What writes the rows of lists. It is made anew, whole, where a column is added. */
+/** The function that writes the rows of lists. A migration that adds a column replaces it as a whole. */
 const LIST_TRACKS = `
   -- Tracks as they stand; of each the job that takes over, null where none does.
   create or replace function list_tracks(guids text[], jobs text[], is_first boolean) returns void
@@ -61,11 +61,11 @@ const LIST_TRACKS = `
   end $$;`
 
 /**
- * A narrow row for each track, for lists and searches. The database keeps it up itself, whichever release of a
- * service writes the job: a track that one of them had left out would be missing from every list.
+ * A narrow row for each track, for lists and searches. Triggers maintain it, no matter which release of a service writes
+ * the job: a track that a release had left out would be missing from every list.
  *
- * It is kept where a job changes, which is the last that a transaction does that records a run: so each has all that
- * was recorded with it, is locked once, in the order of the keys, and nobody waits in a circle.
+ * It is written when a job changes, which is the last thing in a transaction that records a run. So each row includes
+ * everything that was recorded with it, and is locked once, in the order of the keys, so that there are no deadlocks.
  */
 export const TRACK_LISTING = `
   create table track_listing (
@@ -152,7 +152,7 @@ ${LIST_TRACKS}
   ) as latest;
 `
 
-/** For catalogues that were begun before there were warnings, and before lists said how sure a key is. */
+/** Columns for catalogues from before warnings, and from before lists had the confidence of a key. */
 export const ADDED_COLUMNS = `
   alter table master add column if not exists warnings jsonb not null default '[]';
   alter table event add column if not exists warnings jsonb;

@@ -3,7 +3,7 @@ import { mergedWarnings, type Warning } from '../../contracts/warnings.ts'
 import type { Query } from '../database.ts'
 import { instant, rows, whole } from '../parameters.ts'
 
-/** Names one asset of one revision of a track's master. */
+/** The key of one asset of one revision of a track's master. */
 export interface AssetKey {
   readonly track: string
   readonly revision: string
@@ -13,14 +13,14 @@ export interface AssetKey {
 
 /** An asset that exists. */
 export interface MadeAsset extends AssetKey {
-  /** Bytes of each file, by extension. */
+  /** The size of each file, bytes, by extension. */
   readonly files: Readonly<Record<string, number>>
   readonly result?: unknown
 }
 
 /**
- * Records the masters that runs have read, and what each track's current revision is by that. A warning that one run
- * has found out stays, though another that had nothing to decode does not say it.
+ * Records the masters that runs have read, and thereby the current revision of each track. A warning that one run has
+ * found stays, even if another run, which had nothing to decode, does not have it.
  */
 export async function recordMasters(query: Query, runs: readonly RunEnded[]): Promise<void> {
   const warned = new Map<string, { readonly warnings: readonly Warning[] }>()
@@ -46,7 +46,7 @@ export async function recordMasters(query: Query, runs: readonly RunEnded[]): Pr
   await query(TRACKS, [rows([...tracks.values()])])
 }
 
-/** The warnings of those of these masters that have any, by `masterKey`. */
+/** The warnings about these masters, by `masterKey`. Masters without any are left out. */
 export async function readWarnings(
   query: Query,
   masters: readonly Pick<AssetKey, 'track' | 'revision'>[],
@@ -62,14 +62,14 @@ export async function readWarnings(
   )
 }
 
-/** Names one revision of a track's master. */
+/** The key of one revision of a track's master. */
 export function masterKey(track: string, revision: string): string {
   return `${track} ${revision}`
 }
 
 /**
- * Records what runs have made and failed to make. What was made once stays made.
- * @returns the assets of which a row says only now that they are made
+ * Records what runs have made and failed to make. An asset that was made once stays made.
+ * @returns the assets that were recorded as made for the first time
  */
 export async function recordAssets(
   query: Query,
@@ -87,7 +87,7 @@ export async function recordAssets(
   return changed.filter(({ state }) => state === 'made').map(({ asset }) => asset)
 }
 
-/** Those of the named assets that exist. */
+/** The assets, of those named, that exist. */
 export async function readMade(query: Query, keys: readonly AssetKey[]): Promise<MadeAsset[]> {
   if (keys.length === 0) return []
   const found = await query<MadeColumns>(MADE, [rows(keys.map(keyColumns))])
@@ -98,7 +98,7 @@ export async function readMade(query: Query, keys: readonly AssetKey[]): Promise
   }))
 }
 
-/** A run's verdicts, each with the row that it belongs to; none before the master was read. */
+/** The verdicts of a run, each with the key of its asset; empty if the run has not read the master. */
 export function keyedVerdicts({ master, request, verdicts }: RunEnded): KeyedVerdict[] {
   if (master === null) return []
   return Object.entries(verdicts).map(([asset, verdict]) => ({

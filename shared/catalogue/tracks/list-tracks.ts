@@ -5,64 +5,64 @@ import type { Query } from '../database.ts'
 export const LISTED_STATES = ['running', 'done', 'partial', 'failed'] as const
 export type ListedState = (typeof LISTED_STATES)[number]
 
-/** Which tracks: all that is given must hold. */
+/** A filter of tracks. A track has to match all given properties. */
 export interface TrackFilter {
   readonly bpmFrom?: number | undefined
   readonly bpmTo?: number | undefined
-  /** In Camelot notation, any of them. */
+  /** Keys in Camelot notation; any of them matches. */
   readonly camelot?: readonly string[] | undefined
-  /** How sure the tempo is at least, 0 to 1. */
+  /** The minimum confidence of the tempo, 0 to 1. */
   readonly bpmConfidenceFrom?: number | undefined
-  /** How sure the key is at least, 0 to 1. */
+  /** The minimum confidence of the key, 0 to 1. */
   readonly keyConfidenceFrom?: number | undefined
   readonly secondsFrom?: number | undefined
   readonly secondsTo?: number | undefined
   /** An asset that has been made of the current revision. */
   readonly asset?: string | undefined
   readonly state?: ListedState | undefined
-  /** A code that its master has a warning of. */
+  /** The code of a warning about its master. */
   readonly warning?: string | undefined
   /** Whether its master has warnings. */
   readonly isWarned?: boolean | undefined
-  /** The beginning of an asset_guid, or the beginnings of words of title and artist. */
+  /** The beginning of an asset_guid, or the beginnings of words in title and artist. */
   readonly q?: string | undefined
 }
 
-/** A track as lists have it. */
+/** A track as lists show it. */
 export interface ListedTrack {
   readonly track: string
   readonly names: TrackNames
-  /** Of the job that was asked for, or opened again, last. */
+  /** The state of the job that was accepted, or opened again, last. */
   readonly state: ListedState
   readonly requestId: string
   /** Whether a dead letter about the track is open. */
   readonly deadLettered: boolean
-  /** Of the master that was read last; null before one was. */
+  /** The length of the master that was read last; null before one was. */
   readonly seconds: number | null
   readonly bpm: number | null
   readonly bpmConfidence: number | null
-  /** What `bpm` may be off by for want of length. */
+  /** The error of `bpm` due to the limited length, beats per minute. */
   readonly bpmError: number | null
   readonly key: string | null
   readonly keyConfidence: number | null
   readonly camelot: string | null
-  /** Integrated, LUFS. */
+  /** The integrated loudness, LUFS. */
   readonly loudness: number | null
-  /** Codes of what is missing or wrong in that master. */
+  /** The codes of the warnings about that master. */
   readonly warnings: readonly string[]
-  /** Of the current revision. */
+  /** The assets that have been made of the current revision. */
   readonly made: readonly string[]
-  /** Of that job, the rest of what it asked for. */
+  /** The other assets that the job requested: those that have failed, and those that are pending. */
   readonly failed: readonly string[]
   readonly pending: readonly string[]
   readonly updated: Date
-  /** The same more exactly, µs since 1970. */
+  /** The same instant with full precision, µs since 1970. */
   readonly updatedUs: number
 }
 
-/** Where a page of tracks ended. */
+/** The position at which a page of tracks ended. */
 export interface TrackCursor {
-  /** What has changed since then keeps the place that it had then, µs since 1970. */
+  /** The time of the first page, µs since 1970. Tracks that have changed since keep the place that they had then. */
   readonly asOfUs: number
   readonly placeUs: number
   readonly track: string
@@ -75,8 +75,8 @@ export interface TrackPage {
 }
 
 /**
- * Tracks, those with the latest activity first; `limit` 1 to 1,000. All pages together have each track that
- * was there at the first page once, however they change meanwhile.
+ * Tracks, latest activity first. `limit`: 1 to 1,000. All pages together have each track that existed at the first page
+ * exactly once, even if tracks change meanwhile.
  */
 export async function listTracks(
   query: Query,
@@ -99,8 +99,8 @@ export async function listTracks(
 }
 
 /**
- * Tracks that changed after `sinceUs` (µs since 1970 by the database's clock) or, unless told, in the last two seconds,
- * the earliest change first.
+ * Tracks that changed after `sinceUs`, earliest change first. `sinceUs`: µs since 1970 by the database's clock.
+ * Default: two seconds ago.
  */
 export async function changedTracks(
   query: Query,
@@ -110,7 +110,7 @@ export async function changedTracks(
   return (await query<Columns>(CHANGED, [sinceUs ?? null, limit])).map(listed)
 }
 
-/** By asset_guid; undefined when no job for it is known. */
+/** A track by its asset_guid; undefined if no job for it is known. */
 export async function listedTrack(
   query: Query,
   assetGuid: string,
@@ -119,7 +119,7 @@ export async function listedTrack(
   return (await query<Columns>(ONE, [assetGuid])).map(listed)[0]
 }
 
-/** The conditions of a filter, whose values it adds; undefined when nothing can match. */
+/** The SQL conditions of a filter, whose values are appended to `values`; undefined if nothing can match. */
 function conditions(filter: TrackFilter, values: unknown[]): readonly string[] | undefined {
   const where: string[] = []
   const add = (value: unknown, condition: (parameter: string) => string) => {
@@ -153,7 +153,7 @@ function conditions(filter: TrackFilter, values: unknown[]): readonly string[] |
   return where
 }
 
-/** Each word as a text search for what begins with it, in the cases that a database may not know of. */
+/** Each word as a text search for words that begin with it, in the letter cases that a database may not handle. */
 function wordsOf(text: string): string[] {
   const words = text.match(/[\p{L}\p{N}\p{M}]+/gu) ?? []
   return [...new Set(words.map((word) => word.toLowerCase()))].slice(0, 8).map((word) => {
@@ -200,9 +200,9 @@ function listed(columns: Columns): ListedTrack {
   }
 }
 
-/** Microseconds since 1970 of an instant: what a JavaScript Date would round away decides the order. */
+/** SQL for the µs since 1970 of an instant. A JavaScript Date would round away what decides the order. */
 const us = (column: string) => `(extract(epoch from ${column}) * 1000000)::bigint`
-/** The instant of a parameter in microseconds, without the rounding of a double. */
+/** SQL for the instant of a parameter in µs since 1970, without the rounding of a double. */
 const at = (parameter: string) =>
   `(timestamptz 'epoch' + ${parameter}::bigint * interval '1 microsecond')`
 
@@ -214,7 +214,7 @@ const COLUMNS = `asset_guid, ${us('updated_at')} as updated_us, request_id, stat
     and letter.request ->> 'asset_guid' = found.asset_guid
     and letter.code <> 'REQUEST_CONFLICT') as dead_lettered`
 
-/** A page from any tracks with their `place`. Names are looked up for the page alone. */
+/** SQL for a page of tracks with their `place`. Names are read for the tracks of the page alone. */
 const pageOf = (tracks: string, limit: number) => `
   select ${COLUMNS}, ${us('place')} as place_us from (
     select * from (${tracks}) every order by place desc, asset_guid desc limit ${limit}
@@ -227,7 +227,7 @@ function firstPage(where: readonly string[], limit: number): string {
   )
 }
 
-/** What has not changed since the first page at its place, and what has at the place that it had then. */
+/** A later page: tracks that have not changed since the first page, and changed ones at the place that they had then. */
 function laterPage(
   { asOfUs, placeUs, track }: TrackCursor,
   where: readonly string[],

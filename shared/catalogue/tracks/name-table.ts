@@ -2,13 +2,13 @@ import type { RunEnded } from '../../contracts/messages/run.ts'
 import type { Query } from '../database.ts'
 import { instant, rows } from '../parameters.ts'
 
-/** What jobs may say of a track, each for itself. */
+/** The names of a track that jobs may give, independently of each other. */
 const FIELDS = ['title', 'artist'] as const
 
 /**
- * Records what runs say that their tracks are called: of each field what the job said that was accepted last. A job
- * that says nothing changes nothing; one that says an empty text takes the name away. What nobody has said is as the
- * master has it, in its tags or its file's name.
+ * Records the names of tracks that runs carry. For each field, the job that was accepted last wins. A job without the
+ * field changes nothing; an empty text removes the name. A field that no job has given has the value of the master's
+ * tags or file name.
  */
 export async function recordNames(query: Query, runs: readonly RunEnded[]): Promise<void> {
   const names = new Map<string, Name>()
@@ -31,12 +31,12 @@ interface Name {
   readonly asset_guid: string
   readonly field: string
   readonly name: string
-  /** In the master, and not said by a job. */
+  /** Whether the name was found in the master and not given by a job. */
   readonly found: boolean
   readonly given_at: string
 }
 
-/** What a job says is better than what was found; of equals the later is. */
+/** Whether a name replaces another: a name from a job replaces one that was found; otherwise the later one wins. */
 function isBetter(next: Name, old: Name | undefined): boolean {
   if (old === undefined) return true
   return next.found === old.found ? next.given_at >= old.given_at : old.found

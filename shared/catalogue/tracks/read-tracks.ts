@@ -4,13 +4,13 @@ import { mergedWarnings, type Warning } from '../../contracts/warnings.ts'
 import type { Query } from '../database.ts'
 import { instant, uuid } from '../parameters.ts'
 
-/** A track as it stands. */
+/** The current state of a track. */
 export interface TrackStatus {
   readonly track: string
-  /** Of the master that the latest accepted job has read. */
+  /** The revision of the master that the latest accepted job has read. */
   readonly revision: string
   readonly firstSeen: Date
-  /** What jobs said that it is called. */
+  /** Its names, as jobs gave them or as they were found in the master. */
   readonly names: TrackNames
   readonly master: {
     readonly uri: string
@@ -19,10 +19,10 @@ export interface TrackStatus {
     /** e.g. `WAV 24-bit 48000 Hz 2 channels`. */
     readonly layout: string
     readonly firstSeen: Date
-    /** What is missing or wrong in it. */
+    /** The warnings about it. */
     readonly warnings: readonly Warning[]
   }
-  /** What is known of the current revision, by asset and version. */
+  /** The known assets of the current revision, by asset and version. */
   readonly assets: readonly TrackAsset[]
 }
 
@@ -33,14 +33,14 @@ type TrackAsset = {
 } & (
   | {
       readonly state: 'made'
-      /** Bytes of each file, by extension. */
+      /** The size of each file, bytes, by extension. */
       readonly files: Readonly<Record<string, number>>
       readonly result?: unknown
     }
   | { readonly state: 'failed'; readonly code: string; readonly sentence: string }
 )
 
-/** Where a page of a history ended. */
+/** The position at which a page of a history ended. */
 export interface HistoryCursor {
   /** ISO 8601. */
   readonly at: string
@@ -48,13 +48,13 @@ export interface HistoryCursor {
 }
 
 export interface HistoryPage {
-  /** The latest first. Without the requests of accepted jobs. */
+  /** The events, latest first, without the requests of accepted jobs. */
   readonly events: readonly StepEvent[]
-  /** Give it as `before` for the next page; absent on the last. */
+  /** Pass it as `before` to get the next page; absent on the last page. */
   readonly next?: HistoryCursor
 }
 
-/** Undefined until a run has read the track's master. */
+/** A track; undefined until a run has read its master. */
 export async function track(query: Query, assetGuid: string): Promise<TrackStatus | undefined> {
   if (assetGuid.includes('\0')) return undefined
   const [found] = await query<TrackColumns>(TRACK, [assetGuid])
@@ -70,7 +70,7 @@ export async function track(query: Query, assetGuid: string): Promise<TrackStatu
   }
 }
 
-/** A track's events, the latest first. `limit` 1 to 1,000. */
+/** The events of a track, latest first. `limit`: 1 to 1,000. */
 export async function trackHistory(
   query: Query,
   assetGuid: string,
