@@ -29,7 +29,10 @@ interface StepTimes {
   readonly overBudget: number
 }
 
-/** The cost of several runs of the same job: that of the run with the median core-seconds, with the highest peaks of all runs. */
+/**
+ * The cost of several runs of the same job: that of the run with the median core-seconds, with the highest peaks of all
+ * runs.
+ */
 export function costOf(runs: readonly Spent[]): Cost {
   const sorted = runs.toSorted((a, b) => sum(a.coreMs) - sum(b.coreMs))
   const spent = sorted[sorted.length >> 1]

@@ -27,7 +27,11 @@ export class Refused extends Error {
   }
 }
 
-/** Sends one request, once. @returns the bytes of the response. @throws Refused; TypeError when there is no response. */
+/**
+ * Sends one request, once.
+ * @returns the bytes of the response.
+ * @throws Refused; TypeError when there is no response.
+ */
 export async function ask(url: string, path: string, init: RequestInit): Promise<Uint8Array> {
   const response = await fetch(`${url}${path}`, init)
   if (!response.ok) throw await refusal(response)

@@ -67,7 +67,10 @@ export function explained(error: unknown, { url }: Target): unknown {
   return new Error(`nobody answers at ${url} (${why}). Is it up?`)
 }
 
-/** The URL of the chain in ./trackchain-data. Only its port is read from there, so that no folder can send a token to another host. */
+/**
+ * The URL of the chain in ./trackchain-data. Only its port is read from there, so that no folder can send a token to
+ * another host.
+ */
 function ownUrl(): string {
   return `http://127.0.0.1:${runningPort(pathFrom('trackchain-data')) ?? 8080}`
 }

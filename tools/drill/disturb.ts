@@ -40,7 +40,10 @@ export interface Victim {
 
 /** How often to look for a victim, ms. */
 const EVERY_MS = 20
-/** The most of the chain's seven processes that may be down when the next disturbance comes: with more of them nothing can be learnt. */
+/**
+ * The most of the chain's seven processes that may be down when the next disturbance comes: with more of them nothing
+ * can be learnt.
+ */
 const MAX_DOWN = 2
 /** Copies of one message come within this time, ms. */
 const COPIES_WITHIN_MS = 1_500

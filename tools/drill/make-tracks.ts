@@ -36,7 +36,10 @@ const SPREAD = 0.25
 /** How much longer the track is that the others are cut from, s. */
 const TO_CUT_FROM_SECONDS = 10
 const FLAC_RATE = 48_000
-/** Every third synthesised track is a FLAC of 24 bits at 48 kHz, which has to be converted; the others are read in place. */
+/**
+ * Every third synthesised track is a FLAC of 24 bits at 48 kHz, which has to be converted; the others are read in
+ * place.
+ */
 const FLACS = 3
 
 /** The masters of a drill: the given ones, or some of them when there are too many, then synthesised ones. */

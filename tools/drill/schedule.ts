@@ -1,6 +1,6 @@
 import { between, type Random, seeded, shuffled } from './random.ts'
 
-/** Disturbances beside killing. */
+/** Disturbances besides killing. */
 export const OTHERS = ['term', 'stop', 'copies'] as const
 type Other = (typeof OTHERS)[number]
 export type Kind = 'kill' | Other
@@ -26,7 +26,7 @@ export interface ScheduleOptions {
   readonly kills: number
   /** Mean time between two kills, ms. */
   readonly everyMs: number
-  /** The disturbances beside killing. */
+  /** The disturbances besides killing. */
   readonly also: readonly Other[]
 }
 
@@ -36,7 +36,10 @@ const WEIGHTS: Readonly<Record<string, number>> = {
   ...{ pubsub: 1, database: 1 },
 }
 const ALL = Object.keys(WEIGHTS)
-/** Victims of SIGTERM and SIGSTOP. Not the database: it would wait for its clients to disconnect, and its stopped first process stops nothing. */
+/**
+ * Victims of SIGTERM and SIGSTOP. Not the database: it would wait for its clients to disconnect, and its stopped first
+ * process stops nothing.
+ */
 const NOT_DATABASE = ALL.filter((name) => name !== 'database')
 /** Every 25th kill, on average, is of everything at once. */
 const KILLS_OF_ALL = 25

@@ -23,7 +23,10 @@ export interface Fault {
   readonly hangAfter?: number
   /** Delay before the request is carried out, milliseconds. */
   readonly delayMs?: number
-  /** Flip a bit of this byte of the request's body on its way; negative: counted from the end; beyond the body: no effect. */
+  /**
+   * Flip a bit of this byte of the request's body on its way; negative: counted from the end; beyond the body: no
+   * effect.
+   */
   readonly flipUp?: number
   /** Flip a bit of this byte of the response's body on its way, as `flipUp` does. */
   readonly flipDown?: number
@@ -358,7 +361,9 @@ export async function startGcsServer(...bucketNames: readonly string[]): Promise
   return server
 }
 
-/** Of https://cloud.google.com/storage/docs/json_api/v1/buckets#resource. Features that are off are left out, as there. */
+/**
+ * Of https://cloud.google.com/storage/docs/json_api/v1/buckets#resource. Features that are off are left out, as there.
+ */
 const SETTINGS: Readonly<Record<string, unknown>> = {
   location: 'EUROPE-WEST1',
   locationType: 'region',
@@ -475,7 +480,7 @@ function md5(bytes: Uint8Array): string {
   return createHash('md5').update(bytes).digest('base64')
 }
 
-/** CRC-32 by Castagnoli's polynomial, reflected, as RFC 3720 has it. */
+/** CRC-32 by Castagnoli's polynomial, reflected, as in RFC 3720. */
 function crc32c(bytes: Uint8Array): string {
   let crc = -1
   for (let i = 0; i < bytes.length; i++) {

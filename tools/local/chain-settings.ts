@@ -18,9 +18,9 @@ export const MASTER_EXTENSIONS = [
 ] as const
 /** The options of a chain on one machine. */
 export interface Wishes {
-  /** Templates of masters beside the data folder's own. */
+  /** Templates of masters in addition to the data folder's own. */
   readonly templates?: readonly string[]
-  /** Prefixes that `master_uri` may lie below, beside the data folder's own. */
+  /** Prefixes that `master_uri` may lie below, in addition to the data folder's own. */
   readonly prefixes?: readonly string[]
   /** How many times slower a core is than the reference, for the only route. */
   readonly factor?: number

@@ -68,7 +68,10 @@ export async function takeDataFolder(folder: string): Promise<DataFolder> {
   }
 }
 
-/** Withdraws the permissions of other users, also from files of an earlier release. Files of another owner are left alone. */
+/**
+ * Withdraws the permissions of other users, also from files of an earlier release. Files of another owner are left
+ * alone.
+ */
 async function closeToOthers(path: string): Promise<void> {
   const entries = await readdir(path, { withFileTypes: true })
   const own = entries.filter((entry) => entry.isFile() || entry.isDirectory())

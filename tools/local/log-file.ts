@@ -50,7 +50,10 @@ export function openLogFile(
     notBefore = performance.now() + AGAIN_MS
   }
 
-  /** The stream to write to; undefined when the file cannot be written now. Never throws: on a full disk the chain goes on without its log. */
+  /**
+   * The stream to write to; undefined when the file cannot be written now. Never throws: on a full disk the chain goes
+   * on without its log.
+   */
   function out(): WriteStream | undefined {
     if (stream !== undefined) return stream.writableLength < MAX_WAITING ? stream : undefined
     if (performance.now() < notBefore) return undefined

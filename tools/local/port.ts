@@ -4,7 +4,10 @@ import { createServer } from 'node:net'
 /** The address that every process of a chain on one machine listens on: loopback. */
 export const HOST = '127.0.0.1'
 
-/** Ports from 20,000 to 32,767. Linux gives ports from 32,768 on to outgoing connections, other systems from 49,152 on (RFC 6335). */
+/**
+ * Ports from 20,000 to 32,767. Linux gives ports from 32,768 on to outgoing connections, other systems from 49,152 on
+ * (RFC 6335).
+ */
 const LOWEST = 20_000
 const HIGHEST = 32_767
 const MAX_TRIES = 200

@@ -17,7 +17,9 @@ export interface Roll {
   remove(pid: number): void
 }
 
-/** How long a leftover process may take to exit by itself, ms. It has lost its supervisor, and exits because of that. */
+/**
+ * How long a leftover process may take to exit by itself, ms. It has lost its supervisor, and exits because of that.
+ */
 const GRACE_MS = 2_000
 
 /** Opens the list. `fault` is called with a sentence when it can't be written, and when it can again. */

@@ -41,7 +41,10 @@ interface ChainOptions extends Wishes {
   readonly onLogLine?: (line: string) => void
   /** Called for each start of a process, restarts included. */
   readonly onStart?: (name: string) => void
-  /** Called for a process that died while one of its steps held a core. `since`: when it got the core, ms since the epoch. */
+  /**
+   * Called for a process that died while one of its steps held a core. `since`: when it got the core, ms since the
+   * epoch.
+   */
   readonly onCutOff?: (cutOff: { name: string; pid: number; since: number }) => void
   /** Aborts the start. */
   readonly signal?: AbortSignal
@@ -240,7 +243,9 @@ async function ownPubsub(
   return `${HOST}:${port}`
 }
 
-/** Makes the secret of the chain's own services, and writes it to a file of the data folder that only our user can read. */
+/**
+ * Makes the secret of the chain's own services, and writes it to a file of the data folder that only our user can read.
+ */
 function newToken({ token: path }: DataFolder, notice: (sentence: string) => void): string {
   const token = randomBytes(32).toString('base64url')
   const write = () => {

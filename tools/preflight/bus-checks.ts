@@ -155,7 +155,9 @@ async function mayUse(
   return { isKnown: true, complaints: [{ state: 'fault', found: said, remedy }] }
 }
 
-/** The finding when this identity may not read the settings. If it may use the resource, the resource at least exists. */
+/**
+ * The finding when this identity may not read the settings. If it may use the resource, the resource at least exists.
+ */
 function unseen(check: string, permission: string, { isKnown, complaints }: May): Finding {
   const isThere = isKnown && complaints.length === 0
   const found = isThere

@@ -4,7 +4,9 @@ import type { Seen } from './seen.ts'
 const LOOK_MS = 1500
 const REGION = /^[a-z]+-[a-z]+\d+$/
 
-/** Checks that the buckets are in the region that this runs in; outside of Google's cloud, that they are in one region. */
+/**
+ * Checks that the buckets are in the region that this runs in; outside of Google's cloud, that they are in one region.
+ */
 export function regionCheck({ locations }: Seen, env: NodeJS.ProcessEnv): Check {
   const name = 'region'
   return {

@@ -109,7 +109,9 @@ function configurationCheck(config: Config): Check {
   }
 }
 
-/** The topics and subscriptions to check: those of the whole deployment, or of one service; dead letters in any case. */
+/**
+ * The topics and subscriptions to check: those of the whole deployment, or of one service; dead letters in any case.
+ */
 function topologyFor({ routes, pubsub }: Config, needs: Needs | undefined): Topology {
   const all = topology(Object.keys(routes), pubsub === '' ? undefined : ONE_MACHINE)
   if (needs === undefined) return all

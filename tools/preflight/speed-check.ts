@@ -70,7 +70,10 @@ async function measured(
   }
 }
 
-/** Repeats `act` up to `most` times, for EACH_MS at most, and at least once. @returns how often it ran, and the mean time, ms. */
+/**
+ * Repeats `act` up to `most` times, for EACH_MS at most, and at least once.
+ * @returns how often it ran, and the mean time, ms.
+ */
 async function timed(
   most: number,
   act: (index: number) => Promise<void>,

@@ -95,7 +95,10 @@ async function checkFolder(folder: string): Promise<void> {
   await access(folder, constants.R_OK | constants.X_OK)
 }
 
-/** Checks that a store can be read and listed. Without the permission to list, Cloud Storage responds to a read of a missing object with 403. */
+/**
+ * Checks that a store can be read and listed. Without the permission to list, Cloud Storage responds to a read of a
+ * missing object with 403.
+ */
 async function read(store: StoreDriver, signal: AbortSignal): Promise<void> {
   await store.stat(ABSENT, { signal })
   for await (const _ of store.list('preflight/', { signal })) return
@@ -138,7 +141,9 @@ async function firstObject(
   return undefined
 }
 
-/** A file in a folder. Not listed by the store, which would sort the whole folder first: it may have a million files. */
+/**
+ * A file in a folder. Not listed by the store, which would sort the whole folder first: it may have a million files.
+ */
 async function firstFile(folder: string): Promise<string | undefined> {
   await checkFolder(folder)
   let looked = 0

@@ -4,7 +4,7 @@ import { printable } from './text.ts'
 export interface Output {
   /** Prints a line of the result, to stdout. */
   say(text: string): void
-  /** Prints a line beside the result, to stderr. */
+  /** Prints a line that is not part of the result, to stderr. */
   note(text: string): void
   /** Aborts when the reader of stdout has exited (| head). */
   readonly gone: AbortSignal

@@ -16,7 +16,9 @@ const [folder = 'package'] = process.argv.slice(2)
 const USED = 'terraform/*.tf'
 const TO = 'terraform/tests/google-schema.json'
 
-/** Blocks that are left out. Node pools are resources of their own here; as a block they would be a third of the file. */
+/**
+ * Blocks that are left out. Node pools are resources of their own here; as a block they would be a third of the file.
+ */
 const LEFT_OUT = ['google_container_cluster.node_pool']
 
 /** Arguments newer than the package, from the provider's documentation, with the version that introduced them. */

@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Declared } from './declared.ts'
 
-/** Rules on the configuration as it is written, independent of the values of expressions; the rest is in terraform/tests. */
+/**
+ * Rules on the configuration as it is written, independent of the values of expressions; the rest is in
+ * terraform/tests.
+ */
 const RULES: readonly {
   readonly says: string
   /** Addresses that the rule applies to. */

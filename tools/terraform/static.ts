@@ -10,7 +10,7 @@ const { parse } = createRequire(import.meta.url)('@cdktn/hcl2json') as {
   parse(name: string, text: string): Promise<Readonly<Record<string, unknown>>>
 }
 
-/** Meta-arguments that every resource and data source may have beside its provider's arguments. */
+/** Meta-arguments that every resource and data source may have besides its provider's arguments. */
 const META = ['for_each', 'count', 'provider', 'depends_on', 'lifecycle', 'dynamic']
 
 /**

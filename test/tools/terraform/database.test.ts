@@ -3,7 +3,9 @@ import t from 'tap'
 import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 
-/** The role that terraform/outputs.tf appends to the connection string, and terraform/database.tf grants to both users. */
+/**
+ * The role that terraform/outputs.tf appends to the connection string, and terraform/database.tf grants to both users.
+ */
 const ROLE = 'cloudsqlsuperuser'
 
 t.test('ingest and publish share the tables, whichever of them creates them', async (t) => {

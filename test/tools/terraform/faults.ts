@@ -11,7 +11,9 @@ export interface Fault {
   readonly reported?: { readonly by: 'chain' | 'cluster' | 'rights'; readonly as: string }
   /** Whether it ends terraform's run before the first assertion, so that it would hide other faults. */
   readonly ends?: true
-  /** The sentence of the static check. Absent: it can't find the fault, because the value of an expression is needed. */
+  /**
+   * The sentence of the static check. Absent: it can't find the fault, because the value of an expression is needed.
+   */
   readonly seen?: string
 }
 

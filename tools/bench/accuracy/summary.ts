@@ -8,13 +8,17 @@ export interface Share {
   readonly of: number
 }
 
-/** The number of tracks with a confidence in [from, to), and the share of them that was right. The last band includes 1. */
+/**
+ * The number of tracks with a confidence in [from, to), and the share of them that was right. The last band includes 1.
+ */
 export interface Band extends Share {
   readonly from: number
   readonly to: number
 }
 
-/** The accuracy of sure estimates: the share of the tracks with a confidence ≥ `from`, and how many of those were right. */
+/**
+ * The accuracy of sure estimates: the share of the tracks with a confidence ≥ `from`, and how many of those were right.
+ */
 export interface Coverage {
   readonly from: number
   readonly coverage: Share

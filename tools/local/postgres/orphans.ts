@@ -4,7 +4,10 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
-/** Signals in the order in which they are sent, each with its grace, ms: PostgreSQL's fast shutdown, its immediate one, SIGKILL. */
+/**
+ * Signals in the order in which they are sent, each with its grace, ms: PostgreSQL's fast shutdown, its immediate one,
+ * SIGKILL.
+ */
 const WAYS_OUT = [
   ['SIGINT', 5_000],
   ['SIGQUIT', 2_000],

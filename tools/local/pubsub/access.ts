@@ -2,7 +2,10 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Broker } from './broker.ts'
 import { Fault } from './fault.ts'
 
-/** The topics and subscriptions that belong to the chain alone, by full names: `projects/P/topics/T`, `projects/P/subscriptions/S`. */
+/**
+ * The topics and subscriptions that belong to the chain alone, by full names: `projects/P/topics/T`,
+ * `projects/P/subscriptions/S`.
+ */
 export interface Reserved {
   /** Bearer token of the chain's own services. */
   readonly token: string

@@ -56,7 +56,10 @@ export class Backlog {
     this.#ready.push(entry)
   }
 
-  /** The next message to deliver, or undefined when there is none. Its body is undefined when the journal no longer has it. */
+  /**
+   * The next message to deliver, or undefined when there is none. Its body is undefined when the journal no longer has
+   * it.
+   */
   shift(): { entry: Entry; body: Buffer | undefined } | undefined {
     for (;;) {
       const entry = this.#ready.shift()

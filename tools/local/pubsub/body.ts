@@ -37,7 +37,11 @@ export function checkRequest(messages: readonly Buffer[]): void {
     )
 }
 
-/** Checks a published PubsubMessage. @returns it without the fields that the server sets. @throws Fault when Pub/Sub would refuse it. */
+/**
+ * Checks a published PubsubMessage.
+ * @returns it without the fields that the server sets.
+ * @throws Fault when Pub/Sub would refuse it.
+ */
 export function publishable(message: Buffer): Buffer {
   const reader = new Reader(message)
   let dataBytes = 0
@@ -76,7 +80,10 @@ export function publishable(message: Buffer): Buffer {
   return foreign ? without(message, [MESSAGE_ID, PUBLISH_TIME]) : message
 }
 
-/** The message with further attributes. An existing one is replaced, because of two entries with one key the last counts. */
+/**
+ * The message with further attributes. An existing one is replaced, because of two entries with one key the last
+ * counts.
+ */
 export function withAttributes(
   body: Buffer,
   attributes: Readonly<Record<string, string>>,

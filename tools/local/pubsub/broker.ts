@@ -156,7 +156,9 @@ export class Broker {
     return [...this.#queues.values()].map((queue) => queue.config).sort(byName)
   }
 
-  /** Detaches a subscription: its messages are dropped and it receives no more. It stays, and can't be attached again. */
+  /**
+   * Detaches a subscription: its messages are dropped and it receives no more. It stays, and can't be attached again.
+   */
   detachSubscription(name: string): void {
     const queue = this.#queue(name)
     if (queue.config.detached) return

@@ -33,7 +33,10 @@ interface GrpcFront {
   close(): void
 }
 
-/** Limit of grpc-js, bytes. It is above ours, so that a large request is refused with a sentence, not by a status that clients retry. */
+/**
+ * Limit of grpc-js, bytes. It is above ours, so that a large request is refused with a sentence, not by a status that
+ * clients retry.
+ */
 const MAX_REQUEST_BYTES = 64 << 20
 
 type Codec = Pick<

@@ -30,7 +30,11 @@ export interface Journal {
   saveSubscription(config: SubscriptionConfig): number
   /** Removes a subscription and the messages that wait for it. */
   removeSubscription(key: number): void
-  /** Saves a snapshot. @returns its key, a new one unless there is a snapshot of this name. It differs from all keys of subscriptions, and messages are kept under it in the same way. */
+  /**
+   * Saves a snapshot.
+   * @returns its key, a new one unless there is a snapshot of this name. It differs from all keys of subscriptions, and
+   * messages are kept under it in the same way.
+   */
   saveSnapshot(config: SnapshotConfig): number
   removeSnapshot(key: number): void
 
@@ -45,7 +49,10 @@ export interface Journal {
   body(id: number): Buffer | undefined
   /** Makes all messages of a subscription due at once. */
   hurry(subscription: number): void
-  /** Copies the messages that wait for `from` to `to`, for which none may be waiting yet. Their attempts are counted anew. */
+  /**
+   * Copies the messages that wait for `from` to `to`, for which none may be waiting yet. Their attempts are counted
+   * anew.
+   */
   copy(from: number, to: number): void
   /** The lowest id of the messages that wait for a subscription; undefined when there are none. */
   oldest(subscription: number): number | undefined

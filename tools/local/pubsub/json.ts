@@ -5,7 +5,10 @@ import { Fault } from './fault.ts'
 
 type Json = Record<string, unknown>
 
-/** Converts a JSON object to a plain message: bytes from base64, durations and times as seconds and nanos. @throws Fault */
+/**
+ * Converts a JSON object to a plain message: bytes from base64, durations and times as seconds and nanos.
+ * @throws Fault
+ */
 export function fromJson(type: protobuf.Type, json: Json): Json {
   const message: Json = {}
   for (const name of Object.keys(json))

@@ -16,7 +16,10 @@ export interface AckId {
   readonly attempt: number
 }
 
-/** How long a pull waits for the first message, ms: short enough for a person who types `gcloud pubsub subscriptions pull`. */
+/**
+ * How long a pull waits for the first message, ms: short enough for a person who types `gcloud pubsub subscriptions
+ * pull`.
+ */
 const PULL_WAIT_MS = 5_000
 const PAGE_SIZE = 1000
 
@@ -193,7 +196,10 @@ const OF_SUBSCRIPTIONS = [
 ]
 const OF_SNAPSHOTS = ['labels']
 
-/** The old configuration with the fields that the mask names taken from `asked`. @throws Fault when the mask names an unknown or fixed field. */
+/**
+ * The old configuration with the fields that the mask names taken from `asked`.
+ * @throws Fault when the mask names an unknown or fixed field.
+ */
 function merge(
   old: TopicConfig | SubscriptionConfig | SnapshotConfig,
   asked: Request,

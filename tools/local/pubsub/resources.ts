@@ -132,7 +132,10 @@ export function seconds(duration: Duration): number {
   return Number(duration.seconds ?? 0) + (duration.nanos ?? 0) / 1e9
 }
 
-/** The back-off after an attempt, ms; it doubles with each attempt: https://cloud.google.com/pubsub/docs/handling-failures#exponential_backoff */
+/**
+ * The back-off after an attempt, ms; it doubles with each attempt:
+ * https://cloud.google.com/pubsub/docs/handling-failures#exponential_backoff
+ */
 export function backOffMs(
   policy: NonNullable<SubscriptionConfig['retryPolicy']>,
   attempt: number,

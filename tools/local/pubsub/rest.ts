@@ -176,7 +176,10 @@ function set(request: Request, field: string, value: unknown): void {
   else request[first] = { ...(request[first] as Request), [second]: value }
 }
 
-/** Parameters that Google's APIs accept beside the fields of a request: https://cloud.google.com/apis/docs/system-parameters */
+/**
+ * Parameters that Google's APIs accept besides the fields of a request:
+ * https://cloud.google.com/apis/docs/system-parameters
+ */
 const OPTIONS =
   /^\$?(?:\.xgafv|access_token|alt|callback|fields|key|oauth_token|prettyPrint|quotaUser|upload_protocol|uploadType)$/
 

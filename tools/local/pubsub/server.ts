@@ -11,7 +11,10 @@ import { SqliteJournal } from './sqlite-journal.ts'
 interface PubsubServerOptions {
   /** The port to listen on; 0: any free port. */
   readonly port: number
-  /** The address to listen on. Default: 127.0.0.1, because every client that reaches the port may use what is not reserved. */
+  /**
+   * The address to listen on. Default: 127.0.0.1, because every client that reaches the port may use what is not
+   * reserved.
+   */
   readonly host?: string
   /** The SQLite file that holds everything; made when absent. `:memory:` keeps nothing. */
   readonly file: string

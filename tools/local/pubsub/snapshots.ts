@@ -109,7 +109,10 @@ export class Snapshots {
     this.#changed()
   }
 
-  /** Replaces the messages that wait for the subscription by those of the snapshot. @throws Fault NOT_FOUND, FAILED_PRECONDITION */
+  /**
+   * Replaces the messages that wait for the subscription by those of the snapshot.
+   * @throws Fault NOT_FOUND, FAILED_PRECONDITION
+   */
   restore(subscription: string, snapshot: string): void {
     const queue = this.#host.queue(subscription)
     const { key, config } = this.#get(snapshot)

@@ -36,7 +36,9 @@ const SCHEMA = `
 export class SqliteJournal implements Journal {
   readonly #db: DatabaseSync
   readonly #sql: Record<keyof typeof STATEMENTS, Statement>
-  /** The error of a write that the disk refused. The transaction may be incomplete, so that it must not be committed. */
+  /**
+   * The error of a write that the disk refused. The transaction may be incomplete, so that it must not be committed.
+   */
   #refused: unknown
   #open = false
   #lastId = 0

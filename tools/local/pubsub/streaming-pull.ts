@@ -10,7 +10,10 @@ import { type Decoded, encodeLeases, type StreamingPullRequest } from './wire.ts
 
 type Call = ServerDuplexStream<Decoded<StreamingPullRequest>, Buffer>
 
-/** After this long, messages that a client had not seen when it closed its stream go to others, ms: it may have dropped them. */
+/**
+ * After this long, messages that a client had not seen when it closed its stream go to others, ms: it may have dropped
+ * them.
+ */
 const IN_FLIGHT_MS = 1_000
 
 /**

@@ -98,7 +98,10 @@ export function encodePublished(ids: readonly number[]): Buffer {
   return writer.done()
 }
 
-/** Encodes a PullResponse or a StreamingPullResponse: both have received_messages as field 1. `counted`: with delivery attempts. */
+/**
+ * Encodes a PullResponse or a StreamingPullResponse: both have received_messages as field 1. `counted`: with delivery
+ * attempts.
+ */
 export function encodeLeases(leases: readonly Lease[], counted: boolean): Buffer {
   let size = 0
   for (const { body } of leases) size += body.length + LEASE_OVERHEAD
