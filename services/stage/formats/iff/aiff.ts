@@ -18,7 +18,7 @@ import { isUnknown, type SizeClaims, soundSize } from './sound-size.ts'
 
 const UNKNOWN_32 = 0xffffffff
 
-/** How AIFF-C names uncompressed samples. */
+/** The formats of uncompressed samples, by the compression type of AIFF-C. */
 const COMPRESSIONS: Record<string, Partial<Format>> = {
   NONE: {},
   twos: {},
@@ -26,7 +26,7 @@ const COMPRESSIONS: Record<string, Partial<Format>> = {
   'raw ': { bits: 8, unsigned: true },
   in24: { bits: 24 },
   in32: { bits: 32 },
-  // The same, little-endian, as QuickTime writes them.
+  // The same format, little-endian, as QuickTime writes it.
   '42ni': { bits: 24, bigEndian: false },
   '23ni': { bits: 32, bigEndian: false },
   fl32: { encoding: 'float', bits: 32 },
@@ -38,14 +38,14 @@ const COMPRESSIONS: Record<string, Partial<Format>> = {
   ulaw: { encoding: 'mulaw', bits: 8 },
   ULAW: { encoding: 'mulaw', bits: 8 },
 }
-/** Packets of so many bytes a channel, each of so many samples. */
+/** IMA ADPCM: packets of 34 bytes per channel, each with 64 samples. */
 const IMA4 = 'ima4'
 const PACKET_BYTES = 34
 const PACKET_SAMPLES = 64
 
 /**
- * The layout of an AIFF or AIFF-C file, or what there is to decode in it.
- * Sources: Apple, Audio Interchange File Format 1.3 (1989); AIFF-C draft of 1991.
+ * The layout of an AIFF or AIFF-C file, or what has to be decoded in it. Sources: Apple, Audio Interchange File
+ * Format 1.3 (1989); AIFF-C draft of 1991.
  */
 export async function aiffLayout(
   window: ByteWindow,
@@ -76,7 +76,7 @@ export async function aiffLayout(
   const container = form === 'AIFF' ? 'AIFF' : 'AIFF-C'
   const { samples: frames, ima4, ...format } = common
   const claims = { ...{ container, littleEndian: false, outerEnd }, ...sound }
-  // The chunk may end in filling, which is no samples.
+  // The chunk may end in padding, which is not samples.
   const behindOf = (size: SoundSize) => {
     const { offset } = claims
     const bytes = Math.max(size.bytes, filled(claims, size.bytes))
@@ -98,15 +98,15 @@ export async function aiffLayout(
   return withWarnings(layout, mergedWarnings(layout.warnings, await behindOf(size)))
 }
 
-/** How long the samples are with the filling of their chunk. */
+/** The size of the samples including the padding of their chunk, bytes. */
 function filled({ said }: SizeClaims, bytes: number): number {
   return said - bytes < FILL_BYTES ? said : bytes
 }
 
-/** A sound chunk may end in so many bytes of filling. */
+/** Maximum size of the padding at the end of a sound chunk, bytes. */
 const FILL_BYTES = 512
 
-/** How many bytes of samples there are: `frames` blocks by the description, and what the chunk's own size says. */
+/** The size of the samples, from `frames` blocks in the description and from the size of the chunk. */
 async function sizeOf(
   window: ByteWindow,
   claims: SizeClaims,
@@ -122,7 +122,7 @@ async function sizeOf(
   return { ...size, ...short, bytes: Math.min(bytes, long) }
 }
 
-/** What the numbers are: as described, unless the samples show that they are not. */
+/** How the samples are read: as described, unless the samples show that the description is wrong. */
 async function readAs(
   window: ByteWindow,
   format: Format,
@@ -143,7 +143,10 @@ async function readAs(
   return contradicts === undefined ? found : { ...sampled.format, contradicts }
 }
 
-/** How wide the numbers are: as described, unless so many samples take another room, and are noise as described. */
+/**
+ * The width of the numbers, bits: as described, unless the size of the chunk gives another one and the samples
+ * are noise as described.
+ */
 async function bitsOf(
   window: ByteWindow,
   { at, bits, encoding, bigEndian, unsigned, channels }: Format,
@@ -169,7 +172,7 @@ async function commonOf(
   size: number,
   form: 'AIFF' | 'AIFC',
 ): Promise<Format & { samples: number; ima4?: Uint8Array }> {
-  // Some writers of AIFF-C leave the compression out where there is none.
+  // Some writers of AIFF-C leave the compression type out when there is none.
   const least = form === 'AIFF' || size < 22 ? 18 : 22
   if (size < least) {
     throw unreadable(offset - 4, `the "COMM" chunk has ${size} bytes`, `${least} or more`)
@@ -201,7 +204,10 @@ async function commonOf(
   }
 }
 
-/** ffmpeg gets an AIFF-C file of nothing else. `common` is the chunk's contents up to the compression's name. */
+/**
+ * Passes an AIFF-C file with only the samples to ffmpeg.
+ * @param common the chunk's contents up to the name of the compression
+ */
 function ima4Coded(common: Uint8Array, start: number, bytes: number): Coded {
   if (bytes === 0) throw unreadable(start, 'the master holds no samples', 'one or more')
   const head = Buffer.alloc(12 + 8 + COMM_BYTES + 16)
@@ -218,10 +224,13 @@ function ima4Coded(common: Uint8Array, start: number, bytes: number): Coded {
   return { ...coded, demuxer: 'aiff', decoder: 'adpcm_ima_qt', feed }
 }
 
-/** Without a name for the compression: a length of 0, and a byte that makes it even. */
+/** Size of a COMM chunk whose compression has an empty name: a length of 0, and a padding byte. */
 const COMM_BYTES = 24
 
-/** An IEEE 754 80-bit extended number, as Apple's SANE wrote it; rates are whole, so it is rounded. */
+/**
+ * Reads an IEEE 754 80-bit extended number, as Apple's SANE wrote it, and rounds it, because rates are whole
+ * numbers.
+ */
 function extended(view: DataView, at: number): number {
   const head = view.getUint16(at, false)
   const exponent = (head & 0x7fff) - 16_383

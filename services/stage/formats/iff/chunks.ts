@@ -5,25 +5,25 @@ import type { SoundSize } from './sound.ts'
 
 interface Chunk {
   readonly id: string
-  /** First byte of its contents. */
+  /** Position of its contents, bytes. */
   readonly offset: number
-  /** As the chunk says. */
+  /** The size in the chunk's header, bytes. */
   readonly size: number
 }
 
-/** What a header says of the samples, before it is known how many there are. */
+/** The format of samples in a header, before their number is known. */
 export interface Format
   extends Pick<
     PcmLayout,
     'encoding' | 'bits' | 'lowBits' | 'unsigned' | 'bigEndian' | 'rate' | 'channels' | 'mask'
   > {
-  /** The byte where the file says so. */
+  /** Position of the description in the file, bytes. */
   readonly at: number
 }
 
 const LIMIT_CHUNKS = 1000
 
-/** The chunks of an IFF-like file, after its twelve bytes. The caller stops when it knows enough. */
+/** The chunks of an IFF-like file, behind its first twelve bytes. The caller stops when it has what it needs. */
 export async function* chunks(
   window: ByteWindow,
   littleEndian: boolean,
@@ -48,14 +48,14 @@ export async function* chunks(
       )
     }
     at = chunk.offset + chunk.size + (chunk.size % 2)
-    // Some writers leave out the byte that should follow a chunk of odd size.
+    // Some writers leave out the padding byte behind a chunk of odd size.
     if (chunk.size % 2 === 1 && (await startsChunk(window, at - 1, littleEndian))) {
       if (!(await startsChunk(window, at, littleEndian))) at -= 1
     }
   }
 }
 
-/** Whether a chunk may begin here: a name that can be printed, and a size that the file has room for. */
+/** Whether a chunk may begin here: it needs a printable name, and a size that fits into the file. */
 export async function startsChunk(
   window: ByteWindow,
   at: number,
@@ -73,7 +73,8 @@ export async function startsChunk(
 const WIDTHS = { int: [8, 16, 24, 32], float: [32, 64], alaw: [8], mulaw: [8] }
 
 /**
- * The layout of bare samples, with a warning where fewer are there than promised, and one for each contradiction.
+ * The layout of uncompressed samples, with a warning if there are fewer than promised, and one for each
+ * contradiction.
  * @throws PermanentError MASTER_UNREADABLE
  */
 export function pcm(
@@ -101,8 +102,8 @@ export function pcm(
 }
 
 /**
- * What is missing and what contradicts itself. `block`: bytes that belong together, of which there are `rate` a second;
- * a rest of a block is no loss.
+ * Warnings about missing samples and contradictions. An incomplete last block is not a loss.
+ * @param options.block size of a block, bytes; `rate` blocks make a second
  */
 export function soundWarnings(
   container: string,
@@ -130,7 +131,10 @@ export function withWarnings<H extends PcmLayout | Coded>(
   return warnings.length === 0 ? header : { ...header, warnings }
 }
 
-/** @throws PermanentError MASTER_UNREADABLE when no music has such a rate or so many channels. */
+/**
+ * Checks that music can have such a rate and so few channels.
+ * @throws PermanentError MASTER_UNREADABLE
+ */
 export function checkRateAndChannels(at: number, rate: number, channels: number): void {
   if (!(rate >= 4000 && rate <= 768_000)) {
     throw unreadable(at, `a rate of ${rate} Hz`, '4000 to 768000 Hz')

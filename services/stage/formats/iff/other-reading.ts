@@ -4,7 +4,7 @@ import { type Measured, MIN_VALUES, measured, partOf, type Reading, WILD } from 
 import { SMOOTH } from './roughness.ts'
 import { lowNumbers } from './sample-kind.ts'
 
-/** Bare samples as a header that does not contradict itself describes them. */
+/** Uncompressed samples as a consistent header describes them. */
 interface Declared extends Reading {
   readonly channels: number
   readonly offset: number
@@ -13,32 +13,38 @@ interface Declared extends Reading {
   readonly isWidthKnown?: boolean
 }
 
-/** Where to look: first in the middle, and nowhere else where all is well there. */
+/**
+ * The place that is read first, as a share of the samples, and the places that are read only if the first one
+ * is suspect.
+ */
 const FIRST_PLACE = 0.5
 const PLACES = [0.03, 0.1, 0.17, 0.25, 0.33, 0.42, 0.5, 0.58, 0.66, 0.75, 0.83, 0.92]
 const LOOK_BYTES = 8192
-/** A whole number of samples at each width. */
+/** Number of bytes that is a whole number of samples at each width. */
 const COMMON_WIDTHS = 24
-/** So many numbers have to be seen. */
+/** Minimum number of numbers that have to be examined. */
 const MIN_NUMBERS = 1000
-/** What is rougher is suspected to be noise that a wrong reading makes. */
+/** Minimum roughness of a suspect: it may be noise that a wrong reading makes. */
 const SUSPECT = 0.3
-/** What is smoother than this, and so many times smoother than as declared, is sound. */
+/** Maximum roughness of sound, and how many times smoother than as declared it has to be. */
 const SOUND = 0.2
 const CERTAIN = 3
-/** The lower part of a number is noise, or nothing. */
+/** Minimum roughness of the lower part of a number, which is noise. */
 const NOISE = 0.6
-/** Parts of a number are of like power where they are numbers of their own. */
+/** Maximum ratio of the powers of the parts of a number, if these are numbers of their own. */
 const ALIKE = 1.5
-/** Of full scale: quieter readings show nothing. */
+/** Minimum peak as a share of full scale. Quieter readings prove nothing. */
 const MIN_PEAK = 1 / 64
-/** How many floating-point numbers may be unlikely as sound in a sound reading, and how many must in a wrong one. */
+/**
+ * Maximum share of floating-point numbers that are unlikely as sound in a correct reading, and minimum share of
+ * them in a wrong one.
+ */
 const [FEW, MANY] = [0.02, 0.05]
 
 /**
- * What the samples are, where they are noise as declared and beyond doubt sound in another reading: in the other order
- * of bytes, of another width, signed or unsigned, integers or floating-point numbers. Undefined: as declared, or
- * nothing shows it. Of sound masters reads one place.
+ * How samples have to be read if they are noise as declared and clearly sound in another reading: with the
+ * other byte order, another width, signed or unsigned, integers or floating-point numbers. Undefined: they are
+ * as declared, or nothing proves the contrary. In sound masters only one place is read.
  */
 export async function otherReading(
   window: ByteWindow,
@@ -55,7 +61,7 @@ export async function otherReading(
   let best: Reading | undefined
   let smoothest = Number.POSITIVE_INFINITY
   for (const reading of readingsFor(declared)) {
-    // The narrowest that is sound: every second number of a sound is a sound, too.
+    // The narrowest sound reading wins, because every second number of a sound is a sound too.
     if (best !== undefined && best.bits < reading.bits) break
     const found = measured(looks, reading, declared)
     if (!isSound(found, reading)) continue
@@ -69,7 +75,7 @@ export async function otherReading(
   return best && { as: best, contradicts: misread(declared, best) }
 }
 
-/** As a header says that does not contradict itself, or as the samples are; and what is to be said of that. */
+/** The format of a consistent header, corrected if the samples prove another one, and the warning about it. */
 export async function asSampled<Said extends Reading & Pick<Declared, 'channels'>>(
   window: ByteWindow,
   format: Said,
@@ -84,13 +90,13 @@ export async function asSampled<Said extends Reading & Pick<Declared, 'channels'
   return contradicts === undefined ? { format } : { format, contradicts }
 }
 
-/** What the samples are, if they can be read as that, and what is to be said of it. */
+/** The corrected reading, unless the samples cannot be read, and the warning about it. */
 interface OtherReading {
   readonly as?: Reading
   readonly contradicts: string
 }
 
-/** Whether floating-point numbers are sound, but for their scale: that of integers. */
+/** Whether floating-point numbers are sound but have the scale of integers. */
 function isScaled({ roughness, beyond, peak }: Measured, { encoding }: Declared): boolean {
   return encoding === 'float' && beyond > MIN_SCALED && roughness < SUSPECT && peak < WILD
 }
@@ -101,7 +107,7 @@ function tooLoud({ peak }: Measured): string {
   return `the header says floating-point numbers, whose full scale is 1, and the samples reach ${peak.toFixed(0)}: what is beyond full scale is clipped`
 }
 
-/** What is to be said of a header that says `said` of what is `found`: as much of it as differs. */
+/** The warning about a header that says `said` where the samples are `found`. It names only what differs. */
 export function misread(said: Reading, found: Reading): string {
   const named = (one: Reading, other: Reading) => {
     const { encoding, bits, unsigned, bigEndian } = one
@@ -116,11 +122,11 @@ export function misread(said: Reading, found: Reading): string {
   return `the header says ${named(said, found)}, and the samples are ${named(found, said)}; they were read as such`
 }
 
-/** All readings but the declared one; narrow ones first, floating-point numbers before integers. */
+/** All readings except the declared one: narrow ones first, floating-point numbers before integers. */
 function readingsFor(declared: Declared): Reading[] {
   const all: Reading[] = []
   const add = (encoding: PcmLayout['encoding'], bits: number, unsigned: boolean) => {
-    // Two mistakes at once would let chance look like sound.
+    // Two errors at once are not considered, because then chance could look like sound.
     const orders = bits === declared.bits ? [false, true] : [declared.bigEndian]
     for (const bigEndian of bits === 8 ? [false] : orders)
       all.push({ encoding, bits, unsigned, bigEndian })
@@ -157,7 +163,10 @@ async function looksAt(
   return looks
 }
 
-/** Whether numbers as declared may be something else: noise, parts that are sound by themselves, or all of them loud. */
+/**
+ * Whether numbers as declared may be something else: noise, parts that are sound by themselves, or all of them
+ * loud.
+ */
 function isSuspect(looks: readonly Buffer[], declared: Declared): boolean {
   const own = measured(looks, declared, declared)
   if (own.values < MIN_VALUES) return false
@@ -170,14 +179,20 @@ function isSuspect(looks: readonly Buffer[], declared: Declared): boolean {
   )
 }
 
-/** Around zero there is hardly anything: signed numbers that are taken as unsigned, or the reverse. */
+/**
+ * Whether hardly any number is near zero, which is the case if signed numbers are read as unsigned, or the
+ * reverse.
+ */
 function isTurned({ loud, middle }: Measured): boolean {
   return loud > MIN_LOUD && middle < MAX_MIDDLE
 }
 
 const [MIN_LOUD, MAX_MIDDLE] = [0.3, 0.1]
 
-/** Whether each of the numbers is several of `bits` bits, which follow each other smoothly and are of like power. */
+/**
+ * Whether each number consists of several numbers of `bits` bits that follow each other smoothly and have
+ * similar power.
+ */
 function areParts(looks: readonly Buffer[], declared: Declared, bits: number): boolean {
   if (declared.bits <= bits || declared.bits % bits !== 0) return false
   const { bigEndian, channels } = declared
@@ -187,7 +202,7 @@ function areParts(looks: readonly Buffer[], declared: Declared, bits: number): b
   )
   const powers = parts.map(({ roughness }) => roughness.power())
   const isAlike = Math.max(...powers) < ALIKE * Math.min(...powers)
-  // Of quiet sound the higher bytes have few values, and are as smooth as signs are.
+  // In quiet sound the higher bytes have few values, and are as smooth as signs are.
   const isLively = parts.every(({ values }) => values.size >= MIN_VALUES)
   return isAlike && isLively && parts.every(({ roughness }) => roughness.value() < SMOOTH)
 }
@@ -198,7 +213,7 @@ function isSound(found: Measured, { encoding }: Reading): boolean {
   return encoding !== 'float' || (found.unlikely < FEW && found.sizes >= MIN_SIZES)
 }
 
-/** Around a crossing of zero numbers of all sizes occur. */
+/** Near zero crossings numbers of all magnitudes occur. */
 const MIN_SIZES = 4
 
 interface Both {
@@ -215,14 +230,17 @@ function isBetter(looks: readonly Buffer[], { own, found, reading, declared }: B
   if (isTurn) return isTurned(own) && found.roughness * CERTAIN < own.roughness
   if (isInt && reading.bits < declared.bits && areParts(looks, declared, reading.bits))
     return true
-  // Between floating-point numbers it is enough that these are likely, and those are not.
+  // Between two floating-point readings it is enough that one is likely and the declared one is not.
   if (!isInt && reading.encoding === 'float') return true
   if (own.roughness < SUSPECT || found.roughness * CERTAIN > own.roughness) return false
   if (reading.bits < declared.bits && isPadded(looks, declared)) return false
   return reading.encoding === 'float' || hasNoiseBelow(looks, reading, declared)
 }
 
-/** Whether the lowest byte of each number is zero: then they are as wide as declared, and hold less. */
+/**
+ * Whether the lowest byte of each number is zero. Then the numbers are as wide as declared and merely use fewer
+ * bits.
+ */
 function isPadded(looks: readonly Buffer[], { encoding, bits, bigEndian }: Declared): boolean {
   const width = bits / 8
   const lowest = bigEndian ? width - 1 : 0
@@ -232,7 +250,7 @@ function isPadded(looks: readonly Buffer[], { encoding, bits, bigEndian }: Decla
   )
 }
 
-/** Whether the lowest part of each number is noise, or nothing: else it may be another number. */
+/** Whether the lowest part of each number is noise. Otherwise it may be another number. */
 function hasNoiseBelow(
   looks: readonly Buffer[],
   { bits, bigEndian }: Reading,

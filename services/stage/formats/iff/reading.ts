@@ -4,7 +4,10 @@ import { Roughness } from './roughness.ts'
 /** How bytes are read as numbers. */
 export type Reading = Pick<PcmLayout, 'encoding' | 'bits' | 'unsigned' | 'bigEndian'>
 
-/** Reads the number at byte `at`: integers as shares of full scale. `width`: how many bytes it takes. */
+/**
+ * Returns a function that reads the number at byte `at`, integers as shares of full scale, and the width of a
+ * number in bytes.
+ */
 function readerOf({ encoding, bits, unsigned, bigEndian }: Reading): {
   readonly width: number
   readonly read: (bytes: Buffer, at: number) => number
@@ -20,34 +23,34 @@ function readerOf({ encoding, bits, unsigned, bigEndian }: Reading): {
   return { width, read: (bytes, at) => bytes[name](at, width) / full - middle }
 }
 
-/** What some numbers are like, in one reading. */
+/** Statistics of numbers in one reading. */
 export interface Measured {
   readonly roughness: number
   readonly peak: number
-  /** Of floating-point numbers: how many are no likely sound, as a share. */
+  /** Share of floating-point numbers that are unlikely as sound. */
   readonly unlikely: number
-  /** How many are far beyond full scale. */
+  /** Share of numbers far beyond full scale. */
   readonly beyond: number
-  /** How many different numbers there are, as far as it matters. */
+  /** Number of different values, counted up to `MIN_VALUES`. */
   readonly values: number
-  /** How many exponents of two the floating-point numbers have. */
+  /** Number of different binary exponents of the floating-point numbers. */
   readonly sizes: number
-  /** Shares of the numbers: near full scale, and near its middle. */
+  /** Shares of the numbers near full scale, and near its middle. */
   readonly loud: number
   readonly middle: number
 }
 
-/** Of floating-point numbers as sound. */
+/** The range of floating-point numbers that are likely as sound. */
 const [QUIETEST, LOUDEST] = [1e-12, 16]
-/** A square wave has few, and shows nothing. */
+/** Minimum number of different values. A square wave has fewer, and proves nothing. */
 export const MIN_VALUES = 48
-/** Far beyond the full scale of 32-bit integers, as which floating-point numbers may be meant. */
+/** Limit far beyond the full scale of 32-bit integers, which floating-point numbers may have as their scale. */
 export const WILD = 1e12
-/** Full scale itself is where clipped sound is, and square waves. */
+/** The range of loud numbers. Full scale itself is excluded, because clipped sound and square waves lie there. */
 const LOUD = [0.75, 0.99] as const
 const MIDDLE = 0.25
 
-/** Each number against the one before it in its channel, in pieces that begin with a whole sample. */
+/** Measures numbers, each against the one before it in its channel. Each piece begins with a whole sample. */
 export function measured(
   looks: readonly Buffer[],
   reading: Reading,
@@ -92,7 +95,10 @@ export function measured(
   }
 }
 
-/** The part of `bits` bits from byte `from` on of each number of `width` bytes, against that of the number before. */
+/**
+ * Measures the part of `bits` bits at byte `from` of each number of `width` bytes, against the same part of the
+ * number before.
+ */
 export function partOf(
   looks: readonly Buffer[],
   {
@@ -103,7 +109,7 @@ export function partOf(
     from,
   }: { bits: number; bigEndian: boolean; channels: number; width: number; from: number },
 ) {
-  // Of eight bits those that count from 0 are as smooth as the others, but where they wrap.
+  // Unsigned and signed bytes are equally smooth, except where they wrap around.
   const { read } = readerOf({ encoding: 'int', bits, unsigned: bits === 8, bigEndian })
   const roughness = new Roughness()
   const values = new Set<number>()

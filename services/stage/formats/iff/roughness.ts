@@ -1,7 +1,7 @@
-/** What is rougher may be noise. */
+/** Maximum roughness of sound. Rougher numbers may be noise. */
 export const SMOOTH = 0.35
 
-/** How far numbers lie from those before them in the same channel: 1 for white noise, near 0 for a slow tone. */
+/** How far numbers lie from the preceding ones in the same channel: 1 for white noise, near 0 for a slow tone. */
 export class Roughness {
   #count = 0
   #sum = 0
@@ -15,12 +15,12 @@ export class Roughness {
     this.#count++
   }
 
-  /** Of the numbers around their mean. */
+  /** The variance of the numbers. */
   power(): number {
     return this.#squares / this.#count - (this.#sum / this.#count) ** 2
   }
 
-  /** Of what never changes: 1. */
+  /** The roughness. It is 1 for numbers that never change. */
   value(): number {
     const power = this.power()
     return power > 0 ? this.#differences / this.#count / (2 * power) : 1

@@ -2,12 +2,12 @@ import type { ByteWindow } from '../byte-window.ts'
 import type { PcmLayout } from '../layout.ts'
 import { Roughness, SMOOTH } from './roughness.ts'
 
-/** How a header describes samples, as it is to be checked. */
+/** The description of samples in a header, which is to be checked. */
 interface Description {
   readonly encoding: PcmLayout['encoding']
-  /** Bits that one number takes. */
+  /** Bits that one number occupies. */
   readonly bits: number
-  /** Bits that are said to be used of them. */
+  /** Bits of them that are in use according to the header. */
   readonly usedBits: number
   readonly bigEndian: boolean
   readonly channels: number
@@ -15,16 +15,17 @@ interface Description {
   readonly bytes: number
 }
 
-/** Where to look, as a number of places at even distances, and how far. */
+/** Number of evenly spaced places that are read, and number of bytes at each. */
 const PLACES = 16
 const LOOK_BYTES = 8192
-/** So many numbers that are not 0 have to be seen. */
+/** Minimum number of non-zero numbers that have to be examined. */
 const MIN_NUMBERS = 1000
 
 /**
- * What the samples are where that is beyond doubt, and not what the header says: integers of 32 bits that are
- * floating-point numbers, the reverse, or numbers at the lower end of wider blocks. Undefined: as the header says, or
- * nothing shows it. Most files show by their first samples that all is well: then there is no second look.
+ * How samples have to be read if they are clearly not what the header says: integers of 32 bits that are
+ * floating-point numbers, the reverse, or numbers at the lower end of wider containers. Undefined: they are as
+ * the header says, or nothing proves the contrary. In most files the first samples show that the header is
+ * right, and no others are read.
  */
 export async function otherKind(
   window: ByteWindow,
@@ -46,15 +47,15 @@ export async function otherKind(
 }
 
 /**
- * What is to be said of integers that use the lowest bits alone, where nothing in the header says so: they are read as
- * it says, for very quiet music looks the same.
+ * A warning about integers that use only the lowest bits, if the header does not say so. They are read as the
+ * header says, because very quiet music looks the same.
  */
 export async function lowNumbers(
   window: ByteWindow,
   described: Omit<Description, 'usedBits'>,
 ): Promise<string | undefined> {
   const { encoding, bits } = described
-  // Of 24 bits quiet music has no more than 16 often enough.
+  // Quiet music of 24 bits often enough uses no more than 16.
   if (encoding !== 'int' || bits !== 32) return undefined
   for (const usedBits of [16, 24]) {
     const suspected = { ...described, usedBits }
@@ -65,7 +66,7 @@ export async function lowNumbers(
   return undefined
 }
 
-/** How samples are to be read, and what is to be said of that. */
+/** How samples have to be read, and the warning about it. */
 interface OtherKind {
   readonly as: Pick<PcmLayout, 'encoding' | 'lowBits'>
   readonly contradicts: string
@@ -73,9 +74,9 @@ interface OtherKind {
 
 const NUMBERS = { int: 'integers', float: 'floating-point numbers' }
 
-/** What is thought of samples, while they are looked at. */
+/** A suspicion about samples, tested piece by piece. */
 interface Suspicion {
-  /** Takes the next piece; false: it is not so. */
+  /** Tests the next piece. Returns false if the suspicion is wrong. */
   look(piece: DataView, described: Description): boolean
   isCertain(): boolean
 }
@@ -100,21 +101,21 @@ async function holds(
   return suspicion.isCertain()
 }
 
-/** Exponents of 32-bit numbers as they stand in them; those of 2^-63 and of 2 to 4, which sound lies between. */
+/** The biased exponents of 2^-63 and of 2 to 4, between which sound lies. */
 const [QUIETEST, LOUDEST] = [64, 128]
 const MAX_UNLIKELY = 0.02
-/** In a piece of a file there may be more. */
+/** Maximum share of unlikely numbers in one piece. It is larger than in the whole. */
 const MAX_UNLIKELY_HERE = 0.1
 const MIN_OF_A_SIGN = 0.05
-/** Around a crossing of zero numbers of all sizes occur. */
+/** Near zero crossings numbers of all magnitudes occur. */
 const MIN_EXPONENTS = 4
 const MIN_SHARE = 0.005
-/** Read as what it is, sound follows more closely on what was before; noise does not either way. */
+/** In the right reading sound is smoother; noise is equally rough in both. */
 const ROUGHER = 1.2
 
 /**
- * Integers that are floating-point numbers: as integers they would all lie between a quarter and a half of full scale
- * or below minus a half, and never cross zero.
+ * The suspicion that integers are floating-point numbers. Read as integers, these would all lie between a
+ * quarter and a half of full scale or below minus a half, and never cross zero.
  */
 class Floats implements Suspicion {
   readonly #asIntegers = new Roughness()
@@ -156,13 +157,19 @@ class Floats implements Suspicion {
   }
 }
 
-/** Beyond 2^41, or no number; below 2^-87. */
+/**
+ * Biased exponents: of 2^41, from which numbers are too large, infinite or NaN; and of 2^-87, below which they
+ * are too small.
+ */
 const [WILD, VANISHING] = [168, 40]
 const MIN_WILD = 0.1
 const MIN_VANISHING = 0.05
 const MIN_ODD = 0.25
 
-/** Floating-point numbers that are integers: small negative ones are no numbers, small positive ones vanish. */
+/**
+ * The suspicion that floating-point numbers are integers. Read as floating-point numbers, small negative
+ * integers are NaN and small positive ones almost zero.
+ */
 class Integers implements Suspicion {
   readonly #asIntegers = new Roughness()
   #used = 0
@@ -197,7 +204,7 @@ class Integers implements Suspicion {
   }
 }
 
-/** Takes the 32-bit numbers of a piece, each with the one before it in its channel. */
+/** Adds the 32-bit numbers of a piece, each with the one before it in its channel. */
 function addAll(
   roughness: Roughness,
   piece: DataView,
@@ -210,17 +217,26 @@ function addAll(
   }
 }
 
-/** Fewer bits are no music; less room, and what is quiet would look the same. */
+/**
+ * Minimum number of used bits, below which nothing is music, and of unused bits, below which quiet music would
+ * look the same.
+ */
 const MIN_BITS = 12
 const MIN_ROOM = 8
-/** Of what the bits can hold. As numbers of the whole block such peaks would be 48 to 60 dB below full scale. */
+/**
+ * Minimum peak, as a share of what the used bits can hold. Read as numbers of the whole container, such a peak
+ * would be 48 to 60 dB below full scale.
+ */
 const MIN_PEAK = 0.25
-/** The same where they would be 96 dB below it, and more. */
+/**
+ * Number of unused bits from which a lower peak suffices, and that peak. It would be 96 dB or more below full
+ * scale.
+ */
 const [MUCH_ROOM, MIN_PEAK_THEN] = [16, 2 ** -8]
-/** The same where the header says nothing of them, and the numbers have to be sound. */
+/** Minimum peaks if the header does not mention unused bits. The numbers then have to be smooth as well. */
 const [MIN_PEAK_UNSAID, MIN_PEAK_UNSAID_THEN] = [0.5, 0.125]
 
-/** Numbers of wider blocks that use their lower bits, all of which and no others. */
+/** The suspicion that numbers use all of the lower bits of wider containers, and no others. */
 class LowNumbers implements Suspicion {
   readonly #most: number
   readonly #leastPeak: number
@@ -229,7 +245,7 @@ class LowNumbers implements Suspicion {
   #isPadded = true
   readonly #roughness: Roughness | undefined
 
-  /** @param isSaid whether the header says how many bits are used */
+  /** @param isSaid whether the header says how many bits are in use */
   constructor({ bits, usedBits }: Description, isSaid = true) {
     this.#most = 2 ** (usedBits - 1)
     const isRoomy = bits - usedBits >= MUCH_ROOM
@@ -265,5 +281,5 @@ class LowNumbers implements Suspicion {
   }
 }
 
-/** Of 32-bit numbers, by what they are said to be. */
+/** The suspicion about 32-bit numbers, by the encoding that the header says. */
 const SUSPICIONS = { int: Floats, float: Integers }

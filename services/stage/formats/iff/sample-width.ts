@@ -2,32 +2,33 @@ import type { ByteWindow } from '../byte-window.ts'
 import type { PcmLayout } from '../layout.ts'
 import { Roughness, SMOOTH } from './roughness.ts'
 
-/** Samples that can be read as numbers of one width or another. */
+/** Samples that may be numbers of different widths. */
 interface Readings {
   readonly encoding: PcmLayout['encoding']
   readonly bigEndian: boolean
-  /** 8-bit numbers count from 0. */
+  /** Whether 8-bit numbers count from 0. */
   readonly unsigned8: boolean
   readonly channels: number
   readonly offset: number
   readonly bytes: number
-  /** Bytes of a number, two or more of them. */
+  /** The possible widths of a number, bytes; at least two. */
   readonly widths: readonly number[]
 }
 
-/** Where in a file to look, as shares of its length: music may begin and end with silence. */
+/** The places that are read, as shares of the samples. Music may begin and end with silence. */
 const PLACES = [0, 0.2, 0.5, 0.8]
 const LOOK_BYTES = 8192
-/** So many times smoother must one reading be than the other. */
+/** How many times smoother one reading has to be than the other. */
 const CERTAIN = 3
-/** Parts of a number are of like power where they are numbers of their own, and differ by more where they are not. */
+/** Maximum ratio of the powers of the parts of a number, if these are numbers of their own. */
 const ALIKE = 1.5
-/** The power of what is anything between -1 and 1, with a margin: the lower parts of a number. */
+/** The range of the power of uniform noise between -1 and 1, which the lower parts of a number are. */
 const UNIFORM = [0.25, 0.42] as const
 
 /**
- * How wide the numbers of a file are, by themselves: `isPadded` when the lowest bytes of each are zero, as in 24 bits
- * of 32; else the width at which they are sound. `silence` and `noise`: nothing shows it.
+ * Finds the width of the numbers from the samples alone: with `isPadded`, the lowest byte of each number is
+ * zero, as in 24 bits of 32; else the width at which the samples are sound. `silence` and `noise`: the samples
+ * do not show it.
  */
 export async function sampleWidth(
   window: ByteWindow,
@@ -51,7 +52,7 @@ async function looksAt(
   window: ByteWindow,
   { channels, offset, bytes, widths }: Readings,
 ): Promise<readonly Buffer[]> {
-  // A whole number of samples at each width.
+  // Number of bytes that is a whole number of samples at each width.
   const step = channels * widths.reduce((product, width) => product * width, 1)
   const looks: Buffer[] = []
   for (const place of PLACES) {
@@ -79,7 +80,7 @@ function isMoreLikely(
   readings: Readings,
 ): boolean {
   const [narrow, wide] = [Math.min(one, other), Math.max(one, other)]
-  // What follows another smoothly: read at a width that does not measure the other, sound is noise.
+  // If neither width divides the other, sound read at the wrong width is noise.
   if (wide % narrow !== 0)
     return (
       roughnessOf(looks, one, readings).value() * CERTAIN <
@@ -104,7 +105,10 @@ function isMoreLikely(
   return lower.length > 0 && lower.every((power) => isUniform(power) && power > ALIKE * top)
 }
 
-/** Of 32-bit floats, those that are sounds: the lower half of a double is anything, or nothing in each of them. */
+/**
+ * Share of plausible samples among the lower halves of doubles, read as 32-bit floats. The lower half of a
+ * double is arbitrary, or zero in all of them.
+ */
 function plausibleShare(looks: readonly Buffer[], { bigEndian }: Readings): number {
   let [plausible, count, used] = [0, 0, 0]
   for (const look of looks) {
@@ -122,7 +126,7 @@ function isUniform(power: number): boolean {
   return power > UNIFORM[0] && power < UNIFORM[1]
 }
 
-/** The first, second, … number of `narrow` bytes in each `wide`, against the same of the number before. */
+/** The roughness of the first, second, … number of `narrow` bytes in each number of `wide` bytes. */
 function partsOf(
   looks: readonly Buffer[],
   narrow: number,
@@ -134,7 +138,7 @@ function partsOf(
   )
 }
 
-/** Of the numbers of `width` bytes that lie `every` so many bytes. */
+/** The roughness of numbers of `width` bytes, one in every `every` bytes. */
 function roughnessOf(
   looks: readonly Buffer[],
   width: number,
@@ -163,7 +167,7 @@ function valueAt(
     const value = isSingle
       ? look[bigEndian ? 'readFloatBE' : 'readFloatLE'](at)
       : look[bigEndian ? 'readDoubleBE' : 'readDoubleLE'](at)
-    // What is no number, or far beyond full scale, is no sound.
+    // NaN and values far beyond full scale are not sound.
     return Math.abs(value) <= 1000 ? value : 1000
   }
   if (width === 1) return unsigned8 ? look.readUInt8(at) / 128 - 1 : look.readInt8(at) / 128

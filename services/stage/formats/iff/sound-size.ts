@@ -4,36 +4,36 @@ import { masterWithin } from '../master-within.ts'
 import { startsChunk } from './chunks.ts'
 import type { SoundSize } from './sound.ts'
 
-/** What the sizes of a header say of its samples. */
+/** The sizes in a header that concern its samples. */
 export interface SizeClaims {
-  /** `WAV`, for sentences. */
+  /** The name in messages, for example `WAV`. */
   readonly container: string
   readonly littleEndian: boolean
-  /** First byte of the samples. */
+  /** Position of the samples, bytes. */
   readonly offset: number
-  /** By the chunk's own 32 bits. */
+  /** The size in the chunk's own 32 bits, bytes. */
   readonly said: number
-  /** By 64 bits elsewhere (`ds64`), or by the number of samples; absent or 0: nothing. */
+  /** The size by 64 bits elsewhere (`ds64`), or by the number of samples, bytes. Absent or 0 if there is none. */
   readonly long?: number | undefined
-  /** Where the file ends by its outermost size; undefined: nowhere. */
+  /** The end of the file by its outermost size. Undefined if there is none. */
   readonly outerEnd: number | undefined
 }
 
 const WRAP = 2 ** 32
 /**
- * What writers leave that can not come back to fill in a size: all bits, the largest signed number, and those of SoX
- * (wav.c and aiff.c, for pipes). Some leave one that counts what is before the samples, too.
+ * Placeholders of writers that cannot come back to fill in a size: all bits, the largest signed number, and
+ * those of SoX (wav.c and aiff.c, for pipes). Some writers add the size of what precedes the samples.
  */
 const UNKNOWN = [0xffffffff, 0x7fffffff, 0x80000000, 0x7ffff000, 0x7f000000]
-/** The same in 64 bits: all of them, or that less a header. */
+/** Placeholders of 64 bits: all bits, or that minus a header. */
 const [UNKNOWN_64, HEADER_BYTES] = [2 ** 64, 8192]
-/** What may lie behind the last chunk for no reason that matters to the samples: sectors are filled up with zeros. */
+/** Maximum size of zeros that fill up the last sector of a file, bytes. They have no meaning. */
 const FILL_BYTES = 4096
 
 /**
- * How many bytes of samples there are, where the sizes of a header contradict each other or the file: the one at
- * whose end the file ends or another chunk begins.
- * @throws PermanentError MASTER_UNREADABLE when none fits, and more follows than is counted
+ * The number of bytes of samples. If the sizes in the header contradict each other or the file, the size counts
+ * at whose end the file ends or another chunk begins.
+ * @throws PermanentError MASTER_UNREADABLE when no size fits, and more bytes follow than are counted
  */
 export async function soundSize(window: ByteWindow, claims: SizeClaims): Promise<SoundSize> {
   const size = await withoutAnother(window, claims, await sizeOf(window, claims))
@@ -50,7 +50,7 @@ export async function soundSize(window: ByteWindow, claims: SizeClaims): Promise
   return { ...size, leftOut }
 }
 
-/** Up to another file that begins within the samples, where they are looked through. */
+/** Cuts the samples where another file begins within them, if they are searched. */
 async function withoutAnother(
   window: ByteWindow,
   { container, offset, said, long = said }: SizeClaims,
@@ -67,11 +67,14 @@ async function withoutAnother(
   return { bytes, leftOut, ...(contradicts === undefined ? {} : { contradicts }) }
 }
 
-/** Samples that are no longer are looked through; where nobody has counted them, longer ones too. */
+/**
+ * Samples up to this size are searched for another file, bytes; samples without a valid size, up to
+ * `MAX_LOOKED_BYTES`.
+ */
 const SHORT_BYTES = 4 << 20
 const MAX_LOOKED_BYTES = 16 << 20
 
-/** What begins another file, and other samples. */
+/** The beginnings of other files, and of other chunks of samples. */
 const FILES = ['RIFF', 'RIFX', 'RF64', 'BW64', 'FORM', 'fLaC', 'OggS', 'caff']
 const SOUNDS = ['data', 'SSND']
 
@@ -106,7 +109,7 @@ async function sizeOf(window: ByteWindow, claims: SizeClaims): Promise<SoundSize
   return believed(window, claims, said, true)
 }
 
-/** A size that nothing else in the header contradicts. */
+/** The result for a size that nothing else in the header contradicts. */
 async function believed(
   window: ByteWindow,
   claims: SizeClaims,
@@ -116,7 +119,7 @@ async function believed(
   const { container, offset, outerEnd } = claims
   const there = Math.max(0, window.bytes - offset)
   if (size > there) {
-    // Some writers count their header, too.
+    // Some writers include the header in the size.
     const isHeaderIn = size === window.bytes || size === window.bytes - 8
     const contradicts = `the ${container} counts its header among its samples`
     return isHeaderIn ? { bytes: there, contradicts } : { bytes: there, promised: size }
@@ -136,7 +139,7 @@ async function believed(
     return { bytes: there, contradicts: `${said}, as its outer size says; all were taken` }
   }
   if (await isFill(window, offset + size, rest)) return { bytes: size }
-  // It is said there (`behindSound`).
+  // `behindSound` reports it.
   if ((await masterBehind(window, offset + size)) !== undefined) return { bytes: size }
   if (rest > size) {
     throw unreadable(offset, `${said} that are no chunk`, 'a size that fits the file')
@@ -144,7 +147,7 @@ async function believed(
   return { bytes: size, leftOut: `${said} that are no chunk; those were left out` }
 }
 
-/** Whether the file ends behind so many bytes of samples, or goes on with a chunk. */
+/** Whether the file ends behind `size` bytes of samples, or continues with a chunk. */
 async function fits(window: ByteWindow, claims: SizeClaims, size: number): Promise<boolean> {
   const end = claims.offset + size
   if (end > window.bytes) return false
@@ -153,7 +156,7 @@ async function fits(window: ByteWindow, claims: SizeClaims, size: number): Promi
   return size % 2 === 1 && (await chunkAt(window, claims, end + 1))
 }
 
-/** What follows samples in files that break off within it, too. */
+/** Chunks that follow samples, also in files that end within them. */
 const TRAILERS =
   /^(LIST|INFO|JUNK|junk|id3 |ID3 |fact|cue |smpl|inst|bext|iXML|axml|chna|PAD |PEAK|_PMX|acid|levl|DISP|afsp|umid|minf|elm1|regn|MARK|COMT|NAME|AUTH|ANNO|\(c\) |APPL|INST|MIDI|CHAN|FLLR)$/
 
@@ -167,22 +170,25 @@ async function chunkAt(
   return TRAILERS.test(fourCc(await window.view(at, 4, 'a chunk')))
 }
 
-/** A tag that some tools put behind any file, or zeros that fill up a sector. */
+/** Whether these bytes are a tag that a tool has appended, or zeros that fill up a sector. */
 async function isFill(window: ByteWindow, at: number, bytes: number): Promise<boolean> {
   if (bytes < 8) return true
   const head = await window.glance(at, Math.min(bytes, FILL_BYTES))
   const text = Buffer.from(head.subarray(0, 9)).toString('latin1')
-  // A byte may make the chunk even.
+  // A padding byte may precede the tag.
   if (/^\0?(TAG|ID3|APETAGEX|LYRICSBE)/.test(text)) return true
   return bytes <= FILL_BYTES && head.every((byte) => byte === 0)
 }
 
-/** Whether a size is one of those that say that nobody knows. */
+/** Whether a size is a placeholder for an unknown one. */
 export function isUnknown(size: number): boolean {
   return UNKNOWN.includes(size)
 }
 
-/** `offset`: of the samples, for those who count the header among them, and those who count from behind the RIFF size. */
+/**
+ * Whether a size is a placeholder, also of writers that include the header, or the header behind the RIFF size.
+ * @param offset position of the samples, bytes
+ */
 function isPlaceholder(size: number, offset: number): boolean {
   return [size, size + offset, size + offset - 8].some(isUnknown)
 }

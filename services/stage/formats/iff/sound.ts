@@ -1,10 +1,10 @@
-/** How many bytes of samples a file has. */
+/** The number of bytes of samples in a file. */
 export interface SoundSize {
   readonly bytes: number
-  /** How many the header promises, where that is more. */
+  /** The number that the header promises, if it is larger. */
   readonly promised?: number
-  /** Which of its numbers contradict each other or the file. */
+  /** A sentence about sizes that contradict each other or the file. */
   readonly contradicts?: string
-  /** What follows that should be nothing, or no samples. */
+  /** A sentence about bytes that follow and were left out. */
   readonly leftOut?: string
 }

@@ -5,35 +5,35 @@ import { asSampled, misread, otherReading } from './other-reading.ts'
 import { otherKind } from './sample-kind.ts'
 import { sampleWidth } from './sample-width.ts'
 
-/** The "fmt " chunk of a WAV file, as it stands. */
+/** The contents of the "fmt " chunk of a WAV file. */
 export interface WavFormat {
-  /** The byte where it begins. */
+  /** Position of the contents, bytes. */
   readonly at: number
-  /** WAVE_FORMAT_…: of the subformat where it is extensible. */
+  /** The format tag WAVE_FORMAT_…; for an extensible format, that of its subformat. */
   readonly tag: number
   readonly channels: number
   readonly rate: number
-  /** Bytes a second. */
+  /** Bytes per second. */
   readonly byteRate: number
-  /** Bytes of a sample of all channels. */
+  /** Bytes in a sample of all channels. */
   readonly blockBytes: number
   readonly bits: number
-  /** Of an extensible format; 0: nothing is said. */
+  /** The valid bits of an extensible format; 0 if there are none. */
   readonly validBits: number
   readonly mask: number
-  /** The chunk's contents, as far as any format that is decoded here needs them. */
+  /** The contents of the chunk, as much as any format that is decoded here needs. */
   readonly contents: Uint8Array
 }
 
-/** More than any format that is decoded here has. */
+/** Maximum size of that, bytes. */
 const MAX_FORMAT_BYTES = 1024
 
 interface Decodable extends Pick<Coded, 'codec' | 'decoder'> {
-  /** Of ADPCM: what begins the block of one channel, before four bits a sample. */
+  /** For ADPCM: number of bytes at the beginning of the block of one channel, before the samples of four bits. */
   readonly headBytes?: number
 }
 
-/** How an encoding without bare samples is decoded, by format tag. */
+/** How encodings of compressed samples are decoded, by format tag. */
 export const DECODABLE: Readonly<Record<number, Decodable>> = {
   2: { codec: 'MS ADPCM', decoder: 'adpcm_ms', headBytes: 7 },
   17: { codec: 'IMA ADPCM', decoder: 'adpcm_ima_wav', headBytes: 4 },
@@ -48,19 +48,19 @@ const ENCODINGS: Readonly<Record<number, PcmLayout['encoding']>> = {
   7: 'mulaw',
 }
 
-/** Names of formats that are refused. */
+/** The names of formats that are refused. */
 const TAGS: Readonly<Record<number, string>> = {
   ...{ 16: 'OKI ADPCM', 32: 'Yamaha ADPCM', 49: 'GSM 6.10', 69: 'G.726' },
   ...{ 100: 'G.726', 146: 'S/PDIF', 255: 'AAC', 353: 'Windows Media Audio', 8192: 'AC-3' },
   ...{ 8193: 'DTS', 22092: 'Vorbis', 41225: 'Speex', 61868: 'FLAC', 65535: 'experimental' },
 }
 
-/** The last 14 bytes of the subformats that stand for a plain format tag, RFC 2361 and mmreg.h. */
+/** The last 14 bytes of subformats that stand for a plain format tag: RFC 2361 and mmreg.h. */
 const SUBFORMAT_TAIL = '000000001000800000aa00389b71'
-/** Of those of ambisonic B-format, Richard Dobson's WAVE-EX extension. */
+/** The last bytes of subformats for ambisonic B-format: Richard Dobson's WAVE-EX extension. */
 const AMBISONIC_TAIL = '00002107d3118644c8c1ca000000'
 
-/** @throws PermanentError MASTER_UNREADABLE */
+/** Reads the "fmt " chunk. @throws PermanentError MASTER_UNREADABLE */
 export async function wavFormat(
   window: ByteWindow,
   { offset, size }: { readonly offset: number; readonly size: number },
@@ -103,16 +103,16 @@ function guidOf(bytes: Uint8Array): string {
   return [swapped(0, 4), swapped(4, 6), swapped(6, 8), hex(8, 10), hex(10, 16)].join('-')
 }
 
-/** What is to be read where, for numbers that may contradict each other. */
+/** The place of the samples that decide between contradicting numbers, bytes. */
 interface Sound {
   readonly offset: number
   readonly bytes: number
 }
 
 /**
- * How the bare samples of a WAV are to be read. Block alignment, byte rate and bits each say how wide a number is;
- * where they contradict each other, the samples themselves show it, or two of the three.
- * @throws PermanentError MASTER_UNREADABLE when the samples are of another kind, or nothing shows how wide they are
+ * How the uncompressed samples of a WAV have to be read. Block alignment, byte rate and bits each give the
+ * width of a number. If they contradict each other, the samples decide, or two of the three.
+ * @throws PermanentError MASTER_UNREADABLE when the samples are of another kind, or nothing shows their width
  */
 export async function readableAs(
   window: ByteWindow,
@@ -162,7 +162,7 @@ export async function readableAs(
 
 const WIDTHS = { int: [1, 2, 3, 4], float: [4, 8], alaw: [1], mulaw: [1] }
 
-/** Bytes of a number, and whether the header says so without contradicting itself. */
+/** The width of a number, bytes, and whether the header gives it without a contradiction. */
 async function widthOf(
   window: ByteWindow,
   format: WavFormat & Pick<PcmLayout, 'encoding'>,
@@ -172,7 +172,7 @@ async function widthOf(
   const { at, encoding, rate, channels, bits, blockBytes, byteRate, contents } = format
   const known = (width: number) => (WIDTHS[encoding].includes(width) ? width : undefined)
   const byBits = known(Math.ceil(bits / 8))
-  // Without channels, nor a rate, there is nothing to compare.
+  // Without channels or a rate, these are not known widths.
   const byBlock = known(blockBytes / channels)
   const byRate = known(byteRate / (rate * channels))
   const isRateSound = byteRate === blockBytes * rate
@@ -189,13 +189,13 @@ async function widthOf(
       `${WIDTHS[encoding].map((width) => width * 8).join(', ')} bits`,
     )
   }
-  // The oldest chunks end before the bits.
+  // The oldest "fmt " chunks end before the bits.
   if (widths.length === 1) return { width: only, isSound: contents.length < 16 && isRateSound }
   const readings = { ...{ encoding, bigEndian: !littleEndian, unsigned8: true, channels } }
   const seen = await sampleWidth(window, { ...readings, offset, bytes, widths })
   const isBlockAgreed = byBlock !== undefined && byBlock === byRate && isRateSound
   if (typeof seen === 'object') {
-    // A number in a wider block, the rest of which is zero, is as it should be.
+    // A number in a wider container whose lower bytes are zero is no contradiction.
     const isRoomy = seen.isPadded && isBlockAgreed && seen.width === byBlock
     return { width: seen.width, isSound: isRoomy }
   }

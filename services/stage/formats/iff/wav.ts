@@ -11,9 +11,9 @@ import { DECODABLE, readableAs, type WavFormat, wavFormat } from './wav-format.t
 const UNKNOWN_32 = 0xffffffff
 
 /**
- * The layout of a WAV (RIFX: the same, big-endian), RF64 or BW64 file, or what there is to decode in it.
- * Sources: Multimedia Programming Interface and Data Specifications 1.0 (RIFF, WAVE), Microsoft
- * "Multiple channel audio data and WAVE files" (extensible), EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64).
+ * The layout of a WAV, RIFX (big-endian WAV), RF64 or BW64 file, or what has to be decoded in it. Sources:
+ * Multimedia Programming Interface and Data Specifications 1.0 (RIFF, WAVE), Microsoft "Multiple channel audio
+ * data and WAVE files" (extensible), EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64).
  */
 export async function wavLayout(
   window: ByteWindow,
@@ -42,7 +42,7 @@ export async function wavLayout(
       long = Number(view.getBigUint64(8, true))
     } else if (chunk.id === 'fmt ') {
       const found = await wavFormat(window, chunk, littleEndian)
-      // Some readers would take the first, some the last.
+      // Some readers would use the first one, others the last one.
       if (format && !Buffer.from(format.contents).equals(found.contents))
         throw unreadable(chunk.offset - 8, 'a second "fmt " chunk, unlike the first', 'one')
       format ??= found
@@ -84,10 +84,16 @@ export async function wavLayout(
   return withWarnings(layout, mergedWarnings(layout.warnings, behind))
 }
 
-/** Each block costs the decoder 10 core-microseconds, however short it is; those of games have 32 samples at least. */
+/**
+ * Minimum number of samples in a block. A block costs the decoder 10 core-microseconds, however short it is;
+ * the blocks of games have 32 samples at least.
+ */
 const MIN_BLOCK_SAMPLES = 12
 
-/** MP3 stands for itself; ADPCM needs its format, so ffmpeg gets a WAV of nothing else. */
+/**
+ * MP3 frames are passed to ffmpeg as they are. ADPCM needs its format, so ffmpeg gets a WAV with only that and
+ * the samples.
+ */
 async function decodable(
   window: ByteWindow,
   { at, tag, channels, blockBytes, contents }: WavFormat,

@@ -4,14 +4,14 @@ import { unreadable } from '../byte-window.ts'
 export interface Box {
   readonly type: string
   readonly start: number
-  /** First byte of its contents. */
+  /** Position of its contents, bytes. */
   readonly body: number
   readonly end: number
 }
 
 export const MAX_BOXES = 1000
 
-/** The box at `at`; a size of 0 means up to `end`. */
+/** The box at `at`. A size of 0 means that it extends to `end`. */
 export function boxAt(bytes: Buffer, at: number, end: number): Box {
   const size = bytes.readUInt32BE(at)
   const type = bytes.toString('latin1', at + 4, at + 8).replace(/[^ -~]/g, '?')
@@ -21,7 +21,10 @@ export function boxAt(bytes: Buffer, at: number, end: number): Box {
   return { type, start: at, body: at + 8, end: size === 0 ? end : at + size }
 }
 
-/** The boxes in a box, up to one that is none. @throws PermanentError MASTER_UNREADABLE when there is no end of them. */
+/**
+ * The boxes within a box, up to the first invalid one.
+ * @throws PermanentError MASTER_UNREADABLE when there are too many
+ */
 export function* inside(bytes: Buffer, { body, end }: Box): Generator<Box> {
   for (let at = body, n = 0; at + 8 <= end; n++) {
     const box = boxAt(bytes, at, end)
@@ -42,12 +45,12 @@ export function find(bytes: Buffer, box: Box, path: string): Box[] {
     : found.flatMap((child) => find(bytes, child, rest.join('/')))
 }
 
-/** Makes a box one that every reader passes over. */
+/** Turns a box into one that every reader skips. */
 export function blank(bytes: Buffer, { start }: Box): void {
   bytes.write('free', start + 4, 'latin1')
 }
 
-/** A number of 32 bits, or of 64 where the box is of version 1. */
+/** Reads a number of 32 bits, or of 64 in a box of version 1. */
 export function word(bytes: Buffer, at: number, isLong: boolean): number {
   return isLong ? Number(bytes.readBigUInt64BE(at)) : bytes.readUInt32BE(at)
 }

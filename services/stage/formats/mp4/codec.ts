@@ -3,16 +3,16 @@ import type { Coded } from '../layout.ts'
 import { type Box, boxAt } from './box.ts'
 
 /**
- * What an MP4 track is coded with, by the first entry of its `stsd` box.
- * Sources: ISO/IEC 14496-12, 8.5.2; 14496-1, 7.2.6 (the descriptors of `esds`); mp4ra.org (names and numbers).
- * @throws PermanentError MASTER_UNREADABLE, by name, when it is nothing that is taken.
+ * The codec of an MP4 track, from the first entry of its `stsd` box. Sources: ISO/IEC 14496-12, 8.5.2; 14496-1,
+ * 7.2.6 (the descriptors of `esds`); mp4ra.org (names and numbers).
+ * @throws PermanentError MASTER_UNREADABLE, with the name of the codec, when it is not accepted
  */
 export function mp4Codec(
   moov: Buffer,
   stsd: Box | undefined,
   at: number,
 ): Pick<Coded, 'codec' | 'decoder'> {
-  // Version and flags, a count, and then the first entry.
+  // Version, flags and a count precede the first entry.
   const first =
     stsd && stsd.body + 16 <= stsd.end ? boxAt(moov, stsd.body + 8, stsd.end) : undefined
   const kind = first?.type ?? ''
@@ -28,7 +28,7 @@ export function mp4Codec(
   )
 }
 
-/** Without a decoder: known by name, and not taken. */
+/** A known codec. Without a decoder it is not accepted. */
 interface Known {
   readonly codec: string
   readonly decoder?: string
@@ -71,7 +71,7 @@ const OBJECTS: Readonly<Record<number, Known>> = {
   225: { codec: 'QCELP (speech)' },
 }
 
-/** The number of the codec in the descriptors of an `esds` box among these bytes; undefined when there is none. */
+/** The number of the codec in the descriptors of an `esds` box; undefined when there is none. */
 function objectType(entry: Buffer): number | undefined {
   const box = entry.indexOf('esds')
   if (box < 0) return undefined
@@ -85,7 +85,7 @@ function objectType(entry: Buffer): number | undefined {
   return config === undefined ? undefined : entry[config]
 }
 
-/** The first byte of the contents of a descriptor, behind its tag and its length of up to four bytes. */
+/** Position of the contents of a descriptor, behind its tag and its length of up to four bytes. */
 function afterHead(bytes: Buffer, at: number, tag: number): number | undefined {
   if (bytes[at] !== tag) return undefined
   let next = at + 1

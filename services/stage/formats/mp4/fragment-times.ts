@@ -1,33 +1,40 @@
-/** Times are rounded to units, of which there may be as few as a thousand a second; the shortest packets last 10 ms. */
+/**
+ * Tolerance for times, seconds. They are rounded to units, of which there may be only a thousand per second;
+ * the shortest packets last 10 ms.
+ */
 const SLACK_SECONDS = 0.008
-/** What begins later than this at once, seconds, has been recorded from its middle on; earlier than that it is delayed. */
+/**
+ * Limits for the start of the first fragment, seconds. From the first limit on, the stream was recorded from its
+ * middle on. Up to the second one, it is merely delayed. In between, its first fragments are missing, unless the
+ * fragment's number says that it is the first.
+ */
 const [LATE_SECONDS, DELAYED_SECONDS] = [10, 0.1]
-/** Of so many the places are kept, to see whether what is missing there comes later. */
+/** Maximum number of gaps whose places are kept, to see whether the missing fragments come later. */
 const MAX_HOLES = 1000
 
-/** When the fragments of a track begin and end, in units of its time, as they come. */
+/** The start and end times of the fragments of a track in the order of the file, in time units of the track. */
 export class FragmentTimes {
-  /** How far they come: the latest end of all; undefined where nothing tells. */
+  /** The latest end of all fragments; undefined where the fragments give no times. */
   reach: number | undefined
-  /** How many come again, or behind one that is later than they are. */
+  /** Number of fragments that are repeated, or that follow a later one. */
   misplaced = 0
   readonly #scale: number
   readonly #holes: { from: number; to: number }[] = []
-  /** What is missing where no place is kept. */
+  /** Missing time whose place is not kept, units. */
   #lost = 0
   #late = 0
   #isFirst = true
 
   /**
-   * @param scale units a second
-   * @param before how long what comes before the first of them is
+   * @param scale time units per second
+   * @param before length of what precedes the first fragment, units
    */
   constructor(scale: number, before: number) {
     this.#scale = scale
     if (before > 0) this.reach = before
   }
 
-  /** What is missing between them, or before the first of them. */
+  /** The time that is missing between the fragments, units. */
   get lost(): number {
     return this.#holes.reduce((sum, { from, to }) => sum + to - from, this.#lost)
   }
@@ -37,9 +44,9 @@ export class FragmentTimes {
   }
 
   /**
-   * The next one. Whether it is in its turn.
-   * @param from when it begins by its own word; undefined: it says nothing
-   * @param number what it is numbered by its muxer: the first of a file that begins at its beginning is 0 or 1
+   * Adds the next fragment. Returns whether it is in order.
+   * @param from its start by its own header; undefined if it has none
+   * @param number its number by its muxer; the first fragment of a complete file has 0 or 1
    */
   add(from: number | undefined, units: number, number: number): boolean {
     const { reach } = this
@@ -65,12 +72,12 @@ export class FragmentTimes {
     return true
   }
 
-  /** Whether what begins there begins before the end of what has come. */
+  /** Whether a fragment that starts there starts before the end of those so far. */
   isBack(from: number): boolean {
     return this.reach !== undefined && from < this.reach - SLACK_SECONDS * this.#scale
   }
 
-  /** A file that follows: its time begins anew. */
+  /** Call this when another file follows, whose times restart. */
   again(): void {
     this.reach = undefined
   }
@@ -80,7 +87,7 @@ export class FragmentTimes {
     if (number > 1 && seconds > DELAYED_SECONDS && seconds < LATE_SECONDS) this.#late = from
   }
 
-  /** What was missed and comes now. */
+  /** Fills gaps with a fragment that comes later. */
   #fill(from: number, to: number): void {
     this.#late = Math.min(this.#late, from)
     for (const hole of this.#holes) {

@@ -8,23 +8,26 @@ import { mp4Codec } from './codec.ts'
 import { type Packets, packetsOf } from './packets.ts'
 import { type Times, timesOf } from './times.ts'
 
-/** The index of an hour of AAC takes 0.7 MB; pictures lie there too. */
+/** Maximum size of an index, bytes. That of an hour of AAC takes 0.7 MB, and pictures lie there too. */
 const MAX_MOOV_BYTES = 32 << 20
 
-/** An MP4 master. Its times are in seconds, for only a decoder tells the rate: `withTimes` makes samples of them. */
+/**
+ * An MP4 master. Its times are in seconds, because only a decoder gives the rate: `withTimes` converts them to
+ * samples.
+ */
 export interface Mp4 extends Coded {
   readonly times: Times
 }
 
 /**
- * An MP4 file (.m4a, .mp4) that holds one track of sound; undefined when it is no MP4.
+ * Reads an MP4 file (.m4a, .mp4) with one audio track; undefined when it is not MP4.
  *
- * ffmpeg gets it on a pipe with an index (moov) that holds nothing but the one track: no tags, pictures, chapters and
- * edit list. When the music begins and ends is seen here, for ffmpeg does not heed it in fragments. Where the index
- * lies behind the samples it is put in front of them, and the places of the samples in it are moved by its length.
- * What follows behind index and samples does not matter.
- * Source: ISO/IEC 14496-12, sections 4.2, 8.2 to 8.7.
- * @throws PermanentError MASTER_UNREADABLE when its index is not there, or it is encrypted, or holds something else.
+ * ffmpeg gets the file on a pipe, with an index (moov) that is reduced to that track: no tags, pictures,
+ * chapters and edit list. The start and the end of the music are determined here, because ffmpeg ignores them
+ * in fragments. If the index lies behind the samples, it is moved in front of them, and their positions in it
+ * are shifted by its length. Source: ISO/IEC 14496-12, sections 4.2, 8.2 to 8.7.
+ * @throws PermanentError MASTER_UNREADABLE when the index is missing, the file is encrypted, or it holds
+ * something else
  */
 export async function mp4File(
   window: ByteWindow,
@@ -53,16 +56,16 @@ export async function mp4File(
     ? { start: index.end, end: window.bytes }
     : { start: ftyp.end, end: index.start }
   const packets = packetsOf(moov, find(moov, track, STBL)[0], room)
-  const told = timesOf(moov, root, track, { offset: index.start, there: packets?.before })
-  const skipSeconds = told.skipSeconds - (codec.decoder === 'opus' ? preSkip(moov) : 0)
-  const times = { ...told, skipSeconds }
+  const found = timesOf(moov, root, track, { offset: index.start, there: packets?.before })
+  const skipSeconds = found.skipSeconds - (codec.decoder === 'opus' ? preSkip(moov) : 0)
+  const times = { ...found, skipSeconds }
   const isFragmented = isFront && find(moov, root, 'mvex').length > 0
   const lacking = packetWarnings(packets, times)
   checkPackets('M4A', packets?.count ?? 0, window.bytes)
   const isCut = lacking.some(({ code }) => code === 'CUT_SHORT')
   const claims = samples.claims > window.bytes && !isCut ? [claimsMore(samples)] : []
   const behind = isFragmented ? [] : await boxesBehind(window, boxes)
-  const warnings = [...told.warnings, ...lacking, ...claims, ...behind]
+  const warnings = [...found.warnings, ...lacking, ...claims, ...behind]
   leaveOnly(moov, root, track, times)
   const seconds = isCut ? times.presentSeconds : times.seconds
   const { scale, units, packetUnits } = times
@@ -86,7 +89,7 @@ export async function mp4File(
   return { ...made, feed }
 }
 
-/** Seconds that the decoder of Opus leaves out by itself, because the head of the stream says so. */
+/** The time that the decoder of Opus skips by itself, seconds, because the header of the stream says so. */
 function preSkip(moov: Buffer): number {
   const at = moov.indexOf('dOps') + 6
   return at < 6 || at + 2 > moov.length ? 0 : moov.readUInt16BE(at) / 48_000
@@ -96,29 +99,32 @@ const SAMPLES = ['mdat', 'moof']
 const STBL = 'mdia/minf/stbl'
 const STSD = `${STBL}/stsd`
 
-/** The last packet may be counted as a whole one, and be shorter. */
+/** Number of packets by which the length may differ: the last packet may be counted in full and be shorter. */
 const MAX_LAST_PACKETS = 1.5
 
-/** The times of an MP4 master as samples at the rate of its decoder. */
+/** The layout with the times of an MP4 master converted to samples at the rate of its decoder. */
 export function withTimes<Layout extends Coded & { readonly rate: number }>(
   layout: Layout,
   { skipSeconds, mostSeconds, scale, units, packetUnits }: Times,
 ): Layout {
   const { rate } = layout
   const most = mostSeconds === undefined ? {} : { samples: Math.round(mostSeconds * rate) }
-  // Where packets are counted in samples (of half the rate, where a decoder doubles it) their number is no guess.
+  // If packets are counted in samples (of half the rate, where a decoder doubles it), the length is exact.
   const isExact = units > 0 && (scale === rate || 2 * scale === rate)
   const slack = isExact ? { slack: (MAX_LAST_PACKETS * packetUnits) / scale } : {}
   return { ...layout, skip: Math.round(skipSeconds * rate), ...most, ...slack }
 }
 
-/** A box of the file itself. */
+/** A box at the top level of the file. */
 interface FileBox extends Box {
-  /** Where it ends by its own size, which may be beyond the file's. */
+  /** The end of the box by its own size, which may lie beyond the end of the file. */
   readonly claims: number
 }
 
-/** The boxes up to index and samples, whichever comes last. Samples that the index has told of may be cut short. */
+/**
+ * The boxes up to the index and the samples, whichever comes last. If the index comes first, the samples may be
+ * cut short.
+ */
 async function topLevel(window: ByteWindow): Promise<FileBox[]> {
   const boxes: FileBox[] = []
   const isSeen = (types: readonly string[]) => boxes.some(({ type }) => types.includes(type))
@@ -152,10 +158,10 @@ async function fileBox(window: ByteWindow, at: number): Promise<FileBox> {
   }
 }
 
-/** How many boxes behind index and samples are passed over. */
+/** Maximum number of boxes that are skipped behind the index and the samples. */
 const MAX_BEHIND = 50
 
-/** Whether another master begins behind the last box. */
+/** The warning about another master that begins behind the last box. */
 async function boxesBehind(
   window: ByteWindow,
   boxes: readonly FileBox[],
@@ -176,7 +182,7 @@ function claimsMore({ type, start, claims, end }: FileBox): Warning {
   return warning('HEADER_CONTRADICTS', sentence)
 }
 
-/** What of the packets in an index is not there, or not where it can be read. */
+/** The warnings about packets in the index that are missing, or that lie where they cannot be read. */
 function packetWarnings(packets: Packets | undefined, times: Times): readonly Warning[] {
   if (packets === undefined || packets.before === 0) return []
   const { count, beyond, before, empty, isInOrder } = packets
@@ -193,7 +199,7 @@ function packetWarnings(packets: Packets | undefined, times: Times): readonly Wa
   return found
 }
 
-/** The one track of sound. Chapters are a track of text, and do no harm. */
+/** The only audio track. Chapters are a text track and are ignored. */
 function soundOf(moov: Buffer, root: Box, offset: number): Box {
   const tracks = find(moov, root, 'trak').map((track) => {
     const handler = find(moov, track, 'mdia/hdlr')[0]
@@ -207,7 +213,7 @@ function soundOf(moov: Buffer, root: Box, offset: number): Box {
   throw unreadable(offset, `an MP4 file of the tracks: ${words || 'none'}`, 'one, of audio')
 }
 
-/** Blanks everything in the index that the decoding of one track does not need. */
+/** Blanks everything in the index that is not needed to decode one track. */
 function leaveOnly(moov: Buffer, root: Box, track: Box, { isEdited }: Times): void {
   const keep = (parent: Box, types: readonly string[]) => {
     for (const box of inside(moov, parent)) {
@@ -224,7 +230,7 @@ function leaveOnly(moov: Buffer, root: Box, track: Box, { isEdited }: Times): vo
   }
 }
 
-/** The chunks of samples from byte `from` on lie `by` bytes further. */
+/** Shifts the positions of the chunks from byte `from` on by `by` bytes. */
 function moveSamples(
   moov: Buffer,
   track: Box,

@@ -1,25 +1,25 @@
 import { type Box, find } from './box.ts'
 
-/** What the index of an MP4 file says of where its packets lie, against the bytes that there are. */
+/** The places of packets in the index of an MP4 file, compared with the bytes of the file. */
 export interface Packets {
   readonly count: number
-  /** How many of them have no bytes at all. */
+  /** Number of packets without bytes. */
   readonly empty: number
-  /** How many reach beyond the end, and how many there are before the first of these. */
+  /** Number of packets that extend beyond the end, and number of packets before the first of them. */
   readonly beyond: number
   readonly before: number
-  /** Where the last of those ends. */
+  /** The end of the last packet that is complete, bytes. */
   readonly end: number
-  /** Whether each chunk of them lies behind the one before: a pipe does not go back. */
+  /** Whether each chunk lies behind the one before, because a pipe cannot go back. */
   readonly isInOrder: boolean
 }
 
 /**
- * Looks at each packet once; where all are of one size, at each chunk. Undefined without tables of sizes and places
- * (or with sizes of less than 32 bits, which nobody writes).
- * Source: ISO/IEC 14496-12, 8.7.3 (stsz), 8.7.4 (stsc), 8.7.5 (stco, co64).
- * @param start the first byte of the file where they may lie
- * @param end one past the last
+ * Examines each packet once or, if all have the same size, each chunk. Undefined without tables of sizes and
+ * places (or with sizes of less than 32 bits, which no known muxer writes). Source: ISO/IEC 14496-12, 8.7.3
+ * (stsz), 8.7.4 (stsc), 8.7.5 (stco, co64).
+ * @param start the first position in the file at which packets may lie
+ * @param end the position behind the last one
  */
 export function packetsOf(
   moov: Buffer,
@@ -58,7 +58,7 @@ export function packetsOf(
   return { ...found, before: before ?? found.count }
 }
 
-/** How many packets of a chunk lie within the `room` bytes from its beginning on, and how many bytes it has. */
+/** Number of packets of a chunk within `room` bytes from its beginning, and the size of the chunk. */
 function chunkOf(
   moov: Buffer,
   sizes: Box,
@@ -88,7 +88,7 @@ function packetCount(moov: Buffer, { body, end }: Box): number {
   return areAlike ? said : Math.min(said, Math.floor((end - body - 12) / 4))
 }
 
-/** How many rows a table has, as far as there is room for them. */
+/** Number of rows in a table, limited by the size of its box. */
 function rows(moov: Buffer, { body, end }: Box, width: number): number {
   if (body + 8 > end) return 0
   return Math.min(moov.readUInt32BE(body + 4), Math.floor((end - body - 8) / width))

@@ -2,37 +2,40 @@ import { type Warning, warning } from '#shared/contracts/warnings.ts'
 import { unreadable } from '../byte-window.ts'
 import { type Box, find, word } from './box.ts'
 
-/** What of a track is to be heard, in seconds of its decoded sound. */
+/** The part of a track that is heard, in seconds of its decoded sound. */
 export interface Times {
-  /** How much comes before the music; below 0: silence that belongs before it. */
+  /** Time to skip before the music. Below 0: length of the silence before it. */
   readonly skipSeconds: number
-  /** How long the music is at most, where an edit list says so. */
+  /** Maximum length of the music, where an edit list gives it. */
   readonly mostSeconds?: number
-  /** How long it is with the silence before it, by the sizes of its samples, or else by its header; absent in fragments that do not say. */
+  /**
+   * Length including the silence before the music, by the durations of the packets, or else by the header.
+   * Absent in fragments that do not give it.
+   */
   readonly seconds?: number
-  /** The same of those packets that are there. */
+  /** Length of the packets that are there. */
   readonly presentSeconds?: number
-  /** Units of time a second, how many of them the packets of the index take, and each of them on average. */
+  /** Time units per second; the length of the packets in the index, units; and their average length. */
   readonly scale: number
   readonly units: number
   readonly packetUnits: number
   readonly warnings: readonly Warning[]
-  /** Whether the edit list is too much for us, and has to be left to ffmpeg. */
+  /** Whether the edit list is too complex to be applied here, and is left to ffmpeg. */
   readonly isEdited: boolean
 }
 
-/** Longer silence in front is no music. */
+/** Maximum length of silence before the music, seconds. */
 const MAX_SILENCE_SECONDS = 60
-/** Lengths may be rounded. */
+/** Minimum difference between two lengths that is reported, seconds. Lengths may be rounded. */
 const NOTABLE_SECONDS = 0.5
 
 /**
- * When the music of a track begins and ends: by its edit list, else by iTunes' note of the encoder's delay.
- * Sources: ISO/IEC 14496-12, 8.4.2 (mdhd), 8.6.1.2 (stts), 8.6.6 (elst).
- * @param offset where `moov` lies in the file
- * @param there how many packets there are before the first that is not
- * @throws PermanentError MASTER_UNREADABLE when its time has no scale, or its edit list hardly an end: frames would be
- * taken to last for ever, and played again and again.
+ * Finds where the music of a track begins and ends: by its edit list, else by iTunes' note of the encoder's
+ * delay. Sources: ISO/IEC 14496-12, 8.4.2 (mdhd), 8.6.1.2 (stts), 8.6.6 (elst).
+ * @param offset position of `moov` in the file, bytes
+ * @param there number of packets before the first missing one
+ * @throws PermanentError MASTER_UNREADABLE when the time scale is 0, or when packets are too long or edits too
+ * many, because frames would be taken to last for ever or would be played again and again
  */
 export function timesOf(
   moov: Buffer,
@@ -55,7 +58,8 @@ export function timesOf(
     const found = `a sample table with packets of ${packetSeconds.toFixed(0)} s each`
     throw unreadable(offset + (stts?.body ?? 0), found, `${MAX_PACKET_SECONDS} s at most`)
   }
-  // Of what is in fragments the header says nothing, or the whole; beside packets of its own, those alone.
+  // In a fragmented file the header gives no length, or that of the whole; if the index has packets of its own,
+  // only theirs.
   const isPartial = isFragmented && listed.packets > 0
   const whole = isPartial ? 0 : (table || units) / scale || movieSeconds(moov, root)
   const warnings: Warning[] = []
@@ -89,7 +93,7 @@ export function timesOf(
     movieScale < scale ? 1 / movieScale : 0,
     whole - skip,
   )
-  // What the header has said of the table already is not said once more.
+  // If the header contradicts the table already, the same contradiction is not reported twice.
   const isSaid = warnings.length > 0 && units / scale - skip - (most ?? 0) < NOTABLE_SECONDS
   if (most !== undefined && !isSaid && whole > 0 && whole - skip - most > 2 * NOTABLE_SECONDS) {
     warnings.push(contradiction('its edit list', most, 'its sample table', whole - skip))
@@ -112,13 +116,13 @@ function lengths(whole: number, there: number, heard: (all: number) => number) {
   return { seconds: heard(whole), presentSeconds: Math.max(0, heard(Math.min(whole, there))) }
 }
 
-/** How long a packet of a fragment is unless it says so itself. */
+/** The default length of a packet in a fragment, units. */
 function defaultUnits(moov: Buffer, root: Box): number {
   const [trex] = find(moov, root, 'mvex/trex')
   return trex === undefined || trex.end - trex.body < 16 ? 0 : moov.readUInt32BE(trex.body + 12)
 }
 
-/** How long all fragments are together, where the index says so. */
+/** The length of all fragments, seconds, if the index gives it; else 0. */
 function movieSeconds(moov: Buffer, root: Box): number {
   const [mehd] = find(moov, root, 'mvex/mehd')
   const isLong = mehd !== undefined && moov[mehd.body] === 1
@@ -131,7 +135,10 @@ function contradiction(one: string, a: number, other: string, b: number): Warnin
   return warning('HEADER_CONTRADICTS', sentence)
 }
 
-/** What an edit list says of the length in units that may be coarse is the sample table's length, rounded; or less. */
+/**
+ * The length of the music by its edit list, which may have coarse units: that of the sample table if they
+ * agree, else a shorter one. Undefined if the list gives none.
+ */
 function lengthOf(seconds: number, unit: number, table: number): number | undefined {
   if (seconds === 0) return undefined
   return Math.abs(seconds - table) <= unit ? table : seconds + unit
@@ -139,7 +146,7 @@ function lengthOf(seconds: number, unit: number, table: number): number | undefi
 
 interface Edit {
   readonly units: number
-  /** Below 0: nothing is to be heard. */
+  /** Below 0: an empty edit, which is silence. */
   readonly time: number
 }
 
@@ -183,11 +190,14 @@ function movieTime(moov: Buffer, root: Box): number {
   return mvhd === undefined || at + 4 > mvhd.end ? 1000 : moov.readUInt32BE(at) || 1000
 }
 
-/** The longest packet of a codec that is taken: 65,535 samples of FLAC at 4 kHz. A decoder goes by these times. */
+/**
+ * Maximum length of a packet, seconds: the longest one of any accepted codec has 65,535 samples of FLAC at 4
+ * kHz. A decoder relies on these times.
+ */
 const MAX_PACKET_SECONDS = 17
 const NO_TABLE = { units: 0, packets: 0, there: 0 }
 
-/** How many packets there are, how long they are together, and how long the first `most` of them. */
+/** Number of packets, their total length, and the length of the first `most` of them, units. */
 function tableUnits(
   moov: Buffer,
   stts: Box | undefined,
@@ -206,7 +216,7 @@ function tableUnits(
   return found
 }
 
-/** What iTunes notes in a comment: delay, padding and length, samples as hexadecimal numbers. */
+/** The delay and the length that iTunes notes in a comment, samples. */
 function gapless(moov: Buffer): { skip?: number; length?: number } {
   const at = moov.indexOf('iTunSMPB')
   if (at < 0) return {}

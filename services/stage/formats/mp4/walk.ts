@@ -1,42 +1,45 @@
 import { boxAt, find, inside, word } from './box.ts'
 import { FragmentTimes } from './fragment-times.ts'
 
-/** What is seen of the fragments of an MP4 file behind its index. */
+/** What is seen of the fragments behind the index of an MP4 file. */
 interface FragmentsSeen {
-  /** How long the packets are of those that are in their turn by their own headers, in units of the track's time. */
+  /** The total length of the fragments in order, by their own headers, in time units of the track. */
   units: number
-  /** The file ends within a fragment. */
+  /** Whether the file ends within a fragment. */
   isCut: boolean
-  /** The file ends before what an index of segments promises. */
+  /** Whether the file ends before the end that an index of segments promises. */
   isShort: boolean
-  /** Where another file with fragments begins, the time of which begins anew. */
+  /** Position of another file with fragments whose times restart. */
   againAt: number | undefined
-  /** Where there is something that is no box, and whether fragments follow it. */
+  /** Position of something that is not a box, and whether fragments follow it. */
   endAt: number | undefined
   isBroken: boolean
-  /** Where another file begins of which no fragment follows. */
+  /** Position of another file without fragments. */
   other: number | undefined
 }
 
-/** What fragments may say once for all of them: `trex` in the index. */
+/** Defaults for all fragments: `trex` in the index. */
 interface FragmentDefaults {
   readonly packetUnits: number
-  /** Units a second. */
+  /** Time units per second. */
   readonly scale: number
-  /** How long what the index holds itself is. */
+  /** Length of the packets in the index itself, units. */
   readonly units: number
 }
 
 const HEAD_BYTES = 16
-/** A fragment of a second has 50 packets, a large one some thousands. */
+/**
+ * Maximum size of a fragment's header, bytes. A fragment of a second has 50 packets, a large one a few
+ * thousand.
+ */
 const MAX_HEADER_BYTES = 1 << 20
 const KNOWN =
   /^(moof|mdat|moov|ftyp|styp|sidx|ssix|emsg|prft|free|skip|wide|uuid|udta|meta|mfra|pdin)$/
 const MOOF = Buffer.from('moof')
 
 /**
- * Follows the boxes of a fragmented MP4 file as they pass, each byte once, whatever the pieces.
- * Source: ISO/IEC 14496-12, 8.8 (movie fragments), 8.16.3 (sidx).
+ * Follows the boxes of a fragmented MP4 file while it streams past. Each byte is examined once, whatever the
+ * pieces. Source: ISO/IEC 14496-12, 8.8 (movie fragments), 8.16.3 (sidx).
  */
 export class Mp4Walk {
   readonly seen: FragmentsSeen = {
@@ -50,19 +53,19 @@ export class Mp4Walk {
       other: undefined,
     },
   }
-  /** When they begin and end. */
+  /** The start and end times of the fragments. */
   readonly times: FragmentTimes
-  /** The next byte that is to pass, and one past the last of the file. */
+  /** Position of the next byte to be added; and the end of the file. */
   at: number
   readonly #end: number
   readonly #defaults: FragmentDefaults
   #held: Buffer = Buffer.alloc(0)
   #skip = 0
-  /** Fragments whose samples have not come. */
+  /** Number of fragments whose samples have not arrived. */
   #open = 0
-  /** Where a file begins that the next fragment may belong to. */
+  /** Position of a file that the next fragment may belong to. */
   #fileAt: number | undefined
-  /** How far an index of segments reaches beyond the end of the file, if it does: in units of the track's time. */
+  /** The end that an index of segments gives beyond the end of the file, if it does: in time units of the track. */
   #indexed: number | undefined
 
   constructor(start: number, end: number, defaults: FragmentDefaults) {
@@ -87,12 +90,12 @@ export class Mp4Walk {
     }
   }
 
-  /** Units of the track's time a second. */
+  /** Time units per second. */
   get scale(): number {
     return this.#defaults.scale
   }
 
-  /** One box, or as much of it as is looked at. Whether there was enough of it. */
+  /** Takes one box, or the part of it that is needed. Returns whether enough of it was there. */
   #takeBox(): boolean {
     const held = this.#held
     const start = this.at - held.length
@@ -122,7 +125,7 @@ export class Mp4Walk {
     return true
   }
 
-  /** @param moof without a byte where it is not looked at */
+  /** @param moof the box; empty if it is too large to be read */
   #takeFragment(moof: Buffer): void {
     const { seen, times } = this
     seen.other = undefined
@@ -137,7 +140,7 @@ export class Mp4Walk {
     if (times.add(from, units, numberOf(moof))) seen.units += units
   }
 
-  /** Behind what is no box: whether there are fragments all the same. */
+  /** Searches for fragments behind something that is not a box. */
   #search(): void {
     const held = this.#held
     if (held.includes(MOOF)) this.seen.isBroken = true
@@ -145,7 +148,7 @@ export class Mp4Walk {
   }
 }
 
-/** How long the packets of a fragment are. */
+/** The length of the packets of a fragment, units. */
 function unitsOf(moof: Buffer, { packetUnits }: FragmentDefaults): number {
   let units = 0
   for (const track of find(moof, boxAt(moof, 0, moof.length), 'traf')) {
@@ -160,7 +163,7 @@ function unitsOf(moof: Buffer, { packetUnits }: FragmentDefaults): number {
   return units
 }
 
-/** When a fragment begins by its own word (tfdt), units; undefined where it says nothing. */
+/** The start of a fragment by its own header (tfdt), units; undefined if it has none. */
 function beginOf(moof: Buffer): number | undefined {
   const [time] = find(moof, boxAt(moof, 0, moof.length), 'traf/tfdt')
   if (time === undefined || time.end - time.body < 8) return undefined
@@ -169,7 +172,7 @@ function beginOf(moof: Buffer): number | undefined {
   return word(moof, time.body + 4, isLong)
 }
 
-/** What its muxer has numbered a fragment (mfhd); 0 where it says nothing. */
+/** The number of a fragment by its muxer (mfhd); 0 if it has none. */
 function numberOf(moof: Buffer): number {
   if (moof.length === 0) return 0
   const [head] = find(moof, boxAt(moof, 0, moof.length), 'mfhd')
@@ -196,7 +199,7 @@ function runUnits(moof: Buffer, body: number, end: number, each: number): number
   return units
 }
 
-/** Where the segments end that an index of segments has: bytes from its own beginning on, and seconds. */
+/** The end of the segments in an index of segments: bytes from its own beginning, and seconds. */
 function reachOf(bytes: Buffer, { body, end }: { body: number; end: number }) {
   if (end - body < 24) return { bytes: 0, seconds: 0 }
   const isLong = bytes[body] === 1

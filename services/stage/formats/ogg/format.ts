@@ -1,29 +1,28 @@
 import type { OggPage } from './pages.ts'
 import { longModes } from './vorbis-blocks.ts'
 
-/** What the first packet of an Ogg stream says of it. */
+/** The format in the first packet of an Ogg stream. */
 export interface OggFormat {
-  /** For people. */
+  /** The name in messages. */
   readonly codec: 'Vorbis' | 'Opus' | 'FLAC'
-  /** As ffmpeg calls it. */
+  /** The name of the decoder in ffmpeg. */
   readonly decoder: string
-  /** Hz, of the granule positions: of Opus always 48,000. */
+  /** The rate of the granule positions, Hz; for Opus always 48,000. */
   readonly rate: number
   readonly channels: number
-  /** Of FLAC. */
+  /** Bits per sample, for FLAC only. */
   readonly bits?: number
-  /** Samples at the beginning that are no music. */
+  /** Number of samples at the beginning that are not music. */
   readonly skip: number
-  /** The longest packet, samples. */
+  /** Maximum length of a packet, samples. */
   readonly packetSamples: number
-  /** Of Vorbis, whose packets are as long as half of two blocks: the lengths of the short and the long. */
+  /** For Vorbis: the lengths of a short and a long block. A packet is as long as half of two blocks. */
   readonly blocks?: readonly [short: number, long: number]
 }
 
 /**
- * What an Ogg stream is by its first packet; a name where it is of a kind that is not taken; undefined where it is of
- * none that is known.
- * Sources: the Vorbis I specification, 4.2.2; RFC 7845, 5.1 (Opus); RFC 9639, 10.1 (FLAC).
+ * The format of an Ogg stream by its first packet. A name if its codec is not accepted; undefined if the codec
+ * is unknown. Sources: the Vorbis I specification, 4.2.2; RFC 7845, 5.1 (Opus); RFC 9639, 10.1 (FLAC).
  */
 export function oggFormat(packet: Buffer): OggFormat | string | undefined {
   const text = packet.toString('latin1', 0, 16)
@@ -50,11 +49,11 @@ export function oggFormat(packet: Buffer): OggFormat | string | undefined {
 }
 
 const OPUS_RATE = 48_000
-/** 120 ms. */
+/** Maximum length of an Opus packet, samples: 120 ms at 48 kHz. */
 const MAX_OPUS_SAMPLES = 5760
 const MAX_FLAC_SAMPLES = 65_535
 
-/** What else is found in Ogg. Source: the codecs that Xiph lists for it. */
+/** Other codecs in Ogg. Source: the codecs that Xiph lists for it. */
 const OTHERS = [
   ['Speex', 'Speex'],
   ['\x80theora', 'Theora, which is video'],
@@ -68,9 +67,10 @@ const OTHERS = [
 ] as const
 
 /**
- * How many samples the packets that end on the pages of a stream hold, page by page; rather more where a packet has
- * lost its beginning, or nothing tells.
- * @param headers the end of what is before the first packet of music
+ * Returns a function that gives the number of samples in the packets that end on a page. Call it page by page.
+ * The number is too large rather than too small if the beginning of a packet is lost or the length is not
+ * known.
+ * @param headers the end of what precedes the first packet of music
  */
 export function packetLengths(
   format: OggFormat,
@@ -96,8 +96,9 @@ export function packetLengths(
 }
 
 /**
- * How many packets end on a page, and how many samples they hold at least, whatever its granule position says: of Opus
- * as many as their first bytes say, of Vorbis as many as short ones, of FLAC nobody knows.
+ * The number of packets that end on a page, and the minimum number of samples in them, whatever the granule
+ * position says: for Opus by the first bytes of the packets, for Vorbis as if all blocks were short; for FLAC
+ * 0.
  */
 export function leastOf(
   { codec, blocks }: OggFormat,
@@ -118,7 +119,7 @@ export function leastOf(
   return { packets, samples }
 }
 
-/** The length of packets one after the other, by their first two bytes. */
+/** Returns a function that gives the length of consecutive packets, samples, by their first two bytes. */
 function lengthsOf(
   { codec, packetSamples, blocks }: OggFormat,
   headers: Uint8Array,
@@ -136,7 +137,7 @@ function lengthsOf(
   }
 }
 
-/** How long an Opus packet is, at 48 kHz. Source: RFC 6716, 3.1 and 3.2. */
+/** The length of an Opus packet, samples at 48 kHz. Source: RFC 6716, 3.1 and 3.2. */
 function opusSamples([toc = 0, count = 0]: Uint8Array): number {
   const kind = toc >> 3
   const ms = kind < 12 ? SILK_MS[kind & 3] : kind < 16 ? HYBRID_MS[kind & 1] : CELT_MS[kind & 3]

@@ -3,10 +3,9 @@ import type { Coded } from '../layout.ts'
 import { type OggFormat, oggFormat } from './format.ts'
 
 /**
- * An Ogg file that begins with a stream of Vorbis, Opus or FLAC; undefined when it is no Ogg. What follows the
- * beginning is looked at by `oggSurvey`.
- * Source: RFC 3533 (Ogg).
- * @throws PermanentError MASTER_UNREADABLE when it holds another stream, or several at once.
+ * An Ogg file that begins with a stream of Vorbis, Opus or FLAC; undefined when it is not Ogg. `oggSurvey`
+ * examines the rest of the file. Source: RFC 3533 (Ogg).
+ * @throws PermanentError MASTER_UNREADABLE when it holds another kind of stream, or several at once
  */
 export async function oggStream(window: ByteWindow): Promise<Coded | undefined> {
   const head = await window.glance(0, 27)
@@ -25,7 +24,11 @@ export async function oggStream(window: ByteWindow): Promise<Coded | undefined> 
 
 const BEGINS_A_STREAM = 2
 
-/** @throws PermanentError MASTER_UNREADABLE when the first packet of a stream, at byte `at`, is of no kind that is taken. */
+/**
+ * The format of a stream by its first packet.
+ * @param at position of the packet, for the error, bytes
+ * @throws PermanentError MASTER_UNREADABLE when the codec is not accepted
+ */
 export function knownFormat(packet: Buffer, at: number): OggFormat {
   const format = oggFormat(packet)
   if (typeof format === 'object') return format
@@ -33,7 +36,7 @@ export function knownFormat(packet: Buffer, at: number): OggFormat {
   throw unreadable(at, `an Ogg stream ${what}`, 'Vorbis, Opus or FLAC')
 }
 
-/** What is said of an Ogg file that holds several streams at once, as a video does. */
+/** The error for an Ogg file with several concurrent streams, as videos have. */
 export function severalStreams(at: number) {
   return unreadable(at, 'a second stream in the Ogg file', 'one stream, of audio')
 }

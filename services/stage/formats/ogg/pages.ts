@@ -1,23 +1,23 @@
 /** A page of an Ogg stream. Source: RFC 3533, section 6. */
 export interface OggPage {
-  /** Its first byte, counted from the first byte that was looked at. */
+  /** Position of its first byte, counted from the first byte that was read. */
   readonly at: number
-  /** One past its last byte. */
+  /** Position behind its last byte. */
   readonly end: number
   /** Whether it begins within a packet. */
   readonly continues: boolean
-  /** Whether it is the first, and the last, of its logical stream. */
+  /** Whether it is the first, and the last, page of its logical stream. */
   readonly begins: boolean
   readonly ends: boolean
-  /** How many samples there are up to the last packet that ends on it; undefined where none does. */
+  /** Number of samples up to the last packet that ends on the page; undefined if none does. */
   readonly granule: number | undefined
   readonly serial: number
-  /** Pages of a stream are numbered one by one. */
+  /** The number of the page. The pages of a stream are numbered consecutively. */
   readonly sequence: number
-  /** The lengths of its segments: one that is shorter than 255 ends a packet. */
+  /** The lengths of its segments. A segment shorter than 255 bytes ends a packet. */
   readonly lacing: Uint8Array
   readonly body: Uint8Array
-  /** As it says itself, and whether that is right. */
+  /** The checksum in the page, and whether it is correct. */
   readonly checksum: number
   readonly isSound: boolean
   /** Whether it begins where the page before it ends. */
@@ -28,12 +28,15 @@ const HEADER_BYTES = 27
 const MAX_PAGE_BYTES = HEADER_BYTES + 255 + 255 * 255
 const CAPTURE = Buffer.from('OggS\0', 'latin1')
 const CRC_AT = 22
-/** What looks like a page, is none, and has no other behind it costs a checksum: so many of them are looked at. */
+/**
+ * Maximum number of false pages whose checksum is computed: places that look like a page and have no other page
+ * behind them.
+ */
 const MAX_FALSE_PAGES = 100
 
 /**
- * The pages of an Ogg file, those whose checksum is wrong included where another page or the end follows them; what
- * lies between pages is passed over. A page is to be looked at before the next is asked for. Every byte is looked at a
+ * Yields the pages of an Ogg file, including those with a wrong checksum if another page or the end follows
+ * them. Bytes between pages are skipped. Use a page before you request the next one. Each byte is examined a
  * bounded number of times.
  */
 export async function* oggPages(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<OggPage> {
@@ -75,7 +78,7 @@ export async function* oggPages(pieces: AsyncIterable<Uint8Array>): AsyncGenerat
   yield* found(true)
 }
 
-/** Where the page that begins at `at` ends by its header; beyond the end when that is not there. */
+/** The end of the page at `at` by its header. It lies beyond the end of the bytes if the header is incomplete. */
 function pageEnd(bytes: Buffer, at: number): number {
   const bodyAt = at + HEADER_BYTES + bytes.readUInt8(at + 26)
   let end = bodyAt
@@ -104,7 +107,7 @@ function pageOf(
   }
 }
 
-/** Of a page, its own checksum taken as 0. */
+/** The checksum of a page, computed with its checksum field set to 0. */
 function crcOf(bytes: Buffer, at: number, end: number): number {
   const head = crcOver(bytes, at, at + CRC_AT, 0)
   const sum = crcOver(ZEROS, 0, ZEROS.length, head)
@@ -120,7 +123,7 @@ function crcOver(bytes: Buffer, from: number, to: number, start: number): number
   return crc
 }
 
-/** Of the polynomial 0x04c11db7, most significant bit first. */
+/** The table for the polynomial 0x04c11db7, most significant bit first. */
 const TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte << 24
   for (let bit = 0; bit < 8; bit++) crc = (crc << 1) ^ (crc < 0 ? 0x04c11db7 : 0)

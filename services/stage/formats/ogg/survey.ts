@@ -8,43 +8,50 @@ import { knownFormat, severalStreams } from './ogg.ts'
 import { type OggPage, oggPages } from './pages.ts'
 import { MODES_BYTES } from './vorbis-blocks.ts'
 
-/** What the pages of an Ogg file tell of it. */
+/** The findings about the pages of an Ogg file. */
 export interface OggSurvey {
-  /** Streams that follow each other. */
+  /** Number of consecutive streams. */
   readonly streams: number
-  /** The first of them, from 1 on, that ends without its last page. */
+  /** Number of the first stream, from 1 on, that ends without its last page. */
   readonly cut: number | undefined
-  /** Places where something is missing or wrong, and where the first of them is, seconds. */
+  /** Number of places where something is missing or wrong, and the time of the first of them, seconds. */
   readonly holes: number
   readonly firstHole: number
-  /** Pages that come again, or behind one that is later than they are, and where the first of them is, seconds. */
+  /** Number of pages that are repeated or follow a later page, and the time of the first of them, seconds. */
   readonly misplaced: number
   readonly firstMisplaced: number
-  /** How long it is at least, by its granule positions and with what is missing, seconds. */
+  /** Minimum length by the granule positions, including what is missing, seconds. */
   readonly seconds: number
-  /** The packets of all streams, and how long they are at least, whatever their granule positions say, seconds. */
+  /** Number of packets in all streams, and their minimum length whatever the granule positions say, seconds. */
   readonly packets: number
   readonly leastSeconds: number
-  /** Another master that begins behind the last page, and how many bytes there are from there on. */
+  /** Another master that begins behind the last page, and the number of bytes from there on. */
   readonly other:
     | { readonly name: string; readonly at: number; readonly bytes: number }
     | undefined
 }
 
-/** Granule positions may be rounded to milliseconds: by those who take packets out of other containers. */
+/**
+ * Tolerance for granule positions, seconds. Programs that take packets out of other containers round them to
+ * milliseconds.
+ */
 const TOLERANCE_SECONDS = 0.01
-/** What misses more than this at its beginning has been recorded from its middle on; less is a hole. */
+/**
+ * A stream that misses more than this at its beginning, seconds, was recorded from its middle on. If it misses
+ * less, that is a hole.
+ */
 const LATE_SECONDS = 10
-/** Of what follows the last page: enough to tell what it is. */
+/** Number of bytes behind the last page that are needed to recognize what follows. */
 const HEAD_BYTES = 16
-/** Resamplers, and decoders at a beginning, round. */
+/** Tolerance for the length, seconds: resamplers round, and so do decoders at the beginning. */
 const SHORT_SECONDS = 0.5
 
 /**
- * Looks through all pages of an Ogg file: at their order, their checksums, and whether their granule positions leave
- * room for more than their packets hold. Takes 5 core-milliseconds for a megabyte. Undefined of what is no Ogg.
- * Source: RFC 3533.
- * @throws PermanentError MASTER_UNREADABLE when streams that follow each other are not alike, or stand side by side.
+ * Examines all pages of an Ogg file: their order, their checksums, and whether their granule positions leave
+ * room for more than their packets hold. Takes 5 core-milliseconds per megabyte. Undefined when the file is not
+ * Ogg. Source: RFC 3533.
+ * @throws PermanentError MASTER_UNREADABLE when consecutive streams have different formats, or streams are
+ * concurrent
  */
 export async function oggSurvey(
   { container, feed: [range] }: Coded,
@@ -102,7 +109,7 @@ export async function oggSurvey(
   return { ...found, seconds, other }
 }
 
-/** @throws PermanentError MASTER_UNREADABLE */
+/** Checks that consecutive streams have the same format. @throws PermanentError MASTER_UNREADABLE */
 function checkAlike(first: OggFormat, other: OggFormat, at: number): void {
   const names = ['codec', 'rate', 'channels', 'bits'] as const
   if (names.every((name) => first[name] === other[name])) return
@@ -115,23 +122,23 @@ function checkAlike(first: OggFormat, other: OggFormat, at: number): void {
   )
 }
 
-/** A logical stream on the way through its pages. */
+/** The state of a logical stream while its pages are read. */
 class Stream {
   pages = 1
-  /** Something is wrong of which it is not yet known where the music goes on. */
+  /** Whether something is wrong and the music has not continued since. */
   hasHole = false
   isEnded = false
   readonly #format: OggFormat
   #headers: Uint8Array = new Uint8Array(0)
   #lengthOf: ((page: OggPage) => number) | undefined
   #serial: number
-  /** Of the next page. */
+  /** The expected number of the next page. */
   #sequence: number
-  /** Of the page before it. */
+  /** The checksum of the page before. */
   #checksum: number
-  /** Whether pages are missing before the first with music. */
+  /** Whether pages are missing before the first one with music. */
   #isLate = false
-  /** Granule positions: where the music begins, and how far it has come; undefined before it. */
+  /** Granule positions: where the music begins, and how far it has come; undefined before it begins. */
   #origin = 0
   #come: number | undefined
 
@@ -143,13 +150,13 @@ class Stream {
     this.isEnded = ends
   }
 
-  /** How far its music has come, seconds from its beginning. */
+  /** How far the music has come, seconds from its beginning. */
   second(): number {
     const { rate, skip } = this.#format
     return Math.max(0, (this.#come ?? this.#origin) - this.#origin - skip) / rate
   }
 
-  /** Whether a page has come before, or should have. */
+  /** Whether a page is repeated or late. */
   isMisplaced({ serial, sequence, granule, checksum, isSound }: OggPage): boolean {
     if (!isSound || serial !== this.#serial || sequence >= this.#sequence) return false
     if (sequence === this.#sequence - 1 && checksum === this.#checksum) return true
@@ -157,17 +164,17 @@ class Stream {
     return granule !== undefined && granule > 0 && granule <= (this.#come ?? 0)
   }
 
-  /** Takes the next page; where music goes on behind a hole: the second at which the hole is. */
+  /** Takes the next page. If music continues behind a hole, returns the time of the hole, seconds. */
   add(page: OggPage): number | undefined {
     this.pages++
-    // Behind the end nothing matters.
+    // Whatever follows the end of the stream is ignored.
     if (!this.isEnded && !(page.isNext && page.isSound)) this.hasHole = true
     if (!page.isSound) {
       if (page.serial === this.#serial) this.isEnded ||= page.ends
       return undefined
     }
     if (page.serial !== this.#serial) {
-      // Of a stream whose first page is lost.
+      // A stream whose first page is lost.
       this.hasHole = true
       this.#serial = page.serial
       this.#sequence = page.sequence
@@ -207,14 +214,14 @@ class Stream {
     return true
   }
 
-  /** Where a page ends at most that begins at 0. */
+  /** Maximum number of samples that end on a page, with the tolerance. */
   #holds(page: OggPage): number {
     this.#lengthOf ??= packetLengths(this.#format, this.#headers)
     return this.#lengthOf(page) + TOLERANCE_SECONDS * this.#format.rate
   }
 }
 
-/** What is missing or wrong in an Ogg of which `samples` at 44.1 kHz came out. */
+/** The warnings about an Ogg file that was decoded to `samples` samples at 44.1 kHz. */
 export function oggWarnings(
   survey: OggSurvey | undefined,
   samples: number,

@@ -1,19 +1,20 @@
-/** Bytes at the end of a Vorbis setup header that hold its modes, whatever is before them. */
+/** Number of bytes at the end of a Vorbis setup header that are sure to contain its modes. */
 export const MODES_BYTES = 400
 
 const MAX_MODES = 64
-/** Of a mode: the flag of a long block, window, transform, mapping. */
+/** Fields of a mode, bits: the flag of a long block, window, transform, mapping. */
 const MODE_BITS = [1, 16, 16, 8] as const
 const COUNT_BITS = 6
 
 /**
- * Which modes of a Vorbis stream have long blocks, by the end of its setup header; undefined where that shows none.
- * The modes come last in it, and what is before them can only be skipped by decoding it: so they are read from the
- * end. Source: the Vorbis I specification, 4.2.4; read backwards as in FFmpeg, libavcodec/vorbis_parser.c.
+ * Which modes of a Vorbis stream have long blocks, from the end of its setup header; undefined if it does not
+ * show. The modes come last, and what precedes them could only be skipped by decoding it, so they are read
+ * backwards. Source: the Vorbis I specification, 4.2.4; read backwards as in FFmpeg,
+ * libavcodec/vorbis_parser.c.
  */
 export function longModes(setup: Uint8Array): readonly boolean[] | undefined {
   let bit = 8 * setup.length
-  /** The number whose last bit is the one before `bit`, and so on towards the beginning. */
+  /** Reads the number whose last bit precedes `bit`, towards the beginning. */
   const back = (bits: number) => {
     let value = 0
     for (let n = 0; n < bits; n++) {
@@ -22,7 +23,7 @@ export function longModes(setup: Uint8Array): readonly boolean[] | undefined {
     }
     return value
   }
-  // The framing bit, and zeros that fill up its byte.
+  // Skip the framing bit and the zeros that pad its byte.
   while (bit > 0 && back(1) === 0);
   const flags: boolean[] = []
   let found: readonly boolean[] | undefined
