@@ -1,25 +1,25 @@
-/** Samples of a block: 4 MiB. */
+/** The number of samples in a block: 4 MiB. */
 export const BLOCK_SAMPLES = 1 << 20
 
 /**
- * Blocks of samples that are used again by the next step, so that not every track asks the system for 80 MB of fresh
- * memory and gives it back: docs/performance.md has what is known of the gain.
+ * A pool of blocks of samples, which the next step reuses, so that not every track allocates and frees 80 MB of memory.
+ * docs/performance.md has the gain as far as it is known.
  */
 export class BlockPool {
   readonly #most: number
   readonly #free: Int16Array<ArrayBuffer>[] = []
 
-  /** @param most Blocks that are kept at most while nobody needs them. */
+  /** @param most The maximum number of free blocks to keep. */
   constructor(most: number) {
     this.#most = most
   }
 
-  /** A block with anything in it. */
+  /** Takes a block. Its content is undefined. */
   take(): Int16Array<ArrayBuffer> {
     return this.#free.pop() ?? new Int16Array(2 * BLOCK_SAMPLES)
   }
 
-  /** Takes a block back that nobody will look at again. */
+  /** Gives a block back. It must not be read or written afterwards. */
   give(block: Int16Array<ArrayBuffer>): void {
     if (this.#free.length < this.#most) this.#free.push(block)
   }

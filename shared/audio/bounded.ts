@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 
-/** The program to start in place of ffmpeg: itself, under limits. Takes the same arguments. */
+/** The program to start instead of ffmpeg: it runs ffmpeg under limits, with the same arguments. */
 export const BOUNDED_FFMPEG = fileURLToPath(new URL('bounded-ffmpeg.sh', import.meta.url))
 
-/** What it exits with when there is no ffmpeg to start. */
+/** The exit code of that program when there is no ffmpeg. */
 export const NO_FFMPEG = 127

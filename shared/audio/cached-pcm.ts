@@ -2,12 +2,12 @@ import { BLOCK_SAMPLES, BlockPool } from './blocks.ts'
 import type { PcmSource } from './pcm.ts'
 import { sourceOf } from './ranged.ts'
 
-/** Blocks that one source keeps: 96 MiB, as much as the two cells of a part of AAC and what comes before them. */
+/** The number of blocks that one source keeps: 96 MiB, enough for the two cells of a part of AAC and their lead-in. */
 export const BLOCKS_AT_MOST = 24
 
-/** A source that remembers, until it is released. */
+/** A source with a cache, which has to be released. */
 interface CachedPcm extends PcmSource {
-  /** Gives its memory to whoever comes next. Not before everybody who has read from it is done. */
+  /** Gives the memory of the cache back to the pool. Must not be called before all of its readers are done. */
   release(): void
 }
 
@@ -18,12 +18,11 @@ interface Block {
 }
 
 /**
- * A source that remembers what it has read, so that the assets of one step fetch their samples once.
- * What it gives may be a view of what it keeps.
+ * A source that caches what it has read, so that the assets of one step fetch their samples once. The samples that it
+ * returns may be a view of the cache.
  *
- * All readers go from the start of a range to its end, so when the memory is full the block that
- * was asked for last gives way: keeping the first ones serves the next reader, keeping the last
- * ones would serve nobody.
+ * All readers go from the start of a range to its end. So when the cache is full, the block that was requested last is
+ * evicted: keeping the first blocks serves the next reader, while keeping the last ones would serve none.
  */
 export function cachedPcm(
   source: PcmSource,
@@ -38,7 +37,7 @@ export function cachedPcm(
     const filled = source.read(start, end, signal, pcm.subarray(0, 2 * (end - start)))
     const fetched: Block = { pcm, filled, isFilled: false }
     if (blocks.size >= blocksAtMost) {
-      // Its readers may still be at it: it is theirs, and not the pool's again.
+      // Not given back to the pool, because its readers may still be using it.
       const latest = [...blocks.keys()].at(-1)
       if (latest !== undefined) blocks.delete(latest)
     }
@@ -58,7 +57,7 @@ export function cachedPcm(
     try {
       return await known.filled
     } catch {
-      // Another reader's fetch; its signal may have been the reason.
+      // The fetch was another reader's, whose signal may have been the reason.
       signal?.throwIfAborted()
       return fetchBlock(index, signal)
     }
@@ -84,7 +83,7 @@ export function cachedPcm(
   return {
     ...cached,
     release() {
-      // What is still being filled belongs to nobody any more.
+      // A block that is still being filled cannot be reused.
       for (const { pcm, isFilled } of blocks.values()) if (isFilled) pool.give(pcm)
       blocks.clear()
     },

@@ -1,8 +1,8 @@
 import { PermanentError } from '../contracts/errors/chain.ts'
 
 /**
- * What a person is told of a compressed master that a decoder does not get on with, by the kind of fault. It says
- * what we know. What the decoder says (offsets in bits, names out of its source) is in the log, as the cause.
+ * The sentences for people about a compressed master that cannot be decoded, by the kind of fault. The decoder's own
+ * message (bit offsets, names from its source) is the cause, which only the log shows.
  */
 const FAULTS = {
   'no sound':
@@ -11,7 +11,7 @@ const FAULTS = {
     'it can not be decoded to its end: it is damaged, or its rate or channels change on the way',
 } as const
 
-/** @param what the kind of master, for people */
+/** The error for a master that cannot be decoded. @param what The kind of the master, for people. */
 export function decodeFault(
   what: string,
   fault: keyof typeof FAULTS,
@@ -20,7 +20,7 @@ export function decodeFault(
   return new PermanentError('MASTER_UNREADABLE', `${what}: ${FAULTS[fault]}`, options)
 }
 
-/** The name of a codec, by its decoder's. */
+/** The name of a codec for people, by the name of its decoder. */
 export function codecOf(decoder: string): string {
   return CODECS[decoder] ?? decoder.toUpperCase()
 }

@@ -1,12 +1,12 @@
 import { closeSync, openSync } from 'node:fs'
 
-/** A program that is started with three pipes takes them while it starts: pairs of sockets, and a pipe to its beginning. */
+/** The number of free file descriptors needed to start a program with three pipes: socket pairs, and a start-up pipe. */
 const NEEDED = 16
 
 /**
- * Whether a program can be started: to be asked just before. Where a process may open no more files, Node's `spawn`
- * answers a child without pipes, and fluent-ffmpeg falls over it where nobody can catch that.
- * @throws Error EMFILE, ENFILE: a passing fault
+ * Checks, just before a program is started, that it can be. If a process may open no more files, Node's `spawn` returns
+ * a child without pipes, and fluent-ffmpeg then throws an error that cannot be caught.
+ * @throws Error EMFILE, ENFILE: faults that may pass
  */
 export function checkDescriptors(): void {
   const held: number[] = []

@@ -1,10 +1,10 @@
-/** Bare samples, as ffmpeg names them: each is a demuxer, and a decoder by the name `pcm_…`. */
+/** ffmpeg's names of raw samples: each is a demuxer, and a decoder with the name `pcm_…`. */
 const SAMPLES = [
   ...['u8', 's8', 's16le', 's16be', 's24le', 's24be', 's32le', 's32be'],
   ...['f32le', 'f64le', 'alaw', 'mulaw'],
 ]
 
-/** All that an ffmpeg must have for every master that we take and every asset that we make, by its lists' names. */
+/** What an ffmpeg must have for all accepted masters and all assets, by the names of its lists. */
 export const FFMPEG_NEEDS = {
   encoders: ['aac', 'libmp3lame', 'flac', 'pcm_s8', 'pcm_s16le', 'pcm_s24le'],
   decoders: [

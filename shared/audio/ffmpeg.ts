@@ -9,33 +9,32 @@ import { codecOf, decodeFault } from './decode-fault.ts'
 import { checkDescriptors } from './descriptors.ts'
 import { printable } from './one-line.ts'
 
-/** What `convert` is fed with: bare numbers, or a stream to decode. */
+/** The input of `convert`: raw samples, or a stream to decode. */
 export interface Feed {
-  /** The one demuxer: for bare numbers as ffmpeg names them (`u8`, `s24le`, `f32le`, `alaw`), else `flac`, `mp3`, `mov`, … */
+  /** The only demuxer: the format of raw samples (`u8`, `s24le`, `f32le`, `alaw`), or `flac`, `mp3`, `mov`, … */
   readonly demuxer: string
-  /** The one decoder; absent for bare numbers. */
+  /** The only decoder; absent for raw samples. */
   readonly decoder?: string
-  /** Hz. */
+  /** The sample rate, Hz. */
   readonly rate: number
   readonly channels: number
-  /** Weights of each channel in the left and in the right. */
+  /** The weights of each channel in the left and in the right output. */
   readonly mix: readonly (readonly [number, number])[]
-  /** Samples at `rate` that are decoded and left out; below 0: silence that is put before them. */
+  /** The number of samples at `rate` to skip at the beginning; below 0: the number of samples of silence to prepend. */
   readonly skip: number
-  /** ffmpeg reads no further, whatever the master claims. */
+  /** ffmpeg reads at most this many seconds, whatever the master claims. */
   readonly maxSeconds: number
-  /** Is called with each line of what ffmpeg complains of while it decodes: all of them, when the last piece has come. */
+  /** Called with each line of ffmpeg's complaints while it decodes. All have been reported when the last piece comes. */
   readonly onComplaint?: (line: string) => void
 }
 
 /**
- * 16-bit 44.1 kHz stereo of anything, little-endian, left and right interleaved, in pieces of any length; a second
- * of silence is put behind the last sample, because a resampler gives nothing of what its filter cannot span.
+ * Converts any input to 16-bit 44.1 kHz stereo, little-endian, left and right interleaved, in pieces of any length. One
+ * second of silence follows the last sample, because a resampler outputs nothing for what its filter cannot span.
  * Numbers are rounded without dither, so that silence stays silence; beyond full scale they clip.
  *
- * Bare samples are named to ffmpeg in so many words, and of anything else it gets the one demuxer and the
- * one decoder, on a pipe: no byte of an upload can make it open anything else. A stream whose rate or channels
- * change on the way is refused.
+ * ffmpeg gets the format of raw samples explicitly, and for anything else one demuxer and one decoder, on a pipe: no
+ * byte of an upload can make it open anything else. A stream whose rate or channels change is refused.
  * @throws PermanentError MASTER_UNREADABLE when ffmpeg refuses a stream; any other fault
  * (no ffmpeg, killed, out of memory) is an ordinary Error. An input that ends early is no error
  * to ffmpeg: count what comes out.
@@ -51,7 +50,7 @@ export async function* convert(
     skip < 0 ? `adelay=delays=${-skip}S:all=1` : '',
     'aformat=sample_fmts=fltp',
     pan(feed.mix),
-    // Small frames cost a resampler more.
+    // Larger frames, because small ones make resampling more expensive.
     'asetnsamples=n=16384:p=0',
     `apad=pad_len=${rate}`,
     resampler(rate),
@@ -67,7 +66,7 @@ export async function* convert(
       .inputOptions(
         decoder === undefined ? ['-ar', `${rate}`, '-ac', `${channels}`] : ['-c:a', decoder],
       )
-      // By default the decoder plays frames whose checksum is wrong; so they are dropped, and missed.
+      // By default the decoder outputs frames whose checksum is wrong. With this they are dropped, and found missing.
       .inputOptions(isCheckedFlac(feed) ? ['-err_detect', 'crccheck+explode'] : [])
       .inputOptions(['-t', `${feed.maxSeconds}`])
       .noVideo()
@@ -88,18 +87,18 @@ function listening(command: ffmpeg.FfmpegCommand, onLine: Feed['onComplaint']) {
   return onLine === undefined ? command : command.on('stderr', onLine)
 }
 
-/** The pages of Ogg have checksums of their own. */
+/** Whether ffmpeg has to check the frames of a FLAC stream. In Ogg the pages have checksums of their own. */
 function isCheckedFlac({ demuxer, decoder }: Feed): boolean {
   return decoder === 'flac' && demuxer !== 'ogg'
 }
 
-/** An M4A file may hold a picture and chapters beside its music. */
+/** The maximum number of streams in an M4A file, which may have a picture and chapters in addition to its music. */
 export const MAX_STREAMS = 4
 
 /**
- * AAC-LC of 16-bit 44.1 kHz stereo (little-endian bytes) as ADTS, at a constant bit rate.
- * For n samples the encoder gives ceil(n / 1024) + 1 packets: count them.
- * @param bitrate bits per second
+ * Encodes 16-bit 44.1 kHz stereo (little-endian bytes) as AAC-LC in ADTS at a constant bit rate. For n samples the
+ * encoder yields ceil(n / 1024) + 1 packets; the caller has to count them.
+ * @param bitrate Bits per second.
  */
 export function encodeAac(
   pcm: AsyncIterable<Uint8Array>,
@@ -111,10 +110,10 @@ export function encodeAac(
 }
 
 /**
- * MP3 of 16-bit 44.1 kHz stereo (little-endian bytes), joint stereo at a constant bit rate: bare frames, without
- * the one that tells a player the length.
- * @param bitrate bits per second
- * @param quality LAME's: 0 the slowest to 9 the fastest
+ * Encodes 16-bit 44.1 kHz stereo (little-endian bytes) as MP3, joint stereo at a constant bit rate: frames only,
+ * without the one that has the length.
+ * @param bitrate Bits per second.
+ * @param quality LAME's quality: 0 (slowest) to 9 (fastest).
  */
 export function encodeMp3(
   pcm: AsyncIterable<Uint8Array>,
@@ -128,9 +127,9 @@ export function encodeMp3(
 }
 
 /**
- * FLAC of 16-bit 44.1 kHz stereo (little-endian bytes). On a pipe ffmpeg cannot go back, so the header lacks the
- * length and the checksum of the samples.
- * @param level 0 the fastest to 12 the smallest
+ * Encodes 16-bit 44.1 kHz stereo (little-endian bytes) as FLAC. On a pipe ffmpeg cannot seek back, so the header lacks
+ * the length and the checksum of the samples.
+ * @param level 0 (fastest) to 12 (smallest).
  */
 export function encodeFlac(
   pcm: AsyncIterable<Uint8Array>,
@@ -140,7 +139,7 @@ export function encodeFlac(
   return encoded(pcm, 'flac', ['-compression_level', `${level}`], 'flac', signal)
 }
 
-/** What one coder makes of 16-bit 44.1 kHz stereo; its bytes tell nothing but the samples. */
+/** Encodes 16-bit 44.1 kHz stereo by one encoder, without metadata: the bytes depend on the samples alone. */
 async function* encoded(
   pcm: AsyncIterable<Uint8Array>,
   codec: string,
@@ -161,7 +160,7 @@ async function* encoded(
   )
 }
 
-/** Left and right as weighted sums; nothing where the input is stereo already. */
+/** The filter that mixes the channels to left and right; empty if the input is stereo already. */
 function pan(mix: Feed['mix']): string {
   if (mix.length === 2) return ''
   const side = (i: 0 | 1) =>
@@ -172,16 +171,16 @@ function pan(mix: Feed['mix']): string {
 }
 
 /**
- * swresample rather than soxr, because every build of ffmpeg has it and the same master should give
- * the same bytes everywhere. So set, tones up to 15 kHz come through 48 → 44.1 kHz with an error
- * 135 dB below them, at 20 kHz 118 dB, and the cost is that of soxr.
+ * The resampler: swresample rather than soxr, because every build of ffmpeg has it, and the same master should yield the
+ * same bytes everywhere. With these settings the error from 48 to 44.1 kHz is 135 dB below tones up to 15 kHz and
+ * 118 dB at 20 kHz, and the cost is that of soxr.
  */
 function resampler(rate: number): string {
   if (rate === SAMPLE_RATE) return ''
   return `aresample=${SAMPLE_RATE}:filter_size=128:cutoff=0.98:kaiser_beta=12:exact_rational=1:internal_sample_fmt=fltp`
 }
 
-/** ffmpeg ran, and gave up by itself. */
+/** ffmpeg ran and exited with an error of its own. */
 class FfmpegExit extends Error {
   override readonly name = 'FfmpegExit'
   /** The end of what it wrote to stderr. */
@@ -201,8 +200,8 @@ interface Ended {
 }
 
 /**
- * Pipes `input` through one ffmpeg and yields what it writes. However this ends (its end, an
- * error, an abort, a consumer that stops), the child has exited by then.
+ * Pipes `input` through one ffmpeg and yields its output. No matter how this ends (end of output, an error, an abort, a
+ * consumer that stops), the child process has exited by then.
  */
 async function* through(
   input: AsyncIterable<Uint8Array>,
@@ -218,15 +217,15 @@ async function* through(
     }),
     { objectMode: false, highWaterMark: 1 << 18 },
   )
-  // fluent-ffmpeg kills ffmpeg 20 ms after its output closes, exited or not: so it must not close.
+  // fluent-ffmpeg kills ffmpeg 20 ms after its output closes, even if it is still running. So it must not close.
   const sink = new PassThrough({ autoDestroy: false, emitClose: false })
-  // Told by the iterator; without a listener it would end the process as well.
+  // The iterator reports the error. Without a listener it would also end the process.
   sink.on('error', () => {})
   const command = configure(ffmpeg(source, { stdoutLines: 20 }).addOption('-v', 'repeat+error'))
   command.setFfmpegPath(BOUNDED_FFMPEG)
   let child: ChildProcess | undefined
   let exited: Promise<unknown> | undefined
-  // From before it is there: at first its library asks what it can do.
+  // Begins before the child exists, because its library first asks ffmpeg for its capabilities.
   const counted = underway()?.own?.measure(() =>
     child?.pid === undefined ? undefined : scheduledProcess(child.pid),
   )
@@ -269,7 +268,7 @@ async function* through(
   }
 }
 
-/** An input that fails ends; why is told on the side, so that ffmpeg is never left half fed and running. */
+/** Ends an input that fails, and reports the error separately, so that ffmpeg never waits for more input. */
 async function* caught(
   input: AsyncIterable<Uint8Array>,
   onError: (error: unknown) => void,

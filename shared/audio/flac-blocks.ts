@@ -12,8 +12,8 @@ const BLOCK_HEADER_BYTES = 4
 
 /**
  * The metadata blocks at the beginning of a FLAC file, and where its frames begin. Source: RFC 9639, 8.
- * @param first its first bytes
- * @returns undefined when it is none; `needs`: how many bytes have to be seen to tell.
+ * @param first The first bytes of the file.
+ * @returns undefined if it is no FLAC file; `needs`: the number of bytes that are needed to decide.
  */
 export function flacBlocks(
   first: Buffer,
@@ -35,7 +35,7 @@ export function flacBlocks(
   }
 }
 
-/** What a FLAC file begins with: the marker and these blocks. */
+/** The beginning of a FLAC file: the marker and these blocks. */
 export function flacHead(blocks: readonly FlacBlock[]): Buffer {
   const written = blocks.map(({ type, body }, index) => {
     const header = Buffer.alloc(BLOCK_HEADER_BYTES)
@@ -58,7 +58,7 @@ export function commentBlock(comments: readonly string[]): FlacBlock {
 
 const LAST = 0x80
 
-/** Little-endian, as Vorbis has it. */
+/** A 32-bit number, little-endian as in Vorbis comments. */
 function u32(value: number): Buffer {
   const buffer = Buffer.alloc(4)
   buffer.writeUInt32LE(value)

@@ -1,4 +1,4 @@
-/** Names of the twelve pitch classes from C, as they are written in the keys that begin on them. */
+/** The names of the twelve pitch classes from C, in the spelling of the keys that begin on them. */
 const MAJOR = ['C', 'Db', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'Ab', 'A', 'Bb', 'B'] as const
 const MINOR = ['C', 'C#', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'G#', 'A', 'Bb', 'B'] as const
 
@@ -18,24 +18,23 @@ export type Scale = 'major' | 'minor'
 interface KeyName {
   readonly tonic: string
   readonly scale: Scale
-  /** e.g. `Eb minor`. */
+  /** The name, e.g. `Eb minor`. */
   readonly key: string
-  /** e.g. `2A`. */
+  /** Camelot notation, e.g. `2A`. */
   readonly camelot: string
-  /** e.g. `7m`. */
+  /** Open Key notation, e.g. `7m`. */
   readonly openKey: string
 }
 
 /**
- * Names a key. Of two spellings that sound the same it takes the one with fewer accidentals in
- * its signature (C# minor has four, Db minor would have eight); of the two that tie at six,
- * F# major and Eb minor, as DJ software writes them.
+ * Names a key. Of two enharmonic spellings it takes the one with fewer accidentals in its signature (C# minor has four,
+ * Db minor would have eight). Where both have six it takes F# major and Eb minor, as DJ software does.
  * @param pitchClass 0 for C to 11 for B.
  */
 export function keyName(pitchClass: number, scale: Scale): KeyName {
   const tonic = (scale === 'major' ? MAJOR : MINOR)[pitchClass]
   if (tonic === undefined) throw new RangeError(`${pitchClass} is no pitch class`)
-  // Both wheels go round in fifths; a minor key shares the number of its relative major.
+  // Both notations go in fifths; a minor key has the number of its relative major.
   const relative = scale === 'major' ? pitchClass : (pitchClass + 3) % 12
   const fifths = (relative * 7) % 12
   return {
@@ -65,8 +64,7 @@ const OPEN_KEY = /^(1[0-2]|[1-9])([md])$/i
 const WRITTEN = /^([a-g](?:#|b|♯|♭)?)[\s-]*(m|min|minor|maj|major)?$/i
 
 /**
- * The key that somebody means, in any notation: `A minor`, `Am`, `8A`, `1m`.
- * Undefined when it is none.
+ * Parses a key in any notation: `A minor`, `Am`, `8A`, `1m`. Undefined if it is none.
  */
 export function keyMeant(text: string): KeyName | undefined {
   const given = text.trim()
@@ -83,13 +81,13 @@ export function keyMeant(text: string): KeyName | undefined {
   if (!written?.[1]) return undefined
   const accidental = written[1].slice(1).replace('♯', '#').replace('♭', 'b').toLowerCase()
   const scale = written[2] ?? ''
-  // `M` alone is what some write for major.
+  // Some write `M` alone for major.
   const isMinor = scale === 'm' || /^min/i.test(scale)
   const note = written[1].charAt(0).toUpperCase() + accidental
   return keyName(pitchClassOf(note), isMinor ? 'minor' : 'major')
 }
 
-/** A key and its neighbours on the Camelot wheel, in Camelot notation: those that mix well with it. */
+/** The keys that mix well with a key: itself and its neighbours on the Camelot wheel, in Camelot notation. */
 export function harmonicWith({ camelot }: Pick<KeyName, 'camelot'>): readonly string[] {
   const number = Number.parseInt(camelot, 10)
   const letter = camelot.slice(-1)
@@ -97,9 +95,9 @@ export function harmonicWith({ camelot }: Pick<KeyName, 'camelot'>): readonly st
   return [camelot, `${number}${letter === 'A' ? 'B' : 'A'}`, step(1), step(-1)]
 }
 
-/** The key of a place on the Camelot wheel, 1 to 12. */
+/** The key at a position of the Camelot wheel, 1 to 12. */
 function keyAt(number: number, scale: Scale): KeyName {
-  // Seven fifths up is one semitone up, and the other way round.
+  // Seven fifths up are one semitone up, and seven semitones up are one fifth up.
   const relative = (((number + 4) % 12) * 7) % 12
   return keyName(scale === 'major' ? relative : (relative + 9) % 12, scale)
 }

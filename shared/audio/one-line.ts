@@ -1,8 +1,8 @@
 import { sentence } from '../contracts/errors/chain.ts'
 
 /**
- * What a program says, on one line and fit for a row: it may repeat titles out of the master, and those may hold
- * anything. Places in its memory are left out: they differ from one time to the next, and equal faults should not.
+ * The output of a program on one line, fit for a row: it may quote titles from the master, which may contain anything.
+ * Memory addresses are left out, because they differ from run to run, while equal faults should yield equal text.
  */
 export function printable(said: string): string {
   const line = said

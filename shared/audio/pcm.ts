@@ -1,13 +1,13 @@
 /**
- * A track as 16-bit 44.1 kHz stereo, whatever its master is. "Sample" means one instant of both
- * channels throughout: `read(0, 44100)` is one second and 88,200 numbers.
+ * A track as 16-bit 44.1 kHz stereo, whatever the format of its master. "Sample" always means one instant of both
+ * channels: `read(0, 44100)` is one second and 88,200 numbers.
  */
 export interface PcmSource {
-  /** Length of the track in samples, ≥ 1. */
+  /** The length of the track in samples, from 1. */
   readonly samples: number
   /**
-   * Interleaved left, right of the samples [start, end); exactly 2 × (end − start) numbers, not to be written to.
-   * `into`, which has room for as many, is filled and returned: memory that is used again costs less than new.
+   * Reads the samples [start, end), left and right interleaved: exactly 2 × (end − start) numbers, which must not be
+   * written to. `into`, if given, must have that length; it is filled and returned, which saves allocating memory.
    */
   read(
     start: number,
@@ -15,7 +15,7 @@ export interface PcmSource {
     signal?: AbortSignal,
     into?: Int16Array<ArrayBuffer>,
   ): Promise<Int16Array>
-  /** The samples [start, end) in pieces of at most `size` samples (65,536 unless told). */
+  /** Reads the samples [start, end) in pieces of at most `size` samples. Default: 65,536. */
   chunks(
     start: number,
     end: number,

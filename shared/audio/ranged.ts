@@ -1,9 +1,9 @@
 import type { PcmSource } from './pcm.ts'
 
-/** Reads the samples [start, end), as `PcmSource.read`. */
+/** Reads the samples [start, end), as `PcmSource.read` does. */
 export type ReadSamples = PcmSource['read']
 
-/** A source of anything that can be read by range. Checks ranges and lengths. */
+/** A source from a function that reads ranges. It checks ranges and lengths. */
 export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
   const read: ReadSamples = async (start, end, signal, into) => {
     if (
@@ -32,15 +32,15 @@ export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
     samples,
     read,
     async *chunks(start, end, { size = PIECE_SAMPLES, signal } = {}) {
-      // One range of a store costs a round trip: fetch more at once than is handed out, and the next meanwhile.
+      // Each range of a store costs a round trip: fetch more than is handed out, and the next range meanwhile.
       const ahead = Math.max(size, AHEAD_SAMPLES - (AHEAD_SAMPLES % size))
-      // Where pieces allow it, what is fetched at once is one block of `cachedPcm`, which need not copy it then.
+      // If the pieces allow it, one fetch is one block of `cachedPcm`, which then need not copy it.
       const isAligned = ahead === AHEAD_SAMPLES && start % size === 0
       const endOf = (from: number) =>
         Math.min(end, from + ahead - (isAligned ? from % ahead : 0))
       const fetch = (from: number) => {
         const fetched = read(from, endOf(from), signal)
-        // Told to whoever waits for it; nobody may.
+        // The error reaches the reader that awaits this. There may be none.
         fetched.catch(() => {})
         return fetched
       }
@@ -57,7 +57,7 @@ export function sourceOf(samples: number, readSamples: ReadSamples): PcmSource {
   }
 }
 
-/** 4 MiB; as much as `cachedPcm` keeps in a block. */
+/** The number of samples in one fetch: 4 MiB, the size of a block of `cachedPcm`. */
 const AHEAD_SAMPLES = 1 << 20
-/** A divisor of that, so that a piece is a view of one block: a second and a half. */
+/** The default size of a piece, 1.5 s. It divides the size of a block, so that a piece is a view of one block. */
 const PIECE_SAMPLES = 1 << 16

@@ -1,6 +1,6 @@
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '../contracts/pcm-format.ts'
 
-/** Bytes before the samples of a WAV of ours. */
+/** The size of the header of our WAV files, bytes. */
 export const WAV_HEADER_BYTES = 44
 
 /** A plain WAV file of 16-bit 44.1 kHz stereo; `pcm` is interleaved and below 4 GiB. */
@@ -10,7 +10,7 @@ export function wavPart(pcm: Int16Array): Uint8Array {
   return withWavHeader(wav)
 }
 
-/** Writes the header into the first 44 bytes of `wav`; the samples behind it are there already. */
+/** Writes the header into the first 44 bytes of `wav`, which already has the samples after it. */
 export function withWavHeader(wav: Buffer): Buffer {
   const bytes = wav.length - WAV_HEADER_BYTES
   wav.write('RIFF', 0, 'latin1')

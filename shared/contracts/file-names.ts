@@ -1,9 +1,9 @@
 import ascii from 'any-ascii'
 
-/** What a track is called, as the latest job that said so has it. */
+/** The names of a track. */
 export type TrackNames = Readonly<Partial<Record<'title' | 'artist', string>>>
 
-/** What a master's name may end in (docs/masters.md), without the dot. */
+/** The extensions of masters (docs/masters.md), without the dot. */
 export const AUDIO_EXTENSIONS = [
   ...['wav', 'wave', 'bwf', 'rf64', 'aif', 'aiff', 'aifc', 'flac'],
   ...['mp3', 'm4a', 'mp4', 'aac', 'ogg', 'oga', 'opus'],
@@ -11,36 +11,36 @@ export const AUDIO_EXTENSIONS = [
 
 const AUDIO = new RegExp(`\\.(?:${AUDIO_EXTENSIONS.join('|')})$`, 'i')
 
-/** Files and folders that a system leaves beside a person's own, some of them with the name of a master behind `._`. */
+/** Files and folders that operating systems create beside people's own, some with the name of a master after `._`. */
 export const LEFT_BY_SYSTEM =
   '^(?:\\._.*|\\.DS_Store|\\.AppleDouble|\\.localized|\\.Spotlight-V100|\\.Trashes|\\.fseventsd|__MACOSX|Thumbs\\.db|ehthumbs\\.db|desktop\\.ini|@eaDir)$'
 
 const LEFT = new RegExp(LEFT_BY_SYSTEM, 'i')
 
-/** Whether a file is audio by its name. */
+/** Whether a file is audio, by its extension. */
 export function isAudio(path: string): boolean {
   return AUDIO.test(path)
 }
 
-/** Whether a file, or a folder that it is in, was left by macOS, Windows or a NAS, and by no person. */
+/** Whether a file, or a folder that it is in, was created by macOS, Windows or a NAS, and not by a person. */
 export function isLeftBySystem(path: string): boolean {
   return path.split(/[\\/]/).some((name) => LEFT.test(name))
 }
 
-/** Of a long name so many characters are looked at. */
+/** The number of characters of a name that are used. */
 const LOOKED_AT = 255
 const SLUG_CHARACTERS = 60
-/** 48 bits: of ten thousand files of one name two have the same by chance once in five million catalogues. */
+/** 48 bits: among 10,000 files of one name, a collision occurs in one of five million catalogues. */
 const DIGEST_DIGITS = 12
 
 /**
- * The asset_guid of a file that nobody has named: its name in Latin letters, and a part of the sha256 of its content.
- * The same file has the same everywhere; two that only share a name have two.
- * @param file its name, or a path or URI that ends with it
- * @param sha256 64 hexadecimal digits: of the bytes; of a master that nobody has read, of its URI
+ * The default asset_guid of a file: its name in Latin letters, and a part of the SHA-256 of its content. The same file
+ * has the same guid everywhere; two files that only share a name have different ones.
+ * @param file The name of the file, or a path or URI that ends with it.
+ * @param sha256 64 hexadecimal digits: the SHA-256 of the bytes or, if the master has not been read, of its URI.
  */
 export function guidOfFile(file: string, sha256: string): string {
-  // Composed first: macOS takes letters and their accents apart, and CJK and Hangul are known composed.
+  // Composed first, because macOS decomposes letters and accents, and CJK and Hangul are recognized in composed form.
   const latin = ascii(baseName(file).slice(0, LOOKED_AT))
   const slug = latin
     .replace(/['`"]/g, '')
@@ -51,7 +51,7 @@ export function guidOfFile(file: string, sha256: string): string {
   return `${slug || 'unnamed'}-${sha256.slice(0, DIGEST_DIGITS)}`
 }
 
-/** A file's own name as a job may carry it: without folders and without what can't be printed. */
+/** The name of a file as a job may have it: without folders and without unprintable characters. */
 export function cleanFileName(file: string): string {
   const name = file
     .replace(/^.*[\\/]/s, '')
@@ -61,11 +61,11 @@ export function cleanFileName(file: string): string {
   return [...name].slice(0, LOOKED_AT).join('')
 }
 
-/** A file's own name, without folders and without an extension of audio. */
+/** The name of a file without folders and without an audio extension. */
 function baseName(file: string): string {
   return (
     file
-      // What a browser makes of the characters that would end the name in a form.
+      // Browsers escape the characters that would end the name in a form.
       .replace(/%22/g, '"')
       .replace(/%0[ad]/gi, ' ')
       .replace(/^.*[\\/]/s, '')
@@ -74,25 +74,25 @@ function baseName(file: string): string {
   )
 }
 
-/** What no name has: controls, those of writing direction included, halves of pairs. The joiners of Persian and emoji may be. */
+/** Characters that names may not have: controls, direction marks, lone surrogates. Joiners are allowed. */
 export const UNPRINTABLE =
   /[\p{Cc}\p{Co}\p{Cs}\uFFFD\u00ad\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/gu
 
-/** What the number of a track, of a disc and a track, looks like in front of a name. */
+/** The number of a track, or of a disc and a track, in front of a name. */
 const NUMBER = '(?:\\d{1,2}-)?\\d{1,3}'
 const NUMBERS = [
   // `01. Name`, `1) Name`, `[01] Name`.
   new RegExp(`^${NUMBER}[.)]\\s*(?=[^\\s\\d])`),
   new RegExp(`^[[(]${NUMBER}[\\])]\\s*(?=\\S)`),
-  // `01 Name`, `01-name`, `1-01 Name`: without a zero it may be a band's (`50 Cent`).
+  // `01 Name`, `01-name`, `1-01 Name`: without a zero the number may belong to the name of a band (`50 Cent`).
   /^(?:\d{1,2}-\d{2}|0\d{1,2})[\s-]+(?=[^\s-])/,
   // `12 - Name`, but `112 - Cupid` is a song of 112.
   new RegExp(`^${NUMBER} - (?=.* - )|^\\d{1,2} - `),
 ]
 
 /**
- * What the name of a file says of the track: `Artist - Title.wav`, or the title alone; the number of a track in front
- * of it, and between artist and title, is left out.
+ * The names of a track in the name of its file: `Artist - Title.wav`, or the title alone. A track number in front, or
+ * between artist and title, is left out.
  */
 export function namesInFile(file: string): TrackNames {
   let name = baseName(file).slice(0, LOOKED_AT)

@@ -4,12 +4,12 @@ import { PermanentError, sentence } from './errors/chain.ts'
 import { checkTexts, utf8 } from './text.ts'
 import { compile } from './validator.ts'
 
-/** A message's contract: its name and version, its schema, and the one way in from untyped bytes. */
+/** The contract of a message: its name and version, its schema, and the only way in from untyped bytes. */
 export interface Contract<Body> {
-  /** e.g. `run@1`; travels in the attribute `schema`. */
+  /** Name and version, e.g. `run@1`, which are sent in the attribute `schema`. */
   readonly name: string
   readonly schema: TSchema
-  /** @throws PermanentError naming every fault. */
+  /** Checks a value. @throws PermanentError that lists the faults. */
   check(value: unknown): Body
   /** Parses and checks. @throws PermanentError NOT_JSON, or the contract's own code. */
   parse(data: Uint8Array): Body
@@ -24,7 +24,7 @@ export function defineMessage<const P extends TProperties>(
   options: {
     code?: ErrorCode
     schema?: Record<string, unknown>
-    /** What a schema can't say: a sentence where two properties contradict each other. */
+    /** Checks what a schema cannot express: returns a sentence if two properties contradict each other. */
     contradiction?: (body: Static<ReturnType<typeof Type.Object<P>>>) => string | undefined
   } = {},
 ): Contract<Static<ReturnType<typeof Type.Object<P>>>> {
@@ -45,7 +45,7 @@ export function defineMessage<const P extends TProperties>(
   }
 }
 
-/** The contract of a topic that carries messages of two kinds, told apart by a property that only `first` has. */
+/** The contract of a topic with messages of two kinds. The first kind is recognized by a property that only it has. */
 export function eitherOf<A, B>(
   first: Contract<A>,
   property: string & keyof A,
@@ -61,8 +61,8 @@ export function eitherOf<A, B>(
 }
 
 /**
- * The JSON value in `data`.
- * @throws PermanentError NOT_JSON, saying where it stopped being JSON, or has text that could not be kept.
+ * Parses `data` as JSON.
+ * @throws PermanentError NOT_JSON with the position at which it is not JSON, or has text that cannot be stored.
  */
 export function json(data: Uint8Array, what: string): unknown {
   let text: string
@@ -77,13 +77,13 @@ export function json(data: Uint8Array, what: string): unknown {
   return value
 }
 
-/** A count in a message that anybody may have published: what can't be true is not believed, and `least` instead. */
+/** A count in a message of an unknown publisher. If it is not plausible, the result is `least`. */
 export function countFrom(value: unknown, least: number): number {
   const number = Number(value ?? least)
   return Number.isSafeInteger(number) && number >= least && number <= MOST ? number : least
 }
 
-/** An instant in such a message, where it is one and has been. */
+/** An instant in such a message; undefined unless it is a valid instant in the past. */
 export function pastInstant(value: unknown): string | undefined {
   if (typeof value !== 'string' || !ISO.test(value)) return undefined
   return Date.parse(value) <= Date.now() ? value : undefined

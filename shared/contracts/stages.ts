@@ -1,16 +1,16 @@
-/** The stages that each route has topics of its own for. */
+/** The stages with topics for each route. */
 export const STAGES = ['stage', 'analyze', 'encode'] as const
 export type Stage = (typeof STAGES)[number]
 
-/** The steps that a track passes, in their order. */
+/** The steps that a track passes, in order. */
 export const CHAIN = ['ingest', ...STAGES, 'publish'] as const
 
 /** The stages that make derivative assets. */
 export type MakingStage = 'analyze' | 'encode'
 
-/** What a step may cost at the 99th percentile, wall-clock ms on one full core. */
+/** The budget of a step: its 99th percentile, wall-clock ms on one full core. */
 export const BUDGET_MS = 10_000
-/** When a step is stopped and given back, ms of its own time: what it waits for a slow store or a core is not its own. */
+/** The hard limit, ms of a step's own time; then it is given back. Waiting for a store or a core is not its own time. */
 export const HARD_LIMIT_MS = 13_000
-/** When a step is stopped however it was kept waiting, ms: Pub/Sub's client extends a lease for an hour at most. */
+/** The limit of a step's time on the clock, ms: Pub/Sub's client extends a lease for one hour at most. */
 export const LONGEST_STEP_MS = 50 * 60_000

@@ -3,25 +3,25 @@ import { PermanentError } from './errors/chain.ts'
 const strict = new TextDecoder('utf-8', { fatal: true })
 
 /**
- * The text that these bytes are in UTF-8, without a byte order mark.
- * @throws TypeError when they are not UTF-8: what is replaced without a word is another text.
+ * Decodes UTF-8, without a byte order mark.
+ * @throws TypeError when the bytes are not UTF-8: silent replacement would change the text.
  */
 export function utf8(bytes: Uint8Array): string {
   return strict.decode(bytes)
 }
 
-/** What JSON can spell, and no store here can hold. May also hit text that only looks like it. */
+/** Escapes that JSON allows and no store here can hold. It may also match text that only looks like them. */
 const UNFIT = /\\u(?:0000|d[89a-f])/i
 
 /**
- * Refuses a NUL, and half of a surrogate pair, in any text of a JSON document: PostgreSQL takes neither, and whoever
- * writes UTF-8 makes another character of the second.
- * @param text the document as it came; @param value the same, parsed
- * @throws PermanentError NOT_JSON that says where
+ * Refuses a NUL and a lone surrogate in any text of a JSON document: PostgreSQL takes neither, and encoding as UTF-8
+ * replaces the second.
+ * @param text The document as it was received. @param value The same document, parsed.
+ * @throws PermanentError NOT_JSON with the position
  */
 export function checkTexts(text: string, value: unknown, what: string): void {
   if (!UNFIT.test(text)) return
-  // No recursion: what is checked may be nested deeper than the stack.
+  // No recursion, because the value may be nested deeper than the stack.
   const waiting: { readonly at: string; readonly value: unknown }[] = [{ at: '', value }]
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const { at, value } = next
@@ -29,7 +29,7 @@ export function checkTexts(text: string, value: unknown, what: string): void {
     if (typeof value !== 'object' || value === null) continue
     for (const [key, inner] of Object.entries(value)) {
       refuseUnfit(key, at, what)
-      // The pointer of a thing that lies a thousand levels deep would be longer than the document.
+      // Cut, because the pointer of a value a thousand levels deep would be longer than the document.
       const below = at.length > 200 ? at : `${at}/${key}`
       waiting.push({ at: below, value: inner })
     }

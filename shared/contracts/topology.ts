@@ -7,9 +7,9 @@ export const DEFAULT_ROUTE = 'cloud'
 export interface SubscriptionSpec {
   readonly name: string
   readonly topic: string
-  /** Lease that the server grants at first, seconds. */
+  /** The first lease that the server grants, seconds. */
   readonly ackDeadlineSeconds: number
-  /** Deliveries before the server itself dead-letters; absent: never. The net for crashes only. */
+  /** The server dead-letters a message after this many deliveries: the safety net for crashes. Absent: never. */
   readonly maxDeliveryAttempts?: number
   readonly minBackoffSeconds: number
   readonly maxBackoffSeconds: number
@@ -30,7 +30,7 @@ export function stageTopic(stage: Stage, route: string): string {
   return route === DEFAULT_ROUTE ? stage : `${stage}-${route}`
 }
 
-/** The step that consumes a subscription; the name itself where it is none of ours. */
+/** The step that consumes a subscription; the name itself if it is not one of ours. */
 export function stepOf(subscription: string): string {
   if (subscription === 'events') return 'recorder'
   const stage = STAGES.find((each) => `${subscription}-`.startsWith(`${each}-`))
@@ -39,15 +39,15 @@ export function stepOf(subscription: string): string {
 
 /** Settings of subscriptions that differ between a cloud and one machine. */
 interface SubscriptionSettings {
-  /** Wait before a message that was given back comes again: at first and, doubled each time, at most, seconds. */
+  /** The wait before a message that was given back comes again, s. It doubles from the first to the second. */
   readonly minSeconds: number
   readonly maxSeconds: number
-  /** How long a message waits for somebody to deal with it, seconds. */
+  /** How long Pub/Sub keeps a message that is not acked, seconds. */
   readonly retentionSeconds: number
 }
 
 const CLOUD = { minSeconds: 10, maxSeconds: 600, retentionSeconds: 31 * 86_400 }
-/** On one machine nobody else suffers from an early retry, and Google's emulator keeps a message for a week at most. */
+/** Settings for one machine: early retries harm no other system, and Google's emulator keeps messages for 7 days. */
 export const ONE_MACHINE = { minSeconds: 1, maxSeconds: 60, retentionSeconds: 7 * 86_400 }
 
 /** All topics and subscriptions of a deployment with these routes: no filters, no ordering. */

@@ -1,7 +1,7 @@
 import { TEXT_PATTERN } from './names.ts'
 
-/** What a file may be called. */
+/** The bounds of a file's name. */
 export const FILE_NAME = { minLength: 1, maxLength: 255, pattern: TEXT_PATTERN } as const
 
-/** What a title or an artist may be. */
+/** The bounds of a title or an artist. */
 export const TRACK_NAME = { maxLength: 500, pattern: TEXT_PATTERN } as const

@@ -3,7 +3,7 @@ import formats from 'ajv-formats'
 import type { TSchema } from 'typebox'
 import { type ErrorCode, PermanentError } from './errors/chain.ts'
 
-// The types say already that a schema is one; holding it against the standard's own takes 40 ms of every start.
+// Schemas are not validated, because their types guarantee that they are valid; it would take 40 ms of every start.
 const settings = {
   strict: true,
   allowUnionTypes: true,
@@ -14,20 +14,20 @@ const untilFirst = new Ajv(settings)
 const untilLast = new Ajv({ ...settings, allErrors: true })
 for (const ajv of [untilFirst, untilLast]) formats.default(ajv)
 
-/** Values within a document that is told of in full. */
+/** The maximum number of values in a document for which all faults are reported. */
 const SMALL = 1000
 
 /**
- * A function that returns its argument, typed.
- * @throws PermanentError with `code`, naming every fault: what was wrong, where, what was expected. Of a
- * document of over a thousand values the first fault alone: each wrong item of a long list would cost memory.
+ * Compiles a schema to a function that checks its argument and returns it, typed.
+ * @throws PermanentError with `code` that lists every fault: what was wrong, where, and what was expected. For a
+ * document of more than 1,000 values it has the first fault only: each wrong item of a long list would cost memory.
  */
 export function compile<T>(
   schema: TSchema,
   what: string,
   code: ErrorCode,
 ): (value: unknown) => T {
-  // Not before it is needed: of all that is imported a service checks little, and should be ready soon.
+  // Compiled at first use: a service uses few of the schemas that it imports, and should start fast.
   let validate: ValidateFunction<T> | undefined
   let explain: ValidateFunction<T> | undefined
   return (value) => {
@@ -45,7 +45,7 @@ export function compile<T>(
 }
 
 function isSmall(value: unknown): boolean {
-  // No recursion: what is checked may be nested deeper than the stack.
+  // No recursion, because the value may be nested deeper than the stack.
   const waiting: unknown[] = [value]
   for (let seen = 1; waiting.length > 0; ) {
     const next = waiting.pop()
@@ -63,7 +63,7 @@ function fault(error: ErrorObject): string {
   const where = instancePath || 'the document'
   if (keyword === 'additionalProperties')
     return `${where} has an unknown property ${show(params.additionalProperty)}`
-  // A secret may be at fault, but is not for a log.
+  // The value of a secret must not be logged.
   const isShown = typeof data !== 'object' && parentSchema?.writeOnly !== true
   return `${where} ${message}${isShown ? `, got ${show(data)}` : ''}`
 }

@@ -4,12 +4,12 @@ import { MAX_WARNINGS, type Warning } from './messages/warning.ts'
 export type { Warning }
 
 /**
- * Every code of a warning: what it means, and what the person who reads it can do. A master with a warning is
- * accepted, unless `strict` is asked for.
+ * Every code of a warning: its meaning, and the remedy for the person who reads it. A master with a warning is accepted
+ * unless `strict` is set.
  *
- * A warning is a fact about the bytes of a master. It may depend neither on how its parts were cut nor on which step
- * found it: what the header and the length of the file tell is in `warnings` of the layout; what the whole stream
- * tells is in what `stageStream` answers at its end, or is reported by a step of its own (services/stage/found.ts).
+ * A warning is a fact about the bytes of a master. It must not depend on how the parts were cut or on which step found
+ * it. Warnings from the header and the length of the file are in `warnings` of the layout. Warnings from the whole
+ * stream are in the result of its conversion, or are reported by a step of its own (services/stage/found.ts).
  */
 export const WARNINGS = {
   CUT_SHORT: {
@@ -39,12 +39,12 @@ export const WARNINGS = {
 
 type WarningCode = keyof typeof WARNINGS
 
-/** A warning. The sentence names no address, no byte that can not be printed, and nothing that a decoder said. */
+/** A warning. The sentence must not have addresses, unprintable bytes or messages of a decoder. */
 export function warning(code: WarningCode, sentence: string): Warning {
   return { code, sentence }
 }
 
-/** CUT_SHORT, with the seconds that `what` (`the WAV`) promises and those that are there, to a millisecond or a microsecond. */
+/** CUT_SHORT, with the seconds that `what` (`the WAV`) promises and those that it has, to a millisecond or microsecond. */
 export function cutShort(what: string, promised: number, present: number): Warning {
   const unit = promised - present < 0.001 ? 1e6 : 1000
   const seconds = (value: number) => Math.round(value * unit) / unit
@@ -53,7 +53,7 @@ export function cutShort(what: string, promised: number, present: number): Warni
   return { code: 'CUT_SHORT', sentence, promised_seconds, present_seconds }
 }
 
-/** All of them, each once, in an order that does not depend on where they come from. */
+/** Merges warnings: each one once, in an order that does not depend on their origin. */
 export function mergedWarnings(
   ...lists: readonly (readonly Warning[] | undefined)[]
 ): readonly Warning[] {

@@ -1,6 +1,6 @@
 /**
- * Every code that a problem document, a log line, a tombstone or a dead letter can carry:
- * what it means, and what the person who reads it can do.
+ * Every code that a problem document, a log line, a tombstone or a dead letter can have: its meaning, and the remedy for
+ * the person who reads it.
  */
 export const ERRORS = {
   NOT_JSON: {
@@ -275,11 +275,11 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
-/** The work can never succeed as it was asked: a verdict, never retried. Anything else thrown is. */
+/** The work can never succeed as requested: a verdict, which is not retried. All other errors are retried. */
 export class PermanentError extends Error {
   override readonly name = 'PermanentError'
   readonly code: ErrorCode
-  /** Where in the input the fault lies (a JSON pointer, a byte offset), where that is known. */
+  /** The position of the fault in the input (a JSON pointer or a byte offset), if known. */
   readonly at: string | undefined
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions & { at?: string }) {
@@ -289,7 +289,7 @@ export class PermanentError extends Error {
   }
 }
 
-/** The run cannot go on as planned, but the job can: it goes to ingest again. */
+/** The run cannot go on as planned, but the job can: it goes to `ingest` again. */
 export class RestartError extends Error {
   override readonly name = 'RestartError'
   readonly code: 'MASTER_CHANGED' | 'SCRATCH_MISSING' | 'SUPERSEDED'
@@ -301,8 +301,8 @@ export class RestartError extends Error {
 }
 
 /**
- * The message of anything thrown, fit for a log line, a sentence or a row: a message may quote the bytes that it
- * complains of, and one NUL in an event would set the whole batch aside. Never throws, whatever was.
+ * The message of anything that was thrown, fit for a log line, a sentence or a row: a message may quote the bytes at
+ * fault, and one NUL in an event would dead-letter the whole batch. Never throws.
  */
 export function sentence(error: unknown): string {
   try {

@@ -1,4 +1,4 @@
-/** Where paths of file systems begin; what begins otherwise may be an address of ours or a JSON pointer. */
+/** The top folders of file system paths. A path that begins otherwise may be an API address or a JSON pointer. */
 const TOPS = [
   ...[
     'home',
@@ -32,15 +32,15 @@ const TOPS = [
 const URI = /file:\/\/[^\s"'`,;()<>]*/g
 const QUOTED = /(?<=['"`])\/[^'"`\n]+(?=['"`])/g
 const BARE = new RegExp(`(?<![\\w./~:…-])/(?:${TOPS})/[^\\s"'\`,;:()<>]*`, 'g')
-/** As Node says it of a call: `EACCES: permission denied, link '/a/b' -> '/a/c'`. */
+/** Node's message about a system call: `EACCES: permission denied, link '/a/b' -> '/a/c'`. */
 const OF_A_CALL =
   /(?<=\bE[A-Z0-9]{2,}: [^,'\n]{1,80}, \w{1,20} )'\/[^'\n]*'(?: -> '\/[^'\n]*')?/g
-/** After a word of the operating system's: `ENOENT /a/b`, `connect EACCES /a/b`. */
+/** A path after an error code of the operating system: `ENOENT /a/b`, `connect EACCES /a/b`. */
 const AFTER_CODE = /(?<=\bE[A-Z0-9]{3,} )\/[^\s"'`,;()<>]+/g
 
 /**
- * A sentence without where things lie on our machines: of each path and file URI the last name is left. For whoever
- * asks from outside; what is logged has all of it.
+ * Shortens each path and file URI in a sentence to its last name, for readers outside, who must not learn where things
+ * lie on our machines. The log has the whole sentence.
  */
 export function withoutPaths(sentence: string): string {
   return sentence
@@ -51,7 +51,7 @@ export function withoutPaths(sentence: string): string {
     .replace(BARE, lastOf)
 }
 
-/** Quoted are JSON pointers and addresses, too. */
+/** Whether a quoted text is a path, and not a JSON pointer or an address. */
 function isPath(text: string): boolean {
   return new RegExp(`^/(?:${TOPS})(?:/|$)`).test(text) || /\.[A-Za-z0-9]{1,8}$/.test(text)
 }

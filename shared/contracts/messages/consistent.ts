@@ -3,7 +3,7 @@ import type { Contract } from '../message.ts'
 import type { MakingStage } from '../stages.ts'
 import { StepDue } from './run.ts'
 
-/** The contract of a stage's topic: that of its messages, and that their parts fit each other. */
+/** The contract of a stage's topic: the contract of its messages, and that their parts are consistent. */
 export function stepDueOf(stage: MakingStage): Contract<StepDue> {
   const consistent = (message: StepDue): StepDue => {
     const fault = faultIn(message, stage)

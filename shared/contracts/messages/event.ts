@@ -5,18 +5,18 @@ import { Code, Count, Line } from './place.ts'
 import { AcceptedRequest } from './run.ts'
 import { Warnings } from './warning.ts'
 
-/** Units that an event tells at most: a list that is so long may go on. */
+/** The maximum number of units in an event. A list of this length may have been cut. */
 export const MAX_UNITS = 100
 
 const Amount = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
-/** What a step reports of itself, once, with an id made at its birth. */
+/** The report of a step on one delivery. Its id is created once, so that all copies of it are the same event. */
 const StepEvent = Type.Object(
   {
     id: Type.String({ format: 'uuid' }),
     /** When the step began, ISO 8601. */
     at: Type.String({ format: 'date-time' }),
-    /** The step that ran: `ingest`, `stage`, `analyze`, `encode`, `publish`; or `watchdog`; or `operator`, somebody who deals with dead letters. */
+    /** The step that ran: `ingest`, `stage`, `analyze`, `encode`, `publish`; or `watchdog`; or `operator`, a person who handles dead letters. */
     step: Line(64),
     /** `accepted` (by ingest), `done`, `skipped` (all existed), `failed` (a verdict for good), `again` (given back), `restarted`, `dead-lettered`, `swept`; `replaced` (an upload of other content, by ingest); `redriven`, `discarded` (by an operator). */
     verdict: Line(64),
@@ -25,23 +25,23 @@ const StepEvent = Type.Object(
     run: Type.Optional(Count),
     route: Type.Optional(Type.String({ pattern: ROUTE_PATTERN })),
     attempt: Count,
-    /** What was made or looked at, e.g. `aac-128@1 0-441000`. */
+    /** The units that were made or inspected, e.g. `aac-128@1 0-441000`. */
     units: Type.Array(Line(200), { maxItems: 10 * MAX_UNITS }),
     /** Host and process. */
     worker: Line(400),
     /** Wall-clock milliseconds. */
     ms: Type.Number({ minimum: 0 }),
-    /** Core-milliseconds, children and workers included, where known. */
+    /** Core-milliseconds, child processes and workers included, if known. */
     cpuMs: Type.Optional(Type.Number({ minimum: 0 })),
     bytesRead: Type.Optional(Amount),
     bytesWritten: Type.Optional(Amount),
-    /** Of those, what came from and went to buckets: across the WAN, on a route whose cluster is not in the cloud. */
+    /** The bytes, of those, that came from and went to buckets: across the WAN if the route's cluster is elsewhere. */
     bytesFromCloud: Type.Optional(Amount),
     bytesToCloud: Type.Optional(Amount),
     storeOperations: Type.Optional(Amount),
     code: Type.Optional(Code),
     sentence: Type.Optional(Type.String({ maxLength: 4000 })),
-    /** Of the master, where this step has found out what is missing or wrong in it. */
+    /** The warnings about the master that this step has found. */
     warnings: Warnings,
     /** With `accepted`: the request, so that a job row that could not be written at once is written later. */
     request: Type.Optional(AcceptedRequest),

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { REQUEST_ID_CHARACTERS, REQUEST_ID_PATTERN } from '../names.ts'
 
-/** What a request is called. */
+/** The schema of a request's id. */
 export function RequestId(description: string) {
   return Type.String({
     minLength: 1,
@@ -11,7 +11,7 @@ export function RequestId(description: string) {
   })
 }
 
-/** A whole number that JSON readers do not round: larger ones would become another number on the way. */
+/** The schema of an integer that JSON parsers do not round. Larger numbers would change on the way. */
 export function WholeNumber(description: string) {
   return Type.Integer({
     minimum: Number.MIN_SAFE_INTEGER,

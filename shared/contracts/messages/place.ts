@@ -1,24 +1,24 @@
 import { Type } from 'typebox'
 import { TEXT_PATTERN } from '../names.ts'
 
-/** Text of one line, of so many characters at most. */
+/** The schema of a text of one line, of at most `maxLength` characters. */
 export function Line(maxLength: number) {
   return Type.String({ maxLength, pattern: TEXT_PATTERN })
 }
 
 /**
- * Where a master is: an object of a store, by a path that stays within what it names. Which stores may be read is judged
- * by whoever reads.
+ * The URI of a master: an object in a store, by a path without dot segments. Which stores may be read is checked by the
+ * service that reads it.
  */
 export const MasterUri = Type.String({
   maxLength: 4096,
   pattern: '^(?!.*/\\.{1,2}(?:/|$))(?:gs://[a-z0-9]|file:///)[^\\u0000-\\u001f\\u007f\\\\]*$',
 })
 
-/** How a file of an asset ends. */
+/** The extension of a file of an asset. */
 export const EXTENSION_PATTERN = '^[a-z0-9]{1,8}$'
 
-/** What is counted from 1: more than this is no count. */
+/** A count from 1. Larger numbers than this are not plausible. */
 export const Count = Type.Integer({ minimum: 1, maximum: 1_000_000 })
 
 /** The code of an error, of this or of another version. */

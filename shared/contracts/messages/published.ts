@@ -3,11 +3,11 @@ import { defineMessage, type MessageOf } from '../message.ts'
 import { Warnings } from './warning.ts'
 
 /**
- * publish → the outside: one message per job and run, and one more, under another `id`, when a job is widened by more
- * assets. Any copy of a message carries the same `id`.
+ * publish → subscribers outside: one message per job and run, and another one, with another `id`, when further assets
+ * are added to a job. All copies of a message have the same `id`.
  */
 export const Published = defineMessage('published@1', {
-  /** The same on every copy: drop what you have seen. */
+  /** The same on every copy: drop messages whose id you have seen. */
   id: Type.String(),
   request_id: Type.String(),
   asset_guid: Type.String(),
@@ -16,7 +16,7 @@ export const Published = defineMessage('published@1', {
   run: Type.Integer({ minimum: 1 }),
   state: Type.Union([Type.Literal('done'), Type.Literal('partial'), Type.Literal('failed')]),
   revision: Type.Union([Type.String(), Type.Null()]),
-  /** What is missing or wrong in the master of that revision; absent: nothing that is known. */
+  /** The warnings about the master of that revision; absent: none. */
   warnings: Warnings,
   assets: Type.Array(
     Type.Union([

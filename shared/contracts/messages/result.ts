@@ -1,11 +1,11 @@
 import { Type } from 'typebox'
 
-// What the results of our own assets may say, whoever has sent them: bounds of what the catalogue searches by and the page
-// shows. What is not named here is not bounded.
+// Bounds of the results of our own assets, for the properties by which the catalogue searches and which the page shows.
+// They hold for any sender. Other properties are not bounded.
 
 const Share = Type.Number({ minimum: 0, maximum: 1 })
 const Moment = Type.Number({ minimum: 0, maximum: 1e9 })
-/** Beats per minute; more than what the analysis can answer. */
+/** Beats per minute. The range is wider than that of the analysis. */
 const Tempo = Type.Number({ minimum: 20, maximum: 400 })
 const Level = Type.Union([Type.Number({ minimum: -200, maximum: 100 }), Type.Null()])
 const Short = Type.String({ maxLength: 100 })
@@ -52,7 +52,7 @@ const Loudness = some({
   samplePeak: Level,
 })
 
-/** Keywords for the schema of verdicts by asset: what stands in each one's result. */
+/** Keywords for the schema of verdicts by asset: the schema of each asset's result. */
 export const RESULTS = {
   allOf: [
     {

@@ -8,23 +8,23 @@ import { Code, Count, EXTENSION_PATTERN, Line, MasterUri } from './place.ts'
 import { RESULTS } from './result.ts'
 import { Warnings } from './warning.ts'
 
-/** No track is longer, hours: what counts samples and parts can count on it. */
+/** The maximum length of a track, hours. Numbers of samples and parts are bounded by it. */
 export const MAX_HOURS = 1000
 
 const MAX_SAMPLES = MAX_HOURS * 3600 * SAMPLE_RATE
 const Sample = Type.Integer({ minimum: 0, maximum: MAX_SAMPLES })
 const Samples = Type.Integer({ minimum: 1, maximum: MAX_SAMPLES })
-/** A second to a minute: a part is held in memory. */
+/** One second to one minute, because a part is held in memory. */
 const PartSamples = Type.Integer({ minimum: SAMPLE_RATE, maximum: 60 * SAMPLE_RATE })
 const AssetId = Type.String({ pattern: ASSET_ID_PATTERN })
 /** The latest upload of a track. */
 const UploadOf = Type.String({ pattern: `^upload:${ASSET_GUID_PATTERN.slice(1)}` })
 const Version = Count
 const MAX_BYTES = Number.MAX_SAFE_INTEGER
-/** Steps, units and the like of one run: far more than a plan has. */
+/** The index of a step, a unit or the like. The maximum is far more than a plan has. */
 const Index = Type.Integer({ minimum: 0, maximum: 10_000_000 })
 
-/** An EncodeJob as it was accepted: what was left out has been filled in. */
+/** An EncodeJob as it was accepted, with all defaults filled in. */
 export const AcceptedRequest = Type.Object(
   {
     request_id: RequestId('As it was given, or minted.'),
@@ -44,7 +44,7 @@ export const AcceptedRequest = Type.Object(
 
 export type AcceptedRequest = Static<typeof AcceptedRequest>
 
-/** What every message between the services carries: whose it is, and when it was asked for. */
+/** The fields of every message between the services: the job it belongs to, and when it was accepted. */
 const envelope = {
   request: AcceptedRequest,
   job: Type.String({ pattern: '^[0-9a-f]{24}$' }),
@@ -52,11 +52,11 @@ const envelope = {
   route: Type.String({ pattern: ROUTE_PATTERN }),
   /** When the job was accepted, ISO 8601. */
   accepted: Type.String({ format: 'date-time' }),
-  /** How often this run has been to ingest again because its scratch or its master had gone. */
+  /** How often this run has been restarted, because its scratch was gone or its master had changed. */
   restarts: Index,
 }
 
-/** A job is named by its request and track: another's may not be spoken for. */
+/** The id of a job follows from its request and track, so that a message cannot be about another job. */
 const ofItsRequest = {
   contradiction({ job, request }: { job: string; request: AcceptedRequest }) {
     const own = jobId(request.request_id, request.asset_guid)
@@ -69,20 +69,20 @@ export const RunAccepted = defineMessage(
   'run-accepted@1',
   {
     ...envelope,
-    /** Where to look for the master, in this order. */
+    /** The candidates for the master, in the order in which they are tried. */
     masters: Type.Array(Type.Union([MasterUri, UploadOf]), { minItems: 1, maxItems: 1000 }),
   },
   ofItsRequest,
 )
 export type RunAccepted = MessageOf<typeof RunAccepted>
 
-/** One asset@version over one sample range [start, end). */
+/** A unit of work: one asset@version over the sample range [start, end). */
 const Unit = Type.Object(
   { asset: AssetId, version: Version, start: Sample, end: Sample },
   { additionalProperties: false },
 )
 
-/** Where the 16-bit 44.1 kHz stereo samples of the track are read. */
+/** Where the 16-bit 44.1 kHz stereo samples of the track are read from. */
 const PcmPlace = Type.Union([
   Type.Object(
     {
@@ -90,9 +90,9 @@ const PcmPlace = Type.Union([
       kind: Type.Literal('in-place'),
       uri: MasterUri,
       revision: Line(256),
-      /** First byte of the samples. */
+      /** The position of the first byte of the samples. */
       offset: Type.Integer({ minimum: 0, maximum: MAX_BYTES }),
-      /** AIFF is big-endian. */
+      /** Whether the samples are big-endian, as in AIFF. */
       bigEndian: Type.Boolean(),
       samples: Samples,
     },
@@ -115,9 +115,9 @@ const Master = Type.Object(
     uri: MasterUri,
     revision: Type.String({ pattern: '^[a-z0-9]{1,64}$' }),
     samples: Samples,
-    /** What the master is, e.g. `WAV 24-bit 48000 Hz 2 channels`. */
+    /** The format of the master, e.g. `WAV 24-bit 48000 Hz 2 channels`. */
     layout: Line(1000),
-    /** What its tags or its file's name say that the track is called, where the job does not. */
+    /** The title by its tags or its file name, if the job has none. */
     title: Type.Optional(Type.String(TRACK_NAME)),
     artist: Type.Optional(Type.String(TRACK_NAME)),
     warnings: Warnings,
@@ -128,32 +128,32 @@ const Master = Type.Object(
 /** The units of a run, fixed once by `stage`. */
 const Plan = Type.Object(
   {
-    /** Names the plan: of what it was made from. Its intermediate objects are kept under it. */
+    /** The id of the plan: a digest of its input. Its intermediate objects are stored under this id. */
     digest: Type.String({ pattern: '^[0-9a-f]{16}$' }),
-    /** The master's, which names the assets. */
+    /** The revision of the master, which is part of the names of the assets. */
     revision: Type.String({ pattern: '^[a-z0-9]{1,64}$' }),
     pcm: PcmPlace,
     units: Type.Array(Unit),
-    /** For each stage its steps, each a list of indexes of `units`. */
+    /** The steps of each stage; each step is a list of indexes of `units`. */
     analyze: Type.Array(Type.Array(Index)),
     encode: Type.Array(Type.Array(Index)),
   },
   { additionalProperties: false },
 )
 
-/** What became of one asset of a run. */
+/** The verdict on one asset of a run. */
 const Verdict = Type.Union([
   Type.Object(
     {
       state: Type.Literal('made'),
       version: Version,
-      /** Bytes of each file, by extension. */
+      /** The size of each file, bytes, by extension. */
       files: Type.Record(
         Type.String({ pattern: EXTENSION_PATTERN }),
         Type.Integer({ minimum: 0, maximum: MAX_BYTES }),
         { additionalProperties: false, minProperties: 1, maxProperties: 100 },
       ),
-      /** The small result that the catalogue keeps, for assets that have one. */
+      /** The result, which the catalogue stores, of an asset that has one. */
       result: Type.Optional(Type.Unknown()),
     },
     { additionalProperties: false },
@@ -183,7 +183,7 @@ export const StagingDue = defineMessage(
     ...envelope,
     staging: Type.Object(
       {
-        /** Names the plan that the parts are kept under. */
+        /** The id of the plan under which the parts are stored. */
         digest: Digest,
         uri: MasterUri,
         /** Which bytes of the master, as its store pins them, and for the world. */
@@ -192,11 +192,11 @@ export const StagingDue = defineMessage(
         work: Type.Union([
           Type.Object(
             {
-              /** Any sample can be found: the steps are ranges, and run side by side. */
+              /** Any sample can be located: the steps are ranges and run in parallel. */
               kind: Type.Literal('range'),
               samples: Samples,
               partSamples: PartSamples,
-              /** Every range is so long but for the last. */
+              /** The length of each range; the last one may be shorter. */
               stepSamples: Samples,
               step: Index,
             },
@@ -204,7 +204,7 @@ export const StagingDue = defineMessage(
           ),
           Type.Object(
             {
-              /** A stream that is decoded from its beginning: one step follows the other, and the last finds its end. */
+              /** The stream is decoded from its beginning: steps run one after the other; the last one finds the end. */
               kind: Type.Literal('stream'),
               start: Sample,
               partSamples: PartSamples,
@@ -221,7 +221,7 @@ export const StagingDue = defineMessage(
 export type StagingDue = MessageOf<typeof StagingDue>
 export type Staging = StagingDue['staging']
 
-/** What the topic of a stage carries: a job that begins, or a step of its staging. */
+/** The messages of the topic `stage`: a job that begins, or a step of its staging. */
 export const ToStage = eitherOf(StagingDue, 'staging', RunAccepted)
 export type ToStage = MessageOf<typeof ToStage>
 
@@ -232,9 +232,9 @@ export const StepDue = defineMessage(
     ...envelope,
     master: Master,
     plan: Plan,
-    /** Which step of the stage this message is; the number after the last is the stage's join. */
+    /** The index of the step in its stage. The index after the last one is the join of the stage. */
     step: Index,
-    /** What is known of the assets so far; the rest is found by name. */
+    /** The verdicts that are known so far; the others are found by the names of objects. */
     verdicts: Verdicts,
   },
   ofItsRequest,
@@ -244,12 +244,12 @@ type Plan = StepDue['plan']
 export type Unit = Plan['units'][number]
 export type PcmPlace = Plan['pcm']
 
-/** → publish: all that a run was asked for has been made or has failed. */
+/** → publish: everything that a run was asked for has been made or has failed. */
 export const RunEnded = defineMessage(
   'run-ended@1',
   {
     ...envelope,
-    /** Null when the run failed before its master was read. */
+    /** The master; null if the run failed before it was read. */
     master: Type.Union([Master, Type.Null()]),
     verdicts: Verdicts,
   },
