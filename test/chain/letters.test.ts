@@ -39,7 +39,7 @@ async function letterOf(track: string): Promise<KeptLetter> {
 }
 
 /** What the state of a job is, and whether it and its track say that a letter is open. */
-async function told(track: string, request: string) {
+async function statesOf(track: string, request: string) {
   const [job] = await catalogue.jobsOfRequest(request)
   const listed = await catalogue.listedTrack(track)
   return { state: job?.state, job: job?.deadLettered, track: listed?.deadLettered }
@@ -66,7 +66,7 @@ t.test(
       job: { run: 1, request: { request_id, derivative_assets: ['echo', 'pieces'] } },
     })
 
-    t.match(await told('mended', request_id), { state: 'failed', job: true, track: true })
+    t.match(await statesOf('mended', request_id), { state: 'failed', job: true, track: true })
 
     await around.master('mended', wav(club(44_100)))
     await around.submit({
@@ -101,7 +101,7 @@ t.test(
       ],
     })
 
-    t.match(await told('mended', request_id), { state: 'done', job: false, track: false })
+    t.match(await statesOf('mended', request_id), { state: 'done', job: false, track: false })
     t.match(await desk().redrive(which, 'three', pace), [{ code: 'LETTER_TAKEN' }])
     t.same(await desk().redrive({ filter: { track: 'mended' } }, 'four', pace), [])
     const events = () => history('mended')
@@ -279,7 +279,7 @@ t.test(
       reason:
         'the request "any name / will do" has asked for this track with asset_id 1, and now says 2',
     })
-    t.match(await told('kept', request_id), { state: 'done', job: false, track: false })
+    t.match(await statesOf('kept', request_id), { state: 'done', job: false, track: false })
     await around.submit({ ...job, derivative_assets: ['pieces'] })
     await until(() => announced('kept', request_id).length === 2)
     t.match(announced('kept', request_id)[1], {

@@ -16,7 +16,7 @@ const music = wav(club(SECONDS * 44_100))
 const assets = ['echo', 'measure', 'pieces', 'waveform']
 
 /** Waits until the history says that a step was late for this reason. */
-async function told(code: string, { config, postgres }: Surroundings): Promise<void> {
+async function reported(code: string, { config, postgres }: Surroundings): Promise<void> {
   const database = postgres.open(config.database)
   await until(async () => {
     const rows = await database.query({ text: 'select 1 from event where code = $1' }, [code])
@@ -43,7 +43,7 @@ t.test('on a slow store everything is done, late, and no asset is blamed', async
   await until(() => published.has('slow'), 120_000)
   t.match(published.get('slow'), [{ state: 'done' }])
   t.same(letters, [])
-  await told('SLOW_UPSTREAM', around)
+  await reported('SLOW_UPSTREAM', around)
 })
 
 t.test('a machine that is hardly ever ours makes everything, late', async (t) => {
@@ -79,5 +79,5 @@ t.test('a machine that is hardly ever ours makes everything, late', async (t) =>
   t.match(published.get('starved'), [{ state: 'done' }])
   t.same(letters, [])
   t.equal(child.exitCode, null, 'nor has it been taken to stand still')
-  await told('STARVED', around)
+  await reported('STARVED', around)
 })

@@ -119,11 +119,11 @@ t.test('one track is one trace, from POST to published, redeliveries included', 
       track === 'one' ? [] : ['POST /v1/jobs'],
       'each has its cause in it',
     )
-    const told = sent.filter(
+    const announcements = sent.filter(
       ({ topic, attributes }) =>
         topic === 'published' && attributes[TRACEPARENT]?.includes(traceId),
     )
-    t.ok(told.length > 0, 'the outside is told')
+    t.ok(announcements.length > 0, 'the outside is told')
   }
   const analyses = spans.filter(({ name }) => name === 'analyze')
   t.ok(analyses.length > 2, 'a redelivery is a span more')

@@ -32,7 +32,7 @@ interface Dropped {
 
 /** Drops files onto the page, as a hand does that brings them from the desktop. */
 export async function drop(page: Page, files: readonly Dropped[]): Promise<void> {
-  const told = files.map(({ name, bytes }) => ({
+  const encoded = files.map(({ name, bytes }) => ({
     name,
     base64: Buffer.from(bytes).toString('base64'),
   }))
@@ -48,6 +48,6 @@ export async function drop(page: Page, files: readonly Dropped[]): Promise<void>
         const options = { bubbles: true, cancelable: true, dataTransfer }
         document.body.dispatchEvent(new DragEvent(type, options))
       }
-    })(${JSON.stringify(told)})`,
+    })(${JSON.stringify(encoded)})`,
   )
 }

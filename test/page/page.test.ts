@@ -109,8 +109,11 @@ t.test('the page, as people use it', { skip }, async (t) => {
     t.equal(await line.count(), 0, 'it can be left out')
     await page.goto(`${url}/#/?warning=any`)
     await line.click()
-    const told = page.getByRole('region', { name: 'A warning about its master' })
-    t.match(await told.textContent(), /CUT_SHORT the WAV .* promises 1\.5 s, and 1 s are there/)
+    const region = page.getByRole('region', { name: 'A warning about its master' })
+    t.match(
+      await region.textContent(),
+      /CUT_SHORT the WAV .* promises 1\.5 s, and 1 s are there/,
+    )
     const history = page.getByRole('region', { name: 'History' })
     await history.getByText('CUT_SHORT').waitFor()
     t.same(await barriers(page), [])

@@ -19,7 +19,7 @@ const {
   job,
   seam: deadly,
 } = await new Promise<Record<string, string>>((resolve) =>
-  process.once('message', (told) => resolve(told as Record<string, string>)),
+  process.once('message', (order) => resolve(order as Record<string, string>)),
 )
 const counts = new Map<string, number>()
 

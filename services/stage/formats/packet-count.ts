@@ -9,8 +9,8 @@ const MAX_PACKETS = 500_000
 const MIN_BYTES = 20
 
 /**
- * Refuses, before any decoding, a stream with so many tiny packets that it cannot be music and would take a
- * decoder longer than a step.
+ * Refuses, before any decoding, a stream with too many tiny packets. It cannot be music, and a decoder would need
+ * longer than a step for it.
  * @param what the name of the format in the error, for example `Ogg Opus`
  * @param bytes size of the file, bytes
  * @throws PermanentError MASTER_UNREADABLE

@@ -231,7 +231,7 @@ export function post(url: string, body: unknown, headers: Record<string, string>
 }
 
 /** What answers tell, of all kinds: whoever looks knows which. */
-export interface Told {
+export interface AnyBody {
   readonly status: number
   readonly job: string
   readonly request_id: string
@@ -246,6 +246,6 @@ export interface Told {
   readonly url: string
 }
 
-export async function told(response: Response | Promise<Response>): Promise<Told> {
-  return (await (await response).json()) as Told
+export async function bodyOf(response: Response | Promise<Response>): Promise<AnyBody> {
+  return (await (await response).json()) as AnyBody
 }

@@ -9,7 +9,7 @@ import { consistency } from '../../../services/ingest/jobs/consistent.ts'
 import { ingestStep } from '../../../services/ingest/jobs/consume.ts'
 import { accepting } from '../../../services/ingest/jobs/submit-job.ts'
 import { timeLimit } from '../../support/patience.ts'
-import { aJob, post, startApi, type Told, told, until } from './api.ts'
+import { type AnyBody, aJob, bodyOf, post, startApi, until } from './api.ts'
 
 const api = await startApi()
 t.teardown(() => api.close())
@@ -37,7 +37,7 @@ t.test('a request that says something else is told so, and nothing is handed on'
   const other = await post(jobs, { ...aJob(), request_id: job.request_id, site: 'onprem-a' })
   t.equal(other.status, 409, 'site')
   const sent = () =>
-    stage.all.filter(({ body }) => (body.request as Told).request_id === job.request_id)
+    stage.all.filter(({ body }) => (body.request as AnyBody).request_id === job.request_id)
   await until('the first job', () => sent()[0])
   t.equal(sent().length, 1)
 })
@@ -60,7 +60,7 @@ t.test('more assets, a name, and what is left out contradict nothing', async (t)
 
 t.test('two jobs of one body, and of one moment, are compared too', async (t) => {
   const job = aJob({ master_uri: a })
-  const { results } = await told(post(jobs, [job, { ...job, master_uri: b }, job]))
+  const { results } = await bodyOf(post(jobs, [job, { ...job, master_uri: b }, job]))
   t.match(results, [
     { status: 202 },
     { status: 409, code: 'REQUEST_CONFLICT' },
@@ -108,10 +108,10 @@ t.test('a request may have any name in its address', async (t) => {
   for (const request_id of ['7', 'a/b?c#d %2F', '夜 🎵', `{${randomUUID()}}`]) {
     const job = aJob({ request_id })
     const { request_id: shown } = await patiently('the request', async () => {
-      const accepted = await told(post(jobs, job))
+      const accepted = await bodyOf(post(jobs, job))
       t.equal(accepted.status, 202)
       const response = await fetch(`${api.url}${accepted.href}`)
-      return response.ok ? told(response) : undefined
+      return response.ok ? bodyOf(response) : undefined
     })
     t.equal(shown, request_id.replace(/^\{(.{36})\}$/, '$1'))
   }

@@ -8,7 +8,7 @@ import { createGzip, deflateSync, gzipSync } from 'node:zlib'
 import t from 'tap'
 import { createTurns } from '../../../services/ingest/http/turns.ts'
 import { MAX_REFUSED } from '../../../services/ingest/jobs/ndjson.ts'
-import { aJob, raw, startApi, told } from './api.ts'
+import { aJob, bodyOf, raw, startApi } from './api.ts'
 
 const api = await startApi()
 t.teardown(() => api.close())
@@ -193,7 +193,7 @@ t.test('what is no gzip, breaks off or is packed otherwise is said to be', async
     [damaged, 400, 'BAD_REQUEST'],
     [whole.subarray(0, 40), 400, 'UPLOAD_INCOMPLETE'],
   ] as const) {
-    t.match(await told(post(body, { ...json, ...gzip })), { status, code })
+    t.match(await bodyOf(post(body, { ...json, ...gzip })), { status, code })
     const lines = await linesOf(await post(body, { 'content-type': LINES, ...gzip }))
     t.match(lines.at(-1), { line: null, status, code })
   }
@@ -238,9 +238,9 @@ t.test('a bomb goes off nowhere', async (t) => {
   const lines = await linesOf(await post(bomb, { 'content-type': LINES, ...gzip }))
   t.match(lines, [{ line: null, status: 413, code: 'TOO_LARGE', detail: /100 times/ }])
   const json = await post(bomb, { 'content-type': 'application/json', ...gzip })
-  t.match(await told(json), { status: 413, code: 'TOO_LARGE' })
+  t.match(await bodyOf(json), { status: 413, code: 'TOO_LARGE' })
   const one = gzipSync(`[${'1,'.repeat(1_000_000)}1]`)
-  t.match(await told(post(one, { 'content-type': 'application/json', ...gzip })), {
+  t.match(await bodyOf(post(one, { 'content-type': 'application/json', ...gzip })), {
     status: 413,
   })
   const grown = process.memoryUsage().rss - before

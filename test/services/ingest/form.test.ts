@@ -22,22 +22,22 @@ async function curl(...args: readonly string[]) {
 }
 
 t.test('curl -F file and job uploads the master and accepts the job', async (t) => {
-  const told = await curl('-F', `file=@${track}`, '-F', 'job={"derivative_assets":["bpm"]}')
-  t.match(told.asset_guid, /^Track-No-1-Mix-[0-9a-f]{12}$/)
-  t.match(told, { status: 202, derivative_assets: ['bpm'] })
-  t.equal(told.asset_guid, guidOfFile(track, sha256(audio)))
+  const answer = await curl('-F', `file=@${track}`, '-F', 'job={"derivative_assets":["bpm"]}')
+  t.match(answer.asset_guid, /^Track-No-1-Mix-[0-9a-f]{12}$/)
+  t.match(answer, { status: 202, derivative_assets: ['bpm'] })
+  t.equal(answer.asset_guid, guidOfFile(track, sha256(audio)))
   const { body } = await until('the message', () =>
-    stage.all.find(({ body }) => body.job === told.job),
+    stage.all.find(({ body }) => body.job === answer.job),
   )
   const [master] = body.masters as string[]
   t.same(await readFile(fileURLToPath(master as string)), audio)
-  t.match(master, new RegExp(`/uploads/${told.asset_guid}/${sha256(audio)}\\.upload$`))
+  t.match(master, new RegExp(`/uploads/${answer.asset_guid}/${sha256(audio)}\\.upload$`))
 })
 
 t.test('the job may come first, and names the track', async (t) => {
   const job = JSON.stringify({ asset_guid: 'mine', derivative_assets: ['key'] })
-  const told = await curl('-F', `job=${job};type=application/json`, '-F', `file=@${track}`)
-  t.match(told, { status: 202, asset_guid: 'mine', derivative_assets: ['key'] })
+  const answer = await curl('-F', `job=${job};type=application/json`, '-F', `file=@${track}`)
+  t.match(answer, { status: 202, asset_guid: 'mine', derivative_assets: ['key'] })
 })
 
 t.test('the file alone will do; its track is the same every time', async (t) => {
@@ -49,9 +49,9 @@ t.test('the file alone will do; its track is the same every time', async (t) => 
 })
 
 t.test('strict is a field of its own, true or false', async (t) => {
-  const told = await curl('-F', 'asset_guid=strict', '-F', 'strict=true')
+  const answer = await curl('-F', 'asset_guid=strict', '-F', 'strict=true')
   const { body } = await until('the message', () =>
-    stage.all.find(({ body }) => body.job === told.job),
+    stage.all.find(({ body }) => body.job === answer.job),
   )
   t.match(body.request, { strict: true })
   const odd = await curl('-F', 'asset_guid=strict', '-F', 'strict=perhaps')
@@ -68,10 +68,10 @@ t.test('the fields of the job may stand alone', async (t) => {
     'asset_guid=plain',
     ...['-F', 'title=Nr. 1', '-F', 'artist=Wir, & Ihr'],
   ]
-  const told = await curl('-F', `file=@${track}`, ...fields)
-  t.match(told, { status: 202, asset_guid: 'plain', derivative_assets: ['bpm', 'key'] })
+  const answer = await curl('-F', `file=@${track}`, ...fields)
+  t.match(answer, { status: 202, asset_guid: 'plain', derivative_assets: ['bpm', 'key'] })
   const { body } = await until('the message', () =>
-    stage.all.find(({ body }) => body.job === told.job),
+    stage.all.find(({ body }) => body.job === answer.job),
   )
   t.match(body.request, { asset_id: 12, title: 'Nr. 1', artist: 'Wir, & Ihr' })
 })
@@ -83,10 +83,10 @@ t.test('the job may be a file, and may come without a master', async (t) => {
 })
 
 t.test('a job that is refused leaves no file behind', async (t) => {
-  const told = await curl(
+  const answer = await curl(
     ...['-F', `file=@${track}`, '-F', 'asset_guid=refused', '-F', 'derivative_assets=mood'],
   )
-  t.match(told, { status: 422, code: 'UNKNOWN_DERIVATIVE' })
+  t.match(answer, { status: 422, code: 'UNKNOWN_DERIVATIVE' })
   const names = await readdir(api.uploads)
   t.notOk(names.some((name) => name === 'refused' || name.startsWith('.~')))
 })

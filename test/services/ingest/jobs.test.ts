@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { request } from 'node:http'
 import t from 'tap'
 import { RunAccepted } from '#shared/contracts/messages/run.ts'
-import { aJob, post, raw, startApi, told, until } from './api.ts'
+import { aJob, bodyOf, post, raw, startApi, until } from './api.ts'
 
 const api = await startApi()
 t.teardown(() => api.close())
@@ -23,7 +23,7 @@ t.test('a job is accepted once Pub/Sub has it, and its address is told', async (
   const response = await post(jobs, beatport)
   t.equal(response.status, 202)
   t.equal(response.headers.get('location'), `/v1/jobs/${beatport.request_id}`)
-  const { status, ...answer } = await told(response)
+  const { status, ...answer } = await bodyOf(response)
   t.equal(status, 202)
   t.match(answer, { request_id: beatport.request_id, asset_guid: beatport.asset_guid })
   const message = await until('the message', () =>
@@ -36,8 +36,8 @@ t.test('a job is accepted once Pub/Sub has it, and its address is told', async (
 
 t.test('a job belongs to the trace of its request', async (t) => {
   const traceparent = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`
-  const { job } = await told(post(jobs, aJob(), { traceparent }))
-  const { job: other } = await told(post(jobs, aJob(), { traceparent: 'nonsense' }))
+  const { job } = await bodyOf(post(jobs, aJob(), { traceparent }))
+  const { job: other } = await bodyOf(post(jobs, aJob(), { traceparent: 'nonsense' }))
   const stageOf = (id: string) =>
     until('the message', () => stage.all.find(({ body }) => body.job === id))
   t.equal((await stageOf(job)).attributes.traceparent, traceparent)
@@ -46,7 +46,7 @@ t.test('a job belongs to the trace of its request', async (t) => {
 
 t.test('the acceptance is an event that carries the request', async (t) => {
   const job = aJob()
-  const { job: id } = await told(post(jobs, job))
+  const { job: id } = await bodyOf(post(jobs, job))
   const event = await until('the event', () =>
     events.all
       .flatMap(({ body }) => body.events as object[])
@@ -58,7 +58,7 @@ t.test('the acceptance is an event that carries the request', async (t) => {
 
 t.test('a GET after the 202 finds the job, as soon as it has a row', async (t) => {
   const job = aJob()
-  const { href, job: id } = await told(post(jobs, job))
+  const { href, job: id } = await bodyOf(post(jobs, job))
   let posts = 0
   const response = await until('the row', async () => {
     // Nobody records events here: a row that the database was too slow for comes with the next post.
@@ -76,7 +76,7 @@ t.test('a GET after the 202 finds the job, as soon as it has a row', async (t) =
 })
 
 t.test('a job without a request_id gets one; without assets all on offer', async (t) => {
-  const answer = await told(post(jobs, { asset_guid: 'track-2' }))
+  const answer = await bodyOf(post(jobs, { asset_guid: 'track-2' }))
   t.match(answer.request_id, /^[0-9a-f-]{36}$/)
   t.strictSame([...answer.derivative_assets].sort(), [
     'aac-128',
@@ -93,19 +93,19 @@ t.test('a job without a request_id gets one; without assets all on offer', async
 
 t.test('the same job posted again is the same job', async (t) => {
   const job = aJob()
-  const first = await told(post(jobs, job))
-  const second = await told(post(jobs, job))
+  const first = await bodyOf(post(jobs, job))
+  const second = await bodyOf(post(jobs, job))
   t.strictSame(first, second)
   const found = await until('the row', async () => {
     await post(jobs, job)
-    const { jobs: rows } = await told(fetch(`${jobs}/${job.request_id}`))
+    const { jobs: rows } = await bodyOf(fetch(`${jobs}/${job.request_id}`))
     return rows
   })
   t.equal(found.length, 1)
 })
 
 t.test('a job with a site takes that route', async (t) => {
-  const { job, route } = await told(post(jobs, aJob({ site: 'onprem-a' })))
+  const { job, route } = await bodyOf(post(jobs, aJob({ site: 'onprem-a' })))
   t.equal(route, 'onprem-a')
   await until('the message', () => elsewhere.all.find(({ body }) => body.job === job))
 })
@@ -120,7 +120,7 @@ t.test('of an array each item has a result, in order', async (t) => {
   ]
   const response = await post(jobs, items)
   t.equal(response.status, 202)
-  const { results } = await told(response)
+  const { results } = await bodyOf(response)
   t.match(results, [
     { status: 202, asset_guid: 'a' },
     { status: 422, code: 'NO_TRACK', at: '/1/asset_guid' },
@@ -129,7 +129,7 @@ t.test('of an array each item has a result, in order', async (t) => {
   ])
   await until('the rows', async () => {
     await post(jobs, items)
-    const { jobs: rows } = await told(fetch(`${jobs}/${request_id}`))
+    const { jobs: rows } = await bodyOf(fetch(`${jobs}/${request_id}`))
     return rows?.length === 2 && rows[0]?.asset_guid === 'a' && rows[1]?.asset_guid === 'b'
   })
 })

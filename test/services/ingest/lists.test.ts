@@ -266,11 +266,11 @@ t.test('who watches hears of each change, and of what was missed', async (t) => 
   await until('the board', () => /^event: board\ndata: \{/m.test(heard) || undefined)
   await until('what was missed', () => /"asset_guid":"t0"/.test(heard) || undefined)
   await api.catalogue.acceptJobs([accepted(['bpm'], { track: 'newcomer' })])
-  const told = await until('a new track', () =>
+  const event = await until('a new track', () =>
     /^event: track\nid: (\d+)\ndata: (\{"asset_guid":"newcomer".*\})$/m.exec(heard),
   )
-  t.match(JSON.parse(told?.[2] ?? ''), { state: 'running', assets: { pending: ['bpm'] } })
-  t.equal(Number(told?.[1]), (await api.catalogue.listedTrack('newcomer'))?.updatedUs)
+  t.match(JSON.parse(event?.[2] ?? ''), { state: 'running', assets: { pending: ['bpm'] } })
+  t.equal(Number(event?.[1]), (await api.catalogue.listedTrack('newcomer'))?.updatedUs)
   gone.abort()
   await reading
 })

@@ -16,7 +16,7 @@ import { anyPort } from '../../../tools/local/port.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 import { startService } from '../../support/service.ts'
-import { aJob, post, raw, sha256, told, until } from './api.ts'
+import { aJob, bodyOf, post, raw, sha256, until } from './api.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
 const postgres = await testPostgres()
@@ -67,7 +67,7 @@ t.test('the service takes jobs by HTTP and from the ingest topic alike', async (
   const found = await until('the row', async () => {
     // Nobody records events here: a row that the database was too slow for comes with the next post.
     await post(`${url}/v1/jobs`, job)
-    const answer = await told(fetch(`${url}/v1/jobs/${job.request_id}`))
+    const answer = await bodyOf(fetch(`${url}/v1/jobs/${job.request_id}`))
     return answer.jobs
   })
   t.equal(found.length, 1)
@@ -182,7 +182,7 @@ t.test(
       body: audio.subarray(offset),
     })
     t.equal(rest.status, 201)
-    t.equal((await told(rest)).sha256, sha256(audio))
+    t.equal((await bodyOf(rest)).sha256, sha256(audio))
     staying.child.kill('SIGTERM')
     t.equal(await staying.exited, 0)
   },

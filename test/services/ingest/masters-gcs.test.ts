@@ -7,7 +7,7 @@ import { crc32c, crc32cText } from '#shared/store/gcs/crc32c.ts'
 import { uploadMaster } from '../../../tools/client/upload.ts'
 import { startGcsServer } from '../../../tools/fakes/gcs-server.ts'
 import { patient } from '../../support/patience.ts'
-import { post, sha256, startApi, told } from './api.ts'
+import { bodyOf, post, sha256, startApi } from './api.ts'
 
 const gcs = await startGcsServer('masters')
 const api = await startApi()
@@ -49,7 +49,7 @@ t.test('with its digest announced it goes straight on, and is checked', async (t
 t.test('a large one has a session of its own, past this service', async (t) => {
   const body = { sha256: sha256(audio), bytes: audio.length }
   const ask = () => post(`${cloud.url}/v1/masters/four`, body)
-  const { url, master_uri } = await told(ask())
+  const { url, master_uri } = await bodyOf(ask())
   t.match(url, /^http.*upload/)
   const sent = await fetch(url, { method: 'PUT', body: audio })
   t.ok(sent.ok)
@@ -85,7 +85,7 @@ t.test('a form works there as well', async (t) => {
   form.set('file', new Blob([audio]), 'Song.wav')
   const response = await fetch(`${cloud.url}/v1/jobs`, { method: 'POST', body: form })
   t.equal(response.status, 202)
-  const { asset_guid } = await told(response)
+  const { asset_guid } = await bodyOf(response)
   t.ok(objects?.get(`uploads/${asset_guid}/${sha256(audio)}.upload`)?.bytes.equals(audio))
 })
 
@@ -105,10 +105,10 @@ t.test('a session takes no other bytes than those whose checksum was announced',
     post(`${cloud.url}/v1/masters/${guid}`, { sha256: sha256(audio), ...more })
   const damaged = Buffer.from(audio)
   damaged[5_000_000] = (damaged[5_000_000] ?? 0) ^ 1
-  const first = await told(ask('summed', { crc32c: sum }))
+  const first = await bodyOf(ask('summed', { crc32c: sum }))
   t.equal((await fetch(first.url, { method: 'PUT', body: damaged })).status, 400)
   t.equal(held('summed'), undefined)
-  const second = await told(ask('summed', { crc32c: sum }))
+  const second = await bodyOf(ask('summed', { crc32c: sum }))
   t.equal((await fetch(second.url, { method: 'PUT', body: audio })).status, 200)
   t.ok(held('summed')?.equals(audio))
   t.match(await (await ask('summed', { crc32c: sum })).json(), { url: null })

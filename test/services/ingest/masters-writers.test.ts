@@ -12,7 +12,7 @@ import {
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import { sha256, startApi, told, until } from './api.ts'
+import { bodyOf, sha256, startApi, until } from './api.ts'
 
 /** A finished upload is what its sha256 says, whoever still writes. */
 
@@ -52,7 +52,7 @@ t.test('a writer that pauses, and writes on when another has finished', async (t
     rest,
   )
   t.equal(response.status, 201)
-  t.equal((await told(response)).sha256, sha256(audio))
+  t.equal((await bodyOf(response)).sha256, sha256(audio))
   t.ok(audio.equals(await readFile(finished('paused'))))
 
   // The one that had paused, and whoever else has had the file open.

@@ -8,7 +8,7 @@ import { fileStore } from '#shared/store/file/file-store.ts'
 import { locate } from '#shared/store/open.ts'
 import { findMaster } from '../../../services/stage/find-master.ts'
 import { timeLimit } from '../../support/patience.ts'
-import { post, sha256, startApi, told, until } from './api.ts'
+import { bodyOf, post, sha256, startApi, until } from './api.ts'
 
 const api = await startApi()
 const other = await api.replica()
@@ -51,7 +51,7 @@ async function files(guid: string): Promise<string[]> {
 t.test('a master is stored under its sha256, and stage finds it', async (t) => {
   const response = await put(at('whole'), audio)
   t.equal(response.status, 201)
-  const stored = await told(response)
+  const stored = await bodyOf(response)
   t.match(stored, { asset_guid: 'whole', sha256: sha256(audio), bytes: audio.length })
   t.equal(stored.master_uri, `upload:${stored.asset_guid}/${sha256(audio)}`)
   t.ok(
@@ -88,7 +88,7 @@ t.test('a body of unknown length is taken', async (t) => {
     duplex: 'half',
   } as RequestInit)
   t.equal(response.status, 201)
-  t.equal((await told(response)).sha256, sha256(audio))
+  t.equal((await bodyOf(response)).sha256, sha256(audio))
 })
 
 t.test('a master that arrives damaged is not stored', async (t) => {
@@ -148,7 +148,7 @@ t.test('an upload that broke off goes on from where it stands, on any replica', 
     'repr-digest': digest,
   })
   t.equal(response.status, 201)
-  t.equal((await told(response)).sha256, sha256(audio))
+  t.equal((await bodyOf(response)).sha256, sha256(audio))
   t.ok(audio.equals(await readFile(join(api.uploads, 'resumed', `${sha256(audio)}.upload`))))
   t.match(await standing('resumed', 'a'), { offset: String(audio.length), complete: '?1' })
 })
@@ -226,7 +226,7 @@ t.test('whoever sends again takes over from a request that hangs', async (t) => 
     'upload-offset': '700000',
   })
   t.equal(response.status, 201)
-  t.equal((await told(response)).sha256, sha256(audio))
+  t.equal((await bodyOf(response)).sha256, sha256(audio))
   socket.destroy()
 })
 
@@ -253,7 +253,7 @@ t.test('a POST says where to PUT', async (t) => {
   t.equal(rest.headers['repr-digest'], digest)
   const stored = await put(`${api.url}${url}`, audio, rest.headers)
   t.equal(stored.status, 201)
-  t.equal((await told(stored)).master_uri, rest.master_uri)
+  t.equal((await bodyOf(stored)).master_uri, rest.master_uri)
 })
 
 t.test('a master that was removed can be uploaded again', async (t) => {

@@ -6,7 +6,7 @@ import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import type { Verdict } from '#shared/contracts/messages/run.ts'
 import { assetName, type Revision } from '#shared/contracts/names.ts'
 import { accepted, ended, event, failed, made } from '../../shared/catalogue/fixture.ts'
-import { aJob, post, sha256, startApi, told, until } from './api.ts'
+import { aJob, bodyOf, post, sha256, startApi, until } from './api.ts'
 
 const api = await startApi()
 t.teardown(() => api.close())
@@ -55,9 +55,9 @@ t.test('of paths the last name is left, of what only looks like one all', (t) =>
 t.test('an upload is named, and not placed; a job that says the name gets it', async (t) => {
   const bytes = Buffer.from('RIFF of a kind')
   const put = await fetch(`${api.url}/v1/masters/up`, { method: 'PUT', body: bytes })
-  const { master_uri } = await told(put)
+  const { master_uri } = await bodyOf(put)
   t.equal(master_uri, `upload:up/${sha256(bytes)}`)
-  const job = await told(post(`${api.url}/v1/jobs`, aJob({ asset_guid: 'up', master_uri })))
+  const job = await bodyOf(post(`${api.url}/v1/jobs`, aJob({ asset_guid: 'up', master_uri })))
   t.equal(job.status, 202)
   const { body } = await until('the message', () =>
     stage.all.find(({ body }) => body.job === job.job),
@@ -74,7 +74,7 @@ t.test('an upload is named, and not placed; a job that says the name gets it', a
     'file:///etc/passwd',
     `file:///${'x/'.repeat(20)}y`,
   ]) {
-    const refused = await told(post(`${api.url}/v1/jobs`, aJob({ master_uri: wrong })))
+    const refused = await bodyOf(post(`${api.url}/v1/jobs`, aJob({ master_uri: wrong })))
     t.match(refused, { status: 422, code: 'MASTER_OUT_OF_BOUNDS' }, wrong)
     t.notMatch(JSON.stringify(refused), /\/mnt|\/tmp/, wrong)
   }

@@ -15,7 +15,7 @@ import { encodeTools } from '../../../services/encode/tools.ts'
 import { type ServedFile, tagged } from '../../../services/ingest/tracks/tags/tag-file.ts'
 import { club, ffmpeg, int16, RATE } from '../../support/audio.ts'
 import { timeLimit } from '../../support/patience.ts'
-import { startApi, told } from './api.ts'
+import { bodyOf, startApi } from './api.ts'
 
 const api = await startApi()
 t.teardown(() => api.close())
@@ -216,7 +216,7 @@ t.test('what is less likely than not is no tag: software would mix by it', async
 
 t.test('what takes no tags, and what is no value of tags, is refused', async (t) => {
   await made('r')
-  t.match(await told(get('r', 'bpm?tags=1')), { code: 'NOT_TAGGABLE', detail: /\.json/ })
+  t.match(await bodyOf(get('r', 'bpm?tags=1')), { code: 'NOT_TAGGABLE', detail: /\.json/ })
   t.equal((await get('r', 'bpm?tags=1')).status, 422)
   for (const value of ['0', '', 'true', '1&tags=1']) {
     const response = await get('r', `aac-128?tags=${value}`)

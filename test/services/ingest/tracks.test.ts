@@ -3,7 +3,7 @@ import t from 'tap'
 import type { RunEnded } from '#shared/contracts/messages/run.ts'
 import { assetName, jobId, type Revision } from '#shared/contracts/names.ts'
 import { newEvent } from '#shared/frame/events.ts'
-import { aJob, post, startApi, told, until } from './api.ts'
+import { aJob, bodyOf, post, startApi, until } from './api.ts'
 
 const api = await startApi()
 t.teardown(() => api.close())
@@ -206,9 +206,12 @@ t.test('what the client has is not sent again', async (t) => {
 })
 
 t.test('what there is not is told apart', async (t) => {
-  t.match(await told(asset('key')), { status: 404, detail: /could not be made: no key at all/ })
-  t.match(await told(asset('mood')), { status: 404, detail: /has not been made/ })
-  t.match(await told(asset('waveform.gif')), {
+  t.match(await bodyOf(asset('key')), {
+    status: 404,
+    detail: /could not be made: no key at all/,
+  })
+  t.match(await bodyOf(asset('mood')), { status: 404, detail: /has not been made/ })
+  t.match(await bodyOf(asset('waveform.gif')), {
     status: 404,
     detail: /no file \.gif; there are waveform\.json, waveform\.png/,
   })
@@ -260,7 +263,7 @@ t.test('a request for several tracks is told as one', async (t) => {
   const found = await until('the rows', async () => {
     // Nobody records events here: a row that the database was too slow for comes with the next post.
     await post(`${api.url}/v1/jobs`, both)
-    const answer = await told(fetch(`${api.url}/v1/jobs/${request_id}`))
+    const answer = await bodyOf(fetch(`${api.url}/v1/jobs/${request_id}`))
     return answer.jobs?.length === 2 ? answer : undefined
   })
   t.match(found, { state: 'accepted' })

@@ -243,15 +243,15 @@ t.test(
     t.match(first?.attributes, { run: '1', accepted: open.accepted })
     t.match(EncodeJob.parse(first?.data as Buffer), open.request)
     t.match(mine(second.job)[0]?.attributes, { run: '4' })
-    const told = reported.filter(({ job }) => job === open.job)
-    t.equal(told.length, MAX_SWEEPS)
-    t.match(told[0], {
+    const sweeps = reported.filter(({ job }) => job === open.job)
+    t.equal(sweeps.length, MAX_SWEEPS)
+    t.match(sweeps[0], {
       step: 'watchdog',
       verdict: 'swept',
       track: open.request.asset_guid,
       run: 1,
     })
-    t.match(told[0]?.sentence, /3600 s/)
+    t.match(sweeps[0]?.sentence, /3600 s/)
     const values = await scraped(metrics)
     t.equal(values.get('trackchain_swept_total'), 2 * MAX_SWEEPS)
   },
@@ -330,8 +330,8 @@ t.test(
     const track = run.request.asset_guid
     const { letters } = await catalogue.letters('open', { track }, { limit: 9 })
     t.match(letters, [{ step: 'analyze', code: 'CRASHED', attempt: 40 }])
-    const told = await keep({ ...delivery, id: `n-${run.job}`, attributes: {} })
-    t.equal(told, 'ack')
+    const settlement = await keep({ ...delivery, id: `n-${run.job}`, attributes: {} })
+    t.equal(settlement, 'ack')
     t.equal(reported.length, 2, 'what has a reason of ours has been told')
     const away = { keepLetter: async () => Promise.reject(new Error('away')) }
     t.equal(await keepDeadLetters({ catalogue: away, events, log })(delivery), 'nack')

@@ -135,13 +135,13 @@ t.test(
       for await (const _ of mpegFrames(whole(), first, { seen }));
       return seen.reservoir.overlaps
     }
-    const told: Buffer[] = []
+    const overlapping: Buffer[] = []
     for (let gone = 10; gone < 30; gone++) {
       const master = join(...frames.toSpliced(gone, 1))
-      if ((await overlaps(master)) > 0) told.push(master)
+      if ((await overlaps(master)) > 0) overlapping.push(master)
     }
-    t.ok(told.length > 5, `${told.length} of 20`)
-    t.match((await stage(told[0] as Buffer)).warnings, [
+    t.ok(overlapping.length > 5, `${overlapping.length} of 20`)
+    t.match((await stage(overlapping[0] as Buffer)).warnings, [
       {
         code: 'DAMAGED',
         sentence: /frames are missing or wrong at second 0\.\d+: what stands/,

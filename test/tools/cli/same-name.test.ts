@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { guidOfFile } from '#shared/contracts/file-names.ts'
 import { submit } from '../../../tools/cli/commands/submit/submit.ts'
-import { sha256, startApi, type Told, told, until } from '../../services/ingest/api.ts'
+import { type AnyBody, bodyOf, sha256, startApi, until } from '../../services/ingest/api.ts'
 import { timeLimit } from '../../support/patience.ts'
 
 const api = await startApi()
@@ -45,7 +45,7 @@ async function submitted(...args: readonly string[]) {
 /** Submits a file by curl, as a person would type it. */
 async function curl(
   ...args: readonly string[]
-): Promise<Told & { readonly replaces?: string }> {
+): Promise<AnyBody & { readonly replaces?: string }> {
   const { stdout } = await promisify(execFile)('curl', ['-sS', ...args, `${api.url}/v1/jobs`])
   return JSON.parse(stdout)
 }
@@ -71,7 +71,7 @@ t.test(
     const page = new FormData()
     page.set('file', new Blob(['one']), '01 Intro.wav')
     const response = await fetch(`${api.url}/v1/jobs`, { method: 'POST', body: page })
-    t.equal((await told(response)).asset_guid, first?.asset_guid, 'as the page sends it')
+    t.equal((await bodyOf(response)).asset_guid, first?.asset_guid, 'as the page sends it')
     t.match(await requestOf(form.asset_guid), { file_name: '01 Intro.wav' })
   },
 )
@@ -92,7 +92,7 @@ t.test(
       const guids = (await Promise.all(by)).map((line) => line?.asset_guid)
       const page = new FormData()
       page.set('file', new Blob([name]), name)
-      const form = await told(fetch(`${api.url}/v1/jobs`, { method: 'POST', body: page }))
+      const form = await bodyOf(fetch(`${api.url}/v1/jobs`, { method: 'POST', body: page }))
       t.same(new Set([...guids, form.asset_guid]).size, 1, name)
       t.notMatch(form.asset_guid, /^track-|[^A-Za-z0-9-]/)
     }
