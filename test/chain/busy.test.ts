@@ -16,7 +16,7 @@ import { Queue } from '../../tools/local/pubsub/queue.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { patient } from '../support/patience.ts'
 
-/** Longer than a lease. BUSY_SECONDS=60 is what docs and issues speak of. */
+/** Duration of the work, seconds: longer than a lease. Set BUSY_SECONDS=60 for the full length. */
 const SECONDS = Number(process.env.BUSY_SECONDS ?? 11)
 t.setTimeout(patient(1000 * SECONDS + 400_000))
 
@@ -43,7 +43,7 @@ t.teardown(async () => {
   await around.close()
 })
 
-/** When a lease was extended, by message. */
+/** The times at which leases were extended, by message. */
 const extended = new Map<number, number[]>()
 const { modify } = Queue.prototype
 Queue.prototype.modify = function (id, attempt, leaseSeconds, now) {
@@ -56,7 +56,7 @@ const busy = defineStep({
   name: 'analyze',
   input: Due,
   subject: () => ({}),
-  // For as long as it is let.
+  // Runs until it is aborted.
   run: (_, { signal }) => pool.use(signal, (ask) => ask('listen', 0)) as never,
 })
 
@@ -117,7 +117,7 @@ t.test('leases are extended and /healthz answers while every core computes', asy
   }
   await until(() => attempts.length === 2 * CORES, 60_000)
   t.same(attempts.slice(CORES), Array(CORES).fill(2), 'they have been given back')
-  // A worker that is still at it would keep its place.
+  // A worker that was still computing would occupy a place.
   t.same(await pool.use(never, (ask) => ask('listen', 1)), [])
 })
 

@@ -12,7 +12,7 @@ const { bus, catalogue, config, published } = around
 
 const copies = new Set<Promise<string>>()
 
-/** Every message comes three times, each at a moment of its own. */
+/** Delivers each message three times, at different moments. */
 const copying: Bus = {
   ...bus,
   async publish(topic, message) {
@@ -28,7 +28,7 @@ const copying: Bus = {
 }
 
 const log = createLog('copies', 'error')
-// Staged, so that late copies of a step find their samples gone.
+// A master that has to be converted, so that late copies of a step find their samples removed.
 const master = wav(club(3 * 48_000, { rate: 48_000 }), { rate: 48_000, bits: 24 })
 const wanted = { derivative_assets: ['echo', 'pieces', 'broken'] }
 const requestId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
@@ -52,7 +52,7 @@ t.test(
       await sleep(300)
     }
     await until(() => tracks.every((track) => published.has(track)), 40_000)
-    // Until the last copies have come and gone.
+    // Wait until the last copies have been handled.
     await sleep(6000)
     await copied.close()
     await Promise.all(copies)

@@ -7,8 +7,8 @@ import { allConsumers } from '../support/one-process.ts'
 import { patient, until } from '../support/patience.ts'
 
 /**
- * The chain on buckets, where a bit flips in every sixth body on its way up or down, and nothing may be
- * removed, not even scratch: what is made is what an undisturbed chain makes, or nothing is.
+ * The chain on buckets in which a bit flips in every sixth uploaded or downloaded body, and in which nothing
+ * may be removed, not even in scratch. The results have to be those of an undisturbed chain, or missing.
  */
 
 t.setTimeout(patient(240_000))
@@ -31,7 +31,7 @@ t.teardown(async () => {
   await server.close()
 })
 
-/** One that is read in place, and one that is staged into scratch. */
+/** One master that is read in place, and one that is converted into scratch. */
 const MASTERS = {
   place: wav([noise(200_000, { seed: 1 }), noise(200_000, { seed: 2 })]),
   stage: wav([noise(200_000, { seed: 3 }), noise(200_000, { seed: 4 })], { rate: 48_000 }),
@@ -47,7 +47,7 @@ async function make(name: string): Promise<void> {
   await until(() => tracks.every((track) => published.has(track)), patient(60_000))
 }
 
-/** The files of a track's assets, by what they are. */
+/** The files of a track's assets, by their kind. */
 function files(track: string): Record<string, string> {
   const found = [...(server.buckets.get('assets') ?? [])]
     .filter(([name]) => name.startsWith(`assets/${track}/`))
@@ -73,7 +73,7 @@ t.test('bits that flip on the way, up and down, never make another asset', async
     other[at] = (other[at] as number) ^ (1 << Math.floor(random() * 8))
     return other
   }
-  // How many bodies there are depends on how often the services ask: as many rounds as it takes.
+  // The number of bodies depends on how often the services send requests, so run as many rounds as are needed.
   const names: string[] = []
   while (names.length < 4 || (Math.min(flips.up, flips.down) <= 10 && names.length < 20)) {
     names.push(String(names.length + 1))

@@ -23,7 +23,10 @@ t.teardown(async () => {
   await server.close()
 })
 
-/** Puts so many masters into their bucket and asks for their assets. Answers what `echo` will say of each. */
+/**
+ * Puts `count` masters into their bucket and requests their assets. Returns the expected result of `echo` for
+ * each.
+ */
 async function submit(name: string, count: number): Promise<Map<string, string>> {
   const digests = new Map<string, string>()
   for (let n = 0; n < count; n++) {
@@ -36,7 +39,7 @@ async function submit(name: string, count: number): Promise<Map<string, string>>
   return digests
 }
 
-/** Waits until all are announced, and holds what they are against the masters. */
+/** Waits until all are announced, and compares the announcements with the masters. */
 async function finished(digests: ReadonlyMap<string, string>): Promise<unknown[]> {
   await until(() => [...digests.keys()].every((track) => published.has(track)), 120_000)
   return [...digests].flatMap(([track, sha256]) => {
@@ -77,7 +80,7 @@ for (const [what, faults] of Object.entries(FAULTS)) {
 }
 
 t.test('a storm that outlasts the patience of a call is outlasted by the chain', async (t) => {
-  // Of the six tries of a call not one would be answered.
+  // More faults than the six attempts of a call.
   server.faults.push({ status: 503, times: 60 })
   const digests = await submit('storm', 4)
   t.same(await finished(digests), [])

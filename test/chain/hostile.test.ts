@@ -17,7 +17,10 @@ t.teardown(async () => {
   await around.close()
 })
 
-/** Of the table that test/services/stage/hostile.test.ts looks at whole: some of each kind, and what only the chain tells. */
+/**
+ * A part of the table that test/services/stage/hostile.test.ts tests completely: some masters of each kind, and
+ * those that only the chain can judge.
+ */
 const isPlace = (name: string) => /^a (pipe|folder)/.test(name)
 const CODES = ['TOO_LONG_TO_STAGE', 'OVER_LIMITS', 'MASTER_OUT_OF_BOUNDS']
 
@@ -38,7 +41,7 @@ t.test('hostile masters go through the chain, or end it with their verdicts', as
   }
   const failed = [...published.values()].filter(([message]) => message?.state === 'failed')
   t.equal(letters.length, failed.length, 'a dead letter for each that failed')
-  // Of where masters lie, and where links lead to, nothing is said.
+  // The answers must not reveal where masters lie and where links lead to.
   const place = new RegExp(`${folder}|/etc/|/dev/`)
   for (const { attributes } of letters) t.notMatch(attributes.dead_letter_reason, place)
   for (const [track, [message]] of published) {

@@ -31,14 +31,14 @@ const pace = { rate: 1000, limit: 100, mostMs: 60_000, signal: new AbortControll
 const until = (holds: () => boolean | Promise<boolean>) => untilWithin(holds, 150_000)
 const requestId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
 
-/** The letter of a track, once it has been kept. */
+/** Waits for the letter of a track to be kept. */
 async function letterOf(track: string): Promise<KeptLetter> {
   const letters = async () => (await catalogue.letters('all', { track }, { limit: 9 })).letters
   await until(async () => (await letters()).length > 0)
   return (await letters())[0] as KeptLetter
 }
 
-/** What the state of a job is, and whether it and its track say that a letter is open. */
+/** The state of a job, and whether the job and its track show an open letter. */
 async function statesOf(track: string, request: string) {
   const [job] = await catalogue.jobsOfRequest(request)
   const listed = await catalogue.listedTrack(track)

@@ -12,7 +12,7 @@ import { allConsumers } from '../support/one-process.ts'
 const around = await surroundings({ max_message_kb: 1024 })
 const { catalogue, config, letters, published } = around
 const log = createLog('malformed', 'fatal')
-/** The last sound message to each topic. */
+/** The last valid message to each topic. */
 const sound = new Map<string, Record<string, unknown>>()
 let isOver = false
 const bus: Bus = {
@@ -44,7 +44,7 @@ async function aJob(track: string): Promise<string | undefined> {
   return published.get(track)?.[0]?.state
 }
 
-/** What may be missing in a message of each topic, and what nobody looks into. */
+/** The optional fields of a message of each topic, and the fields that are not validated. */
 const OPTIONAL = ['release_id', 'asset_id', 'site', 'title', 'artist', 'master_uri']
 const RULES: Record<string, Parameters<typeof malformed>[1]> = {
   // Without asset_guid the track is named by asset_id.
@@ -119,7 +119,7 @@ t.test(
   },
 )
 
-/** Messages that keep their contracts, say what can't be, and what is to become of each. */
+/** Messages that satisfy their contracts but are impossible, with the expected verdict for each. */
 const NONSENSE: Record<string, [topic: string, changes: Change, verdict: string]> = {
   'a master elsewhere': ['stage', { masters: ['file:///etc/passwd'] }, 'MASTER_OUT_OF_BOUNDS'],
   'a master on the web': ['stage', { masters: ['http://192.0.2.1/x'] }, 'NOT_A_MESSAGE'],
@@ -194,7 +194,7 @@ t.test(
   },
 )
 
-/** A track that nothing is known of, and a job of its own. */
+/** The changes that name an unknown track and a new job. */
 function nameOf(topic: string, track: string): Change {
   const request_id = randomUUID()
   if (topic === 'ingest') return { asset_guid: track, request_id }

@@ -15,7 +15,7 @@ const log = createLog('missing', 'error')
 let created: string[] = []
 /** How many steps that compute have run since the last look. */
 let computed = 0
-/** How many reads of parts are still to fail. */
+/** How many more reads of parts have to fail. */
 let failing = 0
 
 function watched(store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver {
@@ -64,13 +64,13 @@ async function make(
 
 const NEWER = new URL('../support/derivatives-newer', import.meta.url).pathname
 const STREAMED = new URL('../support/derivatives-streamed', import.meta.url).pathname
-// Staged, so that an audio step would read and write scratch as well.
+// A master that has to be converted, so that an audio step would read and write scratch as well.
 await around.master(
   'track',
   wav(club(3 * 48_000, { rate: 48_000 }), { rate: 48_000, bits: 24 }),
 )
 
-/** Bytes that the steps of a track's jobs have read so far, of the master and of what was made of it. */
+/** The bytes that the steps of a track's jobs have read so far, of the master and of its converted parts. */
 async function bytesRead(track: string): Promise<number> {
   const { events } = await catalogue.trackHistory(track, { limit: 1000 })
   return events.reduce((sum, event) => sum + (event.bytesRead ?? 0), 0)

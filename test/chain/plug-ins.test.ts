@@ -38,7 +38,7 @@ t.teardown(async () => {
   await around.close()
 })
 
-/** What each of the hostile ones is failed with. */
+/** The expected error of each hostile asset. */
 const FAULTS: Readonly<Record<string, readonly [code: string, sentence: RegExp]>> = {
   spin: ['OVER_BUDGET', /spin@1 let the event loop stand still/],
   eats: ['OVER_BUDGET', /eats@1 used up the memory/],

@@ -11,9 +11,9 @@ const around = await surroundings({ target_ms: 200 })
 const { bus, catalogue, config, folder, published } = around
 t.teardown(() => around.close())
 
-/** What is done, once, when something is first written to the assets. */
+/** Runs once, at the first write to the assets. */
 let atFirstAsset: (() => Promise<void>) | undefined
-/** What is done, once, when staged samples are first asked for. */
+/** Runs once, at the first read of converted samples. */
 let atFirstSamples: (() => Promise<void>) | undefined
 const wrap = (store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver => ({
   ...store,
@@ -32,7 +32,7 @@ const wrap = (store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver => (
   },
 })
 const log = createLog('restarts', 'fatal')
-/** Once: the next message to analyze comes twice. */
+/** Whether the next message to analyze is delivered twice. */
 let isCopied = false
 const copying: typeof bus = {
   ...bus,
@@ -75,7 +75,7 @@ for (const { n, what, make } of [
         await writeFile(`${place}.new`, make(140))
         await rename(`${place}.new`, place)
         if (what === 'staged') {
-          // What was staged is complete: the replacement shows when the job is asked for again.
+          // The conversion is complete, so the replacement shows only when the job is submitted again.
           await around.submit({
             request_id: requestId(10 + n),
             asset_guid: track,
@@ -101,7 +101,7 @@ for (const { n, what, make } of [
         const [status] = await catalogue.jobsOfRequest(requestId(10 + n))
         return status?.state === 'partial'
       })
-      // Rows are written before it is told.
+      // Rows are written before the announcement.
       await until(() => published.has(track))
       t.equal(published.get(track)?.at(-1)?.state, 'partial')
     },

@@ -21,7 +21,7 @@ t.test('a site of its own: its audio stays there, and only results cross', async
   for (const name of ['masters', 'scratch']) await mkdir(join(elsewhere, name))
   const log = createLog('routes', 'fatal')
 
-  /** Bytes that a site has read and written, by what of. */
+  /** Counts the bytes that a site has read and written, by store. */
   function metered() {
     const bytes = { masters: 0, scratch: 0, assets: 0 }
     const meter = (store: StoreDriver, of: keyof typeof bytes): StoreDriver => {
@@ -69,7 +69,7 @@ t.test('a site of its own: its audio stays there, and only results cross', async
     await around.close()
   })
 
-  // One is read in place, the other staged, so that there is something in scratch.
+  // One master is read in place. The other is converted, so that something is written to scratch.
   const masters = {
     plain: wav(club(3 * 44_100)),
     staged: wav(club(3 * 48_000, { rate: 48_000 }), { rate: 48_000, bits: 24 }),

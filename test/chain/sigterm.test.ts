@@ -12,9 +12,9 @@ import { allConsumers } from '../support/one-process.ts'
 import { patient } from '../support/patience.ts'
 import { startService } from '../support/service.ts'
 
-/** Of the step under way, which may take so long and a second more. */
+/** Time that the running step has after SIGTERM, seconds; the test allows a second more. */
 const STEP_SECONDS = 9
-/** By then what was not acknowledged has come again: at once, or when the lease has run out. */
+/** Time limits for the redelivery of unacknowledged messages: at once, or when the lease has expired. */
 const soonMs = 2_000
 const leaseMs = 18_000
 
@@ -41,7 +41,7 @@ for (const wire of [local, emulator]) {
 }
 
 async function leaving(t: Test, wire: RunningWire) {
-  // One more than there are cores waits for one; the rest waits for its turn.
+  // One step more than there are cores, which waits for a core. The other messages wait for their turn.
   const concurrency = CORES + 1
   const tracks = Array.from({ length: CORES + 3 }, (_, i) => `track-${i}`)
   const around = await surroundings(

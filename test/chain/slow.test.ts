@@ -9,13 +9,13 @@ import { patient } from '../support/patience.ts'
 import { Link, throttled } from '../support/throttled.ts'
 
 t.setTimeout(patient(300_000))
-/** Of each step; so short that what is slow here is many times over it. */
+/** Hard limit of each step, ms. It is so short that slow operations exceed it many times. */
 const LIMIT_MS = 1000
 const SECONDS = 12
 const music = wav(club(SECONDS * 44_100))
 const assets = ['echo', 'measure', 'pieces', 'waveform']
 
-/** Waits until the history says that a step was late for this reason. */
+/** Waits until the history has an event with this code. */
 async function reported(code: string, { config, postgres }: Surroundings): Promise<void> {
   const database = postgres.open(config.database)
   await until(async () => {
@@ -27,7 +27,7 @@ async function reported(code: string, { config, postgres }: Surroundings): Promi
 t.test('on a slow store everything is done, late, and no asset is blamed', async (t) => {
   const around = await surroundings()
   const { bus, catalogue, config, letters, published } = around
-  // What 700 kB/s are to ten minutes and a limit of thirteen seconds.
+  // In proportion to 700 kB/s for ten minutes of audio and a limit of thirteen seconds.
   const link = new Link(250_000)
   const consumers = await allConsumers({
     ...{ config, bus, catalogue, log: createLog('slow', 'fatal'), hardLimitMs: LIMIT_MS },
@@ -64,7 +64,7 @@ t.test('a machine that is hardly ever ours makes everything, late', async (t) =>
   await until(() => new Promise((resolve) => child.once('message', () => resolve(true))))
   await around.master('starved', music)
   await around.submit({ asset_guid: 'starved', derivative_assets: [...assets, 'aac-128'] })
-  // With its ffmpegs: they are of its group.
+  // The process group, which includes its ffmpeg processes.
   const group = -(child.pid as number)
   const starving = (async () => {
     while (!isOver && !published.has('starved')) {

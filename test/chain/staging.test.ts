@@ -12,7 +12,7 @@ const { catalogue, config, published } = around
 const log = createLog('staging', 'fatal')
 t.teardown(() => around.close())
 
-/** How often each part of a track was created, by its name in scratch; and the messages to the topic of stage. */
+/** How often each part was created, by its name in scratch; and the messages to the topic of stage. */
 const created = new Map<string, number>()
 const toStage: { data: Buffer; attributes: Readonly<Record<string, string>> }[] = []
 let beforePart: ((name: string) => void) | undefined
@@ -62,7 +62,7 @@ async function through(n: number, track: string, master: Buffer, assets = ['echo
 
 /** Four minutes, mono, 8 bits: long, and quickly made. */
 const long = wav([noise(4 * 60 * 22_050, { amplitude: 0.4 })], { rate: 22_050, bits: 8 })
-/** The digest of the samples, as `echo` has it. */
+/** The digest of the samples in the result of `echo`. */
 const echoOf = (message: Awaited<ReturnType<typeof through>>) =>
   message?.assets.map((asset) => (asset.state === 'made' ? asset.result : asset.code))
 let undisturbed: unknown
@@ -234,6 +234,6 @@ t.test('hours of silence in a small file are refused before any work', async (t)
     [...created.keys()].filter((name) => name.includes(job)),
     [],
   )
-  // What was under way of the damaged master when its run failed has come to its end by now, too.
+  // The steps of the damaged master that were running when its run failed have ended by now, too.
   await until(async () => (await scratchParts()).length === 0)
 })

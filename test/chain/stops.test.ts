@@ -22,7 +22,7 @@ t.teardown(() => around.close())
 
 const Due = defineMessage('stops-test@1', { step: Type.String(), makes: Type.Boolean() })
 
-/** Never ends by itself; makes one more unit at each attempt, or none. */
+/** A step that never ends by itself. It makes one more unit at each attempt, or none. */
 const endless = defineStep({
   name: 'analyze',
   input: Due,
@@ -48,7 +48,10 @@ const deps: DeliverDeps = {
 }
 const handle = delivering(endless, deps)
 
-/** What becomes of a step that is stopped at each of these attempts; those between died with their worker. */
+/**
+ * The settlements of a step that is stopped at each of these attempts. At the attempts in between, its worker
+ * dies.
+ */
 async function settled(makes: boolean, attempts: readonly number[]): Promise<Settlement[]> {
   const data = Buffer.from(JSON.stringify({ step: randomUUID(), makes }))
   const settlements: Settlement[] = []
@@ -140,7 +143,7 @@ async function* silence(): AsyncGenerator<Uint8Array> {
   for (;;) yield new Uint8Array(352_800)
 }
 
-/** Those that this process has started. */
+/** The ffmpeg processes that this process has started. */
 async function ffmpegs(): Promise<string[]> {
   const args = ['--ppid', `${process.pid}`, '-o', 'comm=']
   const { stdout } = await promisify(execFile)('ps', args)

@@ -38,7 +38,7 @@ interface Line {
   }[]
 }
 
-/** What was written, as any reader of OTLP-JSON would read it. */
+/** The spans in a file, read as OTLP-JSON. */
 async function spansIn(file: string): Promise<Span[]> {
   const lines = (await readFile(file, 'utf8')).trim().split('\n')
   return lines

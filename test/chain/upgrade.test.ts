@@ -9,7 +9,7 @@ import { type RunningService, startService } from '../support/service.ts'
 
 t.setTimeout(patient(1_200_000))
 
-/** Who takes over last is upgraded first: the order of k8s/upgrade.sh. */
+/** The last service of the chain is upgraded first: the order of k8s/upgrade.sh. */
 const ORDER = ['publish', 'encode', 'analyze', 'stage', 'ingest'] as const
 type Name = (typeof ORDER)[number]
 const WAIT_MS = 300_000
@@ -23,7 +23,7 @@ t.test(
     const running = new Map<Name, RunningService>()
     let url = ''
 
-    /** A new pod first, and when it is ready the old one is asked to go. */
+    /** Starts a new process first, and stops the old one when the new one is ready. */
     async function roll(name: Name, derivatives: string): Promise<void> {
       const port = name === 'ingest' ? await anyPort() : 0
       const at = name === 'ingest' ? { port, drain: 1 } : {}
@@ -62,7 +62,7 @@ t.test(
     async function load(): Promise<void> {
       while (!loading.signal.aborted) {
         statuses.push(await post(['echo', 'pieces']))
-        // Faster than they are made, up to some.
+        // Submit tracks faster than they are made, up to a limit.
         const ahead = tracks.length - published.size
         await sleep(ahead > 4 ? 500 : 100)
       }

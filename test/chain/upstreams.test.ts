@@ -15,9 +15,9 @@ import { startService } from '../support/service.ts'
 
 t.setTimeout(patient(3_600_000))
 
-/** For each fault; 20 and 60 for the real thing. */
+/** Tracks for each fault. Set TRACKS=20 and AWAY_SECONDS=60 for the full test. */
 const TRACKS = Number(process.env.TRACKS ?? 5)
-/** How long an upstream stays away after that has been seen. */
+/** How long an upstream stays down after the chain has noticed it, seconds. */
 const AWAY_SECONDS = Number(process.env.AWAY_SECONDS ?? 0)
 
 // Masters and scratch in Cloud Storage, assets in a folder: each phase has one of them fail, or something else.
@@ -41,7 +41,7 @@ const linked = pubsubBus({ ...options, endpoint: `127.0.0.1:${link.port}` })
 
 /** Called once, when the next asset has been written. */
 let atNextAsset: (() => void) | undefined
-/** What befalls an operation on the folder of assets, if anything. */
+/** If set, runs before each operation on the folder of assets, and may fail it. */
 let befall: ((isWriting: boolean) => Promise<void>) | undefined
 
 function wrap(store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver {
@@ -90,12 +90,12 @@ t.teardown(async () => {
   await storage.close()
 })
 
-// Staged, and in parts, so that the stores are used as they are by long tracks.
+// A master that has to be converted, in parts, so that the stores are used as with long tracks.
 const master = wav(club(48_000, { rate: 48_000 }), { rate: 48_000, bits: 24 })
 
 interface Phase {
   readonly what: string
-  /** What is said to be down. */
+  /** The upstream that is reported as down. */
   readonly upstream: RegExp
   begin(): unknown
   end(): unknown
@@ -211,7 +211,7 @@ t.test('a service says what it waits for, and begins when that is there', async 
   await service.ready
   await until(async () => /^200 ready/.test(await look()), 150_000)
   await postgres.down()
-  // An event that can't be recorded is what tells it.
+  // The failure shows when an event cannot be recorded.
   storage.put('masters', 'late.wav', master)
   await around.submit({ asset_guid: 'late', derivative_assets: ['echo'] })
   await until(async () => /^503 not ready: database: /.test(await look()), 150_000)

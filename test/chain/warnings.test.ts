@@ -8,7 +8,7 @@ import { pagesOf } from '../support/ogg.ts'
 import { allConsumers } from '../support/one-process.ts'
 
 const SECOND = 44_100
-// Slow cores: what is longer than a minute takes several steps.
+// The cores are declared slow, so that masters longer than a minute take several steps.
 const around = await surroundings({
   ...{ master_wait: 0, target_ms: 500 },
   routes: { cloud: { templates: [], prefixes: [], factor: 4 } },
@@ -23,7 +23,7 @@ t.teardown(async () => {
   await around.close()
 })
 
-/** A job for a master that is there, and what was announced of it. */
+/** Submits a job for an existing master and returns its announcement. */
 async function announced(
   track: string,
   master: string,

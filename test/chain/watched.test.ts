@@ -14,7 +14,10 @@ const ROOT = join(import.meta.dirname, '..', '..')
 const CALLS =
   'open,openat,openat2,creat,unlink,unlinkat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat,truncate,connect,bind,sendto'
 
-/** What any program may read on its way up: libraries, the loader, locales, the kernel's view of the machine. */
+/**
+ * The files that any program may read when it starts: libraries, the loader, locales, the kernel's view of the
+ * machine.
+ */
 const SYSTEM =
   /^\/(usr|lib|lib64|proc|sys|dev)\/|^\/etc\/(ld\.so|ssl\/|alternatives\/|localtime|OpenCL|vdpau|libva|ImageMagick|pulse)/
 const WRITABLE = /^\/dev\/(null|tty|pts\/)|^\/proc\//
@@ -105,7 +108,7 @@ t.test(
     const { touched, reached } = callsOf(trace)
     t.ok(touched.length > 100, `${touched.length} files were opened`)
     const strange = touched.filter(({ path, writes }) => {
-      // The tests' runner notes there which processes there were.
+      // The test runner records its processes there.
       if (path.startsWith(join(ROOT, '.tap'))) return false
       if (path.startsWith(`${masters}/`)) return writes
       if (path === scratch || path.startsWith(`${scratch}/`)) return false
@@ -124,7 +127,10 @@ interface Touched {
   readonly writes: boolean
 }
 
-/** What a trace says was opened, made, moved or removed, where that came to something; and who was reached out to. */
+/**
+ * The paths that a trace shows as successfully opened, created, moved or removed, and the addresses that were
+ * contacted.
+ */
 function callsOf(trace: readonly string[]): { touched: Touched[]; reached: string[] } {
   const touched: Touched[] = []
   const reached: string[] = []

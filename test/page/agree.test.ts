@@ -17,9 +17,9 @@ import { openBrowser } from './browser.ts'
 
 t.setTimeout(patient(3_600_000))
 
-/** How many at a time; 200 for the real thing. */
+/** Number of tracks in each round. Set TRACKS=200 for the full test. */
 const TRACKS = Number(process.env.TRACKS ?? 10)
-/** How long recorder and database are away; 60 for the real thing. */
+/** How long the recorder and the database are down, seconds. Set AWAY_SECONDS=60 for the full test. */
 const AWAY_SECONDS = Number(process.env.AWAY_SECONDS ?? 4)
 const ASSETS = ['bpm', 'loudness', 'waveform', 'aac-128']
 type Name = keyof typeof SERVICES
@@ -27,7 +27,7 @@ const WAIT_MS = patient(600_000)
 
 const skip = noChromium(t)
 
-/** What there is to count, wherever it is asked for. */
+/** The figures that all views have to agree on. */
 interface Counts {
   readonly made: number
   readonly failed: number
@@ -71,7 +71,7 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
   const good = wav(club(22_050))
   const asked: string[] = []
   const spoilt = new Set<string>()
-  /** Every fifth has no master, or one that cannot be read. @returns the tracks */
+  /** Submits tracks, of which every fifth has no master or an unreadable one. @returns the tracks */
   async function submit(): Promise<readonly string[]> {
     const tracks = Array.from({ length: TRACKS }, (_, n) => `track-${asked.length + n}`)
     for (const [n, track] of tracks.entries()) {
@@ -91,7 +91,7 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
       ? response.json()
       : response.text()
   }
-  /** Until all is at rest: what goes over `events` comes when it comes. */
+  /** Waits until all events have been recorded, since their delivery takes an unknown time. */
   async function recorded(): Promise<void> {
     let before = -1
     for (const end = Date.now() + WAIT_MS; Date.now() < end; await sleep(2_000)) {
@@ -166,7 +166,7 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
   }
   async function listed(page: Page, query: string): Promise<number> {
     await page.goto(`${urlOf('ingest')}/#/?${query}`)
-    // Else the list is still the one before.
+    // Without this, the page would still show the previous list.
     await page.reload()
     const status = page.getByRole('region', { name: 'Tracks' }).getByRole('status')
     for (
@@ -202,7 +202,7 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
       recursive: true,
       withFileTypes: true,
     }).filter((entry) => entry.isFile() && !entry.name.startsWith('.~')).length
-  /** Of what was asked for, to compare with what is told. */
+  /** The expected figures for the submitted tracks, to compare with what the views report. */
   const expected = () => ({
     made: (asked.length - spoilt.size) * ASSETS.length,
     failed: spoilt.size * ASSETS.length,
@@ -212,8 +212,8 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
   })
 
   /**
-   * What the steps came to with each track, and how often. Who is killed may do again what it had told of, or had not:
-   * of publish it counts that it has been done.
+   * The verdicts of the steps for each track, with their numbers. A step that is killed may be repeated whether
+   * or not it has reported its event, so for publish only the fact that it was done counts.
    */
   async function histories(tracks: readonly string[]): Promise<readonly object[]> {
     return await Promise.all(

@@ -4,7 +4,7 @@ import type { AxeResults } from 'axe-core'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { chromiumPath } from '../support/chromium.ts'
 
-/** A headless Chromium of the system's, with sound that nobody hears. */
+/** The system's Chromium, headless and muted. */
 export function openBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: chromiumPath() ?? 'chromium',
@@ -14,7 +14,7 @@ export function openBrowser(): Promise<Browser> {
 
 const axe = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-/** What axe finds wrong on the page as it is now: serious and critical things, a line each. */
+/** The serious and critical findings of axe on the current page, one line each. */
 export async function barriers(page: Page): Promise<readonly string[]> {
   await page.evaluate(await axe)
   const { violations } = (await page.evaluate('axe.run()')) as AxeResults
@@ -30,13 +30,13 @@ interface Dropped {
   readonly bytes: Uint8Array
 }
 
-/** Drops files onto the page, as a hand does that brings them from the desktop. */
+/** Drops files onto the page, as a user does from the desktop. */
 export async function drop(page: Page, files: readonly Dropped[]): Promise<void> {
   const encoded = files.map(({ name, bytes }) => ({
     name,
     base64: Buffer.from(bytes).toString('base64'),
   }))
-  // The test's types know no DOM: it runs in the browser as text.
+  // The types of tests have no DOM, so the code is passed to the browser as text.
   await page.evaluate(
     `((files) => {
       const dataTransfer = new DataTransfer()

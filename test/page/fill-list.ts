@@ -5,7 +5,7 @@ const FIRST = ['Amber', 'Glass', 'Quiet', 'Neon', 'Paper', 'Silver', 'Slow', 'Wi
 const SECOND = ['Harbour', 'Motion', 'Garden', 'Signal', 'Meridian', 'Static', 'Lantern']
 const ARTISTS = ['Kontur', 'Oda & Field', 'Halden', 'Ines Vael', 'The Lower Rooms']
 
-/** Lists so many tracks, each ten minutes older than the one before, as if they had all been through the chain. */
+/** Inserts `many` tracks, each ten minutes older than the one before, as if the chain had processed them. */
 export async function fillList(database: Database, many: number): Promise<void> {
   const keys = Array.from({ length: 24 }, (_, i) => keyName(i % 12, i < 12 ? 'minor' : 'major'))
   await database.query(

@@ -23,7 +23,7 @@ const skip = noChromium(t)
 /** The machine may be crowded. */
 const timeout = patient(90_000)
 const MAX_BYTES = 150_000
-/** Of the list; 100,000 for the real thing. */
+/** Number of tracks in the list. Set TRACKS=100000 for the full test. */
 const MANY = Number(process.env.TRACKS ?? 5_000)
 
 t.test('the page, as people use it', { skip }, async (t) => {
@@ -32,7 +32,7 @@ t.test('the page, as people use it', { skip }, async (t) => {
   const consumers = await allConsumers({
     ...{ config, bus, catalogue, hardLimitMs: 100_000 },
     log: createLog('page', 'fatal'),
-    // The fifth is the service itself, behind the page.
+    // The service behind the page, ingest, runs by itself.
     only: ['stage', 'analyze', 'encode', 'publish', 'events'],
   })
   const servers: ReturnType<typeof startService>[] = []
@@ -74,7 +74,7 @@ t.test('the page, as people use it', { skip }, async (t) => {
     await page.goto(`${at}${path}`)
     return page
   }
-  // For a picture a track with all that a track has; else one that is soon made.
+  // For screenshots, a longer track that has everything a track can have; otherwise one that is made quickly.
   const bars = process.env.SCREENSHOTS === undefined ? 16 : 32
   const club = clubTrack({ bars, sampleRate: 44_100 })
   const nightDrive = wav([Float64Array.from(club.left), Float64Array.from(club.right)])
@@ -337,7 +337,7 @@ t.test('the page, as people use it', { skip }, async (t) => {
   )
 })
 
-/** How far apart the lines of beats stand, as a share of the whole, and how many there are. */
+/** The distance between the lines of beats, as a share of the width, and their number. */
 async function beatsOf(page: Page) {
   const path = String(await page.locator('.beats').getAttribute('d'))
   const width = Number(await page.evaluate("document.querySelector('.wave-all').clientWidth"))
@@ -345,7 +345,7 @@ async function beatsOf(page: Page) {
   return { apart: ((xs.at(-1) ?? 0) - (xs[0] ?? 0)) / (xs.length - 1) / width, many: xs.length }
 }
 
-/** Waits until an expression is true. Playwright's own way needs eval, which the page forbids. */
+/** Waits until an expression is true. Playwright's own method needs eval, which the page forbids. */
 async function holds(page: Page, expression: string): Promise<void> {
   for (const end = Date.now() + timeout; Date.now() < end; await page.waitForTimeout(50)) {
     if (await page.evaluate(expression)) return

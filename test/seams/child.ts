@@ -6,13 +6,14 @@ import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { allConsumers } from '../support/one-process.ts'
 
-// All consumers in one process, which kills itself at one seam of one job's way through the chain.
-// A seam is a place before or after something that the outside can see: a write, a publish, a commit,
-// a removal, an ack. It is told by IPC whose way, and at which seam to die, e.g. `before publish:analyze#1`;
-// it tells the seams that it passes. It begins when it is told, so that the next one can be started ahead.
+// All consumers in one process, which kills itself at one seam of one job's way through the chain. A seam is a
+// place before or after something that the outside can see: a write, a publish, a commit, a removal, an ack.
+// The parent sends by IPC the job and the seam at which to die, e.g. `before publish:analyze#1`. The process
+// reports the seams that it passes. It starts to consume only when it gets that message, so that the next
+// process can be started in advance.
 
 process.on('disconnect', () => process.exit(0))
-// For the next ones: this one will have no time for it.
+// For the children that follow. This process is killed before it could write the cache by itself.
 flushCompileCache()
 const {
   track,

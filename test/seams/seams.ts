@@ -9,7 +9,7 @@ import { filesBelow, surroundings, until } from '../support/chain.ts'
 import { patient } from '../support/patience.ts'
 
 t.setTimeout(patient(1_200_000))
-/** Not only the first and the last of each kind. */
+/** Whether all seams are tested, and not only the first and the last of each kind. */
 const ALL_SEAMS = process.env.SEAMS === 'all'
 
 // Small steps: three seconds of audio are fanned out into parts.
@@ -23,7 +23,7 @@ t.teardown(async () => {
   await around.close()
 })
 
-// Not 16-bit, not 44.1 kHz, not stereo: staging, scratch and its removal are on the way.
+// A master that is not 16-bit, 44.1 kHz or stereo, so that conversion, scratch and its removal are included.
 const master = wav([club(3 * 48_000, { rate: 48_000 })[0]], { rate: 48_000, bits: 24 })
 
 /** Kills at every other seam, from the first or the second on: two files, which take a core each. */
@@ -54,8 +54,9 @@ async function killedAtSeams(t: Test, first: 0 | 1): Promise<void> {
     'so is staging',
   )
 
-  // Every step's event goes the same way: the seams of the first stand for all of them. What follows a write,
-  // a removal or an ack is the next seam: to whoever looks from outside both are the same moment.
+  // The events of all steps are sent in the same way, so the seams of the first event stand for all of them.
+  // The place after a write, a removal or an ack is left out, because for the outside it is the same moment as
+  // the next seam.
   const distinct = seams
     .filter(
       (seam) => !/:events#([2-9]|\d\d)/.test(seam) && !/^after (write|remove|ack):/.test(seam),

@@ -7,7 +7,7 @@ const RATE = 44_100
 t.test('a window has one tempo, whatever was asked before', async (t) => {
   const { rhythm } = essentia()
   const [beat, other] = [band(125), band(93)]
-  // A breakdown of digital silence is where memory would be read that nobody has written.
+  // In a passage of digital silence, uninitialized memory would be read.
   const window = Float32Array.from({ length: 20 * RATE }, (_, i) =>
     i < 3 * RATE || i > 17 * RATE ? beat(i) / 2 : 0,
   )

@@ -17,8 +17,9 @@ import { joined, type Passage, piecesOf } from '../../../services/analyze/tempo/
 import { pulses } from '../../../services/analyze/tempo/presence.ts'
 import { band, cadence, noise, type Voice } from './synth.ts'
 
-// What was fitted or set is held here by its values: whoever changes a constant by a few per cent has to mean it, and
-// to raise the asset's version. docs/accuracy.md says where they come from.
+// These tests pin the values of constants that were fitted or set. A change of a constant by a few per cent
+// has to be intended, and requires a new version of the asset. docs/accuracy.md says where the values come
+// from.
 const hiss = noise(9)
 
 function heard(seconds: number, voice: Voice) {
@@ -28,7 +29,7 @@ function heard(seconds: number, voice: Voice) {
   return listener.heard()
 }
 
-/** Whether all are equal to so many decimals. */
+/** Checks that all numbers are equal to the given number of decimals. */
 function near(
   t: { ok(holds: boolean, words: string): unknown },
   found: Readonly<Record<string, number>>,
@@ -122,7 +123,7 @@ t.test('tempo: the least probability, and how long the second method is asked', 
     )
     t.equal(estimateTempo(all, () => 0).bpm === null, likelihood < 0.3, `${likelihood}`)
   }
-  // So many windows as a long track has; nobody listens to them here.
+  // As many windows as a long track has. Their content does not matter here.
   const windows = Array.from({ length: 6 }, () => new Float32Array(1))
   const clear = { ...heard(30, band(124)), windows }
   let asked = 0
@@ -200,7 +201,7 @@ t.test('key: from when on there are tones', (t) => {
 })
 
 t.test('key: what a change has to gain, and how much is read at once', (t) => {
-  /** Sections of so many segments, every other one in part a tone higher. */
+  /** Sections with these numbers of segments, every other one partly a tone higher. */
   const sections = (lengths: readonly number[], share: number) => {
     const mixed = TUNE.map((x, i) => (1 - share) * x + share * (HIGHER[i] as number))
     let at = 0

@@ -4,7 +4,7 @@ import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 /** A mono signal of ±1 as a function of the sample number. */
 export type Voice = (sample: number) => number
 
-/** A track that is made as it is read, the same on both channels unless told. */
+/** A track that is generated while it is read. By default both channels are the same. */
 export function track(
   seconds: number,
   voice: Voice,
@@ -86,7 +86,7 @@ export function applause(seconds: number, seed: number): Voice {
   return (i) => sum[i] as number
 }
 
-/** A voice that says syllables of uneven length with two formants, hisses and pauses, but no words. */
+/** A voice with syllables of uneven length with two formants, hisses and pauses, but without words. */
 export function babble(seconds: number, seed: number): Voice {
   const [random, hiss] = [noise(seed), noise(seed + 1)]
   let draws = 0

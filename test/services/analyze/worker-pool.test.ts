@@ -127,7 +127,7 @@ t.test('memory stays flat over many tracks', async (t) => {
   t.teardown(() => pool.close())
   const [beat, tune] = [band(125), cadence(5, 'major')]
   const sound = Float32Array.from({ length: 12 * SAMPLE_RATE }, (_, i) => beat(i) / 2 + tune(i))
-  // The least of many readings: a single one stands or falls with the collector's last visit.
+  // The minimum of many readings, because a single one depends on when the garbage collector last ran.
   const leastOver = async (tracks: number) => {
     let least = Infinity
     for (let run = 0; run < tracks; run++) {

@@ -78,7 +78,7 @@ t.test('an API server that fails, forgets, and is killed: the same', async (t) =
       api.expireWatches()
     }
     if (wave !== 4) return
-    // Half of the pods end while nobody can tell anybody.
+    // Half of the pods end while the API server is down.
     await api.kill()
     for (const stub of fleet.stubs.slice(-2)) stub.end({ exitCode: 0 })
     await sleep(500)
@@ -110,7 +110,7 @@ t.test(
     for (const track of tracks) await fleet.submit(track)
     await until(() => fleet.stubs.length === 3, LONG)
     await first.close()
-    // One ends while nobody looks; the two others leave room for one.
+    // One ends while no dispatcher is running. The other two leave room for one.
     fleet.stubs[0]?.end({ exitCode: 0 })
     await fleet.dispatcher(3)
     await until(() => fleet.stubs.length === 4, LONG)
@@ -167,7 +167,7 @@ t.test(
     await until(() => stubs.length === 1, LONG)
     kubelet.evict(stubs[0]?.pod.metadata.name ?? '')
     await until(() => stubs.length === 2, LONG)
-    // A node that vanishes: the pod is told to go, and nobody ever says that it has gone.
+    // The node vanishes: the pod is deleted, and no kubelet ever confirms it.
     const name = podName(accepted('unlucky', ['bpm']))
     kubelet.loseNode(name)
     const cluster = openCluster()
@@ -223,7 +223,7 @@ t.test('what nobody comes for is collected, what somebody waits for is not', asy
   const first = await fleet.dispatcher(2)
   await fleet.submit('left')
   await until(() => fleet.stubs.length === 1, LONG)
-  // Whoever waited for it has left, and the message has been settled otherwise.
+  // The dispatcher that waited for it has stopped, and the message has been settled in another way.
   await first.close()
   const deaf = new Pods(openCluster(), podsOf('cloud'), 2, createLog('deaf', 'fatal'))
   const stop = new AbortController()

@@ -23,7 +23,7 @@ import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 import { KubeApi } from '../../support/kube-api.ts'
 import { type Container, type Ended, Kubelet, type KubePod } from '../../support/kubelet.ts'
 
-/** A pod that does nothing but end: for what the dispatcher does, not for what a track's pod does. */
+/** A pod that does nothing and ends on request. It tests the dispatcher, not the pods of tracks. */
 interface Stub {
   readonly pod: KubePod
   readonly track: string
@@ -34,11 +34,11 @@ export interface Fleet {
   readonly api: KubeApi
   readonly kubelet: Kubelet
   readonly bus: PubsubBus
-  /** The pods that have begun, in their order. */
+  /** The pods that have started, in order. */
   readonly stubs: Stub[]
-  /** What is done with each as it begins. */
+  /** Called for each pod when it starts. */
   onBegin: (stub: Stub) => void
-  /** What a stub's log says. */
+  /** The content of a stub's log. */
   says: string
   readonly ended: RunEnded[]
   readonly events: StepEvent[]

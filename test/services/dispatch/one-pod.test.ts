@@ -208,7 +208,7 @@ t.test('no more pods than allowed, those that are being minted included', async 
   const waiting = mint('d')
   stop.abort(new Error('enough'))
   await t.rejects(waiting, /enough/)
-  // A failed creation sets its room free.
+  // A failed creation releases its room.
   const other = new Pods(cluster, 'labels', 1, log)
   const never = new AbortController().signal
   await t.rejects(
@@ -257,7 +257,7 @@ t.test(
     t.match(events, [{ step: 'dispatch', verdict: 'collected', units: [name], route: 'cloud' }])
     t.equal(there.size, 0)
 
-    // On a node that has vanished, from under whoever waits.
+    // A pod on a vanished node is collected even while a delivery waits for it.
     await pods.mint(name, new AbortController().signal, () =>
       cluster.create({ metadata: { name } }),
     )

@@ -12,7 +12,7 @@ import { patient } from '../../support/patience.ts'
 // The dispatcher, and each pod, as a process of its own.
 t.setTimeout(patient(3_600_000))
 
-/** 500 and 20 for the real thing. */
+/** Number of tracks, and of pods at once. Set them to 500 and 20 for the full test. */
 const TRACKS = Number(process.env.TRACKS ?? 4)
 const MAX_PODS = Number(process.env.MAX_PODS ?? 3)
 const LONG = 280_000 + TRACKS * 5_000
@@ -54,7 +54,7 @@ t.before(async () => {
   await chain.close()
 })
 
-/** All that a route needs beside its steps; or its `stage`, analyze and encode, too. */
+/** Starts what a route needs beside its steps, or also its stage, analyze and encode. */
 async function outside(t: Tap, only = ['ingest', 'publish', 'events']) {
   const consumers = await allConsumers({ config, bus, catalogue, log, only })
   t.teardown(() => consumers.close())
@@ -120,7 +120,7 @@ t.test('a route that runs both stage and the dispatcher: each track once', async
   ])
   t.teardown(() => Promise.all([one.kill('SIGTERM'), other.kill('SIGTERM')]))
   const seen = await through(4, 'both', async () => {
-    // They hold a track each, at most: the chain comes for the others.
+    // Each of them holds at most one track; the steps of the chain take the others.
     await until(() => api.live > 0, LONG)
     await outside(t, ['stage', 'analyze', 'encode'])
   })

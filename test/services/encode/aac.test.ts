@@ -25,7 +25,7 @@ function memory(pcm: Int16Array): PcmSource {
   return sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
 }
 
-/** The parts of a track, so many cells in each. */
+/** The parts of a track, with `cells` cells in each. */
 async function partsOf(pcm: PcmSource, cells: number): Promise<Uint8Array[]> {
   const parts: Uint8Array[] = []
   const step = cells * AAC_GRID
@@ -241,7 +241,7 @@ t.test('only transforms that add up may follow each other', async (t) => {
   )
 })
 
-/** A long track that is soon encoded: music at the beginning and about the seams, silence elsewhere. */
+/** A long track that is encoded quickly: music at the beginning and around the seams, silence elsewhere. */
 function long(samples: number): Int16Array {
   const loop = int16(club(30 * RATE))
   const pcm = new Int16Array(2 * samples)
@@ -268,7 +268,7 @@ function percentile95(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length * 0.95)] ?? 0
 }
 
-/** What iTunSMPB says, for players that read no edit lists. */
+/** The content of iTunSMPB, for players that do not read edit lists. */
 function gapless(file: Buffer): { priming: number; padding: number; samples: number } {
   const found = / 00000000 ([0-9A-F]{8}) ([0-9A-F]{8}) ([0-9A-F]{16})/.exec(
     file.toString('latin1'),

@@ -83,7 +83,7 @@ t.test('frames that do not make up the track are refused', async (t) => {
   t.throws(() => frameStarts(audio.subarray(1)), /no MP3 frame at byte 0/)
 })
 
-/** What the first frame tells. */
+/** The content of the first frame. */
 function said(file: Buffer): object {
   return {
     frames: file.readUInt32BE(44),

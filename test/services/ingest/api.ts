@@ -173,7 +173,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
   }
 }
 
-/** What a server answers to these bytes, as text, until it ends the connection or `ms` have passed. */
+/** Sends bytes and returns the answer as text, until the server ends the connection or `ms` have passed. */
 export async function raw(
   port: number,
   bytes: string | Buffer,
@@ -194,7 +194,7 @@ export async function raw(
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** Waits until `look` gives something, or fails with `what`. */
+/** Waits until `look` returns a value, or fails with `what`. */
 export async function until<T>(
   what: string,
   look: () => T | undefined | Promise<T | undefined>,
@@ -221,7 +221,7 @@ export function aJob(more: Record<string, unknown> = {}): Record<string, unknown
   }
 }
 
-/** POSTs JSON, or whatever text it is given. */
+/** POSTs a value as JSON, or a text or bytes as they are. */
 export function post(url: string, body: unknown, headers: Record<string, string> = {}) {
   return fetch(url, {
     method: 'POST',
@@ -230,7 +230,7 @@ export function post(url: string, body: unknown, headers: Record<string, string>
   })
 }
 
-/** What answers tell, of all kinds: whoever looks knows which. */
+/** The body of any response. The caller knows which of the fields it has. */
 export interface AnyBody {
   readonly status: number
   readonly job: string

@@ -21,7 +21,7 @@ const [a, b] = masters as [string, string]
 t.test('a request that says something else is told so, and nothing is handed on', async (t) => {
   const job = aJob({ master_uri: a, site: 'cloud', release_id: 1, asset_id: 2 })
   t.equal((await post(jobs, job)).status, 202)
-  // Of a place no more is said than its last name.
+  // Only the last name of a place is shown.
   const others: [name: string, value: unknown, said: string][] = [
     ['master_uri', b, `"file:…/${basename(b)}"`],
     ['release_id', 7, '7'],
@@ -79,7 +79,7 @@ t.test('two jobs of one body, and of one moment, are compared too', async (t) =>
   t.same(both.map(({ status }) => status).sort(), [202, 409])
 })
 
-/** On a crowded machine the database may take too long for a row to be written, or looked at, at once. */
+/** On a busy machine the database may be too slow for a row to be written or read at once. */
 async function patiently<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
   for (let n = 0; n < 50; n++) {
     const found = await ask()

@@ -167,7 +167,7 @@ t.test('nothing is guessed, framed or lent to other sites', async (t) => {
   t.equal(headers.get('cross-origin-opener-policy'), 'same-origin')
   t.equal(headers.get('x-frame-options'), 'DENY')
   t.equal(headers.get('access-control-allow-origin'), null)
-  // It speaks plain HTTP: whoever puts TLS before it says so.
+  // The service speaks plain HTTP. A proxy that adds TLS sets this header.
   t.equal(headers.get('strict-transport-security'), null)
 })
 
@@ -204,7 +204,7 @@ t.test(
     const silent = connect(closing.port, '127.0.0.1')
     t.teardown(() => silent.destroy())
     await once(silent, 'connect')
-    // Without an end of it the server would wait for as long as a connection may be idle: a minute.
+    // Without this the server would wait until an idle connection times out, after a minute.
     await Promise.all([once(silent.resume(), 'close'), closing.close()])
     t.equal(silent.bytesRead, 0)
   },

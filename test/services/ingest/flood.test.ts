@@ -30,7 +30,7 @@ async function linesOf(response: Response): Promise<Record<string, unknown>[]> {
   return all.map((line) => JSON.parse(line))
 }
 
-/** The longest that anybody else waits while `flood` goes on, ms. */
+/** The longest time that another client waits while `flood` runs, ms. */
 async function longestWait(flood: Promise<unknown>): Promise<number> {
   let isOver = false
   let longest = 0
@@ -144,7 +144,7 @@ t.test(
     )
     const chunk = `${(2000).toString(16)}\r\n${'1\n'.repeat(1000)}\r\n`
     const timer = setInterval(() => socket.write(chunk), 20)
-    // The connection may end by a reset, since there is more to come that nobody reads; the answer came before.
+    // The connection may end with a reset, because bytes remain unread; the answer has arrived before.
     const answer: Buffer[] = []
     socket.on('data', (chunk) => answer.push(chunk))
     await new Promise((resolve) => socket.on('close', resolve))
@@ -211,7 +211,7 @@ t.test('what is no gzip, breaks off or is packed otherwise is said to be', async
       t.equal(response.headers.get('accept-encoding'), method === 'PUT' ? 'identity' : 'gzip')
     }
   }
-  // A master is kept as it comes: packed, it would be no audio.
+  // A master is stored as it arrives. Compressed by gzip, it would not be audio.
   const master = await post(
     gzipSync('RIFF'),
     { 'content-type': 'audio/wav', ...gzip },
@@ -247,7 +247,7 @@ t.test('a bomb goes off nowhere', async (t) => {
   t.ok(grown < 150e6, `${grown >> 20} MiB more`)
 })
 
-/** So many megabytes of them, packed, without having been there at once. */
+/** Empty lines of this many megabytes, compressed without holding all of them in memory. */
 async function emptyLines(megabytes: number): Promise<Buffer> {
   const gzip = createGzip()
   const packed = buffer(gzip)

@@ -15,7 +15,7 @@ const audio = Buffer.from('RIFF not really, but some bytes of audio')
 const track = join(api.folder, 'Träck Nº 1 (Mix).wav')
 await writeFile(track, audio)
 
-/** What a person would type. */
+/** Runs curl as a user would. */
 async function curl(...args: readonly string[]) {
   const { stdout } = await promisify(execFile)('curl', ['-sS', ...args, jobs])
   return JSON.parse(stdout)

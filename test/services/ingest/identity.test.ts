@@ -64,7 +64,7 @@ t.teardown(async () => {
 const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
 const now = () => Math.floor(Date.now() / 1000)
 
-/** A token, good but for what is replaced. */
+/** A valid token, except for the replaced parts. */
 function token(
   claims: Record<string, unknown> = {},
   { key = rsa, header = {} }: { key?: Key; header?: Record<string, unknown> } = {},

@@ -61,7 +61,7 @@ t.test('a GET after the 202 finds the job, as soon as it has a row', async (t) =
   const { href, job: id } = await bodyOf(post(jobs, job))
   let posts = 0
   const response = await until('the row', async () => {
-    // Nobody records events here: a row that the database was too slow for comes with the next post.
+    // No recorder runs here. If the database was too slow for a row, the next post writes it.
     if (posts++ > 0) await post(jobs, job)
     const found = await fetch(`${api.url}${href}`)
     return found.status === 200 ? found : undefined

@@ -264,7 +264,7 @@ t.test('the command lists, shows, redrives and discards', async (t) => {
   t.match(await inProcess([]), { code: 0, stdout: /redrive ID… \| FILTER/ })
 })
 
-/** The command in this process: most of a process of its own is its start. */
+/** Runs the command in this process, because starting a process takes most of the time. */
 async function inProcess(args: readonly string[]) {
   let [stdout, stderr] = ['', '']
   const output = {
@@ -278,7 +278,7 @@ async function inProcess(args: readonly string[]) {
   return { code: await deadLetters(args, output), stdout, stderr }
 }
 
-/** As a person runs it. */
+/** Runs the command as a user does. */
 async function command(args: readonly string[]) {
   const bin = join(import.meta.dirname, '..', '..', '..', 'tools', 'cli', 'bin.mjs')
   const child = spawn(bin, args, { stdio: ['ignore', 'pipe', 'pipe'] })

@@ -128,7 +128,7 @@ t.test('a stranger spends his own requests, never those of a token', async (t) =
   for (const path of ['/healthz', '/readyz', '/metrics', '/', '/page/page.js']) {
     for (let i = 0; i < 6; i++) t.equal((await ask(stranger, path)).status, 200, path)
   }
-  // Without a trusted proxy its word counts for nothing.
+  // Without a trusted proxy the header is ignored.
   const direct = await api.replica({ rate_limit: 2 })
   const codes: number[] = []
   for (let i = 0; i < 4; i++) {
@@ -139,7 +139,7 @@ t.test('a stranger spends his own requests, never those of a token', async (t) =
 })
 
 t.test('probes in any number ask the database now and then', async (t) => {
-  // A database that counts who comes, and answers nobody.
+  // A database that counts its connections and never answers.
   let came = 0
   const database = createServer()
   database.on('connection', (socket) => {
@@ -158,7 +158,7 @@ t.test('probes in any number ask the database now and then', async (t) => {
   t.ok(came >= 1 && came < 20, `${came} connections for 200 probes`)
 })
 
-/** A request that has begun to send a body, and goes on as it likes. */
+/** A request whose body has been begun and is continued by the test. */
 async function opened(port: number, head: string) {
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})
@@ -219,13 +219,13 @@ t.test(
     ] as const) {
       const { socket, text } = await opened(strict.port, head)
       socket.write(begin, 'latin1')
-      // Of a gzip nothing more comes: whatever did would be no gzip.
+      // Of the gzip nothing more is sent, because any other bytes would not be gzip.
       const drip = setInterval(() => begin.endsWith('\x1f') || socket.write('x'), 100)
       await once(socket, 'close')
       clearInterval(drip)
       t.match(text(), /^HTTP\/1\.1 408 .*REQUEST_TIMEOUT/s, `${head} ${begin.slice(0, 60)}`)
     }
-    // Lines may come when they please.
+    // Lines may arrive at any time.
     const lines = await opened(strict.port, 'POST /v1/jobs HTTP/1.1')
     lines.socket.write(
       'content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n',

@@ -80,7 +80,7 @@ t.test('how sure it must be is asked of what is looked for', async (t) => {
     ['key=Am&harmonic=1&confidence_from=0.6', ['t0', 't1']],
     ['bpm_from=120', ['t0', 't1', 't2', 't3', 't4']],
     ['bpm_from=120&confidence_from=0.5', ['t0', 't1', 't2', 't4']],
-    // A tempo is looked for as well, and that of t3 is a guess.
+    // The tempo of t3 is uncertain, so it is left out.
     ['bpm_from=120&key=Am&harmonic=1', ['t0', 't1']],
     ['confidence_from=0.5', ['t0', 't1']],
     ['confidence_from=1', []],
@@ -153,10 +153,10 @@ t.test('a request says how much of it is there', async (t) => {
   await api.catalogue.recordEvents([
     event(run, { step: 'stage', units: [bpm, key, ...parts] }),
     event(run, { step: 'analyze', units: [bpm, key] }),
-    // A step that is given back says what of its units is there.
+    // A step that is given back reports the units that it has finished.
     event(run, { step: 'encode', units: [parts[0] ?? ''], verdict: 'again' }),
   ])
-  // The waveform was there before: it is in no plan.
+  // The waveform existed before, so it is in no plan.
   t.match(await status(), {
     ...{ percent: 87, state: 'running' },
     jobs: [
@@ -210,7 +210,7 @@ t.test('key figures are the counts of the rows', async (t) => {
 
   const announcements = await api.catalogue.recordRuns([ended(accepted(['bpm']))])
   await api.catalogue.markAnnounced(announcements)
-  // Nobody could read its master, so there is no row; and it has failed nevertheless.
+  // Its master could not be read, so there is no row, but it has failed.
   const unread = ended(accepted(['bpm', 'key']), { bpm: failed(), key: failed() }, null)
   await api.catalogue.markAnnounced(await api.catalogue.recordRuns([unread]))
   const now = (await get('/v1/kpis')).body
@@ -302,7 +302,7 @@ async function guids(query: string): Promise<string[]> {
   return (body.tracks as Line[]).map(({ asset_guid }) => asset_guid).sort()
 }
 
-/** Later than all else that is accepted here. */
+/** A time later than any other acceptance in this file. */
 function later(): string {
   return '2026-03-05T10:00:00.000Z'
 }

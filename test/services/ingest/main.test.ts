@@ -65,7 +65,7 @@ t.test('the service takes jobs by HTTP and from the ingest topic alike', async (
   t.strictSame(posted, published)
   t.equal(posted?.job, jobId(job.request_id as string, 'track-1'))
   const found = await until('the row', async () => {
-    // Nobody records events here: a row that the database was too slow for comes with the next post.
+    // No recorder runs here. If the database was too slow for a row, the next post writes it.
     await post(`${url}/v1/jobs`, job)
     const answer = await bodyOf(fetch(`${url}/v1/jobs/${job.request_id}`))
     return answer.jobs

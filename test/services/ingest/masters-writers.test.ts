@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { bodyOf, sha256, startApi, until } from './api.ts'
 
-/** A finished upload is what its sha256 says, whoever still writes. */
+/** A finished upload has the bytes of its sha256, even if another writer still has the file open. */
 
 const api = await startApi()
 const other = await api.replica()
@@ -55,7 +55,7 @@ t.test('a writer that pauses, and writes on when another has finished', async (t
   t.equal((await bodyOf(response)).sha256, sha256(audio))
   t.ok(audio.equals(await readFile(finished('paused'))))
 
-  // The one that had paused, and whoever else has had the file open.
+  // The writer that had paused, and any other writer that had the file open.
   socket.write(randomBytes(500_000))
   await late.write(randomBytes(1000), 0, 1000, 5)
   await until('its bytes', async () => (await late.stat()).size >= 1_200_000)

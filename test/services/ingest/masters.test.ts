@@ -43,7 +43,7 @@ async function breakOff(head: string, bytes: Uint8Array) {
   await once(socket, 'close')
 }
 
-/** What lies in a track's folder, finished or not. */
+/** The files in a track's folder, finished or not. */
 async function files(guid: string): Promise<string[]> {
   return (await readdir(join(api.uploads, guid)).catch(() => [])).sort()
 }
@@ -267,7 +267,7 @@ t.test('a finished upload is not written to by the name that it had before', asy
   t.equal((await put(at(guid), audio)).status, 201)
   const folder = join(api.uploads, guid)
   const master = join(folder, `${sha256(audio)}.upload`)
-  // It was finished, but whoever did that has died before it could remove the other name.
+  // The upload was finished, but its process died before it could remove the other name.
   await link(master, join(folder, '.~dead@6b1e'))
   await utimes(master, 1, 1)
   for (const offset of [audio.length, 0, 1000]) {

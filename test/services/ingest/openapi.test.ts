@@ -216,7 +216,7 @@ function exampleOf({ example, schema }: Media): unknown {
   return example ?? schema?.examples?.[0]
 }
 
-/** As if the example job had been worked off. */
+/** Records the example job as completed. */
 async function ranExampleTrack(): Promise<void> {
   const content = document.paths['/v1/jobs']?.post?.requestBody?.content
   const job = EncodeJob.check(exampleOf(content?.['application/json'] ?? {}))

@@ -89,7 +89,7 @@ for (const [asset, { extension, body }] of Object.entries(FILES)) {
     const { common, native, format } = await parseBuffer(file, undefined, { duration: true })
     t.equal(common.title, TITLE)
     t.equal(common.artist, ARTIST)
-    // This reader cuts off what is behind the point, which only the comment of a FLAC has.
+    // This reader cuts off decimals, which only the comment of a FLAC has.
     t.equal(common.bpm, extension === 'flac' ? 127 : 128)
     t.equal(common.replaygain_track_gain?.dB, -9.74)
     t.ok(Math.abs((common.replaygain_track_peak?.ratio ?? 0) - 1.049542) < 1e-6)
@@ -98,7 +98,7 @@ for (const [asset, { extension, body }] of Object.entries(FILES)) {
     t.match(named(/(^|:)(initialkey|TKEY)$/i), 'F#m')
     t.match(String(named(/(:BPM|^BPM)$/)), /^127\.98$/, 'the exact tempo')
     t.match(named(/asset_guid$/i), 'a')
-    // Of an MP3 it counts whole frames.
+    // For an MP3 it counts whole frames.
     t.ok(Math.abs((format.duration ?? 0) - SAMPLES / RATE) < 0.06)
     t.notOk(file.equals(body))
   })

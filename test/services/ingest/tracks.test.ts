@@ -261,7 +261,7 @@ t.test('a request for several tracks is told as one', async (t) => {
   const request_id = randomUUID()
   const both = ['b', 'c'].map((asset_guid) => aJob({ request_id, asset_guid }))
   const found = await until('the rows', async () => {
-    // Nobody records events here: a row that the database was too slow for comes with the next post.
+    // No recorder runs here. If the database was too slow for a row, the next post writes it.
     await post(`${api.url}/v1/jobs`, both)
     const answer = await bodyOf(fetch(`${api.url}/v1/jobs/${request_id}`))
     return answer.jobs?.length === 2 ? answer : undefined

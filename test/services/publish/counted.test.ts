@@ -44,7 +44,7 @@ t.test('what a commit adds is commitMetrics once, however often it comes', async
   t.equal(await failures('key'), 2)
   t.equal(await completions('key'), 1)
 
-  // Nobody has read the master: there is no row, and yet a failure.
+  // The master was never read: there is no row for it, but there is a failure.
   await catalogue.recordRuns([ended(accepted(['bpm']), { bpm: failed() }, null)])
   t.equal(await failures('bpm'), 1)
   // Another job for the same track: all is there.

@@ -6,7 +6,7 @@ import { aiff, chunk, flac, noise, silence, wav } from '../../support/audio.ts'
 import { claiming, music, padded, sparse, whole } from '../../support/contradicting.ts'
 import { over, put } from '../../support/damaged.ts'
 
-/** What a header is to be read as: `warnings` are codes, all of them. */
+/** The expected reading of a header. `warnings` has the codes of all warnings. */
 interface Want {
   readonly samples: number
   readonly bits?: number

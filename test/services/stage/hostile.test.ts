@@ -14,7 +14,7 @@ import { hostileMasters } from '../../support/hostile-masters.ts'
 import type { Verdict } from '../../support/hostile-verdict.ts'
 
 const LIMITS = { max_hours: 24, max_channels: 8, max_rate: 768_000 }
-/** Longer ones are looked at, not converted. */
+/** Maximum length of masters that are converted here, seconds. */
 const MAX_SECONDS = 60
 const { signal } = new AbortController()
 
@@ -22,7 +22,7 @@ const folder = await mkdtemp(join(tmpdir(), 'trackchain-hostile-'))
 t.teardown(() => rm(folder, { recursive: true }))
 const pathOf = (index: number) => join(folder, `${index}.wav`)
 
-/** Puts the masters into the folder. Answers names and verdicts alone: together the masters take 200 MB. */
+/** Puts the masters into the folder. Returns only names and verdicts, because the masters take 200 MB. */
 async function placed(): Promise<(readonly [name: string, verdict: Verdict])[]> {
   const rows = await hostileMasters()
   for (const [index, [, master]] of rows.entries()) {
@@ -33,7 +33,7 @@ async function placed(): Promise<(readonly [name: string, verdict: Verdict])[]> 
   return rows.map(([name, , verdict]) => [name, verdict])
 }
 
-/** What a decoder says: places in memory, names of its parts. */
+/** Texts of a decoder that must not be shown: memory addresses, names of its parts. */
 const NOT_OURS = /@ ?0x|0x[0-9a-f]{5}|\[\w+ @|Error number|Invalid data|whitelist/i
 
 interface Outcome {
@@ -44,7 +44,7 @@ interface Outcome {
   readonly warnings: readonly string[] | undefined
 }
 
-/** What `stage` does with a master: looks at it, holds it against the limits, converts it. */
+/** Does with a master what `stage` does: reads its header, checks the limits, converts it. */
 async function outcomeOf(index: number): Promise<Outcome | PermanentError> {
   const prefixes = [pathToFileURL(folder).href]
   try {
@@ -94,7 +94,7 @@ t.test(
   async (t) => {
     const rows = (await placed())
       .map(([name, verdict], index) => ({ name, verdict, index }))
-      // How long a compressed master may be depends on the site: test/chain/hostile.test.ts.
+      // The maximum length of a compressed master depends on the site: test/chain/hostile.test.ts.
       .filter(({ verdict }) => !('code' in verdict && verdict.code === 'TOO_LONG_TO_STAGE'))
     t.ok(rows.length >= 60, `${rows.length} masters`)
     const sentences = new Map<number, string>()

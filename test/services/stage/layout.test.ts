@@ -413,7 +413,7 @@ function patched(file: Buffer, at: number, value: number): Buffer {
   return copy
 }
 
-/** The data chunk first, which nobody should write, but the rules allow. */
+/** A WAV with the data chunk first, which is unusual but allowed. */
 function formatLast(): Buffer {
   const file = wav(stereo)
   return Buffer.concat([file.subarray(0, 12), file.subarray(36), file.subarray(12, 36)])

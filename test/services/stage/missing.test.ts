@@ -28,7 +28,7 @@ const alac = await coded('b.m4a', music, ['-c:a', 'alac'])
 const random = Buffer.from(noise(4000, { seed: 9 }).map((x) => x * 250))
 const zeros = Buffer.alloc(4000)
 const join = (...pieces: Uint8Array[]) => Buffer.concat(pieces)
-/** With so many bytes in the middle overwritten. */
+/** A file with these bytes overwritten in the middle. */
 const hit = (file: Buffer, bytes: Buffer, n: number) =>
   over(file, Math.floor(file.length * 0.55), bytes.subarray(0, n))
 
@@ -95,7 +95,7 @@ t.test('filling is nothing, and what fills the place of frames is', async (t) =>
   t.same(await codes(regained), [], 'gain that was changed after the checksum was written')
 })
 
-/** What the header shows, and what follows it: of what is not looked at further. */
+/** The warnings from the header and from what follows it, without a conversion. */
 async function headerCodes(master: Buffer): Promise<readonly string[]> {
   const { warnings = [] } = await survey(bytesOf(master), soon())
   return warnings.map(({ code }) => code)
@@ -303,7 +303,7 @@ t.test('fragments that come twice or out of turn are said to', async (t) => {
   t.equal(joined.warnings.length, 1)
 })
 
-/** What is said of a master that may be refused. */
+/** The warnings about a master, or the error if it is refused. */
 async function warningsOf(master: Buffer) {
   try {
     return (await stage(master)).warnings

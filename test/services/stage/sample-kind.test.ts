@@ -29,7 +29,7 @@ const asInt = { channels: 2, bits: 32 }
 const asFloat = { ...asInt, tag: 3 }
 const in32 = (bits: number) => ({ channels: 2, bits, block: 8 })
 
-/** Numbers of so many bytes at the lower end of wider blocks, or at the upper one. */
+/** Numbers of `bytes` bytes at the lower end of wider blocks, or at the upper end. */
 function widened(numbers: Buffer, bytes: number, wider: number, isLow: boolean): Buffer {
   const wide = Buffer.alloc((numbers.length / bytes) * wider)
   for (let i = 0; i < numbers.length / bytes; i++) {

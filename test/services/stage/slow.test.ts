@@ -12,9 +12,9 @@ import { bytesOf } from '../../support/stage.ts'
 
 t.setTimeout(patient(900_000))
 
-/** How often a byte of a master may be asked for: by headers, by their search, by a decoder, once more. */
+/** How often a byte of a master may be read: by headers, by the search for them, by a decoder, and once more. */
 const MAX_LOOKS = 6
-/** Of this process: a multiple of what it takes. */
+/** Limit for the CPU time of this process, ms: a multiple of what is needed. */
 const MAX_CPU_MS = 4000
 
 t.test('what is made to be slow, of any format, is looked at a few times only', async (t) => {
@@ -101,7 +101,7 @@ t.test('what is cut into more than music is, is refused before it is decoded', a
     t.match(await verdictOf(bytesOf(file), timeLimit(60_000)), verdict, what)
 })
 
-/** How it ends. A minute of it is enough. */
+/** The verdict on a master. A minute of it is enough. */
 async function verdictOf(file: MasterBytes, signal: AbortSignal): Promise<string> {
   try {
     const mostSamples = 3600 * 44_100

@@ -70,7 +70,7 @@ t.test('a compressed master with a picture in it is music all the same', async (
 t.test('a compressed master that is cut short or damaged has its verdict', async (t) => {
   const music = wav(club(5 * RATE))
   const half = (file: Buffer) => file.subarray(0, file.length >> 1)
-  // What has no length of its own holds what is there.
+  // A format without a length of its own has the length of its content.
   for (const [name, args] of [
     ['a.mp3', []],
     ['a.aac', []],

@@ -103,7 +103,7 @@ t.test('a step of a stream goes on for as long as it has time', async (t) => {
   t.match(await cut(3 * RATE, 9), { end: whole.samples, isOver: true })
   t.same(parts, whole.parts)
 
-  // Spent at the end of each part, of a target of 600 ms: how many more are made.
+  // The number of further parts, given the time spent at the end of each part, of a target of 600 ms.
   const more = (start: number, spent: readonly number[]) => {
     const left = [...spent]
     const goesOn = pacing(start, 600, () => left.shift() ?? 1e9)
