@@ -7,7 +7,7 @@ import { compile } from '../contracts/validator.ts'
 const Seconds = (fallback: number, description: string) =>
   Type.Number({ default: fallback, minimum: 0, description: `${description} Seconds.` })
 
-/** What somebody may do: hand in masters and jobs; look at everything; redrive and discard dead letters. */
+/** The permissions of API clients: submit masters and jobs; read everything; redrive and discard dead letters. */
 export const SCOPES = ['submit', 'read', 'operate'] as const
 export type Scope = (typeof SCOPES)[number]
 
@@ -21,7 +21,7 @@ const ISSUER_PATTERN =
 
 const StoreUri = (description: string) => Type.String({ pattern: '^(gs|file)://', description })
 
-/** Every setting there is. Each is read from TRACKCHAIN_ + its name in capitals. */
+/** All settings. Each is read from the environment variable TRACKCHAIN_ + its name in upper case. */
 const Schema = Type.Object(
   {
     project: Type.String({
@@ -123,7 +123,7 @@ const Schema = Type.Object(
       maximum: 65_535,
       description: 'Their port; 0: any free one, logged at the start.',
     }),
-    // What is put here by mistake is most likely the secret itself: faults do not show it.
+    // Faults do not show the value, which is most likely the secret itself, given here by mistake.
     tokens: Type.Array(
       Type.Union(
         [
@@ -132,7 +132,7 @@ const Schema = Type.Object(
             {
               sha256: { ...Digest, writeOnly: true },
               scopes: Scopes,
-              /** For the history. */
+              /** The name of the client in the history. */
               name: Type.Optional(Type.String({ pattern: '^[ -~]{1,100}$' })),
             },
             { additionalProperties: false, writeOnly: true },
@@ -239,8 +239,8 @@ const PREFIX = 'TRACKCHAIN_'
 const check = compile<Config>(Schema, 'configuration', 'BAD_REQUEST')
 
 /**
- * The configuration of this process, frozen: the only reader of process.env.
- * @throws PermanentError that names every fault at once, unknown TRACKCHAIN_ variables included.
+ * Reads the configuration of this process, frozen. No other code reads process.env.
+ * @throws PermanentError that lists all faults at once, unknown TRACKCHAIN_ variables included.
  */
 export function readConfig(
   env: Readonly<Record<string, string | undefined>> = process.env,

@@ -442,7 +442,7 @@ function subscribe(
     subscriber,
     deliveries,
     errors,
-    /** Waits for so many. */
+    /** Waits for `count` deliveries. */
     async count(count: number, patienceMs = 25_000): Promise<Delivery[]> {
       await until(() => deliveries.length >= count, patienceMs)
       return deliveries

@@ -46,7 +46,7 @@ async function toolsFor(asset: Derivative, pcm: PcmSource, signal: AbortSignal) 
 
 type Files = Readonly<Record<string, Buffer>>
 
-/** Makes the asset in parts of so many grid cells each. */
+/** Makes the asset in parts of `cells` grid cells each. */
 async function make(asset: Derivative, pcm: PcmSource, cells: number): Promise<Files> {
   const tools = await toolsFor(asset, pcm, timeLimit(60_000))
   const rendered =
@@ -112,7 +112,7 @@ for (const asset of registry.values()) {
       'render' in asset
         ? asset.render(tools)
         : asset.part({ start: 0, end: long.samples }, tools)
-    await t.rejects(aborted, Error, 'gives up when it is told to')
+    await t.rejects(aborted, Error, 'gives up when the signal aborts')
   })
 }
 

@@ -11,7 +11,7 @@ export interface Candidate {
     readonly store: StoreDriver
     /** The same place through a driver of its own, as another host would see it. */
     readonly again: StoreDriver
-    /** Puts other bytes under a name, as somebody who is not us would. */
+    /** Puts other bytes under a name, as another program would. */
     replace(name: ObjectName, bytes: Uint8Array): Promise<void>
   }>
 }
@@ -174,7 +174,7 @@ export async function storeConformance(t: Test, candidate: Candidate): Promise<v
       })
       await t.rejects(creating, /stop/)
       await sleep(300)
-      t.ok(cleaned, 'the source was told')
+      t.ok(cleaned, 'the source was closed')
       t.equal(await store.stat(named('a/x')), undefined)
       t.same(await names(store, ''), [])
     }
@@ -245,7 +245,7 @@ export async function storeConformance(t: Test, candidate: Candidate): Promise<v
     } catch (error) {
       failure = error
     }
-    // A store that keeps old bytes for those who are reading them may give them all.
+    // A store that keeps old bytes for current readers may return all of them.
     if (failure === undefined) t.ok(whole.equals(Buffer.concat(read)))
     else t.equal((failure as RestartError).code, 'MASTER_CHANGED')
   })

@@ -101,9 +101,9 @@ interface WavOptions {
   readonly float?: boolean
   /** Writes WAVE_FORMAT_EXTENSIBLE with this channel mask. */
   readonly mask?: number
-  /** What the data chunk claims; the truth unless told. */
+  /** The size in the data chunk. Default: the real one. */
   readonly dataSize?: number
-  /** What the RIFF header claims; the truth unless told. */
+  /** The size in the RIFF header. Default: the real one. */
   readonly riffSize?: number
   /** Chunks before the data chunk. */
   readonly before?: readonly Buffer[]
@@ -152,7 +152,7 @@ export function wav(channels: readonly Channel[], options: WavOptions = {}): Buf
   return Buffer.concat([head, ...inner])
 }
 
-/** Writes a sparse RF64 file: silence of so many samples, which takes no room, and then these. */
+/** Writes a sparse RF64 file: `silent` samples of silence, which take no disk space, and then these. */
 export async function sparseRf64(
   path: string,
   silent: number,

@@ -1,21 +1,21 @@
-// Borrows cores of its parent as it is told: take, try, give back the oldest, wait for one and give up.
+// Borrows cores of its parent by command: take, try, give back the oldest, wait for one and give up.
 import { LentCores } from '#shared/frame/cores.ts'
 
 const cores = new LentCores()
 const held: (() => void)[] = []
 const tell = (said: string) => process.send?.({ said })
 
-process.on('message', async (told) => {
-  if (told === 'take') {
+process.on('message', async (command) => {
+  if (command === 'take') {
     held.push(await cores.take(AbortSignal.timeout(60_000)))
     tell('took')
-  } else if (told === 'try') {
+  } else if (command === 'try') {
     const leave = await cores.tryTake()
     if (leave) held.push(leave)
     tell(leave ? 'took' : 'none')
-  } else if (told === 'give') {
+  } else if (command === 'give') {
     held.shift()?.()
-  } else if (told === 'give up') {
+  } else if (command === 'give up') {
     await cores.take(AbortSignal.timeout(100)).catch(() => tell('gave up'))
   }
 })

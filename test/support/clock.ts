@@ -1,4 +1,4 @@
-/** Sets the clock of this process by so many ms until the next call; what is monotonic goes on as it did. */
+/** Shifts the clock of this process by `byMs` ms until the next call. Monotonic clocks are not affected. */
 export function setClock(byMs: number): void {
   jumped = byMs
 }

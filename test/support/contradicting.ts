@@ -37,7 +37,7 @@ export function claiming(body: Uint8Array, fields: Fields): Buffer {
   return Buffer.concat([head, inner])
 }
 
-/** A quarter of a second of music as bare samples of so many bits, in one channel or two. */
+/** A quarter of a second of music as raw samples of `bits` bits, in one channel or two. */
 export function music(bits: number, channels: 1 | 2 = 1, float = false): Buffer {
   const both = club(11_025)
   const bytes = (bits / 8) * channels * 11_025

@@ -1,4 +1,4 @@
-/** What is to become of a master: accepted with so many samples of 44.1 kHz, or refused with a code. */
+/** The expected verdict on a master: accepted with a number of samples at 44.1 kHz, or refused with a code. */
 export type Verdict =
   | {
       readonly samples: number | Span

@@ -37,7 +37,7 @@ export async function startIamServer(): Promise<IamServer> {
   const kind = (name: string) => (/\/topics\//.test(name) ? 'topics' : 'subscriptions')
   const need = (name: string, verb: string) => {
     const permission = `pubsub.${kind(name)}.${verb}`
-    // As there: whoever may not look is not told whether there is anything.
+    // As in the cloud: a caller without permission does not learn whether the resource exists.
     if (has.lacking.has(permission)) throw refusal(7, `User not authorized: ${permission}`)
     if (!has[kind(name)].has(name)) throw refusal(5, `Resource not found: ${name}`)
   }
@@ -84,8 +84,11 @@ function serve(
   for (const [name, method] of Object.entries(methods)) {
     const found = root.lookupService(service).methods[name]
     found?.resolve()
-    const [asked, told] = [found?.resolvedRequestType, found?.resolvedResponseType]
-    if (!asked || !told) throw new Error(`no such method: ${service} ${name}`)
+    const [requestType, responseType] = [
+      found?.resolvedRequestType,
+      found?.resolvedResponseType,
+    ]
+    if (!requestType || !responseType) throw new Error(`no such method: ${service} ${name}`)
     const handle: handleUnaryCall<object, object> = ({ request }, callback) => {
       try {
         callback(null, method(request))
@@ -93,8 +96,9 @@ function serve(
         callback(error as Error)
       }
     }
-    const encoded = (value: object) => Buffer.from(told.encode(told.fromObject(value)).finish())
-    const decoded = (bytes: Buffer) => asked.decode(bytes).toJSON()
+    const encoded = (value: object) =>
+      Buffer.from(responseType.encode(responseType.fromObject(value)).finish())
+    const decoded = (bytes: Buffer) => requestType.decode(bytes).toJSON()
     server.register(`/${service}/${name}`, handle, encoded, decoded, 'unary')
   }
 }

@@ -116,13 +116,13 @@ export class KubeApi {
     for (const { response } of this.#watchers) response.destroy()
   }
 
-  /** Forgets what has changed: who wants to watch from before gets 410. */
+  /** Forgets past changes: a watch from an earlier version gets 410. */
   compact(): void {
     this.#compacted = this.#version
     this.#history = []
   }
 
-  /** Tells all who watch that their version is too old. */
+  /** Reports to all watchers that their version is too old. */
   expireWatches(): void {
     for (const { response } of this.#watchers) {
       response.end(
@@ -151,7 +151,7 @@ export class KubeApi {
       this.#status(response, fault.status, 'Fault', 'as the test has it')
       return
     }
-    // What is done is done, though nobody is told.
+    // The change has been made, although no answer is sent.
     const answer = fault?.loseAnswer ? lost(response) : response
     if (!pathname.includes('/pods')) this.#status(answer, 404, 'NotFound', pathname)
     else if (name === undefined && method === 'GET') this.#list(query, answer)

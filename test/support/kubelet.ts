@@ -62,7 +62,7 @@ interface Running {
 
 const SCHEDULED_MS = 20
 
-/** Runs pods: as processes unless told otherwise, one container each, and says what becomes of them. */
+/** Runs pods, by default as processes, with one container each, and reports their state. */
 export class Kubelet {
   report: (pod: KubePod) => void = () => {}
   gone: (pod: KubePod) => void = () => {}

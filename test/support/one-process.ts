@@ -36,7 +36,7 @@ interface OneProcess {
   readonly log: Log
   /** Between a handler's `ack` and the ack itself. */
   readonly beforeAck?: (step: string, data: Buffer) => Promise<void>
-  /** Of every step, ms; as in production unless told. */
+  /** The hard limit of every step, ms. Default: the production limit. */
   readonly hardLimitMs?: number
   /** The stores, e.g. wrapped. */
   readonly wrap?: (store: StoreDriver, which: 'assets' | 'scratch') => StoreDriver
@@ -45,10 +45,10 @@ interface OneProcess {
   readonly gcs?: StoreOptions
   /** Other than all: those subscriptions alone. */
   readonly only?: readonly string[]
-  /** Where spans go; nowhere unless told. */
+  /** Where spans go. Default: no tracing. */
   readonly tracing?: Tracing
   readonly metrics?: Metrics
-  /** After how much silence a store has failed, ms; as in production unless told. */
+  /** A store that does not answer for this long has failed, ms. Default: the production limit. */
   readonly silentMs?: number
 }
 

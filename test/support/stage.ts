@@ -81,7 +81,7 @@ export function scaled(channel: Float64Array): Float64Array {
   return channel.map((x) => x * 32_768)
 }
 
-/** The parts of a master that is cut into ranges of so many seconds, each a conversion of its own. */
+/** The parts of a master that is cut into ranges of `stepSeconds` seconds, each a conversion of its own. */
 export async function inRanges(master: Buffer, stepSeconds: number) {
   const file = bytesOf(master)
   const layout = await survey(file, soon())

@@ -6,7 +6,7 @@ import { survey } from '../../services/stage/formats/survey.ts'
 import { stageMaster } from '../../services/stage/resample/range.ts'
 
 /**
- * A process that does with each of these URIs what `stage` does with a master, for whoever watches it: the parts
+ * A process that does with each of these URIs what `stage` does with a master, for a watching test: the parts
  * go into the scratch store. `argv`: the URI of the masters' folder, that of scratch, and those of the masters.
  * Prints a verdict of each: its samples, or a code.
  */
@@ -15,7 +15,7 @@ const store = openStore(scratch)
 const { signal } = new AbortController()
 
 for (const [index, uri] of uris.entries()) {
-  console.log(await verdict(uri, index).catch((error) => told(error)))
+  console.log(await verdict(uri, index).catch((error) => describe(error)))
 }
 
 async function verdict(uri: string, index: number): Promise<string> {
@@ -33,6 +33,6 @@ async function verdict(uri: string, index: number): Promise<string> {
   return `${samples} samples`
 }
 
-function told(error: unknown): string {
+function describe(error: unknown): string {
   return error instanceof PermanentError ? error.code : sentence(error)
 }

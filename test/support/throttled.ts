@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Body, StoreDriver } from '#shared/store/driver/driver.ts'
 
-/** A link that carries so many bytes a second, whoever asks: stores behind it share it. */
+/** A link of limited bandwidth, bytes per second, which all stores behind it share. */
 export class Link {
   carried = 0
   readonly #bytesPerMs: number

@@ -1,6 +1,6 @@
 /**
- * Every code that a problem document, a log line, a tombstone or a dead letter can have: its meaning, and the remedy for
- * the person who reads it.
+ * Every code that a problem document, a log line, a tombstone or a dead letter can have: its meaning, and the remedy
+ * for the person who reads it.
  */
 export const ERRORS = {
   NOT_JSON: {

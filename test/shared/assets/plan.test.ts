@@ -106,16 +106,19 @@ t.test('so do the built-in ones, and one of a quarter can still make them', asyn
   }
 })
 
-t.test('who is killed in a step of a mix has lost about half a step at most', async (t) => {
-  const assets = [...(await loadRegistry()).values()].filter((asset) => 'part' in asset)
-  const { units } = planSteps(assets, seconds(3 * 3600), options)
-  for (const unit of units.filter((unit) => isPart(unit, seconds(3 * 3600)))) {
-    const asset = assets.find(({ id }) => id === unit.asset)
-    if (asset === undefined) throw new Error(`no ${unit.asset}`)
-    const ms = costMs(asset, unit.end - unit.start)
-    t.ok(ms <= 0.55 * options.targetMs, `${unit.asset}: ${Math.round(ms)} ms`)
-  }
-})
+t.test(
+  'a worker that is killed in a step of a mix loses about half a step at most',
+  async (t) => {
+    const assets = [...(await loadRegistry()).values()].filter((asset) => 'part' in asset)
+    const { units } = planSteps(assets, seconds(3 * 3600), options)
+    for (const unit of units.filter((unit) => isPart(unit, seconds(3 * 3600)))) {
+      const asset = assets.find(({ id }) => id === unit.asset)
+      if (asset === undefined) throw new Error(`no ${unit.asset}`)
+      const ms = costMs(asset, unit.end - unit.start)
+      t.ok(ms <= 0.55 * options.targetMs, `${unit.asset}: ${Math.round(ms)} ms`)
+    }
+  },
+)
 
 t.test(
   'what cannot be split and takes longer than the budget is impossible, and says so',

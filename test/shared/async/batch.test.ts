@@ -29,7 +29,7 @@ t.test('what comes together travels together, each with its own answer', async (
 })
 
 t.test(
-  'what comes during a batch is the next one, of so many at most, by itself',
+  'items that come during a batch are the next one, up to the maximum, by themselves',
   async (t) => {
     const { batches, ask, next } = bench()
     const answers = [1, 2, 3, 4, 5, 6, 7].map(ask)

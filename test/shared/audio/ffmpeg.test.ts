@@ -76,7 +76,7 @@ t.test('a consumer that stops leaves no ffmpeg behind', async (t) => {
   t.same(await children(), [])
 })
 
-t.test('an input that fails is the fault that is told', async (t) => {
+t.test('the error of an input that fails is the one that is reported', async (t) => {
   async function* failing(): AsyncGenerator<Uint8Array> {
     yield second
     throw new Error('the store is down')
@@ -140,7 +140,7 @@ t.test('a playlist in the place of samples opens nothing', async (t) => {
 })
 
 t.test('ffmpeg has limits that no input can talk it out of', async (t) => {
-  // A program of the same name tells what it may do, and what it was told to do.
+  // A program of the same name reports its limits and its arguments.
   const said = '#!/bin/sh\nfor limit in c f d t; do ulimit -$limit; done; printf "%s|" "$@"\n'
   const path = t.testdir({ ffmpeg: said })
   await chmod(join(path, 'ffmpeg'), 0o755)

@@ -151,14 +151,14 @@ t.test(
     let fault: Error | undefined
     let isUp = true
     const paused: boolean[] = []
-    let told: SubscribeOptions | undefined
+    let used: SubscribeOptions | undefined
     const bus: Bus = {
       async publish() {
         if (fault) throw fault
         return 'id'
       },
       subscribe(_, options) {
-        told = options
+        used = options
         const at = paused.push(false) - 1
         const subscriber: Subscriber = {
           close: async () => {},
@@ -202,7 +202,7 @@ t.test(
     await until(() => breaker.reason === undefined)
     t.same(paused, [false, false])
     isUp = false
-    told?.onError(new Error('the link is down'))
+    used?.onError(new Error('the link is down'))
     t.same(errors, ['the link is down'])
     t.equal(await breaker.isSuspect(), true)
     t.match(breaker.reason, /the link is down/)

@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { WorkQueue } from '#shared/bus/work-queue.ts'
 
-t.test('works in order, so many at a time', async (t) => {
+t.test('works in order, at most as many at a time as set', async (t) => {
   const begun: number[] = []
   let running = 0
   let most = 0

@@ -161,7 +161,7 @@ t.test('a sweep starts the clock again; what has ended meanwhile is not swept', 
   t.equal(await isStale(run.job), undefined)
 })
 
-/** Waits until so many wait for a lock that somebody else has. */
+/** Waits until `count` connections wait for a lock of another one. */
 const waitFor = (count: number) =>
   until(async () => {
     const text = 'select from pg_locks where not granted'

@@ -23,17 +23,20 @@ const after = (first: JobVerdict, second: JobVerdict): JobVerdict | undefined =>
   judged(judged(newJob(job), 'bpm', first), 'bpm', second).verdicts.get('bpm')
 const eitherWay = (a: JobVerdict, b: JobVerdict) => [after(a, b), after(b, a)]
 
-t.test('what was made of the same bytes stays made, whoever says what later', (t) => {
-  for (const run of [1, 2]) {
-    for (const verdict of eitherWay(of(made('x')), of(failed(), { run }))) {
-      t.match(verdict, { state: 'made', run }, 'and decides the later run as well')
+t.test(
+  'an asset that was made of the same bytes stays made, no matter what comes later',
+  (t) => {
+    for (const run of [1, 2]) {
+      for (const verdict of eitherWay(of(made('x')), of(failed(), { run }))) {
+        t.match(verdict, { state: 'made', run }, 'and decides the later run as well')
+      }
+      for (const verdict of eitherWay(of(made('x'), { run }), of(failed()))) {
+        t.match(verdict, { state: 'made', run })
+      }
     }
-    for (const verdict of eitherWay(of(made('x'), { run }), of(failed()))) {
-      t.match(verdict, { state: 'made', run })
-    }
-  }
-  t.end()
-})
+    t.end()
+  },
+)
 
 t.test('of other bytes the later run is right, in whatever order they come', (t) => {
   for (const other of [{ revision: 'f02' }, { version: 2 }]) {

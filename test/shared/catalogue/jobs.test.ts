@@ -36,7 +36,7 @@ t.test('accepting the same job again, in one batch or the next, changes nothing'
   t.same(await row(), before)
 })
 
-t.test('a complete job is announced with everything that is to be told', async (t) => {
+t.test('a complete job is announced with all its data', async (t) => {
   const run = accepted(['key', 'bpm'])
   await catalogue.acceptJobs([run])
   const [announcement, ...others] = await catalogue.recordRuns([
@@ -168,7 +168,7 @@ t.test('what was made is never taken back by a later failure of the same bytes',
   t.match(
     await catalogue.recordRuns([ended(other, { bpm: failed() })]),
     [{ state: 'done', verdicts: { bpm: made('bpm') } }],
-    'another job is told what is there',
+    'another job gets the verdicts of what exists',
   )
   t.match(await catalogue.track(track), { assets: [{ state: 'made', result: { of: 'bpm' } }] })
 })

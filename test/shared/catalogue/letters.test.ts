@@ -91,7 +91,7 @@ t.test('they are found by step, code, asset, track, age and state, page by page'
   t.same(await found({ before: at(2).toISOString() }), [])
 })
 
-t.test('of many who claim, each letter goes to one; a claim can be given back', async (t) => {
+t.test('each letter goes to one of many claimants; a claim can be released', async (t) => {
   const { catalogue, database } = await fresh(t)
   for (let n = 0; n < 5; n++) await catalogue.keepLetter(letter({ job: about(`t${n}`) }))
   await catalogue.keepLetter(letter())
@@ -109,7 +109,7 @@ t.test('of many who claim, each letter goes to one; a claim can be given back', 
   t.equal(
     (await catalogue.claimLetter(id))?.id,
     id,
-    'whoever claimed it and died holds nobody up',
+    'a process that claimed it and died blocks no other',
   )
   await catalogue.settleLetter(id, { by: 'me', run: null, reason: 'no' })
   await catalogue.settleLetter(id, { by: 'late', run: 2, reason: null })

@@ -134,7 +134,7 @@ t.test('all pages have each track once, however they change meanwhile', async (t
   t.same(await everything(catalogue), tracks.length + round)
 })
 
-t.test('what changed since is told in the order of its changes', async (t) => {
+t.test('changed tracks are listed in the order of their changes', async (t) => {
   const { catalogue } = await fresh(t)
   const runs = ['a', 'b', 'c'].map((track) => accepted(['bpm'], { track }))
   for (const run of runs) await catalogue.acceptJobs([run])

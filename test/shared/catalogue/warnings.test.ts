@@ -21,7 +21,7 @@ t.test('what any run has found out about a master stays with its revision', asyn
   await catalogue.recordRuns([endedWith(job(1), [odd])])
   await catalogue.recordRuns([endedWith(job(2), [short, odd])])
   const [third] = await catalogue.recordRuns([endedWith(job(3), [])])
-  t.same(third?.warnings, [short, odd], 'announced to whoever had nothing to decode')
+  t.same(third?.warnings, [short, odd], 'announced also for the run that had nothing to decode')
   t.same((await catalogue.track('t'))?.master.warnings, [short, odd])
   t.same((await catalogue.job(third?.job ?? ''))?.warnings, [short, odd])
   t.match(await catalogue.listedTrack('t'), { warnings: ['CUT_SHORT', 'HEADER_CONTRADICTS'] })

@@ -50,7 +50,7 @@ t.test('what a run made is taken', async (t) => {
   t.ok(RunEnded.check(forged(ended, 'verdicts|bpm|result', nothing)))
 })
 
-t.test('what no run can have made is not, and is told', async (t) => {
+t.test('a message that no run can have made is refused, with the fault', async (t) => {
   const forgeries: [string, unknown][] = [
     ['verdicts|bpm|result|bpm', 666],
     ['verdicts|bpm|result|bpm', '128'],
@@ -78,10 +78,10 @@ t.test('what no run can have made is not, and is told', async (t) => {
     ['request|asset_guid', '../x'],
   ]
   for (const [path, value] of forgeries) {
-    const told = path.split('|')[0] as string
+    const first = path.split('|')[0] as string
     t.throws(
       () => RunEnded.check(forged(ended, path, value)),
-      { code: 'NOT_A_MESSAGE', message: new RegExp(`run-ended@1: .*/${told}`, 's') },
+      { code: 'NOT_A_MESSAGE', message: new RegExp(`run-ended@1: .*/${first}`, 's') },
       `${path}: ${JSON.stringify(value).slice(0, 60)}`,
     )
   }

@@ -15,7 +15,7 @@ import { until } from '../../support/patience.ts'
 const alive = setInterval(() => {}, 1000)
 t.teardown(() => clearInterval(alive))
 
-/** A breaker, one upstream of it that probes as it is told, and what became of a subscriber. */
+/** A breaker, one upstream of it whose probes answer as set, and what became of a subscriber. */
 function made() {
   const stopping = new AbortController()
   const metrics = createMetrics('test')
@@ -80,7 +80,11 @@ t.test('a fault and a probe that fails pause all until a probe goes well', async
   answers(async () => {})
   await until(() => breaker.reason === undefined)
   t.equal(seen.isPaused, false)
-  t.equal(await breaker.isSuspect(), true, 'who has just come back is not trusted yet')
+  t.equal(
+    await breaker.isSuspect(),
+    true,
+    'an upstream that has just come back is not trusted yet',
+  )
   t.match(await metrics.expose(), /trackchain_upstreams_down\{.*upstream="the store".*\} 0/)
 })
 
@@ -153,7 +157,7 @@ t.test('faults that lie a minute apart are not in a row', async (t) => {
   t.match(breaker.reason, /503/)
 })
 
-t.test('who has come back is in doubt for a minute, and then no more', async (t) => {
+t.test('an upstream that has come back is suspect for one minute', async (t) => {
   const pass = passing(t)
   const { breaker, fail, answers } = made()
   answers(() => Promise.reject(new Error('down')))
@@ -166,7 +170,7 @@ t.test('who has come back is in doubt for a minute, and then no more', async (t)
   t.equal(await breaker.isSuspect(), false)
 })
 
-t.test('whether there is doubt is known once the probe under way is over', async (t) => {
+t.test('whether an upstream is suspect is known once the running probe is over', async (t) => {
   const { breaker, upstream, probe, answers } = made()
   const { promise, reject } = Promise.withResolvers<void>()
   answers(() => promise)
@@ -251,7 +255,7 @@ t.test('what never ends has failed, and a probe that hangs is not repeated', asy
   await until(() => breaker.reason === undefined)
 })
 
-t.test('nothing is resumed once the process has been told to go', async (t) => {
+t.test('nothing is resumed once the process has to stop', async (t) => {
   const { seen, fail, answers, stopping } = made()
   answers(() => Promise.reject(new Error('down')))
   await fail()
@@ -330,7 +334,7 @@ t.test('after a write that failed, only a write shows that a store is well', asy
   t.equal(breaker.reason, undefined)
 })
 
-t.test('a read that falls silent in the middle fails, and is told of', async (t) => {
+t.test('a read that falls silent in the middle fails, and counts as a fault', async (t) => {
   const { breaker, upstream } = made()
   const silent = () => {
     let asked = 0

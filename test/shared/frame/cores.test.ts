@@ -30,7 +30,7 @@ test('places are given in the order of asking, and given back once', async (t) =
   t.ok(last)
 })
 
-test('who gives up waiting loses the turn, and nobody else does', async (t) => {
+test('a step that gives up waiting loses its turn, and no other does', async (t) => {
   const cores = new OwnCores(1)
   const first = await cores.take(patient())
   const hasty = new AbortController()
@@ -58,7 +58,7 @@ test('processes share the cores of their parent, and give back what they held wh
   const waits = ask(two, 'take')
   t.equal(await Promise.race([waits, sleep(300, 'waits')]), 'waits', 'a core is lent once')
   one.send('give')
-  t.equal(await waits, 'took', 'a core that is given back goes to who waits')
+  t.equal(await waits, 'took', 'a core that is given back goes to the step that waits')
 
   const again = ask(one, 'take')
   await sleep(100)

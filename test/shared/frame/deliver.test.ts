@@ -203,11 +203,11 @@ t.test(
   },
 )
 
-t.test('what fails for good is told by the step itself, or is a dead letter', async (t) => {
-  const told = await delivered(t, { step: { run: permanent } })
-  t.equal(told.settlement, 'ack')
-  t.strictSame(told.seen, ['failed', 'event'])
-  t.match(told.event, { verdict: 'failed' })
+t.test('a permanent failure is handled by the step itself, or is a dead letter', async (t) => {
+  const handled = await delivered(t, { step: { run: permanent } })
+  t.equal(handled.settlement, 'ack')
+  t.strictSame(handled.seen, ['failed', 'event'])
+  t.match(handled.event, { verdict: 'failed' })
   const { seen, letters, settlement } = await delivered(t, {
     step: { run: permanent, fail: undefined as never },
   })
@@ -258,7 +258,7 @@ t.test(
   },
 )
 
-t.test('who does not obey the hard limit is left behind and given back', async (t) => {
+t.test('a step that ignores the hard limit is abandoned and given back', async (t) => {
   const { settlement, event, seen } = await delivered(t, {
     ...{ step: { run: hangs }, deps: { hardLimitMs: 20 } },
   })
@@ -431,7 +431,7 @@ t.test('a fault within the limit is not counted as a stop', async (t) => {
   t.strictSame(await stopsIn(early.deps.scratch), [])
 })
 
-t.test('told to abort, a step gives back, whatever it has come to', async (t) => {
+t.test('a step is given back on abort, however far it is', async (t) => {
   for (const isReady of [true, false]) {
     const aborting = new AbortController()
     let fails = 0
@@ -461,7 +461,7 @@ t.test('told to abort, a step gives back, whatever it has come to', async (t) =>
   t.equal(ran, 0, 'nothing is begun')
 })
 
-t.test('told to stop, what waits to be admitted is given back', async (t) => {
+t.test('on stop, a delivery that waits to be admitted is given back', async (t) => {
   const stopping = AbortSignal.abort(new Error('stopping'))
   const seen: string[] = []
   const run = async () => {
@@ -475,7 +475,7 @@ t.test('told to stop, what waits to be admitted is given back', async (t) => {
 })
 
 t.test(
-  'who is admitted leaves again, however it ends, and waits outside its time',
+  'an admitted step leaves again, however it ends, and its wait is not its own time',
   async (t) => {
     for (const run of [async () => DONE, fault, permanent]) {
       const seen: string[] = []

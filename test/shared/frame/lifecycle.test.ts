@@ -42,7 +42,7 @@ async function living(t: Test, start: string, stdio: readonly 'ipc'[] = []): Pro
   return { child, said }
 }
 
-t.test('told to go, a process that has nothing to finish ends with 0', async (t) => {
+t.test('asked to stop, a process that has nothing to finish ends with 0', async (t) => {
   const { child } = await living(t, '')
   child.kill('SIGTERM')
   t.same(await once(child, 'exit'), [0, null])
@@ -79,19 +79,22 @@ t.test(
   },
 )
 
-t.test('who has done its work leaves by itself, with the code that it was told', async (t) => {
-  const start = `
+t.test(
+  'a process that has done its work leaves by itself, with the code that was set',
+  async (t) => {
+    const start = `
     lifecycle.exitWith(75)
     lifecycle.onClose('slow', async () => {
       await new Promise((resolve) => setTimeout(resolve, 50))
       say('closed')
     })
     setTimeout(() => { lifecycle.leave('done'); lifecycle.leave('once more') }, 50)`
-  const { child, said } = await living(t, start)
-  if (child.exitCode === null) await once(child, 'exit')
-  t.equal(child.exitCode, 75, said.join())
-  await until(() => said.includes('closed'))
-})
+    const { child, said } = await living(t, start)
+    if (child.exitCode === null) await once(child, 'exit')
+    t.equal(child.exitCode, 75, said.join())
+    await until(() => said.includes('closed'))
+  },
+)
 
 t.test(
   'a fault that nobody has caught ends the process with 1, and closes first',
@@ -110,7 +113,7 @@ t.test(
   },
 )
 
-t.test('who has lost its parent goes', async (t) => {
+t.test('a process that has lost its parent stops', async (t) => {
   const { child } = await living(t, '', ['ipc'])
   child.disconnect()
   t.same(await once(child, 'exit'), [0, null])

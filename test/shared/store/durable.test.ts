@@ -90,7 +90,7 @@ t.test('an upload has its name when its bytes are on the disk', async (t) => {
   watching.calls = []
   const some = piece({ isLast: false, offset: undefined })
   t.match(await uploads.resumable?.append('pieces', 'v', some as never), { state: 'partial' })
-  t.same(watching.calls, ['sync file'], 'who hears how much has come may rely on it')
+  t.same(watching.calls, ['sync file'], 'a client that learns how much has come may rely on it')
 })
 
 t.test('a link that answers EEXIST although it was made has been made', async (t) => {

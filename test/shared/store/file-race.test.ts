@@ -7,7 +7,7 @@ import { fileStore } from '#shared/store/file/file-store.ts'
 import { bytes, content, named, names } from '../../conformance/store.ts'
 
 /**
- * Somebody who may change links inside a store does so between any two calls of ours. Nothing outside the store may be
+ * Someone with write access changes links inside a store between any two calls of ours. Nothing outside the store may be
  * read, listed, written or removed for that.
  */
 

@@ -64,7 +64,7 @@ t.test('a process killed in the middle of a create leaves nothing to be seen', a
   t.same(await readdir(folder), ['slow.wav'])
 })
 
-t.test('creators in several processes agree on who created', async (t) => {
+t.test('creators in several processes agree on which one created', async (t) => {
   const root = await emptyRoot(t)
   const program = `import { fileStore } from ${JSON.stringify(import.meta.resolve('#shared/store/file/file-store.ts'))}
     const store = fileStore(${JSON.stringify(root)})

@@ -321,7 +321,7 @@ t.test('a source that fills the same buffer again and again is taken as it was',
   t.ok(expected.equals(await content(store, 'x')))
 })
 
-t.test('whoever has the URL can upload that object once', async (t) => {
+t.test('the holder of the URL can upload that object once', async (t) => {
   const { server, store } = await opened(t)
   const contentType = 'audio/wav'
   const origin = 'https://labels.example'

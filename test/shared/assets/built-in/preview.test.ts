@@ -13,7 +13,7 @@ if (preview.stage !== 'encode' || !('grid' in preview)) throw new Error('preview
 const { grid, part, join } = preview
 const signal = timeLimit(200_000)
 
-/** The preview of a track, from parts of so many cells. */
+/** The preview of a track, from parts of `cells` cells. */
 async function previewOf(pcm: Int16Array, cells = 1): Promise<Buffer> {
   const source = sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
   const tools = encodeTools(source, signal)

@@ -522,26 +522,29 @@ t.test(
   },
 )
 
-t.test('who finds nothing to join because a copy was quicker has nothing to do', async (t) => {
-  const { message, run, topics, joins, events, scratch } = await bench(t)
-  const due = message()
-  for (const step of [0, 1]) await run({ ...due, step })
-  const [join_] = joins() as [StepDue]
-  let isFirst = true
-  const racing: StoreDriver = {
-    ...scratch,
-    async read(name, options) {
-      if (isFirst && name.includes('/parts/')) {
-        isFirst = false
-        await run(join_)
-      }
-      return scratch.read(name, options)
-    },
-  }
-  t.equal(await run(join_, { store: racing }), 'ack')
-  t.match(events.at(-1), { verdict: 'skipped' })
-  t.strictSame(topics(), ['encode', 'publish', 'publish'], 'and none to ingest')
-})
+t.test(
+  'a step that finds nothing to join because a copy was faster has nothing to do',
+  async (t) => {
+    const { message, run, topics, joins, events, scratch } = await bench(t)
+    const due = message()
+    for (const step of [0, 1]) await run({ ...due, step })
+    const [join_] = joins() as [StepDue]
+    let isFirst = true
+    const racing: StoreDriver = {
+      ...scratch,
+      async read(name, options) {
+        if (isFirst && name.includes('/parts/')) {
+          isFirst = false
+          await run(join_)
+        }
+        return scratch.read(name, options)
+      },
+    }
+    t.equal(await run(join_, { store: racing }), 'ack')
+    t.match(events.at(-1), { verdict: 'skipped' })
+    t.strictSame(topics(), ['encode', 'publish', 'publish'], 'and none to ingest')
+  },
+)
 
 t.test('what was made before is no part of giving up', async (t) => {
   const { message, run, ends } = await bench(t)
