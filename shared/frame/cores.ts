@@ -72,7 +72,7 @@ export interface CoreAnswer {
 export const CORE_WAIT_MS = 3 * BUDGET_MS
 
 /** The cores of a machine that several services share; the parent process hands them out: see `lendCores`. */
-export class LentCores implements Cores {
+export class SharedCores implements Cores {
   /** Limits the open requests to the number of cores, so that no service keeps the others waiting for long. */
   readonly #own = new OwnCores()
   readonly #asked = new Map<number, (answer: CoreAnswer['core']) => void>()

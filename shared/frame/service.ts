@@ -7,7 +7,7 @@ import { ONE_MACHINE, topology } from '../contracts/topology.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
 import { locate, openStore } from '../store/open.ts'
 import { type Config, readConfig } from './config.ts'
-import { CORE_WAIT_MS, type Cores, LentCores, OwnCores } from './cores.ts'
+import { CORE_WAIT_MS, type Cores, OwnCores, SharedCores } from './cores.ts'
 import { delivering } from './deliver.ts'
 import { type EventSink, eventSink } from './events.ts'
 import { startHeartbeat } from './heartbeat.ts'
@@ -111,7 +111,7 @@ export function service(
     await start({
       ...{ config, log, metrics, tracing, lifecycle, breaker, bus, events },
       ...{ assets, scratch, uploads },
-      cores: config.lent_cores ? new LentCores() : new OwnCores(),
+      cores: config.lent_cores ? new SharedCores() : new OwnCores(),
       locate(uri) {
         const { driver, name } = locate(uri, within)
         return { driver: watched(driver, masters, { isOneOfMany: true }), name }

@@ -1,7 +1,7 @@
 // Borrows cores of its parent by command: take, try, give back the oldest, wait for one and give up.
-import { LentCores } from '#shared/frame/cores.ts'
+import { SharedCores } from '#shared/frame/cores.ts'
 
-const cores = new LentCores()
+const cores = new SharedCores()
 const held: (() => void)[] = []
 const tell = (said: string) => process.send?.({ said })
 

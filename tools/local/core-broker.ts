@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { CoreAnswer, Cores, CoreWish } from '#shared/frame/cores.ts'
 
 /**
- * Lends a child process cores on request: see `LentCores`. Takes them back when it exits, and then calls `onCutOff`
+ * Lends a child process cores on request: see `SharedCores`. Takes them back when it exits, and then calls `onCutOff`
  * for each core with the time since when it was lent, ms since the epoch.
  */
 export function lendCores(
