@@ -1,5 +1,5 @@
 import type { Database, Query } from '../database.ts'
-import { type Acceptance, asked, type JobRow, newJob } from './job-row.ts'
+import { type Acceptance, type JobRow, newJob, withAcceptance } from './job-row.ts'
 import { insertJobs, lockJobs, readJobs, updateJobs } from './job-table.ts'
 
 /**
@@ -33,7 +33,7 @@ export async function acceptAgain(
   )
   const news = messages.filter((message) => {
     const found = known.get(message.job)
-    return found !== undefined && asked(found.row, message) !== found.row
+    return found !== undefined && withAcceptance(found.row, message) !== found.row
   })
   if (news.length === 0) return
   await database.transaction(async (query) => {
@@ -55,7 +55,7 @@ function heard(
   const rows = new Map(before)
   for (const message of messages) {
     const row = rows.get(message.job)
-    rows.set(message.job, row === undefined ? newJob(message) : asked(row, message))
+    rows.set(message.job, row === undefined ? newJob(message) : withAcceptance(row, message))
   }
   return rows
 }

@@ -40,7 +40,7 @@ export function newJob(message: Acceptance): JobRow {
  * The job after an acceptance: further assets are added to it, and a higher run opens it again. Returns the same object
  * if nothing changes.
  */
-export function asked(row: JobRow, message: Acceptance): JobRow {
+export function withAcceptance(row: JobRow, message: Acceptance): JobRow {
   const { run, route, request } = message
   const more = request.derivative_assets.filter((asset) => (row.wanted.get(asset) ?? 0) < run)
   const newer = run > row.run
@@ -51,18 +51,18 @@ export function asked(row: JobRow, message: Acceptance): JobRow {
 }
 
 /** The job with the verdicts of a run that has ended. Returns the same object if nothing changes. */
-export function ended(row: JobRow, message: RunEnded): JobRow {
+export function withRunEnded(row: JobRow, message: RunEnded): JobRow {
   const { run, accepted, verdicts } = message
   const revision = message.master?.revision ?? null
   // The acceptance may not have been recorded.
-  let result = asked(row, message)
+  let result = withAcceptance(row, message)
   for (const [asset, verdict] of Object.entries(verdicts))
-    result = judged(result, asset, { ...verdict, revision, run, accepted })
+    result = withVerdict(result, asset, { ...verdict, revision, run, accepted })
   return result
 }
 
 /** The job with one more verdict. Returns the same object if nothing changes. */
-export function judged(row: JobRow, asset: string, verdict: JobVerdict): JobRow {
+export function withVerdict(row: JobRow, asset: string, verdict: JobVerdict): JobRow {
   const old = row.verdicts.get(asset)
   const best = better(old, verdict)
   if (best === old) return row

@@ -13,14 +13,14 @@ import {
 import { recordNames } from '../tracks/name-table.ts'
 import { acceptJobs } from './accept-jobs.ts'
 import {
-  ended,
   type JobRow,
   type JobState,
   type JobVerdict,
-  judged,
   revisionOf,
   stateOf,
   wantedAssets,
+  withRunEnded,
+  withVerdict,
 } from './job-row.ts'
 import { announcementOf, claimJobs, lockJobs, updateJobs } from './job-table.ts'
 
@@ -113,7 +113,7 @@ async function recorded(
     const row = after.get(run.job)
     if (row === undefined || isKnown(row, run)) continue
     news.push(run)
-    after.set(run.job, ended(row, run))
+    after.set(run.job, withRunEnded(row, run))
   }
   // Runs with warnings are included, because a copy of the run that had nothing to decode may have come first.
   const warned = runs.filter((run) => !news.includes(run) && run.master?.warnings?.length)
@@ -205,7 +205,7 @@ async function mend(
       const verdict = { state: 'made' as const, version, files, revision }
       const { run: number, accepted } = run
       const whole = { ...verdict, ...(result === undefined ? {} : { result }) }
-      jobs.set(run.job, judged(row, asset, { ...whole, run: number, accepted }))
+      jobs.set(run.job, withVerdict(row, asset, { ...whole, run: number, accepted }))
     }
 }
 

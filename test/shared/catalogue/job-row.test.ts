@@ -1,15 +1,15 @@
 import t from 'tap'
 import {
   announcementId,
-  asked,
-  ended,
   isComplete,
   type JobRow,
   type JobVerdict,
-  judged,
   newJob,
   revisionOf,
   stateOf,
+  withAcceptance,
+  withRunEnded,
+  withVerdict,
 } from '#shared/catalogue/jobs/job-row.ts'
 import type { Verdict } from '#shared/contracts/messages/run.ts'
 import { accepted, again, failed, made, ended as runEnded } from './fixture.ts'
@@ -20,7 +20,7 @@ const of = (verdict: Verdict, over: Partial<JobVerdict> = {}) =>
   ({ ...verdict, revision: 'f01', run: 1, accepted: early, ...over }) as JobVerdict
 /** What stands after two verdicts, in this order. */
 const after = (first: JobVerdict, second: JobVerdict): JobVerdict | undefined =>
-  judged(judged(newJob(job), 'bpm', first), 'bpm', second).verdicts.get('bpm')
+  withVerdict(withVerdict(newJob(job), 'bpm', first), 'bpm', second).verdicts.get('bpm')
 const eitherWay = (a: JobVerdict, b: JobVerdict) => [after(a, b), after(b, a)]
 
 t.test(
@@ -58,25 +58,25 @@ t.test('within a run what was made is right, and else what was accepted later', 
 })
 
 t.test('what is no news leaves the very same row', (t) => {
-  const row = ended(newJob(job), runEnded(job))
-  t.equal(ended(row, runEnded(job)), row)
-  t.equal(ended(row, runEnded(job, { bpm: failed() })), row)
-  t.equal(asked(row, again(job, {}, ['key'])), row)
+  const row = withRunEnded(newJob(job), runEnded(job))
+  t.equal(withRunEnded(row, runEnded(job)), row)
+  t.equal(withRunEnded(row, runEnded(job, { bpm: failed() })), row)
+  t.equal(withAcceptance(row, again(job, {}, ['key'])), row)
   t.end()
 })
 
 t.test(
   'a higher run opens what it asks for; an old one that comes late changes nothing',
   (t) => {
-    const done = ended(newJob(job), runEnded(job))
+    const done = withRunEnded(newJob(job), runEnded(job))
     t.equal(stateOf(done), 'done')
     const second = again(job, { run: 2, route: 'onprem' }, ['key'])
-    const opened = asked(done, second)
+    const opened = withAcceptance(done, second)
     t.match(opened, { run: 2, route: 'onprem', request: second.request })
     t.notOk(isComplete(opened), 'the first run says nothing of the second')
     t.equal(stateOf(opened), 'running', 'of bpm nothing is owed')
-    t.equal(asked(opened, job), opened)
-    const widened = asked(opened, again(job, {}, ['flac']))
+    t.equal(withAcceptance(opened, job), opened)
+    const widened = withAcceptance(opened, again(job, {}, ['flac']))
     t.match(widened, { run: 2, route: 'onprem', request: second.request })
     t.same(
       [...widened.wanted],
@@ -94,7 +94,7 @@ t.test('a job is as its wanted assets are', (t) => {
   const state = (verdicts: Record<string, Verdict>) => {
     let row: JobRow = newJob(job)
     for (const [asset, verdict] of Object.entries(verdicts))
-      row = judged(row, asset, of(verdict))
+      row = withVerdict(row, asset, of(verdict))
     return stateOf(row)
   }
   t.equal(state({}), 'accepted')
@@ -108,7 +108,10 @@ t.test('a job is as its wanted assets are', (t) => {
 
 t.test('its revision is that of its latest verdict that has one', (t) => {
   const row = (...verdicts: (readonly [string, Partial<JobVerdict>])[]) =>
-    verdicts.reduce((of_, [asset, over]) => judged(of_, asset, of(failed(), over)), newJob(job))
+    verdicts.reduce(
+      (of_, [asset, over]) => withVerdict(of_, asset, of(failed(), over)),
+      newJob(job),
+    )
   t.equal(revisionOf(row(['bpm', { revision: null }])), null)
   const second = ['key', { revision: 'f02', run: 2 }] as const
   t.equal(revisionOf(row(['bpm', {}], second)), 'f02')
@@ -126,10 +129,13 @@ t.test(
     const ids = [
       row,
       newJob(accepted(['bpm', 'key'])),
-      asked(row, again(job, {}, ['flac'])),
-      asked(row, again(job, { run: 2 }, ['bpm'])),
-      asked(row, again(job, { run: 2 }, ['key'])),
-      asked(asked(row, again(job, { run: 2 }, ['key'])), again(job, { run: 2 }, ['bpm'])),
+      withAcceptance(row, again(job, {}, ['flac'])),
+      withAcceptance(row, again(job, { run: 2 }, ['bpm'])),
+      withAcceptance(row, again(job, { run: 2 }, ['key'])),
+      withAcceptance(
+        withAcceptance(row, again(job, { run: 2 }, ['key'])),
+        again(job, { run: 2 }, ['bpm']),
+      ),
     ].map(announcementId)
     t.equal(new Set(ids).size, ids.length)
     t.equal(announcementId(newJob(again(job, {}, ['key', 'bpm']))), ids[0], 'in any order')
