@@ -8,7 +8,7 @@ import { defineStep, type Next, type Step, type StepContext } from '#shared/fram
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { type Cluster, ClusterError, type Pod } from './cluster/cluster.ts'
 import { persistently } from './cluster/persist.ts'
-import { needsOf } from './cluster/pod-resources.ts'
+import { resourcesOf } from './cluster/pod-resources.ts'
 import {
   type Fate,
   fateOf,
@@ -119,7 +119,7 @@ async function mint(name: string, watched: Watched): Promise<void> {
   const outOfMemory = before.filter((failure) => failure.endsWith(OUT_OF_MEMORY)).length
   const { derivative_assets: assets } = message.request
   const track = await deps.measure(message, signal)
-  const needs = needsOf(assets, track, registry, { factor, outOfMemory })
+  const needs = resourcesOf(assets, track, registry, { factor, outOfMemory })
   const pod = podFor(message, delivery, needs, settings)
   try {
     await pods.mint(name, signal, () => persistently(() => cluster.create(pod), asking))

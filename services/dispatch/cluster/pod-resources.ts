@@ -3,7 +3,7 @@ import type { Registry } from '#shared/assets/registry.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 
 /** The resources of a pod. */
-export interface Needs {
+export interface PodResources {
   readonly cpus: number
   readonly memoryMiB: number
   /** Ephemeral storage for the pod's copy of the master, MiB. */
@@ -60,12 +60,12 @@ export function guessedSeconds(name: string, bytes: number): number {
  * @param track its estimated length in seconds and the size of its master in bytes
  * @param outOfMemory number of pods of this track that ran out of memory
  */
-export function needsOf(
+export function resourcesOf(
   assets: readonly string[],
   track: { readonly seconds: number; readonly bytes: number },
   registry: Registry,
   { factor, outOfMemory = 0 }: { factor: number; outOfMemory?: number },
-): Needs {
+): PodResources {
   const seconds = Math.max(MIN_SECONDS, track.seconds)
   const coreMs = assets
     .flatMap((id) => registry.get(id) ?? [])

@@ -3,7 +3,7 @@ import type { ToStage } from '#shared/contracts/messages/run.ts'
 import { digest } from '#shared/contracts/names.ts'
 import type { DeliveryFacts } from '#shared/frame/step.ts'
 import type { Pod } from './cluster.ts'
-import type { Needs } from './pod-resources.ts'
+import type { PodResources } from './pod-resources.ts'
 
 /** The exit code of a track's pod whose message has to be delivered again: EX_TEMPFAIL. */
 export const GIVEN_BACK = 75
@@ -49,7 +49,7 @@ export interface PodSettings {
 export function podFor(
   message: ToStage,
   delivery: DeliveryFacts,
-  needs: Needs,
+  needs: PodResources,
   { template, env }: PodSettings,
 ): Pod {
   const { metadata, spec } = template

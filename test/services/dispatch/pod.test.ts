@@ -3,7 +3,10 @@ import { loadRegistry } from '#shared/assets/registry.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { checkedTemplate, type Pod } from '../../../services/dispatch/cluster/cluster.ts'
 import { withImage } from '../../../services/dispatch/cluster/image.ts'
-import { guessedSeconds, needsOf } from '../../../services/dispatch/cluster/pod-resources.ts'
+import {
+  guessedSeconds,
+  resourcesOf,
+} from '../../../services/dispatch/cluster/pod-resources.ts'
 import {
   deliveryFrom,
   fateOf,
@@ -101,7 +104,7 @@ t.test(
   'longer tracks and more assets need more, what ran out of memory twice as much',
   async (t) => {
     const of = (seconds: number, assets: string[], outOfMemory = 0) =>
-      needsOf(assets, { seconds, bytes: seconds * 176_400 }, registry, {
+      resourcesOf(assets, { seconds, bytes: seconds * 176_400 }, registry, {
         factor: 1,
         outOfMemory,
       })
