@@ -13,7 +13,7 @@ import { podsOf } from './cluster/pod-spec.ts'
 import { Pods } from './cluster/pods.ts'
 import { collectOnce } from './collect.ts'
 import { dispatchStep } from './dispatcher.ts'
-import { measuring } from './estimate-length.ts'
+import { lengthEstimator } from './estimate-length.ts'
 
 /**
  * Maximum time that one delivery waits for its pod, ms. After that the message is redelivered, and the next
@@ -66,7 +66,7 @@ await service('dispatch', async (service) => {
   const step = dispatchStep({
     ...{ cluster, pods, registry, log, settings: { template, env } },
     factor: config.routes[route]?.factor ?? 1,
-    measure: measuring({ locate, uploads }),
+    measure: lengthEstimator({ locate, uploads }),
   })
   const subscription = stageTopic('stage', route)
   // Deliveries that wait for pods are aborted as soon as the process stops: the next dispatcher finds the pods

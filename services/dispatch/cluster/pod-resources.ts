@@ -49,7 +49,7 @@ const RATES = { flac: 50_000, mp3: 12_000, m4a: 12_000, aac: 12_000, ogg: 12_000
 const PCM_RATE = 176_400
 
 /** Estimates the length of a master, seconds. The estimate is too long rather than too short. */
-export function guessedSeconds(name: string, bytes: number): number {
+export function estimateSeconds(name: string, bytes: number): number {
   const extension = name.slice(name.lastIndexOf('.') + 1).toLowerCase()
   const rate = (RATES as Readonly<Record<string, number>>)[extension]
   return bytes / (rate ?? PCM_RATE)

@@ -4,7 +4,7 @@ import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { checkedTemplate, type Pod } from '../../../services/dispatch/cluster/cluster.ts'
 import { withImage } from '../../../services/dispatch/cluster/image.ts'
 import {
-  guessedSeconds,
+  estimateSeconds,
   resourcesOf,
 } from '../../../services/dispatch/cluster/pod-resources.ts'
 import {
@@ -118,8 +118,8 @@ t.test(
     t.ok(of(400, ['bpm', 'aac-128', 'flac']).memoryMiB > usual.memoryMiB)
     t.equal(of(400, ['bpm', 'aac-128'], 1).memoryMiB, 2 * usual.memoryMiB)
     t.equal(of(400, ['bpm', 'aac-128'], 9).memoryMiB, 8 * usual.memoryMiB)
-    t.equal(guessedSeconds('a.wav', 176_400 * 60), 60)
-    t.ok(guessedSeconds('a.mp3', 4_000_000) >= 100)
+    t.equal(estimateSeconds('a.wav', 176_400 * 60), 60)
+    t.ok(estimateSeconds('a.mp3', 4_000_000) >= 100)
   },
 )
 
