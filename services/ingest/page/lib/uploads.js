@@ -17,18 +17,18 @@ const ROUND_MS = 1000
  * @property {number} id
  * @property {File} file
  * @property {'waiting' | 'sending' | 'accepted' | 'running' | 'done' | 'partial' | 'failed' | 'refused'} phase
- * @property {number} percent of what the phase is about
+ * @property {number} percent progress of the phase, 0 to 100
  * @property {string} [guid]
  * @property {Replaced} [replaces]
  * @property {string} [request]
- * @property {string} [note] what has to be said though all is well
+ * @property {string} [note] a message that is not an error
  * @property {RequestTold} [job]
  * @property {string} [fault]
  * @property {string} [remedy]
  */
 
 /**
- * What a mended master takes the place of: its track, and the letter that has done its duty then.
+ * The track whose master is replaced, the dead letter that is discarded afterwards, and the assets to make.
  * @typedef {{ guid: string, letter: string, assets: readonly string[] }} Replaced
  */
 

@@ -6,7 +6,7 @@ const BAR_PX = 4
 const CLOSE_PX = 12
 
 /**
- * What is in view: `seconds` of the whole track, of which `width` px are shown from `from` s on.
+ * The visible part of a track of `seconds` s: `width` px from `from` s on, with `perSecond` px per second.
  * @typedef {{ seconds: number, from: number, perSecond: number, width: number, height: number }} View
  */
 

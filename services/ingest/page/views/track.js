@@ -22,8 +22,8 @@ const LOOK_MS = 1500
  * @typedef {object} Seen
  * @property {Known} [track] undefined while no job has read its master
  * @property {TrackLine} [line]
- * @property {readonly Kept[]} letters that are open
- * @property {RequestTold} [job] while it is under way
+ * @property {readonly Kept[]} letters the open ones
+ * @property {RequestTold} [job] its job while it is running
  */
 
 /**

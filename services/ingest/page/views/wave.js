@@ -8,16 +8,16 @@ import { isUnlikely, length } from '../lib/words.js'
 const HEIGHT = 160
 
 /**
- * A waveform that is as wide as the page times the zoom; what is in view is drawn.
+ * A waveform whose width is that of the page times the zoom. Only the visible part is drawn.
  * @param {object} props
  * @param {Waveform} props.wave
  * @param {number} props.zoom
- * @param {number} props.seconds
- * @param {number} props.time where it plays, s
+ * @param {number} props.seconds length of the track, s
+ * @param {number} props.time the playing position, s
  * @param {boolean} props.isPlaying
  * @param {Tempo | undefined} props.tempo
  * @param {Key | undefined} props.harmony
- * @param {(seconds: number) => void} props.onSeek somebody has clicked there
+ * @param {(seconds: number) => void} props.onSeek called when the user clicks on the waveform
  */
 export function Wave({ wave, zoom, seconds, time, isPlaying, tempo, harmony, onSeek }) {
   const frame = useRef(/** @type {HTMLDivElement | null} */ (null))
