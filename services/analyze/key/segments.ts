@@ -23,7 +23,7 @@ export interface Segment {
 }
 
 interface Segments {
-  /** In order. Segments of one span are adjacent. */
+  /** The segments in order. Those of one span are adjacent. */
   readonly segments: readonly Segment[]
   /** How far the track's pitches lie above those of 440 Hz tuning, semitones in [−½, ½). */
   readonly deviation: number

@@ -27,7 +27,7 @@ export function watchable(value) {
 }
 
 /**
- * The value as it is now; the component is drawn again when it changes.
+ * The current value. The component is rendered again when it changes.
  * @template T
  * @param {Watchable<T>} source
  * @returns {T}
@@ -42,7 +42,7 @@ export function useWatched(source) {
 }
 
 /**
- * What a promise gives, once it does. Asked again when an input changes; what is there stays until then.
+ * The result of a promise, once it settles. When an input changes, `ask` is called again; the old result stays until then.
  * @template T
  * @param {() => Promise<T>} ask
  * @param {readonly unknown[]} inputs
