@@ -18,6 +18,7 @@ import { healthRoutes } from './http/health.ts'
 import { inflateBodies } from './http/inflate.ts'
 import { describeApi } from './http/openapi.ts'
 import { replyWithProblem, replyWithProblems } from './http/problem-replies.ts'
+import { withNumbers } from './http/query.ts'
 import type { HttpDeps } from './http/route-config.ts'
 import { pageRoutes } from './http/serve-page.ts'
 import { jobRoutes } from './jobs/routes.ts'
@@ -92,9 +93,10 @@ function validator({ schema, httpPart }: { schema: unknown; httpPart?: string })
   if (httpPart === 'body') return () => true
   const what = httpPart === 'params' ? 'the path' : `the ${httpPart}`
   const check = compile<unknown>(schema as TSchema, what, 'BAD_REQUEST')
+  const isQuery = httpPart === 'querystring'
   return (value: unknown) => {
     try {
-      return { value: check(value) }
+      return { value: check(isQuery ? withNumbers(value, schema as TSchema) : value) }
     } catch (error) {
       return { error: error as Error }
     }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type PubsubBus, pubsubBus } from '#shared/bus/pubsub.ts'
+import type { HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
 import { jobId } from '#shared/contracts/names.ts'
 import { type Client, connect } from '../client/client.ts'
 import { coresOf, type Pids, watchMemory } from '../local/process-usage.ts'
@@ -14,7 +15,7 @@ export interface Spent {
   readonly peakBytes: Readonly<Record<string, number>>
   /** From the first publish to the last event, ms. */
   readonly wallMs: number
-  readonly events: readonly ApiEvent[]
+  readonly events: readonly HistoryEvent[]
   /** Messages and their bytes by topic. */
   readonly messages: Readonly<
     Record<string, { readonly count: number; readonly bytes: number }>
@@ -25,16 +26,6 @@ export interface Workload {
   /** Submits a job for each master, by track, and waits until all its events are recorded. */
   run(masters: Readonly<Record<string, string>>, assets: readonly string[]): Promise<Spent>
   close(): Promise<void>
-}
-
-/** An event as the API returns it. */
-interface ApiEvent {
-  readonly step: string
-  readonly job?: string
-  readonly ms: number
-  readonly store_operations?: number
-  readonly bytes_read?: number
-  readonly bytes_written?: number
 }
 
 const TOPICS = ['ingest', 'stage', 'analyze', 'encode', 'publish', 'events', 'published']
@@ -65,7 +56,7 @@ export async function workload(chain: Chain): Promise<Workload> {
         return bus.publish('ingest', { data, attributes: {} })
       })
       await Promise.all(sent)
-      const events: ApiEvent[] = []
+      const events: HistoryEvent[] = []
       for (const job of jobs) {
         events.push(...(await history(client, job, began)))
       }
@@ -112,17 +103,18 @@ async function history(
   client: Client,
   job: { readonly request_id: string; readonly asset_guid: string },
   began: number,
-): Promise<ApiEvent[]> {
+): Promise<HistoryEvent[]> {
   const id = jobId(job.request_id, job.asset_guid)
-  type Page = { readonly events: readonly ApiEvent[]; readonly next: string | null }
   for (;;) {
-    const all: ApiEvent[] = []
+    const all: HistoryEvent[] = []
     let next: string | null = `/v1/tracks/${job.asset_guid}/history?limit=1000`
     while (next !== null) {
-      // The API does not know the track before its first event is recorded.
-      const page: Page = await client.get<Page>(next).catch(() => ({ events: [], next: null }))
-      all.push(...page.events.filter((event) => event.job === id))
-      next = page.next
+      // Nobody knows the track before its first event is recorded.
+      const page: HistoryPage | undefined = await client
+        .get<HistoryPage>(next)
+        .catch(() => undefined)
+      all.push(...(page?.events ?? []).filter((event) => event.job === id))
+      next = page?.next ?? null
     }
     if (all.some(({ step }) => step === 'publish')) return all
     if (performance.now() - began > PATIENCE_MS)

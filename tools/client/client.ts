@@ -1,5 +1,6 @@
 import { openAsBlob } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Accepted } from '#shared/contracts/api/submission.ts'
 
 /** A client of the public HTTP API. */
 export interface Client {
@@ -92,7 +93,7 @@ export function connect(url: string, signal: AbortSignal, token?: string): Clien
     },
     async submit(job) {
       const accepted = await post('application/json', JSON.stringify(job))
-      return json<{ request_id: string }>(accepted).request_id
+      return json<Accepted>(accepted).request_id
     },
     submitLines: async (lines) =>
       Buffer.from(await post('application/x-ndjson', lines)).toString(),

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { hasEnded, type JobTold, type RequestTold } from '#shared/contracts/api/job.ts'
+import { hasEnded, type JobRequest, type JobStatus } from '#shared/contracts/api/job.ts'
 import { type Client, Refused } from './client.ts'
 
 /** A job in its latest known state. */
 export interface Seen {
   readonly request_id: string
-  readonly job: JobTold
+  readonly job: JobStatus
 }
 
 export interface Followed {
@@ -21,7 +21,7 @@ export interface Followed {
 
 interface FollowOptions {
   /** Called whenever the state or the percentage of a job has changed. */
-  readonly onChange: (seen: Seen, before: JobTold | undefined) => void
+  readonly onChange: (seen: Seen, before: JobStatus | undefined) => void
   /** How long a request may be unknown to the API, ms. */
   readonly patienceMs: number
 }
@@ -45,7 +45,7 @@ export function follow(client: Client, { onChange, patienceMs }: FollowOptions):
 
   /** @returns whether all jobs of the request have ended. */
   async function look({ id, since, jobs }: Request): Promise<boolean> {
-    let request: RequestTold
+    let request: JobRequest
     try {
       request = await client.get(`/v1/jobs/${encodeURIComponent(id)}`)
     } catch (error) {

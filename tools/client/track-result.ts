@@ -1,5 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KeyEstimate, TempoEstimate } from '#shared/assets/definition.ts'
+import type { HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
+import {
+  type AssetStatus,
+  hasEnded,
+  type JobRequest,
+  type JobStatus,
+} from '#shared/contracts/api/job.ts'
+import type { TrackDetail } from '#shared/contracts/api/track.ts'
 import { assetName, type Revision } from '#shared/contracts/names.ts'
 import { type Client, Refused } from './client.ts'
 import type { MasterFile } from './masters.ts'
@@ -37,7 +45,6 @@ const EVERY_MS = 300
 const SILENCE_MS = 600_000
 /** Events are recorded in batches, a moment after the job's end, ms. */
 const EVENTS_MS = 3_000
-const ENDED: readonly string[] = ['done', 'partial', 'failed']
 /** The step that follows a step that was done. */
 const NEXT: Readonly<Record<string, string>> = {
   ingest: 'stage',
@@ -45,30 +52,6 @@ const NEXT: Readonly<Record<string, string>> = {
   analyze: 'encode',
   encode: 'publish',
   publish: 'publish',
-}
-
-interface JobTold {
-  readonly state: string
-  readonly assets: readonly AssetTold[]
-}
-
-interface AssetTold {
-  readonly asset: string
-  readonly state: string
-  readonly version?: number
-  readonly revision?: Revision | null
-  readonly files?: Readonly<Record<string, number>>
-  readonly result?: unknown
-  readonly code?: string
-  readonly sentence?: string
-}
-
-interface EventTold {
-  readonly step: string
-  readonly verdict: string
-  readonly ms: number
-  readonly sentence?: string
-  readonly code?: string
 }
 
 /**
@@ -85,11 +68,11 @@ export async function followTrack(
   let heard = { at: performance.now(), of: 0 }
   for (;;) {
     const [job, events] = await Promise.all([
-      known<{ jobs: readonly JobTold[] }>(client, `/v1/jobs/${requestId}`),
+      known<JobRequest>(client, `/v1/jobs/${requestId}`),
       history(client, guid),
     ])
     const found = job?.jobs[0]
-    if (found && ENDED.includes(found.state)) {
+    if (found && hasEnded(found)) {
       onState(found.state)
       return await resultOf(client, master, requestId, found)
     }
@@ -108,13 +91,14 @@ async function resultOf(
   client: Client,
   { guid, path, expected }: MasterFile,
   requestId: string,
-  job: JobTold,
+  job: JobStatus,
 ): Promise<TrackResult> {
-  type Track = { master: { seconds: number; layout: string } }
-  const track = await known<Track>(client, `/v1/tracks/${guid}`)
+  const track = await known<TrackDetail>(client, `/v1/tracks/${guid}`)
   const events = await allEvents(client, guid)
+  const made = job.assets.filter((asset) => asset.state === 'made')
+  const failed = job.assets.filter((asset) => asset.state === 'failed')
   const resultNamed = <T>(id: string): T | null =>
-    (job.assets.find(({ asset }) => asset === id)?.result as T | undefined) ?? null
+    (made.find(({ asset }) => asset === id)?.result as T | undefined) ?? null
   return {
     guid,
     master: path,
@@ -125,17 +109,18 @@ async function resultOf(
     tempo: resultNamed<TempoEstimate>('bpm'),
     key: resultNamed<KeyEstimate>('key'),
     expected: expected ?? null,
-    files: job.assets.flatMap((asset) => filesOf(guid, asset)),
-    faults: job.assets.flatMap(({ asset, code, sentence }) =>
-      code === undefined ? [] : [`${asset}: ${code}: ${sentence}`],
-    ),
+    files: made.flatMap((asset) => filesOf(guid, asset)),
+    faults: failed.map(({ asset, code, sentence }) => `${asset}: ${code}: ${sentence}`),
     ms: timesOf(events),
   }
 }
 
-function filesOf(guid: string, asset: AssetTold): ResultFile[] {
-  const { version, revision, files } = asset
-  if (version === undefined || !revision || files === undefined) return []
+type MadeAsset = Extract<AssetStatus, { state: 'made' }>
+
+function filesOf(guid: string, asset: MadeAsset): ResultFile[] {
+  const { version, files } = asset
+  const revision = asset.revision as Revision | null
+  if (revision === null) return []
   return Object.entries(files).map(([extension, bytes]) => ({
     asset: asset.asset,
     name: assetName(guid, revision, { id: asset.asset, version }, extension),
@@ -143,14 +128,14 @@ function filesOf(guid: string, asset: AssetTold): ResultFile[] {
   }))
 }
 
-function timesOf(events: readonly EventTold[]): Record<string, number> {
+function timesOf(events: readonly HistoryEvent[]): Record<string, number> {
   const ms: Record<string, number> = {}
   for (const event of events) ms[event.step] = (ms[event.step] ?? 0) + event.ms
   return ms
 }
 
 /** The events of a track, once the event of its publishing is among them. */
-async function allEvents(client: Client, guid: string): Promise<readonly EventTold[]> {
+async function allEvents(client: Client, guid: string): Promise<readonly HistoryEvent[]> {
   const deadline = performance.now() + EVENTS_MS
   for (;;) {
     const events = await history(client, guid)
@@ -161,9 +146,10 @@ async function allEvents(client: Client, guid: string): Promise<readonly EventTo
 }
 
 /** The events of a track, the latest first. */
-async function history(client: Client, guid: string): Promise<readonly EventTold[]> {
-  type History = { events: readonly EventTold[] }
-  return (await known<History>(client, `/v1/tracks/${guid}/history?limit=1000`))?.events ?? []
+async function history(client: Client, guid: string): Promise<readonly HistoryEvent[]> {
+  return (
+    (await known<HistoryPage>(client, `/v1/tracks/${guid}/history?limit=1000`))?.events ?? []
+  )
 }
 
 /** The JSON at `path`; undefined while the API does not know it. */

@@ -1,6 +1,7 @@
 import { createReadStream, openAsBlob } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { UploadSession } from '#shared/contracts/api/upload.ts'
 import { crc32c, crc32cText } from '#shared/store/gcs/crc32c.ts'
 import { ask, isPassing, json, Refused, refusal } from './client.ts'
 import { authorization, type Target } from './target.ts'
@@ -26,12 +27,7 @@ const MAX_DAMAGED = 5
 const ANSWER_MS = 30_000
 const PIECE_MS = 600_000
 
-interface Uploaded {
-  /** The URI of these very bytes. */
-  readonly master_uri: string
-  /** The sha256 of the track's previous upload, where that is other content. */
-  readonly replaces?: string
-}
+type Uploaded = Pick<UploadSession, 'master_uri' | 'replaces'>
 
 interface Session {
   /** The URL that pieces are PUT to. */
@@ -109,8 +105,7 @@ async function begun(
 ): Promise<Uploaded & { session: Session | undefined }> {
   const path = `/v1/masters/${encodeURIComponent(guid)}`
   const own = authorization(target)
-  type Answer = Uploaded & { url: string | null; headers: Record<string, string> }
-  const { url, headers, master_uri, replaces } = json<Answer>(
+  const { url, headers, master_uri, replaces } = json<UploadSession>(
     await ask(target.url, path, {
       method: 'POST',
       headers: { ...own, 'content-type': 'application/json' },

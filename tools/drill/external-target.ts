@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
+import type { JobRequest, JobStatus } from '#shared/contracts/api/job.ts'
+import type { TrackDetail } from '#shared/contracts/api/track.ts'
 import { type Client, connect, Refused } from '../client/client.ts'
 import { type Comparison, compare, type Entry, type Outcome, type Outcomes } from './compare.ts'
 import type { Span } from './figures.ts'
@@ -25,21 +28,6 @@ interface TargetPass {
   readonly span: Span
 }
 
-interface JobTold {
-  readonly state: string
-  readonly published: string | null
-  readonly assets: readonly { readonly asset: string; readonly state: string }[]
-}
-
-interface AssetTold {
-  readonly asset: string
-  readonly version: number
-  readonly state: string
-  readonly code?: string
-  readonly result?: unknown
-  readonly files?: readonly { readonly extension: string; readonly href: string }[]
-}
-
 const EVERY_MS = 1_000
 /** A track that has not ended after this time is lost, ms: after half an hour the watchdog would have acted. */
 const PATIENCE_MS = 3_600_000
@@ -57,7 +45,7 @@ export async function throughTarget(options: TargetOptions): Promise<TargetPass>
     await persist(() => client.submit(job), signal)
   })
   say(`${tracks.length} tracks submitted`)
-  const ended = new Map<string, JobTold>()
+  const ended = new Map<string, JobStatus>()
   let last = from
   await inTurn(tracks, async ({ guid, requestId }) => {
     const job = await endOf(client, requestId, from + PATIENCE_MS)
@@ -80,10 +68,9 @@ async function endOf(
   client: Client,
   requestId: string,
   deadline: number,
-): Promise<JobTold | undefined> {
+): Promise<JobStatus | undefined> {
   while (Date.now() < deadline) {
-    type Jobs = { jobs: readonly JobTold[] }
-    const found = await known<Jobs>(client, `/v1/jobs/${requestId}`)
+    const found = await known<JobRequest>(client, `/v1/jobs/${requestId}`)
     const job = found?.jobs[0]
     if (job && job.published !== null) return job
     await sleep(EVERY_MS, undefined, { signal: client.signal })
@@ -95,15 +82,20 @@ async function endOf(
 async function outcomeOf(
   client: Client,
   guid: string,
-  job: JobTold | undefined,
+  job: JobStatus | undefined,
 ): Promise<Outcome> {
-  const track = await known<{ assets: readonly AssetTold[] }>(client, `/v1/tracks/${guid}`)
+  const track = await known<TrackDetail>(client, `/v1/tracks/${guid}`)
   const rows: Entry[] = []
   const assets: Entry[] = []
-  for (const { asset, version, state, code, result, files = [] } of track?.assets ?? []) {
-    const key = `${asset}@${version}`
-    rows.push({ key, value: JSON.stringify({ state, code, result }) })
-    for (const { extension, href } of files) {
+  for (const asset of track?.assets ?? []) {
+    const { state } = asset
+    const key = `${asset.asset}@${asset.version}`
+    if (asset.state === 'failed') {
+      rows.push({ key, value: JSON.stringify({ state, code: asset.code }) })
+      continue
+    }
+    rows.push({ key, value: JSON.stringify({ state, result: asset.result }) })
+    for (const { extension, href } of asset.files) {
       const bytes = await persist(() => client.bytes(href), client.signal)
       const value = createHash('sha256').update(bytes).digest('hex')
       assets.push({ key: `${key}.${extension}`, value })
@@ -115,11 +107,10 @@ async function outcomeOf(
 }
 
 async function history(client: Client, guid: string): Promise<readonly Heard[]> {
-  type Page = { events: readonly Heard[]; next: string | null }
-  const events: Heard[] = []
+  const events: HistoryEvent[] = []
   let next: string | null = `/v1/tracks/${guid}/history?limit=1000`
   while (next !== null) {
-    const page: Page | undefined = await known<Page>(client, next)
+    const page: HistoryPage | undefined = await known<HistoryPage>(client, next)
     events.push(...(page?.events ?? []))
     next = page?.next ?? null
   }

@@ -6,8 +6,11 @@ import { CHAIN } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
 import { localTopology } from '../local/chain-settings.ts'
 
-/** An event, and when the drill received it, ms since the epoch. */
-export type Heard = StepEvent & { readonly heardMs: number }
+/** An event, and when the drill heard of it, ms since the epoch. */
+export type Heard = Pick<
+  StepEvent,
+  'at' | 'step' | 'verdict' | 'job' | 'run' | 'attempt' | 'worker' | 'ms'
+> & { readonly units: readonly string[]; readonly heardMs: number }
 
 /** A message as it was published, and its topic. */
 export interface Captured extends Outgoing {

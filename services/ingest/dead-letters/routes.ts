@@ -1,12 +1,19 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Catalogue, KeptLetter, WholeLetter } from '#shared/catalogue/jobs/jobs.ts'
-import { ERRORS, PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
+import type {
+  DeadLetter,
+  DeadLetterPage,
+  RedriveResult,
+  RedriveResults,
+  WholeDeadLetter,
+} from '#shared/contracts/api/dead-letter.ts'
+import { PermanentError, remedyOf, sentence } from '#shared/contracts/errors/chain.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { compile } from '#shared/contracts/validator.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
 import { Unavailable } from '../http/problem.ts'
-import { reading } from '../http/query.ts'
+import { reading, searchOf } from '../http/query.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 import type { Redriven, Which } from './redrive.ts'
 import {
@@ -39,15 +46,15 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Pr
   app.get<List>(
     '/v1/dead-letters',
     { schema: list, config: { scope: 'read' } },
-    async ({ query }, reply) => {
-      const { state = 'open', limit: size = '100', page, ...filter } = query
+    async ({ query }, reply): Promise<DeadLetterPage> => {
+      const { state = 'open', limit = 100, page, ...filter } = query
       const [at, id] = page?.split(',') ?? []
       const after = at === undefined || id === undefined ? undefined : { at, id }
       const found = await reading((signal) =>
-        catalogue.letters(state, filter, { limit: Number(size), after }, signal),
+        catalogue.letters(state, filter, { limit, after }, signal),
       )
       reply.header('cache-control', 'no-store')
-      return { letters: found.letters.map(told), next: nextPage(query, found.next) }
+      return { letters: found.letters.map(toDeadLetter), next: nextPage(query, found.next) }
     },
   )
 
@@ -55,16 +62,16 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Pr
   app.get<One>(
     '/v1/dead-letters/:id',
     { schema: show, config: { scope: 'read' } },
-    async ({ params, mayOperate }, reply) => {
+    async ({ params, mayOperate }, reply): Promise<WholeDeadLetter> => {
       reply.header('cache-control', 'no-store')
-      return whole(await knownLetter(params.id, catalogue), mayOperate)
+      return toWholeDeadLetter(await knownLetter(params.id, catalogue), mayOperate)
     },
   )
 
   app.post(
     '/v1/dead-letters/redrive',
     { schema: redrive, config: operating },
-    async (request, reply) => {
+    async (request, reply): Promise<RedriveResults> => {
       const body = checkRedrive(documentIn(request.body, 'what to redrive'))
       const which = whichOf(body)
       const { limit = 'ids' in which ? which.ids.length : DEFAULT_LETTERS } = body
@@ -76,18 +83,18 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Pr
       )
       const left = await leftOf(which, results, catalogue)
       const redriven = results.filter(({ status }) => status === 'redriven').length
-      return { dry_run: dryRun, redriven, ...left, results: results.map(resultTold) }
+      return { dry_run: dryRun, redriven, ...left, results: results.map(toRedriveResult) }
     },
   )
 
   app.post<One>(
     '/v1/dead-letters/:id/discard',
     { schema: discard, config: operating },
-    async (request) => {
+    async (request): Promise<DeadLetter> => {
       const { id } = request.params
       const { reason } = checkDiscard(documentIn(request.body, 'a reason'))
       await acting(() => redriving.discard(id, reason, request.caller))
-      return told(await knownLetter(id, catalogue))
+      return toDeadLetter(await knownLetter(id, catalogue))
     },
   )
 }
@@ -165,25 +172,31 @@ async function knownLetter(
 function nextPage(query: ListQuery, next: { at: string; id: string } | undefined) {
   if (next === undefined) return null
   const { page: _, ...rest } = query
-  const given = new URLSearchParams(rest as Record<string, string>)
-  given.set('page', `${next.at},${next.id}`)
-  return `/v1/dead-letters?${given}`
+  return `/v1/dead-letters?${searchOf({ ...rest, page: `${next.at},${next.id}` })}`
 }
 
-function told(letter: KeptLetter): object {
+function toDeadLetter(letter: KeptLetter): DeadLetter {
   const { id, state, step, code, attempt, job, published, settled } = letter
   const reason = withoutPaths(letter.reason)
-  const remedy = Object.hasOwn(ERRORS, code)
-    ? ERRORS[code as keyof typeof ERRORS].remedy
-    : undefined
-  const { request_id, asset_guid, derivative_assets } = job?.request ?? {}
   return {
-    ...{ id, state, step, code, reason, remedy, attempt, dead_lettered: published },
+    id,
+    state,
+    step,
+    code,
+    reason,
+    ...remedyOf(code),
+    attempt,
+    dead_lettered: published.toISOString(),
     redrivable: job !== null,
-    ...(job && { job: job.id, run: job.run, accepted: job.accepted }),
-    ...{ request_id, asset_guid, derivative_assets },
+    ...(job && {
+      job: job.id,
+      run: job.run,
+      accepted: job.accepted?.toISOString() ?? null,
+      ...askedBy(job.request),
+    }),
     settled: settled && {
-      ...{ at: settled.at, by: settled.by },
+      at: settled.at.toISOString(),
+      by: settled.by,
       ...(settled.run === null ? { reason: settled.reason } : { run: settled.run }),
     },
     href: `/v1/dead-letters/${id}`,
@@ -191,23 +204,35 @@ function told(letter: KeptLetter): object {
 }
 
 /** As it came for whoever may operate the chain; for all others without where things lie. */
-function whole(letter: WholeLetter, mayOperate: boolean): object {
+function toWholeDeadLetter(letter: WholeLetter, mayOperate: boolean): WholeDeadLetter {
   const { message, attributes, body } = letter
   const shown = (text: string) => (mayOperate ? text : withoutPaths(text))
   const { dead_letter_reason: _, ...rest } = attributes
   const isText = isUtf8(body)
   return {
-    ...told(letter),
-    ...{ message_id: message, attributes: mayOperate ? attributes : rest, bytes: body.length },
+    ...toDeadLetter(letter),
+    message_id: message,
+    attributes: mayOperate ? attributes : rest,
+    bytes: body.length,
     ...(isText ? { body: shown(body.toString('utf8')) } : {}),
     ...(isText || !mayOperate ? {} : { body_base64: body.toString('base64') }),
   }
 }
 
-function resultTold(result: Redriven): object {
+function toRedriveResult(result: Redriven): RedriveResult {
   if (result.status === 'refused') return result
   const { id, status, run, letter } = result
-  const { request_id, asset_guid, derivative_assets } = letter.job?.request ?? {}
-  const { step, code } = letter
-  return { id, status, run, request_id, asset_guid, derivative_assets, step, code }
+  const { step, code, job } = letter
+  return { id, status, run, ...(job && askedBy(job.request)), step, code }
+}
+
+type Request = NonNullable<KeptLetter['job']>['request']
+
+/** What of a request names it and its track. */
+function askedBy({ request_id, asset_guid, derivative_assets }: Request) {
+  return {
+    ...(request_id === undefined ? {} : { request_id }),
+    ...(asset_guid === undefined ? {} : { asset_guid }),
+    ...(derivative_assets === undefined ? {} : { derivative_assets }),
+  }
 }

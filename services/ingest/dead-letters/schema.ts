@@ -1,8 +1,14 @@
 import { type Static, Type } from 'typebox'
-import { LETTER_STATES } from '#shared/catalogue/jobs/jobs.ts'
+import {
+  DeadLetter,
+  DeadLetterPage,
+  LETTER_STATES,
+  RedriveResults,
+  WholeDeadLetter,
+} from '#shared/contracts/api/dead-letter.ts'
 import { PageSize } from '#shared/contracts/api/parameters.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN } from '#shared/contracts/names.ts'
-import { refused } from '../http/problem.ts'
+import { jsonResponse, refused } from '../http/responses.ts'
 
 /** Letters that one request redrives at most, and unless told. */
 const MAX_LETTERS = 1000
@@ -115,29 +121,32 @@ export const DiscardBody = Type.Object(
 export type DiscardBody = Static<typeof DiscardBody>
 
 const tags = ['dead letters']
-const anything = { type: 'object', additionalProperties: true } as const
+
 /** GET /v1/dead-letters, for the OpenAPI document. */
 export const list = {
+  operationId: 'listDeadLetters',
   tags,
   summary: 'List dead letters',
   description:
     'What could not be done and will not be tried again by itself, the latest first: which step, why, and the job in it.',
   querystring: ListQuery,
-  response: { 200: { description: 'A page of letters.', ...anything }, ...refused },
+  response: { 200: jsonResponse('A page of letters.', DeadLetterPage), ...refused },
 }
 
 /** GET /v1/dead-letters/{id}, for the OpenAPI document. */
 export const show = {
+  operationId: 'getDeadLetter',
   tags,
   summary: 'See one dead letter whole',
   description:
     'With the body and the attributes as they came: `body` as text or, when it is no UTF-8, `body_base64`.',
   params: LetterParams,
-  response: { 200: { description: 'The letter.', ...anything }, ...refused },
+  response: { 200: jsonResponse('The letter.', WholeDeadLetter), ...refused },
 }
 
 /** POST /v1/dead-letters/redrive, for the OpenAPI document. */
 export const redrive = {
+  operationId: 'redriveDeadLetters',
   tags,
   summary: 'Redrive dead letters',
   description: [
@@ -161,29 +170,14 @@ export const redrive = {
     },
   },
   response: {
-    200: {
-      description: 'What became of each.',
-      type: 'object',
-      properties: {
-        dry_run: { type: 'boolean' },
-        redriven: { type: 'integer' },
-        left: {
-          type: 'integer',
-          description: 'Those that are still to be redriven, for which there was no time.',
-        },
-        not_redrivable: {
-          type: 'integer',
-          description: 'Open letters that the filter lets through and that hold no job.',
-        },
-        results: { type: 'array', items: anything },
-      },
-    },
+    200: jsonResponse('What became of each.', RedriveResults),
     ...refused,
   },
 }
 
 /** POST /v1/dead-letters/{id}/discard, for the OpenAPI document. */
 export const discard = {
+  operationId: 'discardDeadLetter',
   tags,
   summary: 'Discard a dead letter',
   description: 'It is not run again, and is kept with the reason.',
@@ -195,5 +189,5 @@ export const discard = {
       },
     },
   },
-  response: { 200: { description: 'The letter as it is now.', ...anything }, ...refused },
+  response: { 200: jsonResponse('The letter as it is now.', DeadLetter), ...refused },
 }

@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from '#shared/assets/registry.ts'
-import type { Board, Catalogue } from '#shared/catalogue/jobs/jobs.ts'
+import type { Catalogue, Board as Counts } from '#shared/catalogue/jobs/jobs.ts'
+import { Board, type BoardMinute } from '#shared/contracts/api/board.ts'
 import { CHAIN } from '#shared/contracts/stages.ts'
-import { refused } from '../http/problem.ts'
 import { reading } from '../http/query.ts'
+import { jsonResponse, refused } from '../http/responses.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 
 const MINUTES = 60
@@ -12,20 +13,8 @@ const FRESH_MS = 1000
 /** And for so many times what reading it took: with many tracks it must not keep the database busy. */
 const REST = 20
 
-const EXAMPLE = {
-  ...{ at: '2026-03-01T10:00:00.000Z', accepting: true },
-  tracks: { waiting: 12, running: 7, done: 9021, partial: 3, failed: 2 },
-  steps: [
-    {
-      ...{ step: 'encode', waiting: 4, done_per_minute: 58, failed_per_minute: 0 },
-      ...{ p50_ms: 4120, p99_ms: 6204 },
-    },
-  ],
-  ...{ completions_per_minute: 240, failures_last_hour: 9, dead_letters_open: 5 },
-  minutes: [{ at: '2026-03-01T10:00:00.000Z', made: 240, failed: 1 }],
-}
-
 const schema = {
+  operationId: 'getBoard',
   tags: ['numbers'],
   summary: 'See what the chain is at',
   description: [
@@ -34,14 +23,7 @@ const schema = {
     '`minutes`: assets made and failed in each of the last 60 minutes. Read from the database once a second at most.',
   ].join(' '),
   response: {
-    200: {
-      description: 'The board.',
-      content: {
-        'application/json': {
-          schema: { type: 'object', additionalProperties: true, examples: [EXAMPLE] },
-        },
-      },
-    },
+    200: jsonResponse('The board.', Board),
     ...refused,
   },
 }
@@ -49,7 +31,7 @@ const schema = {
 /** GET /v1/board. */
 export async function boardRoutes(
   app: FastifyInstance,
-  { lookAt }: { lookAt: () => Promise<object> },
+  { lookAt }: { lookAt: () => Promise<Board> },
 ): Promise<void> {
   app.get('/v1/board', { schema, config: { scope: 'read' } }, async (_request, reply) => {
     reply.header('cache-control', 'no-store')
@@ -67,16 +49,16 @@ export function boardLook({
   unready,
 }: Pick<HttpDeps, 'registry' | 'unready'> & {
   catalogue: Pick<Catalogue, 'board'>
-}): () => Promise<object> {
-  let last: Promise<object> | undefined
+}): () => Promise<Board> {
+  let last: Promise<Board> | undefined
   let freshUntil = 0
 
-  async function look(): Promise<object> {
+  async function look(): Promise<Board> {
     const began = performance.now()
     const found = await reading((signal) => catalogue.board(signal))
     const took = performance.now() - began
     freshUntil = performance.now() + Math.max(FRESH_MS, REST * took)
-    return told(found, registry, unready() === undefined)
+    return toBoard(found, registry, unready() === undefined)
   }
 
   return () => {
@@ -91,21 +73,25 @@ export function boardLook({
   }
 }
 
-function told(board: Board, registry: Registry, accepting: boolean): object {
+function toBoard(board: Counts, registry: Registry, accepting: boolean): Board {
   const { at, scale, tracks, lettersOpen } = board
   const waiting = waitingAt(board, registry)
   const unbegun = board.under.filter(({ begun }) => !begun).length
   const notBegun = Math.min(tracks.running, Math.round(unbegun * scale))
   const minutes = minutesOf(board)
   return {
-    ...{ at, accepting },
+    at: at.toISOString(),
+    accepting,
     tracks: { ...tracks, waiting: notBegun, running: tracks.running - notBegun },
     steps: CHAIN.map((step) => {
       const pace = board.steps.find((each) => each.step === step)
       return {
-        ...{ step, waiting: Math.round((waiting.get(step) ?? 0) * scale) },
-        ...{ done_per_minute: pace?.done ?? 0, failed_per_minute: pace?.failed ?? 0 },
-        ...{ p50_ms: pace?.p50Ms ?? null, p99_ms: pace?.p99Ms ?? null },
+        step,
+        waiting: Math.round((waiting.get(step) ?? 0) * scale),
+        done_per_minute: pace?.done ?? 0,
+        failed_per_minute: pace?.failed ?? 0,
+        p50_ms: pace?.p50Ms ?? null,
+        p99_ms: pace?.p99Ms ?? null,
       }
     }),
     completions_per_minute: board.made,
@@ -116,7 +102,7 @@ function told(board: Board, registry: Registry, accepting: boolean): object {
 }
 
 /** How many of the jobs that were looked at are due at each step. */
-function waitingAt({ under }: Board, registry: Registry): Map<string, number> {
+function waitingAt({ under }: Counts, registry: Registry): Map<string, number> {
   const waiting = new Map<string, number>()
   for (const { planned, finished } of under) {
     const left = planned?.filter((unit) => !finished.includes(unit))
@@ -135,12 +121,12 @@ function waitingAt({ under }: Board, registry: Registry): Map<string, number> {
 }
 
 /** All of the last 60 minutes, those with nothing included. */
-function minutesOf({ at, minutes }: Board): { at: Date; made: number; failed: number }[] {
+function minutesOf({ at, minutes }: Counts): BoardMinute[] {
   const counted = new Map(minutes.map((minute) => [minute.at.getTime(), minute]))
   const latest = Math.floor(at.getTime() / 60_000) * 60_000
   return Array.from({ length: MINUTES }, (_, index) => {
     const ms = latest - (MINUTES - 1 - index) * 60_000
     const { made = 0, failed = 0 } = counted.get(ms) ?? {}
-    return { at: new Date(ms), made, failed }
+    return { at: new Date(ms).toISOString(), made, failed }
   })
 }

@@ -1,11 +1,12 @@
 import { PassThrough } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import type { Catalogue, ListedTrack } from '#shared/catalogue/jobs/jobs.ts'
+import type { Board } from '#shared/contracts/api/board.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
-import { refused } from '../http/problem.ts'
 import { reading } from '../http/query.ts'
+import { refused } from '../http/responses.ts'
 import { createSlots } from '../http/slots.ts'
-import { trackLine } from '../tracks/list-routes.ts'
+import { toTrackLine } from '../tracks/list-routes.ts'
 
 /** How often it is looked for what has changed, ms. */
 const TRACKS_EVERY_MS = 1000
@@ -19,6 +20,7 @@ const MAX_TRACKS = 1000
 const MAX_BEHIND = 4 * 1024 * 1024
 
 const schema = {
+  operationId: 'watchLive',
   tags: ['numbers'],
   summary: 'Watch the chain',
   description: [
@@ -69,7 +71,7 @@ export async function liveRoutes(app: FastifyInstance, deps: LiveDeps): Promise<
 
 interface LiveDeps {
   readonly catalogue: Pick<Catalogue, 'changedTracks'>
-  readonly lookAt: () => Promise<object>
+  readonly lookAt: () => Promise<Board>
   /** In all. */
   readonly maxStreams: number
 }
@@ -174,7 +176,7 @@ function watching({ catalogue, lookAt }: LiveDeps) {
 }
 
 function trackEvent(track: ListedTrack): string {
-  return `event: track\nid: ${track.updatedUs}\ndata: ${JSON.stringify(trackLine(track))}\n\n`
+  return `event: track\nid: ${track.updatedUs}\ndata: ${JSON.stringify(toTrackLine(track))}\n\n`
 }
 
 function boardEvent(board: string): string {

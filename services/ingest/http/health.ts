@@ -1,7 +1,11 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { lately } from '#shared/async/lately.ts'
+import { Health, Readiness } from '#shared/contracts/api/health.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
+import { jsonResponse, refused } from './responses.ts'
 import type { HttpDeps } from './route-config.ts'
+
+const tags = ['health']
 
 /** Time limit of the query that checks the catalogue, ms. */
 const LOOK_MS = 500
@@ -23,38 +27,64 @@ export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promis
     READING_MS,
   )
   const measurements = lately(() => metrics.expose(), MEASURED_MS)
-  const schema = (summary: string, description: string, type = 'application/json') => ({
-    tags: ['health'],
-    summary,
-    response: { 200: { description, content: { [type]: { schema: {} } } } },
-  })
-
   app.get(
     '/healthz',
-    { config, schema: schema('Whether the process lives', 'It does.') },
-    async () => ({ status: 'ok' }),
+    {
+      config,
+      schema: {
+        operationId: 'getHealth',
+        tags,
+        summary: 'Whether the process lives',
+        response: { 200: jsonResponse('It does.', Health), ...refused },
+      },
+    },
+    async (): Promise<Health> => ({ status: 'ok' }),
   )
 
   app.get(
     '/readyz',
     {
       config,
-      schema: schema(
-        'Whether jobs are taken',
-        'Pub/Sub answers. `reading` says whether the catalogue does: jobs are taken without it, too. 503, with the reason, when jobs should go elsewhere.',
-      ),
+      schema: {
+        operationId: 'getReadiness',
+        tags,
+        summary: 'Whether jobs are taken',
+        response: {
+          200: jsonResponse(
+            'Pub/Sub answers. `reading` says whether the catalogue does: jobs are taken without it, too.',
+            Readiness,
+          ),
+          ...refused,
+          503: jsonResponse('Jobs should go elsewhere; `reason` says why.', Readiness),
+        },
+      },
     },
-    async (_request, reply: FastifyReply) => {
+    async (_request, reply: FastifyReply): Promise<Readiness> => {
       const reason = unready()
       const reading = await isReading()
       if (reason === undefined) return { accepting: true, reading }
-      return reply.code(503).send({ accepting: false, reading, reason: withoutPaths(reason) })
+      reply.code(503)
+      return { accepting: false, reading, reason: withoutPaths(reason) }
     },
   )
 
   app.get(
     '/metrics',
-    { config, schema: schema('Measurements', "Prometheus' text format.", 'text/plain') },
+    {
+      config,
+      schema: {
+        operationId: 'getMetrics',
+        tags,
+        summary: 'Measurements',
+        response: {
+          200: {
+            description: "Prometheus' text format.",
+            content: { 'text/plain': { schema: { type: 'string' } } },
+          },
+          ...refused,
+        },
+      },
+    },
     async (_request, reply) =>
       reply.type('text/plain; version=0.0.4; charset=utf-8').send(await measurements()),
   )

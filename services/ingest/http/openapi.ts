@@ -1,11 +1,27 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { namedSchemas } from './components.ts'
 
 /** The page loads nothing from elsewhere, and styles itself inline. */
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
   "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/** What the operations are grouped by. */
+const TAGS = {
+  jobs: 'Asking for derivative assets, and what became of it.',
+  masters: 'Uploading masters.',
+  tracks: 'What exists for a track, and what happened to it.',
+  'dead letters': 'What could not be done and will not be tried again by itself.',
+  numbers: 'What the chain is at, and what it has done.',
+  reference: 'What can be asked for, the contracts of messages, the codes of problems.',
+  health: 'For machines.',
+}
+
+interface Headed {
+  readonly head?: { operationId?: string }
+}
 
 /** Gathers the schemas of all routes that follow; serves them at /openapi.json, and their page at /docs. */
 export async function describeApi(app: FastifyInstance, needsToken: boolean): Promise<void> {
@@ -19,18 +35,26 @@ export async function describeApi(app: FastifyInstance, needsToken: boolean): Pr
           'Turns audio masters into derivative assets. Every refusal is a problem document (RFC 9457) with a code of `/v1/errors`.',
         license: { name: 'AGPL-3.0-or-later', identifier: 'AGPL-3.0-or-later' },
       },
-      tags: [
-        'jobs',
-        'masters',
-        'tracks',
-        'dead letters',
-        'numbers',
-        'what there is',
-        'health',
-      ].map((name) => ({ name })),
+      // Where the document comes from.
+      servers: [{ url: '/' }],
+      // None is needed but where an operation says so.
+      security: [],
+      tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
       ...(needsToken
         ? { components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } } }
         : {}),
+    },
+    transformObject(document) {
+      if (!('openapiObject' in document)) return document.swaggerObject
+      const { openapiObject } = document
+      const { paths, schemas } = namedSchemas(openapiObject.paths)
+      // A HEAD may share its description with a GET; its name it must not.
+      for (const { head } of Object.values(paths ?? {}) as Headed[]) {
+        const [, name] = /^[a-z]+(\w+)/.exec(head?.operationId ?? '') ?? []
+        if (head && name) head.operationId = `head${name}`
+      }
+      const components = { ...openapiObject.components, schemas }
+      return Object.assign(openapiObject, { paths, components })
     },
   })
   app.addHook('onRoute', ({ schema, config }) => {

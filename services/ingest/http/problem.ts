@@ -1,32 +1,8 @@
 import { STATUS_CODES } from 'node:http'
-import { type Static, Type } from 'typebox'
+import type { Problem } from '#shared/contracts/api/problem.ts'
 import { ERRORS, type ErrorCode, PermanentError } from '#shared/contracts/errors/chain.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { NotFoundError } from '#shared/store/driver/driver.ts'
-
-/** The problem document of every error response: https://www.rfc-editor.org/rfc/rfc9457. */
-export const Problem = Type.Object(
-  {
-    type: Type.String({ description: 'Where the code is explained.' }),
-    title: Type.String({ description: 'What the code means.' }),
-    status: Type.Integer(),
-    code: Type.String({ description: 'Stable; one of GET /v1/errors.' }),
-    detail: Type.String({ description: 'What was wrong, where, and what was expected.' }),
-    instance: Type.String({ description: 'This occurrence; the log line has the same id.' }),
-    at: Type.Optional(Type.String({ description: 'Where in the input the fault lies.' })),
-    remedy: Type.String({ description: 'What to do about it.' }),
-  },
-  { title: 'Problem', description: 'A problem document, RFC 9457.' },
-)
-export type Problem = Static<typeof Problem>
-
-/** The error responses of every route, for the OpenAPI document. */
-export const refused = {
-  '4xx': {
-    description: 'Refused.',
-    content: { 'application/problem+json': { schema: Problem } },
-  },
-}
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 

@@ -1,3 +1,4 @@
+import type { TSchema } from 'typebox'
 import { sentence } from '#shared/contracts/errors/chain.ts'
 import { Unavailable } from './problem.ts'
 
@@ -14,4 +15,29 @@ export async function reading<T>(read: (signal: AbortSignal) => Promise<T>): Pro
   } catch (error) {
     throw new Unavailable(`The catalogue does not answer: ${sentence(error)}`, { cause: error })
   }
+}
+
+/** How a query writes a number: in digits, so that nothing is guessed of what somebody meant. */
+const NUMBER = /^\d{1,6}(?:\.\d{1,6})?$/
+
+/** A query with numbers where its schema has them; what is written otherwise stays text, which the schema refuses. */
+export function withNumbers(query: unknown, schema: TSchema): unknown {
+  const { properties = {} } = schema as { properties?: Record<string, { type?: unknown }> }
+  return Object.fromEntries(
+    Object.entries(query as object).map(([name, value]) => {
+      const type = Object.hasOwn(properties, name) ? properties[name]?.type : undefined
+      const isNumber = type === 'number' || type === 'integer'
+      return [name, isNumber && NUMBER.test(value) ? Number(value) : value]
+    }),
+  )
+}
+
+/** The same as the query of an address. */
+export function searchOf(
+  query: Readonly<Record<string, string | number | undefined>>,
+): URLSearchParams {
+  const search = new URLSearchParams()
+  for (const [name, value] of Object.entries(query))
+    if (value !== undefined) search.set(name, `${value}`)
+  return search
 }

@@ -1,5 +1,6 @@
 import type { MultipartFile } from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
+import type { Accepted } from '#shared/contracts/api/submission.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { cleanFileName, guidOfFile } from '#shared/contracts/file-names.ts'
 import { json } from '#shared/contracts/message.ts'
@@ -8,7 +9,7 @@ import { utf8 } from '#shared/contracts/text.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 import { tooLarge } from '../masters/upload-folder.ts'
 import type { Incoming } from '../masters/uploads.ts'
-import { type Accepted, traceparentOf } from './submit-job.ts'
+import { traceparentOf } from './submit-job.ts'
 
 export const FORM_TYPE = 'multipart/form-data'
 

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyRequest } from 'fastify'
+import type { LineResult } from '#shared/contracts/api/submission.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { json } from '#shared/contracts/message.ts'
 import { drainRequest } from '../http/drain-request.ts'
@@ -49,7 +50,7 @@ export function resultLines(
     }
   }
   async function work(group: readonly Line[]): Promise<Answered> {
-    const results: Promise<Result>[] = []
+    const results: Promise<LineResult>[] = []
     let until = await turns.next()
     for (const line of group) {
       if (performance.now() > until) until = await turns.next()
@@ -72,7 +73,8 @@ export function resultLines(
       if (reported >= MAX_REFUSED) throw tooManyRefused(last)
     } catch (error) {
       const { code, status, detail } = problemOf(error, request.id)
-      yield `${JSON.stringify({ line: null, status, code, detail })}\n`
+      const rest: LineResult = { line: null, status, code, detail }
+      yield `${JSON.stringify(rest)}\n`
     }
     // The rest of the body is not needed.
     await drainRequest(request.raw)
@@ -92,16 +94,11 @@ function tooManyRefused(last: number): PermanentError {
   )
 }
 
-interface Result {
-  readonly line: number
-  readonly status: number
-}
-
 async function resultOf(
   { number, bytes }: Line,
   accepting: Accepting,
   id: string,
-): Promise<Result> {
+): Promise<LineResult> {
   try {
     if (bytes === null) {
       const words = `The line is longer than ${LONGEST_LINE} bytes; expected one EncodeJob.`
@@ -110,9 +107,9 @@ async function resultOf(
     const { status, request_id, asset_guid, job } = await accepting.take(
       json(bytes, 'The line'),
     )
-    return { line: number, ...{ status, request_id, asset_guid, job } }
+    return { line: number, status, request_id, asset_guid, job }
   } catch (error) {
     const { status, code, detail, at } = problemOf(error, id)
-    return { line: number, ...{ status, code, detail, at } }
+    return { line: number, status, code, detail, ...(at === undefined ? {} : { at }) }
   }
 }

@@ -1,16 +1,25 @@
 import type { FastifyInstance } from 'fastify'
-import { type Static, Type } from 'typebox'
+import { Type } from 'typebox'
 import { EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
+import { Problem } from '#shared/contracts/api/problem.ts'
+import {
+  Accepted,
+  AllRefused,
+  LineResult,
+  type Result,
+  Results,
+} from '#shared/contracts/api/submission.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { LINE_TYPES } from '../http/bodies.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
-import { PROBLEM_TYPE, Problem, problemOf, refused } from '../http/problem.ts'
+import { PROBLEM_TYPE, problemOf } from '../http/problem.ts'
+import { jsonResponse } from '../http/responses.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 import { createTurns, type Turns } from '../http/turns.ts'
 import { FORM_TYPE, formSchema, jobFromForm } from './form.ts'
 import { resultLines } from './ndjson.ts'
-import { Accepted, type Accepting, traceparentOf } from './submit-job.ts'
+import { type Accepting, traceparentOf } from './submit-job.ts'
 
 /** The largest JSON body, bytes. More comes as lines. */
 const MAX_JSON_BYTES = 1024 * 1024
@@ -23,17 +32,25 @@ const EXAMPLE = {
   derivative_assets: ['bpm', 'key', 'waveform'],
 }
 
-const Result = Type.Union([Accepted, Problem])
-const Results = Type.Object(
-  {
-    results: Type.Array(Result, {
-      description: 'One for each job, in the order of the array.',
-    }),
-  },
-  { title: 'Results' },
+/** For the document alone: a job names its track by one of two properties. The contract takes one with neither, and the service refuses it as NO_TRACK. */
+const Job = Type.Union(
+  [
+    { ...EncodeJob.schema, title: 'EncodeJobWithGuid', required: ['asset_guid'] },
+    { ...EncodeJob.schema, title: 'EncodeJobWithAssetId', required: ['asset_id'] },
+  ],
+  { title: 'EncodeJob' },
 )
 
+function noneAccepted(description: string) {
+  return jsonResponse(
+    `${description} Of an array of which no job was accepted, with the problem of each.`,
+    Type.Union([Problem, AllRefused]),
+    'application/problem+json',
+  )
+}
+
 const schema = {
+  operationId: 'submitJobs',
   tags: ['jobs'],
   summary: 'Ask for derivative assets',
   description: [
@@ -54,10 +71,7 @@ const schema = {
     content: {
       [JSON_TYPE]: {
         schema: {
-          anyOf: [
-            EncodeJob.schema,
-            { type: 'array', items: EncodeJob.schema, maxItems: MAX_JOBS },
-          ],
+          anyOf: [Job, { type: 'array', items: Job, maxItems: MAX_JOBS }],
           examples: [EXAMPLE],
         },
       },
@@ -71,22 +85,29 @@ const schema = {
     202: {
       description: 'Accepted. Of an array, each item has a result of its own.',
       headers: { location: { type: 'string', description: 'Where its progress can be seen.' } },
-      content: { [JSON_TYPE]: { schema: { anyOf: [Accepted, Results] } } },
+      content: { [JSON_TYPE]: { schema: Type.Union([Accepted, Results]) } },
     },
     200: {
-      description: 'The results of lines, in order.',
+      description: 'The results of lines, in order: a document a line.',
       content: {
         'application/x-ndjson': {
           schema: {
-            type: 'string',
+            ...LineResult,
             examples: [
-              '{"line":1,"status":202,"request_id":"…","asset_guid":"…"}\n{"line":2,"status":422,"code":"NO_TRACK","detail":"…","at":"/asset_guid"}\n',
+              {
+                line: 1,
+                status: 202,
+                request_id: EXAMPLE_REQUEST_ID,
+                asset_guid: 'example-track',
+                job: '3f2c8c1e5d0b4b8a9a530d9a',
+              },
             ],
           },
         },
       },
     },
-    ...refused,
+    '4xx': noneAccepted('Refused.'),
+    '5xx': noneAccepted('Could not be done.'),
   },
 }
 
@@ -133,7 +154,7 @@ async function takeAll(
   values: readonly unknown[],
   accepting: Accepting,
   { id, turns }: { readonly id: string; readonly turns: Turns },
-): Promise<readonly Static<typeof Result>[]> {
+): Promise<readonly Result[]> {
   if (values.length === 0 || values.length > MAX_JOBS) {
     throw new PermanentError(
       values.length === 0 ? 'NOT_AN_ENCODE_JOB' : 'TOO_LARGE',
@@ -141,7 +162,7 @@ async function takeAll(
       { at: '/' },
     )
   }
-  const results: Promise<Static<typeof Result>>[] = []
+  const results: Promise<Result>[] = []
   let until = await turns.next()
   for (const [index, value] of values.entries()) {
     if (performance.now() > until) until = await turns.next()
@@ -149,7 +170,7 @@ async function takeAll(
   }
   return await Promise.all(results)
 
-  async function takeOne(value: unknown, index: number): Promise<Static<typeof Result>> {
+  async function takeOne(value: unknown, index: number): Promise<Result> {
     try {
       return await accepting.take(value)
     } catch (error) {

@@ -1,14 +1,20 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { JobStatus } from '#shared/catalogue/jobs/jobs.ts'
+import type { JobStatus as KnownJob } from '#shared/catalogue/jobs/jobs.ts'
+import {
+  type AssetStatus,
+  JobRequest,
+  type JobState,
+  type JobStatus,
+} from '#shared/contracts/api/job.ts'
 import { EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
-import { ERRORS, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { PermanentError, remedyOf } from '#shared/contracts/errors/chain.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { RequestId } from '#shared/contracts/messages/ids.ts'
-import { refused } from '../http/problem.ts'
 import { reading } from '../http/query.ts'
+import { jsonResponse, refused } from '../http/responses.ts'
 import type { HttpDeps } from '../http/route-config.ts'
-import { warningTold } from '../tracks/routes.ts'
+import { toWarning } from '../tracks/routes.ts'
 import { percentOf, unitsOf } from './progress.ts'
 
 const Params = Type.Object({
@@ -20,22 +26,14 @@ const Params = Type.Object({
 type Params = Static<typeof Params>
 
 const schema = {
+  operationId: 'getRequest',
   tags: ['jobs'],
   summary: 'See what became of a request',
   description:
     'The state of each of its jobs: `accepted`, `running`, `done`, `partial` (some assets failed) or `failed`, and of each asset. `percent` is 100 only when all has ended; `dead_lettered` says whether a dead letter about it is open; a pending asset has the units of its plan and how many of them are there, as far as that is known.',
   params: Params,
   response: {
-    200: {
-      description: 'Its jobs, one for each track.',
-      type: 'object',
-      properties: {
-        request_id: { type: 'string' },
-        state: { type: 'string' },
-        percent: { type: 'integer', minimum: 0, maximum: 100 },
-        jobs: { type: 'array', items: { type: 'object', additionalProperties: true } },
-      },
-    },
+    200: jsonResponse('Its jobs, one for each track.', JobRequest),
     ...refused,
   },
 }
@@ -48,7 +46,7 @@ export async function jobStatusRoutes(
   app.get<{ Params: Params }>(
     '/v1/jobs/:request_id',
     { schema, config: { scope: 'read' } },
-    async ({ params }, reply) => {
+    async ({ params }, reply): Promise<JobRequest> => {
       const { request_id } = params
       const jobs = await reading((signal) => catalogue.jobsOfRequest(request_id, signal))
       if (jobs.length === 0) {
@@ -60,15 +58,15 @@ export async function jobStatusRoutes(
       }
       reply.header('cache-control', 'no-store')
       const percent = Math.floor(mean(jobs.map(percentOf)))
-      return { request_id, state: stateOf(jobs), percent, jobs: jobs.map(told) }
+      return { request_id, state: stateOf(jobs), percent, jobs: jobs.map(toJobStatus) }
     },
   )
 }
 
 /** Of a request with several jobs: what still runs counts first, then whether all are of one kind. */
-function stateOf(jobs: readonly JobStatus[]): string {
+function stateOf(jobs: readonly KnownJob[]): JobState {
   const states = new Set(jobs.map(({ state }) => state))
-  if (states.size === 1) return [...states][0] as string
+  if (states.size === 1) return [...states][0] as JobState
   return states.has('accepted') || states.has('running') ? 'running' : 'partial'
 }
 
@@ -76,7 +74,7 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
-function told(job: JobStatus): object {
+function toJobStatus(job: KnownJob): JobStatus {
   const { request, track, assets } = job
   return {
     job: job.job,
@@ -85,28 +83,35 @@ function told(job: JobStatus): object {
     ...(request.asset_id === undefined ? {} : { asset_id: request.asset_id }),
     state: job.state,
     percent: percentOf(job),
-    ...{ run: job.run, route: job.route, revision: job.revision },
-    accepted: job.accepted,
-    ended: job.ended,
-    published: job.announced,
+    run: job.run,
+    route: job.route,
+    revision: job.revision,
+    accepted: job.accepted.toISOString(),
+    ended: job.ended?.toISOString() ?? null,
+    published: job.announced?.toISOString() ?? null,
     dead_lettered: job.deadLettered,
-    warnings: job.warnings.map(warningTold),
+    warnings: job.warnings.map(toWarning),
     track: `/v1/tracks/${track}`,
     assets: Object.entries(assets)
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([asset, verdict]) => ({ asset, ...verdictTold(verdict), ...unitsOf(job, asset) })),
+      .map(([asset, verdict]) =>
+        verdict === null
+          ? { asset, state: 'pending', ...unitsOf(job, asset) }
+          : toAssetStatus(asset, verdict),
+      ),
   }
 }
 
-function verdictTold(verdict: JobStatus['assets'][string] | undefined): object {
-  if (verdict === null || verdict === undefined) return { state: 'pending' }
-  const { state, version, run, revision } = verdict
-  if (state === 'made') {
-    const { files, result } = verdict
-    return { state, version, run, revision, files, ...(result === undefined ? {} : { result }) }
+type KnownVerdict = NonNullable<KnownJob['assets'][string]>
+
+function toAssetStatus(asset: string, verdict: KnownVerdict): AssetStatus {
+  const { version, run, revision } = verdict
+  const common = { version, run, revision }
+  if (verdict.state === 'made') {
+    const { state, files, result } = verdict
+    return { asset, state, ...common, files, ...(result === undefined ? {} : { result }) }
   }
-  const { code, step, attempt } = verdict
+  const { state, code, step, attempt } = verdict
   const sentence = withoutPaths(verdict.sentence)
-  const remedy = code in ERRORS ? ERRORS[code as keyof typeof ERRORS].remedy : undefined
-  return { state, version, run, revision, code, sentence, remedy, step, attempt }
+  return { asset, state, ...common, code, sentence, ...remedyOf(code), step, attempt }
 }

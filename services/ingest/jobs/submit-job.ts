@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
-import { type Static, Type } from 'typebox'
 import { subjectOf } from '#shared/assets/end-run.ts'
 import type { Bus } from '#shared/bus/bus.ts'
+import type { Accepted } from '#shared/contracts/api/submission.ts'
 import { sentence } from '#shared/contracts/errors/chain.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import { type EventSink, newEvent } from '#shared/frame/events.ts'
@@ -15,26 +15,6 @@ import {
 import { Unavailable } from '../http/problem.ts'
 import { type AcceptSettings, accept, toStage } from './accept.ts'
 import type { Consistent } from './consistent.ts'
-
-/** The response for a job that was accepted. */
-export const Accepted = Type.Object(
-  {
-    status: Type.Literal(202),
-    request_id: Type.String(),
-    asset_guid: Type.String(),
-    job: Type.String({ description: 'Names this request for this track.' }),
-    route: Type.String(),
-    derivative_assets: Type.Array(Type.String()),
-    href: Type.String({ description: 'Where its progress can be seen.' }),
-    replaces: Type.Optional(
-      Type.String({
-        description: 'With a file, the sha256 of other content that its track had before.',
-      }),
-    ),
-  },
-  { title: 'Accepted' },
-)
-export type Accepted = Static<typeof Accepted>
 
 export interface Accepting {
   /**

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SHA256_DIGEST, type TrackParams } from '#shared/contracts/api/parameters.ts'
+import type { StoredMaster, UploadSession } from '#shared/contracts/api/upload.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { compile } from '#shared/contracts/validator.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
@@ -43,11 +44,11 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
           : await receivePiece(asset_guid, upload, request, reply, into)
       if (stored === undefined) return reply.code(202).send({ upload })
       const { created, ...rest } = stored
-      const told = { ...rest, ...(replaces === undefined ? {} : { replaces }) }
+      const master: StoredMaster = { ...rest, ...(replaces === undefined ? {} : { replaces }) }
       return reply
         .code(created ? 201 : 200)
         .header('etag', `"${stored.sha256}"`)
-        .send(told)
+        .send(master)
     },
   )
 
@@ -78,7 +79,7 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
     inner.post<{ Params: TrackParams }>(
       '/v1/masters/:asset_guid',
       { schema: post, config: { scope: 'submit', takes: [JSON_TYPE], inflates: true } },
-      async ({ params, body, caller, headers: { origin } }) => {
+      async ({ params, body, caller, headers: { origin } }): Promise<UploadSession> => {
         const { asset_guid } = params
         const announced = checkAnnounced(documentIn(body, "the master's sha256"))
         const { sha256, bytes = 0, replace } = announced
@@ -92,12 +93,12 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
           mayReplace: replace,
           isPast,
         })
-        const told = { master_uri, ...(replaces === undefined ? {} : { replaces }) }
+        const named = { master_uri, ...(replaces === undefined ? {} : { replaces }) }
         if (uploads.session !== undefined) {
           const signal = deps.aborting
           const url = await uploads.session(asset_guid, announced, { origin, signal })
           const headers = { 'content-type': 'application/octet-stream' }
-          return { method: 'PUT', url: url ?? null, headers, ...told }
+          return { method: 'PUT', url: url ?? null, headers, ...named }
         }
         const upload = randomUUID()
         const digest = Buffer.from(sha256, 'hex').toString('base64')
@@ -106,7 +107,7 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
           url: `/v1/masters/${asset_guid}?upload=${upload}`,
           headers: { 'repr-digest': `sha-256=:${digest}:` },
           upload,
-          ...told,
+          ...named,
         }
       },
     )

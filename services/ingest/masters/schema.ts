@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
-import { AssetGuid, TrackParams } from '#shared/contracts/api/parameters.ts'
-import { refused } from '../http/problem.ts'
+import { TrackParams } from '#shared/contracts/api/parameters.ts'
+import { KeptPiece, StoredMaster, UploadSession } from '#shared/contracts/api/upload.ts'
+import { jsonResponse, refused } from '../http/responses.ts'
 
 const UploadId = Type.String({
   pattern: '^[A-Za-z0-9_-]{1,64}$',
@@ -16,22 +17,6 @@ export type MayResume = Static<typeof MayResume>
 /** The query of a HEAD. */
 export const Resumes = Type.Object({ upload: UploadId }, { additionalProperties: false })
 export type Resumes = Static<typeof Resumes>
-
-const Replaces = Type.String({
-  description:
-    'The sha256 of what was the latest upload of the track before: it is other content. It stays.',
-})
-
-const StoredMaster = Type.Object(
-  {
-    asset_guid: AssetGuid,
-    sha256: Type.String({ description: 'It names the revision.' }),
-    bytes: Type.Integer(),
-    master_uri: Type.String({ description: 'For a job that means these very bytes.' }),
-    replaces: Type.Optional(Replaces),
-  },
-  { title: 'StoredMaster' },
-)
 
 /** The body of a POST. */
 export const Announced = Type.Object(
@@ -62,6 +47,7 @@ export const TAKES = 'any type, e.g. application/octet-stream'
 
 /** PUT, for the OpenAPI document. */
 export const put = {
+  operationId: 'uploadMaster',
   tags,
   summary: 'Upload a master',
   description: [
@@ -81,18 +67,16 @@ export const put = {
     content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
   },
   response: {
-    201: { description: 'Stored.', content: { 'application/json': { schema: StoredMaster } } },
-    200: {
-      description: 'These bytes were there already.',
-      content: { 'application/json': { schema: StoredMaster } },
-    },
-    202: { description: 'This piece was kept; more is to come.' },
+    201: jsonResponse('Stored.', StoredMaster),
+    200: jsonResponse('These bytes were there already.', StoredMaster),
+    202: jsonResponse('This piece was kept; more is to come.', KeptPiece),
     ...refused,
   },
 }
 
 /** POST, for the OpenAPI document. */
 export const post = {
+  operationId: 'beginUpload',
   tags,
   summary: 'Ask where to upload a large master',
   description: [
@@ -103,30 +87,14 @@ export const post = {
   params: TrackParams,
   body: { ...Announced, examples: [{ sha256: 'a'.repeat(64), bytes: 76_392_044 }] },
   response: {
-    200: {
-      description: 'Where to PUT the bytes.',
-      content: {
-        'application/json': {
-          schema: {
-            type: 'object',
-            properties: {
-              method: { const: 'PUT' },
-              url: { type: 'string', description: 'Null when these bytes are there already.' },
-              headers: { type: 'object' },
-              upload: { type: 'string' },
-              master_uri: { type: 'string' },
-              replaces: Replaces,
-            },
-          },
-        },
-      },
-    },
+    200: jsonResponse('Where to PUT the bytes.', UploadSession),
     ...refused,
   },
 }
 
 /** HEAD, for the OpenAPI document. */
 export const head = {
+  operationId: 'getUploadOffset',
   tags,
   summary: 'See where an upload stands',
   params: TrackParams,

@@ -1,12 +1,19 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
+import {
+  Derivatives,
+  ErrorExplained,
+  ErrorList,
+  MessageSchema,
+  MessageSchemas,
+} from '#shared/contracts/api/reference.ts'
 import { ERRORS, PermanentError } from '#shared/contracts/errors/chain.ts'
 import type { Contract } from '#shared/contracts/message.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Events } from '#shared/contracts/messages/event.ts'
 import { Published } from '#shared/contracts/messages/published.ts'
 import { RunAccepted, RunEnded, StepDue } from '#shared/contracts/messages/run.ts'
-import { refused } from '../http/problem.ts'
+import { jsonResponse, refused } from '../http/responses.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 
 const CONTRACTS: readonly Contract<unknown>[] = [
@@ -18,8 +25,7 @@ const CONTRACTS: readonly Contract<unknown>[] = [
   Events,
 ]
 
-const anything = { type: 'object', additionalProperties: true } as const
-const tags = ['what there is']
+const tags = ['reference']
 
 /** GET /v1/derivatives, /v1/schemas and /v1/errors: what can be asked for, and what words mean. */
 export async function offerRoutes(
@@ -38,13 +44,14 @@ export async function offerRoutes(
     '/v1/derivatives',
     {
       schema: {
+        operationId: 'listDerivatives',
         tags,
         summary: 'List the derivative assets on offer',
-        response: { 200: { description: 'What `derivative_assets` may name.', ...anything } },
+        response: { 200: jsonResponse('What can be asked for.', Derivatives), ...refused },
       },
       config: { public: true },
     },
-    async () => ({ derivatives }),
+    async (): Promise<Derivatives> => ({ derivatives }),
   )
 
   const schemas = new Map(
@@ -58,13 +65,14 @@ export async function offerRoutes(
     '/v1/schemas',
     {
       schema: {
+        operationId: 'listSchemas',
         tags,
         summary: 'List the JSON Schemas of the messages',
-        response: { 200: { description: 'Their addresses.', ...anything } },
+        response: { 200: jsonResponse('Their addresses.', MessageSchemas), ...refused },
       },
       config: { public: true },
     },
-    async () => ({
+    async (): Promise<MessageSchemas> => ({
       schemas: [...schemas.keys()].map((name) => ({ name, href: `/v1/schemas/${name}` })),
     }),
   )
@@ -73,14 +81,12 @@ export async function offerRoutes(
     '/v1/schemas/:name',
     {
       schema: {
+        operationId: 'getSchema',
         tags,
         summary: 'Fetch the JSON Schema of a message',
         params: Name,
         response: {
-          200: {
-            description: 'The schema.',
-            content: { 'application/schema+json': { schema: anything } },
-          },
+          200: jsonResponse('The schema.', MessageSchema, 'application/schema+json'),
           ...refused,
         },
       },
@@ -97,13 +103,17 @@ export async function offerRoutes(
     '/v1/errors',
     {
       schema: {
+        operationId: 'listErrors',
         tags,
         summary: 'List the codes of problems',
-        response: { 200: { description: 'What each means and what to do.', ...anything } },
+        response: {
+          200: jsonResponse('What each means and what to do.', ErrorList),
+          ...refused,
+        },
       },
       config: { public: true },
     },
-    async () => ({
+    async (): Promise<ErrorList> => ({
       errors: Object.entries(ERRORS).map(([code, error]) => ({ code, ...error })),
     }),
   )
@@ -112,14 +122,15 @@ export async function offerRoutes(
     '/v1/errors/:code',
     {
       schema: {
+        operationId: 'getError',
         tags,
         summary: 'Explain a code',
         params: Code,
-        response: { 200: { description: 'What it means.', ...anything }, ...refused },
+        response: { 200: jsonResponse('What it means.', ErrorExplained), ...refused },
       },
       config: { public: true },
     },
-    async ({ params }) => {
+    async ({ params }): Promise<ErrorExplained> => {
       const { code } = params
       if (!Object.hasOwn(ERRORS, code)) throw unknown(code, Object.keys(ERRORS))
       return { code, ...ERRORS[code as keyof typeof ERRORS] }

@@ -12,7 +12,7 @@ import {
 import { NotFoundError } from '#shared/store/driver/driver.ts'
 import { type ByteRange, byteRange } from '../http/byte-range.ts'
 import { matches } from '../http/etag.ts'
-import { refused } from '../http/problem.ts'
+import { refused } from '../http/responses.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 import { extensionsOf, knownTrack, newestAssets } from './routes.ts'
 import { checkTaggable, type ServedFile, tagged, tagsDigest } from './tags/tag-file.ts'
@@ -46,6 +46,7 @@ const CSP =
 
 const binary = { schema: { type: 'string', format: 'binary' } }
 const schema = {
+  operationId: 'getAssetFile',
   tags: ['tracks'],
   summary: 'Fetch a file of a derivative asset',
   description:

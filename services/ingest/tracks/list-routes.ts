@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import { harmonicWith, keyMeant } from '#shared/audio/musical-keys.ts'
 import type { ListedTrack, TrackCursor, TrackFilter } from '#shared/catalogue/jobs/jobs.ts'
-import { LIKELY } from '#shared/contracts/api/job.ts'
+import { LIKELY, type TrackLine, type TrackPage } from '#shared/contracts/api/track.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
-import { reading } from '../http/query.ts'
+import { reading, searchOf } from '../http/query.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 import { list, type TrackQuery } from './list-schema.ts'
 
@@ -15,20 +15,20 @@ export async function trackListRoutes(
   app.get<{ Querystring: TrackQuery }>(
     '/v1/tracks',
     { schema: list, config: { scope: 'read' } },
-    async ({ query }, reply) => {
+    async ({ query }, reply): Promise<TrackPage> => {
       const filter = filterOf(query)
-      const page = { limit: Number(query.limit ?? 100), after: cursorOf(query.page) }
+      const page = { limit: query.limit ?? 100, after: cursorOf(query.page) }
       const { tracks, next } = await reading((signal) =>
         catalogue.listTracks(filter, page, signal),
       )
       reply.header('cache-control', 'no-store')
-      return { tracks: tracks.map(trackLine), next: nextPage(query, next) }
+      return { tracks: tracks.map(toTrackLine), next: nextPage(query, next) }
     },
   )
 }
 
 /** A track as lists and /v1/live tell it. */
-export function trackLine(track: ListedTrack): object {
+export function toTrackLine(track: ListedTrack): TrackLine {
   const { seconds, bpm, bpmConfidence, bpmError, key, keyConfidence, camelot, loudness } = track
   const { made, failed, pending, warnings, requestId } = track
   return {
@@ -46,7 +46,7 @@ export function trackLine(track: ListedTrack): object {
     ...(warnings.length === 0 ? {} : { warnings }),
     assets: { made, failed, pending },
     dead_lettered: track.deadLettered,
-    updated: track.updated,
+    updated: track.updated.toISOString(),
     request_id: requestId,
   }
 }
@@ -69,10 +69,9 @@ function filterOf(query: TrackQuery): TrackFilter {
 function confidenceOf(query: TrackQuery) {
   const { key, harmonic, bpm_from, bpm_to, confidence_from } = query
   // What is recommended should be likely; what is looked for by its name is found as it is.
-  const least = confidence_from ?? (harmonic === '1' ? `${LIKELY}` : undefined)
+  const from = confidence_from ?? (harmonic === '1' ? LIKELY : 0)
   const isByTempo = bpm_from !== undefined || bpm_to !== undefined
   const isByKey = key !== undefined
-  const from = Number(least ?? 0)
   if (from === 0) return {}
   return {
     ...(isByTempo || !isByKey ? { bpmConfidenceFrom: from } : {}),
@@ -80,20 +79,15 @@ function confidenceOf(query: TrackQuery) {
   }
 }
 
-function rangeOf(from: string | undefined, to: string | undefined, name: string) {
-  const range = { from: numberIn(from), to: numberIn(to) }
-  if (range.from !== undefined && range.to !== undefined && range.from > range.to) {
+function rangeOf(from: number | undefined, to: number | undefined, name: string) {
+  if (from !== undefined && to !== undefined && from > to) {
     throw new PermanentError(
       'BAD_REQUEST',
       `${name}_from is ${from}, which is more than ${name}_to, ${to}.`,
       { at: `/${name}_from` },
     )
   }
-  return range
-}
-
-function numberIn(text: string | undefined): number | undefined {
-  return text === undefined ? undefined : Number(text)
+  return { from, to }
 }
 
 function camelotOf({ key, harmonic }: TrackQuery): readonly string[] | undefined {
@@ -123,7 +117,6 @@ function cursorOf(page: string | undefined): TrackCursor | undefined {
 function nextPage(query: TrackQuery, next: TrackCursor | undefined): string | null {
   if (next === undefined) return null
   const { page: _, ...rest } = query
-  const given = new URLSearchParams(rest as Record<string, string>)
-  given.set('page', `${next.asOfUs},${next.placeUs},${next.track}`)
-  return `/v1/tracks?${given}`
+  const page = `${next.asOfUs},${next.placeUs},${next.track}`
+  return `/v1/tracks?${searchOf({ ...rest, page })}`
 }

@@ -1,20 +1,21 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Registry } from '#shared/assets/registry.ts'
-import type { TrackStatus } from '#shared/catalogue/jobs/jobs.ts'
+import type { ListedTrack, TrackStatus } from '#shared/catalogue/jobs/jobs.ts'
+import { type HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
 import { PageSize, TrackParams } from '#shared/contracts/api/parameters.ts'
-import { ERRORS, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { type TrackAsset, TrackDetail } from '#shared/contracts/api/track.ts'
+import type { Warning } from '#shared/contracts/api/warning.ts'
+import { PermanentError, remedyOf } from '#shared/contracts/errors/chain.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { shownUri } from '#shared/contracts/uploads.ts'
-import { WARNINGS, type Warning } from '#shared/contracts/warnings.ts'
+import { type Warning as Found, WARNINGS } from '#shared/contracts/warnings.ts'
 import { etagOf, matches } from '../http/etag.ts'
-import { refused } from '../http/problem.ts'
 import { reading } from '../http/query.ts'
+import { jsonResponse, refused } from '../http/responses.ts'
 import type { HttpDeps } from '../http/route-config.ts'
-
-const anything = { type: 'object', additionalProperties: true } as const
 
 const Page = Type.Object(
   {
@@ -35,13 +36,14 @@ export async function trackRoutes(
   { catalogue, registry }: HttpDeps,
 ): Promise<void> {
   const track = {
+    operationId: 'getTrack',
     tags: ['tracks'],
     summary: 'See what exists for a track',
     description:
       'The current revision of its master, the newest of each asset of that revision, and `state` and `request_id` of its latest job. ETag and If-None-Match are understood. A track is known once a job has read its master.',
     params: TrackParams,
     response: {
-      200: { description: 'The track.', ...anything },
+      200: jsonResponse('The track.', TrackDetail),
       304: { description: 'It is as the client has it.', type: 'null' },
       ...refused,
     },
@@ -53,11 +55,7 @@ export async function trackRoutes(
       const { asset_guid } = params
       const found = await knownTrack(asset_guid, catalogue)
       const listed = await reading((signal) => catalogue.listedTrack(asset_guid, signal))
-      const job = listed && {
-        ...{ state: listed.state, request_id: listed.requestId },
-        dead_lettered: listed.deadLettered,
-      }
-      const body = JSON.stringify({ ...told(found, registry), ...job })
+      const body = JSON.stringify(toTrackDetail(found, listed, registry))
       const etag = etagOf(body)
       reply.headers({ etag, 'cache-control': 'private, no-cache' })
       if (matches(headers['if-none-match'], etag)) return reply.code(304).send()
@@ -66,20 +64,21 @@ export async function trackRoutes(
   )
 
   const history = {
+    operationId: 'getTrackHistory',
     tags: ['tracks'],
     summary: 'See what happened to a track',
     description: 'The events of all steps of all its jobs, the latest first.',
     params: TrackParams,
     querystring: Page,
-    response: { 200: { description: 'A page of events.', ...anything }, ...refused },
+    response: { 200: jsonResponse('A page of events.', HistoryPage), ...refused },
   }
   type History = { Params: TrackParams; Querystring: Static<typeof Page> }
   app.get<History>(
     '/v1/tracks/:asset_guid/history',
     { schema: history, config: { scope: 'read' } },
-    async ({ params, query }, reply) => {
+    async ({ params, query }, reply): Promise<HistoryPage> => {
       const { asset_guid } = params
-      const limit = Number(query.limit ?? 100)
+      const { limit = 100 } = query
       const [at, id] = query.before?.split(',') ?? []
       const before = at === undefined || id === undefined ? undefined : { at, id }
       const { events, next } = await reading((signal) =>
@@ -89,7 +88,7 @@ export async function trackRoutes(
       reply.header('cache-control', 'no-store')
       return {
         asset_guid,
-        events: events.map(eventTold),
+        events: events.map(toHistoryEvent),
         next:
           next === undefined
             ? null
@@ -142,7 +141,11 @@ function unknownTrack(assetGuid: string): PermanentError {
   )
 }
 
-function told(track: TrackStatus, registry: Registry): object {
+function toTrackDetail(
+  track: TrackStatus,
+  listed: ListedTrack | undefined,
+  registry: Registry,
+): TrackDetail {
   const { samples, layout, uri, warnings } = track.master
   return {
     asset_guid: track.track,
@@ -154,56 +157,64 @@ function told(track: TrackStatus, registry: Registry): object {
       samples,
       seconds: Math.round((samples / SAMPLE_RATE) * 1000) / 1000,
     },
-    warnings: warnings.map(warningTold),
-    first_seen: track.firstSeen,
-    assets: newestAssets(track).map((asset) => assetTold(track.track, asset, registry)),
+    warnings: warnings.map(toWarning),
+    first_seen: track.firstSeen.toISOString(),
+    assets: newestAssets(track).map((asset) => toTrackAsset(track.track, asset, registry)),
     history: `/v1/tracks/${track.track}/history`,
+    ...(listed && {
+      state: listed.state,
+      request_id: listed.requestId,
+      dead_lettered: listed.deadLettered,
+    }),
   }
 }
 
 /** With what to do about it, where this release knows the code. */
-export function warningTold(warning: Warning): object {
+export function toWarning(warning: Found): Warning {
   const known: Record<string, { readonly remedy: string }> = WARNINGS
   const { remedy } = known[warning.code] ?? {}
   return remedy === undefined ? warning : { ...warning, remedy }
 }
 
-function assetTold(
+function toTrackAsset(
   guid: string,
   asset: TrackStatus['assets'][number],
   registry: Registry,
-): object {
-  const { asset: id, version, state, recorded } = asset
+): TrackAsset {
+  const { asset: id, version } = asset
   const title = registry.get(id)?.title
   const common = {
     asset: id,
     version,
     ...(title === undefined ? {} : { title }),
-    state,
-    recorded,
   }
+  const recorded = asset.recorded.toISOString()
   if (asset.state === 'failed') {
-    const { code } = asset
+    const { state, code } = asset
     const sentence = withoutPaths(asset.sentence)
-    const remedy = code in ERRORS ? ERRORS[code as keyof typeof ERRORS].remedy : undefined
-    return { ...common, code, sentence, remedy }
+    return { ...common, state, recorded, code, sentence, ...remedyOf(code) }
   }
-  const files = extensionsOf(asset, registry).map((extension) => ({
-    extension,
-    type: registry.get(id)?.files[extension],
-    bytes: asset.files[extension],
-    href: `/v1/tracks/${guid}/assets/${id}.${extension}`,
-  }))
-  return { ...common, ...(asset.result === undefined ? {} : { result: asset.result }), files }
+  const { state, result } = asset
+  const files = extensionsOf(asset, registry).map((extension) => {
+    const type = registry.get(id)?.files[extension]
+    return {
+      extension,
+      ...(type === undefined ? {} : { type }),
+      bytes: asset.files[extension] ?? 0,
+      href: `/v1/tracks/${guid}/assets/${id}.${extension}`,
+    }
+  })
+  return { ...common, state, recorded, ...(result === undefined ? {} : { result }), files }
 }
 
-function eventTold(event: StepEvent): object {
+function toHistoryEvent(event: StepEvent): HistoryEvent {
   const { cpuMs, bytesRead, bytesWritten, bytesFromCloud, bytesToCloud, ...more } = event
   const { storeOperations, ...rest } = more
-  const { request: _request, ...told } = rest
-  const sentence = told.sentence === undefined ? {} : { sentence: withoutPaths(told.sentence) }
+  const { request: _request, ...common } = rest
+  const sentence =
+    common.sentence === undefined ? {} : { sentence: withoutPaths(common.sentence) }
   return {
-    ...told,
+    ...common,
     ...sentence,
     ...(cpuMs === undefined ? {} : { cpu_ms: cpuMs }),
     ...(bytesRead === undefined ? {} : { bytes_read: bytesRead }),

@@ -1,7 +1,6 @@
+import type { JobState } from '../../contracts/api/job.ts'
 import type { RunAccepted, RunEnded, Verdict } from '../../contracts/messages/run.ts'
 import { digest } from '../../contracts/names.ts'
-
-export type JobState = 'accepted' | 'running' | 'done' | 'partial' | 'failed'
 
 /** The verdict on an asset, with the revision of the master and the run that it comes from. */
 export type JobVerdict = Verdict & {

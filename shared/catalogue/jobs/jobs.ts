@@ -11,7 +11,6 @@ import {
   countLetters,
   type KeptLetter,
   keepLetter,
-  LETTER_STATES,
   type LetterCursor,
   type LetterFilter,
   type LetterState,
@@ -27,7 +26,6 @@ import { migrate, type SchemaState, schemaState } from '../schema/migrate.ts'
 import { type AssetKey, type MadeAsset, readMade } from '../tracks/asset-table.ts'
 import {
   changedTracks,
-  LISTED_STATES,
   type ListedState,
   type ListedTrack,
   listedTrack,
@@ -83,7 +81,6 @@ export type {
   TrackStatus,
   WholeLetter,
 }
-export { LETTER_STATES, LISTED_STATES }
 
 /**
  * What exists for every track, what was requested and what happened. Any error may be retried: a database that is

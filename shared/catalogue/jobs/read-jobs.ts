@@ -1,8 +1,9 @@
+import type { JobState } from '../../contracts/api/job.ts'
 import type { RunAccepted } from '../../contracts/messages/run.ts'
 import { canonicalRequestId } from '../../contracts/names.ts'
 import { mergedWarnings, type Warning } from '../../contracts/warnings.ts'
 import type { Query } from '../database.ts'
-import type { JobState, JobVerdict } from './job-row.ts'
+import type { JobVerdict } from './job-row.ts'
 import { PROGRESS, type Progress } from './progress.ts'
 
 /** The current state of a job. */

@@ -1,3 +1,4 @@
+import type { JobState } from '../../contracts/api/job.ts'
 import type { RunEnded } from '../../contracts/messages/run.ts'
 import type { Warning } from '../../contracts/warnings.ts'
 import type { Database, Query } from '../database.ts'
@@ -14,7 +15,6 @@ import { recordNames } from '../tracks/name-table.ts'
 import { acceptJobs } from './accept-jobs.ts'
 import {
   type JobRow,
-  type JobState,
   type JobVerdict,
   revisionOf,
   stateOf,

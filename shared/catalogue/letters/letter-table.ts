@@ -1,8 +1,8 @@
+import { LETTER_STATES } from '../../contracts/api/dead-letter.ts'
 import type { DeadLetter } from '../../frame/dead-letter.ts'
 import type { Query } from '../database.ts'
 import { clipped, instant, rows, whole } from '../parameters.ts'
 
-export const LETTER_STATES = ['open', 'redriven', 'discarded'] as const
 export type LetterState = (typeof LETTER_STATES)[number]
 
 /** A filter of letters. A letter has to match all given properties. */

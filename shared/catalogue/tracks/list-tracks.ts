@@ -1,9 +1,9 @@
+import type { TRACK_STATES } from '../../contracts/api/track.ts'
 import type { TrackNames } from '../../contracts/file-names.ts'
 import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
 import type { Query } from '../database.ts'
 
-export const LISTED_STATES = ['running', 'done', 'partial', 'failed'] as const
-export type ListedState = (typeof LISTED_STATES)[number]
+export type ListedState = (typeof TRACK_STATES)[number]
 
 /** A filter of tracks. A track has to match all given properties. */
 export interface TrackFilter {

@@ -1,143 +1,121 @@
-/** What the API tells, as far as the commands and the page show it. */
+import { Type } from 'typebox'
+import { Dictionary, Instant, Nullable, type ResponseOf } from './response.ts'
+import { Warning } from './warning.ts'
 
-/** What a job is at, or a track by its latest job; nothing follows the last three. */
-type State = 'accepted' | 'running' | 'done' | 'partial' | 'failed'
+/** The states of a job; nothing follows the last three. */
+export const JobState = Type.Enum(['accepted', 'running', 'done', 'partial', 'failed'], {
+  description: 'The last three are ends; `partial`: some assets failed.',
+})
+export type JobState = ResponseOf<typeof JobState>
+
+const asset = Type.String({ description: 'The id of the derivative asset.' })
+const verdict = {
+  version: Type.Integer({ description: "Of the asset's definition." }),
+  run: Type.Integer({ description: 'The run that said so.' }),
+  revision: Nullable(Type.String(), {
+    description: 'Of the master; null when it could not be read.',
+  }),
+}
+
+/** An asset that was asked for and has neither been made nor failed. */
+const PendingAsset = Type.Object(
+  {
+    asset,
+    state: Type.Literal('pending'),
+    units: Type.Optional(
+      Type.Integer({ description: 'Units of its plan; absent while that is not known.' }),
+    ),
+    units_done: Type.Optional(
+      Type.Integer({ description: 'How many of them are there, or have failed for good.' }),
+    ),
+  },
+  { title: 'PendingAsset' },
+)
+
+const MadeAsset = Type.Object(
+  {
+    asset,
+    state: Type.Literal('made'),
+    ...verdict,
+    files: Dictionary(Type.Integer(), { description: 'Bytes of each file, by extension.' }),
+    result: Type.Optional(
+      Type.Unknown({ description: 'What an analysis found, for assets that have a result.' }),
+    ),
+  },
+  { title: 'MadeAsset' },
+)
+
+const FailedAsset = Type.Object(
+  {
+    asset,
+    state: Type.Literal('failed'),
+    ...verdict,
+    code: Type.String({ description: 'One of GET /v1/errors, or of another release.' }),
+    sentence: Type.String({ description: 'Why.' }),
+    remedy: Type.Optional(
+      Type.String({ description: 'What to do about it, where this release knows the code.' }),
+    ),
+    step: Type.String({ description: 'The step that failed.' }),
+    attempt: Type.Integer(),
+  },
+  { title: 'FailedAsset' },
+)
+
+/** An asset that a job asks for. */
+const AssetStatus = Type.Union([PendingAsset, MadeAsset, FailedAsset], {
+  title: 'AssetStatus',
+})
+export type AssetStatus = ResponseOf<typeof AssetStatus>
+
+const Percent = Type.Integer({
+  minimum: 0,
+  maximum: 100,
+  description: '100 only when all has ended.',
+})
+
+/** One request for one track, as it stands. */
+const JobStatus = Type.Object(
+  {
+    job: Type.String({ description: 'Names this request for this track.' }),
+    asset_guid: Type.String(),
+    release_id: Type.Optional(Type.Integer({ description: 'As it was given.' })),
+    asset_id: Type.Optional(Type.Integer({ description: 'As it was given.' })),
+    state: JobState,
+    percent: Percent,
+    run: Type.Integer({ description: 'The latest.' }),
+    route: Type.String(),
+    revision: Nullable(Type.String(), {
+      description: 'Of the master that was read last; null before one was.',
+    }),
+    accepted: Instant('When it was first accepted.'),
+    ended: Nullable(Instant('When it ended.'), { description: 'Null until it has ended.' }),
+    published: Nullable(Instant('When its end was announced.'), {
+      description: 'Null until its end has been announced.',
+    }),
+    dead_lettered: Type.Boolean({ description: 'Whether a dead letter about it is open.' }),
+    warnings: Type.Array(Warning, { description: 'Of the master that was read last.' }),
+    track: Type.String({ description: 'The address of the track.' }),
+    assets: Type.Array(AssetStatus, { description: 'All that were asked for, by id.' }),
+  },
+  { title: 'JobStatus' },
+)
+export type JobStatus = ResponseOf<typeof JobStatus>
 
 /** GET /v1/jobs/{request_id}. */
-export interface RequestTold {
-  readonly request_id: string
-  readonly state: State
-  readonly percent: number
-  readonly jobs: readonly JobTold[]
-}
-
-export interface JobTold {
-  readonly asset_guid: string
-  readonly state: State
-  /** 0 to 100; 100 only when it has ended. */
-  readonly percent: number
-  readonly run: number
-  readonly route: string
-  /** Whether a dead letter about it is open. */
-  readonly dead_lettered: boolean
-  /** ISO 8601. */
-  readonly accepted: string
-  readonly ended: string | null
-  readonly warnings: readonly WarningTold[]
-  readonly assets: readonly AssetTold[]
-}
-
-/** Something that is missing or wrong in a master that was accepted all the same. */
-export interface WarningTold {
-  readonly code: string
-  readonly sentence: string
-  readonly promised_seconds?: number
-  readonly present_seconds?: number
-  readonly remedy?: string
-}
-
-export interface AssetTold {
-  readonly asset: string
-  readonly state: string
-  readonly version?: number
-  readonly result?: unknown
-  readonly code?: string
-  readonly sentence?: string
-  readonly remedy?: string
-  readonly units_done?: number
-  readonly units?: number
-}
-
-/** GET /v1/tracks/{asset_guid}. */
-export interface TrackTold {
-  readonly asset_guid: string
-  readonly state?: string
-  readonly request_id?: string
-  readonly dead_lettered?: boolean
-  readonly title?: string
-  readonly artist?: string
-  readonly revision: string
-  readonly master: { readonly uri: string; readonly seconds: number; readonly layout: string }
-  readonly warnings: readonly WarningTold[]
-  readonly assets: readonly AssetTold[]
-}
-
-/** GET /v1/tracks/{asset_guid}/history. */
-export interface EventTold {
-  readonly at: string
-  readonly step: string
-  readonly verdict: string
-  readonly run?: number
-  readonly attempt?: number
-  readonly ms?: number
-  readonly code?: string
-  readonly sentence?: string
-  readonly warnings?: readonly WarningTold[]
-}
-
-/** A track of GET /v1/tracks and GET /v1/live. */
-export interface TrackLine {
-  readonly asset_guid: string
-  readonly title?: string
-  readonly artist?: string
-  readonly state: State
-  readonly seconds?: number
-  readonly bpm?: number
-  /** 0 to 1. */
-  readonly bpm_confidence?: number
-  /** What `bpm` may be off by for want of length. */
-  readonly bpm_error?: number
-  readonly key?: string
-  /** 0 to 1. */
-  readonly key_confidence?: number
-  readonly camelot?: string
-  readonly loudness_lufs?: number
-  /** Codes; absent: none. */
-  readonly warnings?: readonly string[]
-  readonly assets: {
-    readonly made: readonly string[]
-    readonly failed: readonly string[]
-    readonly pending: readonly string[]
-  }
-  /** ISO 8601. */
-  readonly updated: string
-  readonly request_id?: string
-}
-
-/** A letter of /v1/dead-letters. */
-export interface Letter {
-  readonly id: string
-  readonly state: string
-  readonly step: string
-  readonly code: string
-  readonly reason: string
-  readonly remedy?: string
-  readonly attempt: number
-  /** ISO 8601. */
-  readonly dead_lettered: string
-  readonly redrivable: boolean
-  readonly job?: string
-  readonly run?: number
-  readonly request_id?: string
-  readonly asset_guid?: string
-  readonly derivative_assets?: readonly string[]
-  readonly settled: {
-    readonly at: string
-    readonly by: string
-    readonly run?: number
-    readonly reason?: string
-  } | null
-  readonly attributes?: Readonly<Record<string, string>>
-  readonly bytes?: number
-  readonly body?: string
-  readonly body_base64?: string
-}
-
-/** What is less likely than this is shown with a mark, and recommended to nobody. */
-export const LIKELY = 0.5
+export const JobRequest = Type.Object(
+  {
+    request_id: Type.String(),
+    state: JobState,
+    percent: Percent,
+    jobs: Type.Array(JobStatus, { description: 'One for each track.' }),
+  },
+  { title: 'JobRequest' },
+)
+export type JobRequest = ResponseOf<typeof JobRequest>
 
 const ENDED: readonly string[] = ['done', 'partial', 'failed']
 
+/** Whether nothing more happens to a job, or to a track's latest job, by itself. */
 export function hasEnded({ state }: { readonly state: string }): boolean {
   return ENDED.includes(state)
 }

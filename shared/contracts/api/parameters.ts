@@ -13,10 +13,7 @@ export type TrackParams = Static<typeof TrackParams>
 
 /** How much a page of a list has. */
 export const PageSize = Type.Optional(
-  Type.String({
-    pattern: '^([1-9]\\d{0,2}|1000)$',
-    description: '1 to 1000; 100 unless told.',
-  }),
+  Type.Integer({ minimum: 1, maximum: 1000, description: '100 by default.' }),
 )
 
 /** The request that the examples of POST /v1/jobs make, so that the other examples find it. */

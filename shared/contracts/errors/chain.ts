@@ -275,6 +275,11 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
+/** The remedy of a code; none of a code that another release wrote and this one does not know. */
+export function remedyOf(code: string): { readonly remedy?: string } {
+  return Object.hasOwn(ERRORS, code) ? { remedy: ERRORS[code as ErrorCode].remedy } : {}
+}
+
 /** The work can never succeed as requested: a verdict, which is not retried. All other errors are retried. */
 export class PermanentError extends Error {
   override readonly name = 'PermanentError'

@@ -27,6 +27,7 @@ import { replacing } from '../../../services/ingest/masters/replaced.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { type PubsubServer, startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 import { patient } from '../../support/patience.ts'
+import { describedResponses } from './described.ts'
 
 interface Api {
   readonly url: string
@@ -86,6 +87,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
   const log = createLog('test', 'fatal')
   const metrics = createMetrics('test')
   const opened: { close(): Promise<unknown> }[] = []
+  const checked: ReadonlySet<string>[] = []
 
   async function replica(given: Settings = settings) {
     const { tokens = [], rate_limit = 0, max_upload_mb = 64, slowest } = given
@@ -126,6 +128,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
       },
       given.log ?? log,
     )
+    checked.push(describedResponses(app))
     const url = await app.listen({ host: '127.0.0.1', port: 0 })
     const close = async () => {
       aborting.abort(new Error('the test is over'))
@@ -169,6 +172,8 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
       await pubsub.close()
       await postgres.stop()
       await rm(folder, { recursive: true, force: true })
+      const faults = new Set(checked.flatMap((each) => [...each]))
+      if (faults.size > 0) throw new Error([...faults].join('\n'))
     },
   }
 }

@@ -22,14 +22,23 @@ interface Media {
   readonly schema?: { readonly examples?: readonly unknown[] }
 }
 interface Operation {
+  readonly operationId?: string
   readonly summary?: string
   readonly parameters?: readonly Parameter[]
   readonly requestBody?: { readonly content: Record<string, Media> }
-  readonly responses: Record<string, { readonly description: string }>
+  readonly responses: Record<
+    string,
+    {
+      readonly description: string
+      readonly content?: Record<string, { readonly schema: { readonly $ref?: string } }>
+    }
+  >
 }
 interface OpenApi {
   readonly openapi: string
+  readonly servers: readonly { readonly url: string }[]
   readonly paths: Record<string, Record<string, Operation>>
+  readonly components: { readonly schemas: Record<string, object> }
 }
 
 const document = (await (await fetch(`${api.url}/openapi.json`)).json()) as OpenApi
@@ -72,6 +81,31 @@ t.test('the document describes every address that there is for people', async (t
       )
     }
   }
+})
+
+t.test('clients can be generated from it', async (t) => {
+  t.strictSame(document.servers, [{ url: '/' }])
+  const operations = Object.values(document.paths).flatMap((each) => Object.values(each))
+  const ids = operations.map(({ operationId }) => operationId)
+  t.ok(
+    ids.every((id) => /^[a-z]+[A-Za-z]+$/.test(id ?? '')),
+    ids.join(),
+  )
+  t.equal(new Set(ids).size, ids.length, 'no two operations have one name')
+  for (const { operationId, responses } of operations) {
+    for (const [status, { content = {} }] of Object.entries(responses)) {
+      for (const [type, { schema }] of Object.entries(content)) {
+        if (!/\bjson$/.test(type) || type === 'application/schema+json') continue
+        const isNamed = schema.$ref !== undefined || 'anyOf' in schema
+        t.ok(isNamed, `${operationId} ${status} ${type} is a component`)
+      }
+    }
+  }
+  const refs = [...JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)]
+  for (const [, name = ''] of refs) t.ok(document.components.schemas[name], name)
+  const { parameters = [] } = document.paths['/v1/tracks']?.get ?? {}
+  const bpm = parameters.find(({ name }) => name === 'bpm_from')
+  t.match(bpm?.schema, { type: 'number' }, 'a number is described as one')
 })
 
 t.test('its examples work as they stand', async (t) => {

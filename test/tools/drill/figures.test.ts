@@ -14,7 +14,6 @@ const START = Date.parse('2026-01-01T00:00:00.000Z')
 /** An event of a step that took a second and ended at `seconds`. */
 function event(seconds: number, more: Partial<Heard> = {}): Heard {
   return {
-    id: `${seconds}`,
     at: new Date(START + seconds * 1000 - 1000).toISOString(),
     heardMs: START + seconds * 1000,
     ...{ step: 'encode', verdict: 'done', job: 'job', run: 1, attempt: 1 },

@@ -1,4 +1,4 @@
-import { LIKELY, type TrackLine } from '#shared/contracts/api/job.ts'
+import { LIKELY, type TrackLine, type TrackPage } from '#shared/contracts/api/track.ts'
 import { Refused } from '../../client/client.ts'
 import { apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from '../../client/target.ts'
 import { clock } from '../../terminal/clock.ts'
@@ -78,7 +78,7 @@ export async function tracks(
   let next: string | null = `/v1/tracks?${query}`
   try {
     while (next !== null && shown < most && !gone.aborted) {
-      const page: { tracks: readonly TrackLine[]; next: string | null } = await api(next)
+      const page: TrackPage = await api(next)
       const wanted = page.tracks.slice(0, most - shown)
       shown += wanted.length
       next = page.next

@@ -3,7 +3,7 @@ import { watchable } from './watchable.js'
 
 /** @import { Api } from './api.js' */
 /** @import { Live } from './live.js' */
-/** @import { TrackLine } from './types.d.ts' */
+/** @import { TrackLine, TrackPage } from './types.d.ts' */
 
 const PAGE_LINES = 200
 
@@ -40,9 +40,7 @@ export function createTrackList(api, live) {
     const mine = begun
     listed.set({ ...listed.value, isLoading: true })
     try {
-      const page = /** @type {{ tracks: readonly TrackLine[], next: string | null }} */ (
-        await api.get(next)
-      )
+      const page = /** @type {TrackPage} */ (await api.get(next))
       if (mine !== begun) return
       // A track that was processed while the user scrolled comes again, at another place.
       const known = new Set(lines.map(({ asset_guid }) => asset_guid))

@@ -1,77 +1,22 @@
 /** The responses of the API, as far as the page shows them. */
 
-import type { State, WarningTold } from '#shared/contracts/api/job.ts'
+import type { Board } from '#shared/contracts/api/board.ts'
+import type { TrackDetail } from '#shared/contracts/api/track.ts'
 
-export type {
-  Letter,
-  RequestTold,
-  State,
-  TrackLine,
-  WarningTold,
-} from '#shared/contracts/api/job.ts'
+export type { Board, BoardMinute } from '#shared/contracts/api/board.ts'
+export type { DeadLetter, DeadLetterPage } from '#shared/contracts/api/dead-letter.ts'
+export type { HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
+export type { JobRequest } from '#shared/contracts/api/job.ts'
+export type { Problem } from '#shared/contracts/api/problem.ts'
+export type { Accepted } from '#shared/contracts/api/submission.ts'
+export type { TrackDetail, TrackLine, TrackPage } from '#shared/contracts/api/track.ts'
+export type { Warning } from '#shared/contracts/api/warning.ts'
 
-export interface Board {
-  readonly at: string
-  readonly tracks: { readonly waiting: number; readonly running: number }
-  readonly steps: readonly StepLine[]
-  readonly completions_per_minute: number
-  readonly failures_last_hour: number
-  readonly dead_letters_open: number
-  readonly minutes: readonly Minute[]
-}
+export type BoardStep = Board['steps'][number]
 
-export interface StepLine {
-  readonly step: string
-  readonly waiting: number | null
-  readonly done_per_minute: number
-  readonly failed_per_minute: number
-  readonly p50_ms: number | null
-  readonly p99_ms: number | null
-}
-
-export interface Minute {
-  readonly at: string
-  readonly made: number
-  readonly failed: number
-}
-
-export interface Track {
-  readonly asset_guid: string
-  readonly title?: string
-  readonly artist?: string
-  readonly state?: State
-  readonly request_id?: string
-  readonly revision: string
-  readonly master: {
-    readonly uri: string
-    readonly layout: string
-    readonly samples: number
-    readonly seconds: number
-  }
-  readonly warnings: readonly WarningTold[]
-  readonly first_seen: string
-  readonly assets: readonly TrackAsset[]
-}
-
-export interface TrackAsset {
-  readonly asset: string
-  readonly version: number
-  readonly title?: string
-  readonly state: 'made' | 'failed'
-  readonly recorded: string
-  readonly result?: unknown
-  readonly files?: readonly AssetFile[]
-  readonly code?: string
-  readonly sentence?: string
-  readonly remedy?: string
-}
-
-export interface AssetFile {
-  readonly extension: string
-  readonly type?: string
-  readonly bytes: number
-  readonly href: string
-}
+type TrackAsset = TrackDetail['assets'][number]
+export type MadeTrackAsset = Extract<TrackAsset, { state: 'made' }>
+export type FailedTrackAsset = Extract<TrackAsset, { state: 'failed' }>
 
 /** The result of `bpm`. Seconds and milliseconds count from the start of the track. */
 export interface Tempo {
@@ -119,37 +64,6 @@ export interface Waveform {
   readonly length: number
   /** Minimum and maximum of each point, alternating, −128 to 127. */
   readonly data: readonly number[]
-}
-
-export interface StepEvent {
-  readonly id: string
-  readonly at: string
-  readonly step: string
-  readonly verdict: string
-  readonly run?: number
-  readonly job?: string
-  readonly route?: string
-  readonly attempt: number
-  readonly units: readonly string[]
-  readonly worker: string
-  readonly ms: number
-  readonly cpu_ms?: number
-  readonly code?: string
-  readonly sentence?: string
-  readonly warnings?: readonly WarningTold[]
-}
-
-export interface Accepted {
-  readonly request_id: string
-  readonly asset_guid: string
-  readonly replaces?: string
-}
-
-export interface Problem {
-  readonly status: number
-  readonly code: string
-  readonly detail: string
-  readonly remedy?: string
 }
 
 /** A value that can be watched. */

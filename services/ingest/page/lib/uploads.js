@@ -4,7 +4,7 @@ import { watchable } from './watchable.js'
 
 /** @import { Api } from './api.js' */
 /** @import { Live } from './live.js' */
-/** @import { Accepted, RequestTold } from './types.d.ts' */
+/** @import { Accepted, JobRequest } from './types.d.ts' */
 
 /** Maximum number of files that are sent concurrently. More would only share the connection. */
 const CONCURRENCY = 3
@@ -22,7 +22,7 @@ const ROUND_MS = 1000
  * @property {Replaced} [replaces]
  * @property {string} [request]
  * @property {string} [note] a message that is not an error
- * @property {RequestTold} [job]
+ * @property {JobRequest} [job]
  * @property {string} [fault]
  * @property {string} [remedy]
  */
@@ -135,13 +135,13 @@ export function createUploads(api, live) {
   /** @param {Sent} sent */
   async function look({ id, request = '' }) {
     try {
-      const job = /** @type {RequestTold} */ (
+      const job = /** @type {JobRequest} */ (
         await api.get(`/v1/jobs/${encodeURIComponent(request)}`)
       )
-      const failed = job.jobs[0]?.assets.find(({ state }) => state === 'failed')
+      const failed = job.jobs[0]?.assets.find((asset) => asset.state === 'failed')
       change(id, {
         ...{ job, phase: job.state, percent: job.percent },
-        ...(failed?.sentence === undefined ? {} : { fault: failed.sentence }),
+        ...(failed === undefined ? {} : { fault: failed.sentence }),
         ...(failed?.remedy === undefined ? {} : { remedy: failed.remedy }),
       })
     } catch (error) {

@@ -3,14 +3,14 @@ import { html, useState } from '../lib/vendor.js'
 import { size } from '../lib/words.js'
 
 /** @import { Api } from '../lib/api.js' */
-/** @import { Track, TrackAsset } from '../lib/types.d.ts' */
+/** @import { FailedTrackAsset, MadeTrackAsset, TrackDetail } from '../lib/types.d.ts' */
 
 /** Extensions of files into which the server can put tags. */
 const TAGGED = ['m4a', 'mp3', 'flac']
 
 /**
  * The assets of a track for download, and the assets that could not be made, with the reason.
- * @param {{ api: Api, track: Track }} props
+ * @param {{ api: Api, track: TrackDetail }} props
  */
 export function Assets({ api, track }) {
   return html`<section class="assets" aria-labelledby="assets-title">
@@ -24,14 +24,14 @@ export function Assets({ api, track }) {
   </section>`
 }
 
-/** @param {TrackAsset} props */
+/** @param {FailedTrackAsset} props */
 function Why({ code, sentence, remedy }) {
   return html`<p class="fault"><code>${code}</code> ${sentence} <span>${remedy}</span></p>`
 }
 
-/** @param {{ api: Api, track: Track, asset: TrackAsset }} props */
+/** @param {{ api: Api, track: TrackDetail, asset: MadeTrackAsset }} props */
 function Files({ api, track, asset }) {
-  return html`<p class="files">${(asset.files ?? []).map((file) => {
+  return html`<p class="files">${asset.files.map((file) => {
     const { extension, bytes, href } = file
     const name = `${track.asset_guid}.${asset.asset}.${extension}`
     const path = TAGGED.includes(extension) ? `${href}?tags=1` : href

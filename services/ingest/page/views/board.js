@@ -3,7 +3,7 @@ import { useWatched } from '../lib/watchable.js'
 import { counted, duration, rate } from '../lib/words.js'
 
 /** @import { Live } from '../lib/live.js' */
-/** @import { Board as Shown, Minute, StepLine } from '../lib/types.d.ts' */
+/** @import { Board as Shown, BoardMinute, BoardStep } from '../lib/types.d.ts' */
 
 /** What each step does, in one or two words. */
 const DOES = /** @type {Readonly<Record<string, string>>} */ ({
@@ -60,7 +60,7 @@ function Figure({ name, value, kind = '', href }) {
 
 /**
  * The last hour, one bar per minute: assets made and, in another colour, assets failed.
- * @param {{ minutes: readonly Minute[] }} props
+ * @param {{ minutes: readonly BoardMinute[] }} props
  */
 function Hour({ minutes }) {
   const most = Math.max(1, ...minutes.map(({ made, failed }) => made + failed))
@@ -83,7 +83,7 @@ function Hour({ minutes }) {
   </figure>`
 }
 
-/** @param {StepLine} props */
+/** @param {ReturnType<typeof unknown>} props */
 function Step({
   step,
   waiting,
@@ -106,7 +106,7 @@ function Step({
 
 /**
  * @param {string} step
- * @returns {StepLine}
+ * @returns {Omit<BoardStep, 'waiting'> & { waiting: number | null }}
  */
 function unknown(step) {
   return {

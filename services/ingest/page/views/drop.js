@@ -161,7 +161,7 @@ function Sending({ sent, uploads }) {
  * @param {{ sent: Sent }} props
  */
 function Findings({ sent }) {
-  const made = sent.job?.jobs[0]?.assets.filter(({ state }) => state === 'made') ?? []
+  const made = sent.job?.jobs[0]?.assets.filter((asset) => asset.state === 'made') ?? []
   const result = (/** @type {string} */ id) => made.find(({ asset }) => asset === id)?.result
   const found = /** @type {Tempo | undefined} */ (result('bpm'))
   const bpm = found?.bpm

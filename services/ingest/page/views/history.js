@@ -3,25 +3,25 @@ import { html, useEffect, useState } from '../lib/vendor.js'
 import { duration, moment } from '../lib/words.js'
 
 /** @import { Api } from '../lib/api.js' */
-/** @import { StepEvent } from '../lib/types.d.ts' */
-
-/** @typedef {{ events: readonly StepEvent[], next: string | null }} Page */
+/** @import { HistoryEvent, HistoryPage } from '../lib/types.d.ts' */
 
 /**
  * The history of a track, run by run, the latest first: each step with its start, its duration and its result.
  * @param {{ api: Api, guid: string, changes: number }} props `changes` increases when there may be more events
  */
 export function History({ api, guid, changes }) {
-  const [page, setPage] = useState(/** @type {Page | undefined} */ (undefined))
+  const [page, setPage] = useState(
+    /** @type {Omit<HistoryPage, 'asset_guid'> | undefined} */ (undefined),
+  )
   const [fault, setFault] = useState('')
   /**
    * @param {string} path
-   * @param {readonly StepEvent[]} before
+   * @param {readonly HistoryEvent[]} before
    */
   const load = (path, before) =>
     api.get(path).then(
       (given) => {
-        const { events, next } = /** @type {Page} */ (given)
+        const { events, next } = /** @type {HistoryPage} */ (given)
         setPage({ events: [...before, ...events], next })
         setFault('')
       },
@@ -41,7 +41,7 @@ export function History({ api, guid, changes }) {
   </section>`
 }
 
-/** @param {{ events: readonly StepEvent[] }} props the events, the oldest first */
+/** @param {{ events: readonly HistoryEvent[] }} props the events, the oldest first */
 function Run({ events }) {
   const starts = events.map(({ at }) => Date.parse(at))
   const start = Math.min(...starts)
@@ -72,14 +72,14 @@ function Run({ events }) {
 
 /**
  * The assets that a step made or was to make.
- * @param {StepEvent} event
+ * @param {HistoryEvent} event
  */
 function unitsOf({ units }) {
   const assets = [...new Set(units.map((unit) => unit.replace(/[@ ].*$/, '')))]
   return assets.length === 0 ? '' : assets.join(', ')
 }
 
-/** @param {{ event: StepEvent }} props */
+/** @param {{ event: HistoryEvent }} props */
 function Details({ event }) {
   const { at, attempt, worker, route, cpu_ms, units } = event
   const facts = [

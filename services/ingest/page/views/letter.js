@@ -6,7 +6,7 @@ import { ago, moment } from '../lib/words.js'
 import { Dialog } from './dialog.js'
 
 /** @import { Api } from '../lib/api.js' */
-/** @import { Letter as Kept } from '../lib/types.d.ts' */
+/** @import { DeadLetter as Kept } from '../lib/types.d.ts' */
 /** @import { Uploads } from '../lib/uploads.js' */
 
 /** The errors that another master resolves. */

@@ -6,12 +6,10 @@ import { Letter } from './letter.js'
 
 /** @import { Api } from '../lib/api.js' */
 /** @import { Live } from '../lib/live.js' */
-/** @import { Letter as Kept } from '../lib/types.d.ts' */
+/** @import { DeadLetter as Kept, DeadLetterPage } from '../lib/types.d.ts' */
 /** @import { Uploads } from '../lib/uploads.js' */
 
 const STATES = ['open', 'redriven', 'discarded', 'all']
-
-/** @typedef {{ letters: readonly Kept[], next: string | null }} LetterPage */
 
 /**
  * The dead letters: what failed, why, and the possible actions.
@@ -19,7 +17,7 @@ const STATES = ['open', 'redriven', 'discarded', 'all']
  */
 export function Letters({ api, live, uploads, query }) {
   const state = query.get('state') ?? 'open'
-  const [page, setPage] = useState(/** @type {LetterPage | undefined} */ (undefined))
+  const [page, setPage] = useState(/** @type {DeadLetterPage | undefined} */ (undefined))
   const [fault, setFault] = useState('')
   const [isAsking, setAsking] = useState(false)
   const [said, setSaid] = useState('')
@@ -27,7 +25,7 @@ export function Letters({ api, live, uploads, query }) {
   const load = (/** @type {string} */ path, /** @type {readonly Kept[]} */ before) =>
     api.get(path).then(
       (given) => {
-        const { letters, next } = /** @type {LetterPage} */ (given)
+        const { letters, next } = /** @type {DeadLetterPage} */ (given)
         setPage({ letters: [...before, ...letters], next })
         setFault('')
       },

@@ -6,7 +6,7 @@ import { resultOf } from './results.js'
 import { Wave } from './wave.js'
 
 /** @import { Api } from '../lib/api.js' */
-/** @import { Key, Tempo, Track, Waveform } from '../lib/types.d.ts' */
+/** @import { Key, Tempo, TrackDetail, Waveform } from '../lib/types.d.ts' */
 
 /** The assets that can be played, in order of preference. */
 const PLAYABLE = ['aac-128', 'mp3-320', 'mp3-128', 'preview', 'flac']
@@ -17,7 +17,7 @@ const STEP_SECONDS = 5
 
 /**
  * The waveform with the player, which starts where the waveform is clicked.
- * @param {{ api: Api, track: Track }} props
+ * @param {{ api: Api, track: TrackDetail }} props
  */
 export function Player({ api, track }) {
   const { asset_guid: guid, master, assets } = track

@@ -3,7 +3,7 @@ import { html } from '../lib/vendor.js'
 import { isUnlikely, level, sureness, tempo as tempoText } from '../lib/words.js'
 import { Wheel } from './wheel.js'
 
-/** @import { Key, Loudness, Tempo, Track } from '../lib/types.d.ts' */
+/** @import { Key, Loudness, Tempo, TrackDetail } from '../lib/types.d.ts' */
 
 /** The range of pitch control, as a share of the tempo, in each direction. */
 const PITCH = 0.06
@@ -11,18 +11,20 @@ const PITCH = 0.06
 /**
  * The result of one of the track's assets; undefined when the asset was not made.
  * @template T
- * @param {Track} track
+ * @param {TrackDetail} track
  * @param {string} id
  * @returns {T | undefined}
  */
 export function resultOf({ assets }, id) {
-  const found = assets.find(({ asset, state }) => asset === id && state === 'made')
+  const found = assets
+    .filter((asset) => asset.state === 'made')
+    .find(({ asset }) => asset === id)
   return /** @type {T | undefined} */ (found?.result)
 }
 
 /**
  * Tempo, key and loudness.
- * @param {{ track: Track }} props
+ * @param {{ track: TrackDetail }} props
  */
 export function Results({ track }) {
   const tempo = /** @type {Tempo | undefined} */ (resultOf(track, 'bpm'))

@@ -11,9 +11,8 @@ import { Warnings } from './warnings.js'
 
 /** @import { Api } from '../lib/api.js' */
 /** @import { Live } from '../lib/live.js' */
-/** @import { LetterPage } from './letters.js' */
 /** @import { Uploads } from '../lib/uploads.js' */
-/** @import { RequestTold, Letter as Kept, Track as Known, TrackLine } from '../lib/types.d.ts' */
+/** @import { DeadLetter as Kept, DeadLetterPage, JobRequest, TrackDetail as Known, TrackLine, TrackPage } from '../lib/types.d.ts' */
 
 /** Interval between two queries while the track is being processed, ms. */
 const LOOK_MS = 1500
@@ -23,7 +22,7 @@ const LOOK_MS = 1500
  * @property {Known} [track] undefined while no job has read its master
  * @property {TrackLine} [line]
  * @property {readonly Kept[]} letters the open ones
- * @property {RequestTold} [job] its job while it is running
+ * @property {JobRequest} [job] its job while it is running
  */
 
 /**
@@ -91,7 +90,7 @@ export function Track({ api, live, uploads, guid }) {
   </article>`
 }
 
-/** @param {{ job: RequestTold, guid: string }} props */
+/** @param {{ job: JobRequest, guid: string }} props */
 function Progress({ job, guid }) {
   const own = job.jobs.find(({ asset_guid }) => asset_guid === guid)
   const assets = own?.assets ?? []
@@ -112,20 +111,18 @@ async function lookAt(api, guid) {
   const name = encodeURIComponent(guid)
   const [track, lines, open] = await Promise.all([
     ifKnown(/** @type {Promise<Known>} */ (api.get(`/v1/tracks/${name}`))),
-    /** @type {Promise<{ tracks: readonly TrackLine[] }>} */ (
-      api.get(`/v1/tracks?limit=20&q=${name}`)
+    /** @type {Promise<TrackPage>} */ (api.get(`/v1/tracks?limit=20&q=${name}`)),
+    /** @type {Promise<DeadLetterPage>} */ (
+      api.get(`/v1/dead-letters?state=open&track=${name}`)
     ),
-    /** @type {Promise<LetterPage>} */ (api.get(`/v1/dead-letters?state=open&track=${name}`)),
   ])
   const line = lines.tracks.find(({ asset_guid }) => asset_guid === guid)
   const state = line?.state
   const request = track?.request_id ?? line?.request_id
-  const isOpen = (state === 'accepted' || state === 'running') && request !== undefined
+  const isOpen = state === 'running' && request !== undefined
   const job = isOpen
     ? await ifKnown(
-        /** @type {Promise<RequestTold>} */ (
-          api.get(`/v1/jobs/${encodeURIComponent(request)}`)
-        ),
+        /** @type {Promise<JobRequest>} */ (api.get(`/v1/jobs/${encodeURIComponent(request)}`)),
       )
     : undefined
   return {

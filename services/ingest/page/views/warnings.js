@@ -1,6 +1,6 @@
 import { html } from '../lib/vendor.js'
 
-/** @import { WarningTold } from '../lib/types.d.ts' */
+/** @import { Warning } from '../lib/types.d.ts' */
 
 /** The warnings in one or two words, for lists. */
 const WORDS = /** @type {Readonly<Record<string, string>>} */ ({
@@ -26,7 +26,7 @@ export function WarningChip({ codes = [] }) {
 
 /**
  * The warnings about a master that was accepted.
- * @param {{ warnings: readonly WarningTold[] }} props
+ * @param {{ warnings: readonly Warning[] }} props
  */
 export function Warnings({ warnings }) {
   if (warnings.length === 0) return null

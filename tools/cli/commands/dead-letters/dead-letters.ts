@@ -1,12 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Letter } from '#shared/contracts/api/job.ts'
+import type {
+  DeadLetter,
+  DeadLetterPage,
+  RedriveResult,
+  RedriveResults,
+  WholeDeadLetter,
+} from '#shared/contracts/api/dead-letter.ts'
 import { Refused } from '../../../client/client.ts'
 import { type Api, apiAt, TARGET_HELP, targetOf } from '../../../client/target.ts'
 import { type Output, TERMINAL } from '../../../terminal/output.ts'
 import { printable, printableJson } from '../../../terminal/text.ts'
 import { count, parsed, UsageError } from '../../../terminal/usage.ts'
 import { FLAGS, filterOf, ids, rateFrom } from './flags.ts'
-import { type Outcome, outcomeLine, printed, printedWhole } from './print.ts'
+import { printed, printedWhole, resultLine } from './print.ts'
 
 const HELP = `npx trackchain dead-letters COMMAND: jobs that failed, and are not tried again by themselves.
 
@@ -83,9 +89,7 @@ async function list(args: readonly string[], { say, note }: Speech): Promise<num
   const query = new URLSearchParams(filterOf(values))
   if (values.state !== undefined) query.set('state', values.state)
   query.set('limit', String(count('limit', values.limit, 1000) ?? AT_ONCE))
-  const page = await api<{ letters: Letter[]; next: string | null }>(
-    `/v1/dead-letters?${query}`,
-  )
+  const page = await api<DeadLetterPage>(`/v1/dead-letters?${query}`)
   if (values.json) say(printableJson(page))
   else if (page.letters.length === 0) say('No such letters.')
   else say(page.letters.map((letter) => printed(letter)).join('\n'))
@@ -97,7 +101,7 @@ async function show(args: readonly string[], { say }: Speech): Promise<number> {
   const { values, positionals } = parsed(args, FLAGS.show, true)
   const [id, ...others] = ids(positionals)
   if (id === undefined || others.length > 0) throw new UsageError('show takes one ID.')
-  const letter = await apiAt(targetOf(values))<Letter>(`/v1/dead-letters/${id}`)
+  const letter = await apiAt(targetOf(values))<WholeDeadLetter>(`/v1/dead-letters/${id}`)
   say(values.json ? printableJson(letter) : printedWhole(letter))
   return 0
 }
@@ -114,13 +118,13 @@ async function redrive(args: readonly string[], { say, note }: Speech): Promise<
   const which = isFilter ? { filter } : { ids: ids(positionals) }
   const pace = { rate: rateFrom(values.rate), dry_run: values['dry-run'] }
   const most = count('limit', values.limit, 1_000_000_000) ?? Infinity
-  const onResult = (outcome: Outcome) => values.json || say(outcomeLine(outcome))
+  const onResult = (result: RedriveResult) => values.json || say(resultLine(result))
   const { results, left, not_redrivable } = await redriveAll(
     apiAt(targetOf(values)),
     { which, pace, most },
     onResult,
   )
-  const are = (wanted: Outcome['status']) =>
+  const are = (wanted: RedriveResult['status']) =>
     results.filter(({ status }) => status === wanted).length
   const [redriven, redrivable, refused] = [are('redriven'), are('redrivable'), are('refused')]
   const counts = values['dry-run'] ? { redrivable } : { redriven }
@@ -136,9 +140,9 @@ async function discard(args: readonly string[], { say }: Speech): Promise<number
   if (positionals.length === 0) throw new UsageError('discard takes one ID or several.')
   if (reason.trim() === '') throw new UsageError('discard needs a --reason: it is kept.')
   const api = apiAt(targetOf(values))
-  const letters: Letter[] = []
+  const letters: DeadLetter[] = []
   for (const id of ids(positionals)) {
-    const letter = await api<Letter>(`/v1/dead-letters/${id}/discard`, { reason })
+    const letter = await api<DeadLetter>(`/v1/dead-letters/${id}/discard`, { reason })
     letters.push(letter)
     if (!values.json) say(`discarded  ${id}`)
   }
@@ -146,13 +150,7 @@ async function discard(args: readonly string[], { say }: Speech): Promise<number
   return 0
 }
 
-interface Answer {
-  readonly results: readonly Outcome[]
-  readonly left: number
-  readonly not_redrivable: number
-}
-
-/** Repeats the request until no letter is left: one request ends after a while. */
+/** Asks as often as it takes: a request ends after a while, whatever is left. */
 async function redriveAll(
   api: Api,
   {
@@ -164,9 +162,9 @@ async function redriveAll(
     pace: { rate: number; dry_run: boolean }
     most: number
   },
-  onResult: (outcome: Outcome) => void,
-): Promise<Answer> {
-  const results: Outcome[] = []
+  onResult: (result: RedriveResult) => void,
+): Promise<Pick<RedriveResults, 'results' | 'left' | 'not_redrivable'>> {
+  const results: RedriveResult[] = []
   const done = new Set<string>()
   for (;;) {
     const limit = Math.min(most - results.length, pace.dry_run ? 1000 : AT_ONCE)
@@ -174,11 +172,11 @@ async function redriveAll(
       'ids' in which
         ? { ids: which.ids.filter((id) => !done.has(id)).slice(0, limit) }
         : { ...which, limit }
-    const answer = await api<Answer>('/v1/dead-letters/redrive', { ...next, ...pace })
-    for (const outcome of answer.results) {
-      results.push(outcome)
-      done.add(outcome.id)
-      onResult(outcome)
+    const answer = await api<RedriveResults>('/v1/dead-letters/redrive', { ...next, ...pace })
+    for (const result of answer.results) {
+      results.push(result)
+      done.add(result.id)
+      onResult(result)
     }
     const { not_redrivable } = answer
     if (pace.dry_run) {

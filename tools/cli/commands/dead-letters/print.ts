@@ -1,19 +1,12 @@
-import type { Letter } from '#shared/contracts/api/job.ts'
+import type {
+  DeadLetter,
+  RedriveResult,
+  WholeDeadLetter,
+} from '#shared/contracts/api/dead-letter.ts'
 import { printable, printableJson } from '../../../terminal/text.ts'
 
-/** The result for one letter, as the API returns it. */
-export interface Outcome {
-  readonly id: string
-  readonly status: 'redriven' | 'redrivable' | 'refused'
-  readonly run?: number
-  readonly asset_guid?: string
-  readonly derivative_assets?: readonly string[]
-  readonly code: string
-  readonly detail?: string
-}
-
-/** A letter in two lines. */
-export function printed(letter: Letter): string {
+/** Two lines. */
+export function printed(letter: DeadLetter): string {
   const { id, dead_lettered, step, code, reason, state } = letter
   const facts = [
     ...[id, ageOf(dead_lettered), step, code],
@@ -23,9 +16,9 @@ export function printed(letter: Letter): string {
   return `${facts.map((fact) => printable(fact)).join('  ')}\n    ${printable(reason)}`
 }
 
-/** All properties of a letter, one a line; the body last. */
-export function printedWhole(letter: Letter): string {
-  const { settled, attributes = {}, body, body_base64, bytes } = letter
+/** All that there is, a line each; the body last. */
+export function printedWhole(letter: WholeDeadLetter): string {
+  const { settled, attributes, body, body_base64, bytes } = letter
   const lines: [string, string | undefined][] = [
     ['id', letter.id],
     ['state', settled === null ? letter.state : `${letter.state} ${settlementOf(settled)}`],
@@ -50,23 +43,25 @@ export function printedWhole(letter: Letter): string {
   return [...facts, `body           ${bytes} bytes`, shown.replaceAll(/^/gm, '  ')].join('\n')
 }
 
-export function outcomeLine({ id, status, ...rest }: Outcome): string {
+/** What became of one letter. */
+export function resultLine(result: RedriveResult): string {
+  const { id, status, code } = result
   const words =
-    status === 'refused'
-      ? `${rest.code}: ${rest.detail}`
-      : `as run ${rest.run}  ${rest.asset_guid}  ${assetsOf(rest)}  ${rest.code}`
+    result.status === 'refused'
+      ? `${code}: ${result.detail}`
+      : `as run ${result.run}  ${result.asset_guid}  ${assetsOf(result)}  ${code}`
   return `${status.padEnd(10)} ${id}  ${printable(words)}`
 }
 
-function subject({ asset_guid, run, ...rest }: Letter): string {
+function subject({ asset_guid, run, ...rest }: DeadLetter): string {
   return `${asset_guid}  run ${run}  ${assetsOf(rest)}`
 }
 
-function assetsOf({ derivative_assets }: { derivative_assets?: readonly string[] }): string {
+function assetsOf({ derivative_assets }: Pick<DeadLetter, 'derivative_assets'>): string {
   return derivative_assets?.join(',') ?? 'all assets'
 }
 
-function settlementOf({ at, by, run, reason }: NonNullable<Letter['settled']>): string {
+function settlementOf({ at, by, run, reason }: NonNullable<DeadLetter['settled']>): string {
   return `${at} by ${by}${run === undefined ? `: ${reason}` : ` as run ${run}`}`
 }
 

@@ -1,27 +1,23 @@
-import type {
-  AssetTold,
-  EventTold,
-  JobTold,
-  RequestTold,
-  TrackTold,
-  WarningTold,
-} from '#shared/contracts/api/job.ts'
+import type { HistoryEvent } from '#shared/contracts/api/history.ts'
+import type { AssetStatus, JobRequest, JobStatus } from '#shared/contracts/api/job.ts'
+import type { TrackAsset, TrackDetail } from '#shared/contracts/api/track.ts'
+import type { Warning } from '#shared/contracts/api/warning.ts'
 import { clock } from '../../../terminal/clock.ts'
 import { table } from '../../../terminal/table.ts'
 import { printable } from '../../../terminal/text.ts'
 import { factsOf, failures, warningLine } from '../watch/print.ts'
 
 /** A request with its tracks and their assets, for a person. */
-export function requestText({ request_id, state, percent, jobs }: RequestTold): string {
+export function requestLines({ request_id, state, percent, jobs }: JobRequest): string {
   const tracks = `${jobs.length} ${jobs.length === 1 ? 'track' : 'tracks'}`
   return [
     `request ${request_id}: ${state}, ${percent} %, ${tracks}`,
-    ...jobs.map(jobText),
+    ...jobs.map(jobLines),
   ].join('\n')
 }
 
 /** What exists for a track, for a person. */
-export function trackShown(track: TrackTold): string {
+export function trackShown(track: TrackDetail): string {
   const { asset_guid, title, artist, state, request_id, revision, master, assets } = track
   const warnings = track.warnings.flatMap(warned)
   const names = [artist, title].filter((name) => name !== undefined && name !== '')
@@ -35,25 +31,25 @@ export function trackShown(track: TrackTold): string {
     ...(factsOf(assets) === '' ? [] : [['is', factsOf(assets)] as const]),
   ].map(([name = '', words = '']) => [name, words])
   const facts = lines.map(([name, words]) => `${name.padEnd(8)} ${printable(words)}`)
-  const letters = lettersHint(asset_guid, track.dead_lettered === true)
-  return [...facts, ...warnings, ...assetsText(assets), ...letters].join('\n')
+  const letters = letterLines(asset_guid, track.dead_lettered === true)
+  return [...facts, ...warnings, ...assetLines(assets), ...letters].join('\n')
 }
 
 /** The command to run when a track is dead-lettered, so that nothing more happens by itself. */
-function lettersHint(guid: string, isDeadLettered: boolean): string[] {
+function letterLines(guid: string, isDeadLettered: boolean): string[] {
   if (!isDeadLettered) return []
   return [printable(`  letter   open: npx trackchain dead-letters list --track ${guid}`)]
 }
 
 /** Events as a table, the latest first. */
-export function historyTable(events: readonly EventTold[]): string {
+export function historyTable(events: readonly HistoryEvent[]): string {
   const rows = events.map((event) => [
     event.at,
     event.step,
     event.verdict,
     `${event.run ?? ''}`,
-    `${event.attempt ?? ''}`,
-    `${event.ms ?? ''}`,
+    `${event.attempt}`,
+    `${event.ms}`,
     [event, ...(event.warnings ?? [])]
       .flatMap(({ code, sentence }) => (code === undefined ? [] : [`${code}: ${sentence}`]))
       .join('; '),
@@ -62,29 +58,28 @@ export function historyTable(events: readonly EventTold[]): string {
   return table([header, ...rows.map((row) => row.map((cell) => printable(cell)))])
 }
 
-function jobText(job: JobTold): string {
+function jobLines(job: JobStatus): string {
   const { asset_guid, state, percent, run, dead_lettered, assets, warnings } = job
   const share = percent === 100 ? '' : `  ${percent} %`
   const words = [asset_guid, state + share, `run ${run}`, factsOf(assets)]
   const head = printable(words.filter((word) => word !== '').join('  '))
-  const letters = lettersHint(asset_guid, dead_lettered)
-  return [`\n${head}`, ...warnings.flatMap(warned), ...assetsText(assets), ...letters].join(
+  const letters = letterLines(asset_guid, dead_lettered)
+  return [`\n${head}`, ...warnings.flatMap(warned), ...assetLines(assets), ...letters].join(
     '\n',
   )
 }
 
-function assetsText(assets: readonly AssetTold[]): string[] {
-  const of = (wanted: string) => assets.filter(({ state }) => state === wanted)
+function assetLines(assets: readonly (AssetStatus | TrackAsset)[]): string[] {
   const listed = (name: string, words: readonly string[]) =>
     words.length === 0 ? [] : [printable(`  ${name.padEnd(8)} ${words.join(' ')}`)]
   return [
-    ...listed('made', of('made').map(versioned)),
-    ...listed('pending', of('pending').map(unitsOf)),
+    ...listed('made', assets.filter((each) => each.state === 'made').map(versioned)),
+    ...listed('pending', assets.filter((each) => each.state === 'pending').map(unitsOf)),
     ...failures(assets).flatMap(failed),
   ]
 }
 
-function warned(warning: WarningTold): string[] {
+function warned(warning: Warning): string[] {
   const { remedy } = warning
   const line = `  ${warningLine(warning)}`
   return remedy === undefined ? [line] : [line, `           ${printable(remedy)}`]
@@ -94,10 +89,12 @@ function failed({ line, remedy }: ReturnType<typeof failures>[number]): string[]
   return [`  failed   ${line}`, ...(remedy === undefined ? [] : [`           ${remedy}`])]
 }
 
-function versioned({ asset, version }: AssetTold): string {
-  return version === undefined ? asset : `${asset}@${version}`
+function versioned({ asset, version }: Pick<TrackAsset, 'asset' | 'version'>): string {
+  return `${asset}@${version}`
 }
 
-function unitsOf({ asset, units_done, units }: AssetTold): string {
+type Pending = Extract<AssetStatus, { state: 'pending' }>
+
+function unitsOf({ asset, units_done, units }: Pending): string {
   return units === undefined || units < 2 ? asset : `${asset} (${units_done ?? 0}/${units})`
 }

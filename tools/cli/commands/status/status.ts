@@ -1,4 +1,6 @@
-import type { EventTold, RequestTold, TrackLine, TrackTold } from '#shared/contracts/api/job.ts'
+import type { HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
+import type { JobRequest } from '#shared/contracts/api/job.ts'
+import type { TrackDetail, TrackPage } from '#shared/contracts/api/track.ts'
 import { ASSET_GUID_PATTERN } from '#shared/contracts/names.ts'
 import { Refused } from '../../../client/client.ts'
 import { type Api, apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from '../../../client/target.ts'
@@ -6,7 +8,7 @@ import { type Output, TERMINAL } from '../../../terminal/output.ts'
 import { printable, printableJson } from '../../../terminal/text.ts'
 import { count, parsed, UsageError } from '../../../terminal/usage.ts'
 import { isRequestId } from '../watch/watch.ts'
-import { historyTable, requestText, trackShown } from './print.ts'
+import { historyTable, requestLines, trackShown } from './print.ts'
 
 const HELP = `npx trackchain status REQUEST_ID | ASSET_GUID: where a request or a track stands.
 
@@ -56,10 +58,10 @@ export async function status(
   const api = apiAt(targetOf(values))
   try {
     // An id may name both a request and a track: the request is preferred.
-    const request = await known<RequestTold>(api, `/v1/jobs/${encodeURIComponent(id)}`)
+    const request = await known<JobRequest>(api, `/v1/jobs/${encodeURIComponent(id)}`)
     if (request !== undefined) return showRequest(request, values.json, say)
     if (!new RegExp(ASSET_GUID_PATTERN).test(id)) throw unknown(id)
-    const track = await known<TrackTold>(api, `/v1/tracks/${id}`)
+    const track = await known<TrackDetail>(api, `/v1/tracks/${id}`)
     if (track === undefined) return showRequest(await latestJob(api, id), values.json, say)
     const events = limit === undefined ? undefined : await latest(api, id, limit)
     if (values.json) say(printableJson(events === undefined ? track : { ...track, events }))
@@ -79,20 +81,19 @@ export async function status(
 type Say = Output['say']
 
 /** @returns the exit code. */
-function showRequest(request: RequestTold, asJson: boolean, say: Say): number {
-  say(asJson ? printableJson(request) : requestText(request))
+function showRequest(request: JobRequest, asJson: boolean, say: Say): number {
+  say(asJson ? printableJson(request) : requestLines(request))
   return request.jobs.some(({ state }) => isBad(state)) ? 1 : 0
 }
 
 /** The latest job of a track whose master has not been read. @throws Refused. */
-async function latestJob(api: Api, guid: string): Promise<RequestTold> {
-  type Page = { tracks: readonly TrackLine[]; next: string | null }
+async function latestJob(api: Api, guid: string): Promise<JobRequest> {
   let next: string | null = `/v1/tracks?limit=1000&q=${guid}`
   while (next !== null) {
-    const page: Page = await api(next)
+    const page: TrackPage = await api(next)
     const found = page.tracks.find(({ asset_guid }) => asset_guid === guid)
-    if (found?.request_id !== undefined) {
-      const request = await api<RequestTold>(`/v1/jobs/${encodeURIComponent(found.request_id)}`)
+    if (found !== undefined) {
+      const request = await api<JobRequest>(`/v1/jobs/${encodeURIComponent(found.request_id)}`)
       return { ...request, jobs: request.jobs.filter(({ asset_guid }) => asset_guid === guid) }
     }
     next = page.next
@@ -104,10 +105,9 @@ function unknown(id: string): Refused {
   return new Refused(404, `NOT_FOUND: Nobody has heard of ${id}.`)
 }
 
-async function latest(api: Api, guid: string, limit: number): Promise<readonly EventTold[]> {
-  type History = { events: readonly EventTold[] }
+async function latest(api: Api, guid: string, limit: number): Promise<readonly HistoryEvent[]> {
   const path = `/v1/tracks/${guid}/history?limit=${limit}`
-  return (await known<History>(api, path))?.events ?? []
+  return (await known<HistoryPage>(api, path))?.events ?? []
 }
 
 async function known<T>(api: Api, path: string): Promise<T | undefined> {

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { hasEnded, type TrackLine } from '#shared/contracts/api/job.ts'
+import type { Board } from '#shared/contracts/api/board.ts'
+import { hasEnded } from '#shared/contracts/api/job.ts'
+import type { TrackLine } from '#shared/contracts/api/track.ts'
 import { sentence } from '#shared/contracts/errors/chain.ts'
 import { isPassing, refusal } from '../../../client/client.ts'
 import { sseEvents } from '../../../client/sse.ts'
@@ -7,14 +9,6 @@ import { authorization, type Target } from '../../../client/target.ts'
 import { bar, drawBars } from '../../../terminal/bars.ts'
 import { jsonLine, type Output } from '../../../terminal/output.ts'
 import { trackText } from './print.ts'
-
-/** The fields of the board that are used here. */
-interface Board {
-  readonly tracks: { readonly waiting: number; readonly running: number }
-  readonly completions_per_minute: number
-  readonly failures_last_hour: number
-  readonly dead_letters_open: number
-}
 
 const AGAIN_MS = 2_000
 /** The most tracks that are shown at a time. */

@@ -1,10 +1,6 @@
-import {
-  type AssetTold,
-  hasEnded,
-  type JobTold,
-  type TrackLine,
-  type WarningTold,
-} from '#shared/contracts/api/job.ts'
+import { type AssetStatus, hasEnded, type JobStatus } from '#shared/contracts/api/job.ts'
+import type { TrackAsset, TrackLine } from '#shared/contracts/api/track.ts'
+import type { Warning } from '#shared/contracts/api/warning.ts'
 import type { Seen } from '../../../client/follow.ts'
 import { bar } from '../../../terminal/bars.ts'
 import { marked, markedTempo } from '../../../terminal/marked.ts'
@@ -17,7 +13,7 @@ const MAX_BARS = 8
 /** The text on a job whose state has changed; undefined when there is nothing to print. */
 export function changeText(
   { request_id, job }: Seen,
-  before: JobTold | undefined,
+  before: JobStatus | undefined,
   { asJson, isDrawn }: { readonly asJson: boolean; readonly isDrawn: boolean },
 ): string | undefined {
   const isEnd = hasEnded(job)
@@ -36,7 +32,7 @@ export function changeText(
 }
 
 /** A line on the result of a job, and one for each reason why assets failed. */
-function endText({ state, asset_guid, assets, warnings }: JobTold): string {
+function endText({ state, asset_guid, assets, warnings }: JobStatus): string {
   const made = assets.filter((asset) => asset.state === 'made')
   const facts = [factsOf(assets), made.map(({ asset }) => asset).join(',')]
   return [
@@ -47,15 +43,18 @@ function endText({ state, asset_guid, assets, warnings }: JobTold): string {
 }
 
 /** The line on a warning: what is missing or wrong in a master. */
-export function warningLine({ code, sentence }: WarningTold): string {
+export function warningLine({ code, sentence }: Warning): string {
   return printable(`warning  ${code}: ${sentence}`)
 }
 
+/** What came of an asset, for a job or for a track. */
+type Asset = AssetStatus | TrackAsset
+
 /** A line for each reason why assets failed, with the remedy. */
 export function failures(
-  assets: readonly AssetTold[],
+  assets: readonly Asset[],
 ): { readonly line: string; readonly remedy: string | undefined }[] {
-  const failed = assets.filter(({ state }) => state === 'failed')
+  const failed = assets.filter((asset) => asset.state === 'failed')
   const reasons = Map.groupBy(failed, ({ code, sentence }) => `${code}: ${sentence}`)
   return [...reasons].map(([reason, those]) => {
     const ids = those.map(({ asset }) => asset).join(',')
@@ -68,9 +67,10 @@ export function failures(
 }
 
 /** What is known of a track by its assets, in a few words. */
-export function factsOf(assets: readonly AssetTold[]): string {
+export function factsOf(assets: readonly Asset[]): string {
+  const made = assets.filter((asset) => asset.state === 'made')
   const result = (id: string) =>
-    (assets.find(({ asset }) => asset === id)?.result ?? {}) as Record<string, unknown>
+    (made.find(({ asset }) => asset === id)?.result ?? {}) as Record<string, unknown>
   const { bpm, confidence, bpmError } = result('bpm')
   const { camelot, confidence: ofKey } = result('key')
   const { integrated } = result('loudness')
@@ -123,7 +123,7 @@ function numberIn(value: unknown): number | undefined {
   return typeof value === 'number' ? value : undefined
 }
 
-function shareOf(job: JobTold): number {
+function shareOf(job: JobStatus): number {
   return hasEnded(job) ? 1 : job.percent / 100
 }
 

@@ -1,0 +1,71 @@
+import { Type } from 'typebox'
+import { Instant, Nullable, type ResponseOf } from './response.ts'
+
+const BoardStep = Type.Object(
+  {
+    step: Type.String(),
+    waiting: Type.Integer({ description: 'Tracks that are due there, or under way.' }),
+    done_per_minute: Type.Integer(),
+    failed_per_minute: Type.Integer(),
+    p50_ms: Nullable(Type.Number(), { description: 'Null where nothing was delivered.' }),
+    p99_ms: Nullable(Type.Number(), { description: 'Null where nothing was delivered.' }),
+  },
+  { title: 'BoardStep' },
+)
+
+const BoardMinute = Type.Object(
+  {
+    at: Instant('When it began.'),
+    made: Type.Integer(),
+    failed: Type.Integer(),
+  },
+  { title: 'BoardMinute' },
+)
+export type BoardMinute = ResponseOf<typeof BoardMinute>
+
+/** GET /v1/board. */
+export const Board = Type.Object(
+  {
+    at: Instant('When it was read.'),
+    accepting: Type.Boolean({ description: 'Whether jobs are taken.' }),
+    tracks: Type.Object({
+      running: Type.Integer(),
+      done: Type.Integer(),
+      partial: Type.Integer(),
+      failed: Type.Integer(),
+      waiting: Type.Integer({ description: 'For the first step.' }),
+    }),
+    steps: Type.Array(BoardStep, { description: 'In the order of the chain.' }),
+    completions_per_minute: Type.Integer(),
+    failures_last_hour: Type.Integer(),
+    dead_letters_open: Type.Integer(),
+    minutes: Type.Array(BoardMinute, {
+      description: 'Assets made and failed in each of the last 60, the oldest first.',
+    }),
+  },
+  {
+    title: 'Board',
+    examples: [
+      {
+        at: '2026-03-01T10:00:00.000Z',
+        accepting: true,
+        tracks: { waiting: 12, running: 7, done: 9021, partial: 3, failed: 2 },
+        steps: [
+          {
+            step: 'encode',
+            waiting: 4,
+            done_per_minute: 58,
+            failed_per_minute: 0,
+            p50_ms: 4120,
+            p99_ms: 6204,
+          },
+        ],
+        completions_per_minute: 240,
+        failures_last_hour: 9,
+        dead_letters_open: 5,
+        minutes: [{ at: '2026-03-01T10:00:00.000Z', made: 240, failed: 1 }],
+      },
+    ],
+  },
+)
+export type Board = ResponseOf<typeof Board>

@@ -1,0 +1,55 @@
+import { Type } from 'typebox'
+import { Instant, NextPage, type ResponseOf } from './response.ts'
+import { Warning } from './warning.ts'
+
+const bytes = (description: string) => Type.Optional(Type.Integer({ description }))
+
+/** What a step did for a track. */
+const HistoryEvent = Type.Object(
+  {
+    id: Type.String(),
+    at: Instant('When the step began.'),
+    step: Type.String({
+      description:
+        '`ingest`, `stage`, `analyze`, `encode`, `publish`, `watchdog` or `operator`.',
+    }),
+    verdict: Type.String({
+      description:
+        '`accepted`, `done`, `skipped` (all existed), `failed`, `again` (given back), `restarted`, `dead-lettered`, `swept`, `replaced`, `redriven`, `discarded`.',
+    }),
+    job: Type.Optional(Type.String()),
+    track: Type.Optional(Type.String()),
+    run: Type.Optional(Type.Integer()),
+    route: Type.Optional(Type.String()),
+    attempt: Type.Integer(),
+    units: Type.Array(Type.String(), {
+      description: 'What was made or looked at, e.g. `aac-128@1 0-441000`.',
+    }),
+    worker: Type.String({ description: 'Host and process.' }),
+    ms: Type.Number({ description: 'Wall-clock milliseconds.' }),
+    code: Type.Optional(Type.String()),
+    sentence: Type.Optional(Type.String()),
+    warnings: Type.Optional(
+      Type.Array(Warning, { description: 'What the step found missing or wrong.' }),
+    ),
+    cpu_ms: Type.Optional(Type.Number({ description: 'Core-milliseconds, where known.' })),
+    bytes_read: bytes('From stores.'),
+    bytes_written: bytes('To stores.'),
+    bytes_from_cloud: bytes('Of those read, what came from buckets.'),
+    bytes_to_cloud: bytes('Of those written, what went to buckets.'),
+    store_operations: Type.Optional(Type.Integer()),
+  },
+  { title: 'HistoryEvent' },
+)
+export type HistoryEvent = ResponseOf<typeof HistoryEvent>
+
+/** GET /v1/tracks/{asset_guid}/history. */
+export const HistoryPage = Type.Object(
+  {
+    asset_guid: Type.String(),
+    events: Type.Array(HistoryEvent, { description: 'The latest first.' }),
+    next: NextPage,
+  },
+  { title: 'HistoryPage' },
+)
+export type HistoryPage = ResponseOf<typeof HistoryPage>

@@ -1,0 +1,199 @@
+import { Type } from 'typebox'
+import { Instant, NextPage, type ResponseOf } from './response.ts'
+import { Warning } from './warning.ts'
+
+/** What is less likely than this is shown with a mark, and recommended to nobody. */
+export const LIKELY = 0.5
+
+/** The states of a track: of the job that was asked for, or opened again, last. */
+export const TRACK_STATES = ['running', 'done', 'partial', 'failed'] as const
+
+const TrackState = Type.Enum([...TRACK_STATES], { description: 'Of its latest job.' })
+const names = {
+  title: Type.Optional(Type.String()),
+  artist: Type.Optional(Type.String()),
+}
+
+/** A track of GET /v1/tracks and GET /v1/live. */
+export const TrackLine = Type.Object(
+  {
+    asset_guid: Type.String(),
+    ...names,
+    state: TrackState,
+    seconds: Type.Optional(Type.Number()),
+    bpm: Type.Optional(Type.Number()),
+    bpm_confidence: Type.Optional(Type.Number({ description: '0 to 1.' })),
+    bpm_error: Type.Optional(
+      Type.Number({
+        description: 'What `bpm` may be off by for want of length; 95 of 100 are not.',
+      }),
+    ),
+    key: Type.Optional(Type.String()),
+    key_confidence: Type.Optional(Type.Number({ description: '0 to 1.' })),
+    camelot: Type.Optional(Type.String()),
+    loudness_lufs: Type.Optional(Type.Number()),
+    warnings: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'Codes of what is missing or wrong in its master; absent: nothing.',
+      }),
+    ),
+    assets: Type.Object({
+      made: Type.Array(Type.String()),
+      failed: Type.Array(Type.String()),
+      pending: Type.Array(Type.String()),
+    }),
+    dead_lettered: Type.Boolean({ description: 'Whether a dead letter about it is open.' }),
+    updated: Instant('When that last changed.'),
+    request_id: Type.String({ description: 'Of its latest job.' }),
+  },
+  {
+    title: 'TrackLine',
+    examples: [
+      {
+        asset_guid: 'example-track',
+        title: 'Night Bus',
+        artist: 'Example',
+        state: 'done',
+        seconds: 433.02,
+        bpm: 128.01,
+        bpm_confidence: 0.97,
+        bpm_error: 0.00034,
+        key: 'A minor',
+        key_confidence: 0.81,
+        camelot: '8A',
+        loudness_lufs: -8.3,
+        assets: { made: ['aac-128', 'bpm', 'key', 'waveform'], failed: [], pending: [] },
+        dead_lettered: false,
+        updated: '2026-03-01T10:00:00.000Z',
+        request_id: '3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11',
+      },
+    ],
+  },
+)
+export type TrackLine = ResponseOf<typeof TrackLine>
+
+/** GET /v1/tracks. */
+export const TrackPage = Type.Object(
+  { tracks: Type.Array(TrackLine), next: NextPage },
+  { title: 'TrackPage' },
+)
+export type TrackPage = ResponseOf<typeof TrackPage>
+
+const AssetFile = Type.Object(
+  {
+    extension: Type.String(),
+    type: Type.Optional(
+      Type.String({ description: 'Its content type, where this release defines the asset.' }),
+    ),
+    bytes: Type.Integer(),
+    href: Type.String({ description: 'Where it can be fetched.' }),
+  },
+  { title: 'AssetFile' },
+)
+
+const known = {
+  asset: Type.String({ description: 'The id of the derivative asset.' }),
+  version: Type.Integer({ description: "Of the asset's definition." }),
+  title: Type.Optional(
+    Type.String({ description: 'For people, where this release defines the asset.' }),
+  ),
+}
+const recorded = Instant('When this was recorded.')
+
+const MadeTrackAsset = Type.Object(
+  {
+    ...known,
+    state: Type.Literal('made'),
+    recorded,
+    result: Type.Optional(
+      Type.Unknown({ description: 'What an analysis found, for assets that have a result.' }),
+    ),
+    files: Type.Array(AssetFile, { description: 'The one that is served by default first.' }),
+  },
+  { title: 'MadeTrackAsset' },
+)
+
+const FailedTrackAsset = Type.Object(
+  {
+    ...known,
+    state: Type.Literal('failed'),
+    recorded,
+    code: Type.String({ description: 'One of GET /v1/errors, or of another release.' }),
+    sentence: Type.String({ description: 'Why.' }),
+    remedy: Type.Optional(
+      Type.String({ description: 'What to do about it, where this release knows the code.' }),
+    ),
+  },
+  { title: 'FailedTrackAsset' },
+)
+
+const TrackAsset = Type.Union([MadeTrackAsset, FailedTrackAsset], { title: 'TrackAsset' })
+export type TrackAsset = ResponseOf<typeof TrackAsset>
+
+/** GET /v1/tracks/{asset_guid}. */
+export const TrackDetail = Type.Object(
+  {
+    asset_guid: Type.String(),
+    ...names,
+    revision: Type.String({ description: 'Of the master that was read last.' }),
+    master: Type.Object({
+      uri: Type.String({ description: 'Without the folders above it.' }),
+      layout: Type.String({ description: 'E.g. `WAV 24-bit 48000 Hz 2 channels`.' }),
+      samples: Type.Integer({ description: 'Per channel, at 44.1 kHz.' }),
+      seconds: Type.Number({ description: 'To a millisecond.' }),
+    }),
+    warnings: Type.Array(Warning, { description: 'Of that master.' }),
+    first_seen: Instant('When a job first read a master of it.'),
+    assets: Type.Array(TrackAsset, {
+      description: 'The newest of each asset of that revision.',
+    }),
+    history: Type.String({ description: 'The address of its history.' }),
+    state: Type.Optional(TrackState),
+    request_id: Type.Optional(Type.String({ description: 'Of its latest job.' })),
+    dead_lettered: Type.Optional(
+      Type.Boolean({ description: 'Whether a dead letter about it is open.' }),
+    ),
+  },
+  {
+    title: 'TrackDetail',
+    examples: [
+      {
+        asset_guid: 'example-track',
+        title: 'Night Bus',
+        artist: 'Example',
+        revision: 'x1f0e2d3c4b5a69788796a5b4c3d2e1f0',
+        master: {
+          uri: 'gs://masters/example-track.wav',
+          layout: 'WAV 24-bit 48000 Hz 2 channels',
+          samples: 19096182,
+          seconds: 433.02,
+        },
+        warnings: [],
+        first_seen: '2026-03-01T09:59:51.000Z',
+        assets: [
+          {
+            asset: 'bpm',
+            version: 1,
+            title: 'Tempo',
+            state: 'made',
+            recorded: '2026-03-01T10:00:00.000Z',
+            result: { bpm: 128.01, confidence: 0.97 },
+            files: [
+              {
+                extension: 'json',
+                type: 'application/json',
+                bytes: 214,
+                href: '/v1/tracks/example-track/assets/bpm.json',
+              },
+            ],
+          },
+        ],
+        history: '/v1/tracks/example-track/history',
+        state: 'done',
+        request_id: '3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11',
+        dead_lettered: false,
+      },
+    ],
+  },
+)
+export type TrackDetail = ResponseOf<typeof TrackDetail>
