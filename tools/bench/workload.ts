@@ -109,7 +109,7 @@ async function history(
     const all: HistoryEvent[] = []
     let next: string | null = `/v1/tracks/${job.asset_guid}/history?limit=1000`
     while (next !== null) {
-      // Nobody knows the track before its first event is recorded.
+      // The API does not know the track before its first event is recorded.
       const page: HistoryPage | undefined = await client
         .get<HistoryPage>(next)
         .catch(() => undefined)

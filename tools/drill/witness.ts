@@ -6,7 +6,7 @@ import { CHAIN } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
 import { localTopology } from '../local/chain-settings.ts'
 
-/** An event, and when the drill heard of it, ms since the epoch. */
+/** An event, and when the drill received it, ms since the epoch. */
 export type Heard = Pick<
   StepEvent,
   'at' | 'step' | 'verdict' | 'job' | 'run' | 'attempt' | 'worker' | 'ms'

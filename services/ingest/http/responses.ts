@@ -15,7 +15,7 @@ interface Described {
   readonly content: Readonly<Record<string, { readonly schema: TSchema }>>
 }
 
-/** What any route may answer. */
+/** The error responses of every route. */
 export const refused = {
   '4xx': jsonResponse('Refused.', Problem, 'application/problem+json'),
   '5xx': jsonResponse('Could not be done.', Problem, 'application/problem+json'),

@@ -150,7 +150,7 @@ async function discard(args: readonly string[], { say }: Speech): Promise<number
   return 0
 }
 
-/** Asks as often as it takes: a request ends after a while, whatever is left. */
+/** Repeats the request until no letter is left: one request ends after a while. */
 async function redriveAll(
   api: Api,
   {

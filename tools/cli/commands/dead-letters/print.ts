@@ -5,7 +5,7 @@ import type {
 } from '#shared/contracts/api/dead-letter.ts'
 import { printable, printableJson } from '../../../terminal/text.ts'
 
-/** Two lines. */
+/** A letter in two lines. */
 export function printed(letter: DeadLetter): string {
   const { id, dead_lettered, step, code, reason, state } = letter
   const facts = [
@@ -16,7 +16,7 @@ export function printed(letter: DeadLetter): string {
   return `${facts.map((fact) => printable(fact)).join('  ')}\n    ${printable(reason)}`
 }
 
-/** All that there is, a line each; the body last. */
+/** All properties of a letter, one a line; the body last. */
 export function printedWhole(letter: WholeDeadLetter): string {
   const { settled, attributes, body, body_base64, bytes } = letter
   const lines: [string, string | undefined][] = [
@@ -43,7 +43,7 @@ export function printedWhole(letter: WholeDeadLetter): string {
   return [...facts, `body           ${bytes} bytes`, shown.replaceAll(/^/gm, '  ')].join('\n')
 }
 
-/** What became of one letter. */
+/** The result for one letter, in a line. */
 export function resultLine(result: RedriveResult): string {
   const { id, status, code } = result
   const words =

@@ -47,7 +47,7 @@ export function warningLine({ code, sentence }: Warning): string {
   return printable(`warning  ${code}: ${sentence}`)
 }
 
-/** What came of an asset, for a job or for a track. */
+/** An asset of a job or of a track. */
 type Asset = AssetStatus | TrackAsset
 
 /** A line for each reason why assets failed, with the remedy. */
