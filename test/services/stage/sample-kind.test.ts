@@ -247,3 +247,32 @@ t.test('samples that are no numbers are counted, and silence takes their place',
   )
   t.match(warnings, [{ code: 'DAMAGED', sentence: /2 of its .*, the first at 0\.005 s/ }])
 })
+
+t.test(
+  'stereo of noise and sound is no wider number, and silence proves nothing',
+  async (t) => {
+    const hiss = (amplitude: number) => noise(N, { amplitude, seed: 5 })
+    for (const amplitude of [0.3, 0.9, 1])
+      for (const [bits, kind] of [
+        [16, 'int 16'],
+        [24, 'int 24'],
+        [8, 'int 8'],
+      ] as const)
+        t.same(await kindOf(wav([hiss(amplitude), right], { bits })), { kind, codes: [] })
+    const mute = silence(4 * N)
+    const joined = (...channels: Channel[]) =>
+      Float64Array.from(channels.flatMap((channel) => [...channel]))
+    const swapped = (file: Buffer) => {
+      const other = Buffer.from(file)
+      other.subarray(44).swap16()
+      return other
+    }
+    for (const sound of [joined(left, mute), joined(mute, left), joined(mute, left, mute)]) {
+      const file = wav([sound, sound])
+      t.same(await kindOf(file), { kind: 'int 16', codes: [] })
+      const { codes } = await kindOf(swapped(file))
+      t.same(codes, ['HEADER_CONTRADICTS'])
+      t.match(await readHeader(whole(swapped(file))), { bits: 16, bigEndian: true })
+    }
+  },
+)

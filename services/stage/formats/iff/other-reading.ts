@@ -1,6 +1,14 @@
 import type { ByteWindow } from '../byte-window.ts'
 import type { PcmLayout } from '../layout.ts'
-import { type Measured, MIN_VALUES, measured, partOf, type Reading, WILD } from './reading.ts'
+import {
+  type Measured,
+  MIN_VALUES,
+  measured,
+  partOf,
+  type Reading,
+  stepsBetween,
+  WILD,
+} from './reading.ts'
 import { SMOOTH } from './roughness.ts'
 import { lowNumbers } from './sample-kind.ts'
 
@@ -52,12 +60,20 @@ export async function otherReading(
 ): Promise<OtherReading | undefined> {
   if (declared.encoding !== 'int' && declared.encoding !== 'float') return undefined
   const first = await looksAt(window, declared, [FIRST_PLACE])
-  if (!isSuspect(first, declared)) return undefined
+  // Silence proves nothing: then all places are read.
+  const isLively = measured(first, declared, declared).values >= MIN_VALUES
+  if (isLively && !isSuspect(first, declared)) return undefined
   const looks = await looksAt(window, declared, PLACES)
   const numbers = looks.reduce((sum, look) => sum + look.length, 0) / (declared.bits / 8)
   if (numbers < MIN_NUMBERS || !isSuspect(looks, declared)) return undefined
   const own = measured(looks, declared, declared)
   if (isScaled(own, declared)) return { contradicts: tooLoud(own) }
+  const swapped = swappedOf(own, declared)
+  if (swapped !== undefined) {
+    const found = measured(looks, swapped, declared)
+    if (isSound(found, swapped) && found.roughness * CERTAIN < own.roughness)
+      return { as: swapped, contradicts: misread(declared, swapped) }
+  }
   let best: Reading | undefined
   let smoothest = Number.POSITIVE_INFINITY
   for (const reading of readingsFor(declared)) {
@@ -88,6 +104,16 @@ export async function asSampled<Said extends Reading & Pick<Declared, 'channels'
   }
   const contradicts = await lowNumbers(window, declared)
   return contradicts === undefined ? { format } : { format, contradicts }
+}
+
+/**
+ * The other byte order of integers that are noise as declared. It is tried first: narrower numbers are no noise if
+ * they are read as wider ones, but silence among noise makes it look like narrower ones.
+ */
+function swappedOf({ roughness }: Measured, declared: Declared): Reading | undefined {
+  const { encoding, bits, unsigned, bigEndian } = declared
+  if (encoding !== 'int' || bits === 8 || roughness < SUSPECT) return undefined
+  return { encoding, bits, unsigned, bigEndian: !bigEndian }
 }
 
 /** The corrected reading, unless the samples cannot be read, and the warning about it. */
@@ -189,6 +215,9 @@ function isTurned({ loud, middle }: Measured): boolean {
 
 const [MIN_LOUD, MAX_MIDDLE] = [0.3, 0.1]
 
+/** Maximum mean of the parts, as a share of full scale. */
+const MAX_MEAN = 0.25
+
 /**
  * Whether each number consists of several numbers of `bits` bits that follow each other smoothly and have
  * similar power.
@@ -204,6 +233,9 @@ function areParts(looks: readonly Buffer[], declared: Declared, bits: number): b
   const isAlike = Math.max(...powers) < ALIKE * Math.min(...powers)
   // In quiet sound the higher bytes have few values, and are as smooth as signs are.
   const isLively = parts.every(({ values }) => values.size >= MIN_VALUES)
+  // Bytes of sound lie about their middle, and zeros do not: as bytes, silence of wider numbers has a mean of -1.
+  const isCentred = parts.every(({ roughness }) => Math.abs(roughness.mean()) < MAX_MEAN)
+  if (!isCentred) return false
   return isAlike && isLively && parts.every(({ roughness }) => roughness.value() < SMOOTH)
 }
 
@@ -234,6 +266,7 @@ function isBetter(looks: readonly Buffer[], { own, found, reading, declared }: B
   if (!isInt && reading.encoding === 'float') return true
   if (own.roughness < SUSPECT || found.roughness * CERTAIN > own.roughness) return false
   if (reading.bits < declared.bits && isPadded(looks, declared)) return false
+  if (reading.bits > declared.bits && isOneChannel(looks, reading, declared)) return false
   return reading.encoding === 'float' || hasNoiseBelow(looks, reading, declared)
 }
 
@@ -249,6 +282,29 @@ function isPadded(looks: readonly Buffer[], { encoding, bits, bigEndian }: Decla
     looks.every((look) => look.every((byte, at) => at % width !== lowest || byte === 0))
   )
 }
+
+/**
+ * Whether wider numbers follow each other as one channel would: then they are stereo as declared, with noise at the
+ * left and sound at the right. Two channels of wider numbers differ, or have the same number twice.
+ */
+function isOneChannel(
+  looks: readonly Buffer[],
+  reading: Reading,
+  { channels }: Declared,
+): boolean {
+  if (channels !== 2) return false
+  const { within, across, apart } = stepsBetween(looks, reading)
+  const isEven = within < EVEN * across && across < EVEN * within
+  return isEven && within + across < ONE_CHANNEL * 2 * apart
+}
+
+/** Maximum ratio of the powers of steps within and between pairs of numbers, if these are one channel. */
+const EVEN = 2
+/**
+ * Maximum power of a step from one number to the next, as a share of that to the next but one, of one channel: below 1
+ * where it is sound, about 1 where it is noise.
+ */
+const ONE_CHANNEL = 1.3
 
 /** Whether the lowest part of each number is noise. Otherwise it may be another number. */
 function hasNoiseBelow(

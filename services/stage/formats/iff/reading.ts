@@ -123,3 +123,30 @@ export function partOf(
   }
   return { roughness, values }
 }
+
+/**
+ * Mean powers of the steps between numbers: from the first to the second of each pair (`within`), from the second
+ * to the first of the next pair (`across`), and from each number to the next but one (`apart`).
+ */
+export function stepsBetween(
+  looks: readonly Buffer[],
+  reading: Reading,
+): { readonly within: number; readonly across: number; readonly apart: number } {
+  const { read, width } = readerOf(reading)
+  let [within, across, apart, pairs] = [0, 0, 0, 0]
+  for (const look of looks) {
+    for (let at = 0; at + 4 * width <= look.length; at += 2 * width) {
+      const [a, b, c] = [0, 1, 2].map((n) => read(look, at + n * width)) as [
+        number,
+        number,
+        number,
+      ]
+      within += (b - a) ** 2
+      across += (c - b) ** 2
+      apart += (c - a) ** 2
+      pairs++
+    }
+  }
+  const mean = (sum: number) => sum / Math.max(1, pairs)
+  return { within: mean(within), across: mean(across), apart: mean(apart) }
+}

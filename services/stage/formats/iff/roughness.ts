@@ -20,6 +20,11 @@ export class Roughness {
     return this.#squares / this.#count - (this.#sum / this.#count) ** 2
   }
 
+  /** The mean of the numbers. */
+  mean(): number {
+    return this.#sum / this.#count
+  }
+
   /** The roughness. It is 1 for numbers that never change. */
   value(): number {
     const power = this.power()
