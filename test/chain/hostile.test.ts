@@ -4,8 +4,8 @@ import t, { type Test } from 'tap'
 import type { Published } from '#shared/contracts/messages/published.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { surroundings, until } from '../support/chain.ts'
-import { hostileMasters } from '../support/hostile-masters.ts'
-import type { Verdict } from '../support/hostile-verdict.ts'
+import { hostileMasters } from '../support/masters/hostile-masters.ts'
+import type { Verdict } from '../support/masters/hostile-verdict.ts'
 import { allConsumers } from '../support/one-process.ts'
 
 const around = await surroundings({ master_wait: 0 })

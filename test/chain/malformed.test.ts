@@ -5,9 +5,9 @@ import { jobId } from '#shared/contracts/names.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
-import { heldMemory } from '../support/held-memory.ts'
-import { malformed } from '../support/malformed.ts'
+import { malformed } from '../support/masters/malformed.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { heldMemory } from '../support/processes/held-memory.ts'
 
 const around = await surroundings({ max_message_kb: 1024 })
 const { catalogue, config, letters, published } = around

@@ -9,7 +9,7 @@ t.setTimeout(patient(400_000))
 const derivatives = new URL('../support/derivatives-hostile', import.meta.url).pathname
 const around = await surroundings({ derivatives })
 const { env, letters, published } = around
-const script = new URL('../support/watched-child.ts', import.meta.url)
+const script = new URL('../support/processes/watched-child.ts', import.meta.url)
 
 /** How each process of the consumers has ended. */
 const ends: (number | NodeJS.Signals | null)[] = []

@@ -5,7 +5,7 @@ import { SERVICES } from '../../tools/local/supervisor.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { patient } from '../support/patience.ts'
-import { type RunningService, startService } from '../support/service.ts'
+import { type RunningService, startService } from '../support/processes/service.ts'
 
 t.setTimeout(patient(1_200_000))
 

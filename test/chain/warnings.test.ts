@@ -3,8 +3,8 @@ import type { Published } from '#shared/contracts/messages/published.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { club, coded, flac, silence, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
-import { claiming, music } from '../support/contradicting.ts'
-import { pagesOf } from '../support/ogg.ts'
+import { claiming, music } from '../support/masters/contradicting.ts'
+import { pagesOf } from '../support/masters/ogg.ts'
 import { allConsumers } from '../support/one-process.ts'
 
 const SECOND = 44_100

@@ -6,9 +6,9 @@ import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { coded, flac, noise, wav } from '../support/audio.ts'
-import { withDataUrl } from '../support/hostile-coded.ts'
+import { withDataUrl } from '../support/masters/hostile-coded.ts'
 
-const CHILD = join(import.meta.dirname, '..', 'support', 'staging-child.ts')
+const CHILD = join(import.meta.dirname, '..', 'support', 'processes', 'staging-child.ts')
 const ROOT = join(import.meta.dirname, '..', '..')
 
 const CALLS =

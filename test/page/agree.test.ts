@@ -12,7 +12,7 @@ import { surroundings, until } from '../support/chain.ts'
 import { noChromium } from '../support/chromium.ts'
 import { filesThatName, namesIn, unknownNames } from '../support/metric-names.ts'
 import { patient } from '../support/patience.ts'
-import { type RunningService, startService } from '../support/service.ts'
+import { type RunningService, startService } from '../support/processes/service.ts'
 import { openBrowser } from './browser.ts'
 
 t.setTimeout(patient(3_600_000))

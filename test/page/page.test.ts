@@ -13,7 +13,7 @@ import { surroundings } from '../support/chain.ts'
 import { noChromium } from '../support/chromium.ts'
 import { allConsumers } from '../support/one-process.ts'
 import { patient } from '../support/patience.ts'
-import { startService } from '../support/service.ts'
+import { startService } from '../support/processes/service.ts'
 import { barriers, drop, openBrowser } from './browser.ts'
 import { fillList } from './fill-list.ts'
 

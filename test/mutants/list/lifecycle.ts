@@ -49,7 +49,7 @@ export default [
       breaks: 'a second signal is ignored',
       from: 'if (stopping.signal.aborted) end(code || 1)',
       to: 'if (stopping.signal.aborted) return',
-      tests: ['test/chain/sigterm.test.ts'],
+      tests: ['test/chain/faults/sigterm.test.ts'],
     },
     {
       breaks: 'SIGINT is ignored',

@@ -5,7 +5,7 @@ const file = ['test/shared/store/file.test.ts']
 const race = ['test/shared/store/file-race.test.ts']
 const gcs = ['test/shared/store/gcs.test.ts']
 const damage = ['test/shared/store/gcs-damage.test.ts']
-const masters = ['test/services/ingest/masters.test.ts']
+const masters = ['test/services/ingest/masters/masters.test.ts']
 
 export default [
   ...mutantsOf('shared/store/file/create.ts', durable, [
@@ -102,7 +102,7 @@ export default [
   ]),
   ...mutantsOf(
     'services/ingest/masters/cloud-uploads.ts',
-    ['test/services/ingest/masters-gcs.test.ts'],
+    ['test/services/ingest/masters/masters-gcs.test.ts'],
     [
       {
         breaks: "a browser may not use the session: its site's origin is left out",

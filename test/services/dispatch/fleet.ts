@@ -20,8 +20,13 @@ import { podsOf } from '../../../services/dispatch/cluster/pod-spec.ts'
 import { Pods } from '../../../services/dispatch/cluster/pods.ts'
 import { dispatchStep } from '../../../services/dispatch/dispatcher.ts'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
-import { KubeApi } from '../../support/kube-api.ts'
-import { type Container, type Ended, Kubelet, type KubePod } from '../../support/kubelet.ts'
+import { KubeApi } from '../../support/fakes/kube-api.ts'
+import {
+  type Container,
+  type Ended,
+  Kubelet,
+  type KubePod,
+} from '../../support/fakes/kubelet.ts'
 
 /** A pod that does nothing and ends on request. It tests the dispatcher, not the pods of tracks. */
 interface Stub {

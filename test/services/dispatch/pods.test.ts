@@ -3,11 +3,11 @@ import t from 'tap'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { club, wav } from '../../support/audio.ts'
 import { surroundings, until } from '../../support/chain.ts'
-import { startDispatcher } from '../../support/dispatch.ts'
-import { KubeApi } from '../../support/kube-api.ts'
-import { Kubelet } from '../../support/kubelet.ts'
+import { KubeApi } from '../../support/fakes/kube-api.ts'
+import { Kubelet } from '../../support/fakes/kubelet.ts'
 import { allConsumers } from '../../support/one-process.ts'
 import { patient } from '../../support/patience.ts'
+import { startDispatcher } from '../../support/processes/dispatch.ts'
 
 // The dispatcher, and each pod, as a process of its own.
 t.setTimeout(patient(3_600_000))

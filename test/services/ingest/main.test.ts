@@ -15,7 +15,7 @@ import type { Config } from '#shared/frame/config.ts'
 import { anyPort } from '../../../tools/local/port.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
-import { startService } from '../../support/service.ts'
+import { startService } from '../../support/processes/service.ts'
 import { aJob, bodyOf, post, raw, sha256, until } from './api.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'trackchain-test-'))

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { heldMemory } from '../../support/held-memory.ts'
-import { malformed } from '../../support/malformed.ts'
+import { malformed } from '../../support/masters/malformed.ts'
+import { heldMemory } from '../../support/processes/held-memory.ts'
 import { aJob, post, sha256, startApi, until } from './api.ts'
 
 const api = await startApi()

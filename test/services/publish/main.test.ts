@@ -7,7 +7,7 @@ import { RunEnded } from '#shared/contracts/messages/run.ts'
 import { send } from '#shared/frame/step.ts'
 import { accepted, ended, event } from '../../shared/catalogue/fixture.ts'
 import { surroundings, until } from '../../support/chain.ts'
-import { startService } from '../../support/service.ts'
+import { startService } from '../../support/processes/service.ts'
 
 t.test('the process of publish does all that is its own: each is begun', async (t) => {
   const around = await surroundings(

@@ -8,7 +8,7 @@ import { forgetOld } from '../../../services/publish/retention.ts'
 import { ownPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { accepted, catalogues, event } from '../../shared/catalogue/fixture.ts'
 import { surroundings, until } from '../../support/chain.ts'
-import { startService } from '../../support/service.ts'
+import { startService } from '../../support/processes/service.ts'
 
 t.test('a history is whole after recorder and database were away', async (t) => {
   const postgres = await ownPostgres()

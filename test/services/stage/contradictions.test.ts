@@ -3,8 +3,8 @@ import type { Warning } from '#shared/contracts/warnings.ts'
 import type { ByteRanges } from '../../../services/stage/formats/byte-window.ts'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
 import { aiff, chunk, flac, noise, silence, wav } from '../../support/audio.ts'
-import { claiming, music, padded, sparse, whole } from '../../support/contradicting.ts'
-import { over, put } from '../../support/damaged.ts'
+import { claiming, music, padded, sparse, whole } from '../../support/masters/contradicting.ts'
+import { over, put } from '../../support/masters/damaged.ts'
 
 /** The expected reading of a header. `warnings` has the codes of all warnings. */
 interface Want {

@@ -6,8 +6,8 @@ import type { FlacLayout } from '../../../services/stage/formats/layout.ts'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
 import { coded, flac, noise, RATE, sine, wav } from '../../support/audio.ts'
-import { put } from '../../support/damaged.ts'
-import { crc, silentFlac } from '../../support/silent-flac.ts'
+import { put } from '../../support/masters/damaged.ts'
+import { crc, silentFlac } from '../../support/masters/silent-flac.ts'
 import { bytesOf, soon, stage } from '../../support/stage.ts'
 
 const file = await flac(wav([sine(2 * RATE, 440), noise(2 * RATE)]))

@@ -9,9 +9,9 @@ import { masterBytes } from '../../../services/stage/formats/master-bytes.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
 import { checkLimits } from '../../../services/stage/limits.ts'
 import { stageMaster } from '../../../services/stage/resample/range.ts'
-import { heldMemory } from '../../support/held-memory.ts'
-import { hostileMasters } from '../../support/hostile-masters.ts'
-import type { Verdict } from '../../support/hostile-verdict.ts'
+import { hostileMasters } from '../../support/masters/hostile-masters.ts'
+import type { Verdict } from '../../support/masters/hostile-verdict.ts'
+import { heldMemory } from '../../support/processes/held-memory.ts'
 
 const LIMITS = { max_hours: 24, max_channels: 8, max_rate: 768_000 }
 /** Maximum length of masters that are converted here, seconds. */

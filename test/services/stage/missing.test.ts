@@ -4,7 +4,7 @@ import { mpegFrames } from '../../../services/stage/formats/mpeg/frames.ts'
 import { noFramesSeen } from '../../../services/stage/formats/mpeg/frames-seen.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
 import { aiff, chunk, club, coded, flac, noise, RATE, wav } from '../../support/audio.ts'
-import { over, put } from '../../support/damaged.ts'
+import { over, put } from '../../support/masters/damaged.ts'
 import { bytesOf, soon, stage } from '../../support/stage.ts'
 
 const music = wav(club(1.5 * RATE))

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { club, coded, RATE, snr, wav } from '../../support/audio.ts'
-import { put } from '../../support/damaged.ts'
+import { put } from '../../support/masters/damaged.ts'
 import { scaled, stage } from '../../support/stage.ts'
 
 const [left, right] = club(2 * RATE)

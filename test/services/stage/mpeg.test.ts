@@ -4,7 +4,7 @@ import { mpegFrames } from '../../../services/stage/formats/mpeg/frames.ts'
 import { overlongMpeg } from '../../../services/stage/formats/mpeg/length.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
 import { coded, noise, RATE, sine, wav } from '../../support/audio.ts'
-import { cutShort, put } from '../../support/damaged.ts'
+import { cutShort, put } from '../../support/masters/damaged.ts'
 import { bytesOf, soon, stage } from '../../support/stage.ts'
 
 const music = (seconds: number, rate = RATE) =>

@@ -3,8 +3,8 @@ import type { Coded } from '../../../services/stage/formats/layout.ts'
 import { oggSurvey, oggWarnings } from '../../../services/stage/formats/ogg/survey.ts'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
 import { club, coded, RATE, silence, wav } from '../../support/audio.ts'
-import { over, put } from '../../support/damaged.ts'
-import { pagesOf, renumbered, withChecksum } from '../../support/ogg.ts'
+import { over, put } from '../../support/masters/damaged.ts'
+import { pagesOf, renumbered, withChecksum } from '../../support/masters/ogg.ts'
 import { bytesOf, soon, stage } from '../../support/stage.ts'
 
 const SECONDS = 5

@@ -12,8 +12,8 @@ import {
   snr,
   wav,
 } from '../../support/audio.ts'
-import { claiming, whole } from '../../support/contradicting.ts'
-import { over } from '../../support/damaged.ts'
+import { claiming, whole } from '../../support/masters/contradicting.ts'
+import { over } from '../../support/masters/damaged.ts'
 import { scaled, stage } from '../../support/stage.ts'
 
 const N = 22_050

@@ -5,9 +5,9 @@ import type { MasterBytes } from '../../../services/stage/formats/byte-window.ts
 import { survey } from '../../../services/stage/formats/survey.ts'
 import { stageMaster } from '../../../services/stage/resample/range.ts'
 import { coded, sine, wav } from '../../support/audio.ts'
-import { pagesOf, withChecksum } from '../../support/ogg.ts'
+import { pagesOf, withChecksum } from '../../support/masters/ogg.ts'
+import { slowMasters } from '../../support/masters/slow-masters.ts'
 import { patient, timeLimit } from '../../support/patience.ts'
-import { slowMasters } from '../../support/slow-masters.ts'
 import { bytesOf } from '../../support/stage.ts'
 
 t.setTimeout(patient(900_000))

@@ -3,8 +3,8 @@ import t from 'tap'
 import { sourceOf } from '#shared/audio/ranged.ts'
 import { encodeTools } from '../../../services/encode/tools.ts'
 import { aiff, club, coded, flac, int16, noise, RATE, wav } from '../../support/audio.ts'
-import { onOtherCpu } from '../../support/other-cpu.ts'
 import { timeLimit } from '../../support/patience.ts'
+import { onOtherCpu } from '../../support/processes/other-cpu.ts'
 import { stage } from '../../support/stage.ts'
 
 const SECONDS = 4

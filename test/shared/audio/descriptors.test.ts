@@ -6,7 +6,9 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { coded, sine, wav } from '../../support/audio.ts'
 
-const CHILD = fileURLToPath(new URL('../../support/full-table-child.ts', import.meta.url))
+const CHILD = fileURLToPath(
+  new URL('../../support/processes/full-table-child.ts', import.meta.url),
+)
 
 t.test('where no more files can be opened nothing is said of the master', async (t) => {
   const path = join(t.testdir({}), 'a.ogg')

@@ -77,7 +77,7 @@ test('processes share the cores of their parent, and give back what they held wh
   t.ok(cutOff.every((since) => since >= began && since <= Date.now()))
 
   async function borrower(): Promise<ChildProcess> {
-    const script = new URL('../../support/borrower.ts', import.meta.url)
+    const script = new URL('../../support/processes/borrower.ts', import.meta.url)
     const child = fork(script, { execArgv: [] })
     lendCores(cores, child, (since) => cutOff.push(since))
     await heard(child)

@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 
-const CHILD = fileURLToPath(new URL('../../support/faulty-store-child.ts', import.meta.url))
+const CHILD = fileURLToPath(
+  new URL('../../support/processes/faulty-store-child.ts', import.meta.url),
+)
 const run = promisify(execFile)
 const canTrace = spawnSync('strace', ['-o', '/dev/null', 'true']).status === 0
 const skip = canTrace ? false : 'strace is not there, or may not trace'

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { startChain } from '../../../tools/local/supervisor.ts'
-import { runCli } from '../../support/cli.ts'
+import { runCli } from '../../support/processes/cli.ts'
 
 const DERIVATIVES = join(import.meta.dirname, '..', '..', 'support', 'derivatives')
 

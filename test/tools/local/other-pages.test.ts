@@ -13,7 +13,7 @@ import { waitingIn } from '../../../tools/local/pubsub/sqlite-journal.ts'
 import { type Chain, startChain } from '../../../tools/local/supervisor.ts'
 import { sine, wav } from '../../support/audio.ts'
 import { noChromium } from '../../support/chromium.ts'
-import { listeners } from '../../support/listeners.ts'
+import { listeners } from '../../support/processes/listeners.ts'
 
 /** What a page got from a port. */
 interface Got {

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { DEFAULT_ROUTE, ONE_MACHINE, topology } from '#shared/contracts/topology.ts'
-import { reservedFor } from '../../../tools/local/pubsub/reserved.ts'
+import { reservedFor } from '../../../tools/local/pubsub/api/reserved.ts'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 
 const token = 'the-token-of-the-chain'

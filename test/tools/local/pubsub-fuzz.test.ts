@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { pubsubMethods } from '../../../tools/local/pubsub/protos.ts'
+import { pubsubMethods } from '../../../tools/local/pubsub/api/protos.ts'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 import { patient } from '../../support/patience.ts'
 

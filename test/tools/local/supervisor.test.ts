@@ -12,8 +12,8 @@ import { json } from '#shared/contracts/message.ts'
 import { isRunning } from '../../../tools/local/process-registry.ts'
 import { startChain } from '../../../tools/local/supervisor.ts'
 import { club, wav } from '../../support/audio.ts'
-import { isLoopback, listeners } from '../../support/listeners.ts'
 import { patient, until } from '../../support/patience.ts'
+import { isLoopback, listeners } from '../../support/processes/listeners.ts'
 
 const SERVICES = ['ingest', 'stage', 'analyze', 'encode', 'publish']
 const CLI = join(import.meta.dirname, '..', '..', '..', 'tools', 'cli', 'cli.ts')

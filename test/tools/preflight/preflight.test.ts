@@ -15,7 +15,7 @@ import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 import type { Finding } from '../../../tools/preflight/check.ts'
 import { type PreflightOptions, preflight } from '../../../tools/preflight/run-preflight.ts'
-import { startIamServer } from '../../support/iam-server.ts'
+import { startIamServer } from '../../support/fakes/iam-server.ts'
 
 const ROUTES = ['cloud', 'onprem-a']
 const PROJECT = 'preflight'

@@ -1,4 +1,4 @@
-import { publishable, withAttributes } from './body.ts'
+import { publishable, withAttributes } from './api/body.ts'
 import { steadyNow } from './clock.ts'
 import { Fault } from './fault.ts'
 import type { Journal } from './journal.ts'

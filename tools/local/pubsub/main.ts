@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { startHeartbeat } from '#shared/frame/heartbeat.ts'
 import { runService } from '#shared/frame/lifecycle.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
-import { reservedFor } from './reserved.ts'
+import { reservedFor } from './api/reserved.ts'
 import { startPubsubServer } from './server.ts'
 
 // The Pub/Sub server as a process of its own. --port N (0: any free port; it is sent to the parent process

@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { namesOf } from '#shared/frame/door.ts'
-import { guarding, type Reserved } from './access.ts'
+import { guarding, type Reserved } from './api/access.ts'
+import { grpcFront } from './api/grpc.ts'
+import { pubsubMethods } from './api/protos.ts'
+import { restFront } from './api/rest.ts'
 import { Broker } from './broker.ts'
-import { grpcFront } from './grpc.ts'
-import { pubsubMethods } from './protos.ts'
-import { restFront } from './rest.ts'
 import { SqliteJournal } from './sqlite-journal.ts'
 
 interface PubsubServerOptions {

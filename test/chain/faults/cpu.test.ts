@@ -1,0 +1,55 @@
+import t from 'tap'
+import { createLog } from '#shared/frame/telemetry/log.ts'
+import { club, coded, wav } from '../../support/audio.ts'
+import { surroundings, until } from '../../support/chain.ts'
+import { allConsumers } from '../../support/one-process.ts'
+import { onOtherCpu } from '../../support/processes/other-cpu.ts'
+
+const around = await surroundings()
+t.teardown(() => around.close())
+const { bus, catalogue, config, published } = around
+const log = createLog('cpu', 'error')
+
+const SECONDS = 8
+const music = wav(club(SECONDS * 48_000, { rate: 48_000 }), { rate: 48_000 })
+const wanted = ['bpm', 'key', 'loudness', 'aac-128', 'mp3-128', 'mp3-320', 'flac', 'preview']
+const derivative_assets = [...wanted, 'waveform']
+
+interface Outcome {
+  readonly state: string
+  readonly files: Record<string, string>
+}
+
+t.test('the chain makes the same files and finds the same numbers on any CPU', async (t) => {
+  const masters = {
+    mp3: await coded('a.mp3', music, ['-b:a', '320k']),
+    aac: await coded('a.m4a', music, ['-b:a', '256k']),
+  }
+  const requestId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+  let n = 0
+  const outcomes = async (where: string) => {
+    const consumers = await allConsumers({ config, bus, catalogue, log })
+    const jobs = Object.entries(masters).map(([kind, master]) => {
+      const job = { request_id: requestId(++n), asset_guid: `${kind}-${where}` }
+      return { ...job, kind, master }
+    })
+    for (const { kind, master, ...job } of jobs) {
+      await around.master(job.asset_guid, master)
+      await around.submit({ ...job, derivative_assets })
+    }
+    await until(() => jobs.every(({ asset_guid }) => published.has(asset_guid)), 200_000)
+    await consumers.close()
+    const made = jobs.map(async ({ kind, asset_guid, request_id }) => {
+      const outcome = (await around.outcome(asset_guid, request_id)) as Outcome
+      return [kind, outcome] as const
+    })
+    return Object.fromEntries(await Promise.all(made))
+  }
+  const here = await outcomes('here')
+  const there = await onOtherCpu('0', () => outcomes('there'))
+  for (const kind of Object.keys(masters)) {
+    t.equal(here[kind]?.state, 'done', kind)
+    t.ok(Object.keys(here[kind]?.files ?? {}).length >= 5, 'and its files')
+    t.same(there[kind], here[kind], `${kind}: equal to the byte`)
+  }
+})

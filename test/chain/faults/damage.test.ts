@@ -1,0 +1,95 @@
+import t from 'tap'
+import { createLog } from '#shared/frame/telemetry/log.ts'
+import { startGcsServer } from '../../../tools/fakes/gcs-server.ts'
+import { noise, wav } from '../../support/audio.ts'
+import { surroundings } from '../../support/chain.ts'
+import { allConsumers } from '../../support/one-process.ts'
+import { patient, until } from '../../support/patience.ts'
+
+/**
+ * The chain on buckets in which a bit flips in every sixth uploaded or downloaded body, and in which nothing
+ * may be removed, not even in scratch. The results have to be those of an undisturbed chain, or missing.
+ */
+
+t.setTimeout(patient(240_000))
+
+const server = await startGcsServer('masters', 'assets', 'scratch', 'uploads')
+server.denied = /^DELETE \/storage/
+const around = await surroundings({
+  storage: server.endpoint,
+  ...{ assets: 'gs://assets', scratch: 'gs://scratch', uploads: 'gs://uploads' },
+  routes: {
+    cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], factor: 1 },
+  },
+})
+const { bus, catalogue, config, letters, published } = around
+const log = createLog('damage', 'fatal')
+const consumers = await allConsumers({ config, bus, catalogue, log })
+t.teardown(async () => {
+  await consumers.close()
+  await around.close()
+  await server.close()
+})
+
+/** One master that is read in place, and one that is converted into scratch. */
+const MASTERS = {
+  place: wav([noise(200_000, { seed: 1 }), noise(200_000, { seed: 2 })]),
+  stage: wav([noise(200_000, { seed: 3 }), noise(200_000, { seed: 4 })], { rate: 48_000 }),
+}
+
+async function make(name: string): Promise<void> {
+  const tracks = Object.keys(MASTERS).map((kind) => `${kind}-${name}`)
+  for (const [kind, master] of Object.entries(MASTERS)) {
+    server.put('masters', `${kind}-${name}.wav`, master)
+    const derivative_assets = ['aac-128', 'waveform', 'loudness', 'echo', 'pieces']
+    await around.submit({ asset_guid: `${kind}-${name}`, derivative_assets })
+  }
+  await until(() => tracks.every((track) => published.has(track)), patient(60_000))
+}
+
+/** The files of a track's assets, by their kind. */
+function files(track: string): Record<string, string> {
+  const found = [...(server.buckets.get('assets') ?? [])]
+    .filter(([name]) => name.startsWith(`assets/${track}/`))
+    .map(([name, { bytes }]) => [name.split('/').at(-1) ?? '', bytes.toString('base64')])
+  return Object.fromEntries(found.toSorted())
+}
+
+t.test('bits that flip on the way, up and down, never make another asset', async (t) => {
+  await make('clean')
+  let bodies = 0
+  let state = 1
+  const random = () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
+  const flips = { up: 0, down: 0 }
+  server.onTheWay = (body, way) => {
+    bodies++
+    if (body.length === 0 || random() > 1 / 6) return body
+    flips[way]++
+    const other = Buffer.from(body)
+    const at = Math.floor(random() * body.length)
+    other[at] = (other[at] as number) ^ (1 << Math.floor(random() * 8))
+    return other
+  }
+  // The number of bodies depends on how often the services send requests, so run as many rounds as are needed.
+  const names: string[] = []
+  while (names.length < 4 || (Math.min(flips.up, flips.down) <= 10 && names.length < 20)) {
+    names.push(String(names.length + 1))
+    await make(names.at(-1) as string)
+  }
+  server.onTheWay = undefined
+  t.comment(`${bodies} bodies, of which damaged: ${JSON.stringify(flips)}`)
+  t.ok(flips.up > 10 && flips.down > 10, 'both ways')
+  for (const kind of Object.keys(MASTERS)) {
+    const clean = files(`${kind}-clean`)
+    t.ok(Object.keys(clean).length >= 6)
+    for (const name of names) {
+      const track = `${kind}-${name}`
+      t.same(files(track), clean, track)
+      t.match(published.get(track), [{ state: 'done' }], track)
+    }
+  }
+  t.same(letters, [])
+})
