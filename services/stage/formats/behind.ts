@@ -38,7 +38,8 @@ export async function masterBehind(
   return undefined
 }
 
-function framesAt(head: Buffer, isEnd: boolean): string | undefined {
+/** What begins with MPEG audio or ADTS: several frames, one behind the other. */
+export function framesAt(head: Buffer, isEnd: boolean): string | undefined {
   const found = findFrames(head.subarray(0, CHAIN_BYTES), { from: 0, to: 1, isEnd })
   return found && nameOf(found.frame)
 }

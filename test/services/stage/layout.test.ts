@@ -377,7 +377,8 @@ t.test('a long master is never read whole', async (t) => {
     },
   })
   t.match(layout, { kind: 'pcm', samples: 750_000_000 })
-  t.ok(read <= 49_152, `${read} bytes`)
+  // It is silent in its middle, so that twelve other places are read, too.
+  t.ok(read <= 300_000, `${read} bytes`)
 })
 
 t.test('only 16-bit 44.1 kHz stereo PCM is conformant', async (t) => {

@@ -5,6 +5,8 @@ import {
   aiff,
   type Channel,
   club,
+  coded,
+  flac,
   noise,
   RATE,
   silence,
@@ -276,3 +278,40 @@ t.test(
     }
   },
 )
+
+t.test('encoded sound in place of samples is refused by its name', async (t) => {
+  const within = (data: Buffer) => {
+    const file = Buffer.from(wav(music))
+    file.set(data.subarray(0, file.length - 44), 44)
+    return file
+  }
+  const synced = (sync: string, words = 2) => {
+    const file = Buffer.from(wav(music))
+    for (let n = 0; n < words; n++) file.set(Buffer.from(sync, 'hex'), 44 + 100 + n * 2012)
+    return file
+  }
+  for (const [file, name] of [
+    [synced('fe7f0180'), 'DTS'],
+    [synced('7ffe8001'), 'DTS'],
+    [synced('ff1f00e8'), 'DTS'],
+    [synced('72f81f4e'), 'IEC 61937'],
+    [within(await flac(wav([left, right]))), 'FLAC'],
+    [within(await coded('a.mp3', wav([left, right]))), 'MP3'],
+  ] as const)
+    await t.rejects(readHeader(whole(file)), {
+      code: 'MASTER_UNREADABLE',
+      message: new RegExp(`^byte 44: .*${name}.* in place of samples`),
+    })
+  t.same((await kindOf(synced('fe7f0180', 1))).codes, [], 'one such word may be chance')
+})
+
+t.test('of ADPCM that is cut short the seconds are those of its blocks', async (t) => {
+  for (const codec of ['adpcm_ima_wav', 'adpcm_ms']) {
+    const file = await coded('a.wav', wav(music), ['-c:a', codec])
+    const header = await readHeader(whole(file.subarray(0, file.length * 0.75)))
+    const [cut] = header.warnings ?? []
+    t.match(cut, { code: 'CUT_SHORT' }, codec)
+    t.ok(Math.abs((cut?.promised_seconds ?? 0) - N / RATE) < 0.1, `${cut?.sentence}`)
+    t.ok(Math.abs((cut?.present_seconds ?? 0) - (0.75 * N) / RATE) < 0.1, `${cut?.sentence}`)
+  }
+})

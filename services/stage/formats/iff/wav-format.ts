@@ -31,12 +31,14 @@ const MAX_FORMAT_BYTES = 1024
 interface Decodable extends Pick<Coded, 'codec' | 'decoder'> {
   /** For ADPCM: number of bytes at the beginning of the block of one channel, before the samples of four bits. */
   readonly headBytes?: number
+  /** Number of samples of one channel in that head. */
+  readonly headSamples?: number
 }
 
 /** How encodings of compressed samples are decoded, by format tag. */
 export const DECODABLE: Readonly<Record<number, Decodable>> = {
-  2: { codec: 'MS ADPCM', decoder: 'adpcm_ms', headBytes: 7 },
-  17: { codec: 'IMA ADPCM', decoder: 'adpcm_ima_wav', headBytes: 4 },
+  2: { codec: 'MS ADPCM', decoder: 'adpcm_ms', headBytes: 7, headSamples: 2 },
+  17: { codec: 'IMA ADPCM', decoder: 'adpcm_ima_wav', headBytes: 4, headSamples: 1 },
   80: { codec: 'MPEG', decoder: 'mp2' },
   85: { codec: 'MP3', decoder: 'mp3' },
 }

@@ -4,6 +4,7 @@ import { type ByteWindow, unreadable } from '../byte-window.ts'
 import type { Coded, PcmLayout } from '../layout.ts'
 import { mpegStream } from '../mpeg/mpeg.ts'
 import { checkRateAndChannels, chunks, pcm, soundWarnings, withWarnings } from './chunks.ts'
+import { refuseEncoded } from './encoded-samples.ts'
 import type { SoundSize } from './sound.ts'
 import { soundSize } from './sound-size.ts'
 import { DECODABLE, readableAs, type WavFormat, wavFormat } from './wav-format.ts'
@@ -54,6 +55,10 @@ export async function wavLayout(
   }
   if (!format) throw unreadable(12, 'there is no "fmt " chunk', 'one before the samples')
   if (!data) throw unreadable(12, 'there is no "data" chunk', 'one that holds the samples')
+  if (!(format.tag in DECODABLE)) {
+    const there = Math.min(data.said, window.bytes - data.offset)
+    await refuseEncoded(window, { offset: data.offset, bytes: there })
+  }
   const size = await soundSize(window, {
     ...{ container, littleEndian, offset: data.offset, said: data.said, long, outerEnd },
   })
@@ -72,8 +77,7 @@ export async function wavLayout(
     if (!littleEndian)
       throw unreadable(format.at, 'compressed samples in a big-endian RIFF', 'bare samples')
     const coded = await decodable(window, format, data.offset, size.bytes)
-    const second = { block: Math.max(1, format.byteRate), rate: 1 }
-    const warnings = soundWarnings(container, size, second, contradictions)
+    const warnings = soundWarnings(container, size, blocksOf(format), contradictions)
     return withWarnings(coded, mergedWarnings(warnings, behind))
   }
   checkRateAndChannels(format.at, format.rate, format.channels)
@@ -82,6 +86,17 @@ export async function wavLayout(
   const known = [...contradictions, read.contradicts]
   const layout = pcm(container, read.format, data.offset, size, known)
   return withWarnings(layout, mergedWarnings(layout.warnings, behind))
+}
+
+/**
+ * The blocks of compressed samples. Those of ADPCM have two samples to a byte behind their head, and one (IMA) or two
+ * (Microsoft) in it; the byte rate of such headers is often wrong, but of MPEG it is all that there is.
+ */
+function blocksOf({ tag, channels, blockBytes, rate, byteRate }: WavFormat) {
+  const { headBytes, headSamples = 0 } = DECODABLE[tag] ?? {}
+  if (headBytes === undefined) return { block: 1, rate: Math.max(1, byteRate) }
+  const samples = headSamples + 2 * (blockBytes / Math.max(1, channels) - headBytes)
+  return { block: Math.max(1, blockBytes), rate: rate / samples }
 }
 
 /**
