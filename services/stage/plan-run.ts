@@ -100,11 +100,11 @@ export function isAllThere(
   missing: readonly Derivative[],
   deps: PlanDeps,
 ): boolean {
-  return missing.length === 0 && (isOpen(layout) || !isStrict(message, deps))
+  return missing.length === 0 && (isInHeader(layout) || !isStrict(message, deps))
 }
 
 /** Whether the header alone shows everything that can be wrong with a master. */
-function isOpen(layout: Layout): boolean {
+function isInHeader(layout: Layout): boolean {
   return layout.kind === 'pcm' && !mayHaveNone(layout)
 }
 

@@ -80,7 +80,7 @@ export function json(data: Uint8Array, what: string): unknown {
 /** A count in a message of an unknown publisher. If it is not plausible, the result is `least`. */
 export function countFrom(value: unknown, least: number): number {
   const number = Number(value ?? least)
-  return Number.isSafeInteger(number) && number >= least && number <= MOST ? number : least
+  return Number.isSafeInteger(number) && number >= least && number <= MAX_COUNT ? number : least
 }
 
 /** An instant in such a message; undefined unless it is a valid instant in the past. */
@@ -90,4 +90,4 @@ export function pastInstant(value: unknown): string | undefined {
 }
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/
-const MOST = 1_000_000
+const MAX_COUNT = 1_000_000

@@ -27,9 +27,9 @@ export async function outcomes(
       found.set(track.guid, {
         ...{ state, rows, assets: assets.get(track.guid) ?? [] },
         published: announced.map(([key, { id: _, ...message }]) => {
-          const announced = JSON.parse(JSON.stringify(message).replaceAll(store, ''))
+          const relative = JSON.parse(JSON.stringify(message).replaceAll(store, ''))
           // Only the order of keys depends on whether a verdict has been through the database.
-          return { key, value: digest(announced, 32) }
+          return { key, value: digest(relative, 32) }
         }),
         letters: [...(seen.letters.get(track.guid) ?? [])].map((key) => ({ key, value: '' })),
       })

@@ -4,7 +4,7 @@ import { type Check, type Complaint, type Finding, judged } from './check.ts'
 import type { Needs } from './service-needs.ts'
 
 export interface BusChecked {
-  readonly look: PubsubInspector
+  readonly inspector: PubsubInspector
   readonly project: string
   /** The topics and subscriptions that must exist. */
   readonly topology: Topology
@@ -31,11 +31,11 @@ export function busChecks(bus: BusChecked): readonly Check[] {
   ]
 }
 
-async function topicFinding(name: string, { look, needs }: BusChecked): Promise<Finding> {
+async function topicFinding(name: string, { inspector, needs }: BusChecked): Promise<Finding> {
   const permission = needs.publishes.includes(name) ? 'pubsub.topics.publish' : undefined
   const [found, may] = await Promise.all([
-    look.topic(name),
-    mayUse(permission, (each) => look.allowed('topic', name, [each])),
+    inspector.topic(name),
+    mayUse(permission, (each) => inspector.allowed('topic', name, [each])),
   ])
   const check = `topic ${name}`
   const use = permission === undefined ? '' : ', may be published to'
@@ -47,13 +47,13 @@ async function topicFinding(name: string, { look, needs }: BusChecked): Promise<
 }
 
 async function subscriptionFinding(spec: SubscriptionSpec, bus: BusChecked): Promise<Finding> {
-  const { look, needs } = bus
+  const { inspector, needs } = bus
   const permission = needs.consumes.includes(spec.name)
     ? 'pubsub.subscriptions.consume'
     : undefined
   const [looked, may] = await Promise.all([
-    look.subscription(spec.name),
-    mayUse(permission, (each) => look.allowed('subscription', spec.name, [each])),
+    inspector.subscription(spec.name),
+    mayUse(permission, (each) => inspector.allowed('subscription', spec.name, [each])),
   ])
   const check = `subscription ${spec.name}`
   if (looked.refused === 'missing') return missing(check, lost(spec, bus.topology))

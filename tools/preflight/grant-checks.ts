@@ -11,7 +11,7 @@ const ROLES: Readonly<Record<Resource, readonly string[]>> = {
 }
 
 /** Checks both grants that dead-lettering needs: on the dead-letter topic, and on each subscription with a policy. */
-export function grantChecks({ look, topology }: BusChecked): readonly Check[] {
+export function grantChecks({ inspector, topology }: BusChecked): readonly Check[] {
   const { deadLetterTopic, subscriptions } = topology
   const lettered = subscriptions.filter((spec) => spec.maxDeliveryAttempts !== undefined)
   const resources = [
@@ -23,7 +23,7 @@ export function grantChecks({ look, topology }: BusChecked): readonly Check[] {
     return {
       name: check,
       remedy: 'see that Pub/Sub can be reached from here with this identity',
-      run: async () => [grantFinding(check, of, name, await look.grants(of, name))],
+      run: async () => [grantFinding(check, of, name, await inspector.grants(of, name))],
     }
   })
 }

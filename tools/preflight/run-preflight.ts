@@ -46,9 +46,9 @@ export async function preflight(
   }
   const server =
     config.pubsub === '' ? {} : { endpoint: config.pubsub, token: config.pubsub_token }
-  const look = pubsubInspector({ projectId: config.project, ...server }, limitMs)
+  const inspector = pubsubInspector({ projectId: config.project, ...server }, limitMs)
   const wanted = topologyFor(config, service === undefined ? undefined : needs)
-  const bus = { look, project: config.project, topology: wanted, needs }
+  const bus = { inspector, project: config.project, topology: wanted, needs }
   const stores = Object.entries(needs.stores) as [keyof Needs['stores'], Access][]
   const buckets = bucketsOf(needs, config)
   try {
@@ -85,7 +85,7 @@ export async function preflight(
     return [...first, ...then, ...(await runChecks(last, limitMs)), clockFinding(seen)]
   } finally {
     // Not awaited: a connection that hangs would not close.
-    void look.close().catch(() => {})
+    void inspector.close().catch(() => {})
   }
 }
 

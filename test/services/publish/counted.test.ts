@@ -17,7 +17,7 @@ import { scraped } from '../../support/scraped.ts'
 
 const fresh = await catalogues(t)
 
-t.test('what a commit adds is commitMetrics once, however often it comes', async (t) => {
+t.test('what a commit adds is counted once, however often it comes', async (t) => {
   const { dsn } = await fresh(t)
   const metrics = createMetrics('publish')
   const catalogue = openCatalogue({ dsn }, commitMetrics(metrics, ['bpm', 'key']))
