@@ -1,5 +1,5 @@
 import { globSync, readFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join } from 'node:path'
 
 /**
  * Which folder may import which, type imports included, and which exports are not imported by any file.
@@ -7,7 +7,11 @@ import { dirname, join, relative } from 'node:path'
  */
 
 const CONTRACTS = ['shared/async', 'shared/contracts']
+const UNDERWAY = [...CONTRACTS, 'shared/underway']
 const SHARED = ['shared']
+/** The services whose steps a pod is made of, and those that benchmarks measure parts of. */
+const MAKING = ['stage', 'analyze', 'encode']
+const MEASURED = ['services/stage', 'services/analyze']
 const LOCAL = [...SHARED, 'tools/terminal', 'tools/local']
 const CLIENT = [...LOCAL, 'tools/client']
 
@@ -16,13 +20,11 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   'shared/async': [],
   'shared/contracts': ['shared/async'],
   'shared/underway': CONTRACTS,
-  'shared/audio': [...CONTRACTS, 'shared/underway'],
-  'shared/store': [...CONTRACTS, 'shared/underway'],
+  'shared/audio': UNDERWAY,
+  'shared/store': UNDERWAY,
   'shared/bus': CONTRACTS,
-  'shared/frame': [...CONTRACTS, 'shared/underway', 'shared/store', 'shared/bus'],
-  'shared/assets': [
-    ...[...CONTRACTS, 'shared/underway', 'shared/audio', 'shared/store', 'shared/frame'],
-  ],
+  'shared/frame': [...UNDERWAY, 'shared/store', 'shared/bus'],
+  'shared/assets': [...UNDERWAY, 'shared/audio', 'shared/store', 'shared/frame'],
   'shared/catalogue': [...CONTRACTS, 'shared/frame'],
   'services/ingest': SHARED,
   'services/stage': SHARED,
@@ -39,9 +41,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   'tools/preflight': LOCAL,
   'tools/drill': CLIENT,
   'tools/image': CLIENT,
-  'tools/bench': [
-    ...[...CLIENT, 'tools/preflight', 'tools/fakes', 'services/stage', 'services/analyze'],
-  ],
+  'tools/bench': [...CLIENT, 'tools/preflight', 'tools/fakes', ...MEASURED],
   'tools/cli': [...CLIENT, 'tools/costs', 'tools/preflight', 'tools/drill'],
   tools: [],
   k8s: [],
@@ -50,9 +50,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
 
 /** The files of the one service that is composed of the steps of others, and what they may import. */
 const COMPOSED: Readonly<Record<string, readonly string[]>> = {
-  'services/dispatch/pod/main.ts': [
-    ...['services/stage/step.ts', 'services/analyze/step.ts', 'services/encode/step.ts'],
-  ],
+  'services/dispatch/pod/main.ts': MAKING.map((stage) => `services/${stage}/step.ts`),
 }
 
 /**
@@ -200,8 +198,7 @@ function circles(imports: ReadonlyMap<string, readonly Import[]>): readonly Brea
   const walk = (file: string) => {
     const at = path.indexOf(file)
     if (at >= 0) {
-      const circle = [...path.slice(at), file].map((each) => relative('.', each))
-      found.push({ file, sentence: `is in a circle: ${circle.join(' → ')}` })
+      found.push({ file, sentence: `is in a circle: ${[...path.slice(at), file].join(' → ')}` })
       return
     }
     if (done.has(file)) return

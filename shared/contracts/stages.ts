@@ -6,7 +6,7 @@ export type Stage = (typeof STAGES)[number]
 export const CHAIN = ['ingest', ...STAGES, 'publish'] as const
 
 /** The stages that make derivative assets. */
-export type MakingStage = 'analyze' | 'encode'
+export type MakingStage = Exclude<Stage, 'stage'>
 
 /** The budget of a step: its 99th percentile, wall-clock ms on one full core. */
 export const BUDGET_MS = 10_000

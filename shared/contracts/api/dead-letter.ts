@@ -1,5 +1,13 @@
 import { Type } from 'typebox'
-import { Dictionary, Instant, NextPage, Nullable, type ResponseOf } from './response.ts'
+import {
+  Dictionary,
+  FailureCode,
+  Instant,
+  NextPage,
+  Nullable,
+  Remedy,
+  type ResponseOf,
+} from './response.ts'
 
 export const LETTER_STATES = ['open', 'redriven', 'discarded'] as const
 
@@ -29,11 +37,9 @@ export const DeadLetter = Type.Object(
     id: Type.String(),
     state: Type.Enum([...LETTER_STATES]),
     step: Type.String({ description: 'The step that failed.' }),
-    code: Type.String({ description: 'One of GET /v1/errors, or of another release.' }),
+    code: FailureCode,
     reason: Type.String(),
-    remedy: Type.Optional(
-      Type.String({ description: 'What to do about it, where this release knows the code.' }),
-    ),
+    remedy: Type.Optional(Remedy),
     attempt: Type.Integer(),
     dead_lettered: Instant('When it was dead-lettered.'),
     redrivable: Type.Boolean({ description: 'Whether there is a job in it.' }),

@@ -1,5 +1,14 @@
 import { Type } from 'typebox'
-import { Dictionary, Instant, Nullable, type ResponseOf } from './response.ts'
+import {
+  AnalysisResult,
+  DeadLettered,
+  Dictionary,
+  FailureCode,
+  Instant,
+  Nullable,
+  Remedy,
+  type ResponseOf,
+} from './response.ts'
 import { Warning } from './warning.ts'
 
 /** The states of a job; nothing follows the last three. */
@@ -38,9 +47,7 @@ const MadeAsset = Type.Object(
     state: Type.Literal('made'),
     ...verdict,
     files: Dictionary(Type.Integer(), { description: 'Bytes of each file, by extension.' }),
-    result: Type.Optional(
-      Type.Unknown({ description: 'What an analysis found, for assets that have a result.' }),
-    ),
+    result: Type.Optional(AnalysisResult),
   },
   { title: 'MadeAsset' },
 )
@@ -50,11 +57,9 @@ const FailedAsset = Type.Object(
     asset,
     state: Type.Literal('failed'),
     ...verdict,
-    code: Type.String({ description: 'One of GET /v1/errors, or of another release.' }),
+    code: FailureCode,
     sentence: Type.String({ description: 'Why.' }),
-    remedy: Type.Optional(
-      Type.String({ description: 'What to do about it, where this release knows the code.' }),
-    ),
+    remedy: Type.Optional(Remedy),
     step: Type.String({ description: 'The step that failed.' }),
     attempt: Type.Integer(),
   },
@@ -92,7 +97,7 @@ const JobStatus = Type.Object(
     published: Nullable(Instant('When its end was announced.'), {
       description: 'Null until its end has been announced.',
     }),
-    dead_lettered: Type.Boolean({ description: 'Whether a dead letter about it is open.' }),
+    dead_lettered: DeadLettered,
     warnings: Type.Array(Warning, { description: 'Of the master that was read last.' }),
     track: Type.String({ description: 'The address of the track.' }),
     assets: Type.Array(AssetStatus, { description: 'All that were asked for, by id.' }),

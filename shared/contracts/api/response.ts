@@ -37,3 +37,20 @@ export function Dictionary<Schema extends TSchema>(
 export const NextPage = Nullable(Type.String(), {
   description: 'The address of the next page; null on the last.',
 })
+
+/** Why something failed. */
+export const FailureCode = Type.String({
+  description: 'One of GET /v1/errors, or of another release.',
+})
+
+export const Remedy = Type.String({
+  description: 'What to do about it, where this release knows the code.',
+})
+
+export const AnalysisResult = Type.Unknown({
+  description: 'What an analysis found, for assets that have a result.',
+})
+
+export const DeadLettered = Type.Boolean({
+  description: 'Whether a dead letter about it is open.',
+})

@@ -1,5 +1,13 @@
 import { Type } from 'typebox'
-import { Instant, NextPage, type ResponseOf } from './response.ts'
+import {
+  AnalysisResult,
+  DeadLettered,
+  FailureCode,
+  Instant,
+  NextPage,
+  Remedy,
+  type ResponseOf,
+} from './response.ts'
 import { Warning } from './warning.ts'
 
 /** What is less likely than this is shown with a mark, and recommended to nobody. */
@@ -42,7 +50,7 @@ export const TrackLine = Type.Object(
       failed: Type.Array(Type.String()),
       pending: Type.Array(Type.String()),
     }),
-    dead_lettered: Type.Boolean({ description: 'Whether a dead letter about it is open.' }),
+    dead_lettered: DeadLettered,
     updated: Instant('When that last changed.'),
     request_id: Type.String({ description: 'Of its latest job.' }),
   },
@@ -105,9 +113,7 @@ const MadeTrackAsset = Type.Object(
     ...known,
     state: Type.Literal('made'),
     recorded,
-    result: Type.Optional(
-      Type.Unknown({ description: 'What an analysis found, for assets that have a result.' }),
-    ),
+    result: Type.Optional(AnalysisResult),
     files: Type.Array(AssetFile, { description: 'The one that is served by default first.' }),
   },
   { title: 'MadeTrackAsset' },
@@ -118,11 +124,9 @@ const FailedTrackAsset = Type.Object(
     ...known,
     state: Type.Literal('failed'),
     recorded,
-    code: Type.String({ description: 'One of GET /v1/errors, or of another release.' }),
+    code: FailureCode,
     sentence: Type.String({ description: 'Why.' }),
-    remedy: Type.Optional(
-      Type.String({ description: 'What to do about it, where this release knows the code.' }),
-    ),
+    remedy: Type.Optional(Remedy),
   },
   { title: 'FailedTrackAsset' },
 )
@@ -150,9 +154,7 @@ export const TrackDetail = Type.Object(
     history: Type.String({ description: 'The address of its history.' }),
     state: Type.Optional(TrackState),
     request_id: Type.Optional(Type.String({ description: 'Of its latest job.' })),
-    dead_lettered: Type.Optional(
-      Type.Boolean({ description: 'Whether a dead letter about it is open.' }),
-    ),
+    dead_lettered: Type.Optional(DeadLettered),
   },
   {
     title: 'TrackDetail',

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import type { ResponseOf } from './response.ts'
+import { Remedy, type ResponseOf } from './response.ts'
 
 /** Something that is missing or wrong in a master that was accepted all the same. */
 export const Warning = Type.Object(
@@ -14,9 +14,7 @@ export const Warning = Type.Object(
     present_seconds: Type.Optional(
       Type.Number({ description: 'Seconds of audio that are there.' }),
     ),
-    remedy: Type.Optional(
-      Type.String({ description: 'What to do about it, where this release knows the code.' }),
-    ),
+    remedy: Type.Optional(Remedy),
   },
   { title: 'Warning', description: 'Something that is missing or wrong in a master.' },
 )

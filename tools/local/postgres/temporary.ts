@@ -33,16 +33,8 @@ interface OwnPostgres extends TestPostgres {
 export async function testPostgres(): Promise<TestPostgres> {
   const dsn = process.env[SHARED]
   if (dsn === undefined) return ownPostgres()
-  const { admin, opened, made, ...databases } = databasesOf(dsn)
-  return {
-    ...databases,
-    stop: async () => {
-      await Promise.all(opened.map((database) => database.close()))
-      for (const name of made)
-        await admin.query({ text: `drop database if exists ${name} with (force)` })
-      await admin.close()
-    },
-  }
+  const { close, ...databases } = databasesOf(dsn)
+  return { ...databases, stop: () => close({ drops: true }) }
 }
 
 /** Starts a server in a temporary folder. */
@@ -51,7 +43,7 @@ export async function ownPostgres(
 ): Promise<OwnPostgres> {
   const dataDir = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
   let postgres = await startPostgres({ dataDir, settings })
-  const { admin, opened, made: _, ...databases } = databasesOf(postgres.dsn)
+  const { close, ...databases } = databasesOf(postgres.dsn)
   return {
     ...databases,
     down: () => postgres.stop(),
@@ -59,7 +51,7 @@ export async function ownPostgres(
       postgres = await startPostgres({ dataDir, settings })
     },
     stop: async () => {
-      await Promise.all([admin, ...opened].map((database) => database.close()))
+      await close({ drops: false })
       await postgres.stop()
       await rm(dataDir, { recursive: true, force: true })
       if (postgres.dataDir !== dataDir) await rm(postgres.dataDir, { recursive: true })
@@ -93,7 +85,6 @@ function databasesOf(dsn: string) {
   const opened: Database[] = []
   const made: string[] = []
   return {
-    ...{ admin, opened, made },
     database: async () => {
       const name = `test_${randomBytes(6).toString('hex')}`
       await admin.query({ text: `create database ${name}` })
@@ -104,6 +95,12 @@ function databasesOf(dsn: string) {
       const database = openDatabase({ dsn: of, poolSize: 2 })
       opened.push(database)
       return database
+    },
+    async close({ drops }: { readonly drops: boolean }) {
+      await Promise.all(opened.map((database) => database.close()))
+      for (const name of drops ? made : [])
+        await admin.query({ text: `drop database if exists ${name} with (force)` })
+      await admin.close()
     },
   }
 }

@@ -6,14 +6,10 @@ import { masterAt } from '../looks-like.ts'
  * The words that begin a frame of what receivers decode where they expect samples of 16 bits: DTS in words of 16 and
  * of 14 bits (ETSI TS 102 114), and anything in bursts of IEC 61937 (`Pa`, `Pb`), in both byte orders.
  */
-const SYNCS = [
-  ['DTS', '7ffe8001'],
-  ['DTS', 'fe7f0180'],
-  ['DTS', '1fffe800'],
-  ['DTS', 'ff1f00e8'],
-  ['sound for a receiver (IEC 61937: AC-3, DTS or the like)', 'f8724e1f'],
-  ['sound for a receiver (IEC 61937: AC-3, DTS or the like)', '72f81f4e'],
-] as const
+const SYNCS: Readonly<Record<string, readonly string[]>> = {
+  DTS: ['7ffe8001', 'fe7f0180', '1fffe800', 'ff1f00e8'],
+  'sound for a receiver (IEC 61937: AC-3, DTS or the like)': ['f8724e1f', '72f81f4e'],
+}
 /** Bursts of AC-3 are 6,144 bytes apart, and frames of DTS on a CD 2,012 to 4,096: two of them are within this. */
 const LOOK_BYTES = 16 << 10
 
@@ -27,7 +23,10 @@ export async function refuseEncoded(
 ): Promise<void> {
   const fresh = window.again()
   const head = Buffer.from(await fresh.glance(offset, Math.min(LOOK_BYTES, bytes)))
-  const found = SYNCS.find(([, sync]) => countOf(head, Buffer.from(sync, 'hex')) > 1)?.[0]
+  const [found] =
+    Object.entries(SYNCS).find(([, syncs]) =>
+      syncs.some((sync) => countOf(head, Buffer.from(sync, 'hex')) > 1),
+    ) ?? []
   const other = found ?? (await masterAtOnce(fresh, offset, head))
   if (other !== undefined)
     throw unreadable(offset, `${other} in place of samples`, 'samples that are not encoded')

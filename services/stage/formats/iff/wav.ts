@@ -88,14 +88,21 @@ export async function wavLayout(
   return withWarnings(layout, mergedWarnings(layout.warnings, behind))
 }
 
+/** Number of samples of four bits that one channel has in a block of ADPCM, behind its head. */
+function samplesBehindHead({ tag, channels, blockBytes }: WavFormat): number {
+  const { headBytes = 0 } = DECODABLE[tag] ?? {}
+  return 2 * (blockBytes / Math.max(1, channels) - headBytes)
+}
+
 /**
  * The blocks of compressed samples. Those of ADPCM have two samples to a byte behind their head, and one (IMA) or two
  * (Microsoft) in it; the byte rate of such headers is often wrong, but of MPEG it is all that there is.
  */
-function blocksOf({ tag, channels, blockBytes, rate, byteRate }: WavFormat) {
+function blocksOf(format: WavFormat) {
+  const { tag, blockBytes, rate, byteRate } = format
   const { headBytes, headSamples = 0 } = DECODABLE[tag] ?? {}
   if (headBytes === undefined) return { block: 1, rate: Math.max(1, byteRate) }
-  const samples = headSamples + 2 * (blockBytes / Math.max(1, channels) - headBytes)
+  const samples = headSamples + samplesBehindHead(format)
   return { block: Math.max(1, blockBytes), rate: rate / samples }
 }
 
@@ -111,10 +118,11 @@ const MIN_BLOCK_SAMPLES = 12
  */
 async function decodable(
   window: ByteWindow,
-  { at, tag, channels, blockBytes, contents }: WavFormat,
+  format: WavFormat,
   start: number,
   bytes: SoundSize['bytes'],
 ): Promise<Coded> {
+  const { at, tag, blockBytes, contents } = format
   const { codec, decoder } = DECODABLE[tag] as (typeof DECODABLE)[number] & object
   const range = { start, end: start + bytes }
   if (bytes === 0) throw unreadable(start, 'the master holds no samples', 'one or more')
@@ -123,8 +131,7 @@ async function decodable(
     if (stream?.decoder.startsWith('mp')) return { ...stream, container: 'WAV' }
     throw unreadable(start, `no ${codec} where the header says so`, 'its first frame')
   }
-  const { headBytes = 0 } = DECODABLE[tag] ?? {}
-  const samples = 2 * (blockBytes / Math.max(1, channels) - headBytes)
+  const samples = samplesBehindHead(format)
   if (samples < MIN_BLOCK_SAMPLES) {
     const wrong = `${codec} in blocks of ${blockBytes} bytes, ${Math.max(0, samples)} samples each`
     throw unreadable(at + 12, wrong, `blocks of ${MIN_BLOCK_SAMPLES} samples or more`)
