@@ -10,10 +10,10 @@ import { PageSize } from '#shared/contracts/api/parameters.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN } from '#shared/contracts/names.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 
-/** Letters that one request redrives at most, and unless told. */
+/** Maximum and default number of letters that one request redrives. */
 const MAX_LETTERS = 1000
 export const DEFAULT_LETTERS = 100
-/** Letters a second, unless told. */
+/** Default rate of a redrive, letters a second. */
 export const DEFAULT_RATE = 10
 
 /** The letter that the examples are about. */
@@ -57,7 +57,7 @@ export const ListQuery = Type.Object(
   {
     ...filter,
     state: Type.Optional(
-      Type.Enum([...LETTER_STATES, 'all'], { description: '`open` unless told.' }),
+      Type.Enum([...LETTER_STATES, 'all'], { description: '`open` by default.' }),
     ),
     limit: PageSize,
     page: Type.Optional(
@@ -76,14 +76,14 @@ const pace = {
     Type.Number({
       exclusiveMinimum: 0,
       maximum: 1000,
-      description: `Letters a second; ${DEFAULT_RATE} unless told.`,
+      description: `Letters a second; ${DEFAULT_RATE} by default.`,
     }),
   ),
   limit: Type.Optional(
     Type.Integer({
       minimum: 1,
       maximum: MAX_LETTERS,
-      description: `Letters at most; ${DEFAULT_LETTERS} unless told.`,
+      description: `Letters at most; ${DEFAULT_LETTERS} by default.`,
     }),
   ),
   dry_run: Type.Optional(

@@ -8,7 +8,7 @@ import { jsonResponse, refused } from '../http/responses.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 
 const MINUTES = 60
-/** A board is told again for so long at least, ms. */
+/** Minimum time for which a board is served again, ms. */
 const FRESH_MS = 1000
 /** And for so many times what reading it took: with many tracks it must not keep the database busy. */
 const REST = 20

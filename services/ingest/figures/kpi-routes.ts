@@ -15,8 +15,8 @@ const Instant = (description: string) =>
 
 const Window = Type.Object(
   {
-    from: Instant('ISO 8601; 15 minutes before `to` unless told.'),
-    to: Instant('ISO 8601; now unless told.'),
+    from: Instant('ISO 8601; by default 15 minutes before `to`.'),
+    to: Instant('ISO 8601; by default now.'),
   },
   { additionalProperties: false },
 )

@@ -14,7 +14,7 @@ const BOARD_EVERY_MS = 2000
 const HEARTBEAT_MS = 15_000
 /** A transaction may end after one that began later: so far back is looked again, µs. */
 const OVERLAP_US = 2_000_000
-/** Tracks told at once; a list that is further behind is better loaded anew. */
+/** Maximum number of tracks sent at once; a list that is further behind is better loaded anew. */
 const MAX_TRACKS = 1000
 /** A reader that is so far behind is cut off, and comes again, bytes. */
 const MAX_BEHIND = 4 * 1024 * 1024
@@ -88,7 +88,7 @@ function sinceOf(header: string | string[] | undefined): number | undefined {
 /** One look for all who watch, and none while nobody does. */
 function watching({ catalogue, lookAt }: LiveDeps) {
   const streams = new Set<PassThrough>()
-  /** What has been told of late, so that looking back tells nothing twice. */
+  /** What was sent lately, so that looking back sends nothing twice. */
   let told = new Map<string, number>()
   let latestUs: number | undefined
   let board = ''

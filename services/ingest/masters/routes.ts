@@ -20,7 +20,7 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
 
-  /** Before a client that waits for it is told to send. */
+  /** Before a client that waits for it may send. */
   async function refuseLarge({ headers }: FastifyRequest): Promise<void> {
     if (Number(headers['content-length'] ?? 0) > mostBytes) throw tooLarge(mostBytes)
   }
@@ -86,7 +86,7 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
         if (bytes > mostBytes) throw tooLarge(mostBytes)
         const master_uri = uploads.uri(asset_guid, sha256)
         const arriving = { guid: asset_guid, sha256, by: caller, signal: deps.aborting }
-        // What comes past this service is told of now; the rest when it is whole.
+        // What comes past this service is recorded now; the rest when it is whole.
         const isPast = uploads.session !== undefined
         const replaces = await deps.replacing.check({
           ...arriving,

@@ -27,7 +27,7 @@ export async function trackListRoutes(
   )
 }
 
-/** A track as lists and /v1/live tell it. */
+/** A track as lists and /v1/live have it. */
 export function toTrackLine(track: ListedTrack): TrackLine {
   const { seconds, bpm, bpmConfidence, bpmError, key, keyConfidence, camelot, loudness } = track
   const { made, failed, pending, warnings, requestId } = track
