@@ -1,27 +1,12 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
-import { createLog } from '#shared/frame/telemetry/log.ts'
-import { type Fault, startGcsServer } from '../../tools/fakes/gcs-server.ts'
+import type { Fault } from '../../tools/fakes/gcs-server.ts'
 import { noise, wav } from '../support/audio.ts'
-import { surroundings, until } from '../support/chain.ts'
-import { allConsumers } from '../support/one-process.ts'
+import { until } from '../support/chain.ts'
+import { chainOnBuckets } from '../support/on-buckets.ts'
 
-const server = await startGcsServer('masters', 'assets', 'scratch', 'uploads')
-const around = await surroundings({
-  storage: server.endpoint,
-  ...{ assets: 'gs://assets', scratch: 'gs://scratch', uploads: 'gs://uploads' },
-  routes: {
-    cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], factor: 1 },
-  },
-})
-const { bus, catalogue, config, letters, published } = around
-const log = createLog('gcs', 'fatal')
-const consumers = await allConsumers({ config, bus, catalogue, log })
-t.teardown(async () => {
-  await consumers.close()
-  await around.close()
-  await server.close()
-})
+const { server, around } = await chainOnBuckets(t, 'gcs')
+const { letters, published } = around
 
 /**
  * Puts `count` masters into their bucket and requests their assets. Returns the expected result of `echo` for

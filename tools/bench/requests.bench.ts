@@ -13,6 +13,7 @@ import { send } from '#shared/frame/step.ts'
 import { startGcsServer } from '../fakes/gcs-server.ts'
 import { testPostgres } from '../local/postgres/temporary.ts'
 import { startPubsubServer } from '../local/pubsub/server.ts'
+import { listen, TOPICS } from './listen.ts'
 import { writeClub } from './material.ts'
 
 // node tools/bench/requests.bench.ts [SECONDS…]: counts the requests of a track to Cloud Storage, by class of operation,
@@ -23,7 +24,6 @@ const SERVICES = ['ingest/main', 'stage/main', 'analyze/main', 'encode/main', 'p
 const LENGTHS = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [60, 210, 433]
 const FIVE = ['bpm', 'key', 'waveform', 'loudness', 'aac-128']
 const SETS = [['bpm'], ['bpm', 'key'], ['aac-128'], ['waveform'], FIVE]
-const TOPICS = ['ingest', 'stage', 'analyze', 'encode', 'publish', 'events', 'published']
 const SETTLE_MS = 1500
 
 const folder = await mkdtemp(join(tmpdir(), 'trackchain-requests-'))
@@ -40,7 +40,15 @@ const bus = pubsubBus({ projectId: 'bench', endpoint: `127.0.0.1:${pubsub.port}`
 await bus.ensure(topology(['cloud'], ONE_MACHINE))
 const messages = { count: 0, bytes: 0 }
 const published = new Set<string>()
-const ears = await Promise.all(TOPICS.map(listen))
+const ears = await Promise.all(
+  TOPICS.map((topic) =>
+    listen(bus, topic, ({ data, attributes }) => {
+      messages.count++
+      messages.bytes += data.length + Buffer.byteLength(JSON.stringify(attributes))
+      if (topic === 'published') published.add(Published.parse(data).asset_guid)
+    }),
+  ),
+)
 const services = SERVICES.map(start)
 try {
   console.log('| seconds | assets | class A | class B | free | messages | bytes of messages |')
@@ -93,22 +101,5 @@ function start(main: string): ChildProcess {
     env: { PATH: process.env.PATH, METADATA_SERVER_DETECTION: 'none', ...env },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     execArgv: [],
-  })
-}
-
-async function listen(topic: string) {
-  const name = `bench-${topic}`
-  const subscription = {
-    ...{ name, topic, ackDeadlineSeconds: 30, retentionSeconds: 3600 },
-    ...{ minBackoffSeconds: 1, maxBackoffSeconds: 1 },
-  }
-  await bus.ensure({ topics: [], deadLetterTopic: topic, subscriptions: [subscription] })
-  const onError = (error: Error) => console.error(error.message)
-  const hearing = { concurrency: 100, longestMs: 10_000, onError }
-  return bus.subscribe(name, hearing, async ({ data, attributes }) => {
-    messages.count++
-    messages.bytes += data.length + Buffer.byteLength(JSON.stringify(attributes))
-    if (topic === 'published') published.add(Published.parse(data).asset_guid)
-    return 'ack'
   })
 }

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type PubsubBus, pubsubBus } from '#shared/bus/pubsub.ts'
+import { pubsubBus } from '#shared/bus/pubsub.ts'
 import type { HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
 import { jobId } from '#shared/contracts/names.ts'
 import { type Client, connect } from '../client/client.ts'
 import { coresOf, type Pids, watchMemory } from '../local/process-usage.ts'
 import type { Chain } from '../local/supervisor.ts'
+import { listen, TOPICS } from './listen.ts'
 
 /** What a job has cost in the whole chain. */
 export interface Spent {
@@ -28,7 +29,6 @@ export interface Workload {
   close(): Promise<void>
 }
 
-const TOPICS = ['ingest', 'stage', 'analyze', 'encode', 'publish', 'events', 'published']
 const PATIENCE_MS = 1800_000
 /** Time between two polls of the history, ms. Each costs the ingest service time, too. */
 const EVERY_MS = 250
@@ -40,7 +40,16 @@ export async function workload(chain: Chain): Promise<Workload> {
   const client = connect(chain.url, new AbortController().signal)
   const bus = pubsubBus(chain.link)
   const messages: Record<string, { count: number; bytes: number }> = {}
-  const ears = await Promise.all(TOPICS.map((topic) => listen(bus, topic, messages)))
+  const ears = await Promise.all(
+    TOPICS.map((topic) =>
+      listen(bus, topic, ({ data, attributes }) => {
+        const heard = messages[topic]
+        if (heard === undefined) return
+        heard.count++
+        heard.bytes += data.length + Buffer.byteLength(JSON.stringify(attributes))
+      }),
+    ),
+  )
   return {
     async run(masters, assets) {
       const pids = (): Pids => chain.pids()
@@ -71,31 +80,6 @@ export async function workload(chain: Chain): Promise<Workload> {
       await bus.close()
     },
   }
-}
-
-async function listen(
-  bus: PubsubBus,
-  topic: string,
-  messages: Record<string, { count: number; bytes: number }>,
-) {
-  const name = `bench-${topic}`
-  const subscription = {
-    ...{ name, topic, ackDeadlineSeconds: 30, retentionSeconds: 3600 },
-    ...{ minBackoffSeconds: 1, maxBackoffSeconds: 1 },
-  }
-  await bus.ensure({ topics: [], deadLetterTopic: topic, subscriptions: [subscription] })
-  const onError = (error: Error) => console.error(error.message)
-  return bus.subscribe(
-    name,
-    { concurrency: 1000, longestMs: 10_000, onError },
-    async ({ data, attributes }) => {
-      const heard = messages[topic]
-      if (heard === undefined) return 'ack'
-      heard.count++
-      heard.bytes += data.length + Buffer.byteLength(JSON.stringify(attributes))
-      return 'ack'
-    },
-  )
 }
 
 /** The events of a job, once that of its publishing is among them. @throws when it is missing after half an hour. */

@@ -1,9 +1,6 @@
 import t from 'tap'
-import { createLog } from '#shared/frame/telemetry/log.ts'
-import { startGcsServer } from '../../../tools/fakes/gcs-server.ts'
 import { noise, wav } from '../../support/audio.ts'
-import { surroundings } from '../../support/chain.ts'
-import { allConsumers } from '../../support/one-process.ts'
+import { chainOnBuckets } from '../../support/on-buckets.ts'
 import { patient, until } from '../../support/patience.ts'
 
 /**
@@ -13,23 +10,9 @@ import { patient, until } from '../../support/patience.ts'
 
 t.setTimeout(patient(240_000))
 
-const server = await startGcsServer('masters', 'assets', 'scratch', 'uploads')
+const { server, around } = await chainOnBuckets(t, 'damage')
 server.denied = /^DELETE \/storage/
-const around = await surroundings({
-  storage: server.endpoint,
-  ...{ assets: 'gs://assets', scratch: 'gs://scratch', uploads: 'gs://uploads' },
-  routes: {
-    cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], factor: 1 },
-  },
-})
-const { bus, catalogue, config, letters, published } = around
-const log = createLog('damage', 'fatal')
-const consumers = await allConsumers({ config, bus, catalogue, log })
-t.teardown(async () => {
-  await consumers.close()
-  await around.close()
-  await server.close()
-})
+const { letters, published } = around
 
 /** One master that is read in place, and one that is converted into scratch. */
 const MASTERS = {
