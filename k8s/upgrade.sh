@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Applies an overlay without a moment in which a job is accepted that somebody down the chain does not understand: who
-# takes over last is upgraded first (docs/upgrade.md). The first time it installs.
+# takes over last is upgraded first (docs/tasks/upgrade.md). The first time it installs.
 #   k8s/upgrade.sh OVERLAY [SERVICE…]     e.g. k8s/upgrade.sh k8s/overlays/gke publish encode
 set -euo pipefail
 overlay=${1:?usage: k8s/upgrade.sh OVERLAY [SERVICE…]}

@@ -3,7 +3,7 @@ export const BLOCK_SAMPLES = 1 << 20
 
 /**
  * A pool of blocks of samples, which the next step reuses, so that not every track allocates and frees 80 MB of memory.
- * docs/performance.md has the gain as far as it is known.
+ * docs/reference/performance.md has the gain as far as it is known.
  */
 export class BlockPool {
   readonly #most: number

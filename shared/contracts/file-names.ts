@@ -3,7 +3,7 @@ import ascii from 'any-ascii'
 /** The names of a track. */
 export type TrackNames = Readonly<Partial<Record<'title' | 'artist', string>>>
 
-/** The extensions of masters (docs/masters.md), without the dot. */
+/** The extensions of masters (docs/reference/masters.md), without the dot. */
 export const AUDIO_EXTENSIONS = [
   ...['wav', 'wave', 'bwf', 'rf64', 'aif', 'aiff', 'aifc', 'flac'],
   ...['mp3', 'm4a', 'mp4', 'aac', 'ogg', 'oga', 'opus'],

@@ -99,7 +99,7 @@ const Schema = Type.Object(
       {
         default: {},
         description:
-          'JSON: the Pod that the dispatcher mints for each track, less what it fills in itself: docs/dispatch.md.',
+          'JSON: the Pod that the dispatcher mints for each track, less what it fills in itself: docs/tasks/dispatch.md.',
       },
     ),
     host: Type.String({ default: '127.0.0.1', description: 'What the HTTP API binds to.' }),

@@ -5,7 +5,7 @@ import { sine, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
 
-const DOCUMENT = new URL('../../docs/add-a-derivative-asset.md', import.meta.url)
+const DOCUMENT = new URL('../../docs/tasks/add-a-derivative-asset.md', import.meta.url)
 
 t.test(
   'the document’s example is one file of under 30 lines that the chain makes',

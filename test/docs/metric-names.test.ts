@@ -41,7 +41,7 @@ t.test('every metric that is named anywhere is in a scrape', async (t) => {
 })
 
 t.test('every metric is in the document of what each number means', async (t) => {
-  const document = readFileSync('docs/numbers.md', 'utf8')
+  const document = readFileSync('docs/reference/numbers.md', 'utf8')
   for (const name of await scrapedNames(createMetrics('names'))) {
     const whole = name.replace(/_(bucket|count|sum)$/, '')
     if (whole !== '') t.match(document, `\`${whole}\``, whole)

@@ -145,8 +145,8 @@ else {
       })
     }
 
-    t.test(`${overlay}: its role is what docs/dispatch.md says`, async (t) => {
-      const text = readFileSync('docs/dispatch.md', 'utf8')
+    t.test(`${overlay}: its role is what docs/tasks/dispatch.md says`, async (t) => {
+      const text = readFileSync('docs/tasks/dispatch.md', 'utf8')
       const documented = /```yaml\n(rules:[^`]*)```/.exec(text)?.[1] ?? ''
       const role = ofKind<V1Role>(objects, 'Role').find(
         ({ metadata }) => metadata.name === 'dispatch',

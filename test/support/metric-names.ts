@@ -1,6 +1,6 @@
 import { globSync } from 'node:fs'
 
-const NAMING = ['terraform/**/*.{json,md,tf}', 'k8s/**/*.{yaml,md}', 'docs/*.md']
+const NAMING = ['terraform/**/*.{json,md,tf}', 'k8s/**/*.{yaml,md}', 'docs/**/*.md']
 
 /** The files that name metrics. */
 export function filesThatName(): string[] {

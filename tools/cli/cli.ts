@@ -47,7 +47,7 @@ Each takes --help. To begin, in two terminals:
   npx trackchain start
   npx trackchain submit my-track.wav --watch
 
-Exit codes: 0 success, 1 failure, 2 usage, 130 interrupted. More: docs/cli.md.
+Exit codes: 0 success, 1 failure, 2 usage, 130 interrupted. More: docs/start/cli.md.
 `
 
 const code = await main(process.argv.slice(2))

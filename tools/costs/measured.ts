@@ -1,5 +1,5 @@
 /**
- * The measured resources of a track of 433 s: docs/performance.md, Audio. Keep both in step.
+ * The measured resources of a track of 433 s: docs/reference/performance.md, Audio. Keep both in step.
  * Requests are counted from the code (shared/assets/make/, services/stage/plan-run.ts) and come to 63 for that track, where
  * 60 calls of a store were measured; tools/bench/requests.bench.ts counts them by class.
  */

@@ -1,6 +1,6 @@
 /**
  * List prices of Google Cloud in USD, for europe-west1 and us-central1, without free allowances but Pub/Sub's, as its
- * pages had them in 2025. Look up your own before you decide: docs/costs.md says where.
+ * pages had them in 2025. Look up your own before you decide: docs/tasks/costs.md says where.
  */
 export const PRICES = {
   /** An hour of a vCPU with 4 GiB: half an e2-standard-2. */

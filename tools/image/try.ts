@@ -195,7 +195,7 @@ async function oneTrack(port: number): Promise<void> {
   if (state !== 'done') throw new Error(`the track is ${state}`)
 }
 
-/** Runs the preflight check as docs/preflight.md runs it in a pod. @throws when it finds a fault. */
+/** Runs the preflight check as docs/tasks/preflight.md runs it in a pod. @throws when it finds a fault. */
 async function preflight(): Promise<void> {
   console.log('\npreflight of encode:')
   const command = ['tools/cli/cli.ts', 'preflight', '--for', 'encode']

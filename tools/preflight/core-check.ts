@@ -9,7 +9,7 @@ const SHORT_SECONDS = 1
 const LONG_SECONDS = 20
 /** Bars of the music that is encoded: about 30 s. */
 const BARS = 16
-/** Core time per second of this music on the reference, ms: 433 s in 3.4 core-seconds (docs/performance.md). */
+/** Core time per second of this music on the reference, ms: 433 s in 3.4 core-seconds (docs/reference/performance.md). */
 const REFERENCE_MS = 7.9
 /** The factor by which two runs on the same core may differ. */
 const TOLERANCE = 1.25

@@ -9,7 +9,7 @@ const USUAL = 128
 const OCTAVES = 0.6
 /**
  * What each piece of evidence adds to the logarithm of the odds of a tempo. Fitted once, by
- * regularised multinomial regression on tracks of known tempo: see docs/accuracy.md.
+ * regularised multinomial regression on tracks of known tempo: see docs/reference/accuracy.md.
  */
 const WEIGHTS: Readonly<Record<keyof Evidence, number>> = {
   beat: 0.52,

@@ -17,7 +17,7 @@ export type Header = PcmLayout | FlacLayout | Coded | Mp4
  * Reads the header of a master. The format is recognized by content, never by name. Tags, zeros and blanks may
  * come before it. After a tag with a wrong length, or a frame that has lost its beginning, the first
  * consecutive frames of FLAC, Ogg, MP3 or AAC are searched. Normally reads a few kilobytes by range (and the
- * index of an MP4 file), 16 MiB at most. docs/masters.md has every verdict.
+ * index of an MP4 file), 16 MiB at most. docs/reference/masters.md has every verdict.
  * @throws PermanentError MASTER_UNREADABLE that says what is wrong, at which byte, and what was expected
  */
 export async function readHeader(file: ByteRanges, signal?: AbortSignal): Promise<Header> {

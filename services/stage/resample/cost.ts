@@ -21,7 +21,7 @@ interface Pace {
   readonly factor: number
 }
 
-/** Core-milliseconds, measured with other work on the machine, so rather too high: docs/performance.md. */
+/** Core-milliseconds, measured with other work on the machine, so rather too high: docs/reference/performance.md. */
 const FIXED_MS = 250
 /** Rounding, writing and reading of the result, per second of its 44.1 kHz stereo, whatever the master. */
 const OUT_MS = 3

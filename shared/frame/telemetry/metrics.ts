@@ -15,8 +15,8 @@ const STEP_SECONDS = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 6, 8, 10, 13, 
 const HTTP_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 
 /**
- * The metrics of a service; docs/numbers.md explains each. Labels are steps, verdicts, assets, stores, upstreams and
- * routes of the API, and never anything of unbounded cardinality.
+ * The metrics of a service; docs/reference/numbers.md explains each. Labels are steps, verdicts, assets, stores,
+ * upstreams and routes of the API, and never anything of unbounded cardinality.
  */
 export interface Metrics {
   /** Assets whose rows `publish` has committed as made, by `asset`. Each counts once, even if it is redelivered. */

@@ -18,7 +18,7 @@ import { pulses } from '../../../services/analyze/tempo/presence.ts'
 import { band, cadence, noise, type Voice } from './synth.ts'
 
 // These tests pin the values of constants that were fitted or set. A change of a constant by a few per cent
-// has to be intended, and requires a new version of the asset. docs/accuracy.md says where the values come
+// has to be intended, and requires a new version of the asset. docs/reference/accuracy.md says where the values come
 // from.
 const hiss = noise(9)
 

@@ -9,7 +9,7 @@ import { accepted, type Row, refused } from './hostile-verdict.ts'
 const N = 441
 const base = wav([sine(N, 997)])
 
-/** Odd and hostile masters with their verdicts: docs/masters.md in examples. */
+/** Odd and hostile masters with their verdicts: docs/reference/masters.md in examples. */
 export async function hostileMasters(): Promise<Row[]> {
   return [...hostilePcm(), ...(await hostileCoded()), ...strangers(), ...places()]
 }

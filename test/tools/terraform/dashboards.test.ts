@@ -39,13 +39,13 @@ t.test(
     )
     const texts = globSync('terraform/runbook/*.md')
     t.equal(texts.length, alerts.length)
-    const runbook = readFileSync('docs/runbook.md', 'utf8')
+    const runbook = readFileSync('docs/tasks/runbook.md', 'utf8')
     for (const { id, title } of alerts) {
       const text = readFileSync(`terraform/runbook/${id}.md`, 'utf8')
       t.ok(text.startsWith(`# ${title}\n`), id)
       // Cloud Monitoring cuts off longer texts.
       t.ok(Buffer.byteLength(text) < 10_240, id)
-      t.match(runbook, `[${title}](../terraform/runbook/${id}.md)`, 'the runbook has it')
+      t.match(runbook, `[${title}](../../terraform/runbook/${id}.md)`, 'the runbook has it')
     }
   },
 )

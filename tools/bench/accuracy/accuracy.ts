@@ -1,6 +1,6 @@
 /**
  * Measures how accurate and how expensive the analysis is, on files of known tempo and key: `npm run accuracy -- DIR`.
- * docs/accuracy.md says what DIR holds and what the figures mean.
+ * docs/reference/accuracy.md says what DIR holds and what the figures mean.
  */
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'

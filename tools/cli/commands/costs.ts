@@ -19,7 +19,7 @@ const HELP = `trackchain costs [FLAGS]: a forecast of what tracks cost in Google
   --json             for programs
   --help             this
 
-Prices, instead of Google's list prices of 2025 (docs/costs.md):
+Prices, instead of Google's list prices of 2025 (docs/tasks/costs.md):
 
   --vcpu-hour N      on demand, with its memory (${PRICES.vcpuHour})
   --spot-vcpu-hour N (${PRICES.spotVcpuHour})

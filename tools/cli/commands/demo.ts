@@ -16,7 +16,7 @@ const HELP = `npm run demo [-- FLAGS] [FILE…]: masters through the whole chain
 
 Starts the chain with a data folder of its own, uploads the masters, has every asset made that is on
 offer, prints what came of it and leaves the assets in a folder. A folder stands for the audio files
-in it (docs/masters.md). Without files it makes a club track of known tempo and key and takes that.
+in it (docs/reference/masters.md). Without files it makes a club track of known tempo and key and takes that.
 
   --out DIR   where the assets go (./demo-output/ and the time)
   --json      print the result as JSON; everything else goes to stderr

@@ -16,7 +16,7 @@ const HELP = `npm run drill [-- FLAGS]: tracks through the whole chain while its
 Runs the tracks through a chain of its own, undisturbed; then through another one, on a schedule that
 the seed decides: SIGKILL at random instants of services, of the Pub/Sub server, of the database and of
 all at once, SIGTERM, SIGSTOP past the lease, copies of messages in another order. Reports what was lost,
-what is wrong and what is there twice. What the numbers mean: docs/drill.md.
+what is wrong and what is there twice. What the numbers mean: docs/tasks/drill.md.
 
   --tracks N       how many (20)
   --kills K        instants at which something is killed (20); 0: undisturbed
@@ -24,7 +24,7 @@ what is wrong and what is there twice. What the numbers mean: docs/drill.md.
   --every SECONDS  between two kills, on average (1.5)
   --also LIST      what is done beside killing, of term,stop,copies (all), or none
   --seconds S      length of the synthesised tracks, on average (15)
-  --audio DIR      masters to take instead, as far as there are any (docs/masters.md)
+  --audio DIR      masters to take instead, as far as there are any (docs/reference/masters.md)
   --assets LIST    ids of the assets to make (aac-128,bpm,key,loudness,waveform)
   --target-ms MS   what a planned step may cost: the lower, the more steps a track is fanned out into
   --derivatives DIR  a folder with derivative assets of your own

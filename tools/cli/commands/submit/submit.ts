@@ -23,7 +23,7 @@ WHAT is any of
   gs://… file:///… is not uploaded: the chain reads it where it is
   list.csv         a manifest with a header: asset_guid, master_uri, file, derivative_assets, title,
                    artist, site, strict, request_id, release_id, asset_id, or some of these
-  list.ndjson      a manifest of EncodeJobs, one a line (docs/api.md), which may have a "file" to upload
+  list.ndjson      a manifest of EncodeJobs, one a line (docs/reference/api.md), which may have a "file" to upload
   -                a manifest on stdin, either kind; each job is posted as its line comes
 
 A track is called after its file and the file's content, unless a manifest or --guid says how: the same
