@@ -52,7 +52,7 @@ export function bucketCheck(bucket: Bucket, options: StoreOptions, seen: Seen): 
 function unknownState(check: string): Finding {
   return {
     check,
-    state: 'not told',
+    state: 'unknown',
     found: 'storage.buckets.get is missing',
     remedy: 'look with roles/storage.legacyBucketReader on the bucket',
   }

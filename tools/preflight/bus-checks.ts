@@ -163,6 +163,6 @@ function unseen(check: string, permission: string, { isKnown, complaints }: May)
   const found = isThere
     ? `there, may be used; how it is set up needs ${permission}`
     : `${permission} is missing`
-  const unknown = { state: 'not told', found, remedy: 'look with roles/pubsub.viewer' } as const
+  const unknown = { state: 'unknown', found, remedy: 'look with roles/pubsub.viewer' } as const
   return judged(check, [...complaints, unknown], found)
 }

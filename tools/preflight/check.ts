@@ -1,7 +1,7 @@
 import { sentence } from '#shared/contracts/errors/chain.ts'
 
-/** `not told`: the state is unknown, because a permission is missing or there is nothing to ask. */
-type State = 'ok' | 'warning' | 'fault' | 'not told'
+/** `unknown`: a permission is missing, or there is nothing to ask. */
+type State = 'ok' | 'warning' | 'fault' | 'unknown'
 
 /** The result of one check. */
 export interface Finding {
@@ -61,7 +61,7 @@ export function judged(
   otherwise: string,
 ): Finding {
   if (complaints.length === 0) return { check, state: 'ok', found: otherwise }
-  const order: readonly State[] = ['fault', 'warning', 'not told']
+  const order: readonly State[] = ['fault', 'warning', 'unknown']
   const [state = 'fault'] = order.filter((each) => complaints.some((of) => of.state === each))
   const remedies = new Set(complaints.map(({ remedy }) => remedy))
   return {

@@ -23,7 +23,7 @@ export function clockFinding({ clocks }: Seen): Finding {
   const check = 'clock'
   const [furthest] = clocks.toSorted((a, b) => Math.abs(b.aheadMs) - Math.abs(a.aheadMs))
   if (furthest === undefined) {
-    return { check, state: 'not told', found: 'nothing that answered tells its time' }
+    return { check, state: 'unknown', found: 'no server that answered reports its time' }
   }
   const { of, aheadMs } = furthest
   const seconds = (Math.abs(aheadMs) / 1000).toFixed(1)

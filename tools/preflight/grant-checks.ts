@@ -55,14 +55,14 @@ function unknownState(
   refused: NonNullable<Inspected<unknown>['refused']>,
 ): Finding {
   if (refused === 'missing') {
-    return { check, state: 'not told', found: `there is no such ${of}` }
+    return { check, state: 'unknown', found: `there is no such ${of}` }
   }
   if (refused === 'unknown') {
-    return { check, state: 'not told', found: 'this server has no IAM: it needs no grants' }
+    return { check, state: 'unknown', found: 'this server has no IAM: it needs no grants' }
   }
   return {
     check,
-    state: 'not told',
+    state: 'unknown',
     found: `pubsub.${of}s.getIamPolicy is missing`,
     remedy: 'look with roles/iam.securityReviewer',
   }

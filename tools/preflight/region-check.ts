@@ -27,7 +27,7 @@ export function regionCheck({ locations }: Seen, env: NodeJS.ProcessEnv): Check 
       )
         complaints.push(warning(`this runs in ${here}: ${listed}`))
       const where =
-        here === undefined ? 'where this runs is not told' : `as this runs in ${here}`
+        here === undefined ? 'where this runs is unknown' : `as this runs in ${here}`
       return [judged(name, complaints, `${listed}; ${where}`)]
     },
   }

@@ -81,7 +81,7 @@ t.test('a sound deployment passes, and says what is unknown there', async (t) =>
   await writeFile(join(folder, 'masters', 'one.wav'), 'RIFF')
   const { findings, of, bad } = await looked(config, { measuresSpeed: true })
   t.same(bad, [])
-  const unknown = findings.filter(({ state }) => state === 'not told')
+  const unknown = findings.filter(({ state }) => state === 'unknown')
   t.ok(
     unknown.every(({ check, found }) => /^dead-letter grant/.test(check) && /IAM/.test(found)),
   )
@@ -220,13 +220,13 @@ t.test(
       cloud.lacking.add(`pubsub.subscriptions.${permission}`)
     cloud.lacking.add('pubsub.topics.get')
     const blind = await looked(config, { service: 'publish' })
-    t.match(blind.of('topic published'), { state: 'not told', found: /^there, may be used/ })
+    t.match(blind.of('topic published'), { state: 'unknown', found: /^there, may be used/ })
     t.match(blind.of('subscription publish'), {
       state: 'fault',
       found: /lacks pubsub.subscriptions.consume.*pubsub.subscriptions.get is missing/,
     })
     t.match(blind.of('dead-letter grant on subscription publish'), {
-      state: 'not told',
+      state: 'unknown',
       found: 'pubsub.subscriptions.getIamPolicy is missing',
     })
   },
@@ -316,7 +316,7 @@ t.test('buckets are checked', async (t) => {
   gcs.faults.push({ on: denied, status: 403, times: 99 })
   gcs.faults.push({ on: /^DELETE/, status: 403, times: 99 })
   const poor = await looked(config, { service })
-  t.match(poor.of('bucket gs://scratch'), { state: 'not told', found: /storage.buckets.get/ })
+  t.match(poor.of('bucket gs://scratch'), { state: 'unknown', found: /storage.buckets.get/ })
   t.match(poor.of('region')?.found, /scratch in us/, 'the right to list is enough for that')
   t.match(poor.of('scratch gs://'), { state: 'fault', found: /403/, remedy: /objectUser/ })
   gcs.faults.length = 0
@@ -389,7 +389,7 @@ t.test('a check that hangs is a fault, and does not block the others', async (t)
   t.match(of('bucket gs://scratch'), hung)
   t.match(of('subscription ingest'), hung)
   t.match(of('dead-letter grant on topic'), hung)
-  t.match(of('clock'), { state: 'not told' })
+  t.match(of('clock'), { state: 'unknown' })
 })
 
 t.test(

@@ -78,6 +78,6 @@ function forPeople(findings: readonly Finding[]): string {
   ])
   const count = (of: Finding['state']) => findings.filter(({ state }) => state === of).length
   const all = table([['check', 'state', 'found', 'what to do'], ...rows])
-  const sum = `${count('ok')} ok, ${count('warning')} warnings, ${count('fault')} faults, ${count('not told')} not told`
+  const sum = `${count('ok')} ok, ${count('warning')} warnings, ${count('fault')} faults, ${count('unknown')} unknown`
   return `${all}\n\n${sum}.`
 }
