@@ -18,7 +18,7 @@ locals {
     } if length(worker.routes) > 0
   ]...)
 
-  # Without the right to list, Cloud Storage answers 403 instead of 404 for what is not there: whoever asks whether
+  # Without the right to list, Cloud Storage answers 403 instead of 404 for what is not there: a service that asks whether
   # an output exists needs objectViewer.
   bucket_roles = {
     reads   = ["roles/storage.objectViewer"]

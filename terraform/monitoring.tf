@@ -46,7 +46,7 @@ resource "google_monitoring_alert_policy" "this" {
     }
   }
 
-  # An incident that nobody closes ends when it has been good for so long.
+  # An incident that is not closed by hand ends when the figure has been good for this long.
   alert_strategy {
     auto_close = "86400s"
   }

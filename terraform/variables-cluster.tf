@@ -35,7 +35,7 @@ variable "release_channel" {
 }
 
 variable "admin_cidrs" {
-  description = "Networks that may reach the control plane's IP address. Its DNS name is open to whoever IAM lets in, so none are needed."
+  description = "Networks that may reach the control plane's IP address. Its DNS name is open to those whom IAM admits, so none are needed."
   type        = list(string)
   default     = []
   validation {

@@ -1,5 +1,5 @@
 variable "notification_channels" {
-  description = "Who is told when an alert is red: names of notification channels (projects/…/notificationChannels/…). None: alerts are only shown."
+  description = "Who is notified when an alert is red: names of notification channels (projects/…/notificationChannels/…). None: alerts are only shown."
   type        = list(string)
   default     = []
   validation {
@@ -9,7 +9,7 @@ variable "notification_channels" {
 }
 
 variable "scratch_alert_gib" {
-  description = "More than so many GiB in scratch are an alert: what runs do not remove themselves is there for a day."
+  description = "The size of scratch, GiB, above which an alert is red. What runs do not remove themselves stays for a day."
   type        = number
   default     = 500
 }

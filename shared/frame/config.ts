@@ -111,7 +111,7 @@ const Schema = Type.Object(
     }),
     drain: Seconds(
       3,
-      'How long the HTTP API still takes requests when it is told to go and is no longer ready.',
+      'How long the HTTP API still takes requests when it is asked to stop and is no longer ready.',
     ),
     health_host: Type.String({
       default: '127.0.0.1',

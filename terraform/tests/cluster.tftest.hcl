@@ -37,7 +37,7 @@ run "unless_told" {
     error_message = "Assets and uploads stay until somebody removes them."
   }
 
-  # What is looked at, and who is told.
+  # What is measured, and who is notified.
   assert {
     condition     = length(google_monitoring_dashboard.this) == 3 && !anytrue([for board in google_monitoring_dashboard.this : can(regex("@[a-z_]+@", board.dashboard_json))])
     error_message = "A dashboard is missing, or has a blank that was not filled in."
@@ -160,7 +160,7 @@ run "by_choice" {
   }
   assert {
     condition     = output.database_dsn == null && strcontains(output.next.give_the_database, "gcloud secrets versions access latest --secret=trackchain-dsn") && length(google_compute_router_nat.nat) == 1
-    error_message = "The way to a database of your own is not told, or closed."
+    error_message = "The way to a database of your own is not declared, or closed."
   }
   assert {
     condition     = google_compute_global_address.door[0].name == "trackchain" && google_compute_managed_ssl_certificate.door[0].name == "trackchain" && google_compute_managed_ssl_certificate.door[0].managed[0].domains == tolist(["trackchain.example.com"])

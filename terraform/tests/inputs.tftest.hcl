@@ -19,7 +19,7 @@ run "settings" {
       { name = "cloud", templates = ["gs://masters/{asset_guid}.wav"] },
     ]
   }
-  # Masters that are far away are told of, and nothing more.
+  # Masters that are far away cause a warning, and nothing more.
   expect_failures = [check.masters_are_near]
   assert {
     condition = output.config == {

@@ -41,7 +41,7 @@ async function finished(digests: ReadonlyMap<string, string>): Promise<unknown[]
 
 const FAULTS: Record<string, readonly Fault[]> = {
   'refused with 503': [{ status: 503, times: 12 }],
-  'told to wait with 429': [{ status: 429, retryAfter: 1, times: 6 }],
+  'asked to wait with 429': [{ status: 429, retryAfter: 1, times: 6 }],
   'reset before the answer': [{ resetAfter: 0, times: 8 }],
   'cut within a download': [
     { on: /^GET .*alt=media/, resetAfter: 40_000, times: 4 },

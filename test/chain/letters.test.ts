@@ -133,7 +133,7 @@ t.test(
 )
 
 t.test(
-  'whoever dies between the publish and the commit has redriven nothing twice',
+  'a process that dies between the publish and the commit has redriven nothing twice',
   async (t) => {
     const request_id = requestId(3)
     await around.submit({ request_id, asset_guid: 'seam', derivative_assets: ['echo'] })
@@ -161,7 +161,7 @@ t.test(
 )
 
 t.test(
-  'a message that crashed its worker each time is found, told of and redriven',
+  'a message that crashed its worker each time is found, reported and redriven',
   async (t) => {
     const request_id = requestId(4)
     await around.master('deadly', wav(club(44_100)))

@@ -76,7 +76,7 @@ async function bytesRead(track: string): Promise<number> {
   return events.reduce((sum, event) => sum + (event.bytesRead ?? 0), 0)
 }
 
-t.test('what is read of a master in place is told by the events', async (t) => {
+t.test('events report what is read of a master in place', async (t) => {
   const master = wav(club(2 * 44_100))
   await around.master('in-place', master)
   t.match(await make('in-place', ['echo']), { state: 'done' })

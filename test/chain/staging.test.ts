@@ -205,7 +205,7 @@ t.test(
 )
 
 t.test(
-  'what a step has noticed is told although it ended before it could say so',
+  'what a step has noticed is reported although it ended before it could do so',
   async (t) => {
     const sound = await coded('a.mp3', wav([...club(3 * 44_100)]), ['-b:a', '64k'])
     const master = Buffer.from(sound)

@@ -123,7 +123,7 @@ t.test('one track is one trace, from POST to published, redeliveries included', 
       ({ topic, attributes }) =>
         topic === 'published' && attributes[TRACEPARENT]?.includes(traceId),
     )
-    t.ok(announcements.length > 0, 'the outside is told')
+    t.ok(announcements.length > 0, 'the announcement belongs to the trace')
   }
   const analyses = spans.filter(({ name }) => name === 'analyze')
   t.ok(analyses.length > 2, 'a redelivery is a span more')

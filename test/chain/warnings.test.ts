@@ -80,7 +80,7 @@ t.test('strict refuses it, with the same sentence', async (t) => {
   t.match(await announced('sound-strict', 'sound', { strict: true }), { state: 'done' })
 })
 
-t.test('what only the last step of several finds out is told likewise', async (t) => {
+t.test('a warning that only the last step of several finds is reported likewise', async (t) => {
   const message = await announced('late', 'late')
   t.match(message, { state: 'done', warnings: [{ code: 'CUT_SHORT', promised_seconds: 150 }] })
   const steps = (await catalogue.trackHistory('late', { limit: 100 })).events.filter(
@@ -97,7 +97,7 @@ t.test('what only the last step of several finds out is told likewise', async (t
 })
 
 t.test(
-  'damage that only a decoder meets is told of a track that takes several steps',
+  'damage that only a decoder meets is reported for a track that takes several steps',
   async (t) => {
     const at = Math.floor(mp3.length * 0.4)
     const hit = Buffer.from(mp3)

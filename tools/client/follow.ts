@@ -29,7 +29,7 @@ interface FollowOptions {
 /** Between two polls, ms: ten times as long as a poll takes, within these limits. */
 const EVERY_MS = 1_000
 const MAX_MS = 15_000
-const AT_ONCE = 4
+const CONCURRENCY = 4
 
 interface Request {
   readonly id: string
@@ -73,7 +73,7 @@ export function follow(client: Client, { onChange, patienceMs }: FollowOptions):
         if ((await look(next)) && next.jobs === jobs) open.delete(next.id)
       }
     }
-    await Promise.all(Array.from({ length: AT_ONCE }, look1))
+    await Promise.all(Array.from({ length: CONCURRENCY }, look1))
   }
 
   async function toTheEnd(): Promise<void> {

@@ -32,7 +32,7 @@ const EVERY_MS = 1_000
 /** A track that has not ended after this time is lost, ms: after half an hour the watchdog would have acted. */
 const PATIENCE_MS = 3_600_000
 /** Tracks that are uploaded, polled and fetched concurrently. */
-const AT_ONCE = 8
+const CONCURRENCY = 8
 
 /** Uploads and submits the tracks to a deployment, and waits for their outcomes. */
 export async function throughTarget(options: TargetOptions): Promise<TargetPass> {
@@ -155,7 +155,7 @@ export function comparePairs(
 async function inTurn<T>(items: readonly T[], act: (item: T) => Promise<void>): Promise<void> {
   const waiting = [...items]
   await Promise.all(
-    Array.from({ length: AT_ONCE }, async () => {
+    Array.from({ length: CONCURRENCY }, async () => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
         await act(next)
     }),

@@ -2,7 +2,7 @@
 # Builds the image with buildah alone: no engine, no registry. Its two bases are made here, under their own names, from
 # Debian's packages and the Node of this project, in a storage of their own. Then starts it (try.ts).
 #   tools/image/build.sh [FOLDER [MASTER]]
-# FOLDER is for the storage, about 2 GB; /var/tmp/trackchain-image unless told. MASTER goes through it, else a track that
+# FOLDER is for the storage, about 2 GB; default: /var/tmp/trackchain-image. MASTER goes through it, else a track that
 # is synthesised.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -203,7 +203,7 @@ function toDeadLetter(letter: KeptLetter): DeadLetter {
   }
 }
 
-/** As it came for whoever may operate the chain; for all others without where things lie. */
+/** The letter as it came, for callers with the scope operate; without paths for all others. */
 function toWholeDeadLetter(letter: WholeLetter, mayOperate: boolean): WholeDeadLetter {
   const { message, attributes, body } = letter
   const shown = (text: string) => (mayOperate ? text : withoutPaths(text))

@@ -151,7 +151,7 @@ export const redrive = {
   summary: 'Redrive dead letters',
   description: [
     'Publishes the job in each letter to `ingest` as its next run: what exists is skipped, the rest is made.',
-    'By `ids`, or by `filter`, the oldest first. A letter is redriven once; whoever asks again is told so.',
+    'By `ids`, or by `filter`, the oldest first. A letter is redriven once; a later request for it is refused.',
     '',
     'An answer comes after about 20 s at the latest. `left` says how many letters are still to be redriven then:',
     'ask again. Nothing that was redriven is undone when the request breaks off.',

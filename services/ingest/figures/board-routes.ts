@@ -10,7 +10,7 @@ import type { HttpDeps } from '../http/route-config.ts'
 const MINUTES = 60
 /** Minimum time for which a board is served again, ms. */
 const FRESH_MS = 1000
-/** And for so many times what reading it took: with many tracks it must not keep the database busy. */
+/** And for this many times what reading it took: with many tracks it must not keep the database busy. */
 const REST = 20
 
 const schema = {

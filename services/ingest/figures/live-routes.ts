@@ -25,7 +25,7 @@ const schema = {
   summary: 'Watch the chain',
   description: [
     'Server-Sent Events: `board` with what GET /v1/board has, every 2 s when it has changed; `track` with a line of GET /v1/tracks whenever a track changes.',
-    'With Last-Event-ID, as browsers send it, tracks that changed meanwhile are told first, a thousand at most.',
+    'With Last-Event-ID, as browsers send it, tracks that changed meanwhile come first, a thousand at most.',
     'A comment comes every 15 s. The stream ends when the service does: connect again.',
   ].join(' '),
   response: {
@@ -89,7 +89,7 @@ function sinceOf(header: string | string[] | undefined): number | undefined {
 function watching({ catalogue, lookAt }: LiveDeps) {
   const streams = new Set<PassThrough>()
   /** What was sent lately, so that looking back sends nothing twice. */
-  let told = new Map<string, number>()
+  let sent = new Map<string, number>()
   let latestUs: number | undefined
   let board = ''
   let boardAt = 0
@@ -109,9 +109,9 @@ function watching({ catalogue, lookAt }: LiveDeps) {
     const found = await reading((signal) =>
       catalogue.changedTracks(sinceUs, MAX_TRACKS, signal),
     )
-    const news = found.filter(({ track, updatedUs }) => told.get(track) !== updatedUs)
+    const news = found.filter(({ track, updatedUs }) => sent.get(track) !== updatedUs)
     tell(news.map(trackEvent).join(''))
-    told = new Map(found.map(({ track, updatedUs }) => [track, updatedUs]))
+    sent = new Map(found.map(({ track, updatedUs }) => [track, updatedUs]))
     const last = found.at(-1)?.updatedUs
     if (last === undefined) return
     // Were there more, looking back as usual might find the same again and never get on.
@@ -139,7 +139,7 @@ function watching({ catalogue, lookAt }: LiveDeps) {
   function rest(): void {
     timer = undefined
     latestUs = undefined
-    told = new Map()
+    sent = new Map()
   }
 
   return {

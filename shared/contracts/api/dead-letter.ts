@@ -97,7 +97,7 @@ export const WholeDeadLetter = Type.Object(
     bytes: Type.Integer({ description: 'Of the body.' }),
     body: Type.Optional(Type.String({ description: 'As it came, where it is UTF-8.' })),
     body_base64: Type.Optional(
-      Type.String({ description: 'Where it is not; for whoever may operate the chain.' }),
+      Type.String({ description: 'Where it is not; only for callers with the scope operate.' }),
     ),
   },
   { title: 'WholeDeadLetter' },

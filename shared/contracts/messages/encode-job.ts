@@ -46,7 +46,7 @@ export const EncodeJob = defineMessage(
         maxLength: 2048,
         pattern: TEXT_PATTERN,
         description:
-          'Where the master is, within the configured prefixes: gs://… or file:///…; or what an upload was told',
+          'Where the master is, within the configured prefixes: gs://… or file:///…; or the upload:… that an upload returned',
       }),
     ),
     site: Type.Optional(

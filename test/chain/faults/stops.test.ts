@@ -66,7 +66,7 @@ t.test('deliveries that died with their worker do not make a step too slow', asy
   const often = Array.from({ length: MAX_IDLE_STOPS + 1 }, (_, i) => MAX_ATTEMPTS * (i + 1))
   const settlements = await settled(false, often)
   t.same(settlements.slice(0, -1), Array(MAX_IDLE_STOPS).fill('nack'))
-  t.equal(settlements.at(-1), 'ack', 'so many stops with nothing made do')
+  t.equal(settlements.at(-1), 'ack', 'that number of stops with nothing made is enough')
 })
 
 t.test(

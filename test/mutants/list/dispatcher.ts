@@ -64,7 +64,7 @@ export default [
       to: "fate.kind === 'succeeded'",
     },
     {
-      breaks: 'a pod is removed before its success has been told',
+      breaks: 'a pod is removed before its success has been reported',
       from: 'afterwards: [remove], ',
       to: 'afterwards: [await remove()].map(() => remove), ',
     },
@@ -136,7 +136,7 @@ export default [
       to: '',
     },
     {
-      breaks: 'who waits for a pod is not told of its end',
+      breaks: 'a caller that waits for a pod does not learn of its end',
       from: '    this.#news.emit(name)\n',
       to: '',
     },
@@ -148,7 +148,7 @@ export default [
   ]),
   ...mutantsOf('services/dispatch/collect.ts', one, [
     {
-      breaks: 'a pod is collected from under whoever waits for it',
+      breaks: 'a pod is collected although a dispatcher waits for it',
       from: 'if (!garbage.force && pods.isAttended(name)) continue',
       to: '',
     },
@@ -163,7 +163,7 @@ export default [
       to: 'fate !== undefined',
     },
     {
-      breaks: 'what is collected is told of nowhere',
+      breaks: 'a collected pod is reported nowhere',
       from: 'await events.report({',
       to: 'await Promise.resolve({',
     },
@@ -187,7 +187,7 @@ export default [
       to: '',
     },
     {
-      breaks: 'a pod that is told to stop says that it is done',
+      breaks: 'a pod that is asked to stop says that it is done',
       from: "isGivenBack || waiting.length > 0 ? 'given back' : 'done'",
       to: "isGivenBack ? 'given back' : 'done'",
     },

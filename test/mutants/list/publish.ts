@@ -69,7 +69,7 @@ export default [
       to: '',
     },
     {
-      breaks: 'a sweep is told of before it is published',
+      breaks: 'a sweep is reported before it is published',
       from: 'await bus.publish(topic, { data, attributes })',
       to: 'void bus.publish(topic, { data, attributes }).catch(() => {})',
     },
@@ -119,12 +119,12 @@ export default [
       to: '',
     },
     {
-      breaks: 'what crashed is told of by nobody: the watchdog sweeps it',
+      breaks: 'a crash is reported by nothing: the watchdog sweeps the job',
       from: "if (letter.code === 'CRASHED') await events.report(crashed(letter))",
       to: '',
     },
     {
-      breaks: 'what crashed is told of anew by each copy',
+      breaks: 'each copy of a letter reports the crash again',
       from: '{ id: uuidFrom(`crashed:',
       to: '{ crashed: uuidFrom(`crashed:',
     },

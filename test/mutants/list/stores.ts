@@ -79,7 +79,7 @@ export default [
       to: '',
     },
     {
-      breaks: 'what a client is told has come is on no disk',
+      breaks: 'bytes that are acknowledged to a client are on no disk',
       from: 'await file.sync()',
       to: '',
       tests: durable,
@@ -123,7 +123,7 @@ export default [
       to: 'query: { uploadType, name },',
     },
     {
-      breaks: 'the origin of a browser is not told',
+      breaks: 'the origin of a browser is not sent',
       from: '...(origin === undefined ? {} : { origin }),',
       to: '',
     },

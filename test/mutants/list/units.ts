@@ -236,7 +236,7 @@ export default [
       to: 'if (file.byteLength < 0)',
     },
     {
-      breaks: 'a result without a bottom reaches whoever goes through it',
+      breaks: 'a result without a bottom reaches code that goes through it',
       from: 'if (isDeeper(value, MAX_DEPTH)) throw',
       to: 'if (isDeeper(value, 1e9)) throw',
     },

@@ -177,7 +177,7 @@ for (const [what, lead, pickup] of [
   })
 }
 
-t.test('a change of tempo is told, and the longer section is the track', async (t) => {
+t.test('a change of tempo is reported, and the longer section is the track', async (t) => {
   const [slow, fast] = [band(100), band(126)]
   const change = 60 * SAMPLE_RATE
   const found = await estimate(180, (i) => (i < change ? slow(i) : fast(i - change)))

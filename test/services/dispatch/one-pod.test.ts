@@ -94,7 +94,7 @@ const exits = (exitCode: number, reason = 'Error') => ({
 })
 const removes = (calls: readonly string[]) => calls.filter((call) => call.startsWith('remove'))
 
-t.test('a pod that has succeeded is removed once that has been told', async (t) => {
+t.test('a pod that has succeeded is removed once its success has been reported', async (t) => {
   const { deliver, ends, isThere, calls } = await bench(t)
   const delivered = deliver()
   await isThere()
@@ -152,7 +152,7 @@ t.test('what gives its message back is given back, and counts for nothing', asyn
 })
 
 t.test(
-  'what dies of its own cause is a verdict at the fifth death, whoever sees it',
+  'a pod that dies of its own cause is a verdict at the fifth death, whichever dispatcher sees it',
   async (t) => {
     const { deliver, ends, isThere, scratch } = await bench(t)
     t.equal(MAX_POD_FAILURES, 5, 'as the documents say')
@@ -229,7 +229,7 @@ t.test('news of an old pod says nothing of the one that has its name now', async
 })
 
 t.test(
-  'what nobody comes for is collected, and told; what somebody waits for is not',
+  'a pod that no dispatcher waits for is collected and reported; one that is waited for is not',
   async (t) => {
     const { pods, cluster, there, ends } = await bench(t)
     const events: StepEvent[] = []

@@ -111,7 +111,7 @@ t.test('what is given back is tried again here, for a while', async (t) => {
   t.equal(await follow(100), 'given back')
 })
 
-t.test('a master is fetched once, whoever reads which range of it', async (t) => {
+t.test('a master is fetched once, whichever step reads which range of it', async (t) => {
   const bytes = randomBytes(11_000_000)
   const store = storeAt('masters')
   const name = 'long.wav' as ObjectName

@@ -154,7 +154,7 @@ t.test('about the seams the error is that of elsewhere, and that of one pass', a
 })
 
 t.test(
-  'Chromium decodes exactly so many samples, and the same',
+  'Chromium decodes exactly that number of samples, and the same ones',
   { skip: noChromium(t) },
   async (t) => {
     const chromium = await startChromium()

@@ -98,7 +98,7 @@ t.test('the length is exact for every length', async (t) => {
     const file = await m4a(pcm, await partsOf(pcm, 1))
     const seen = await ffprobe(file)
     t.equal(seen.said, '', `${samples}: nothing to warn of`)
-    t.equal(seen.durationTs, samples, `${samples}: so many samples by the container`)
+    t.equal(seen.durationTs, samples, `${samples}: the number of samples by the container`)
     t.equal(Number(seen.start), 0, `${samples}: from 0`)
     t.equal(seen.packets, Math.ceil(samples / 1024) + 1)
     const got = await decoded(file)

@@ -18,7 +18,7 @@ const stage = api.received('stage')
 const masters = ['a', 'b'].map((name) => `file:///mnt/masters/${name}.wav`)
 const [a, b] = masters as [string, string]
 
-t.test('a request that says something else is told so, and nothing is handed on', async (t) => {
+t.test('a request that contradicts itself is refused, and nothing is handed on', async (t) => {
   const job = aJob({ master_uri: a, site: 'cloud', release_id: 1, asset_id: 2 })
   t.equal((await post(jobs, job)).status, 202)
   // Only the last name of a place is shown.

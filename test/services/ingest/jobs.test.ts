@@ -19,7 +19,7 @@ const beatport = {
   derivative_assets: ['aac-128', 'waveform'],
 }
 
-t.test('a job is accepted once Pub/Sub has it, and its address is told', async (t) => {
+t.test('a job is accepted once Pub/Sub has it, and the response has its address', async (t) => {
   const response = await post(jobs, beatport)
   t.equal(response.status, 202)
   t.equal(response.headers.get('location'), `/v1/jobs/${beatport.request_id}`)
@@ -134,7 +134,7 @@ t.test('of an array each item has a result, in order', async (t) => {
   })
 })
 
-t.test('a client that asks before it sends is told to go on, or why not', async (t) => {
+t.test('a client that asks before it sends learns that it may go on, or why not', async (t) => {
   const body = JSON.stringify(aJob())
   const ask = (type: string, path = '/v1/jobs') =>
     new Promise<{ status: number; asked: boolean }>((resolve, reject) => {

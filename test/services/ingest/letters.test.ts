@@ -183,7 +183,7 @@ t.test('a filter redrives what it lets through, at a pace, each once', async (t)
   })
 })
 
-t.test('a discard is told of with its reason, to the letter', async (t) => {
+t.test('a discard is reported with its reason, word for word', async (t) => {
   const id = await kept('discarded')
   t.match(await (await post(`${letters}/${id}/discard`, { reason: NASTY })).json(), {
     ...{ state: 'discarded', settled: { reason: NASTY } },

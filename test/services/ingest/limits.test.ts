@@ -61,7 +61,7 @@ t.test('a client is where a trusted proxy says, and nowhere else', (t) => {
   t.end()
 })
 
-t.test('places are so many in all, and so many of one client', (t) => {
+t.test('places are limited in all, and for each client', (t) => {
   const slots = createSlots(3, 2)
   const [one, two] = [slots.take('a'), slots.take('a')]
   t.ok(one && two)
@@ -75,7 +75,7 @@ t.test('places are so many in all, and so many of one client', (t) => {
   t.end()
 })
 
-t.test('one answer is told to all who ask lately', async (t) => {
+t.test('requests within a short time share one answer', async (t) => {
   let asked = 0
   const look = lately(async () => {
     asked++
@@ -171,7 +171,7 @@ async function opened(port: number, head: string) {
   return { socket, text: () => text }
 }
 
-t.test('bodies are so many at once', async (t) => {
+t.test('the number of bodies at once is limited', async (t) => {
   const few = await api.replica({ max_bodies: 4 })
   const head = 'PUT /v1/masters/a HTTP/1.1'
   const first = await opened(few.port, head)
@@ -248,7 +248,7 @@ t.test(
   },
 )
 
-t.test('streams are so many, and are given back', async (t) => {
+t.test('the number of streams is limited, and places are given back', async (t) => {
   const few = await api.replica({ max_streams: 16 })
   const stop = new AbortController()
   const open = () => fetch(`${few.url}/v1/live`, { signal: stop.signal })

@@ -133,7 +133,7 @@ t.test('lines are the same wherever the chunks end', async (t) => {
   }
 })
 
-t.test('no more than so many are under way, and the order is kept', async (t) => {
+t.test('no more lines than allowed are under way, and the order is kept', async (t) => {
   let running = 0
   let most = 0
   async function* items() {

@@ -149,7 +149,7 @@ t.test('it takes jobs while the database is away, and its log tells no secrets',
 })
 
 t.test(
-  'asked to go, it is unready first: whoever balances the load loses no request, and an upload goes on elsewhere',
+  'asked to stop, it is unready first: a load balancer loses no request, and an upload goes on elsewhere',
   async (t) => {
     const database = await postgres.database()
     const replicas = await Promise.all([start({ database, drain: 2 }), start({ database })])

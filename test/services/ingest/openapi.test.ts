@@ -213,7 +213,7 @@ t.test('the schemas are those that messages are checked by', async (t) => {
   t.match(await schema('published'), JSON.parse(JSON.stringify(Published.schema)))
 })
 
-t.test('what is on offer is told with its version, files and cost', async (t) => {
+t.test('each available asset is listed with its version, files and cost', async (t) => {
   const body = (await (await fetch(`${api.url}/v1/derivatives`)).json()) as {
     derivatives: readonly object[]
   }

@@ -80,7 +80,7 @@ t.test('an upload is named, and not placed; a job that says the name gets it', a
   }
 })
 
-t.test('no answer says where things lie, but to whoever operates the chain', async (t) => {
+t.test('only callers who operate the chain learn where things lie', async (t) => {
   const sentence = `no master at file:///mnt/secret/place/a.wav; open '${api.folder}/x.wav'`
   const run = accepted(['bpm', 'key'], { track: 'hidden' })
   const bad = { ...failed(), sentence } as Verdict
@@ -121,7 +121,7 @@ t.test('no answer says where things lie, but to whoever operates the chain', asy
   t.match(await ask(`/v1/dead-letters/${letters[0].id}`, 'operates'), /mnt\/secret\/place/)
 })
 
-t.test('of an asset that is gone nothing is told that was true of it', async (t) => {
+t.test('a response about an asset that is gone says nothing that was true of it', async (t) => {
   const run = accepted(['bpm'], { track: 'gone' })
   await api.catalogue.recordRuns([ended(run, { bpm: made('x') as Verdict })])
   const path = `${api.url}/v1/tracks/gone/assets/bpm`

@@ -205,7 +205,7 @@ t.test('what the client has is not sent again', async (t) => {
   t.equal((await asset('aac-128', { headers: other })).status, 200)
 })
 
-t.test('what there is not is told apart', async (t) => {
+t.test('each kind of thing that is missing has a code of its own', async (t) => {
   t.match(await bodyOf(asset('key')), {
     status: 404,
     detail: /could not be made: no key at all/,
@@ -257,7 +257,7 @@ t.test('of several versions the newest that was made is served', async (t) => {
   t.match((await asset('waveform.png')).headers.get('etag'), /waveform@1/)
 })
 
-t.test('a request for several tracks is told as one', async (t) => {
+t.test('a request for several tracks is one resource', async (t) => {
   const request_id = randomUUID()
   const both = ['b', 'c'].map((asset_guid) => aJob({ request_id, asset_guid }))
   const found = await until('the rows', async () => {

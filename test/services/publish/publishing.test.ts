@@ -161,14 +161,14 @@ t.test('a mark that fails is repeated, and what is announced then is a copy', as
 
 t.test('an announcement has what was made where, and what failed why', async (t) => {
   const { deliver, on } = publishing()
-  const run = accepted(['waveform', 'bpm', 'aac-128'], { track: 'told' })
+  const run = accepted(['waveform', 'bpm', 'aac-128'], { track: 'named' })
   const request = { ...run.request, release_id: 7, asset_id: 9 }
   const waveform = { ...made('w'), files: { json: 3, png: 4 } }
   await deliver(ended({ ...run, request }, { 'aac-128': failed('no'), waveform }))
   const [{ data, attributes } = { data: Buffer.alloc(0), attributes: {} }] = on('published')
-  const at = (file: string) => `file:///nowhere/assets/assets/told/f01/${file}`
+  const at = (file: string) => `file:///nowhere/assets/assets/named/f01/${file}`
   t.match(Published.parse(data), {
-    ...{ request_id: run.request.request_id, asset_guid: 'told', run: 1, state: 'partial' },
+    ...{ request_id: run.request.request_id, asset_guid: 'named', run: 1, state: 'partial' },
     ...{ release_id: 7, asset_id: 9, revision: 'f01' },
     assets: [
       { asset: 'aac-128', version: 1, state: 'failed', code: 'RENDER_FAILED', sentence: 'no' },
@@ -257,7 +257,7 @@ t.test(
   },
 )
 
-t.test('a sweep that can not be published, or not be told, is a fault', async (t) => {
+t.test('a sweep that can not be published, or not be reported, is a fault', async (t) => {
   for (const what of ['ingest', 'events']) {
     const { bus, sink: events, metrics, refused } = publishing()
     const run = accepted(['bpm'])
@@ -304,7 +304,7 @@ t.test(
 )
 
 t.test(
-  'a letter is kept before it is acked; what crashed is told, and ends the watch',
+  'a letter is kept before it is acked; a crash is reported, and ends the watch',
   async (t) => {
     const { sink: events, events: reported, refused } = publishing()
     const run = accepted(['bpm'])
@@ -332,7 +332,7 @@ t.test(
     t.match(letters, [{ step: 'analyze', code: 'CRASHED', attempt: 40 }])
     const settlement = await keep({ ...delivery, id: `n-${run.job}`, attributes: {} })
     t.equal(settlement, 'ack')
-    t.equal(reported.length, 2, 'what has a reason of ours has been told')
+    t.equal(reported.length, 2, 'a letter with a reason of ours has been reported already')
     const away = { keepLetter: async () => Promise.reject(new Error('away')) }
     t.equal(await keepDeadLetters({ catalogue: away, events, log })(delivery), 'nack')
   },

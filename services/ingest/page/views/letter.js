@@ -42,7 +42,7 @@ export function Letter({ api, uploads, letter: given, isOnTrack = false }) {
       setLetter(await api.get(`/v1/dead-letters/${id}`))
     } catch (error) {
       const needs = error instanceof Refused && error.problem.status === 403
-      setSaid(needs ? `${saidOf(error)} Ask whoever runs the chain.` : saidOf(error))
+      setSaid(needs ? `${saidOf(error)} Ask an operator of the chain.` : saidOf(error))
     }
     setBusy(false)
   }

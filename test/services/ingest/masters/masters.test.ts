@@ -205,7 +205,7 @@ t.test('a resumed upload whose digest is another is thrown away', async (t) => {
   t.strictSame(await files('mixed'), [])
 })
 
-t.test('whoever sends again takes over from a request that hangs', async (t) => {
+t.test('a client that sends again takes over from a request that hangs', async (t) => {
   const socket = connect(api.port, '127.0.0.1')
   socket.on('error', () => {})
   socket.write(
@@ -286,7 +286,7 @@ t.test('the offsets that nobody has written to are listed nowhere', async (t) =>
   t.ok(names.every(({ name }) => /^[\w-]+\/[0-9a-f]{64}\.upload$/.test(name)))
 })
 
-t.test('a half-closed connection is told that bytes are missing', async (t) => {
+t.test('a half-closed connection gets the response that bytes are missing', async (t) => {
   const socket = connect(api.port, '127.0.0.1')
   socket.write('PUT /v1/masters/half?upload=x HTTP/1.1\r\nhost: localhost\r\n')
   socket.write('content-length: 50\r\n\r\n12345')

@@ -52,7 +52,7 @@ Exit codes: 0 success; 1 something was refused, or the API did not answer; 2 usa
 const COMMANDS = { list, show, redrive, discard } as const
 
 /** Letters in one request, so that each request is answered within seconds. */
-const AT_ONCE = 100
+const DEFAULT_LETTERS = 100
 
 type Speech = Pick<Output, 'say' | 'note'>
 
@@ -88,7 +88,7 @@ async function list(args: readonly string[], { say, note }: Speech): Promise<num
   const api = apiAt(targetOf(values))
   const query = new URLSearchParams(filterOf(values))
   if (values.state !== undefined) query.set('state', values.state)
-  query.set('limit', String(count('limit', values.limit, 1000) ?? AT_ONCE))
+  query.set('limit', String(count('limit', values.limit, 1000) ?? DEFAULT_LETTERS))
   const page = await api<DeadLetterPage>(`/v1/dead-letters?${query}`)
   if (values.json) say(printableJson(page))
   else if (page.letters.length === 0) say('No such letters.')
@@ -167,7 +167,7 @@ async function redriveAll(
   const results: RedriveResult[] = []
   const done = new Set<string>()
   for (;;) {
-    const limit = Math.min(most - results.length, pace.dry_run ? 1000 : AT_ONCE)
+    const limit = Math.min(most - results.length, pace.dry_run ? 1000 : DEFAULT_LETTERS)
     const next =
       'ids' in which
         ? { ids: which.ids.filter((id) => !done.has(id)).slice(0, limit) }
