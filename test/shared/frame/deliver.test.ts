@@ -27,7 +27,7 @@ import { openStore } from '#shared/store/open.ts'
 import { blame } from '#shared/underway/underway.ts'
 import { scraped } from '../../support/scraped.ts'
 
-// The rules of DESIGN.md, section 5, one by one, over real stores.
+// The rules of DESIGN.md, chapter Delivery, one by one, over real stores.
 // What a test waits for may be all that keeps the process.
 const alive = setInterval(() => {}, 1000)
 t.teardown(() => clearInterval(alive))
