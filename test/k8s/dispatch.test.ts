@@ -37,7 +37,7 @@ const NEEDS = { cpus: 1, memoryMiB: 1000, diskMiB: 300, deadlineSeconds: 900 }
 /** Breaches that are planted in a track's pod only. */
 const PLANTS: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
   'no pod runs as root or may become it': [['"readOnlyRootFilesystem":true', '"tty":true']],
-  'every image has a version': [[':0.1.0', ':latest']],
+  'every image has a version': [[':0.2.0', ':latest']],
   'only pods that call the API server have its token': [
     ['"automountServiceAccountToken":false', '"automountServiceAccountToken":true'],
   ],

@@ -24,8 +24,8 @@ const BREACHES: Plants<typeof EVERYWHERE> = {
     ['"enableServiceLinks":false', '"hostNetwork":true'],
   ],
   'every image has a version': [
-    ['trackchain:0.1.0', 'trackchain:latest'],
-    ['trackchain:0.1.0', 'trackchain'],
+    ['trackchain:0.2.0', 'trackchain:latest'],
+    ['trackchain:0.2.0', 'trackchain'],
   ],
   'requests are limits': [
     ['"limits":{"cpu":"1"', '"limits":{"cpu":"2"'],
