@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Applies an overlay without a moment in which a job is accepted that somebody down the chain does not understand: who
+# Applies an overlay without a moment in which a job is accepted that a service down the chain does not understand: who
 # takes over last is upgraded first (docs/tasks/upgrade.md). The first time it installs.
 #   k8s/upgrade.sh OVERLAY [SERVICE…]     e.g. k8s/upgrade.sh k8s/overlays/gke publish encode
 set -euo pipefail

@@ -16,7 +16,7 @@ resource "google_storage_bucket" "assets" {
   location                    = var.region
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
-  # What somebody removes by mistake can be had back for a week.
+  # An object that is removed by mistake can be restored for a week.
   soft_delete_policy {
     retention_duration_seconds = 604800
   }

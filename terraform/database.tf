@@ -42,7 +42,7 @@ resource "google_sql_database_instance" "this" {
     disk_size                   = var.database.disk_gb
     disk_autoresize             = true
     deletion_protection_enabled = var.deletion_protection
-    # By the proxy alone, which asks IAM who it is: nobody has a password.
+    # Only through the proxy, which authenticates with IAM: there are no passwords.
     connector_enforcement = "REQUIRED"
 
     ip_configuration {
@@ -72,7 +72,7 @@ resource "google_sql_database" "this" {
   count    = local.makes_database ? 1 : 0
   name     = "trackchain"
   instance = google_sql_database_instance.this[0].name
-  # It goes with its instance; alone it can't, while somebody is connected.
+  # It goes with its instance; alone it can't, while a client is connected.
   deletion_policy = "ABANDON"
 }
 

@@ -22,7 +22,7 @@ resource "google_pubsub_subscription" "this" {
   enable_exactly_once_delivery = false
   enable_message_ordering      = false
 
-  # Never, however long nobody pulls; by default it is gone with its backlog after 31 days.
+  # Never expires, however long it is not pulled; by default it is removed with its backlog after 31 days.
   expiration_policy {
     ttl = ""
   }

@@ -3,7 +3,7 @@ resource "google_artifact_registry_repository" "images" {
   location      = var.region
   format        = "DOCKER"
   description   = "Trackchain's images"
-  # A tag never changes what it means; so images that have one stay until somebody removes them.
+  # A tag never changes its meaning, so images that have one stay until an operator removes them.
   docker_config {
     immutable_tags = true
   }

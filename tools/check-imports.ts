@@ -157,7 +157,7 @@ function unused(
     if (taken === 'all' || PUBLIC.includes(file)) return []
     return [...source.matchAll(EXPORT)]
       .filter(([, name = '']) => !taken.has(name))
-      .map(([, name]) => ({ file, sentence: `exports ${name}, which nobody imports` }))
+      .map(([, name]) => ({ file, sentence: `exports ${name}, which no file imports` }))
   })
 }
 

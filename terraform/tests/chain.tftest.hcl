@@ -47,7 +47,7 @@ run "topology" {
   }
   assert {
     condition     = alltrue([for subscription in google_pubsub_subscription.this : subscription.expiration_policy[0].ttl == ""])
-    error_message = "A subscription expires when nobody pulls for a month."
+    error_message = "A subscription expires when it is not pulled for a month."
   }
   assert {
     condition     = alltrue([for subscription in google_pubsub_subscription.this : subscription.filter == null && !subscription.enable_message_ordering && !subscription.enable_exactly_once_delivery])

@@ -34,7 +34,7 @@ run "unless_told" {
   }
   assert {
     condition     = alltrue([for bucket in [google_storage_bucket.assets, google_storage_bucket.uploads] : length(bucket.lifecycle_rule) == 0 && !coalesce(bucket.force_destroy, false)])
-    error_message = "Assets and uploads stay until somebody removes them."
+    error_message = "Assets and uploads stay until an operator removes them."
   }
 
   # What is measured, and who is notified.
@@ -108,7 +108,7 @@ run "unless_told" {
   }
   assert {
     condition     = google_container_cluster.this.datapath_provider == "ADVANCED_DATAPATH"
-    error_message = "Without Dataplane V2 nobody enforces NetworkPolicies."
+    error_message = "Without Dataplane V2 nothing enforces NetworkPolicies."
   }
   assert {
     condition     = google_container_cluster.this.release_channel[0].channel == "REGULAR" && google_container_cluster.this.remove_default_node_pool && google_container_cluster.this.deletion_protection
@@ -116,7 +116,7 @@ run "unless_told" {
   }
   assert {
     condition     = length(google_compute_router_nat.nat) == 0
-    error_message = "Nodes reach the internet without anybody having asked for it."
+    error_message = "Nodes reach the internet although `nat` does not ask for it."
   }
 
   # Database.

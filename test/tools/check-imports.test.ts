@@ -96,7 +96,7 @@ t.test('every planted breach is found, and nothing else', async (t) => {
     sentence('services/encode/f.ts'),
     /^imports pg, which shared\/catalogue\/database\.ts alone/,
   )
-  t.equal(sentence('shared/audio/unused.ts'), 'exports RATE, which nobody imports')
+  t.equal(sentence('shared/audio/unused.ts'), 'exports RATE, which no file imports')
   t.match(sentence('services/other/a.ts'), /^is in no folder of the table/)
 })
 

@@ -64,7 +64,7 @@ export function apiAt(target: Target): Api {
 export function explained(error: unknown, { url }: Target): unknown {
   if (!(error instanceof TypeError)) return error
   const why = sentence(error.cause ?? error)
-  return new Error(`nobody answers at ${url} (${why}). Is it up?`)
+  return new Error(`no response from ${url} (${why}). Check that the chain is running.`)
 }
 
 /**

@@ -46,7 +46,7 @@ export function compare(expected: Outcomes, found: Outcomes): Comparison {
     const is = found.get(track)
     if (is === undefined || !ENDED.includes(is.state) || is.published.length === 0) {
       lost.add(track)
-      findings.push(`${track} is lost: ${is?.state ?? 'nobody has heard of it'}`)
+      findings.push(`${track} is lost: ${is?.state ?? 'no trace of it'}`)
       continue
     }
     const say = (sentence: string) => {

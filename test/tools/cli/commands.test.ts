@@ -239,7 +239,7 @@ t.test('a wrong command line is refused before anything is sent', async (t) => {
   const unanswered = submit([at('a'), '--target', 'http://127.0.0.1:9'], terminal().output, {
     stop: never,
   })
-  await t.rejects(unanswered, /nobody answers at http:\/\/127\.0\.0\.1:9/)
+  await t.rejects(unanswered, /no response from http:\/\/127\.0\.0\.1:9/)
   t.equal(staged.all.length, before)
 })
 

@@ -188,7 +188,7 @@ async function socketFolder(home: string, account: Account | undefined): Promise
     if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH) continue
     if (!(await mayEnter(parent, account))) continue
     await rm(folder, { recursive: true, force: true })
-    // Not recursive: it must be ours, not one that somebody else has put there.
+    // Not recursive: it must be ours, not one that another user has put there.
     await mkdir(folder, { mode: 0o700 })
     if (account !== undefined) await chown(folder, account.uid, account.gid)
     return folder

@@ -102,7 +102,7 @@ async function latestJob(api: Api, guid: string): Promise<JobRequest> {
 }
 
 function unknown(id: string): Refused {
-  return new Refused(404, `NOT_FOUND: Nobody has heard of ${id}.`)
+  return new Refused(404, `NOT_FOUND: no job and no track is called ${id}.`)
 }
 
 async function latest(api: Api, guid: string, limit: number): Promise<readonly HistoryEvent[]> {
