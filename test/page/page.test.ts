@@ -183,7 +183,7 @@ t.test('the page, as people use it', { skip }, async (t) => {
       await page.getByRole('link', { name: /Dead letters/ }).click()
       const broken = page.getByRole('article', { name: /MASTER_UNREADABLE, Broken-/ })
       const choosing = page.waitForEvent('filechooser')
-      await broken.getByRole('button', { name: 'Send a mended file' }).click()
+      await broken.getByRole('button', { name: 'Send a repaired file' }).click()
       const buffer = wav([sine(66_150, 220)])
       await (await choosing).setFiles({ name: 'mended.wav', mimeType: 'audio/wav', buffer })
       await broken.getByRole('link', { name: /Broken-/ }).click()
@@ -191,7 +191,7 @@ t.test('the page, as people use it', { skip }, async (t) => {
       await page.getByRole('link', { name: 'Trackchain, home' }).click()
       await page.getByText('4 of 4 finished').waitFor()
       await page.getByRole('link', { name: /Dead letters/ }).click()
-      await page.getByText('All is well').waitFor()
+      await page.getByText('No dead letters.').waitFor()
       t.match(
         await page.getByRole('link', { name: /Dead letters/ }).textContent(),
         /^Dead letters\s*$/,
@@ -280,8 +280,8 @@ t.test('the page, as people use it', { skip }, async (t) => {
     const sha256 = createHash('sha256').update(token).digest('hex')
     const other = await serve({ tokens: [{ sha256, scopes: ['read'] }] })
     const page = await open('/', 'light', other)
-    const dialog = page.getByRole('dialog', { name: 'Who are you?' })
-    await dialog.getByText('Whoever looks here needs a token.').waitFor()
+    const dialog = page.getByRole('dialog', { name: 'Sign in' })
+    await dialog.getByText('A token is needed here.').waitFor()
     t.same(await barriers(page), [])
     await dialog.getByLabel('Token').fill('a-guess')
     await page.keyboard.press('Enter')

@@ -8,15 +8,15 @@ const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
   "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/** What the operations are grouped by. */
+/** The groups of operations. */
 const TAGS = {
-  jobs: 'Asking for derivative assets, and what became of it.',
-  masters: 'Uploading masters.',
-  tracks: 'What exists for a track, and what happened to it.',
-  'dead letters': 'What could not be done and will not be tried again by itself.',
-  numbers: 'What the chain is at, and what it has done.',
-  reference: 'What can be asked for, the contracts of messages, the codes of problems.',
-  health: 'For machines.',
+  jobs: 'Requests for derivative assets, and their state.',
+  masters: 'Uploads of masters.',
+  tracks: 'What exists for a track, and its history.',
+  'dead letters': 'Jobs and messages that failed for good.',
+  numbers: 'The state of the chain, and what it has done.',
+  reference: 'The available assets, the contracts of messages, the codes of problems.',
+  health: 'For probes and scrapers.',
 }
 
 interface Headed {

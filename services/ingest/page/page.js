@@ -55,7 +55,7 @@ function App() {
     <a class="skip" href="#content" onClick=${(/** @type {Event} */ event) => {
       event.preventDefault()
       main.current?.focus()
-    }}>To the content</a>
+    }}>Skip to the content</a>
     <${Header} path=${route.path} />
     <main id="content" tabindex="-1" ref=${main} key=${tokens}>
       ${
@@ -96,7 +96,7 @@ function Header({ path }) {
 /** @param {{ said: string, onGiven: () => void }} props */
 function TokenDialog({ said, onGiven }) {
   const field = useRef(/** @type {HTMLInputElement | null} */ (null))
-  return html`<${Dialog} title="Who are you?" action="Come in" onDone=${() => {
+  return html`<${Dialog} title="Sign in" action="Continue" onDone=${() => {
     api.setToken(field.current?.value ?? '')
     onGiven()
   }}>

@@ -53,7 +53,7 @@ export function createApi() {
   function refusal(problem, used = token) {
     if (problem.status === 401 && used === token) {
       const wrong = 'This token is not known here.'
-      denied.set(token === null ? 'Whoever looks here needs a token.' : wrong)
+      denied.set(token === null ? 'A token is needed here.' : wrong)
     }
     return new Refused(problem)
   }

@@ -27,7 +27,7 @@ export function Drop({ uploads }) {
       ...(passedOver > 0 ? [`${counted(passedOver)} that are not audio`] : []),
       ...(left > 0 ? [`${counted(left)} that macOS or Windows left there`] : []),
     ]
-    setNote(words.length === 0 ? '' : `Passed over ${words.join(', and ')}.`)
+    setNote(words.length === 0 ? '' : `Skipped ${words.join(', and ')}.`)
   }
   useDropping(setOver, take)
   const onChange = (/** @type {Event} */ event) => {

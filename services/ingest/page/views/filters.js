@@ -66,7 +66,7 @@ export function Filters({ query }) {
     </label>
     <label class="check"><input name="harmonic" type="checkbox" value="1" /> and what mixes with it</label>
     <label>How sure
-      <select name="confidence_from" title="Of tempo and key, whichever is asked for. Usual: any, but likely for what mixes.">
+      <select name="confidence_from" title="Of tempo and key, whichever is searched for. Default: any; likely for what mixes.">
         <option value="">Usual</option>
         <option value="0">Any</option>
         <option value="0.5">Likely</option>

@@ -52,7 +52,7 @@ export function Letter({ api, uploads, letter: given, isOnTrack = false }) {
         await api.post('/v1/dead-letters/redrive', { ids: [id] })
       )
       const [result] = results
-      if (result?.status === 'redriven') return `On its way again, as run ${result.run}.`
+      if (result?.status === 'redriven') return `Redriven as run ${result.run}.`
       return result?.detail ?? 'It was not redriven.'
     })
   const discard = () => {
@@ -68,7 +68,7 @@ export function Letter({ api, uploads, letter: given, isOnTrack = false }) {
     const [file] = /** @type {HTMLInputElement} */ (event.target).files ?? []
     if (file === undefined || guid === undefined) return
     uploads.mend(file, { guid, letter: id, assets })
-    setSaid('Sent; it takes this letter’s place.')
+    setSaid('Sent. It replaces this letter.')
   }
 
   return html`<article class=${`letter is-${letter.state}`} aria-label=${`${letter.code}${guid ? `, ${guid}` : ''}`}>
@@ -95,8 +95,8 @@ export function Letter({ api, uploads, letter: given, isOnTrack = false }) {
         ${
           MENDED_BY_MASTER.includes(letter.code) &&
           guid !== undefined &&
-          html`<button disabled=${isBusy} onClick=${() => mended.current?.click()}>Send a mended file</button>
-          <input ref=${mended} type="file" hidden accept=${ACCEPTED} onChange=${mend} aria-label=${`A mended master for ${guid}`} />`
+          html`<button disabled=${isBusy} onClick=${() => mended.current?.click()}>Send a repaired file</button>
+          <input ref=${mended} type="file" hidden accept=${ACCEPTED} onChange=${mend} aria-label=${`A repaired master for ${guid}`} />`
         }
         <button disabled=${isBusy} onClick=${() => setDiscarding(true)}>Discard …</button>`
       }

@@ -76,11 +76,11 @@ export function Letters({ api, live, uploads, query }) {
         html`<button onClick=${() => setAsking(true)}>Redrive all</button>`
       }
     </div>
-    <p class="quiet">What could not be done, and is not tried again by itself. Mend the cause, then redrive: what exists already is not made again.</p>
+    <p class="quiet">Jobs that failed for good. Remove the cause, then redrive: what exists is not made again.</p>
     <p role="status">${said}</p>
     ${fault !== '' && html`<p class="fault" role="alert">${fault}</p>`}
     ${page === undefined && fault === '' && html`<p class="quiet">Loading …</p>`}
-    ${page !== undefined && letters.length === 0 && html`<p class="none">None. All is well.</p>`}
+    ${page !== undefined && letters.length === 0 && html`<p class="none">No dead letters.</p>`}
     <ol>${letters.map((letter) => html`<li key=${letter.id}><${Letter} ...${{ api, uploads, letter }} /></li>`)}</ol>
     ${page?.next && html`<button onClick=${() => load(String(page.next), letters)}>Show more</button>`}
     ${

@@ -74,7 +74,7 @@ function howMany({ lines, next, isLoading, fault }, asked) {
   if (fault !== undefined) return ''
   if (lines.length === 0) {
     if (isLoading || next !== null) return 'Loading …'
-    return asked === '' ? 'None yet: drop some audio above.' : 'None like that.'
+    return asked === '' ? 'No tracks yet. Drop audio above.' : 'No track matches.'
   }
   return next === null ? counted(lines.length) : `${counted(lines.length)} and more`
 }
