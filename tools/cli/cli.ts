@@ -31,19 +31,19 @@ On this machine:
   npx trackchain demo [FILE…]     masters through the chain and into a folder (npm run demo)
   npx trackchain drill            tracks through the chain while its processes are killed
 
-At a chain, here or elsewhere:
+With a chain, here or elsewhere:
   npx trackchain submit FILE…     uploads masters and has their assets made; also folders and manifests
-  npx trackchain watch ID…        looks on, with bars, until it has ended; --all: everything
-  npx trackchain status ID        where a request or a track stands, what failed and why
+  npx trackchain watch ID…        follows jobs until they have ended; --all: every track
+  npx trackchain status ID        the state of a request or a track; what failed, and why
   npx trackchain tracks           searches by BPM, key, length, state, name
   npx trackchain dead-letters     jobs that failed for good: list, show, redrive, discard
   npx trackchain redrive ID…      the same as dead-letters redrive
 
 About a deployment:
-  npx trackchain preflight        whether it is as it should be
+  npx trackchain preflight        checks it
   npx trackchain costs            a forecast of what tracks cost in the cloud
 
-Each takes --help. To begin, in two terminals:
+Each command takes --help. To begin, in two terminals:
   npx trackchain start
   npx trackchain submit my-track.wav --watch
 

@@ -105,7 +105,7 @@ t.test('files that a system left beside the audio are skipped and counted', asyn
     await file(`mac/${name}`, '')
   const { code, lines, notes } = await submitted(join(folder, 'mac'))
   t.equal(code, 0)
-  t.match(notes[0], /^Passed over 4 files that macOS or Windows left there, such as \./)
+  t.match(notes[0], /^Skipped 4 files that macOS or Windows left there, such as \./)
   t.equal(lines.length, 1)
   const asJson = await submitted(join(folder, 'mac'), '--json')
   t.same(asJson.json().filter(({ event }) => event === 'skipped').length, 4)
@@ -114,7 +114,7 @@ t.test('files that a system left beside the audio are skipped and counted', asyn
     join(folder, 'mac', '._x.wav'),
   )
   t.equal(glob.code, 0)
-  t.match(glob.notes[0], /^Passed over a file/)
+  t.match(glob.notes[0], /^Skipped a file/)
 })
 
 t.test(

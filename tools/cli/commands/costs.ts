@@ -6,18 +6,18 @@ import { factorFrom, numberFrom, parsed, UsageError } from '../../terminal/usage
 
 const HELP = `trackchain costs [FLAGS]: a forecast of what tracks cost in Google's cloud, in USD.
 
-  --tracks N         how many (1000000)
-  --seconds N        length of one, up to 600 (210)
-  --assets A,B       what is made (${MEASURED.usual.join(',')})
-  --factor N         how much slower a core is than the one that was measured (1)
-  --utilisation N    of the vCPU time that is paid for, what works: 0 to 1 (0.7)
-  --spot N           of the compute, what is Spot: 0 to 1 (1)
-  --staged N         of the masters, those that can't be read in place: 0 to 1 (0)
-  --scratch-minutes N  how long scratch stands (5)
+  --tracks N         number of tracks (1000000)
+  --seconds N        length of a track, up to 600 (210)
+  --assets A,B       assets to make (${MEASURED.usual.join(',')})
+  --factor N         how many times slower a core is than the measured one (1)
+  --utilisation N    share of the paid vCPU time that works, 0 to 1 (0.7)
+  --spot N           share of the compute that is Spot, 0 to 1 (1)
+  --staged N         share of the masters that can't be read in place, 0 to 1 (0)
+  --scratch-minutes N  how long scratch is kept (5)
   --months N         how long assets are kept (1)
-  --egress N         of the assets' bytes, those that leave the cloud, once: 0 to 1 (1)
-  --json             for programs
-  --help             this
+  --egress N         share of the assets' bytes that leaves the cloud once, 0 to 1 (1)
+  --json             print one JSON document
+  --help             show this help
 
 Prices, instead of Google's list prices of 2025 (docs/tasks/costs.md):
 

@@ -14,15 +14,15 @@ import { watchScratch } from './scratch-watch.ts'
 
 const HELP = `npm run demo [-- FLAGS] [FILE…]: masters through the whole chain.
 
-Starts the chain with a data folder of its own, uploads the masters, has every asset made that is on
-offer, prints what came of it and leaves the assets in a folder. A folder stands for the audio files
-in it (docs/reference/masters.md). Without files it makes a club track of known tempo and key and takes that.
+Starts the chain with a data folder of its own, uploads the masters, makes every available asset,
+prints the results and leaves the assets in a folder. A folder stands for the audio files in it
+(docs/reference/masters.md). Without files it synthesises a club track of known tempo and key.
 
   --out DIR   where the assets go (./demo-output/ and the time)
   --json      print the result as JSON; everything else goes to stderr
-  --keep      keep the data folder (database, queue, log), and say where it is
+  --keep      keep the data folder (database, queue, log), and print its path
   --verbose   show the log
-  --help      this
+  --help      show this help
 
 Exit codes: 0 every track is done; 1 a track failed; 2 usage; 130 interrupted.
 `

@@ -16,26 +16,26 @@ const HELP = `npm run drill [-- FLAGS]: tracks through the whole chain while its
 Runs the tracks through a chain of its own, undisturbed; then through another one, on a schedule that
 the seed decides: SIGKILL at random instants of services, of the Pub/Sub server, of the database and of
 all at once, SIGTERM, SIGSTOP past the lease, copies of messages in another order. Reports what was lost,
-what is wrong and what is there twice. What the numbers mean: docs/tasks/drill.md.
+what is wrong and what is duplicated. docs/tasks/drill.md explains the numbers.
 
-  --tracks N       how many (20)
-  --kills K        instants at which something is killed (20); 0: undisturbed
-  --seed S         a whole number (random; it is printed)
-  --every SECONDS  between two kills, on average (1.5)
-  --also LIST      what is done beside killing, of term,stop,copies (all), or none
-  --seconds S      length of the synthesised tracks, on average (15)
-  --audio DIR      masters to take instead, as far as there are any (docs/reference/masters.md)
+  --tracks N       number of tracks (20)
+  --kills K        instants at which a process is killed (20); 0: undisturbed
+  --seed S         a whole number (default: random, and printed)
+  --every SECONDS  mean time between two kills (1.5)
+  --also LIST      other disturbances, of term,stop,copies (all), or none
+  --seconds S      mean length of the synthesised tracks (15)
+  --audio DIR      masters to use first (docs/reference/masters.md)
   --assets LIST    ids of the assets to make (aac-128,bpm,key,loudness,waveform)
-  --target-ms MS   what a planned step may cost: the lower, the more steps a track is fanned out into
+  --target-ms MS   the cost of a planned step: a lower one fans a track out into more steps
   --derivatives DIR  a folder with derivative assets of your own
   --target URL     the API of a deployment to send each track to, twice. You disturb the deployment
                    yourself; the two results must be equal. DRILL_TOKEN holds its token, if it needs one
   --json           the report as JSON, one object on the last line
-  --keep           keep the data folders, and say where they are
+  --keep           keep the data folders, and print their paths
   --verbose        report each process that dies
-  --help           this
+  --help           show this help
 
-Exit codes: 0 nothing is lost, wrong or there twice; 1 something is; 2 usage; 130 interrupted.
+Exit codes: 0 nothing is lost, wrong or duplicated; 1 something is; 2 usage; 130 interrupted.
 `
 
 const OPTIONS = {

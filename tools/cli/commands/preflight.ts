@@ -7,16 +7,16 @@ import { SERVICES, type ServiceName } from '../../preflight/service-needs.ts'
 import { table } from '../../terminal/table.ts'
 import { parsed, UsageError } from '../../terminal/usage.ts'
 
-const HELP = `trackchain preflight [FLAGS]: is this deployment as it should be?
+const HELP = `trackchain preflight [FLAGS]: checks a deployment.
 
-It reads the TRACKCHAIN_… settings that the services read, and looks with the identity that it runs under:
-topics, subscriptions and dead letters, stores, database, ffmpeg, speed of scratch and of a core, clock. It changes nothing but for
-a small object preflight/probe that it leaves in assets and in uploads.
+It reads the TRACKCHAIN_… settings of the services and checks with the identity that it runs under:
+topics, subscriptions and dead letters, stores, database, ffmpeg, speed of scratch and of a core, clock.
+It changes nothing, but leaves a small object preflight/probe in assets and in uploads.
 
   --for SERVICE  only what the identity of that service needs: ${SERVICES.join(', ')}
-  --limit N      how long a check may take, seconds (10)
-  --json         for programs
-  --help         this
+  --limit N      time limit of a check, seconds (10)
+  --json         print one JSON document
+  --help         show this help
 
 Exit codes: 0 no faults; 1 faults; 2 usage.
 `

@@ -34,7 +34,7 @@ const HELP = `npm start [-- FLAGS]: the whole chain as a server on loopback.
                    see command lines
   --pubsub ADDRESS host:port of another Pub/Sub server, e.g. Google's emulator
   --verbose        show the log
-  --help           this
+  --help           show this help
 
 Other settings may be given as TRACKCHAIN_… in the environment, and so may assets, scratch, uploads, storage (the
 endpoint), derivatives, database, pubsub and port. One that this decides otherwise is refused.

@@ -8,24 +8,24 @@ import { table } from '../../terminal/table.ts'
 import { printable } from '../../terminal/text.ts'
 import { count, parsed, UsageError } from '../../terminal/usage.ts'
 
-const HELP = `npx trackchain tracks [FLAGS]: searches the catalogue, the latest activity first.
+const HELP = `npx trackchain tracks [FLAGS]: searches the catalogue; the latest activity comes first.
 
   --bpm RANGE      120-128, 174, 120- or -90
   --seconds RANGE  length, e.g. 180-600
   --key KEY        in any notation: 'A minor', Am, 8A, 1m
-  --harmonic       with --key: also what mixes with it, its neighbours on the Camelot wheel
-  --confidence N   how sure what is asked for (--bpm, --key; without either both) must be at least, 0 to 1
+  --harmonic       with --key: also the keys that mix with it, its neighbours on the Camelot wheel
+  --confidence N   minimum confidence of what is searched for (--bpm, --key; without either both), 0 to 1
                    (0.5 with --harmonic, else 0)
-  --asset ASSET    has made this one, e.g. aac-128
+  --asset ASSET    has this asset, e.g. aac-128
   --state STATE    running, done, partial or failed
-  --warning CODE   has a warning, e.g. CUT_SHORT; any: whatever it is; none: has none
+  --warning CODE   has this warning, e.g. CUT_SHORT; any: has one; none: has none
   --q TEXT         the beginning of an asset_guid, or words of title and artist
-  --limit N        tracks at most (50)
+  --limit N        maximum of tracks (50)
 
 ${TARGET_HELP}
                    (scope: read)
   --json           a line of JSON for each track, as GET /v1/tracks has it
-  --help           this
+  --help           show this help
 
   npx trackchain tracks --bpm 120-128 --key 8A --harmonic
   npx trackchain tracks --state failed --limit 1000

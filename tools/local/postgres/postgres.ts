@@ -99,7 +99,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     const binaries = await findBinaries(where, major).catch((error: Error) => {
       if (major === undefined) throw error
       const why = `${dataDir} was made by PostgreSQL ${major}, and no other version can read it`
-      throw new Error(`${why}: ${error.message}. Or put the folder aside, and begin anew`)
+      throw new Error(`${why}: ${error.message}. Or move the folder away and start again`)
     })
     await stopOrphans(dataDir)
     const durable = options.settings?.fsync !== 'off'

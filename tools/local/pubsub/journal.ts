@@ -50,8 +50,8 @@ export interface Journal {
   /** Makes all messages of a subscription due at once. */
   hurry(subscription: number): void
   /**
-   * Copies the messages that wait for `from` to `to`, for which none may be waiting yet. Their attempts are counted
-   * anew.
+   * Copies the messages that wait for `from` to `to`, for which none may be waiting yet. Their attempts are
+   * counted from 1 again.
    */
   copy(from: number, to: number): void
   /** The lowest id of the messages that wait for a subscription; undefined when there are none. */

@@ -162,7 +162,7 @@ export class Queue {
     for (const entry of this.#entries.values()) entry.shared = true
   }
 
-  /** Replaces the messages that wait here by those of the snapshot `key`. Their attempts are counted anew. */
+  /** Replaces the messages that wait here by those of the snapshot `key`. Their attempts are counted again from 1. */
   restore(key: number): void {
     this.drop()
     this.#host.journal.copy(key, this.key)

@@ -14,7 +14,7 @@ import { count, parsed, UsageError } from '../../../terminal/usage.ts'
 import { FLAGS, filterOf, ids, rateFrom } from './flags.ts'
 import { printed, printedWhole, resultLine } from './print.ts'
 
-const HELP = `npx trackchain dead-letters COMMAND: jobs that failed, and are not tried again by themselves.
+const HELP = `npx trackchain dead-letters COMMAND: jobs and messages that failed for good.
 
   list                   the letters, the latest first
   show ID                one letter whole: reason, job, attributes, body
@@ -30,18 +30,18 @@ Filters of list and redrive; all that are given must hold:
   --before WHEN    dead-lettered before a time, 2026-01-31T12:00:00Z, or longer ago than 90s, 30m, 2h, 7d
 
   --state STATE    list: open (the default), redriven, discarded or all
-  --limit N        list, redrive: letters at most (100; redrive: all)
+  --limit N        list, redrive: maximum of letters (100; redrive: all)
   --all            redrive: every open letter, without a filter
   --rate N         redrive: letters a second (10)
-  --dry-run        redrive: say what would be done, and do nothing
+  --dry-run        redrive: print what would be done, and do nothing
   --reason TEXT    discard: why; it goes into the history
 
 ${TARGET_HELP}
                    (scopes: read to look, operate to redrive and discard)
   --json           one JSON document on stdout
-  --help           this
+  --help           show this help
 
-First see what there is, then what would happen, then do it:
+List the letters, try the redrive, then do it:
   npx trackchain dead-letters list --code MASTER_NOT_FOUND
   npx trackchain dead-letters redrive --code MASTER_NOT_FOUND --dry-run
   npx trackchain dead-letters redrive --code MASTER_NOT_FOUND --rate 5

@@ -10,23 +10,23 @@ import { count, parsed, UsageError } from '../../../terminal/usage.ts'
 import { isRequestId } from '../watch/watch.ts'
 import { historyTable, requestLines, trackShown } from './print.ts'
 
-const HELP = `npx trackchain status REQUEST_ID | ASSET_GUID: where a request or a track stands.
+const HELP = `npx trackchain status REQUEST_ID | ASSET_GUID: the state of a request or a track.
 
   REQUEST_ID       its tracks, and each asset: made, pending, or failed with the reason and what to do
-  ASSET_GUID       what exists for the track, and what could not be made; before its master was read, the
-                   job that asked last
-  --history N      of a track: also its latest N events, steps, attempts and verdicts (up to 1000)
+  ASSET_GUID       what exists for the track, and what failed; before its master was read, the
+                   latest job
+  --history N      of a track: also its latest N events (steps, attempts, verdicts), up to 1000
 
 ${TARGET_HELP}
                    (scope: read)
   --json           one JSON document: as GET /v1/jobs/{request_id} or GET /v1/tracks/{asset_guid} has it;
-                   with --history there is "events" beside
-  --help           this
+                   with --history it also has "events"
+  --help           show this help
 
   npx trackchain status 3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11
   npx trackchain status my-track --history 20
 
-Exit codes: 0 nothing of it has failed; 1 something has, it is unknown, or the API does not answer; 2 usage;
+Exit codes: 0 nothing has failed; 1 something has failed, it is unknown, or the API does not answer; 2 usage;
 130 interrupted.
 `
 

@@ -182,7 +182,7 @@ function tellLeft(left: readonly string[], { asJson }: SubmitOptions, output: Ou
   else {
     const files = left.length === 1 ? 'a file' : `${left.length} files`
     const like = printable(basename(left[0] ?? ''))
-    output.note(`Passed over ${files} that macOS or Windows left there, such as ${like}.`)
+    output.note(`Skipped ${files} that macOS or Windows left there, such as ${like}.`)
   }
 }
 

@@ -17,32 +17,32 @@ import { howToWatch, type Submitted, submitAll } from './submit-all.ts'
 const HELP = `npx trackchain submit WHAT…: uploads masters and has their assets made.
 
 WHAT is any of
-  a file           is uploaded, and goes on where it stopped when you start again
+  a file           is uploaded; an upload that broke resumes when you start it again
   a folder         the audio files in it
-  'music/**/*.wav' what matches, in folders below as well: in quotes, so that it is not the shell's
+  'music/**/*.wav' all matching files, in folders below as well. In quotes, so that the shell leaves it alone
   gs://… file:///… is not uploaded: the chain reads it where it is
   list.csv         a manifest with a header: asset_guid, master_uri, file, derivative_assets, title,
                    artist, site, strict, request_id, release_id, asset_id, or some of these
   list.ndjson      a manifest of EncodeJobs, one a line (docs/reference/api.md), which may have a "file" to upload
-  -                a manifest on stdin, either kind; each job is posted as its line comes
+  -                a manifest on stdin, of either kind; each job is posted as its line comes
 
-A track is called after its file and the file's content, unless a manifest or --guid says how: the same
-file is the same track, however it comes. Assets that exist are not made again: the same command twice
-does no harm. What macOS and Windows leave beside files (._x.wav, .DS_Store) is passed over.
+A track is named by its file's name and content, unless a manifest or --guid names it: the same file is
+the same track, however it comes. Assets that exist are not made again, so the same command twice does
+no harm. What macOS and Windows leave beside files (._x.wav, .DS_Store) is skipped.
 
-  --assets A,B     what to make (all that is on offer); a manifest's own derivative_assets win
+  --assets A,B     assets to make (all); derivative_assets of a manifest take precedence
   --strict         refuse masters that have warnings (cut short, contradicting themselves, …)
-  --guid GUID      the asset_guid, of one file or URI
-  --replace        let a file take the place of other content that its track has; without it, it is refused
-  --watch          look on until all has ended
-  --rate N         jobs a second, at most (as fast as they are taken)
+  --guid GUID      the asset_guid of one file or URI
+  --replace        replace other content that the track has; without this flag such a file is refused
+  --watch          follow the tracks until all have ended
+  --rate N         maximum of jobs a second (no limit)
 
 ${TARGET_HELP}
                    (scope: submit; with --watch also read)
   --json           a line of JSON for each: {"event":"submitted", "from", "asset_guid", "request_id"},
                    {"event":"refused", "from", "asset_guid", "code", "detail"} or {"event":"skipped", "from"};
                    with --watch as watch has it
-  --help           this
+  --help           show this help
 
   npx trackchain submit my-track.wav --watch
   npx trackchain submit ~/music/new --assets bpm,key

@@ -16,19 +16,19 @@ import { parsed, UsageError } from '../../../terminal/usage.ts'
 import { watchLive } from './live.ts'
 import { barsOf, changeText } from './print.ts'
 
-const HELP = `npx trackchain watch REQUEST_ID… | --all: looks on until it has ended.
+const HELP = `npx trackchain watch REQUEST_ID… | --all: follows jobs until they have ended.
 
-  REQUEST_ID…      as submit, or the answer to a POST, gives it. Ends when all their tracks have ended
-  --all            every track of the chain, as it changes, until you end it (Ctrl-C)
+  REQUEST_ID…      as submit prints it, or a POST returns it. Ends when all their tracks have ended
+  --all            every track of the chain, as it changes, until you interrupt it (Ctrl-C)
 
-On a terminal there are bars of what is under way, and a line for each track that has ended. Elsewhere
-(| less, > file) there is a line for each change.
+On a terminal it draws a bar for each track under way and prints a line for each that has ended.
+Elsewhere (| less, > file) it prints a line for each change.
 
 ${TARGET_HELP}
                    (scope: read)
   --json           a line of JSON for each change: {"event":"state"|"ended", "request_id", "asset_guid",
                    "state", "percent", "assets"}; with --all {"event":"track"|"board", …} as GET /v1/live
-  --help           this
+  --help           show this help
 
   npx trackchain watch 3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11
   npx trackchain watch --all
