@@ -23,7 +23,7 @@ WHAT is any of
   gs://… file:///… is not uploaded: the chain reads it where it is
   list.csv         a manifest with a header: asset_guid, master_uri, file, derivative_assets, title,
                    artist, site, strict, request_id, release_id, asset_id, or some of these
-  list.ndjson      a manifest of EncodeJobs, one a line (docs/reference/api.md), which may have a "file" to upload
+  list.ndjson      a manifest of EncodeJobs (docs/reference/api.md), one a line, also with a "file" to upload
   -                a manifest on stdin, of either kind; each job is posted as its line comes
 
 A track is named by its file's name and content, unless a manifest or --guid names it: the same file is
