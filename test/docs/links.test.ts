@@ -84,7 +84,9 @@ t.test('the version is the same wherever it stands', async (t) => {
   const [, latest] = /^## (\d+\.\d+\.\d+)/m.exec(readFileSync('CHANGELOG.md', 'utf8')) ?? []
   t.equal(latest, version, 'CHANGELOG.md')
   for (const file of NAMING.filter((each) => /^(?:docs|k8s|compose)/.test(each))) {
-    const named = readFileSync(file, 'utf8').matchAll(/(?:trackchain:|newTag: |VERSION=)(\d[\w.]*)/g)
+    const named = readFileSync(file, 'utf8').matchAll(
+      /(?:trackchain:|newTag: |VERSION=)(\d[\w.]*)/g,
+    )
     for (const [, tag] of named) t.equal(tag, version, file)
   }
 })

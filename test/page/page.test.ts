@@ -300,7 +300,9 @@ t.test('the page, as people use it', { skip }, async (t) => {
     await page.getByLabel('Why').fill('because')
     await page.keyboard.press('Tab')
     await page.getByRole('dialog').getByRole('button', { name: 'Discard' }).click()
-    await never.getByText(/This needs the scope operate.*Ask an operator of the chain/).waitFor()
+    await never
+      .getByText(/This needs the scope operate.*Ask an operator of the chain/)
+      .waitFor()
     await page.close()
   })
 

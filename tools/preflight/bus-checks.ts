@@ -85,7 +85,7 @@ function subscriptionComplaints(
   if (found.filter !== '') fault(`its filter ${found.filter} loses messages`, ANEW)
   if (found.isOrdered) fault('ordering is on: one bad message holds up the rest', ANEW)
   if (found.isExactlyOnce) warning('exactly-once delivery is on: late acks are failures')
-  if (!found.isPulled) fault('it is pushed, exported or detached, so it can't be pulled', APPLY)
+  if (!found.isPulled) fault('it is pushed, exported or detached, and cannot be pulled', APPLY)
   if (found.retentionSeconds < spec.retentionSeconds)
     fault(`it keeps messages for ${days(found.retentionSeconds)} only`, APPLY)
   if (found.expiresAfterSeconds !== undefined)

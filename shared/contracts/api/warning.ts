@@ -4,7 +4,9 @@ import { Remedy, type ResponseOf } from './response.ts'
 /** Something that is missing or wrong in a master that was accepted all the same. */
 export const Warning = Type.Object(
   {
-    code: Type.String({ description: 'Stable, e.g. CUT_SHORT; docs/reference/masters.md has them.' }),
+    code: Type.String({
+      description: 'Stable, e.g. CUT_SHORT; docs/reference/masters.md has them.',
+    }),
     sentence: Type.String({
       description: 'What is missing or wrong, and what was made of it.',
     }),

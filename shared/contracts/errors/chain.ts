@@ -57,7 +57,8 @@ export const ERRORS = {
   MASTER_UNREADABLE: {
     status: 422,
     means: 'The master is not audio that can be read: damaged, empty or of another kind.',
-    remedy: 'Deliver a sound master (docs/reference/masters.md says what may be), then redrive.',
+    remedy:
+      'Deliver a sound master (docs/reference/masters.md says what may be), then redrive.',
   },
   STRICT: {
     status: 422,

@@ -87,7 +87,7 @@ t.test('a key is heard through drums', async (t) => {
 })
 
 for (const hz of [432, 436, 440, 445, 448]) {
-  t.test(`an instrument tuned to ${hz} Hz is recognised, and its key is as written`, async (t) => {
+  t.test(`an instrument tuned to ${hz} Hz is found, and its key is as written`, async (t) => {
     const found = await estimate(16, cadence(9 + 12 * Math.log2(hz / 440), 'major'))
     t.equal(found.key, 'A major')
     t.ok(Math.abs((found.tuningHz ?? 0) - hz) < 1.5, `${found.tuningHz} Hz`)

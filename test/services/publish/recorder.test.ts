@@ -42,7 +42,7 @@ t.test('a history is whole after recorder and database were away', async (t) => 
   t.same((await seen()).map(({ id }) => id).sort(), ids.sort(), 'each once')
 })
 
-t.test('rows older than the given days are removed in batches; open letters stay', async (t) => {
+t.test('rows older than the given days go, in batches; open letters stay', async (t) => {
   const fresh = await catalogues(t)
   const { catalogue, dsn } = await fresh(t)
   const database = openDatabase({ dsn, poolSize: 1 })

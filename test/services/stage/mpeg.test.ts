@@ -131,7 +131,11 @@ t.test('a tag promises, and the frames count', async (t) => {
   const saying = (count: number) => put(mp3, tag + 8, 'u32be', count)
   t.same(await outcome(saying(frames >> 2)), { samples: RATE, codes: ['HEADER_CONTRADICTS'] })
   t.same(await outcome(saying(frames * 4)), { samples: RATE, codes: ['CUT_SHORT'] })
-  t.same(await outcome(saying(1)), { samples: RATE, codes: [] }, 'a length of that many bytes is none')
+  t.same(
+    await outcome(saying(1)),
+    { samples: RATE, codes: [] },
+    'a length of few bytes is none',
+  )
   const cut = await outcome(cutShort(louder))
   t.same(cut.codes, ['CUT_SHORT'])
   t.ok(Math.abs(cut.samples - (4 / 3) * RATE) < 3000, `${cut.samples}`)

@@ -210,7 +210,7 @@ t.test(
       found: /filter attributes.route = "cloud".*ordering is on/,
     })
     t.match(faulty.of('subscription events'), {
-      found: /can't be pulled.*after 1 days of disuse/,
+      found: /cannot be pulled.*after 1 days of disuse/,
     })
     t.match(faulty.of('subscription dead-letter'), {
       found: /after 31 days of disuse; no back-off/,
