@@ -1,5 +1,5 @@
 import t from 'tap'
-import { noise, wav } from '../../support/audio.ts'
+import { flac, noise, wav } from '../../support/audio.ts'
 import { chainOnBuckets } from '../../support/on-buckets.ts'
 import { patient, until } from '../../support/patience.ts'
 
@@ -14,10 +14,11 @@ const { server, around } = await chainOnBuckets(t, 'damage')
 server.denied = /^DELETE \/storage/
 const { letters, published } = around
 
-/** One master that is read in place, and one that is converted into scratch. */
+/** A master that is read in place, one that is converted into scratch, and one of over 1 MiB that is decoded. */
 const MASTERS = {
   place: wav([noise(200_000, { seed: 1 }), noise(200_000, { seed: 2 })]),
   stage: wav([noise(200_000, { seed: 3 }), noise(200_000, { seed: 4 })], { rate: 48_000 }),
+  decoded: await flac(wav([noise(300_000, { seed: 5 }), noise(300_000, { seed: 6 })])),
 }
 
 async function make(name: string): Promise<void> {
