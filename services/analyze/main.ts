@@ -7,11 +7,11 @@ import { service } from '#shared/frame/service.ts'
 import { analyzing } from './step.ts'
 
 await service('analyze', async (service) => {
-  const { config, locate, cores, lifecycle, consume } = service
+  const { config, locate, lifecycle, consume } = service
   const registry = await loadRegistry(config.derivatives)
   const concurrency = service.concurrency(CORES)
   const blocks = new BlockPool(CORES * BLOCKS_AT_MOST)
-  const { step, close } = analyzing({ registry, locate, cores, blocks }, { threads: CORES })
+  const { step, close } = analyzing({ registry, locate, blocks }, { threads: CORES })
   lifecycle.onClose('workers', close)
   consume(stageTopic('analyze', config.route), step, { concurrency })
 })

@@ -6,9 +6,9 @@ import { CORES } from '#shared/frame/cores.ts'
 import { service } from '#shared/frame/service.ts'
 import { encodeStep } from './step.ts'
 
-await service('encode', async ({ config, locate, cores, concurrency, consume }) => {
+await service('encode', async ({ config, locate, concurrency, consume }) => {
   const registry = await loadRegistry(config.derivatives)
   const blocks = new BlockPool(CORES * BLOCKS_AT_MOST)
-  const step = encodeStep({ registry, locate, cores, blocks })
+  const step = encodeStep({ registry, locate, blocks })
   consume(stageTopic('encode', config.route), step, { concurrency: concurrency(CORES) })
 })

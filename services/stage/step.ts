@@ -43,18 +43,15 @@ interface StageDeps {
  * scratch, by further steps of its own if one is not enough.
  */
 export function stageStep(deps: StageDeps): Step<ToStage> {
-  const { registry, cores } = deps
+  const { registry } = deps
   const step: Step<ToStage> & Required<Pick<Step<ToStage>, 'fail'>> = {
     name: 'stage',
     input: ToStage,
     subject: subjectOf,
 
-    async admit(message, signal) {
-      return 'staging' in message ? cores.take(signal) : () => {}
-    },
-
     async run(message, context) {
-      return 'staging' in message ? goOn(message, context, deps) : begin(message, context, deps)
+      if (!('staging' in message)) return begin(message, context, deps)
+      return context.onCore(() => goOn(message, context, deps))
     },
 
     // A part of any sound master takes less than half of the hard limit.

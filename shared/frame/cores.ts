@@ -7,10 +7,12 @@ export const CORES = availableParallelism()
 /** Cores for steps that need a whole core each. */
 export interface Cores {
   /**
-   * Waits for a free core, first come, first served. The returned function gives the core back.
+   * Waits for a free core. The returned function gives the core back.
+   * @param isBegun Whether the work has begun before: it goes first, so that what is begun is finished. Among its like:
+   * first come, first served. Default: false.
    * @throws the signal's reason when it aborts first.
    */
-  take(signal: AbortSignal): Promise<() => void>
+  take(signal: AbortSignal, isBegun?: boolean): Promise<() => void>
   /** Takes a core if one is free; otherwise returns undefined. */
   tryTake(): Promise<(() => void) | undefined>
 }
@@ -18,6 +20,7 @@ export interface Cores {
 /** A fixed number of cores for this process. Default: all cores of the machine. */
 export class OwnCores implements Cores {
   #free: number
+  readonly #begun: (() => void)[] = []
   readonly #waiting: (() => void)[] = []
 
   constructor(places = CORES) {
@@ -28,19 +31,20 @@ export class OwnCores implements Cores {
     return this.#free > 0 ? this.#taken() : undefined
   }
 
-  async take(signal: AbortSignal): Promise<() => void> {
+  async take(signal: AbortSignal, isBegun = false): Promise<() => void> {
     signal.throwIfAborted()
     if (this.#free > 0) return this.#taken()
+    const queue = isBegun ? this.#begun : this.#waiting
     return new Promise((resolve, reject) => {
       const given = () => {
         signal.removeEventListener('abort', leave)
         resolve(this.#taken())
       }
       const leave = () => {
-        this.#waiting.splice(this.#waiting.indexOf(given), 1)
+        queue.splice(queue.indexOf(given), 1)
         reject(signal.reason)
       }
-      this.#waiting.push(given)
+      queue.push(given)
       signal.addEventListener('abort', leave, { once: true })
     })
   }
@@ -52,7 +56,8 @@ export class OwnCores implements Cores {
       if (!isHeld) return
       isHeld = false
       this.#free++
-      this.#waiting.shift()?.()
+      const next = this.#begun.shift() ?? this.#waiting.shift()
+      next?.()
     }
   }
 }
@@ -61,6 +66,7 @@ export class OwnCores implements Cores {
 export interface CoreWish {
   readonly core: 'take' | 'try' | 'done'
   readonly id: number
+  readonly isBegun?: boolean
 }
 /** The answer to the request with this id. */
 export interface CoreAnswer {
@@ -68,7 +74,10 @@ export interface CoreAnswer {
   readonly id: number
 }
 
-/** How long a step may wait for a core, ms: three budgets, since each of three services asks for all cores at most. */
+/**
+ * How long a step may wait for its first core, ms: three budgets, since each of three services asks for all cores at
+ * most.
+ */
 export const CORE_WAIT_MS = 3 * BUDGET_MS
 
 /** The cores of a machine that several services share; the parent process hands them out: see `lendCores`. */
@@ -85,19 +94,19 @@ export class SharedCores implements Cores {
     })
   }
 
-  async take(signal: AbortSignal): Promise<() => void> {
-    const leave = await this.#own.take(signal)
-    return this.#ask('take', leave, signal)
+  async take(signal: AbortSignal, isBegun = false): Promise<() => void> {
+    const leave = await this.#own.take(signal, isBegun)
+    return this.#ask({ core: 'take', isBegun }, leave, signal)
   }
 
   async tryTake(): Promise<(() => void) | undefined> {
     const leave = await this.#own.tryTake()
     if (leave === undefined) return undefined
-    return this.#ask('try', leave).catch(() => undefined)
+    return this.#ask({ core: 'try' }, leave).catch(() => undefined)
   }
 
   async #ask(
-    core: 'take' | 'try',
+    wish: Omit<CoreWish, 'id'>,
     leave: () => void,
     signal?: AbortSignal,
   ): Promise<() => void> {
@@ -111,7 +120,7 @@ export class SharedCores implements Cores {
     signal?.addEventListener('abort', stop, { once: true })
     try {
       this.#asked.set(id, resolve)
-      say({ core, id })
+      say({ ...wish, id })
       if ((await promise) === 'none') throw new Error('no core is free')
       return giveBack
     } catch (error) {

@@ -5,7 +5,7 @@ import { HARD_LIMIT_MS } from '../contracts/stages.ts'
 import { noCounts } from '../store/counting.ts'
 import { lateBy } from '../underway/hard-limit.ts'
 import { LostTime } from '../underway/lost-time.ts'
-import { type Moment, OwnTime } from '../underway/own-time.ts'
+import { OwnTime } from '../underway/own-time.ts'
 import { newEvent } from './events.ts'
 import { type DeliverDeps, type Outcome, runAndFollow, setAside } from './run-step.ts'
 import type { Step, Subject } from './step.ts'
@@ -33,7 +33,6 @@ export function delivering<In>(
     atZero(each, [of])
   const lost = new LostTime()
   return async (delivery) => {
-    let began = performance.now()
     const birth = newEvent(step.name, delivery.attempt)
     const counts = noCounts()
     const span = tracing.begin(step.name, 'message', delivery.attributes[TRACEPARENT])
@@ -41,32 +40,26 @@ export function delivering<In>(
     metrics.running.add(1, of)
     let subject: Partial<Subject> | undefined
     let outcome: Outcome
-    let leave: (() => void) | undefined
-    let used: (() => number) | undefined
     const watched = lost.watch()
     const own = new OwnTime(lost)
-    let admitted: Moment | undefined
+    const began = own.now()
+    const charged = metrics.coreTime.begin()
     try {
       const message = step.input.parse(delivery.data)
       subject = step.subject(message, delivery)
       deps.stopping.throwIfAborted()
-      leave = await step.admit?.(message, deps.stopping)
-      began = performance.now()
-      used = metrics.coreTime.begin()
-      admitted = own.now()
-      outcome = await runAndFollow(step, message, { delivery, counts, own }, deps)
+      outcome = await runAndFollow(step, message, { delivery, counts, own, charged }, deps)
     } catch (error) {
       outcome = await setAside(step.name, delivery, error, deps)
-    } finally {
-      leave?.()
-      watched()
     }
-    const late =
-      admitted &&
-      lateBy(own.since(admitted), deps.hardLimitMs ?? HARD_LIMIT_MS, counts.bytesRead)
-    outcome = { ...late, ...outcome }
-    const ms = Math.round(performance.now() - began)
-    const coreMs = used?.() ?? 0
+    const spent = own.since(began)
+    watched()
+    outcome = {
+      ...lateBy(spent, deps.hardLimitMs ?? HARD_LIMIT_MS, counts.bytesRead),
+      ...outcome,
+    }
+    const ms = Math.round(spent.wallMs)
+    const coreMs = charged.end()
     const event: StepEvent = {
       ...birth,
       ...(outcome.subject ?? subject),

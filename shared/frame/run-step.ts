@@ -8,6 +8,7 @@ import type { StoreDriver } from '../store/driver/driver.ts'
 import { CORE_SHARE, hardLimit, type StopReason, unclear } from '../underway/hard-limit.ts'
 import type { Moment, OwnTime } from '../underway/own-time.ts'
 import { during, orFault } from '../underway/underway.ts'
+import type { Cores } from './cores.ts'
 import { setAsideAs } from './dead-letter.ts'
 import type { EventSink } from './events.ts'
 import type { Next, Step, StepContext, Subject } from './step.ts'
@@ -32,7 +33,9 @@ export interface DeliverDeps {
   readonly metrics: Metrics
   /** Tracing of deliveries. Default: off. */
   readonly tracing?: Tracing
-  /** Aborts when no more work may begin: deliveries that wait to be admitted are given back. */
+  /** The cores for work that computes. Default: not limited. */
+  readonly cores?: Cores
+  /** Aborts when no more work may begin: deliveries that wait for their first core are given back. */
   readonly stopping: AbortSignal
   /** Aborts when running work has to be given back. */
   readonly aborting: AbortSignal
@@ -47,6 +50,7 @@ interface Running {
   readonly delivery: Delivery
   readonly counts: Counts
   readonly own: OwnTime
+  readonly charged: { pause(): void; resume(): void }
 }
 
 /** The result of a delivery. */
@@ -65,7 +69,7 @@ export interface Outcome {
 export async function runAndFollow<In>(
   step: Step<In>,
   message: In,
-  { delivery, counts, own }: Running,
+  { delivery, counts, own, charged }: Running,
   deps: DeliverDeps,
 ): Promise<Outcome> {
   const stop = new AbortController()
@@ -87,6 +91,26 @@ export async function runAndFollow<In>(
   const given = (error: unknown): Outcome => ({ ...again(error), units: finished })
   const stops = step.stops?.(message)
   let unit: { readonly stops: string; readonly began: Moment } | undefined
+  let isBegun = false
+  const held = new Set<() => void>()
+
+  async function takeCore(signal: AbortSignal): Promise<() => void> {
+    const { cores, stopping } = deps
+    if (cores === undefined) return () => {}
+    charged.pause()
+    try {
+      const until = isBegun ? signal : AbortSignal.any([signal, stopping])
+      const giveBack = await own.away(() => cores.take(until, isBegun))
+      isBegun = true
+      held.add(giveBack)
+      return () => {
+        held.delete(giveBack)
+        giveBack()
+      }
+    } finally {
+      charged.resume()
+    }
+  }
   const contextUntil = (signal: AbortSignal): StepContext => ({
     ...stores,
     signal,
@@ -97,6 +121,14 @@ export async function runAndFollow<In>(
     delivery,
     counted,
     finished: (unit) => void finished.push(unit),
+    async onCore(act) {
+      const giveBack = await takeCore(signal)
+      try {
+        return await act()
+      } finally {
+        giveBack()
+      }
+    },
     collected: () => deps.metrics.collected.add(1, { step: step.name }),
     async asUnit({ what, stops }, act) {
       unit = { stops, began: own.now() }
@@ -157,7 +189,9 @@ export async function runAndFollow<In>(
     return await follow(next, deps)
   } catch (error) {
     // Not the message's fault, no matter how often it has been delivered.
-    if (deps.aborting.aborted || error instanceof AfterwardsError) return given(error)
+    const isGivenBack = deps.stopping.aborted && error === deps.stopping.reason
+    if (deps.aborting.aborted || isGivenBack || error instanceof AfterwardsError)
+      return given(error)
     try {
       if (error instanceof RestartError && step.restart !== undefined) {
         return await follow(await step.restart(message, error, unhurried), deps)
@@ -184,6 +218,8 @@ export async function runAndFollow<In>(
     }
   } finally {
     clear()
+    // A step that ignores its signal is abandoned, and keeps no core.
+    for (const giveBack of held) giveBack()
     deps.aborting.removeEventListener('abort', onAborting)
   }
 }

@@ -44,7 +44,7 @@ export interface Service {
   consume<In>(
     subscription: string,
     step: Step<In>,
-    /** `waitMs`: the longest that a message may wait to be admitted, ms. Default: `CORE_WAIT_MS` if the step admits. */
+    /** `waitMs`: the longest that a step may wait for its first core, ms. Default: `CORE_WAIT_MS`. */
     options: { concurrency: number; waitMs?: number },
   ): Subscriber
   /** Pauses a subscriber when the process is asked to stop, and closes it before the bus. */
@@ -100,7 +100,8 @@ export function service(
       return subscriber
     }
     const tools = { bus, breaker, events, assets, scratch, log, metrics, tracing }
-    const deps = { ...tools, stopping, aborting }
+    const cores = config.lent_cores ? new SharedCores() : new OwnCores()
+    const deps = { ...tools, cores, stopping, aborting }
     let isStarted = false
     if (health) {
       const at = { host: config.health_host, port: config.health_port }
@@ -111,13 +112,13 @@ export function service(
     await start({
       ...{ config, log, metrics, tracing, lifecycle, breaker, bus, events },
       ...{ assets, scratch, uploads },
-      cores: config.lent_cores ? new SharedCores() : new OwnCores(),
+      cores,
       locate(uri) {
         const { driver, name } = locate(uri, within)
         return { driver: watched(driver, masters, { isOneOfMany: true }), name }
       },
       concurrency: (otherwise) => (config.concurrency === 0 ? otherwise : config.concurrency),
-      consume: (subscription, step, { concurrency, waitMs = step.admit ? CORE_WAIT_MS : 0 }) =>
+      consume: (subscription, step, { concurrency, waitMs = CORE_WAIT_MS }) =>
         closeFirst(
           bus.subscribe(
             subscription,

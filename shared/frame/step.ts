@@ -63,6 +63,12 @@ export interface StepContext {
   /** What the step has spent so far, ms: the greater of its own time (see the hard limit) and its core time. */
   spentMs(): number
   /**
+   * Runs work that computes on a core of its own. The wait for the core is not the step's time. The core is to be given
+   * back for waits: what is written and sent needs none. @throws when no work may begin any more, and the step has not
+   * had a core before.
+   */
+  onCore<T>(act: () => Promise<T>): Promise<T>
+  /**
    * Runs the work of a unit as work of its own: see `during`. A stop at the hard limit during it is counted in the
    * folder `stops` of scratch, if the unit had that time to itself.
    */
@@ -87,12 +93,6 @@ export interface Step<In> {
   readonly name: string
   readonly input: Contract<In>
   subject(message: In, delivery: DeliveryFacts): Partial<Subject>
-  /**
-   * Waits until there is capacity for the work of this message; its time begins to count only then. The returned
-   * function is called at the end. Absent: the step needs no admission. @throws the signal's reason when it aborts
-   * first.
-   */
-  admit?(message: In, signal: AbortSignal): Promise<() => void>
   run(message: In, context: StepContext): Promise<Next>
   /**
    * The folder of scratch, with a trailing slash, in which the stops of this step are counted: stops at the hard limit

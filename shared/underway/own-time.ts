@@ -48,6 +48,10 @@ export class OwnTime {
   readonly store = new Waits()
   /** The time that it waited for its turn while others computed. */
   readonly turn = new Waits()
+  /** When it began to be away; undefined while it is not. */
+  #left: Moment | undefined
+  /** All that passed while it was away. */
+  #away = NO_TIME
   readonly #lost: LostTime
   readonly #meters = new Set<Meter>()
   #timer: NodeJS.Timeout | undefined
@@ -76,8 +80,24 @@ export class OwnTime {
     }
   }
 
-  /** The totals up to now. */
+  /** The totals up to now, without the time that the step was away. */
   now(): Moment {
+    return this.#left ?? combined(this.#total(), this.#away, -1)
+  }
+
+  /** Runs `act`, e.g. a wait for a core. For all totals this time has not passed. One at a time. */
+  async away<T>(act: () => Promise<T>): Promise<T> {
+    const left = this.#total()
+    this.#left = combined(left, this.#away, -1)
+    try {
+      return await act()
+    } finally {
+      this.#left = undefined
+      this.#away = combined(this.#away, combined(this.#total(), left, -1), 1)
+    }
+  }
+
+  #total(): Moment {
     this.#sample()
     let [coreMs, waitedMs] = [this.#coreMs, this.#waitedMs]
     for (const meter of this.#meters) {
@@ -94,7 +114,8 @@ export class OwnTime {
     const now = this.now()
     const wallMs = now.at - then.at
     const storeMs = now.storeMs - then.storeMs
-    const lostMs = this.#lost.since(then.lost) + now.waitedMs - then.waitedMs
+    const { lateMs, waitedMs } = combined(now, then, -1).lost
+    const lostMs = Math.max(lateMs, waitedMs) + now.waitedMs - then.waitedMs
     const starvedMs = Math.min(wallMs, lostMs + now.turnMs - then.turnMs)
     const helpersMs = now.coreMs - then.coreMs
     const ownMs = Math.max(0, helpersMs, wallMs - storeMs - starvedMs)
@@ -107,6 +128,28 @@ export class OwnTime {
 
   #sample(): void {
     for (const meter of this.#meters) meter.sample()
+  }
+}
+
+const NO_TIME: Moment = {
+  ...{ at: 0, storeMs: 0, turnMs: 0, waitedMs: 0, coreMs: 0 },
+  lost: { lateMs: 0, waitedMs: 0, busyMs: 0, shareMs: 0 },
+}
+
+/** The sum of two moments (`sign` 1), or their difference (-1). */
+function combined(a: Moment, b: Moment, sign: 1 | -1): Moment {
+  return {
+    at: a.at + sign * b.at,
+    storeMs: a.storeMs + sign * b.storeMs,
+    turnMs: a.turnMs + sign * b.turnMs,
+    waitedMs: a.waitedMs + sign * b.waitedMs,
+    coreMs: a.coreMs + sign * b.coreMs,
+    lost: {
+      lateMs: a.lost.lateMs + sign * b.lost.lateMs,
+      waitedMs: a.lost.waitedMs + sign * b.lost.waitedMs,
+      busyMs: a.lost.busyMs + sign * b.lost.busyMs,
+      shareMs: a.lost.shareMs + sign * b.lost.shareMs,
+    },
   }
 }
 

@@ -72,8 +72,10 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     watched(wrap(openStore(config[which], gcs), which), breaker.upstream(which), { silentMs })
   const masters = breaker.upstream('masters')
   const registry = await loadRegistry(config.derivatives)
+  const cores = new OwnCores(4)
   const deps: DeliverDeps = {
     bus,
+    cores,
     events: eventSink(bus),
     ...{ assets: open('assets'), scratch: open('scratch') },
     ...{ log, metrics, breaker, stopping: never, aborting: never },
@@ -90,11 +92,9 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     }
   }
   const uploads = openStore(config.uploads, gcs)
-  const cores = new OwnCores(4)
   const units = () => ({
     registry,
     locate: at,
-    cores,
     isolation: new Isolation({ quietMs: 2000 }),
   })
   const analyze = analyzing(units(), { threads: 1 })

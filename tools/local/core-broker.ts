@@ -18,14 +18,13 @@ export function lendCores(
     wishes.delete(id)
   }
   child.on('message', async (message: CoreWish) => {
-    const { core, id } = message
+    const { core, id, isBegun } = message
     if (core === 'done') end(id)
     if (core !== 'take' && core !== 'try') return
     const stop = new AbortController()
     wishes.set(id, { stop })
-    const given = await (core === 'try' ? cores.tryTake() : cores.take(stop.signal)).catch(
-      () => undefined,
-    )
+    const asked = core === 'try' ? cores.tryTake() : cores.take(stop.signal, isBegun)
+    const given = await asked.catch(() => undefined)
     // The child may have exited or withdrawn the request meanwhile.
     if (stop.signal.aborted) return given?.()
     if (given !== undefined)

@@ -39,8 +39,8 @@ await service(
     const topic = (stage: (typeof STAGES)[number]) => stageTopic(stage, config.route)
     const own = inProcessBus(bus, STAGES.map(topic))
     const tools = { bus: own.bus, breaker, events, assets, scratch, log, metrics, tracing }
-    const deps = { ...tools, stopping, aborting }
-    const units = { registry, locate, cores, blocks }
+    const deps = { ...tools, cores, stopping, aborting }
+    const units = { registry, locate, blocks }
     const analyze = analyzing(units, { threads: atOnce })
     lifecycle.onClose('workers', analyze.close)
 

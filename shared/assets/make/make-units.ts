@@ -136,17 +136,20 @@ async function make(
   // The stage has the right tools for its own assets: the registry has checked that they belong together.
   const tools = opened.tools as never
   if ('render' in asset) {
-    return store(work, asset, opened, await opened.runPlugin(asset, () => asset.render(tools)))
+    const rendered = await context.onCore(() =>
+      opened.runPlugin(asset, () => asset.render(tools)),
+    )
+    return store(work, asset, opened, rendered)
   }
-  const part = await opened.runPlugin(asset, () => asset.part(unit, tools))
+  const part = await context.onCore(() =>
+    opened.runPlugin(asset, () => asset.part(unit, tools)),
+  )
   if (!(part instanceof Uint8Array)) throw nothing(asset, 'part')
   if (!isPart(unit, message.plan.pcm.samples)) {
-    return store(
-      work,
-      asset,
-      opened,
-      await opened.runPlugin(asset, () => asset.join([part], tools)),
+    const whole = await context.onCore(() =>
+      opened.runPlugin(asset, () => asset.join([part], tools)),
     )
+    return store(work, asset, opened, whole)
   }
   const name = partName(message, unit)
   const created = await context.write('scratch', name, part, 'application/octet-stream')
@@ -171,7 +174,9 @@ async function join(
       for (const unit of units) yield await readPart(work, unit)
     },
   })
-  const joined = await opened.runPlugin(asset, () => asset.join(parts, opened.tools as never))
+  const joined = await work.context.onCore(() =>
+    opened.runPlugin(asset, () => asset.join(parts, opened.tools as never)),
+  )
   return store(work, asset, opened, joined)
 }
 

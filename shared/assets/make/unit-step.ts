@@ -43,7 +43,6 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
     name: stage,
     input: stepDueOf(stage),
     subject: subjectOf,
-    admit: (_, signal) => deps.cores.take(signal),
 
     async run(message, context) {
       const work = { stage, message, context, deps, isolation }

@@ -9,7 +9,6 @@ import {
   scratchName,
 } from '../../contracts/names.ts'
 import type { MakingStage, Stage } from '../../contracts/stages.ts'
-import type { Cores } from '../../frame/cores.ts'
 import type { StepContext } from '../../frame/step.ts'
 import type { StoreDriver } from '../../store/driver/driver.ts'
 import type { Isolation } from '../../underway/isolation.ts'
@@ -22,8 +21,6 @@ export interface UnitDeps {
   readonly registry: Registry
   /** Resolves the URI of a master to its store and its name there. */
   readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
-  /** The cores; a step takes one. */
-  readonly cores: Cores
   /** The memory for samples, reused from one step to the next. Default: each step allocates its own. */
   readonly blocks?: BlockPool
   /** Which work may run beside other work in this process. Default: a new `Isolation`. */

@@ -18,15 +18,33 @@ export class CoreTime {
   #children = childrenMs()
   #childrenAt = performance.now()
 
-  /** Begins a step. Call the returned function once, at the end of the step: it returns the core time, ms. */
-  begin(): () => number {
-    this.#charge()
-    this.#running++
-    const before = this.#charged
-    return () => {
+  /** Begins a step, which is charged until it is paused or ends. */
+  begin(): Charged {
+    let ms = 0
+    let since: number | undefined
+    let isOver = false
+    const resume = () => {
+      if (isOver) return
+      this.#charge()
+      this.#running++
+      since = this.#charged
+    }
+    const pause = () => {
+      if (since === undefined) return
       this.#charge()
       this.#running--
-      return this.#charged - before
+      ms += this.#charged - since
+      since = undefined
+    }
+    resume()
+    return {
+      pause,
+      resume,
+      end() {
+        pause()
+        isOver = true
+        return ms
+      },
     }
   }
 
@@ -42,6 +60,16 @@ export class CoreTime {
     if (this.#running > 0) this.#charged += (seen - this.#seen) / this.#running
     this.#seen = seen
   }
+}
+
+/** The core time that a step is charged. */
+interface Charged {
+  /** Stops charging the step, which waits and uses no core. */
+  pause(): void
+  /** Goes on charging the step. No effect after its end. */
+  resume(): void
+  /** Ends the step. Returns its core time, ms. */
+  end(): number
 }
 
 /** The core time of the child processes that have ended, ms; 0 if the system does not report it. */

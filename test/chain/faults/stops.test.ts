@@ -109,12 +109,15 @@ t.test(
   },
 )
 
-t.test('what waits to be admitted is given back as soon as nothing may be begun', async (t) => {
+t.test('what waits for a core is given back as soon as nothing may be begun', async (t) => {
   const stopping = new AbortController()
   const cores = new OwnCores(1)
   await cores.take(never)
-  const step = { ...endless, admit: (_: unknown, signal: AbortSignal) => cores.take(signal) }
-  const handle = delivering(step, { ...deps, stopping: stopping.signal })
+  const step = defineStep({
+    ...endless,
+    run: (_, context) => context.onCore(() => new Promise<never>(() => {})),
+  })
+  const handle = delivering(step, { ...deps, cores, stopping: stopping.signal })
   const data = Buffer.from(JSON.stringify({ step: 'waits', makes: false }))
   const delivery = { id: '1', data, attributes: {}, attempt: 1, published: new Date() }
   const waiting = handle(delivery)

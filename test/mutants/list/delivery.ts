@@ -20,16 +20,6 @@ export default [
       to: '',
     },
     {
-      breaks: 'what was admitted is never let go: a core is lost with each step',
-      from: '      leave?.()\n',
-      to: '',
-    },
-    {
-      breaks: 'the wait for a core counts as work',
-      from: '      began = performance.now()\n      used =',
-      to: '      used =',
-    },
-    {
       breaks: 'the gauge of running steps only rises',
       from: 'metrics.running.add(-1, of)',
       to: '',
@@ -52,14 +42,44 @@ export default [
   ]),
   ...mutantsOf('shared/frame/run-step.ts', deliver, [
     {
+      breaks: 'a core is never given back',
+      from: '        held.delete(giveBack)\n        giveBack()\n',
+      to: '',
+    },
+    {
+      breaks: 'a step that is abandoned keeps its core',
+      from: 'for (const giveBack of held) giveBack()',
+      to: '',
+    },
+    {
+      breaks: 'the wait for a core counts as work',
+      from: 'await own.away(() => cores.take(until, isBegun))',
+      to: 'await cores.take(until, isBegun)',
+    },
+    {
+      breaks: 'what is begun waits behind what is not',
+      from: 'cores.take(until, isBegun)',
+      to: 'cores.take(until)',
+    },
+    {
+      breaks: 'a process that stops waits for a core for new work',
+      from: 'isBegun ? signal : AbortSignal.any([signal, stopping])',
+      to: 'signal',
+    },
+    {
+      breaks: 'a stop of the process is a verdict at the last attempt',
+      from: 'deps.stopping.aborted && error === deps.stopping.reason',
+      to: 'false',
+    },
+    {
       breaks: 'a failing afterwards gives a second, contradictory verdict',
-      from: 'deps.aborting.aborted || error instanceof AfterwardsError',
-      to: 'deps.aborting.aborted',
+      from: 'isGivenBack || error instanceof AfterwardsError',
+      to: 'isGivenBack',
     },
     {
       breaks: 'what fails while the process is aborted is a verdict',
-      from: 'deps.aborting.aborted || error instanceof AfterwardsError',
-      to: 'error instanceof AfterwardsError',
+      from: 'deps.aborting.aborted || isGivenBack ||',
+      to: 'isGivenBack ||',
     },
     {
       breaks: 'an aborted process begins a step all the same',

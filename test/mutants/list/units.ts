@@ -282,11 +282,6 @@ export default [
       from: 'const isToJoin = joinsDue(work).length > 0',
       to: 'const isToJoin = false',
     },
-    {
-      breaks: 'who makes assets takes no core',
-      from: 'admit: (_, signal) => deps.cores.take(signal),',
-      to: '',
-    },
   ]),
   ...mutantsOf('shared/contracts/messages/consistent.ts', units, [
     {

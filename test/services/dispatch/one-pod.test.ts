@@ -74,6 +74,7 @@ async function bench(t: Test, most = 2) {
     finished: () => {},
     spentMs: () => 0,
     asUnit: (_, act) => act(),
+    onCore: (act) => act(),
     write: (_, of, body, contentType) => scratch.create(of, body, { contentType }) as never,
   })
   const deliver = (attempt = 1, id = 'm1') => step.run(message, context(attempt, id))

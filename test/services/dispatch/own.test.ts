@@ -65,10 +65,10 @@ t.test('what a pod sent itself and never did, the next pod does', async (t) => {
     const deps = {
       ...{ bus: own.bus, events: { report: async () => {} }, assets, scratch: watched },
       ...{ log: createLog('own', 'fatal'), metrics: createMetrics('own') },
-      ...{ stopping: never, aborting: never, breaker: { isSuspect: async () => false } },
+      ...{ cores, stopping: never, aborting: never, breaker: { isSuspect: async () => false } },
     }
     const stage = stageStep({ registry, locate: at, uploads: assets, config, cores })
-    const encode = encodeStep({ registry, locate: at, cores })
+    const encode = encodeStep({ registry, locate: at })
     const handlers = new Map([
       ['stage', delivering(stage, deps)],
       ['encode', delivering(encode, deps)],

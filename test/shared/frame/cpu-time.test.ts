@@ -13,14 +13,21 @@ function compute(ms: number): void {
   for (const end = used() + ms; used() < end; ) Math.random()
 }
 
-t.test('a step is charged what it computes, and not what it waits', async (t) => {
+t.test('a step is charged what it computes, and not while it waits or is paused', async (t) => {
   const cores = new CoreTime()
   compute(50)
-  const end = cores.begin()
+  const step = cores.begin()
   compute(100)
   await sleep(300)
-  const ms = end()
+  step.pause()
+  compute(100)
+  step.resume()
+  const ms = step.end()
+  step.resume()
   t.ok(ms >= 99 && ms < 200, `${ms} ms`)
+  const alone = cores.begin()
+  compute(100)
+  t.ok(alone.end() >= 99, 'one that has ended is charged no more')
 })
 
 t.test('two steps at once share what they use: their sum is what was used', async (t) => {
@@ -28,9 +35,9 @@ t.test('two steps at once share what they use: their sum is what was used', asyn
   const before = process.cpuUsage()
   const [one, two] = [cores.begin(), cores.begin()]
   compute(100)
-  const first = one()
+  const first = one.end()
   compute(100)
-  const second = two()
+  const second = two.end()
   const { user, system } = process.cpuUsage(before)
   const sum = (user + system) / 1000
   t.ok(first >= 49 && second > first + 99, `${first} and ${second} ms`)
@@ -39,7 +46,7 @@ t.test('two steps at once share what they use: their sum is what was used', asyn
 
 t.test('what children have used counts once they have ended', async (t) => {
   const cores = new CoreTime()
-  const end = cores.begin()
+  const step = cores.begin()
   // The shell counts, and says how much it has used.
   const child = spawn('sh', ['-c', 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; times'])
   let said = ''
@@ -48,7 +55,7 @@ t.test('what children have used counts once they have ended', async (t) => {
   })
   await once(child, 'close')
   await sleep(100)
-  const ms = end()
+  const ms = step.end()
   const [, seconds = '0'] = /^0m([\d.]+)s/.exec(said) ?? []
   t.ok(Number(seconds) > 0, said)
   t.ok(ms >= Number(seconds) * 1000 - 10, `${ms} ms; the child says ${said}`)

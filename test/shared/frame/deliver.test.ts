@@ -11,6 +11,7 @@ import { PermanentError, RestartError } from '#shared/contracts/errors/chain.ts'
 import { defineMessage } from '#shared/contracts/message.ts'
 import { MAX_UNITS, type StepEvent } from '#shared/contracts/messages/event.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
+import { OwnCores } from '#shared/frame/cores.ts'
 import { type DeliverDeps, delivering, MAX_ATTEMPTS } from '#shared/frame/deliver.ts'
 import { type Next, type Step, type StepContext, send } from '#shared/frame/step.ts'
 import {
@@ -461,7 +462,7 @@ t.test('a step is given back on abort, however far it is', async (t) => {
   t.equal(ran, 0, 'nothing is begun')
 })
 
-t.test('on stop, a delivery that waits to be admitted is given back', async (t) => {
+t.test('on stop, a delivery that has not begun is given back', async (t) => {
   const stopping = AbortSignal.abort(new Error('stopping'))
   const seen: string[] = []
   const run = async () => {
@@ -475,23 +476,63 @@ t.test('on stop, a delivery that waits to be admitted is given back', async (t) 
 })
 
 t.test(
-  'an admitted step leaves again, however it ends, and its wait is not its own time',
+  'a core is given back however the work ends, and the wait for it is not the step’s time',
   async (t) => {
-    for (const run of [async () => DONE, fault, permanent]) {
+    for (const end of [
+      async () => DONE,
+      fault,
+      permanent,
+      () => new Promise<never>(() => {}),
+    ]) {
       const seen: string[] = []
-      const admit = async () => {
-        seen.push('in')
-        await new Promise((resolve) => setTimeout(resolve, 60))
+      const take = async (_: AbortSignal, isBegun?: boolean) => {
+        seen.push(isBegun ? 'in again' : 'in')
+        await new Promise((resolve) => setTimeout(resolve, 300))
         return () => {
           seen.push('out')
         }
       }
-      const deps = { hardLimitMs: 30_000 }
-      const { event } = await delivered(t, { step: { run, admit }, deps }, seen)
-      t.equal(seen[0], 'in')
-      t.equal(seen.filter((what) => what === 'out').length, 1)
-      t.ok((event?.ms ?? 60) < 50, `${event?.ms} ms`)
+      const run = async (_: Note, context: StepContext) => {
+        await context.onCore(async () => seen.push('computes'))
+        return context.onCore(end)
+      }
+      const deps = { hardLimitMs: 200, cores: { take, tryTake: async () => undefined } }
+      const { event } = await delivered(t, { step: { run }, deps }, seen)
+      t.strictSame(seen.slice(0, 5), ['in', 'computes', 'out', 'in again', 'out'])
+      t.equal(seen.filter((what) => what === 'out').length, 2)
+      t.ok((event?.ms ?? 600) < 500, `${event?.ms} ms`)
     }
+  },
+)
+
+t.test(
+  'on stop, a step that waits for its first core is given back; one that had one goes on',
+  async (t) => {
+    const stopping = new AbortController()
+    const run = async (_: Note, context: StepContext) => {
+      stopping.abort(new Error('stopping'))
+      await context.onCore(async () => {})
+      return DONE
+    }
+    const cores = new OwnCores(1)
+    const deps = { stopping: stopping.signal, cores }
+    const first = await delivered(t, { step: { run }, deps, attempt: MAX_ATTEMPTS })
+    t.equal(first.settlement, 'nack')
+    t.match(first.event, { verdict: 'again', sentence: 'stopping' })
+    const next = new AbortController()
+    const second = await delivered(t, {
+      step: {
+        async run(_, context) {
+          await context.onCore(async () => {})
+          next.abort(new Error('stopping'))
+          await context.onCore(async () => {})
+          return DONE
+        },
+      },
+      deps: { stopping: next.signal, cores },
+      attempt: MAX_ATTEMPTS,
+    })
+    t.equal(second.settlement, 'ack')
   },
 )
 

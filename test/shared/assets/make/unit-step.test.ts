@@ -132,13 +132,9 @@ async function bench(t: Test) {
       ...over,
     }
   }
-  const stepOf = (
-    stage: MakingStage,
-    cores: Cores,
-    masters = (driver: StoreDriver) => driver,
-  ) =>
+  const stepOf = (stage: MakingStage, masters = (driver: StoreDriver) => driver) =>
     unitStep(stage, {
-      ...{ registry, cores, isolation: new Isolation({ quietMs: 500 }) },
+      ...{ registry, isolation: new Isolation({ quietMs: 500 }) },
       locate(where) {
         const { driver, name } = locate(where)
         return { driver: masters(driver), name }
@@ -154,14 +150,14 @@ async function bench(t: Test) {
       store = scratch,
       cores = new OwnCores(1) as Cores,
       masters = (driver: StoreDriver) => driver,
-      step = stepOf(stage, cores, masters),
+      step = stepOf(stage, masters),
     } = {},
   ) => {
     return delivering(step, {
       ...{ bus: bus as Bus, assets, scratch: store, hardLimitMs },
       events: { report: async (event) => void events.push(event) },
       ...{ log: createLog('units', 'silent'), metrics: createMetrics('units') },
-      ...{ stopping: never, aborting: never, breaker: { isSuspect: async () => false } },
+      ...{ cores, stopping: never, aborting: never, breaker: { isSuspect: async () => false } },
     })({
       ...{ id: '1', attributes: {}, attempt, published: new Date() },
       data: Buffer.from(JSON.stringify(due)),
@@ -227,16 +223,17 @@ t.test('what has let a process stand still is made alone', async (t) => {
   const [ends, suspectEnds] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   does.set('pieces 0', () => ends.promise)
   does.set('flac', () => suspectEnds.promise)
-  const step = stepOf('encode', new OwnCores(3))
-  const working = [run(first, { step })]
+  const step = stepOf('encode')
+  const cores = new OwnCores(3)
+  const working = [run(first, { step, cores })]
   await until(() => calls.includes('pieces 0'))
   // Its limit does not run while it waits.
-  working.push(run(suspect, { step, attempt: 2, hardLimitMs: 300 }))
+  working.push(run(suspect, { step, cores, attempt: 2, hardLimitMs: 300 }))
   await new Promise((resolve) => setTimeout(resolve, 1000))
   t.strictSame(calls, ['pieces 0'])
   ends.resolve()
   await until(() => calls.includes('flac'))
-  working.push(run(later, { step }))
+  working.push(run(later, { step, cores }))
   await new Promise((resolve) => setTimeout(resolve, 200))
   t.strictSame(calls, ['pieces 0', 'flac'], 'nor is anything begun beside it')
   suspectEnds.resolve()
@@ -705,7 +702,7 @@ t.test('a store that is away says nothing of what has failed', async (t) => {
   t.strictSame(calls, [])
 })
 
-t.test('a step begins when it has a core, and gives it back', async (t) => {
+t.test('what computes has a core, and gives it back before it writes', async (t) => {
   const { message, run, calls, does } = await bench(t)
   const take = async () => {
     calls.push('take')
