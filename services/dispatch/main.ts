@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { loadRegistry } from '#shared/assets/registry.ts'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
 import { configEnv } from '#shared/frame/config.ts'
 import { delivering } from '#shared/frame/deliver.ts'

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import multipart from '@fastify/multipart'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { TSchema } from 'typebox'
+import { badRequest } from '#shared/contracts/errors/http.ts'
 import { compile } from '#shared/contracts/validator.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { requireScope } from './auth/guard.ts'
@@ -92,7 +93,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
 function validator({ schema, httpPart }: { schema: unknown; httpPart?: string }) {
   if (httpPart === 'body') return () => true
   const what = httpPart === 'params' ? 'the path' : `the ${httpPart}`
-  const check = compile<unknown>(schema as TSchema, what, 'BAD_REQUEST')
+  const check = compile<unknown>(schema as TSchema, what, badRequest)
   const isQuery = httpPart === 'querystring'
   return (value: unknown) => {
     try {

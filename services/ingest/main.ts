@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadRegistry } from '#shared/assets/registry.ts'
 import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { type Service, service, WAITING_STEPS } from '#shared/frame/service.ts'
 import { openStore } from '#shared/store/open.ts'
 import { createApp } from './app.ts'

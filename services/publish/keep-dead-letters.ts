@@ -1,6 +1,6 @@
 import type { Delivery, Settlement } from '#shared/bus/bus.ts'
 import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import { uuidFrom } from '#shared/contracts/names.ts'
 import { type DeadLetter, readLetter } from '#shared/frame/dead-letter.ts'

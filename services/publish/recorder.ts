@@ -1,5 +1,6 @@
 import type { Bus, Delivery, Settlement } from '#shared/bus/bus.ts'
-import { PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { Events, type StepEvent } from '#shared/contracts/messages/event.ts'
 import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
 import { setAsideAs } from '#shared/frame/dead-letter.ts'

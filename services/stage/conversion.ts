@@ -5,14 +5,15 @@ import { fanIn } from '#shared/assets/make/fan-in.ts'
 import { partName } from '#shared/assets/make/pcm-source.ts'
 import { joinedName, tombstoneFolder } from '#shared/assets/make/unit-work.ts'
 import { planSteps } from '#shared/assets/plan.ts'
-import { ERRORS, type ErrorCode, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { asChainError, isVerdictCode, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { isNotFound } from '#shared/contracts/errors/store.ts'
 import { json } from '#shared/contracts/message.ts'
 import { type PcmPlace, type Staging, StagingDue } from '#shared/contracts/messages/run.ts'
 import { type ObjectName, scratchName } from '#shared/contracts/names.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
 import { type Next, type Send, type StepContext, send } from '#shared/frame/step.ts'
-import { NotFoundError, sameBytes } from '#shared/store/driver/driver.ts'
+import { sameBytes } from '#shared/store/driver/driver.ts'
 import { hasMd5, md5Warnings } from './formats/flac/md5.ts'
 import type { CodedLayout } from './formats/layout.ts'
 import { masterBytes } from './formats/master-bytes.ts'
@@ -359,10 +360,10 @@ function tombstoneOf(run: Omit<FoundRun, 'found' | 'layout' | 'names'>): ObjectN
  */
 async function throwTombstone(run: FoundRun): Promise<void> {
   const found = (await readJson(tombstoneOf(run), run.context)) as
-    | { code: ErrorCode; sentence: string }
+    | { code: string; sentence: string }
     | undefined
   if (found === undefined) return
-  const code = Object.hasOwn(ERRORS, found.code) ? found.code : 'INTERNAL'
+  const code = isVerdictCode(found.code) ? found.code : 'MASTER_UNREADABLE'
   throw new PermanentError(code, found.sentence)
 }
 
@@ -373,7 +374,7 @@ async function readJson(
   try {
     return json(await buffer(await scratch.read(name, { signal })), name)
   } catch (error) {
-    if (error instanceof NotFoundError) return undefined
+    if (isNotFound(error)) return undefined
     throw error
   }
 }
@@ -391,7 +392,7 @@ async function clearingOnFailure(run: FoundRun, act: () => Promise<Next>): Promi
   try {
     return await act()
   } catch (error) {
-    if (error instanceof PermanentError) await clear(run)
+    if (asChainError(error) instanceof PermanentError) await clear(run)
     throw error
   }
 }

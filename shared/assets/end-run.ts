@@ -1,5 +1,6 @@
 import { buffer } from 'node:stream/consumers'
 import { PermanentError, type RestartError } from '../contracts/errors/chain.ts'
+import { isDenied, isNotFound } from '../contracts/errors/store.ts'
 import { json } from '../contracts/message.ts'
 import { EncodeJob } from '../contracts/messages/encode-job.ts'
 import {
@@ -17,8 +18,7 @@ import {
   scratchPrefix,
 } from '../contracts/names.ts'
 import { type Next, type Send, type StepContext, type Subject, send } from '../frame/step.ts'
-import { NotFoundError, type StoreDriver } from '../store/driver/driver.ts'
-import { isDenied } from '../store/gcs/wire.ts'
+import type { StoreDriver } from '../store/driver/driver.ts'
 import type { Derivative } from './definition.ts'
 import type { Registry } from './registry.ts'
 
@@ -186,7 +186,7 @@ async function readWhole(
   try {
     return await buffer(await store.read(name, { signal }))
   } catch (error) {
-    if (error instanceof NotFoundError) return undefined
+    if (isNotFound(error)) return undefined
     throw error
   }
 }

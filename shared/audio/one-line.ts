@@ -1,4 +1,4 @@
-import { sentence } from '../contracts/errors/chain.ts'
+import { sentence } from '../contracts/errors/sentence.ts'
 
 /**
  * The output of a program on one line, fit for a row: it may quote titles from the master, which may contain anything.

@@ -1,6 +1,6 @@
 import { type Static, type TProperties, type TSchema, Type } from 'typebox'
-import type { ErrorCode } from './errors/chain.ts'
-import { PermanentError, sentence } from './errors/chain.ts'
+import { PermanentError, type VerdictCode } from './errors/chain.ts'
+import { sentence } from './errors/sentence.ts'
 import { checkTexts, utf8 } from './text.ts'
 import { compile } from './validator.ts'
 
@@ -22,7 +22,7 @@ export function defineMessage<const P extends TProperties>(
   name: string,
   properties: P,
   options: {
-    code?: ErrorCode
+    code?: VerdictCode
     schema?: Record<string, unknown>
     /** Checks what a schema cannot express: returns a sentence if two properties contradict each other. */
     contradiction?: (body: Static<ReturnType<typeof Type.Object<P>>>) => string | undefined
@@ -30,7 +30,11 @@ export function defineMessage<const P extends TProperties>(
 ): Contract<Static<ReturnType<typeof Type.Object<P>>>> {
   const schema = Type.Object(properties, { additionalProperties: false, ...options.schema })
   const { code = 'NOT_A_MESSAGE', contradiction } = options
-  const conforming = compile<Static<typeof schema>>(schema, name, code)
+  const conforming = compile<Static<typeof schema>>(
+    schema,
+    name,
+    (words, at) => new PermanentError(code, words, { at }),
+  )
   const check = (value: unknown) => {
     const body = conforming(value)
     const fault = contradiction?.(body)

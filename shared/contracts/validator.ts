@@ -1,7 +1,6 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
 import type { TSchema } from 'typebox'
-import { type ErrorCode, PermanentError } from './errors/chain.ts'
 
 // Schemas are not validated, because their types guarantee that they are valid; it would take 40 ms of every start.
 const settings = {
@@ -14,18 +13,32 @@ const untilFirst = new Ajv(settings)
 const untilLast = new Ajv({ ...settings, allErrors: true })
 for (const ajv of [untilFirst, untilLast]) formats.default(ajv)
 
+/** A fault of a document. */
+export interface Fault {
+  /** A JSON pointer to the value; empty for the whole document. */
+  readonly at: string
+  /** What was wrong and what was expected, as the rest of a sentence that begins with the place. */
+  readonly wrong: string
+  /** The name of a property of that value, if it is unknown or missing. */
+  readonly property?: string
+}
+
+/** Makes the error for a document that does not match its schema. `at` is the JSON pointer to the first fault. */
+type Refuse = (sentence: string, at: string, faults: readonly Fault[]) => Error
+
 /** The maximum number of values in a document for which all faults are reported. */
 const SMALL = 1000
 
 /**
  * Compiles a schema to a function that checks its argument and returns it, typed.
- * @throws PermanentError with `code` that lists every fault: what was wrong, where, and what was expected. For a
- * document of more than 1,000 values it has the first fault only: each wrong item of a long list would cost memory.
+ * @throws the error that `refuse` makes of a sentence that lists every fault: what was wrong, where, and what was
+ * expected. For a document of more than 1,000 values it has the first fault only: each wrong item of a long list would
+ * cost memory.
  */
 export function compile<T>(
   schema: TSchema,
   what: string,
-  code: ErrorCode,
+  refuse: Refuse,
 ): (value: unknown) => T {
   // Compiled at first use: a service uses few of the schemas that it imports, and should start fast.
   let validate: ValidateFunction<T> | undefined
@@ -38,9 +51,9 @@ export function compile<T>(
       explain ??= untilLast.compile<T>(schema)
       if (!explain(value)) faults = explain.errors ?? faults
     }
-    throw new PermanentError(code, `${what}: ${faults.slice(0, 10).map(fault).join('; ')}`, {
-      at: faults[0]?.instancePath || '/',
-    })
+    const named = faults.slice(0, 10).map(toFault)
+    const sentences = named.map(({ at, wrong }) => `${at || 'the document'} ${wrong}`)
+    throw refuse(`${what}: ${sentences.join('; ')}`, named[0]?.at || '/', named)
   }
 }
 
@@ -58,14 +71,17 @@ function isSmall(value: unknown): boolean {
   return true
 }
 
-function fault(error: ErrorObject): string {
-  const { instancePath, message, keyword, params, data, parentSchema } = error
-  const where = instancePath || 'the document'
-  if (keyword === 'additionalProperties')
-    return `${where} has an unknown property ${show(params.additionalProperty)}`
+function toFault(error: ErrorObject): Fault {
+  const { instancePath: at, message, keyword, params, data, parentSchema } = error
+  if (keyword === 'additionalProperties') {
+    const property = params.additionalProperty
+    return { at, wrong: `has an unknown property ${show(property)}`, property }
+  }
+  if (keyword === 'required')
+    return { at, wrong: `${message}`, property: params.missingProperty }
   // The value of a secret must not be logged.
   const isShown = typeof data !== 'object' && parentSchema?.writeOnly !== true
-  return `${where} ${message}${isShown ? `, got ${show(data)}` : ''}`
+  return { at, wrong: `${message}${isShown ? `, got ${show(data)}` : ''}` }
 }
 
 function show(value: unknown): string {

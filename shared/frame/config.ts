@@ -1,8 +1,9 @@
 import { type Static, Type } from 'typebox'
+import { ConfigError, type ConfigFault } from '../contracts/errors/config.ts'
 import { MAX_HOURS } from '../contracts/messages/run.ts'
 import { ROUTE_PATTERN } from '../contracts/names.ts'
 import { Route } from '../contracts/route.ts'
-import { compile } from '../contracts/validator.ts'
+import { compile, type Fault } from '../contracts/validator.ts'
 
 const Seconds = (fallback: number, description: string) =>
   Type.Number({ default: fallback, minimum: 0, description: `${description} Seconds.` })
@@ -236,18 +237,36 @@ const Schema = Type.Object(
 export type Config = Readonly<Static<typeof Schema>>
 
 const PREFIX = 'TRACKCHAIN_'
-const check = compile<Config>(Schema, 'configuration', 'BAD_REQUEST')
+const check = compile<Config>(
+  Schema,
+  'configuration',
+  (_sentence, _at, faults) => new ConfigError(faults.map(toConfigFault)),
+)
+
+/** The environment variable of a setting. */
+export function variableOf(setting: string): string {
+  return PREFIX + setting.toUpperCase()
+}
+
+function toConfigFault({ at, wrong, property }: Fault): ConfigFault {
+  const [, name = property ?? '', ...below] = at.split('/')
+  const variable = variableOf(name)
+  if (below.length > 0) return { variable, wrong: `/${below.join('/')} ${wrong}` }
+  if (at !== '') return { variable, wrong }
+  const isKnown = name in Schema.properties
+  return { variable, wrong: isKnown ? 'is missing' : 'is not a setting: docs/configuration.md' }
+}
 
 /**
  * Reads the configuration of this process, frozen. No other code reads process.env.
- * @throws PermanentError that lists all faults at once, unknown TRACKCHAIN_ variables included.
+ * @throws ConfigError that lists all faults at once, unknown TRACKCHAIN_ variables included.
  */
 export function readConfig(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Config {
   const values: Record<string, unknown> = {}
   for (const [name, property] of Object.entries(Schema.properties)) {
-    const text = env[PREFIX + name.toUpperCase()]
+    const text = env[variableOf(name)]
     values[name] =
       text === undefined
         ? (property as { default?: unknown }).default
@@ -270,7 +289,7 @@ export function readConfig(
 export function configEnv(config: Partial<Config>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(config).map(([name, value]) => [
-      PREFIX + name.toUpperCase(),
+      variableOf(name),
       typeof value === 'string' ? value : JSON.stringify(value),
     ]),
   )

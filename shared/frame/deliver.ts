@@ -1,5 +1,5 @@
 import type { Delivery, Settlement } from '../bus/bus.ts'
-import { sentence } from '../contracts/errors/chain.ts'
+import { sentence } from '../contracts/errors/sentence.ts'
 import { MAX_UNITS, type StepEvent } from '../contracts/messages/event.ts'
 import { HARD_LIMIT_MS } from '../contracts/stages.ts'
 import { noCounts } from '../store/counting.ts'

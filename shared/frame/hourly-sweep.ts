@@ -1,4 +1,4 @@
-import { sentence } from '../contracts/errors/chain.ts'
+import { sentence } from '../contracts/errors/sentence.ts'
 import type { Service } from './service.ts'
 import { SCRATCH_AGE_MS, sweepRuns, TEMPORARY_AGE_MS } from './sweep.ts'
 import { atZero } from './telemetry/metrics.ts'

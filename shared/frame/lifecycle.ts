@@ -3,7 +3,8 @@ import { flushCompileCache } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lately } from '../async/lately.ts'
-import { sentence } from '../contracts/errors/chain.ts'
+import { CONFIG_EXIT, ConfigError } from '../contracts/errors/config.ts'
+import { sentence } from '../contracts/errors/sentence.ts'
 import { withoutPaths } from '../contracts/errors/without-paths.ts'
 import { asNobody, blame, underway } from '../underway/underway.ts'
 import { namesOf, refusal } from './door.ts'
@@ -38,7 +39,7 @@ export interface Lifecycle {
 /**
  * Runs a service until it has to stop: on SIGTERM, on SIGINT, or when the parent process that supervises it has gone. A
  * second signal ends the process at once. The exit code is 0 after a clean close, unless `exitWith` sets another one,
- * and 1 after a fault.
+ * 1 after a fault, and 2 (`CONFIG_EXIT`) when `start` throws ConfigError.
  */
 export async function runService(
   log: Log,
@@ -115,7 +116,12 @@ export async function runService(
     // Flushed now, so that a process that is killed later has helped the next one too.
     flushCompileCache()
   } catch (error) {
-    fault(error, 'start')
+    // A sentence that names the variables is all that helps.
+    if (error instanceof ConfigError) {
+      log.fatal({ origin: 'configuration' }, error.message)
+      code = CONFIG_EXIT
+      void stop('configuration')
+    } else fault(error, 'start')
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Bus, Delivery, Settlement } from '../bus/bus.ts'
-import { PermanentError, RestartError, sentence } from '../contracts/errors/chain.ts'
+import { asChainError, PermanentError, RestartError } from '../contracts/errors/chain.ts'
+import { sentence } from '../contracts/errors/sentence.ts'
 import type { StepEvent } from '../contracts/messages/event.ts'
 import { HARD_LIMIT_MS, LONGEST_STEP_MS } from '../contracts/stages.ts'
 import { DEAD_LETTER_TOPIC } from '../contracts/topology.ts'
@@ -187,7 +188,8 @@ export async function runAndFollow<In>(
       orFault(Promise.race([run(), aborted(stop.signal)])),
     )
     return await follow(next, deps)
-  } catch (error) {
+  } catch (thrown) {
+    const error = asChainError(thrown)
     // Not the message's fault, no matter how often it has been delivered.
     const isGivenBack = deps.stopping.aborted && error === deps.stopping.reason
     if (deps.aborting.aborted || isGivenBack || error instanceof AfterwardsError)

@@ -1,12 +1,14 @@
 import type { Bus, Subscriber } from '../bus/bus.ts'
 import { pubsubBus } from '../bus/pubsub.ts'
+import { ConfigError } from '../contracts/errors/config.ts'
+import { sentence } from '../contracts/errors/sentence.ts'
 import type { ObjectName } from '../contracts/names.ts'
 import { masterPrefixes } from '../contracts/route.ts'
 import { LONGEST_STEP_MS } from '../contracts/stages.ts'
 import { ONE_MACHINE, topology } from '../contracts/topology.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
 import { locate, openStore } from '../store/open.ts'
-import { type Config, readConfig } from './config.ts'
+import { type Config, readConfig, variableOf } from './config.ts'
 import { CORE_WAIT_MS, type Cores, OwnCores, SharedCores } from './cores.ts'
 import { delivering } from './deliver.ts'
 import { type EventSink, eventSink } from './events.ts'
@@ -87,7 +89,10 @@ export function service(
     const events = eventSink(bus)
     const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
     const open = (which: 'assets' | 'scratch' | 'uploads') =>
-      watched(openStore(config[which], gcs), breaker.upstream(which))
+      watched(
+        orConfigError(which, () => openStore(config[which], gcs)),
+        breaker.upstream(which),
+      )
     const [assets, scratch, uploads] = [open('assets'), open('scratch'), open('uploads')]
     const masters = breaker.upstream('masters')
     const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
@@ -136,4 +141,14 @@ export function service(
     })
     isStarted = true
   })
+}
+
+/** Makes a fault of a setting's value, found while it is used, a fault of that setting. @throws ConfigError */
+function orConfigError<T>(setting: keyof Config, act: () => T): T {
+  try {
+    return act()
+  } catch (cause) {
+    const faults = [{ variable: variableOf(setting), wrong: `is wrong: ${sentence(cause)}` }]
+    throw new ConfigError(faults, { cause })
+  }
 }

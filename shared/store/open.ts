@@ -1,4 +1,4 @@
-import { PermanentError } from '../contracts/errors/chain.ts'
+import { StoreError } from '../contracts/errors/store.ts'
 import type { ObjectName } from '../contracts/names.ts'
 import type { StoreDriver } from './driver/driver.ts'
 import { fileStore } from './file/file-store.ts'
@@ -12,7 +12,7 @@ export type StoreOptions = GcsSettings
 
 /**
  * The store at `file:///folder` or `gs://bucket/prefix`. Nothing is read from it yet.
- * @throws PermanentError BAD_REQUEST when the URI is neither.
+ * @throws StoreError bad-name when the URI is neither.
  */
 export function openStore(uri: string, options: StoreOptions = {}): StoreDriver {
   return storeAt(parseUri(uri), options)
@@ -22,8 +22,7 @@ export function openStore(uri: string, options: StoreOptions = {}): StoreDriver 
  * The store that holds one object, and the name of the object in it. With `prefixes` the root of the store is the
  * prefix that the object lies below, so symbolic links may lead anywhere below that prefix. Without, the root is the
  * object's own folder, or its bucket.
- * @throws PermanentError BAD_REQUEST when the URI names no object; MASTER_OUT_OF_BOUNDS when it
- * lies below none of the prefixes.
+ * @throws StoreError bad-name when the URI names no object; out-of-bounds when it lies below none of the prefixes.
  */
 export function locate(
   uri: string,
@@ -31,11 +30,11 @@ export function locate(
 ): { driver: StoreDriver; name: ObjectName } {
   const place = parseUri(uri)
   if (place.path.length === 0 || uri.endsWith('/'))
-    throw new PermanentError('BAD_REQUEST', `${JSON.stringify(uri)} names no object in a store`)
+    throw new StoreError('bad-name', `${JSON.stringify(uri)} names no object in a store`)
   const top = topFor(place, options)
   if (!top)
-    throw new PermanentError(
-      'MASTER_OUT_OF_BOUNDS',
+    throw new StoreError(
+      'out-of-bounds',
       `${JSON.stringify(uri)} lies outside the prefixes that masters may lie below`,
     )
   const name = place.path.slice(top.path.length).join('/') as ObjectName

@@ -1,4 +1,4 @@
-import { PermanentError } from '../contracts/errors/chain.ts'
+import { StoreError } from '../contracts/errors/store.ts'
 import { isLegalSegment } from './driver/object-name.ts'
 
 /** A parsed URI of a place in a store. */
@@ -14,7 +14,7 @@ const BUCKET = /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/
  * normalized: dot segments, empty segments, backslashes, control characters, a user, host or port, a query, a
  * fragment, escaped slashes. File URIs are percent-decoded; names in a bucket are taken literally, as gcloud writes
  * them. A trailing slash makes no difference.
- * @throws PermanentError BAD_REQUEST that says what is wrong.
+ * @throws StoreError bad-name that says what is wrong.
  */
 export function parseUri(uri: string): StoreUri {
   // Other parsers trim white space, and would then read another place.
@@ -38,7 +38,7 @@ export function parseUri(uri: string): StoreUri {
 /**
  * Whether a URI names an object below one of the prefixes, compared by whole path segments. Symbolic links are not
  * resolved here; the store checks them when it reads.
- * @throws PermanentError when a prefix itself is no URI of a store.
+ * @throws StoreError bad-name when a prefix itself is no URI of a store.
  */
 export function withinPrefixes(uri: string, prefixes: readonly string[]): boolean {
   const limits = prefixes.map(parseUri)
@@ -46,7 +46,7 @@ export function withinPrefixes(uri: string, prefixes: readonly string[]): boolea
     const place = parseUri(uri)
     return !uri.endsWith('/') && limits.some((limit) => isBelow(place, limit))
   } catch (error) {
-    if (error instanceof PermanentError) return false
+    if (error instanceof StoreError) return false
     throw error
   }
 }
@@ -90,5 +90,5 @@ function checked(uri: string, segment: string): string {
 
 function refuse(uri: string, why: string): never {
   const shown = uri.length > 200 ? `${uri.slice(0, 200)}…` : uri
-  throw new PermanentError('BAD_REQUEST', `${JSON.stringify(shown)} names no place: ${why}`)
+  throw new StoreError('bad-name', `${JSON.stringify(shown)} names no place: ${why}`)
 }

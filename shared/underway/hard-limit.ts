@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../contracts/errors/chain.ts'
+import type { DelayCode } from '../contracts/errors/chain.ts'
 import type { Moment, OwnTime, Spent } from './own-time.ts'
 
 /** The interval of checks, ms, once half of the limit has passed on the clock. */
@@ -68,7 +68,7 @@ function standsStill({ ownMs, helpersMs, busyMs, isUnseen }: Spent): boolean {
 
 /** Why a step took longer than its limit although it did not exceed it with its own time. */
 interface Late {
-  readonly code: ErrorCode
+  readonly code: DelayCode
   readonly sentence: string
 }
 

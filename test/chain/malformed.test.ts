@@ -96,7 +96,7 @@ t.test(
         letter?.attributes ?? {}
       const isRight =
         found.length === 1 &&
-        /^(NOT_JSON|NOT_A_MESSAGE|NOT_AN_ENCODE_JOB|NO_TRACK|TOO_LARGE)$/.test(
+        /^(NOT_JSON|NOT_A_MESSAGE|NOT_AN_ENCODE_JOB|NO_TRACK|MESSAGE_TOO_LARGE)$/.test(
           dead_letter_code ?? '',
         ) &&
         (dead_letter_reason?.length ?? 0) > 10 &&

@@ -125,7 +125,7 @@ export function fieldFaults(object: KubeObject): string[] {
 
 function specFaults(spec: unknown, schema: (typeof GKE_KINDS)[keyof typeof GKE_KINDS]) {
   try {
-    compile(schema, 'spec', 'BAD_REQUEST')(spec)
+    compile(schema, 'spec', (words) => new Error(words))(spec)
     return []
   } catch (error) {
     return [String(error)]

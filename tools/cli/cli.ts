@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { ConfigError } from '#shared/contracts/errors/config.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { FolderInUseError } from '../local/data-folder.ts'
 import { Interrupted } from '../terminal/interrupt.ts'
 import { flushed } from '../terminal/output.ts'
@@ -47,7 +48,7 @@ Each command takes --help. To begin, in two terminals:
   npx trackchain start
   npx trackchain submit my-track.wav --watch
 
-Exit codes: 0 success, 1 failure, 2 usage, 130 interrupted. More: docs/start/cli.md.
+Exit codes: 0 success, 1 failure, 2 usage or configuration, 130 interrupted. More: docs/start/cli.md.
 `
 
 const code = await main(process.argv.slice(2))
@@ -67,13 +68,19 @@ async function main([name = '', ...args]: readonly string[]): Promise<number> {
     return await (await command())(args)
   } catch (error) {
     if (error instanceof Interrupted) return 130
-    if (error instanceof UsageError || error instanceof FolderInUseError) {
+    if (isForPeople(error)) {
       process.stderr.write(`${error.message}\n`)
       return 2
     }
     process.stderr.write(`error: ${sentence(error)}\n`)
     return 1
   }
+}
+
+/** Whether the message of an error is all that its reader needs: what was wrong and what was expected. */
+function isForPeople(error: unknown): error is Error {
+  const kinds = [UsageError, ConfigError, FolderInUseError]
+  return kinds.some((kind) => error instanceof kind)
 }
 
 /** @throws UsageError that says what to install. */

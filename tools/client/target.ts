@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { runningPort } from '../local/data-folder.ts'
 import { pathFrom, UsageError } from '../terminal/usage.ts'
 import { ask, json } from './client.ts'

@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { LogFile } from './log-file.ts'
 import type { Roll } from './process-registry.ts'
 

@@ -1,4 +1,4 @@
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 
 const AGAIN_MS = 1_000
 

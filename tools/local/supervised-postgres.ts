@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { MAX_BACKOFF_MS, MIN_BACKOFF_MS, SETTLED_MS } from './child.ts'
 import { type Postgres, startPostgres } from './postgres/postgres.ts'
 

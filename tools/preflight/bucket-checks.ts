@@ -1,4 +1,4 @@
-import { isDenied } from '#shared/store/gcs/wire.ts'
+import { isDenied } from '#shared/contracts/errors/store.ts'
 import { parseUri, type StoreOptions } from '#shared/store/open.ts'
 import { type Check, type Complaint, type Finding, judged } from './check.ts'
 import { aheadOf } from './clock-check.ts'

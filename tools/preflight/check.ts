@@ -1,4 +1,4 @@
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 
 /** `unknown`: a permission is missing, or there is nothing to ask. */
 type State = 'ok' | 'warning' | 'fault' | 'unknown'

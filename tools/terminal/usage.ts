@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 
 /** The command line is wrong. The message is complete; no stack trace is needed. */
 export class UsageError extends Error {

@@ -1,5 +1,5 @@
 import { backOff } from '#shared/async/retry.ts'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { ClusterError } from './cluster.ts'
 

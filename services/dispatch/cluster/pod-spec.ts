@@ -44,7 +44,7 @@ export interface PodSettings {
 
 /**
  * The pod that takes one delivery's track through every step.
- * @throws PermanentError TOO_LARGE for a message that does not fit into an argument
+ * @throws PermanentError MESSAGE_TOO_LARGE for a message that does not fit into an argument
  */
 export function podFor(
   message: ToStage,
@@ -136,7 +136,7 @@ function argumentOf({ id, attempt, attributes, message }: PodDelivery): string {
   const json = Buffer.from(JSON.stringify({ id, attempt, attributes, message }))
   if (json.length <= MAX_BYTES) return json.toString('base64')
   const words = `a message of ${json.length} bytes can't be handed to a pod: ${MAX_BYTES} at most`
-  throw new PermanentError('TOO_LARGE', words)
+  throw new PermanentError('MESSAGE_TOO_LARGE', words)
 }
 
 /** Decodes the delivery from the argument of a pod. @throws Error when the argument is not a delivery */

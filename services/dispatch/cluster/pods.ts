@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import { backOff } from '#shared/async/retry.ts'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { type Cluster, ClusterError, type Pod, type PodEvent } from './cluster.ts'
 import { isEnded } from './pod-spec.ts'

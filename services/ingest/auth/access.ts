@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { type Config, SCOPES } from '#shared/frame/config.ts'
 import { type Caller, type IdentitySettings, identities } from './identity.ts'
 
@@ -9,7 +9,7 @@ export interface Access {
   readonly isGuarded: boolean
   /**
    * The caller that a bearer token stands for.
-   * @throws PermanentError UNAUTHORIZED; Unavailable when the issuer of identity tokens does not answer
+   * @throws HttpError UNAUTHORIZED; UPSTREAM_DOWN when the issuer of identity tokens does not answer
    */
   callerOf(token: string): Promise<Caller>
 }
@@ -37,11 +37,9 @@ export function openAccess(
       const [found] = known.filter((each) => timingSafeEqual(each.digest, digest))
       if (found !== undefined) return found.caller
       if (issued !== undefined && IDENTITY.test(token)) return issued(token)
-      throw new PermanentError(
-        'UNAUTHORIZED',
-        'The bearer token is not one of those configured.',
-        { at: 'header authorization' },
-      )
+      throw new HttpError('UNAUTHORIZED', 'The bearer token is not one of those configured.', {
+        at: 'header authorization',
+      })
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { ConfigError } from '#shared/contracts/errors/config.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { type Config, SCOPES, type Scope } from '#shared/frame/config.ts'
 import { isLoopback, refusal } from '#shared/frame/door.ts'
 import { type Access, ANYBODY } from './access.ts'
@@ -22,14 +23,14 @@ const HEADERS = {
 
 /**
  * Refuses to expose an API without authentication.
- * @throws Error when authentication is off and `host` is not loopback
+ * @throws ConfigError when authentication is off and `host` is not loopback
  */
 export function assertNotExposed({ host }: Pick<Config, 'host'>, { isGuarded }: Access): void {
   if (isGuarded || isLoopback(host)) return
-  throw new Error(
-    `TRACKCHAIN_HOST is ${host}, which others can reach, and both TRACKCHAIN_TOKENS and TRACKCHAIN_OIDC are empty: anybody could use the API. ` +
-      'Set TRACKCHAIN_TOKENS to a JSON array of the sha256 (hex) of each bearer token, or TRACKCHAIN_OIDC to an issuer (docs/reference/api.md), or bind to 127.0.0.1.',
-  )
+  const wrong =
+    `is ${host}, which others can reach, and both TRACKCHAIN_TOKENS and TRACKCHAIN_OIDC are empty: anybody could use the API. ` +
+    'Set TRACKCHAIN_TOKENS to a JSON array of the sha256 (hex) of each bearer token, or TRACKCHAIN_OIDC to an issuer (docs/reference/api.md), or bind to 127.0.0.1.'
+  throw new ConfigError([{ variable: 'TRACKCHAIN_HOST', wrong }])
 }
 
 /**
@@ -59,7 +60,7 @@ export function requireScope(
     checkHead(request.raw)
     const names = access.isGuarded ? 'any' : 'own'
     const refused = refusal(request.raw, { names, mayLink: true })
-    if (refused) throw new PermanentError('FORBIDDEN', refused.sentence, { at: refused.at })
+    if (refused) throw new HttpError('FORBIDDEN', refused.sentence, { at: refused.at })
     const { public: isPublic, scope, unlimited } = request.routeOptions.config
     request.client = `address ${addressOf(request.raw)}`
     if (unlimited) return
@@ -83,24 +84,24 @@ export function requireScope(
     return access.isGuarded ? await access.callerOf(bearerOf(request)) : ANYBODY
   }
 
-  /** Counts the request towards its limit. @throws PermanentError TOO_MANY_REQUESTS */
+  /** Counts the request towards its limit. @throws HttpError TOO_MANY_REQUESTS */
   function count({ client }: FastifyRequest, reply: FastifyReply): void {
     const seconds = rate.take(client)
     if (seconds === 0) return
     reply.header('retry-after', seconds)
-    throw new PermanentError(
+    throw new HttpError(
       'TOO_MANY_REQUESTS',
       `More than ${rate_limit} requests in a minute; the next are taken in ${seconds} s.`,
     )
   }
 }
 
-/** The bearer token of a request. @throws PermanentError UNAUTHORIZED when there is none */
+/** The bearer token of a request. @throws HttpError UNAUTHORIZED when there is none */
 function bearerOf({ headers: { authorization } }: FastifyRequest): string {
   const token = /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization ?? '')?.[1]
   if (token !== undefined) return token
   const got = authorization === undefined ? 'is missing' : 'is of another kind'
-  throw new PermanentError('UNAUTHORIZED', `Authorization ${got}; expected a bearer token.`, {
+  throw new HttpError('UNAUTHORIZED', `Authorization ${got}; expected a bearer token.`, {
     at: 'header authorization',
   })
 }
@@ -108,9 +109,7 @@ function bearerOf({ headers: { authorization } }: FastifyRequest): string {
 function checkScope({ name, scopes }: Caller, needed: Scope): void {
   if (scopes.includes(needed)) return
   const has = scopes.length === 0 ? 'no scope here' : scopes.join(', ')
-  throw new PermanentError(
-    'SCOPE_MISSING',
-    `This needs the scope ${needed}; ${name} has ${has}.`,
-    { at: 'header authorization' },
-  )
+  throw new HttpError('SCOPE_MISSING', `This needs the scope ${needed}; ${name} has ${has}.`, {
+    at: 'header authorization',
+  })
 }

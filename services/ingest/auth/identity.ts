@@ -1,7 +1,8 @@
 import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } from 'jose'
-import { PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
+import { ConfigError } from '#shared/contracts/errors/config.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { Config, Scope } from '#shared/frame/config.ts'
-import { Unavailable } from '../http/problem.ts'
 
 /** The sender of a request. */
 export interface Caller {
@@ -29,15 +30,18 @@ const REST_MS = 5_000
 /**
  * Verifies the identity tokens (OpenID Connect) of one issuer. The keys are fetched from the address in the
  * issuer's own discovery document, and cached. An address that is named in a token is never fetched.
- * @returns a function that resolves to the caller of a token. It throws PermanentError UNAUTHORIZED for an
- * invalid token, and Unavailable when the issuer's keys cannot be fetched
+ * @returns a function that resolves to the caller of a token. It throws HttpError UNAUTHORIZED for an
+ * invalid token, and UPSTREAM_DOWN when the issuer's keys cannot be fetched
  */
 export function identities(
   { issuer, audience, subjects = {}, emails = {} }: Config['oidc'],
   { cooldownMs = COOLDOWN_MS, restMs = REST_MS }: IdentitySettings = {},
 ): (token: string) => Promise<Caller> {
   // An empty audience would make jose accept any audience.
-  if (audience === '') throw new Error('TRACKCHAIN_OIDC has an issuer but no audience.')
+  if (audience === '') {
+    const wrong = 'has an issuer but no audience'
+    throw new ConfigError([{ variable: 'TRACKCHAIN_OIDC', wrong }])
+  }
   const scopesByEmail = new Map(
     Object.entries(emails).map(([email, scopes]) => [email.toLowerCase(), scopes]),
   )
@@ -56,8 +60,12 @@ export function identities(
     }
   }
 
-  function down(why: string, cause?: unknown): Unavailable {
-    return new Unavailable(`The issuer ${issuer} does not give its keys: ${why}.`, { cause })
+  function down(why: string, cause?: unknown): HttpError {
+    return new HttpError(
+      'UPSTREAM_DOWN',
+      `The issuer ${issuer} does not give its keys: ${why}.`,
+      { cause },
+    )
   }
 
   async function discover() {
@@ -101,7 +109,7 @@ export function identities(
     } catch (error) {
       if (!(error instanceof errors.JOSEError)) throw error
       if (KEYS_AT_FAULT.includes(error.code)) throw down(error.message, error)
-      throw new PermanentError('UNAUTHORIZED', `The identity token: ${error.message}.`, {
+      throw new HttpError('UNAUTHORIZED', `The identity token: ${error.message}.`, {
         at: 'header authorization',
         cause: error,
       })

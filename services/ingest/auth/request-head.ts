@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 
 /**
  * Headers that may occur once. Of two, Node takes the first and a proxy may take the other; they would see two
@@ -12,7 +12,7 @@ const ONCE = [
 
 /**
  * Refuses a request whose head can be read in two ways.
- * @throws PermanentError BAD_REQUEST
+ * @throws HttpError BAD_REQUEST
  */
 export function checkHead({ rawHeaders, headers, url = '' }: IncomingMessage): void {
   const seen = new Set<string>()
@@ -29,14 +29,14 @@ export function checkHead({ rawHeaders, headers, url = '' }: IncomingMessage): v
     throw refused('content-length', 'is given beside Transfer-Encoding')
   }
   if (url.startsWith('/') || url === '*') return
-  throw new PermanentError(
+  throw new HttpError(
     'BAD_REQUEST',
     `The target of the request is ${shown(url)}; expected a path, beginning with /.`,
   )
 }
 
-function refused(name: string, why: string): PermanentError {
-  return new PermanentError('BAD_REQUEST', `The header ${name} ${why}.`, {
+function refused(name: string, why: string): HttpError {
+  return new HttpError('BAD_REQUEST', `The header ${name} ${why}.`, {
     at: `header ${name}`,
   })
 }

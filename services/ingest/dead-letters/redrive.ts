@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bus } from '#shared/bus/bus.ts'
 import type { Catalogue, KeptLetter, LetterFilter } from '#shared/catalogue/jobs/jobs.ts'
-import { type ErrorCode, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { PermanentError, type VerdictCode } from '#shared/contracts/errors/chain.ts'
+import { type HttpCode, HttpError } from '#shared/contracts/errors/http.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import { uuidFrom } from '#shared/contracts/names.ts'
@@ -16,7 +17,11 @@ export type Redriven = { readonly id: string } & (
       readonly run: number
       readonly letter: KeptLetter
     }
-  | { readonly status: 'refused'; readonly code: ErrorCode; readonly detail: string }
+  | {
+      readonly status: 'refused'
+      readonly code: HttpCode | VerdictCode
+      readonly detail: string
+    }
 )
 
 interface Pace {
@@ -39,7 +44,7 @@ export interface Redriving {
   redrive(which: Which, by: string, pace: Pace): Promise<readonly Redriven[]>
   /** Reports what a redrive would do, and changes nothing. */
   preview(which: Which, limit: number): Promise<readonly Redriven[]>
-  /** Discards a letter. @throws PermanentError NOT_FOUND, LETTER_TAKEN */
+  /** Discards a letter. @throws HttpError NOT_FOUND, LETTER_TAKEN */
   discard(id: string, reason: string, by: string): Promise<void>
 }
 
@@ -94,7 +99,7 @@ export function redriving({
   }
 
   /** The reason why a letter could not be claimed. */
-  async function refusal(id: string): Promise<PermanentError> {
+  async function refusal(id: string): Promise<HttpError> {
     return taken(id, await catalogue.letter(id))
   }
 
@@ -170,17 +175,17 @@ function again(
 
 function notRedrivable(id: string): Redriven {
   const words = `There is no job in the letter ${id}; it can be looked at and discarded.`
-  return refused(id, new PermanentError('NOT_REDRIVABLE', words))
+  return refused(id, new HttpError('NOT_REDRIVABLE', words))
 }
 
-function refused(id: string, { code, message: detail }: PermanentError): Redriven {
+function refused(id: string, { code, message: detail }: HttpError | PermanentError): Redriven {
   return { id, status: 'refused', code, detail }
 }
 
 /** The error for a letter that cannot be claimed. */
-function taken(id: string, letter: KeptLetter | undefined): PermanentError {
+function taken(id: string, letter: KeptLetter | undefined): HttpError {
   if (letter === undefined) {
-    return new PermanentError('NOT_FOUND', `There is no dead letter ${id}.`, { at: '/id' })
+    return new HttpError('NOT_FOUND', `There is no dead letter ${id}.`, { at: '/id' })
   }
   const { settled, state } = letter
   const as = settled?.run == null ? '' : ` as run ${settled.run}`
@@ -188,7 +193,7 @@ function taken(id: string, letter: KeptLetter | undefined): PermanentError {
     settled === null
       ? 'somebody else is redriving or discarding it right now'
       : `it was ${state} by ${settled.by} at ${settled.at.toISOString()}${as}`
-  return new PermanentError('LETTER_TAKEN', `The letter ${id}: ${what}.`)
+  return new HttpError('LETTER_TAKEN', `The letter ${id}: ${what}.`)
 }
 
 /**

@@ -8,11 +8,12 @@ import type {
   RedriveResults,
   WholeDeadLetter,
 } from '#shared/contracts/api/dead-letter.ts'
-import { PermanentError, remedyOf, sentence } from '#shared/contracts/errors/chain.ts'
+import { remedyOf } from '#shared/contracts/errors/chain.ts'
+import { badRequest, HttpError } from '#shared/contracts/errors/http.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { compile } from '#shared/contracts/validator.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
-import { Unavailable } from '../http/problem.ts'
 import { reading, searchOf } from '../http/query.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 import type { Redriven, Which } from './redrive.ts'
@@ -33,8 +34,8 @@ import {
 const MAX_MS = 20_000
 const MAX_BODY = 100_000
 
-const checkRedrive = compile<RedriveBody>(RedriveBody, 'The body', 'BAD_REQUEST')
-const checkDiscard = compile<DiscardBody>(DiscardBody, 'The body', 'BAD_REQUEST')
+const checkRedrive = compile<RedriveBody>(RedriveBody, 'The body', badRequest)
+const checkDiscard = compile<DiscardBody>(DiscardBody, 'The body', badRequest)
 
 /** All of /v1/dead-letters. */
 export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
@@ -99,11 +100,11 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Pr
   )
 }
 
-/** @throws PermanentError unless exactly one of both is given. */
+/** @throws HttpError BAD_REQUEST unless exactly one of both is given. */
 function whichOf({ ids, filter }: RedriveBody): Which {
   if (ids !== undefined && filter === undefined) return { ids: [...new Set(ids)] }
   if (filter !== undefined && ids === undefined) return { filter }
-  throw new PermanentError(
+  throw new HttpError(
     'BAD_REQUEST',
     `The body has ${ids === undefined ? 'neither' : 'both'} ids and filter; expected one of them. An empty filter, {}, lets all open letters through.`,
     { at: '/' },
@@ -130,13 +131,14 @@ async function redriveUntilGone(
   }
 }
 
-/** Does something to letters. @throws Unavailable when Pub/Sub or the catalogue does not answer. */
+/** Does something to letters. @throws HttpError UPSTREAM_DOWN when Pub/Sub or the catalogue does not answer. */
 async function acting<T>(act: () => Promise<T>): Promise<T> {
   try {
     return await act()
   } catch (error) {
-    if (error instanceof PermanentError) throw error
-    throw new Unavailable(
+    if (error instanceof HttpError) throw error
+    throw new HttpError(
+      'UPSTREAM_DOWN',
       `Pub/Sub or the catalogue does not answer: ${sentence(error)}. What was done before stays done; ask again for the rest.`,
       { cause: error },
     )
@@ -166,7 +168,7 @@ async function knownLetter(
 ): Promise<WholeLetter> {
   const found = await reading((signal) => catalogue.letter(id, signal))
   if (found !== undefined) return found
-  throw new PermanentError('NOT_FOUND', `There is no dead letter ${id}.`, { at: '/id' })
+  throw new HttpError('NOT_FOUND', `There is no dead letter ${id}.`, { at: '/id' })
 }
 
 function nextPage(query: ListQuery, next: { at: string; id: string } | undefined) {

@@ -41,7 +41,7 @@ export async function boardRoutes(
 
 /**
  * Tells the board as it was at most a second ago, or a little longer where that takes the database long.
- * @throws Unavailable when the catalogue does not answer.
+ * @throws HttpError UPSTREAM_DOWN when the catalogue does not answer.
  */
 export function boardLook({
   catalogue,

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Kpis as Counts } from '#shared/catalogue/jobs/jobs.ts'
 import { type KpiStep, Kpis } from '#shared/contracts/api/kpis.ts'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { reading } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 import type { HttpDeps } from '../http/route-config.ts'
@@ -52,14 +52,14 @@ export async function kpiRoutes(app: FastifyInstance, { catalogue }: HttpDeps): 
   )
 }
 
-/** @throws PermanentError BAD_REQUEST when it is empty or longer than 31 days. */
+/** @throws HttpError BAD_REQUEST when it is empty or longer than 31 days. */
 function windowOf({ from, to }: Window): readonly [Date, Date] {
   const end = to === undefined ? new Date() : new Date(to)
   const begin = from === undefined ? new Date(end.getTime() - DEFAULT_MS) : new Date(from)
   const ms = end.getTime() - begin.getTime()
   if (ms > 0 && ms <= MAX_MS) return [begin, end]
   const why = ms > 0 ? 'more than 31 days before' : 'not before'
-  throw new PermanentError(
+  throw new HttpError(
     'BAD_REQUEST',
     `from, ${begin.toISOString()}, is ${why} to, ${end.toISOString()}.`,
     { at: '/from' },

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import type { Catalogue, ListedTrack } from '#shared/catalogue/jobs/jobs.ts'
 import type { Board } from '#shared/contracts/api/board.ts'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { reading } from '../http/query.ts'
 import { refused } from '../http/responses.ts'
 import { createSlots } from '../http/slots.ts'
@@ -56,7 +56,7 @@ export async function liveRoutes(app: FastifyInstance, deps: LiveDeps): Promise<
     const sinceUs = sinceOf(request.headers['last-event-id'])
     const release = slots.take(request.client)
     if (release === undefined) {
-      throw new PermanentError(
+      throw new HttpError(
         'TOO_MANY_REQUESTS',
         `${deps.maxStreams} streams are open at once, an eighth of them of one client; no other can begin now.`,
       )
@@ -76,11 +76,11 @@ interface LiveDeps {
   readonly maxStreams: number
 }
 
-/** @throws PermanentError BAD_REQUEST when it is none of ours. */
+/** @throws HttpError BAD_REQUEST when it is none of ours. */
 function sinceOf(header: string | string[] | undefined): number | undefined {
   if (header === undefined) return undefined
   if (typeof header === 'string' && /^\d{1,16}$/.test(header)) return Number(header)
-  throw new PermanentError('BAD_REQUEST', 'Last-Event-ID is none that this stream gives.', {
+  throw new HttpError('BAD_REQUEST', 'Last-Event-ID is none that this stream gives.', {
     at: 'header last-event-id',
   })
 }

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 
 /**
  * Refuses request targets that are not percent-encoded UTF-8. Otherwise such a target would silently be decoded
@@ -19,13 +19,13 @@ export function checkAddresses(app: FastifyInstance): void {
 function checkEncoded(at: string, text: string): void {
   const expected = 'expected UTF-8, percent-encoded'
   if (/[^\x21-\x7e]/.test(text)) {
-    throw new PermanentError('BAD_REQUEST', `The ${at} has bytes as they are; ${expected}.`, {
+    throw new HttpError('BAD_REQUEST', `The ${at} has bytes as they are; ${expected}.`, {
       at,
     })
   }
   try {
     decodeURIComponent(text)
   } catch {
-    throw new PermanentError('BAD_REQUEST', `The ${at} is not UTF-8; ${expected}.`, { at })
+    throw new HttpError('BAD_REQUEST', `The ${at} is not UTF-8; ${expected}.`, { at })
   }
 }

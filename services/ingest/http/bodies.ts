@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { createSlots } from './slots.ts'
 
 /** The content types of NDJSON, the most common one first. */
@@ -36,7 +36,7 @@ export function limitBodies(
     if (!hasBody(raw)) return
     const release = slots.take(client)
     if (release === undefined) {
-      throw new PermanentError(
+      throw new HttpError(
         'TOO_MANY_REQUESTS',
         `${most} bodies are received at once, half of them of one client; no other can begin now.`,
       )
@@ -77,8 +77,8 @@ function hasBody({ headers }: IncomingMessage): boolean {
   )
 }
 
-function tooSlow({ bytes, ms }: Pace): PermanentError {
-  return new PermanentError(
+function tooSlow({ bytes, ms }: Pace): HttpError {
+  return new HttpError(
     'REQUEST_TIMEOUT',
     `The body came too slowly: fewer than ${bytes} bytes in ${ms / 1000} s.`,
   )

@@ -1,4 +1,4 @@
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 
 /** The bytes [start, end) of a file. */
 export interface ByteRange {
@@ -10,7 +10,7 @@ export interface ByteRange {
  * The bytes that a Range header asks for, of a file of `bytes` bytes. Undefined when the whole file is to be
  * sent: without the header, for units other than bytes, and for several ranges at once (RFC 9110, section 14.2,
  * allows this).
- * @throws PermanentError RANGE_NOT_SATISFIABLE when the range is malformed or lies outside the file
+ * @throws HttpError RANGE_NOT_SATISFIABLE when the range is malformed or lies outside the file
  */
 export function byteRange(header: string | undefined, bytes: number): ByteRange | undefined {
   if (header === undefined || !/^\s*bytes\s*=/i.test(header)) return undefined
@@ -24,8 +24,8 @@ export function byteRange(header: string | undefined, bytes: number): ByteRange 
   return { start, end }
 }
 
-function refusal(header: string, bytes: number): PermanentError {
-  return new PermanentError(
+function refusal(header: string, bytes: number): HttpError {
+  return new HttpError(
     'RANGE_NOT_SATISFIABLE',
     `Range ${JSON.stringify(header.slice(0, 100))} is no range of this file; expected bytes=first-last, first from 0 to ${Math.max(0, bytes - 1)}.`,
     { at: 'header range' },

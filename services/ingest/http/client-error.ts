@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { PROBLEM_TYPE, problemOf } from './problem.ts'
 
 /** Time that a refused client has to read the answer before its connection is destroyed, ms. */
@@ -34,21 +34,18 @@ export function onClientError(error: NodeJS.ErrnoException, socket: Socket): voi
   setTimeout(() => socket.destroy(), LINGER_MS).unref()
 }
 
-function faultOf({ code = '', message }: NodeJS.ErrnoException): PermanentError {
+function faultOf({ code = '', message }: NodeJS.ErrnoException): HttpError {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return new PermanentError(
+      return new HttpError(
         'HEADERS_TOO_LARGE',
         'The request line and headers are longer than 16 KiB.',
       )
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return new PermanentError('REQUEST_TIMEOUT', 'The headers were not complete in time.')
+      return new HttpError('REQUEST_TIMEOUT', 'The headers were not complete in time.')
     case 'HPE_INVALID_EOF_STATE':
-      return new PermanentError(
-        'UPLOAD_INCOMPLETE',
-        'The connection ended before the request did.',
-      )
+      return new HttpError('UPLOAD_INCOMPLETE', 'The connection ended before the request did.')
     default:
-      return new PermanentError('BAD_REQUEST', `This is not HTTP/1.1: ${message}.`)
+      return new HttpError('BAD_REQUEST', `This is not HTTP/1.1: ${message}.`)
   }
 }

@@ -1,7 +1,7 @@
 import { type Readable, Transform } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 
 /**
  * A gzip body may always grow to `ANY_BYTES` bytes, and beyond that to `MAX_TIMES` times its compressed length.
@@ -21,7 +21,7 @@ export function inflateBodies(app: FastifyInstance): void {
     if (encoding === undefined || isTaken(request, encoding)) return
     reply.header('accept-encoding', inflates(request) ? 'gzip' : 'identity')
     const expected = inflates(request) ? 'gzip or none' : 'none'
-    throw new PermanentError(
+    throw new HttpError(
       'WRONG_CONTENT_ENCODING',
       `Content-Encoding is ${JSON.stringify(encoding.slice(0, 100))}; expected ${expected}.`,
       { at: 'header content-encoding' },
@@ -87,8 +87,8 @@ function inflated(payload: Readable): Readable {
   return Object.defineProperty(bounded, 'receivedEncodedLength', { get: () => packed })
 }
 
-function tooTight(): PermanentError {
-  return new PermanentError(
+function tooTight(): HttpError {
+  return new HttpError(
     'TOO_LARGE',
     `The body grows to more than ${MAX_TIMES} times its length, and ${ANY_BYTES} bytes; expected gzip of JSON.`,
   )

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { CSP } from '../auth/guard.ts'
 import { drainRequest } from './drain-request.ts'
 import { PROBLEM_TYPE, problemOf } from './problem.ts'
@@ -22,14 +22,14 @@ export function replyWithProblems(app: FastifyInstance): void {
       .map(({ method }) => method)
     // A missing file below a wildcard route allows the method and is still not found.
     if (methods.length === 0 || methods.includes(request.method)) {
-      throw new PermanentError(
+      throw new HttpError(
         'NOT_FOUND',
         `${request.method} ${clip(path)} is no address of this service; GET / lists them.`,
       )
     }
     const allow = [...new Set(methods)].sort().join(', ')
     reply.header('allow', allow)
-    throw new PermanentError(
+    throw new HttpError(
       'METHOD_NOT_ALLOWED',
       `${request.method} is not possible at ${clip(path)}; expected ${allow}.`,
     )
@@ -75,7 +75,7 @@ function explained(error: unknown, request: FastifyRequest): unknown {
     given?.startsWith('application/x-www-form-urlencoded') && takes.includes('application/json')
       ? "; with curl -d add -H 'content-type: application/json'"
       : ''
-  return new PermanentError(
+  return new HttpError(
     'WRONG_CONTENT_TYPE',
     `Content-Type: ${got}; expected ${takes.join(' or ') || 'no body'}${hint}.`,
     { at: 'header content-type' },

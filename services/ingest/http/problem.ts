@@ -1,15 +1,22 @@
 import { STATUS_CODES } from 'node:http'
 import type { Problem } from '#shared/contracts/api/problem.ts'
-import { ERRORS, type ErrorCode, PermanentError } from '#shared/contracts/errors/chain.ts'
+import {
+  asChainError,
+  CHAIN_ERRORS,
+  PermanentError,
+  type VerdictCode,
+} from '#shared/contracts/errors/chain.ts'
+import {
+  HTTP_ERRORS,
+  type HttpCode,
+  HttpError,
+  statusOf,
+  typeOf,
+} from '#shared/contracts/errors/http.ts'
+import { isNotFound, StoreError } from '#shared/contracts/errors/store.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
-import { NotFoundError } from '#shared/store/driver/driver.ts'
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
-
-/** An upstream that the service needs does not answer. Nothing was accepted, and the client may try again later. */
-export class Unavailable extends Error {
-  override readonly name = 'Unavailable'
-}
 
 /** Maximum length of a detail, characters. An error in a long input is cut off. */
 const MAX_DETAIL = 2000
@@ -18,9 +25,9 @@ const MAX_DETAIL = 2000
 export function problemOf(error: unknown, id: string): Problem {
   const { code, at, ...fault } = faultOf(error)
   const detail = withoutPaths(fault.detail)
-  const { status, means, remedy } = ERRORS[code]
+  const { status, means, remedy } = explained(code)
   return {
-    type: `/v1/errors/${code}`,
+    type: typeOf(code),
     title: means,
     status,
     code,
@@ -31,8 +38,14 @@ export function problemOf(error: unknown, id: string): Problem {
   }
 }
 
+/** The entry of a code in its table, with the status of a problem document. */
+function explained(code: HttpCode | VerdictCode) {
+  if (code in HTTP_ERRORS) return HTTP_ERRORS[code as HttpCode]
+  return { ...CHAIN_ERRORS[code as VerdictCode], status: statusOf(code as VerdictCode) }
+}
+
 interface Fault {
-  readonly code: ErrorCode
+  readonly code: HttpCode | VerdictCode
   readonly detail: string
   readonly at?: string | undefined
 }
@@ -79,7 +92,7 @@ const FOREIGN: Readonly<Record<string, Fault>> = {
 }
 
 /** The errors of Node and of the parsers below fastify, which have a status but no code. */
-const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
+const BY_STATUS: Readonly<Record<number, HttpCode>> = {
   400: 'BAD_REQUEST',
   401: 'UNAUTHORIZED',
   403: 'NOT_FOUND',
@@ -94,12 +107,12 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   503: 'UPSTREAM_DOWN',
 }
 
-function faultOf(error: unknown): Fault {
-  if (error instanceof PermanentError) {
+function faultOf(thrown: unknown): Fault {
+  const error = asChainError(thrown)
+  if (error instanceof HttpError || error instanceof PermanentError) {
     return { code: error.code, detail: error.message, at: error.at }
   }
-  if (error instanceof Unavailable) return { code: 'UPSTREAM_DOWN', detail: error.message }
-  if (error instanceof NotFoundError) {
+  if (isNotFound(error)) {
     return {
       code: 'NOT_FOUND',
       detail: 'It is known, and its store does not have it any more.',
@@ -138,6 +151,7 @@ function faultOf(error: unknown): Fault {
  * fault.
  */
 function isStoreFault(error: unknown): boolean {
-  const { name, syscall } = error as { name?: unknown; syscall?: unknown }
-  return name === 'GcsError' || name === 'DamagedError' || typeof syscall === 'string'
+  return (
+    error instanceof StoreError || typeof (error as NodeJS.ErrnoException).syscall === 'string'
+  )
 }

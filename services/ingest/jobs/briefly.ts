@@ -1,5 +1,5 @@
 import { type BatchOptions, batching } from '#shared/async/batch.ts'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 
 /** After an error, and after a slow answer, the database is not queried for this time, ms. */

@@ -44,11 +44,11 @@ export function ingestStep(
   })
 }
 
-/** Checks the size of a message before it is parsed. @throws PermanentError TOO_LARGE */
+/** Checks the size of a message before it is parsed. @throws PermanentError MESSAGE_TOO_LARGE */
 function within(data: Uint8Array, mostBytes: number): Uint8Array {
   if (data.length <= mostBytes) return data
   throw new PermanentError(
-    'TOO_LARGE',
+    'MESSAGE_TOO_LARGE',
     `the message has ${data.length} bytes; at most ${mostBytes} (max_message_kb) are taken`,
   )
 }

@@ -2,6 +2,7 @@ import type { MultipartFile } from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
 import type { Accepted } from '#shared/contracts/api/submission.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { cleanFileName, guidOfFile } from '#shared/contracts/file-names.ts'
 import { json } from '#shared/contracts/message.ts'
 import { ASSET_GUID_PATTERN, trackOf } from '#shared/contracts/names.ts'
@@ -66,7 +67,7 @@ export async function jobFromForm(request: FastifyRequest, deps: HttpDeps): Prom
   try {
     if (file === undefined) return await accepting.take(job, traceparentOf(request))
     if ('master_uri' in job) {
-      throw new PermanentError(
+      throw new HttpError(
         'BAD_REQUEST',
         'The form has both a file and a master_uri; expected one of them.',
         { at: '/master_uri' },
@@ -134,7 +135,7 @@ async function readForm(request: FastifyRequest, deps: HttpDeps): Promise<Form> 
       job = { ...job, [name]: value }
     }
     if (job === undefined && file === undefined) {
-      throw new PermanentError(
+      throw new HttpError(
         'BAD_REQUEST',
         'The form is empty; expected a part called file with the master, or job with an EncodeJob, or both.',
       )
@@ -152,7 +153,7 @@ async function received(
   { uploads, aborting }: HttpDeps,
 ): Promise<Form['file']> {
   if (part.filename?.includes('\uFFFD')) {
-    throw new PermanentError('BAD_REQUEST', "The file's name is not UTF-8.", {
+    throw new HttpError('BAD_REQUEST', "The file's name is not UTF-8.", {
       at: 'part file',
     })
   }
@@ -177,7 +178,7 @@ async function contentOf({ fieldname, mimetype, file }: MultipartFile): Promise<
   let bytes = 0
   for await (const chunk of file) {
     bytes += chunk.length
-    if (bytes > MAX_FIELD_BYTES) throw new PermanentError('TOO_LARGE', fieldLimit(), at)
+    if (bytes > MAX_FIELD_BYTES) throw new HttpError('TOO_LARGE', fieldLimit(), at)
     chunks.push(chunk)
   }
   const content = Buffer.concat(chunks)
@@ -185,7 +186,7 @@ async function contentOf({ fieldname, mimetype, file }: MultipartFile): Promise<
   try {
     return utf8(content)
   } catch {
-    throw new PermanentError('BAD_REQUEST', `The part ${name} is not UTF-8.`, at)
+    throw new HttpError('BAD_REQUEST', `The part ${name} is not UTF-8.`, at)
   }
 }
 
@@ -206,7 +207,7 @@ function jobOf(value: unknown): Record<string, unknown> {
 function addField(fields: Map<string, unknown>, name: string, value: unknown): void {
   const read = Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined
   if (read === undefined) {
-    throw new PermanentError(
+    throw new HttpError(
       'BAD_REQUEST',
       `There is no field ${JSON.stringify(name.slice(0, 100))}; expected file, job, ${Object.keys(FIELDS).join(', ')}.`,
       { at: `part ${name.slice(0, 100)}` },
@@ -218,8 +219,8 @@ function addField(fields: Map<string, unknown>, name: string, value: unknown): v
   fields.set(name, before === undefined ? given : [before, given].flat())
 }
 
-function unexpectedFile({ fieldname }: MultipartFile): PermanentError {
-  return new PermanentError(
+function unexpectedFile({ fieldname }: MultipartFile): HttpError {
+  return new HttpError(
     'BAD_REQUEST',
     fieldname === 'file'
       ? 'The form has a second file; expected one master.'
@@ -228,8 +229,8 @@ function unexpectedFile({ fieldname }: MultipartFile): PermanentError {
   )
 }
 
-function twice(name: string): PermanentError {
-  return new PermanentError('BAD_REQUEST', `${name} is given twice.`, { at: `part ${name}` })
+function twice(name: string): HttpError {
+  return new HttpError('BAD_REQUEST', `${name} is given twice.`, { at: `part ${name}` })
 }
 
 function numberOf(text: string): unknown {

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyRequest } from 'fastify'
 import type { LineResult } from '#shared/contracts/api/submission.ts'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { json } from '#shared/contracts/message.ts'
 import { drainRequest } from '../http/drain-request.ts'
 import { problemOf } from '../http/problem.ts'
@@ -87,8 +87,8 @@ export function resultLines(
   return stream
 }
 
-function tooManyRefused(last: number): PermanentError {
-  return new PermanentError(
+function tooManyRefused(last: number): HttpError {
+  return new HttpError(
     'TOO_MANY_REFUSED',
     `${MAX_REFUSED} lines were refused; lines from ${last + 1} on were not looked at.`,
   )
@@ -102,7 +102,7 @@ async function resultOf(
   try {
     if (bytes === null) {
       const words = `The line is longer than ${LONGEST_LINE} bytes; expected one EncodeJob.`
-      throw new PermanentError('TOO_LARGE', words)
+      throw new HttpError('TOO_LARGE', words)
     }
     const { status, request_id, asset_guid, job } = await accepting.take(
       json(bytes, 'The line'),

@@ -10,6 +10,7 @@ import {
   Results,
 } from '#shared/contracts/api/submission.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { LINE_TYPES } from '../http/bodies.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
@@ -155,13 +156,9 @@ async function takeAll(
   accepting: Accepting,
   { id, turns }: { readonly id: string; readonly turns: Turns },
 ): Promise<readonly Result[]> {
-  if (values.length === 0 || values.length > MAX_JOBS) {
-    throw new PermanentError(
-      values.length === 0 ? 'NOT_AN_ENCODE_JOB' : 'TOO_LARGE',
-      `The array has ${values.length} items; expected 1 to ${MAX_JOBS} jobs. Post more as application/x-ndjson.`,
-      { at: '/' },
-    )
-  }
+  const words = `The array has ${values.length} items; expected 1 to ${MAX_JOBS} jobs. Post more as application/x-ndjson.`
+  if (values.length === 0) throw new PermanentError('NOT_AN_ENCODE_JOB', words, { at: '/' })
+  if (values.length > MAX_JOBS) throw new HttpError('TOO_LARGE', words, { at: '/' })
   const results: Promise<Result>[] = []
   let until = await turns.next()
   for (const [index, value] of values.entries()) {

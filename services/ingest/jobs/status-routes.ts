@@ -8,7 +8,8 @@ import {
   type JobStatus,
 } from '#shared/contracts/api/job.ts'
 import { EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
-import { PermanentError, remedyOf } from '#shared/contracts/errors/chain.ts'
+import { remedyOf } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { RequestId } from '#shared/contracts/messages/ids.ts'
 import { reading } from '../http/query.ts'
@@ -50,7 +51,7 @@ export async function jobStatusRoutes(
       const { request_id } = params
       const jobs = await reading((signal) => catalogue.jobsOfRequest(request_id, signal))
       if (jobs.length === 0) {
-        throw new PermanentError(
+        throw new HttpError(
           'NOT_FOUND',
           `No job of the request ${request_id} is known (yet: after a 202 it may take a moment).`,
           { at: '/request_id' },

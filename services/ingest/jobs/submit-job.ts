@@ -2,7 +2,8 @@ import type { FastifyRequest } from 'fastify'
 import { subjectOf } from '#shared/assets/end-run.ts'
 import type { Bus } from '#shared/bus/bus.ts'
 import type { Accepted } from '#shared/contracts/api/submission.ts'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import { type EventSink, newEvent } from '#shared/frame/events.ts'
 import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
@@ -12,7 +13,6 @@ import {
   tracedBus,
   UNTRACED,
 } from '#shared/frame/telemetry/trace.ts'
-import { Unavailable } from '../http/problem.ts'
 import { type AcceptSettings, accept, toStage } from './accept.ts'
 import type { Consistent } from './consistent.ts'
 
@@ -24,7 +24,7 @@ export interface Accepting {
   check(value: unknown): Promise<RunAccepted>
   /**
    * Hands a job on. Resolves once Pub/Sub has both the job and the event of its acceptance.
-   * @throws Unavailable when Pub/Sub does not answer; the job may then be posted again
+   * @throws HttpError UPSTREAM_DOWN when Pub/Sub does not answer; the job may then be posted again
    */
   handOn(accepted: RunAccepted, traceparent?: string | undefined): Promise<Accepted>
   /**
@@ -83,7 +83,7 @@ export function accepting({
     } catch (error) {
       consistent.forget(accepted)
       span.end(facts, sentence(error))
-      throw new Unavailable(`Pub/Sub did not take the job: ${sentence(error)}`, {
+      throw new HttpError('UPSTREAM_DOWN', `Pub/Sub did not take the job: ${sentence(error)}`, {
         cause: error,
       })
     }

@@ -3,11 +3,11 @@ import { createReadStream } from 'node:fs'
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
+import { isDamaged } from '#shared/contracts/errors/store.ts'
 import { uploadName, uploadUri } from '#shared/contracts/uploads.ts'
 import { sameBytes } from '#shared/store/driver/driver.ts'
 import type { GcsStore } from '#shared/store/gcs/gcs-store.ts'
-import { DamagedError } from '#shared/store/gcs/upload.ts'
 import { digestMismatch, tooLarge, writeBody } from './upload-folder.ts'
 import type { KindOfUploads, Stored } from './uploads.ts'
 
@@ -77,7 +77,7 @@ export function storeUploads(driver: GcsStore): KindOfUploads {
                 await discard()
                 return stored
               } catch (error) {
-                if (!(error instanceof DamagedError) || attempt === MAX_DAMAGED) throw error
+                if (!isDamaged(error) || attempt === MAX_DAMAGED) throw error
               }
             }
           },
@@ -120,8 +120,8 @@ export function storeUploads(driver: GcsStore): KindOfUploads {
   }
 }
 
-function noRoom(): PermanentError {
-  return new PermanentError(
+function noRoom(): HttpError {
+  return new HttpError(
     'TOO_MANY_REQUESTS',
     `${MAX_SPOOLED} masters without a digest are on their way; no other can begin now. Announce a sha256 (Repr-Digest), or come again.`,
   )

@@ -1,6 +1,6 @@
-import { PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { type EventSink, newEvent } from '#shared/frame/events.ts'
-import { Unavailable } from '../http/problem.ts'
 import type { Uploads } from './uploads.ts'
 
 /** An upload that is about to get its name. */
@@ -23,7 +23,7 @@ export interface Replacing {
   /**
    * Checks an upload before it gets its name. If the latest upload of its track has other content, this reports
    * a `replaced` event and resolves to the sha256 of that content; otherwise it resolves to undefined.
-   * @throws PermanentError OTHER_CONTENT when the upload may not replace other content; Unavailable when
+   * @throws HttpError OTHER_CONTENT when the upload may not replace other content; UPSTREAM_DOWN when
    * Pub/Sub does not accept the event. In both cases nothing was kept
    */
   check(upload: Arriving): Promise<string | undefined>
@@ -36,7 +36,7 @@ export function replacing(uploads: Pick<Uploads, 'latest'>, events: EventSink): 
       const latest = await uploads.latest(guid, signal)
       if (latest === undefined || latest === sha256) return undefined
       if (!mayReplace) {
-        throw new PermanentError(
+        throw new HttpError(
           'OTHER_CONTENT',
           `The track ${guid} has other content: the sha256 of its latest upload is ${latest}, and of this one ${sha256}. Nothing was kept.`,
           { at: '/replace' },
@@ -48,7 +48,8 @@ export function replacing(uploads: Pick<Uploads, 'latest'>, events: EventSink): 
       try {
         await events.report({ ...event, units: [], code: 'OTHER_CONTENT', sentence: words })
       } catch (error) {
-        throw new Unavailable(
+        throw new HttpError(
+          'UPSTREAM_DOWN',
           `Pub/Sub did not take the event of the new content: ${sentence(error)}`,
           { cause: error },
         )

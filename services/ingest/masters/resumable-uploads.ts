@@ -12,7 +12,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { uploadUri } from '#shared/contracts/uploads.ts'
 import { TEMPORARY } from '#shared/store/driver/object-name.ts'
 import { type OpenFolder, openFolder } from '#shared/store/file/folder.ts'
@@ -127,7 +127,7 @@ export function resumableUploads(place: UploadFolder): Resumable {
 
   /**
    * Claims the upload for this request, or finds that it is complete.
-   * @throws PermanentError UPLOAD_CONFLICT
+   * @throws HttpError UPLOAD_CONFLICT
    */
   async function claim(
     folder: OpenFolder,
@@ -245,13 +245,10 @@ async function writePiece(
     const isLonger = isTooLarge(error) && most < mostBytes
     if (!isLonger) throw error
     await file.truncate(from)
-    throw new PermanentError(
-      'BAD_REQUEST',
-      `The body is longer than the ${length} bytes announced.`,
-    )
+    throw new HttpError('BAD_REQUEST', `The body is longer than the ${length} bytes announced.`)
   }
   if (length === undefined || end === from + length) return end
-  throw new PermanentError(
+  throw new HttpError(
     'UPLOAD_INCOMPLETE',
     `${end - from} bytes came, ${length} were announced; the upload stands at ${end}.`,
   )
@@ -265,7 +262,7 @@ async function release(mine: string, idle: string): Promise<void> {
 }
 
 function isTooLarge(error: unknown): boolean {
-  return error instanceof PermanentError && error.code === 'TOO_LARGE'
+  return error instanceof HttpError && error.code === 'TOO_LARGE'
 }
 
 async function renamed(from: string, to: string): Promise<boolean> {
@@ -286,7 +283,7 @@ async function sha256Of(file: FileHandle, signal: AbortSignal | undefined): Prom
   return hash.digest('hex')
 }
 
-function conflict(why: string, offset: number | undefined): PermanentError {
+function conflict(why: string, offset: number | undefined): HttpError {
   const at = offset === undefined ? {} : { at: `byte ${offset}` }
-  return new PermanentError('UPLOAD_CONFLICT', `${why[0]?.toUpperCase()}${why.slice(1)}.`, at)
+  return new HttpError('UPLOAD_CONFLICT', `${why[0]?.toUpperCase()}${why.slice(1)}.`, at)
 }

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SHA256_DIGEST, type TrackParams } from '#shared/contracts/api/parameters.ts'
 import type { StoredMaster, UploadSession } from '#shared/contracts/api/upload.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { badRequest, HttpError } from '#shared/contracts/errors/http.ts'
 import { compile } from '#shared/contracts/validator.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
 import type { HttpDeps } from '../http/route-config.ts'
@@ -11,7 +12,7 @@ import { tooLarge } from './upload-folder.ts'
 import { pieceOf } from './upload-range.ts'
 import type { Resumable, Stored } from './uploads.ts'
 
-const checkAnnounced = compile<Announced>(Announced, 'The body', 'BAD_REQUEST')
+const checkAnnounced = compile<Announced>(Announced, 'The body', badRequest)
 
 /** PUT, HEAD and POST /v1/masters/{asset_guid}. */
 export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
@@ -61,10 +62,7 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
       const found = await resumable(deps).standing(asset_guid, request.query.upload)
       reply.header('cache-control', 'no-store')
       if (found === undefined) {
-        throw new PermanentError(
-          'NOT_FOUND',
-          'Nothing has come of this upload: begin at byte 0.',
-        )
+        throw new HttpError('NOT_FOUND', 'Nothing has come of this upload: begin at byte 0.')
       }
       reply
         .header('upload-offset', found.offset)
@@ -128,7 +126,7 @@ async function receiveWhole(
 ): Promise<Stored> {
   const { headers, raw } = request
   if (headers['content-range'] !== undefined || headers['upload-offset'] !== undefined) {
-    throw new PermanentError(
+    throw new HttpError(
       'BAD_REQUEST',
       'A piece of an upload needs the name of the upload; expected ?upload=….',
       { at: 'query upload' },
@@ -146,7 +144,7 @@ async function receiveWhole(
   try {
     if (incoming.bytes === 0) throw empty()
     if (expected !== undefined && expected !== incoming.sha256) {
-      throw new PermanentError(
+      throw new HttpError(
         'DIGEST_MISMATCH',
         `The sha256 of what came is ${incoming.sha256}, announced was ${expected}.`,
       )
@@ -179,8 +177,7 @@ async function receivePiece(
     reply.header('upload-offset', standing.offset)
     return standing.state === 'whole' ? standing.stored : undefined
   } catch (error) {
-    const at =
-      error instanceof PermanentError ? /^byte (\d+)$/.exec(error.at ?? '')?.[1] : undefined
+    const at = error instanceof HttpError ? /^byte (\d+)$/.exec(error.at ?? '')?.[1] : undefined
     if (at !== undefined) reply.header('upload-offset', at)
     throw error
   }
@@ -188,7 +185,7 @@ async function receivePiece(
 
 function resumable({ uploads }: HttpDeps): Resumable {
   if (uploads.resumable !== undefined) return uploads.resumable
-  throw new PermanentError(
+  throw new HttpError(
     'BAD_REQUEST',
     'Masters are kept in Cloud Storage here, where uploads resume by a session: POST to this address.',
     { at: 'query upload' },
@@ -202,7 +199,7 @@ function announcedDigest({ headers }: FastifyRequest): string | undefined {
     const base64 = SHA256_DIGEST.exec(String(value))?.[1]
     if (base64 !== undefined) return Buffer.from(base64, 'base64').toString('hex')
     if (!/sha-256/i.test(String(value))) continue
-    throw new PermanentError(
+    throw new HttpError(
       'BAD_REQUEST',
       `${name} is ${JSON.stringify(String(value).slice(0, 100))}; expected sha-256=:<base64 of 32 bytes>:.`,
       { at: `header ${name}` },

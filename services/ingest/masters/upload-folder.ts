@@ -1,7 +1,7 @@
 import { type FileHandle, readdir, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { abortable } from '#shared/async/abort.ts'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { uploadUri } from '#shared/contracts/uploads.ts'
 import { type StoreDriver, sameBytes } from '#shared/store/driver/driver.ts'
 import { linkOnce } from '#shared/store/file/create.ts'
@@ -20,7 +20,7 @@ export const FINISHED = 0o444
 /**
  * Writes a body to a file from byte `from` on. What was written before an error stays.
  * @returns the position after the last byte
- * @throws PermanentError TOO_LARGE beyond `mostBytes`
+ * @throws HttpError TOO_LARGE beyond `mostBytes`
  */
 export async function writeBody(
   file: FileHandle,
@@ -52,7 +52,7 @@ export async function writeBody(
 
 /**
  * Links a finished temporary file to its final name. Durable when this resolves.
- * @throws PermanentError OTHER_BYTES when the file of that name has other bytes than its name says
+ * @throws StoreError other-bytes when the file of that name has other bytes than its name says
  */
 export async function linkUpload(
   { root }: UploadFolder,
@@ -89,15 +89,15 @@ async function makeLatest(folder: OpenFolder, own: string): Promise<void> {
   }
 }
 
-export function tooLarge(mostBytes: number): PermanentError {
-  return new PermanentError(
+export function tooLarge(mostBytes: number): HttpError {
+  return new HttpError(
     'TOO_LARGE',
     `The master is larger than ${Math.floor(mostBytes / 1024 / 1024)} MiB, which is the limit.`,
   )
 }
 
-export function digestMismatch(expected: string, found: string): PermanentError {
-  return new PermanentError(
+export function digestMismatch(expected: string, found: string): HttpError {
+  return new HttpError(
     'DIGEST_MISMATCH',
     `The sha256 of what came is ${found}, announced was ${expected}.`,
   )

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { tooLarge } from './upload-folder.ts'
 import type { Piece } from './uploads.ts'
 
@@ -7,7 +7,7 @@ import type { Piece } from './uploads.ts'
  * The bytes of an upload that a request brings, by Content-Range
  * (https://www.rfc-editor.org/rfc/rfc9110#section-14.5) or by Upload-Offset and Upload-Complete (IETF draft on
  * resumable uploads). Without either, the request brings the whole upload.
- * @throws PermanentError BAD_REQUEST, TOO_LARGE
+ * @throws HttpError BAD_REQUEST, TOO_LARGE
  */
 export function pieceOf(
   headers: IncomingHttpHeaders,
@@ -50,9 +50,9 @@ function byRange(range: string, length: number | undefined) {
   return { offset, length: end - offset, isLast: whole !== '*' && end === Number(whole) }
 }
 
-function refusal(name: string, value: unknown, expected: string): PermanentError {
+function refusal(name: string, value: unknown, expected: string): HttpError {
   const got = JSON.stringify(String(value).slice(0, 100))
-  return new PermanentError('BAD_REQUEST', `${name} is ${got}; expected ${expected}.`, {
+  return new HttpError('BAD_REQUEST', `${name} is ${got}; expected ${expected}.`, {
     at: `header ${name}`,
   })
 }

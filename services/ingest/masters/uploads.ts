@@ -56,7 +56,7 @@ export interface Resumable {
   standing(assetGuid: string, upload: string): Promise<Standing | undefined>
   /**
    * Appends a piece. If the connection breaks, the bytes that have arrived stay.
-   * @throws PermanentError UPLOAD_CONFLICT when the piece does not begin where the upload ends
+   * @throws HttpError UPLOAD_CONFLICT when the piece does not begin where the upload ends
    */
   append(assetGuid: string, upload: string, piece: Piece): Promise<Standing>
 }
@@ -65,12 +65,12 @@ export interface Resumable {
 export interface Uploads {
   /**
    * Receives a body whose sha256 is not known yet. On an error nothing is left behind.
-   * @throws PermanentError TOO_LARGE; whatever the body throws
+   * @throws HttpError TOO_LARGE; whatever the body throws
    */
   receive(body: AsyncIterable<Uint8Array>, options: ReceiveOptions): Promise<Incoming>
   /**
    * Receives a body whose sha256 was announced, directly into its final place.
-   * @throws PermanentError DIGEST_MISMATCH
+   * @throws HttpError DIGEST_MISMATCH
    */
   receiveAs?(
     assetGuid: string,
@@ -85,7 +85,7 @@ export interface Uploads {
    * name is not verified, because the bytes do not pass this process; but if a CRC-32C was announced, Cloud
    * Storage refuses bytes that do not match it. Resolves to undefined when the object exists.
    * @param options.origin the site whose page will send the bytes; without it, no browser may send them
-   * @throws PermanentError OTHER_BYTES when the existing object has another CRC-32C
+   * @throws StoreError other-bytes when the existing object has another CRC-32C
    */
   session?(
     assetGuid: string,

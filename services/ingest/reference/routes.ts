@@ -7,7 +7,8 @@ import {
   MessageSchema,
   MessageSchemas,
 } from '#shared/contracts/api/reference.ts'
-import { ERRORS, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { CHAIN_ERRORS } from '#shared/contracts/errors/chain.ts'
+import { HTTP_ERRORS, HttpError } from '#shared/contracts/errors/http.ts'
 import type { Contract } from '#shared/contracts/message.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Events } from '#shared/contracts/messages/event.ts'
@@ -24,6 +25,12 @@ const CONTRACTS: readonly Contract<unknown>[] = [
   RunEnded,
   Events,
 ]
+
+/** The codes of problem documents, and those of verdicts and the history. */
+const CODES: Readonly<Record<string, Omit<ErrorExplained, 'code'>>> = {
+  ...CHAIN_ERRORS,
+  ...HTTP_ERRORS,
+}
 
 const tags = ['reference']
 
@@ -114,7 +121,7 @@ export async function offerRoutes(
       config: { public: true },
     },
     async (): Promise<ErrorList> => ({
-      errors: Object.entries(ERRORS).map(([code, error]) => ({ code, ...error })),
+      errors: Object.entries(CODES).map(([code, error]) => ({ code, ...error })),
     }),
   )
   const Code = Type.Object({ code: Type.String({ examples: ['NO_TRACK'] }) })
@@ -132,14 +139,15 @@ export async function offerRoutes(
     },
     async ({ params }): Promise<ErrorExplained> => {
       const { code } = params
-      if (!Object.hasOwn(ERRORS, code)) throw unknown(code, Object.keys(ERRORS))
-      return { code, ...ERRORS[code as keyof typeof ERRORS] }
+      const error = Object.hasOwn(CODES, code) ? CODES[code] : undefined
+      if (error === undefined) throw unknown(code, Object.keys(CODES))
+      return { code, ...error }
     },
   )
 }
 
-function unknown(name: string, there: readonly string[]): PermanentError {
-  return new PermanentError(
+function unknown(name: string, there: readonly string[]): HttpError {
+  return new HttpError(
     'NOT_FOUND',
     `${JSON.stringify(name.slice(0, 100))} is none of these: ${there.join(', ')}.`,
   )

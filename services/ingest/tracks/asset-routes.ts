@@ -2,14 +2,14 @@ import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Registry } from '#shared/assets/registry.ts'
 import { AssetGuid } from '#shared/contracts/api/parameters.ts'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
+import { StoreError } from '#shared/contracts/errors/store.ts'
 import {
   ASSET_ID_PATTERN,
   assetName,
   type ObjectName,
   type Revision,
 } from '#shared/contracts/names.ts'
-import { NotFoundError } from '#shared/store/driver/driver.ts'
 import { type ByteRange, byteRange } from '../http/byte-range.ts'
 import { matches } from '../http/etag.ts'
 import { refused } from '../http/responses.ts'
@@ -95,7 +95,7 @@ export async function assetRoutes(app: FastifyInstance, deps: HttpDeps): Promise
       const isKnown = matches(request.headers['if-none-match'], etag)
       // Where nothing is read, a row alone would vouch for an object that may be gone.
       if ((isKnown || request.method === 'HEAD') && !(await isThere(name)))
-        throw new NotFoundError(`${name} is gone`)
+        throw new StoreError('not-found', `${name} is gone`)
       if (isKnown) return reply.code(304).send()
       const ifRange = request.headers['if-range']
       const isSame = ifRange === undefined || ifRange === etag
@@ -124,7 +124,7 @@ export async function assetRoutes(app: FastifyInstance, deps: HttpDeps): Promise
 }
 
 function isOutOfRange(error: unknown): boolean {
-  return error instanceof PermanentError && error.code === 'RANGE_NOT_SATISFIABLE'
+  return error instanceof HttpError && error.code === 'RANGE_NOT_SATISFIABLE'
 }
 
 type Found = ReturnType<typeof newestAssets>[number] | undefined
@@ -139,7 +139,7 @@ function fileOf(
   if (found === undefined || found.state === 'failed') {
     const why =
       found === undefined ? 'has not been made' : `could not be made: ${found.sentence}`
-    throw new PermanentError('NOT_FOUND', `${id} of the track ${guid} ${why}.`, {
+    throw new HttpError('NOT_FOUND', `${id} of the track ${guid} ${why}.`, {
       at: '/asset',
     })
   }
@@ -147,7 +147,7 @@ function fileOf(
   const extension = wanted ?? extensions[0]
   const bytes = extension === undefined ? undefined : found.files[extension]
   if (extension === undefined || bytes === undefined) {
-    throw new PermanentError(
+    throw new HttpError(
       'NOT_FOUND',
       `${id} of the track ${guid} has no file .${wanted}; there are ${extensions.map((each) => `${id}.${each}`).join(', ')}.`,
       { at: '/asset' },

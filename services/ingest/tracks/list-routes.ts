@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { harmonicWith, keyMeant } from '#shared/audio/musical-keys.ts'
 import type { ListedTrack, TrackCursor, TrackFilter } from '#shared/catalogue/jobs/jobs.ts'
 import { LIKELY, type TrackLine, type TrackPage } from '#shared/contracts/api/track.ts'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { reading, searchOf } from '../http/query.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 import { list, type TrackQuery } from './list-schema.ts'
@@ -51,7 +51,7 @@ export function toTrackLine(track: ListedTrack): TrackLine {
   }
 }
 
-/** @throws PermanentError BAD_REQUEST when two of the parameters do not go together. */
+/** @throws HttpError BAD_REQUEST when two of the parameters do not go together. */
 function filterOf(query: TrackQuery): TrackFilter {
   const { asset, state, warning, q } = query
   const bpm = rangeOf(query.bpm_from, query.bpm_to, 'bpm')
@@ -81,7 +81,7 @@ function confidenceOf(query: TrackQuery) {
 
 function rangeOf(from: number | undefined, to: number | undefined, name: string) {
   if (from !== undefined && to !== undefined && from > to) {
-    throw new PermanentError(
+    throw new HttpError(
       'BAD_REQUEST',
       `${name}_from is ${from}, which is more than ${name}_to, ${to}.`,
       { at: `/${name}_from` },
@@ -93,13 +93,13 @@ function rangeOf(from: number | undefined, to: number | undefined, name: string)
 function camelotOf({ key, harmonic }: TrackQuery): readonly string[] | undefined {
   if (key === undefined) {
     if (harmonic === undefined || harmonic === '0') return undefined
-    throw new PermanentError('BAD_REQUEST', 'harmonic is given without a key.', {
+    throw new HttpError('BAD_REQUEST', 'harmonic is given without a key.', {
       at: '/harmonic',
     })
   }
   const meant = keyMeant(key)
   if (meant === undefined) {
-    throw new PermanentError(
+    throw new HttpError(
       'BAD_REQUEST',
       `${JSON.stringify(key)} is no key; expected one like A minor, Am, 8A or 1m.`,
       { at: '/key' },

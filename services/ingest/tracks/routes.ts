@@ -6,7 +6,8 @@ import { type HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts
 import { PageSize, TrackParams } from '#shared/contracts/api/parameters.ts'
 import { type TrackAsset, TrackDetail } from '#shared/contracts/api/track.ts'
 import type { Warning } from '#shared/contracts/api/warning.ts'
-import { PermanentError, remedyOf } from '#shared/contracts/errors/chain.ts'
+import { remedyOf } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
@@ -98,7 +99,7 @@ export async function trackRoutes(
   )
 }
 
-/** @throws PermanentError NOT_FOUND; Unavailable. */
+/** @throws HttpError NOT_FOUND; UPSTREAM_DOWN. */
 export async function knownTrack(
   assetGuid: string,
   catalogue: HttpDeps['catalogue'],
@@ -133,8 +134,8 @@ export function extensionsOf(
   return [...known, ...Object.keys(files).filter((extension) => !known.includes(extension))]
 }
 
-function unknownTrack(assetGuid: string): PermanentError {
-  return new PermanentError(
+function unknownTrack(assetGuid: string): HttpError {
+  return new HttpError(
     'NOT_FOUND',
     `No job has read a master of the track ${assetGuid} (yet).`,
     { at: '/asset_guid' },

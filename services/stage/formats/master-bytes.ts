@@ -1,7 +1,9 @@
 import { readBytes } from '#shared/assets/make/pcm-source.ts'
-import { RestartError, sentence } from '#shared/contracts/errors/chain.ts'
+import { asChainError, RestartError } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
+import { isNotFound } from '#shared/contracts/errors/store.ts'
 import type { ObjectName, Revision } from '#shared/contracts/names.ts'
-import { NotFoundError, type StoreDriver } from '#shared/store/driver/driver.ts'
+import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import type { MasterBytes } from './byte-window.ts'
 
 /**
@@ -37,6 +39,6 @@ export function masterBytes(
 }
 
 function gone(error: unknown): never {
-  if (!(error instanceof NotFoundError)) throw error
+  if (!isNotFound(error)) throw asChainError(error)
   throw new RestartError('MASTER_CHANGED', `the master is gone: ${sentence(error)}`)
 }

@@ -1,8 +1,8 @@
 import { buffer } from 'node:stream/consumers'
+import { isNotFound } from '../../contracts/errors/store.ts'
 import { json } from '../../contracts/message.ts'
 import type { Unit, Verdict, Verdicts } from '../../contracts/messages/run.ts'
 import type { Revision } from '../../contracts/names.ts'
-import { NotFoundError } from '../../store/driver/driver.ts'
 import { findAsset } from '../end-run.ts'
 import { isPart } from '../plan.ts'
 import { joinsDue, partName, plannedUnits, tombstoneName, type Work } from './unit-work.ts'
@@ -57,7 +57,7 @@ export async function readTombstone(
     const bytes = await buffer(await scratch.read(tombstoneName(message, unit), { signal }))
     return json(bytes, 'tombstone') as Verdict
   } catch (error) {
-    if (error instanceof NotFoundError) return undefined
+    if (isNotFound(error)) return undefined
     throw error
   }
 }

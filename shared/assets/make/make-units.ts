@@ -1,9 +1,11 @@
 import { buffer } from 'node:stream/consumers'
-import { PermanentError, RestartError, sentence } from '../../contracts/errors/chain.ts'
+import { asChainError, PermanentError, RestartError } from '../../contracts/errors/chain.ts'
+import { sentence } from '../../contracts/errors/sentence.ts'
+import { isNotFound } from '../../contracts/errors/store.ts'
 import type { Unit, Verdict } from '../../contracts/messages/run.ts'
 import { assetName, type Revision } from '../../contracts/names.ts'
 import { countStops, NONE, type Stops, verdictOn } from '../../frame/stops.ts'
-import { NotFoundError, sameBytes } from '../../store/driver/driver.ts'
+import { sameBytes } from '../../store/driver/driver.ts'
 import { underway } from '../../underway/underway.ts'
 import type { Derivative, Parts, Rendered, Streamed } from '../definition.ts'
 import { failedVerdict } from '../end-run.ts'
@@ -60,7 +62,8 @@ export async function makeUnits(
       const verdict = await besideOrAlone(work, isSuspect, () => asUnit(work, unit, act))
       fresh.set(unit.asset, verdict)
       context.finished(unitName(unit))
-    } catch (error) {
+    } catch (thrown) {
+      const error = asChainError(thrown)
       if (error instanceof RestartError || context.signal.aborted) throw error
       // Any other fault, e.g. one of writing, may pass.
       if (error instanceof PermanentError) {
@@ -186,7 +189,7 @@ async function readPart({ message, context }: Work, unit: Unit): Promise<Uint8Ar
   try {
     return await buffer(await scratch.read(partName(message, unit), { signal }))
   } catch (error) {
-    if (!(error instanceof NotFoundError)) throw error
+    if (!isNotFound(error)) throw error
     throw new RestartError('SCRATCH_MISSING', sentence(error), { cause: error })
   }
 }

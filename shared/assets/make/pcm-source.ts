@@ -1,7 +1,9 @@
 import type { PcmSource } from '../../audio/pcm.ts'
 import { type ReadSamples, sourceOf } from '../../audio/ranged.ts'
 import { WAV_HEADER_BYTES } from '../../audio/wav-part.ts'
-import { RestartError, sentence } from '../../contracts/errors/chain.ts'
+import { asChainError, type RestartCode, RestartError } from '../../contracts/errors/chain.ts'
+import { sentence } from '../../contracts/errors/sentence.ts'
+import { isNotFound } from '../../contracts/errors/store.ts'
 import type { PcmPlace } from '../../contracts/messages/run.ts'
 import {
   type ObjectName,
@@ -10,7 +12,7 @@ import {
   scratchName,
 } from '../../contracts/names.ts'
 import { BYTES_PER_SAMPLE } from '../../contracts/pcm-format.ts'
-import { NotFoundError, type StoreDriver } from '../../store/driver/driver.ts'
+import type { StoreDriver } from '../../store/driver/driver.ts'
 
 /** The stores in which the samples of a run may lie. */
 export interface PcmStores {
@@ -110,11 +112,10 @@ async function fill(
   }
 }
 
-function missing(code: RestartError['code'], message: string) {
+function missing(code: RestartCode, message: string) {
   return (error: unknown): never => {
-    if (error instanceof NotFoundError)
-      throw new RestartError(code, `${message}: ${sentence(error)}`)
-    throw error
+    if (isNotFound(error)) throw new RestartError(code, `${message}: ${sentence(error)}`)
+    throw asChainError(error)
   }
 }
 

@@ -1,5 +1,6 @@
 import { buffer } from 'node:stream/consumers'
-import { PermanentError, sentence } from '../../contracts/errors/chain.ts'
+import { PermanentError } from '../../contracts/errors/chain.ts'
+import { sentence } from '../../contracts/errors/sentence.ts'
 import { json } from '../../contracts/message.ts'
 import { type Derivative, MAX_RESULT_BYTES, type Streamed } from '../definition.ts'
 

@@ -57,7 +57,16 @@ export const MessageSchema = Dictionary(Type.Unknown(), {
 export const ErrorExplained = Type.Object(
   {
     code: Type.String(),
-    status: Type.Integer({ description: 'The HTTP status of a problem with this code.' }),
+    status: Type.Optional(
+      Type.Integer({
+        description: 'The HTTP status, of a code that only problem documents have.',
+      }),
+    ),
+    effect: Type.Optional(
+      Type.Enum(['fails', 'restarts', 'goes on'], {
+        description: 'What follows for the run, of a code of the chain. Only `fails` is final.',
+      }),
+    ),
     means: Type.String(),
     remedy: Type.String({ description: 'What to do about it.' }),
   },

@@ -6,7 +6,7 @@ import {
   stdSerializers,
   stdTimeFunctions,
 } from 'pino'
-import { sentence } from '../../contracts/errors/chain.ts'
+import { sentence } from '../../contracts/errors/sentence.ts'
 
 /** A logger that writes structured lines. */
 export type Log = Logger

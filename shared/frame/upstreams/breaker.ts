@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Subscriber } from '../../bus/bus.ts'
-import { sentence } from '../../contracts/errors/chain.ts'
+import { sentence } from '../../contracts/errors/sentence.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 

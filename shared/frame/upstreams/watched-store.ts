@@ -1,10 +1,8 @@
 import type { Readable } from 'node:stream'
 import { abandon } from '../../async/abandon.ts'
-import { PermanentError, RestartError } from '../../contracts/errors/chain.ts'
+import { afterStoreError, isDenied } from '../../contracts/errors/store.ts'
 import type { ObjectName } from '../../contracts/names.ts'
-import { NotFoundError, type StoreDriver } from '../../store/driver/driver.ts'
-import { hasCode } from '../../store/file/root.ts'
-import { GcsError, isDenied } from '../../store/gcs/wire.ts'
+import type { StoreDriver } from '../../store/driver/driver.ts'
 import { type Operation, silence, type Upstream } from './breaker.ts'
 import { longestMs, WriteSilence } from './silence.ts'
 
@@ -113,17 +111,12 @@ export function watched(
 
 /** Whether an error is an answer of a store that works. */
 function isExpected(error: unknown): boolean {
-  return (
-    error instanceof NotFoundError ||
-    error instanceof RestartError ||
-    error instanceof PermanentError
-  )
+  return afterStoreError(error) === 'answer'
 }
 
 /** Whether access is denied, or the bucket does not exist. That lasts until a setting is changed. */
 function isRefusal(error: unknown): boolean {
-  if (error instanceof GcsError) return [400, 403, 404].includes(error.status)
-  return hasCode(error, 'EACCES', 'EPERM')
+  return afterStoreError(error) === 'setting'
 }
 
 /** Makes a stream fail when it has been asked for bytes and does not deliver any for too long. */

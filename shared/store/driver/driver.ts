@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { PermanentError } from '../../contracts/errors/chain.ts'
+import { StoreError } from '../../contracts/errors/store.ts'
 import type { ObjectName, Revision } from '../../contracts/names.ts'
 
 /** The metadata of an object. */
@@ -19,11 +19,11 @@ export type Created = 'created' | 'exists' | 'differs'
 
 /**
  * Checks the result of creating an object whose name determines its bytes, and returns it.
- * @throws PermanentError OTHER_BYTES when other bytes exist: no retry mends that, and neither version can be trusted.
+ * @throws StoreError other-bytes when other bytes exist: no retry mends that, and neither version can be trusted.
  */
 export function sameBytes(created: Created, name: string): 'created' | 'exists' {
   if (created !== 'differs') return created
-  throw new PermanentError('OTHER_BYTES', `${name} has other bytes than those just made for it`)
+  throw new StoreError('other-bytes', `${name} has other bytes than those just made for it`)
 }
 
 export type Body = Uint8Array | AsyncIterable<Uint8Array>
@@ -34,7 +34,7 @@ export interface ReadOptions {
   readonly start?: number
   /** One past the last byte. Default: the end of the object. */
   readonly end?: number
-  /** The revision to read. If the object has another one, or is gone, the read fails: RestartError MASTER_CHANGED. */
+  /** The revision to read. If the object has another one, or is gone, the read fails: StoreError changed. */
   readonly revision?: Revision
   readonly signal?: AbortSignal
 }
@@ -48,7 +48,7 @@ export interface StoreDriver {
   stat(name: ObjectName, options?: { signal?: AbortSignal }): Promise<ObjectStat | undefined>
   /**
    * The bytes [start, end) of an object. Default: the whole object. A range is cut at the end of the object.
-   * @throws NotFoundError when there is no such object; RestartError when `revision` no longer holds.
+   * @throws StoreError not-found when there is no such object; changed when `revision` no longer holds.
    */
   read(name: ObjectName, options?: ReadOptions): Promise<Readable>
   /**
@@ -88,9 +88,4 @@ export interface StoreDriver {
   probe?(options?: { signal?: AbortSignal }): Promise<void>
   /** The URI of an object: `file:///…` or `gs://…`. */
   uri(name: ObjectName): string
-}
-
-/** There is no such object. Whether that is permanent is for the caller to decide. */
-export class NotFoundError extends Error {
-  override readonly name = 'NotFoundError'
 }

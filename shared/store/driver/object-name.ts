@@ -1,4 +1,4 @@
-import { PermanentError } from '../../contracts/errors/chain.ts'
+import { StoreError } from '../../contracts/errors/store.ts'
 import type { ObjectName } from '../../contracts/names.ts'
 
 /**
@@ -14,7 +14,7 @@ const NAME_BYTES = 1024
 
 /**
  * Returns the name if every store can hold it and it cannot lead out of its store.
- * @throws PermanentError BAD_REQUEST that says what is wrong with it.
+ * @throws StoreError bad-name that says what is wrong with it.
  */
 export function checkedName(name: string): ObjectName {
   for (const segment of name.split('/')) checkSegment(name, segment)
@@ -25,7 +25,7 @@ export function checkedName(name: string): ObjectName {
 /**
  * Returns the prefix if a legal name can begin with it. Whole folders are checked; what follows the last slash may be
  * the beginning of any segment.
- * @throws PermanentError BAD_REQUEST that says what is wrong with it.
+ * @throws StoreError bad-name that says what is wrong with it.
  */
 export function checkedPrefix(prefix: string): string {
   for (const segment of prefix.split('/').slice(0, -1)) checkSegment(prefix, segment)
@@ -35,7 +35,7 @@ export function checkedPrefix(prefix: string): string {
 
 /**
  * Returns the prefix if it names a folder below the root of the store.
- * @throws PermanentError BAD_REQUEST that says what is wrong with it.
+ * @throws StoreError bad-name that says what is wrong with it.
  */
 export function checkedFolder(prefix: string): string {
   if (!prefix.endsWith('/')) refuse(prefix, 'a folder must end with a slash')
@@ -82,5 +82,5 @@ function checkLength(name: string): void {
 
 function refuse(name: string, why: string): never {
   const shown = name.length > 100 ? `${name.slice(0, 100)}…` : name
-  throw new PermanentError('BAD_REQUEST', `${JSON.stringify(shown)} names no object: ${why}`)
+  throw new StoreError('bad-name', `${JSON.stringify(shown)} names no object: ${why}`)
 }

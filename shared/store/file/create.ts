@@ -109,7 +109,7 @@ async function fill(
 
 /**
  * Links a file to a name that is free. If the name is taken, compares the bytes with those of the file that has it.
- * @throws PermanentError when that is no regular file or lies outside the root.
+ * @throws StoreError when that is no regular file or lies outside the root.
  */
 export async function linkOnce(
   root: FileRoot,

@@ -18,7 +18,7 @@ const ATTEMPTS = 50
 
 /**
  * Opens the folder at a path inside the root, and creates it if it is missing. Symbolic links are followed if they stay
- * inside the root. @throws PermanentError MASTER_OUT_OF_BOUNDS; ENOTDIR if a file is in the way.
+ * inside the root. @throws StoreError out-of-bounds; ENOTDIR if a file is in the way.
  */
 export async function openFolder(root: FileRoot, path: string): Promise<OpenFolder> {
   for (let attempt = 1; ; attempt++) {

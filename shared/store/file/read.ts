@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { RestartError } from '../../contracts/errors/chain.ts'
-import { NotFoundError, type ReadOptions } from '../driver/driver.ts'
+import { StoreError } from '../../contracts/errors/store.ts'
+import type { ReadOptions } from '../driver/driver.ts'
 import { cutRange } from '../driver/range.ts'
 import { pullStream, type Source } from '../driver/read-stream.ts'
 import { type FileRoot, READING } from './root.ts'
@@ -12,8 +12,7 @@ const CHUNK_BYTES = 256 * 1024
 /**
  * Reads the bytes of a file. With `revision` the revision is checked when the file is opened, and again after the last
  * byte through a new descriptor, because an NFS client asks the server when a file is opened.
- * @throws NotFoundError; RestartError MASTER_CHANGED, also as the stream's error;
- * PermanentError when it is no regular file or lies outside the root.
+ * @throws StoreError not-found; changed, also as the stream's error; not-regular; out-of-bounds.
  */
 export async function readFile(
   root: FileRoot,
@@ -68,7 +67,9 @@ async function openRevision(root: FileRoot, path: string, options: ReadOptions |
   const expected = options?.revision
   const opened = await openInside(root, path)
   if (!opened)
-    throw expected === undefined ? new NotFoundError(`there is no ${path}`) : changed(path)
+    throw expected === undefined
+      ? new StoreError('not-found', `there is no ${path}`)
+      : changed(path)
   const { file, found } = opened
   if (expected !== undefined && fileRevision(found) !== expected) {
     await file.close()
@@ -77,7 +78,7 @@ async function openRevision(root: FileRoot, path: string, options: ReadOptions |
   return { file, bytes: Number(found.size) }
 }
 
-/** @throws RestartError when the file at the path now has another revision, or is gone. */
+/** @throws StoreError changed when the file at the path now has another revision, or is gone. */
 async function verify(
   root: FileRoot,
   path: string,
@@ -134,6 +135,6 @@ function bytesOf(
   return { next, close: () => file.close() }
 }
 
-function changed(path: string): RestartError {
-  return new RestartError('MASTER_CHANGED', `${path} is not what it was when the run began`)
+function changed(path: string): StoreError {
+  return new StoreError('changed', `${path} is not what it was when the run began`)
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { constants, type FileHandle, lstat, open, readlink, realpath } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
-import { PermanentError } from '../../contracts/errors/chain.ts'
+import { StoreError } from '../../contracts/errors/store.ts'
 import { notRegular } from './stat.ts'
 
 /** The root folder of a file store. No name and no symbolic link may lead out of it. */
@@ -11,13 +11,12 @@ export interface FileRoot {
   pathOf(name: string): string
   /**
    * Holds the regular file at a path, without opening it for reading; undefined when there is none.
-   * @throws PermanentError MASTER_OUT_OF_BOUNDS when what is held lies outside the root; MASTER_UNREADABLE when it is
-   * no regular file.
+   * @throws StoreError out-of-bounds when what is held lies outside the root; not-regular when it is no regular file.
    */
   file(path: string): Promise<HeldFile | undefined>
   /**
    * Holds the folder at a path; undefined when there is none. With `isLinkRefused` a symbolic link counts as none.
-   * @throws PermanentError MASTER_OUT_OF_BOUNDS when what is held lies outside the root; ENOTDIR.
+   * @throws StoreError out-of-bounds when what is held lies outside the root; ENOTDIR.
    */
   folder(
     path: string,
@@ -76,11 +75,9 @@ export function fileRoot(root: string): FileRoot {
       if (holds(real)) return { held, real }
       // The kernel marks the path of a file or folder that has been removed.
       if (real.endsWith(' (deleted)')) throw Object.assign(new Error(real), { code: 'ENOENT' })
-      throw new PermanentError(
-        'MASTER_OUT_OF_BOUNDS',
-        'a symbolic link leads out of its store',
-        { cause: new Error(`${at} leads out of ${path}`) },
-      )
+      throw new StoreError('out-of-bounds', 'a symbolic link leads out of its store', {
+        cause: new Error(`${at} leads out of ${path}`),
+      })
     } catch (error) {
       await held.close()
       throw error

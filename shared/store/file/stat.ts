@@ -1,5 +1,5 @@
 import type { BigIntStats, Stats } from 'node:fs'
-import { PermanentError } from '../../contracts/errors/chain.ts'
+import { StoreError } from '../../contracts/errors/store.ts'
 import { digest, type ObjectName, type Revision } from '../../contracts/names.ts'
 import type { ObjectStat } from '../driver/driver.ts'
 
@@ -14,12 +14,10 @@ export function fileRevision(file: BigIntStats): Revision {
 }
 
 /** The error for something that is not a regular file. Its path is in the cause, which only the log shows. */
-export function notRegular(path: string, found: Stats | BigIntStats): PermanentError {
-  return new PermanentError(
-    'MASTER_UNREADABLE',
-    `${kind(found)} lies where a regular file should be`,
-    { cause: new Error(path) },
-  )
+export function notRegular(path: string, found: Stats | BigIntStats): StoreError {
+  return new StoreError('not-regular', `${kind(found)} lies where a regular file should be`, {
+    cause: new Error(path),
+  })
 }
 
 function kind(found: Stats | BigIntStats): string {

@@ -1,6 +1,7 @@
 import type { Dirent } from 'node:fs'
 import { lstat, readdir, rmdir, unlink } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
+import { StoreError } from '../../contracts/errors/store.ts'
 import type { ObjectName } from '../../contracts/names.ts'
 import type { ObjectStat } from '../driver/driver.ts'
 import { byName, isLegalSegment, TEMPORARY } from '../driver/object-name.ts'
@@ -84,7 +85,7 @@ async function statFile(
       await held?.close()
     }
   } catch (error) {
-    if (isMissing(error) || (error as Error).name === 'PermanentError') return undefined
+    if (isMissing(error) || error instanceof StoreError) return undefined
     throw error
   }
 }

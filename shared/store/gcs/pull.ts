@@ -1,5 +1,4 @@
-import { RestartError } from '../../contracts/errors/chain.ts'
-import { NotFoundError } from '../driver/driver.ts'
+import { afterStoreError, StoreError } from '../../contracts/errors/store.ts'
 import { type Answer, answerOf, GcsError, messageOf, type Opened, type Wire } from './wire.ts'
 
 /** What to read: the bytes [start, end) of an object. */
@@ -26,14 +25,14 @@ interface Found {
 export interface Pull {
   /** The facts in the first answer. */
   readonly found: Found
-  /** The next bytes, not verified; null after the last. @throws RestartError MASTER_CHANGED. */
+  /** The next bytes, not verified; null after the last. @throws StoreError changed. */
   next(): Promise<Uint8Array | null>
   close(): void
 }
 
 /**
  * Downloads the bytes of an object. When a connection breaks, the next one continues at the byte where it broke, within
- * the same generation. The bytes are not verified. @throws NotFoundError; RestartError MASTER_CHANGED.
+ * the same generation. The bytes are not verified. @throws StoreError not-found; changed.
  */
 export async function pull(wire: Wire, wanted: Wanted, signal: AbortSignal): Promise<Pull> {
   const { url, uri, start, end } = wanted
@@ -62,7 +61,8 @@ export async function pull(wire: Wire, wanted: Wanted, signal: AbortSignal): Pro
     const { status, headers } = opened
     if (status === 404 || status === 412) {
       checkBucket(await answerOf(opened))
-      if (found === undefined && !isPinned) throw new NotFoundError(`there is no ${uri}`)
+      if (found === undefined && !isPinned)
+        throw new StoreError('not-found', `there is no ${uri}`)
       throw changed(uri)
     }
     try {
@@ -89,7 +89,7 @@ export async function pull(wire: Wire, wanted: Wanted, signal: AbortSignal): Pro
       } catch (error) {
         current?.close()
         current = undefined
-        if (error instanceof RestartError || error instanceof NotFoundError) throw error
+        if (afterStoreError(error) === 'answer') throw error
         await wire.again(error, ++failures, signal)
       }
     }
@@ -145,6 +145,6 @@ function crc32cOf(headers: Headers): string | undefined {
   return /\bcrc32c=([A-Za-z0-9+/]{6}==)/.exec(headers.get('x-goog-hash') ?? '')?.[1]
 }
 
-function changed(uri: string): RestartError {
-  return new RestartError('MASTER_CHANGED', `${uri} is not what it was when the run began`)
+function changed(uri: string): StoreError {
+  return new StoreError('changed', `${uri} is not what it was when the run began`)
 }

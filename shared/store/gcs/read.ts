@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream'
+import { isDamaged, StoreError } from '../../contracts/errors/store.ts'
 import type { ReadOptions } from '../driver/driver.ts'
 import { cutRange } from '../driver/range.ts'
 import { pullStream } from '../driver/read-stream.ts'
 import { crc32c, crc32cText } from './crc32c.ts'
 import { type Pull, pull, type Wanted } from './pull.ts'
-import { DamagedError } from './upload.ts'
 import type { Wire } from './wire.ts'
 
 const BUFFERED_BYTES = 256 * 1024
@@ -18,7 +18,7 @@ const WIDER_BYTES = 256
  * 1 MiB before the first byte is handed out, a larger one before the last. Cloud Storage has no checksum of a range, so
  * a range is read twice in parallel, by requests that begin and end at different bytes, and bytes are handed out as far
  * as both readings agree.
- * @throws NotFoundError; RestartError MASTER_CHANGED, DamagedError, also as the stream's error.
+ * @throws StoreError not-found; changed or damaged, also as the stream's error.
  */
 export async function readObject(
   wire: Wire,
@@ -76,7 +76,7 @@ function whole(wire: Wire, wanted: Wanted, first: Pull, signal: AbortSignal): Ne
         for (let chunk = await next(); chunk; chunk = await next()) chunks.push(chunk)
         return chunks
       } catch (error) {
-        if (!(error instanceof DamagedError)) throw error
+        if (!isDamaged(error)) throw error
         current.close()
         await wire.again(error, attempt, signal)
         current = await pull(wire, wanted, signal)
@@ -97,7 +97,8 @@ function verified({ uri }: Wanted, { found: { bytes, crc32c: sum }, next }: Pull
     found = chunk === null ? found : crc32c(chunk, found)
     at += chunk?.length ?? 0
     if (at !== bytes || crc32cText(found) === sum) return chunk
-    throw new DamagedError(`${uri} arrived damaged: crc32c ${crc32cText(found)}, not ${sum}`)
+    const words = `${uri} arrived damaged: crc32c ${crc32cText(found)}, not ${sum}`
+    throw new StoreError('damaged', words)
   }
 }
 
@@ -137,7 +138,7 @@ function agreed(wire: Wire, wanted: Wanted, first: Pull, signal: AbortSignal): N
       one = undefined
       other = undefined
       const words = `${wanted.uri} arrived damaged behind byte ${at}: two readings differ`
-      await wire.again(new DamagedError(words), ++failures, signal)
+      await wire.again(new StoreError('damaged', words), ++failures, signal)
     }
     // Read to its end, so that its connection can be reused.
     await other?.drained()

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { abortable } from '../../async/abort.ts'
+import { isDamaged, StoreError } from '../../contracts/errors/store.ts'
 import type { Body, Created } from '../driver/driver.ts'
 import { crc32c, crc32cText } from './crc32c.ts'
 import { type Answer, answerOf, type Call, GcsError, type Wire } from './wire.ts'
@@ -26,16 +27,11 @@ export interface StoredSum {
   readonly metadata?: Readonly<Record<string, string>>
 }
 
-/** The bytes were damaged on the way, or an upload session was lost. No object came of it, so it can be retried. */
-export class DamagedError extends Error {
-  override readonly name = 'DamagedError'
-}
-
 /**
  * Uploads a body if there is no object of this name. Its checksum is sent before or with the last bytes, so that bytes
  * that were damaged on the way never become an object. Damaged bytes are sent again if they are still in memory, which
  * a stream of several pieces is not. `inspect` reads what is stored under the name.
- * @throws DamagedError; GcsError; the network's error after the last try; the signal's reason.
+ * @throws StoreError damaged, also when the upload session was lost: no object came of it; GcsError; the network's error after the last try; the signal's reason.
  */
 export async function upload(
   wire: Wire,
@@ -83,7 +79,7 @@ async function untilSound(
     try {
       return await act()
     } catch (error) {
-      if (!(error instanceof DamagedError)) throw error
+      if (!isDamaged(error)) throw error
       await wire.again(error, attempt, signal)
     }
   }
@@ -112,16 +108,18 @@ function isSame(found: StoredSum | undefined, sent: Sent): boolean {
   return found?.size === String(sent.bytes) && found.crc32c === sent.crc32c
 }
 
-function damaged(to: Upload, cause?: unknown): DamagedError {
+function damaged(to: Upload, cause?: unknown): StoreError {
   const why = cause instanceof Error ? `: ${cause.message}` : ''
-  return new DamagedError(`${uriOf(to)} arrived damaged, and was not taken${why}`, { cause })
+  return new StoreError('damaged', `${uriOf(to)} arrived damaged, and was not taken${why}`, {
+    cause,
+  })
 }
 
 function uriOf({ bucket, name }: Upload): string {
   return `gs://${bucket}/${name}`
 }
 
-/** Maps a 400 to DamagedError: Cloud Storage sends it for a wrong checksum and for a request that it cannot parse. */
+/** Maps a 400 to `damaged`: Cloud Storage sends it for a wrong checksum and for a request that it cannot parse. */
 async function orDamaged<T>(to: Upload, act: () => Promise<T>): Promise<T> {
   try {
     return await act()
@@ -246,7 +244,7 @@ async function sendPiece(
       if (from === end && !isLast) return answer
       throw new GcsError(503, `Cloud Storage kept ${from} of ${end} bytes`)
     } catch (error) {
-      if (error instanceof DamagedError) throw error
+      if (isDamaged(error)) throw error
       if (isRefused(error)) throw damaged(to, error)
       await wire.again(error, ++failures, signal)
     }
@@ -261,18 +259,19 @@ async function sendPiece(
   }
 }
 
-/** How many bytes of the upload the server has. @throws DamagedError unless that is from `start` to `end`. */
+/** How many bytes of the upload the server has. @throws StoreError damaged unless that is from `start` to `end`. */
 function persisted(answer: Answer, start: number, end: number): number {
   const last = /^bytes=0-(\d+)$/.exec(answer.headers.get('range') ?? '')?.[1]
   const bytes = last === undefined ? 0 : Number(last) + 1
   if (bytes >= start && bytes <= end) return bytes
-  throw new DamagedError(
+  throw new StoreError(
+    'damaged',
     `Cloud Storage has ${bytes} bytes of an upload, not ${start} to ${end}`,
   )
 }
 
-function sessionGone(to: Upload): DamagedError {
-  return new DamagedError(`${uriOf(to)}: its upload session is gone`)
+function sessionGone(to: Upload): StoreError {
+  return new StoreError('damaged', `${uriOf(to)}: its upload session is gone`)
 }
 
 function insertion({ bucket, name, signal }: Upload, uploadType: string) {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { orAbort } from '../../async/abort.ts'
+import { type StoreCode, StoreError } from '../../contracts/errors/store.ts'
 
 /** Time limits and retries of requests to Cloud Storage. */
 export interface Patience {
@@ -45,21 +46,25 @@ export interface Opened {
   close(): void
 }
 
-/** Cloud Storage answered with an error status. */
-export class GcsError extends Error {
+const CODES: Readonly<Record<number, StoreCode>> = {
+  400: 'refused',
+  401: 'unauthenticated',
+  403: 'denied',
+  404: 'refused',
+  412: 'exists',
+  429: 'throttled',
+}
+
+/** Cloud Storage answered with an error status. A 404 of an object is an answer; here it is the bucket that is missing. */
+export class GcsError extends StoreError {
   override readonly name = 'GcsError'
   /** The HTTP status. */
   readonly status: number
 
   constructor(status: number, message: string) {
-    super(message)
+    super(CODES[status] ?? 'unavailable', message)
     this.status = status
   }
-}
-
-/** Whether an error says that this identity lacks the permission: status 401 or 403. */
-export function isDenied(error: unknown): boolean {
-  return error instanceof GcsError && (error.status === 401 || error.status === 403)
 }
 
 /** HTTP to the JSON API, with time limits, bounded retries and cancellation. */

@@ -145,7 +145,7 @@ export default [
     },
     {
       breaks: 'parts that have gone are a passing fault: the run hangs',
-      from: 'if (!(error instanceof NotFoundError)) throw error\n    throw new RestartError',
+      from: 'if (!isNotFound(error)) throw error\n    throw new RestartError',
       to: 'throw error\n    throw new RestartError',
     },
     {
@@ -213,7 +213,7 @@ export default [
     },
     {
       breaks: 'a store that is away is taken for an asset that has not failed',
-      from: 'if (error instanceof NotFoundError) return undefined\n    throw error',
+      from: 'if (isNotFound(error)) return undefined\n    throw error',
       to: 'return undefined',
     },
   ]),

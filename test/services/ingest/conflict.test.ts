@@ -148,7 +148,7 @@ t.test(
     await t.rejects(take({ ...job, master_uri: b }), { code: 'REQUEST_CONFLICT' })
     isDown = true
     const lost = aJob({ master_uri: a })
-    await t.rejects(take(lost), { name: 'Unavailable' })
+    await t.rejects(take(lost), { code: 'UPSTREAM_DOWN' })
     isDown = false
     t.match(
       await take({ ...lost, master_uri: b }),

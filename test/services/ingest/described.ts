@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { TSchema } from 'typebox'
 import { Problem } from '#shared/contracts/api/problem.ts'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { compile } from '#shared/contracts/validator.ts'
 
 const checks = new Map<object, (value: unknown) => unknown>()
@@ -51,7 +51,8 @@ function faultOf(payload: string, schema: TSchema | null | undefined): string | 
   if (schema === null) return undefined
   if (schema === undefined) return 'no schema describes it'
   const check =
-    checks.get(schema) ?? compile<unknown>(closed(schema) as TSchema, 'it', 'INTERNAL')
+    checks.get(schema) ??
+    compile<unknown>(closed(schema) as TSchema, 'it', (words) => new Error(words))
   checks.set(schema, check)
   try {
     check(JSON.parse(payload))

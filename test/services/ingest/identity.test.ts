@@ -215,12 +215,12 @@ t.test('an issuer that speaks of another, or of unsafe keys, is not believed', a
   ]) {
     discovered = odd
     const { callerOf } = openAccess({ tokens: [], oidc }, identity)
-    await t.rejects(callerOf(token()), { name: 'Unavailable' }, JSON.stringify(odd))
+    await t.rejects(callerOf(token()), { code: 'UPSTREAM_DOWN' }, JSON.stringify(odd))
   }
   discovered = {}
   shown = 'no keys' as unknown as object[]
   const { callerOf } = openAccess({ tokens: [], oidc }, identity)
-  await t.rejects(callerOf(token()), { name: 'Unavailable' })
+  await t.rejects(callerOf(token()), { code: 'UPSTREAM_DOWN' })
   shown = [rsa.jwk]
   t.match(await callerOf(token()), { name: 'boss' })
   t.throws(() => openAccess({ tokens: [], oidc: { ...oidc, audience: '' } }), /no audience/)

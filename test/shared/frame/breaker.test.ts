@@ -2,13 +2,14 @@ import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Subscriber } from '#shared/bus/bus.ts'
+import { StoreError } from '#shared/contracts/errors/store.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import { Breaker, longerWait } from '#shared/frame/upstreams/breaker.ts'
 import { watched } from '#shared/frame/upstreams/watched-store.ts'
 import { counting, noCounts } from '#shared/store/counting.ts'
-import { NotFoundError, type StoreDriver } from '#shared/store/driver/driver.ts'
+import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { until } from '../../support/patience.ts'
 
 // What waits for an upstream keeps no process alive.
@@ -303,7 +304,7 @@ t.test('of a store, every operation is watched', async (t) => {
     t.match(breaker.reason, /EIO/, `${operation}`)
   }
   const { breaker, upstream } = made()
-  const absent = brokenStore(new NotFoundError('there is no x'))
+  const absent = brokenStore(new StoreError('not-found', 'there is no x'))
   await t.rejects(watched(absent, upstream).read(name), /there is no x/)
   t.equal(await breaker.isSuspect(), false)
   const closed = brokenStore(Object.assign(new Error('EACCES'), { code: 'EACCES' }))

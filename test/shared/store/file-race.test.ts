@@ -57,9 +57,9 @@ async function outcome<T>(act: () => Promise<T>): Promise<T | 'refused' | 'lost'
   try {
     return await act()
   } catch (error) {
-    const { code, name } = error as NodeJS.ErrnoException
-    if (code === 'MASTER_OUT_OF_BOUNDS') return 'refused'
-    if (name === 'NotFoundError' || code === 'ENOENT') return 'lost'
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'out-of-bounds') return 'refused'
+    if (code === 'not-found' || code === 'ENOENT') return 'lost'
     throw error
   }
 }

@@ -1,4 +1,5 @@
-import { PermanentError, sentence } from '#shared/contracts/errors/chain.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
 import { locate, openStore } from '#shared/store/open.ts'
 import { masterBytes } from '../../../services/stage/formats/master-bytes.ts'

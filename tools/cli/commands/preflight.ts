@@ -1,4 +1,4 @@
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { ConfigError } from '#shared/contracts/errors/config.ts'
 import { readConfig } from '#shared/frame/config.ts'
 import { settingsOf } from '../../local/chain-settings.ts'
 import type { Finding } from '../../preflight/check.ts'
@@ -49,7 +49,7 @@ async function findingsOf(options: PreflightOptions): Promise<readonly Finding[]
   try {
     return await look(readConfig(settingsOf(process.env)), options)
   } catch (error) {
-    if (!(error instanceof PermanentError)) throw error
+    if (!(error instanceof ConfigError)) throw error
     const remedy = 'mend the TRACKCHAIN_… variables'
     return [{ check: 'configuration', state: 'fault', found: error.message, remedy }]
   }

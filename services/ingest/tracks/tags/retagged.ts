@@ -1,4 +1,4 @@
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
 
 /**
  * A head with tags that takes the place of a file's first `replaces` bytes; or the number of bytes that are
@@ -9,6 +9,6 @@ export type Retagged =
   | { readonly needs: number }
 
 /** The error for a file whose structure does not allow tags. */
-export function cannotTag(why: string): PermanentError {
-  return new PermanentError('NOT_TAGGABLE', `The file takes no tags: ${why}.`)
+export function cannotTag(why: string): HttpError {
+  return new HttpError('NOT_TAGGABLE', `The file takes no tags: ${why}.`)
 }

@@ -27,7 +27,7 @@ const MAX_HEAD_BYTES = 32 * 1024 * 1024
 /** Version of the format. Raise it when the same tags are written in another way, so that the ETag changes. */
 const FORMAT = 1
 
-/** Checks whether files of this kind can have tags. @throws PermanentError NOT_TAGGABLE */
+/** Checks whether files of this kind can have tags. @throws HttpError NOT_TAGGABLE */
 export function checkTaggable(extension: string): void {
   if (Object.hasOwn(TAGGERS, extension)) return
   throw cannotTag(`it is a .${extension}; those that do are ${Object.keys(TAGGERS).join(', ')}`)
@@ -40,7 +40,7 @@ export function tagsDigest(tags: Tags): string {
 
 /**
  * The file with tags: a new head, and the same audio, which is read while it is sent.
- * @throws PermanentError NOT_TAGGABLE when the file does not have the structure of its extension
+ * @throws HttpError NOT_TAGGABLE when the file does not have the structure of its extension
  */
 export async function tagged(
   file: ServedFile,

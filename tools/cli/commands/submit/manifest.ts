@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { utf8 } from '#shared/contracts/text.ts'
 import { UsageError } from '../../../terminal/usage.ts'
 import { csvRows } from './csv.ts'

@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { cleanFileName, guidOfFile } from '#shared/contracts/file-names.ts'
 import { trackOf } from '#shared/contracts/names.ts'
 import { type Client, connect, isPassing, Refused } from '../../../client/client.ts'
