@@ -1,7 +1,7 @@
 locals {
   # By hand, because jsonencode sorts keys, and the first route is the default.
   routes_json = format("{%s}", join(",", [
-    for route in var.routes : "${jsonencode(route.name)}:${jsonencode({ templates = route.templates, prefixes = route.prefixes, factor = route.factor })}"
+    for route in var.routes : "${jsonencode(route.name)}:${jsonencode({ templates = route.templates, prefixes = route.prefixes, core_slowdown = route.core_slowdown })}"
   ]))
 }
 

@@ -42,14 +42,14 @@ variable "deletion_protection" {
 variable "routes" {
   description = <<-EOT
     All routes, the default one first: a job goes to the route that its `site` names, else to the first whose prefixes hold its master, or whose template can be filled in, else to the first.
-    templates: where masters are when a job does not say, with {asset_guid}, {asset_id}, {release_id}. prefixes: what a job's master_uri may point into. factor: how much slower than the reference core the site is. site: the on-prem cluster (a key of `sites`) that works on the route; null: GKE.
+    templates: where masters are when a job does not say, with {asset_guid}, {asset_id}, {release_id}. prefixes: what a job's master_uri may point into. core_slowdown: how much slower than the reference core the site is. site: the on-prem cluster (a key of `sites`) that works on the route; null: GKE.
   EOT
   type = list(object({
-    name      = string
-    templates = optional(list(string), [])
-    prefixes  = optional(list(string), [])
-    factor    = optional(number, 1)
-    site      = optional(string)
+    name          = string
+    templates     = optional(list(string), [])
+    prefixes      = optional(list(string), [])
+    core_slowdown = optional(number, 1)
+    site          = optional(string)
   }))
   default = [{ name = "cloud" }]
   validation {
@@ -68,8 +68,8 @@ variable "routes" {
     error_message = "A route's templates and prefixes must be gs://bucket/… or file:///folder/…, bucket and folder without placeholders."
   }
   validation {
-    condition     = alltrue([for route in var.routes : route.factor >= 0.1 && route.factor <= 20])
-    error_message = "A route's factor must be from 0.1 to 20."
+    condition     = alltrue([for route in var.routes : route.core_slowdown >= 0.1 && route.core_slowdown <= 20])
+    error_message = "A route's core_slowdown must be from 0.1 to 20."
   }
   validation {
     condition     = alltrue([for route in var.routes : route.site == null || contains(keys(var.sites), coalesce(route.site, "-"))])

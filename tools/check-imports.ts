@@ -36,6 +36,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   'tools/local': [...SHARED, 'tools/terminal'],
   'tools/costs': [...SHARED, 'tools/terminal'],
   'tools/terraform': SHARED,
+  'tools/docs': SHARED,
   'tools/fakes': SHARED,
   'tools/client': LOCAL,
   'tools/preflight': LOCAL,

@@ -40,7 +40,7 @@ interface DispatchDeps {
   readonly registry: Registry
   readonly settings: PodSettings
   /** How many times slower than the reference core the route's cores are. */
-  readonly factor: number
+  readonly coreSlowdown: number
   /** Estimates the length of the track in seconds, and returns the size of its master in bytes. */
   readonly measure: (
     message: ToStage,
@@ -112,7 +112,7 @@ async function through(watched: Watched): Promise<Next> {
 
 async function mint(name: string, watched: Watched): Promise<void> {
   const { message, context, deps } = watched
-  const { cluster, pods, registry, factor, settings } = deps
+  const { cluster, pods, registry, coreSlowdown, settings } = deps
   const { signal, delivery } = context
   const asking = { signal, log: deps.log }
   // On the first attempt there are no earlier failures, so the listing is skipped.
@@ -120,7 +120,7 @@ async function mint(name: string, watched: Watched): Promise<void> {
   const outOfMemory = before.filter((failure) => failure.endsWith(OUT_OF_MEMORY)).length
   const { derivative_assets: assets } = message.request
   const track = await deps.measure(message, signal)
-  const needs = resourcesOf(assets, track, registry, { factor, outOfMemory })
+  const needs = resourcesOf(assets, track, registry, { coreSlowdown, outOfMemory })
   const pod = podFor(message, delivery, needs, settings)
   try {
     await pods.mint(name, signal, () => persistently(() => cluster.create(pod), asking))

@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import { loadRegistry } from '#shared/assets/registry.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
-import { configEnv } from '#shared/frame/config.ts'
+import { configEnv, configFor } from '#shared/frame/config.ts'
 import { delivering } from '#shared/frame/deliver.ts'
 import { sweepHourly } from '#shared/frame/hourly-sweep.ts'
 import { service } from '#shared/frame/service.ts'
@@ -28,14 +28,8 @@ await service('dispatch', async (service) => {
   const { locate, tracing, uploads } = service
   const registry = await loadRegistry(config.derivatives)
   const written = checkedTemplate(config.pod_template)
-  const { project, pubsub, storage, route, routes, derivatives, target_ms } = config
-  const { master_wait, max_hours, max_channels, max_rate, strict, log_level, traces } = config
-  // The database is left out: a pod needs none.
-  const env = configEnv({
-    ...{ project, pubsub, storage, route, routes, derivatives, target_ms, master_wait },
-    ...{ max_hours, max_channels, max_rate, strict, log_level, traces },
-    ...{ assets: config.assets, scratch: config.scratch, uploads: config.uploads },
-  })
+  const { route } = config
+  const env = configEnv(configFor('pod', config))
   const opened = openCluster()
   const api = breaker.upstream('cluster')
   const list = (labels: string) => opened.list(labels)
@@ -65,7 +59,7 @@ await service('dispatch', async (service) => {
   })
   const step = dispatchStep({
     ...{ cluster, pods, registry, log, settings: { template, env } },
-    factor: config.routes[route]?.factor ?? 1,
+    coreSlowdown: config.routes[route]?.core_slowdown ?? 1,
     measure: lengthEstimator({ locate, uploads }),
   })
   const subscription = stageTopic('stage', route)

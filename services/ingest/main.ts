@@ -37,9 +37,9 @@ async function start(service: Service): Promise<void> {
   const remember = recordJobs(catalogue, log)
   const settings = { routes: config.routes, uploads: config.uploads, registry }
 
-  const { max_message_kb } = config
+  const { max_message_kib } = config
   const consistent = consistency(catalogue, log)
-  const step = ingestStep({ ...settings, max_message_kb }, remember, consistent)
+  const step = ingestStep({ ...settings, max_message_kib }, remember, consistent)
   consume('ingest', step, { concurrency: concurrency(WAITING_STEPS) })
 
   const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
@@ -62,7 +62,7 @@ async function start(service: Service): Promise<void> {
   // Closed first. After the drain time load balancers have noticed, no request is accepted any more, and
   // requests under way are answered while the bus is still open.
   lifecycle.onClose('http', async () => {
-    await sleep(config.drain * 1000, undefined, { signal: aborting }).catch(() => {})
+    await sleep(config.drain_seconds * 1000, undefined, { signal: aborting }).catch(() => {})
     await app.close()
   })
   await app.listen({ host: config.host, port: config.port })

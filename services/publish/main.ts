@@ -18,7 +18,7 @@ import { publishStep } from './step.ts'
 import { sweepOnce } from './watchdog.ts'
 
 /**
- * Maximum time between two sweeps of the watchdog, ms. If `watchdog_after` is shorter, sweeps are as frequent
+ * Maximum time between two sweeps of the watchdog, ms. If `watchdog_after_seconds` is shorter, sweeps are as frequent
  * as that.
  */
 const WATCHDOG_EVERY_MS = 60_000
@@ -69,18 +69,18 @@ await service('publish', async (service) => {
     ),
   )
 
-  const afterMs = Math.max(WATCHDOG_OFTEN_MS, 1000 * config.watchdog_after)
+  const afterMs = Math.max(WATCHDOG_OFTEN_MS, 1000 * config.watchdog_after_seconds)
   const watch = setInterval(
     () => {
-      sweepOnce({ bus, events, catalogue, metrics }, config.watchdog_after).catch((error) =>
-        log.warn({ error: sentence(error) }, 'the watchdog could not look'),
+      sweepOnce({ bus, events, catalogue, metrics }, config.watchdog_after_seconds).catch(
+        (error) => log.warn({ error: sentence(error) }, 'the watchdog could not look'),
       )
     },
     Math.min(WATCHDOG_EVERY_MS, afterMs),
   )
   lifecycle.onClose('watchdog', async () => clearInterval(watch))
 
-  const old = { catalogue, days: config.event_days, log }
+  const old = { catalogue, days: config.event_retention_days, log }
   // Also at the start: if processes are replaced often, none may live for an hour.
   forgetOld(old, lifecycle.stopping)
   const forget = setInterval(() => forgetOld(old, lifecycle.stopping), FORGET_EVERY_MS)

@@ -216,7 +216,7 @@ const MAX_MD5_MS = 3000
 async function compareMd5(run: FoundRun, deps: PlanDeps): Promise<void> {
   const { layout, context } = run
   if (layout.kind !== 'flac' || !hasMd5(layout)) return
-  if (md5Cost(layout) * budgetOf(run.message, deps).factor > MAX_MD5_MS) return
+  if (md5Cost(layout) * budgetOf(run.message, deps).coreSlowdown > MAX_MD5_MS) return
   if ((await reportedWarnings(placeOf(run), context)).has('md5')) return
   const { file, signal } = inputOf(run)
   const found = await md5Warnings(layout, file, signal)
@@ -270,7 +270,7 @@ function mostOfStream(
 ): number {
   const taken = Math.round(deps.config.max_hours * 3600) * SAMPLE_RATE
   return Math.min(
-    mostStreamSamples(layout as CodedLayout, budgetOf(message, deps).factor),
+    mostStreamSamples(layout as CodedLayout, budgetOf(message, deps).coreSlowdown),
     taken,
   )
 }

@@ -14,7 +14,7 @@ import type { TrackNames } from '#shared/contracts/file-names.ts'
 import type { Master, PcmPlace, StepDue, Verdicts } from '#shared/contracts/messages/run.ts'
 import { digest, type JobId, type ScratchPlace } from '#shared/contracts/names.ts'
 import { mergedWarnings, refuseWarnings, type Warning } from '#shared/contracts/warnings.ts'
-import type { Config } from '#shared/frame/config.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import type { Next, StepContext } from '#shared/frame/step.ts'
 import type { FoundMaster } from './find-master.ts'
 import { describeLayout, type Layout } from './formats/layout.ts'
@@ -66,7 +66,7 @@ export async function findExisting(
  * are.
  */
 export function budgetOf({ route }: Envelope, { config }: PlanDeps) {
-  return { targetMs: config.target_ms, factor: config.routes[route]?.factor ?? 1 }
+  return { targetMs: config.target_ms, coreSlowdown: config.routes[route]?.core_slowdown ?? 1 }
 }
 
 /**
@@ -82,8 +82,8 @@ export function planDigest(
   const wanted = message.request.derivative_assets
     .toSorted()
     .map((id) => [id, deps.registry.get(id)?.version])
-  const { targetMs, factor } = budgetOf(message, deps)
-  return digest([revision, wanted, targetMs, factor])
+  const { targetMs, coreSlowdown } = budgetOf(message, deps)
+  return digest([revision, wanted, targetMs, coreSlowdown])
 }
 
 /** Whether a master with warnings is refused. */

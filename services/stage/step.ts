@@ -5,8 +5,8 @@ import { type PermanentError, RestartError } from '#shared/contracts/errors/chai
 import { type RunAccepted, type StagingDue, ToStage } from '#shared/contracts/messages/run.ts'
 import { type JobId, type Revision, runPrefix, scratchPrefix } from '#shared/contracts/names.ts'
 import { refuseWarnings } from '#shared/contracts/warnings.ts'
-import type { Config } from '#shared/frame/config.ts'
 import type { Cores } from '#shared/frame/cores.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import { defineStep, type Next, type Step, type StepContext } from '#shared/frame/step.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { beginConversion, continueConversion, failConversion } from './conversion.ts'
@@ -31,7 +31,7 @@ interface StageDeps {
   readonly registry: Registry
   readonly locate: Locate
   readonly uploads: StoreDriver
-  readonly config: Pick<Config, 'master_wait' | 'target_ms' | 'routes' | 'strict'> &
+  readonly config: Pick<Config, 'master_wait_seconds' | 'target_ms' | 'routes' | 'strict'> &
     MasterLimits
   /** Cores for the conversion of masters. The rest of a step is small reads. */
   readonly cores: Cores
@@ -98,7 +98,7 @@ async function begin(
   if (delivery.attempt <= Math.min(restarts, MAX_RESTARTS)) {
     throw new Error(`begun anew ${restarts} times: waiting`)
   }
-  const waitSeconds = config.master_wait
+  const waitSeconds = config.master_wait_seconds
   const at = await findMaster(masters, { locate, uploads, accepted, waitSeconds, signal })
   const found = { ...at, driver: context.counted(at.driver) }
   const layout = await layoutOf(found, signal)

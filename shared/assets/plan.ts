@@ -21,13 +21,13 @@ interface Steps {
 
 /**
  * Plans the making of `assets` of a track of `samples` samples, in steps that each cost at most about `targetMs` on a
- * core that is `factor` times slower than the reference. The same input always yields the same plan. An asset that
+ * core that is `coreSlowdown` times slower than the reference. The same input always yields the same plan. An asset that
  * cannot be split may have a step of its own up to the budget; beyond that it is impossible.
  */
 export function planSteps(
   assets: readonly Derivative[],
   samples: number,
-  { targetMs, factor }: { targetMs: number; factor: number },
+  { targetMs, coreSlowdown }: { targetMs: number; coreSlowdown: number },
 ): Steps {
   const units: Unit[] = []
   const steps = { analyze: [] as number[][], encode: [] as number[][] }
@@ -35,13 +35,13 @@ export function planSteps(
   const room = { analyze: 0, encode: 0 }
 
   for (const asset of assets) {
-    const whole = costMs(asset, samples) * factor
+    const whole = costMs(asset, samples) * coreSlowdown
     if (whole > targetMs && !('part' in asset) && whole > BUDGET_MS) {
       impossible.push({ asset, error: tooLong(asset, samples, whole) })
       continue
     }
-    for (const [start, end] of ranges(asset, samples, targetMs / factor)) {
-      const ms = costMs(asset, end - start) * factor
+    for (const [start, end] of ranges(asset, samples, targetMs / coreSlowdown)) {
+      const ms = costMs(asset, end - start) * coreSlowdown
       const last = steps[asset.stage].at(-1)
       units.push({ asset: asset.id, version: asset.version, start, end })
       if (last !== undefined && ms <= room[asset.stage]) {

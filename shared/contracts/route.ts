@@ -2,14 +2,22 @@ import { type Static, Type } from 'typebox'
 
 export const Route = Type.Object(
   {
-    /** URIs of masters for jobs without a `master_uri`: `{asset_guid}`, `{asset_id}`, `{release_id}` are filled in. */
     templates: Type.Array(Type.String({ pattern: '^(gs://[^{}/]+/|file:///[^{}/]+/)' }), {
       default: [],
+      description:
+        'URIs of masters for jobs without a `master_uri`: `{asset_guid}`, `{asset_id}`, `{release_id}` are filled in.',
     }),
-    /** Folders or buckets that a job's `master_uri` may point into. */
-    prefixes: Type.Array(Type.String({ pattern: '^(gs|file)://' }), { default: [] }),
-    /** How many times slower than the reference a core of this site is. Its parts are shorter by that factor. */
-    factor: Type.Number({ default: 1, minimum: 0.1, maximum: 20 }),
+    prefixes: Type.Array(Type.String({ pattern: '^(gs|file)://' }), {
+      default: [],
+      description: "Folders or buckets that a job's `master_uri` may point into.",
+    }),
+    core_slowdown: Type.Number({
+      default: 1,
+      minimum: 0.1,
+      maximum: 20,
+      description:
+        'How many times slower than the reference a core of this site is. Its parts are that many times shorter.',
+    }),
   },
   { additionalProperties: false },
 )

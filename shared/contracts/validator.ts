@@ -79,6 +79,10 @@ function toFault(error: ErrorObject): Fault {
   }
   if (keyword === 'required')
     return { at, wrong: `${message}`, property: params.missingProperty }
+  if (keyword === 'enum') {
+    const allowed = params.allowedValues.map(show).join(', ')
+    return { at, wrong: `must be one of ${allowed}, got ${show(data)}` }
+  }
   // The value of a secret must not be logged.
   const isShown = typeof data !== 'object' && parentSchema?.writeOnly !== true
   return { at, wrong: `${message}${isShown ? `, got ${show(data)}` : ''}` }

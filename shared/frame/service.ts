@@ -8,12 +8,13 @@ import { LONGEST_STEP_MS } from '../contracts/stages.ts'
 import { ONE_MACHINE, topology } from '../contracts/topology.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
 import { locate, openStore } from '../store/open.ts'
-import { type Config, readConfig, variableOf } from './config.ts'
+import { readConfig, variableOf } from './config.ts'
 import { CORE_WAIT_MS, type Cores, OwnCores, SharedCores } from './cores.ts'
 import { delivering } from './deliver.ts'
 import { type EventSink, eventSink } from './events.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import { type Lifecycle, runService, serveHealth } from './lifecycle.ts'
+import type { Config } from './settings.ts'
 import type { Step } from './step.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
@@ -66,7 +67,7 @@ export function service(
   const log = createLog(name)
   return runService(log, async (lifecycle) => {
     const config = readConfig()
-    log.level = config.log_level as string
+    log.level = config.log_level
     const { scratch: where, storage } = config
     const watch = startHeartbeat({ service: name, scratch: where, storage })
     lifecycle.onClose('heartbeat', watch)
@@ -105,7 +106,7 @@ export function service(
       return subscriber
     }
     const tools = { bus, breaker, events, assets, scratch, log, metrics, tracing }
-    const cores = config.lent_cores ? new SharedCores() : new OwnCores()
+    const cores = config.shared_cores ? new SharedCores() : new OwnCores()
     const deps = { ...tools, cores, stopping, aborting }
     let isStarted = false
     if (health) {

@@ -9,7 +9,7 @@ variables {
   project = "example-project"
   routes = [
     { name = "cloud" },
-    { name = "onprem-a", site = "onprem-a", prefixes = ["file:///mnt/masters/"], factor = 1.5 },
+    { name = "onprem-a", site = "onprem-a", prefixes = ["file:///mnt/masters/"], core_slowdown = 1.5 },
     { name = "onprem-b", site = "onprem-b", prefixes = ["file:///mnt/masters/"] },
   ]
   sites = {

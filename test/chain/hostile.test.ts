@@ -8,7 +8,7 @@ import { hostileMasters } from '../support/masters/hostile-masters.ts'
 import type { Verdict } from '../support/masters/hostile-verdict.ts'
 import { allConsumers } from '../support/one-process.ts'
 
-const around = await surroundings({ master_wait: 0 })
+const around = await surroundings({ master_wait_seconds: 0 })
 const { bus, catalogue, config, folder, letters, published } = around
 const log = createLog('hostile', 'fatal')
 const consumers = await allConsumers({ config, bus, catalogue, log })

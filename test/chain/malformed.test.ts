@@ -9,7 +9,7 @@ import { malformed } from '../support/masters/malformed.ts'
 import { allConsumers } from '../support/one-process.ts'
 import { heldMemory } from '../support/processes/held-memory.ts'
 
-const around = await surroundings({ max_message_kb: 1024 })
+const around = await surroundings({ max_message_kib: 1024 })
 const { catalogue, config, letters, published } = around
 const log = createLog('malformed', 'fatal')
 /** The last valid message to each topic. */

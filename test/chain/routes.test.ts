@@ -13,8 +13,16 @@ t.test('a site of its own: its audio stays there, and only results cross', async
   const around = await surroundings({
     target_ms: 200,
     routes: {
-      cloud: { templates: ['file:///nowhere/{asset_guid}.wav'], prefixes: [], factor: 1 },
-      'onprem-a': { templates: [`${at('masters')}/{asset_guid}.wav`], prefixes: [], factor: 2 },
+      cloud: {
+        templates: ['file:///nowhere/{asset_guid}.wav'],
+        prefixes: [],
+        core_slowdown: 1,
+      },
+      'onprem-a': {
+        templates: [`${at('masters')}/{asset_guid}.wav`],
+        prefixes: [],
+        core_slowdown: 2,
+      },
     },
   })
   const { bus, catalogue, config, letters, published } = around

@@ -26,7 +26,7 @@ t.test(
     /** Starts a new process first, and stops the old one when the new one is ready. */
     async function roll(name: Name, derivatives: string): Promise<void> {
       const port = name === 'ingest' ? await anyPort() : 0
-      const at = name === 'ingest' ? { port, drain: 1 } : {}
+      const at = name === 'ingest' ? { port, drain_seconds: 1 } : {}
       const fresh = startService(SERVICES[name], { ...config, ...at, derivatives })
       const old = running.get(name)
       running.set(name, fresh)

@@ -10,13 +10,13 @@ import { allConsumers } from '../support/one-process.ts'
 const SECOND = 44_100
 // The cores are declared slow, so that masters longer than a minute take several steps.
 const around = await surroundings({
-  ...{ master_wait: 0, target_ms: 500 },
-  routes: { cloud: { templates: [], prefixes: [], factor: 4 } },
+  ...{ master_wait_seconds: 0, target_ms: 500 },
+  routes: { cloud: { templates: [], prefixes: [], core_slowdown: 4 } },
 })
 const { bus, catalogue, config, folder, letters, published } = around
 const log = createLog('warnings', 'fatal')
 const prefixes = [`file://${folder}/masters/`]
-const routes = { cloud: { templates: [], prefixes, factor: 4 } }
+const routes = { cloud: { templates: [], prefixes, core_slowdown: 4 } }
 const consumers = await allConsumers({ config: { ...config, routes }, bus, catalogue, log })
 t.teardown(async () => {
   await consumers.close()

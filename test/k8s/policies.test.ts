@@ -126,8 +126,8 @@ const PLANTS: {
     ],
     'each client of the door has limits of its own': [
       [
-        '"name":"TRACKCHAIN_RATE_LIMIT","value":"6000"',
-        '"name":"TRACKCHAIN_RATE_LIMIT","value":"0"',
+        '"name":"TRACKCHAIN_RATE_LIMIT_PER_MINUTE","value":"6000"',
+        '"name":"TRACKCHAIN_RATE_LIMIT_PER_MINUTE","value":"0"',
       ],
       ['"TRACKCHAIN_PROXY_HOPS":"2"', '"TRACKCHAIN_PROXY_HOPS":"1"'],
       ['\\"35.191.0.0/16\\"]', '\\"0.0.0.0/0\\"]'],

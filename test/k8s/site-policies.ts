@@ -49,8 +49,11 @@ export const GKE_POLICIES = {
       ({ metadata }) => metadata.name === 'ingest',
     )
     if (door === undefined) return ['there is no door']
-    const { TRACKCHAIN_RATE_LIMIT, TRACKCHAIN_TRUSTED_PROXIES, TRACKCHAIN_PROXY_HOPS } =
-      environmentOf(door, objects)
+    const {
+      TRACKCHAIN_RATE_LIMIT_PER_MINUTE,
+      TRACKCHAIN_TRUSTED_PROXIES,
+      TRACKCHAIN_PROXY_HOPS,
+    } = environmentOf(door, objects)
     const balancers = ofKind<Ingresses>(objects, 'NetworkPolicy')
       .filter(({ metadata }) => metadata.name === 'door')
       .flatMap(({ spec }) => spec?.ingress ?? [])
@@ -58,7 +61,7 @@ export const GKE_POLICIES = {
       .map(({ ipBlock }) => ipBlock?.cidr)
     const trusted = JSON.parse(TRACKCHAIN_TRUSTED_PROXIES ?? '[]') as string[]
     return [
-      ...(Number(TRACKCHAIN_RATE_LIMIT) > 0 ? [] : ['no limit']),
+      ...(Number(TRACKCHAIN_RATE_LIMIT_PER_MINUTE) > 0 ? [] : ['no limit']),
       ...(trusted.length > 0 && trusted.every((cidr) => balancers.includes(cidr))
         ? []
         : ['not the word of the load balancer, and of nobody else']),

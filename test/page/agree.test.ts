@@ -46,7 +46,7 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
   const running = new Map<Name, { service: RunningService; port: number }>()
   async function start(name: Name): Promise<void> {
     const port = await anyPort()
-    const at = name === 'ingest' ? { port, drain: 0 } : { health_port: port }
+    const at = name === 'ingest' ? { port, drain_seconds: 0 } : { health_port: port }
     const service = startService(SERVICES[name], { ...config, ...at })
     running.set(name, { service, port })
     await service.ready

@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core'
 import t from 'tap'
 import { keyName } from '#shared/audio/musical-keys.ts'
 import type { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
-import type { Config } from '#shared/frame/config.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { anyPort } from '../../tools/local/port.ts'
 import { clubTrack } from '../../tools/local/synth.ts'
@@ -38,7 +38,12 @@ t.test('the page, as people use it', { skip }, async (t) => {
   const servers: ReturnType<typeof startService>[] = []
   async function serve(settings: Partial<Config> = {}): Promise<string> {
     const port = await anyPort()
-    const server = startService('ingest/main.ts', { ...config, port, drain: 0, ...settings })
+    const server = startService('ingest/main.ts', {
+      ...config,
+      port,
+      drain_seconds: 0,
+      ...settings,
+    })
     servers.push(server)
     await server.ready
     return `http://127.0.0.1:${port}`

@@ -7,8 +7,9 @@ import { type Catalogue, type JobStatus, openCatalogue } from '#shared/catalogue
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Published } from '#shared/contracts/messages/published.ts'
 import { ONE_MACHINE, topology } from '#shared/contracts/topology.ts'
-import { type Config, configEnv, readConfig } from '#shared/frame/config.ts'
+import { configEnv, readConfig } from '#shared/frame/config.ts'
 import { eventSink } from '#shared/frame/events.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import { send } from '#shared/frame/step.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
@@ -72,10 +73,14 @@ export async function surroundings(
     assets: at('assets'),
     scratch: at('scratch'),
     uploads: at('uploads'),
-    master_wait: 1,
+    master_wait_seconds: 1,
     derivatives: new URL('derivatives', import.meta.url).pathname,
     routes: {
-      cloud: { templates: [`${at('masters')}/{asset_guid}.wav`], prefixes: [], factor: 1 },
+      cloud: {
+        templates: [`${at('masters')}/{asset_guid}.wav`],
+        prefixes: [],
+        core_slowdown: 1,
+      },
     },
     ...settings,
   })

@@ -13,7 +13,7 @@ export async function chainOnBuckets(t: Pick<Test, 'teardown'>, name: string) {
     scratch: 'gs://scratch',
     uploads: 'gs://uploads',
     routes: {
-      cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], factor: 1 },
+      cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], core_slowdown: 1 },
     },
   })
   const { bus, catalogue, config } = around

@@ -1,5 +1,5 @@
 // Measures what a track costs, by step and by asset, and compares it with the same work by hand in the same run:
-//   npm run bench [-- --track WAV] [--mix-hours 2] [--rounds 3] [--queue 40] [--factor 1] [--json]
+//   npm run bench [-- --track WAV] [--mix-hours 2] [--rounds 3] [--queue 40] [--core-slowdown 1] [--json]
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, rm } from 'node:fs/promises'
@@ -11,7 +11,7 @@ import { loadRegistry } from '#shared/assets/registry.ts'
 import { coresOfEndedChildren } from '#shared/frame/telemetry/ended-children.ts'
 import { startChain } from '../local/supervisor.ts'
 import { coreFactor } from '../preflight/core-check.ts'
-import { factorFrom, pathFrom } from '../terminal/usage.ts'
+import { pathFrom, slowdownFrom } from '../terminal/usage.ts'
 import { type Cost, costOf, median } from './cost-of-run.ts'
 import { writeClub } from './material.ts'
 import { type BenchResult, benchReport } from './report.ts'
@@ -29,14 +29,14 @@ const { values } = parseArgs({
     'mix-hours': { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
     queue: { type: 'string', default: '40' },
-    factor: { type: 'string' },
+    'core-slowdown': { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 })
 const rounds = Math.max(1, Number(values.rounds))
 const mixSeconds = Number(values['mix-hours']) * 3600
 const queueLength = Number(values.queue)
-const factor = factorFrom(values.factor)
+const coreSlowdown = slowdownFrom(values['core-slowdown'])
 const say = (text: string) => process.stderr.write(`${text}\n`)
 
 const folder = join(tmpdir(), `trackchain-bench-${process.pid}`)
@@ -53,7 +53,7 @@ try {
     dataFolder: made('data'),
     ...{ port: 0, pubsubPort: 0 },
     prefixes: [folder, dirname(track)].map((path) => `${pathToFileURL(path).href}/`),
-    factor,
+    coreSlowdown,
     onNotice: say,
   })
   try {

@@ -8,7 +8,8 @@ import { pathToFileURL } from 'node:url'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
 import { ONE_MACHINE, topology } from '#shared/contracts/topology.ts'
-import { type Config, configEnv } from '#shared/frame/config.ts'
+import { configEnv } from '#shared/frame/config.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import { testPostgres } from '../local/postgres/temporary.ts'
 
 // node tools/bench/post.bench.ts [jobs] [connections]
@@ -34,7 +35,14 @@ try {
   const port = 20_000 + Math.floor(Math.random() * 10_000)
   const at = (name: string) => pathToFileURL(join(folder, name)).href
   const ingest = start('../../services/ingest/main.ts', {
-    ...{ project: 'bench', pubsub, database: dsn, port, log_level: 'warn', rate_limit: 0 },
+    ...{
+      project: 'bench',
+      pubsub,
+      database: dsn,
+      port,
+      log_level: 'warn',
+      rate_limit_per_minute: 0,
+    },
     ...{ assets: at('assets'), scratch: at('scratch'), uploads: at('uploads') },
   })
   await messageWith(ingest, 'ready')

@@ -34,7 +34,9 @@ const env = configEnv({
   ...{ project: 'bench', pubsub: `127.0.0.1:${pubsub.port}`, storage: gcs.endpoint },
   ...{ assets: 'gs://assets', scratch: 'gs://scratch', uploads: 'gs://uploads', port: 0 },
   database: await postgres.database(),
-  routes: { cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], factor: 1 } },
+  routes: {
+    cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], core_slowdown: 1 },
+  },
 })
 const bus = pubsubBus({ projectId: 'bench', endpoint: `127.0.0.1:${pubsub.port}` })
 await bus.ensure(topology(['cloud'], ONE_MACHINE))

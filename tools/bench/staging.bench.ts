@@ -26,7 +26,7 @@ import {
 // node tools/bench/staging.bench.ts FILE…: measures staging, step by step as the chain plans it, one after the
 // other: core time of Node and of ffmpeg, wall-clock time, and the peak memory of either.
 
-const PACE = { targetMs: 6000, factor: 1 }
+const PACE = { targetMs: 6000, coreSlowdown: 1 }
 const RUN = { route: 'bench', job: 'bench' as JobId, run: 1, plan: 'bench' }
 /** Linux counts the time of children in hundredths of a second. */
 const TICK_MS = 10
@@ -65,7 +65,7 @@ async function steps(
     const common = { ...options, partSamples: PART_SAMPLES }
     for (let start = 0, isOver = false; !isOver; ) {
       const from = start
-      const mostSamples = mostStreamSamples(layout, PACE.factor)
+      const mostSamples = mostStreamSamples(layout, PACE.coreSlowdown)
       const end = Math.min(start + PART_SAMPLES, mostSamples)
       await measured(async () => {
         const began = performance.now()

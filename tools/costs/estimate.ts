@@ -8,7 +8,7 @@ export interface Workload {
   readonly seconds: number
   readonly assets: readonly string[]
   /** How many times slower a core is than the one that was measured. */
-  readonly factor: number
+  readonly coreSlowdown: number
   /** Share of the paid vCPU time that does work; the rest is headroom, starts and waiting. */
   readonly utilisation: number
   /** Share of the compute that is Spot. */
@@ -85,8 +85,8 @@ export function coreSeconds({
 }
 
 function vcpuHours(workload: Workload): number {
-  const { tracks, factor, utilisation } = workload
-  return (tracks * coreSeconds(workload) * factor) / utilisation / SECONDS_PER_HOUR
+  const { tracks, coreSlowdown, utilisation } = workload
+  return (tracks * coreSeconds(workload) * coreSlowdown) / utilisation / SECONDS_PER_HOUR
 }
 
 /** Cloud Storage requests of one track, by billing class. */

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
-import type { Config } from '#shared/frame/config.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import { send } from '#shared/frame/step.ts'
 import { coresOfEndedChildren } from '#shared/frame/telemetry/ended-children.ts'
 import { connect } from '../client/client.ts'
@@ -27,7 +27,7 @@ export interface PassOptions {
   /** Ids of the assets to make. */
   readonly assets: readonly string[]
   readonly derivatives: string | undefined
-  readonly settings: Pick<Partial<Config>, 'target_ms' | 'watchdog_after'>
+  readonly settings: Pick<Partial<Config>, 'target_ms' | 'watchdog_after_seconds'>
   readonly acts: readonly Act[]
   readonly seed: number
   /** Called with a sentence for the person at the terminal. */

@@ -56,7 +56,7 @@ async function local(
   const common: Omit<PassOptions, 'folder' | 'acts'> = {
     ...{ ...wanted, tracks, say, onChain, signal },
     settings: {
-      watchdog_after: WATCHDOG_SECONDS,
+      watchdog_after_seconds: WATCHDOG_SECONDS,
       ...(targetMs === undefined ? {} : { target_ms: targetMs }),
     },
     onNotice: wanted.isVerbose ? say : () => {},

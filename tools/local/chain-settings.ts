@@ -4,7 +4,8 @@ import {
   type Topology,
   topology,
 } from '#shared/contracts/topology.ts'
-import { type Config, configEnv } from '#shared/frame/config.ts'
+import { configEnv, OF_COMMANDS, variableOf } from '#shared/frame/config.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import { UsageError } from '../terminal/usage.ts'
 import { type DataFolder, folderUri } from './data-folder.ts'
 import { HOST } from './port.ts'
@@ -23,13 +24,13 @@ export interface Wishes {
   /** Prefixes that `master_uri` may lie below, in addition to the data folder's own. */
   readonly prefixes?: readonly string[]
   /** How many times slower a core is than the reference, for the only route. */
-  readonly factor?: number
+  readonly coreSlowdown?: number
   /** A folder with derivative assets of one's own. */
   readonly derivatives?: string | undefined
   /** Stores elsewhere than in the data folder, as URIs, and the endpoint of Cloud Storage that buckets are at. */
   readonly stores?: Partial<Pick<Config, 'assets' | 'scratch' | 'uploads' | 'storage'>>
   /** Settings that the chain does not decide. */
-  readonly settings?: Pick<Partial<Config>, 'target_ms' | 'watchdog_after'>
+  readonly settings?: Pick<Partial<Config>, 'target_ms' | 'watchdog_after_seconds'>
 }
 
 /** The topics and subscriptions of a chain on one machine. */
@@ -50,31 +51,25 @@ export function chainSettings(
     ...at,
     host: HOST,
     // No load balancer has to notice that a service is going.
-    drain: 0,
+    drain_seconds: 0,
     // On loopback all requests count as one client's: enough for all programs of one person, too little for a runaway loop.
-    rate_limit: 60_000,
+    rate_limit_per_minute: 60_000,
     assets: folderUri(folder.assets),
     scratch: folderUri(folder.scratch),
     uploads: folderUri(folder.uploads),
     ...wishes.stores,
-    lent_cores: true,
+    shared_cores: true,
     route: DEFAULT_ROUTE,
     routes: {
       [DEFAULT_ROUTE]: {
         templates: [...own, ...(wishes.templates ?? [])],
         prefixes: [masters, ...(wishes.prefixes ?? [])],
-        factor: wishes.factor ?? 1,
+        core_slowdown: wishes.coreSlowdown ?? 1,
       },
     },
     ...wishes.settings,
     ...(wishes.derivatives === undefined ? {} : { derivatives: wishes.derivatives }),
   }
-}
-
-/** The environment without the operator's own variables, which are for the commands that call the API. */
-export function settingsOf(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const { TRACKCHAIN_TOKEN: _, TRACKCHAIN_TARGET: __, ...settings } = env
-  return settings
 }
 
 /** Settings that `npm start` takes as they stand in the environment, too, and the flag for each. */
@@ -108,8 +103,9 @@ export function refuseOverridden(
   const said = configEnv(decided)
   const overridden = Object.keys(decided)
     .filter((name) => {
-      const text = env[variableOf(name)]
-      return text !== undefined && text !== said[variableOf(name)]
+      const variable = variableOf(name)
+      if (env[`${variable}_FILE`] !== undefined) return true
+      return env[variable] !== undefined && env[variable] !== said[variable]
     })
     .map((name) => {
       const flag = (FLAGS as Partial<Record<string, string>>)[name]
@@ -123,16 +119,15 @@ export function refuseOverridden(
   )
 }
 
-function variableOf(name: string): string {
-  return `TRACKCHAIN_${name.toUpperCase()}`
-}
-
 /** The environment of a service: the chain's own settings, and the other TRACKCHAIN_ variables as they are. */
 export function environment(
   config: Partial<Config>,
   { compiled }: Pick<DataFolder, 'compiled'>,
 ): Record<string, string | undefined> {
-  const { PUBSUB_EMULATOR_HOST: _, ...inherited } = settingsOf(process.env)
+  // Services need no token of an operator.
+  const isInherited = ([name]: [string, unknown]) =>
+    name !== 'PUBSUB_EMULATOR_HOST' && !OF_COMMANDS.includes(name)
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(isInherited))
   return {
     // Each file operation takes a thread of this pool, and most of them only wait for the disk.
     UV_THREADPOOL_SIZE: '16',

@@ -15,19 +15,19 @@ const REFERENCE_MS = 7.9
 const TOLERANCE = 1.25
 
 /**
- * Checks how fast a core encodes AAC, the most expensive work of the steps, against the factor of a route.
- * @param factor of the route: how many times slower its cores are than the reference.
+ * Checks how fast a core encodes AAC, the most expensive work of the steps, against the `core_slowdown` of a route.
+ * @param coreSlowdown of the route: how many times slower its cores are than the reference.
  */
-export function coreCheck(route: string, factor: number): Check {
+export function coreCheck(route: string, coreSlowdown: number): Check {
   const name = 'core speed'
   return {
     name,
     remedy: 'see the check of ffmpeg itself',
     async run(signal) {
       const slower = await coreFactor(signal)
-      const found = `takes ${slower} times as long as the reference; the factor of the route ${route} is ${factor}`
-      const remedy = `give the route ${route} the factor ${slower}, in TRACKCHAIN_ROUTES and in Terraform's routes, for shorter parts: else steps run over their budget; or faster cores, or less beside the step on each`
-      const isTooSlow = slower > factor * TOLERANCE
+      const found = `takes ${slower} times as long as the reference; core_slowdown of the route ${route} is ${coreSlowdown}`
+      const remedy = `give the route ${route} the core_slowdown ${slower}, in TRACKCHAIN_ROUTES and in Terraform's routes, for shorter parts: else steps run over their budget; or faster cores, or less beside the step on each`
+      const isTooSlow = slower > coreSlowdown * TOLERANCE
       return [judged(name, isTooSlow ? [{ state: 'warning', found, remedy }] : [], found)]
     },
   }

@@ -1,7 +1,7 @@
 import { loadRegistry } from '#shared/assets/registry.ts'
 import { pubsubInspector } from '#shared/bus/pubsub.ts'
 import { ONE_MACHINE, type Topology, topology } from '#shared/contracts/topology.ts'
-import type { Config } from '#shared/frame/config.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import type { StoreOptions } from '#shared/store/open.ts'
 import { type Bucket, bucketCheck, bucketOf } from './bucket-checks.ts'
 import { busChecks } from './bus-checks.ts'
@@ -80,8 +80,8 @@ export async function preflight(
     )
     const canEncode =
       measuresSpeed && first.some(({ check, state }) => check === 'ffmpeg' && state === 'ok')
-    const { factor } = config.routes[config.route] ?? { factor: 1 }
-    const last = needs.ffmpeg && canEncode ? [coreCheck(config.route, factor)] : []
+    const coreSlowdown = config.routes[config.route]?.core_slowdown ?? 1
+    const last = needs.ffmpeg && canEncode ? [coreCheck(config.route, coreSlowdown)] : []
     return [...first, ...then, ...(await runChecks(last, limitMs)), clockFinding(seen)]
   } finally {
     // Not awaited: a connection that hangs would not close.

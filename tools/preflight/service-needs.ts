@@ -1,7 +1,7 @@
 import { masterPrefixes } from '#shared/contracts/route.ts'
 import type { Stage } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC, stageTopic } from '#shared/contracts/topology.ts'
-import type { Config } from '#shared/frame/config.ts'
+import type { Config } from '#shared/frame/settings.ts'
 
 /** The services whose identity a preflight may run under: those of terraform/rights.tf. */
 export const SERVICES = [

@@ -28,9 +28,9 @@ export function portFrom(flag: string, text: string | undefined): number | undef
   throw new UsageError(`--${flag} must be a port from 0 to 65535, got ${text}.`)
 }
 
-/** The `factor` of a route: how many times slower a core is than the reference. Default: 1. @throws UsageError */
-export function factorFrom(text: string | undefined): number {
-  return numberFrom('factor', text, { usually: 1, least: 0.1, most: 20 })
+/** The `core_slowdown` of a route: how many times slower a core is than the reference. Default: 1. @throws UsageError */
+export function slowdownFrom(text: string | undefined): number {
+  return numberFrom('core-slowdown', text, { usually: 1, least: 0.1, most: 20 })
 }
 
 /** A path relative to the folder where the command was typed: npm runs its scripts in the package's own folder. */

@@ -64,13 +64,13 @@ export function resourcesOf(
   assets: readonly string[],
   track: { readonly seconds: number; readonly bytes: number },
   registry: Registry,
-  { factor, outOfMemory = 0 }: { factor: number; outOfMemory?: number },
+  { coreSlowdown, outOfMemory = 0 }: { coreSlowdown: number; outOfMemory?: number },
 ): PodResources {
   const seconds = Math.max(MIN_SECONDS, track.seconds)
   const coreMs = assets
     .flatMap((id) => registry.get(id) ?? [])
     .reduce((sum, asset) => sum + costMs(asset, seconds * SAMPLE_RATE), 0)
-  const coreSeconds = (coreMs * factor) / 1000
+  const coreSeconds = (coreMs * coreSlowdown) / 1000
   const cpus = Math.min(MAX_CORES, Math.max(1, Math.ceil(coreSeconds / PER_CORE)))
   const memory = BASE_MIB + cpus * CORE_MIB + assets.length * seconds * ASSET_MIB
   return {

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { HttpError } from '#shared/contracts/errors/http.ts'
-import { type Config, SCOPES } from '#shared/frame/config.ts'
+import { type Config, SCOPES } from '#shared/frame/settings.ts'
 import { type Caller, type IdentitySettings, identities } from './identity.ts'
 
 /** Decides which callers may use the API. */

@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ConfigError } from '#shared/contracts/errors/config.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
-import { type Config, SCOPES, type Scope } from '#shared/frame/config.ts'
 import { isLoopback, refusal } from '#shared/frame/door.ts'
+import { type Config, SCOPES, type Scope } from '#shared/frame/settings.ts'
 import { type Access, ANYBODY } from './access.ts'
 import { clientAddresses, type ProxySettings } from './client-address.ts'
 import type { Caller } from './identity.ts'
@@ -43,9 +43,9 @@ export function assertNotExposed({ host }: Pick<Config, 'host'>, { isGuarded }: 
 export function requireScope(
   app: FastifyInstance,
   access: Access,
-  { rate_limit, ...proxies }: ProxySettings & Pick<Config, 'rate_limit'>,
+  { rate_limit_per_minute, ...proxies }: ProxySettings & Pick<Config, 'rate_limit_per_minute'>,
 ): void {
-  const rate = createRate(rate_limit)
+  const rate = createRate(rate_limit_per_minute)
   const addressOf = clientAddresses(proxies)
   app.decorateRequest('caller', '')
   app.decorateRequest('client', '')
@@ -91,7 +91,7 @@ export function requireScope(
     reply.header('retry-after', seconds)
     throw new HttpError(
       'TOO_MANY_REQUESTS',
-      `More than ${rate_limit} requests in a minute; the next are taken in ${seconds} s.`,
+      `More than ${rate_limit_per_minute} requests in a minute; the next are taken in ${seconds} s.`,
     )
   }
 }

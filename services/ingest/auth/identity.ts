@@ -2,7 +2,7 @@ import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } f
 import { ConfigError } from '#shared/contracts/errors/config.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
-import type { Config, Scope } from '#shared/frame/config.ts'
+import type { Config, Scope } from '#shared/frame/settings.ts'
 
 /** The sender of a request. */
 export interface Caller {

@@ -1,6 +1,6 @@
 import type { Registry } from '#shared/assets/registry.ts'
 import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
-import type { Config, Scope } from '#shared/frame/config.ts'
+import type { Config, Scope } from '#shared/frame/settings.ts'
 import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import type { Access } from '../auth/access.ts'
@@ -14,8 +14,8 @@ import type { Pace } from './bodies.ts'
 export interface HttpDeps {
   readonly config: Pick<
     Config,
-    | 'max_upload_mb'
-    | 'rate_limit'
+    | 'max_upload_mib'
+    | 'rate_limit_per_minute'
     | 'trusted_proxies'
     | 'proxy_hops'
     | 'max_bodies'

@@ -8,7 +8,7 @@ import { jobId, trackOf, withoutBraces } from '#shared/contracts/names.ts'
 import { fillTemplate, masterPrefixes } from '#shared/contracts/route.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
 import { uploadOf, uploadPlace } from '#shared/contracts/uploads.ts'
-import type { Config } from '#shared/frame/config.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import { type Send, send } from '#shared/frame/step.ts'
 import { withinPrefixes } from '#shared/store/open.ts'
 
@@ -108,7 +108,7 @@ function mastersOf(
   route: string,
   settings: AcceptSettings,
 ): string[] {
-  const known = settings.routes[route] ?? { prefixes: [], templates: [], factor: 1 }
+  const known = settings.routes[route] ?? { prefixes: [], templates: [], core_slowdown: 1 }
   const { master_uri, asset_guid } = job
   if (master_uri === undefined) {
     const filled = known.templates.flatMap((template) => fillTemplate(template, job) ?? [])

@@ -4,7 +4,7 @@ import { countFrom, pastInstant } from '#shared/contracts/message.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import { jobId, requestIdFrom, trackOf } from '#shared/contracts/names.ts'
-import type { Config } from '#shared/frame/config.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import { type DeliveryFacts, defineStep, type Step } from '#shared/frame/step.ts'
 import { type AcceptSettings, type Again, accept, toStage } from './accept.ts'
 import type { Consistent } from './consistent.ts'
@@ -15,11 +15,11 @@ import type { Consistent } from './consistent.ts'
  * @param consistent refuses a job that contradicts what the same request said before
  */
 export function ingestStep(
-  settings: AcceptSettings & Pick<Config, 'max_message_kb'>,
+  settings: AcceptSettings & Pick<Config, 'max_message_kib'>,
   remember: (accepted: RunAccepted) => Promise<void>,
   consistent: Pick<Consistent, 'check'>,
 ): Step<EncodeJob> {
-  const mostBytes = settings.max_message_kb * 1024
+  const mostBytes = settings.max_message_kib * 1024
   return defineStep<EncodeJob>({
     name: 'ingest',
     input: { ...EncodeJob, parse: (data) => EncodeJob.parse(within(data, mostBytes)) },
@@ -49,7 +49,7 @@ function within(data: Uint8Array, mostBytes: number): Uint8Array {
   if (data.length <= mostBytes) return data
   throw new PermanentError(
     'MESSAGE_TOO_LARGE',
-    `the message has ${data.length} bytes; at most ${mostBytes} (max_message_kb) are taken`,
+    `the message has ${data.length} bytes; at most ${mostBytes} (max_message_kib) are taken`,
   )
 }
 

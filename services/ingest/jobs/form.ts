@@ -100,7 +100,7 @@ interface Form {
 }
 
 async function readForm(request: FastifyRequest, deps: HttpDeps): Promise<Form> {
-  const mostBytes = deps.config.max_upload_mb * 1024 * 1024
+  const mostBytes = deps.config.max_upload_mib * 1024 * 1024
   const limits = {
     fileSize: mostBytes,
     files: 23,

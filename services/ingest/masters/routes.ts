@@ -17,7 +17,7 @@ const checkAnnounced = compile<Announced>(Announced, 'The body', badRequest)
 /** PUT, HEAD and POST /v1/masters/{asset_guid}. */
 export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
   const { uploads } = deps
-  const mostBytes = deps.config.max_upload_mb * 1024 * 1024
+  const mostBytes = deps.config.max_upload_mib * 1024 * 1024
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
 

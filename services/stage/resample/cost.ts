@@ -18,7 +18,7 @@ interface StageCost {
 /** The target of a step, ms, and how many times slower than the reference the route's cores are. */
 interface Pace {
   readonly targetMs: number
-  readonly factor: number
+  readonly coreSlowdown: number
 }
 
 /** Core-milliseconds, measured with other work on the machine, so rather too high: docs/reference/performance.md. */
@@ -79,10 +79,13 @@ interface RangePlan {
 }
 
 /** Cuts the conversion of a master into steps that cost about `targetMs` at most. */
-export function planRanges(layout: SeekableLayout, { targetMs, factor }: Pace): RangePlan {
+export function planRanges(
+  layout: SeekableLayout,
+  { targetMs, coreSlowdown }: Pace,
+): RangePlan {
   const { fixedMs, makeMs } = stageCost(layout)
   const samples = samplesAt44100(layout)
-  const affordable = Math.max(1, Math.floor((targetMs / factor - fixedMs) / makeMs))
+  const affordable = Math.max(1, Math.floor((targetMs / coreSlowdown - fixedMs) / makeMs))
   const partSamples = Math.min(PART_SAMPLES, affordable * SAMPLE_RATE)
   const parts = Math.ceil(samples / partSamples)
   const most = Math.max(1, Math.floor((affordable * SAMPLE_RATE) / partSamples))
@@ -95,10 +98,10 @@ export function planRanges(layout: SeekableLayout, { targetMs, factor }: Pace): 
  * Maximum length of a stream, samples. A step has to decode everything before its part and then make the part
  * within the budget.
  */
-export function mostStreamSamples(layout: CodedLayout, factor: number): number {
+export function mostStreamSamples(layout: CodedLayout, coreSlowdown: number): number {
   const { fixedMs, skipMs, makeMs } = stageCost(layout)
   const partMs = (makeMs * PART_SAMPLES) / SAMPLE_RATE
-  const reach = Math.floor((BUDGET_MS / factor - fixedMs - partMs) / skipMs)
+  const reach = Math.floor((BUDGET_MS / coreSlowdown - fixedMs - partMs) / skipMs)
   return Math.max(60, Math.min(MAX_CODED_SECONDS, reach)) * SAMPLE_RATE
 }
 

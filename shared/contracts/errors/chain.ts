@@ -21,7 +21,7 @@ export const CHAIN_ERRORS = {
   MESSAGE_TOO_LARGE: {
     effect: 'fails',
     means: 'The message is larger than can be processed.',
-    remedy: 'Send less in it: ask for fewer assets, or raise max_message_kb.',
+    remedy: 'Send less in it: ask for fewer assets, or raise max_message_kib.',
   },
   NO_TRACK: {
     effect: 'fails',
@@ -78,7 +78,7 @@ export const CHAIN_ERRORS = {
   OVER_LIMITS: {
     effect: 'fails',
     means: 'The master is longer, or has more channels or a higher rate, than is taken here.',
-    remedy: 'Deliver another, or raise max_hours, max_channels or max_rate.',
+    remedy: 'Deliver another, or raise max_hours, max_channels or max_rate_hz.',
   },
   TOO_LONG_FOR_ASSET: {
     effect: 'fails',

@@ -148,7 +148,7 @@ export function badRequest(sentence: string, at: string): HttpError {
 }
 
 /** The statuses of verdicts that a request can meet, because the API and the `ingest` topic accept the same jobs. */
-const VERDICT_STATUS: Partial<Record<VerdictCode, number>> = {
+export const VERDICT_STATUS: Partial<Record<VerdictCode, number>> = {
   NOT_JSON: 400,
   REQUEST_CONFLICT: 409,
   OTHER_BYTES: 500,

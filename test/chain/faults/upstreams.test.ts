@@ -29,7 +29,7 @@ const around = await surroundings(
     storage: storage.endpoint,
     target_ms: 200,
     routes: {
-      cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], factor: 1 },
+      cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], core_slowdown: 1 },
     },
   },
   { postgres },

@@ -147,7 +147,7 @@ export default [
     [
       {
         breaks: 'nobody looks for jobs that have not ended',
-        from: 'sweepOnce({ bus, events, catalogue, metrics }, config.watchdog_after).catch(',
+        from: 'sweepOnce({ bus, events, catalogue, metrics }, config.watchdog_after_seconds).catch(',
         to: 'Promise.resolve().catch(',
       },
       {

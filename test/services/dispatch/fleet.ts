@@ -115,7 +115,7 @@ export async function startFleet(): Promise<Fleet> {
       const settings = { template, env: {} }
       const measure = async () => ({ seconds: 300, bytes: 1 << 20 })
       const step = dispatchStep({
-        ...{ cluster, pods, registry, settings, factor: 1, measure, log },
+        ...{ cluster, pods, registry, settings, coreSlowdown: 1, measure, log },
       })
       const metrics = createMetrics('dispatch')
       const breaker = new Breaker({ log, metrics, stopping: stopping.signal })

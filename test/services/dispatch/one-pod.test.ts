@@ -62,7 +62,7 @@ async function bench(t: Test, most = 2) {
   }
   const pods = new Pods(cluster, 'labels', most, log)
   const step = dispatchStep({
-    ...{ cluster, pods, registry, settings, factor: 1, log },
+    ...{ cluster, pods, registry, settings, coreSlowdown: 1, log },
     measure: async () => ({ seconds: 100, bytes: 1e6 }),
   })
   const stop = new AbortController()

@@ -45,8 +45,8 @@ t.test('what a pod sent itself and never did, the next pod does', async (t) => {
     ...accepted('track', ['pieces']),
     masters: [`file://${join(folder, 'track.wav')}`],
   }
-  const limits = { max_hours: 1, max_channels: 2, max_rate: 48_000, strict: false }
-  const config = { master_wait: 0, target_ms: 120, routes: {}, ...limits }
+  const limits = { max_hours: 1, max_channels: 2, max_rate_hz: 48_000, strict: false }
+  const config = { master_wait_seconds: 0, target_ms: 120, routes: {}, ...limits }
   const at = (uri: string) => locate(uri)
 
   /** A pod, as pod/main.ts composes it. It is stopped when the marker of encode is left, the join not begun. */

@@ -105,7 +105,7 @@ t.test(
   async (t) => {
     const of = (seconds: number, assets: string[], outOfMemory = 0) =>
       resourcesOf(assets, { seconds, bytes: seconds * 176_400 }, registry, {
-        factor: 1,
+        coreSlowdown: 1,
         outOfMemory,
       })
     const usual = of(400, ['bpm', 'aac-128'])

@@ -10,12 +10,12 @@ const settings = {
     cloud: {
       templates: ['gs://masters/{asset_guid}.wav'],
       prefixes: ['gs://masters'],
-      factor: 1,
+      core_slowdown: 1,
     },
     'onprem-a': {
       templates: ['file:///mnt/masters/{asset_id}.wav'],
       prefixes: ['file:///mnt/masters'],
-      factor: 2,
+      core_slowdown: 2,
     },
   },
 }

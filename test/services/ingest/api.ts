@@ -8,8 +8,8 @@ import { loadRegistry } from '#shared/assets/registry.ts'
 import { type PubsubBus, pubsubBus } from '#shared/bus/pubsub.ts'
 import { type Catalogue, openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
 import { ONE_MACHINE, topology } from '#shared/contracts/topology.ts'
-import type { Config } from '#shared/frame/config.ts'
 import { type EventSink, eventSink } from '#shared/frame/events.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import { createLog, type Log } from '#shared/frame/telemetry/log.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
@@ -56,13 +56,13 @@ interface Settings {
   readonly oidc?: Config['oidc']
   readonly identity?: IdentitySettings
   readonly log?: Log
-  readonly rate_limit?: number
+  readonly rate_limit_per_minute?: number
   readonly trusted_proxies?: Config['trusted_proxies']
   readonly proxy_hops?: number
   readonly max_bodies?: number
   readonly max_streams?: number
   readonly slowest?: Pace
-  readonly max_upload_mb?: number
+  readonly max_upload_mib?: number
   readonly dsn?: string
   readonly events?: EventSink
   readonly unready?: () => string | undefined
@@ -90,22 +90,22 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
   const checked: ReadonlySet<string>[] = []
 
   async function replica(given: Settings = settings) {
-    const { tokens = [], rate_limit = 0, max_upload_mb = 64, slowest } = given
+    const { tokens = [], rate_limit_per_minute = 0, max_upload_mib = 64, slowest } = given
     const { trusted_proxies = [], proxy_hops = 1, max_bodies = 512, max_streams = 512 } = given
     const { oidc = { issuer: '', audience: '' }, events = eventSink(bus) } = given
     const rows = given.dsn === undefined ? catalogue : openCatalogue({ dsn: given.dsn })
     const uploadsUri = given.uploads ?? uploads
     const gcs = given.storage === undefined ? {} : { apiEndpoint: given.storage }
     const routes = {
-      cloud: { templates: [], prefixes: ['file:///mnt/masters'], factor: 1 },
-      'onprem-a': { templates: [], prefixes: ['file:///mnt/onprem'], factor: 1 },
+      cloud: { templates: [], prefixes: ['file:///mnt/masters'], core_slowdown: 1 },
+      'onprem-a': { templates: [], prefixes: ['file:///mnt/onprem'], core_slowdown: 1 },
     }
     const aborting = new AbortController()
     const uploadsThere = openUploads(uploadsUri, openStore(uploadsUri, gcs))
     const app = await createApp(
       {
         config: {
-          ...{ rate_limit, max_upload_mb, trusted_proxies, proxy_hops },
+          ...{ rate_limit_per_minute, max_upload_mib, trusted_proxies, proxy_hops },
           ...{ max_bodies, max_streams },
         },
         ...(slowest ? { slowest } : {}),

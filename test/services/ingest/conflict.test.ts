@@ -128,7 +128,7 @@ t.test(
     const settings = {
       registry,
       uploads: 'file:///var/uploads',
-      routes: { cloud: { templates: [], prefixes: ['file:///mnt/masters'], factor: 1 } },
+      routes: { cloud: { templates: [], prefixes: ['file:///mnt/masters'], core_slowdown: 1 } },
     }
     let isDown = false
     const { take } = accepting({
@@ -156,7 +156,7 @@ t.test(
       'what was not taken binds nobody',
     )
 
-    const step = ingestStep({ ...settings, max_message_kb: 64 }, async () => {}, away)
+    const step = ingestStep({ ...settings, max_message_kib: 64 }, async () => {}, away)
     const delivery = { id: '1', attempt: 1, attributes: {}, published: new Date() }
     const context = { delivery, signal: timeLimit(60_000) } as never
     await t.rejects(Promise.resolve(step.run({ ...job, master_uri: b } as never, context)), {

@@ -185,7 +185,7 @@ t.test('an open API is bound to this machine alone', async (t) => {
 })
 
 t.test('beyond the rate limit the response says when to retry', async (t) => {
-  const limited = await api.replica({ rate_limit: 3 })
+  const limited = await api.replica({ rate_limit_per_minute: 3 })
   for (let count = 0; count < 3; count++) {
     t.equal((await fetch(`${limited.url}/v1/derivatives`)).status, 200)
   }

@@ -135,7 +135,7 @@ for (const [what, [args, expected]] of Object.entries(refused)) {
 }
 
 t.test('a master beyond the limit is refused while it comes', async (t) => {
-  const small = await api.replica({ max_upload_mb: 1 })
+  const small = await api.replica({ max_upload_mib: 1 })
   const body = new FormData()
   body.set('file', new Blob([Buffer.alloc(3 * 1024 * 1024)]), 'big.wav')
   const response = await fetch(`${small.url}/v1/jobs`, { method: 'POST', body })

@@ -9,7 +9,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
-import type { Scope } from '#shared/frame/config.ts'
+import type { Scope } from '#shared/frame/settings.ts'
 import { openAccess } from '../../../services/ingest/auth/access.ts'
 import { aJob, post, startApi } from './api.ts'
 

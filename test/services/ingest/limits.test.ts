@@ -91,7 +91,7 @@ t.test('requests within a short time share one answer', async (t) => {
 t.test('a stranger spends his own requests, never those of a token', async (t) => {
   const [own, other] = ['a-good-token', 'another']
   const limited = await api.replica({
-    rate_limit: 5,
+    rate_limit_per_minute: 5,
     trusted_proxies: ['127.0.0.0/8'],
     tokens: [
       { sha256: digest(own), scopes: ['read'], name: 'one' },
@@ -129,7 +129,7 @@ t.test('a stranger spends his own requests, never those of a token', async (t) =
     for (let i = 0; i < 6; i++) t.equal((await ask(stranger, path)).status, 200, path)
   }
   // Without a trusted proxy the header is ignored.
-  const direct = await api.replica({ rate_limit: 2 })
+  const direct = await api.replica({ rate_limit_per_minute: 2 })
   const codes: number[] = []
   for (let i = 0; i < 4; i++) {
     const headers = { 'x-forwarded-for': `203.0.113.${i}` }

@@ -11,7 +11,7 @@ import t from 'tap'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { jobId } from '#shared/contracts/names.ts'
 import { ONE_MACHINE, topology } from '#shared/contracts/topology.ts'
-import type { Config } from '#shared/frame/config.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import { anyPort } from '../../../tools/local/port.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
@@ -38,7 +38,13 @@ async function start(more: Partial<Config> = {}) {
   const service = startService('ingest/main.ts', {
     ...{ project: 'test', pubsub: `127.0.0.1:${pubsub.port}` },
     database: await postgres.database(),
-    ...{ assets: at('assets'), scratch: at('scratch'), uploads: at('uploads'), port, drain: 0 },
+    ...{
+      assets: at('assets'),
+      scratch: at('scratch'),
+      uploads: at('uploads'),
+      port,
+      drain_seconds: 0,
+    },
     ...more,
   })
   children.push(service.child)
@@ -152,7 +158,10 @@ t.test(
   'asked to stop, it is unready first: a load balancer loses no request, and an upload goes on elsewhere',
   async (t) => {
     const database = await postgres.database()
-    const replicas = await Promise.all([start({ database, drain: 2 }), start({ database })])
+    const replicas = await Promise.all([
+      start({ database, drain_seconds: 2 }),
+      start({ database }),
+    ])
     await Promise.all(replicas.map(({ ready }) => ready))
     const [leaving, staying] = replicas
 

@@ -11,7 +11,7 @@ import { startService } from '../../support/processes/service.ts'
 
 t.test('the process of publish does all that is its own: each is begun', async (t) => {
   const around = await surroundings(
-    { watchdog_after: 1, event_days: 30, project: 'publish-main' },
+    { watchdog_after_seconds: 1, event_retention_days: 30, project: 'publish-main' },
     { keepsLetters: false },
   )
   const { bus, catalogue, config, published } = around

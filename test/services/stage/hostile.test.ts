@@ -13,7 +13,7 @@ import { hostileMasters } from '../../support/masters/hostile-masters.ts'
 import type { Verdict } from '../../support/masters/hostile-verdict.ts'
 import { heldMemory } from '../../support/processes/held-memory.ts'
 
-const LIMITS = { max_hours: 24, max_channels: 8, max_rate: 768_000 }
+const LIMITS = { max_hours: 24, max_channels: 8, max_rate_hz: 768_000 }
 /** Maximum length of masters that are converted here, seconds. */
 const MAX_SECONDS = 60
 const { signal } = new AbortController()

@@ -21,7 +21,7 @@ function split(id: string, stage: 'analyze' | 'encode', fixedMs: number, msPerSe
 }
 
 const seconds = (n: number) => n * 44_100
-const options = { targetMs: 6000, factor: 1 }
+const options = { targetMs: 6000, coreSlowdown: 1 }
 
 t.test('a track that fits is one step a stage', async (t) => {
   const assets = [
@@ -86,7 +86,7 @@ t.test(
 t.test('a site of half the speed gets parts half as long', async (t) => {
   const aac = [split('aac', 'encode', 0, 8)]
   const fast = planSteps(aac, seconds(7200), options)
-  const slow = planSteps(aac, seconds(7200), { ...options, factor: 2 })
+  const slow = planSteps(aac, seconds(7200), { ...options, coreSlowdown: 2 })
   const longest = (plan: typeof fast) =>
     Math.max(...plan.units.map(({ start, end }) => end - start))
   t.ok(Math.abs(longest(slow) / longest(fast) - 0.5) < 0.1)
@@ -97,8 +97,8 @@ t.test('so do the built-in ones, and one of a quarter can still make them', asyn
   for (const id of ['aac-128', 'loudness']) {
     const asset = registry.get(id)
     if (asset === undefined) throw new Error(`no ${id}`)
-    const longest = (factor: number) => {
-      const { units } = planSteps([asset], seconds(3 * 3600), { targetMs: 6000, factor })
+    const longest = (coreSlowdown: number) => {
+      const { units } = planSteps([asset], seconds(3 * 3600), { targetMs: 6000, coreSlowdown })
       return Math.max(...units.map(({ start, end }) => end - start))
     }
     t.equal(longest(2) / longest(1), 0.5, `${id} at half the speed`)
@@ -147,11 +147,11 @@ t.test(
           fc.array(asset, { minLength: 1, maxLength: 6 }),
           fc.integer({ min: 1, max: seconds(4 * 3600) }),
           fc.integer({ min: 1, max: 4 }),
-          (given, samples, factor) => {
+          (given, samples, coreSlowdown) => {
             const assets = given.map(({ isSplit, stage, fixedMs, msPerSecond }, i) =>
               (isSplit ? split : whole)(`a${i}`, stage, fixedMs, msPerSecond),
             )
-            const plan = planSteps(assets, samples, { targetMs: 6000, factor })
+            const plan = planSteps(assets, samples, { targetMs: 6000, coreSlowdown })
             const indexes = [...plan.analyze.flat(), ...plan.encode.flat()].sort(
               (a, b) => a - b,
             )
@@ -160,7 +160,7 @@ t.test(
             for (const asset of assets) {
               const units = plan.units.filter(({ asset: id }) => id === asset.id)
               if (plan.impossible.some(({ asset: { id } }) => id === asset.id)) {
-                if (units.length > 0 || costMs(asset, samples) * factor <= BUDGET_MS)
+                if (units.length > 0 || costMs(asset, samples) * coreSlowdown <= BUDGET_MS)
                   return false
                 continue
               }
@@ -177,7 +177,9 @@ t.test(
               const ms = step.reduce((sum, index) => {
                 const unit = plan.units[index]
                 const asset = assets.find(({ id }) => id === unit?.asset)
-                return unit && asset ? sum + costMs(asset, unit.end - unit.start) * factor : sum
+                return unit && asset
+                  ? sum + costMs(asset, unit.end - unit.start) * coreSlowdown
+                  : sum
               }, 0)
               if (ms > 6000.001) return false
             }

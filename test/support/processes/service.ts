@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { type Config, configEnv } from '#shared/frame/config.ts'
+import { configEnv } from '#shared/frame/config.ts'
+import type { Config } from '#shared/frame/settings.ts'
 
 /** A service as a process of its own. */
 export interface RunningService {

@@ -21,7 +21,14 @@ const PRICES = {
   ...{ gibMonth: 0.02, pubsubTib: 40, pubsubFreeGib: 10, egressGib: 0.1 },
 }
 const WORKLOAD: Workload = {
-  ...{ tracks: 1_000_000, seconds: 433, assets: FIVE, factor: 1, utilisation: 1, spot: 1 },
+  ...{
+    tracks: 1_000_000,
+    seconds: 433,
+    assets: FIVE,
+    coreSlowdown: 1,
+    utilisation: 1,
+    spot: 1,
+  },
   ...{ staged: 0, scratchMinutes: 0, months: 1, egress: 0 },
 }
 
@@ -49,7 +56,7 @@ t.test('compute: hours of vCPU, by utilisation, Spot and price', async (t) => {
   // 11 Ms = 3,055.56 h; × $0.01.
   t.match(line('compute, Spot'), { unit: 'vCPU-hours' })
   t.ok(near(line('compute, Spot').cost, (11e6 / 3600) * 0.01))
-  const slower = { factor: 2, utilisation: 0.5, spot: 0.75 }
+  const slower = { coreSlowdown: 2, utilisation: 0.5, spot: 0.75 }
   t.ok(near(line('compute, Spot', slower).cost, ((11e6 * 4) / 3600) * 0.75 * 0.01))
   t.ok(near(line('compute, on demand', slower).cost, ((11e6 * 4) / 3600) * 0.25 * 0.04))
   t.equal(line('compute, on demand').cost, 0)

@@ -117,7 +117,7 @@ t.test(
     const data = await folder(t)
     // A template of the operator's own, as a path.
     const flags = ['--masters', join(data, 'other', '{asset_id}.wav')]
-    const first = await started(t, data, ...flags, '--factor', 'auto')
+    const first = await started(t, data, ...flags, '--core-slowdown', 'auto')
     t.match(first.said(), /^Steps are cut for cores that are [\d.]+ times as slow/)
     await mkdir(join(data, 'other'))
     writeMaster(join(data, 'other', '17.wav'))
@@ -126,14 +126,14 @@ t.test(
     const pids = JSON.parse(readFileSync(join(data, 'processes.json'), 'utf8'))
     first.process.kill('SIGKILL')
 
-    const second = await started(t, data, ...flags, '--factor', '20')
+    const second = await started(t, data, ...flags, '--core-slowdown', '20')
     t.equal(await endOf(second.url, job), 'done')
     const left = pids.filter(({ pid }: { pid: number }) => isRunning(pid))
     t.same(left, [], 'nothing of the first chain is left')
 
     t.match(await refused('--data', data), /in use by another chain \(process \d+, since /)
 
-    // Steps are planned for cores as slow as --factor says.
+    // Steps are planned for cores as slow as --core-slowdown says.
     const { url } = second
     writeMaster(join(data, 'other', '18.wav'))
     const heavy = await submit(url, 'other', { asset_id: 18 })
@@ -150,8 +150,8 @@ t.test(
     second.process.kill('SIGTERM')
     t.equal((await once(second.process, 'exit'))[0], 0)
 
-    const words = '--factor must be a number from 0.1 to 20, got fast.'
-    t.match(await refused('--data', data, '--factor', 'fast'), words)
+    const words = '--core-slowdown must be a number from 0.1 to 20, got fast.'
+    t.match(await refused('--data', data, '--core-slowdown', 'fast'), words)
   },
 )
 

@@ -9,7 +9,8 @@ import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
 import { MIGRATIONS } from '#shared/catalogue/schema/migrations.ts'
 import { ONE_MACHINE, topology } from '#shared/contracts/topology.ts'
-import { type Config, configEnv, readConfig } from '#shared/frame/config.ts'
+import { configEnv, readConfig } from '#shared/frame/config.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import { startGcsServer } from '../../../tools/fakes/gcs-server.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
@@ -46,7 +47,7 @@ async function deployment(t: Test, changed: Partial<Config> = {}) {
   const at = (name: string) => `file://${join(folder, name)}`
   for (const name of ['masters', 'assets', 'scratch', 'uploads'])
     await mkdir(join(folder, name))
-  const route = { templates: [], prefixes: [], factor: 1 }
+  const route = { templates: [], prefixes: [], core_slowdown: 1 }
   const settings: Partial<Config> = {
     ...{ project: PROJECT, pubsub, database: migrated },
     ...{ assets: at('assets'), scratch: at('scratch'), uploads: at('uploads') },
@@ -233,18 +234,18 @@ t.test(
 )
 
 t.test(
-  'a core that is slower than its route says is reported, with the right factor',
+  'a core that is slower than its route says is reported, with the right figure',
   async (t) => {
-    const speed = async (factor: number) => {
+    const speed = async (core_slowdown: number) => {
       const { config } = await deployment(t, {
-        routes: { cloud: { templates: [], prefixes: [], factor } },
+        routes: { cloud: { templates: [], prefixes: [], core_slowdown } },
       })
       const options = { service: 'encode', measuresSpeed: true } as const
       return (await looked(config, options)).of('core speed')
     }
     t.match(await speed(0.1), {
-      ...{ state: 'warning', found: /factor of the route cloud is 0\.1$/ },
-      remedy: /^give the route cloud the factor [\d.]+, in TRACKCHAIN_ROUTES/,
+      ...{ state: 'warning', found: /core_slowdown of the route cloud is 0\.1$/ },
+      remedy: /^give the route cloud the core_slowdown [\d.]+, in TRACKCHAIN_ROUTES/,
     })
     t.match(await speed(20), { state: 'ok', found: /cloud is 20$/ })
   },
@@ -270,7 +271,7 @@ t.test('buckets are checked', async (t) => {
     storage: gcs.endpoint,
     ...{ assets: 'gs://assets', scratch: 'gs://scratch/runs', uploads: 'gs://uploads/' },
     routes: {
-      cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], factor: 1 },
+      cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], core_slowdown: 1 },
     },
   })
   const dayOld = (condition: object) => ({

@@ -2,14 +2,14 @@ import { type CostLine, coreSeconds, costLines, type Workload } from '../../cost
 import { MEASURED } from '../../costs/measured.ts'
 import { PRICES, type Prices } from '../../costs/prices.ts'
 import { table } from '../../terminal/table.ts'
-import { factorFrom, numberFrom, parsed, UsageError } from '../../terminal/usage.ts'
+import { numberFrom, parsed, slowdownFrom, UsageError } from '../../terminal/usage.ts'
 
 const HELP = `trackchain costs [FLAGS]: a forecast of what tracks cost in Google's cloud, in USD.
 
   --tracks N         number of tracks (1000000)
   --seconds N        length of a track, up to 600 (210)
   --assets A,B       assets to make (${MEASURED.usual.join(',')})
-  --factor N         how many times slower a core is than the measured one (1)
+  --core-slowdown N  how many times slower a core is than the measured one (1)
   --utilisation N    share of the paid vCPU time that works, 0 to 1 (0.7)
   --spot N           share of the compute that is Spot, 0 to 1 (1)
   --staged N         share of the masters that can't be read in place, 0 to 1 (0)
@@ -33,7 +33,14 @@ Prices, instead of Google's list prices of 2025 (docs/tasks/costs.md):
 
 const TEXT = { type: 'string' } as const
 const OPTIONS = {
-  ...{ tracks: TEXT, seconds: TEXT, assets: TEXT, factor: TEXT, utilisation: TEXT, spot: TEXT },
+  ...{
+    tracks: TEXT,
+    seconds: TEXT,
+    assets: TEXT,
+    'core-slowdown': TEXT,
+    utilisation: TEXT,
+    spot: TEXT,
+  },
   ...{ staged: TEXT, 'scratch-minutes': TEXT, months: TEXT, egress: TEXT },
   ...{ 'vcpu-hour': TEXT, 'spot-vcpu-hour': TEXT, 'class-a': TEXT, 'class-b': TEXT },
   ...{ 'gib-month': TEXT, 'pubsub-tib': TEXT, 'pubsub-free-gib': TEXT, 'egress-gib': TEXT },
@@ -55,7 +62,7 @@ export async function costs(args: readonly string[]): Promise<number> {
     tracks: number('tracks', 1_000_000),
     seconds: number('seconds', 210, MAX_SECONDS, 1),
     assets: assetsFrom(values.assets),
-    factor: factorFrom(values.factor),
+    coreSlowdown: slowdownFrom(values['core-slowdown']),
     utilisation: number('utilisation', 0.7, 1, 0.01),
     spot: number('spot', 1, 1),
     staged: number('staged', 0, 1),

@@ -1,6 +1,5 @@
 import { ConfigError } from '#shared/contracts/errors/config.ts'
 import { readConfig } from '#shared/frame/config.ts'
-import { settingsOf } from '../../local/chain-settings.ts'
 import type { Finding } from '../../preflight/check.ts'
 import { preflight as look, type PreflightOptions } from '../../preflight/run-preflight.ts'
 import { SERVICES, type ServiceName } from '../../preflight/service-needs.ts'
@@ -47,7 +46,7 @@ export async function preflight(args: readonly string[]): Promise<number> {
 
 async function findingsOf(options: PreflightOptions): Promise<readonly Finding[]> {
   try {
-    return await look(readConfig(settingsOf(process.env)), options)
+    return await look(readConfig(), options)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     const remedy = 'mend the TRACKCHAIN_… variables'

@@ -10,7 +10,7 @@ import { folderUri } from '../../local/data-folder.ts'
 import { type Chain, startChain } from '../../local/supervisor.ts'
 import { coreFactor } from '../../preflight/core-check.ts'
 import { interruptible } from '../../terminal/interrupt.ts'
-import { factorFrom, parsed, pathFrom, portFrom, UsageError } from '../../terminal/usage.ts'
+import { parsed, pathFrom, portFrom, slowdownFrom, UsageError } from '../../terminal/usage.ts'
 
 const HELP = `npm start [-- FLAGS]: the whole chain as a server on loopback.
 
@@ -26,7 +26,7 @@ const HELP = `npm start [-- FLAGS]: the whole chain as a server on loopback.
   --uploads WHERE  likewise masters that are uploaded (DIR/uploads)
   --gcs-endpoint URL  the server that has the buckets, e.g. http://127.0.0.1:9000 of Google's
                    storage-testbench or fake-gcs-server (Google's own)
-  --factor N       how much slower a core here is than the reference, 0.1 to 20 (1): steps are cut that much
+  --core-slowdown N  how much slower a core here is than the reference, 0.1 to 20 (1): steps are cut that much
                    shorter; auto: as measured at the start, in two seconds
   --derivatives DIR  a folder with derivative assets of your own
   --database DSN   a PostgreSQL of your own, e.g. postgresql://user@host/name; its password by PGPASSWORD or
@@ -50,7 +50,7 @@ const OPTIONS = {
   scratch: { type: 'string' },
   uploads: { type: 'string' },
   'gcs-endpoint': { type: 'string' },
-  factor: { type: 'string' },
+  'core-slowdown': { type: 'string' },
   derivatives: { type: 'string' },
   database: { type: 'string' },
   pubsub: { type: 'string' },
@@ -71,8 +71,10 @@ export async function start(args: readonly string[]): Promise<number> {
   tolerate(process.stdout, process.stderr)
   const say = (text: string) => print(process.stderr, text)
   signal.addEventListener('abort', () => say('Closing; once more ends it at once.'))
-  const factor =
-    values.factor === 'auto' ? await measuredFactor(say, signal) : factorFrom(values.factor)
+  const coreSlowdown =
+    values['core-slowdown'] === 'auto'
+      ? await measuredSlowdown(say, signal)
+      : slowdownFrom(values['core-slowdown'])
   say('Starting …')
   chain = await withRoom(say, signal, () =>
     startChain({
@@ -81,7 +83,7 @@ export async function start(args: readonly string[]): Promise<number> {
       pubsubPort: portFrom('pubsub-port', values['pubsub-port']),
       templates: masters.flatMap(templates),
       prefixes: [...masters.filter(isFolder), ...prefix].map(prefixFrom),
-      factor,
+      coreSlowdown,
       derivatives: values.derivatives === undefined ? undefined : pathFrom(values.derivatives),
       database: databaseFrom(values.database),
       pubsub: values.pubsub ?? settingOf('pubsub'),
@@ -131,8 +133,8 @@ async function withRoom<T>(
   }
 }
 
-/** The factor of a route for the core that this runs on, as measured. */
-async function measuredFactor(
+/** The `core_slowdown` of a route for the core that this runs on, as measured. */
+async function measuredSlowdown(
   say: (text: string) => void,
   signal: AbortSignal,
 ): Promise<number> {

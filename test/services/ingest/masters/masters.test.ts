@@ -111,7 +111,7 @@ t.test('a master that breaks off is not stored, and leaves nothing', async (t) =
 })
 
 t.test('a master beyond the limit is refused, announced or not', async (t) => {
-  const small = await api.replica({ max_upload_mb: 1 })
+  const small = await api.replica({ max_upload_mib: 1 })
   const url = `${small.url}/v1/masters/large`
   t.match(await (await put(url, audio)).json(), { status: 413, code: 'TOO_LARGE' })
   async function* chunks() {
