@@ -43,7 +43,7 @@ async function start(service: Service): Promise<void> {
   consume('ingest', step, { concurrency: concurrency(WAITING_STEPS) })
 
   const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
-  const uploads = openUploads(config.uploads, openStore(config.uploads, gcs))
+  const uploads = openUploads(openStore(config.uploads, gcs))
   const app = await createApp(
     {
       ...{ config, access },

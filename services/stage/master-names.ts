@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import type { TrackNames } from '#shared/contracts/file-names.ts'
 import { namesInFile } from '#shared/contracts/file-names.ts'
 import type { AcceptedRequest } from '#shared/contracts/messages/run.ts'
+import { kindOf } from '#shared/store/kinds.ts'
 import type { FoundMaster } from './find-master.ts'
 import { masterBytes } from './formats/master-bytes.ts'
 import { tagNames } from './formats/names/tag-names.ts'
@@ -29,12 +30,7 @@ export async function masterNames(
 function nameIn(uri: string): string {
   const name = basename(uri)
   if (name.endsWith('.upload') || uri.startsWith('upload:')) return ''
-  if (!uri.startsWith('file:')) return name
-  try {
-    return decodeURIComponent(name)
-  } catch {
-    return name
-  }
+  return kindOf(uri)?.fileName(name) ?? name
 }
 
 /** Whether a file is named by the ids of the job, or by any id alone. Such a name says nothing about the music. */

@@ -22,7 +22,7 @@ export function uploadPlace(uri: string, uploads: string): string | undefined {
 export function shownUri(uri: string): string {
   const [, guid, sha256] = /([^/]+)\/([0-9a-f]{64})\.upload$/.exec(uri) ?? []
   if (guid !== undefined && sha256 !== undefined) return uploadUri(guid, sha256)
-  return uri.startsWith('file:') ? withoutPaths(uri) : uri
+  return withoutPaths(uri)
 }
 
 export function uploadName(assetGuid: string, sha256: string): ObjectName {

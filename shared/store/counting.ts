@@ -1,6 +1,5 @@
 import type { Readable } from 'node:stream'
 import { abandon } from '../async/abandon.ts'
-import type { ObjectName } from '../contracts/names.ts'
 import { Waits } from '../underway/waits.ts'
 import type { Body, StoreDriver } from './driver/driver.ts'
 
@@ -11,7 +10,7 @@ export interface Counts {
   bytesRead: number
   bytesWritten: number
   /**
-   * The bytes, of those read and written, that came from and went to buckets. On a route whose cluster is elsewhere
+   * The bytes, of those read and written, that came from and went to stores across the WAN, i.e. buckets. On a route whose cluster is elsewhere
    * these have crossed the WAN. A part of an object counts twice, because it has no checksum and is read twice. Bytes
    * that were sent again after a fault are not counted.
    */
@@ -34,16 +33,16 @@ export function counting(
   counts: Counts,
   waits: Waits = new Waits(),
 ): StoreDriver {
-  const isCloud = driver.uri(ANY).startsWith('gs:')
   const came = (bytes: number, isPart: boolean) => {
     counts.bytesRead += bytes
-    if (isCloud) counts.bytesFromCloud += isPart ? 2 * bytes : bytes
+    if (driver.crossesWan) counts.bytesFromCloud += isPart ? 2 * bytes : bytes
   }
   const went = (bytes: number) => {
     counts.bytesWritten += bytes
-    if (isCloud) counts.bytesToCloud += bytes
+    if (driver.crossesWan) counts.bytesToCloud += bytes
   }
   return {
+    crossesWan: driver.crossesWan,
     stat(name, options) {
       counts.operations++
       return waits.during(() => driver.stat(name, options))
@@ -96,9 +95,6 @@ export function counting(
     uri: (name) => driver.uri(name),
   }
 }
-
-/** Any name will do: the scheme of an object's URI shows the kind of the store. */
-const ANY = 'any' as ObjectName
 
 /** Measures the time from each read of a stream to the next bytes, or to its end. */
 function waitedFor(source: Readable, waits: Waits): void {

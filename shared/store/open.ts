@@ -1,18 +1,16 @@
 import { StoreError } from '../contracts/errors/store.ts'
 import type { ObjectName } from '../contracts/names.ts'
 import type { StoreDriver } from './driver/driver.ts'
-import { fileStore } from './file/file-store.ts'
-import { type GcsSettings, gcsConnection, gcsStore } from './gcs/gcs-store.ts'
-import { isBelow, parseUri, type StoreUri } from './uri.ts'
+import type { StoreKind, StoreOptions, StoreUri } from './driver/kind.ts'
+import { KINDS } from './kinds.ts'
+import { isBelow, parseUri } from './uri.ts'
 
+export type { StoreOptions } from './driver/kind.ts'
 export { parseUri, withinPrefixes } from './uri.ts'
-
-/** Stores that are opened with the same settings object share one connection to Cloud Storage. */
-export type StoreOptions = GcsSettings
 
 /**
  * The store at `file:///folder` or `gs://bucket/prefix`. Nothing is read from it yet.
- * @throws StoreError bad-name when the URI is neither.
+ * @throws StoreError bad-name when the URI is of no kind that is known here.
  */
 export function openStore(uri: string, options: StoreOptions = {}): StoreDriver {
   return storeAt(parseUri(uri), options)
@@ -47,7 +45,7 @@ function topFor(
 ): StoreUri | undefined {
   const { prefixes } = options
   if (prefixes === undefined) {
-    return { ...place, path: place.scheme === 'gs' ? [] : place.path.slice(0, -1) }
+    return kindAt(place).rootOf(place)
   }
   const known = rememberedFor(options)
   known.prefixes ??= prefixes.map(parseUri)
@@ -55,27 +53,24 @@ function topFor(
 }
 
 function storeAt(place: StoreUri, options: StoreOptions): StoreDriver {
-  if (place.scheme === 'file') {
-    const path = `/${place.path.join('/')}`
-    const { folders } = rememberedFor(options)
-    const store = folders.get(path) ?? fileStore(path)
-    // Without prefixes each folder of a catalogue is a root. Remembering them all would be a memory leak.
-    if (folders.size < MAX_FOLDERS) folders.set(path, store)
-    return store
+  const { openers } = rememberedFor(options)
+  let open = openers.get(place.scheme)
+  if (open === undefined) {
+    open = kindAt(place).opener(options)
+    openers.set(place.scheme, open)
   }
-  const prefix = place.path.map((segment) => `${segment}/`).join('')
-  const known = rememberedFor(options)
-  known.connection ??= gcsConnection(options)
-  return gcsStore({ ...options, bucket: place.bucket, prefix, connection: known.connection })
+  return open(place)
+}
+
+/** The kind of a parsed place. `parseUri` has refused all others. */
+function kindAt({ scheme }: StoreUri): StoreKind {
+  return KINDS[scheme] as StoreKind
 }
 
 interface Remembered {
-  connection?: ReturnType<typeof gcsConnection>
   prefixes?: readonly StoreUri[]
-  readonly folders: Map<string, StoreDriver>
+  readonly openers: Map<string, ReturnType<StoreKind['opener']>>
 }
-
-const MAX_FOLDERS = 100
 
 /** Cached by settings object, because `locate` is called for every master. */
 const remembered = new WeakMap<StoreOptions, Remembered>()
@@ -83,7 +78,7 @@ const remembered = new WeakMap<StoreOptions, Remembered>()
 function rememberedFor(options: StoreOptions): Remembered {
   let known = remembered.get(options)
   if (!known) {
-    known = { folders: new Map() }
+    known = { openers: new Map() }
     remembered.set(options, known)
   }
   return known

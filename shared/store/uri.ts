@@ -1,13 +1,7 @@
 import { StoreError } from '../contracts/errors/store.ts'
+import type { StoreUri } from './driver/kind.ts'
 import { isLegalSegment } from './driver/object-name.ts'
-
-/** A parsed URI of a place in a store. */
-export type StoreUri =
-  | { readonly scheme: 'file'; readonly path: readonly string[] }
-  | { readonly scheme: 'gs'; readonly bucket: string; readonly path: readonly string[] }
-
-/** Bucket names, by https://cloud.google.com/storage/docs/buckets#naming. */
-const BUCKET = /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/
+import { KINDS } from './kinds.ts'
 
 /**
  * Parses `file:///folder/…` or `gs://bucket/…` into its one canonical form. Anything ambiguous is refused rather than
@@ -20,19 +14,20 @@ export function parseUri(uri: string): StoreUri {
   // Other parsers trim white space, and would then read another place.
   if (uri !== uri.trim()) refuse(uri, 'it begins or ends with white space')
   const parts = /^([a-z]+):\/\/([^/]*)(?:\/(.*))?$/is.exec(uri)
-  const scheme = parts?.[1]?.toLowerCase()
+  const scheme = parts?.[1]?.toLowerCase() ?? ''
   const [, , authority = '', rest = ''] = parts ?? []
+  const kind = Object.hasOwn(KINDS, scheme) ? KINDS[scheme] : undefined
+  if (kind === undefined) {
+    const forms = Object.values(KINDS).map(({ form }) => form)
+    return refuse(uri, `expected ${forms.join(' or ')}`)
+  }
   const segments = rest.replace(/\/$/, '').split('/')
-  const path = segments.length === 1 && segments[0] === '' ? [] : segments
-  if (scheme === 'file') {
-    if (authority !== '') refuse(uri, 'file:// takes no host: write file:///folder')
-    return { scheme, path: path.map((segment) => checked(uri, decoded(uri, segment))) }
-  }
-  if (scheme === 'gs') {
-    if (!BUCKET.test(authority)) refuse(uri, `${JSON.stringify(authority)} is no bucket`)
-    return { scheme, bucket: authority, path: path.map((segment) => harmless(uri, segment)) }
-  }
-  return refuse(uri, 'expected file:///… or gs://…')
+  const isRoot = segments.length === 1 && segments[0] === ''
+  const why = (said: string) => refuse(uri, said)
+  const path = kind.pathOf(authority, isRoot ? [] : segments, why)
+  const illegal = path.find((segment) => !isLegalSegment(segment))
+  if (illegal !== undefined) refuse(uri, `it has the segment ${JSON.stringify(illegal)}`)
+  return { scheme, authority, path }
 }
 
 /**
@@ -54,38 +49,11 @@ export function withinPrefixes(uri: string, prefixes: readonly string[]): boolea
 /** Whether a place lies below another, and is not the same. */
 export function isBelow(place: StoreUri, limit: StoreUri): boolean {
   return (
-    rootOf(place) === rootOf(limit) &&
+    place.scheme === limit.scheme &&
+    place.authority === limit.authority &&
     place.path.length > limit.path.length &&
     limit.path.every((segment, index) => segment === place.path[index])
   )
-}
-
-function rootOf(place: StoreUri): string {
-  return place.scheme === 'gs' ? `gs://${place.bucket}` : 'file://'
-}
-
-function decoded(uri: string, segment: string): string {
-  if (/[?#]/.test(segment)) refuse(uri, 'write ? as %3F and # as %23')
-  let text: string
-  try {
-    text = decodeURIComponent(segment)
-  } catch {
-    return refuse(uri, 'a % must begin an escape: write it as %25')
-  }
-  if (text.includes('/')) refuse(uri, 'a slash is escaped')
-  return text
-}
-
-/** Returns the segment unless percent-decoding it would yield a dot, a slash, a backslash or a control character. */
-function harmless(uri: string, segment: string): string {
-  if (/%(2e|2f|5c|[01][0-9a-f]|7f)/i.test(segment))
-    refuse(uri, 'it has an escape that hides a path')
-  return checked(uri, segment)
-}
-
-function checked(uri: string, segment: string): string {
-  if (!isLegalSegment(segment)) refuse(uri, `it has the segment ${JSON.stringify(segment)}`)
-  return segment
 }
 
 function refuse(uri: string, why: string): never {

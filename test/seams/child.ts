@@ -76,6 +76,7 @@ const catalogue: typeof realCatalogue = {
 
 function wrap(store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver {
   return {
+    crossesWan: store.crossesWan,
     stat: (name, options) => store.stat(name, options),
     read: (name, options) => store.read(name, options),
     list: (prefix, options) => store.list(prefix, options),

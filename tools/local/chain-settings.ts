@@ -6,6 +6,7 @@ import {
 } from '#shared/contracts/topology.ts'
 import { configEnv, OF_COMMANDS, variableOf } from '#shared/frame/config.ts'
 import type { Config } from '#shared/frame/settings.ts'
+import { kindOf } from '#shared/store/kinds.ts'
 import { UsageError } from '../terminal/usage.ts'
 import { type DataFolder, folderUri } from './data-folder.ts'
 import { HOST } from './port.ts'
@@ -145,6 +146,6 @@ function needsCredentials({ assets, scratch, uploads, routes = {}, storage }: Pa
     ...templates,
     ...prefixes,
   ])
-  const isBucket = (uri: string | undefined) => uri?.startsWith('gs:') === true
-  return !storage && [assets, scratch, uploads, ...masters].some(isBucket)
+  const isFar = (uri = '') => kindOf(uri)?.crossesWan === true
+  return !storage && [assets, scratch, uploads, ...masters].some(isFar)
 }

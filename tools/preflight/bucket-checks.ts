@@ -1,4 +1,5 @@
 import { isDenied } from '#shared/contracts/errors/store.ts'
+import { kindOf } from '#shared/store/kinds.ts'
 import { parseUri, type StoreOptions } from '#shared/store/open.ts'
 import { type Check, type Complaint, type Finding, judged } from './check.ts'
 import { aheadOf } from './clock-check.ts'
@@ -15,9 +16,9 @@ export interface Bucket {
 /** The bucket of a store; undefined for a folder. */
 export function bucketOf(which: Bucket['which'], uri: string): Bucket | undefined {
   const place = parseUri(uri)
-  if (place.scheme === 'file') return undefined
+  if (!kindOf(uri)?.crossesWan) return undefined
   const prefix = place.path.map((segment) => `${segment}/`).join('')
-  return { which, name: place.bucket, prefix }
+  return { which, name: place.authority, prefix }
 }
 
 /** Checks how a bucket is set up. Of a bucket of masters, which is not ours to set up, only its location is read. */

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import type { ObjectName } from '#shared/contracts/names.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
-import { openStore, parseUri, type StoreOptions } from '#shared/store/open.ts'
+import { kindOf } from '#shared/store/kinds.ts'
+import { openStore, type StoreOptions } from '#shared/store/open.ts'
 import type { Check, Finding } from './check.ts'
 import type { Access } from './service-needs.ts'
 
@@ -31,13 +32,13 @@ export function storeCheck(
   const name = `${which} ${uri}`
   return {
     name,
-    remedy: uri.startsWith('gs:')
+    remedy: kindOf(uri)?.crossesWan
       ? `grant ${GRANTS[needed]} on the bucket to the service's identity`
       : `have the folder mounted, ${needed === 'read' ? 'readable' : 'writable'} for this user`,
     async run(signal) {
-      const path = folderOf(uri)
-      if (path !== undefined) await checkFolder(path)
       const store = openStore(uri, options)
+      const path = folderOf(store)
+      if (path !== undefined) await checkFolder(path)
       const found = (said: string): Finding[] => [{ check: name, state: 'ok', found: said }]
       if (needed === 'read') {
         await read(store, signal)
@@ -66,15 +67,14 @@ export function mastersCheck(uri: string, options: StoreOptions): Check {
   const name = `masters ${uri}`
   return {
     name,
-    remedy: uri.startsWith('gs:')
+    remedy: kindOf(uri)?.crossesWan
       ? `grant ${GRANTS.read} on the bucket to the service's identity`
       : 'have the folder mounted, readable for this user',
     async run(signal) {
-      const folder = folderOf(uri)
+      const store = openStore(uri, options)
+      const folder = folderOf(store)
       const found =
-        folder === undefined
-          ? await firstObject(openStore(uri, options), signal)
-          : await firstFile(folder)
+        folder === undefined ? await firstObject(store, signal) : await firstFile(folder)
       const said =
         found === undefined ? 'can be listed; nothing there to read' : `read ${found}`
       return [{ check: name, state: 'ok', found: said }]
@@ -82,10 +82,9 @@ export function mastersCheck(uri: string, options: StoreOptions): Check {
   }
 }
 
-/** The folder of a file:// store; undefined for a bucket. */
-function folderOf(uri: string): string | undefined {
-  const place = parseUri(uri)
-  return place.scheme === 'file' ? `/${place.path.join('/')}` : undefined
+/** The folder that a store is; undefined for a bucket. */
+function folderOf({ uploads }: StoreDriver): string | undefined {
+  return uploads?.kind === 'folder' ? uploads.folder : undefined
 }
 
 /** Checks that a folder exists. A store makes the folders below it, so that a missing one is a missing mount. */

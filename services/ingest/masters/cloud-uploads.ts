@@ -6,8 +6,11 @@ import { join } from 'node:path'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { isDamaged } from '#shared/contracts/errors/store.ts'
 import { uploadName, uploadUri } from '#shared/contracts/uploads.ts'
-import { sameBytes } from '#shared/store/driver/driver.ts'
-import type { GcsStore } from '#shared/store/gcs/gcs-store.ts'
+import {
+  type StoreDriver,
+  sameBytes,
+  type UploadSessions,
+} from '#shared/store/driver/driver.ts'
 import { digestMismatch, tooLarge, writeBody } from './upload-folder.ts'
 import type { KindOfUploads, Stored } from './uploads.ts'
 
@@ -26,8 +29,8 @@ const MAX_DAMAGED = 3
 
 const CONTENT_TYPE = 'application/octet-stream'
 
-/** Uploads into a Cloud Storage bucket. */
-export function storeUploads(driver: GcsStore): KindOfUploads {
+/** Uploads into a store to which clients can upload directly, such as a bucket. */
+export function storeUploads(driver: StoreDriver, sessions: UploadSessions): KindOfUploads {
   const spooled = new Set<string>()
 
   async function keep(
@@ -107,11 +110,11 @@ export function storeUploads(driver: GcsStore): KindOfUploads {
     },
     async session(guid, { sha256, crc32c }, { origin, signal }) {
       const name = uploadName(guid, sha256)
-      const there = await driver.crc32cOf(name, { ...(signal && { signal }) })
+      const there = await sessions.crc32cOf(name, { ...(signal && { signal }) })
       if (there === undefined) {
         const options = { contentType: CONTENT_TYPE, ...(crc32c && { crc32c }) }
         const until = { ...(origin && { origin }), ...(signal && { signal }) }
-        return await driver.resumableUploadUrl(name, { ...options, ...until })
+        return await sessions.url(name, { ...options, ...until })
       }
       const isSame = crc32c === undefined || crc32c === there
       sameBytes(isSame ? 'exists' : 'differs', uploadUri(guid, sha256))

@@ -39,11 +39,34 @@ export interface ReadOptions {
   readonly signal?: AbortSignal
 }
 
+/** How a store takes uploads: as files that grow in its folder, or in sessions between the client and the store. */
+type UploadMeans = { readonly kind: 'folder'; readonly folder: string } | UploadSessions
+
+/** A store whose clients can upload to it directly. */
+export interface UploadSessions {
+  readonly kind: 'sessions'
+  /**
+   * A URL that lets its holder upload this one object, resumably. The upload succeeds only if the object does not exist
+   * by its end and its bytes match `crc32c` (base64), if given. `origin`: the site whose pages may use the URL.
+   * @throws StoreError exists
+   */
+  url(
+    name: ObjectName,
+    options: { contentType: string; crc32c?: string; origin?: string; signal?: AbortSignal },
+  ): Promise<string>
+  /** The CRC-32C of an object, base64; undefined when there is no such object. */
+  crc32cOf(name: ObjectName, options?: { signal?: AbortSignal }): Promise<string | undefined>
+}
+
 /**
  * The contract of a store of objects. There is no overwrite, on purpose: a store that cannot create an object only if
  * it is absent cannot hold our objects.
  */
 export interface StoreDriver {
+  /** Whether its bytes cross a WAN, as the kind of the store declares. */
+  readonly crossesWan: boolean
+  /** How masters are uploaded into it. Wrappers that are used for other objects may leave it out. */
+  readonly uploads?: UploadMeans
   /** The metadata of an object; undefined when there is no such object. */
   stat(name: ObjectName, options?: { signal?: AbortSignal }): Promise<ObjectStat | undefined>
   /**

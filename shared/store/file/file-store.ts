@@ -27,6 +27,8 @@ export function fileStore(folder: string): FileStore {
   const pathOf = (name: string) => root.pathOf(checkedName(name))
 
   return {
+    crossesWan: false,
+    uploads: { kind: 'folder', folder },
     async stat(name, options) {
       options?.signal?.throwIfAborted()
       const held = await root.file(pathOf(name))

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import type * as library from '@google-cloud/storage'
 import type { ObjectName, Revision } from '../../contracts/names.ts'
-import type { ObjectStat, StoreDriver } from '../driver/driver.ts'
+import type { ObjectStat, StoreDriver, UploadSessions } from '../driver/driver.ts'
 import {
   checkedFolder,
   checkedName,
@@ -25,19 +25,9 @@ export interface GcsSettings extends Patience {
   readonly pieceBytes?: number
 }
 
-export interface GcsStore extends StoreDriver {
-  /**
-   * A URL that lets its holder upload this one object, resumably, within a week. The upload succeeds only if the object
-   * does not exist by its end and its bytes match `crc32c` (base64), if given. `origin`: the site whose pages may use
-   * the URL.
-   * @throws GcsError of status 412 when the object exists.
-   */
-  resumableUploadUrl(
-    name: ObjectName,
-    options: { contentType: string; crc32c?: string; origin?: string; signal?: AbortSignal },
-  ): Promise<string>
-  /** The CRC-32C of an object, base64; undefined when there is no such object. */
-  crc32cOf(name: ObjectName, options?: { signal?: AbortSignal }): Promise<string | undefined>
+/** A URL of an upload session is valid for a week. */
+interface GcsStore extends StoreDriver {
+  readonly uploads: UploadSessions
 }
 
 const require = createRequire(import.meta.url)
@@ -105,6 +95,7 @@ export function gcsStore({
   }
 
   return {
+    crossesWan: true,
     async stat(name, options) {
       const found = await inspect(inBucket(name), FIELDS, options?.signal)
       return found && objectStat(name, found)
@@ -140,14 +131,17 @@ export function gcsStore({
           await Promise.all(page.slice(at, at + WIDTH).map(({ name }) => removeOne(name)))
     },
     uri: (name) => uriOf(inBucket(name)),
-    async crc32cOf(name, options) {
-      return (await inspect(inBucket(name), 'crc32c', options?.signal))?.crc32c
-    },
-    async resumableUploadUrl(name, { contentType, crc32c, origin, signal }) {
-      const to: Upload = { bucket, name: inBucket(name), contentType, crc32c, signal }
-      const { status, headers } = await openSession(wire, to, origin)
-      if (status === 412) throw new GcsError(412, `${uriOf(to.name)} exists`)
-      return headers.get('location') as string
+    uploads: {
+      kind: 'sessions',
+      async crc32cOf(name, options) {
+        return (await inspect(inBucket(name), 'crc32c', options?.signal))?.crc32c
+      },
+      async url(name, { contentType, crc32c, origin, signal }) {
+        const to: Upload = { bucket, name: inBucket(name), contentType, crc32c, signal }
+        const { status, headers } = await openSession(wire, to, origin)
+        if (status === 412) throw new GcsError(412, `${uriOf(to.name)} exists`)
+        return headers.get('location') as string
+      },
     },
   }
 }

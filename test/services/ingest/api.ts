@@ -101,7 +101,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
       'onprem-a': { templates: [], prefixes: ['file:///mnt/onprem'], core_slowdown: 1 },
     }
     const aborting = new AbortController()
-    const uploadsThere = openUploads(uploadsUri, openStore(uploadsUri, gcs))
+    const uploadsThere = openUploads(openStore(uploadsUri, gcs))
     const app = await createApp(
       {
         config: {

@@ -386,6 +386,7 @@ function brokenStore(error: Error = new Error('EIO')): StoreDriver {
     throw error
   }
   return {
+    crossesWan: false,
     ...{ stat: fail, read: fail, readInto: fail, create: fail, remove: fail, removeAll: fail },
     // biome-ignore lint/correctness/useYield: it fails before it has any
     async *list() {

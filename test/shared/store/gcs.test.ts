@@ -40,7 +40,7 @@ t.test('every write carries the precondition', async (t) => {
   await store.create(named('small'), bytes('x'), BINARY)
   await store.create(named('stream'), slices(noise(600_000)), BINARY)
   await store.create(named('large'), noise(600_000), BINARY)
-  await store.resumableUploadUrl(named('later'), BINARY)
+  await store.uploads.url(named('later'), BINARY)
   t.equal(lines(server, /^POST/), 4)
   t.equal(lines(server, /^POST .*[?&]ifGenerationMatch=0(&|$)/), 4)
   t.equal(lines(server, /uploadType=multipart/), 1, 'what is small goes in one request')
@@ -85,7 +85,7 @@ t.test('no call ever turns the tries of the next ones off', async (t) => {
   const { server, store } = await opened(t)
   await store.create(named('x'), bytes('x'), BINARY)
   await store.create(named('x'), bytes('x'), BINARY)
-  await store.resumableUploadUrl(named('z'), BINARY)
+  await store.uploads.url(named('z'), BINARY)
   server.faults.push({ status: 503, times: 99 })
   await t.rejects(store.create(named('y'), bytes('y'), BINARY), refusal(503))
   server.faults.length = 0
@@ -325,8 +325,8 @@ t.test('the holder of the URL can upload that object once', async (t) => {
   const { server, store } = await opened(t)
   const contentType = 'audio/wav'
   const origin = 'https://labels.example'
-  const url = await store.resumableUploadUrl(named('m/a.wav'), { contentType, origin })
-  const other = await store.resumableUploadUrl(named('m/a.wav'), { contentType })
+  const url = await store.uploads.url(named('m/a.wav'), { contentType, origin })
+  const other = await store.uploads.url(named('m/a.wav'), { contentType })
   const begun = server.requests.filter(({ line }) => line.includes('uploadType=resumable'))
   const origins = begun.map((request) => request.origin)
   t.strictSame(origins, [origin, undefined], 'a browser may send to it from that origin alone')
@@ -337,7 +337,7 @@ t.test('the holder of the URL can upload that object once', async (t) => {
   })
   t.equal((await fetch(other, { method: 'PUT', body: 'other' })).status, 412)
   server.faults.push({ status: 412 })
-  await t.rejects(store.resumableUploadUrl(named('m/a.wav'), { contentType }), refusal(412))
+  await t.rejects(store.uploads.url(named('m/a.wav'), { contentType }), refusal(412))
 })
 
 t.test('a bucket that is not there is an error, not an empty store', async (t) => {
