@@ -1,5 +1,6 @@
 import type { Delivery, Settlement } from '#shared/bus/bus.ts'
 import type { Additions } from '#shared/catalogue/jobs/jobs.ts'
+import { perStage } from '#shared/contracts/stages.ts'
 import { atZero, type Metrics } from '#shared/frame/telemetry/metrics.ts'
 
 const MAKING = 'done skipped failed again restarted dead-lettered'
@@ -9,7 +10,7 @@ const MAKING = 'done skipped failed again restarted dead-lettered'
  */
 const EVENTS = Object.entries({
   ingest: 'accepted again dead-lettered',
-  ...{ stage: MAKING, analyze: MAKING, encode: MAKING },
+  ...perStage(() => MAKING),
   publish: 'done skipped again dead-lettered',
   dispatch: 'done failed again dead-lettered collected',
   recorder: 'dead-lettered',

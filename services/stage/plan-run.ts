@@ -13,6 +13,7 @@ import type { Registry } from '#shared/assets/registry.ts'
 import type { TrackNames } from '#shared/contracts/file-names.ts'
 import type { Master, PcmPlace, StepDue, Verdicts } from '#shared/contracts/messages/run.ts'
 import { digest, type JobId, type ScratchPlace } from '#shared/contracts/names.ts'
+import { nextStage, perMakingStage } from '#shared/contracts/stages.ts'
 import { mergedWarnings, refuseWarnings, type Warning } from '#shared/contracts/warnings.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import type { Next, StepContext } from '#shared/frame/step.ts'
@@ -143,14 +144,13 @@ export async function planRun(
       revision: found.revision,
       pcm,
       units: [...steps.units],
-      analyze: steps.analyze.map((step) => [...step]),
-      encode: steps.encode.map((step) => [...step]),
+      steps: perMakingStage((stage) => steps.steps[stage].map((step) => [...step])),
     },
     step: 0,
     verdicts,
   }
-  const first = steps.analyze.length > 0 ? 'analyze' : 'encode'
-  if (steps.units.length > 0) {
+  const first = nextStage(steps.steps)
+  if (first !== undefined) {
     // The event lists the units by the names that the steps report, so that the progress of a job follows from
     // events alone.
     return {

@@ -1,7 +1,7 @@
 import { PermanentError } from '../contracts/errors/chain.ts'
 import type { Unit } from '../contracts/messages/run.ts'
 import { SAMPLE_RATE } from '../contracts/pcm-format.ts'
-import { BUDGET_MS } from '../contracts/stages.ts'
+import { BUDGET_MS, type MakingStage, perMakingStage } from '../contracts/stages.ts'
 import type { Derivative } from './definition.ts'
 
 /**
@@ -13,8 +13,7 @@ const PART_SHARE = 0.55
 interface Steps {
   readonly units: readonly Unit[]
   /** The steps of the stage; each is a list of indexes of `units`. */
-  readonly analyze: readonly (readonly number[])[]
-  readonly encode: readonly (readonly number[])[]
+  readonly steps: Readonly<Record<MakingStage, readonly (readonly number[])[]>>
   /** The assets that cannot be made of this track. */
   readonly impossible: readonly { readonly asset: Derivative; readonly error: PermanentError }[]
 }
@@ -30,9 +29,9 @@ export function planSteps(
   { targetMs, coreSlowdown }: { targetMs: number; coreSlowdown: number },
 ): Steps {
   const units: Unit[] = []
-  const steps = { analyze: [] as number[][], encode: [] as number[][] }
+  const steps = perMakingStage<number[][]>(() => [])
   const impossible: Steps['impossible'][number][] = []
-  const room = { analyze: 0, encode: 0 }
+  const room = perMakingStage(() => 0)
 
   for (const asset of assets) {
     const whole = costMs(asset, samples) * coreSlowdown
@@ -53,7 +52,7 @@ export function planSteps(
       }
     }
   }
-  return { units, ...steps, impossible }
+  return { units, steps, impossible }
 }
 
 /** The cost of an asset over a number of samples on the reference core, core-milliseconds. */

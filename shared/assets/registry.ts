@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { EXTENSION_PATTERN } from '../contracts/messages/place.ts'
 import { ASSET_ID_PATTERN } from '../contracts/names.ts'
+import { MAKING_STAGES } from '../contracts/stages.ts'
 import type { Derivative } from './definition.ts'
 
 /** The derivative assets that can be made, by id. */
@@ -48,8 +49,8 @@ function checkDerivative(value: unknown, path: string): Derivative {
   if (!Number.isInteger(given.version) || (given.version as number) < 1) {
     throw fault(`version must be an integer from 1, got ${given.version}`)
   }
-  if (given.stage !== 'analyze' && given.stage !== 'encode') {
-    throw fault(`stage must be analyze or encode, got ${given.stage}`)
+  if (!MAKING_STAGES.some((stage) => stage === given.stage)) {
+    throw fault(`stage must be ${MAKING_STAGES.join(' or ')}, got ${given.stage}`)
   }
   const files = Object.entries((given.files ?? {}) as Record<string, unknown>)
   if (files.length === 0) throw fault('files must name at least one extension')

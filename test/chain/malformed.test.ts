@@ -131,7 +131,7 @@ const NONSENSE: Record<string, [topic: string, changes: Change, verdict: string]
     'MASTER_OUT_OF_BOUNDS',
   ],
   'samples on the web': ['analyze', { 'plan.pcm.uri': 'http://192.0.2.1/x' }, 'NOT_A_MESSAGE'],
-  'a unit that the plan lacks': ['analyze', { 'plan.analyze': [[99]] }, 'NOT_A_MESSAGE'],
+  'a unit that the plan lacks': ['analyze', { 'plan.steps.analyze': [[99]] }, 'NOT_A_MESSAGE'],
   'a step that the plan lacks': ['analyze', { step: 99 }, 'NOT_A_MESSAGE'],
   'a unit of another track': ['analyze', { 'plan.units.0.end': 1e9 }, 'NOT_A_MESSAGE'],
   'a unit without samples': ['analyze', { 'plan.units.0.end': 0 }, 'NOT_A_MESSAGE'],

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { anyPort } from '../../tools/local/port.ts'
-import { SERVICES } from '../../tools/local/supervisor.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { patient } from '../support/patience.ts'
@@ -27,7 +26,7 @@ t.test(
     async function roll(name: Name, derivatives: string): Promise<void> {
       const port = name === 'ingest' ? await anyPort() : 0
       const at = name === 'ingest' ? { port, drain_seconds: 1 } : {}
-      const fresh = startService(SERVICES[name], { ...config, ...at, derivatives })
+      const fresh = startService(`${name}/main.ts`, { ...config, ...at, derivatives })
       const old = running.get(name)
       running.set(name, fresh)
       await fresh.ready

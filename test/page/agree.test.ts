@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Page } from 'playwright-core'
 import t from 'tap'
 import type { TrackLine } from '#shared/contracts/api/track.ts'
+import { CHAIN, type ChainStep } from '#shared/contracts/stages.ts'
 import { anyPort } from '../../tools/local/port.ts'
 import { ownPostgres } from '../../tools/local/postgres/temporary.ts'
-import { SERVICES } from '../../tools/local/supervisor.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { noChromium } from '../support/chromium.ts'
@@ -22,7 +22,7 @@ const TRACKS = Number(process.env.TRACKS ?? 10)
 /** How long the recorder and the database are down, seconds. Set AWAY_SECONDS=60 for the full test. */
 const AWAY_SECONDS = Number(process.env.AWAY_SECONDS ?? 4)
 const ASSETS = ['bpm', 'loudness', 'waveform', 'aac-128']
-type Name = keyof typeof SERVICES
+type Name = ChainStep
 const WAIT_MS = patient(600_000)
 
 const skip = noChromium(t)
@@ -47,11 +47,11 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
   async function start(name: Name): Promise<void> {
     const port = await anyPort()
     const at = name === 'ingest' ? { port, drain_seconds: 0 } : { health_port: port }
-    const service = startService(SERVICES[name], { ...config, ...at })
+    const service = startService(`${name}/main.ts`, { ...config, ...at })
     running.set(name, { service, port })
     await service.ready
   }
-  const names = Object.keys(SERVICES) as Name[]
+  const names = CHAIN
   const browser = await openBrowser()
   t.teardown(async () => {
     await browser.close()

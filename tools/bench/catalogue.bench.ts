@@ -2,6 +2,7 @@
  * Measures how many jobs and events a second the catalogue accepts, and how fast it lists 100,000 tracks:
  * `node tools/bench/catalogue.bench.ts [jobs]`.
  */
+
 import { randomUUID } from 'node:crypto'
 import {
   openCatalogue,
@@ -11,6 +12,7 @@ import {
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import type { RunAccepted, RunEnded } from '#shared/contracts/messages/run.ts'
 import { jobId } from '#shared/contracts/names.ts'
+import { STAGES } from '#shared/contracts/stages.ts'
 import { ownPostgres } from '../local/postgres/temporary.ts'
 
 const JOBS = Number(process.argv[2] ?? 20_000)
@@ -167,7 +169,7 @@ function endedRun({ masters, ...envelope }: RunAccepted): RunEnded {
 }
 
 function eventsOf({ job, run, route, request }: RunAccepted): StepEvent[] {
-  return ['accepted', 'stage', 'analyze', 'encode', 'publish'].map((step) => ({
+  return ['accepted', ...STAGES, 'publish'].map((step) => ({
     ...{
       id: randomUUID(),
       at: new Date().toISOString(),

@@ -1,8 +1,9 @@
 import type { Delivery, Subscriber } from '#shared/bus/bus.ts'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
+import { CHAIN } from '#shared/contracts/stages.ts'
 
 /** Every topic that a track passes, and what is announced of it. */
-export const TOPICS = ['ingest', 'stage', 'analyze', 'encode', 'publish', 'events', 'published']
+export const TOPICS = [...CHAIN, 'events', 'published']
 
 /** Hears all messages of a topic by a subscription of its own. */
 export async function listen(

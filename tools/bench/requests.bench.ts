@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Published } from '#shared/contracts/messages/published.ts'
+import { CHAIN } from '#shared/contracts/stages.ts'
 import { ONE_MACHINE, topology } from '#shared/contracts/topology.ts'
 import { configEnv } from '#shared/frame/config.ts'
 import { send } from '#shared/frame/step.ts'
@@ -20,7 +21,7 @@ import { writeClub } from './material.ts'
 // and its messages in Pub/Sub. The services are processes of their own; masters, assets and scratch are on the
 // stand-in, which counts.
 
-const SERVICES = ['ingest/main', 'stage/main', 'analyze/main', 'encode/main', 'publish/main']
+const SERVICES = CHAIN.map((name) => `${name}/main`)
 const LENGTHS = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [60, 210, 433]
 const FIVE = ['bpm', 'key', 'waveform', 'loudness', 'aac-128']
 const SETS = [['bpm'], ['bpm', 'key'], ['aac-128'], ['waveform'], FIVE]

@@ -9,13 +9,14 @@ import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { json } from '#shared/contracts/message.ts'
+import { STAGES } from '#shared/contracts/stages.ts'
 import { coresOf, holdingsOf } from '../local/process-usage.ts'
 import { type Chain, startChain } from '../local/supervisor.ts'
 import { writeClub } from './material.ts'
 
 const WANTED = ['bpm', 'key', 'waveform', 'loudness', 'aac-128']
 /** The services that compute. */
-const WORKERS = ['stage', 'analyze', 'encode']
+const WORKERS = STAGES
 /** Tracks under way at any moment: more than the services work on. */
 const AHEAD = 10 * availableParallelism()
 const LOOK_MS = 5_000

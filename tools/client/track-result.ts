@@ -9,6 +9,7 @@ import {
 } from '#shared/contracts/api/job.ts'
 import type { TrackDetail } from '#shared/contracts/api/track.ts'
 import { assetName, type Revision } from '#shared/contracts/names.ts'
+import { CHAIN } from '#shared/contracts/stages.ts'
 import { type Client, Refused } from './client.ts'
 import type { MasterFile } from './masters.ts'
 
@@ -46,13 +47,9 @@ const SILENCE_MS = 600_000
 /** Events are recorded in batches, a moment after the job's end, ms. */
 const EVENTS_MS = 3_000
 /** The step that follows a step that was done. */
-const NEXT: Readonly<Record<string, string>> = {
-  ingest: 'stage',
-  stage: 'analyze',
-  analyze: 'encode',
-  encode: 'publish',
-  publish: 'publish',
-}
+const NEXT: Readonly<Record<string, string>> = Object.fromEntries(
+  CHAIN.map((step, index) => [step, CHAIN[index + 1] ?? step]),
+)
 
 /**
  * Waits for the end of a job, calls `onState` with the step it is at, and collects its result.

@@ -1,3 +1,5 @@
+import type { MakingStage } from '#shared/contracts/stages.ts'
+
 /**
  * The measured resources of a track of 433 s: docs/reference/performance.md, Audio. Keep both in step.
  * Requests are counted from the code (shared/assets/make/, services/stage/plan-run.ts) and come to 63 for that track, where
@@ -65,7 +67,7 @@ interface Measured {
   }
   /** Core-seconds of converting a master into scratch: a fixed part, and a part per second of its length. */
   readonly staging: { readonly fixed: number; readonly perSecond: number }
-  readonly stageOf: ById<'analyze' | 'encode'>
+  readonly stageOf: ById<MakingStage>
   /** Cloud Storage requests by class. Each file that is made adds one of class A. */
   readonly operations: {
     readonly fixedA: number

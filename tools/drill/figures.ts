@@ -1,3 +1,4 @@
+import { MAKING_STAGES } from '#shared/contracts/stages.ts'
 import type { Stopped } from './disturb.ts'
 import { type Heard, isProgress } from './witness.ts'
 
@@ -9,7 +10,7 @@ export interface CutOff {
 }
 
 /** The steps that make assets: their time is what a kill can waste. */
-const MAKING: readonly string[] = ['analyze', 'encode']
+const MAKING: readonly string[] = MAKING_STAGES
 
 /**
  * The number of deliveries, by step, that followed an attempt which was never settled: its process died, or its ack was

@@ -1,3 +1,4 @@
+import { perStage, STAGE_SPECS } from '#shared/contracts/stages.ts'
 import { between, type Random, seeded, shuffled } from './random.ts'
 
 /** Disturbances besides killing. */
@@ -32,8 +33,11 @@ export interface ScheduleOptions {
 
 /** Weights of the victims. Services that compute are killed most, as on a Spot fleet. */
 const WEIGHTS: Readonly<Record<string, number>> = {
-  ...{ ingest: 1, stage: 2, analyze: 3, encode: 3, publish: 2 },
-  ...{ pubsub: 1, database: 1 },
+  ingest: 1,
+  ...perStage((stage) => STAGE_SPECS[stage].weight),
+  publish: 2,
+  pubsub: 1,
+  database: 1,
 }
 const ALL = Object.keys(WEIGHTS)
 /**

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
+import { CHAIN, type ChainStep } from '#shared/contracts/stages.ts'
 import { DEFAULT_ROUTE, ONE_MACHINE, topology } from '#shared/contracts/topology.ts'
 import { configEnv } from '#shared/frame/config.ts'
 import type { Config } from '#shared/frame/settings.ts'
@@ -21,13 +22,8 @@ import { coresOf } from '../local/process-usage.ts'
 import { startPubsubServer } from '../local/pubsub/server.ts'
 import { clubTrack, writeFlac } from '../local/synth.ts'
 
-const SERVICES = {
-  publish: 'services/publish/main.ts',
-  encode: 'services/encode/main.ts',
-  analyze: 'services/analyze/main.ts',
-  stage: 'services/stage/main.ts',
-  ingest: 'services/ingest/main.ts',
-} as const
+/** The last of the chain is started first. */
+const SERVICES = CHAIN.toReversed()
 /** The user id of the image and of the manifests. */
 const USER = 10_001
 /** The paths in the image of the data folder, and of the database's socket. */
@@ -93,7 +89,7 @@ const bus = pubsubBus({ projectId: 'trackchain-local', endpoint: `127.0.0.1:${pu
 const running: Started[] = []
 try {
   await bus.ensure(topology([DEFAULT_ROUTE], ONE_MACHINE))
-  for (const name of names()) {
+  for (const name of SERVICES) {
     const service = await start(name)
     const { code, ms } = await stop(service)
     const { readyMs, coreMs } = service
@@ -103,7 +99,7 @@ try {
     )
     if (code !== 0) throw new Error(`${name} ended with ${code}`)
   }
-  for (const name of names()) running.push(await start(name))
+  for (const name of SERVICES) running.push(await start(name))
   await oneTrack(running.find(({ name }) => name === 'ingest')?.port as number)
   await preflight()
   for (const { name, child } of running) {
@@ -128,15 +124,11 @@ interface Started {
   readonly coreMs: number
 }
 
-function names(): (keyof typeof SERVICES)[] {
-  return Object.keys(SERVICES) as (keyof typeof SERVICES)[]
-}
-
 /** Starts a service, and waits until it reports that it is ready. */
-async function start(name: keyof typeof SERVICES): Promise<Started> {
+async function start(name: ChainStep): Promise<Started> {
   const port = await anyPort()
   const started = performance.now()
-  const child = spawn('unshare', confinedArgs([SERVICES[name]]), {
+  const child = spawn('unshare', confinedArgs([`services/${name}/main.ts`]), {
     env: envWith({ port, health_port: port }),
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { type PubsubBusOptions, pubsubBus } from '#shared/bus/pubsub.ts'
 import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { CHAIN } from '#shared/contracts/stages.ts'
 import { OwnCores } from '#shared/frame/cores.ts'
 import { EXIT_MS } from '#shared/frame/lifecycle.ts'
 import {
@@ -77,14 +78,6 @@ export interface Chain {
 const DEFAULT_PORT = 8080
 /** The default port of Google's emulator. */
 const DEFAULT_PUBSUB_PORT = 8085
-/** The services of a chain, and their scripts below services/. */
-export const SERVICES = {
-  ingest: 'ingest/main.ts',
-  stage: 'stage/main.ts',
-  analyze: 'analyze/main.ts',
-  encode: 'encode/main.ts',
-  publish: 'publish/main.ts',
-} as const
 /** How long another server may take to answer, ms. */
 const ANSWER_MS = 5_000
 /** Grace of services, ms: they take up to EXIT_MS themselves. The servers that they use have nothing to finish. */
@@ -167,8 +160,13 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
     roll,
     onDeath: notice,
   }
-  for (const [name, script] of Object.entries(SERVICES)) {
-    const spec = { name, script: servicePath(script), env, graceMs: SERVICE_GRACE_MS }
+  for (const name of CHAIN) {
+    const spec = {
+      name,
+      script: servicePath(`${name}/main.ts`),
+      env,
+      graceMs: SERVICE_GRACE_MS,
+    }
     const onBirth = (child: ChildProcess) => {
       options.onStart?.(name)
       lendCores(cores, child, (since) =>

@@ -1,18 +1,10 @@
 import { masterPrefixes } from '#shared/contracts/route.ts'
-import type { Stage } from '#shared/contracts/stages.ts'
+import { CHAIN, perStage, STAGE_SPECS, STAGES, type Stage } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC, stageTopic } from '#shared/contracts/topology.ts'
 import type { Config } from '#shared/frame/settings.ts'
 
 /** The services whose identity a preflight may run under: those of terraform/rights.tf. */
-export const SERVICES = [
-  'ingest',
-  'stage',
-  'analyze',
-  'encode',
-  'publish',
-  'dispatch',
-  'track',
-] as const
+export const SERVICES = [...CHAIN, 'dispatch', 'track'] as const
 export type ServiceName = (typeof SERVICES)[number]
 
 /** `keep`: create and read. `use`: list and remove, too. */
@@ -51,14 +43,12 @@ const NEEDS: Readonly<Record<ServiceName, (config: Config) => Needs>> = {
     database: true,
     ffmpeg: false,
   }),
-  stage: (config) => ({
-    ...step('stage', ['stage', 'analyze', 'encode'], config),
-    stores: { assets: 'read', scratch: 'use', uploads: 'read' },
-    ffmpeg: true,
+  ...perStage((stage) => (config: Config) => {
+    // A stage that was fanned out publishes its joins to its own topic.
+    const needs = step(stage, STAGES.slice(STAGES.indexOf(stage)), config)
+    const { makes, ffmpeg } = STAGE_SPECS[stage]
+    return { ...needs, ffmpeg, stores: makes ? MAKES : { ...MAKES, assets: 'read' } }
   }),
-  // A stage that was fanned out publishes its joins to its own topic.
-  analyze: (config) => ({ ...step('analyze', ['analyze', 'encode'], config), ffmpeg: false }),
-  encode: (config) => step('encode', ['encode'], config),
   publish: () => ({
     consumes: ['publish', 'events', DEAD_LETTER_TOPIC],
     publishes: ['published', ...EVERY_STEP],

@@ -1,7 +1,7 @@
 import { loadRegistry } from '#shared/assets/registry.ts'
 import { BlockPool } from '#shared/audio/blocks.ts'
 import { BLOCKS_AT_MOST } from '#shared/audio/cached-pcm.ts'
-import { STAGES } from '#shared/contracts/stages.ts'
+import { STAGES, type Stage } from '#shared/contracts/stages.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
 import { CORES, OwnCores } from '#shared/frame/cores.ts'
 import { delivering } from '#shared/frame/deliver.ts'
@@ -36,7 +36,7 @@ await service(
       return { driver: once(driver), name }
     }
     const scratch = inMemoryMarkers(service.scratch)
-    const topic = (stage: (typeof STAGES)[number]) => stageTopic(stage, config.route)
+    const topic = (stage: Stage) => stageTopic(stage, config.route)
     const own = inProcessBus(bus, STAGES.map(topic))
     const tools = { bus: own.bus, breaker, events, assets, scratch, log, metrics, tracing }
     const deps = { ...tools, cores, stopping, aborting }
@@ -44,14 +44,12 @@ await service(
     const analyze = analyzing(units, { threads: atOnce })
     lifecycle.onClose('workers', analyze.close)
 
-    const handlers = new Map([
-      [
-        topic('stage'),
-        delivering(stageStep({ registry, locate, uploads, config, cores }), deps),
-      ],
-      [topic('analyze'), delivering(analyze.step, deps)],
-      [topic('encode'), delivering(encodeStep(units), deps)],
-    ])
+    const handler: Readonly<Record<Stage, ReturnType<typeof delivering>>> = {
+      stage: delivering(stageStep({ registry, locate, uploads, config, cores }), deps),
+      analyze: delivering(analyze.step, deps),
+      encode: delivering(encodeStep(units), deps),
+    }
+    const handlers = new Map(STAGES.map((stage) => [topic(stage), handler[stage]]))
     const data = Buffer.from(JSON.stringify(message))
     const first = { ...delivery, data, published: new Date() }
     const followed = own

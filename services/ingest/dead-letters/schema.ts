@@ -8,6 +8,7 @@ import {
 } from '#shared/contracts/api/dead-letter.ts'
 import { PageSize } from '#shared/contracts/api/parameters.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN } from '#shared/contracts/names.ts'
+import { CHAIN } from '#shared/contracts/stages.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 
 /** Maximum and default number of letters that one request redrives. */
@@ -33,7 +34,7 @@ const filter = {
   step: Type.Optional(
     Type.String({
       pattern: '^[a-z-]{1,64}$',
-      description: 'The step that failed: ingest, stage, analyze, encode, publish, recorder.',
+      description: `The step that failed: ${CHAIN.join(', ')}, recorder.`,
     }),
   ),
   code: Type.Optional(

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Registry } from '#shared/assets/registry.ts'
 import type { Catalogue, Board as Counts } from '#shared/catalogue/jobs/jobs.ts'
 import { Board, type BoardMinute } from '#shared/contracts/api/board.ts'
-import { CHAIN } from '#shared/contracts/stages.ts'
+import { CHAIN, DOES, MAKING_STAGES } from '#shared/contracts/stages.ts'
 import { reading } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 import type { HttpDeps } from '../http/route-config.ts'
@@ -87,6 +87,7 @@ function toBoard(board: Counts, registry: Registry, accepting: boolean): Board {
       const pace = board.steps.find((each) => each.step === step)
       return {
         step,
+        does: DOES[step],
         waiting: Math.round((waiting.get(step) ?? 0) * scale),
         done_per_minute: pace?.done ?? 0,
         failed_per_minute: pace?.failed ?? 0,
@@ -107,14 +108,10 @@ function waitingAt({ under }: Counts, registry: Registry): Map<string, number> {
   for (const { planned, finished } of under) {
     const left = planned?.filter((unit) => !finished.includes(unit))
     const stages = left?.map((unit) => registry.get(unit.split('@')[0] ?? '')?.stage)
-    const step =
-      stages === undefined
-        ? 'stage'
-        : stages.includes('analyze')
-          ? 'analyze'
-          : stages.length > 0
-            ? 'encode'
-            : 'publish'
+    // A unit of an asset that is no longer known here is due at the last stage, if any is.
+    const due = MAKING_STAGES.find((stage) => stages?.includes(stage)) ?? MAKING_STAGES.at(-1)
+    const step = stages === undefined ? 'stage' : stages.length > 0 ? due : 'publish'
+    if (step === undefined) continue
     waiting.set(step, (waiting.get(step) ?? 0) + 1)
   }
   return waiting

@@ -6,7 +6,7 @@ import {
   type Verdicts,
 } from '../../contracts/messages/run.ts'
 import type { Revision } from '../../contracts/names.ts'
-import type { MakingStage } from '../../contracts/stages.ts'
+import { type MakingStage, nextStage } from '../../contracts/stages.ts'
 import { stageTopic } from '../../contracts/topology.ts'
 import { defineStep, type Send, type Step, send } from '../../frame/step.ts'
 import { Isolation } from '../../underway/isolation.ts'
@@ -88,7 +88,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
 
 /** The messages for all steps of a stage, for its topic. */
 export function stepMessages(message: StepDue, stage: MakingStage): readonly Send[] {
-  return message.plan[stage].map((_, step) => stepMessage(message, stage, step))
+  return message.plan.steps[stage].map((_, step) => stepMessage(message, stage, step))
 }
 
 function stepMessage(message: StepDue, stage: MakingStage, step: number): Send {
@@ -102,7 +102,7 @@ async function whatFollows(
   { joining, fresh }: { joining: boolean; fresh: ReadonlyMap<string, Verdict> },
 ): Promise<Following> {
   const { stage, message, context } = work
-  const steps = message.plan[stage].length
+  const steps = message.plan.steps[stage].length
   if (steps === 1 || joining) return sendOn(work, fresh)
   return fanIn(
     {
@@ -122,7 +122,7 @@ async function whatFollows(
 /** What a message asks for: to make units, or to join those that were made. */
 function unitsDue(work: Work): { joining: boolean; units: readonly Unit[] } {
   const { stage, message } = work
-  const planned = message.plan[stage]
+  const planned = message.plan.steps[stage]
   if (message.step >= planned.length) return { joining: true, units: joinsDue(work) }
   return { joining: false, units: unitsOf(message, planned[message.step] ?? []) }
 }
@@ -152,9 +152,8 @@ async function isOver({ message, deps, context }: Work): Promise<boolean> {
 async function sendOn(work: Work, fresh: ReadonlyMap<string, Verdict>): Promise<Following> {
   const { stage, message } = work
   const verdicts = { ...message.verdicts, ...(await verdictsByName(work, fresh)) }
-  if (stage === 'analyze' && message.plan.encode.length > 0) {
-    return { sends: stepMessages({ ...message, verdicts }, 'encode') }
-  }
+  const next = nextStage(message.plan.steps, stage)
+  if (next !== undefined) return { sends: stepMessages({ ...message, verdicts }, next) }
   return {
     sends: [runEnded(message, message.master, verdicts)],
     afterwards: [() => clear(work, verdicts)],
@@ -168,6 +167,7 @@ async function clear({ message, context }: Work, verdicts: Verdicts): Promise<vo
     ({ state, ...verdict }) =>
       state === 'failed' && 'step' in verdict && verdict.step !== 'stage',
   )
-  const isUsed = plan.pcm.kind === 'staged' || plan.analyze.length > 1 || plan.encode.length > 1
+  const isFannedOut = Object.values(plan.steps).some((steps) => steps.length > 1)
+  const isUsed = plan.pcm.kind === 'staged' || isFannedOut
   if (isUsed) await clearScratch(scratchOf(message), context, { hasTombstones })
 }

@@ -54,7 +54,7 @@ export function plannedUnits({
   stage,
   message,
 }: Pick<Work, 'stage' | 'message'>): readonly Unit[] {
-  return unitsOf(message, message.plan[stage].flat())
+  return unitsOf(message, message.plan.steps[stage].flat())
 }
 
 /** The assets of the stage that are cut into parts, each as one unit over the whole track. */

@@ -1,3 +1,5 @@
+import { MAKING_STAGES } from '../../contracts/stages.ts'
+
 /** The progress of a job that has not ended: what its run is planned to make, and what has been made. */
 export interface Progress {
   /** Whether a step has begun to work on it. */
@@ -20,7 +22,7 @@ export const PROGRESS = `
     'finished', (
       select coalesce(json_agg(distinct unit), '[]') from event made, unnest(made.units) unit
       where made.track = job.asset_guid and made.job = job.id and made.run = job.run
-        and made.step in ('analyze', 'encode') and made.verdict in ('done', 'skipped', 'failed', 'again')
+        and made.step in (${MAKING_STAGES.map((stage) => `'${stage}'`).join(', ')}) and made.verdict in ('done', 'skipped', 'failed', 'again')
     )) as progress
   from event
   where event.track = job.asset_guid and event.job = job.id and event.run = job.run`

@@ -4,6 +4,7 @@ import { Instant, Nullable, type ResponseOf } from './response.ts'
 const BoardStep = Type.Object(
   {
     step: Type.String(),
+    does: Type.String({ description: 'In a few words.' }),
     waiting: Type.Integer({ description: 'Tracks that are due there, or under way.' }),
     done_per_minute: Type.Integer(),
     failed_per_minute: Type.Integer(),
@@ -53,6 +54,7 @@ export const Board = Type.Object(
         steps: [
           {
             step: 'encode',
+            does: 'audio, waveform',
             waiting: 4,
             done_per_minute: 58,
             failed_per_minute: 0,

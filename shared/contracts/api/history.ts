@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { CHAIN } from '../stages.ts'
 import { Instant, NextPage, type ResponseOf } from './response.ts'
 import { Warning } from './warning.ts'
 
@@ -10,8 +11,7 @@ const HistoryEvent = Type.Object(
     id: Type.String(),
     at: Instant('When the step began.'),
     step: Type.String({
-      description:
-        '`ingest`, `stage`, `analyze`, `encode`, `publish`, `watchdog` or `operator`.',
+      description: `${CHAIN.map((step) => `\`${step}\``).join(', ')}, \`watchdog\` or \`operator\`.`,
     }),
     verdict: Type.String({
       description:

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { MAKING_STAGES } from '../stages.ts'
 import { Dictionary, type ResponseOf } from './response.ts'
 
 /** GET /v1/derivatives. */
@@ -10,7 +11,7 @@ export const Derivatives = Type.Object(
           id: Type.String({ description: 'What `derivative_assets` may name.' }),
           version: Type.Integer(),
           title: Type.String(),
-          stage: Type.Enum(['analyze', 'encode'], { description: 'Where it is made.' }),
+          stage: Type.Enum([...MAKING_STAGES], { description: 'Where it is made.' }),
           files: Dictionary(Type.String(), {
             description: 'The content type of each file, by extension.',
           }),

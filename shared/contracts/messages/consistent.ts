@@ -23,10 +23,10 @@ function faultIn({ plan, step }: StepDue, stage: MakingStage): string | undefine
   if (odd !== undefined) {
     return `the unit of samples ${odd.start} to ${odd.end} of a track of ${pcm.samples}`
   }
-  const lacking = [...plan.analyze, ...plan.encode]
-    .flat()
+  const lacking = Object.values(plan.steps)
+    .flat(2)
     .find((index) => index >= units.length)
   if (lacking !== undefined) return `a step of unit ${lacking}; the plan has ${units.length}`
-  const steps = plan[stage].length
+  const steps = plan.steps[stage].length
   return step > steps ? `step ${step}; the plan has ${steps} and a join` : undefined
 }

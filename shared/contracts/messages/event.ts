@@ -16,7 +16,7 @@ const StepEvent = Type.Object(
     id: Type.String({ format: 'uuid' }),
     /** When the step began, ISO 8601. */
     at: Type.String({ format: 'date-time' }),
-    /** The step that ran: `ingest`, `stage`, `analyze`, `encode`, `publish`; or `watchdog`; or `operator`, a person who handles dead letters. */
+    /** The step that ran, by its name in `CHAIN`; or `watchdog`; or `operator`, a person who handles dead letters. */
     step: Line(64),
     /** `accepted` (by ingest), `done`, `skipped` (all existed), `failed` (a verdict for good), `again` (given back), `restarted`, `dead-lettered`, `swept`; `replaced` (an upload of other content, by ingest); `redriven`, `discarded` (by an operator). */
     verdict: Line(64),

@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox'
 import { defineMessage, eitherOf, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, jobId, ROUTE_PATTERN } from '../names.ts'
 import { SAMPLE_RATE } from '../pcm-format.ts'
+import { perMakingStage } from '../stages.ts'
 import { FILE_NAME, TRACK_NAME } from '../track-name.ts'
 import { RequestId, WholeNumber } from './ids.ts'
 import { Code, Count, EXTENSION_PATTERN, Line, MasterUri } from './place.ts'
@@ -134,9 +135,11 @@ const Plan = Type.Object(
     revision: Type.String({ pattern: '^[a-z0-9]{1,64}$' }),
     pcm: PcmPlace,
     units: Type.Array(Unit),
-    /** The steps of each stage; each step is a list of indexes of `units`. */
-    analyze: Type.Array(Type.Array(Index)),
-    encode: Type.Array(Type.Array(Index)),
+    /** The steps of each stage that makes assets; each step is a list of indexes of `units`. */
+    steps: Type.Object(
+      perMakingStage(() => Type.Array(Type.Array(Index))),
+      { additionalProperties: false },
+    ),
   },
   { additionalProperties: false },
 )
@@ -225,7 +228,7 @@ export type Staging = StagingDue['staging']
 export const ToStage = eitherOf(StagingDue, 'staging', RunAccepted)
 export type ToStage = MessageOf<typeof ToStage>
 
-/** stage → analyze → encode: one step of a planned run. */
+/** From `stage` through the stages that make assets: one step of a planned run. */
 export const StepDue = defineMessage(
   'step-due@1',
   {

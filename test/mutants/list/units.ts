@@ -264,8 +264,8 @@ export default [
     },
     {
       breaks: 'analysis is the end: nothing is encoded',
-      from: "stage === 'analyze' && message.plan.encode.length > 0",
-      to: 'false',
+      from: 'const next = nextStage(message.plan.steps, stage)',
+      to: 'const next = undefined',
     },
     {
       breaks: 'what analysis has found is lost on the way',

@@ -30,8 +30,8 @@ t.test('a track that fits is one step a stage', async (t) => {
     split('aac', 'encode', 50, 8),
   ]
   const plan = planSteps(assets, seconds(400), options)
-  t.same(plan.analyze, [[0, 1]])
-  t.same(plan.encode, [[2]])
+  t.same(plan.steps.analyze, [[0, 1]])
+  t.same(plan.steps.encode, [[2]])
   t.ok(plan.units.every((unit) => unit.start === 0 && unit.end === seconds(400)))
 })
 
@@ -40,7 +40,11 @@ t.test(
   async (t) => {
     const four = ['a', 'b', 'c', 'd'].map((id) => whole(id, 'encode', 0, 8))
     const plan = planSteps(four, seconds(400), options)
-    t.equal(plan.encode.length, 4, 'renditions of 3.2 s each, one to a step of at most 6 s')
+    t.equal(
+      plan.steps.encode.length,
+      4,
+      'renditions of 3.2 s each, one to a step of at most 6 s',
+    )
   },
 )
 
@@ -57,9 +61,9 @@ t.test(
       ids,
       'each is made whole',
     )
-    t.same(plan.encode.flat(), [0, 1, 2, 3], 'each in one step')
-    t.ok(plan.encode.length > 1)
-    for (const step of plan.encode) {
+    t.same(plan.steps.encode.flat(), [0, 1, 2, 3], 'each in one step')
+    t.ok(plan.steps.encode.length > 1)
+    for (const step of plan.steps.encode) {
       const ms = step.reduce((sum, index) => {
         const asset = assets[index]
         return sum + (asset ? costMs(asset, seconds(433)) : 0)
@@ -152,7 +156,7 @@ t.test(
               (isSplit ? split : whole)(`a${i}`, stage, fixedMs, msPerSecond),
             )
             const plan = planSteps(assets, samples, { targetMs: 6000, coreSlowdown })
-            const indexes = [...plan.analyze.flat(), ...plan.encode.flat()].sort(
+            const indexes = [...plan.steps.analyze.flat(), ...plan.steps.encode.flat()].sort(
               (a, b) => a - b,
             )
             if (indexes.some((index, i) => index !== i) || indexes.length !== plan.units.length)
@@ -172,7 +176,7 @@ t.test(
               }
               if (at !== samples) return false
             }
-            for (const step of [...plan.analyze, ...plan.encode]) {
+            for (const step of [...plan.steps.analyze, ...plan.steps.encode]) {
               if (step.length < 2) continue
               const ms = step.reduce((sum, index) => {
                 const unit = plan.units[index]

@@ -84,7 +84,7 @@ t.test('a pod is handed what it reads, and no secret', async (t) => {
   const config = readConfig({ ...STORES, ...env, TRACKCHAIN_MAX_HOURS: '2' })
   const handed = configFor('pod', config)
   const { assets, scratch, uploads, max_hours, route } = handed
-  t.match({ assets, scratch, uploads, max_hours, route }, config)
+  t.match(config, { assets, scratch, uploads, max_hours, route })
   for (const name of ['database', 'pubsub_token', 'tokens', 'health_port', 'shared_cores'])
     t.notOk(name in handed, name)
   t.same(configFor('pod', readConfig(configEnv(handed))), handed)

@@ -115,10 +115,10 @@ t.test('a URI says what is wrong with it', async (t) => {
     t.throws(() => parseUri(uri), { name: 'StoreError', code: 'bad-name', message })
   t.same(parseUri('gs://masters/a%b/c'), {
     scheme: 'gs',
-    bucket: 'masters',
+    authority: 'masters',
     path: ['a%b', 'c'],
   })
-  t.same(parseUri('file:///a%25b/'), { scheme: 'file', path: ['a%b'] })
+  t.same(parseUri('file:///a%25b/'), { scheme: 'file', authority: '', path: ['a%b'] })
 })
 
 t.test('a store gives URIs that locate takes back', async (t) => {

@@ -1,5 +1,6 @@
 import { basename, join, relative } from 'node:path'
 import type { TempoEstimate } from '#shared/assets/definition.ts'
+import { STAGES } from '#shared/contracts/stages.ts'
 import type { TrackResult } from '../../client/track-result.ts'
 import { clock } from '../../terminal/clock.ts'
 import { marked, markedTempo } from '../../terminal/marked.ts'
@@ -13,7 +14,7 @@ interface ReportOptions {
   readonly asJson: boolean
 }
 
-const STEPS = ['stage', 'analyze', 'encode', 'publish'] as const
+const STEPS = [...STAGES, 'publish'] as const
 
 /** The results of the tracks, for a person or as JSON. */
 export function report(results: readonly TrackResult[], options: ReportOptions): string {

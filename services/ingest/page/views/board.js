@@ -5,15 +5,6 @@ import { counted, duration, rate } from '../lib/words.js'
 /** @import { Live } from '../lib/live.js' */
 /** @import { Board as Shown, BoardMinute, BoardStep } from '../lib/types.d.ts' */
 
-/** What each step does, in one or two words. */
-const DOES = /** @type {Readonly<Record<string, string>>} */ ({
-  ingest: 'takes jobs',
-  stage: 'reads masters',
-  analyze: 'tempo, key, loudness',
-  encode: 'audio, waveform',
-  publish: 'records, announces',
-})
-
 /**
  * The current state of the chain.
  * @param {{ live: Live }} props
@@ -28,9 +19,7 @@ export function Board({ live }) {
     </div>
     ${board === undefined ? html`<div class="board-empty"></div>` : html`<${Figures} board=${board} />`}
     <ol class="steps">
-      ${(board?.steps ?? Object.keys(DOES).map(unknown)).map(
-        (step) => html`<${Step} key=${step.step} ...${step} />`,
-      )}
+      ${board?.steps.map((step) => html`<${Step} key=${step.step} ...${step} />`)}
     </ol>
   </section>`
 }
@@ -83,9 +72,10 @@ function Hour({ minutes }) {
   </figure>`
 }
 
-/** @param {ReturnType<typeof unknown>} props */
+/** @param {BoardStep} props */
 function Step({
   step,
+  does,
   waiting,
   done_per_minute: done,
   failed_per_minute: failed,
@@ -94,7 +84,7 @@ function Step({
 }) {
   return html`<li class=${done > 0 ? 'is-busy' : ''}>
     <h3>${step}</h3>
-    <p class="quiet">${DOES[step] ?? ''}</p>
+    <p class="quiet">${does}</p>
     <dl>
       <div class=${waiting ? 'is-much' : ''}><dt>waiting</dt><dd>${counted(waiting)}</dd></div>
       <div><dt>done / min</dt><dd>${rate(done)}</dd></div>
@@ -102,19 +92,4 @@ function Step({
       <div><dt>takes</dt><dd title="half of them less, and 99 of 100">${duration(p50_ms)}<small> / ${duration(p99_ms)}</small></dd></div>
     </dl>
   </li>`
-}
-
-/**
- * @param {string} step
- * @returns {Omit<BoardStep, 'waiting'> & { waiting: number | null }}
- */
-function unknown(step) {
-  return {
-    step,
-    waiting: null,
-    done_per_minute: 0,
-    failed_per_minute: 0,
-    p50_ms: null,
-    p99_ms: null,
-  }
 }

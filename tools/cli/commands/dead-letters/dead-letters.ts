@@ -6,6 +6,7 @@ import type {
   RedriveResults,
   WholeDeadLetter,
 } from '#shared/contracts/api/dead-letter.ts'
+import { CHAIN } from '#shared/contracts/stages.ts'
 import { Refused } from '../../../client/client.ts'
 import { type Api, apiAt, TARGET_HELP, targetOf } from '../../../client/target.ts'
 import { type Output, TERMINAL } from '../../../terminal/output.ts'
@@ -23,7 +24,7 @@ const HELP = `npx trackchain dead-letters COMMAND: jobs and messages that failed
   discard ID…            keeps a letter, marked as one that needs no more attention
 
 Filters of list and redrive; all that are given must hold:
-  --step STEP      ingest, stage, analyze, encode, publish, recorder
+  --step STEP      ${CHAIN.join(', ')}, recorder
   --code CODE      the reason, e.g. MASTER_NOT_FOUND (GET /v1/errors lists them)
   --asset ASSET    an asset that the job asks for, e.g. aac-128
   --track GUID     the track
