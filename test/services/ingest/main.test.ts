@@ -109,8 +109,9 @@ t.test('asked to go, it answers what is under way and then ends', async (t) => {
 
 t.test('it does not start as an API that anybody could use', async (t) => {
   const open = await start({ host: '0.0.0.0' })
-  t.equal(await open.exited, 1)
-  t.match(open.said(), /TRACKCHAIN_OIDC are empty: anybody could use the API/)
+  t.equal(await open.exited, 2)
+  t.match(open.said(), /"message":"TRACKCHAIN_HOST is 0\.0\.0\.0, .*anybody could use the API/)
+  t.notMatch(open.said(), /guard\.ts/, 'a stack helps nobody')
   const tokens = [createHash('sha256').update('secret').digest('hex')]
   const guarded = await start({ host: '0.0.0.0', tokens })
   await guarded.ready
@@ -149,8 +150,8 @@ t.test('it takes jobs while the database is away, and its log tells no secrets',
   }
 
   const plain = await start({ tokens: ['a-token-of-ours'] })
-  t.equal(await plain.exited, 1)
-  t.match(plain.said(), /tokens\/0 must match pattern/)
+  t.equal(await plain.exited, 2)
+  t.match(plain.said(), /TRACKCHAIN_TOKENS \/0 must match pattern/)
   t.notMatch(plain.said(), /a-token-of-ours/)
 })
 

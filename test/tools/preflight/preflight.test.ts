@@ -433,7 +433,7 @@ t.test(
     )
     const misspelt = await run([], { TRACKCHAIN_SCRATHC: 'x' })
     t.equal(misspelt.code, 1)
-    t.match(misspelt.stdout, /configuration +fault +.*scrathc/)
+    t.match(misspelt.stdout, /configuration +fault +.*TRACKCHAIN_SCRATHC is not a setting/)
     const usage = await run(['--for', 'nobody'])
     t.equal(usage.code, 2)
     t.match(usage.stderr, /--for must be one of ingest, stage/)
