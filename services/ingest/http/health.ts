@@ -35,6 +35,7 @@ export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promis
         operationId: 'getHealth',
         tags,
         summary: 'Whether the process lives',
+        description: 'For a liveness probe. It asks neither Pub/Sub nor the catalogue.',
         response: { 200: jsonResponse('It does.', Health), ...refused },
       },
     },
@@ -49,6 +50,8 @@ export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promis
         operationId: 'getReadiness',
         tags,
         summary: 'Whether jobs are taken',
+        description:
+          'For a readiness probe. While the catalogue is away, jobs are taken and lists are not served.',
         response: {
           200: jsonResponse(
             'Pub/Sub answers. `reading` says whether the catalogue does: jobs are taken without it, too.',
@@ -76,6 +79,7 @@ export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promis
         operationId: 'getMetrics',
         tags,
         summary: 'Measurements',
+        description: 'For Prometheus. docs/reference/numbers.md explains each metric.',
         response: {
           200: {
             description: "Prometheus' text format.",

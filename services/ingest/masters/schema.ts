@@ -97,6 +97,8 @@ export const head = {
   operationId: 'getUploadOffset',
   tags,
   summary: 'See where an upload stands',
+  description:
+    'Before an interrupted upload goes on: the rest begins at the byte `upload-offset`.',
   params: TrackParams,
   querystring: Resumes,
   response: {

@@ -54,6 +54,8 @@ export async function offerRoutes(
         operationId: 'listDerivatives',
         tags,
         summary: 'List the derivative assets on offer',
+        description:
+          'Each with its version, its files and the schema of its result. A job without `derivative_assets` gets all of them.',
         response: { 200: jsonResponse('What can be asked for.', Derivatives), ...refused },
       },
       config: { public: true },
@@ -75,6 +77,8 @@ export async function offerRoutes(
         operationId: 'listSchemas',
         tags,
         summary: 'List the JSON Schemas of the messages',
+        description:
+          'The contracts of the Pub/Sub topics. A message that breaks its contract becomes a dead letter.',
         response: { 200: jsonResponse('Their addresses.', MessageSchemas), ...refused },
       },
       config: { public: true },
@@ -91,6 +95,7 @@ export async function offerRoutes(
         operationId: 'getSchema',
         tags,
         summary: 'Fetch the JSON Schema of a message',
+        description: 'JSON Schema 2020-12, as the services check it.',
         params: Name,
         response: {
           200: jsonResponse('The schema.', MessageSchema, 'application/schema+json'),
@@ -113,6 +118,8 @@ export async function offerRoutes(
         operationId: 'listErrors',
         tags,
         summary: 'List the codes of problems',
+        description:
+          'The codes of problem documents, of verdicts on assets and of dead letters.',
         response: {
           200: jsonResponse('What each means and what to do.', ErrorList),
           ...refused,
@@ -132,6 +139,7 @@ export async function offerRoutes(
         operationId: 'getError',
         tags,
         summary: 'Explain a code',
+        description: 'The `type` of each problem document is the address of its code.',
         params: Code,
         response: { 200: jsonResponse('What it means.', ErrorExplained), ...refused },
       },

@@ -1,0 +1,67 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { startApi } from '../services/ingest/api.ts'
+import { patient } from '../support/patience.ts'
+
+// The document is judged by tools that others use: Redocly, Spectral, and clients made by openapi-typescript.
+
+t.setTimeout(patient(300_000))
+const run = promisify(execFile)
+const HERE = import.meta.dirname
+const MODULES = join(HERE, 'node_modules')
+const FOLDER = join(MODULES, '.document')
+const options = { cwd: HERE, timeout: patient(200_000) }
+
+async function areInstalled(): Promise<boolean> {
+  if (existsSync(join(MODULES, '.package-lock.json'))) return true
+  try {
+    await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], options)
+    return true
+  } catch (error) {
+    t.comment(`NOT TESTED by other tools is the OpenAPI document: npm ci: ${error}`)
+    return false
+  }
+}
+
+const skip = !(await areInstalled()) && 'its tools could not be installed'
+const node = (...args: string[]) => run(process.execPath, args, options)
+
+t.test(
+  'Redocly and Spectral find nothing; openapi-typescript makes a client',
+  { skip },
+  async (t) => {
+    const api = await startApi()
+    t.teardown(() => api.close())
+    const text = await (await fetch(`${api.url}/openapi.json`)).text()
+    await mkdir(FOLDER, { recursive: true })
+    const file = join(FOLDER, 'openapi.json')
+    const found = async (document: string) => {
+      await writeFile(file, document)
+      return (await node('lint.mjs', file)).stdout.split('\n').filter((line) => line !== '')
+    }
+    t.strictSame(await found(text), [])
+    const { description: _, operationId: __, ...bare } = JSON.parse(text).paths['/v1/board'].get
+    const planted = JSON.parse(text)
+    planted.paths['/v1/board'].get = bare
+    const rules = (await found(JSON.stringify(planted))).map((line) => line.split(':')[0])
+    t.ok(rules.includes('operation-operationId'), `${rules}`)
+    t.ok(rules.includes('operation-description'), `${rules}`)
+
+    await writeFile(file, text)
+    const make = join(MODULES, 'openapi-typescript', 'bin', 'cli.js')
+    await node(make, file, '-o', join(FOLDER, 'api.d.ts'))
+    await copyFile(join(HERE, 'use.txt'), join(FOLDER, 'use.mts'))
+    const flags =
+      '--noEmit --strict --module nodenext --skipLibCheck --allowImportingTsExtensions'
+    const compiler = join(MODULES, 'typescript', 'bin', 'tsc')
+    const said = await node(compiler, ...flags.split(' '), join(FOLDER, 'use.mts')).then(
+      () => '',
+      (error) => error.stdout,
+    )
+    t.equal(said, '', 'what uses it rightly compiles, and nothing else does')
+  },
+)
