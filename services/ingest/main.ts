@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadRegistry } from '#shared/assets/registry.ts'
-import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { openDatabase } from '#shared/catalogue/database.ts'
+import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { type Service, service, WAITING_STEPS } from '#shared/frame/service.ts'
 import { openStore } from '#shared/store/open.ts'
@@ -27,18 +28,18 @@ async function start(service: Service): Promise<void> {
   const registry = await loadRegistry(config.derivatives)
   const access = openAccess(config)
   assertNotExposed(config, access)
-  const catalogue = openCatalogue({ dsn: config.database, application: 'ingest' })
-  lifecycle.onClose('catalogue', () => catalogue.close())
-  const migrated = catalogue.migrate(stopping).catch((error) => {
+  const database = openDatabase({ dsn: config.database, application: 'ingest' })
+  lifecycle.onClose('database', () => database.close())
+  const migrated = migrate(database, stopping).catch((error) => {
     log.warn({ error: sentence(error) }, 'the database could not be brought up to date')
   })
   // A short wait: jobs are accepted while the database is away, and other processes also run the migrations.
   await Promise.race([migrated, sleep(MIGRATE_MS, undefined, { ref: false })])
-  const remember = recordJobs(catalogue, log)
+  const remember = recordJobs(database, log)
   const settings = { routes: config.routes, uploads: config.uploads, registry }
 
   const { max_message_kib } = config
-  const consistent = consistency(catalogue, log)
+  const consistent = consistency(database, log)
   const step = ingestStep({ ...settings, max_message_kib }, remember, consistent)
   consume('ingest', step, { concurrency: concurrency(WAITING_STEPS) })
 
@@ -47,9 +48,9 @@ async function start(service: Service): Promise<void> {
   const app = await createApp(
     {
       ...{ config, access },
-      redriving: redriving({ bus, events, catalogue }),
+      redriving: redriving({ bus, events, database }),
       accepting: accepting({ settings, bus, events, remember, consistent, metrics, tracing }),
-      ...{ catalogue, registry, metrics, aborting },
+      ...{ database, registry, metrics, aborting },
       // A store of its own: the breaker watches the store of the steps, and failing downloads must not stop the
       // steps.
       assets: openStore(config.assets, gcs),

@@ -1,6 +1,12 @@
 import { batching } from '#shared/async/batch.ts'
-import type { Announcement, Catalogue } from '#shared/catalogue/jobs/jobs.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import {
+  type Announcement,
+  markAnnounced,
+  recordRuns,
+} from '#shared/catalogue/jobs/record-runs.ts'
 import type { RunEnded } from '#shared/contracts/messages/run.ts'
+import type { Additions } from './commit-metrics.ts'
 import type { PublishDeps } from './step.ts'
 
 /** Maximum number of runs whose rows are written in one transaction. */
@@ -14,13 +20,16 @@ const GATHER_MS = 5
  * claim has expired.
  */
 export function announcing(
-  catalogue: Pick<Catalogue, 'recordRuns' | 'markAnnounced'>,
+  database: Database,
+  additions?: Pick<Additions, 'made' | 'failed'>,
 ): Pick<PublishDeps, 'record' | 'markAnnounced'> {
   const options = { most: MAX_BATCH, gatherMs: GATHER_MS }
 
   const record = batching<RunEnded, Announcement | undefined>(async (runs) => {
-    const announcements = await catalogue.recordRuns(runs)
-    const due = new Map(announcements.map((announcement) => [announcement.job, announcement]))
+    const recorded = await recordRuns(database, runs)
+    for (const asset of recorded.made) additions?.made(asset)
+    for (const asset of recorded.failed) additions?.failed(asset)
+    const due = new Map(recorded.due.map((announcement) => [announcement.job, announcement]))
     return runs.map(({ job }) => {
       const announcement = due.get(job)
       if (announcement === undefined) return undefined
@@ -30,13 +39,13 @@ export function announcing(
     })
   }, options)
 
-  const markAnnounced = batching<Announcement, void>(async (announced) => {
-    await catalogue.markAnnounced(announced)
+  const mark = batching<Announcement, void>(async (announced) => {
+    await markAnnounced(database, announced)
     return []
   }, options)
 
   return {
-    markAnnounced,
+    markAnnounced: mark,
     async record(run) {
       const found = await record(run)
       if (found?.claimed) throw new Error('another delivery is announcing this run: given back')

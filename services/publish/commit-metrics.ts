@@ -1,5 +1,5 @@
 import type { Delivery, Settlement } from '#shared/bus/bus.ts'
-import type { Additions } from '#shared/catalogue/jobs/jobs.ts'
+import type { EventCount } from '#shared/catalogue/events/record-events.ts'
 import { perStage } from '#shared/contracts/stages.ts'
 import { atZero, type Metrics } from '#shared/frame/telemetry/metrics.ts'
 
@@ -19,6 +19,17 @@ const EVENTS = Object.entries({
 }).flatMap(([step, verdicts]) => verdicts.split(' ').map((verdict) => ({ step, verdict })))
 const STEPS = [...new Set(EVENTS.map(({ step }) => step))]
 const OTHER = 'other'
+
+/** Counts what commits have added. Each addition is reported once, after its commit. */
+export interface Additions {
+  /** An asset was recorded as made. */
+  made(asset: string): void
+  /** The verdict that an asset has failed was recorded. */
+  failed(asset: string): void
+  recorded(events: EventCount): void
+  /** A dead letter of this step was stored. */
+  kept(step: string): void
+}
 
 type Counters = Pick<Metrics, 'completions' | 'failures' | 'recorded' | 'deadLetters' | 'swept'>
 

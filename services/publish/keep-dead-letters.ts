@@ -1,11 +1,13 @@
 import type { Delivery, Settlement } from '#shared/bus/bus.ts'
-import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import { keepLetter } from '#shared/catalogue/letters/keep-letter.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import { uuidFrom } from '#shared/contracts/names.ts'
 import { type DeadLetter, readLetter } from '#shared/frame/dead-letter.ts'
 import { type EventSink, newEvent } from '#shared/frame/events.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
+import type { Additions } from './commit-metrics.ts'
 
 /**
  * The handler of the `dead-letter` subscription. It stores each letter in the catalogue once; from then on,
@@ -13,18 +15,20 @@ import type { Log } from '#shared/frame/telemetry/log.ts'
  * step has reported an event, so this handler reports one.
  */
 export function keepDeadLetters({
-  catalogue,
+  database,
   events,
   log,
+  additions,
 }: {
-  catalogue: Pick<Catalogue, 'keepLetter'>
+  database: Database
   events: EventSink
   log: Log
+  additions?: Pick<Additions, 'kept'>
 }): (delivery: Delivery) => Promise<Settlement> {
   return async (delivery) => {
     try {
       const letter = readLetter(delivery)
-      await catalogue.keepLetter(letter)
+      if (await keepLetter(database, letter)) additions?.kept(letter.step)
       if (letter.code === 'CRASHED') await events.report(crashed(letter))
       return 'ack'
     } catch (error) {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadRegistry } from '#shared/assets/registry.ts'
-import { batching } from '#shared/async/batch.ts'
 import type { SubscribeOptions } from '#shared/bus/bus.ts'
-import { type Catalogue, openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
-import { watchedCatalogue } from '#shared/catalogue/watched-database.ts'
+import { type Database, openDatabase } from '#shared/catalogue/database.ts'
+import { migrate } from '#shared/catalogue/schema/migrate.ts'
+import { watchedDatabase } from '#shared/catalogue/watched-database.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import { HARD_LIMIT_MS } from '#shared/contracts/stages.ts'
@@ -12,7 +12,7 @@ import { service, WAITING_STEPS } from '#shared/frame/service.ts'
 import { announcing } from './announce.ts'
 import { commitMetrics, requeuing } from './commit-metrics.ts'
 import { keepDeadLetters } from './keep-dead-letters.ts'
-import { recording } from './recorder.ts'
+import { recordBatches, recording } from './recorder.ts'
 import { forgetOld } from './retention.ts'
 import { publishStep } from './step.ts'
 import { sweepOnce } from './watchdog.ts'
@@ -34,21 +34,15 @@ await service('publish', async (service) => {
   const { metrics } = service
   const registry = await loadRegistry(config.derivatives)
   const additions = commitMetrics(metrics, [...registry.keys()])
-  const opened = openCatalogue({ dsn: config.database }, additions)
-  lifecycle.onClose('catalogue', () => opened.close())
-  const catalogue = watchedCatalogue(opened, service.breaker.upstream('database'))
-  await migrated(catalogue, lifecycle.stopping)
+  const opened = openDatabase({ dsn: config.database })
+  lifecycle.onClose('database', () => opened.close())
+  const database = watchedDatabase(opened, service.breaker.upstream('database'))
+  await migrated(database, lifecycle.stopping)
 
-  const step = publishStep({ ...announcing(catalogue), assets })
+  const step = publishStep({ ...announcing(database, additions), assets })
   consume('publish', step, { concurrency: concurrency(WAITING_STEPS) })
 
-  const record = batching<readonly StepEvent[], void>(
-    async (messages) => {
-      await catalogue.recordEvents(messages.flat())
-      return []
-    },
-    { most: 50, gatherMs: 20 },
-  )
+  const record = recordBatches(database, additions)
   const settings = (subscription: string, concurrency: number): SubscribeOptions => ({
     concurrency,
     longestMs: HARD_LIMIT_MS,
@@ -65,14 +59,14 @@ await service('publish', async (service) => {
     bus.subscribe(
       DEAD_LETTER_TOPIC,
       settings(DEAD_LETTER_TOPIC, LETTERS_AT_ONCE),
-      requeuing('dead-letter', metrics, keepDeadLetters({ catalogue, events, log })),
+      requeuing('dead-letter', metrics, keepDeadLetters({ database, events, log, additions })),
     ),
   )
 
   const afterMs = Math.max(WATCHDOG_OFTEN_MS, 1000 * config.watchdog_after_seconds)
   const watch = setInterval(
     () => {
-      sweepOnce({ bus, events, catalogue, metrics }, config.watchdog_after_seconds).catch(
+      sweepOnce({ bus, events, database, metrics }, config.watchdog_after_seconds).catch(
         (error) => log.warn({ error: sentence(error) }, 'the watchdog could not look'),
       )
     },
@@ -80,7 +74,7 @@ await service('publish', async (service) => {
   )
   lifecycle.onClose('watchdog', async () => clearInterval(watch))
 
-  const old = { catalogue, days: config.event_retention_days, log }
+  const old = { database, days: config.event_retention_days, log }
   // Also at the start: if processes are replaced often, none may live for an hour.
   forgetOld(old, lifecycle.stopping)
   const forget = setInterval(() => forgetOld(old, lifecycle.stopping), FORGET_EVERY_MS)
@@ -88,9 +82,9 @@ await service('publish', async (service) => {
 })
 
 /** Runs the migrations. Retries until the database answers or the process stops. */
-async function migrated(catalogue: Catalogue, stopping: AbortSignal): Promise<void> {
+async function migrated(database: Database, stopping: AbortSignal): Promise<void> {
   while (!stopping.aborted) {
-    const done = await catalogue.migrate(stopping).then(
+    const done = await migrate(database, stopping).then(
       () => true,
       () => false,
     )

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import { forget } from '#shared/catalogue/events/forget.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 
@@ -17,7 +18,7 @@ const PAUSE_MS = 200
  * @returns the number of rows removed; a batch whose answer was lost is not included
  */
 export async function forgetOld(
-  { catalogue, days, log }: { catalogue: Pick<Catalogue, 'forget'>; days: number; log: Log },
+  { database, days, log }: { database: Database; days: number; log: Log },
   stopping: AbortSignal,
   atOnce = BATCH_ROWS,
 ): Promise<number> {
@@ -25,7 +26,7 @@ export async function forgetOld(
   let gone = 0
   try {
     for (;;) {
-      const batch = await catalogue.forget(days, atOnce, stopping)
+      const batch = await forget(database, days, atOnce, stopping)
       gone += batch
       if (batch < atOnce) break
       await sleep(PAUSE_MS, undefined, { signal: stopping })

@@ -1,5 +1,5 @@
 import { attributesOf, subjectOf } from '#shared/assets/end-run.ts'
-import type { Announcement } from '#shared/catalogue/jobs/jobs.ts'
+import type { Announcement } from '#shared/catalogue/jobs/record-runs.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Published } from '#shared/contracts/messages/published.ts'

@@ -1,5 +1,6 @@
 import type { Bus } from '#shared/bus/bus.ts'
-import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import { sweepJobs } from '#shared/catalogue/jobs/sweep-jobs.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { type EventSink, newEvent } from '#shared/frame/events.ts'
 import { send } from '#shared/frame/step.ts'
@@ -12,7 +13,7 @@ const MAX_AT_ONCE = 100
 interface WatchdogDeps {
   readonly bus: Bus
   readonly events: EventSink
-  readonly catalogue: Pick<Catalogue, 'sweepJobs'>
+  readonly database: Database
   readonly metrics: Pick<Metrics, 'swept'>
 }
 
@@ -22,10 +23,10 @@ interface WatchdogDeps {
  * @returns the number of jobs published again, at most 100
  */
 export async function sweepOnce(
-  { bus, events, catalogue, metrics }: WatchdogDeps,
+  { bus, events, database, metrics }: WatchdogDeps,
   olderThanSeconds: number,
 ): Promise<number> {
-  const swept = await catalogue.sweepJobs({
+  const swept = await sweepJobs(database, {
     olderThanSeconds,
     limit: MAX_AT_ONCE,
     sweptLessThan: MAX_SWEEPS,

@@ -1,6 +1,6 @@
 import pg from 'pg'
 
-export interface DatabaseOptions {
+interface DatabaseOptions {
   /** A PostgreSQL connection string; `postgresql:///db?host=/folder&user=u` for a socket. */
   readonly dsn: string
   /** The maximum number of connections. Default: 4. */
@@ -120,6 +120,16 @@ async function run<Row extends object>(
     ...(waitMs === undefined ? {} : { query_timeout: waitMs }),
   })
   return rows
+}
+
+/** Runs each statement by itself, until the signal aborts. */
+export function atOnce(database: Database, signal?: AbortSignal): Query {
+  return (statement, values) => database.query(statement, values, signal)
+}
+
+/** Resolves when the database answers. @throws when it does not. */
+export async function ping(database: Database, signal?: AbortSignal): Promise<void> {
+  await database.query({ text: 'select 1' }, [], signal)
 }
 
 /** Whether an error is a fault of the data or the statement, and not of the database. */

@@ -1,24 +1,23 @@
-import type { Upstream } from '../frame/upstreams/breaker.ts'
-import { isAboutData } from './database.ts'
-import type { Catalogue } from './jobs/jobs.ts'
+import type { Operation, Upstream } from '../frame/upstreams/breaker.ts'
+import { type Database, isAboutData, ping } from './database.ts'
 
-/** Wraps a catalogue for services that write to it: its faults are reported to the upstream. */
-export function watchedCatalogue(catalogue: Catalogue, upstream: Upstream): Catalogue {
-  const operation = {
-    probe: (signal: AbortSignal) => catalogue.ping(signal),
+/** Wraps a database for services that write to it: its faults are reported to the upstream. */
+export function watchedDatabase(database: Database, upstream: Upstream): Database {
+  // Each statement is a kind of its own: on a full disk reads succeed while writes fail.
+  const operation = (kind: string, signal: AbortSignal | undefined): Operation => ({
+    kind,
+    signal,
+    probe: (within) => ping(database, within),
     isExpected: isAboutData,
-  }
-  const call = <T>(act: () => Promise<T>, signal?: AbortSignal) =>
-    upstream.call(act, { ...operation, signal })
+  })
   return {
-    ...catalogue,
-    migrate: (signal) => call(() => catalogue.migrate(signal), signal),
-    recordRuns: (runs, signal) => call(() => catalogue.recordRuns(runs, signal), signal),
-    markAnnounced: (announced, signal) =>
-      call(() => catalogue.markAnnounced(announced, signal), signal),
-    recordEvents: (events, signal) =>
-      call(() => catalogue.recordEvents(events, signal), signal),
-    keepLetter: (letter, signal) => call(() => catalogue.keepLetter(letter, signal), signal),
-    sweepJobs: (query, signal) => call(() => catalogue.sweepJobs(query, signal), signal),
+    query: (statement, values, signal) =>
+      upstream.call(
+        () => database.query(statement, values, signal),
+        operation(statement.name ?? 'query', signal),
+      ),
+    transaction: (work, signal) =>
+      upstream.call(() => database.transaction(work, signal), operation('transaction', signal)),
+    close: () => database.close(),
   }
 }

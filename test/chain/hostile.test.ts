@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import type { Published } from '#shared/contracts/messages/published.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { surroundings, until } from '../support/chain.ts'
@@ -9,9 +10,9 @@ import type { Verdict } from '../support/masters/hostile-verdict.ts'
 import { allConsumers } from '../support/one-process.ts'
 
 const around = await surroundings({ master_wait_seconds: 0 })
-const { bus, catalogue, config, folder, letters, published } = around
+const { bus, database, config, folder, letters, published } = around
 const log = createLog('hostile', 'fatal')
-const consumers = await allConsumers({ config, bus, catalogue, log })
+const consumers = await allConsumers({ config, bus, database, log })
 t.teardown(async () => {
   await consumers.close()
   await around.close()
@@ -47,7 +48,7 @@ t.test('hostile masters go through the chain, or end it with their verdicts', as
   for (const [track, [message]] of published) {
     for (const { sentence } of (message?.assets ?? []) as { sentence?: string }[])
       t.notMatch(sentence ?? '', place)
-    const { events } = await catalogue.trackHistory(track, { limit: 100 })
+    const { events } = await trackHistory(database, track, { limit: 100 })
     for (const { sentence = '' } of events) t.notMatch(sentence, place)
   }
 })

@@ -1,18 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import type { Catalogue, KeptLetter } from '#shared/catalogue/jobs/jobs.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
+import { sweepJobs } from '#shared/catalogue/jobs/sweep-jobs.ts'
+import type { KeptLetter } from '#shared/catalogue/letters/letter.ts'
+import { findLetter, listLetters } from '#shared/catalogue/letters/read-letters.ts'
+import { listedTrack } from '#shared/catalogue/tracks/list-tracks.ts'
+import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import { jobId, requestIdFrom } from '#shared/contracts/names.ts'
 import { eventSink } from '#shared/frame/events.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { redriving } from '../../services/ingest/dead-letters/redrive.ts'
+import { interrupted, jobOf } from '../shared/catalogue/fixture.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until as untilWithin } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
 
 const around = await surroundings()
-const { bus, catalogue, config, published } = around
+const { bus, database, config, published } = around
 const consumers = await allConsumers({
-  ...{ config, bus, catalogue },
+  ...{ config, bus, database },
   log: createLog('letters', 'fatal'),
 })
 t.teardown(async () => {
@@ -20,12 +28,8 @@ t.teardown(async () => {
   await around.close()
 })
 
-const desk = (
-  of: Pick<
-    Catalogue,
-    'letter' | 'nextLetters' | 'claimLetter' | 'settleLetter' | 'releaseLetter'
-  > = catalogue,
-) => redriving({ bus, events: eventSink(bus), catalogue: of })
+const desk = (of: Database = database) =>
+  redriving({ bus, events: eventSink(bus), database: of })
 const pace = { rate: 1000, limit: 100, mostMs: 60_000, signal: new AbortController().signal }
 /** The machine may be crowded. */
 const until = (holds: () => boolean | Promise<boolean>) => untilWithin(holds, 150_000)
@@ -33,20 +37,21 @@ const requestId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(1
 
 /** Waits for the letter of a track to be kept. */
 async function letterOf(track: string): Promise<KeptLetter> {
-  const letters = async () => (await catalogue.letters('all', { track }, { limit: 9 })).letters
+  const letters = async () =>
+    (await listLetters(database, 'all', { track }, { limit: 9 })).letters
   await until(async () => (await letters()).length > 0)
   return (await letters())[0] as KeptLetter
 }
 
 /** The state of a job, and whether the job and its track show an open letter. */
 async function statesOf(track: string, request: string) {
-  const [job] = await catalogue.jobsOfRequest(request)
-  const listed = await catalogue.listedTrack(track)
+  const [job] = await jobsOfRequest(database, request)
+  const listed = await listedTrack(database, track)
   return { state: job?.state, job: job?.deadLettered, track: listed?.deadLettered }
 }
 
 const history = async (track: string) =>
-  (await catalogue.trackHistory(track, { limit: 1000 })).events
+  (await trackHistory(database, track, { limit: 1000 })).events
 const announced = (track: string, request: string) =>
   (published.get(track) ?? []).filter(({ request_id }) => request_id === request)
 
@@ -77,10 +82,14 @@ t.test(
     await until(() => announced('mended', other).length > 0)
 
     const which = { ids: [letter.id] }
-    const before = JSON.stringify(await catalogue.letter(letter.id))
+    const before = JSON.stringify(await findLetter(database, letter.id))
     t.match(await desk().preview(which, 9), [{ status: 'redrivable', run: 2 }])
     t.match(await desk().preview({ filter: { track: 'mended' } }, 9), [{ id: letter.id }])
-    t.equal(JSON.stringify(await catalogue.letter(letter.id)), before, 'a look changes nothing')
+    t.equal(
+      JSON.stringify(await findLetter(database, letter.id)),
+      before,
+      'a look changes nothing',
+    )
 
     const both = await Promise.all([
       desk().redrive(which, 'one', pace),
@@ -139,10 +148,12 @@ t.test(
     await around.submit({ request_id, asset_guid: 'seam', derivative_assets: ['echo'] })
     const { id } = await letterOf('seam')
     await around.master('seam', wav(club(44_100)))
-    const dying = { ...catalogue, settleLetter: async () => Promise.reject(new Error('died')) }
+    const dying = interrupted(database, (name) => {
+      if (name === 'letter-settle') throw new Error('died')
+    })
     await t.rejects(desk(dying).redrive({ ids: [id] }, 'me', pace), /died/)
     await until(() => announced('seam', request_id).length === 2)
-    t.equal((await catalogue.letter(id))?.state, 'open', 'so somebody does it again')
+    t.equal((await findLetter(database, id))?.state, 'open', 'so somebody does it again')
     t.match(await desk().redrive({ ids: [id] }, 'me', pace), [{ status: 'redriven', run: 2 }])
     const copies = async () =>
       (await history('seam')).filter(
@@ -183,7 +194,7 @@ t.test(
       ...{ job: jobId(request_id, 'deadly'), run: 1, route: 'cloud', restarts: 0 },
       ...{ accepted: '2026-01-01T00:00:00.000Z', masters: ['file:///nowhere'] },
     }
-    await catalogue.acceptJobs([run])
+    await acceptJobs(database, [run])
     const mortal = { concurrency: 1, longestMs: 1000, onError: () => {} }
     const worker = bus.subscribe('stage-mortal', mortal, async () => 'nack')
     await bus.publish('stage-mortal', {
@@ -198,19 +209,19 @@ t.test(
       attempt: 5,
       job: { id: run.job, run: 1 },
     })
-    await until(async () => (await catalogue.job(run.job))?.state === 'failed')
-    t.match(await catalogue.job(run.job), { state: 'failed' })
+    await until(async () => (await jobOf(database, run.job))?.state === 'failed')
+    t.match(await jobOf(database, run.job), { state: 'failed' })
     t.match(await history('deadly'), [
       { verdict: 'dead-lettered', code: 'CRASHED', step: 'stage' },
     ])
     const stale = { olderThanSeconds: -1, limit: 100, sweptLessThan: 3 }
-    const watched = (await catalogue.staleJobs(stale)).map(({ job }) => job)
+    const watched = (await sweepJobs(database, stale)).map(({ job }) => job)
     t.notOk(watched.includes(run.job), 'the watchdog leaves it alone')
 
     t.match(await desk().redrive({ ids: [letter.id] }, 'me', pace), [{ status: 'redriven' }])
     await until(() => announced('deadly', request_id).length > 0)
     t.match(announced('deadly', request_id), [{ run: 2, state: 'done' }])
-    t.match(await catalogue.job(run.job), { accepted: new Date(run.accepted), run: 2 })
+    t.match(await jobOf(database, run.job), { accepted: new Date(run.accepted), run: 2 })
   },
 )
 
@@ -220,11 +231,11 @@ t.test('what is no job can be looked at and discarded, and not redriven', async 
     attributes: { mine: 'x' },
   })
   const find = async () =>
-    (await catalogue.letters('open', { code: 'NOT_JSON' }, { limit: 9 })).letters
+    (await listLetters(database, 'open', { code: 'NOT_JSON' }, { limit: 9 })).letters
   await until(async () => (await find()).length > 0)
   const [letter] = (await find()) as [KeptLetter]
   t.match(letter, { step: 'ingest', job: null })
-  t.match(await catalogue.letter(letter.id), {
+  t.match(await findLetter(database, letter.id), {
     body: Buffer.from('hello { \x1b[2J'),
     attributes: { mine: 'x' },
   })
@@ -233,7 +244,7 @@ t.test('what is no job can be looked at and discarded, and not redriven', async 
   ])
   t.same(await desk().redrive({ filter: { code: 'NOT_JSON' } }, 'me', pace), [])
   await desk().discard(letter.id, 'a test', 'me')
-  t.match(await catalogue.letter(letter.id), {
+  t.match(await findLetter(database, letter.id), {
     state: 'discarded',
     settled: { reason: 'a test' },
   })

@@ -10,7 +10,7 @@ import { allConsumers } from '../support/one-process.ts'
 import { heldMemory } from '../support/processes/held-memory.ts'
 
 const around = await surroundings({ max_message_kib: 1024 })
-const { catalogue, config, letters, published } = around
+const { database, config, letters, published } = around
 const log = createLog('malformed', 'fatal')
 /** The last valid message to each topic. */
 const sound = new Map<string, Record<string, unknown>>()
@@ -22,7 +22,7 @@ const bus: Bus = {
     return around.bus.publish(topic, message)
   },
 }
-const consumers = await allConsumers({ config, bus, catalogue, log })
+const consumers = await allConsumers({ config, bus, database, log })
 t.teardown(async () => {
   await consumers.close()
   await around.close()

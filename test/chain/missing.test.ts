@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
+import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { club, wav } from '../support/audio.ts'
@@ -8,7 +9,7 @@ import { allConsumers } from '../support/one-process.ts'
 
 const around = await surroundings({ target_ms: 200 })
 t.teardown(() => around.close())
-const { bus, catalogue, config, published } = around
+const { bus, database, config, published } = around
 const log = createLog('missing', 'error')
 
 /** Names of the assets that were created since the last look, without their folders. */
@@ -51,7 +52,7 @@ async function make(
   const request_id = randomUUID()
   const answer = () => published.get(track)?.find((said) => said.request_id === request_id)
   const consumers = await allConsumers({
-    ...{ config: { ...config, derivatives }, bus, catalogue, log, wrap: watched },
+    ...{ config: { ...config, derivatives }, bus, database, log, wrap: watched },
     async beforeAck(step) {
       if (step === 'analyze' || step === 'encode') computed++
     },
@@ -72,7 +73,7 @@ await around.master(
 
 /** The bytes that the steps of a track's jobs have read so far, of the master and of its converted parts. */
 async function bytesRead(track: string): Promise<number> {
-  const { events } = await catalogue.trackHistory(track, { limit: 1000 })
+  const { events } = await trackHistory(database, track, { limit: 1000 })
   return events.reduce((sum, event) => sum + (event.bytesRead ?? 0), 0)
 }
 

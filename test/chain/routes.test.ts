@@ -25,7 +25,7 @@ t.test('a site of its own: its audio stays there, and only results cross', async
       },
     },
   })
-  const { bus, catalogue, config, letters, published } = around
+  const { bus, database, config, letters, published } = around
   for (const name of ['masters', 'scratch']) await mkdir(join(elsewhere, name))
   const log = createLog('routes', 'fatal')
 
@@ -63,7 +63,7 @@ t.test('a site of its own: its audio stays there, and only results cross', async
   }
   const cloud = metered()
   const site = metered()
-  const common = { bus, catalogue, log }
+  const common = { bus, database, log }
   const consumers = await Promise.all([
     allConsumers({ ...common, config, ...cloud }),
     allConsumers({

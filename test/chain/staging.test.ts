@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { Bus } from '#shared/bus/bus.ts'
+import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import { jobId, type ObjectName } from '#shared/contracts/names.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
@@ -8,7 +9,7 @@ import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
 
 const around = await surroundings({ target_ms: 700 })
-const { catalogue, config, published } = around
+const { database, config, published } = around
 const log = createLog('staging', 'fatal')
 t.teardown(() => around.close())
 
@@ -35,7 +36,7 @@ const bus: Bus = {
     return around.bus.publish(topic, message)
   },
 }
-let consumers = await allConsumers({ config, bus, catalogue, log, wrap })
+let consumers = await allConsumers({ config, bus, database, log, wrap })
 t.teardown(() => consumers.close())
 
 const requestId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
@@ -111,7 +112,7 @@ t.test('copies of its steps that come after the end leave nothing in scratch', a
   for (const { data, attributes } of late)
     await around.bus.publish('stage', { data, attributes })
   await until(async () => {
-    const { events } = await catalogue.trackHistory('late', { limit: 100 })
+    const { events } = await trackHistory(database, 'late', { limit: 100 })
     return events.filter(({ step }) => step === 'stage').length >= 1 + 2 * late.length
   })
   t.equal(created.size, 0)
@@ -135,7 +136,7 @@ t.test('a stage that ends under way is taken up where it stood', async (t) => {
   await consumers.close()
   t.ok(created.size >= 2)
   beforePart = undefined
-  consumers = await allConsumers({ config, bus, catalogue, log, wrap })
+  consumers = await allConsumers({ config, bus, database, log, wrap })
   await until(() => published.has('resumed'), 60_000)
   t.same(echoOf(published.get('resumed')?.[0]), undisturbed)
   t.ok(
@@ -162,7 +163,7 @@ t.test(
     created.clear()
     await around.bus.publish('stage', again)
     const steps = async () => {
-      const { events } = await catalogue.trackHistory('unmarked', { limit: 1000 })
+      const { events } = await trackHistory(database, 'unmarked', { limit: 1000 })
       return events.filter(({ step }) => step === 'stage').length
     }
     const before = await steps()

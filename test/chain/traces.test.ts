@@ -7,6 +7,7 @@ import { json } from 'node:stream/consumers'
 import t from 'tap'
 import { loadRegistry } from '#shared/assets/registry.ts'
 import type { Outgoing } from '#shared/bus/bus.ts'
+import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
 import { eventSink } from '#shared/frame/events.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
@@ -55,7 +56,7 @@ function trackOf({ attributes }: Span): string | undefined {
 t.test('one track is one trace, from POST to published, redeliveries included', async (t) => {
   const around = await surroundings({ target_ms: 100 })
   t.teardown(() => around.close())
-  const { catalogue, config } = around
+  const { database, config } = around
   const sent: { topic: string; attributes: Outgoing['attributes'] }[] = []
   const bus = {
     ...around.bus,
@@ -69,7 +70,7 @@ t.test('one track is one trace, from POST to published, redeliveries included', 
   const metrics = createMetrics('test')
   let isKilled = false
   const consumers = await allConsumers({
-    ...{ config, bus, catalogue, tracing, metrics, log: createLog('traces', 'fatal') },
+    ...{ config, bus, database, tracing, metrics, log: createLog('traces', 'fatal') },
     async beforeAck(step) {
       if (step !== 'analyze' || isKilled) return
       isKilled = true
@@ -79,7 +80,7 @@ t.test('one track is one trace, from POST to published, redeliveries included', 
   const { take } = accepting({
     settings: { ...config, registry: await loadRegistry(config.derivatives) },
     ...{ bus, metrics, tracing, events: eventSink(bus), remember: async () => {} },
-    consistent: consistency(catalogue, createLog('traces', 'fatal')),
+    consistent: consistency(database, createLog('traces', 'fatal')),
   })
   const client = { traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8) }
   for (const track of ['one', 'two']) {
@@ -89,7 +90,7 @@ t.test('one track is one trace, from POST to published, redeliveries included', 
   }
   const analyzed = 'trackchain_step_duration_seconds_count{step="analyze",verdict="done"}'
   await until(async () => {
-    const tracks = await Promise.all(['one', 'two'].map((track) => catalogue.track(track)))
+    const tracks = await Promise.all(['one', 'two'].map((track) => findTrack(database, track)))
     if (!tracks.every((track) => track?.assets.length === 2)) return false
     return ((await scraped(metrics)).get(analyzed) ?? 0) > 1
   }, LONG)

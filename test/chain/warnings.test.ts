@@ -1,4 +1,11 @@
 import t from 'tap'
+import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
+import {
+  listedTrack,
+  listTracks,
+  type TrackFilter,
+} from '#shared/catalogue/tracks/list-tracks.ts'
+import { findTrack, trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import type { Published } from '#shared/contracts/messages/published.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { club, coded, flac, silence, wav } from '../support/audio.ts'
@@ -13,11 +20,11 @@ const around = await surroundings({
   ...{ master_wait_seconds: 0, target_ms: 500 },
   routes: { cloud: { templates: [], prefixes: [], core_slowdown: 4 } },
 })
-const { bus, catalogue, config, folder, letters, published } = around
+const { bus, database, config, folder, letters, published } = around
 const log = createLog('warnings', 'fatal')
 const prefixes = [`file://${folder}/masters/`]
 const routes = { cloud: { templates: [], prefixes, core_slowdown: 4 } }
-const consumers = await allConsumers({ config: { ...config, routes }, bus, catalogue, log })
+const consumers = await allConsumers({ config: { ...config, routes }, bus, database, log })
 t.teardown(async () => {
   await consumers.close()
   await around.close()
@@ -51,19 +58,19 @@ await around.master('late', mp3.subarray(0, Math.floor(mp3.length * 0.85)))
 t.test('a warning is announced, kept, listed, and stands in the history', async (t) => {
   const message = await announced('cut', 'cut')
   t.match(message, { state: 'done', warnings: [CUT] })
-  t.same((await catalogue.track('cut'))?.master.warnings, [CUT])
-  const [job] = await catalogue.jobsOfRequest(message.request_id)
+  t.same((await findTrack(database, 'cut'))?.master.warnings, [CUT])
+  const [job] = await jobsOfRequest(database, message.request_id)
   t.same(job?.warnings, [CUT])
   await until(async () => (await stagedEvent('cut'))?.warnings !== undefined)
   t.same((await stagedEvent('cut'))?.warnings, [CUT])
-  t.match(await catalogue.listedTrack('cut'), { warnings: ['CUT_SHORT'] })
+  t.match(await listedTrack(database, 'cut'), { warnings: ['CUT_SHORT'] })
 })
 
 t.test('lists are filtered by it', async (t) => {
   await announced('odd', 'odd')
   t.notMatch(await announced('sound', 'sound'), { warnings: [{}] })
-  const listed = async (filter: Parameters<typeof catalogue.listTracks>[0]) =>
-    (await catalogue.listTracks(filter, { limit: 10 })).tracks.map(({ track }) => track).sort()
+  const listed = async (filter: TrackFilter) =>
+    (await listTracks(database, filter, { limit: 10 })).tracks.map(({ track }) => track).sort()
   t.same(await listed({ isWarned: true }), ['cut', 'odd'])
   t.same(await listed({ isWarned: false }), ['sound'])
   t.same(await listed({ warning: 'HEADER_CONTRADICTS' }), ['odd'])
@@ -83,7 +90,7 @@ t.test('strict refuses it, with the same sentence', async (t) => {
 t.test('a warning that only the last step of several finds is reported likewise', async (t) => {
   const message = await announced('late', 'late')
   t.match(message, { state: 'done', warnings: [{ code: 'CUT_SHORT', promised_seconds: 150 }] })
-  const steps = (await catalogue.trackHistory('late', { limit: 100 })).events.filter(
+  const steps = (await trackHistory(database, 'late', { limit: 100 })).events.filter(
     ({ step }) => step === 'stage',
   )
   t.ok(steps.length > 1, `${steps.length} steps of stage`)
@@ -127,7 +134,7 @@ t.test('samples that are no numbers are counted over all steps', async (t) => {
       'the WAV is damaged: 64001 of its 240000 samples are no numbers or infinite, the first at 8.000 s; silence was put in their place',
   }
   t.same((await announced('none', 'none')).warnings, [said])
-  const steps = (await catalogue.trackHistory('none', { limit: 100 })).events.filter(
+  const steps = (await trackHistory(database, 'none', { limit: 100 })).events.filter(
     ({ step }) => step === 'stage',
   )
   t.ok(steps.length > 1, `${steps.length} steps of stage`)
@@ -138,7 +145,7 @@ t.test('samples that are no numbers are counted over all steps', async (t) => {
 })
 
 async function stagedEvent(track: string) {
-  const { events } = await catalogue.trackHistory(track, { limit: 100 })
+  const { events } = await trackHistory(database, track, { limit: 100 })
   return events.find(({ step }) => step === 'stage')
 }
 

@@ -30,9 +30,9 @@ for (const wire of [local, emulator]) {
   const skip = wire === undefined ? 'gcloud and its emulator are not installed' : false
   t.test(`the chain makes real assets over the wire: ${name}`, { skip }, async (t) => {
     const around = await surroundings({}, { wire: wire?.endpoint ?? '' })
-    const { bus, catalogue, config, published } = around
+    const { bus, database, config, published } = around
     const log = createLog('wires', 'error')
-    const consumers = await allConsumers({ config, bus, catalogue, log })
+    const consumers = await allConsumers({ config, bus, database, log })
     t.teardown(async () => {
       await consumers.close()
       await around.close()

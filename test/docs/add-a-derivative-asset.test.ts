@@ -20,11 +20,11 @@ t.test(
     await writeFile(`${folder}/peak.ts`, example)
 
     const around = await surroundings({ derivatives: folder })
-    const { bus, catalogue, config, published } = around
+    const { bus, database, config, published } = around
     const consumers = await allConsumers({
       config,
       bus,
-      catalogue,
+      database,
       log: createLog('docs', 'error'),
     })
     t.teardown(async () => {

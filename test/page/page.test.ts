@@ -28,9 +28,9 @@ const MANY = Number(process.env.TRACKS ?? 5_000)
 
 t.test('the page, as people use it', { skip }, async (t) => {
   const around = await surroundings({ derivatives: '' })
-  const { config, bus, catalogue, postgres } = around
+  const { config, bus, database, postgres } = around
   const consumers = await allConsumers({
-    ...{ config, bus, catalogue, hardLimitMs: 100_000 },
+    ...{ config, bus, database, hardLimitMs: 100_000 },
     log: createLog('page', 'fatal'),
     // The service behind the page, ingest, runs by itself.
     only: ['stage', 'analyze', 'encode', 'publish', 'events'],

@@ -1,6 +1,6 @@
 import { flushCompileCache } from 'node:module'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
-import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { type Database, openDatabase } from '#shared/catalogue/database.ts'
 import { readConfig } from '#shared/frame/config.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
@@ -26,13 +26,18 @@ const counts = new Map<string, number>()
 
 async function passing<T>(what: string, concerns: boolean, act: () => Promise<T>): Promise<T> {
   if (!concerns) return act()
-  const nth = (counts.get(what) ?? 0) + 1
-  counts.set(what, nth)
-  const seam = `${what}#${nth}`
+  const seam = nth(what)
   crashAt(`before ${seam}`)
   const result = await act()
   crashAt(`after ${seam}`)
   return result
+}
+
+/** The next seam of this kind. */
+function nth(what: string): string {
+  const count = (counts.get(what) ?? 0) + 1
+  counts.set(what, count)
+  return `${what}#${count}`
 }
 
 function crashAt(seam: string): void {
@@ -53,25 +58,35 @@ const bus: typeof realBus = {
   },
 }
 
-const realCatalogue = openCatalogue({ dsn: config.database })
-const catalogue: typeof realCatalogue = {
-  ...realCatalogue,
-  recordRuns: (runs) =>
-    passing('commit:runs', concerns(JSON.stringify(runs)), () =>
-      realCatalogue.recordRuns(runs),
-    ),
-  markAnnounced: (announced) =>
-    passing('commit:announced', concerns(JSON.stringify(announced)), () =>
-      realCatalogue.markAnnounced(announced),
-    ),
-  acceptJobs: (jobs) =>
-    passing('commit:accepted', concerns(JSON.stringify(jobs)), () =>
-      realCatalogue.acceptJobs(jobs),
-    ),
-  recordEvents: (events) =>
-    passing('commit:events', concerns(JSON.stringify(events)), () =>
-      realCatalogue.recordEvents(events),
-    ),
+/** The statements that commit something by themselves, each with the name of its seam. */
+const COMMITS: Readonly<Record<string, string>> = {
+  'jobs-insert': 'accepted',
+  'jobs-announced': 'announced',
+  'events-record': 'events',
+}
+const realDatabase = openDatabase({ dsn: config.database })
+const database: Database = {
+  ...realDatabase,
+  query(statement, values, signal) {
+    const commit = COMMITS[statement.name ?? '']
+    const act = () => realDatabase.query(statement, values, signal) as Promise<never[]>
+    if (commit === undefined) return act()
+    return passing(`commit:${commit}`, concerns(JSON.stringify(values)), act)
+  },
+  // Its statements show only on the way which jobs it is about.
+  async transaction(work, signal) {
+    let isOurs = false
+    const result = await realDatabase.transaction(async (query) => {
+      const done = await work((statement, values) => {
+        isOurs ||= concerns(JSON.stringify(values))
+        return query(statement, values)
+      })
+      if (isOurs) crashAt(`before ${nth('commit:runs')}`)
+      return done
+    }, signal)
+    if (isOurs) crashAt(`after commit:runs#${counts.get('commit:runs')}`)
+    return result
+  },
 }
 
 function wrap(store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver {
@@ -90,7 +105,7 @@ function wrap(store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver {
 }
 
 await allConsumers({
-  ...{ config, bus, catalogue, log, wrap },
+  ...{ config, bus, database, log, wrap },
   beforeAck: (step, data) => passing(`ack:${step}`, concerns(data.toString()), async () => {}),
 })
 process.send?.({ ready: true })

@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
-import { type Catalogue, type JobStatus, openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { type Database, openDatabase } from '#shared/catalogue/database.ts'
+import { type JobStatus, jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
+import { migrate } from '#shared/catalogue/schema/migrate.ts'
+import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Published } from '#shared/contracts/messages/published.ts'
 import { ONE_MACHINE, topology } from '#shared/contracts/topology.ts'
@@ -31,7 +34,7 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string>>
   readonly bus: PubsubBus
   readonly postgres: TestPostgres
-  readonly catalogue: Catalogue
+  readonly database: Database
   /** What was announced, by track, copies included. */
   readonly published: ReadonlyMap<string, readonly Published[]>
   readonly letters: readonly Letter[]
@@ -89,15 +92,15 @@ export async function surroundings(
   await bus.ensure(
     topology(Object.keys(config.routes), { ...ONE_MACHINE, minSeconds: 0.1, maxSeconds: 1 }),
   )
-  const catalogue = openCatalogue({ dsn: config.database })
-  await catalogue.migrate()
+  const database = openDatabase({ dsn: config.database })
+  await migrate(database)
 
   const published = new Map<string, Published[]>()
   const letters: Letter[] = []
   const onError = () => {}
   const hearing = { concurrency: 10, longestMs: 5000, onError }
   const log = createLog('letters', 'fatal')
-  const keep = keepDeadLetters({ catalogue, events: eventSink(bus), log })
+  const keep = keepDeadLetters({ database, events: eventSink(bus), log })
   const ears = [
     bus.subscribe('published', hearing, async ({ data }) => {
       const message = Published.parse(data)
@@ -118,7 +121,7 @@ export async function surroundings(
   }
 
   return {
-    ...{ folder, config, env, bus, postgres, catalogue, published, letters },
+    ...{ folder, config, env, bus, postgres, database, published, letters },
     master: (track, bytes, extension = 'wav') =>
       writeFile(join(folder, 'masters', `${track}.${extension}`), bytes),
     store: (which) => openStore(config[which]),
@@ -127,8 +130,8 @@ export async function surroundings(
       await bus.publish(topic, { data, attributes })
     },
     async outcome(track, requestId) {
-      const [status] = await catalogue.jobsOfRequest(requestId)
-      const row = await catalogue.track(track)
+      const [status] = await jobsOfRequest(database, requestId)
+      const row = await findTrack(database, track)
       const messages = published.get(track) ?? []
       return {
         state: status?.state,
@@ -152,7 +155,7 @@ export async function surroundings(
     async close() {
       await Promise.all(ears.map((ear) => ear.close()))
       await bus.close()
-      await catalogue.close()
+      await database.close()
       await server?.close()
       await postgres.stop()
       await rm(folder, { recursive: true, force: true })

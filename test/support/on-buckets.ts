@@ -16,11 +16,11 @@ export async function chainOnBuckets(t: Pick<Test, 'teardown'>, name: string) {
       cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], core_slowdown: 1 },
     },
   })
-  const { bus, catalogue, config } = around
+  const { bus, database, config } = around
   const consumers = await allConsumers({
     config,
     bus,
-    catalogue,
+    database,
     log: createLog(name, 'fatal'),
   })
   t.teardown(async () => {

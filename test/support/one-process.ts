@@ -1,8 +1,10 @@
 import { loadRegistry } from '#shared/assets/registry.ts'
 import type { Bus } from '#shared/bus/bus.ts'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
-import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
-import { watchedCatalogue } from '#shared/catalogue/watched-database.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import type { Acceptance } from '#shared/catalogue/jobs/job-row.ts'
+import { watchedDatabase } from '#shared/catalogue/watched-database.ts'
 import { masterPrefixes } from '#shared/contracts/route.ts'
 import { LONGEST_STEP_MS } from '#shared/contracts/stages.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
@@ -25,14 +27,14 @@ import { encodeStep } from '../../services/encode/step.ts'
 import { consistency } from '../../services/ingest/jobs/consistent.ts'
 import { ingestStep } from '../../services/ingest/jobs/consume.ts'
 import { announcing } from '../../services/publish/announce.ts'
-import { recording } from '../../services/publish/recorder.ts'
+import { recordBatches, recording } from '../../services/publish/recorder.ts'
 import { publishStep } from '../../services/publish/step.ts'
 import { stageStep } from '../../services/stage/step.ts'
 
 interface OneProcess {
   readonly config: Config
   readonly bus: Bus | PubsubBus
-  readonly catalogue: Catalogue
+  readonly database: Database
   readonly log: Log
   /** Between a handler's `ack` and the ack itself. */
   readonly beforeAck?: (step: string, data: Buffer) => Promise<void>
@@ -67,7 +69,7 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
   const { metrics = createMetrics('all'), tracing } = options
   const breaker = new Breaker({ log, metrics, stopping: never })
   const bus = watchedBus(options.bus, breaker)
-  const catalogue = watchedCatalogue(options.catalogue, breaker.upstream('database'))
+  const database = watchedDatabase(options.database, breaker.upstream('database'))
   const open = (which: 'assets' | 'scratch') =>
     watched(wrap(openStore(config[which], gcs), which), breaker.upstream(which), { silentMs })
   const masters = breaker.upstream('masters')
@@ -99,22 +101,19 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
   })
   const analyze = analyzing(units(), { threads: 1 })
   const topic = (stage: 'stage' | 'analyze' | 'encode') => stageTopic(stage, config.route)
-  const remember = async (accepted: Parameters<Catalogue['acceptJobs']>[0][number]) =>
-    options.catalogue.acceptJobs([accepted]).catch(() => {})
+  const remember = async (accepted: Acceptance) =>
+    acceptJobs(options.database, [accepted]).catch(() => {})
 
   const subscribers = [
     consume(
       'ingest',
-      ingestStep({ registry, ...config }, remember, consistency(options.catalogue, log)),
+      ingestStep({ registry, ...config }, remember, consistency(options.database, log)),
     ),
     consume(topic('stage'), stageStep({ registry, locate: at, uploads, config, cores })),
     consume(topic('analyze'), analyze.step),
     consume(topic('encode'), encodeStep(units())),
-    consume('publish', publishStep({ ...announcing(catalogue), assets: deps.assets })),
-    subscribe(
-      'events',
-      recording({ bus, log, record: (events) => catalogue.recordEvents(events) }),
-    ),
+    consume('publish', publishStep({ ...announcing(database), assets: deps.assets })),
+    subscribe('events', recording({ bus, log, record: recordBatches(database) })),
   ]
   return {
     breaker,

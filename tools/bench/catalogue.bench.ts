@@ -4,11 +4,18 @@
  */
 
 import { randomUUID } from 'node:crypto'
+import { openDatabase } from '#shared/catalogue/database.ts'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { readBoard } from '#shared/catalogue/figures/board.ts'
+import { readKpis } from '#shared/catalogue/figures/kpis.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import { markAnnounced, recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
+import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import {
-  openCatalogue,
+  listTracks,
   type TrackCursor,
   type TrackFilter,
-} from '#shared/catalogue/jobs/jobs.ts'
+} from '#shared/catalogue/tracks/list-tracks.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import type { RunAccepted, RunEnded } from '#shared/contracts/messages/run.ts'
 import { jobId } from '#shared/contracts/names.ts'
@@ -37,35 +44,35 @@ const MANY_NAMES = `
 // With the settings of a chain on one machine, fsync included.
 const postgres = await ownPostgres({})
 const dsn = await postgres.database()
-const catalogue = openCatalogue({ dsn, poolSize: 4 })
+const database = openDatabase({ dsn, poolSize: 4 })
 try {
-  await catalogue.migrate()
+  await migrate(database)
   const accepted = Array.from({ length: JOBS }, (_, index) => acceptedRun(index))
   const ended = accepted.map(endedRun)
   const events = accepted.flatMap(eventsOf)
 
   await measured('acceptJobs, 100 a batch, 2 at once', accepted, 100, 2, (batch) =>
-    catalogue.acceptJobs(batch),
+    acceptJobs(database, batch),
   )
   await measured('recordRuns + markAnnounced, 100 a batch, 2 at once', ended, 100, 2, announce)
   await measured('the same once more (redelivered)', ended, 100, 2, announce)
   await measured('recordEvents, 1,000 a batch, 2 at once', events, 1_000, 2, (batch) =>
-    catalogue.recordEvents(batch),
+    recordEvents(database, batch),
   )
   await measured('one job at a time: recordRuns', anew(2_000), 1, 1, announce)
   await lists()
 } finally {
-  await catalogue.close()
+  await database.close()
   await postgres.stop()
 }
 
 async function announce(batch: readonly RunEnded[]): Promise<void> {
-  await catalogue.markAnnounced(await catalogue.recordRuns(batch))
+  const { due } = await recordRuns(database, batch)
+  await markAnnounced(database, due)
 }
 
 /** Measures lists, with as many tracks as a large catalogue has. */
 async function lists(): Promise<void> {
-  const database = postgres.open(dsn)
   await database.query({ text: MANY_TRACKS })
   await database.query({ text: MANY_NAMES })
   await database.query({ text: 'analyze' })
@@ -75,7 +82,7 @@ async function lists(): Promise<void> {
     let rows = 0
     for (let page = 0; page < pages; page++) {
       const began = performance.now()
-      const { tracks, next } = await catalogue.listTracks(filter, { limit: 100, after })
+      const { tracks, next } = await listTracks(database, filter, { limit: 100, after })
       times.push(performance.now() - began)
       rows += tracks.length
       after = next
@@ -100,8 +107,8 @@ async function lists(): Promise<void> {
   await look('the beginning of a guid', { q: 'many-4711' })
   await look('nothing', { q: 'nowhere', bpmFrom: 100, camelot: ['8A'] })
   for (const [title, read] of [
-    ['board', () => catalogue.board()],
-    ['kpis', () => catalogue.kpis(new Date(Date.now() - 900_000), new Date())],
+    ['board', () => readBoard(database)],
+    ['kpis', () => readKpis(database, new Date(Date.now() - 900_000), new Date())],
   ] as const) {
     const began = performance.now()
     await read()
@@ -114,7 +121,7 @@ async function measured<T>(
   items: readonly T[],
   batchSize: number,
   atOnce: number,
-  work: (batch: readonly T[]) => Promise<void>,
+  work: (batch: readonly T[]) => Promise<unknown>,
 ): Promise<void> {
   const batches = Array.from({ length: Math.ceil(items.length / batchSize) }, (_, index) =>
     items.slice(index * batchSize, (index + 1) * batchSize),

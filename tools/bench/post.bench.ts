@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
-import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { openDatabase } from '#shared/catalogue/database.ts'
+import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
 import { ONE_MACHINE, topology } from '#shared/contracts/topology.ts'
 import { configEnv } from '#shared/frame/config.ts'
 import type { Config } from '#shared/frame/settings.ts'
@@ -57,10 +58,10 @@ try {
   const lines = await asLines(jobs, port)
   console.log(`as lines: ${Math.round(jobs / lines).toLocaleString('en')} jobs/s`)
   agent.destroy()
-  const catalogue = openCatalogue({ dsn })
-  const job = await catalogue.jobsOfRequest(requestId(jobs - 1))
+  const database = openDatabase({ dsn })
+  const job = await jobsOfRequest(database, requestId(jobs - 1))
   console.log(`the last job's row is ${job.length === 1 ? 'there' : 'not there yet'}`)
-  await catalogue.close()
+  await database.close()
 } finally {
   for (const child of children.reverse()) {
     child.kill('SIGTERM')

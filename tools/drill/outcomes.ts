@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
-import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { openDatabase } from '#shared/catalogue/database.ts'
+import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
+import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
 import { digest } from '#shared/contracts/names.ts'
 import { openStore } from '#shared/store/open.ts'
 import { folderUri } from '../local/data-folder.ts'
@@ -18,11 +20,11 @@ export async function outcomes(
 ): Promise<Outcomes> {
   const store = folderUri(chain.folder.assets)
   const assets = await assetsBelow(store, signal)
-  const catalogue = openCatalogue({ dsn: chain.database })
+  const database = openDatabase({ dsn: chain.database })
   const found = new Map<string, Outcome>()
   try {
     for (const track of tracks) {
-      const { state, rows } = await persist(() => rowsOf(catalogue, track, signal), signal)
+      const { state, rows } = await persist(() => rowsOf(database, track, signal), signal)
       const announced = [...(seen.announced.get(track.guid) ?? [])]
       found.set(track.guid, {
         ...{ state, rows, assets: assets.get(track.guid) ?? [] },
@@ -41,18 +43,18 @@ export async function outcomes(
     }
     return found
   } finally {
-    await catalogue.close()
+    await database.close()
   }
 }
 
 /** All rows of a track and its request, with the columns that are the same in every run. */
 async function rowsOf(
-  catalogue: ReturnType<typeof openCatalogue>,
+  database: ReturnType<typeof openDatabase>,
   { guid, requestId }: DrillTrack,
   signal: AbortSignal,
 ): Promise<{ state: string; rows: readonly Entry[] }> {
-  const jobs = await catalogue.jobsOfRequest(requestId, signal)
-  const track = await catalogue.track(guid, signal)
+  const jobs = await jobsOfRequest(database, requestId, signal)
+  const track = await findTrack(database, guid, signal)
   const rows: Entry[] = jobs.map(({ job, run, state, revision, assets, ...rest }) => {
     const verdicts = Object.entries(assets).map(([asset, verdict]) => {
       if (verdict === null) return [asset, null]

@@ -5,7 +5,8 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { type PubsubBusOptions, pubsubBus } from '#shared/bus/pubsub.ts'
-import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { openDatabase } from '#shared/catalogue/database.ts'
+import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import { CHAIN } from '#shared/contracts/stages.ts'
 import { OwnCores } from '#shared/frame/cores.ts'
 import { EXIT_MS } from '#shared/frame/lifecycle.ts'
@@ -146,11 +147,11 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
   ])
   const link = { projectId: PROJECT, endpoint: pubsub, token }
   const bus = pubsubBus(link)
-  const catalogue = openCatalogue({ dsn: database })
+  const opened = openDatabase({ dsn: database })
   try {
-    await Promise.all([bus.ensure(localTopology()), catalogue.migrate(signal)])
+    await Promise.all([bus.ensure(localTopology()), migrate(opened, signal)])
   } finally {
-    await Promise.all([bus.close(), catalogue.close()])
+    await Promise.all([bus.close(), opened.close()])
   }
   const config = chainSettings(options, folder, { database, pubsub, pubsub_token: token, port })
   const env = environment(config, folder)

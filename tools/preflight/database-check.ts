@@ -1,4 +1,5 @@
-import { openCatalogue, type SchemaState } from '#shared/catalogue/jobs/jobs.ts'
+import { openDatabase } from '#shared/catalogue/database.ts'
+import { type SchemaState, schemaState } from '#shared/catalogue/schema/migrate.ts'
 import { type Check, type Complaint, judged } from './check.ts'
 import { aheadOf } from './clock-check.ts'
 import type { Seen } from './seen.ts'
@@ -11,10 +12,10 @@ export function databaseCheck(dsn: string, limitMs: number, seen: Seen): Check {
       'see that TRACKCHAIN_DATABASE is right and that the network lets this place reach it',
     async run(signal) {
       const limits = { poolSize: 1, connectMs: limitMs, statementMs: limitMs }
-      const catalogue = openCatalogue({ dsn, application: 'preflight', ...limits })
+      const database = openDatabase({ dsn, application: 'preflight', ...limits })
       try {
         const asked = Date.now()
-        const schema = await catalogue.schema(signal)
+        const schema = await schemaState(database, signal)
         const now = schema.now.getTime()
         const aheadMs = aheadOf({ from: now, to: now }, { from: asked, to: Date.now() })
         seen.clocks.push({ of: 'the database', aheadMs })
@@ -24,7 +25,7 @@ export function databaseCheck(dsn: string, limitMs: number, seen: Seen): Check {
         return [judged('database', complaints(schema), well)]
       } finally {
         // Not awaited: a database that hangs would not close either.
-        void catalogue.close()
+        void database.close()
       }
     },
   }

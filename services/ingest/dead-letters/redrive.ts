@@ -1,6 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bus } from '#shared/bus/bus.ts'
-import type { Catalogue, KeptLetter, LetterFilter } from '#shared/catalogue/jobs/jobs.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import {
+  claimLetter,
+  nextLetters,
+  releaseLetter,
+  settleLetter,
+} from '#shared/catalogue/letters/claim-letters.ts'
+import type { KeptLetter, LetterFilter } from '#shared/catalogue/letters/letter.ts'
+import { findLetter } from '#shared/catalogue/letters/read-letters.ts'
 import { PermanentError, type VerdictCode } from '#shared/contracts/errors/chain.ts'
 import { type HttpCode, HttpError } from '#shared/contracts/errors/http.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
@@ -48,11 +56,6 @@ export interface Redriving {
   discard(id: string, reason: string, by: string): Promise<void>
 }
 
-type Letters = Pick<
-  Catalogue,
-  'letter' | 'nextLetters' | 'claimLetter' | 'settleLetter' | 'releaseLetter'
->
-
 /**
  * The actions of an operator on dead letters. A letter is claimed, acted on and reported, and only then
  * settled. After a crash in between, the letter is open again, and repeating the action sends the same run of
@@ -61,16 +64,16 @@ type Letters = Pick<
 export function redriving({
   bus,
   events,
-  catalogue,
+  database,
 }: {
   bus: Bus
   events: EventSink
-  catalogue: Letters
+  database: Database
 }): Redriving {
   async function redrive(letter: KeptLetter, by: string): Promise<Redriven> {
     const { id, job, code } = letter
     if (job === null) {
-      await catalogue.releaseLetter(id)
+      await releaseLetter(database, id)
       return notRedrivable(id)
     }
     const run = nextRun(job)
@@ -82,7 +85,7 @@ export function redriving({
       await bus.publish(topic, { data, attributes })
       const words = `${code} of run ${job.run}: redriven as run ${run} by ${by}`
       await events.report(operated(letter, 'redriven', words))
-      await catalogue.settleLetter(id, { by, run, reason: null })
+      await settleLetter(database, id, { by, run, reason: null })
     })
     return { id, status: 'redriven', run, letter }
   }
@@ -93,50 +96,50 @@ export function redriving({
       await act()
     } catch (error) {
       // If this fails too, the claim expires by itself.
-      await catalogue.releaseLetter(id).catch(() => {})
+      await releaseLetter(database, id).catch(() => {})
       throw error
     }
   }
 
   /** The reason why a letter could not be claimed. */
   async function refusal(id: string): Promise<HttpError> {
-    return taken(id, await catalogue.letter(id))
+    return taken(id, await findLetter(database, id))
   }
 
   return {
     redrive(which, by, pace) {
       if ('ids' in which) {
         return paced(pace, which.ids, async (id) => {
-          const letter = await catalogue.claimLetter(id)
+          const letter = await claimLetter(database, id)
           return letter === undefined ? refused(id, await refusal(id)) : redrive(letter, by)
         })
       }
       return paced(pace, Array(pace.limit).fill(which.filter), async (filter) => {
-        const letter = await catalogue.claimLetter(filter)
+        const letter = await claimLetter(database, filter)
         return letter && redrive(letter, by)
       })
     },
 
     async preview(which, limit) {
       if ('filter' in which) {
-        const letters = await catalogue.nextLetters(which.filter, limit)
+        const letters = await nextLetters(database, which.filter, limit)
         return letters.map((letter) => previewed(letter.id, letter))
       }
       const results: Redriven[] = []
       // One at a time, because each letter comes with its whole message.
       for (const id of which.ids.slice(0, limit)) {
-        results.push(previewed(id, await catalogue.letter(id)))
+        results.push(previewed(id, await findLetter(database, id)))
       }
       return results
     },
 
     async discard(id, reason, by) {
-      const letter = await catalogue.claimLetter(id)
+      const letter = await claimLetter(database, id)
       if (letter === undefined) throw await refusal(id)
       await orReleased(letter, async () => {
         const words = `${letter.code}: discarded by ${by}: ${reason}`
         await events.report(operated(letter, 'discarded', words))
-        await catalogue.settleLetter(id, { by, run: null, reason })
+        await settleLetter(database, id, { by, run: null, reason })
       })
     },
   }

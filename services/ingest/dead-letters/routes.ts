@@ -1,6 +1,13 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Catalogue, KeptLetter, WholeLetter } from '#shared/catalogue/jobs/jobs.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import type { KeptLetter } from '#shared/catalogue/letters/letter.ts'
+import {
+  countLetters,
+  findLetter,
+  listLetters,
+  type WholeLetter,
+} from '#shared/catalogue/letters/read-letters.ts'
 import type {
   DeadLetter,
   DeadLetterPage,
@@ -39,7 +46,7 @@ const checkDiscard = compile<DiscardBody>(DiscardBody, 'The body', badRequest)
 
 /** All of /v1/dead-letters. */
 export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
-  const { catalogue, redriving } = deps
+  const { database, redriving } = deps
   takeJson(app, MAX_BODY)
   const operating = { scope: 'operate', takes: [JSON_TYPE], inflates: true } as const
 
@@ -52,7 +59,7 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Pr
       const [at, id] = page?.split(',') ?? []
       const after = at === undefined || id === undefined ? undefined : { at, id }
       const found = await reading((signal) =>
-        catalogue.letters(state, filter, { limit, after }, signal),
+        listLetters(database, state, filter, { limit, after }, signal),
       )
       reply.header('cache-control', 'no-store')
       return { letters: found.letters.map(toDeadLetter), next: nextPage(query, found.next) }
@@ -65,7 +72,7 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Pr
     { schema: show, config: { scope: 'read' } },
     async ({ params, mayOperate }, reply): Promise<WholeDeadLetter> => {
       reply.header('cache-control', 'no-store')
-      return toWholeDeadLetter(await knownLetter(params.id, catalogue), mayOperate)
+      return toWholeDeadLetter(await knownLetter(params.id, database), mayOperate)
     },
   )
 
@@ -82,7 +89,7 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Pr
           ? redriving.preview(which, limit)
           : redriveUntilGone(which, { ...body, limit }, request, reply, deps),
       )
-      const left = await leftOf(which, results, catalogue)
+      const left = await leftOf(which, results, database)
       const redriven = results.filter(({ status }) => status === 'redriven').length
       return { dry_run: dryRun, redriven, ...left, results: results.map(toRedriveResult) }
     },
@@ -95,7 +102,7 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Pr
       const { id } = request.params
       const { reason } = checkDiscard(documentIn(request.body, 'a reason'))
       await acting(() => redriving.discard(id, reason, request.caller))
-      return toDeadLetter(await knownLetter(id, catalogue))
+      return toDeadLetter(await knownLetter(id, database))
     },
   )
 }
@@ -148,7 +155,7 @@ async function acting<T>(act: () => Promise<T>): Promise<T> {
 async function leftOf(
   which: Which,
   results: readonly Redriven[],
-  catalogue: Pick<Catalogue, 'countLetters'>,
+  database: Database,
 ): Promise<{ left: number; not_redrivable: number }> {
   if ('ids' in which) {
     const without = results.filter(
@@ -157,16 +164,13 @@ async function leftOf(
     return { left: which.ids.length - results.length, not_redrivable: without.length }
   }
   const { redrivable, others } = await reading((signal) =>
-    catalogue.countLetters(which.filter, signal),
+    countLetters(database, which.filter, signal),
   )
   return { left: redrivable, not_redrivable: others }
 }
 
-async function knownLetter(
-  id: string,
-  catalogue: Pick<Catalogue, 'letter'>,
-): Promise<WholeLetter> {
-  const found = await reading((signal) => catalogue.letter(id, signal))
+async function knownLetter(id: string, database: Database): Promise<WholeLetter> {
+  const found = await reading((signal) => findLetter(database, id, signal))
   if (found !== undefined) return found
   throw new HttpError('NOT_FOUND', `There is no dead letter ${id}.`, { at: '/id' })
 }

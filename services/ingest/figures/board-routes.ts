@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from '#shared/assets/registry.ts'
-import type { Catalogue, Board as Counts } from '#shared/catalogue/jobs/jobs.ts'
+import { type Board as Counts, readBoard } from '#shared/catalogue/figures/board.ts'
 import { Board, type BoardMinute } from '#shared/contracts/api/board.ts'
 import { CHAIN, DOES, MAKING_STAGES } from '#shared/contracts/stages.ts'
 import { reading } from '../http/query.ts'
@@ -44,18 +44,16 @@ export async function boardRoutes(
  * @throws HttpError UPSTREAM_DOWN when the catalogue does not answer.
  */
 export function boardLook({
-  catalogue,
+  database,
   registry,
   unready,
-}: Pick<HttpDeps, 'registry' | 'unready'> & {
-  catalogue: Pick<Catalogue, 'board'>
-}): () => Promise<Board> {
+}: Pick<HttpDeps, 'database' | 'registry' | 'unready'>): () => Promise<Board> {
   let last: Promise<Board> | undefined
   let freshUntil = 0
 
   async function look(): Promise<Board> {
     const began = performance.now()
-    const found = await reading((signal) => catalogue.board(signal))
+    const found = await reading((signal) => readBoard(database, signal))
     const took = performance.now() - began
     freshUntil = performance.now() + Math.max(FRESH_MS, REST * took)
     return toBoard(found, registry, unready() === undefined)

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { Kpis as Counts } from '#shared/catalogue/jobs/jobs.ts'
+import { type Kpis as Counts, readKpis } from '#shared/catalogue/figures/kpis.ts'
 import { type KpiStep, Kpis } from '#shared/contracts/api/kpis.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { reading } from '../http/query.ts'
@@ -39,13 +39,13 @@ const schema = {
 }
 
 /** GET /v1/kpis. */
-export async function kpiRoutes(app: FastifyInstance, { catalogue }: HttpDeps): Promise<void> {
+export async function kpiRoutes(app: FastifyInstance, { database }: HttpDeps): Promise<void> {
   app.get<{ Querystring: Window }>(
     '/v1/kpis',
     { schema, config: { scope: 'read' } },
     async ({ query }, reply): Promise<Kpis> => {
       const [from, to] = windowOf(query)
-      const found = await reading((signal) => catalogue.kpis(from, to, signal))
+      const found = await reading((signal) => readKpis(database, from, to, signal))
       reply.header('cache-control', 'no-store')
       return toKpis(found, from, to)
     },

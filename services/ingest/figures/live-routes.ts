@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
-import type { Catalogue, ListedTrack } from '#shared/catalogue/jobs/jobs.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import { changedTracks, type ListedTrack } from '#shared/catalogue/tracks/list-tracks.ts'
 import type { Board } from '#shared/contracts/api/board.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { reading } from '../http/query.ts'
@@ -70,7 +71,7 @@ export async function liveRoutes(app: FastifyInstance, deps: LiveDeps): Promise<
 }
 
 interface LiveDeps {
-  readonly catalogue: Pick<Catalogue, 'changedTracks'>
+  readonly database: Database
   readonly lookAt: () => Promise<Board>
   /** In all. */
   readonly maxStreams: number
@@ -86,7 +87,7 @@ function sinceOf(header: string | string[] | undefined): number | undefined {
 }
 
 /** One look for all who watch, and none while nobody does. */
-function watching({ catalogue, lookAt }: LiveDeps) {
+function watching({ database, lookAt }: LiveDeps) {
   const streams = new Set<PassThrough>()
   /** What was sent lately, so that looking back sends nothing twice. */
   let sent = new Map<string, number>()
@@ -107,7 +108,7 @@ function watching({ catalogue, lookAt }: LiveDeps) {
   async function lookForTracks(): Promise<void> {
     const sinceUs = latestUs === undefined ? undefined : latestUs - OVERLAP_US
     const found = await reading((signal) =>
-      catalogue.changedTracks(sinceUs, MAX_TRACKS, signal),
+      changedTracks(database, sinceUs, MAX_TRACKS, signal),
     )
     const news = found.filter(({ track, updatedUs }) => sent.get(track) !== updatedUs)
     tell(news.map(trackEvent).join(''))
@@ -162,7 +163,7 @@ function watching({ catalogue, lookAt }: LiveDeps) {
         () => {},
       )
       if (sinceUs === undefined) return
-      reading((signal) => catalogue.changedTracks(sinceUs, MAX_TRACKS, signal)).then(
+      reading((signal) => changedTracks(database, sinceUs, MAX_TRACKS, signal)).then(
         (missed) => tell(missed.map(trackEvent).join(''), [stream]),
         () => {},
       )

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { lately } from '#shared/async/lately.ts'
+import { ping } from '#shared/catalogue/database.ts'
 import { Health, Readiness } from '#shared/contracts/api/health.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { jsonResponse, refused } from './responses.ts'
@@ -15,12 +16,12 @@ const MEASURED_MS = 200
 
 /** Registers GET /healthz, /readyz and /metrics. */
 export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
-  const { catalogue, unready, metrics } = deps
+  const { database, unready, metrics } = deps
   const config = { public: true, unlimited: true } as const
   // However often the endpoint is called, the database is queried at most once in `READING_MS`.
   const isReading = lately(
     () =>
-      catalogue.ping(AbortSignal.timeout(LOOK_MS)).then(
+      ping(database, AbortSignal.timeout(LOOK_MS)).then(
         () => true,
         () => false,
       ),

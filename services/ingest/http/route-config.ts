@@ -1,5 +1,5 @@
 import type { Registry } from '#shared/assets/registry.ts'
-import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
+import type { Database } from '#shared/catalogue/database.ts'
 import type { Config, Scope } from '#shared/frame/settings.ts'
 import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
@@ -27,21 +27,7 @@ export interface HttpDeps {
   readonly accepting: Accepting
   readonly redriving: Redriving
   readonly replacing: Replacing
-  readonly catalogue: Pick<
-    Catalogue,
-    | 'jobsOfRequest'
-    | 'track'
-    | 'trackHistory'
-    | 'listTracks'
-    | 'listedTrack'
-    | 'changedTracks'
-    | 'kpis'
-    | 'board'
-    | 'letters'
-    | 'letter'
-    | 'countLetters'
-    | 'ping'
-  >
+  readonly database: Database
   readonly registry: Registry
   readonly assets: StoreDriver
   readonly uploads: Uploads

@@ -1,4 +1,5 @@
-import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import { requestsOf } from '#shared/catalogue/jobs/read-jobs.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
@@ -34,11 +35,11 @@ export interface Consistent {
  * title or the artist, and omit fields; another master, site, id or `strict` is a conflict. While the database
  * does not answer, only jobs that this process has accepted are known.
  */
-export function consistency(catalogue: Pick<Catalogue, 'requestsOf'>, log: Log): Consistent {
+export function consistency(database: Database, log: Log): Consistent {
   const taken = new Map<string, Said>()
   const stored = briefly<string, Said | undefined>(
     async (jobs, signal) => {
-      const found = await catalogue.requestsOf(jobs, signal)
+      const found = await requestsOf(database, jobs, signal)
       return jobs.map((job) => found.get(job))
     },
     log,

@@ -1,4 +1,4 @@
-import type { JobStatus } from '#shared/catalogue/jobs/jobs.ts'
+import type { JobStatus } from '#shared/catalogue/jobs/read-jobs.ts'
 import { MAX_UNITS } from '#shared/contracts/messages/event.ts'
 
 /** How much of a job is done, in percent, each asset counting the same: 0 to 99, and 100 when the job has ended. */

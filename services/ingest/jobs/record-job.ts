@@ -1,4 +1,5 @@
-import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { briefly } from './briefly.ts'
@@ -14,12 +15,12 @@ const WITHIN_MS = 60
  * fails. A row that is not written now is written later, from the event of the acceptance.
  */
 export function recordJobs(
-  catalogue: Pick<Catalogue, 'acceptJobs'>,
+  database: Database,
   log: Log,
 ): (accepted: RunAccepted) => Promise<void> {
   return briefly<RunAccepted, void>(
     async (jobs, signal) => {
-      await catalogue.acceptJobs(jobs, signal)
+      await acceptJobs(database, jobs, signal)
       return []
     },
     log,

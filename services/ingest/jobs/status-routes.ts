@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { JobStatus as KnownJob } from '#shared/catalogue/jobs/jobs.ts'
+import { jobsOfRequest, type JobStatus as KnownJob } from '#shared/catalogue/jobs/read-jobs.ts'
 import {
   type AssetStatus,
   JobRequest,
@@ -42,14 +42,14 @@ const schema = {
 /** GET /v1/jobs/{request_id}. */
 export async function jobStatusRoutes(
   app: FastifyInstance,
-  { catalogue }: HttpDeps,
+  { database }: HttpDeps,
 ): Promise<void> {
   app.get<{ Params: Params }>(
     '/v1/jobs/:request_id',
     { schema, config: { scope: 'read' } },
     async ({ params }, reply): Promise<JobRequest> => {
       const { request_id } = params
-      const jobs = await reading((signal) => catalogue.jobsOfRequest(request_id, signal))
+      const jobs = await reading((signal) => jobsOfRequest(database, request_id, signal))
       if (jobs.length === 0) {
         throw new HttpError(
           'NOT_FOUND',

@@ -63,7 +63,7 @@ const schema = {
 
 /** GET and HEAD /v1/tracks/{asset_guid}/assets/{asset}. */
 export async function assetRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
-  const { catalogue, registry, assets, aborting } = deps
+  const { database, registry, assets, aborting } = deps
   const isThere = async (name: ObjectName) =>
     (await assets.stat(name, { signal: aborting })) !== undefined
   app.route<{ Params: Params; Querystring: Query }>({
@@ -75,7 +75,7 @@ export async function assetRoutes(app: FastifyInstance, deps: HttpDeps): Promise
     async handler(request, reply) {
       const { asset_guid } = request.params
       const [id = '', wanted] = request.params.asset.split('.')
-      const track = await knownTrack(asset_guid, catalogue)
+      const track = await knownTrack(asset_guid, database)
       const found = newestAssets(track).find(({ asset }) => asset === id)
       const { extension, bytes, version } = fileOf(asset_guid, id, wanted, found, registry)
       const revision = track.revision as Revision

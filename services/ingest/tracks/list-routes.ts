@@ -1,6 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import { harmonicWith, keyMeant } from '#shared/audio/musical-keys.ts'
-import type { ListedTrack, TrackCursor, TrackFilter } from '#shared/catalogue/jobs/jobs.ts'
+import {
+  type ListedTrack,
+  listTracks,
+  type TrackCursor,
+  type TrackFilter,
+} from '#shared/catalogue/tracks/list-tracks.ts'
 import { LIKELY, type TrackLine, type TrackPage } from '#shared/contracts/api/track.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { reading, searchOf } from '../http/query.ts'
@@ -10,7 +15,7 @@ import { list, type TrackQuery } from './list-schema.ts'
 /** GET /v1/tracks. */
 export async function trackListRoutes(
   app: FastifyInstance,
-  { catalogue }: HttpDeps,
+  { database }: HttpDeps,
 ): Promise<void> {
   app.get<{ Querystring: TrackQuery }>(
     '/v1/tracks',
@@ -19,7 +24,7 @@ export async function trackListRoutes(
       const filter = filterOf(query)
       const page = { limit: query.limit ?? 100, after: cursorOf(query.page) }
       const { tracks, next } = await reading((signal) =>
-        catalogue.listTracks(filter, page, signal),
+        listTracks(database, filter, page, signal),
       )
       reply.header('cache-control', 'no-store')
       return { tracks: tracks.map(toTrackLine), next: nextPage(query, next) }

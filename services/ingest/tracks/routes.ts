@@ -1,7 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Registry } from '#shared/assets/registry.ts'
-import type { ListedTrack, TrackStatus } from '#shared/catalogue/jobs/jobs.ts'
+import { type ListedTrack, listedTrack } from '#shared/catalogue/tracks/list-tracks.ts'
+import {
+  findTrack,
+  type TrackStatus,
+  trackHistory,
+} from '#shared/catalogue/tracks/read-tracks.ts'
 import { type HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
 import { PageSize, TrackParams } from '#shared/contracts/api/parameters.ts'
 import { type TrackAsset, TrackDetail } from '#shared/contracts/api/track.ts'
@@ -34,7 +39,7 @@ const Page = Type.Object(
 /** GET /v1/tracks/{asset_guid} and its history. */
 export async function trackRoutes(
   app: FastifyInstance,
-  { catalogue, registry }: HttpDeps,
+  { database, registry }: HttpDeps,
 ): Promise<void> {
   const track = {
     operationId: 'getTrack',
@@ -54,8 +59,8 @@ export async function trackRoutes(
     { schema: track, config: { scope: 'read' } },
     async ({ params, headers }, reply) => {
       const { asset_guid } = params
-      const found = await knownTrack(asset_guid, catalogue)
-      const listed = await reading((signal) => catalogue.listedTrack(asset_guid, signal))
+      const found = await knownTrack(asset_guid, database)
+      const listed = await reading((signal) => listedTrack(database, asset_guid, signal))
       const body = JSON.stringify(toTrackDetail(found, listed, registry))
       const etag = etagOf(body)
       reply.headers({ etag, 'cache-control': 'private, no-cache' })
@@ -83,7 +88,7 @@ export async function trackRoutes(
       const [at, id] = query.before?.split(',') ?? []
       const before = at === undefined || id === undefined ? undefined : { at, id }
       const { events, next } = await reading((signal) =>
-        catalogue.trackHistory(asset_guid, { limit, before }, signal),
+        trackHistory(database, asset_guid, { limit, before }, signal),
       )
       if (events.length === 0 && before === undefined) throw unknownTrack(asset_guid)
       reply.header('cache-control', 'no-store')
@@ -102,9 +107,9 @@ export async function trackRoutes(
 /** @throws HttpError NOT_FOUND; UPSTREAM_DOWN. */
 export async function knownTrack(
   assetGuid: string,
-  catalogue: HttpDeps['catalogue'],
+  database: HttpDeps['database'],
 ): Promise<TrackStatus> {
-  const found = await reading((signal) => catalogue.track(assetGuid, signal))
+  const found = await reading((signal) => findTrack(database, assetGuid, signal))
   if (found === undefined) throw unknownTrack(assetGuid)
   return found
 }

@@ -1,12 +1,17 @@
-import type { Query } from '../database.ts'
+import type { Database } from '../database.ts'
 
 /**
  * Removes at most `limit` events and `limit` settled dead letters that are older than `days` days.
  * @returns how many were removed; fewer than `limit` when none of that age are left
  */
-export async function forget(query: Query, days: number, limit: number): Promise<number> {
-  const events = await query(EVENTS, [days, limit])
-  const letters = await query(LETTERS, [days, limit])
+export async function forget(
+  database: Database,
+  days: number,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  const events = await database.query(EVENTS, [days, limit], signal)
+  const letters = await database.query(LETTERS, [days, limit], signal)
   return Math.max(events.length, letters.length)
 }
 

@@ -1,6 +1,6 @@
 import { CHAIN } from '../../contracts/stages.ts'
-import type { Query } from '../database.ts'
-import { PROGRESS, type Progress } from '../jobs/progress.ts'
+import { atOnce, type Database } from '../database.ts'
+import { PROGRESS, type Progress } from '../jobs/read-jobs.ts'
 import { RECORDED } from './kpis.ts'
 
 /** The current state of the chain. */
@@ -37,7 +37,8 @@ interface StepPace {
 const MAX_LOOKED_AT = 500
 
 /** Reads the current state of the chain. */
-export async function board(query: Query): Promise<Board> {
+export async function readBoard(database: Database, signal?: AbortSignal): Promise<Board> {
+  const query = atOnce(database, signal)
   const [now] = await query<{ at: Date; letters: number; owed: number; made: number }>(NOW)
   const { at = new Date(), letters = 0, owed = 0, made = 0 } = now ?? {}
   const states = await query<{ state: keyof Board['tracks']; count: number }>(STATES)

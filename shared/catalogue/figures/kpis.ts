@@ -1,5 +1,5 @@
 import { BUDGET_MS, CHAIN, HARD_LIMIT_MS } from '../../contracts/stages.ts'
-import type { Query } from '../database.ts'
+import type { Database } from '../database.ts'
 
 /** What was done between two instants. All but `steps` are counts. */
 export interface Kpis {
@@ -36,10 +36,15 @@ interface StepFigures {
 }
 
 /** Reads the figures of the interval `[from, to)`. */
-export async function kpis(query: Query, from: Date, to: Date): Promise<Kpis> {
+export async function readKpis(
+  database: Database,
+  from: Date,
+  to: Date,
+  signal?: AbortSignal,
+): Promise<Kpis> {
   const values = [from.toISOString(), to.toISOString()]
-  const [counts] = await query<Omit<Kpis, 'steps'>>(COUNTS, values)
-  const steps = await query<StepFigures>(STEPS, values)
+  const [counts] = await database.query<Omit<Kpis, 'steps'>>(COUNTS, values, signal)
+  const steps = await database.query<StepFigures>(STEPS, values, signal)
   if (counts === undefined) throw new Error('the database counts nothing')
   return { ...counts, steps }
 }

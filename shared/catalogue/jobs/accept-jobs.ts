@@ -1,4 +1,4 @@
-import type { Database, Query } from '../database.ts'
+import { atOnce, type Database } from '../database.ts'
 import { type Acceptance, type JobRow, newJob, withAcceptance } from './job-row.ts'
 import { insertJobs, lockJobs, readJobs, updateJobs } from './job-table.ts'
 
@@ -58,10 +58,6 @@ function heard(
     rows.set(message.job, row === undefined ? newJob(message) : withAcceptance(row, message))
   }
   return rows
-}
-
-function atOnce(database: Database, signal?: AbortSignal): Query {
-  return (statement, values) => database.query(statement, values, signal)
 }
 
 function jobsOf(messages: readonly Acceptance[]): Set<string> {

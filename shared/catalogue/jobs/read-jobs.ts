@@ -1,10 +1,10 @@
 import type { JobState } from '../../contracts/api/job.ts'
 import type { RunAccepted } from '../../contracts/messages/run.ts'
 import { canonicalRequestId } from '../../contracts/names.ts'
+import { MAKING_STAGES } from '../../contracts/stages.ts'
 import { mergedWarnings, type Warning } from '../../contracts/warnings.ts'
-import type { Query } from '../database.ts'
+import type { Database } from '../database.ts'
 import type { JobVerdict } from './job-row.ts'
-import { PROGRESS, type Progress } from './progress.ts'
 
 /** The current state of a job. */
 export interface JobStatus {
@@ -34,24 +34,34 @@ export interface JobStatus {
   readonly assets: Readonly<Record<string, JobVerdict | null>>
 }
 
-/** The jobs of a request, by track; empty if the request is unknown. */
-export async function jobsOfRequest(query: Query, requestId: string): Promise<JobStatus[]> {
-  if (requestId.includes('\0')) return []
-  return (await query<Columns>(OF_REQUEST, [canonicalRequestId(requestId)])).map(status)
+/** The progress of a job that has not ended: what its run is planned to make, and what has been made. */
+export interface Progress {
+  /** Whether a step has begun to work on it. */
+  readonly begun: boolean
+  /** The units of its plan, e.g. `aac-128@1 0-441000`; null before `stage` has made one. */
+  readonly planned: readonly string[] | null
+  /** The units that exist or have failed for good. */
+  readonly finished: readonly string[]
 }
 
-/** One job; undefined if it is unknown. */
-export async function job(query: Query, id: string): Promise<JobStatus | undefined> {
-  if (id.includes('\0')) return undefined
-  return (await query<Columns>(JOB, [id])).map(status)[0]
+/** The jobs of a request, by track; empty if the request is unknown. */
+export async function jobsOfRequest(
+  database: Database,
+  requestId: string,
+  signal?: AbortSignal,
+): Promise<JobStatus[]> {
+  if (requestId.includes('\0')) return []
+  const values = [canonicalRequestId(requestId)]
+  return (await database.query<Columns>(OF_REQUEST, values, signal)).map(status)
 }
 
 /** The first requests of these jobs, by job id. Unknown jobs are left out. */
 export async function requestsOf(
-  query: Query,
+  database: Database,
   ids: readonly string[],
+  signal?: AbortSignal,
 ): Promise<ReadonlyMap<string, RunAccepted['request']>> {
-  const found = await query<Pick<Columns, 'id' | 'request'>>(REQUESTS, [ids])
+  const found = await database.query<Pick<Columns, 'id' | 'request'>>(REQUESTS, [ids], signal)
   return new Map(found.map(({ id, request }) => [id, request]))
 }
 
@@ -106,6 +116,23 @@ function shownState({ state, ended_at, set_aside, progress }: Columns): JobState
   return progress?.begun ? 'running' : state
 }
 
+/**
+ * SQL for the `Progress` of the row `job` as one column, `progress`, from the events of its run. Storing it for every
+ * job would cost more than computing it on demand.
+ */
+export const PROGRESS = `
+  select json_build_object(
+    'begun', coalesce(bool_or(verdict not in ('accepted', 'swept')), false),
+    'planned', (array_agg(to_json(units) order by at desc)
+      filter (where step = 'stage' and verdict = 'done' and units <> '{}'))[1],
+    'finished', (
+      select coalesce(json_agg(distinct unit), '[]') from event made, unnest(made.units) unit
+      where made.track = job.asset_guid and made.job = job.id and made.run = job.run
+        and made.step in (${MAKING_STAGES.map((stage) => `'${stage}'`).join(', ')}) and made.verdict in ('done', 'skipped', 'failed', 'again')
+    )) as progress
+  from event
+  where event.track = job.asset_guid and event.job = job.id and event.run = job.run`
+
 // The letter of a message that contradicted the job is about that message, and not about the job.
 const LETTERS_OF_JOB = `select from dead_letter letter where letter.job = job.id
   and letter.code <> 'REQUEST_CONFLICT'`
@@ -120,7 +147,6 @@ const SELECT = `
       where asset_guid = job.asset_guid and revision = job.revision) as warnings
   from job left join lateral (${PROGRESS}) progress on job.ended_at is null`
 
-const JOB = { name: 'job-by-id', text: `${SELECT} where id = $1` }
 const REQUESTS = {
   name: 'job-requests',
   text: 'select id, request from job where id = any($1)',

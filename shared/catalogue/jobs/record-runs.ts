@@ -48,7 +48,7 @@ export interface Announcement {
 }
 
 /** The parts of an announcement that `markAnnounced` needs. */
-export type Announced = Pick<Announcement, 'id' | 'job'>
+type Announced = Pick<Announcement, 'id' | 'job'>
 
 /** What a commit has added. */
 interface Recorded {

@@ -3,7 +3,7 @@ import type { Database } from '../database.ts'
 import { rows } from '../parameters.ts'
 
 /** A job that has been neither announced nor dead-lettered for too long. */
-export interface StaleJob {
+interface StaleJob {
   readonly job: string
   readonly run: number
   readonly route: string
@@ -15,15 +15,29 @@ export interface StaleJob {
   readonly swept: number
 }
 
-export interface StaleQuery {
+interface StaleQuery {
   /** The minimum time since the job was accepted, opened again or swept, s, by the database's clock. */
   readonly olderThanSeconds: number
   readonly limit: number
   readonly sweptLessThan: number
 }
 
+/**
+ * Claims jobs that have been neither announced nor dead-lettered in that time, longest wait first: counts a sweep of
+ * each, and returns those that no other process has claimed. Publish them afterwards.
+ */
+export async function sweepJobs(
+  database: Database,
+  query: StaleQuery,
+  signal?: AbortSignal,
+): Promise<readonly StaleJob[]> {
+  const stale = await staleJobs(database, query, signal)
+  const claimed = new Set(await markSwept(database, stale, signal))
+  return stale.filter(({ job }) => claimed.has(job))
+}
+
 /** The jobs that have been neither announced nor dead-lettered in that time, longest wait first. */
-export async function staleJobs(
+async function staleJobs(
   database: Database,
   { olderThanSeconds, limit, sweptLessThan }: StaleQuery,
   signal?: AbortSignal,
@@ -39,29 +53,18 @@ export async function staleJobs(
 }
 
 /**
- * Counts a sweep of each job and restarts its clock. Call this first, then publish the jobs that are returned. The
- * others were swept by another process or have ended in the meantime.
+ * Counts a sweep of each job and restarts its clock. Returns the ids of those that no other process has swept and that
+ * have not ended in the meantime.
  */
-export async function markSwept(
+async function markSwept(
   database: Database,
-  jobs: readonly Pick<StaleJob, 'job' | 'swept'>[],
+  jobs: readonly StaleJob[],
   signal?: AbortSignal,
 ): Promise<readonly string[]> {
   if (jobs.length === 0) return []
   const values = jobs.map(({ job, swept }) => ({ id: job, swept }))
   const marked = await database.query<{ id: string }>(SWEPT, [rows(values)], signal)
   return marked.map(({ id }) => id)
-}
-
-/** Claims stale jobs: counts a sweep of each, and returns those that no other process has claimed. */
-export async function sweepJobs(
-  database: Database,
-  query: StaleQuery,
-  signal?: AbortSignal,
-): Promise<readonly StaleJob[]> {
-  const stale = await staleJobs(database, query, signal)
-  const claimed = new Set(await markSwept(database, stale, signal))
-  return stale.filter(({ job }) => claimed.has(job))
 }
 
 interface Columns {

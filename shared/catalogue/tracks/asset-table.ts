@@ -4,7 +4,7 @@ import type { Query } from '../database.ts'
 import { instant, rows, whole } from '../parameters.ts'
 
 /** The key of one asset of one revision of a track's master. */
-export interface AssetKey {
+interface AssetKey {
   readonly track: string
   readonly revision: string
   readonly asset: string
@@ -12,7 +12,7 @@ export interface AssetKey {
 }
 
 /** An asset that exists. */
-export interface MadeAsset extends AssetKey {
+interface MadeAsset extends AssetKey {
   /** The size of each file, bytes, by extension. */
   readonly files: Readonly<Record<string, number>>
   readonly result?: unknown

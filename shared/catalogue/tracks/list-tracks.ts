@@ -1,9 +1,9 @@
 import type { TRACK_STATES } from '../../contracts/api/track.ts'
 import type { TrackNames } from '../../contracts/file-names.ts'
 import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
-import type { Query } from '../database.ts'
+import type { Database } from '../database.ts'
 
-export type ListedState = (typeof TRACK_STATES)[number]
+type ListedState = (typeof TRACK_STATES)[number]
 
 /** A filter of tracks. A track has to match all given properties. */
 export interface TrackFilter {
@@ -68,7 +68,7 @@ export interface TrackCursor {
   readonly track: string
 }
 
-export interface TrackPage {
+interface TrackPage {
   readonly tracks: readonly ListedTrack[]
   /** Absent on the last page. */
   readonly next?: TrackCursor
@@ -79,9 +79,10 @@ export interface TrackPage {
  * exactly once, even if tracks change meanwhile.
  */
 export async function listTracks(
-  query: Query,
+  database: Database,
   filter: TrackFilter,
   { limit, after }: { readonly limit: number; readonly after?: TrackCursor | undefined },
+  signal?: AbortSignal,
 ): Promise<TrackPage> {
   const size = Math.min(Math.max(Math.trunc(limit), 1), 1_000)
   const values: unknown[] = []
@@ -89,7 +90,7 @@ export async function listTracks(
   if (where === undefined) return { tracks: [] }
   const text =
     after === undefined ? firstPage(where, size + 1) : laterPage(after, where, values, size + 1)
-  const found = await query<Columns>({ text }, values)
+  const found = await database.query<Columns>({ text }, values, signal)
   const page = found.slice(0, size)
   const last = page.at(-1)
   const tracks = page.map(listed)
@@ -103,20 +104,22 @@ export async function listTracks(
  * Default: two seconds ago.
  */
 export async function changedTracks(
-  query: Query,
+  database: Database,
   sinceUs: number | undefined,
   limit: number,
+  signal?: AbortSignal,
 ): Promise<readonly ListedTrack[]> {
-  return (await query<Columns>(CHANGED, [sinceUs ?? null, limit])).map(listed)
+  return (await database.query<Columns>(CHANGED, [sinceUs ?? null, limit], signal)).map(listed)
 }
 
 /** A track by its asset_guid; undefined if no job for it is known. */
 export async function listedTrack(
-  query: Query,
+  database: Database,
   assetGuid: string,
+  signal?: AbortSignal,
 ): Promise<ListedTrack | undefined> {
   if (assetGuid.includes('\0')) return undefined
-  return (await query<Columns>(ONE, [assetGuid])).map(listed)[0]
+  return (await database.query<Columns>(ONE, [assetGuid], signal)).map(listed)[0]
 }
 
 /** The SQL conditions of a filter, whose values are appended to `values`; undefined if nothing can match. */

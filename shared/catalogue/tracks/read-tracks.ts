@@ -1,7 +1,7 @@
 import type { TrackNames } from '../../contracts/file-names.ts'
 import type { StepEvent } from '../../contracts/messages/event.ts'
 import { mergedWarnings, type Warning } from '../../contracts/warnings.ts'
-import type { Query } from '../database.ts'
+import type { Database } from '../database.ts'
 import { instant, uuid } from '../parameters.ts'
 
 /** The current state of a track. */
@@ -41,13 +41,13 @@ type TrackAsset = {
 )
 
 /** The position at which a page of a history ended. */
-export interface HistoryCursor {
+interface HistoryCursor {
   /** ISO 8601. */
   readonly at: string
   readonly id: string
 }
 
-export interface HistoryPage {
+interface HistoryPage {
   /** The events, latest first, without the requests of accepted jobs. */
   readonly events: readonly StepEvent[]
   /** Pass it as `before` to get the next page; absent on the last page. */
@@ -55,11 +55,16 @@ export interface HistoryPage {
 }
 
 /** A track; undefined until a run has read its master. */
-export async function track(query: Query, assetGuid: string): Promise<TrackStatus | undefined> {
+export async function findTrack(
+  database: Database,
+  assetGuid: string,
+  signal?: AbortSignal,
+): Promise<TrackStatus | undefined> {
   if (assetGuid.includes('\0')) return undefined
-  const [found] = await query<TrackColumns>(TRACK, [assetGuid])
+  const [found] = await database.query<TrackColumns>(TRACK, [assetGuid], signal)
   if (found === undefined) return undefined
-  const assets = await query<AssetColumns>(ASSETS, [assetGuid, found.revision])
+  const key = [assetGuid, found.revision]
+  const assets = await database.query<AssetColumns>(ASSETS, key, signal)
   const { uri, samples, layout, revision } = found
   const warnings = mergedWarnings(found.warnings)
   return {
@@ -72,14 +77,16 @@ export async function track(query: Query, assetGuid: string): Promise<TrackStatu
 
 /** The events of a track, latest first. `limit`: 1 to 1,000. */
 export async function trackHistory(
-  query: Query,
+  database: Database,
   assetGuid: string,
   { limit, before }: { readonly limit: number; readonly before?: HistoryCursor | undefined },
+  signal?: AbortSignal,
 ): Promise<HistoryPage> {
   const size = Math.min(Math.max(Math.trunc(limit), 1), 1_000)
   if (assetGuid.includes('\0')) return { events: [] }
   const from = before ? [instant(before.at), uuid(before.id)] : [null, null]
-  const found = await query<EventColumns>(HISTORY, [assetGuid, ...from, size + 1])
+  const values = [assetGuid, ...from, size + 1]
+  const found = await database.query<EventColumns>(HISTORY, values, signal)
   const events = found.slice(0, size).map(stepEvent)
   const last = events.at(-1)
   if (found.length <= size || last === undefined) return { events }

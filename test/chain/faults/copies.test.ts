@@ -8,7 +8,7 @@ import { allConsumers } from '../../support/one-process.ts'
 
 const around = await surroundings({ target_ms: 200 })
 t.teardown(() => around.close())
-const { bus, catalogue, config, published } = around
+const { bus, database, config, published } = around
 
 const copies = new Set<Promise<string>>()
 
@@ -36,13 +36,13 @@ const requestId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(1
 t.test(
   'a job posted three times, every message in three copies: one set of everything',
   async (t) => {
-    const plain = await allConsumers({ config, bus, catalogue, log })
+    const plain = await allConsumers({ config, bus, database, log })
     await around.master('plain', master)
     await around.submit({ request_id: requestId(1), asset_guid: 'plain', ...wanted })
     await until(() => published.has('plain'))
     await plain.close()
 
-    const copied = await allConsumers({ config, bus: copying, catalogue, log })
+    const copied = await allConsumers({ config, bus: copying, database, log })
     const tracks = ['copied-1', 'copied-2', 'copied-3', 'copied-4']
     for (const track of tracks) await around.master(track, master)
     for (let copy = 0; copy < 3; copy++) {

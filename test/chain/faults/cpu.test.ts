@@ -7,7 +7,7 @@ import { onOtherCpu } from '../../support/processes/other-cpu.ts'
 
 const around = await surroundings()
 t.teardown(() => around.close())
-const { bus, catalogue, config, published } = around
+const { bus, database, config, published } = around
 const log = createLog('cpu', 'error')
 
 const SECONDS = 8
@@ -28,7 +28,7 @@ t.test('the chain makes the same files and finds the same numbers on any CPU', a
   const requestId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
   let n = 0
   const outcomes = async (where: string) => {
-    const consumers = await allConsumers({ config, bus, catalogue, log })
+    const consumers = await allConsumers({ config, bus, database, log })
     const jobs = Object.entries(masters).map(([kind, master]) => {
       const job = { request_id: requestId(++n), asset_guid: `${kind}-${where}` }
       return { ...job, kind, master }

@@ -1,15 +1,17 @@
 import t from 'tap'
+import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
+import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { club, wav } from '../../support/audio.ts'
 import { surroundings, until } from '../../support/chain.ts'
 import { allConsumers } from '../../support/one-process.ts'
 
 const around = await surroundings()
-const { bus, catalogue, config, letters, published } = around
+const { bus, database, config, letters, published } = around
 const consumers = await allConsumers({
   config,
   bus,
-  catalogue,
+  database,
   log: createLog('faults', 'fatal'),
 })
 t.teardown(async () => {
@@ -92,7 +94,7 @@ t.test('a master that never comes fails the job, visibly, and dead-letters it', 
   })
   await until(() => published.has('nowhere'))
   t.match(published.get('nowhere'), [{ state: 'failed', revision: null }])
-  const [status] = await catalogue.jobsOfRequest(request_id)
+  const [status] = await jobsOfRequest(database, request_id)
   t.match(status, {
     state: 'failed',
     assets: { echo: { code: 'MASTER_NOT_FOUND', step: 'stage' } },
@@ -148,7 +150,7 @@ t.test('asking again adds assets, and repeats no work', async (t) => {
     second?.assets.map(({ asset }) => asset),
     ['echo', 'pieces'],
   )
-  const page = await catalogue.trackHistory('wider', { limit: 100 })
+  const page = await trackHistory(database, 'wider', { limit: 100 })
   t.equal(
     page.events.filter(({ step }) => step === 'analyze').length <= 1,
     true,

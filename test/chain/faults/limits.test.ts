@@ -5,9 +5,9 @@ import { surroundings, until } from '../../support/chain.ts'
 import { allConsumers } from '../../support/one-process.ts'
 
 const around = await surroundings()
-const { bus, catalogue, config, letters, published } = around
+const { bus, database, config, letters, published } = around
 const log = createLog('limits', 'fatal')
-const consumers = await allConsumers({ config, bus, catalogue, log, hardLimitMs: 1000 })
+const consumers = await allConsumers({ config, bus, database, log, hardLimitMs: 1000 })
 t.teardown(async () => {
   await consumers.close()
   await around.close()

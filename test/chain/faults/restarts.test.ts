@@ -1,6 +1,8 @@
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
+import { findTrack, trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { club, wav } from '../../support/audio.ts'
@@ -8,7 +10,7 @@ import { surroundings, until } from '../../support/chain.ts'
 import { allConsumers } from '../../support/one-process.ts'
 
 const around = await surroundings({ target_ms: 200 })
-const { bus, catalogue, config, folder, published } = around
+const { bus, database, config, folder, published } = around
 t.teardown(() => around.close())
 
 /** Runs once, at the first write to the assets. */
@@ -44,7 +46,7 @@ const copying: typeof bus = {
     return bus.publish(topic, message)
   },
 }
-const consumers = await allConsumers({ config, bus: copying, catalogue, log, wrap })
+const consumers = await allConsumers({ config, bus: copying, database, log, wrap })
 t.teardown(() => consumers.close())
 
 const staged = (bpm: number) =>
@@ -89,8 +91,8 @@ for (const { n, what, make } of [
         derivative_assets: wanted,
       })
       await until(async () => {
-        const row = await catalogue.track(track)
-        const expected = await catalogue.track(reference)
+        const row = await findTrack(database, track)
+        const expected = await findTrack(database, reference)
         const echo = (status: typeof row) => {
           const found = status?.assets.find(({ asset }) => asset === 'echo')
           return found?.state === 'made' ? JSON.stringify(found.result) : undefined
@@ -98,7 +100,7 @@ for (const { n, what, make } of [
         return echo(row) !== undefined && echo(row) === echo(expected)
       }, 40_000)
       await until(async () => {
-        const [status] = await catalogue.jobsOfRequest(requestId(10 + n))
+        const [status] = await jobsOfRequest(database, requestId(10 + n))
         return status?.state === 'partial'
       })
       // Rows are written before the announcement.
@@ -147,7 +149,7 @@ t.test(
     await until(() => published.has('overtaken'), 40_000)
     t.ok(isHeld)
     const history = async () =>
-      (await catalogue.trackHistory('overtaken', { limit: 1000 })).events
+      (await trackHistory(database, 'overtaken', { limit: 1000 })).events
     await until(
       async () => (await history()).filter(({ step }) => step === 'analyze').length > 1,
     )

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import { json } from '#shared/contracts/message.ts'
 import { CORES } from '#shared/frame/cores.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
@@ -48,7 +49,7 @@ async function leaving(t: Test, wire: RunningWire) {
     { derivatives: slow, concurrency, project: `sigterm-${wire.name.replace(/\W/g, '-')}` },
     { wire: wire.endpoint },
   )
-  const { bus, catalogue, config, folder, letters, published } = around
+  const { bus, database, config, folder, letters, published } = around
   let due = 0
   const counting: typeof bus = {
     ...bus,
@@ -57,7 +58,7 @@ async function leaving(t: Test, wire: RunningWire) {
       return bus.publish(topic, message)
     },
   }
-  const rest = await allConsumers({ config, bus: counting, catalogue, log, only: REST })
+  const rest = await allConsumers({ config, bus: counting, database, log, only: REST })
   t.teardown(async () => {
     await rest.close()
     await around.close()
@@ -112,8 +113,8 @@ async function leaving(t: Test, wire: RunningWire) {
 
 t.test('a second signal ends a service at once', async (t) => {
   const around = await surroundings({ derivatives: slow, project: 'sigterm-twice' })
-  const { bus, catalogue, config, folder, published } = around
-  const rest = await allConsumers({ config, bus, catalogue, log, only: REST })
+  const { bus, database, config, folder, published } = around
+  const rest = await allConsumers({ config, bus, database, log, only: REST })
   const begun = join(folder, 'begun')
   const service = startService('analyze/main.ts', config, {
     SLOW_SECONDS: '60',
@@ -145,15 +146,15 @@ t.test('a second signal ends a service at once', async (t) => {
     performance.now() - asked < Math.min(patient(4_000), 8_500),
     'before the step has been aborted',
   )
-  const next = await allConsumers({ config, bus, catalogue, log, only: ['analyze'] })
+  const next = await allConsumers({ config, bus, database, log, only: ['analyze'] })
   t.teardown(() => next.close())
   await until(() => published.has('twice'), 150_000)
 })
 
 t.test('a step that runs longer than the drain is aborted and given back', async (t) => {
   const around = await surroundings({ derivatives: slow, project: 'sigterm-drain' })
-  const { bus, catalogue, config, folder, published } = around
-  const rest = await allConsumers({ config, bus, catalogue, log, only: REST })
+  const { bus, database, config, folder, published } = around
+  const rest = await allConsumers({ config, bus, database, log, only: REST })
   const begun = join(folder, 'begun')
   const env = { SLOW_SECONDS: '600', SLOW_LOG: begun }
   const service = startService('analyze/main.ts', config, env)
@@ -171,13 +172,13 @@ t.test('a step that runs longer than the drain is aborted and given back', async
   t.equal(await service.exited, 0, 'what ran has been given back in time')
   const took = performance.now() - asked
   t.ok(took > 8_500 && took < patient(13_500), `${took} ms`)
-  const events = async () => (await catalogue.trackHistory('long', { limit: 100 })).events
+  const events = async () => (await trackHistory(database, 'long', { limit: 100 })).events
   await until(async () => (await events()).some(({ step }) => step === 'analyze'), 60_000)
   t.match(
     (await events()).filter(({ step }) => step === 'analyze'),
     [{ verdict: 'again', sentence: /grace period/ }],
   )
-  const next = await allConsumers({ config, bus, catalogue, log, only: ['analyze'] })
+  const next = await allConsumers({ config, bus, database, log, only: ['analyze'] })
   t.teardown(() => next.close())
   await until(() => published.has('long'), 150_000)
   t.match(published.get('long'), [{ state: 'done' }])

@@ -26,11 +26,11 @@ async function reported(code: string, { config, postgres }: Surroundings): Promi
 
 t.test('on a slow store everything is done, late, and no asset is blamed', async (t) => {
   const around = await surroundings()
-  const { bus, catalogue, config, letters, published } = around
+  const { bus, database, config, letters, published } = around
   // In proportion to 700 kB/s for ten minutes of audio and a limit of thirteen seconds.
   const link = new Link(250_000)
   const consumers = await allConsumers({
-    ...{ config, bus, catalogue, log: createLog('slow', 'fatal'), hardLimitMs: LIMIT_MS },
+    ...{ config, bus, database, log: createLog('slow', 'fatal'), hardLimitMs: LIMIT_MS },
     wrap: (store) => throttled(store, link),
     wrapMasters: (store) => throttled(store, link),
   })

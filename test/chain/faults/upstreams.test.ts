@@ -34,7 +34,7 @@ const around = await surroundings(
   },
   { postgres },
 )
-const { catalogue, config, letters, published } = around
+const { database, config, letters, published } = around
 const link = await blackHole(Number(config.pubsub.split(':')[1]))
 const options = { projectId: config.project, publishTimeoutMs: 2000, leaseSeconds: 10 }
 const linked = pubsubBus({ ...options, endpoint: `127.0.0.1:${link.port}` })
@@ -75,7 +75,7 @@ const { breaker, close } = await allConsumers({
   ...{
     config,
     bus: linked,
-    catalogue,
+    database,
     wrap,
     log: createLog('upstreams', process.env.LOG === '1' ? 'info' : 'fatal'),
   },

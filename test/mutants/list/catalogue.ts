@@ -295,7 +295,7 @@ export default [
       },
     ],
   ),
-  ...mutantsOf('shared/catalogue/letters/letter-table.ts', letters, [
+  ...mutantsOf('shared/catalogue/letters/claim-letters.ts', letters, [
     {
       breaks: 'a letter that is claimed is claimed again',
       from: '(claimed_until is null or claimed_until < now()',

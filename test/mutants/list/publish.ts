@@ -58,7 +58,7 @@ export default [
     },
     {
       breaks: 'the mark is never written',
-      from: 'await catalogue.markAnnounced(announced)',
+      from: 'await markAnnounced(database, announced)',
       to: '',
     },
   ]),
@@ -111,11 +111,17 @@ export default [
       from: "await bus.publish(DEAD_LETTER_TOPIC, setAsideAs(delivery, 'recorder', error))",
       to: "return 'nack'",
     },
+    {
+      breaks: 'nobody records events',
+      from: 'await recordEvents(database, messages.flat())',
+      to: '[]',
+      tests: ['test/services/publish/main.test.ts'],
+    },
   ]),
   ...mutantsOf('services/publish/keep-dead-letters.ts', publishing, [
     {
       breaks: 'a letter is acked that nobody has kept',
-      from: 'await catalogue.keepLetter(letter)',
+      from: 'if (await keepLetter(database, letter)) additions?.kept(letter.step)',
       to: '',
     },
     {
@@ -147,18 +153,13 @@ export default [
     [
       {
         breaks: 'nobody looks for jobs that have not ended',
-        from: 'sweepOnce({ bus, events, catalogue, metrics }, config.watchdog_after_seconds).catch(',
+        from: 'sweepOnce({ bus, events, database, metrics }, config.watchdog_after_seconds).catch(',
         to: 'Promise.resolve().catch(',
       },
       {
         breaks: 'nobody keeps dead letters',
-        from: "requeuing('dead-letter', metrics, keepDeadLetters({ catalogue, events, log })),",
+        from: "requeuing('dead-letter', metrics, keepDeadLetters({ database, events, log, additions })),",
         to: "requeuing('dead-letter', metrics, async () => 'ack'),",
-      },
-      {
-        breaks: 'nobody records events',
-        from: '      await catalogue.recordEvents(messages.flat())\n',
-        to: '',
       },
       {
         breaks: 'nothing is ever forgotten',

@@ -18,7 +18,7 @@ const MAX_PODS = Number(process.env.MAX_PODS ?? 3)
 const LONG = 280_000 + TRACKS * 5_000
 
 const around = await surroundings({ target_ms: 400 })
-const { bus, catalogue, config, published } = around
+const { bus, database, config, published } = around
 t.teardown(() => around.close())
 const kubelet = new Kubelet()
 const api = new KubeApi(kubelet)
@@ -45,7 +45,7 @@ const outcome = (track: string) => around.outcome(track, requestIds.get(track) ?
 /** What the chain makes of the masters. */
 const expected: unknown[] = []
 t.before(async () => {
-  const chain = await allConsumers({ config, bus, catalogue, log })
+  const chain = await allConsumers({ config, bus, database, log })
   for (const kind of MASTERS.keys()) await submit(`chain-${kind}`, kind)
   for (const kind of MASTERS.keys()) {
     await until(() => published.has(`chain-${kind}`), LONG)
@@ -56,7 +56,7 @@ t.before(async () => {
 
 /** Starts what a route needs beside its steps, or also its stage, analyze and encode. */
 async function outside(t: Tap, only = ['ingest', 'publish', 'events']) {
-  const consumers = await allConsumers({ config, bus, catalogue, log, only })
+  const consumers = await allConsumers({ config, bus, database, log, only })
   t.teardown(() => consumers.close())
 }
 type Tap = { teardown(act: () => unknown): void }

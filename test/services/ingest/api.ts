@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { loadRegistry } from '#shared/assets/registry.ts'
 import { type PubsubBus, pubsubBus } from '#shared/bus/pubsub.ts'
-import { type Catalogue, openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { type Database, openDatabase } from '#shared/catalogue/database.ts'
+import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import { ONE_MACHINE, topology } from '#shared/contracts/topology.ts'
 import { type EventSink, eventSink } from '#shared/frame/events.ts'
 import type { Config } from '#shared/frame/settings.ts'
@@ -35,7 +36,7 @@ interface Api {
   readonly folder: string
   readonly uploads: string
   readonly assets: StoreDriver
-  readonly catalogue: Catalogue
+  readonly database: Database
   readonly bus: PubsubBus
   readonly pubsub: PubsubServer
   readonly dsn: string
@@ -82,8 +83,8 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
   const uploads = pathToFileURL(join(folder, 'uploads')).href
   const assets = openStore(pathToFileURL(join(folder, 'assets')).href)
   const registry = await loadRegistry()
-  const catalogue = openCatalogue({ dsn, poolSize: 4 })
-  await catalogue.migrate()
+  const database = openDatabase({ dsn, poolSize: 4 })
+  await migrate(database)
   const log = createLog('test', 'fatal')
   const metrics = createMetrics('test')
   const opened: { close(): Promise<unknown> }[] = []
@@ -93,7 +94,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
     const { tokens = [], rate_limit_per_minute = 0, max_upload_mib = 64, slowest } = given
     const { trusted_proxies = [], proxy_hops = 1, max_bodies = 512, max_streams = 512 } = given
     const { oidc = { issuer: '', audience: '' }, events = eventSink(bus) } = given
-    const rows = given.dsn === undefined ? catalogue : openCatalogue({ dsn: given.dsn })
+    const rows = given.dsn === undefined ? database : openDatabase({ dsn: given.dsn })
     const uploadsUri = given.uploads ?? uploads
     const gcs = given.storage === undefined ? {} : { apiEndpoint: given.storage }
     const routes = {
@@ -110,7 +111,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
         },
         ...(slowest ? { slowest } : {}),
         access: openAccess({ tokens, oidc }, given.identity),
-        redriving: redriving({ bus, events, catalogue: rows }),
+        redriving: redriving({ bus, events, database: rows }),
         accepting: accepting({
           settings: { registry, routes, uploads: uploadsUri },
           bus,
@@ -119,7 +120,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
           consistent: consistency(rows, log),
           metrics,
         }),
-        catalogue: rows,
+        database: rows,
         ...{ registry, assets, metrics },
         uploads: uploadsThere,
         replacing: replacing(uploadsThere, events),
@@ -133,7 +134,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
     const close = async () => {
       aborting.abort(new Error('the test is over'))
       await app.close()
-      if (rows !== catalogue) await rows.close()
+      if (rows !== database) await rows.close()
     }
     const made = { url, port: Number(new URL(url).port), close }
     opened.push(made)
@@ -148,7 +149,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
       folder,
       uploads: join(folder, 'uploads'),
       assets,
-      catalogue,
+      database,
       bus,
       pubsub,
       dsn,
@@ -168,7 +169,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
     async close() {
       for (const each of opened.reverse()) await each.close()
       await bus.close()
-      await catalogue.close()
+      await database.close()
       await pubsub.close()
       await postgres.stop()
       await rm(folder, { recursive: true, force: true })

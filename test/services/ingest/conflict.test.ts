@@ -3,11 +3,13 @@ import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { loadRegistry } from '#shared/assets/registry.ts'
+import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import { consistency } from '../../../services/ingest/jobs/consistent.ts'
 import { ingestStep } from '../../../services/ingest/jobs/consume.ts'
 import { accepting } from '../../../services/ingest/jobs/submit-job.ts'
+import { interrupted } from '../../shared/catalogue/fixture.ts'
 import { timeLimit } from '../../support/patience.ts'
 import { type AnyBody, aJob, bodyOf, post, startApi, until } from './api.ts'
 
@@ -93,7 +95,7 @@ t.test('another replica knows it from the database', async (t) => {
   const job = aJob({ master_uri: a })
   await patiently('the row', async () => {
     t.equal((await post(jobs, job)).status, 202)
-    return (await api.catalogue.jobsOfRequest(`${job.request_id}`))[0]
+    return (await jobsOfRequest(api.database, `${job.request_id}`))[0]
   })
   await patiently('the refusal', async () => {
     const other = await api.replica()
@@ -121,7 +123,9 @@ t.test(
   'while the database is away jobs are taken, and one process keeps its own word',
   async (t) => {
     const away = consistency(
-      { requestsOf: () => Promise.reject(new Error('away')) },
+      interrupted(api.database, () => {
+        throw new Error('away')
+      }),
       createLog('test', 'fatal'),
     )
     const registry = await loadRegistry()

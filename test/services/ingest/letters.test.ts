@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
+import { keepLetter } from '#shared/catalogue/letters/keep-letter.ts'
 import { jobId } from '#shared/contracts/names.ts'
 import type { DeadLetter } from '#shared/frame/dead-letter.ts'
 import { deadLetters } from '../../../tools/cli/commands/dead-letters/dead-letters.ts'
@@ -33,7 +34,7 @@ async function kept(track: string, over: Partial<DeadLetter> = {}): Promise<stri
     job: { id: jobId(request_id, track), run: 1, request },
     ...over,
   }
-  await api.catalogue.keepLetter(letter)
+  await keepLetter(api.database, letter)
   return letter.id
 }
 

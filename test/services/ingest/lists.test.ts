@@ -1,9 +1,21 @@
 import t from 'tap'
 import { openDatabase } from '#shared/catalogue/database.ts'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import { markAnnounced, recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
+import { keepLetter } from '#shared/catalogue/letters/keep-letter.ts'
+import { listedTrack } from '#shared/catalogue/tracks/list-tracks.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import type { Verdict } from '#shared/contracts/messages/run.ts'
 import { readLetter, setAsideAs } from '#shared/frame/dead-letter.ts'
-import { accepted, ended, event, failed, made } from '../../shared/catalogue/fixture.ts'
+import {
+  accepted,
+  ended,
+  event,
+  failed,
+  made,
+  recordDue,
+} from '../../shared/catalogue/fixture.ts'
 import { startApi, until } from './api.ts'
 
 const api = await startApi()
@@ -28,7 +40,10 @@ const runs = ['8A', '8B', '9A', '7A', '9B'].map((camelot, index) => {
   } as Verdict
   return { run, end: ended(run, { bpm, key: index === 4 ? failed() : key }) }
 })
-await api.catalogue.recordRuns(runs.map(({ end }) => end))
+await recordRuns(
+  api.database,
+  runs.map(({ end }) => end),
+)
 
 t.test('a list is read page by page, filters and all', async (t) => {
   const guids: string[] = []
@@ -137,7 +152,7 @@ t.test('a track says how its latest job stands, and whether it is news', async (
   t.match(etag, /^"\S{20,}"$/)
   const again = await get('/v1/tracks/t4', { 'if-none-match': etag })
   t.equal(again.status, 304)
-  await api.catalogue.acceptJobs([accepted(['loudness'], { track: 't4', accepted: later() })])
+  await acceptJobs(api.database, [accepted(['loudness'], { track: 't4', accepted: later() })])
   const changed = await get('/v1/tracks/t4', { 'if-none-match': etag })
   t.match([changed.status, changed.body.state], [200, 'running'])
 })
@@ -146,11 +161,11 @@ t.test('a request says how much of it is there', async (t) => {
   const run = accepted(['bpm', 'key', 'aac-128', 'waveform'])
   const { request_id } = run.request
   const status = async () => (await get(`/v1/jobs/${request_id}`)).body
-  await api.catalogue.acceptJobs([run])
+  await acceptJobs(api.database, [run])
   t.match(await status(), { percent: 0, state: 'accepted', jobs: [{ percent: 0 }] })
   const [bpm, key] = ['bpm@3 0-88200', 'key@3 0-88200']
   const parts = ['aac-128@1 0-44100', 'aac-128@1 44100-88200']
-  await api.catalogue.recordEvents([
+  await recordEvents(api.database, [
     event(run, { step: 'stage', units: [bpm, key, ...parts] }),
     event(run, { step: 'analyze', units: [bpm, key] }),
     // A step that is given back reports the units that it has finished.
@@ -171,17 +186,17 @@ t.test('a request says how much of it is there', async (t) => {
       },
     ],
   })
-  await api.catalogue.recordRuns([ended(run, { key: failed() })])
+  await recordRuns(api.database, [ended(run, { key: failed() })])
   t.match(await status(), { percent: 100, state: 'partial' })
   const another = accepted(['bpm'], { requestId: request_id })
-  await api.catalogue.acceptJobs([another])
+  await acceptJobs(api.database, [another])
   t.match(await status(), { percent: 50, state: 'running' })
 })
 
 t.test('key figures are the counts of the rows', async (t) => {
   const window = 'from=2026-03-01T09:00:00Z&to=2026-03-01T11:00:00Z'
   const run = accepted(['bpm'])
-  await api.catalogue.recordEvents([
+  await recordEvents(api.database, [
     ...[100, 200, 11_000, 14_000].map((ms) => event(run, { step: 'encode', ms, cpuMs: 50 })),
     ...['again', 'swept', 'collected'].map((verdict) =>
       event(run, { step: 'elsewhere', verdict }),
@@ -195,7 +210,7 @@ t.test('key figures are the counts of the rows', async (t) => {
     'encode',
     new PermanentError('NOT_JSON', 'no'),
   )
-  await api.catalogue.keepLetter(readLetter({ ...delivery, ...letter, published }))
+  await keepLetter(api.database, readLetter({ ...delivery, ...letter, published }))
   const { body } = await get(`/v1/kpis?${window}`)
   t.match(body, {
     ...{ seconds: 7200, collected: 1, requeued: 2, swept: 1, dead_lettered: 1 },
@@ -208,11 +223,11 @@ t.test('key figures are the counts of the rows', async (t) => {
     },
   )
 
-  const announcements = await api.catalogue.recordRuns([ended(accepted(['bpm']))])
-  await api.catalogue.markAnnounced(announcements)
+  const announcements = await recordDue(api.database, [ended(accepted(['bpm']))])
+  await markAnnounced(api.database, announcements)
   // Its master could not be read, so there is no row, but it has failed.
   const unread = ended(accepted(['bpm', 'key']), { bpm: failed(), key: failed() }, null)
-  await api.catalogue.markAnnounced(await api.catalogue.recordRuns([unread]))
+  await markAnnounced(api.database, await recordDue(api.database, [unread]))
   const now = (await get('/v1/kpis')).body
   const database = openDatabase({ dsn: api.dsn, poolSize: 1 })
   t.teardown(() => database.close())
@@ -235,8 +250,8 @@ t.test('the board counts tracks by state, and by the step that they are due at',
   const due = accepted(['bpm', 'aac-128'])
   const [bpm, aac] = ['bpm@3 0-1', 'aac-128@1 0-1']
   const before = (await get('/v1/board')).body as unknown as Board
-  await api.catalogue.acceptJobs([due])
-  await api.catalogue.recordEvents([
+  await acceptJobs(api.database, [due])
+  await recordEvents(api.database, [
     event(due, { step: 'stage', units: [bpm, aac] }),
     event(due, { step: 'analyze', units: [bpm], at: new Date().toISOString() }),
   ])
@@ -254,7 +269,7 @@ t.test('the board counts tracks by state, and by the step that they are due at',
 })
 
 t.test('who watches hears of each change, and of what was missed', async (t) => {
-  const listed = await api.catalogue.listedTrack('t0')
+  const listed = await listedTrack(api.database, 't0')
   const headers = { 'last-event-id': String((listed?.updatedUs ?? 0) - 1) }
   const gone = new AbortController()
   const response = await fetch(`${api.url}/v1/live`, { headers, signal: gone.signal })
@@ -265,12 +280,12 @@ t.test('who watches hears of each change, and of what was missed', async (t) => 
   })().catch(() => {})
   await until('the board', () => /^event: board\ndata: \{/m.test(heard) || undefined)
   await until('what was missed', () => /"asset_guid":"t0"/.test(heard) || undefined)
-  await api.catalogue.acceptJobs([accepted(['bpm'], { track: 'newcomer' })])
+  await acceptJobs(api.database, [accepted(['bpm'], { track: 'newcomer' })])
   const event = await until('a new track', () =>
     /^event: track\nid: (\d+)\ndata: (\{"asset_guid":"newcomer".*\})$/m.exec(heard),
   )
   t.match(JSON.parse(event?.[2] ?? ''), { state: 'running', assets: { pending: ['bpm'] } })
-  t.equal(Number(event?.[1]), (await api.catalogue.listedTrack('newcomer'))?.updatedUs)
+  t.equal(Number(event?.[1]), (await listedTrack(api.database, 'newcomer'))?.updatedUs)
   gone.abort()
   await reading
 })

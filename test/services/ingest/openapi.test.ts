@@ -1,4 +1,7 @@
 import t from 'tap'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
+import { keepLetter } from '#shared/catalogue/letters/keep-letter.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Published } from '#shared/contracts/messages/published.ts'
 import { assetName, jobId, type Revision } from '#shared/contracts/names.ts'
@@ -256,7 +259,7 @@ async function ranExampleTrack(): Promise<void> {
   const job = EncodeJob.check(exampleOf(content?.['application/json'] ?? {}))
   const { request_id = '', asset_guid = '' } = job
   const revision = 'xexample' as Revision
-  await api.catalogue.recordRuns([
+  await recordRuns(api.database, [
     {
       request: { request_id, asset_guid, derivative_assets: ['waveform'] },
       ...{ job: jobId(request_id, asset_guid), run: 1, route: 'cloud', restarts: 0 },
@@ -265,7 +268,7 @@ async function ranExampleTrack(): Promise<void> {
       verdicts: { waveform: { state: 'made', version: 1, files: { json: 2, png: 3 } } },
     },
   ])
-  await api.catalogue.keepLetter({
+  await keepLetter(api.database, {
     ...{ id: EXAMPLE_LETTER_ID, message: '1', published: new Date(), attributes: {} },
     ...{ step: 'stage', code: 'MASTER_NOT_FOUND', reason: 'not there', attempt: 1 },
     body: Buffer.from('{}'),
@@ -285,5 +288,5 @@ async function ranExampleTrack(): Promise<void> {
     units: [],
     ms: 1,
   }
-  await api.catalogue.recordEvents([event])
+  await recordEvents(api.database, [event])
 }

@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
+import { keepLetter } from '#shared/catalogue/letters/keep-letter.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import type { Verdict } from '#shared/contracts/messages/run.ts'
 import { assetName, type Revision } from '#shared/contracts/names.ts'
@@ -84,9 +87,9 @@ t.test('only callers who operate the chain learn where things lie', async (t) =>
   const sentence = `no master at file:///mnt/secret/place/a.wav; open '${api.folder}/x.wav'`
   const run = accepted(['bpm', 'key'], { track: 'hidden' })
   const bad = { ...failed(), sentence } as Verdict
-  await api.catalogue.recordRuns([ended(run, { bpm: made('x') as Verdict, key: bad })])
-  await api.catalogue.recordEvents([event(run, { verdict: 'again', sentence })])
-  await api.catalogue.keepLetter({
+  await recordRuns(api.database, [ended(run, { bpm: made('x') as Verdict, key: bad })])
+  await recordEvents(api.database, [event(run, { verdict: 'again', sentence })])
+  await keepLetter(api.database, {
     ...{ id: 'a'.repeat(32), message: '1', published: new Date(), step: 'stage' },
     ...{ code: 'NOT_A_MESSAGE', reason: sentence, attempt: 1 },
     body: Buffer.from(JSON.stringify({ masters: ['file:///mnt/secret/place/a.wav'] })),
@@ -123,7 +126,7 @@ t.test('only callers who operate the chain learn where things lie', async (t) =>
 
 t.test('a response about an asset that is gone says nothing that was true of it', async (t) => {
   const run = accepted(['bpm'], { track: 'gone' })
-  await api.catalogue.recordRuns([ended(run, { bpm: made('x') as Verdict })])
+  await recordRuns(api.database, [ended(run, { bpm: made('x') as Verdict })])
   const path = `${api.url}/v1/tracks/gone/assets/bpm`
   const { revision, assets } = JSON.parse(
     await (await fetch(`${api.url}/v1/tracks/gone`)).text(),

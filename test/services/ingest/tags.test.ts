@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { parseBuffer } from 'music-metadata'
 import t from 'tap'
 import { sourceOf } from '#shared/audio/ranged.ts'
+import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import type { RunEnded } from '#shared/contracts/messages/run.ts'
 import { assetName, jobId, type Revision } from '#shared/contracts/names.ts'
 import { m4aHead } from '../../../services/encode/aac/m4a.ts'
@@ -53,7 +54,7 @@ async function made(
     { state: 'made', version: 1, files: { json: 1 }, result },
   ])
   const verdicts = Object.fromEntries([...files, ...documents])
-  await api.catalogue.recordRuns([
+  await recordRuns(api.database, [
     {
       request: {
         ...{ request_id, asset_guid: guid, derivative_assets: Object.keys(verdicts) },

@@ -1,5 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import t from 'tap'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import type { RunEnded } from '#shared/contracts/messages/run.ts'
 import { assetName, jobId, type Revision } from '#shared/contracts/names.ts'
 import { newEvent } from '#shared/frame/events.ts'
@@ -36,9 +38,9 @@ const ended: RunEnded = {
   },
 }
 await post(`${api.url}/v1/jobs`, request)
-await api.catalogue.recordRuns([ended])
+await recordRuns(api.database, [ended])
 const inASecond = new Date(Date.now() + 1000).toISOString()
-await api.catalogue.recordEvents([
+await recordEvents(api.database, [
   {
     ...newEvent('stage', 1),
     track: guid,
@@ -251,7 +253,7 @@ t.test('of several versions the newest that was made is served', async (t) => {
       },
     },
   } as RunEnded
-  await api.catalogue.recordRuns([later])
+  await recordRuns(api.database, [later])
   await put('bpm', 'json', Buffer.from('{"bpm":64}'.slice(0, 9)), 2)
   t.match((await asset('bpm')).headers.get('etag'), /bpm@2/)
   t.match((await asset('waveform.png')).headers.get('etag'), /waveform@1/)

@@ -1,11 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import { listLetters } from '#shared/catalogue/letters/read-letters.ts'
+import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import { json } from '#shared/contracts/message.ts'
 import type { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Events } from '#shared/contracts/messages/event.ts'
 import { RunEnded } from '#shared/contracts/messages/run.ts'
 import { send } from '#shared/frame/step.ts'
-import { accepted, ended, event } from '../../shared/catalogue/fixture.ts'
+import { accepted, ended, event, jobOf } from '../../shared/catalogue/fixture.ts'
 import { surroundings, until } from '../../support/chain.ts'
 import { startService } from '../../support/processes/service.ts'
 
@@ -14,11 +18,11 @@ t.test('the process of publish does all that is its own: each is begun', async (
     { watchdog_after_seconds: 1, event_retention_days: 30, project: 'publish-main' },
     { keepsLetters: false },
   )
-  const { bus, catalogue, config, published } = around
+  const { bus, database, config, published } = around
   t.teardown(() => around.close())
   const old = accepted(['bpm'], { track: 'old' })
   const at = new Date(Date.now() - 31 * 86_400_000).toISOString()
-  await catalogue.recordEvents([event(old, { at, verdict: 'done' })])
+  await recordEvents(database, [event(old, { at, verdict: 'done' })])
   const again: { track: string | undefined; run: string | undefined }[] = []
   const options = { concurrency: 5, longestMs: 5000, onError: () => {} }
   const ear = bus.subscribe('ingest', options, async ({ data, attributes }) => {
@@ -33,7 +37,7 @@ t.test('the process of publish does all that is its own: each is begun', async (
   await service.ready
   const [open, done] = ['open', 'done'].map((track) => accepted(['bpm'], { track }))
   if (open === undefined || done === undefined) throw new Error('none')
-  await catalogue.acceptJobs([open])
+  await acceptJobs(database, [open])
   const { topic, data, attributes } = send('publish', RunEnded, ended(done))
   await bus.publish(topic, { data, attributes })
   const events = [event(done, { id: randomUUID(), at: new Date().toISOString() })]
@@ -42,12 +46,12 @@ t.test('the process of publish does all that is its own: each is begun', async (
   await bus.publish('dead-letter', { data: Buffer.from('{}'), attributes: {} })
 
   await until(() => published.has('done'))
-  await until(async () => (await catalogue.job(done.job))?.announced !== null)
+  await until(async () => (await jobOf(database, done.job))?.announced !== null)
   const tracked = async (track: string) =>
-    (await catalogue.trackHistory(track, { limit: 100 })).events
+    (await trackHistory(database, track, { limit: 100 })).events
   await until(async () => (await tracked('done')).some(({ step }) => step === 'stage'))
   await until(async () => (await tracked('old')).length === 0)
-  const letters = async () => (await catalogue.letters('open', {}, { limit: 9 })).letters
+  const letters = async () => (await listLetters(database, 'open', {}, { limit: 9 })).letters
   await until(async () => (await letters()).length === 1)
   await until(() => again.length > 0)
   t.same(again[0], { track: 'open', run: '1' })

@@ -1,6 +1,11 @@
 import t from 'tap'
 import type { Bus } from '#shared/bus/bus.ts'
-import type { Catalogue } from '#shared/catalogue/jobs/jobs.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import { markAnnounced } from '#shared/catalogue/jobs/record-runs.ts'
+import { sweepJobs } from '#shared/catalogue/jobs/sweep-jobs.ts'
+import { listLetters } from '#shared/catalogue/letters/read-letters.ts'
 import { json } from '#shared/contracts/message.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
@@ -22,12 +27,15 @@ import {
   ended,
   event,
   failed,
+  interrupted,
+  jobOf,
   made,
+  recordDue,
 } from '../../shared/catalogue/fixture.ts'
 import { scraped } from '../../support/scraped.ts'
 
 // Every test makes jobs and tracks of its own, so that one database will do.
-const { catalogue, database } = await (await catalogues(t))(t)
+const { database } = await (await catalogues(t))()
 const log = createLog('publish', 'silent')
 const never = new AbortController().signal
 
@@ -38,7 +46,7 @@ interface Sent {
 }
 
 /** The delivery of ended runs to publish, what is sent, and what refuses. */
-function publishing(of: Pick<Catalogue, 'recordRuns' | 'markAnnounced'> = catalogue) {
+function publishing(of: Database = database) {
   const sent: Sent[] = []
   const events: StepEvent[] = []
   const refused = new Set<string>()
@@ -74,7 +82,7 @@ function publishing(of: Pick<Catalogue, 'recordRuns' | 'markAnnounced'> = catalo
 
 const passTime = (job: string) =>
   database.query({ text: `update job set claimed_until = now() where id = $1` }, [job])
-const isAnnounced = async (job: string) => (await catalogue.job(job))?.announced !== null
+const isAnnounced = async (job: string) => (await jobOf(database, job))?.announced !== null
 
 t.test('a job is announced once: what has been announced is marked', async (t) => {
   const { deliver, on, events } = publishing()
@@ -89,7 +97,7 @@ t.test('a job is announced once: what has been announced is marked', async (t) =
     { verdict: 'skipped' },
   ])
   const stale = { olderThanSeconds: -60, limit: 1000, sweptLessThan: 3 }
-  t.notOk((await catalogue.staleJobs(stale)).some(({ job }) => job === run.job))
+  t.notOk((await sweepJobs(database, stale)).some(({ job }) => job === run.job))
 })
 
 t.test('what could not be sent is not marked, and its copy has the same id', async (t) => {
@@ -142,13 +150,11 @@ t.test('what another delivery announces right now is given back, not sent twice'
 
 t.test('a mark that fails is repeated, and what is announced then is a copy', async (t) => {
   let isAway = true
-  const { deliver, on } = publishing({
-    recordRuns: (runs) => catalogue.recordRuns(runs),
-    async markAnnounced(announced) {
-      if (isAway) throw new Error('the database is away')
-      await catalogue.markAnnounced(announced)
-    },
-  })
+  const { deliver, on } = publishing(
+    interrupted(database, (name) => {
+      if (isAway && name === 'jobs-announced') throw new Error('the database is away')
+    }),
+  )
   const run = accepted(['bpm'])
   t.equal(await deliver(ended(run)), 'nack')
   isAway = false
@@ -217,9 +223,9 @@ t.test(
       accepted(['bpm']),
       accepted(['bpm']),
     ]
-    await catalogue.acceptJobs([open, done, second, again(second, { run: 4 })])
-    await catalogue.markAnnounced(await catalogue.recordRuns([ended(done)]))
-    const deps = { bus, events, catalogue, metrics }
+    await acceptJobs(database, [open, done, second, again(second, { run: 4 })])
+    await markAnnounced(database, await recordDue(database, [ended(done)]))
+    const deps = { bus, events, database, metrics }
     const mine = (job: string) =>
       sent.filter(({ data }) => {
         const body = json(data, 'job') as { asset_guid: string; request_id: string }
@@ -261,13 +267,13 @@ t.test('a sweep that can not be published, or not be reported, is a fault', asyn
   for (const what of ['ingest', 'events']) {
     const { bus, sink: events, metrics, refused } = publishing()
     const run = accepted(['bpm'])
-    await catalogue.acceptJobs([run])
+    await acceptJobs(database, [run])
     await database.query(
       { text: `update job set watched_since = now() - interval '2 h' where id = $1` },
       [run.job],
     )
     refused.add(what)
-    await t.rejects(sweepOnce({ bus, events, catalogue, metrics }, 3600), {
+    await t.rejects(sweepOnce({ bus, events, database, metrics }, 3600), {
       message: `no ${what}`,
     })
   }
@@ -284,7 +290,7 @@ t.test(
     })
     let isCommitted = false
     const record = async (events: readonly StepEvent[]) => {
-      await catalogue.recordEvents(events)
+      await recordEvents(database, events)
       isCommitted = true
     }
     const handler = recording({ bus, log, record })
@@ -308,7 +314,7 @@ t.test(
   async (t) => {
     const { sink: events, events: reported, refused } = publishing()
     const run = accepted(['bpm'])
-    await catalogue.acceptJobs([run])
+    await acceptJobs(database, [run])
     const delivery = {
       ...{ id: `m-${run.job}`, attempt: 1, published: new Date() },
       data: Buffer.from(JSON.stringify(run)),
@@ -317,7 +323,7 @@ t.test(
         CloudPubSubDeadLetterSourceDeliveryCount: '40',
       },
     }
-    const keep = keepDeadLetters({ catalogue, events, log })
+    const keep = keepDeadLetters({ database, events, log })
     refused.add('events')
     t.equal(await keep(delivery), 'nack')
     refused.clear()
@@ -328,12 +334,14 @@ t.test(
       { id: reported[0]?.id },
     ])
     const track = run.request.asset_guid
-    const { letters } = await catalogue.letters('open', { track }, { limit: 9 })
+    const { letters } = await listLetters(database, 'open', { track }, { limit: 9 })
     t.match(letters, [{ step: 'analyze', code: 'CRASHED', attempt: 40 }])
     const settlement = await keep({ ...delivery, id: `n-${run.job}`, attributes: {} })
     t.equal(settlement, 'ack')
     t.equal(reported.length, 2, 'a letter with a reason of ours has been reported already')
-    const away = { keepLetter: async () => Promise.reject(new Error('away')) }
-    t.equal(await keepDeadLetters({ catalogue: away, events, log })(delivery), 'nack')
+    const away = interrupted(database, () => {
+      throw new Error('away')
+    })
+    t.equal(await keepDeadLetters({ database: away, events, log })(delivery), 'nack')
   },
 )

@@ -1,11 +1,26 @@
 import t from 'tap'
-import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { openDatabase, ping } from '#shared/catalogue/database.ts'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import { markAnnounced, recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
+import { sweepJobs } from '#shared/catalogue/jobs/sweep-jobs.ts'
+import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
 import { HARD_LIMIT_MS } from '#shared/contracts/stages.ts'
 import { timeLimit, until } from '../../support/patience.ts'
-import { accepted, again, catalogues, ended, event, failed, made } from './fixture.ts'
+import {
+  accepted,
+  again,
+  catalogues,
+  ended,
+  event,
+  failed,
+  jobOf,
+  made,
+  recordDue,
+} from './fixture.ts'
 
 // What meets in one batch, and what meets what another process does.
-const { catalogue, database, dsn } = await (await catalogues(t))(t)
+const { database, dsn } = await (await catalogues(t))()
 const stale = { olderThanSeconds: 3600, limit: 1000, sweptLessThan: 3 }
 
 const column = async (job: string, what: string): Promise<unknown> => {
@@ -14,14 +29,17 @@ const column = async (job: string, what: string): Promise<unknown> => {
 }
 const set = (job: string, what: string) =>
   database.query({ text: `update job set ${what} where id = $1` }, [job])
-const isStale = async (job: string) =>
-  (await catalogue.staleJobs(stale)).find((each) => each.job === job)
+/** The run and the sweeps of a job that the watchdog would sweep now; undefined if it would not. */
+const isStale = async (job: string) => {
+  const text = `select run, swept from job where id = $1 and watched_since < now() - interval '1 h'`
+  return (await database.query<{ run: number; swept: number }>({ text }, [job]))[0]
+}
 
 t.test(
   'a failed verdict is mended from the very same asset, in a batch of others',
   async (t) => {
     const track = 'mended'
-    await catalogue.recordRuns([ended(accepted(['bpm'], { track }))])
+    await recordRuns(database, [ended(accepted(['bpm'], { track }))])
     const [same, revision, version, asset, other] = [
       accepted(['bpm'], { track }),
       accepted(['bpm'], { track }),
@@ -29,7 +47,7 @@ t.test(
       accepted(['key'], { track }),
       accepted(['bpm'], { track: 'another' }),
     ] as const
-    const due = await catalogue.recordRuns([
+    const due = await recordDue(database, [
       ended(same, { bpm: failed() }),
       ended(revision, { bpm: failed() }, 'f02'),
       ended(version, { bpm: failed('no', 2) }),
@@ -57,8 +75,8 @@ t.test('in one batch what was made beats what failed, in either order', async (t
       ended(accepted(['bpm'], { track })),
       ended(accepted(['bpm'], { track }), { bpm: failed() }),
     ]
-    await catalogue.recordRuns(isMadeFirst ? runs : runs.reverse())
-    t.match(await catalogue.track(track), { assets: [{ asset: 'bpm', state: 'made' }] })
+    await recordRuns(database, isMadeFirst ? runs : runs.reverse())
+    t.match(await findTrack(database, track), { assets: [{ asset: 'bpm', state: 'made' }] })
   }
 })
 
@@ -68,32 +86,32 @@ t.test('in one batch the latest accepted job decides the revision', async (t) =>
     const young = accepted(['bpm'], { track, accepted: '2026-03-02T10:00:00Z' })
     const old = accepted(['key'], { track })
     const runs = [ended(young, {}, 'f02'), ended(old, {}, 'f01')]
-    await catalogue.recordRuns(isYoungFirst ? runs : runs.reverse())
-    t.match(await catalogue.track(track), { revision: 'f02' })
+    await recordRuns(database, isYoungFirst ? runs : runs.reverse())
+    t.match(await findTrack(database, track), { revision: 'f02' })
   }
 })
 
 t.test('what a run made of other bytes or in another version is recorded, too', async (t) => {
   const run = accepted(['bpm'], { track: 'bytes' })
-  await catalogue.recordRuns([ended(run)])
-  await catalogue.recordRuns([ended(run, {}, 'f02')])
-  await catalogue.recordRuns([ended(run, { bpm: made('two', 2) })])
-  const [one, two] = [
-    { asset: 'bpm', version: 1 },
-    { asset: 'bpm', version: 2 },
-  ]
-  t.equal((await catalogue.assetResults('bytes', 'f02', [one])).length, 1)
-  t.equal((await catalogue.assetResults('bytes', 'f01', [two])).length, 1)
+  await recordRuns(database, [ended(run)])
+  await recordRuns(database, [ended(run, {}, 'f02')])
+  await recordRuns(database, [ended(run, { bpm: made('two', 2) })])
+  const text = `select revision, version from asset where asset_guid = 'bytes' order by 1, 2`
+  t.same(await database.query({ text }), [
+    { revision: 'f01', version: 1 },
+    { revision: 'f01', version: 2 },
+    { revision: 'f02', version: 1 },
+  ])
 })
 
 t.test('within a run what failed first and was made then is made', async (t) => {
   const run = accepted(['bpm'])
-  await catalogue.recordRuns([ended(run, { bpm: failed() })])
-  const due = await catalogue.recordRuns([ended(run)])
+  await recordRuns(database, [ended(run, { bpm: failed() })])
+  const due = await recordDue(database, [ended(run)])
   t.match(due, [{ state: 'done', run: 1 }])
   const second = { ...ended(again(run, { run: 2 })), verdicts: {} }
-  await catalogue.recordRuns([second])
-  t.match(await catalogue.job(run.job), { run: 2, state: 'accepted' }, 'a higher run is news')
+  await recordRuns(database, [second])
+  t.match(await jobOf(database, run.job), { run: 2, state: 'accepted' }, 'a higher run is news')
 })
 
 t.test(
@@ -107,58 +125,49 @@ t.test(
       // Of the quarter of a minute the machine may have taken some before it looked.
       t.ok(seconds > HARD_LIMIT_MS / 1000 - 5 && seconds <= 15, `${seconds} s`)
     }
-    t.match(await catalogue.recordRuns([ended(run)]), [{ claimed: false }])
+    t.match(await recordDue(database, [ended(run)]), [{ claimed: false }])
     await isHeld()
-    t.match(await catalogue.recordRuns([ended(run)]), [{ claimed: true }])
+    t.match(await recordDue(database, [ended(run)]), [{ claimed: true }])
     await set(run.job, 'claimed_until = now()')
     t.match(
-      await catalogue.recordRuns([ended(run)]),
+      await recordRuns(database, [ended(run)]),
       [{ claimed: false }],
       'its owner has gone',
     )
     await isHeld()
-    t.match(await catalogue.recordRuns([ended(run)]), [{ claimed: true }])
+    t.match(await recordDue(database, [ended(run)]), [{ claimed: true }])
   },
 )
 
 t.test('a redrive is watched and ends anew, and has all its sweeps', async (t) => {
   const run = accepted(['bpm'])
-  await catalogue.markAnnounced(await catalogue.recordRuns([ended(run)]))
+  await markAnnounced(database, await recordDue(database, [ended(run)]))
   await set(run.job, `ended_at = now() - interval '2 h', swept = 3`)
-  await catalogue.acceptJobs([again(run, { run: 2 })])
+  await acceptJobs(database, [again(run, { run: 2 })])
   await set(run.job, `watched_since = watched_since - interval '2 h'`)
   t.match(await isStale(run.job), { swept: 0, run: 2 })
-  await catalogue.recordRuns([ended(again(run, { run: 2 }))])
-  const endedAt = (await catalogue.job(run.job))?.ended
+  await recordRuns(database, [ended(again(run, { run: 2 }))])
+  const endedAt = (await jobOf(database, run.job))?.ended
   t.ok(endedAt && Date.now() - endedAt.getTime() < 3600_000, `${endedAt}`)
   // One that nobody accepted before it ended has an end of its own as well.
   await set(run.job, `ended_at = now() - interval '2 h'`)
-  await catalogue.recordRuns([ended(again(run, { run: 3 }))])
-  const third = (await catalogue.job(run.job))?.ended
+  await recordRuns(database, [ended(again(run, { run: 3 }))])
+  const third = (await jobOf(database, run.job))?.ended
   t.ok(third && Date.now() - third.getTime() < 3600_000, `${third}`)
 })
 
 t.test('a part of the answer does not put off the watchdog', async (t) => {
   const run = accepted(['bpm', 'key'])
-  await catalogue.acceptJobs([run])
+  await acceptJobs(database, [run])
   await set(run.job, `watched_since = now() - interval '2 h', swept = 1`)
-  await catalogue.recordRuns([ended(again(run, {}, ['bpm']))])
+  await recordRuns(database, [ended(again(run, {}, ['bpm']))])
   t.match(await isStale(run.job), { swept: 1 })
-  await catalogue.acceptJobs([again(run, {}, ['flac'])])
+  await acceptJobs(database, [again(run, {}, ['flac'])])
   t.equal(await isStale(run.job), undefined, 'but more that is owed does')
   await set(run.job, `watched_since = now() - interval '2 h'`)
-  t.same((await isStale(run.job))?.request.derivative_assets, ['bpm', 'flac', 'key'])
-})
-
-t.test('a sweep starts the clock again; what has ended meanwhile is not swept', async (t) => {
-  const [run, done] = [accepted(['bpm']), accepted(['bpm'])]
-  await catalogue.acceptJobs([run, done])
-  for (const { job } of [run, done]) await set(job, `watched_since = now() - interval '2 h'`)
-  await catalogue.markAnnounced(await catalogue.recordRuns([ended(done)]))
-  t.same(await catalogue.markSwept([{ job: done.job, swept: 0 }]), [])
-  t.equal((await catalogue.job(done.job))?.state, 'done')
-  t.ok((await catalogue.sweepJobs(stale)).some(({ job }) => job === run.job))
-  t.equal(await isStale(run.job), undefined)
+  const swept = await sweepJobs(database, stale)
+  const mine = swept.find(({ job }) => job === run.job)
+  t.same(mine?.request.derivative_assets, ['bpm', 'flac', 'key'])
 })
 
 /** Waits until `count` connections wait for a lock of another one. */
@@ -168,17 +177,34 @@ const waitFor = (count: number) =>
     return (await database.query({ text })).length >= count
   })
 
+t.test('a sweep starts the clock again; what has ended meanwhile is not swept', async (t) => {
+  const [run, done] = [accepted(['bpm']), accepted(['bpm'])]
+  await acceptJobs(database, [run, done])
+  for (const { job } of [run, done]) await set(job, `watched_since = now() - interval '2 h'`)
+  let sweep: ReturnType<typeof sweepJobs> | undefined
+  await database.transaction(async (query) => {
+    await query({ text: 'select from job where id = $1 for update' }, [done.job])
+    sweep = sweepJobs(database, stale)
+    await waitFor(1)
+    await query({ text: 'update job set watched_since = null where id = $1' }, [done.job])
+  })
+  const swept = (await sweep)?.map(({ job }) => job)
+  t.ok(swept?.includes(run.job))
+  t.notOk(swept?.includes(done.job))
+  t.equal(await isStale(run.job), undefined)
+})
+
 t.test('of two watchdogs that look at the same moment one sweeps', async (t) => {
   const run = accepted(['bpm'])
-  await catalogue.acceptJobs([run])
+  await acceptJobs(database, [run])
   await set(run.job, `watched_since = now() - interval '2 h'`)
-  const other = openCatalogue({ dsn })
+  const other = openDatabase({ dsn })
   t.teardown(() => other.close())
-  const sweeps: ReturnType<typeof catalogue.sweepJobs>[] = []
+  const sweeps: ReturnType<typeof sweepJobs>[] = []
   // Both have looked before either can claim.
   await database.transaction(async (query) => {
     await query({ text: 'select from job where id = $1 for update' }, [run.job])
-    sweeps.push(...[catalogue, other].map((each) => each.sweepJobs(stale)))
+    sweeps.push(...[database, other].map((each) => sweepJobs(each, stale)))
     await waitFor(2)
   })
   const swept = (await Promise.all(sweeps)).flat().filter(({ job }) => job === run.job)
@@ -187,14 +213,14 @@ t.test('of two watchdogs that look at the same moment one sweeps', async (t) => 
 
 t.test('of two ends of one job at the same moment neither is lost', async (t) => {
   const run = accepted(['bpm', 'key'])
-  await catalogue.acceptJobs([run])
-  const other = openCatalogue({ dsn })
+  await acceptJobs(database, [run])
+  const other = openDatabase({ dsn })
   t.teardown(() => other.close())
-  const records: ReturnType<typeof catalogue.recordRuns>[] = []
+  const records: ReturnType<typeof recordDue>[] = []
   await database.transaction(async (query) => {
     await query({ text: 'select from job where id = $1 for update' }, [run.job])
-    records.push(catalogue.recordRuns([ended(again(run, {}, ['bpm']))]))
-    records.push(other.recordRuns([ended(again(run, {}, ['key']))]))
+    records.push(recordDue(database, [ended(again(run, {}, ['bpm']))]))
+    records.push(recordDue(other, [ended(again(run, {}, ['key']))]))
     await waitFor(2)
   })
   const due = (await Promise.all(records)).flat()
@@ -203,17 +229,17 @@ t.test('of two ends of one job at the same moment neither is lost', async (t) =>
 
 t.test('a letter of an earlier run does not call off the watch over this one', async (t) => {
   const run = accepted(['bpm'])
-  await catalogue.acceptJobs([run, again(run, { run: 2 })])
+  await acceptJobs(database, [run, again(run, { run: 2 })])
   await set(run.job, `watched_since = now() - interval '2 h'`)
-  await catalogue.recordEvents([event(run, { verdict: 'dead-lettered', run: 1 })])
+  await recordEvents(database, [event(run, { verdict: 'dead-lettered', run: 1 })])
   t.match(await isStale(run.job), { run: 2 })
-  await catalogue.recordEvents([event(run, { verdict: 'dead-lettered', run: 2 })])
+  await recordEvents(database, [event(run, { verdict: 'dead-lettered', run: 2 })])
   t.equal(await isStale(run.job), undefined)
 })
 
 t.test('a transaction that throws has changed nothing, whatever it throws', async (t) => {
   const run = accepted(['bpm'])
-  await catalogue.acceptJobs([run])
+  await acceptJobs(database, [run])
   const work = database.transaction(async (query) => {
     await query({ text: `update job set route = 'x' where id = $1` }, [run.job])
     throw new Error('on second thoughts')
@@ -224,18 +250,18 @@ t.test('a transaction that throws has changed nothing, whatever it throws', asyn
 
 t.test('a connection that was given up is not used again', async (t) => {
   const run = accepted(['bpm'])
-  await catalogue.acceptJobs([run])
-  const only = openCatalogue({ dsn, poolSize: 1, statementMs: 600_000 })
+  await acceptJobs(database, [run])
+  const only = openDatabase({ dsn, poolSize: 1, statementMs: 600_000 })
   t.teardown(() => only.close())
   await database.transaction(async (query) => {
     await query({ text: 'select from job where id = $1 for update' }, [run.job])
     const stop = new AbortController()
-    const rejected = t.rejects(only.recordRuns([ended(run)], stop.signal), {
+    const rejected = t.rejects(recordDue(only, [ended(run)], stop.signal), {
       message: 'enough',
     })
     await waitFor(1)
     stop.abort(new Error('enough'))
     await rejected
-    await only.ping(timeLimit(5_000))
+    await ping(only, timeLimit(5_000))
   })
 })

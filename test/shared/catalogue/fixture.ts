@@ -1,30 +1,57 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '#shared/catalogue/database.ts'
-import { type Catalogue, openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { type JobStatus, jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
+import { type Announcement, recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
+import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import type { RunAccepted, RunEnded, Verdict } from '#shared/contracts/messages/run.ts'
 import { jobId } from '#shared/contracts/names.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 
 interface Fixture {
-  readonly catalogue: Catalogue
-  readonly dsn: string
-  /** For looking behind the catalogue. */
   readonly database: Database
+  readonly dsn: string
 }
 
 /** A server for a test file, and a fresh, migrated catalogue for each test. */
 export async function catalogues(t: {
   teardown(end: () => unknown): void
-}): Promise<(t: { teardown(end: () => unknown): void }) => Promise<Fixture>> {
+}): Promise<() => Promise<Fixture>> {
   const postgres = await testPostgres()
   t.teardown(() => postgres.stop())
-  return async (test) => {
+  return async () => {
     const dsn = await postgres.database()
-    const catalogue = openCatalogue({ dsn })
-    test.teardown(() => catalogue.close())
-    await catalogue.migrate()
-    return { catalogue, dsn, database: postgres.open(dsn) }
+    const database = postgres.open(dsn)
+    await migrate(database)
+    return { database, dsn }
+  }
+}
+
+/** The announcements that are due once these runs are recorded. */
+export async function recordDue(
+  database: Database,
+  runs: readonly RunEnded[],
+  signal?: AbortSignal,
+): Promise<readonly Announcement[]> {
+  return (await recordRuns(database, runs, signal)).due
+}
+
+/** A job by its id, as its request shows it. */
+export async function jobOf(database: Database, job: string): Promise<JobStatus | undefined> {
+  const text = 'select request_id as request from job where id = $1'
+  const [found] = await database.query<{ request: string }>({ text }, [job])
+  const jobs = await jobsOfRequest(database, found?.request ?? '')
+  return jobs.find((each) => each.job === job)
+}
+
+/** A database that calls `before` with the name of each statement that is to be run by itself. */
+export function interrupted(database: Database, before: (name: string) => void): Database {
+  return {
+    ...database,
+    async query(statement, values, signal) {
+      before(statement.name ?? '')
+      return database.query(statement, values, signal)
+    },
   }
 }
 

@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
+import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
+import { findTrack, trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
-import { accepted, catalogues, ended, event, failed } from './fixture.ts'
+import { accepted, catalogues, ended, event, failed, jobOf } from './fixture.ts'
 
 const fresh = await catalogues(t)
 
@@ -13,7 +17,7 @@ const HOSTILE = [
 ]
 
 t.test('text comes back as it went in, whatever it would mean in SQL or JSON', async (t) => {
-  const { catalogue } = await fresh(t)
+  const { database } = await fresh()
   for (const text of HOSTILE) {
     const run = accepted(['bpm', 'key'])
     const track = run.request.asset_guid
@@ -24,25 +28,25 @@ t.test('text comes back as it went in, whatever it would mean in SQL or JSON', a
       files: { [text]: 1 },
       result: { [text]: text },
     }
-    await catalogue.recordRuns([ended(run, { ...verdicts, key })])
-    await catalogue.recordEvents([event(run, { sentence: text, units: [text], worker: text })])
-    t.match(await catalogue.job(run.job), { assets: { bpm: { sentence: text }, key } })
-    t.match(await catalogue.track(track), { assets: [{ sentence: text }, key] })
-    t.match(await catalogue.trackHistory(track, { limit: 1 }), {
+    await recordRuns(database, [ended(run, { ...verdicts, key })])
+    await recordEvents(database, [event(run, { sentence: text, units: [text], worker: text })])
+    t.match(await jobOf(database, run.job), { assets: { bpm: { sentence: text }, key } })
+    t.match(await findTrack(database, track), { assets: [{ sentence: text }, key] })
+    t.match(await trackHistory(database, track, { limit: 1 }), {
       events: [{ sentence: text, units: [text], worker: text }],
     })
-    t.same(await catalogue.jobsOfRequest(text), [])
-    t.equal(await catalogue.track(text), undefined)
+    t.same(await jobsOfRequest(database, text), [])
+    t.equal(await findTrack(database, text), undefined)
   }
 })
 
 t.test('what PostgreSQL cannot hold is replaced, and stops no batch', async (t) => {
-  const { catalogue } = await fresh(t)
+  const { database } = await fresh()
   const run = accepted(['bpm'])
   const track = run.request.asset_guid
   const text = 'a\0b\uD800c'
-  await catalogue.recordRuns([ended(run, { bpm: failed(text) })])
-  t.match(await catalogue.job(run.job), { assets: { bpm: { sentence: 'a\uFFFDb\uFFFDc' } } })
+  await recordRuns(database, [ended(run, { bpm: failed(text) })])
+  t.match(await jobOf(database, run.job), { assets: { bpm: { sentence: 'a\uFFFDb\uFFFDc' } } })
   const odd: Partial<StepEvent>[] = [
     { sentence: text, units: [text] },
     { id: `urn:uuid:${randomUUID()}` },
@@ -51,10 +55,13 @@ t.test('what PostgreSQL cannot hold is replaced, and stops no batch', async (t) 
     { at: '2026-12-31T23:59:60Z' },
     { job: 'x'.repeat(9_000) },
   ]
-  await catalogue.recordEvents(odd.map((over) => event(run, over)))
-  await catalogue.recordEvents([event(run, { track: randomUUID().repeat(500) })])
-  t.equal((await catalogue.trackHistory(track, { limit: 100 })).events.length, odd.length)
-  t.equal(await catalogue.job('\0'), undefined)
-  t.equal(await catalogue.track('\0'), undefined)
-  t.same((await catalogue.trackHistory('\0', { limit: 1 })).events, [])
+  await recordEvents(
+    database,
+    odd.map((over) => event(run, over)),
+  )
+  await recordEvents(database, [event(run, { track: randomUUID().repeat(500) })])
+  t.equal((await trackHistory(database, track, { limit: 100 })).events.length, odd.length)
+  t.same(await jobsOfRequest(database, '\0'), [])
+  t.equal(await findTrack(database, '\0'), undefined)
+  t.same((await trackHistory(database, '\0', { limit: 1 })).events, [])
 })

@@ -1,85 +1,102 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
-import { openDatabase } from '#shared/catalogue/database.ts'
-import type { Catalogue, TrackFilter } from '#shared/catalogue/jobs/jobs.ts'
+import { type Database, openDatabase } from '#shared/catalogue/database.ts'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import { MIGRATIONS } from '#shared/catalogue/schema/migrations.ts'
+import {
+  changedTracks,
+  listedTrack,
+  listTracks,
+  type TrackFilter,
+} from '#shared/catalogue/tracks/list-tracks.ts'
 import type { Verdict } from '#shared/contracts/messages/run.ts'
-import { accepted, again, catalogues, ended, event, failed, made } from './fixture.ts'
+import {
+  accepted,
+  again,
+  catalogues,
+  ended,
+  event,
+  failed,
+  made,
+  recordDue,
+} from './fixture.ts'
 
 const fresh = await catalogues(t)
 
 t.test('a track is listed from its acceptance on, as its latest job stands', async (t) => {
-  const { catalogue } = await fresh(t)
+  const { database } = await fresh()
   const run = accepted(['bpm', 'key'], { track: 't' })
-  await catalogue.acceptJobs([run])
+  await acceptJobs(database, [run])
   const empty = { made: [], failed: [], pending: ['bpm', 'key'] }
   const { request_id } = run.request
-  t.match(await catalogue.listedTrack('t'), {
+  t.match(await listedTrack(database, 't'), {
     ...{ state: 'running', requestId: request_id, seconds: null, bpm: null, ...empty },
   })
-  await catalogue.recordRuns([ended(run, { bpm: tempo(128.01), key: failed() })])
+  await recordRuns(database, [ended(run, { bpm: tempo(128.01), key: failed() })])
   const partial = { state: 'partial', made: ['bpm'], failed: ['key'], pending: [], bpm: 128.01 }
-  t.match(await catalogue.listedTrack('t'), { ...partial, seconds: 10 })
+  t.match(await listedTrack(database, 't'), { ...partial, seconds: 10 })
 
   const redriven = again(run, { run: 2 }, ['key'])
-  await catalogue.acceptJobs([redriven])
-  t.match(await catalogue.listedTrack('t'), {
+  await acceptJobs(database, [redriven])
+  t.match(await listedTrack(database, 't'), {
     ...{ state: 'running', made: ['bpm'], failed: [], pending: ['key'], bpm: 128.01 },
   })
-  await catalogue.recordRuns([ended(redriven, { key: inKey('A minor', '8A') })])
-  t.match(await catalogue.listedTrack('t'), {
+  await recordRuns(database, [ended(redriven, { key: inKey('A minor', '8A') })])
+  t.match(await listedTrack(database, 't'), {
     ...{ state: 'done', made: ['bpm', 'key'], key: 'A minor', camelot: '8A' },
   })
 
   const another = accepted(['loudness'], { track: 't', accepted: '2026-03-02T10:00:00.000Z' })
-  await catalogue.acceptJobs([another])
+  await acceptJobs(database, [another])
   const older = accepted(['flac'], { track: 't', accepted: '2026-02-01T10:00:00.000Z' })
-  await catalogue.recordRuns([ended(older)])
-  t.match(await catalogue.listedTrack('t'), {
+  await recordRuns(database, [ended(older)])
+  t.match(await listedTrack(database, 't'), {
     ...{ state: 'running', requestId: another.request.request_id, pending: ['loudness'] },
     made: ['bpm', 'flac', 'key'],
   })
-  t.equal(await catalogue.listedTrack('nobody'), undefined)
+  t.equal(await listedTrack(database, 'nobody'), undefined)
 })
 
 t.test('a job that lies with the dead letters has failed', async (t) => {
-  const { catalogue } = await fresh(t)
+  const { database } = await fresh()
   const run = accepted(['bpm'], { track: 't' })
-  await catalogue.acceptJobs([run])
-  await catalogue.recordEvents([event(run, { verdict: 'dead-lettered' })])
-  t.match(await catalogue.listedTrack('t'), { state: 'failed', failed: ['bpm'], pending: [] })
-  await catalogue.acceptJobs([again(run, { run: 2 })])
-  t.match(await catalogue.listedTrack('t'), { state: 'running', failed: [], pending: ['bpm'] })
+  await acceptJobs(database, [run])
+  await recordEvents(database, [event(run, { verdict: 'dead-lettered' })])
+  t.match(await listedTrack(database, 't'), { state: 'failed', failed: ['bpm'], pending: [] })
+  await acceptJobs(database, [again(run, { run: 2 })])
+  t.match(await listedTrack(database, 't'), { state: 'running', failed: [], pending: ['bpm'] })
 })
 
 t.test('a result of any kind is recorded, and listed as far as it makes sense', async (t) => {
-  const { catalogue } = await fresh(t)
+  const { database } = await fresh()
   const strange = [null, 7, 'x', [], {}, { bpm: 'fast', confidence: [] }, { bpm: null }]
   for (const [index, result] of strange.entries()) {
     const track = `t${index}`
     const verdict = { ...made('x'), result } as Verdict
     const assets = { bpm: verdict, key: verdict, loudness: verdict }
-    await catalogue.recordRuns([ended(accepted(Object.keys(assets), { track }), assets)])
-    t.match(await catalogue.listedTrack(track), { state: 'done', bpm: null, loudness: null })
+    await recordRuns(database, [ended(accepted(Object.keys(assets), { track }), assets)])
+    t.match(await listedTrack(database, track), { state: 'done', bpm: null, loudness: null })
   }
 })
 
 t.test('each filter lets through what it says', async (t) => {
-  const { catalogue } = await fresh(t)
+  const { database } = await fresh()
   const run = async (track: string, verdicts: Record<string, Verdict>, names = {}) => {
     const job = accepted(Object.keys(verdicts), { track })
     const request = { ...job.request, ...names }
-    await catalogue.recordRuns([ended({ ...job, request }, verdicts)])
+    await recordRuns(database, [ended({ ...job, request }, verdicts)])
   }
   await run('slow', { bpm: tempo(90.5), key: inKey('A minor', '8A') }, { title: 'Night Bus' })
   await run('quick', { bpm: tempo(174), key: inKey('C major', '8B') }, { artist: 'Ólafur Bus' })
   await run('quicker', { bpm: tempo(175), 'aac-128': made('x') }, { title: 'AC/DC_live.mp3' })
   await run('broken', { bpm: failed() })
-  await catalogue.acceptJobs([accepted(['bpm'], { track: 'waiting' })])
+  await acceptJobs(database, [accepted(['bpm'], { track: 'waiting' })])
 
   const found = async (filter: TrackFilter) =>
-    (await catalogue.listTracks(filter, { limit: 10 })).tracks.map(({ track }) => track).sort()
+    (await listTracks(database, filter, { limit: 10 })).tracks.map(({ track }) => track).sort()
   t.same(await found({}), ['broken', 'quick', 'quicker', 'slow', 'waiting'])
   t.same(await found({ bpmFrom: 174 }), ['quick', 'quicker'])
   t.same(await found({ bpmTo: 174 }), ['quick', 'slow'])
@@ -111,46 +128,52 @@ t.test('each filter lets through what it says', async (t) => {
 })
 
 t.test('all pages have each track once, however they change meanwhile', async (t) => {
-  const { catalogue } = await fresh(t)
+  const { database } = await fresh()
   const tracks = Array.from({ length: 40 }, (_, index) => `t${index}`)
   const runs = tracks.map((track) => accepted(['bpm'], { track }))
-  await catalogue.acceptJobs(runs)
+  await acceptJobs(database, runs)
   const seen: string[] = []
   let round = 0
-  let page = await catalogue.listTracks({}, { limit: 7 })
+  let page = await listTracks(database, {}, { limit: 7 })
   for (;;) {
     seen.push(...page.tracks.map(({ track }) => track))
     if (page.next === undefined) break
     round++
     // Tracks that were seen and tracks that were not end, are asked for again, and again; others come.
     const some = runs.filter((_, index) => index % 3 === round % 3)
-    await catalogue.recordRuns(some.map((run) => ended(run, {}, `f0${round}`)))
-    await catalogue.acceptJobs(some.map((run) => again(run, { run: round + 1 })))
-    await catalogue.acceptJobs([accepted(['bpm'])])
-    page = await catalogue.listTracks({}, { limit: 7, after: page.next })
+    await recordRuns(
+      database,
+      some.map((run) => ended(run, {}, `f0${round}`)),
+    )
+    await acceptJobs(
+      database,
+      some.map((run) => again(run, { run: round + 1 })),
+    )
+    await acceptJobs(database, [accepted(['bpm'])])
+    page = await listTracks(database, {}, { limit: 7, after: page.next })
   }
   t.same(seen.toSorted(), tracks.toSorted())
   t.ok(round >= 5)
-  t.same(await everything(catalogue), tracks.length + round)
+  t.same(await everything(database), tracks.length + round)
 })
 
 t.test('changed tracks are listed in the order of their changes', async (t) => {
-  const { catalogue } = await fresh(t)
+  const { database } = await fresh()
   const runs = ['a', 'b', 'c'].map((track) => accepted(['bpm'], { track }))
-  for (const run of runs) await catalogue.acceptJobs([run])
-  const before = (await catalogue.listedTrack('c'))?.updatedUs ?? 0
-  t.same(await catalogue.changedTracks(before, 10), [])
-  for (const run of [runs[1], runs[0]]) if (run) await catalogue.recordRuns([ended(run)])
-  const changed = await catalogue.changedTracks(before, 10)
+  for (const run of runs) await acceptJobs(database, [run])
+  const before = (await listedTrack(database, 'c'))?.updatedUs ?? 0
+  t.same(await changedTracks(database, before, 10), [])
+  for (const run of [runs[1], runs[0]]) if (run) await recordDue(database, [ended(run)])
+  const changed = await changedTracks(database, before, 10)
   t.match(changed, [
     { track: 'b', state: 'done' },
     { track: 'a', state: 'done' },
   ])
-  t.equal((await catalogue.changedTracks(undefined, 2)).length, 2, 'in the last two seconds')
+  t.equal((await changedTracks(database, undefined, 2)).length, 2, 'in the last two seconds')
 })
 
 t.test('what was there before the list is found in it', async (t) => {
-  const { dsn, database } = await fresh(t)
+  const { dsn, database } = await fresh()
   const name = `old_${randomUUID().slice(0, 8)}`
   await database.query({ text: `create database ${name}` })
   const older = openDatabase({ dsn: dsn.replace(/\/test_\w+\?/, `/${name}?`) })
@@ -198,8 +221,8 @@ t.test('what was there before the list is found in it', async (t) => {
   ])
 })
 
-async function everything(catalogue: Catalogue): Promise<number> {
-  return (await catalogue.listTracks({}, { limit: 1000 })).tracks.length
+async function everything(database: Database): Promise<number> {
+  return (await listTracks(database, {}, { limit: 1000 })).tracks.length
 }
 
 function tempo(bpm: number): Verdict {

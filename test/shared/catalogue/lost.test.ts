@@ -1,6 +1,9 @@
 import t from 'tap'
-import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
-import { accepted, catalogues, ended } from './fixture.ts'
+import { openDatabase, ping } from '#shared/catalogue/database.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
+import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
+import { accepted, catalogues, ended, jobOf, recordDue } from './fixture.ts'
 
 const fresh = await catalogues(t)
 const KILL = {
@@ -9,27 +12,27 @@ const KILL = {
 }
 
 t.test('connections that are lost while idle cost nothing but an error at most', async (t) => {
-  const { catalogue, database } = await fresh(t)
+  const { database } = await fresh()
   const run = accepted(['bpm'])
-  await catalogue.acceptJobs([run])
+  await acceptJobs(database, [run])
   for (let round = 0; round < 3; round++) {
-    await Promise.allSettled([catalogue.ping(), catalogue.ping(), catalogue.ping()])
+    await Promise.allSettled([ping(database), ping(database), ping(database)])
     await database.query(KILL)
-    await eventually(() => catalogue.ping())
-    t.equal((await catalogue.job(run.job))?.job, run.job)
+    await eventually(() => ping(database))
+    t.equal((await jobOf(database, run.job))?.job, run.job)
   }
 })
 
 t.test(
   'a batch that loses its connection half-way is not there, and can be repeated',
   async (t) => {
-    const { catalogue, database } = await fresh(t)
+    const { database } = await fresh()
     const [one, two] = [accepted(['bpm']), accepted(['bpm'])]
-    await catalogue.acceptJobs([one, two])
+    await acceptJobs(database, [one, two])
     // Somebody holds the table that is written last but one, so that the batch stands in the middle.
     await database.transaction(async (query) => {
       await query({ text: 'lock table asset in exclusive mode' })
-      const recording = catalogue.recordRuns([ended(one), ended(two)])
+      const recording = recordDue(database, [ended(one), ended(two)])
       const rejected = t.rejects(recording)
       await eventually(async () => {
         const waiting = await query({ text: 'select 1 from pg_locks where not granted' })
@@ -38,44 +41,44 @@ t.test(
       await query(KILL)
       await rejected
     })
-    t.equal(await catalogue.track(one.request.asset_guid), undefined)
-    t.equal((await catalogue.recordRuns([ended(one), ended(two)])).length, 2)
+    t.equal(await findTrack(database, one.request.asset_guid), undefined)
+    t.equal((await recordDue(database, [ended(one), ended(two)])).length, 2)
   },
 )
 
 t.test('a call that is aborted ends at once, and the next one is well', async (t) => {
-  const { catalogue, database } = await fresh(t)
+  const { database } = await fresh()
   const run = accepted(['bpm'])
-  await catalogue.acceptJobs([run])
+  await acceptJobs(database, [run])
   const stop = new AbortController()
   await database.transaction(async (query) => {
     await query({ text: 'select from job for update' })
-    const recording = catalogue.recordRuns([ended(run)], stop.signal)
+    const recording = recordDue(database, [ended(run)], stop.signal)
     setTimeout(() => stop.abort(new Error('enough')), 50)
     await t.rejects(recording, { message: 'enough' })
   })
-  await t.rejects(catalogue.ping(stop.signal), { message: 'enough' })
-  t.equal((await catalogue.recordRuns([ended(run)])).length, 1)
+  await t.rejects(ping(database, stop.signal), { message: 'enough' })
+  t.equal((await recordDue(database, [ended(run)])).length, 1)
 })
 
 t.test('a database that is not there is an error that names what was tried', async (t) => {
-  const nobody = openCatalogue({ dsn: 'postgresql:///db?host=/nowhere&user=nobody' })
+  const nobody = openDatabase({ dsn: 'postgresql:///db?host=/nowhere&user=nobody' })
   t.teardown(() => nobody.close())
-  await t.rejects(nobody.ping(), { code: 'ENOENT' })
-  await t.rejects(nobody.recordRuns([ended(accepted(['bpm']))]), { code: 'ENOENT' })
+  await t.rejects(ping(nobody), { code: 'ENOENT' })
+  await t.rejects(recordRuns(nobody, [ended(accepted(['bpm']))]), { code: 'ENOENT' })
 })
 
 t.test('a statement that takes too long is given up', async (t) => {
-  const { dsn, database } = await fresh(t)
-  const hasty = openCatalogue({ dsn, statementMs: 100 })
+  const { dsn, database } = await fresh()
+  const hasty = openDatabase({ dsn, statementMs: 100 })
   t.teardown(() => hasty.close())
   const run = accepted(['bpm'])
-  await hasty.acceptJobs([run])
+  await acceptJobs(hasty, [run])
   await database.transaction(async (query) => {
     await query({ text: 'select from job for update' })
-    await t.rejects(hasty.recordRuns([ended(run)]), { code: '57014' })
+    await t.rejects(recordRuns(hasty, [ended(run)]), { code: '57014' })
   })
-  t.equal((await hasty.recordRuns([ended(run)])).length, 1)
+  t.equal((await recordDue(hasty, [ended(run)])).length, 1)
 })
 
 /** Tries until it succeeds, for 5 s. */

@@ -1,8 +1,12 @@
 import t from 'tap'
-import { type Catalogue, openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { type Database, openDatabase } from '#shared/catalogue/database.ts'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import { markAnnounced } from '#shared/catalogue/jobs/record-runs.ts'
+import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import { MIGRATIONS } from '#shared/catalogue/schema/migrations.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
-import { accepted, again, ended, event, failed } from './fixture.ts'
+import { accepted, again, ended, event, failed, jobOf, recordDue } from './fixture.ts'
 
 const postgres = await testPostgres()
 t.teardown(() => postgres.stop())
@@ -10,8 +14,8 @@ t.teardown(() => postgres.stop())
 t.test('services that start at once bring the schema up to date together', async (t) => {
   const dsn = await postgres.database()
   const services = pools(t, dsn, 8)
-  await Promise.all(services.map((service) => service.migrate()))
-  await Promise.all(services.map((service) => service.migrate()))
+  await Promise.all(services.map((service) => migrate(service)))
+  await Promise.all(services.map((service) => migrate(service)))
   const applied = await postgres
     .open(dsn)
     .query<{ number: number }>({ text: 'select number from migration order by number' })
@@ -23,11 +27,11 @@ t.test('services that start at once bring the schema up to date together', async
 
 t.test('a schema newer than this release is left alone', async (t) => {
   const dsn = await postgres.database()
-  const [service] = pools(t, dsn, 1) as [Catalogue]
-  await service.migrate()
+  const [service] = pools(t, dsn, 1) as [Database]
+  await migrate(service)
   await postgres.open(dsn).query({ text: `insert into migration values (1000, 'later')` })
-  await service.migrate()
-  await service.acceptJobs([accepted(['bpm'])])
+  await migrate(service)
+  await acceptJobs(service, [accepted(['bpm'])])
 })
 
 t.test(
@@ -35,7 +39,7 @@ t.test(
   async (t) => {
     const dsn = await postgres.database()
     const services = pools(t, dsn, 4)
-    await services[0]?.migrate()
+    await migrate(services[0] as Database)
     // Few tracks, so that jobs meet on track, master and asset rows as well.
     const runs = Array.from({ length: 60 }, (_, index) =>
       accepted(['bpm', 'key'], { track: `track-${index % 7}` }),
@@ -44,28 +48,41 @@ t.test(
     const announced = new Set<string>()
     await Promise.all(
       Array.from({ length: 20 }, async (_, worker) => {
-        const service = services[worker % services.length] as Catalogue
+        const service = services[worker % services.length] as Database
         for (let round = 0; round < 4; round++) {
           const batch = shuffled(round < 2 ? runs : [...runs, ...redriven]).slice(0, 40)
           const verdicts = worker % 3 === 0 ? { key: failed() } : {}
-          if (worker % 4 === 0) await service.acceptJobs(batch)
+          if (worker % 4 === 0) await acceptJobs(service, batch)
           if (worker % 4 === 1)
-            await service.recordEvents(
+            await recordEvents(
+              service,
               batch.map((run) => event(run, { verdict: 'accepted', request: run.request })),
             )
-          const due = await service.recordRuns(batch.map((run) => ended(run, verdicts)))
+          const due = await recordDue(
+            service,
+            batch.map((run) => ended(run, verdicts)),
+          )
           for (const { id } of due) announced.add(id)
-          await service.markAnnounced(due)
+          await markAnnounced(service, due)
         }
       }),
     )
-    const [service] = services as [Catalogue]
-    const last = await service.recordRuns(redriven.map((run) => ended(run)))
-    await service.markAnnounced(last)
+    const [service] = services as [Database]
+    const last = await recordDue(
+      service,
+      redriven.map((run) => ended(run)),
+    )
+    await markAnnounced(service, last)
     for (const { id } of last) announced.add(id)
-    t.same(await service.recordRuns([...runs, ...redriven].map((run) => ended(run))), [])
+    t.same(
+      await recordDue(
+        service,
+        [...runs, ...redriven].map((run) => ended(run)),
+      ),
+      [],
+    )
     for (const { job } of runs)
-      t.match(await service.job(job), { run: 2, state: 'done', announced: Date })
+      t.match(await jobOf(service, job), { run: 2, state: 'done', announced: Date })
     t.ok(announced.size <= runs.length * 2, 'one announcement for each job and run')
   },
 )
@@ -75,19 +92,19 @@ t.test(
   async (t) => {
     const dsn = await postgres.database()
     const services = pools(t, dsn, 4)
-    await services[0]?.migrate()
+    await migrate(services[0] as Database)
     const run = accepted(['bpm'])
     const record = () =>
-      Promise.all(services.map((service) => service.recordRuns([ended(run)])))
+      Promise.all(services.map((service) => recordDue(service, [ended(run)])))
     const due = (await record()).flat()
     t.equal(new Set(due.map(({ id }) => id)).size, 1)
-    await Promise.all(services.map((service) => service.markAnnounced(due.slice(0, 1))))
+    await Promise.all(services.map((service) => markAnnounced(service, due.slice(0, 1))))
     t.same((await record()).flat(), [])
   },
 )
 
 function pools(t: { teardown(end: () => unknown): void }, dsn: string, count: number) {
-  const services = Array.from({ length: count }, () => openCatalogue({ dsn, poolSize: 3 }))
+  const services = Array.from({ length: count }, () => openDatabase({ dsn, poolSize: 3 }))
   t.teardown(() => Promise.all(services.map((service) => service.close())))
   return services
 }

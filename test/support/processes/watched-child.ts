@@ -1,5 +1,5 @@
 import { pubsubBus } from '#shared/bus/pubsub.ts'
-import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { openDatabase } from '#shared/catalogue/database.ts'
 import { readConfig } from '#shared/frame/config.ts'
 import { startHeartbeat } from '#shared/frame/heartbeat.ts'
 import { runService } from '#shared/frame/lifecycle.ts'
@@ -23,10 +23,10 @@ await runService(log, async (lifecycle) => {
     leaseSeconds: 10,
   })
   lifecycle.onClose('bus', () => bus.close())
-  const catalogue = openCatalogue({ dsn: config.database })
-  lifecycle.onClose('catalogue', () => catalogue.close())
+  const database = openDatabase({ dsn: config.database })
+  lifecycle.onClose('database', () => database.close())
   const { HARD_LIMIT_MS: limit } = process.env
   const limited = limit === undefined ? {} : { hardLimitMs: Number(limit) }
-  const consumers = await allConsumers({ config, bus, catalogue, log, ...limited })
+  const consumers = await allConsumers({ config, bus, database, log, ...limited })
   lifecycle.onClose('consumers', () => consumers.close())
 })

@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { guidOfFile } from '#shared/contracts/file-names.ts'
 import type { RunEnded } from '#shared/contracts/messages/run.ts'
 import { jobId, type Revision } from '#shared/contracts/names.ts'
@@ -304,7 +306,7 @@ t.test('watch prints each change and ends with the last', async (t) => {
     'the first look of all',
     () => hasLooked(seats[0]) && drawn.length > 0 && hasLooked(seats[2]),
   )
-  await api.catalogue.recordRuns([
+  await recordRuns(api.database, [
     ended(both[0] as Ended),
     ended(both[1] as Ended, { isPartial: true }),
   ])
@@ -342,7 +344,7 @@ t.test('submit passes --strict on, and prints warnings', async (t) => {
   const run = ended({ request_id: request.request_id, asset_guid })
   const warnings = [{ code: 'CUT_SHORT', sentence: 'the WAV is cut short' }]
   const master = run.master && { ...run.master, warnings }
-  await api.catalogue.recordRuns([{ ...run, master }])
+  await recordRuns(api.database, [{ ...run, master }])
   const { code, lines, notes } = await watched
   t.equal(code, 0)
   t.equal(lines.at(-1), '    warning  CUT_SHORT: the WAV is cut short')
@@ -361,7 +363,7 @@ t.test('submit --watch watches, and says how to go on when it is interrupted', a
     staged.all.find((message) => isOf(message.body, undefined, asset_guid)),
   )
   const { request_id } = (body as { request: { request_id: string } }).request
-  await api.catalogue.recordRuns([ended({ request_id, asset_guid })])
+  await recordRuns(api.database, [ended({ request_id, asset_guid })])
   const { code, lines } = await watched
   t.equal(code, 0)
   t.match(parsedLines(lines).at(-1), { event: 'ended', request_id, state: 'done' })
@@ -387,14 +389,14 @@ t.test('submit --watch watches, and says how to go on when it is interrupted', a
 t.test('status shows a request, a track and its history', async (t) => {
   const request_id = randomUUID()
   const job = { request_id, asset_guid: 's-1', title: NASTY, artist: 'Ann' }
-  await api.catalogue.recordRuns([ended(job, { isPartial: true })])
+  await recordRuns(api.database, [ended(job, { isPartial: true })])
   const event = {
     ...newEvent('analyze', 1),
     track: 's-1',
     job: jobId(request_id, 's-1'),
     run: 1,
   }
-  await api.catalogue.recordEvents([{ ...event, verdict: 'done', units: [], ms: 7 }])
+  await recordEvents(api.database, [{ ...event, verdict: 'done', units: [], ms: 7 }])
   const run = async (...args: string[]) => {
     const { lines, notes, output } = terminal()
     const code = await status([...args, '--target', api.url], output)
@@ -428,7 +430,7 @@ t.test('tracks are searched, page by page', async (t) => {
   const many = Array.from({ length: 1001 }, (_, n) =>
     ended({ request_id: randomUUID(), asset_guid: `many-${n}` }),
   )
-  await api.catalogue.recordRuns(many)
+  await recordRuns(api.database, many)
   const run = async (...args: string[]) => {
     const { lines, notes, output } = terminal()
     const code = await tracks([...args, '--target', api.url], output)
@@ -443,7 +445,7 @@ t.test('tracks are searched, page by page', async (t) => {
   t.match(some.notes, [/There are more/])
   t.same((await run('--q', 'many-', '--bpm', '125-')).lines, ['No such tracks.'])
   const guess = ended({ request_id: randomUUID(), asset_guid: 'guess' }, { sure: 0.14 })
-  await api.catalogue.recordRuns([guess])
+  await recordRuns(api.database, [guess])
   const marked = await run('--q', 'guess', '--key', '8A')
   t.match(marked.lines[1], /^guess +done +0:10\.0 +124\.0\? +A minor +8A\? /)
   t.match(marked.notes, [/less likely than 50 %/])
@@ -479,7 +481,7 @@ t.test('watch --all prints every track until it is interrupted', async (t) => {
   const json = watch(['--all', '--json', '--target', api.url], two.output, never)
   await until('the board', () => two.lines.length > 0)
   t.match(parsedLines(two.lines)[0], { event: 'board', tracks: { running: Number } })
-  await api.catalogue.recordRuns([
+  await recordRuns(api.database, [
     ended({ request_id: randomUUID(), asset_guid: 'live' }, { isPartial: true }),
   ])
   await until('the track', () => one.lines.some((line) => /^partial .* live/.test(line)))

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
 import { guidOfFile } from '#shared/contracts/file-names.ts'
 import { submit } from '../../../tools/cli/commands/submit/submit.ts'
 import { type AnyBody, bodyOf, sha256, startApi, until } from '../../services/ingest/api.ts'
@@ -153,7 +154,7 @@ t.test(
       { replaces: sha256(Buffer.from('one')) },
       'the form had made it the latest',
     )
-    const { catalogue } = api
+    const { database } = api
     const received = api.received('events')
     t.teardown(() => received.close())
     await until(
@@ -164,7 +165,7 @@ t.test(
         ).length >= 4 || undefined,
     )
     const events = received.all.flatMap(({ body }) => body.events as never[])
-    await catalogue.recordEvents(events)
+    await recordEvents(database, events)
     const said = await history()
     t.equal(said.length, 4, 'each replacement is in the history, and no refusal')
     t.match(said[0], {

@@ -6,7 +6,8 @@ import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { FFMPEG_NEEDS } from '#shared/audio/ffmpeg-needs.ts'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
-import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { openDatabase } from '#shared/catalogue/database.ts'
+import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import { MIGRATIONS } from '#shared/catalogue/schema/migrations.ts'
 import { ONE_MACHINE, topology } from '#shared/contracts/topology.ts'
 import { configEnv, readConfig } from '#shared/frame/config.ts'
@@ -30,13 +31,13 @@ const postgres = await testPostgres()
 const migrated = await postgres.database()
 const server = await startPubsubServer({ port: 0, file: ':memory:' })
 const pubsub = `127.0.0.1:${server.port}`
-const catalogue = openCatalogue({ dsn: migrated })
-await catalogue.migrate()
+const database = openDatabase({ dsn: migrated })
+await migrate(database)
 const bus = pubsubBus({ projectId: PROJECT, endpoint: pubsub })
 await bus.ensure(topology(ROUTES, ONE_MACHINE))
 t.teardown(async () => {
   await bus.close()
-  await catalogue.close()
+  await database.close()
   await server.close()
   await postgres.stop()
 })
@@ -358,8 +359,8 @@ t.test('a database that is down, not migrated, or not ours is a fault', async (t
     found: /ECONNREFUSED/,
   })
   const behind = await postgres.database()
-  const old = openCatalogue({ dsn: behind })
-  await old.migrate()
+  const old = openDatabase({ dsn: behind })
+  await migrate(old)
   await old.close()
   const sql = postgres.open(behind)
   await sql.query({ text: `delete from migration where number = ${MIGRATIONS.length}` })

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { openCatalogue } from '#shared/catalogue/jobs/jobs.ts'
+import { openDatabase } from '#shared/catalogue/database.ts'
+import { sweepJobs } from '#shared/catalogue/jobs/sweep-jobs.ts'
+import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 
 /**
@@ -32,10 +34,10 @@ t.test('ingest and publish share the tables, whichever of them creates them', as
   for (const service of ['ingest', 'publish']) {
     const user = new URL(dsn)
     user.searchParams.set('user', `trackchain-${service}@example-project.iam`)
-    const catalogue = openCatalogue({ dsn: `${user}&${options}` })
-    t.teardown(() => catalogue.close())
-    await catalogue.migrate()
-    t.same(await catalogue.sweepJobs({ olderThanSeconds: 1, limit: 1, sweptLessThan: 1 }), [])
+    const database = openDatabase({ dsn: `${user}&${options}` })
+    t.teardown(() => database.close())
+    await migrate(database)
+    t.same(await sweepJobs(database, { olderThanSeconds: 1, limit: 1, sweptLessThan: 1 }), [])
   }
   const owners = await admin.query<{ tableowner: string }>({
     text: "select distinct tableowner from pg_tables where schemaname = 'public'",

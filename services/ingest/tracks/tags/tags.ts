@@ -1,5 +1,5 @@
 import { pitchClassOf } from '#shared/audio/musical-keys.ts'
-import type { TrackStatus } from '#shared/catalogue/jobs/jobs.ts'
+import type { TrackStatus } from '#shared/catalogue/tracks/read-tracks.ts'
 import { LIKELY } from '#shared/contracts/api/track.ts'
 
 /** What the catalogue knows about a track and a tag can express. Unknown values are left out. */
