@@ -1,3 +1,4 @@
+import type { Fades } from '../audio/excerpt.ts'
 import type { PcmSource } from '../audio/pcm.ts'
 
 /** Bytes that are produced only while they are written, for files that may be gigabytes long. */
@@ -121,12 +122,14 @@ export interface EncodeTools extends Tools {
   aacPackets(range: Range, bitrate: number): Promise<Uint8Array>
   /** Joins the packets of consecutive ranges into one .m4a, moov first, exactly `samples` long. */
   aacJoin(parts: Parts, samples: number): Promise<Streamed>
-  /** An .m4a (AAC-LC) of other samples than the track's, e.g. an excerpt. It is encoded in one go: mind the cost. */
+  /** The samples of a range as a track of its own, faded where it cuts. @throws RangeError when the track lacks some */
+  excerpt(range: Range, fades?: Fades): PcmSource
+  /** An .m4a (AAC-LC) of the track, `pcm`, or of an excerpt. It is encoded in one go: mind the cost. */
   m4a(of: PcmSource, bitrate: number): Promise<Streamed>
-  /** An .mp3 of the whole track: CBR, joint stereo, its exact length in a LAME tag. */
-  mp3(bitrate: number): Promise<Uint8Array>
-  /** A .flac of the whole track, with its length and the MD5 of its samples in the header. */
-  flac(): Promise<Uint8Array>
+  /** An .mp3 of the track, `pcm`, or of an excerpt: CBR, joint stereo, its exact length in a LAME tag. */
+  mp3(of: PcmSource, bitrate: number): Promise<Uint8Array>
+  /** A .flac of the track, `pcm`, or of an excerpt, with its length and the MD5 of its samples in the header. */
+  flac(of: PcmSource): Promise<Uint8Array>
 }
 
 /** What an asset costs on one full core. */
@@ -137,6 +140,10 @@ export interface Cost {
   readonly msPerSecond: number
   /** The maximum cost, core-milliseconds, for assets that analyze a bounded number of windows. Default: none. */
   readonly mostMs?: number
+  /** The size of all files together: a fixed part, bytes. Only forecasts use it. Default: 1,000. */
+  readonly fixedBytes?: number
+  /** And a part per second of audio, bytes. Default: 0. */
+  readonly bytesPerSecond?: number
 }
 
 interface Named<Extension extends string> {

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { sentence } from '../contracts/errors/chain.ts'
 import { EXTENSION_PATTERN } from '../contracts/messages/place.ts'
 import { ASSET_ID_PATTERN } from '../contracts/names.ts'
 import { MAKING_STAGES } from '../contracts/stages.ts'
@@ -17,23 +18,43 @@ const BUILT_IN = fileURLToPath(new URL('./built-in/', import.meta.url))
 /**
  * Loads all derivative assets: each `.ts`, `.js` or `.mjs` file of the built-in folder and of the folder `extra`, which
  * has the operator's own (default: none). The folders are the registry.
- * @throws Error that names the file when it does not define an asset, or when its id is taken.
+ * @throws Error that names the file when it does not define an asset, or when its id is taken; or the folder.
  */
 export async function loadRegistry(extra = ''): Promise<Registry> {
   const registry = new Map<string, Derivative>()
   const own = new Set<string>()
   for (const folder of [BUILT_IN, ...(extra === '' ? [] : [resolve(extra)])]) {
-    for (const file of (await readdir(folder)).sort()) {
-      if (!/\.(ts|js|mjs)$/.test(file) || file.endsWith('.d.ts')) continue
+    for (const file of await filesOf(folder)) {
       const path = join(folder, file)
-      const module: { default?: unknown } = await import(pathToFileURL(path).href)
-      const derivative = checkDerivative(module.default, path)
+      const derivative = await loadDefinition(path)
       if (registry.has(derivative.id)) throw new Error(`${path}: ${derivative.id} is taken`)
       registry.set(derivative.id, derivative)
       if (folder !== BUILT_IN) own.add(derivative.id)
     }
   }
   return Object.assign(registry, { own })
+}
+
+/** Loads the definition in a file. @throws Error that names the file, with its fault in one sentence. */
+export async function loadDefinition(path: string): Promise<Derivative> {
+  let module: { default?: unknown }
+  try {
+    module = await import(pathToFileURL(path).href)
+  } catch (error) {
+    const name = error instanceof Error ? error.name : 'Error'
+    const [why] = sentence(error).trim().split('\n')
+    throw new Error(`${path}: it cannot be loaded: ${name}: ${why}`, { cause: error })
+  }
+  return checkDerivative(module.default, path)
+}
+
+async function filesOf(folder: string): Promise<readonly string[]> {
+  try {
+    const files = await readdir(folder)
+    return files.filter((name) => /(?<!\.d)\.(ts|js|mjs)$/.test(name)).sort()
+  } catch (error) {
+    throw new Error(`the folder of derivative assets cannot be read: ${sentence(error)}`)
+  }
 }
 
 /** Checks a definition. @throws Error with the fault and the file. */

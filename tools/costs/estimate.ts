@@ -1,3 +1,4 @@
+import { type AssetFigures, sharedCoreSeconds } from './figures.ts'
 import { MEASURED } from './measured.ts'
 import type { Prices } from './prices.ts'
 
@@ -6,7 +7,7 @@ export interface Workload {
   readonly tracks: number
   /** Length of a track, s. The figures hold for tracks that fit one step: up to 600 s. */
   readonly seconds: number
-  readonly assets: readonly string[]
+  readonly assets: readonly AssetFigures[]
   /** How many times slower a core is than the one that was measured. */
   readonly coreSlowdown: number
   /** Share of the paid vCPU time that does work; the rest is headroom, starts and waiting. */
@@ -73,15 +74,9 @@ export function coreSeconds({
   assets,
   staged,
 }: Pick<Workload, 'seconds' | 'assets' | 'staged'>): number {
-  const { coreSeconds: of, staging } = MEASURED
-  // What each job of one asset took besides the asset: messages, rows, logs, reading the samples.
-  const jobs = of.together.assets
-  const apart = sum(jobs.map((id) => of.alone[id] ?? 0))
-  const shared = (apart - of.together.took) / (jobs.length - 1)
-  const making = sum(
-    assets.map((id) => ((of.alone[id] ?? 0) - shared) * (seconds / of.seconds)),
-  )
-  return shared + making + staged * (staging.fixed + staging.perSecond * seconds)
+  const { staging } = MEASURED
+  const making = sum(assets.map((asset) => asset.coreSeconds(seconds)))
+  return sharedCoreSeconds() + making + staged * (staging.fixed + staging.perSecond * seconds)
 }
 
 function vcpuHours(workload: Workload): number {
@@ -96,7 +91,7 @@ export function operationsOf({
   staged,
 }: Pick<Workload, 'seconds' | 'assets' | 'staged'>): { classA: number; classB: number } {
   const { operations: each } = MEASURED
-  const files = sum(assets.map((id) => each.files[id] ?? 1))
+  const files = sum(assets.map(({ files: count }) => count))
   // Each stage reads all samples once, a block at a time.
   const blocks = stagesOf(assets) * Math.ceil(seconds / each.blockSeconds)
   const parts = staged * Math.ceil(seconds / each.partSeconds)
@@ -106,18 +101,13 @@ export function operationsOf({
   }
 }
 
-function stagesOf(assets: readonly string[]): number {
-  return new Set(assets.map((id) => MEASURED.stageOf[id])).size
+function stagesOf(assets: readonly AssetFigures[]): number {
+  return new Set(assets.map(({ stage }) => stage)).size
 }
 
 /** Bytes of the assets of one track. */
 export function assetBytes({ seconds, assets }: Pick<Workload, 'seconds' | 'assets'>): number {
-  return sum(
-    assets.map((id) => {
-      const { fixed = 0, perSecond = 0, mostSeconds = seconds } = MEASURED.bytes[id] ?? {}
-      return fixed + perSecond * Math.min(seconds, mostSeconds)
-    }),
-  )
+  return sum(assets.map((asset) => asset.bytes(seconds)))
 }
 
 /** Billed bytes of the messages of one track: each is published and delivered once, in the worst case by itself. */

@@ -24,17 +24,11 @@ export const MEASURED: Measured = {
   },
   // FLAC of 44.1 kHz stereo by the model of services/stage/resample/cost.ts, which overestimates.
   staging: { fixed: 0.25, perSecond: 0.0055 },
-  stageOf: {
-    ...{ bpm: 'analyze', key: 'analyze', loudness: 'analyze' },
-    ...{ 'aac-128': 'encode', 'mp3-320': 'encode', 'mp3-128': 'encode', flac: 'encode' },
-    ...{ preview: 'encode', waveform: 'encode' },
-  },
   operations: {
     // Scratch is listed when it is removed.
     fixedA: 1,
     fixedB: 3,
     perAssetB: 3,
-    files: { waveform: 2 },
     // A block of 2²⁰ samples at 44.1 kHz, and a part in scratch.
     blockSeconds: 2 ** 20 / 44_100,
     partSeconds: 60,
@@ -67,15 +61,12 @@ interface Measured {
   }
   /** Core-seconds of converting a master into scratch: a fixed part, and a part per second of its length. */
   readonly staging: { readonly fixed: number; readonly perSecond: number }
-  readonly stageOf: ById<MakingStage>
   /** Cloud Storage requests by class. Each file that is made adds one of class A. */
   readonly operations: {
     readonly fixedA: number
     readonly fixedB: number
     /** The check whether the asset exists, before it is made. */
     readonly perAssetB: number
-    /** Number of files of an asset, when it is not 1. */
-    readonly files: ById<number>
     readonly blockSeconds: number
     readonly partSeconds: number
   }

@@ -16,8 +16,10 @@ import {
   localTopology,
   PROJECT,
   refuseOverridden,
+  settingOf,
   type Wishes,
 } from './chain-settings.ts'
+import { checkDerivatives } from './check-derivatives.ts'
 import { type Child, type ChildSpec, keepRunning } from './child.ts'
 import { lendCores } from './core-broker.ts'
 import { type DataFolder, takeDataFolder } from './data-folder.ts'
@@ -88,7 +90,8 @@ const SERVER_GRACE_MS = 5_000
 /**
  * Starts everything, each part a process of its own that is restarted when it dies, and resolves when all are ready.
  * Processes that an earlier chain in the same folder left behind are ended first; its work is continued.
- * @throws FolderInUseError when another chain uses the folder; an Error with the last words of the process that does
+ * @throws FolderInUseError when another chain uses the folder; UsageError when a setting or a derivative asset of one's
+ * own is faulty; an Error with the last words of the process that does
  * not start. Nothing is left running then.
  */
 export async function startChain(options: ChainOptions): Promise<Chain> {
@@ -97,6 +100,8 @@ export async function startChain(options: ChainOptions): Promise<Chain> {
     const { database = '', pubsub = '', port = 0 } = options
     const known = { database, pubsub, pubsub_token: '', port }
     refuseOverridden(chainSettings(options, folder, known))
+    const derivatives = options.derivatives ?? settingOf('derivatives')
+    if (derivatives) await checkDerivatives(derivatives)
   } catch (error) {
     folder.release()
     throw error

@@ -7,5 +7,5 @@ export default defineDerivative({
   title: 'MP3 128 kb/s, constant bit rate, that plays without gaps',
   files: { mp3: 'audio/mpeg' },
   cost: { fixedMs: 150, msPerSecond: 13 },
-  render: async (tools) => ({ mp3: await tools.mp3(128_000) }),
+  render: async (tools) => ({ mp3: await tools.mp3(tools.pcm, 128_000) }),
 })

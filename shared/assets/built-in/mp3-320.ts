@@ -7,5 +7,5 @@ export default defineDerivative({
   title: 'MP3 320 kb/s, constant bit rate, that plays without gaps',
   files: { mp3: 'audio/mpeg' },
   cost: { fixedMs: 150, msPerSecond: 13 },
-  render: async (tools) => ({ mp3: await tools.mp3(320_000) }),
+  render: async (tools) => ({ mp3: await tools.mp3(tools.pcm, 320_000) }),
 })

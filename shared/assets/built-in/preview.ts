@@ -1,10 +1,10 @@
 import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
 import { defineDerivative } from '../definition.ts'
-import { excerpt } from './preview/excerpt.ts'
 import { energies, loudestWindow } from './preview/loudest-window.ts'
 
 const SECONDS = 90
 const BITRATE = 128_000
+const FADES = { inSeconds: 1, outSeconds: 3 }
 
 /**
  * The 90 consecutive seconds with the most energy, from a whole second on. The energy is the sum of the squares of the
@@ -30,6 +30,7 @@ export default defineDerivative({
     )
     const first = loudestWindow(energy, SECONDS) * SAMPLE_RATE
     const last = Math.min(pcm.samples, first + SECONDS * SAMPLE_RATE)
-    return { m4a: await tools.m4a(excerpt(pcm, { start: first, end: last }), BITRATE) }
+    const window = tools.excerpt({ start: first, end: last }, FADES)
+    return { m4a: await tools.m4a(window, BITRATE) }
   },
 })

@@ -19,7 +19,7 @@ const LENGTHS = [1, 15, 16, 4607, 4608, 4609, 9216, RATE, 5 * RATE + 13]
 
 async function flac(pcm: Int16Array): Promise<Buffer> {
   const source = sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
-  return Buffer.from(await encodeTools(source, signal).flac())
+  return Buffer.from(await encodeTools(source, signal).flac(source))
 }
 
 function opened(file: Buffer) {

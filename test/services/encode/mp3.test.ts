@@ -16,7 +16,7 @@ const LENGTHS = [1, 575, 576, 577, 1151, 1152, 1153, 2304, RATE, 5 * RATE + 13]
 
 function mp3(pcm: Int16Array, bitrate: number): Promise<Uint8Array> {
   const source = sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
-  return encodeTools(source, signal).mp3(bitrate)
+  return encodeTools(source, signal).mp3(source, bitrate)
 }
 
 t.test('ffmpeg decodes exactly as many samples as there were, in their place', async (t) => {

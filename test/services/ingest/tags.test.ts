@@ -27,8 +27,8 @@ const source = sourceOf(SAMPLES, async (start, end) => pcm.slice(2 * start, 2 * 
 const tools = encodeTools(source, timeLimit(100_000))
 const FILES = {
   'aac-128': { extension: 'm4a', body: await buffer(await tools.m4a(source, 128_000)) },
-  'mp3-320': { extension: 'mp3', body: Buffer.from(await tools.mp3(320_000)) },
-  flac: { extension: 'flac', body: Buffer.from(await tools.flac()) },
+  'mp3-320': { extension: 'mp3', body: Buffer.from(await tools.mp3(source, 320_000)) },
+  flac: { extension: 'flac', body: Buffer.from(await tools.flac(source)) },
 } as const
 const RESULTS = {
   bpm: { bpm: 127.98, confidence: 0.9 },

@@ -50,9 +50,9 @@ const source = sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * star
 const tools = () => encodeTools(source, timeLimit(120_000))
 const encoders: Record<string, () => Promise<Uint8Array>> = {
   aac: () => tools().aacPackets({ start: 0, end: source.samples }, 128_000),
-  'mp3 at 128 kbit/s': () => tools().mp3(128_000),
-  'mp3 at 320 kbit/s': () => tools().mp3(320_000),
-  flac: () => tools().flac(),
+  'mp3 at 128 kbit/s': () => tools().mp3(source, 128_000),
+  'mp3 at 320 kbit/s': () => tools().mp3(source, 320_000),
+  flac: () => tools().flac(source),
 }
 
 async function digests(files: Record<string, Buffer>): Promise<Record<string, string>> {

@@ -1,14 +1,20 @@
+import { loadRegistry, type Registry } from '#shared/assets/registry.ts'
+import { sentence } from '#shared/contracts/errors/chain.ts'
 import { type CostLine, coreSeconds, costLines, type Workload } from '../../costs/estimate.ts'
+import { type AssetFigures, figuresOf } from '../../costs/figures.ts'
 import { MEASURED } from '../../costs/measured.ts'
 import { PRICES, type Prices } from '../../costs/prices.ts'
+import { settingOf } from '../../local/chain-settings.ts'
 import { table } from '../../terminal/table.ts'
-import { numberFrom, parsed, slowdownFrom, UsageError } from '../../terminal/usage.ts'
+import { numberFrom, parsed, pathFrom, slowdownFrom, UsageError } from '../../terminal/usage.ts'
 
 const HELP = `trackchain costs [FLAGS]: a forecast of what tracks cost in Google's cloud, in USD.
 
   --tracks N         number of tracks (1000000)
   --seconds N        length of a track, up to 600 (210)
   --assets A,B       assets to make (${MEASURED.usual.join(',')})
+  --derivatives DIR  a folder with derivative assets of your own: their definitions state what they take
+                     (default: TRACKCHAIN_DERIVATIVES)
   --core-slowdown N  how many times slower a core is than the measured one (1)
   --utilisation N    share of the paid vCPU time that works, 0 to 1 (0.7)
   --spot N           share of the compute that is Spot, 0 to 1 (1)
@@ -37,6 +43,7 @@ const OPTIONS = {
     tracks: TEXT,
     seconds: TEXT,
     assets: TEXT,
+    derivatives: TEXT,
     'core-slowdown': TEXT,
     utilisation: TEXT,
     spot: TEXT,
@@ -55,13 +62,14 @@ export async function costs(args: readonly string[]): Promise<number> {
     process.stdout.write(HELP)
     return 0
   }
-  type Flag = Exclude<keyof typeof OPTIONS, 'json' | 'help' | 'assets'>
+  type Flag = Exclude<keyof typeof OPTIONS, 'json' | 'help' | 'assets' | 'derivatives'>
   const number = (flag: Flag, usually: number, most = Number.MAX_VALUE, least = 0) =>
     numberFrom(flag, values[flag], { usually, least, most })
+  const registry = await registryFrom(values.derivatives)
   const workload: Workload = {
     tracks: number('tracks', 1_000_000),
     seconds: number('seconds', 210, MAX_SECONDS, 1),
-    assets: assetsFrom(values.assets),
+    assets: assetsFrom(values.assets, registry),
     coreSlowdown: slowdownFrom(values['core-slowdown']),
     utilisation: number('utilisation', 0.7, 1, 0.01),
     spot: number('spot', 1, 1),
@@ -82,8 +90,11 @@ export async function costs(args: readonly string[]): Promise<number> {
   }
   const lines = costLines(workload, prices)
   const total = lines.reduce((sum, { cost }) => sum + cost, 0)
-  const document = { workload, prices, coreSecondsEach: coreSeconds(workload), lines, total }
-  const text = values.json ? JSON.stringify(document, null, 2) : forPeople(document)
+  const forecast = { workload, prices, coreSecondsEach: coreSeconds(workload), lines, total }
+  const assets = workload.assets.map(({ id }) => id)
+  const text = values.json
+    ? JSON.stringify({ ...forecast, workload: { ...workload, assets } }, null, 2)
+    : forPeople(forecast)
   await new Promise((written) => process.stdout.write(`${text}\n`, written))
   return 0
 }
@@ -105,22 +116,36 @@ function forPeople(forecast: {
     unit,
     money(cost),
   ])
-  const title = `${tracks.toLocaleString('en')} tracks of ${seconds} s, ${coreSecondsEach.toFixed(2)} core-seconds each: ${assets.join(', ')}`
+  const title = `${tracks.toLocaleString('en')} tracks of ${seconds} s, ${coreSecondsEach.toFixed(2)} core-seconds each: ${assets.map(({ id }) => id).join(', ')}`
   const all = table([['', 'quantity', '', 'USD'], ...rows, ['sum', '', '', money(total)]])
-  return `${title}\n\n${all}`
+  const others = assets.filter(({ isMeasured }) => !isMeasured).map(({ id }) => id)
+  const note = `As their definitions state it, and not measured here: ${others.join(', ')}.`
+  return `${title}\n\n${all}${others.length > 0 ? `\n\n${note}` : ''}`
 }
 
 function money(usd: number): string {
   return usd.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 })
 }
 
-/** @throws UsageError */
-function assetsFrom(text: string | undefined): readonly string[] {
-  if (text === undefined) return MEASURED.usual
-  const assets = [...new Set(text.split(','))]
-  const known = Object.keys(MEASURED.stageOf)
-  const unknown = assets.filter((id) => !known.includes(id))
-  if (unknown.length === 0) return assets
-  const list = known.join(', ')
-  throw new UsageError(`--assets: no figures of ${unknown.join(', ')}; there are ${list}.`)
+/** All assets. @throws UsageError when one of the operator's own is faulty */
+async function registryFrom(folder: string | undefined): Promise<Registry> {
+  try {
+    return await loadRegistry(
+      folder === undefined ? settingOf('derivatives') : pathFrom(folder),
+    )
+  } catch (error) {
+    throw new UsageError(`--derivatives: ${sentence(error)}`)
+  }
+}
+
+/** @throws UsageError when there is no such asset */
+function assetsFrom(text: string | undefined, registry: Registry): readonly AssetFigures[] {
+  const ids = text === undefined ? MEASURED.usual : new Set(text.split(','))
+  return [...ids].map((id) => {
+    const definition = registry.get(id)
+    if (definition !== undefined) return figuresOf(definition)
+    throw new UsageError(
+      `--assets: there is no asset ${id}; there are ${[...registry.keys()].join(', ')}. A folder of your own is named by --derivatives.`,
+    )
+  })
 }

@@ -1,12 +1,16 @@
 import { saidOf } from '../lib/api.js'
 import { html, useState } from '../lib/vendor.js'
 import { size } from '../lib/words.js'
+import { PLAYABLE } from './player.js'
+import { Shown } from './shown.js'
 
 /** @import { Api } from '../lib/api.js' */
 /** @import { FailedTrackAsset, MadeTrackAsset, TrackDetail } from '../lib/types.d.ts' */
 
 /** Extensions of files into which the server can put tags. */
 const TAGGED = ['m4a', 'mp3', 'flac']
+/** Assets that other parts of the page show. */
+const SHOWN_ELSEWHERE = ['bpm', 'key', 'loudness', 'waveform', ...PLAYABLE]
 
 /**
  * The assets of a track for download, and the assets that could not be made, with the reason.
@@ -19,6 +23,7 @@ export function Assets({ api, track }) {
       (asset) => html`<li key=${asset.asset} class=${`is-${asset.state}`}>
         <div class="what"><b>${asset.asset}</b><small class="quiet">${asset.title}</small></div>
         ${asset.state === 'made' ? html`<${Files} ...${{ api, track, asset }} />` : html`<${Why} ...${asset} />`}
+        ${asset.state === 'made' && !SHOWN_ELSEWHERE.includes(asset.asset) && html`<${Shown} ...${{ api, asset }} />`}
       </li>`,
     )}</ul>
   </section>`

@@ -9,7 +9,7 @@ import { Wave } from './wave.js'
 /** @import { Key, Tempo, TrackDetail, Waveform } from '../lib/types.d.ts' */
 
 /** The assets that can be played, in order of preference. */
-const PLAYABLE = ['aac-128', 'mp3-320', 'mp3-128', 'preview', 'flac']
+export const PLAYABLE = ['aac-128', 'mp3-320', 'mp3-128', 'preview', 'flac']
 /** Maximum zoom, times the width of the window. */
 const MAX_ZOOM = 64
 /** The distance that an arrow key seeks, s. */

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { excerpt } from '#shared/assets/built-in/preview/excerpt.ts'
 import { loudestWindow } from '#shared/assets/built-in/preview/loudest-window.ts'
 import preview from '#shared/assets/built-in/preview.ts'
+import { excerpt } from '#shared/audio/excerpt.ts'
 import { sourceOf } from '#shared/audio/ranged.ts'
 import { encodeTools } from '../../../../services/encode/tools.ts'
 import { club, int16, RATE } from '../../../support/audio.ts'
@@ -72,7 +72,7 @@ t.test('of windows with the same energy the first is taken', async (t) => {
 t.test('a fade is the same however it is read, and leaves the middle alone', async (t) => {
   const pcm = new Int16Array(2 * 20 * RATE).fill(30_000)
   const source = sourceOf(20 * RATE, async (start, end) => pcm.subarray(2 * start, 2 * end))
-  const of = excerpt(source, { start: RATE, end: 11 * RATE })
+  const of = excerpt(source, { start: RATE, end: 11 * RATE }, { inSeconds: 1, outSeconds: 3 })
   const whole = await of.read(0, of.samples)
   t.same(await of.read(RATE - 5, RATE + 5), whole.subarray(2 * (RATE - 5), 2 * (RATE + 5)))
   t.same(await of.read(9 * RATE, 9 * RATE + 5), whole.subarray(18 * RATE, 18 * RATE + 10))
