@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { loadRegistry } from '#shared/assets/registry.ts'
+import { retry } from '#shared/async/retry.ts'
 import type { SubscribeOptions } from '#shared/bus/bus.ts'
 import { type Database, openDatabase } from '#shared/catalogue/database.ts'
 import { migrate } from '#shared/catalogue/schema/migrate.ts'
@@ -83,12 +83,6 @@ await service('publish', async (service) => {
 
 /** Runs the migrations. Retries until the database answers or the process stops. */
 async function migrated(database: Database, stopping: AbortSignal): Promise<void> {
-  while (!stopping.aborted) {
-    const done = await migrate(database, stopping).then(
-      () => true,
-      () => false,
-    )
-    if (done) return
-    await sleep(MIGRATE_AGAIN_MS, undefined, { signal: stopping }).catch(() => {})
-  }
+  const pace = { firstMs: MIGRATE_AGAIN_MS, mostMs: MIGRATE_AGAIN_MS, signal: stopping }
+  await retry(() => migrate(database, stopping), pace).catch(() => {})
 }

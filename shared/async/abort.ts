@@ -37,3 +37,29 @@ export function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined)
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })
 }
+
+/** Settles as the promise does, or rejects with the error of `late` after `ms` milliseconds. */
+export async function orLate<T>(
+  promise: Promise<T>,
+  ms: number,
+  late: () => Error,
+): Promise<T> {
+  const { promise: tooLate, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(late()), ms)
+  try {
+    return await Promise.race([promise, tooLate])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Aborts the controller, with the signal's reason, when the signal does, until the returned function is called. */
+export function abortWith(
+  signal: AbortSignal | undefined,
+  controller: AbortController,
+): () => void {
+  const abort = () => controller.abort(signal?.reason)
+  if (signal?.aborted) abort()
+  signal?.addEventListener('abort', abort, { once: true })
+  return () => signal?.removeEventListener('abort', abort)
+}

@@ -1,3 +1,4 @@
+import { backOff } from '../async/retry.ts'
 import type { Delivery, Settlement, SubscribeOptions, Subscriber } from './bus.ts'
 import { WorkQueue } from './work-queue.ts'
 
@@ -25,8 +26,7 @@ export interface Stream {
   close(): Promise<void>
 }
 
-const REOPEN_MIN_MS = 100
-const REOPEN_MAX_MS = 5000
+const REOPEN = { firstMs: 100, mostMs: 5000 }
 
 /** Keeps a stream of messages open until `close`: opens it again, with back-off, whenever the library gives up. */
 export class StreamSubscriber implements Subscriber {
@@ -38,7 +38,7 @@ export class StreamSubscriber implements Subscriber {
   #stream: Stream | undefined
   #wanted = true
   #isClosed = false
-  #reopenMs = REOPEN_MIN_MS
+  readonly #reopening = backOff(REOPEN)
   #timer: NodeJS.Timeout | undefined
 
   constructor(
@@ -91,7 +91,7 @@ export class StreamSubscriber implements Subscriber {
         return
       }
       this.heard = new Date()
-      this.#reopenMs = REOPEN_MIN_MS
+      this.#reopening.reset()
       this.#queue.add(message)
     })
     stream.on('error', (error) => {
@@ -106,8 +106,7 @@ export class StreamSubscriber implements Subscriber {
   /** Opens the stream again after a fault that the library does not retry: no such subscription, no permission. */
   #reopen(): void {
     this.#drop()
-    this.#timer = setTimeout(() => this.#open(), this.#reopenMs * (0.5 + Math.random()))
-    this.#reopenMs = Math.min(this.#reopenMs * 2, REOPEN_MAX_MS)
+    this.#timer = setTimeout(() => this.#open(), this.#reopening.next())
   }
 
   /** Gives back the waiting messages and ends the stream. Running handlers go on, and their acks are still sent. */

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { orAbort } from '../async/abort.ts'
 
 interface DatabaseOptions {
   /** A PostgreSQL connection string; `postgresql:///db?host=/folder&user=u` for a socket. */
@@ -76,7 +77,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     const client = await connected(pool, signal)
     let broken = false
     try {
-      return await raced(work(client), signal)
+      return await orAbort(work(client), signal)
     } catch (error) {
       broken = signal?.aborted === true || !isRefusal(error)
       throw error
@@ -146,7 +147,7 @@ function isRefusal(error: unknown): boolean {
 async function connected(pool: pg.Pool, signal?: AbortSignal): Promise<pg.PoolClient> {
   const connecting = pool.connect()
   try {
-    return await raced(connecting, signal)
+    return await orAbort(connecting, signal)
   } catch (error) {
     // The signal aborted first. The connection, once it is there, goes back to the pool unused.
     connecting.then(
@@ -154,20 +155,6 @@ async function connected(pool: pg.Pool, signal?: AbortSignal): Promise<pg.PoolCl
       () => {},
     )
     throw error
-  }
-}
-
-/** Settles as `work` does, unless the signal aborts first. */
-async function raced<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
-  if (!signal) return work
-  const { promise, reject } = Promise.withResolvers<never>()
-  const abort = () => reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  if (signal.aborted) abort()
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }
 

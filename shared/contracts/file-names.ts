@@ -3,11 +3,33 @@ import ascii from 'any-ascii'
 /** The names of a track. */
 export type TrackNames = Readonly<Partial<Record<'title' | 'artist', string>>>
 
-/** The extensions of masters (docs/reference/masters.md), without the dot. */
-export const AUDIO_EXTENSIONS = [
-  ...['wav', 'wave', 'bwf', 'rf64', 'aif', 'aiff', 'aifc', 'flac'],
-  ...['mp3', 'm4a', 'mp4', 'aac', 'ogg', 'oga', 'opus'],
-] as const
+/** The bytes of a second of 16-bit 44.1 kHz stereo. */
+const PCM_RATE = 176_400
+const CODED_RATE = 12_000
+/**
+ * The extensions of masters (docs/reference/masters.md), without the dot, each with the least bytes of a second of audio that a
+ * file of this kind usually has.
+ */
+const MASTER_FILES: Readonly<Record<string, number>> = {
+  wav: PCM_RATE,
+  wave: PCM_RATE,
+  bwf: PCM_RATE,
+  rf64: PCM_RATE,
+  aif: PCM_RATE,
+  aiff: PCM_RATE,
+  aifc: PCM_RATE,
+  flac: 50_000,
+  mp3: CODED_RATE,
+  m4a: CODED_RATE,
+  mp4: CODED_RATE,
+  aac: CODED_RATE,
+  ogg: CODED_RATE,
+  oga: CODED_RATE,
+  opus: CODED_RATE,
+}
+
+/** The extensions of masters, without the dot. */
+export const AUDIO_EXTENSIONS = Object.keys(MASTER_FILES)
 
 const AUDIO = new RegExp(`\\.(?:${AUDIO_EXTENSIONS.join('|')})$`, 'i')
 
@@ -16,6 +38,13 @@ export const LEFT_BY_SYSTEM =
   '^(?:\\._.*|\\.DS_Store|\\.AppleDouble|\\.localized|\\.Spotlight-V100|\\.Trashes|\\.fseventsd|__MACOSX|Thumbs\\.db|ehthumbs\\.db|desktop\\.ini|@eaDir)$'
 
 const LEFT = new RegExp(LEFT_BY_SYSTEM, 'i')
+
+/** The least bytes of a second of a master, by the extension of its name. A name without one counts as PCM. */
+export function masterBytesPerSecond(name: string): number {
+  const extension = name.slice(name.lastIndexOf('.') + 1).toLowerCase()
+  const rate = Object.hasOwn(MASTER_FILES, extension) ? MASTER_FILES[extension] : undefined
+  return rate ?? PCM_RATE
+}
 
 /** Whether a file is audio, by its extension. */
 export function isAudio(path: string): boolean {

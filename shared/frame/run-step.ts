@@ -1,3 +1,4 @@
+import { abortWith, orAbort } from '../async/abort.ts'
 import type { Bus, Delivery, Settlement } from '../bus/bus.ts'
 import { asChainError, PermanentError, RestartError } from '../contracts/errors/chain.ts'
 import { sentence } from '../contracts/errors/sentence.ts'
@@ -83,8 +84,7 @@ export async function runAndFollow<In>(
     const ms = why === 'longest' ? longestMs : limitMs
     stop.abort(new Error(`stopped at the hard limit of ${ms / 1000} s`))
   })
-  const onAborting = () => stop.abort(deps.aborting.reason)
-  deps.aborting.addEventListener('abort', onAborting)
+  const release = abortWith(deps.aborting, stop)
   const counted = (store: StoreDriver) => counting(store, counts, own.store)
   const stores = { assets: counted(deps.assets), scratch: counted(deps.scratch) }
   let made = 0
@@ -185,7 +185,8 @@ export async function runAndFollow<In>(
     deps.aborting.throwIfAborted()
     const work = { what: step.name, own, ...(stops === undefined ? {} : { stops }) }
     const next = await during(work, { isUnit: false }, () =>
-      orFault(Promise.race([run(), aborted(stop.signal)])),
+      // A step that ignores the signal is abandoned, so that it does not block the queue.
+      orFault(orAbort(run(), stop.signal)),
     )
     return await follow(next, deps)
   } catch (thrown) {
@@ -222,7 +223,7 @@ export async function runAndFollow<In>(
     clear()
     // A step that ignores its signal is abandoned, and keeps no core.
     for (const giveBack of held) giveBack()
-    deps.aborting.removeEventListener('abort', onAborting)
+    release()
   }
 }
 
@@ -250,14 +251,6 @@ async function follow(next: Next, deps: DeliverDeps): Promise<Outcome> {
 /** The messages of a step have been sent; only its clean-up has failed. */
 class AfterwardsError extends Error {
   override readonly name = 'AfterwardsError'
-}
-
-/** Rejects when the signal aborts. A step that ignores the signal is abandoned, so that it does not block the queue. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason)
-    signal.addEventListener('abort', () => reject(signal.reason))
-  })
 }
 
 function again(error: unknown): Outcome {

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { loadRegistry } from '#shared/assets/registry.ts'
-import { coresOfEndedChildren } from '#shared/frame/telemetry/ended-children.ts'
+import { endedChildrenMs } from '#shared/frame/telemetry/cpu-time.ts'
 import { startChain } from '../local/supervisor.ts'
 import { coreFactor } from '../preflight/core-check.ts'
 import { pathFrom, slowdownFrom } from '../terminal/usage.ts'
@@ -139,12 +139,12 @@ function compared(runs: readonly Spent[], hands: readonly number[]) {
 
 /** Core time of the same work by hand, ms. */
 async function byHand(file: string): Promise<number> {
-  const before = await coresOfEndedChildren()
+  const before = endedChildrenMs()
   const script = new URL('by-hand.ts', import.meta.url).pathname
   const child = spawn(process.execPath, [script, file], {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   const [code] = await once(child, 'close')
   if (code !== 0) throw new Error(`by hand: exit code ${code}`)
-  return Number(await coresOfEndedChildren()) - Number(before)
+  return Number(endedChildrenMs()) - Number(before)
 }

@@ -1,5 +1,5 @@
 import { openAsBlob } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { retry } from '#shared/async/retry.ts'
 import type { Accepted } from '#shared/contracts/api/submission.ts'
 
 /** A client of the public HTTP API. */
@@ -62,21 +62,16 @@ export function json<T>(bytes: Uint8Array): T {
 
 /** How long a request is retried after transient errors, ms: a service that died is back within seconds. */
 const TRY_AGAIN_MS = 30_000
+const EVERY_MS = 500
 
 export function connect(url: string, signal: AbortSignal, token?: string): Client {
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
 
-  async function call(path: string, init: RequestInit = {}): Promise<Uint8Array> {
-    const deadline = performance.now() + TRY_AGAIN_MS
-    for (;;) {
-      try {
-        const headers = { ...authorization, ...(init.headers as Record<string, string>) }
-        return await ask(url, path, { ...init, headers, signal })
-      } catch (error) {
-        if (signal.aborted || !isPassing(error) || performance.now() > deadline) throw error
-        await sleep(500, undefined, { signal })
-      }
-    }
+  function call(path: string, init: RequestInit = {}): Promise<Uint8Array> {
+    const headers = { ...authorization, ...(init.headers as Record<string, string>) }
+    const act = () => ask(url, path, { ...init, headers, signal })
+    const pace = { firstMs: EVERY_MS, mostMs: EVERY_MS, withinMs: TRY_AGAIN_MS }
+    return retry(act, { ...pace, signal, isPassing })
   }
 
   const post = (type: string, body: string) =>

@@ -6,7 +6,7 @@ import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import { send } from '#shared/frame/step.ts'
-import { coresOfEndedChildren } from '#shared/frame/telemetry/ended-children.ts'
+import { endedChildrenMs } from '#shared/frame/telemetry/cpu-time.ts'
 import { connect } from '../client/client.ts'
 import { folderUri } from '../local/data-folder.ts'
 import { waitingIn } from '../local/pubsub/sqlite-journal.ts'
@@ -71,7 +71,7 @@ const LOOK_EVERY_MS = 100
 
 /** Sends the tracks through a chain of their own while the acts are carried out. */
 export async function pass(options: PassOptions): Promise<Pass> {
-  const coresBefore = await coresOfEndedChildren()
+  const coresBefore = endedChildrenMs()
   let starts = 0
   const cutOffs: CutOff[] = []
   const { derivatives, settings, signal, tracks } = options
@@ -94,7 +94,7 @@ export async function pass(options: PassOptions): Promise<Pass> {
     await bus.close()
     await chain.close()
   }
-  const coresAfter = await coresOfEndedChildren()
+  const coresAfter = endedChildrenMs()
   const { events, announcedAgain, letters } = seen
   return {
     ...{ ...passed, events, announcedAgain, cutOffs, starts },

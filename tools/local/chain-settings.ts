@@ -1,3 +1,4 @@
+import { AUDIO_EXTENSIONS } from '#shared/contracts/file-names.ts'
 import {
   DEFAULT_ROUTE,
   ONE_MACHINE,
@@ -13,11 +14,6 @@ import { HOST } from './port.ts'
 
 /** The project of the topics. It exists on this machine only. */
 export const PROJECT = 'trackchain-local'
-/** Masters that are dropped into the data folder may have any of these extensions. */
-export const MASTER_EXTENSIONS = [
-  ...['wav', 'flac', 'aif', 'aiff', 'aifc'],
-  ...['mp3', 'm4a', 'aac', 'ogg'],
-] as const
 /** The options of a chain on one machine. */
 export interface Wishes {
   /** Templates of masters in addition to the data folder's own. */
@@ -46,7 +42,7 @@ export function chainSettings(
   at: { database: string; pubsub: string; pubsub_token: string; port: number },
 ): Partial<Config> {
   const masters = folderUri(folder.masters)
-  const own = MASTER_EXTENSIONS.map((extension) => `${masters}{asset_guid}.${extension}`)
+  const own = AUDIO_EXTENSIONS.map((extension) => `${masters}{asset_guid}.${extension}`)
   return {
     project: PROJECT,
     ...at,

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { backOff } from '#shared/async/retry.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { LogFile } from './log-file.ts'
 import type { Roll } from './process-registry.ts'
@@ -31,8 +32,7 @@ export interface Child {
 }
 
 /** Back-off from a death to the next start, ms: the first, doubled each time up to the longest. */
-export const MIN_BACKOFF_MS = 200
-export const MAX_BACKOFF_MS = 10_000
+export const RESTART = { firstMs: 200, mostMs: 10_000, jitter: 0 }
 /** A process that has run for this long starts with the first back-off again, ms. */
 export const SETTLED_MS = 5_000
 /** The most deaths before the first readiness that are tolerated. */
@@ -61,7 +61,7 @@ export function keepRunning(
   let isReady = false
   let stopping = false
   let falseStarts = 0
-  let backoffMs = MIN_BACKOFF_MS
+  const pause = backOff(RESTART)
 
   function start(): void {
     const born = performance.now()
@@ -112,10 +112,10 @@ export function keepRunning(
       first.reject(new Error(`${died} again and again at its start:\n${said}`))
       return
     }
-    if (performance.now() - born >= SETTLED_MS) backoffMs = MIN_BACKOFF_MS
-    sinks.onDeath(`${died}${words}; starting it again in ${backoffMs / 1000} s`)
-    restart = setTimeout(start, backoffMs)
-    backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)
+    if (performance.now() - born >= SETTLED_MS) pause.reset()
+    const ms = pause.next()
+    sinks.onDeath(`${died}${words}; starting it again in ${ms / 1000} s`)
+    restart = setTimeout(start, ms)
   }
 
   start()

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fieldsOf, TICK_MS } from '#shared/frame/telemetry/ended-children.ts'
+import { fieldsOf, TICK_MS } from '#shared/frame/telemetry/cpu-time.ts'
 
 /** Process ids by name. */
 export type Pids = Readonly<Record<string, number>>

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { backOff } from '#shared/async/retry.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
-import { MAX_BACKOFF_MS, MIN_BACKOFF_MS, SETTLED_MS } from './child.ts'
+import { RESTART, SETTLED_MS } from './child.ts'
 import { type Postgres, startPostgres } from './postgres/postgres.ts'
 
 /** A database server that is restarted whenever it dies. */
@@ -34,19 +35,19 @@ export async function keepDatabase(options: OwnDatabaseOptions): Promise<OwnData
   log(`PostgreSQL ${version}`)
 
   async function watch(): Promise<void> {
-    let backoff = MIN_BACKOFF_MS
+    const pause = backOff(RESTART)
     for (let born = performance.now(); ; born = performance.now()) {
       const ended = await server?.exited.catch(() => undefined)
       server = undefined
       if (stopping.signal.aborted) return
-      if (performance.now() - born >= SETTLED_MS) backoff = MIN_BACKOFF_MS
+      if (performance.now() - born >= SETTLED_MS) pause.reset()
+      const ms = pause.next()
       const why = ended
         ? `died (${ended.signal ?? `exit code ${ended.code}`})`
         : 'does not start'
-      notice(`database ${why}; starting it again in ${backoff / 1000} s`)
-      await sleep(backoff, undefined, { signal: stopping.signal }).catch(() => {})
+      notice(`database ${why}; starting it again in ${ms / 1000} s`)
+      await sleep(ms, undefined, { signal: stopping.signal }).catch(() => {})
       if (stopping.signal.aborted) return
-      backoff = Math.min(backoff * 2, MAX_BACKOFF_MS)
       server = await begin().catch((error) => {
         log(sentence(error))
         return undefined

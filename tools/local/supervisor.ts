@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { orAbort } from '#shared/async/abort.ts'
 import { type PubsubBusOptions, pubsubBus } from '#shared/bus/pubsub.ts'
 import { openDatabase } from '#shared/catalogue/database.ts'
 import { migrate } from '#shared/catalogue/schema/migrate.ts'
@@ -181,7 +182,7 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
     }
     parts.services.push(keepRunning(spec, { ...sinks, onBirth }))
   }
-  await Promise.race([Promise.all(parts.services.map(({ ready }) => ready)), aborted(signal)])
+  await orAbort(Promise.all(parts.services.map(({ ready }) => ready)), signal)
   folder.announce(port, notice)
 
   let closing: Promise<void> | undefined
@@ -243,7 +244,7 @@ async function ownPubsub(
     onBirth: () => options.onStart?.('pubsub'),
   })
   parts.pubsub = child
-  await Promise.race([child.ready, aborted(options.signal)])
+  await orAbort(child.ready, options.signal)
   return `${HOST}:${port}`
 }
 
@@ -312,11 +313,4 @@ async function allStarted<A, B, C>(
 ): Promise<[A, B, C]> {
   await Promise.allSettled(starting)
   return Promise.all(starting)
-}
-
-function aborted(signal: AbortSignal | undefined): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal?.aborted) reject(signal.reason)
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
 }

@@ -1,3 +1,4 @@
+import { orLate } from '#shared/async/abort.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 
 /** `unknown`: a permission is missing, or there is nothing to ask. */
@@ -38,19 +39,13 @@ async function runCheck(
   limitMs: number,
 ): Promise<readonly Finding[]> {
   const stop = new AbortController()
-  const { promise, reject } = Promise.withResolvers<never>()
-  const late = new Error(`no answer within ${limitMs / 1000} s`)
-  const timer = setTimeout(() => {
-    // Rejects first, so that the finding is the timeout and not the error of the aborted check.
-    reject(late)
-    stop.abort(late)
-  }, limitMs)
+  const late = () => new Error(`no answer within ${limitMs / 1000} s`)
   try {
-    return await Promise.race([run(stop.signal), promise])
+    return await orLate(run(stop.signal), limitMs, late)
   } catch (error) {
+    // Only now, so that the finding is the time limit and not the error of the aborted check.
+    stop.abort(error)
     return [{ check: name, state: 'fault', found: sentence(error), remedy }]
-  } finally {
-    clearTimeout(timer)
   }
 }
 

@@ -1,4 +1,4 @@
-import { backOff } from '#shared/async/retry.ts'
+import { retry } from '#shared/async/retry.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { ClusterError } from './cluster.ts'
@@ -8,19 +8,16 @@ import { ClusterError } from './cluster.ts'
  * is never the fault of the track at hand.
  * @throws the signal's reason; ClusterError 409, which says that the work has been done already
  */
-export async function persistently<T>(
+export function persistently<T>(
   act: () => Promise<T>,
   { signal, log }: { signal: AbortSignal; log: Log },
 ): Promise<T> {
-  const pause = backOff()
-  for (;;) {
-    signal.throwIfAborted()
-    try {
-      return await act()
-    } catch (error) {
-      if (!(error instanceof ClusterError) || error.status === 409) throw error
+  return retry(act, {
+    signal,
+    isPassing: (error) => error instanceof ClusterError && error.status !== 409,
+    onRetry(error) {
       log.warn({ error: sentence(error) }, 'the cluster does not do it; asking again')
-      await pause.wait(signal, error.retryAfterMs).catch(() => signal.throwIfAborted())
-    }
-  }
+      return (error as ClusterError).retryAfterMs
+    },
+  })
 }

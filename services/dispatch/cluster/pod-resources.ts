@@ -1,5 +1,6 @@
 import { costMs } from '#shared/assets/plan.ts'
 import type { Registry } from '#shared/assets/registry.ts'
+import { masterBytesPerSecond } from '#shared/contracts/file-names.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 
 /** The resources of a pod. */
@@ -41,18 +42,9 @@ const SLOWEST_LINK = 125_000
 /** Memory is doubled for each pod of the track that ran out of memory, at most this many times. */
 const MAX_DOUBLINGS = 3
 
-/**
- * Minimum bytes per second of a master, by the extension of its name. An upload has no such extension and
- * counts as PCM.
- */
-const RATES = { flac: 50_000, mp3: 12_000, m4a: 12_000, aac: 12_000, ogg: 12_000, opus: 12_000 }
-const PCM_RATE = 176_400
-
 /** Estimates the length of a master, seconds. The estimate is too long rather than too short. */
 export function estimateSeconds(name: string, bytes: number): number {
-  const extension = name.slice(name.lastIndexOf('.') + 1).toLowerCase()
-  const rate = (RATES as Readonly<Record<string, number>>)[extension]
-  return bytes / (rate ?? PCM_RATE)
+  return bytes / masterBytesPerSecond(name)
 }
 
 /**

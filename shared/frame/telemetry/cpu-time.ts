@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 
 /** The core time of child processes is read at most once in this time, ms: most steps are short and have none. */
 const CHILDREN_MS = 100
-/** The length of a clock tick, in which Linux counts the time of child processes, ms. */
-const TICK_MS = 10
+/** The length of a clock tick in Linux's accounting, ms. It is the same in all common builds. */
+export const TICK_MS = 10
 
 /**
  * The core time of the steps of this process: of its threads and of its child processes that have ended. Steps that run
@@ -15,7 +15,7 @@ export class CoreTime {
   /** The core time that a step which had run since the beginning would have been charged, ms. */
   #charged = 0
   #seen = 0
-  #children = childrenMs()
+  #children = endedChildrenMs() ?? 0
   #childrenAt = performance.now()
 
   /** Begins a step, which is charged until it is paused or ends. */
@@ -51,7 +51,7 @@ export class CoreTime {
   #charge(): void {
     const now = performance.now()
     if (now - this.#childrenAt > CHILDREN_MS) {
-      this.#children = childrenMs()
+      this.#children = endedChildrenMs() ?? 0
       this.#childrenAt = now
     }
     const { user, system } = process.cpuUsage()
@@ -72,14 +72,20 @@ interface Charged {
   end(): number
 }
 
-/** The core time of the child processes that have ended, ms; 0 if the system does not report it. */
-function childrenMs(): number {
+/**
+ * The core time of the child processes that have ended, and of those of their own children that they waited for, ms.
+ * Undefined on systems other than Linux.
+ */
+export function endedChildrenMs(): number | undefined {
   try {
-    const stat = readFileSync('/proc/self/stat', 'latin1')
-    // The name is in parentheses and may contain anything. In what follows, cutime and cstime have the indexes 13, 14.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return (Number(fields[13]) + Number(fields[14])) * TICK_MS
+    const [user, system] = fieldsOf(readFileSync('/proc/self/stat', 'latin1')).slice(13, 15)
+    return TICK_MS * (Number(user) + Number(system))
   } catch {
-    return 0
+    return undefined
   }
+}
+
+/** The fields of /proc/PID/stat after the command's name, which may contain anything. Index 0 is field 3 of proc(5). */
+export function fieldsOf(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }

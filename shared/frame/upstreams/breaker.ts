@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { orLate } from '../../async/abort.ts'
+import { backOff } from '../../async/retry.ts'
 import type { Subscriber } from '../../bus/bus.ts'
 import { sentence } from '../../contracts/errors/sentence.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -8,9 +10,8 @@ import type { Metrics } from '../telemetry/metrics.ts'
 const MAX_IN_A_ROW = 5
 /** The time limit of a probe, ms. */
 const PROBE_MS = 5_000
-/** The wait between probes, ms: it starts at the first and doubles up to the second. */
-const FIRST_WAIT_MS = 500
-const LONGEST_WAIT_MS = 15_000
+/** The waits between probes, which keep no process alive. */
+const WAITS = { firstMs: 500, mostMs: 15_000, ref: false }
 /** An upstream is suspect for this long after it came back, and its faults count as consecutive within it, ms. */
 const SUSPECT_MS = 60_000
 
@@ -103,7 +104,7 @@ export class Upstream {
   readonly #faults = new Map<string, { readonly inARow: number; readonly at: number }>()
   #isWatched = false
   #probing: Promise<string | undefined> | undefined
-  #waitMs = FIRST_WAIT_MS
+  readonly #pause = backOff(WAITS)
   #upAt = Number.NEGATIVE_INFINITY
 
   constructor(name: string, options: BreakerOptions, changed: () => void) {
@@ -122,7 +123,9 @@ export class Upstream {
     const { limitMs } = operation
     const began = performance.now()
     try {
-      const result = await (limitMs === undefined ? act() : this.#within(limitMs, act))
+      const result = await (limitMs === undefined
+        ? act()
+        : orLate(act(), limitMs, () => silence(this.#name, limitMs)))
       this.succeeded(operation)
       return result
     } catch (error) {
@@ -167,10 +170,9 @@ export class Upstream {
     log.warn({ ...upstream, error: sentence(error) }, 'an upstream is down: pulling is paused')
     metrics.upstreamsDown.add(1, upstream)
     this.#changed()
-    if (!isRecent(this.#upAt)) this.#waitMs = FIRST_WAIT_MS
+    if (!isRecent(this.#upAt)) this.#pause.reset()
     for (let fault: string | undefined = ''; fault !== undefined && !stopping.aborted; ) {
-      await sleep(this.#waitMs * (0.5 + Math.random() / 2), undefined, { ref: false })
-      this.#waitMs = longerWait(this.#waitMs)
+      await this.#pause.wait()
       fault = await this.#probe(probe)
       if (fault !== undefined) this.reason = `${this.#name}: ${fault}`
     }
@@ -194,21 +196,6 @@ export class Upstream {
     const late = sleep(PROBE_MS, `no answer in ${PROBE_MS / 1000} s`, { ref: false })
     return Promise.race([this.#probing, late])
   }
-
-  async #within<T>(ms: number, act: () => Promise<T>): Promise<T> {
-    const { promise, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(() => reject(silence(this.#name, ms)), ms)
-    try {
-      return await Promise.race([act(), promise])
-    } finally {
-      clearTimeout(timer)
-    }
-  }
-}
-
-/** The next wait between probes, ms: twice as long as the last one, up to 15,000 ms. */
-export function longerWait(ms: number): number {
-  return Math.min(2 * ms, LONGEST_WAIT_MS)
 }
 
 /** The error for an upstream that has not answered for `ms` milliseconds. */

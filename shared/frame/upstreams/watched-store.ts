@@ -31,7 +31,7 @@ export function watched(
 ): StoreDriver {
   const probe = (signal: AbortSignal) => driver.stat(ABSENT, { signal })
   const tryWriting = (signal: AbortSignal) => driver.probe?.({ signal }) ?? probe(signal)
-  const operation = (kind: 'look' | 'read' | 'write', signal?: AbortSignal) => ({
+  const operation = (kind: 'inspect' | 'read' | 'write', signal?: AbortSignal) => ({
     ...{ kind, signal, limitMs: silentMs },
     isExpected: (error: unknown) => isExpected(error) || (isOneOfMany && isRefusal(error)),
     probe: kind === 'write' ? tryWriting : probe,
@@ -41,11 +41,11 @@ export function watched(
     ...driver,
     stat(name, options) {
       const act = () => driver.stat(name, options)
-      return upstream.call(act, operation('look', options?.signal))
+      return upstream.call(act, operation('inspect', options?.signal))
     },
     async read(name, options) {
       // Opening proves little: a read has succeeded when its end has come.
-      const opening = operation('look', options?.signal)
+      const opening = operation('inspect', options?.signal)
       const reading = operation('read', options?.signal)
       let isLate = false
       const act = async () => {
@@ -92,7 +92,7 @@ export function watched(
       try {
         for (;;) {
           const act = () => found.next()
-          const next = await upstream.call(act, operation('look', options?.signal))
+          const next = await upstream.call(act, operation('inspect', options?.signal))
           if (next.done) return
           yield next.value
         }

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { abortWith } from '../../async/abort.ts'
 import { isDamaged, StoreError } from '../../contracts/errors/store.ts'
 import type { ReadOptions } from '../driver/driver.ts'
 import { cutRange } from '../driver/range.ts'
@@ -29,10 +30,8 @@ export async function readObject(
   const { signal } = options ?? {}
   const { start, end } = cutRange(options, Number.MAX_SAFE_INTEGER)
   const cut = new AbortController()
-  const abort = () => cut.abort(signal?.reason)
   signal?.throwIfAborted()
-  signal?.addEventListener('abort', abort, { once: true })
-  const release = () => signal?.removeEventListener('abort', abort)
+  const release = abortWith(signal, cut)
   try {
     const wanted: Wanted = { ...object, generation, start, end }
     const first = await pull(wire, wanted, cut.signal)

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { orAbort } from '../../async/abort.ts'
+import { abortWith, orAbort } from '../../async/abort.ts'
+import { backOffMs } from '../../async/retry.ts'
 import { type StoreCode, StoreError } from '../../contracts/errors/store.ts'
 
 /** Time limits and retries of requests to Cloud Storage. */
@@ -145,13 +146,9 @@ export function gcsWire(
     async again(error, attempt, signal) {
       signal?.throwIfAborted()
       if (attempt >= attempts || !isPassing(error)) throw error
-      const delay = Math.min(longestDelayMs, firstDelayMs * 2 ** (attempt - 1))
-      const asked = Math.min(
-        longestDelayMs,
-        (error as { retryAfterMs?: number }).retryAfterMs ?? 0,
-      )
-      // Jitter, so that workers that failed together do not retry together.
-      const ms = Math.max(asked, delay * (0.5 + Math.random() / 2))
+      const delay = backOffMs(attempt, { firstMs: firstDelayMs, mostMs: longestDelayMs })
+      const { retryAfterMs = 0 } = error as { retryAfterMs?: number }
+      const ms = Math.max(delay, Math.min(longestDelayMs, retryAfterMs))
       await sleep(ms, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted())
     },
   }
@@ -215,8 +212,7 @@ function urlOf(endpoint: string, call: Call): string {
 /** Aborts a request that exceeds its time limit or whose caller has aborted. */
 function watchdog(signal: AbortSignal | undefined) {
   const cut = new AbortController()
-  const abort = () => cut.abort(signal?.reason)
-  signal?.addEventListener('abort', abort, { once: true })
+  const release = abortWith(signal, cut)
   return {
     async within<T>(ms: number, act: (signal: AbortSignal) => Promise<T>): Promise<T> {
       const late = () =>
@@ -229,7 +225,7 @@ function watchdog(signal: AbortSignal | undefined) {
       }
     },
     end(reason?: unknown) {
-      signal?.removeEventListener('abort', abort)
+      release()
       if (reason !== undefined) cut.abort(reason)
     },
   }

@@ -6,8 +6,9 @@ import { findMasters, type MasterFile } from '../../client/masters.ts'
 import { followTrack, type TrackResult } from '../../client/track-result.ts'
 import { type Chain, startChain } from '../../local/supervisor.ts'
 import { clubTrack, writeFlac } from '../../local/synth.ts'
+import { drawBars } from '../../terminal/bars.ts'
 import { interruptible } from '../../terminal/interrupt.ts'
-import { progress } from '../../terminal/progress.ts'
+import { TERMINAL } from '../../terminal/output.ts'
 import { parsed, pathFrom } from '../../terminal/usage.ts'
 import { readablePath, report } from './demo-report.ts'
 import { watchScratch } from './scratch-watch.ts'
@@ -92,7 +93,7 @@ async function through(
   signal: AbortSignal,
 ): Promise<TrackResult[]> {
   const client = connect(chain.url, signal)
-  const shown = progress(masters, process.stderr)
+  const shown = progress(masters)
   const waiting = [...masters.entries()]
   const results: Promise<TrackResult>[] = []
   const upload = async () => {
@@ -111,6 +112,29 @@ async function through(
     return await Promise.all(results)
   } finally {
     shown.end()
+  }
+}
+
+/** Shows the state of the masters: in one line that is redrawn, or, without a terminal, in a line for each change. */
+function progress(masters: readonly MasterFile[]) {
+  const states = new Map<MasterFile, string>()
+  const started = performance.now()
+  const bars = drawBars(TERMINAL, () => {
+    const counts = new Map<string, number>()
+    for (const state of states.values()) counts.set(state, (counts.get(state) ?? 0) + 1)
+    const parts = [...counts].map(([state, count]) => `${count} ${state}`).join(', ')
+    const seconds = ((performance.now() - started) / 1000).toFixed(0)
+    return [
+      `${masters.length} ${masters.length === 1 ? 'track' : 'tracks'}: ${parts}  ${seconds} s`,
+    ]
+  })
+  return {
+    set(master: MasterFile, state: string): void {
+      if (states.get(master) === state) return
+      states.set(master, state)
+      if (TERMINAL.screen === undefined) TERMINAL.note(`${master.guid}: ${state}`)
+    },
+    end: () => bars.end(),
   }
 }
 

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { extname } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
+import { retry } from '#shared/async/retry.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
+import { AUDIO_EXTENSIONS } from '#shared/contracts/file-names.ts'
 import { parseUri } from '#shared/store/open.ts'
-import { MASTER_EXTENSIONS, settingOf, type Wishes } from '../../local/chain-settings.ts'
+import { settingOf, type Wishes } from '../../local/chain-settings.ts'
 import { folderUri } from '../../local/data-folder.ts'
 import { type Chain, startChain } from '../../local/supervisor.ts'
 import { coreFactor } from '../../preflight/core-check.ts'
@@ -117,20 +118,19 @@ const NO_ROOM = /ENOSPC|EDQUOT|no space left|disk is full|disk quota exceeded/i
 const ROOM_AGAIN_MS = 10_000
 
 /** Retries the start for as long as a full disk is the reason why it fails. */
-async function withRoom<T>(
+function withRoom<T>(
   say: (text: string) => void,
   signal: AbortSignal,
   begin: () => Promise<T>,
 ): Promise<T> {
-  for (;;) {
-    try {
-      return await begin()
-    } catch (error) {
-      if (signal.aborted || !NO_ROOM.test(inspect(error))) throw error
+  return retry(begin, {
+    ...{ signal, firstMs: ROOM_AGAIN_MS, mostMs: ROOM_AGAIN_MS, jitter: 0 },
+    isPassing: (error) => NO_ROOM.test(inspect(error)),
+    onRetry(error) {
       say(`${sentence(error)}\nThere is no room: trying again in ${ROOM_AGAIN_MS / 1000} s.`)
-      await sleep(ROOM_AGAIN_MS, undefined, { signal })
-    }
-  }
+      return undefined
+    },
+  })
 }
 
 /** The `core_slowdown` of a route for the core that this runs on, as measured. */
@@ -184,7 +184,7 @@ function storesFrom(
 }
 
 function greeting({ url, pubsub, project, folder, assets }: Chain): string {
-  const isMaster = (name: string) => MASTER_EXTENSIONS.some((e) => extname(name) === `.${e}`)
+  const isMaster = (name: string) => AUDIO_EXTENSIONS.some((e) => extname(name) === `.${e}`)
   const example = readdirSync(folder.masters).find(isMaster)
   const guid = example?.replace(/\.[^.]*$/, '') ?? 'my-track'
   const job = JSON.stringify({ asset_guid: guid })
@@ -230,7 +230,7 @@ function isFolder(where: string): boolean {
 function templates(where: string): string[] {
   if (isUri(where)) return [where]
   if (!isFolder(where)) return [folderUri(pathFrom(where)).replace(/\/$/, '')].map(unescaped)
-  return MASTER_EXTENSIONS.map((e) => `${folderUri(pathFrom(where))}{asset_guid}.${e}`)
+  return AUDIO_EXTENSIONS.map((e) => `${folderUri(pathFrom(where))}{asset_guid}.${e}`)
 }
 
 /** The braces of a template, which a URI made of a path has escaped. */

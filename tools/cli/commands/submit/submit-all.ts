@@ -1,4 +1,5 @@
 import { basename } from 'node:path'
+import { orAbort } from '#shared/async/abort.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { cleanFileName, guidOfFile } from '#shared/contracts/file-names.ts'
 import { trackOf } from '#shared/contracts/names.ts'
@@ -90,7 +91,8 @@ export async function submitAll(
         for await (const wanted of sources.wanted) await take(wanted, taking)
       }),
     )
-    await Promise.race([work.then(() => jobs.end()), thrown(signal), thrownBy(followed?.ended)])
+    const posted = work.then(() => jobs.end())
+    await orAbort(Promise.race([posted, thrownBy(followed?.ended)]), signal)
     followed?.close()
     await followed?.ended
   } catch (error) {
@@ -231,13 +233,6 @@ function submittedBar(done: number, all: number | undefined): string {
 
 function sum(counts: ReadonlyMap<string, number>): number {
   return [...counts.values()].reduce((all, count) => all + count, 0)
-}
-
-async function thrown(signal: AbortSignal): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  if (signal.aborted) throw signal.reason
-  signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  return promise
 }
 
 /** Never resolves; rejects when `work` does. */
