@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { sentence } from '../contracts/errors/chain.ts'
+import { sentence } from '../contracts/errors/sentence.ts'
 import { EXTENSION_PATTERN } from '../contracts/messages/place.ts'
 import { ASSET_ID_PATTERN } from '../contracts/names.ts'
 import { MAKING_STAGES } from '../contracts/stages.ts'

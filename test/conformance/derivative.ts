@@ -1,7 +1,7 @@
 import { type Derivative, MAX_RESULT_BYTES, type Rendered } from '#shared/assets/definition.ts'
 import type { PcmSource } from '#shared/audio/pcm.ts'
 import { sourceOf } from '#shared/audio/ranged.ts'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { CoreTime } from '#shared/frame/telemetry/cpu-time.ts'
 import { analyzeTools } from '../../services/analyze/tools.ts'
@@ -165,9 +165,9 @@ async function partsOf(
 
 /** The core time that something takes, that of its child processes included, ms. */
 async function timed<T>(act: () => Promise<T>): Promise<[T, number]> {
-  const end = new CoreTime().begin()
+  const charged = new CoreTime().begin()
   const result = await act()
-  return [result, end()]
+  return [result, charged.end()]
 }
 
 function isSame(a: Files, b: Files): boolean {

@@ -1,5 +1,3 @@
-import type { MakingStage } from '#shared/contracts/stages.ts'
-
 /**
  * The measured resources of a track of 433 s: docs/reference/performance.md, Audio. Keep both in step.
  * Requests are counted from the code (shared/assets/make/, services/stage/plan-run.ts) and come to 63 for that track, where

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { loadRegistry } from '#shared/assets/registry.ts'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { UsageError } from '../terminal/usage.ts'
 
 /** How long loading all definitions may take, ms. */

@@ -88,8 +88,8 @@ export default [
     },
     {
       breaks: 'SIGTERM never aborts the step under way',
-      from: "deps.aborting.addEventListener('abort', onAborting)",
-      to: '',
+      from: 'const release = abortWith(deps.aborting, stop)',
+      to: 'const release = () => {}',
     },
     {
       breaks: 'markers are left before what they tell of has been sent',
@@ -138,7 +138,7 @@ export default [
     },
     {
       breaks: 'who ignores the hard limit holds its place for ever',
-      from: 'Promise.race([run(), aborted(stop.signal)])',
+      from: 'orAbort(run(), stop.signal)',
       to: 'run()',
     },
     {
@@ -168,8 +168,8 @@ export default [
     },
     {
       breaks: 'what nobody catches leaves its step hanging',
-      from: 'orFault(Promise.race([run(), aborted(stop.signal)]))',
-      to: 'Promise.race([run(), aborted(stop.signal)])',
+      from: 'orFault(orAbort(run(), stop.signal))',
+      to: 'orAbort(run(), stop.signal)',
     },
     {
       breaks: 'stops are counted within the limit that has just run out',
@@ -203,8 +203,8 @@ export default [
     },
     {
       breaks: 'a listener stays for every delivery',
-      from: "deps.aborting.removeEventListener('abort', onAborting)",
-      to: '',
+      from: 'giveBack()\n    release()',
+      to: 'giveBack()',
     },
     { breaks: 'a timer stays for every delivery', from: '    clear()\n', to: '' },
   ]),

@@ -110,7 +110,7 @@ export default [
     },
     {
       breaks: 'what never answers has never failed',
-      from: 'limitMs === undefined ? act() : this.#within(limitMs, act)',
+      from: 'orLate(act(), limitMs, () => silence(this.#name, limitMs))',
       to: 'act()',
     },
     {
@@ -200,13 +200,8 @@ export default [
     },
     {
       breaks: 'the waits between looks are as long as they have ever been',
-      from: 'if (!isRecent(this.#upAt)) this.#waitMs = FIRST_WAIT_MS',
+      from: 'if (!isRecent(this.#upAt)) this.#pause.reset()',
       to: '',
-    },
-    {
-      breaks: 'the waits between looks grow for ever',
-      from: 'Math.min(2 * ms, LONGEST_WAIT_MS)',
-      to: '2 * ms',
     },
     {
       breaks: 'an upstream that is up stays watched: its next fault is not heard',
@@ -219,4 +214,16 @@ export default [
       to: '',
     },
   ]),
+  ...mutantsOf(
+    'shared/async/retry.ts',
+    ['test/shared/async/retry.test.ts'],
+    [
+      {
+        breaks: 'the waits between attempts grow for ever',
+        from: 'Math.min(mostMs, firstMs * 2 ** (attempt - 1))',
+        to: 'firstMs * 2 ** (attempt - 1)',
+      },
+      { breaks: 'what stays is tried for ever', from: '!isPassing(error) || ', to: '' },
+    ],
+  ),
 ]

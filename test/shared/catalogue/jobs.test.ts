@@ -179,7 +179,7 @@ t.test('what was made is never taken back by a later failure of the same bytes',
   await recordRuns(database, [ended(again(run, { run: 2 }), { bpm: failed() })])
   t.match(await jobOf(database, run.job), { state: 'done', assets: { bpm: { state: 'made' } } })
   t.match(
-    await recordRuns(database, [ended(other, { bpm: failed() })]),
+    await recordDue(database, [ended(other, { bpm: failed() })]),
     [{ state: 'done', verdicts: { bpm: made('bpm') } }],
     'another job gets the verdicts of what exists',
   )

@@ -1,5 +1,5 @@
 import { loadRegistry, type Registry } from '#shared/assets/registry.ts'
-import { sentence } from '#shared/contracts/errors/chain.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { type CostLine, coreSeconds, costLines, type Workload } from '../../costs/estimate.ts'
 import { type AssetFigures, figuresOf } from '../../costs/figures.ts'
 import { MEASURED } from '../../costs/measured.ts'

@@ -92,7 +92,7 @@ function databasesOf(dsn: string) {
       return dsn.replace('/postgres?', `/${name}?`)
     },
     open: (of: string) => {
-      const database = openDatabase({ dsn: of, poolSize: 2 })
+      const database = openDatabase({ dsn: of })
       opened.push(database)
       return database
     },
