@@ -94,7 +94,7 @@ export const FAULTS: readonly Fault[] = [
     file: 'pubsub.tf',
     from: 'ttl = ""',
     to: 'ttl = "2678400s"',
-    reported: { by: 'chain', as: 'A subscription expires when nobody pulls for a month.' },
+    reported: { by: 'chain', as: 'A subscription expires when it is not pulled for a month.' },
     seen: 'google_pubsub_subscription.this: must have no filter, never expire, and have dead letters',
   },
   {
