@@ -67,7 +67,10 @@ function garbageIn(pod: Pod, now: number): Garbage | undefined {
   }
   const fate = fateOf(pod)
   if (fate !== undefined && now - endedAt(pod) > ENDED_MS) {
-    return { reason: `${fate.kind}, and nobody came for it: ${fate.reason}`, force: false }
+    return {
+      reason: `${fate.kind}, and no dispatcher waits for it: ${fate.reason}`,
+      force: false,
+    }
   }
   return undefined
 }

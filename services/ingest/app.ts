@@ -25,7 +25,7 @@ import { pageRoutes } from './http/serve-page.ts'
 import { jobRoutes } from './jobs/routes.ts'
 import { jobStatusRoutes } from './jobs/status-routes.ts'
 import { masterRoutes } from './masters/routes.ts'
-import { offerRoutes } from './reference/routes.ts'
+import { referenceRoutes } from './reference/routes.ts'
 import { assetRoutes } from './tracks/asset-routes.ts'
 import { trackListRoutes } from './tracks/list-routes.ts'
 import { trackRoutes } from './tracks/routes.ts'
@@ -75,7 +75,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
     assetRoutes,
     kpiRoutes,
     deadLetterRoutes,
-    offerRoutes,
+    referenceRoutes,
     healthRoutes,
     pageRoutes,
   ]) {

@@ -3,16 +3,16 @@ import type { EventCount } from '#shared/catalogue/events/record-events.ts'
 import { perStage } from '#shared/contracts/stages.ts'
 import { atZero, type Metrics } from '#shared/frame/telemetry/metrics.ts'
 
-const MAKING = 'done skipped failed again restarted dead-lettered'
+const MAKING = 'done skipped failed retry restarted dead-lettered'
 /**
  * The known events by step. Any publisher may send others; a step or verdict that is not known counts as
  * `other`.
  */
 const EVENTS = Object.entries({
-  ingest: 'accepted again dead-lettered',
+  ingest: 'accepted retry dead-lettered',
   ...perStage(() => MAKING),
-  publish: 'done skipped again dead-lettered',
-  dispatch: 'done failed again dead-lettered collected',
+  publish: 'done skipped retry dead-lettered',
+  dispatch: 'done failed retry dead-lettered collected',
   recorder: 'dead-lettered',
   watchdog: 'swept',
   operator: 'redriven discarded',

@@ -101,7 +101,7 @@ export function readLetter(delivery: Delivery): DeadLetter {
   const letter = { message, published, body, attributes, ...(job === undefined ? {} : { job }) }
   if (native !== undefined) {
     const attempt = countFrom(attributes[`${NATIVE}DeliveryCount`], 1)
-    const reason = `delivered ${attempt} times from the subscription ${native}, and settled by nobody`
+    const reason = `delivered ${attempt} times from the subscription ${native}, and never settled`
     const id = digest(['dead-letter', message], 32)
     return { ...letter, id, step: stepOf(native), code: 'CRASHED', reason, attempt }
   }

@@ -89,7 +89,7 @@ export async function runAndFollow<In>(
   const stores = { assets: counted(deps.assets), scratch: counted(deps.scratch) }
   let made = 0
   const finished: string[] = []
-  const given = (error: unknown): Outcome => ({ ...again(error), units: finished })
+  const given = (error: unknown): Outcome => ({ ...giveBack(error), units: finished })
   const stops = step.stops?.(message)
   let unit: { readonly stops: string; readonly began: Moment } | undefined
   let isBegun = false
@@ -253,8 +253,8 @@ class AfterwardsError extends Error {
   override readonly name = 'AfterwardsError'
 }
 
-function again(error: unknown): Outcome {
-  return { settlement: 'nack', verdict: 'again', sentence: sentence(error) }
+function giveBack(error: unknown): Outcome {
+  return { settlement: 'nack', verdict: 'retry', sentence: sentence(error) }
 }
 
 /** Publishes a message that can never be processed, unchanged, on the dead-letter topic, with the reason. */
@@ -264,11 +264,11 @@ export async function setAside(
   error: unknown,
   { bus }: DeliverDeps,
 ): Promise<Outcome> {
-  if (!(error instanceof PermanentError)) return again(error)
+  if (!(error instanceof PermanentError)) return giveBack(error)
   try {
     await bus.publish(DEAD_LETTER_TOPIC, setAsideAs(delivery, step, error))
   } catch (second) {
-    return again(second)
+    return giveBack(second)
   }
   return {
     settlement: 'ack',

@@ -70,7 +70,7 @@ t.test(
     await until(() => published.size > 0, WAIT_MS)
 
     for (const name of ORDER) {
-      t.equal(await post(['echo', 'slow']), 422, `not on offer before ${name} is upgraded`)
+      t.equal(await post(['echo', 'slow']), 422, `not available before ${name} is upgraded`)
       await roll(name, wider)
     }
     loading.abort()

@@ -221,7 +221,7 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
         const { events } = await get(`/v1/tracks/${track}/history?limit=1000`)
         const all = events as { step: string; verdict: string }[]
         const ends = all
-          .filter(({ step, verdict }) => step !== 'publish' && verdict !== 'again')
+          .filter(({ step, verdict }) => step !== 'publish' && verdict !== 'retry')
           .map(({ step, verdict }) => `${step} ${verdict}`)
         const isPublished = all.some(
           ({ step, verdict }) => step === 'publish' && ['done', 'skipped'].includes(verdict),

@@ -21,7 +21,7 @@ export function resumed(events: readonly Heard[]): Record<string, number> {
   const givenBack = new Map<string, number>()
   const key = ({ job, run, step }: Heard, attempt: number) => [job, run, step, attempt].join()
   for (const event of events) {
-    if (event.verdict !== 'again') continue
+    if (event.verdict !== 'retry') continue
     const which = key(event, event.attempt)
     givenBack.set(which, (givenBack.get(which) ?? 0) + 1)
   }
@@ -60,10 +60,10 @@ export function computedTwiceMs(
   const made = new Set<string>()
   for (const event of events) {
     const { step, verdict, job, run, units, ms, worker, at, heardMs } = event
-    if (!MAKING.includes(step) || (verdict !== 'done' && verdict !== 'again')) continue
+    if (!MAKING.includes(step) || (verdict !== 'done' && verdict !== 'retry')) continue
     const ids = units.map((unit) => [job, run, unit].join())
     const again = ids.filter((id) => made.has(id)).length
-    const share = verdict === 'again' ? 1 : again / Math.max(1, ids.length)
+    const share = verdict === 'retry' ? 1 : again / Math.max(1, ids.length)
     // All the time of what was given back is counted already.
     if (verdict === 'done') for (const id of ids) made.add(id)
     const pid = Number(worker.split('/').at(-1))

@@ -140,7 +140,7 @@ function ensured<V>(map: Map<string, V>, key: string, make: () => V): V {
 }
 
 /** Verdicts that are no progress. */
-const NO_PROGRESS: readonly string[] = ['again', 'restarted', 'swept']
+const NO_PROGRESS: readonly string[] = ['retry', 'restarted', 'swept']
 
 /** Whether an event is a sign of progress. */
 export function isProgress({ verdict }: { readonly verdict: string }): boolean {

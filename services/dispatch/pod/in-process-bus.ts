@@ -54,7 +54,8 @@ export function inProcessBus(outer: Bus, topics: readonly string[]): InProcessBu
       let isGivenBack = false
       const work = async ({ topic, delivery }: typeof first) => {
         const handler = handlers.get(topic)
-        if (handler === undefined) throw new Error(`nobody here follows ${topic}`)
+        if (handler === undefined)
+          throw new Error(`the topic ${topic} has no handler in this process`)
         const pause = backOff(PAUSE)
         const until = performance.now() + patienceMs
         for (let again = 0; ; again++) {

@@ -15,7 +15,7 @@ export interface Access {
 }
 
 /** The caller of every request where authentication is off. */
-export const ANYBODY: Caller = { name: 'somebody on this machine', scopes: SCOPES }
+export const ANYBODY: Caller = { name: 'a user of this machine', scopes: SCOPES }
 
 /** Opens access for the bearer tokens of the configuration and the identity tokens of its issuer. */
 export function openAccess(

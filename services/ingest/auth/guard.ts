@@ -28,7 +28,7 @@ const HEADERS = {
 export function assertNotExposed({ host }: Pick<Config, 'host'>, { isGuarded }: Access): void {
   if (isGuarded || isLoopback(host)) return
   const wrong =
-    `is ${host}, which others can reach, and both TRACKCHAIN_TOKENS and TRACKCHAIN_OIDC are empty: anybody could use the API. ` +
+    `is ${host}, which others can reach, and both TRACKCHAIN_TOKENS and TRACKCHAIN_OIDC are empty: everyone could use the API. ` +
     'Set TRACKCHAIN_TOKENS to a JSON array of the sha256 (hex) of each bearer token, or TRACKCHAIN_OIDC to an issuer (docs/reference/api.md), or bind to 127.0.0.1.'
   throw new ConfigError([{ variable: 'TRACKCHAIN_HOST', wrong }])
 }

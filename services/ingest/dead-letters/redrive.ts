@@ -194,7 +194,7 @@ function taken(id: string, letter: KeptLetter | undefined): HttpError {
   const as = settled?.run == null ? '' : ` as run ${settled.run}`
   const what =
     settled === null
-      ? 'somebody else is redriving or discarding it right now'
+      ? 'another request is redriving or discarding it right now'
       : `it was ${state} by ${settled.by} at ${settled.at.toISOString()}${as}`
   return new HttpError('LETTER_TAKEN', `The letter ${id}: ${what}.`)
 }

@@ -86,7 +86,7 @@ function sinceOf(header: string | string[] | undefined): number | undefined {
   })
 }
 
-/** One look for all who watch, and none while nobody does. */
+/** One query serves all streams; without streams there is none. */
 function watching({ database, lookAt }: LiveDeps) {
   const streams = new Set<PassThrough>()
   /** What was sent lately, so that looking back sends nothing twice. */

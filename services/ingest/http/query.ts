@@ -19,7 +19,7 @@ export async function reading<T>(read: (signal: AbortSignal) => Promise<T>): Pro
   }
 }
 
-/** How a query writes a number: in digits, so that nothing is guessed of what somebody meant. */
+/** How a query writes a number: in digits, so that the meaning is never guessed. */
 const NUMBER = /^\d{1,6}(?:\.\d{1,6})?$/
 
 /** A query with numbers where its schema has them; what is written otherwise stays text, which the schema refuses. */

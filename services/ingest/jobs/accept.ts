@@ -50,7 +50,7 @@ export function accept(
     if (registry.has(id)) continue
     throw new PermanentError(
       'UNKNOWN_DERIVATIVE',
-      `${JSON.stringify(id)} is not on offer; there are ${[...registry.keys()].join(', ')}`,
+      `${JSON.stringify(id)} is not available here; available: ${[...registry.keys()].join(', ')}`,
       { at: `/derivative_assets/${index}` },
     )
   }
@@ -84,7 +84,7 @@ function routeOf(job: EncodeJob, { routes }: AcceptSettings): string {
     if (Object.hasOwn(routes, job.site)) return job.site
     throw new PermanentError(
       'UNKNOWN_SITE',
-      `${JSON.stringify(job.site)} is not a route; there are ${names.join(', ')}`,
+      `${JSON.stringify(job.site)} is not a route; available: ${names.join(', ')}`,
       { at: '/site' },
     )
   }

@@ -81,7 +81,7 @@ export const post = {
   summary: 'Ask where to upload a large master',
   description: [
     'Where masters are kept in Cloud Storage, the answer has a session URL for a resumable upload past this',
-    'service. The object is named by the sha256 that is announced here, and nobody checks it: a wrong one gives',
+    'service. The object is named by the sha256 that is announced here, and it is not checked: a wrong one gives',
     'the revision a wrong name. Elsewhere the answer has an address of this service, which can be resumed.',
   ].join('\n'),
   params: TrackParams,

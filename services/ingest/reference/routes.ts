@@ -35,7 +35,7 @@ const CODES: Readonly<Record<string, Omit<ErrorExplained, 'code'>>> = {
 const tags = ['reference']
 
 /** GET /v1/derivatives, /v1/schemas and /v1/errors: what can be asked for, and what words mean. */
-export async function offerRoutes(
+export async function referenceRoutes(
   app: FastifyInstance,
   { registry }: Pick<HttpDeps, 'registry'>,
 ): Promise<void> {
@@ -53,7 +53,7 @@ export async function offerRoutes(
       schema: {
         operationId: 'listDerivatives',
         tags,
-        summary: 'List the derivative assets on offer',
+        summary: 'List the available derivative assets',
         description:
           'Each with its version, its files and the schema of its result. A job without `derivative_assets` gets all of them.',
         response: { 200: jsonResponse('What can be asked for.', Derivatives), ...refused },

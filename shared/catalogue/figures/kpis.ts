@@ -76,7 +76,7 @@ const COUNTS = {
     ) letters, (
       select count(*) as events,
         count(*) filter (where verdict = 'collected') as collected,
-        count(*) filter (where verdict = 'again') as requeued,
+        count(*) filter (where verdict = 'retry') as requeued,
         count(*) filter (where verdict = 'swept') as swept,
         count(*) filter (where verdict = 'skipped') as skipped
       from event where at >= $1 and at < $2

@@ -21,7 +21,7 @@ const job = {
 
 const Settlement = Type.Object(
   {
-    at: Instant('When somebody did something about it.'),
+    at: Instant('When it was redriven or discarded.'),
     by: Type.String({ description: 'Who did it.' }),
     run: Type.Optional(Type.Integer({ description: 'The run that it was redriven as.' })),
     reason: Type.Optional(

@@ -10,7 +10,7 @@ import {
 } from './response.ts'
 import { Warning } from './warning.ts'
 
-/** What is less likely than this is shown with a mark, and recommended to nobody. */
+/** A tempo or key that is less likely than this is shown with a mark, and is not recommended. */
 export const LIKELY = 0.5
 
 /** The states of a track: of the job that was asked for, or opened again, last. */

@@ -36,8 +36,8 @@ export const CHAIN_ERRORS = {
   },
   UNKNOWN_DERIVATIVE: {
     effect: 'fails',
-    means: 'The job asks for a derivative asset that nobody here makes.',
-    remedy: 'GET /v1/derivatives lists what is on offer.',
+    means: 'The job asks for a derivative asset that is not available here.',
+    remedy: 'GET /v1/derivatives lists the available assets.',
   },
   UNKNOWN_SITE: {
     effect: 'fails',
@@ -68,7 +68,7 @@ export const CHAIN_ERRORS = {
   STRICT: {
     effect: 'fails',
     means: 'The master has warnings, and strict was asked for.',
-    remedy: 'Deliver a sound master, then redrive; or ask anew, without strict.',
+    remedy: 'Deliver a sound master, then redrive; or post the job again without strict.',
   },
   TOO_LONG_TO_STAGE: {
     effect: 'fails',
@@ -156,7 +156,7 @@ export const CHAIN_ERRORS = {
   CRASHED: {
     effect: 'fails',
     means:
-      'The message was delivered as often as Pub/Sub does, and nobody settled it: each time its worker died or gave it back.',
+      'Pub/Sub delivered the message as often as it may, and it was never settled: each time its worker died or gave it back.',
     remedy:
       'Look in the history of its track and in the log for what happened each time; mend that, then redrive.',
   },

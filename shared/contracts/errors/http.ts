@@ -44,8 +44,8 @@ export const HTTP_ERRORS = {
   },
   TOO_MANY_REFUSED: {
     status: 422,
-    means: 'So many lines of the body were refused that the rest was not looked at.',
-    remedy: 'Mend the lines by the codes before this one, and post the rest again.',
+    means: 'Too many lines of the body were refused; the rest was not read.',
+    remedy: 'Correct the lines by the codes before this one, and post the rest again.',
   },
   METHOD_NOT_ALLOWED: {
     status: 405,

@@ -38,7 +38,7 @@ export const EncodeJob = defineMessage(
         minItems: 1,
         maxItems: 100,
         description:
-          'The ids of the derivative assets to make. All that are on offer when absent.',
+          'The ids of the derivative assets to make. All available ones when absent.',
       }),
     ),
     master_uri: Type.Optional(

@@ -113,7 +113,7 @@ t.test('leases are extended and /healthz answers while every core computes', asy
   t.comment(`leases extended at most ${(Math.max(...gaps) / 1000).toFixed(1)} s apart`)
   for (const event of events) {
     const sentence = `stopped at the hard limit of ${SECONDS} s`
-    t.match(event, { verdict: 'again', sentence })
+    t.match(event, { verdict: 'retry', sentence })
   }
   await until(() => attempts.length === 2 * CORES, 60_000)
   t.same(attempts.slice(CORES), Array(CORES).fill(2), 'they have been given back')

@@ -176,7 +176,7 @@ t.test('a step that runs longer than the drain is aborted and given back', async
   await until(async () => (await events()).some(({ step }) => step === 'analyze'), 60_000)
   t.match(
     (await events()).filter(({ step }) => step === 'analyze'),
-    [{ verdict: 'again', sentence: /grace period/ }],
+    [{ verdict: 'retry', sentence: /grace period/ }],
   )
   const next = await allConsumers({ config, bus, database, log, only: ['analyze'] })
   t.teardown(() => next.close())

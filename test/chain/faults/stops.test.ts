@@ -104,7 +104,7 @@ t.test(
     const data = Buffer.from(JSON.stringify({ step: 'endless', makes: false }))
     const delivery = { id: '1', data, attributes: {}, attempt: 1, published: new Date() }
     t.equal(await handle(delivery), 'nack')
-    t.match(reported, [{ verdict: 'again', sentence: 'stopped at the hard limit of 1.5 s' }])
+    t.match(reported, [{ verdict: 'retry', sentence: 'stopped at the hard limit of 1.5 s' }])
     await until(async () => (await ffmpegs()).length === 0)
   },
 )

@@ -193,8 +193,8 @@ export default [
     },
     {
       breaks: 'a fault that passes is set aside as a dead letter',
-      from: 'if (!(error instanceof PermanentError)) return again(error)\n  try {\n    await bus.publish(DEAD_LETTER_TOPIC',
-      to: 'if (!(error instanceof Error)) return again(error)\n  try {\n    await bus.publish(DEAD_LETTER_TOPIC',
+      from: 'if (!(error instanceof PermanentError)) return giveBack(error)\n  try {\n    await bus.publish(DEAD_LETTER_TOPIC',
+      to: 'if (!(error instanceof Error)) return giveBack(error)\n  try {\n    await bus.publish(DEAD_LETTER_TOPIC',
     },
     {
       breaks: 'a step that judges nothing is given up',

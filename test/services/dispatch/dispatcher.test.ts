@@ -181,7 +181,7 @@ t.test(
     await until(() => stubs.length === 3, LONG)
     stubs[2]?.end({ exitCode: 0 })
     await all(fleet, ['unlucky'])
-    t.notOk(fleet.events.some(({ verdict }) => verdict === 'again'))
+    t.notOk(fleet.events.some(({ verdict }) => verdict === 'retry'))
     await until(() => fleet.events.some(({ verdict }) => verdict === 'collected'), LONG)
     t.equal(api.most, 1)
   },

@@ -55,7 +55,7 @@ t.test('the route is the site, else where the master is, else the first', async 
   t.equal(toStage(accept({ ...beatport, site: 'onprem-a' }, settings)).topic, 'stage-onprem-a')
 })
 
-t.test('without derivative_assets all that are on offer are made', async (t) => {
+t.test('without derivative_assets all available ones are made', async (t) => {
   const { request } = accept({ asset_guid: 'a' }, settings)
   t.same(request.derivative_assets, [...registry.keys()])
 })

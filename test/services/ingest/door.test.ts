@@ -94,7 +94,7 @@ t.test('a token opens what its scopes say, and no more', async (t) => {
   t.equal(document.paths['/v1/errors']?.get?.security, undefined)
 })
 
-t.test('health, documentation and what is on offer need none', async (t) => {
+t.test('health, documentation and reference need none', async (t) => {
   for (const path of [
     ...['/', '/healthz', '/readyz', '/metrics', '/docs', '/docs/json', '/openapi.json'],
     ...[

@@ -75,7 +75,7 @@ t.test('a GET after the 202 finds the job, as soon as it has a row', async (t) =
   })
 })
 
-t.test('a job without a request_id gets one; without assets all on offer', async (t) => {
+t.test('a job without a request_id gets one; without assets all available ones', async (t) => {
   const answer = await bodyOf(post(jobs, { asset_guid: 'track-2' }))
   t.match(answer.request_id, /^[0-9a-f-]{36}$/)
   t.strictSame([...answer.derivative_assets].sort(), [

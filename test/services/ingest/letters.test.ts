@@ -180,7 +180,7 @@ t.test('a filter redrives what it lets through, at a pace, each once', async (t)
   )
   t.match(await get(`/${ids[0]}`), {
     state: 'redriven',
-    settled: { by: 'somebody on this machine', run: 2, at: /^\d{4}-/ },
+    settled: { by: 'a user of this machine', run: 2, at: /^\d{4}-/ },
   })
 })
 

@@ -169,7 +169,7 @@ t.test('a request says how much of it is there', async (t) => {
     event(run, { step: 'stage', units: [bpm, key, ...parts] }),
     event(run, { step: 'analyze', units: [bpm, key] }),
     // A step that is given back reports the units that it has finished.
-    event(run, { step: 'encode', units: [parts[0] ?? ''], verdict: 'again' }),
+    event(run, { step: 'encode', units: [parts[0] ?? ''], verdict: 'retry' }),
   ])
   // The waveform existed before, so it is in no plan.
   t.match(await status(), {
@@ -198,7 +198,7 @@ t.test('key figures are the counts of the rows', async (t) => {
   const run = accepted(['bpm'])
   await recordEvents(api.database, [
     ...[100, 200, 11_000, 14_000].map((ms) => event(run, { step: 'encode', ms, cpuMs: 50 })),
-    ...['again', 'swept', 'collected'].map((verdict) =>
+    ...['retry', 'swept', 'collected'].map((verdict) =>
       event(run, { step: 'elsewhere', verdict }),
     ),
     event(run, { at: '2026-03-01T11:00:00.000Z' }),

@@ -107,10 +107,10 @@ t.test('asked to go, it answers what is under way and then ends', async (t) => {
   t.equal(await exited, 0)
 })
 
-t.test('it does not start as an API that anybody could use', async (t) => {
+t.test('it does not start as an API that everyone could use', async (t) => {
   const open = await start({ host: '0.0.0.0' })
   t.equal(await open.exited, 2)
-  t.match(open.said(), /"message":"TRACKCHAIN_HOST is 0\.0\.0\.0, .*anybody could use the API/)
+  t.match(open.said(), /"message":"TRACKCHAIN_HOST is 0\.0\.0\.0, .*everyone could use the API/)
   t.notMatch(open.said(), /guard\.ts/, 'a stack helps nobody')
   const tokens = [createHash('sha256').update('secret').digest('hex')]
   const guarded = await start({ host: '0.0.0.0', tokens })

@@ -88,7 +88,7 @@ t.test('only callers who operate the chain learn where things lie', async (t) =>
   const run = accepted(['bpm', 'key'], { track: 'hidden' })
   const bad = { ...failed(), sentence } as Verdict
   await recordRuns(api.database, [ended(run, { bpm: made('x') as Verdict, key: bad })])
-  await recordEvents(api.database, [event(run, { verdict: 'again', sentence })])
+  await recordEvents(api.database, [event(run, { verdict: 'retry', sentence })])
   await keepLetter(api.database, {
     ...{ id: 'a'.repeat(32), message: '1', published: new Date(), step: 'stage' },
     ...{ code: 'NOT_A_MESSAGE', reason: sentence, attempt: 1 },

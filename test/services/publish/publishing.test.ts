@@ -140,7 +140,7 @@ t.test('what another delivery announces right now is given back, not sent twice'
   await deliver(ended(other))
   refused.clear()
   t.equal(await deliver(ended(other)), 'nack', 'the claim of the one that has died holds')
-  t.match(events.at(-1), { verdict: 'again', sentence: /another delivery is announcing/ })
+  t.match(events.at(-1), { verdict: 'retry', sentence: /another delivery is announcing/ })
   await passTime(other.job)
   t.equal(await deliver(ended(other)), 'ack', 'and runs out')
   await passTime(other.job)

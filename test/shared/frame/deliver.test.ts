@@ -159,7 +159,7 @@ t.test('what follows is not done while something that goes before it fails', asy
   const unsent = await delivered(t, { step: { run }, refuses: ['next'] }, seen)
   t.equal(unsent.settlement, 'nack')
   t.strictSame(seen, ['event'], 'no marker says that it was sent')
-  t.match(unsent.event, { verdict: 'again', sentence: 'no next' })
+  t.match(unsent.event, { verdict: 'retry', sentence: 'no next' })
   t.equal(unsent.value('requeued_total{step="stage"}'), 1)
 })
 
@@ -187,7 +187,7 @@ t.test('tidying up that fails is repeated, and never a verdict that contradicts'
     const result = await delivered(t, { step: { run, restart }, attempt: MAX_ATTEMPTS })
     t.equal(result.settlement, 'nack')
     t.strictSame(result.seen, ['next', 'event'], `${error}`)
-    t.match(result.event, { verdict: 'again', sentence: error.message })
+    t.match(result.event, { verdict: 'retry', sentence: error.message })
   }
 })
 
@@ -228,7 +228,7 @@ t.test('a tool that fails is tried 20 times, and then it is a verdict', async (t
   const early = await delivered(t, { step: { run: fault }, attempt: MAX_ATTEMPTS - 1 })
   t.equal(early.settlement, 'nack')
   t.strictSame(early.seen, ['event'])
-  t.match(early.event, { verdict: 'again', attempt: 19, sentence: 'the store is away' })
+  t.match(early.event, { verdict: 'retry', attempt: 19, sentence: 'the store is away' })
   const verdicts: PermanentError[] = []
   const fail = async (_: Note, error: PermanentError) => {
     verdicts.push(error)
@@ -265,7 +265,7 @@ t.test('a step that ignores the hard limit is abandoned and given back', async (
   })
   t.equal(settlement, 'nack')
   t.strictSame(seen, ['event'])
-  t.match(event, { verdict: 'again', sentence: 'stopped at the hard limit of 0.02 s' })
+  t.match(event, { verdict: 'retry', sentence: 'stopped at the hard limit of 0.02 s' })
 })
 
 t.test('a stop is counted for the step, unless it has made something', async (t) => {
@@ -294,7 +294,7 @@ t.test('what computes past the limit is over it; what was kept from it never is'
   }
   const step = (run: Step<Note>['run']) => ({ run, stops: inFolder })
   const over = await delivered(t, { step: step(computes), deps: { hardLimitMs: 300 } })
-  t.match(over.event, { verdict: 'again', sentence: 'stopped at the hard limit of 0.3 s' })
+  t.match(over.event, { verdict: 'retry', sentence: 'stopped at the hard limit of 0.3 s' })
   t.strictSame(await stopsIn(over.deps.scratch), ['over'])
   t.ok(spent > 200, `${spent} ms`)
   async function fail(_: Note, __: PermanentError, context: StepContext): Promise<Next> {
@@ -327,7 +327,7 @@ t.test('what computes past the limit is over it; what was kept from it never is'
   const kept = await delivered(t, { step: step(waits), deps: { hardLimitMs: 800 } })
   t.equal(kept.settlement, 'nack')
   t.match(kept.event, {
-    verdict: 'again',
+    verdict: 'retry',
     code: 'STARVED',
     sentence: /had a core for [01]\.\d s/,
   })
@@ -423,7 +423,7 @@ t.test('what is thrown where nobody catches it is the fault of the step', async 
     return hangs()
   }
   const asStep = await delivered(t, { step: { run: throwing } })
-  t.match(asStep.event, { verdict: 'again', sentence: 'thrown by a timer' })
+  t.match(asStep.event, { verdict: 'retry', sentence: 'thrown by a timer' })
 })
 
 t.test('a fault within the limit is not counted as a stop', async (t) => {
@@ -449,7 +449,7 @@ t.test('a step is given back on abort, however far it is', async (t) => {
     const result = await delivered(t, { step: { run, fail }, deps, attempt: MAX_ATTEMPTS })
     t.equal(result.settlement, 'nack')
     t.equal(fails, 0)
-    t.match(result.event, { verdict: 'again', sentence: 'the grace period is over' })
+    t.match(result.event, { verdict: 'retry', sentence: 'the grace period is over' })
   }
   let ran = 0
   const run = async () => {
@@ -472,7 +472,7 @@ t.test('on stop, a delivery that has not begun is given back', async (t) => {
   const result = await delivered(t, { step: { run }, deps: { stopping } }, seen)
   t.equal(result.settlement, 'nack')
   t.strictSame(seen, ['event'])
-  t.match(result.event, { verdict: 'again', sentence: 'stopping', track: 'a' })
+  t.match(result.event, { verdict: 'retry', sentence: 'stopping', track: 'a' })
 })
 
 t.test(
@@ -518,7 +518,7 @@ t.test(
     const deps = { stopping: stopping.signal, cores }
     const first = await delivered(t, { step: { run }, deps, attempt: MAX_ATTEMPTS })
     t.equal(first.settlement, 'nack')
-    t.match(first.event, { verdict: 'again', sentence: 'stopping' })
+    t.match(first.event, { verdict: 'retry', sentence: 'stopping' })
     const next = new AbortController()
     const second = await delivered(t, {
       step: {

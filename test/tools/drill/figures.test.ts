@@ -25,7 +25,7 @@ function event(seconds: number, more: Partial<Heard> = {}): Heard {
 t.test('a delivery is resumed when the attempt before it was never settled', async (t) => {
   t.same(resumed([event(1)]), {}, 'a first attempt')
   t.same(resumed([event(1, { attempt: 2 })]), { encode: 1 }, 'the first one died')
-  const again = event(1, { verdict: 'again' })
+  const again = event(1, { verdict: 'retry' })
   t.same(resumed([again, event(2, { attempt: 2 })]), {}, 'the first one was given back')
   t.same(
     resumed([again, event(2, { attempt: 3 }), event(3, { attempt: 2, step: 'analyze' })]),
@@ -46,7 +46,7 @@ t.test(
     t.equal(computedTwiceMs([event(1)], [], []), 0)
     t.equal(computedTwiceMs([event(2)], [cut], []), 700)
     t.equal(
-      computedTwiceMs([event(1, { verdict: 'again', units: [] }), event(2)], [], []),
+      computedTwiceMs([event(1, { verdict: 'retry', units: [] }), event(2)], [], []),
       1000,
     )
     t.equal(computedTwiceMs([event(1), event(2)], [], []), 1000, 'made once more')
@@ -63,7 +63,7 @@ t.test('a process that was stopped did not compute', async (t) => {
   const cut = { pid: 17, from: START, to: START + 700 }
   t.equal(computedTwiceMs([], [cut], [stop]), 300)
   t.equal(computedTwiceMs([], [cut], [{ ...stop, pid: 18 }]), 700)
-  t.equal(computedTwiceMs([event(1, { verdict: 'again' })], [], [stop]), 600)
+  t.equal(computedTwiceMs([event(1, { verdict: 'retry' })], [], [stop]), 600)
 })
 
 t.test('a stall is the longest time without any progress', async (t) => {
@@ -71,7 +71,7 @@ t.test('a stall is the longest time without any progress', async (t) => {
   const stall = (events: Heard[], ...ways: Span[]) => longestStallMs(events, ways)
   t.equal(stall([], span), 10_000)
   t.equal(stall([event(2), event(7), event(9)], span), 5_000)
-  const idle = event(5, { verdict: 'again' })
+  const idle = event(5, { verdict: 'retry' })
   t.equal(stall([event(2), idle, event(9)], span), 7_000, 'what failed is none')
   t.equal(stall([event(1), event(12)], span), 9_000, 'the end counts too')
   const [first, second] = [1, 6].map((at) => ({

@@ -469,7 +469,7 @@ t.test(
     const units = message().plan.units.map((unit) => ({ ...unit, version: 2 }))
     const due = message({}, { units })
     t.equal(await run(due), 'nack')
-    t.match(events, [{ verdict: 'again', sentence: /pieces@2 is newer than this worker/ }])
+    t.match(events, [{ verdict: 'retry', sentence: /pieces@2 is newer than this worker/ }])
     registry.set('pieces', parts('pieces', 3))
     t.equal(await run(due), 'ack')
     t.strictSame(topics(), ['ingest'])
@@ -606,7 +606,7 @@ t.test('a unit that is stopped again and again fails alone, and keeps no other',
     'it comes last when it has been stopped',
   )
   const flac = `flac@1 0-${SAMPLES}`
-  t.match(events, [{ units: [] }, { verdict: 'again', units: [flac] }], 'what is there is said')
+  t.match(events, [{ units: [] }, { verdict: 'retry', units: [flac] }], 'what is there is said')
   t.equal(await run(due, { attempt: 3, hardLimitMs: 5000 }), 'ack')
   t.equal(calls.length, 3, 'it is not begun again')
   t.ok((await names('scratch')).some((name) => name.includes('/failed/pieces@1/')))
@@ -693,7 +693,7 @@ t.test(
       registry.set('flac', { ...flac, render } as Derivative)
       const due = message({}, alone(2))
       t.equal(await run(due, { masters: broken }), 'nack', way)
-      t.match(events, [{ verdict: 'again' }])
+      t.match(events, [{ verdict: 'retry' }])
       t.strictSame(topics(), [])
       t.strictSame(await names('scratch'), [])
       t.equal(await run(due), 'ack')
