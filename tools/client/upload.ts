@@ -41,8 +41,8 @@ interface Session {
  * Uploads a file as the master of a track, in pieces, and resumes after the last piece that arrived. When the API
  * keeps masters itself, it also resumes an upload of the same file that another process began.
  * @returns the URI of these very bytes, and the sha256 of other content that the track had before, if any.
- * @throws Refused, with 409 and OTHER_CONTENT when the track has another master and `mayReplace` is false; an Error when
- * the file changes meanwhile, or no piece arrives for two minutes.
+ * @throws Refused, with 409 and OTHER_CONTENT when the track has another master and `mayReplace` is false, with 422 and
+ * MASTER_UNREADABLE when the file is empty; an Error when the file changes meanwhile, or no piece arrives for two minutes.
  */
 export async function uploadMaster(
   target: Target,
@@ -51,6 +51,10 @@ export async function uploadMaster(
   { sha256, mayReplace, signal, onBytes = () => {} }: UploadOptions,
 ): Promise<Uploaded> {
   const before = await stat(path)
+  if (before.size === 0) {
+    const words = `The file ${path} is empty (0 bytes); expected audio.`
+    throw new Refused(422, `MASTER_UNREADABLE: ${words}`)
+  }
   const sum = await sumOf(path, signal)
   const announced = { sha256, crc32c: sum, bytes: before.size, replace: mayReplace }
   const body = await openAsBlob(path)

@@ -8,7 +8,7 @@ import { json } from '#shared/contracts/message.ts'
 import { ASSET_GUID_PATTERN, trackOf } from '#shared/contracts/names.ts'
 import { utf8 } from '#shared/contracts/text.ts'
 import type { HttpDeps } from '../http/route-config.ts'
-import { tooLarge } from '../masters/upload-folder.ts'
+import { emptyMaster, tooLarge } from '../masters/upload-folder.ts'
 import type { Incoming } from '../masters/uploads.ts'
 import { traceparentOf } from './submit-job.ts'
 
@@ -163,9 +163,8 @@ async function received(
     if (part.file.truncated) throw tooLarge(mostBytes)
     // Browsers send an empty file name when no file was chosen.
     if (!part.filename) return undefined
-    throw new PermanentError('MASTER_UNREADABLE', 'The file is empty; expected audio.', {
-      at: 'part file',
-    })
+    const name = JSON.stringify(part.filename.slice(0, 200))
+    throw emptyMaster(`The file ${name}`, { at: 'part file' })
   }
   return { incoming, sha256: incoming.sha256, name: part.filename ?? '' }
 }

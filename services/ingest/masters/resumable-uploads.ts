@@ -19,6 +19,7 @@ import { type OpenFolder, openFolder } from '#shared/store/file/folder.ts'
 import { type FileRoot, undefinedIfMissing } from '#shared/store/file/root.ts'
 import {
   digestMismatch,
+  emptyMaster,
   FINISHED,
   linkUpload,
   type UploadFolder,
@@ -103,6 +104,7 @@ export function resumableUploads(place: UploadFolder): Resumable {
       await file.sync()
       if (!isLast) return { state: 'partial', offset: end }
       const found = hash?.digest('hex') ?? (await sha256Of(file, signal))
+      if (end === 0) throw emptyMaster(`The master of the track ${guid}`)
       isKept = sha256 === undefined || sha256 === found
       if (sha256 !== undefined && sha256 !== found) throw digestMismatch(sha256, found)
       await piece.onWhole?.(found)

@@ -8,11 +8,14 @@ import { compile } from '#shared/contracts/validator.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
 import type { HttpDeps } from '../http/route-config.ts'
 import { Announced, head, type MayResume, post, put, type Resumes, TAKES } from './schema.ts'
-import { tooLarge } from './upload-folder.ts'
+import { emptyMaster, tooLarge } from './upload-folder.ts'
 import { pieceOf } from './upload-range.ts'
 import type { Resumable, Stored } from './uploads.ts'
 
 const checkAnnounced = compile<Announced>(Announced, 'The body', badRequest)
+
+/** The sha256 of no bytes at all. */
+const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 
 /** PUT, HEAD and POST /v1/masters/{asset_guid}. */
 export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
@@ -80,8 +83,9 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
       async ({ params, body, caller, headers: { origin } }): Promise<UploadSession> => {
         const { asset_guid } = params
         const announced = checkAnnounced(documentIn(body, "the master's sha256"))
-        const { sha256, bytes = 0, replace } = announced
-        if (bytes > mostBytes) throw tooLarge(mostBytes)
+        const { sha256, bytes, replace } = announced
+        if (bytes === 0 || sha256 === SHA256_OF_NOTHING) throw empty(asset_guid)
+        if (bytes !== undefined && bytes > mostBytes) throw tooLarge(mostBytes)
         const master_uri = uploads.uri(asset_guid, sha256)
         const arriving = { guid: asset_guid, sha256, by: caller, signal: deps.aborting }
         // What comes past this service is recorded now; the rest when it is whole.
@@ -132,17 +136,18 @@ async function receiveWhole(
       { at: 'query upload' },
     )
   }
-  refuseEmpty(request)
+  refuseEmpty(assetGuid, request)
   const expected = announcedDigest(request)
   const options = { mostBytes, signal: aborting }
   const body = raw.iterator({ destroyOnReturn: false })
+  if (expected === SHA256_OF_NOTHING) throw empty(assetGuid)
   if (expected !== undefined && uploads.receiveAs !== undefined) {
     const whole = { ...options, onWhole: () => onWhole(expected) }
     return await uploads.receiveAs(assetGuid, expected, body, whole)
   }
   const incoming = await uploads.receive(body, options)
   try {
-    if (incoming.bytes === 0) throw empty()
+    if (incoming.bytes === 0) throw empty(assetGuid)
     if (expected !== undefined && expected !== incoming.sha256) {
       throw new HttpError(
         'DIGEST_MISMATCH',
@@ -208,11 +213,11 @@ function announcedDigest({ headers }: FastifyRequest): string | undefined {
   return undefined
 }
 
-function refuseEmpty({ headers }: FastifyRequest): void {
+function refuseEmpty(assetGuid: string, { headers }: FastifyRequest): void {
   const { 'content-length': length, 'transfer-encoding': encoding } = headers
-  if (length === '0' || (length === undefined && encoding === undefined)) throw empty()
+  if (length === '0' || (length === undefined && encoding === undefined)) throw empty(assetGuid)
 }
 
-function empty(): PermanentError {
-  return new PermanentError('MASTER_UNREADABLE', 'The body is empty; expected audio.')
+function empty(assetGuid: string): PermanentError {
+  return emptyMaster(`The master of the track ${assetGuid}`)
 }

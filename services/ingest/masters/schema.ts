@@ -22,7 +22,12 @@ export type Resumes = Static<typeof Resumes>
 export const Announced = Type.Object(
   {
     sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Of the whole file.' }),
-    bytes: Type.Optional(Type.Integer({ minimum: 1 })),
+    bytes: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'Of the whole file. A file of 0 bytes is refused.',
+      }),
+    ),
     replace: Type.Optional(
       Type.Boolean({
         description:

@@ -1,6 +1,7 @@
 import { type FileHandle, readdir, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { abortable } from '#shared/async/abort.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { uploadUri } from '#shared/contracts/uploads.ts'
 import { type StoreDriver, sameBytes } from '#shared/store/driver/driver.ts'
@@ -94,6 +95,12 @@ export function tooLarge(mostBytes: number): HttpError {
     'TOO_LARGE',
     `The master is larger than ${Math.floor(mostBytes / 1024 / 1024)} MiB, which is the limit.`,
   )
+}
+
+/** The refusal of a master without a single byte. @param what names it, for example `The file "x.wav"` */
+export function emptyMaster(what: string, options?: { at: string }): PermanentError {
+  const words = `${what} is empty (0 bytes); expected audio.`
+  return new PermanentError('MASTER_UNREADABLE', words, options)
 }
 
 export function digestMismatch(expected: string, found: string): HttpError {

@@ -7,6 +7,7 @@ const jobs = `${api.url}/v1/jobs`
 const stage = api.received('stage')
 
 const big = 'x'.repeat(10 * 1024 * 1024)
+const EMPTY = /^The master of the track a is empty \(0 bytes\); expected audio/
 const form = (parts: string) => ({
   method: 'POST',
   headers: { 'content-type': 'multipart/form-data; boundary=b' },
@@ -301,7 +302,11 @@ const requests: Record<string, Malformed> = {
           '--b\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\n\r\n--b--\r\n',
         ),
       ),
-    ...{ status: 422, code: 'MASTER_UNREADABLE', names: /empty; expected audio/ },
+    ...{
+      status: 422,
+      code: 'MASTER_UNREADABLE',
+      names: /^The file "a\.wav" is empty \(0 bytes\); expected audio/,
+    },
   },
   'an unknown address': {
     send: () => fetch(`${api.url}/v2/jobs`),
@@ -357,7 +362,20 @@ const requests: Record<string, Malformed> = {
   },
   'an empty master': {
     send: () => fetch(`${api.url}/v1/masters/a`, { method: 'PUT' }),
-    ...{ status: 422, code: 'MASTER_UNREADABLE', names: /empty/ },
+    ...{ status: 422, code: 'MASTER_UNREADABLE', names: EMPTY },
+  },
+  'an empty master in pieces': {
+    send: () => fetch(`${api.url}/v1/masters/a?upload=x`, { method: 'PUT' }),
+    ...{ status: 422, code: 'MASTER_UNREADABLE', names: EMPTY },
+  },
+  'an empty master that is announced': {
+    send: () =>
+      fetch(`${api.url}/v1/masters/a`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ sha256: 'a'.repeat(64), bytes: 0 }),
+      }),
+    ...{ status: 422, code: 'MASTER_UNREADABLE', names: EMPTY },
   },
   'a master whose digest is another': {
     send: () =>

@@ -160,7 +160,9 @@ t.test(
       'c-4,,gone.wav,,,',
       'c-5',
       'c-6,,,nonsense,,',
+      'c-7,,empty.wav,,,',
     ].join('\r\n')
+    await writeFile(join(folder, 'empty.wav'), '')
     await writeFile(join(folder, 'list.csv'), `\ufeff${csv}`)
     const { code, lines, notes } = await submitted([
       join(folder, 'list.csv'),
@@ -178,8 +180,12 @@ t.test(
     t.match(refused[1], /list\.csv:6: UNREADABLE: 1 cells, and 6 in the header/)
     t.match(refused[2], /list\.csv:7: UNKNOWN_DERIVATIVE: .*nonsense/)
     t.match(
+      refused[3],
+      /list\.csv:8: MASTER_UNREADABLE: The file .*empty\.wav is empty \(0 bytes\); expected audio/,
+    )
+    t.match(
       notes.at(-1),
-      /^3 submitted, 3 refused\.\nTo look on: npx trackchain watch [0-9a-f-]+$/,
+      /^3 submitted, 4 refused\.\nTo look on: npx trackchain watch [0-9a-f-]+$/,
     )
     const { body } = await until('the job', () =>
       staged.all.find((message) => isOf(message.body, undefined, 'c-1')),
