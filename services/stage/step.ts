@@ -56,6 +56,7 @@ export function stageStep(deps: StageDeps): Step<ToStage> {
 
     // A part of any sound master takes less than half of the hard limit.
     isStoppedOnce: true,
+    stoppedCode: 'MASTER_OVER_BUDGET',
 
     stops(message) {
       const { restarts } = message

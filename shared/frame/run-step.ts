@@ -156,7 +156,11 @@ export async function runAndFollow<In>(
   async function run(): Promise<Next> {
     if (stops !== undefined && delivery.attempt > 1) {
       const counts = await countStops(context.scratch, stops, stop.signal)
-      const verdict = verdictOnStops(`the step ${step.name}`, counts.get(stops))
+      const verdict = verdictOnStops(
+        `the step ${step.name}`,
+        counts.get(stops),
+        step.stoppedCode,
+      )
       if (verdict !== undefined) throw verdict
     }
     return step.run(message, context)
@@ -178,7 +182,7 @@ export async function runAndFollow<In>(
   function stoppedOnce(): PermanentError | undefined {
     if (!step.isStoppedOnce || stopped !== 'over' || made > 0) return undefined
     const words = `the step ${step.name} computed up to the hard limit of ${limitMs / 1000} s, and had made nothing by then`
-    return new PermanentError('OVER_BUDGET', words)
+    return new PermanentError(step.stoppedCode ?? 'OVER_BUDGET', words)
   }
 
   try {

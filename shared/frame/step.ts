@@ -1,4 +1,4 @@
-import type { PermanentError, RestartError } from '../contracts/errors/chain.ts'
+import type { PermanentError, RestartError, VerdictCode } from '../contracts/errors/chain.ts'
 import type { Contract } from '../contracts/message.ts'
 import type { AcceptedRequest } from '../contracts/messages/run.ts'
 import type { Warning } from '../contracts/messages/warning.ts'
@@ -102,6 +102,11 @@ export interface Step<In> {
   stops?(message: In): string
   /** Whether one stop fails the step, if it has computed up to the hard limit and made nothing. Default: false. */
   readonly isStoppedOnce?: boolean
+  /**
+   * The code of the verdict on a step that was stopped too often. Default: OVER_BUDGET, or STANDS_STILL if it did
+   * nothing.
+   */
+  readonly stoppedCode?: VerdictCode
   /** What follows when the work can never succeed. Default: the message itself is dead-lettered. */
   fail?(message: In, error: PermanentError, context: StepContext): Promise<Next>
   /** What follows when the run has to restart. */

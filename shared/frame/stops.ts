@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { PermanentError } from '../contracts/errors/chain.ts'
+import { PermanentError, type VerdictCode } from '../contracts/errors/chain.ts'
 import type { ObjectName } from '../contracts/names.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
 
@@ -49,28 +49,33 @@ export async function countStops(
   return counts
 }
 
-/** The verdict on work that was stopped this often; undefined if it may be tried again. */
+/**
+ * The verdict on work that was stopped this often; undefined if it may be tried again.
+ * @param code the code of the verdict. Default: OVER_BUDGET, or STANDS_STILL of work that did nothing
+ */
 export function verdictOn(
   what: string,
   { over, idle, still, held, full }: Stops = NONE,
+  code?: VerdictCode,
 ): PermanentError | undefined {
+  const overBudget = code ?? 'OVER_BUDGET'
   if (held > 0) {
     const so = `${what} let the event loop stand still until its process was ended, and at each look its code was running`
-    return new PermanentError('OVER_BUDGET', so)
+    return new PermanentError(overBudget, so)
   }
   if (still >= MAX_STANDSTILLS) {
     const so = `${what} let the event loop stand still until its process was ended, ${still} times`
-    return new PermanentError('OVER_BUDGET', so)
+    return new PermanentError(overBudget, so)
   }
   if (full >= MAX_STANDSTILLS) {
     const so = `${what} used up the memory of its process, which was ended, ${full} times`
-    return new PermanentError('OVER_BUDGET', so)
+    return new PermanentError(overBudget, so)
   }
   const isIdle = idle > over
   const stopped = over + idle
   if (stopped < (isIdle ? MAX_IDLE_STOPS : MAX_STOPS)) return undefined
   const so = `${what} was stopped at the hard limit ${stopped} times`
-  if (!isIdle) return new PermanentError('OVER_BUDGET', so)
+  if (!isIdle) return new PermanentError(overBudget, so)
   const idly = `${so}, ${idle} of them without computing or waiting for a store or a core`
-  return new PermanentError('STANDS_STILL', idly)
+  return new PermanentError(code ?? 'STANDS_STILL', idly)
 }

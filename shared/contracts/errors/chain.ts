@@ -52,7 +52,8 @@ export const CHAIN_ERRORS = {
   MASTER_NOT_FOUND: {
     effect: 'fails',
     means: 'The master was not there, however long stage waited.',
-    remedy: 'Deliver the master, then redrive.',
+    remedy:
+      'Deliver the master where the sentence says that it was looked for, then redrive; or submit the job anew, with the right master_uri.',
   },
   MASTER_CHANGED: {
     effect: 'restarts',
@@ -63,7 +64,7 @@ export const CHAIN_ERRORS = {
     effect: 'fails',
     means: 'The master is not audio that can be read: damaged, empty or of another kind.',
     remedy:
-      'Deliver a sound master (docs/reference/masters.md says what may be), then redrive.',
+      'Deliver a sound master (docs/reference/masters.md says what may be); where there is a dead letter, then redrive it.',
   },
   STRICT: {
     effect: 'fails',
@@ -88,20 +89,29 @@ export const CHAIN_ERRORS = {
   RENDER_FAILED: {
     effect: 'fails',
     means: 'A derivative asset could not be made of this master, and never will be.',
-    remedy: 'Read the sentence; mend the master or the plug-in, then redrive.',
+    remedy:
+      "Read the sentence: mend the asset's code, or the master where the code finds fault with it, then redrive.",
   },
   OVER_BUDGET: {
     effect: 'fails',
     means:
       'A unit computed past the hard limit of a step, again and again, or let the event loop stand still, though neither store nor machine kept it waiting.',
     remedy:
-      'Mend the plug-in, or correct the cost that it states. Of the step stage: deliver another master.',
+      "Mend the code of the derivative asset that the sentence names, or correct the cost that it states. Where assets that are built in fail so, the route's cores are slower than its core_slowdown says.",
   },
   STANDS_STILL: {
     effect: 'fails',
     means:
       'A unit came to no end within the hard limit of a step, again and again, though it neither computed nor waited for a store or a core.',
-    remedy: 'Mend the plug-in: it waits for something that never comes.',
+    remedy:
+      'Mend the code of the derivative asset that the sentence names: it waits for something that never comes.',
+  },
+  MASTER_OVER_BUDGET: {
+    effect: 'fails',
+    means:
+      'Reading the master took more than any sound one takes: stage was stopped at the hard limit of a step, and nothing of it was ready.',
+    remedy:
+      "Deliver the master in another format, for example as WAV, then redrive. Where many masters fail so, the route's cores are slower than its core_slowdown says.",
   },
   OTHER_BYTES: {
     effect: 'fails',

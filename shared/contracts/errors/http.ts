@@ -5,7 +5,8 @@ export const HTTP_ERRORS = {
   OTHER_CONTENT: {
     status: 409,
     means: 'The track has a master of other content already.',
-    remedy: 'Give the file another asset_guid, or say that it replaces the other: --replace.',
+    remedy:
+      'Give the file another asset_guid, or say that it replaces the other: submit --replace, or a request without "replace": false.',
   },
   LETTER_TAKEN: {
     status: 409,
@@ -30,7 +31,8 @@ export const HTTP_ERRORS = {
   TOO_LARGE: {
     status: 413,
     means: 'The request is larger than the limit.',
-    remedy: 'Send less at once; masters go by PUT /v1/masters.',
+    remedy:
+      'Send less at once. Of a master: have max_upload_mib raised, or put it where stage finds it and name it by master_uri.',
   },
   WRONG_CONTENT_TYPE: {
     status: 415,

@@ -28,6 +28,15 @@ function assert(): never {
   throw new Error('no words')
 }
 
+t.test('a remedy speaks of what was at fault', (t) => {
+  for (const code of ['OVER_BUDGET', 'STANDS_STILL'] as const) {
+    t.match(CHAIN_ERRORS[code].remedy, /the code of the derivative asset/)
+    t.notMatch(CHAIN_ERRORS[code].remedy, /master|stage/)
+  }
+  t.match(CHAIN_ERRORS.MASTER_OVER_BUDGET.remedy, /master/)
+  t.end()
+})
+
 t.test('a code belongs to one world, and none is taken for one of another', async (t) => {
   const both = Object.keys(CHAIN_ERRORS).filter((code) => code in HTTP_ERRORS)
   t.same(both, [])

@@ -352,7 +352,8 @@ t.test('a stop is counted for the unit that was being made, if it had the time',
 
 t.test('stopped often enough, it is a verdict before it is begun again', async (t) => {
   t.same([MAX_STOPS, MAX_IDLE_STOPS, MAX_STANDSTILLS], [3, 2, 2], 'as the documents say')
-  for (const [stop, stops, settlement, code = 'OVER_BUDGET'] of [
+  const stoppedCode = 'MASTER_OVER_BUDGET'
+  for (const [stop, stops, settlement, code = 'OVER_BUDGET', more = {}] of [
     ['over', 2, 'nack'],
     ['over', 3, 'ack'],
     ['idle', 1, 'nack'],
@@ -360,10 +361,13 @@ t.test('stopped often enough, it is a verdict before it is begun again', async (
     ['still', 1, 'nack'],
     ['still', 2, 'ack'],
     ['held', 1, 'ack'],
-  ] as const satisfies readonly (readonly [Stop, number, string, string?])[]) {
+    ['over', 3, 'ack', stoppedCode, { stoppedCode }],
+    ['idle', 2, 'ack', stoppedCode, { stoppedCode }],
+  ] as const satisfies readonly (readonly [Stop, number, string, string?, object?])[]) {
     const verdicts: PermanentError[] = []
     let begun = 0
     const step: Partial<Step<Note>> = {
+      ...more,
       stops: inFolder,
       run: async () => {
         begun++
