@@ -1,4 +1,5 @@
 import t from 'tap'
+import { LAWS } from '../../../services/stage/formats/iff/laws.ts'
 import type { PcmLayout } from '../../../services/stage/formats/layout.ts'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
 import {
@@ -122,10 +123,33 @@ const swapped = (numbers: Buffer, bytes: number) => {
 const turned = (numbers: Buffer, bytes: number) =>
   numbers.map((byte, at) => (at % bytes === bytes - 1 ? byte ^ 0x80 : byte)) as Buffer
 
+/** Interleaved samples, each the byte whose number is nearest. */
+function byLaw(channels: readonly Channel[], law: keyof typeof LAWS): Buffer {
+  const numbers = [...LAWS[law]].map((value, byte) => ({ value, byte }))
+  numbers.sort((a, b) => a.value - b.value)
+  const bytes = (channels[0] ?? []).length * channels.length
+  return Buffer.from(
+    Uint8Array.from({ length: bytes }, (_, n) => {
+      const x = channels[n % channels.length]?.[Math.floor(n / channels.length)] ?? 0
+      let [low, high] = [0, 255]
+      while (high - low > 1) {
+        const middle = (low + high) >> 1
+        if ((numbers[middle]?.value ?? 0) <= x) low = middle
+        else high = middle
+      }
+      return numbers[low]?.byte ?? 0
+    }),
+  )
+}
+
 t.test('what is noise as the header has it is read as what is sound', async (t) => {
   const both = music.map((channel) => channel.map((x) => 1.5 * x))
   for (const channels of [both, both.slice(0, 1)]) {
     const numbers = (bits: number, float = false) => bare(channels, bits, float)
+    const clipped = bare(
+      channels.map((channel) => channel.map((x) => 6 * x)),
+      24,
+    )
     const said = (body: Uint8Array, bits: number, tag = 1) =>
       claiming(body, { channels: channels.length, bits, tag })
     const cases = [
@@ -135,6 +159,10 @@ t.test('what is noise as the header has it is read as what is sound', async (t) 
       ['floats, big-endian', said(swapped(numbers(32, true), 4), 32, 3), 'float 32'],
       ['doubles, big-endian', said(swapped(numbers(64, true), 8), 64, 3), 'float 64'],
       ['8 bits, signed', said(turned(numbers(8), 1), 8), 'int 8'],
+      ['A-law as 8 bits', said(byLaw(channels, 'alaw'), 8), 'alaw 8'],
+      ['µ-law as 8 bits', said(byLaw(channels, 'mulaw'), 8), 'mulaw 8'],
+      ['µ-law as A-law', said(byLaw(channels, 'mulaw'), 8, 6), 'mulaw 8'],
+      ['8 bits as µ-law', said(numbers(8), 8, 7), 'int 8'],
       ['16 bits, unsigned', said(turned(numbers(16), 2), 16), 'int 16'],
       ['16 as 24', said(numbers(16), 24), 'int 16'],
       ['16 as 32', said(numbers(16), 32), 'int 16'],
@@ -148,7 +176,7 @@ t.test('what is noise as the header has it is read as what is sound', async (t) 
       ['floats as doubles', said(numbers(32, true), 64, 3), 'float 32'],
       ['floats as 16', said(numbers(32, true), 16), 'float 32'],
       ['16 low in 32, unsaid', said(widened(numbers(16), 2, 4, true), 32), 'int 32'],
-      ['24 low in 32, unsaid', said(widened(numbers(24), 3, 4, true), 32), 'int 32'],
+      ['24 low in 32, unsaid, clipped', said(widened(clipped, 3, 4, true), 32), 'int 32'],
       [
         'floats of the scale of integers',
         said(bare(channels.map(scaled), 32, true), 32, 3),
@@ -178,6 +206,7 @@ t.test('what only looks odd is read as the header has it', async (t) => {
   const sounds: Record<string, Channel> = {
     music: left,
     'quiet music': left.map((x) => x / 250),
+    'music at -50 dB': left.map((x) => x / 290),
     'very quiet music': left.map((x) => x / 10_000),
     'clipped music': left.map((x) => Math.max(-1, Math.min(1, 30 * x))),
     noise: hiss.subarray(0, N),

@@ -2,15 +2,14 @@ import { mergedWarnings } from '#shared/contracts/warnings.ts'
 import { behindSound } from '../behind.ts'
 import { type ByteWindow, fourCc, unreadable } from '../byte-window.ts'
 import type { Coded, PcmLayout } from '../layout.ts'
+import { asSampled, type Sampled, sampledPcm } from './as-sampled.ts'
 import {
   checkRateAndChannels,
   chunks,
   type Format,
-  pcm,
   soundWarnings,
   withWarnings,
 } from './chunks.ts'
-import { asSampled } from './other-reading.ts'
 import { otherKind } from './sample-kind.ts'
 import { sampleWidth } from './sample-width.ts'
 import type { SoundSize } from './sound.ts'
@@ -91,10 +90,11 @@ export async function aiffLayout(
     return withWarnings(coded, mergedWarnings(warnings, await behindOf(size)))
   }
   checkRateAndChannels(format.at, format.rate, format.channels)
-  const { contradicts, ...read } = await readAs(window, format, claims, frames)
-  const size = await sizeOf(window, claims, frames, (read.bits / 8) * format.channels)
-  const contradictions = [size.contradicts, contradicts]
-  const layout = pcm(container, { ...format, ...read }, sound.offset, size, contradictions)
+  const read = await readAs(window, format, claims, frames)
+  const block = (read.format.bits / 8) * format.channels
+  const size = await sizeOf(window, claims, frames, block)
+  const contradictions = [size.contradicts, read.contradicts]
+  const layout = sampledPcm(container, read, sound.offset, size, contradictions)
   return withWarnings(layout, mergedWarnings(layout.warnings, await behindOf(size)))
 }
 
@@ -128,19 +128,24 @@ async function readAs(
   format: Format,
   claims: SizeClaims,
   frames: number,
-): Promise<Partial<Format> & { readonly bits: number; readonly contradicts?: string }> {
-  const { offset, said } = claims
+): Promise<Sampled<Format>> {
+  const { container, offset, said } = claims
   const width = said / (frames * format.channels)
   const bits = width === 3 || width === 4 ? width * 8 : format.bits
   const bytes = Math.max(0, Math.min(said, window.bytes - offset))
   const looked = { ...format, offset, bytes, bits, usedBits: format.bits }
   const other = await otherKind(window, looked)
-  if (other !== undefined) return { ...other.as, bits, contradicts: other.contradicts }
+  if (other !== undefined) {
+    return { format: { ...format, ...other.as, bits }, contradicts: other.contradicts }
+  }
   const found = await bitsOf(window, format, claims, frames)
-  if (found.contradicts !== undefined || found.bits !== format.bits) return found
-  const sampled = await asSampled(window, format, { offset, bytes, isWidthKnown: true })
-  const { contradicts } = sampled
-  return contradicts === undefined ? found : { ...sampled.format, contradicts }
+  if (found.contradicts !== undefined || found.bits !== format.bits) {
+    const { bits, ...said } = found
+    return { format: { ...format, bits }, ...said }
+  }
+  const { rate } = format
+  const place = { container, rate, offset, bytes, isWidthKnown: true }
+  return asSampled(window, format, place)
 }
 
 /**

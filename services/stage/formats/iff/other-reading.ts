@@ -10,10 +10,9 @@ import {
   WILD,
 } from './reading.ts'
 import { SMOOTH } from './roughness.ts'
-import { lowNumbers } from './sample-kind.ts'
 
 /** Uncompressed samples as a consistent header describes them. */
-interface Declared extends Reading {
+export interface Declared extends Reading {
   readonly channels: number
   readonly offset: number
   readonly bytes: number
@@ -21,47 +20,55 @@ interface Declared extends Reading {
   readonly isWidthKnown?: boolean
 }
 
-/**
- * The place that is read first, as a share of the samples, and the places that are read only if the first one
- * is suspect.
- */
-const FIRST_PLACE = 0.5
+/** The places that are read only if the middle is suspect, as shares of the samples. */
 const PLACES = [0.03, 0.1, 0.17, 0.25, 0.33, 0.42, 0.5, 0.58, 0.66, 0.75, 0.83, 0.92]
 const LOOK_BYTES = 8192
 /** Number of bytes that is a whole number of samples at each width. */
 const COMMON_WIDTHS = 24
+const MIDDLE_PLACE = 0.5
 /** Minimum number of numbers that have to be examined. */
 const MIN_NUMBERS = 1000
 /** Minimum roughness of a suspect: it may be noise that a wrong reading makes. */
-const SUSPECT = 0.3
+export const SUSPECT = 0.3
 /** Maximum roughness of sound, and how many times smoother than as declared it has to be. */
 const SOUND = 0.2
-const CERTAIN = 3
+export const CERTAIN = 3
 /** Minimum roughness of the lower part of a number, which is noise. */
 const NOISE = 0.6
 /** Maximum ratio of the powers of the parts of a number, if these are numbers of their own. */
 const ALIKE = 1.5
 /** Minimum peak as a share of full scale. Quieter readings prove nothing. */
-const MIN_PEAK = 1 / 64
+export const MIN_PEAK = 1 / 64
 /**
  * Maximum share of floating-point numbers that are unlikely as sound in a correct reading, and minimum share of
  * them in a wrong one.
  */
-const [FEW, MANY] = [0.02, 0.05]
+export const [FEW, MANY] = [0.02, 0.05]
+
+/** The samples in the middle, and what was measured there. */
+export interface Middle {
+  readonly looks: readonly Buffer[]
+  readonly own: Measured
+}
+
+export async function middleOf(window: ByteWindow, declared: Declared): Promise<Middle> {
+  const looks = await looksAt(window, declared, [MIDDLE_PLACE])
+  return { looks, own: measured(looks, declared, declared) }
+}
 
 /**
  * How samples have to be read if they are noise as declared and clearly sound in another reading: with the
- * other byte order, another width, signed or unsigned, integers or floating-point numbers. Undefined: they are
- * as declared, or nothing proves the contrary. In sound masters only one place is read.
+ * other byte order, another width, signed or unsigned, integers, floating-point numbers or a logarithmic law.
+ * Undefined: they are as declared, or nothing proves the contrary. In sound masters only the middle is read.
  */
 export async function otherReading(
   window: ByteWindow,
   declared: Declared,
+  middle?: Middle,
 ): Promise<OtherReading | undefined> {
-  if (declared.encoding !== 'int' && declared.encoding !== 'float') return undefined
-  const first = await looksAt(window, declared, [FIRST_PLACE])
+  const { looks: first, own: there } = middle ?? (await middleOf(window, declared))
   // Silence proves nothing: then all places are read.
-  const isLively = measured(first, declared, declared).values >= MIN_VALUES
+  const isLively = there.values >= MIN_VALUES
   if (isLively && !isSuspect(first, declared)) return undefined
   const looks = await looksAt(window, declared, PLACES)
   const numbers = looks.reduce((sum, look) => sum + look.length, 0) / (declared.bits / 8)
@@ -83,7 +90,7 @@ export async function otherReading(
     if (!isSound(found, reading)) continue
     if (!isBetter(looks, { own, found, reading, declared })) continue
     if (best?.encoding === 'float' && reading.encoding !== 'float') continue
-    if (found.roughness < smoothest || reading.encoding !== best?.encoding) {
+    if (found.roughness < smoothest) {
       best = reading
       smoothest = found.roughness
     }
@@ -91,26 +98,14 @@ export async function otherReading(
   return best && { as: best, contradicts: misread(declared, best) }
 }
 
-/** The format of a consistent header, corrected if the samples prove another one, and the warning about it. */
-export async function asSampled<Said extends Reading & Pick<Declared, 'channels'>>(
-  window: ByteWindow,
-  format: Said,
-  more: Pick<Declared, 'offset' | 'bytes' | 'isWidthKnown'>,
-): Promise<{ readonly format: Said; readonly contradicts?: string }> {
-  const declared = { ...format, ...more }
-  const found = await otherReading(window, declared)
-  if (found !== undefined) {
-    return { format: { ...format, ...found.as }, contradicts: found.contradicts }
-  }
-  const contradicts = await lowNumbers(window, declared)
-  return contradicts === undefined ? { format } : { format, contradicts }
-}
-
 /**
  * The other byte order of integers that are noise as declared. It is tried first: narrower numbers are no noise if
  * they are read as wider ones, but silence among noise makes it look like narrower ones.
  */
-function swappedOf({ roughness }: Measured, declared: Declared): Reading | undefined {
+export function swappedOf(
+  { roughness }: Pick<Measured, 'roughness'>,
+  declared: Declared,
+): Reading | undefined {
   const { encoding, bits, unsigned, bigEndian } = declared
   if (encoding !== 'int' || bits === 8 || roughness < SUSPECT) return undefined
   return { encoding, bits, unsigned, bigEndian: !bigEndian }
@@ -142,10 +137,16 @@ export function misread(said: Reading, found: Reading): string {
     const sign = isTurned ? (unsigned ? 'unsigned ' : 'signed ') : ''
     const isSwapped = bits > 8 && other.bits > 8 && bigEndian !== other.bigEndian
     const order = isSwapped ? (bigEndian ? 'big-endian ' : 'little-endian ') : ''
-    const kind = encoding === 'float' ? 'floating-point numbers' : 'integers'
-    return `${order}${sign}${kind} of ${bits} bits`
+    return `${order}${sign}${KINDS[encoding]} of ${bits} bits`
   }
   return `the header says ${named(said, found)}, and the samples are ${named(found, said)}; they were read as such`
+}
+
+const KINDS = {
+  int: 'integers',
+  float: 'floating-point numbers',
+  alaw: 'numbers by the A-law',
+  mulaw: 'numbers by the µ-law',
 }
 
 /** All readings except the declared one: narrow ones first, floating-point numbers before integers. */
@@ -162,6 +163,7 @@ function readingsFor(declared: Declared): Reading[] {
     if (bits >= 32) add('float', bits, false)
     if (bits <= 32) add('int', bits, false)
     if (bits <= 16) add('int', bits, true)
+    if (bits === 8) for (const law of ['alaw', 'mulaw'] as const) add(law, bits, false)
   }
   const { encoding, bits, unsigned, bigEndian } = declared
   return all.filter(
@@ -173,7 +175,7 @@ function readingsFor(declared: Declared): Reading[] {
   )
 }
 
-async function looksAt(
+export async function looksAt(
   window: ByteWindow,
   { channels, offset, bytes }: Declared,
   places: readonly number[],
@@ -197,6 +199,10 @@ function isSuspect(looks: readonly Buffer[], declared: Declared): boolean {
   const own = measured(looks, declared, declared)
   if (own.values < MIN_VALUES) return false
   if (declared.encoding === 'float') return own.unlikely > MANY
+  const isEight = (reading: Reading) =>
+    reading.bits === 8 && isPlainer(measured(looks, reading, declared), own)
+  if (declared.bits === 8 && readingsFor(declared).some(isEight)) return true
+  if (declared.encoding !== 'int') return own.roughness > SUSPECT
   return (
     own.roughness > SUSPECT ||
     isTurned(own) ||
@@ -204,6 +210,16 @@ function isSuspect(looks: readonly Buffer[], declared: Declared): boolean {
     areParts(looks, declared, 16)
   )
 }
+
+/**
+ * Whether one reading of 8 bits is much smoother than the declared one. Numbers of 8 bits that count from elsewhere or
+ * follow another law are no noise: they jump where sound crosses zero.
+ */
+function isPlainer(found: Measured, own: Measured): boolean {
+  return found.roughness * PLAINER < own.roughness
+}
+
+const PLAINER = 2
 
 /**
  * Whether hardly any number is near zero, which is the case if signed numbers are read as unsigned, or the
@@ -256,11 +272,19 @@ interface Both {
 }
 
 function isBetter(looks: readonly Buffer[], { own, found, reading, declared }: Both): boolean {
-  const isInt = declared.encoding === 'int'
+  if (declared.bits === 8 && reading.bits === 8) return isPlainer(found, own)
+  const isInt = declared.encoding !== 'float'
   const isTurn =
-    isInt && reading.unsigned !== declared.unsigned && reading.bits === declared.bits
+    declared.encoding === 'int' &&
+    reading.encoding === 'int' &&
+    reading.unsigned !== declared.unsigned &&
+    reading.bits === declared.bits
   if (isTurn) return isTurned(own) && found.roughness * CERTAIN < own.roughness
-  if (isInt && reading.bits < declared.bits && areParts(looks, declared, reading.bits))
+  if (
+    declared.encoding === 'int' &&
+    reading.bits < declared.bits &&
+    areParts(looks, declared, reading.bits)
+  )
     return true
   // Between two floating-point readings it is enough that one is likely and the declared one is not.
   if (!isInt && reading.encoding === 'float') return true

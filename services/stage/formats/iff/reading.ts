@@ -1,4 +1,5 @@
 import type { PcmLayout } from '../layout.ts'
+import { LAWS } from './laws.ts'
 import { Roughness } from './roughness.ts'
 
 /** How bytes are read as numbers. */
@@ -13,6 +14,10 @@ function readerOf({ encoding, bits, unsigned, bigEndian }: Reading): {
   readonly read: (bytes: Buffer, at: number) => number
 } {
   const width = bits / 8
+  if (encoding === 'alaw' || encoding === 'mulaw') {
+    const law = LAWS[encoding]
+    return { width, read: (bytes, at) => law[bytes[at] as number] as number }
+  }
   if (encoding === 'float') {
     const name = `read${bits === 32 ? 'Float' : 'Double'}${bigEndian ? 'BE' : 'LE'}` as const
     return { width, read: (bytes, at) => bytes[name](at) }

@@ -47,23 +47,27 @@ export async function otherKind(
 }
 
 /**
- * A warning about integers that use only the lowest bits, if the header does not say so. They are read as the
- * header says, because very quiet music looks the same.
+ * A warning about integers that use only the lowest bits. They are read as the header says, because very quiet music
+ * looks much the same: what tells is that the header gives that number of bits; that sound is clipped at the limits of
+ * fewer bits; or a peak 96 dB below full scale.
+ * @param peak the peak in the middle, as a share of full scale
  */
 export async function lowNumbers(
   window: ByteWindow,
-  described: Omit<Description, 'usedBits'>,
+  described: Description,
+  peak: number,
 ): Promise<string | undefined> {
-  const { encoding, bits } = described
-  // Quiet music of 24 bits often enough uses no more than 16.
-  if (encoding !== 'int' || bits !== 32) return undefined
-  for (const usedBits of [16, 24]) {
-    const suspected = { ...described, usedBits }
-    if (!(await holds(window, suspected, new LowNumbers(suspected, false)))) continue
-    const quieter = Math.round(6.02 * (bits - usedBits))
-    return `the header says integers of ${bits} bits, and the samples use the lowest ${usedBits} alone, so that all is ${quieter} dB quieter; they were read as the header says`
+  const { encoding, bits, usedBits } = described
+  if (encoding !== 'int' || bits === 8 || peak > 2 ** -MIN_CLIPPED_ROOM) return undefined
+  const quieter = (used: number) =>
+    `the header says integers of ${usedBits} bits, and the samples use the lowest ${used} of ${bits} alone, so that all is ${Math.round(6.02 * (bits - used))} dB quieter; they were read as the header says`
+  const isSaid = usedBits >= MIN_BITS && bits - usedBits >= MIN_CLIPPED_ROOM
+  for (const used of [...(isSaid ? [usedBits] : []), ...(bits === 32 ? [16] : [])]) {
+    const suspected = { ...described, usedBits: used }
+    if (await holds(window, suspected, new LowNumbers(suspected, false))) return quieter(used)
   }
-  return undefined
+  const clipped = new ClippedLow()
+  return (await holds(window, described, clipped)) ? quieter(clipped.usedBits) : undefined
 }
 
 /** How samples have to be read, and the warning about it. */
@@ -278,6 +282,61 @@ class LowNumbers implements Suspicion {
   isCertain(): boolean {
     if ((this.#roughness?.value() ?? 0) > SMOOTH) return false
     return this.#used >= MIN_NUMBERS && this.#peak >= this.#leastPeak && !this.#isPadded
+  }
+}
+
+/** Minimum number of unused bits of clipped numbers. Programs make sound 6 or 12 dB quieter by shifting its bits. */
+const MIN_CLIPPED_ROOM = 4
+/** Minimum number of numbers at each of the two limits. */
+const MIN_CLIPPED = 4
+const MIN_CLIPPED_BITS = 8
+
+/**
+ * The suspicion that numbers were clipped to fewer bits than they have, and stand at the lower end: none is beyond
+ * -2^n and 2^n - 1, and several are at each.
+ */
+class ClippedLow implements Suspicion {
+  readonly #roughness = new Roughness()
+  #least = 0
+  #most = 0
+  #used = 0
+  #atLeast = 0
+  #atMost = 0
+
+  look(piece: DataView, { bits, bigEndian, channels }: Description): boolean {
+    const width = bits / 8
+    const limit = 2 ** (bits - 1 - MIN_CLIPPED_ROOM)
+    const bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength)
+    const valueAt = (at: number) =>
+      bigEndian ? bytes.readIntBE(at, width) : bytes.readIntLE(at, width)
+    const step = width * channels
+    for (let at = 0; at < bytes.length; at += width) {
+      const value = valueAt(at)
+      if (value < -limit || value >= limit) return false
+      if (at >= step) this.#roughness.add(value, valueAt(at - step))
+      if (value !== 0) this.#used++
+      if (value < this.#least) [this.#least, this.#atLeast] = [value, 0]
+      if (value > this.#most) [this.#most, this.#atMost] = [value, 0]
+      if (value === this.#least) this.#atLeast++
+      if (value === this.#most) this.#atMost++
+    }
+    return true
+  }
+
+  get usedBits(): number {
+    return 1 + Math.log2(-this.#least)
+  }
+
+  isCertain(): boolean {
+    const { usedBits } = this
+    return (
+      this.#used >= MIN_NUMBERS &&
+      this.#most === -this.#least - 1 &&
+      Number.isInteger(usedBits) &&
+      usedBits >= MIN_CLIPPED_BITS &&
+      Math.min(this.#atLeast, this.#atMost) >= MIN_CLIPPED &&
+      this.#roughness.value() <= SMOOTH
+    )
   }
 }
 

@@ -1,7 +1,8 @@
 import { type ByteWindow, unreadable } from '../byte-window.ts'
 import type { Coded, PcmLayout } from '../layout.ts'
+import { asAligned, asSampled, type Sampled } from './as-sampled.ts'
 import type { Format } from './chunks.ts'
-import { asSampled, misread, otherReading } from './other-reading.ts'
+import { misread, otherReading } from './other-reading.ts'
 import { otherKind } from './sample-kind.ts'
 import { sampleWidth } from './sample-width.ts'
 
@@ -107,6 +108,7 @@ function guidOf(bytes: Uint8Array): string {
 
 /** The place of the samples that decide between contradicting numbers, bytes. */
 interface Sound {
+  readonly container: string
   readonly offset: number
   readonly bytes: number
 }
@@ -121,7 +123,7 @@ export async function readableAs(
   format: WavFormat,
   sound: Sound,
   littleEndian: boolean,
-): Promise<{ readonly format: Format; readonly contradicts?: string }> {
+): Promise<Sampled<Format>> {
   const { at, tag, rate, channels, mask, bits, validBits, blockBytes, byteRate } = format
   const encoding = ENCODINGS[tag]
   if (encoding === undefined) {
@@ -136,6 +138,12 @@ export async function readableAs(
   const block = (blockBytes / channels) * 8
   const isKnown = WIDTHS[encoding].includes(block / 8)
   const looked = { ...described, ...sound, bits: block, usedBits: bits }
+  if (isKnown && encoding === 'float') {
+    // Floating-point numbers that begin a byte later would look like integers.
+    const format = { ...described, bits: block, unsigned: false }
+    const moved = await asAligned(window, format, { ...sound, rate })
+    if (moved !== undefined) return moved
+  }
   const other = isKnown ? await otherKind(window, looked) : undefined
   if (other !== undefined) {
     const { as, contradicts } = other
@@ -151,7 +159,10 @@ export async function readableAs(
     ...{ ...described, bits: width * 8, unsigned: encoding === 'int' && width === 1 },
     bigEndian: !littleEndian && width > 1,
   }
-  if (isSound && validBits <= bits) return asSampled(window, read, sound)
+  if (isSound && validBits <= bits) {
+    const usedBits = validBits > 0 ? validBits : bits
+    return asSampled(window, read, { ...sound, rate, usedBits })
+  }
   if (!isSound && width * channels === blockBytes && Math.ceil(bits / 8) === width) {
     const hz = Math.round(byteRate / blockBytes)
     const contradicts = `the header says ${rate} Hz, and ${byteRate} bytes a second, which in blocks of ${blockBytes} bytes are ${hz} Hz; it was read at ${rate} Hz`

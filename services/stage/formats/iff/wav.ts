@@ -3,7 +3,8 @@ import { behindSound } from '../behind.ts'
 import { type ByteWindow, unreadable } from '../byte-window.ts'
 import type { Coded, PcmLayout } from '../layout.ts'
 import { mpegStream } from '../mpeg/mpeg.ts'
-import { checkRateAndChannels, chunks, pcm, soundWarnings, withWarnings } from './chunks.ts'
+import { sampledPcm } from './as-sampled.ts'
+import { checkRateAndChannels, chunks, soundWarnings, withWarnings } from './chunks.ts'
 import { refuseEncoded } from './encoded-samples.ts'
 import type { SoundSize } from './sound.ts'
 import { soundSize } from './sound-size.ts'
@@ -81,10 +82,10 @@ export async function wavLayout(
     return withWarnings(coded, mergedWarnings(warnings, behind))
   }
   checkRateAndChannels(format.at, format.rate, format.channels)
-  const sound = { offset: data.offset, bytes: size.bytes }
+  const sound = { container, offset: data.offset, bytes: size.bytes }
   const read = await readableAs(window, format, sound, littleEndian)
   const known = [...contradictions, read.contradicts]
-  const layout = pcm(container, read.format, data.offset, size, known)
+  const layout = sampledPcm(container, read, data.offset, size, known)
   return withWarnings(layout, mergedWarnings(layout.warnings, behind))
 }
 
