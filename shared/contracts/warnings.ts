@@ -14,7 +14,7 @@ export type { Warning }
 export const WARNINGS = {
   CUT_SHORT: {
     means:
-      'The master ends before the end that its header promises, or within its last page, frame or fragment.',
+      'The master ends before the end that its header promises, or within its last page, frame or fragment; or its first frames are missing.',
     remedy: 'Deliver the whole of it: it was probably cut off on its way.',
   },
   HEADER_CONTRADICTS: {

@@ -26,9 +26,23 @@ export function streamWarnings(
   const { isCut: isWithin = false, isShort: isBefore = false } = noticed.walk?.seen ?? {}
   const isCut = endsWithinFrame(layout, noticed) || isWithin || isBefore
   const cut = isCut && !isShort ? [endsWithin(layout, present, noticed)] : []
+  const headless = beginWarnings(layout, present, noticed)
   const isDamaged = frames.some(({ code }) => code === 'DAMAGED')
   const decoder = isDamaged ? [] : decoderWarnings(layout, noticed)
-  return mergedWarnings(length, frames, cut, decoder)
+  return mergedWarnings(length, frames, cut, headless, decoder)
+}
+
+/** The warning about an MP3 whose first frames are missing. If a tag counts the frames, the count decides. */
+function beginWarnings(
+  { container, tag }: CodedLayout,
+  present: number,
+  { frames }: Noticed,
+): readonly Warning[] {
+  const lacking = frames?.reservoir.lacking ?? 0
+  if (lacking === 0 || tag !== undefined) return []
+  const present_seconds = Math.round(present * 1000) / 1000
+  const sentence = `the ${container} is cut short at its beginning: its first frame needs ${lacking} bytes of frames before it, which are not there; ${present_seconds} s are there`
+  return [{ code: 'CUT_SHORT', sentence, present_seconds }]
 }
 
 function lengthWarnings(

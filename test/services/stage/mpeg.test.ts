@@ -177,6 +177,46 @@ function noiseBytes(bytes: number): Buffer {
   return Buffer.from(noise(bytes, { seed: 5 }).map((x) => x * 250))
 }
 
+t.test('an MP3 whose first frames are missing is said to be cut short', async (t) => {
+  const bare = await coded('n.mp3', music(1), ['-b:a', '128k', ...BARE, '-write_xing', '0'])
+  const starts = [...framesOf(bare)]
+  t.same((await outcome(bare)).codes, [], 'whole')
+  const without = (count: number) => bare.subarray(starts[count])
+  const { warnings, samples } = await stage(without(9))
+  t.match(warnings, [
+    {
+      code: 'CUT_SHORT',
+      present_seconds: Math.round(samples / 44.1) / 1000,
+      sentence: /cut short at its beginning: its first frame needs \d+ bytes of frames before/,
+    },
+  ])
+  t.same((await outcome(join(id3(300), without(9)))).codes, ['CUT_SHORT'], 'behind a tag')
+})
+
+t.test('a tag among the frames costs no music, or what it costs is said', async (t) => {
+  const bare = await coded('n.mp3', music(1), ['-b:a', '128k', ...BARE, '-write_xing', '0'])
+  const starts = [...framesOf(bare)]
+  const { samples } = await outcome(bare)
+  const at = (count: number) => starts[count] ?? 0
+  const put = (what: Buffer, from: number, to = from) =>
+    join(bare.subarray(0, at(from)), what, bare.subarray(at(to)))
+  t.same(await outcome(put(id3(500), 20)), { samples, codes: [] }, 'put between two frames')
+  for (const [what, filling] of [
+    ['a tag', id3(407)],
+    ['zeros', Buffer.alloc(417)],
+    ['noise', noiseBytes(417)],
+  ] as const)
+    t.same((await outcome(put(filling, 20, 24))).codes, ['DAMAGED'], `${what} over frames`)
+})
+
+/** The positions of the frames. */
+function* framesOf(stream: Buffer): Generator<number> {
+  for (let at = 0; at < stream.length; ) {
+    yield at
+    at += mpegFrame(stream, at)?.bytes ?? stream.length
+  }
+}
+
 t.test('frames are counted where there may be too many of them, and only there', async (t) => {
   const low = { rate: 8000 }
   const bare = [...BARE, '-write_xing', '0']

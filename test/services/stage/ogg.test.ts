@@ -50,6 +50,7 @@ t.test('what is missing or wrong in an Ogg is warned of, and nothing else', asyn
         ['DAMAGED'],
       ],
       ['with three pages twice', join([pages.slice(0, -2), pages.slice(-5)]), ['DAMAGED']],
+      ['with its first page twice', join([pages.slice(0, 1), pages]), ['DAMAGED']],
       ['with its last page twice', join([pages, pages.slice(-1)]), ['DAMAGED']],
       ['with two pages in the wrong order', join(swapped(pages, middle)), ['DAMAGED']],
       ['with pages that have no numbers', join(unnumbered(pages)), []],
@@ -84,6 +85,15 @@ t.test('the sentences say where it is, and how long what is there', async (t) =>
     cut?.sentence,
     /^the Ogg is cut short: it ends without its last page; [34]\.\d+ s are/,
   )
+})
+
+t.test('a first page that comes twice costs nothing', async (t) => {
+  for (const [codec, file] of Object.entries(files)) {
+    const { samples } = await outcome(file)
+    const twice = await outcome(join([pagesOf(file).slice(0, 1), file]))
+    t.equal(twice.samples, samples, codec)
+    t.match(twice.warnings, [{ sentence: /at 0\.0 s: pages of it come twice/ }])
+  }
 })
 
 t.test('a stream that was recorded from its middle on lacks nothing', async (t) => {

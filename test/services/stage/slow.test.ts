@@ -95,6 +95,10 @@ t.test('what is cut into more than music is, is refused before it is decoded', a
       Buffer.concat(Array(1002).fill(mp3)),
       /^MASTER_UNREADABLE: .* more than 1000 MP3s that were joined/,
     ],
+    'Oggs that were joined': [
+      Buffer.concat(Array(1002).fill(Buffer.concat(opus))),
+      /^MASTER_UNREADABLE: .* more than 1000 streams that were joined, of 0\.05\d s each/,
+    ],
     'M4A of packets without end': [m4a, /^MASTER_UNREADABLE: M4A: 600000 packets/],
   }
   for (const [what, [file, verdict]] of Object.entries(files))

@@ -62,33 +62,36 @@ export function seeFrames(seen: FramesSeen, count: number, bytes: Uint8Array): v
  * @param at the position in the master at which the gap begins
  * @param next what follows the gap: a frame that can begin a stream, one that needs data from before, or the
  * end
+ * @returns whether no music is missing, so that the next frame may go on with data of those before
  */
 export function seeGap(
   seen: FramesSeen,
   gap: Gap,
   at: number,
   next: 'alone' | 'needs-more' | 'end',
-): void {
+): boolean {
+  if (gap.bytes === 0) return true
   const verdict = gap.verdict()
   if (gap.isRegained) seen.isRegained = true
   if (verdict.kind === 'master') {
     const from = at + verdict.at
     seen.other ??= { name: verdict.name, at: from, bytes: gap.bytes - verdict.at }
-    return
+    return false
   }
   // Zeros between joined files are followed by a frame that can begin a file. Other zeros lie where frames
   // were.
-  if (verdict.kind === 'filling' && !(verdict.isBlank && next === 'needs-more')) return
+  if (verdict.kind === 'filling' && !(verdict.isBlank && next === 'needs-more')) return true
   const from = verdict.kind === 'unknown' ? verdict.at : 0
   if (next === 'end') {
     seen.behindBytes = gap.bytes - from
     seen.behindAt = at + from
-    return
+    return false
   }
   seen.lostBytes += gap.bytes - from
   seen.lostPlaces++
   seen.lostAt ??= at + from
   seen.lostAfter ??= seen.frames
+  return false
 }
 
 /** Continues a CRC-16 (reflected polynomial 0xa001) over more bytes, two at a time. */

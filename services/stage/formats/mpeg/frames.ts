@@ -79,7 +79,8 @@ export async function* mpegFrames(
     gap.it.add(held.subarray(from, to))
   }
   const closeGap = (next: Parameters<typeof seeGap>[3]) => {
-    if (gap !== undefined && gap.it.bytes > 0) seeGap(seen, gap.it, gap.at, next)
+    const isPassed = gap === undefined || seeGap(seen, gap.it, gap.at, next)
+    if (!isPassed) seen.reservoir.again()
     gap = undefined
   }
   function* whole(isEnd: boolean): Generator<Uint8Array> {
@@ -95,7 +96,7 @@ export async function* mpegFrames(
           runStart = at + frame.bytes
           seen.tags++
           checkJoined(seen, first, byte + at)
-          seen.reservoir.again()
+          seen.reservoir.again(true)
         } else {
           frames++
           if (frame.kind === 3) seen.reservoir.add(held, at, frame)
@@ -114,7 +115,6 @@ export async function* mpegFrames(
       isInStep = found !== undefined
       const next = found?.at ?? to
       pass(at, next)
-      seen.reservoir.again()
       at = next
       if (found !== undefined) closeGap(afterGap(held, at, found.frame))
       runStart = at

@@ -10,8 +10,11 @@ export class Reservoir {
   overlaps = 0
   /** Number of frames before the first overlap. */
   firstAfter: number | undefined
+  /** Number of bytes that the first frame needs from frames before it, none of which are there. */
+  lacking = 0
   #frames = 0
   #isFirst = true
+  #hasTag = false
   /**
    * Number of bytes of all frames so far without their headers, and the position among them at which the data
    * of the last frame ends.
@@ -19,9 +22,13 @@ export class Reservoir {
   #come = 0
   #end = 0
 
-  /** Call this when something lies before the next frame, which may then belong to another stream. */
-  again(): void {
+  /**
+   * Call this when something lies before the next frame, which may then belong to another stream.
+   * @param isTag whether it is a frame without music: programs that cut a stream put there what its first frame needs
+   */
+  again(isTag = false): void {
     this.#isFirst = true
+    this.#hasTag ||= isTag
   }
 
   /** Adds the whole frame at `at`. */
@@ -43,6 +50,7 @@ export class Reservoir {
     for (let n = 0; n < granules * channels; n++, next += isFirstVersion ? 59 : 63)
       taken += bits(next, 12)
     const start = this.#come - begin
+    if (this.#frames === 0 && !this.#hasTag && taken > 0) this.lacking = begin
     // The first frame may need data that is not there.
     if (start < this.#end && !this.#isFirst) {
       this.overlaps++

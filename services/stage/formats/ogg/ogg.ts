@@ -8,21 +8,38 @@ import { type OggFormat, oggFormat } from './format.ts'
  * @throws PermanentError MASTER_UNREADABLE when it holds another kind of stream, or several at once
  */
 export async function oggStream(window: ByteWindow): Promise<Coded | undefined> {
-  const head = await window.glance(0, 27)
-  if (Buffer.from(head).toString('latin1', 0, 4) !== 'OggS') return undefined
-  const segments = await window.glance(27, head[26] ?? 0)
-  const packetAt = 27 + segments.length
+  const head = Buffer.from(await window.glance(0, HEADER_BYTES))
+  if (head.toString('latin1', 0, 4) !== 'OggS') return undefined
+  const segments = await window.glance(HEADER_BYTES, head[26] ?? 0)
+  const packetAt = HEADER_BYTES + segments.length
   const found = knownFormat(Buffer.from(await window.glance(packetAt, 64)), packetAt)
-  const nextPage = packetAt + segments.reduce((sum, bytes) => sum + bytes, 0)
+  const endOfFirst = packetAt + segments.reduce((sum, bytes) => sum + bytes, 0)
+  // A first page that comes several times: decoders take it for headers out of turn. The survey reports it.
+  let nextPage = endOfFirst
+  for (let n = 0; n < MAX_AGAIN; n++) {
+    if (!head.equals(await window.glance(nextPage, HEADER_BYTES))) break
+    nextPage += endOfFirst
+  }
   const next = Buffer.from(await window.glance(nextPage, 6))
   const isPage = next.toString('latin1', 0, 5) === 'OggS\0'
   if (isPage && ((next[5] ?? 0) & BEGINS_A_STREAM) !== 0) throw severalStreams(nextPage)
   const { codec, decoder } = found
-  const feed = [{ start: 0, end: window.bytes }]
+  const whole = { start: 0, end: window.bytes }
+  const feed =
+    nextPage === endOfFirst
+      ? [whole]
+      : [
+          { ...whole, end: endOfFirst },
+          { ...whole, start: nextPage },
+        ]
   return { kind: 'coded', container: 'Ogg', codec, demuxer: 'ogg', decoder, feed }
 }
 
+/** Maximum number of copies of the first page. */
+const MAX_AGAIN = 100
 const BEGINS_A_STREAM = 2
+/** Size of a page's header up to its segments. It has the serial number and the checksum of the page in it. */
+const HEADER_BYTES = 27
 
 /**
  * The format of a stream by its first packet.

@@ -1,7 +1,7 @@
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { type Warning, warning } from '#shared/contracts/warnings.ts'
 import { type MasterBytes, unreadable } from '../byte-window.ts'
-import type { Coded } from '../layout.ts'
+import type { ByteRange, Coded } from '../layout.ts'
 import { masterAt } from '../looks-like.ts'
 import { leastOf, type OggFormat, packetLengths } from './format.ts'
 import { knownFormat, severalStreams } from './ogg.ts'
@@ -54,20 +54,22 @@ const SHORT_SECONDS = 0.5
  * concurrent
  */
 export async function oggSurvey(
-  { container, feed: [range] }: Coded,
+  { container, feed }: Coded,
   file: MasterBytes,
   signal: AbortSignal,
 ): Promise<OggSurvey | undefined> {
-  if (container !== 'Ogg' || range === undefined || range instanceof Uint8Array)
-    return undefined
-  const { start, end } = range
+  if (container !== 'Ogg') return undefined
+  const ranges = feed.filter((piece): piece is ByteRange => !(piece instanceof Uint8Array))
+  const [first, last] = [ranges[0], ranges.at(-1)]
+  if (first === undefined || last === undefined) return undefined
+  const [start, end] = [first.start, last.end]
   const found = {
     ...{ streams: 0, cut: undefined as number | undefined },
     ...{ holes: 0, firstHole: 0, misplaced: 0, firstMisplaced: 0 },
     ...{ packets: 0, leastSeconds: 0 },
   }
   let seconds = 0
-  let first: OggFormat | undefined
+  let format: OggFormat | undefined
   let stream: Stream | undefined
   let at = start
   const close = (last: Stream) => {
@@ -80,20 +82,21 @@ export async function oggSurvey(
   }
   for await (const page of oggPages(file.stream(start, end, signal))) {
     at = start + page.end
-    if (page.begins && page.isSound) {
+    if (page.begins && page.isSound && stream?.isAgain(page) !== true) {
       if (stream?.pages === 1) throw severalStreams(start + page.at)
       if (stream !== undefined) close(stream)
-      const format = knownFormat(Buffer.from(page.body), start + page.at)
-      first ??= format
-      checkAlike(first, format, start + page.at)
-      stream = new Stream(format, page)
+      const begun = knownFormat(Buffer.from(page.body), start + page.at)
+      format ??= begun
+      checkAlike(format, begun, start + page.at)
+      stream = new Stream(begun, page)
       found.streams++
+      checkJoined(found.streams, seconds, start + page.at)
       continue
     }
-    if (first !== undefined) {
-      const { packets, samples } = leastOf(first, page)
+    if (format !== undefined) {
+      const { packets, samples } = leastOf(format, page)
       found.packets += packets
-      found.leastSeconds += samples / first.rate
+      found.leastSeconds += samples / format.rate
     }
     if (stream?.isMisplaced(page) === true) {
       if (found.misplaced++ === 0) found.firstMisplaced = seconds + stream.second()
@@ -107,6 +110,20 @@ export async function oggSurvey(
   const name = stream?.isEnded === true ? masterAt(Buffer.from(head), 0) : undefined
   const other = name === undefined ? undefined : { name, at, bytes: end - at }
   return { ...found, seconds, other }
+}
+
+/** Maximum number of joined streams that are shorter than a second on average. More cannot be music. */
+const MAX_SHORT_STREAMS = 1000
+
+/**
+ * Checks the number of very short joined streams. @throws PermanentError MASTER_UNREADABLE
+ * @param at position of the last of them, bytes
+ */
+function checkJoined(streams: number, seconds: number, at: number): void {
+  if (streams <= MAX_SHORT_STREAMS || seconds >= streams) return
+  const each = (seconds / streams).toFixed(3)
+  const wrong = `the Ogg is of more than ${MAX_SHORT_STREAMS} streams that were joined, of ${each} s each`
+  throw unreadable(at, wrong, 'music, which is not cut so small')
 }
 
 /** Checks that consecutive streams have the same format. @throws PermanentError MASTER_UNREADABLE */
@@ -154,6 +171,12 @@ class Stream {
   second(): number {
     const { rate, skip } = this.#format
     return Math.max(0, (this.#come ?? this.#origin) - this.#origin - skip) / rate
+  }
+
+  /** Whether this is the first page of the stream once more, before any other. */
+  isAgain({ serial, sequence, checksum }: OggPage): boolean {
+    const isFirst = this.pages === 1 && sequence === this.#sequence - 1
+    return isFirst && serial === this.#serial && checksum === this.#checksum
   }
 
   /** Whether a page is repeated or late. */
