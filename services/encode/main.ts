@@ -2,7 +2,7 @@ import { loadRegistry } from '#shared/assets/registry.ts'
 import { BlockPool } from '#shared/audio/blocks.ts'
 import { BLOCKS_AT_MOST } from '#shared/audio/cached-pcm.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
-import { CORES } from '#shared/frame/cores.ts'
+import { CORES, stepsAtOnce } from '#shared/frame/cores.ts'
 import { service } from '#shared/frame/service.ts'
 import { encodeStep } from './step.ts'
 
@@ -10,5 +10,7 @@ await service('encode', async ({ config, locate, concurrency, consume }) => {
   const registry = await loadRegistry(config.derivatives)
   const blocks = new BlockPool(CORES * BLOCKS_AT_MOST)
   const step = encodeStep({ registry, locate, blocks })
-  consume(stageTopic('encode', config.route), step, { concurrency: concurrency(CORES) })
+  consume(stageTopic('encode', config.route), step, {
+    concurrency: concurrency(stepsAtOnce('encode')),
+  })
 })

@@ -1,7 +1,6 @@
 import { loadRegistry } from '#shared/assets/registry.ts'
-import { STAGE_SPECS } from '#shared/contracts/stages.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
-import { CORE_WAIT_MS, CORES } from '#shared/frame/cores.ts'
+import { CORE_WAIT_MS, CORES, stepsAtOnce } from '#shared/frame/cores.ts'
 import { sweepHourly } from '#shared/frame/hourly-sweep.ts'
 import { service } from '#shared/frame/service.ts'
 import { stageStep } from './step.ts'
@@ -12,7 +11,7 @@ await service('stage', async (service) => {
   const step = stageStep({ registry, locate, uploads, config, cores })
   // Most steps make small reads only. Steps that convert a master wait for a core, and their lease is extended
   // meanwhile.
-  const atOnce = concurrency(CORES * STAGE_SPECS.stage.stepsPerCore)
+  const atOnce = concurrency(stepsAtOnce('stage'))
   const waitMs = Math.ceil(atOnce / CORES) * CORE_WAIT_MS
   consume(stageTopic('stage', config.route), step, { concurrency: atOnce, waitMs })
   sweepHourly(service)

@@ -1,13 +1,14 @@
 import { type Static, Type } from 'typebox'
+import { STORE_URI_START } from './store-uri.ts'
 
 export const Route = Type.Object(
   {
-    templates: Type.Array(Type.String({ pattern: '^(gs://[^{}/]+/|file:///[^{}/]+/)' }), {
+    templates: Type.Array(Type.String({ pattern: `^${STORE_URI_START}[^{}/]*/` }), {
       default: [],
       description:
         'URIs of masters for jobs without a `master_uri`: `{asset_guid}`, `{asset_id}`, `{release_id}` are filled in.',
     }),
-    prefixes: Type.Array(Type.String({ pattern: '^(gs|file)://' }), {
+    prefixes: Type.Array(Type.String({ pattern: `^${STORE_URI_START}` }), {
       default: [],
       description: "Folders or buckets that a job's `master_uri` may point into.",
     }),

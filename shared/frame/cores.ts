@@ -1,8 +1,13 @@
 import { availableParallelism } from 'node:os'
-import { BUDGET_MS } from '../contracts/stages.ts'
+import { BUDGET_MS, STAGE_SPECS, type Stage } from '../contracts/stages.ts'
 
 /** The number of cores of this machine. One step runs on a core at a time, because plans count on a whole core. */
 export const CORES = availableParallelism()
+
+/** The default number of steps of a stage that this process has under way at once. */
+export function stepsAtOnce(stage: Stage): number {
+  return CORES * STAGE_SPECS[stage].stepsPerCore
+}
 
 /** Cores for steps that need a whole core each. */
 export interface Cores {

@@ -7,7 +7,7 @@ import { masterPrefixes } from '../contracts/route.ts'
 import { LONGEST_STEP_MS } from '../contracts/stages.ts'
 import { ONE_MACHINE, topology } from '../contracts/topology.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
-import { locate, openStore } from '../store/open.ts'
+import { locate, openStore, parseUri } from '../store/open.ts'
 import { readConfig, variableOf } from './config.ts'
 import { CORE_WAIT_MS, type Cores, OwnCores, SharedCores } from './cores.ts'
 import { delivering } from './deliver.ts'
@@ -97,6 +97,7 @@ export function service(
     const [assets, scratch, uploads] = [open('assets'), open('scratch'), open('uploads')]
     const masters = breaker.upstream('masters')
     const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]
+    orConfigError('routes', () => prefixes.map(parseUri))
     // One object for all masters: stores that are opened with the same settings object share a connection.
     const within = { ...gcs, prefixes }
     const closeFirst = (subscriber: Subscriber) => {

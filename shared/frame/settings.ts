@@ -3,6 +3,7 @@ import { MAX_HOURS } from '../contracts/messages/run.ts'
 import { ROUTE_PATTERN } from '../contracts/names.ts'
 import { Route } from '../contracts/route.ts'
 import { STAGES } from '../contracts/stages.ts'
+import { STORE_URI_START } from '../contracts/store-uri.ts'
 
 const Seconds = (fallback: number, description: string) =>
   Type.Number({ default: fallback, minimum: 0, description })
@@ -19,7 +20,8 @@ const Digest = Type.String({ pattern: '^[0-9a-f]{64}$' })
 const ISSUER_PATTERN =
   '^(https://[^?#]+|http://(127\\.0\\.0\\.1|localhost|\\[::1\\])(:\\d+)?(/[^?#]*)?|)$'
 
-const StoreUri = (description: string) => Type.String({ pattern: '^(gs|file)://', description })
+const StoreUri = (description: string) =>
+  Type.String({ pattern: `^${STORE_URI_START}`, description })
 
 /**
  * All settings. Each is read from the environment variable TRACKCHAIN_ + its name in upper case. The name ends with the

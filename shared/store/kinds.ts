@@ -1,12 +1,19 @@
+import type { Scheme } from '../contracts/store-uri.ts'
 import type { StoreKind } from './driver/kind.ts'
 import { files } from './file/kind.ts'
 import { buckets } from './gcs/kind.ts'
 
 /** The kinds of stores, by the scheme of their URIs. A new one is a folder beside these, and a line here. */
-export const KINDS: Readonly<Record<string, StoreKind>> = { file: files, gs: buckets }
+export const KINDS: Readonly<Record<Scheme, StoreKind>> = { file: files, gs: buckets }
+
+/** The scheme of a URI, if stores of it are known here. */
+export function schemeOf(uri: string): Scheme | undefined {
+  const scheme = /^([a-z]+):/i.exec(uri)?.[1]?.toLowerCase() ?? ''
+  return Object.hasOwn(KINDS, scheme) ? (scheme as Scheme) : undefined
+}
 
 /** The kind of store that a URI names; undefined when there is none of its scheme. */
 export function kindOf(uri: string): StoreKind | undefined {
-  const scheme = /^([a-z]+):/i.exec(uri)?.[1]?.toLowerCase() ?? ''
-  return Object.hasOwn(KINDS, scheme) ? KINDS[scheme] : undefined
+  const scheme = schemeOf(uri)
+  return scheme && KINDS[scheme]
 }

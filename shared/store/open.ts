@@ -45,7 +45,7 @@ function topFor(
 ): StoreUri | undefined {
   const { prefixes } = options
   if (prefixes === undefined) {
-    return kindAt(place).rootOf(place)
+    return KINDS[place.scheme].rootOf(place)
   }
   const known = rememberedFor(options)
   known.prefixes ??= prefixes.map(parseUri)
@@ -56,15 +56,10 @@ function storeAt(place: StoreUri, options: StoreOptions): StoreDriver {
   const { openers } = rememberedFor(options)
   let open = openers.get(place.scheme)
   if (open === undefined) {
-    open = kindAt(place).opener(options)
+    open = KINDS[place.scheme].opener(options)
     openers.set(place.scheme, open)
   }
   return open(place)
-}
-
-/** The kind of a parsed place. `parseUri` has refused all others. */
-function kindAt({ scheme }: StoreUri): StoreKind {
-  return KINDS[scheme] as StoreKind
 }
 
 interface Remembered {

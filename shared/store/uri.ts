@@ -1,7 +1,7 @@
 import { StoreError } from '../contracts/errors/store.ts'
 import type { StoreUri } from './driver/kind.ts'
 import { isLegalSegment } from './driver/object-name.ts'
-import { KINDS } from './kinds.ts'
+import { KINDS, schemeOf } from './kinds.ts'
 
 /**
  * Parses `file:///folder/…` or `gs://bucket/…` into its one canonical form. Anything ambiguous is refused rather than
@@ -14,13 +14,13 @@ export function parseUri(uri: string): StoreUri {
   // Other parsers trim white space, and would then read another place.
   if (uri !== uri.trim()) refuse(uri, 'it begins or ends with white space')
   const parts = /^([a-z]+):\/\/([^/]*)(?:\/(.*))?$/is.exec(uri)
-  const scheme = parts?.[1]?.toLowerCase() ?? ''
+  const scheme = parts === null ? undefined : schemeOf(uri)
   const [, , authority = '', rest = ''] = parts ?? []
-  const kind = Object.hasOwn(KINDS, scheme) ? KINDS[scheme] : undefined
-  if (kind === undefined) {
+  if (scheme === undefined) {
     const forms = Object.values(KINDS).map(({ form }) => form)
     return refuse(uri, `expected ${forms.join(' or ')}`)
   }
+  const kind = KINDS[scheme]
   const segments = rest.replace(/\/$/, '').split('/')
   const isRoot = segments.length === 1 && segments[0] === ''
   const why = (said: string) => refuse(uri, said)

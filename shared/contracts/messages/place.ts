@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { TEXT_PATTERN } from '../names.ts'
+import { STORE_URI_START } from '../store-uri.ts'
 
 /** The schema of a text of one line, of at most `maxLength` characters. */
 export function Line(maxLength: number) {
@@ -12,7 +13,7 @@ export function Line(maxLength: number) {
  */
 export const MasterUri = Type.String({
   maxLength: 4096,
-  pattern: '^(?!.*/\\.{1,2}(?:/|$))(?:gs://[a-z0-9]|file:///)[^\\u0000-\\u001f\\u007f\\\\]*$',
+  pattern: `^(?!.*/\\.{1,2}(?:/|$))${STORE_URI_START}[^\\u0000-\\u001f\\u007f\\\\]*$`,
 })
 
 /** The extension of a file of an asset. */

@@ -1,3 +1,4 @@
+import type { Scheme } from '../../contracts/store-uri.ts'
 import type { GcsSettings } from '../gcs/gcs-store.ts'
 import type { StoreDriver } from './driver.ts'
 
@@ -6,7 +7,7 @@ export type StoreOptions = GcsSettings
 
 /** A parsed URI of a place in a store. */
 export interface StoreUri {
-  readonly scheme: string
+  readonly scheme: Scheme
   /** What stands between `//` and the path: a bucket; empty for a file system. */
   readonly authority: string
   readonly path: readonly string[]

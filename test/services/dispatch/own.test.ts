@@ -7,7 +7,6 @@ import t from 'tap'
 import { isJoinedName } from '#shared/assets/make/unit-work.ts'
 import { loadRegistry } from '#shared/assets/registry.ts'
 import type { Bus, Outgoing } from '#shared/bus/bus.ts'
-import { RestartError } from '#shared/contracts/errors/chain.ts'
 import type { ObjectName, Revision } from '#shared/contracts/names.ts'
 import { OwnCores } from '#shared/frame/cores.ts'
 import { delivering } from '#shared/frame/deliver.ts'
@@ -139,7 +138,9 @@ t.test('a master is fetched once, whichever step reads which range of it', async
   )
   t.ok((await buffer(await fetched().read(name, { revision }))).equals(bytes))
   t.equal(counts.bytesRead, bytes.length)
-  await t.rejects(fetched().read(name, { revision: 'f0' as Revision }), RestartError)
+  await t.rejects(fetched().read(name, { revision: 'f0' as Revision }), {
+    code: 'changed',
+  })
   const stop = AbortSignal.abort(new Error('stopped'))
   await t.rejects(fetched().read('other' as ObjectName, { revision, signal: stop }))
 })

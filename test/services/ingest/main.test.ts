@@ -122,6 +122,13 @@ t.test('it does not start as an API that everyone could use', async (t) => {
   t.equal(await guarded.exited, 0)
 })
 
+t.test('it does not start with routes to nowhere', async (t) => {
+  const cloud = { templates: [], prefixes: ['gs://a/'], core_slowdown: 1 }
+  const misled = await start({ routes: { cloud } })
+  t.equal(await misled.exited, 2)
+  t.match(misled.said(), /"message":"TRACKCHAIN_ROUTES is wrong: .*is no bucket/)
+})
+
 t.test('it takes jobs while the database is away, and its log tells no secrets', async (t) => {
   const secrets = ['a-token-of-ours', 'somebody-elses', 'a-database-password', 'in-the-query']
   const tokens = [createHash('sha256').update('a-token-of-ours').digest('hex')]
