@@ -191,7 +191,7 @@ else {
       const { spec } = dispatcherIn(objects)
       const [own] = spec?.containers ?? []
       const [container] = pod.spec?.containers ?? []
-      t.match(own?.image, /\/trackchain:0\.1\.0$/)
+      t.match(own?.image, /\/trackchain:0\.2\.0$/)
       t.equal(container?.image, own?.image)
       t.same(pod.spec?.securityContext, spec?.securityContext)
       t.same(container?.securityContext, own?.securityContext)
