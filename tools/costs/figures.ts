@@ -12,9 +12,9 @@ export interface AssetFigures {
   readonly files: number
   /** Whether the figures were measured here. If not, they are those of its definition. */
   readonly isMeasured: boolean
-  /** Core-seconds of making it of a track of so many seconds, on the core that was measured. */
+  /** Core-seconds of making it of a track of this length, on the core that was measured. */
   coreSeconds(seconds: number): number
-  /** Bytes of its files, of a track of so many seconds. */
+  /** Bytes of its files, for a track of this length. */
   bytes(seconds: number): number
 }
 

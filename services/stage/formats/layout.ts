@@ -3,13 +3,13 @@ import type { MpegFrame } from './mpeg/frame.ts'
 import type { LengthTag } from './mpeg/tag.ts'
 
 /** The part that all layouts have in common. */
-interface Looked {
+interface Surveyed {
   /** What is missing or wrong according to the header and the length. Absent when there is nothing. */
   readonly warnings?: readonly Warning[]
 }
 
 /** A master with uncompressed samples, each of which can be located by its number. */
-export interface PcmLayout extends Looked {
+export interface PcmLayout extends Surveyed {
   readonly kind: 'pcm'
   readonly container: 'WAV' | 'RF64' | 'AIFF' | 'AIFF-C'
   /** `alaw` and `mulaw` are the logarithmic 8-bit encodings of ITU-T G.711. */
@@ -33,7 +33,7 @@ export interface PcmLayout extends Looked {
 }
 
 /** A FLAC stream. It has to be decoded, but its frames are independent and numbered. */
-export interface FlacLayout extends Looked {
+export interface FlacLayout extends Surveyed {
   readonly kind: 'flac'
   readonly container: 'FLAC'
   readonly bits: number
@@ -56,7 +56,7 @@ export interface ByteRange {
 }
 
 /** A compressed master according to its header: what has to be decoded, and how. */
-export interface Coded extends Looked {
+export interface Coded extends Surveyed {
   readonly kind: 'coded'
   readonly container: 'MP3' | 'MPEG' | 'AAC' | 'M4A' | 'FLAC' | 'Ogg' | 'WAV' | 'AIFF-C'
   /** The name of the codec in messages, for example `Vorbis`. */
