@@ -1,5 +1,5 @@
 /** A figure that a benchmark has printed. */
-export interface Figure {
+interface Figure {
   /** The words around it, with `#` in the place of each number. */
   readonly what: string
   readonly value: number
@@ -27,7 +27,7 @@ export function figuresOf(text: string): readonly Figure[] {
 }
 
 /** A figure before and after: the medians of all runs. */
-export interface Comparison {
+interface Comparison {
   readonly what: string
   readonly before: number
   readonly after: number

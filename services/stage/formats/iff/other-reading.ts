@@ -46,12 +46,12 @@ export const MIN_PEAK = 1 / 64
 export const [FEW, MANY] = [0.02, 0.05]
 
 /** The samples in the middle, and what was measured there. */
-export interface Middle {
+interface Middle {
   readonly looks: readonly Buffer[]
   readonly own: Measured
 }
 
-export async function middleOf(window: ByteWindow, declared: Declared): Promise<Middle> {
+async function middleOf(window: ByteWindow, declared: Declared): Promise<Middle> {
   const looks = await looksAt(window, declared, [MIDDLE_PLACE])
   return { looks, own: measured(looks, declared, declared) }
 }
@@ -175,7 +175,7 @@ function readingsFor(declared: Declared): Reading[] {
   )
 }
 
-export async function looksAt(
+async function looksAt(
   window: ByteWindow,
   { channels, offset, bytes }: Declared,
   places: readonly number[],
