@@ -51,7 +51,7 @@ interface Middle {
   readonly own: Measured
 }
 
-async function middleOf(window: ByteWindow, declared: Declared): Promise<Middle> {
+export async function middleOf(window: ByteWindow, declared: Declared): Promise<Middle> {
   const looks = await looksAt(window, declared, [MIDDLE_PLACE])
   return { looks, own: measured(looks, declared, declared) }
 }
