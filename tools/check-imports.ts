@@ -72,6 +72,12 @@ const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   pngjs: ['shared/assets/built-in/waveform/png.ts'],
 }
 
+/**
+ * Folders that count as one with those in them, when circles of folders are looked for: what the folders within share
+ * lies beside what is composed of them.
+ */
+const ONE_FOLDER = ['services/stage/formats', 'tools/local/pubsub']
+
 /** Files whose exports are for users of the project, who define derivative assets of their own. */
 const PUBLIC = ['shared/assets/definition.ts']
 
@@ -99,7 +105,7 @@ export function importBreaches(root: string): readonly Breach[] {
       return sentence === undefined ? [] : [{ file, sentence }]
     })
   })
-  return [...one, ...circles(imports), ...unused(sources, imports)]
+  return [...one, ...circles(imports), ...folderCircles(imports), ...unused(sources, imports)]
 }
 
 interface Import {
@@ -193,22 +199,61 @@ function ofLibrary(file: string, specifier: string): string | undefined {
 
 /** Import cycles, direct or through other files: their files can't be read, tested or moved one by one. */
 function circles(imports: ReadonlyMap<string, readonly Import[]>): readonly Breach[] {
-  const found: Breach[] = []
+  const next = (file: string) =>
+    (imports.get(file) ?? []).flatMap(({ target }) => (imports.has(target) ? [target] : []))
+  return circlesIn(imports.keys(), next).map((circle) => ({
+    file: circle[0] as string,
+    sentence: `is in a circle: ${circle.join(' → ')}`,
+  }))
+}
+
+/** Folders that import each other, directly or through other folders. */
+function folderCircles(imports: ReadonlyMap<string, readonly Import[]>): readonly Breach[] {
+  /** For each folder those that it imports, each with a file that does. */
+  const folders = new Map<string, Map<string, string>>()
+  for (const [file, all] of imports) {
+    const folder = folderOf(file)
+    const others = folders.get(folder) ?? new Map<string, string>()
+    folders.set(folder, others)
+    for (const { target } of all) {
+      const other = folderOf(target)
+      if (imports.has(target) && other !== folder && !others.has(other)) others.set(other, file)
+    }
+  }
+  const next = (folder: string) => folders.get(folder)?.keys() ?? []
+  return circlesIn(folders.keys(), next).map((circle) => {
+    const [last = '', first = ''] = circle.slice(-2)
+    const file = folders.get(last)?.get(first) ?? last
+    return { file, sentence: `closes a circle of folders: ${circle.join(' → ')}` }
+  })
+}
+
+function folderOf(file: string): string {
+  const folder = dirname(file)
+  return ONE_FOLDER.find((each) => folder.startsWith(`${each}/`)) ?? folder
+}
+
+/** The circles that a walk through a graph meets, each from a node back to it. */
+function circlesIn(
+  nodes: Iterable<string>,
+  next: (node: string) => Iterable<string>,
+): readonly (readonly string[])[] {
+  const found: string[][] = []
   const path: string[] = []
   const done = new Set<string>()
-  const walk = (file: string) => {
-    const at = path.indexOf(file)
+  const walk = (node: string) => {
+    const at = path.indexOf(node)
     if (at >= 0) {
-      found.push({ file, sentence: `is in a circle: ${[...path.slice(at), file].join(' → ')}` })
+      found.push([...path.slice(at), node])
       return
     }
-    if (done.has(file)) return
-    path.push(file)
-    for (const { target } of imports.get(file) ?? []) if (imports.has(target)) walk(target)
+    if (done.has(node)) return
+    path.push(node)
+    for (const each of next(node)) walk(each)
     path.pop()
-    done.add(file)
+    done.add(node)
   }
-  for (const file of imports.keys()) walk(file)
+  for (const node of nodes) walk(node)
   return found
 }
 

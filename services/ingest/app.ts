@@ -3,15 +3,23 @@ import type { Socket } from 'node:net'
 import multipart from '@fastify/multipart'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { TSchema } from 'typebox'
+import type { Registry } from '#shared/assets/registry.ts'
+import type { Database } from '#shared/catalogue/database.ts'
 import { badRequest } from '#shared/contracts/errors/http.ts'
 import { compile } from '#shared/contracts/validator.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
+import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
+import type { StoreDriver } from '#shared/store/driver/driver.ts'
+import type { Access } from './auth/access.ts'
 import { requireScope } from './auth/guard.ts'
+import type { Redriving } from './dead-letters/redrive.ts'
 import { deadLetterRoutes } from './dead-letters/routes.ts'
 import { boardLook, boardRoutes } from './figures/board-routes.ts'
 import { kpiRoutes } from './figures/kpi-routes.ts'
 import { liveRoutes } from './figures/live-routes.ts'
 import { checkAddresses } from './http/address.ts'
+import type { Pace } from './http/bodies.ts'
 import { limitBodies } from './http/bodies.ts'
 import { onClientError } from './http/client-error.ts'
 import { awaitsContinue, holdContinue, releaseContinue } from './http/drain-request.ts'
@@ -20,7 +28,10 @@ import { inflateBodies } from './http/inflate.ts'
 import { describeApi } from './http/openapi.ts'
 import { replyWithProblem, replyWithProblems } from './http/problem-replies.ts'
 import { withNumbers } from './http/query.ts'
-import type { HttpDeps } from './http/route-config.ts'
+import type { Accepting } from './jobs/submit-job.ts'
+import type { Replacing } from './masters/replaced.ts'
+import type { Uploads } from './masters/uploads.ts'
+import './http/route-config.ts'
 import { pageRoutes } from './http/serve-page.ts'
 import { jobRoutes } from './jobs/routes.ts'
 import { jobStatusRoutes } from './jobs/status-routes.ts'
@@ -29,6 +40,37 @@ import { referenceRoutes } from './reference/routes.ts'
 import { assetRoutes } from './tracks/asset-routes.ts'
 import { trackListRoutes } from './tracks/list-routes.ts'
 import { trackRoutes } from './tracks/routes.ts'
+
+/** What the routes need, each some of it. */
+interface HttpDeps {
+  readonly config: Pick<
+    Config,
+    | 'max_upload_mib'
+    | 'rate_limit_per_minute'
+    | 'trusted_proxies'
+    | 'proxy_hops'
+    | 'max_bodies'
+    | 'max_streams'
+  >
+  /** Minimum speed of a body. Default: a kilobyte a second. */
+  readonly slowest?: Pace
+  readonly access: Access
+  readonly accepting: Accepting
+  readonly redriving: Redriving
+  readonly replacing: Replacing
+  readonly database: Database
+  readonly registry: Registry
+  readonly assets: StoreDriver
+  readonly uploads: Uploads
+  readonly metrics: Metrics
+  /**
+   * The reason why jobs should go to another replica: Pub/Sub does not answer, or this process is stopping.
+   * Otherwise undefined.
+   */
+  readonly unready: () => string | undefined
+  /** Aborts when requests under way have to be given up. */
+  readonly aborting: AbortSignal
+}
 
 /** A connection without traffic is closed after this time, ms. */
 const IDLE_MS = 60_000

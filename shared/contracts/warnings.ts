@@ -1,5 +1,5 @@
 import { PermanentError } from './errors/chain.ts'
-import { MAX_WARNINGS, type Warning } from './messages/warning.ts'
+import { MAX_WARNINGS, type Warning } from './warning.ts'
 
 export type { Warning }
 

@@ -1,8 +1,8 @@
 import type { PermanentError, RestartError, VerdictCode } from '../contracts/errors/chain.ts'
 import type { Contract } from '../contracts/message.ts'
 import type { AcceptedRequest } from '../contracts/messages/run.ts'
-import type { Warning } from '../contracts/messages/warning.ts'
 import type { ObjectName } from '../contracts/names.ts'
+import type { Warning } from '../contracts/warning.ts'
 import type { Body, Created, StoreDriver } from '../store/driver/driver.ts'
 
 /** A message to publish, already checked against its contract. */

@@ -1,11 +1,11 @@
 import { StoreError } from '../contracts/errors/store.ts'
 import type { ObjectName } from '../contracts/names.ts'
 import type { StoreDriver } from './driver/driver.ts'
-import type { StoreKind, StoreOptions, StoreUri } from './driver/kind.ts'
-import { KINDS } from './kinds.ts'
+import type { StoreKind, StoreUri } from './driver/kind.ts'
+import { KINDS, type StoreOptions } from './kinds.ts'
 import { isBelow, parseUri } from './uri.ts'
 
-export type { StoreOptions } from './driver/kind.ts'
+export type { StoreOptions } from './kinds.ts'
 export { parseUri, withinPrefixes } from './uri.ts'
 
 /**
@@ -64,7 +64,7 @@ function storeAt(place: StoreUri, options: StoreOptions): StoreDriver {
 
 interface Remembered {
   prefixes?: readonly StoreUri[]
-  readonly openers: Map<string, ReturnType<StoreKind['opener']>>
+  readonly openers: Map<string, ReturnType<StoreKind<StoreOptions>['opener']>>
 }
 
 /** Cached by settings object, because `locate` is called for every master. */

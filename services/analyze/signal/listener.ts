@@ -1,6 +1,6 @@
 import type { Range } from '#shared/assets/definition.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
-import { BandEnergies } from '../tempo/envelope.ts'
+import { BandEnergies } from './envelope.ts'
 import { Halver, roomFor } from './halver.ts'
 import { analysisSpans, checkWindows } from './spans.ts'
 

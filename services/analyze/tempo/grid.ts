@@ -1,4 +1,4 @@
-import { BANDS, ENERGY_RATE } from './envelope.ts'
+import { BANDS, ENERGY_RATE } from '../signal/envelope.ts'
 
 /** Range of the logarithm below a band's mean energy (20 dB). */
 const COMPRESSION = 100

@@ -1,4 +1,4 @@
-import { ENVELOPE_RATE } from './envelope.ts'
+import { ENVELOPE_RATE } from '../signal/envelope.ts'
 import type { Passage } from './passage.ts'
 import type { PulseSpectrum } from './pulse.ts'
 

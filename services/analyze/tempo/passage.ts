@@ -1,4 +1,10 @@
-import { BANDS, ENERGY_RATE, ENVELOPE_RATE, onsetEnvelopes, summed } from './envelope.ts'
+import {
+  BANDS,
+  ENERGY_RATE,
+  ENVELOPE_RATE,
+  onsetEnvelopes,
+  summed,
+} from '../signal/envelope.ts'
 import { type PulseSegment, type PulseSpectrum, pulseSegments, pulseSpectrum } from './pulse.ts'
 
 /** Approximate length of a passage whose own tempo is estimated, seconds. */

@@ -1,8 +1,8 @@
 import type { TempoEstimate } from '#shared/assets/definition.ts'
 import { tempoDecimals } from '#shared/audio/tempo-decimals.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
+import { BANDS, ENERGY_RATE } from '../signal/envelope.ts'
 import type { Heard } from '../signal/listener.ts'
-import { BANDS, ENERGY_RATE } from './envelope.ts'
 
 /**
  * Standard error of the onset of a beat, seconds. Impulses are located within 2 ms; players, reverb and soft

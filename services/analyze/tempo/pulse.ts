@@ -1,5 +1,5 @@
+import { ENVELOPE_RATE } from '../signal/envelope.ts'
 import { magnitudesOfTwo } from '../signal/fourier.ts'
-import { ENVELOPE_RATE } from './envelope.ts'
 
 /** Length of the segments whose spectra are added up, seconds: long enough to separate tempos 3 BPM apart. */
 const SEGMENT_SECONDS = 20

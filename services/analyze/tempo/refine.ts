@@ -1,5 +1,5 @@
+import { ENVELOPE_RATE } from '../signal/envelope.ts'
 import { componentAt } from '../signal/fourier.ts'
-import { ENVELOPE_RATE } from './envelope.ts'
 
 /** The beat, its half and its quarter. The faster a pulse, the more exactly it gives the tempo. */
 const HARMONICS = [1, 2, 4]

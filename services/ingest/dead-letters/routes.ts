@@ -22,8 +22,7 @@ import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { compile } from '#shared/contracts/validator.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
 import { reading, searchOf } from '../http/query.ts'
-import type { HttpDeps } from '../http/route-config.ts'
-import type { Redriven, Which } from './redrive.ts'
+import type { Redriven, Redriving, Which } from './redrive.ts'
 import {
   DEFAULT_LETTERS,
   DEFAULT_RATE,
@@ -44,8 +43,15 @@ const MAX_BODY = 100_000
 const checkRedrive = compile<RedriveBody>(RedriveBody, 'The body', badRequest)
 const checkDiscard = compile<DiscardBody>(DiscardBody, 'The body', badRequest)
 
+interface LetterDeps {
+  readonly database: Database
+  readonly redriving: Redriving
+  /** Aborts when redrives under way have to be given up. */
+  readonly aborting: AbortSignal
+}
+
 /** All of /v1/dead-letters. */
-export async function deadLetterRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
+export async function deadLetterRoutes(app: FastifyInstance, deps: LetterDeps): Promise<void> {
   const { database, redriving } = deps
   takeJson(app, MAX_BODY)
   const operating = { scope: 'operate', takes: [JSON_TYPE], inflates: true } as const
@@ -124,7 +130,7 @@ async function redriveUntilGone(
   { rate = DEFAULT_RATE, limit }: { rate?: number; limit: number },
   { caller }: FastifyRequest,
   reply: FastifyReply,
-  { redriving, aborting }: HttpDeps,
+  { redriving, aborting }: LetterDeps,
 ): Promise<readonly Redriven[]> {
   const gone = new AbortController()
   const onClose = () => gone.abort(new Error('the client has gone'))

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from '#shared/assets/registry.ts'
+import type { Database } from '#shared/catalogue/database.ts'
 import { type Board as Counts, readBoard } from '#shared/catalogue/figures/board.ts'
 import { Board, type BoardMinute } from '#shared/contracts/api/board.ts'
 import { CHAIN, DOES, MAKING_STAGES } from '#shared/contracts/stages.ts'
 import { reading } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
-import type { HttpDeps } from '../http/route-config.ts'
 
 const MINUTES = 60
 /** Minimum time for which a board is served again, ms. */
@@ -47,7 +47,11 @@ export function boardLook({
   database,
   registry,
   unready,
-}: Pick<HttpDeps, 'database' | 'registry' | 'unready'>): () => Promise<Board> {
+}: {
+  readonly database: Database
+  readonly registry: Registry
+  readonly unready: () => string | undefined
+}): () => Promise<Board> {
   let last: Promise<Board> | undefined
   let freshUntil = 0
 

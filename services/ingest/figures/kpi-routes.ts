@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
+import type { Database } from '#shared/catalogue/database.ts'
 import { type Kpis as Counts, readKpis } from '#shared/catalogue/figures/kpis.ts'
 import { type KpiStep, Kpis } from '#shared/contracts/api/kpis.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { reading } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
-import type { HttpDeps } from '../http/route-config.ts'
 
 const DEFAULT_MS = 15 * 60_000
 const MAX_MS = 31 * 24 * 3600_000
@@ -39,7 +39,10 @@ const schema = {
 }
 
 /** GET /v1/kpis. */
-export async function kpiRoutes(app: FastifyInstance, { database }: HttpDeps): Promise<void> {
+export async function kpiRoutes(
+  app: FastifyInstance,
+  { database }: { readonly database: Database },
+): Promise<void> {
   app.get<{ Querystring: Window }>(
     '/v1/kpis',
     { schema, config: { scope: 'read' } },

@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { lately } from '#shared/async/lately.ts'
-import { ping } from '#shared/catalogue/database.ts'
+import { type Database, ping } from '#shared/catalogue/database.ts'
 import { Health, Readiness } from '#shared/contracts/api/health.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
+import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 import { jsonResponse, refused } from './responses.ts'
-import type { HttpDeps } from './route-config.ts'
 
 const tags = ['health']
 
@@ -14,9 +14,18 @@ const LOOK_MS = 500
 const READING_MS = 2000
 const MEASURED_MS = 200
 
+interface HealthDeps {
+  readonly database: Database
+  readonly metrics: Metrics
+  /** The reason why jobs should go to another replica; undefined if they need not. */
+  readonly unready: () => string | undefined
+}
+
 /** Registers GET /healthz, /readyz and /metrics. */
-export async function healthRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
-  const { database, unready, metrics } = deps
+export async function healthRoutes(
+  app: FastifyInstance,
+  { database, unready, metrics }: HealthDeps,
+): Promise<void> {
   const config = { public: true, unlimited: true } as const
   // However often the endpoint is called, the database is queried at most once in `READING_MS`.
   const isReading = lately(

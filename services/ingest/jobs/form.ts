@@ -7,9 +7,11 @@ import { cleanFileName, guidOfFile } from '#shared/contracts/file-names.ts'
 import { json } from '#shared/contracts/message.ts'
 import { ASSET_GUID_PATTERN, trackOf } from '#shared/contracts/names.ts'
 import { utf8 } from '#shared/contracts/text.ts'
-import type { HttpDeps } from '../http/route-config.ts'
+import type { Config } from '#shared/frame/settings.ts'
+import type { Replacing } from '../masters/replaced.ts'
 import { emptyMaster, tooLarge } from '../masters/upload-folder.ts'
-import type { Incoming } from '../masters/uploads.ts'
+import type { Incoming, Uploads } from '../masters/uploads.ts'
+import type { Accepting } from './submit-job.ts'
 import { traceparentOf } from './submit-job.ts'
 
 export const FORM_TYPE = 'multipart/form-data'
@@ -57,11 +59,21 @@ export const formSchema = {
   },
 }
 
+/** What a job that comes with its master needs. */
+export interface FormDeps {
+  readonly config: Pick<Config, 'max_upload_mib'>
+  readonly accepting: Accepting
+  readonly replacing: Replacing
+  readonly uploads: Uploads
+  /** Aborts when uploads under way have to be given up. */
+  readonly aborting: AbortSignal
+}
+
 /**
  * Accepts a multipart form: the master and the job, in any order; either may be missing. The file is streamed
  * into the uploads store. Once it is stored, the job is handed on with its `master_uri`.
  */
-export async function jobFromForm(request: FastifyRequest, deps: HttpDeps): Promise<Accepted> {
+export async function jobFromForm(request: FastifyRequest, deps: FormDeps): Promise<Accepted> {
   const { accepting, aborting } = deps
   const { job, file } = await readForm(request, deps)
   try {
@@ -99,7 +111,7 @@ interface Form {
     | undefined
 }
 
-async function readForm(request: FastifyRequest, deps: HttpDeps): Promise<Form> {
+async function readForm(request: FastifyRequest, deps: FormDeps): Promise<Form> {
   const mostBytes = deps.config.max_upload_mib * 1024 * 1024
   const limits = {
     fileSize: mostBytes,
@@ -150,7 +162,7 @@ async function readForm(request: FastifyRequest, deps: HttpDeps): Promise<Form> 
 async function received(
   part: MultipartFile,
   mostBytes: number,
-  { uploads, aborting }: HttpDeps,
+  { uploads, aborting }: FormDeps,
 ): Promise<Form['file']> {
   if (part.filename?.includes('\uFFFD')) {
     throw new HttpError('BAD_REQUEST', "The file's name is not UTF-8.", {

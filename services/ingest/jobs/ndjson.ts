@@ -5,7 +5,6 @@ import { HttpError } from '#shared/contracts/errors/http.ts'
 import { json } from '#shared/contracts/message.ts'
 import { drainRequest } from '../http/drain-request.ts'
 import { problemOf } from '../http/problem.ts'
-import type { HttpDeps } from '../http/route-config.ts'
 import type { Turns } from '../http/turns.ts'
 import { pipelined } from './pipelined.ts'
 import { type Line, lines } from './read-lines.ts'
@@ -36,7 +35,15 @@ interface Answered {
 /** The results of a body of lines: one line for each, in order, sent while the body still arrives. */
 export function resultLines(
   request: FastifyRequest,
-  { accepting, aborting, turns }: Pick<HttpDeps, 'accepting' | 'aborting'> & { turns: Turns },
+  {
+    accepting,
+    aborting,
+    turns,
+  }: {
+    readonly accepting: Accepting
+    readonly aborting: AbortSignal
+    readonly turns: Turns
+  },
 ): Readable {
   const body = (request.body as Readable).iterator({ destroyOnReturn: false })
   let refused = 0

@@ -16,9 +16,8 @@ import { LINE_TYPES } from '../http/bodies.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
 import { PROBLEM_TYPE, problemOf } from '../http/problem.ts'
 import { jsonResponse } from '../http/responses.ts'
-import type { HttpDeps } from '../http/route-config.ts'
 import { createTurns, type Turns } from '../http/turns.ts'
-import { FORM_TYPE, formSchema, jobFromForm } from './form.ts'
+import { FORM_TYPE, type FormDeps, formSchema, jobFromForm } from './form.ts'
 import { resultLines } from './ndjson.ts'
 import { type Accepting, traceparentOf } from './submit-job.ts'
 
@@ -113,7 +112,7 @@ const schema = {
 }
 
 /** POST /v1/jobs in all its forms. */
-export async function jobRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
+export async function jobRoutes(app: FastifyInstance, deps: FormDeps): Promise<void> {
   const { accepting } = deps
   const turns = createTurns()
   takeJson(app, MAX_JSON_BYTES)

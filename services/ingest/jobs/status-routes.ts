@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
+import type { Database } from '#shared/catalogue/database.ts'
 import { jobsOfRequest, type JobStatus as KnownJob } from '#shared/catalogue/jobs/read-jobs.ts'
 import {
   type AssetStatus,
@@ -14,7 +15,6 @@ import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { RequestId } from '#shared/contracts/messages/ids.ts'
 import { reading } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
-import type { HttpDeps } from '../http/route-config.ts'
 import { toWarning } from '../tracks/routes.ts'
 import { percentOf, unitsOf } from './progress.ts'
 
@@ -42,7 +42,7 @@ const schema = {
 /** GET /v1/jobs/{request_id}. */
 export async function jobStatusRoutes(
   app: FastifyInstance,
-  { database }: HttpDeps,
+  { database }: { readonly database: Database },
 ): Promise<void> {
   app.get<{ Params: Params }>(
     '/v1/jobs/:request_id',

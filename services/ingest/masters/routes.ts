@@ -5,20 +5,29 @@ import type { StoredMaster, UploadSession } from '#shared/contracts/api/upload.t
 import type { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { badRequest, HttpError } from '#shared/contracts/errors/http.ts'
 import { compile } from '#shared/contracts/validator.ts'
+import type { Config } from '#shared/frame/settings.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
-import type { HttpDeps } from '../http/route-config.ts'
+import type { Replacing } from './replaced.ts'
 import { Announced, head, type MayResume, post, put, type Resumes, TAKES } from './schema.ts'
 import { emptyMaster, tooLarge } from './upload-folder.ts'
 import { pieceOf } from './upload-range.ts'
-import type { Resumable, Stored } from './uploads.ts'
+import type { Resumable, Stored, Uploads } from './uploads.ts'
 
 const checkAnnounced = compile<Announced>(Announced, 'The body', badRequest)
 
 /** The sha256 of no bytes at all. */
 const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 
+interface MasterDeps {
+  readonly config: Pick<Config, 'max_upload_mib'>
+  readonly uploads: Uploads
+  readonly replacing: Replacing
+  /** Aborts when uploads under way have to be given up. */
+  readonly aborting: AbortSignal
+}
+
 /** PUT, HEAD and POST /v1/masters/{asset_guid}. */
-export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
+export async function masterRoutes(app: FastifyInstance, deps: MasterDeps): Promise<void> {
   const { uploads } = deps
   const mostBytes = deps.config.max_upload_mib * 1024 * 1024
   app.removeAllContentTypeParsers()
@@ -117,7 +126,7 @@ export async function masterRoutes(app: FastifyInstance, deps: HttpDeps): Promis
 }
 
 /** Where the bytes of a PUT go. */
-interface Into extends HttpDeps {
+interface Into extends MasterDeps {
   readonly mostBytes: number
   /** Called with the sha256 of bytes that are whole, before they get their name. */
   readonly onWhole: (sha256: string) => Promise<void>
@@ -188,7 +197,7 @@ async function receivePiece(
   }
 }
 
-function resumable({ uploads }: HttpDeps): Resumable {
+function resumable({ uploads }: Pick<MasterDeps, 'uploads'>): Resumable {
   if (uploads.resumable !== undefined) return uploads.resumable
   throw new HttpError(
     'BAD_REQUEST',

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
+import type { Registry } from '#shared/assets/registry.ts'
 import {
   Derivatives,
   ErrorExplained,
@@ -15,7 +16,6 @@ import { Events } from '#shared/contracts/messages/event.ts'
 import { Published } from '#shared/contracts/messages/published.ts'
 import { RunAccepted, RunEnded, StepDue } from '#shared/contracts/messages/run.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
-import type { HttpDeps } from '../http/route-config.ts'
 
 const CONTRACTS: readonly Contract<unknown>[] = [
   EncodeJob,
@@ -37,7 +37,7 @@ const tags = ['reference']
 /** GET /v1/derivatives, /v1/schemas and /v1/errors: what can be asked for, and what words mean. */
 export async function referenceRoutes(
   app: FastifyInstance,
-  { registry }: Pick<HttpDeps, 'registry'>,
+  { registry }: { readonly registry: Registry },
 ): Promise<void> {
   const derivatives = [...registry.values()].map((each) => {
     const { id, version, title, stage, files, cost } = each

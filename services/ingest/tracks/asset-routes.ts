@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Registry } from '#shared/assets/registry.ts'
+import type { Database } from '#shared/catalogue/database.ts'
 import { AssetGuid } from '#shared/contracts/api/parameters.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { StoreError } from '#shared/contracts/errors/store.ts'
@@ -10,10 +11,10 @@ import {
   type ObjectName,
   type Revision,
 } from '#shared/contracts/names.ts'
+import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { type ByteRange, byteRange } from '../http/byte-range.ts'
 import { matches } from '../http/etag.ts'
 import { refused } from '../http/responses.ts'
-import type { HttpDeps } from '../http/route-config.ts'
 import { extensionsOf, knownTrack, newestAssets } from './routes.ts'
 import { checkTaggable, type ServedFile, tagged, tagsDigest } from './tags/tag-file.ts'
 import { tagsOf } from './tags/tags.ts'
@@ -61,9 +62,19 @@ const schema = {
   },
 }
 
+interface AssetDeps {
+  readonly database: Database
+  readonly registry: Registry
+  readonly assets: StoreDriver
+  /** Aborts when downloads under way have to be given up. */
+  readonly aborting: AbortSignal
+}
+
 /** GET and HEAD /v1/tracks/{asset_guid}/assets/{asset}. */
-export async function assetRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
-  const { database, registry, assets, aborting } = deps
+export async function assetRoutes(
+  app: FastifyInstance,
+  { database, registry, assets, aborting }: AssetDeps,
+): Promise<void> {
   const isThere = async (name: ObjectName) =>
     (await assets.stat(name, { signal: aborting })) !== undefined
   app.route<{ Params: Params; Querystring: Query }>({

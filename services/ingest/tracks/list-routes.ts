@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { harmonicWith, keyMeant } from '#shared/audio/musical-keys.ts'
+import type { Database } from '#shared/catalogue/database.ts'
 import {
   type ListedTrack,
   listTracks,
@@ -9,13 +10,12 @@ import {
 import { LIKELY, type TrackLine, type TrackPage } from '#shared/contracts/api/track.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { reading, searchOf } from '../http/query.ts'
-import type { HttpDeps } from '../http/route-config.ts'
 import { list, type TrackQuery } from './list-schema.ts'
 
 /** GET /v1/tracks. */
 export async function trackListRoutes(
   app: FastifyInstance,
-  { database }: HttpDeps,
+  { database }: { readonly database: Database },
 ): Promise<void> {
   app.get<{ Querystring: TrackQuery }>(
     '/v1/tracks',

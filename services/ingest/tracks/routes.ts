@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Registry } from '#shared/assets/registry.ts'
+import type { Database } from '#shared/catalogue/database.ts'
 import { type ListedTrack, listedTrack } from '#shared/catalogue/tracks/list-tracks.ts'
 import {
   findTrack,
@@ -21,7 +22,6 @@ import { type Warning as Found, WARNINGS } from '#shared/contracts/warnings.ts'
 import { etagOf, matches } from '../http/etag.ts'
 import { reading } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
-import type { HttpDeps } from '../http/route-config.ts'
 
 const Page = Type.Object(
   {
@@ -39,7 +39,7 @@ const Page = Type.Object(
 /** GET /v1/tracks/{asset_guid} and its history. */
 export async function trackRoutes(
   app: FastifyInstance,
-  { database, registry }: HttpDeps,
+  { database, registry }: { readonly database: Database; readonly registry: Registry },
 ): Promise<void> {
   const track = {
     operationId: 'getTrack',
@@ -105,10 +105,7 @@ export async function trackRoutes(
 }
 
 /** @throws HttpError NOT_FOUND; UPSTREAM_DOWN. */
-export async function knownTrack(
-  assetGuid: string,
-  database: HttpDeps['database'],
-): Promise<TrackStatus> {
+export async function knownTrack(assetGuid: string, database: Database): Promise<TrackStatus> {
   const found = await reading((signal) => findTrack(database, assetGuid, signal))
   if (found === undefined) throw unknownTrack(assetGuid)
   return found

@@ -1,4 +1,4 @@
-import type { Warning } from '#shared/contracts/messages/warning.ts'
+import type { Warning } from '#shared/contracts/warning.ts'
 import type { MpegFrame } from './mpeg/frame.ts'
 import type { LengthTag } from './mpeg/tag.ts'
 

@@ -1,9 +1,9 @@
 import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ROUTE_PATTERN } from '../names.ts'
+import { Warnings } from '../warning.ts'
 import { Code, Count, Line } from './place.ts'
 import { AcceptedRequest } from './run.ts'
-import { Warnings } from './warning.ts'
 
 /** The maximum number of units in an event. A list of this length may have been cut. */
 export const MAX_UNITS = 100

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
-import { Warnings } from './warning.ts'
+import { Warnings } from '../warning.ts'
 
 /**
  * publish → subscribers outside: one message per job and run, and another one, with another `id`, when further assets

@@ -4,10 +4,10 @@ import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, jobId, ROUTE_PATTERN } from '../n
 import { SAMPLE_RATE } from '../pcm-format.ts'
 import { perMakingStage } from '../stages.ts'
 import { FILE_NAME, TRACK_NAME } from '../track-name.ts'
+import { Warnings } from '../warning.ts'
 import { RequestId, WholeNumber } from './ids.ts'
 import { Code, Count, EXTENSION_PATTERN, Line, MasterUri } from './place.ts'
 import { RESULTS } from './result.ts'
-import { Warnings } from './warning.ts'
 
 /** The maximum length of a track, hours. Numbers of samples and parts are bounded by it. */
 export const MAX_HOURS = 1000

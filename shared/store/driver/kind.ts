@@ -1,9 +1,5 @@
 import type { Scheme } from '../../contracts/store-uri.ts'
-import type { GcsSettings } from '../gcs/gcs-store.ts'
 import type { StoreDriver } from './driver.ts'
-
-/** Stores that are opened with the same settings object share what their kind shares, such as a connection. */
-export type StoreOptions = GcsSettings
 
 /** A parsed URI of a place in a store. */
 export interface StoreUri {
@@ -13,8 +9,8 @@ export interface StoreUri {
   readonly path: readonly string[]
 }
 
-/** A kind of store, which a driver declares. */
-export interface StoreKind {
+/** A kind of store, which a driver declares. `Options`: the settings that its stores are opened with. */
+export interface StoreKind<Options> {
   /** What its URIs look like, for people. */
   readonly form: string
   /** Whether its bytes cross a WAN, which bills them and may be slow, wherever this process runs. */
@@ -33,5 +29,5 @@ export interface StoreKind {
   /** The root of a store for one object whose URI lies below no configured prefix. */
   rootOf(place: StoreUri): StoreUri
   /** Called once for all stores that share the options. @returns a function that opens the store at a place. */
-  opener(options: StoreOptions): (place: StoreUri) => StoreDriver
+  opener(options: Options): (place: StoreUri) => StoreDriver
 }

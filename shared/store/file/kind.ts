@@ -6,7 +6,7 @@ import { fileStore } from './file-store.ts'
 const MAX_FOLDERS = 100
 
 /** Folders of a file system, local or NFS: `file:///folder`. Names are percent-decoded. */
-export const files: StoreKind = {
+export const files: StoreKind<unknown> = {
   form: 'file:///…',
   crossesWan: false,
   pathOf(authority, segments, refuse) {

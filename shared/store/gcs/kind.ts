@@ -1,11 +1,11 @@
 import type { StoreKind } from '../driver/kind.ts'
-import { gcsConnection, gcsStore } from './gcs-store.ts'
+import { type GcsSettings, gcsConnection, gcsStore } from './gcs-store.ts'
 
 /** Bucket names, by https://cloud.google.com/storage/docs/buckets#naming. */
 const BUCKET = /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/
 
 /** Buckets of Cloud Storage: `gs://bucket/prefix`. Names are taken literally, as gcloud writes them. */
-export const buckets: StoreKind = {
+export const buckets: StoreKind<GcsSettings> = {
   form: 'gs://…',
   crossesWan: true,
   pathOf(authority, segments, refuse) {

@@ -79,7 +79,7 @@ export default [
       to: 'Math.log(strength + 0.32)',
     },
   ]),
-  ...mutantsOf('services/analyze/tempo/envelope.ts', fitted, [
+  ...mutantsOf('services/analyze/signal/envelope.ts', fitted, [
     {
       breaks: `${off}compression`,
       from: 'const COMPRESSION = 100',
