@@ -2,7 +2,7 @@ import type { Delivery, Settlement } from '../bus/bus.ts'
 import { sentence } from '../contracts/errors/sentence.ts'
 import { MAX_UNITS, type StepEvent } from '../contracts/messages/event.ts'
 import { HARD_LIMIT_MS } from '../contracts/stages.ts'
-import { noCounts } from '../store/counting.ts'
+import { type Counts, noCounts } from '../store/counting.ts'
 import { lateBy } from '../underway/hard-limit.ts'
 import { LostTime } from '../underway/lost-time.ts'
 import { OwnTime } from '../underway/own-time.ts'
@@ -14,6 +14,9 @@ import { type Span, TRACEPARENT, tracedBus, UNTRACED } from './telemetry/trace.t
 
 export { type DeliverDeps, MAX_ATTEMPTS } from './run-step.ts'
 
+/** The verdicts of deliveries in which nothing went wrong. */
+const GOOD: readonly string[] = ['accepted', 'done', 'skipped']
+
 /**
  * The handler of one step's subscription: parse → run (outputs before inputs, under the hard limit) → write → publish
  * → ack. Each phase may be repeated after a crash; none is ever skipped. The handler never throws.
@@ -23,24 +26,19 @@ export function delivering<In>(
   given: DeliverDeps,
 ): (delivery: Delivery) => Promise<Settlement> {
   const { metrics, tracing = UNTRACED } = given
-  const of = { step: step.name }
-  for (const each of [
-    metrics.running,
-    metrics.requeued,
-    metrics.coreSeconds,
-    metrics.collected,
-  ])
-    atZero(each, [of])
+  const labels = { step: step.name }
+  const { running, requeued, coreSeconds, collected } = metrics
+  for (const counter of [running, requeued, coreSeconds, collected]) atZero(counter, [labels])
   const lost = new LostTime()
   return async (delivery) => {
     const birth = newEvent(step.name, delivery.attempt)
     const counts = noCounts()
     const span = tracing.begin(step.name, 'message', delivery.attributes[TRACEPARENT])
     const deps = { ...given, bus: tracedBus(given.bus, span) }
-    metrics.running.add(1, of)
+    metrics.running.add(1, labels)
     let subject: Partial<Subject> | undefined
     let outcome: Outcome
-    const watched = lost.watch()
+    const stopWatching = lost.watch()
     const own = new OwnTime(lost)
     const began = own.now()
     const charged = metrics.coreTime.begin()
@@ -53,7 +51,7 @@ export function delivering<In>(
       outcome = await setAside(step.name, delivery, error, deps)
     }
     const spent = own.since(began)
-    watched()
+    stopWatching()
     outcome = {
       ...lateBy(spent, deps.hardLimitMs ?? HARD_LIMIT_MS, counts.bytesRead),
       ...outcome,
@@ -63,31 +61,52 @@ export function delivering<In>(
     const event: StepEvent = {
       ...birth,
       ...(outcome.subject ?? subject),
-      verdict: outcome.verdict,
-      units: [...(outcome.units ?? [])].slice(0, MAX_UNITS),
+      ...reported(outcome),
+      ...measured(counts),
       ms,
       cpuMs: Math.round(coreMs * 100) / 100,
-      storeOperations: counts.operations,
-      bytesRead: counts.bytesRead,
-      bytesWritten: counts.bytesWritten,
-      bytesFromCloud: counts.bytesFromCloud,
-      bytesToCloud: counts.bytesToCloud,
-      ...(outcome.request === undefined ? {} : { request: outcome.request }),
-      ...(outcome.code === undefined ? {} : { code: outcome.code }),
-      ...(outcome.sentence === undefined ? {} : { sentence: outcome.sentence.slice(0, 2000) }),
-      ...(outcome.warnings?.length ? { warnings: [...outcome.warnings] } : {}),
     }
     const settlement = await settle(event, outcome, deps)
-    metrics.running.add(-1, of)
-    metrics.coreSeconds.add(coreMs / 1000, of)
-    metrics.stepSeconds.record(ms / 1000, { ...of, verdict: outcome.verdict })
-    if (settlement === 'nack') metrics.requeued.add(1, of)
+    metrics.running.add(-1, labels)
+    metrics.coreSeconds.add(coreMs / 1000, labels)
+    metrics.stepSeconds.record(ms / 1000, { ...labels, verdict: outcome.verdict })
+    if (settlement === 'nack') metrics.requeued.add(1, labels)
     endSpan(span, event, delivery)
     const line = { ...event, settlement, message_id: delivery.id }
-    if (['accepted', 'done', 'skipped'].includes(outcome.verdict))
-      deps.log.info(line, step.name)
+    if (GOOD.includes(outcome.verdict)) deps.log.info(line, step.name)
     else deps.log.warn(line, `${step.name}: ${outcome.sentence ?? outcome.verdict}`)
     return settlement
+  }
+}
+
+/** The part of an event that says what came of the delivery. */
+function reported({
+  verdict,
+  units = [],
+  request,
+  code,
+  sentence: words,
+  warnings = [],
+}: Outcome) {
+  return {
+    verdict,
+    units: units.slice(0, MAX_UNITS),
+    ...(request === undefined ? {} : { request }),
+    ...(code === undefined ? {} : { code }),
+    ...(words === undefined ? {} : { sentence: words.slice(0, 2000) }),
+    ...(warnings.length === 0 ? {} : { warnings: [...warnings] }),
+  }
+}
+
+/** The part of an event that says what the delivery asked of stores. */
+function measured(counts: Counts) {
+  const { operations, bytesRead, bytesWritten, bytesFromCloud, bytesToCloud } = counts
+  return {
+    storeOperations: operations,
+    bytesRead,
+    bytesWritten,
+    bytesFromCloud,
+    bytesToCloud,
   }
 }
 
@@ -100,11 +119,13 @@ function endSpan(span: Span, event: StepEvent, { id, attempt }: Delivery): void 
     'messaging.message.id': id,
     'messaging.gcp_pubsub.message.delivery_attempt': attempt,
     'error.type': code,
-    ...{ 'trackchain.verdict': verdict, 'trackchain.job': job, 'trackchain.track': track },
-    ...{ 'trackchain.run': run, 'trackchain.route': route },
+    'trackchain.verdict': verdict,
+    'trackchain.job': job,
+    'trackchain.track': track,
+    'trackchain.run': run,
+    'trackchain.route': route,
   }
-  const isGood = ['accepted', 'done', 'skipped'].includes(verdict)
-  span.end(facts, isGood ? undefined : (words ?? verdict))
+  span.end(facts, GOOD.includes(verdict) ? undefined : (words ?? verdict))
 }
 
 /** Publishes the event before the ack: a gap in the history would be worse than a step that is done twice. */

@@ -21,12 +21,12 @@ export default [
     },
     {
       breaks: 'the gauge of running steps only rises',
-      from: 'metrics.running.add(-1, of)',
+      from: 'metrics.running.add(-1, labels)',
       to: '',
     },
     {
       breaks: 'what is given back is not counted',
-      from: "if (settlement === 'nack') metrics.requeued.add(1, of)",
+      from: "if (settlement === 'nack') metrics.requeued.add(1, labels)",
       to: '',
     },
     {
