@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { asChainError, PermanentError } from '#shared/contracts/errors/chain.ts'
 import { locate } from '#shared/store/open.ts'
 import { masterBytes } from '../../../services/stage/formats/master-bytes.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
@@ -70,7 +70,8 @@ async function outcomeOf(index: number): Promise<Outcome | PermanentError> {
     })
     return { samples, peak, warnings }
   } catch (error) {
-    if (error instanceof PermanentError) return error
+    const verdict = asChainError(error)
+    if (verdict instanceof PermanentError) return verdict
     throw error
   }
 }

@@ -8,6 +8,7 @@ import { Type } from 'typebox'
 import { encodeAac } from '#shared/audio/ffmpeg.ts'
 import type { Bus } from '#shared/bus/bus.ts'
 import { PermanentError, RestartError } from '#shared/contracts/errors/chain.ts'
+import { StoreError } from '#shared/contracts/errors/store.ts'
 import { defineMessage } from '#shared/contracts/message.ts'
 import { MAX_UNITS, type StepEvent } from '#shared/contracts/messages/event.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
@@ -549,6 +550,23 @@ t.test('what has to begin anew is said by the step', async (t) => {
   t.match(result.event, { verdict: 'restarted' })
   const unsent = await delivered(t, { step: { run, restart }, refuses: ['ingest'] })
   t.equal(unsent.settlement, 'nack')
+})
+
+t.test('what a store says is a verdict where no retry would mend it', async (t) => {
+  const codes: string[] = []
+  const fail = async (_: unknown, { code }: PermanentError) => {
+    codes.push(code)
+    return to('publish', 'failed')
+  }
+  const restart = async () => to('ingest', 'restarted')
+  const outcome = async (code: StoreError['code']) => {
+    const run = throws(new StoreError(code, 'so'))
+    return (await delivered(t, { step: { run, fail, restart } })).event?.verdict
+  }
+  t.equal(await outcome('other-bytes'), 'failed')
+  t.same(codes, ['OTHER_BYTES'])
+  t.equal(await outcome('changed'), 'restarted')
+  t.equal(await outcome('throttled'), 'retry')
 })
 
 t.test('an event is no longer than may be, and has what running has found out', async (t) => {

@@ -1,4 +1,4 @@
-import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { asChainError, PermanentError } from '#shared/contracts/errors/chain.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
 import { locate, openStore } from '#shared/store/open.ts'
@@ -34,6 +34,7 @@ async function verdict(uri: string, index: number): Promise<string> {
   return `${samples} samples`
 }
 
-function describe(error: unknown): string {
+function describe(thrown: unknown): string {
+  const error = asChainError(thrown)
   return error instanceof PermanentError ? error.code : sentence(error)
 }
