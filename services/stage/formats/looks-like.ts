@@ -8,6 +8,7 @@ export function looksLike(head: Uint8Array): string {
   const known = MAGIC.find(([magic]) => text.startsWith(magic))?.[1]
   if (known) return `looks like ${known}`
   if (isUtf16(head)) return 'looks like text'
+  if (isLatm(head)) return 'looks like AAC in LATM'
   if (isMpeg(head)) {
     return (head[2] ?? 0) >> 4 === 0 && ((head[1] ?? 0) & 6) !== 0
       ? 'looks like MPEG audio of a free bit rate, which cannot be decoded here'
@@ -45,6 +46,13 @@ function isUtf16(head: Uint8Array): boolean {
     head[1] === 0xfe &&
     isText(head.filter((_, at) => at > 1 && at % 2 === 0))
   )
+}
+
+/** Whether this begins with a frame of LATM, and another one follows it. Source: ISO/IEC 14496-3, 1.7.2. */
+function isLatm(head: Uint8Array): boolean {
+  const isSync = (at: number) => head[at] === 0x56 && ((head[at + 1] ?? 0) & 0xe0) === 0xe0
+  const next = 3 + ((((head[1] ?? 0) & 0x1f) << 8) | (head[2] ?? 0))
+  return isSync(0) && (next + 2 > head.length || isSync(next))
 }
 
 export function isText(head: Uint8Array): boolean {
@@ -97,6 +105,10 @@ const MAGIC: Magic = [
   ['GIF8', 'a GIF picture'],
   ['PK\x03\x04', 'a ZIP archive'],
   ['\x1f\x8b', 'gzip'],
+  ['Rar!\x1a\x07', 'a RAR archive'],
+  ['7z\xbc\xaf\x27\x1c', 'a 7-Zip archive'],
+  ['\xd0\xcf\x11\xe0\xa1\xb1', 'an Office document'],
+  ['version https://git-lfs', 'a pointer of Git LFS in place of the file'],
   ['%PDF', 'PDF'],
   ['<', 'HTML or XML'],
 ]

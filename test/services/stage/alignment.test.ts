@@ -79,6 +79,19 @@ t.test('where all numbers begin later they are read from there', async (t) => {
   }
 })
 
+t.test('a WAV that was sent as text is refused, and by its name', async (t) => {
+  for (const [kind, options] of KINDS) {
+    const file = wav([left, right], options)
+    const body = file.toString('latin1', HEAD).replace(/\n/g, '\r\n')
+    const sent = Buffer.concat([file.subarray(0, HEAD), Buffer.from(body, 'latin1')])
+    await t.rejects(
+      readHeader(whole(sent)),
+      { code: 'MASTER_UNREADABLE', message: /samples that were sent as text/ },
+      kind,
+    )
+  }
+})
+
 t.test('what sounds odd is as it was made', async (t) => {
   const each = (f: (i: number) => number) =>
     Float64Array.from({ length: N / 8 }, (_, i) => f(i))

@@ -8,7 +8,7 @@ import {
   type Layout,
 } from '../../../services/stage/formats/layout.ts'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
-import { aiff, chunk, coded, flac, noise, sine, wav } from '../../support/audio.ts'
+import { aiff, chunk, coded, flac, noise, silence, sine, wav } from '../../support/audio.ts'
 
 const tone = sine(100, 440)
 const stereo = [tone, noise(100)]
@@ -60,6 +60,13 @@ t.test('what is read of sound masters', async (t) => {
       'a chunk of odd size, padded',
       wav(stereo, { before: [chunk('note', Buffer.from('odd'))] }),
       { offset: 56 },
+    ],
+    [
+      'a chunk of odd size, not padded, where a byte later another could begin ("ata ")',
+      wav([silence(6280), silence(6280)], {
+        before: [chunk('LIST', Buffer.alloc(17)).subarray(0, 25)],
+      }),
+      { samples: 6280, offset: 69 },
     ],
     [
       'a chunk of odd size, not padded',
@@ -243,6 +250,8 @@ t.test('what is wrong with unsound masters is said, with the byte', async (t) =>
       ]),
       /an MP4 file of more than 1000 boxes; expected moov \(its index\)/,
     ],
+    ['AAC in LATM', Buffer.from('56e00220aa56e002bb', 'hex'), /looks like AAC in LATM/],
+    ['a RAR archive', Buffer.from('Rar!\x1a\x07\0'.padEnd(40)), /looks like a RAR archive/],
     ['text', Buffer.from('hello, I am a master, honest'), /byte 0: looks like text; expected/],
     ['HTML', Buffer.from('<html><body>404</body></html>'), /HTML/],
     ['an AVI', Buffer.from('RIFF\0\0\0\x04AVI LIST'), /byte 8: a RIFF file of the form "AVI "/],

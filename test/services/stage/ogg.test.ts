@@ -110,9 +110,11 @@ t.test('Oggs that were joined are taken whole where they are alike', async (t) =
   for (const [codec, file] of Object.entries(files)) {
     const { samples, codes } = await outcome(join([file, id3(), file]))
     t.ok(Math.abs(samples - 2 * SECONDS * RATE) < 320, `${codec}: ${samples} samples`)
-    t.same(codes, [], codec)
+    // Its decoder does not begin anew.
+    const joined = codec === 'Opus' ? ['DAMAGED'] : []
+    t.same(codes, joined, codec)
     const cut = await outcome(join([...pagesOf(file).slice(0, -1), file]), false)
-    t.same(cut.codes, ['CUT_SHORT'], `${codec}: ${cut.warnings[0]?.sentence}`)
+    t.same(cut.codes, ['CUT_SHORT', ...joined], `${codec}: ${cut.warnings[0]?.sentence}`)
     t.match(cut.warnings, [{ sentence: /stream 1 of the 2 in it/ }])
   }
   const slow = wav(club(RATE, { rate: 48_000 }), { rate: 48_000 })

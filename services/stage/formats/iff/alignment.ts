@@ -6,6 +6,8 @@ import { MIN_VALUES, measured } from './reading.ts'
 interface Alignment {
   /** All of them begin this number of bytes behind the place that the header gives. */
   readonly late?: number
+  /** Every line feed has a carriage return before it: the file was sent as text. */
+  readonly isText?: boolean
   /** Position among the samples, bytes, near which their beginnings change: there a byte is missing, or one too many. */
   readonly damagedAt?: number
 }
@@ -37,16 +39,23 @@ export async function alignment(
 ): Promise<Alignment | undefined> {
   const { bits, bytes, channels, encoding } = declared
   if (bits === 8 || (encoding !== 'int' && encoding !== 'float')) return undefined
-  const last = await lastShift(window, declared)
+  const last = await lastPlace(window, declared)
   const middle = await shiftAt(window, declared, at(MIDDLE, declared))
-  if (!last && !middle) return undefined
+  const mayBeText = last?.shift === undefined && last !== undefined && isText([last.look])
+  if (!last?.shift && !middle && !mayBeText) return undefined
   const fresh = window.again()
+  const looks: Buffer[] = []
   const found: Shifted[] = []
+  if (last?.shift !== undefined) found.push({ from: last.from, shift: last.shift })
   for (let n = 0; n < PLACES; n++) {
     const from = at((n + 0.5) / PLACES, declared)
-    const shift = await shiftAt(fresh, declared, from)
-    if (shift !== undefined) found.push({ from, shift })
+    const look = await lookAt(fresh, declared, from)
+    const shift = shiftIn(look, declared)
+    looks.push(look)
+    if (typeof shift === 'number') found.push({ from, shift })
   }
+  if (mayBeText && isText(looks)) return { isText: true }
+  found.sort((a, b) => a.from - b.from)
   const shifted = found.filter(({ shift }) => shift > 0)
   const [first] = shifted
   if (first === undefined || shifted.length < MIN_SHIFTED) return undefined
@@ -72,10 +81,16 @@ function at(place: number, { bits, bytes, channels }: Declared): number {
   return Math.floor((Math.max(0, bytes - LOOK_BYTES) * place) / block) * block
 }
 
-async function lastShift(window: ByteWindow, declared: Declared): Promise<number | undefined> {
+/** The last place that is no silence: what is there, and its shift. */
+async function lastPlace(
+  window: ByteWindow,
+  declared: Declared,
+): Promise<(Partial<Shifted> & { readonly from: number; readonly look: Buffer }) | undefined> {
   for (const place of LAST_PLACES) {
-    const shift = shiftIn(await lookAt(window, declared, at(place, declared)), declared)
-    if (shift !== 'silence') return shift
+    const from = at(place, declared)
+    const look = await lookAt(window, declared, from)
+    const shift = shiftIn(look, declared)
+    if (shift !== 'silence') return { from, look, ...(shift === undefined ? {} : { shift }) }
   }
   return undefined
 }
@@ -118,6 +133,24 @@ function shiftIn(look: Buffer, declared: Declared): number | 'silence' | undefin
     smoothest = found.roughness
   }
   return best
+}
+
+/** Minimum number of different places that show that a file was sent as text. Tones repeat themselves. */
+const MIN_LINES = 8
+
+/**
+ * Whether these bytes were sent as text: each line feed (10) has a carriage return (13) before it, as transfers in text
+ * mode leave it. Among samples one in 256 has.
+ */
+function isText(looks: readonly Buffer[]): boolean {
+  const lines = new Set<number>()
+  for (const look of looks) {
+    for (let at = look.indexOf(10, 4); at >= 0; at = look.indexOf(10, at + 1)) {
+      if (look[at - 1] !== 13) return false
+      lines.add(look.readUIntBE(at - 4, 3))
+    }
+  }
+  return lines.size >= MIN_LINES
 }
 
 /** Of each byte of a number, whether it is zero in all of them. */

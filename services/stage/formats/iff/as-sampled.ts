@@ -1,5 +1,5 @@
 import { mergedWarnings, type Warning, warning } from '#shared/contracts/warnings.ts'
-import type { ByteWindow } from '../byte-window.ts'
+import { type ByteWindow, unreadable } from '../byte-window.ts'
 import type { PcmLayout } from '../layout.ts'
 import { alignment } from './alignment.ts'
 import { type Format, pcm, withWarnings } from './chunks.ts'
@@ -46,14 +46,26 @@ export async function asSampled<Said extends Reading & Pick<Declared, 'channels'
   return contradicts === undefined ? { format } : { format, contradicts }
 }
 
-/** What is wrong with samples whose numbers begin elsewhere than declared; undefined where they do not. */
+/**
+ * What is wrong with samples whose numbers begin elsewhere than declared; undefined where they do not.
+ * @throws PermanentError MASTER_UNREADABLE when a transfer in text mode has made noise of all of them
+ */
 export async function asAligned<Said extends Reading & Pick<Declared, 'channels'>>(
   window: ByteWindow,
   format: Said,
   place: Place,
 ): Promise<Sampled<Said> | undefined> {
   const { container, rate } = place
-  const { late, damagedAt } = (await alignment(window, { ...format, ...place })) ?? {}
+  const found = await alignment(window, { ...format, ...place })
+  const { isText = false, late, damagedAt } = found ?? {}
+  if (isText) {
+    const wrong = 'samples that were sent as text, which has put a byte before each line feed'
+    throw unreadable(
+      place.offset,
+      wrong,
+      'samples as they were written (a transfer in binary mode)',
+    )
+  }
   if (damagedAt !== undefined) {
     const block = (format.bits / 8) * format.channels
     const second = (damagedAt / block / rate).toFixed(1)

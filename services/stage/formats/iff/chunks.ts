@@ -22,6 +22,11 @@ export interface Format
 }
 
 const LIMIT_CHUNKS = 1000
+/** Chunks that follow samples, also in files that end within them. */
+export const TRAILERS =
+  /^(LIST|INFO|JUNK|junk|id3 |ID3 |fact|cue |smpl|inst|bext|iXML|axml|chna|PAD |PEAK|_PMX|acid|levl|DISP|afsp|umid|minf|elm1|regn|MARK|COMT|NAME|AUTH|ANNO|\(c\) |APPL|INST|MIDI|CHAN|FLLR)$/
+/** The chunks that a reader needs. */
+const NEEDED = /^(fmt |data|ds64|COMM|SSND|FVER)$/
 
 /** The chunks of an IFF-like file, behind its first twelve bytes. The caller stops when it has what it needs. */
 export async function* chunks(
@@ -50,9 +55,17 @@ export async function* chunks(
     at = chunk.offset + chunk.size + (chunk.size % 2)
     // Some writers leave out the padding byte behind a chunk of odd size.
     if (chunk.size % 2 === 1 && (await startsChunk(window, at - 1, littleEndian))) {
-      if (!(await startsChunk(window, at, littleEndian))) at -= 1
+      const isKnown = await isKnownAt(window, at - 1)
+      const isPadded = await startsChunk(window, at, littleEndian)
+      // Behind the first letter of a name, its other letters and a size may look like a name, too.
+      if (!isPadded || (isKnown && !(await isKnownAt(window, at)))) at -= 1
     }
   }
+}
+
+async function isKnownAt(window: ByteWindow, at: number): Promise<boolean> {
+  const id = fourCc(await window.view(at, 4, 'a chunk header'))
+  return NEEDED.test(id) || TRAILERS.test(id)
 }
 
 /** Whether a chunk may begin here: it needs a printable name, and a size that fits into the file. */

@@ -1,7 +1,7 @@
 import { masterBehind } from '../behind.ts'
 import { type ByteWindow, fourCc, unreadable } from '../byte-window.ts'
 import { masterWithin } from '../master-within.ts'
-import { startsChunk } from './chunks.ts'
+import { startsChunk, TRAILERS } from './chunks.ts'
 import type { SoundSize } from './sound.ts'
 
 /** The sizes in a header that concern its samples. */
@@ -155,10 +155,6 @@ async function fits(window: ByteWindow, claims: SizeClaims, size: number): Promi
   if (await chunkAt(window, claims, end)) return true
   return size % 2 === 1 && (await chunkAt(window, claims, end + 1))
 }
-
-/** Chunks that follow samples, also in files that end within them. */
-const TRAILERS =
-  /^(LIST|INFO|JUNK|junk|id3 |ID3 |fact|cue |smpl|inst|bext|iXML|axml|chna|PAD |PEAK|_PMX|acid|levl|DISP|afsp|umid|minf|elm1|regn|MARK|COMT|NAME|AUTH|ANNO|\(c\) |APPL|INST|MIDI|CHAN|FLLR)$/
 
 async function chunkAt(
   window: ByteWindow,

@@ -12,6 +12,7 @@ import { MODES_BYTES } from './vorbis-blocks.ts'
 export interface OggSurvey {
   /** Number of consecutive streams. */
   readonly streams: number
+  readonly codec: OggFormat['codec'] | undefined
   /** Number of the first stream, from 1 on, that ends without its last page. */
   readonly cut: number | undefined
   /** Number of places where something is missing or wrong, and the time of the first of them, seconds. */
@@ -109,7 +110,7 @@ export async function oggSurvey(
   const head = await file.read(at, Math.min(at + HEAD_BYTES, end), signal)
   const name = stream?.isEnded === true ? masterAt(Buffer.from(head), 0) : undefined
   const other = name === undefined ? undefined : { name, at, bytes: end - at }
-  return { ...found, seconds, other }
+  return { ...found, codec: format?.codec, seconds, other }
 }
 
 /** Maximum number of joined streams that are shorter than a second on average. More cannot be music. */
@@ -250,7 +251,8 @@ export function oggWarnings(
   samples: number,
 ): readonly Warning[] {
   if (survey === undefined) return []
-  const { streams, cut, holes, firstHole, misplaced, firstMisplaced, seconds, other } = survey
+  const { streams, codec, cut, holes, firstHole, misplaced, firstMisplaced, seconds, other } =
+    survey
   const warnings: Warning[] = []
   if (other !== undefined) {
     const sentence = `behind the last page of the Ogg, at byte ${other.at}, another file begins (${other.name}), and ${other.bytes} bytes were left out`
@@ -261,6 +263,11 @@ export function oggWarnings(
     const which = streams === 1 ? '' : `, stream ${cut} of the ${streams} in it`
     const sentence = `the Ogg is cut short${which}: it ends without its last page; ${present_seconds} s are there`
     warnings.push({ code: 'CUT_SHORT', sentence, present_seconds })
+  }
+  // The decoder goes on with what it knows of the stream before, where it should begin anew.
+  if (codec === 'Opus' && streams > 1) {
+    const sentence = `the Ogg is of ${streams} streams of Opus that were joined: where one follows another, the first tenth of a second is not as it was encoded`
+    warnings.push(warning('DAMAGED', sentence))
   }
   const places = holes + misplaced
   if (places > 0) {
