@@ -64,7 +64,7 @@ export function delivering<In>(
       ...reported(outcome),
       ...measured(counts),
       ms,
-      cpuMs: Math.round(coreMs * 100) / 100,
+      cpu_ms: Math.round(coreMs * 100) / 100,
     }
     const settlement = await settle(event, outcome, deps)
     metrics.running.add(-1, labels)
@@ -99,14 +99,14 @@ function reported({
 }
 
 /** The part of an event that says what the delivery asked of stores. */
-function measured(counts: Counts) {
+function measured(counts: Counts): Partial<StepEvent> {
   const { operations, bytesRead, bytesWritten, bytesFromCloud, bytesToCloud } = counts
   return {
-    storeOperations: operations,
-    bytesRead,
-    bytesWritten,
-    bytesFromCloud,
-    bytesToCloud,
+    store_operations: operations,
+    bytes_read: bytesRead,
+    bytes_written: bytesWritten,
+    bytes_from_cloud: bytesFromCloud,
+    bytes_to_cloud: bytesToCloud,
   }
 }
 

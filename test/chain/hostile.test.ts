@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
+import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import type { Published } from '#shared/contracts/messages/published.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { surroundings, until } from '../support/chain.ts'

@@ -63,8 +63,8 @@ const RULES: Record<string, Parameters<typeof malformed>[1]> = {
       'code',
       'sentence',
       'request',
-      ...['cpuMs', 'bytesRead', 'bytesWritten', 'storeOperations'],
-      ...['bytesFromCloud', 'bytesToCloud'],
+      ...['cpu_ms', 'bytes_read', 'bytes_written', 'store_operations'],
+      ...['bytes_from_cloud', 'bytes_to_cloud'],
     ],
   },
 }

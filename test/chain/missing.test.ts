@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
-import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
+import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { club, wav } from '../support/audio.ts'
@@ -74,7 +74,7 @@ await around.master(
 /** The bytes that the steps of a track's jobs have read so far, of the master and of its converted parts. */
 async function bytesRead(track: string): Promise<number> {
   const { events } = await trackHistory(database, track, { limit: 1000 })
-  return events.reduce((sum, event) => sum + (event.bytesRead ?? 0), 0)
+  return events.reduce((sum, event) => sum + (event.bytes_read ?? 0), 0)
 }
 
 t.test('events report what is read of a master in place', async (t) => {

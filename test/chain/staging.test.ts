@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Bus } from '#shared/bus/bus.ts'
-import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
+import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { jobId, type ObjectName } from '#shared/contracts/names.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'

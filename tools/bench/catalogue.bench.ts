@@ -187,7 +187,13 @@ function eventsOf({ job, run, route, request }: RunAccepted): StepEvent[] {
       route,
     },
     ...{ track: request.asset_guid, attempt: 1, units: ['bpm@1', 'key@1'], worker: 'bench/1' },
-    ...{ ms: 12.5, cpuMs: 11.25, bytesRead: 76_000_000, bytesWritten: 300, storeOperations: 4 },
+    ...{
+      ms: 12.5,
+      cpu_ms: 11.25,
+      bytes_read: 76_000_000,
+      bytes_written: 300,
+      store_operations: 4,
+    },
     ...(step === 'accepted' ? { request } : {}),
   }))
 }

@@ -2,12 +2,9 @@ import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Registry } from '#shared/assets/registry.ts'
 import type { Database } from '#shared/catalogue/database.ts'
+import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { type ListedTrack, listedTrack } from '#shared/catalogue/tracks/list-tracks.ts'
-import {
-  findTrack,
-  type TrackStatus,
-  trackHistory,
-} from '#shared/catalogue/tracks/read-tracks.ts'
+import { findTrack, type TrackStatus } from '#shared/catalogue/tracks/read-tracks.ts'
 import { type HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
 import { PageSize, TrackParams } from '#shared/contracts/api/parameters.ts'
 import { type TrackAsset, TrackDetail } from '#shared/contracts/api/track.ts'
@@ -210,20 +207,7 @@ function toTrackAsset(
   return { ...common, state, recorded, ...(result === undefined ? {} : { result }), files }
 }
 
-function toHistoryEvent(event: StepEvent): HistoryEvent {
-  const { cpuMs, bytesRead, bytesWritten, bytesFromCloud, bytesToCloud, ...more } = event
-  const { storeOperations, ...rest } = more
-  const { request: _request, ...common } = rest
-  const sentence =
-    common.sentence === undefined ? {} : { sentence: withoutPaths(common.sentence) }
-  return {
-    ...common,
-    ...sentence,
-    ...(cpuMs === undefined ? {} : { cpu_ms: cpuMs }),
-    ...(bytesRead === undefined ? {} : { bytes_read: bytesRead }),
-    ...(bytesWritten === undefined ? {} : { bytes_written: bytesWritten }),
-    ...(bytesFromCloud === undefined ? {} : { bytes_from_cloud: bytesFromCloud }),
-    ...(bytesToCloud === undefined ? {} : { bytes_to_cloud: bytesToCloud }),
-    ...(storeOperations === undefined ? {} : { store_operations: storeOperations }),
-  }
+function toHistoryEvent({ request: _, ...event }: StepEvent): HistoryEvent {
+  const { sentence } = event
+  return { ...event, ...(sentence === undefined ? {} : { sentence: withoutPaths(sentence) }) }
 }

@@ -4,7 +4,8 @@ import { DEFAULT_ROUTE } from '../../contracts/topology.ts'
 import type { Database } from '../database.ts'
 import { acceptAgain } from '../jobs/accept-jobs.ts'
 import type { Acceptance } from '../jobs/job-row.ts'
-import { clipped, instant, rows, uuid, whole } from '../parameters.ts'
+import { rows, whole } from '../parameters.ts'
+import { EVENT_COLUMNS, eventRow, TYPED_EVENT_COLUMNS } from './event-columns.ts'
 
 /**
  * Records any number of events, each once. An `accepted` event with its request creates a job row that could not be
@@ -24,7 +25,7 @@ export async function recordEvents(
     await database.query(DEAD_LETTERED, [rows(values)], signal)
   }
   // Last: if any statement above fails, the whole batch comes again and counts as new again.
-  return database.query<EventCount>(RECORD, [rows(events.map(columns))], signal)
+  return database.query<EventCount>(RECORD, [rows(events.map(eventRow))], signal)
 }
 
 export interface EventCount extends Pick<StepEvent, 'step' | 'verdict'> {
@@ -38,50 +39,12 @@ function acceptance(event: StepEvent): Acceptance[] {
   return [{ job, run, route, accepted: at, request }]
 }
 
-function columns(event: StepEvent): object {
-  const {
-    request: _,
-    cpuMs,
-    bytesRead,
-    bytesWritten,
-    bytesFromCloud,
-    bytesToCloud,
-    storeOperations,
-    ...rest
-  } = event
-  const { id, at, job, track, run, attempt } = rest
-  return {
-    ...rest,
-    id: uuid(id),
-    at: instant(at),
-    job: job && clipped(job, 128),
-    track: track && clipped(track, 256),
-    run: run && whole(run),
-    attempt: whole(attempt),
-    cpu_ms: cpuMs,
-    bytes_read: bytesRead && whole(bytesRead),
-    bytes_written: bytesWritten && whole(bytesWritten),
-    bytes_from_cloud: bytesFromCloud && whole(bytesFromCloud),
-    bytes_to_cloud: bytesToCloud && whole(bytesToCloud),
-    store_operations: storeOperations && whole(storeOperations),
-  }
-}
-
 const RECORD = {
   name: 'events-record',
   text: `
     with recorded as (
-      insert into event (id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
-        cpu_ms, bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations, code,
-        sentence, warnings)
-      select id, at, step, verdict, job, track, run, route, attempt, units, worker, ms,
-        cpu_ms, bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations, code,
-        sentence, warnings
-      from json_to_recordset($1) as r (id uuid, at timestamptz, step text, verdict text, job text,
-        track text, run bigint, route text, attempt bigint, units text[], worker text,
-        ms double precision, cpu_ms double precision, bytes_read bigint, bytes_written bigint,
-        bytes_from_cloud bigint, bytes_to_cloud bigint, store_operations bigint, code text, sentence text,
-        warnings jsonb)
+      insert into event (${EVENT_COLUMNS})
+      select ${EVENT_COLUMNS} from json_to_recordset($1) as r (${TYPED_EVENT_COLUMNS})
       order by id
       on conflict (id) do nothing
       returning step, verdict

@@ -1,9 +1,8 @@
 import { Type } from 'typebox'
 import { CHAIN } from '../stages.ts'
+import { StepFigures } from '../step-figures.ts'
 import { Instant, NextPage, type ResponseOf } from './response.ts'
 import { Warning } from './warning.ts'
-
-const bytes = (description: string) => Type.Optional(Type.Integer({ description }))
 
 /** What a step did for a track. */
 const HistoryEvent = Type.Object(
@@ -32,12 +31,7 @@ const HistoryEvent = Type.Object(
     warnings: Type.Optional(
       Type.Array(Warning, { description: 'What the step found missing or wrong.' }),
     ),
-    cpu_ms: Type.Optional(Type.Number({ description: 'Core-milliseconds, where known.' })),
-    bytes_read: bytes('From stores.'),
-    bytes_written: bytes('To stores.'),
-    bytes_from_cloud: bytes('Of those read, what came from buckets.'),
-    bytes_to_cloud: bytes('Of those written, what went to buckets.'),
-    store_operations: Type.Optional(Type.Integer()),
+    ...StepFigures,
   },
   { title: 'HistoryEvent' },
 )

@@ -1,14 +1,13 @@
 import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ROUTE_PATTERN } from '../names.ts'
+import { StepFigures } from '../step-figures.ts'
 import { Warnings } from '../warning.ts'
 import { Code, Count, Line } from './place.ts'
 import { AcceptedRequest } from './run.ts'
 
 /** The maximum number of units in an event. A list of this length may have been cut. */
 export const MAX_UNITS = 100
-
-const Amount = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
 /** The report of a step on one delivery. Its id is created once, so that all copies of it are the same event. */
 const StepEvent = Type.Object(
@@ -31,14 +30,7 @@ const StepEvent = Type.Object(
     worker: Line(400),
     /** Wall-clock milliseconds. */
     ms: Type.Number({ minimum: 0 }),
-    /** Core-milliseconds, child processes and workers included, if known. */
-    cpuMs: Type.Optional(Type.Number({ minimum: 0 })),
-    bytesRead: Type.Optional(Amount),
-    bytesWritten: Type.Optional(Amount),
-    /** The bytes, of those, that came from and went to buckets: across the WAN if the route's cluster is elsewhere. */
-    bytesFromCloud: Type.Optional(Amount),
-    bytesToCloud: Type.Optional(Amount),
-    storeOperations: Type.Optional(Amount),
+    ...StepFigures,
     code: Type.Optional(Code),
     sentence: Type.Optional(Type.String({ maxLength: 4000 })),
     /** The warnings about the master that this step has found. */

@@ -1,6 +1,6 @@
 import t from 'tap'
+import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
-import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { club, wav } from '../../support/audio.ts'
 import { surroundings, until } from '../../support/chain.ts'

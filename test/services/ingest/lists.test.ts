@@ -197,7 +197,7 @@ t.test('key figures are the counts of the rows', async (t) => {
   const window = 'from=2026-03-01T09:00:00Z&to=2026-03-01T11:00:00Z'
   const run = accepted(['bpm'])
   await recordEvents(api.database, [
-    ...[100, 200, 11_000, 14_000].map((ms) => event(run, { step: 'encode', ms, cpuMs: 50 })),
+    ...[100, 200, 11_000, 14_000].map((ms) => event(run, { step: 'encode', ms, cpu_ms: 50 })),
     ...['retry', 'swept', 'collected'].map((verdict) =>
       event(run, { step: 'elsewhere', verdict }),
     ),

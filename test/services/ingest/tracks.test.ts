@@ -49,7 +49,7 @@ await recordEvents(api.database, [
     verdict: 'done',
     units: [],
     ms: 5,
-    cpuMs: 4,
+    cpu_ms: 4,
   },
   {
     ...newEvent('publish', 1),

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { markAnnounced } from '#shared/catalogue/jobs/record-runs.ts'
 import { sweepJobs } from '#shared/catalogue/jobs/sweep-jobs.ts'
-import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import { accepted, again, catalogues, ended, event, jobOf, recordDue } from './fixture.ts'
 
 const fresh = await catalogues(t)
@@ -15,9 +15,9 @@ t.test(
     const { database } = await fresh()
     const run = accepted(['bpm'], { track: 't' })
     const full = event(run, {
-      ...{ verdict: 'failed', code: 'RENDER_FAILED', sentence: 'no', cpuMs: 0.5 },
-      ...{ bytesRead: 0, bytesWritten: 5_000_000_000, storeOperations: 3, attempt: 2 },
-      ...{ bytesFromCloud: 0, bytesToCloud: 4_000_000_000 },
+      ...{ verdict: 'failed', code: 'RENDER_FAILED', sentence: 'no', cpu_ms: 0.5 },
+      ...{ bytes_read: 0, bytes_written: 5_000_000_000, store_operations: 3, attempt: 2 },
+      ...{ bytes_from_cloud: 0, bytes_to_cloud: 4_000_000_000 },
       units: ['bpm@1 0-441000', 'a "quoted", {odd} unit\\'],
     })
     await recordEvents(database, [full, full])

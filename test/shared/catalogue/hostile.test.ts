@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
-import { findTrack, trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
+import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import { accepted, catalogues, ended, event, failed, jobOf } from './fixture.ts'
 
@@ -50,7 +51,7 @@ t.test('what PostgreSQL cannot hold is replaced, and stops no batch', async (t) 
   const odd: Partial<StepEvent>[] = [
     { sentence: text, units: [text] },
     { id: `urn:uuid:${randomUUID()}` },
-    { run: 1e300, attempt: 1e300, bytesRead: 1e300, ms: 1e308 },
+    { run: 1e300, attempt: 1e300, bytes_read: 1e300, ms: 1e308 },
     { at: '0000-01-01T00:00:00Z' },
     { at: '2026-12-31T23:59:60Z' },
     { job: 'x'.repeat(9_000) },

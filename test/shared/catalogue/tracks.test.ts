@@ -1,7 +1,8 @@
 import t from 'tap'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { markAnnounced, recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
-import { findTrack, trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
+import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
 import { accepted, again, catalogues, ended, event, failed, recordDue } from './fixture.ts'
 
 const fresh = await catalogues(t)

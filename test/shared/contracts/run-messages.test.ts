@@ -130,7 +130,7 @@ t.test('and the events', async (t) => {
     ['verdict', 'a\u0007b'],
     ['worker', 'x'.repeat(401)],
     ['ms', -1],
-    ['bytesRead', 1e300],
+    ['bytes_read', 1e300],
     ['code', '<script>'],
     ['units', ['x'.repeat(201)]],
   ]

@@ -147,7 +147,7 @@ t.test('write, then publish, then afterwards, then the event, then ack', async (
   t.equal(events.length, 1)
   t.match(event, { verdict: 'done', units: ['bpm@1'], step: 'stage', attempt: 1 })
   t.match(event, { track: 'a', job: 'j', run: 1, route: 'cloud', code: undefined })
-  t.match(event, { storeOperations: 2 })
+  t.match(event, { store_operations: 2 })
   t.equal(value('objects_created_total{store="assets"}'), 1, 'what was there is not made again')
   t.equal(value('steps_running{step="stage"}'), 0)
   t.equal(value('requeued_total{step="stage"}'), 0)
