@@ -53,7 +53,11 @@ export async function collectOnce(
     metrics.collected.add(1, { step: 'dispatch' })
     await events.report({
       ...newEvent('dispatch', 1),
-      ...{ verdict: 'collected', route, units: [name], ms: 0, sentence: garbage.reason },
+      verdict: 'collected',
+      route,
+      units: [name],
+      ms: 0,
+      sentence: garbage.reason,
     })
   }
   return collected

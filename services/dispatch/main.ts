@@ -58,7 +58,11 @@ await service('dispatch', async (service) => {
     return persistently(() => cluster.read(hostname()), { signal: stopping, log })
   })
   const step = dispatchStep({
-    ...{ cluster, pods, registry, log, settings: { template, env } },
+    cluster,
+    pods,
+    registry,
+    log,
+    settings: { template, env },
     coreSlowdown: config.routes[route]?.core_slowdown ?? 1,
     measure: lengthEstimator({ locate, uploads }),
   })

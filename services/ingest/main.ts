@@ -47,10 +47,14 @@ async function start(service: Service): Promise<void> {
   const uploads = openUploads(openStore(config.uploads, gcs))
   const app = await createApp(
     {
-      ...{ config, access },
+      config,
+      access,
       redriving: redriving({ bus, events, database }),
       accepting: accepting({ settings, bus, events, remember, consistent, metrics, tracing }),
-      ...{ database, registry, metrics, aborting },
+      database,
+      registry,
+      metrics,
+      aborting,
       // A store of its own: the breaker watches the store of the steps, and failing downloads must not stop the
       // steps.
       assets: openStore(config.assets, gcs),

@@ -44,8 +44,13 @@ export function keepDeadLetters({
 function crashed({ id, published, step, attempt, code, reason, job }: DeadLetter): StepEvent {
   return {
     ...newEvent(step, attempt),
-    ...{ id: uuidFrom(`crashed:${id}`), at: published.toISOString() },
+    id: uuidFrom(`crashed:${id}`),
+    at: published.toISOString(),
     ...(job && { job: job.id, track: job.request.asset_guid, run: job.run }),
-    ...{ verdict: 'dead-lettered', units: [], ms: 0, code, sentence: reason },
+    verdict: 'dead-lettered',
+    units: [],
+    ms: 0,
+    code,
+    sentence: reason,
   }
 }

@@ -39,8 +39,13 @@ export async function sweepOnce(
     await bus.publish(topic, { data, attributes })
     await events.report({
       ...newEvent('watchdog', 1),
-      ...{ job, run, route, track: request.asset_guid },
-      ...{ verdict: 'swept', units: [], ms: 0 },
+      job,
+      run,
+      route,
+      track: request.asset_guid,
+      verdict: 'swept',
+      units: [],
+      ms: 0,
       sentence: `not ended ${olderThanSeconds} s after it was accepted: published again`,
     })
     metrics.swept.add(1)

@@ -240,7 +240,11 @@ async function streamStep(run: FoundRun, work: StreamStep, deps: PlanDeps): Prom
       : from > start
         ? { end: from, isOver: false }
         : await stageStream(layout, {
-            ...{ ...inputOf(run), start, partSamples, mostSamples, write: writerOf(run) },
+            ...inputOf(run),
+            start,
+            partSamples,
+            mostSamples,
+            write: writerOf(run),
             end: Math.min(start + partSamples, mostSamples),
             goesOn: pacing(start, budgetOf(run.message, deps).targetMs, run.context.spentMs),
           })

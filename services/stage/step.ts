@@ -133,8 +133,12 @@ async function goOn(message: StagingDue, context: StepContext, deps: StageDeps):
     throw new RestartError('MASTER_CHANGED', `${uri} is gone, or not what it was`)
   }
   const found = {
-    ...{ uri, driver: context.counted(driver), name, bytes: stat.bytes },
-    ...{ pin: stat.revision, revision: revision as Revision },
+    uri,
+    driver: context.counted(driver),
+    name,
+    bytes: stat.bytes,
+    pin: stat.revision,
+    revision: revision as Revision,
   }
   const layout = await layoutOf(found, signal)
   const names = await masterNames(message.request, found, signal)

@@ -81,7 +81,8 @@ export function service(
       ...(config.pubsub === ''
         ? {}
         : {
-            ...{ endpoint: config.pubsub, token: config.pubsub_token },
+            endpoint: config.pubsub,
+            token: config.pubsub_token,
             topology: topology(Object.keys(config.routes), ONE_MACHINE),
           }),
     }
@@ -117,8 +118,17 @@ export function service(
       log.info({ port }, 'health')
     }
     await start({
-      ...{ config, log, metrics, tracing, lifecycle, breaker, bus, events },
-      ...{ assets, scratch, uploads },
+      config,
+      log,
+      metrics,
+      tracing,
+      lifecycle,
+      breaker,
+      bus,
+      events,
+      assets,
+      scratch,
+      uploads,
       cores,
       locate(uri) {
         const { driver, name } = locate(uri, within)

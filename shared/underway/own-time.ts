@@ -132,7 +132,11 @@ export class OwnTime {
 }
 
 const NO_TIME: Moment = {
-  ...{ at: 0, storeMs: 0, turnMs: 0, waitedMs: 0, coreMs: 0 },
+  at: 0,
+  storeMs: 0,
+  turnMs: 0,
+  waitedMs: 0,
+  coreMs: 0,
   lost: { lateMs: 0, waitedMs: 0, busyMs: 0, shareMs: 0 },
 }
 

@@ -90,7 +90,8 @@ export function follow(client: Client, { onChange, patienceMs }: FollowOptions):
   const ended = toTheEnd()
   ended.catch(() => {})
   return {
-    ...{ seen, ended },
+    seen,
+    ended,
     expect(requestId, jobs = 1) {
       const known = open.get(requestId)
       if (known !== undefined) known.jobs = Math.max(known.jobs, jobs)

@@ -145,7 +145,10 @@ async function standing(
   }
   const range = { ...headers, 'content-range': `bytes */${bytes}` }
   const response = await fetch(url, {
-    ...{ method: 'PUT', headers: range, body: '', redirect: 'manual' },
+    method: 'PUT',
+    headers: range,
+    body: '',
+    redirect: 'manual',
     signal: within(ANSWER_MS, signal),
   })
   if (response.status === 404 || response.status === 410) return undefined

@@ -52,7 +52,10 @@ export function costLines(workload: Workload, prices: Prices): readonly CostLine
   const pubsubGib = (tracks * pubsubBytes(workload)) / GIB
   const billedTib = Math.max(0, pubsubGib - prices.pubsubFreeGib) / 1024
   const line = (item: string, quantity: number, unit: string, cost: number): CostLine => ({
-    ...{ item, quantity, unit, cost },
+    item,
+    quantity,
+    unit,
+    cost,
   })
   const priced = (item: string, quantity: number, unit: string, price: number) =>
     line(item, quantity, unit, quantity * price)

@@ -34,13 +34,16 @@ export const MEASURED: Measured = {
   // 11 messages of 9 kB in all, for a track that goes through both stages.
   messages: { fixed: 7, perStage: 2, bytesEach: 820 },
   bytes: {
-    ...{ 'aac-128': { perSecond: 16_100 }, 'mp3-320': { perSecond: 40_000 } },
+    'aac-128': { perSecond: 16_100 },
+    'mp3-320': { perSecond: 40_000 },
     'mp3-128': { perSecond: 16_000 },
     // 60 % of its samples: it depends on the music.
     flac: { perSecond: 106_000 },
     preview: { perSecond: 16_100, mostSeconds: 90 },
     waveform: { fixed: 20_000, perSecond: 900 },
-    ...{ bpm: { fixed: 1000 }, key: { fixed: 1000 }, loudness: { fixed: 300 } },
+    bpm: { fixed: 1000 },
+    key: { fixed: 1000 },
+    loudness: { fixed: 300 },
   },
 }
 

@@ -27,7 +27,9 @@ export async function outcomes(
       const { state, rows } = await persist(() => rowsOf(database, track, signal), signal)
       const announced = [...(seen.announced.get(track.guid) ?? [])]
       found.set(track.guid, {
-        ...{ state, rows, assets: assets.get(track.guid) ?? [] },
+        state,
+        rows,
+        assets: assets.get(track.guid) ?? [],
         published: announced.map(([key, { id: _, ...message }]) => {
           const relative = JSON.parse(JSON.stringify(message).replaceAll(store, ''))
           // Only the order of keys depends on whether a verdict has been through the database.

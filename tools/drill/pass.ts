@@ -76,7 +76,12 @@ export async function pass(options: PassOptions): Promise<Pass> {
   const cutOffs: CutOff[] = []
   const { derivatives, settings, signal, tracks } = options
   const chain = await startChain({
-    ...{ dataFolder: options.folder, port: 0, pubsubPort: 0, derivatives, settings, signal },
+    dataFolder: options.folder,
+    port: 0,
+    pubsubPort: 0,
+    derivatives,
+    settings,
+    signal,
     prefixes: [...new Set(tracks.map(({ path }) => folderUri(dirname(path))))],
     onNotice: options.onNotice,
     onStart: () => starts++,
@@ -97,7 +102,11 @@ export async function pass(options: PassOptions): Promise<Pass> {
   const coresAfter = endedChildrenMs()
   const { events, announcedAgain, letters } = seen
   return {
-    ...{ ...passed, events, announcedAgain, cutOffs, starts },
+    ...passed,
+    events,
+    announcedAgain,
+    cutOffs,
+    starts,
     letters: [...letters.values()].reduce((sum, { size }) => sum + size, 0),
     coreMs: coresAfter === undefined ? undefined : coresAfter - Number(coresBefore),
     left: Object.entries(waitingIn(chain.folder.queue))
@@ -137,7 +146,11 @@ async function through(
     const from = Date.now()
     release(kills === 0 ? tracks.length : AHEAD)
     const disturbed = await disturb(acts, {
-      ...{ chain, bus, seed, signal, captured: () => seen.captured },
+      chain,
+      bus,
+      seed,
+      signal,
+      captured: () => seen.captured,
       isAtWork: () => [...submitted.keys()].some((guid) => !seen.announced.has(guid)),
       onKill(done) {
         killed = done
@@ -154,7 +167,8 @@ async function through(
       await sleep(LOOK_EVERY_MS, undefined, { signal })
     return {
       outcomes: await outcomes(chain, tracks, seen, signal),
-      ...{ disturbed, span: { from, to } },
+      disturbed,
+      span: { from, to },
       ways: Array.from(submitted, ([guid, since]) => ({
         from: since,
         to: Math.max(since, seen.announcedMs.get(guid) ?? to),

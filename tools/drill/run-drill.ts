@@ -54,7 +54,11 @@ async function local(
 ): Promise<DrillReport> {
   const { targetMs } = wanted
   const common: Omit<PassOptions, 'folder' | 'acts'> = {
-    ...{ ...wanted, tracks, say, onChain, signal },
+    ...wanted,
+    tracks,
+    say,
+    onChain,
+    signal,
     settings: {
       watchdog_after_seconds: WATCHDOG_SECONDS,
       ...(targetMs === undefined ? {} : { target_ms: targetMs }),
@@ -78,10 +82,18 @@ function reportOf({ seed, count }: DrillWishes, before: Pass, after: Pass): Dril
   const { events } = after
   const length = ({ span }: Pass) => seconds(span.to - span.from)
   return {
-    ...{ seed, tracks: count, published: publishedIn(after.outcomes), ...comparison },
+    seed,
+    tracks: count,
+    published: publishedIn(after.outcomes),
+    ...comparison,
     announced_again: after.announcedAgain,
-    ...{ dead_letters: after.letters, swept: swept(events), left_in_queue: after.left },
-    ...{ done, kills_at_work: atWork, processes_killed: killed, messages_copied: copied },
+    dead_letters: after.letters,
+    swept: swept(events),
+    left_in_queue: after.left,
+    done,
+    kills_at_work: atWork,
+    processes_killed: killed,
+    messages_copied: copied,
     process_starts: after.starts,
     resumed: resumed(events),
     computed_twice_seconds: seconds(computedTwiceMs(events, after.cutOffs, stopped)),
@@ -111,11 +123,23 @@ async function remote(
   const { outcomes, events, span } = seen
   const { findings, ...comparison } = comparePairs(pairs, outcomes)
   return {
-    ...{ seed, tracks: 2 * count, published: publishedIn(outcomes), ...comparison },
-    ...{ duplicates: null, announced_again: null, dead_letters: null, left_in_queue: null },
-    ...{ done: null, kills_at_work: null, processes_killed: null, messages_copied: null },
-    ...{ process_starts: null, computed_twice_seconds: null, core_seconds: null },
-    ...{ swept: swept(events), resumed: resumed(events) },
+    seed,
+    tracks: 2 * count,
+    published: publishedIn(outcomes),
+    ...comparison,
+    duplicates: null,
+    announced_again: null,
+    dead_letters: null,
+    left_in_queue: null,
+    done: null,
+    kills_at_work: null,
+    processes_killed: null,
+    messages_copied: null,
+    process_starts: null,
+    computed_twice_seconds: null,
+    core_seconds: null,
+    swept: swept(events),
+    resumed: resumed(events),
     mean_step_seconds: { undisturbed: null, disturbed: hundredths(meanStepMs(events)) },
     seconds: { undisturbed: null, disturbed: seconds(span.to - span.from) },
     longest_stall_seconds: seconds(longestStallMs(events, [span])),

@@ -112,7 +112,10 @@ export async function witness(bus: PubsubBus): Promise<Witness> {
     get progressMs() {
       return counts.progressMs
     },
-    ...{ announced, announcedMs, letters, captured },
+    announced,
+    announcedMs,
+    letters,
+    captured,
     async close() {
       await Promise.all(ears.map((ear) => ear.close()))
     },

@@ -73,7 +73,9 @@ const sockets = new URL(postgres.dsn).searchParams.get('host') as string
 await chmod(sockets, 0o711)
 confined()
 const pubsub = await startPubsubServer({
-  ...{ port: 0, host: '127.0.0.1', file: join(folder, 'pubsub.sqlite') },
+  port: 0,
+  host: '127.0.0.1',
+  file: join(folder, 'pubsub.sqlite'),
   onFatal: (error) => {
     throw error
   },

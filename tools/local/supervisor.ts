@@ -188,7 +188,11 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
   let closing: Promise<void> | undefined
   return {
     url: `http://${HOST}:${port}`,
-    ...{ pubsub, project: PROJECT, link, database, folder },
+    pubsub,
+    project: PROJECT,
+    link,
+    database,
+    folder,
     assets: config.assets as string,
     pids: () => pidsOf(parts),
     down: () => downOf(parts),
@@ -204,7 +208,9 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
 async function ownDatabase(options: ChainOptions, ground: Ground): Promise<string> {
   const { folder, log, parts, notice } = ground
   parts.database = await keepDatabase({
-    ...{ folder: folder.database, notice, signal: options.signal },
+    folder: folder.database,
+    notice,
+    signal: options.signal,
     onStart: () => options.onStart?.('database'),
     log: (line) => log.write('database', line),
   })
@@ -240,7 +246,9 @@ async function ownPubsub(
     },
   }
   const child = keepRunning(spec, {
-    ...{ log, roll, onDeath: notice },
+    log,
+    roll,
+    onDeath: notice,
     onBirth: () => options.onStart?.('pubsub'),
   })
   parts.pubsub = child

@@ -19,7 +19,9 @@ export function ffmpegCheck(): Check {
         }),
       ])
       const complaints = missing.flat().map((what) => ({
-        ...{ state: 'fault' as const, found: `no ${what}`, remedy: INSTALL },
+        state: 'fault' as const,
+        found: `no ${what}`,
+        remedy: INSTALL,
       }))
       const version = /^ffmpeg version (\S+)/.exec(said)?.[1] ?? 'of unknown version'
       const count = Object.values(FFMPEG_NEEDS).flat().length

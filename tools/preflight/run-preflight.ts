@@ -41,7 +41,9 @@ export async function preflight(
   const seen: Seen = { clocks: [], locations: new Map() }
   const options: StoreOptions = {
     // Requests give up within the time limit of a check.
-    ...{ attempts: 2, firstDelayMs: 100, timeoutMs: limitMs },
+    attempts: 2,
+    firstDelayMs: 100,
+    timeoutMs: limitMs,
     ...(config.storage === '' ? {} : { apiEndpoint: config.storage }),
   }
   const server =

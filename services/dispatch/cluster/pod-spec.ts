@@ -121,7 +121,9 @@ const TOLERATIONS = [
   { key: 'cloud.google.com/gke-spot', operator: 'Equal', value: 'true', effect: 'NoSchedule' },
   { key: 'cloud.google.com/gke-preemptible', operator: 'Exists', effect: 'NoSchedule' },
   ...['node.kubernetes.io/unreachable', 'node.kubernetes.io/not-ready'].map((key) => ({
-    ...{ key, operator: 'Exists', effect: 'NoExecute' },
+    key,
+    operator: 'Exists',
+    effect: 'NoExecute',
     tolerationSeconds: UNREACHABLE_SECONDS,
   })),
 ]

@@ -90,7 +90,9 @@ export function identities(
       throw error
     })
     const { payload } = await jwtVerify(token, known, {
-      ...{ issuer, audience, algorithms: ALGORITHMS },
+      issuer,
+      audience,
+      algorithms: ALGORITHMS,
       clockTolerance: TOLERANCE_SECONDS,
       requiredClaims: ['exp', 'sub'],
     })

@@ -230,6 +230,10 @@ function operated(letter: KeptLetter, verdict: string, words: string): StepEvent
     ...newEvent('operator', attempt),
     id: uuidFrom(`${verdict}:${id}`),
     ...(job && { job: job.id, track: job.request.asset_guid, run: job.run }),
-    ...{ verdict, units: [], ms: 0, code, sentence: words.slice(0, 2000) },
+    verdict,
+    units: [],
+    ms: 0,
+    code,
+    sentence: words.slice(0, 2000),
   }
 }

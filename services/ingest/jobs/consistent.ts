@@ -44,7 +44,9 @@ export function consistency(database: Database, log: Log): Consistent {
     },
     log,
     {
-      ...{ most: 500, gatherMs: 3, withinMs: WITHIN_MS },
+      most: 500,
+      gatherMs: 3,
+      withinMs: WITHIN_MS,
       resting: 'jobs are taken without a look at what their requests said before',
     },
   )

@@ -25,7 +25,9 @@ export function recordJobs(
     },
     log,
     {
-      ...{ most: 500, gatherMs: 3, withinMs: WITHIN_MS },
+      most: 500,
+      gatherMs: 3,
+      withinMs: WITHIN_MS,
       resting: 'job rows are left to the recorder',
     },
   )

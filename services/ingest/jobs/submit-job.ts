@@ -57,8 +57,11 @@ export function accepting({
     const span = tracing.begin('POST /v1/jobs', 'request', traceparent)
     const { job, run, route } = accepted
     const facts = {
-      ...{ 'http.request.method': 'POST', 'http.route': '/v1/jobs', 'trackchain.job': job },
-      ...{ 'trackchain.track': accepted.request.asset_guid, 'trackchain.run': run },
+      'http.request.method': 'POST',
+      'http.route': '/v1/jobs',
+      'trackchain.job': job,
+      'trackchain.track': accepted.request.asset_guid,
+      'trackchain.run': run,
       'trackchain.route': route,
     }
     const birth = newEvent('ingest', 1)
@@ -119,7 +122,11 @@ function toAccepted({ request, job, route }: RunAccepted): Accepted {
   const { request_id, asset_guid, derivative_assets } = request
   return {
     status: 202,
-    ...{ request_id, asset_guid, job, route, derivative_assets },
+    request_id,
+    asset_guid,
+    job,
+    route,
+    derivative_assets,
     href: `/v1/jobs/${encodeURIComponent(request_id)}`,
   }
 }

@@ -44,7 +44,10 @@ export function storeUploads(driver: StoreDriver, sessions: UploadSessions): Kin
       ...(signal && { signal }),
     })
     return {
-      ...{ asset_guid: guid, sha256, bytes: bytes(), master_uri: uploadUri(guid, sha256) },
+      asset_guid: guid,
+      sha256,
+      bytes: bytes(),
+      master_uri: uploadUri(guid, sha256),
       created: sameBytes(created, uploadUri(guid, sha256)) === 'created',
     }
   }
@@ -71,7 +74,9 @@ export function storeUploads(driver: StoreDriver, sessions: UploadSessions): Kin
         await file.close()
         const sha256 = hash.digest('hex')
         return {
-          ...{ sha256, bytes, discard },
+          sha256,
+          bytes,
+          discard,
           keep: async (guid, until) => {
             const known = { sha256, bytes: () => bytes }
             for (let attempt = 1; ; attempt++) {

@@ -42,7 +42,11 @@ export async function referenceRoutes(
   const derivatives = [...registry.values()].map((each) => {
     const { id, version, title, stage, files, cost } = each
     return {
-      ...{ id, version, title, stage, files },
+      id,
+      version,
+      title,
+      stage,
+      files,
       cost: { fixed_ms: cost.fixedMs, ms_per_second: cost.msPerSecond },
       splittable: 'part' in each,
     }

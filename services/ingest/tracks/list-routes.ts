@@ -62,8 +62,15 @@ function filterOf(query: TrackQuery): TrackFilter {
   const bpm = rangeOf(query.bpm_from, query.bpm_to, 'bpm')
   const seconds = rangeOf(query.seconds_from, query.seconds_to, 'seconds')
   return {
-    ...{ bpmFrom: bpm.from, bpmTo: bpm.to, secondsFrom: seconds.from, secondsTo: seconds.to },
-    ...{ camelot: camelotOf(query), asset, state, q, ...confidenceOf(query) },
+    bpmFrom: bpm.from,
+    bpmTo: bpm.to,
+    secondsFrom: seconds.from,
+    secondsTo: seconds.to,
+    camelot: camelotOf(query),
+    asset,
+    state,
+    q,
+    ...confidenceOf(query),
     ...(warning === 'any' || warning === 'none'
       ? { isWarned: warning === 'any' }
       : { warning }),

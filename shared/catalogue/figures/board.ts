@@ -47,7 +47,11 @@ export async function readBoard(database: Database, signal?: AbortSignal): Promi
   const under = found.map(({ progress }) => progress)
   const counted = Object.fromEntries(states.map(({ state, count }) => [state, count]))
   return {
-    ...{ at, under, scale: under.length === 0 ? 1 : scale, lettersOpen: letters, made },
+    at,
+    under,
+    scale: under.length === 0 ? 1 : scale,
+    lettersOpen: letters,
+    made,
     tracks: { running: 0, done: 0, partial: 0, failed: 0, ...counted },
     steps: await query<StepPace>(STEPS, [at]),
     minutes: await query<Board['minutes'][number]>(MINUTES, [at]),

@@ -94,8 +94,13 @@ function status(columns: Columns): JobStatus {
     return [asset, verdict !== undefined && verdict.run >= by ? verdict : null] as const
   })
   return {
-    ...{ job: columns.id, requestId: columns.request_id, track: columns.asset_guid },
-    ...{ run, route, request, revision },
+    job: columns.id,
+    requestId: columns.request_id,
+    track: columns.asset_guid,
+    run,
+    route,
+    request,
+    revision,
     state: shownState(columns),
     warnings: mergedWarnings(columns.warnings ?? []),
     accepted: columns.accepted_at,

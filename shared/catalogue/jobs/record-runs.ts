@@ -220,7 +220,14 @@ function announcementFor(
     [...row.verdicts].filter(([asset]) => row.wanted.has(asset)),
   )
   return {
-    ...{ id, job, run, route, accepted, assets, verdicts, claimed },
+    id,
+    job,
+    run,
+    route,
+    accepted,
+    assets,
+    verdicts,
+    claimed,
     request: { ...request, derivative_assets: assets },
     state: stateOf(row) as Announcement['state'],
     revision: revisionOf(row),

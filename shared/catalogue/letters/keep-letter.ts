@@ -10,8 +10,13 @@ export async function keepLetter(
 ): Promise<boolean> {
   const { id, message, published, step, code, reason, attempt, job, attributes, body } = letter
   const facts = {
-    ...{ id, message: clipped(message, 128), published_at: published.toISOString() },
-    ...{ step: clipped(step, 64), code: clipped(code, 64), reason, attempt: whole(attempt) },
+    id,
+    message: clipped(message, 128),
+    published_at: published.toISOString(),
+    step: clipped(step, 64),
+    code: clipped(code, 64),
+    reason,
+    attempt: whole(attempt),
     ...(job && { job: job.id, run: whole(job.run), request: job.request }),
     ...(job?.accepted && { accepted_at: instant(job.accepted) }),
   }

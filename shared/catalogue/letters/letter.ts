@@ -70,12 +70,21 @@ export function keptLetter(columns: LetterColumns): KeptLetter {
   const { id, step, code, reason, attempt, state, settled_at, job, accepted_at } = columns
   const { settled_by: by, redriven_run: run, discard_reason } = columns
   return {
-    ...{ id, published: columns.published_at, step, code, reason, attempt, state },
+    id,
+    published: columns.published_at,
+    step,
+    code,
+    reason,
+    attempt,
+    state,
     job:
       job === null
         ? null
         : {
-            ...{ id: job, run: columns.run, accepted: accepted_at, request: columns.request },
+            id: job,
+            run: columns.run,
+            accepted: accepted_at,
+            request: columns.request,
           },
     settled: settled_at && { at: settled_at, by, run, reason: discard_reason },
   }

@@ -193,13 +193,25 @@ function listed(columns: Columns): ListedTrack {
   const { bpm_confidence, bpm_error, key_confidence } = columns
   const { state, bpm, key, camelot, loudness, warnings, made, failed, pending } = columns
   return {
-    ...{ track: asset_guid, names: names ?? {}, requestId: request_id, state },
+    track: asset_guid,
+    names: names ?? {},
+    requestId: request_id,
+    state,
     deadLettered: columns.dead_lettered,
     seconds: samples === null ? null : samples / SAMPLE_RATE,
-    ...{ bpm, bpmConfidence: bpm_confidence, bpmError: bpm_error },
-    ...{ key, keyConfidence: key_confidence, camelot, loudness },
-    ...{ warnings, made, failed, pending },
-    ...{ updated: new Date(updated_us / 1000), updatedUs: updated_us },
+    bpm,
+    bpmConfidence: bpm_confidence,
+    bpmError: bpm_error,
+    key,
+    keyConfidence: key_confidence,
+    camelot,
+    loudness,
+    warnings,
+    made,
+    failed,
+    pending,
+    updated: new Date(updated_us / 1000),
+    updatedUs: updated_us,
   }
 }
 

@@ -52,7 +52,9 @@ export async function findTrack(
   const { uri, samples, layout, revision } = found
   const warnings = mergedWarnings(found.warnings)
   return {
-    ...{ track: assetGuid, revision, firstSeen: found.first_seen },
+    track: assetGuid,
+    revision,
+    firstSeen: found.first_seen,
     names: found.names ?? {},
     master: { uri, samples, layout, warnings, firstSeen: found.master_seen },
     assets: assets.map(trackAsset),

@@ -32,7 +32,9 @@ export function watched(
   const probe = (signal: AbortSignal) => driver.stat(ABSENT, { signal })
   const tryWriting = (signal: AbortSignal) => driver.probe?.({ signal }) ?? probe(signal)
   const operation = (kind: 'inspect' | 'read' | 'write', signal?: AbortSignal) => ({
-    ...{ kind, signal, limitMs: silentMs },
+    kind,
+    signal,
+    limitMs: silentMs,
     isExpected: (error: unknown) => isExpected(error) || (isOneOfMany && isRefusal(error)),
     probe: kind === 'write' ? tryWriting : probe,
   })

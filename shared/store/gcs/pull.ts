@@ -47,7 +47,10 @@ export async function pull(wire: Wire, wanted: Wanted, signal: AbortSignal): Pro
 
   async function connect(): Promise<Found> {
     const opened = await wire.open({
-      ...{ method: 'GET', url, query: { alt: 'media', generation }, signal },
+      method: 'GET',
+      url,
+      query: { alt: 'media', generation },
+      signal,
       headers: {
         // With any other encoding, ranges would count compressed bytes while the body is decompressed.
         'accept-encoding': 'identity',

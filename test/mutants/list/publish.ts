@@ -131,8 +131,8 @@ export default [
     },
     {
       breaks: 'each copy of a letter reports the crash again',
-      from: '{ id: uuidFrom(`crashed:',
-      to: '{ crashed: uuidFrom(`crashed:',
+      from: '    id: uuidFrom(`crashed:',
+      to: '    crashed: uuidFrom(`crashed:',
     },
   ]),
   ...mutantsOf(

@@ -59,7 +59,10 @@ export async function demo(args: readonly string[]): Promise<number> {
     say('Starting the chain …')
     const started = performance.now()
     chain = await startChain({
-      ...{ dataFolder: data, port: 0, pubsubPort: 0, signal },
+      dataFolder: data,
+      port: 0,
+      pubsubPort: 0,
+      signal,
       onNotice: say,
       ...(values.verbose ? { onLogLine: say } : {}),
     })

@@ -73,7 +73,10 @@ export async function drill(args: readonly string[]): Promise<number> {
     // The account of the database has to pass through this folder.
     await chmod(home, 0o711)
     const report = await runDrill({
-      ...{ wanted, home, say, signal },
+      wanted,
+      home,
+      say,
+      signal,
       onChain: (started) => {
         chain = started
       },
@@ -103,7 +106,10 @@ async function wishes(values: Values): Promise<DrillWishes> {
     throw new UsageError(`--target must be the URL of an API, got ${target}.`)
   const folder = derivatives === undefined ? undefined : pathFrom(derivatives)
   return {
-    ...{ seed, count, kills, derivatives: folder },
+    seed,
+    count,
+    kills,
+    derivatives: folder,
     everyMs: 1000 * positive('every', values.every),
     also: values.also === 'none' ? [] : listed('also', values.also, OTHERS),
     seconds: positive('seconds', values.seconds),

@@ -124,7 +124,10 @@ function withRoom<T>(
   begin: () => Promise<T>,
 ): Promise<T> {
   return retry(begin, {
-    ...{ signal, firstMs: ROOM_AGAIN_MS, mostMs: ROOM_AGAIN_MS, jitter: 0 },
+    signal,
+    firstMs: ROOM_AGAIN_MS,
+    mostMs: ROOM_AGAIN_MS,
+    jitter: 0,
     isPassing: (error) => NO_ROOM.test(inspect(error)),
     onRetry(error) {
       say(`${sentence(error)}\nThere is no room: trying again in ${ROOM_AGAIN_MS / 1000} s.`)

@@ -37,8 +37,14 @@ Exit codes: 0 success, also without a match; 1 the API refuses or does not answe
 const STRING = { type: 'string' } as const
 const OPTIONS = {
   ...TARGET_FLAGS,
-  ...{ bpm: STRING, seconds: STRING, key: STRING, asset: STRING, state: STRING, q: STRING },
-  ...{ confidence: STRING, warning: STRING },
+  bpm: STRING,
+  seconds: STRING,
+  key: STRING,
+  asset: STRING,
+  state: STRING,
+  q: STRING,
+  confidence: STRING,
+  warning: STRING,
   harmonic: { type: 'boolean', default: false },
   limit: { type: 'string', default: '50' },
   json: { type: 'boolean', default: false },

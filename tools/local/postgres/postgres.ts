@@ -106,7 +106,8 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     if (major === undefined) await makeCluster(dataDir, binaries, account, { durable, signal })
     const sockets = await socketFolder(home, account)
     const settings = {
-      ...{ ...SETTINGS, ...options.settings },
+      ...SETTINGS,
+      ...options.settings,
       unix_socket_directories: sockets,
     }
     const running = { home, dataDir, binaries, account, settings, readyMs, signal }

@@ -154,7 +154,9 @@ async function take(
     if (!mayReplace && (contents.get(guid) ?? sha256) !== sha256) throw otherContent(guid)
     contents.set(guid, sha256)
     const { master_uri, replaces } = await uploadMaster(target, guid, file, {
-      ...{ sha256, mayReplace, signal },
+      sha256,
+      mayReplace,
+      signal,
       onBytes: (done, of) => void uploads.set(from, of === 0 ? 0 : done / of),
     })
     uploads.delete(from)

@@ -56,7 +56,9 @@ API does not answer; 2 usage; 130 interrupted.
 const STRING = { type: 'string' } as const
 const OPTIONS = {
   ...TARGET_FLAGS,
-  ...{ assets: STRING, guid: STRING, rate: STRING },
+  assets: STRING,
+  guid: STRING,
+  rate: STRING,
   replace: { type: 'boolean', default: false },
   watch: { type: 'boolean', default: false },
   strict: { type: 'boolean', default: false },
@@ -84,7 +86,13 @@ export async function submit(
   try {
     const { watch: isWatched, strict: isStrict, json: asJson, replace: mayReplace } = values
     const ended = await submitAll(sources, output, {
-      ...{ target, rate, isStrict, mayReplace, isWatched, asJson, signal: stop },
+      target,
+      rate,
+      isStrict,
+      mayReplace,
+      isWatched,
+      asJson,
+      signal: stop,
       // Checked before gigabytes are uploaded.
       assets: await assetsFrom(values.assets, target),
     })
