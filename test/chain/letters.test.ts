@@ -47,7 +47,7 @@ async function letterOf(track: string): Promise<KeptLetter> {
 async function statesOf(track: string, request: string) {
   const [job] = await jobsOfRequest(database, request)
   const listed = await listedTrack(database, track)
-  return { state: job?.state, job: job?.deadLettered, track: listed?.deadLettered }
+  return { state: job?.state, job: job?.deadLettered, track: listed?.line.dead_lettered }
 }
 
 const history = async (track: string) =>

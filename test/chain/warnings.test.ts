@@ -64,14 +64,16 @@ t.test('a warning is announced, kept, listed, and stands in the history', async 
   t.same(job?.warnings, [CUT])
   await until(async () => (await stagedEvent('cut'))?.warnings !== undefined)
   t.same((await stagedEvent('cut'))?.warnings, [CUT])
-  t.match(await listedTrack(database, 'cut'), { warnings: ['CUT_SHORT'] })
+  t.match(await listedTrack(database, 'cut'), { line: { warnings: ['CUT_SHORT'] } })
 })
 
 t.test('lists are filtered by it', async (t) => {
   await announced('odd', 'odd')
   t.notMatch(await announced('sound', 'sound'), { warnings: [{}] })
   const listed = async (filter: TrackFilter) =>
-    (await listTracks(database, filter, { limit: 10 })).tracks.map(({ track }) => track).sort()
+    (await listTracks(database, filter, { limit: 10 })).tracks
+      .map(({ line }) => line.asset_guid)
+      .sort()
   t.same(await listed({ isWarned: true }), ['cut', 'odd'])
   t.same(await listed({ isWarned: false }), ['sound'])
   t.same(await listed({ warning: 'HEADER_CONTRADICTS' }), ['odd'])

@@ -7,7 +7,6 @@ import { HttpError } from '#shared/contracts/errors/http.ts'
 import { reading } from '../http/query.ts'
 import { refused } from '../http/responses.ts'
 import { createSlots } from '../http/slots.ts'
-import { toTrackLine } from '../tracks/list-routes.ts'
 
 /** How often it is looked for what has changed, ms. */
 const TRACKS_EVERY_MS = 1000
@@ -110,9 +109,9 @@ function watching({ database, lookAt }: LiveDeps) {
     const found = await reading((signal) =>
       changedTracks(database, sinceUs, MAX_TRACKS, signal),
     )
-    const news = found.filter(({ track, updatedUs }) => sent.get(track) !== updatedUs)
+    const news = found.filter(({ line, updatedUs }) => sent.get(line.asset_guid) !== updatedUs)
     tell(news.map(trackEvent).join(''))
-    sent = new Map(found.map(({ track, updatedUs }) => [track, updatedUs]))
+    sent = new Map(found.map(({ line, updatedUs }) => [line.asset_guid, updatedUs]))
     const last = found.at(-1)?.updatedUs
     if (last === undefined) return
     // Were there more, looking back as usual might find the same again and never get on.
@@ -176,8 +175,8 @@ function watching({ database, lookAt }: LiveDeps) {
   }
 }
 
-function trackEvent(track: ListedTrack): string {
-  return `event: track\nid: ${track.updatedUs}\ndata: ${JSON.stringify(toTrackLine(track))}\n\n`
+function trackEvent({ line, updatedUs }: ListedTrack): string {
+  return `event: track\nid: ${updatedUs}\ndata: ${JSON.stringify(line)}\n\n`
 }
 
 function boardEvent(board: string): string {

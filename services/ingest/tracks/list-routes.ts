@@ -2,12 +2,11 @@ import type { FastifyInstance } from 'fastify'
 import { harmonicWith, keyMeant } from '#shared/audio/musical-keys.ts'
 import type { Database } from '#shared/catalogue/database.ts'
 import {
-  type ListedTrack,
   listTracks,
   type TrackCursor,
   type TrackFilter,
 } from '#shared/catalogue/tracks/list-tracks.ts'
-import { LIKELY, type TrackLine, type TrackPage } from '#shared/contracts/api/track.ts'
+import { LIKELY, type TrackPage } from '#shared/contracts/api/track.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { reading, searchOf } from '../http/query.ts'
 import { list, type TrackQuery } from './list-schema.ts'
@@ -27,33 +26,9 @@ export async function trackListRoutes(
         listTracks(database, filter, page, signal),
       )
       reply.header('cache-control', 'no-store')
-      return { tracks: tracks.map(toTrackLine), next: nextPage(query, next) }
+      return { tracks: tracks.map(({ line }) => line), next: nextPage(query, next) }
     },
   )
-}
-
-/** A track as lists and /v1/live have it. */
-export function toTrackLine(track: ListedTrack): TrackLine {
-  const { seconds, bpm, bpmConfidence, bpmError, key, keyConfidence, camelot, loudness } = track
-  const { made, failed, pending, warnings, requestId } = track
-  return {
-    asset_guid: track.track,
-    ...track.names,
-    state: track.state,
-    ...(seconds === null ? {} : { seconds: Math.round(seconds * 1000) / 1000 }),
-    ...(bpm === null ? {} : { bpm }),
-    ...(bpm === null || bpmConfidence === null ? {} : { bpm_confidence: bpmConfidence }),
-    ...(bpmError === null ? {} : { bpm_error: bpmError }),
-    ...(key === null ? {} : { key }),
-    ...(key === null || keyConfidence === null ? {} : { key_confidence: keyConfidence }),
-    ...(camelot === null ? {} : { camelot }),
-    ...(loudness === null ? {} : { loudness_lufs: loudness }),
-    ...(warnings.length === 0 ? {} : { warnings }),
-    assets: { made, failed, pending },
-    dead_lettered: track.deadLettered,
-    updated: track.updated.toISOString(),
-    request_id: requestId,
-  }
 }
 
 /** @throws HttpError BAD_REQUEST when two of the parameters do not go together. */

@@ -162,9 +162,9 @@ function toTrackDetail(
     assets: newestAssets(track).map((asset) => toTrackAsset(track.track, asset, registry)),
     history: `/v1/tracks/${track.track}/history`,
     ...(listed && {
-      state: listed.state,
-      request_id: listed.requestId,
-      dead_lettered: listed.deadLettered,
+      state: listed.line.state,
+      request_id: listed.line.request_id,
+      dead_lettered: listed.line.dead_lettered,
     }),
   }
 }

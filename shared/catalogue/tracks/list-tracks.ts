@@ -1,4 +1,4 @@
-import type { TRACK_STATES } from '../../contracts/api/track.ts'
+import type { TRACK_STATES, TrackLine } from '../../contracts/api/track.ts'
 import type { TrackNames } from '../../contracts/file-names.ts'
 import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
 import type { Database } from '../database.ts'
@@ -30,33 +30,8 @@ export interface TrackFilter {
 
 /** A track as lists show it. */
 export interface ListedTrack {
-  readonly track: string
-  readonly names: TrackNames
-  /** The state of the job that was accepted, or opened again, last. */
-  readonly state: ListedState
-  readonly requestId: string
-  /** Whether a dead letter about the track is open. */
-  readonly deadLettered: boolean
-  /** The length of the master that was read last; null before one was. */
-  readonly seconds: number | null
-  readonly bpm: number | null
-  readonly bpmConfidence: number | null
-  /** The error of `bpm` due to the limited length, beats per minute. */
-  readonly bpmError: number | null
-  readonly key: string | null
-  readonly keyConfidence: number | null
-  readonly camelot: string | null
-  /** The integrated loudness, LUFS. */
-  readonly loudness: number | null
-  /** The codes of the warnings about that master. */
-  readonly warnings: readonly string[]
-  /** The assets that have been made of the current revision. */
-  readonly made: readonly string[]
-  /** The other assets that the job requested: those that have failed, and those that are pending. */
-  readonly failed: readonly string[]
-  readonly pending: readonly string[]
-  readonly updated: Date
-  /** The same instant with full precision, µs since 1970. */
+  readonly line: TrackLine
+  /** When it changed last: `updated` of the line with full precision, µs since 1970. */
   readonly updatedUs: number
 }
 
@@ -166,53 +141,36 @@ function wordsOf(text: string): string[] {
   })
 }
 
-interface Columns {
-  readonly asset_guid: string
-  readonly place_us: number
-  readonly updated_us: number
-  readonly request_id: string
-  readonly dead_lettered: boolean
-  readonly state: ListedState
-  readonly samples: number | null
-  readonly bpm: number | null
-  readonly bpm_confidence: number | null
-  readonly bpm_error: number | null
-  readonly key: string | null
-  readonly key_confidence: number | null
-  readonly camelot: string | null
-  readonly loudness: number | null
-  readonly warnings: string[]
-  readonly made: string[]
-  readonly failed: string[]
-  readonly pending: string[]
-  readonly names: TrackNames | null
-}
+/** The columns that a line has under the same names. Those that are null are left out of it. */
+type Named = Omit<TrackLine, 'seconds' | 'title' | 'artist' | 'assets' | 'updated'>
+
+type Columns = { readonly [Name in keyof Required<Named>]: TrackLine[Name] | null } & Required<
+  TrackLine['assets']
+> & {
+    readonly asset_guid: string
+    readonly place_us: number
+    readonly updated_us: number
+    readonly samples: number | null
+    readonly names: TrackNames | null
+  }
 
 function listed(columns: Columns): ListedTrack {
-  const { asset_guid, names, request_id, samples, updated_us } = columns
-  const { bpm_confidence, bpm_error, key_confidence } = columns
-  const { state, bpm, key, camelot, loudness, warnings, made, failed, pending } = columns
-  return {
-    track: asset_guid,
-    names: names ?? {},
-    requestId: request_id,
-    state,
-    deadLettered: columns.dead_lettered,
-    seconds: samples === null ? null : samples / SAMPLE_RATE,
-    bpm,
-    bpmConfidence: bpm_confidence,
-    bpmError: bpm_error,
-    key,
-    keyConfidence: key_confidence,
-    camelot,
-    loudness,
-    warnings,
-    made,
-    failed,
-    pending,
-    updated: new Date(updated_us / 1000),
-    updatedUs: updated_us,
+  const { place_us: _, updated_us, samples, names, made, failed, pending, ...named } = columns
+  const known = Object.entries(named).filter(([, value]) => value !== null)
+  const seconds = samples === null ? {} : { seconds: rounded(samples / SAMPLE_RATE) }
+  const line = {
+    ...Object.fromEntries(known),
+    ...names,
+    ...seconds,
+    assets: { made, failed, pending },
+    updated: new Date(updated_us / 1000).toISOString(),
   }
+  return { line: line as TrackLine, updatedUs: updated_us }
+}
+
+/** Seconds to a millisecond. */
+function rounded(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000
 }
 
 /** SQL for the µs since 1970 of an instant. A JavaScript Date would round away what decides the order. */
@@ -222,7 +180,9 @@ const at = (parameter: string) =>
   `(timestamptz 'epoch' + ${parameter}::bigint * interval '1 microsecond')`
 
 const COLUMNS = `asset_guid, ${us('updated_at')} as updated_us, request_id, state, samples, bpm,
-  bpm_confidence, bpm_error, key, key_confidence, camelot, loudness, warnings, made, failed, pending,
+  case when bpm is not null then bpm_confidence end as bpm_confidence, bpm_error, key,
+  case when key is not null then key_confidence end as key_confidence, camelot,
+  loudness as loudness_lufs, nullif(warnings, '{}') as warnings, made, failed, pending,
   (select json_object_agg(field, name) from track_name
     where asset_guid = found.asset_guid and name <> '') as names,
   exists (select from dead_letter letter where letter.state = 'open' and letter.request is not null

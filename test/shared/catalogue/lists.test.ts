@@ -26,26 +26,38 @@ import {
 
 const fresh = await catalogues(t)
 
+/** A track as lists show it, with its assets beside the rest. */
+async function lineOf(database: Database, track: string) {
+  const { assets, ...line } = (await listedTrack(database, track))?.line ?? {}
+  return { ...line, ...assets }
+}
+
 t.test('a track is listed from its acceptance on, as its latest job stands', async (t) => {
   const { database } = await fresh()
   const run = accepted(['bpm', 'key'], { track: 't' })
   await acceptJobs(database, [run])
   const empty = { made: [], failed: [], pending: ['bpm', 'key'] }
   const { request_id } = run.request
-  t.match(await listedTrack(database, 't'), {
-    ...{ state: 'running', requestId: request_id, seconds: null, bpm: null, ...empty },
+  t.match(await lineOf(database, 't'), {
+    ...{
+      state: 'running',
+      request_id: request_id,
+      seconds: undefined,
+      bpm: undefined,
+      ...empty,
+    },
   })
   await recordRuns(database, [ended(run, { bpm: tempo(128.01), key: failed() })])
   const partial = { state: 'partial', made: ['bpm'], failed: ['key'], pending: [], bpm: 128.01 }
-  t.match(await listedTrack(database, 't'), { ...partial, seconds: 10 })
+  t.match(await lineOf(database, 't'), { ...partial, seconds: 10 })
 
   const redriven = again(run, { run: 2 }, ['key'])
   await acceptJobs(database, [redriven])
-  t.match(await listedTrack(database, 't'), {
+  t.match(await lineOf(database, 't'), {
     ...{ state: 'running', made: ['bpm'], failed: [], pending: ['key'], bpm: 128.01 },
   })
   await recordRuns(database, [ended(redriven, { key: inKey('A minor', '8A') })])
-  t.match(await listedTrack(database, 't'), {
+  t.match(await lineOf(database, 't'), {
     ...{ state: 'done', made: ['bpm', 'key'], key: 'A minor', camelot: '8A' },
   })
 
@@ -53,8 +65,8 @@ t.test('a track is listed from its acceptance on, as its latest job stands', asy
   await acceptJobs(database, [another])
   const older = accepted(['flac'], { track: 't', accepted: '2026-02-01T10:00:00.000Z' })
   await recordRuns(database, [ended(older)])
-  t.match(await listedTrack(database, 't'), {
-    ...{ state: 'running', requestId: another.request.request_id, pending: ['loudness'] },
+  t.match(await lineOf(database, 't'), {
+    ...{ state: 'running', request_id: another.request.request_id, pending: ['loudness'] },
     made: ['bpm', 'flac', 'key'],
   })
   t.equal(await listedTrack(database, 'nobody'), undefined)
@@ -65,9 +77,9 @@ t.test('a job that lies with the dead letters has failed', async (t) => {
   const run = accepted(['bpm'], { track: 't' })
   await acceptJobs(database, [run])
   await recordEvents(database, [event(run, { verdict: 'dead-lettered' })])
-  t.match(await listedTrack(database, 't'), { state: 'failed', failed: ['bpm'], pending: [] })
+  t.match(await lineOf(database, 't'), { state: 'failed', failed: ['bpm'], pending: [] })
   await acceptJobs(database, [again(run, { run: 2 })])
-  t.match(await listedTrack(database, 't'), { state: 'running', failed: [], pending: ['bpm'] })
+  t.match(await lineOf(database, 't'), { state: 'running', failed: [], pending: ['bpm'] })
 })
 
 t.test('a result of any kind is recorded, and listed as far as it makes sense', async (t) => {
@@ -78,7 +90,11 @@ t.test('a result of any kind is recorded, and listed as far as it makes sense', 
     const verdict = { ...made('x'), result } as Verdict
     const assets = { bpm: verdict, key: verdict, loudness: verdict }
     await recordRuns(database, [ended(accepted(Object.keys(assets), { track }), assets)])
-    t.match(await listedTrack(database, track), { state: 'done', bpm: null, loudness: null })
+    t.match(await lineOf(database, track), {
+      state: 'done',
+      bpm: undefined,
+      loudness_lufs: undefined,
+    })
   }
 })
 
@@ -96,7 +112,9 @@ t.test('each filter lets through what it says', async (t) => {
   await acceptJobs(database, [accepted(['bpm'], { track: 'waiting' })])
 
   const found = async (filter: TrackFilter) =>
-    (await listTracks(database, filter, { limit: 10 })).tracks.map(({ track }) => track).sort()
+    (await listTracks(database, filter, { limit: 10 })).tracks
+      .map(({ line }) => line.asset_guid)
+      .sort()
   t.same(await found({}), ['broken', 'quick', 'quicker', 'slow', 'waiting'])
   t.same(await found({ bpmFrom: 174 }), ['quick', 'quicker'])
   t.same(await found({ bpmTo: 174 }), ['quick', 'slow'])
@@ -136,7 +154,7 @@ t.test('all pages have each track once, however they change meanwhile', async (t
   let round = 0
   let page = await listTracks(database, {}, { limit: 7 })
   for (;;) {
-    seen.push(...page.tracks.map(({ track }) => track))
+    seen.push(...page.tracks.map(({ line }) => line.asset_guid))
     if (page.next === undefined) break
     round++
     // Tracks that were seen and tracks that were not end, are asked for again, and again; others come.
@@ -166,8 +184,8 @@ t.test('changed tracks are listed in the order of their changes', async (t) => {
   for (const run of [runs[1], runs[0]]) if (run) await recordDue(database, [ended(run)])
   const changed = await changedTracks(database, before, 10)
   t.match(changed, [
-    { track: 'b', state: 'done' },
-    { track: 'a', state: 'done' },
+    { line: { asset_guid: 'b', state: 'done' } },
+    { line: { asset_guid: 'a', state: 'done' } },
   ])
   t.equal((await changedTracks(database, undefined, 2)).length, 2, 'in the last two seconds')
 })
