@@ -1,5 +1,13 @@
 import type { ByteWindow } from '../byte-window.ts'
-import { CERTAIN, type Declared, MANY, MIN_PEAK, SUSPECT, swappedOf } from './other-reading.ts'
+import {
+  CERTAIN,
+  type Declared,
+  MANY,
+  MIN_PEAK,
+  type Middle,
+  SUSPECT,
+  swappedOf,
+} from './other-reading.ts'
 import { MIN_VALUES, measured } from './reading.ts'
 
 /** What the samples show about where each of their numbers begins. */
@@ -14,10 +22,11 @@ interface Alignment {
 
 /**
  * The places that are read first, as shares of the samples: from the end on, until one is no silence. What is wrong
- * before it shows there, unless a second fault undoes the first one; hence the middle.
+ * before it shows there, unless a second fault undoes the first one; hence the middle, which is read anyway.
  */
 const LAST_PLACES = [0.97, 0.88, 0.75]
-const MIDDLE = 0.5
+/** Number of numbers that are read there. Sound masters are read so often that each counts. */
+const FEW_NUMBERS = 1024
 /** Number of places that are read if one of these is noise. */
 const PLACES = 24
 const LOOK_BYTES = 6144
@@ -36,13 +45,17 @@ const MIN_SHIFTED = 2
 export async function alignment(
   window: ByteWindow,
   declared: Declared,
+  middle: Middle,
 ): Promise<Alignment | undefined> {
   const { bits, bytes, channels, encoding } = declared
   if (bits === 8 || (encoding !== 'int' && encoding !== 'float')) return undefined
+  const [look] = middle.looks
+  const there = look === undefined ? 0 : shiftIn(look, declared, middle.own)
   const last = await lastPlace(window, declared)
-  const middle = await shiftAt(window, declared, at(MIDDLE, declared))
-  const mayBeText = last?.shift === undefined && last !== undefined && isText([last.look])
-  if (!last?.shift && !middle && !mayBeText) return undefined
+  const mayBeText =
+    last !== undefined && last.shift === undefined && isText([last.look], MIN_LINES / 4)
+  const isMoved = typeof there === 'number' && there > 0
+  if (!last?.shift && !isMoved && !mayBeText) return undefined
   const fresh = window.again()
   const looks: Buffer[] = []
   const found: Shifted[] = []
@@ -54,7 +67,7 @@ export async function alignment(
     looks.push(look)
     if (typeof shift === 'number') found.push({ from, shift })
   }
-  if (mayBeText && isText(looks)) return { isText: true }
+  if (mayBeText && isText(looks, MIN_LINES)) return { isText: true }
   found.sort((a, b) => a.from - b.from)
   const shifted = found.filter(({ shift }) => shift > 0)
   const [first] = shifted
@@ -88,7 +101,7 @@ async function lastPlace(
 ): Promise<(Partial<Shifted> & { readonly from: number; readonly look: Buffer }) | undefined> {
   for (const place of LAST_PLACES) {
     const from = at(place, declared)
-    const look = await lookAt(window, declared, from)
+    const look = await lookAt(window, declared, from, (FEW_NUMBERS * declared.bits) / 8)
     const shift = shiftIn(look, declared)
     if (shift !== 'silence') return { from, look, ...(shift === undefined ? {} : { shift }) }
   }
@@ -108,10 +121,13 @@ async function shiftAt(
  * How many bytes behind the declared beginning of a number one begins in these bytes: 0 as declared; undefined if they
  * are noise wherever numbers begin.
  */
-function shiftIn(look: Buffer, declared: Declared): number | 'silence' | undefined {
+function shiftIn(
+  look: Buffer,
+  declared: Declared,
+  own = measured([look], declared, declared),
+): number | 'silence' | undefined {
   const width = declared.bits / 8
   const isInt = declared.encoding === 'int'
-  const own = measured([look], declared, declared)
   if (look.length < MIN_NUMBERS * width || own.values < MIN_VALUES) return 'silence'
   // Sound has negative numbers, whose highest byte is not zero. If it is, unused lower bytes have come there.
   const [lowest, highest] = declared.bigEndian ? [width - 1, 0] : [0, width - 1]
@@ -136,13 +152,13 @@ function shiftIn(look: Buffer, declared: Declared): number | 'silence' | undefin
 }
 
 /** Minimum number of different places that show that a file was sent as text. Tones repeat themselves. */
-const MIN_LINES = 8
+const MIN_LINES = 16
 
 /**
  * Whether these bytes were sent as text: each line feed (10) has a carriage return (13) before it, as transfers in text
  * mode leave it. Among samples one in 256 has.
  */
-function isText(looks: readonly Buffer[]): boolean {
+function isText(looks: readonly Buffer[], least: number): boolean {
   const lines = new Set<number>()
   for (const look of looks) {
     for (let at = look.indexOf(10, 4); at >= 0; at = look.indexOf(10, at + 1)) {
@@ -150,7 +166,7 @@ function isText(looks: readonly Buffer[]): boolean {
       lines.add(look.readUIntBE(at - 4, 3))
     }
   }
-  return lines.size >= MIN_LINES
+  return lines.size >= least
 }
 
 /** Of each byte of a number, whether it is zero in all of them. */
@@ -201,9 +217,14 @@ async function changeIn(
   return high
 }
 
-async function lookAt(window: ByteWindow, declared: Declared, from: number): Promise<Buffer> {
+async function lookAt(
+  window: ByteWindow,
+  declared: Declared,
+  from: number,
+  most = LOOK_BYTES,
+): Promise<Buffer> {
   const { bits, bytes, channels, offset } = declared
   const block = (bits / 8) * channels
-  const length = Math.min(LOOK_BYTES, bytes - from)
+  const length = Math.min(most, bytes - from)
   return Buffer.from(await window.glance(offset + from, length - (length % block)))
 }

@@ -3,7 +3,7 @@ import { type ByteWindow, unreadable } from '../byte-window.ts'
 import type { PcmLayout } from '../layout.ts'
 import { alignment } from './alignment.ts'
 import { type Format, pcm, withWarnings } from './chunks.ts'
-import { type Declared, middleOf, otherReading } from './other-reading.ts'
+import { type Declared, type Middle, middleOf, otherReading } from './other-reading.ts'
 import type { Reading } from './reading.ts'
 import { lowNumbers } from './sample-kind.ts'
 import type { SoundSize } from './sound.ts'
@@ -26,17 +26,19 @@ interface Place extends Pick<Declared, 'offset' | 'bytes' | 'isWidthKnown'> {
 
 /**
  * The format of a consistent header, corrected if the samples prove another one, and what is wrong with them. In
- * sound masters two or three places are read.
+ * sound masters two places are read.
+ * @param known the middle, if it has been looked at and `asAligned` has found nothing
  */
 export async function asSampled<Said extends Reading & Pick<Declared, 'channels'>>(
   window: ByteWindow,
   format: Said,
   place: Place,
+  known?: Middle,
 ): Promise<Sampled<Said>> {
-  const moved = await asAligned(window, format, place)
-  if (moved !== undefined) return moved
   const declared = { ...format, ...place }
-  const middle = await middleOf(window, declared)
+  const middle = known ?? (await middleOf(window, declared))
+  const moved = known === undefined ? await asAligned(window, format, place, middle) : undefined
+  if (moved !== undefined) return moved
   const other = await otherReading(window, declared, middle)
   if (other !== undefined) {
     return { format: { ...format, ...other.as }, contradicts: other.contradicts }
@@ -54,9 +56,10 @@ export async function asAligned<Said extends Reading & Pick<Declared, 'channels'
   window: ByteWindow,
   format: Said,
   place: Place,
+  middle: Middle,
 ): Promise<Sampled<Said> | undefined> {
   const { container, rate } = place
-  const found = await alignment(window, { ...format, ...place })
+  const found = await alignment(window, { ...format, ...place }, middle)
   const { isText = false, late, damagedAt } = found ?? {}
   if (isText) {
     const wrong = 'samples that were sent as text, which has put a byte before each line feed'

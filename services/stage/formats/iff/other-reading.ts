@@ -46,7 +46,7 @@ export const MIN_PEAK = 1 / 64
 export const [FEW, MANY] = [0.02, 0.05]
 
 /** The samples in the middle, and what was measured there. */
-interface Middle {
+export interface Middle {
   readonly looks: readonly Buffer[]
   readonly own: Measured
 }

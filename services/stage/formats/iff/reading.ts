@@ -22,9 +22,13 @@ function readerOf({ encoding, bits, unsigned, bigEndian }: Reading): {
     const name = `read${bits === 32 ? 'Float' : 'Double'}${bigEndian ? 'BE' : 'LE'}` as const
     return { width, read: (bytes, at) => bytes[name](at) }
   }
-  const name = `read${unsigned ? 'UInt' : 'Int'}${bigEndian ? 'BE' : 'LE'}` as const
   const full = 2 ** (bits - 1)
   const middle = unsigned ? 1 : 0
+  if (bits === 16 && !unsigned) {
+    const name = bigEndian ? 'readInt16BE' : 'readInt16LE'
+    return { width, read: (bytes, at) => bytes[name](at) / full }
+  }
+  const name = `read${unsigned ? 'UInt' : 'Int'}${bigEndian ? 'BE' : 'LE'}` as const
   return { width, read: (bytes, at) => bytes[name](at, width) / full - middle }
 }
 
@@ -38,7 +42,7 @@ export interface Measured {
   readonly beyond: number
   /** Number of different values, counted up to `MIN_VALUES`. */
   readonly values: number
-  /** Number of different binary exponents of the floating-point numbers. */
+  /** Number of different binary exponents of the floating-point numbers, counted up to `MAX_SIZES`. */
   readonly sizes: number
   /** Shares of the numbers near full scale, and near its middle. */
   readonly loud: number
@@ -49,6 +53,8 @@ export interface Measured {
 const [QUIETEST, LOUDEST] = [1e-12, 16]
 /** Minimum number of different values. A square wave has fewer, and proves nothing. */
 export const MIN_VALUES = 48
+/** Number of binary exponents that are counted; a few are enough to tell sound. */
+const MAX_SIZES = 8
 /** Limit far beyond the full scale of 32-bit integers, which floating-point numbers may have as their scale. */
 export const WILD = 1e12
 /** The range of loud numbers. Full scale itself is excluded, because clipped sound and square waves lie there. */
@@ -73,10 +79,18 @@ export function measured(
       const value = read(look, at)
       return Number.isNaN(value) ? WILD : Math.max(-WILD, Math.min(WILD, value))
     }
+    // The last number of each channel.
+    const before = new Float64Array(channels)
+    for (let at = 0; at < Math.min(step, look.length - width + 1); at += width) {
+      before[at / width] = tame(at)
+    }
+    let channel = 0
     for (let at = step; at + width <= look.length; at += width) {
       const value = tame(at)
       const size = Math.abs(value)
-      roughness.add(value, tame(at - step))
+      roughness.add(value, before[channel] as number)
+      before[channel] = value
+      channel = channel + 1 === channels ? 0 : channel + 1
       count++
       if (values.size < MIN_VALUES) values.add(value)
       if (size > peak) peak = size
@@ -85,7 +99,7 @@ export function measured(
       if (!isFloat || size === 0) continue
       if (size > LOUDEST) beyond++
       if (size < QUIETEST || size > LOUDEST) unlikely++
-      sizes.add(Math.ceil(Math.log2(size)))
+      if (sizes.size < MAX_SIZES) sizes.add(Math.ceil(Math.log2(size)))
     }
   }
   const share = (part: number) => (count === 0 ? 0 : part / count)

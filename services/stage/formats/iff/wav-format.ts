@@ -2,7 +2,7 @@ import { type ByteWindow, unreadable } from '../byte-window.ts'
 import type { Coded, PcmLayout } from '../layout.ts'
 import { asAligned, asSampled, type Sampled } from './as-sampled.ts'
 import type { Format } from './chunks.ts'
-import { misread, otherReading } from './other-reading.ts'
+import { type Middle, middleOf, misread, otherReading } from './other-reading.ts'
 import { otherKind } from './sample-kind.ts'
 import { sampleWidth } from './sample-width.ts'
 
@@ -138,10 +138,12 @@ export async function readableAs(
   const block = (blockBytes / channels) * 8
   const isKnown = WIDTHS[encoding].includes(block / 8)
   const looked = { ...described, ...sound, bits: block, usedBits: bits }
+  let middle: Middle | undefined
   if (isKnown && encoding === 'float') {
     // Floating-point numbers that begin a byte later would look like integers.
     const format = { ...described, bits: block, unsigned: false }
-    const moved = await asAligned(window, format, { ...sound, rate })
+    middle = await middleOf(window, { ...format, ...sound })
+    const moved = await asAligned(window, format, { ...sound, rate }, middle)
     if (moved !== undefined) return moved
   }
   const other = isKnown ? await otherKind(window, looked) : undefined
@@ -161,7 +163,7 @@ export async function readableAs(
   }
   if (isSound && validBits <= bits) {
     const usedBits = validBits > 0 ? validBits : bits
-    return asSampled(window, read, { ...sound, rate, usedBits })
+    return asSampled(window, read, { ...sound, rate, usedBits }, middle)
   }
   if (!isSound && width * channels === blockBytes && Math.ceil(bits / 8) === width) {
     const hz = Math.round(byteRate / blockBytes)
