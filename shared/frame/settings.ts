@@ -166,7 +166,7 @@ export const Settings = Type.Object(
         additionalProperties: false,
         default: { issuer: '', audience: '' },
         description:
-          'Whose identity tokens may use the API: {"issuer", "audience", "subjects": {sub: scopes}, "emails": {email: scopes}}; no issuer: nobody\'s.',
+          'Whose identity tokens may use the API: {"issuer", "audience", "subjects": {sub: scopes}, "emails": {email: scopes}}; no issuer: none.',
       },
     ),
     max_upload_mib: Type.Integer({
@@ -212,7 +212,7 @@ export const Settings = Type.Object(
     trusted_proxies: Type.Array(Type.String({ pattern: '^[0-9a-fA-F.:]+/\\d{1,3}$' }), {
       default: [],
       description:
-        "Networks (CIDR) of the proxies whose X-Forwarded-For is believed; nobody else's is.",
+        'Networks (CIDR) of the proxies whose X-Forwarded-For is believed. No other X-Forwarded-For is.',
     }),
     proxy_hops: Type.Integer({
       default: 1,

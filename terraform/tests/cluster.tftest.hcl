@@ -131,7 +131,7 @@ run "unless_told" {
   }
   assert {
     condition     = [for flag in google_sql_database_instance.this[0].settings[0].database_flags : flag.value if flag.name == "cloudsql.iam_authentication"] == ["on"] && alltrue([for user in google_sql_user.service : user.type == "CLOUD_IAM_SERVICE_ACCOUNT" && user.password == null])
-    error_message = "Somebody has a password to the database."
+    error_message = "There is a password to the database."
   }
   assert {
     condition     = google_sql_database_instance.this[0].deletion_protection && google_sql_database_instance.this[0].settings[0].backup_configuration[0].enabled

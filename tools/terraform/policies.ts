@@ -20,7 +20,7 @@ const RULES: readonly {
       given.uniform_bucket_level_access === true,
   },
   {
-    says: 'must name nobody in public, and neither editor nor owner',
+    says: 'must name no public member, and neither editor nor owner',
     about: /./,
     holds: ({ arguments: given }) =>
       !/allUsers|allAuthenticatedUsers|roles\/(editor|owner)/.test(JSON.stringify(given)),

@@ -19,7 +19,7 @@ export const Problem = Type.Object(
     examples: [
       {
         type: '/v1/errors/NOT_FOUND',
-        title: 'There is no such thing.',
+        title: 'The address or the thing that it names does not exist.',
         status: 404,
         code: 'NOT_FOUND',
         detail: 'No job has read a master of the track example-track (yet).',

@@ -20,7 +20,7 @@ export const HTTP_ERRORS = {
   },
   NOT_FOUND: {
     status: 404,
-    means: 'There is no such thing.',
+    means: 'The address or the thing that it names does not exist.',
     remedy: 'Check the identifier.',
   },
   BAD_REQUEST: {

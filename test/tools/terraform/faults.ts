@@ -153,7 +153,7 @@ export const FAULTS: readonly Fault[] = [
     from: 'member     = each.value.member\n  depends_on',
     to: 'member     = "allUsers"\n  depends_on',
     reported: { by: 'rights', as: 'A right on a bucket is not what its name says.' },
-    seen: 'google_storage_bucket_iam_member.service: must name nobody in public',
+    seen: 'google_storage_bucket_iam_member.service: must name no public member',
   },
   {
     name: 'encode may remove assets',
@@ -179,7 +179,7 @@ export const FAULTS: readonly Fault[] = [
     from: '"roles/monitoring.viewer"',
     to: '"roles/editor"',
     reported: { by: 'rights', as: "The autoscalers' adapter may not read metrics." },
-    seen: 'google_project_iam_member.metrics_adapter: must name nobody in public, and neither editor nor owner',
+    seen: 'google_project_iam_member.metrics_adapter: must name no public member, and neither editor nor owner',
   },
   {
     name: 'a Spot pool without its taint',
