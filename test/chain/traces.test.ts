@@ -139,7 +139,7 @@ t.test('what is not traced passes on what others trace, and nothing else', async
 })
 
 t.test(
-  'a receiver of OTLP gets the spans over HTTP; one that fails harms nobody',
+  'a receiver of OTLP gets the spans over HTTP; one that fails harms no step',
   async (t) => {
     const bodies: Line[] = []
     let status = 200

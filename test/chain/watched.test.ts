@@ -25,7 +25,7 @@ const WRITABLE = /^\/dev\/(null|tty|pts\/)|^\/proc\//
 const canTrace = spawnSync('strace', ['-o', '/dev/null', 'true']).status === 0
 
 t.test(
-  'a process that stages hostile masters touches nothing but its stores, and reaches out to nobody',
+  'a process that stages hostile masters touches nothing but its stores, and connects to no other host',
   { skip: canTrace ? false : 'strace is not there, or may not trace' },
   async (t) => {
     const folder = await realpath(await mkdtemp(join(tmpdir(), 'trackchain-watched-')))

@@ -232,7 +232,7 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
   }
 
   let undisturbed: readonly object[] = []
-  await t.test('of a run that nobody disturbs', async (t) => {
+  await t.test('of an undisturbed run', async (t) => {
     const tracks = await submit()
     await ended()
     await recorded()

@@ -242,7 +242,7 @@ t.test('the page, as people use it', { skip }, async (t) => {
     await page.close()
   })
 
-  await t.test('nobody is shut out, by day or by night', async (t) => {
+  await t.test('the page is accessible, in the light and the dark theme', async (t) => {
     const pictures = process.env.SCREENSHOTS
     const picture = async (page: Page, name: string) => {
       if (pictures !== undefined) await page.screenshot({ path: join(pictures, `${name}.png`) })

@@ -94,12 +94,12 @@ export default [
       to: 'false',
     },
     {
-      breaks: 'nobody hears that nothing can be published',
+      breaks: 'no report says that nothing can be published',
       from: 'pubsub.call(() => bus.publish(topic, message), { probe, isExpected, kind: topic })',
       to: 'bus.publish(topic, message).catch((error) => (isExpected(error), Promise.reject(error)))',
     },
     {
-      breaks: 'a link that is down pauses nobody',
+      breaks: 'a link that is down pauses no subscriber',
       from: "pubsub.failed(error, { probe, kind: 'pull' })",
       to: '',
     },

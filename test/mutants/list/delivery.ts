@@ -157,7 +157,7 @@ export default [
       to: 'own.since(began)',
     },
     {
-      breaks: 'a stop that nobody can explain counts',
+      breaks: 'a stop of unknown cause counts',
       from: "stopped === 'over' || stopped === 'idle'",
       to: "stopped !== 'longest'",
     },
@@ -167,7 +167,7 @@ export default [
       to: '',
     },
     {
-      breaks: 'what nobody catches leaves its step hanging',
+      breaks: 'an error that nothing catches leaves its step hanging',
       from: 'orFault(orAbort(run(), stop.signal))',
       to: 'orAbort(run(), stop.signal)',
     },

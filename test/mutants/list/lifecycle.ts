@@ -41,7 +41,7 @@ export default [
       to: 'await close().then((error) => log',
     },
     {
-      breaks: 'nobody hears that the process has been asked to go',
+      breaks: 'nothing learns that the process was asked to stop',
       from: 'stopping.abort(new Error(`stopping: $',
       to: 'void (new Error(`stopping: $',
     },
@@ -62,12 +62,12 @@ export default [
       to: "if (false) process.on('disconnect'",
     },
     {
-      breaks: 'a fault ends with 0: nobody starts the process again',
+      breaks: 'a fault ends with 0: the process is not started again',
       from: '    code = 1\n',
       to: '',
     },
     {
-      breaks: 'a promise that nobody has caught is nothing',
+      breaks: 'a rejection that nothing has caught is ignored',
       from: "process.on('unhandledRejection', (error) => fault(error, 'unhandledRejection'))",
       to: "process.on('unhandledRejection', () => {})",
     },

@@ -112,7 +112,7 @@ export default [
       to: "return 'nack'",
     },
     {
-      breaks: 'nobody records events',
+      breaks: 'no events are recorded',
       from: 'await recordEvents(database, messages.flat())',
       to: '[]',
       tests: ['test/services/publish/main.test.ts'],
@@ -120,7 +120,7 @@ export default [
   ]),
   ...mutantsOf('services/publish/keep-dead-letters.ts', publishing, [
     {
-      breaks: 'a letter is acked that nobody has kept',
+      breaks: 'a letter is acked that was not kept',
       from: 'if (await keepLetter(database, letter)) additions?.kept(letter.step)',
       to: '',
     },
@@ -152,12 +152,12 @@ export default [
     ['test/services/publish/main.test.ts'],
     [
       {
-        breaks: 'nobody looks for jobs that have not ended',
+        breaks: 'no jobs that have not ended are looked for',
         from: 'sweepOnce({ bus, events, database, metrics }, config.watchdog_after_seconds).catch(',
         to: 'Promise.resolve().catch(',
       },
       {
-        breaks: 'nobody keeps dead letters',
+        breaks: 'no dead letters are kept',
         from: "requeuing('dead-letter', metrics, keepDeadLetters({ database, events, log, additions })),",
         to: "requeuing('dead-letter', metrics, async () => 'ack'),",
       },

@@ -185,7 +185,7 @@ export default [
       from: 'context.signal.aborted || isPassing(error)',
       to: 'isPassing(error)',
       unnoticed:
-        'nobody hears any more what comes of a step that was stopped: deliver has given it back',
+        'nothing awaits the result of a step that was stopped: deliver has given it back',
     },
     {
       breaks: 'what fails between two pieces is the fault of the asset',

@@ -218,7 +218,7 @@ t.test(
   },
 )
 
-t.test('what nobody comes for is collected, what somebody waits for is not', async (t) => {
+t.test('a pod without a dispatcher is collected, one that is waited for is not', async (t) => {
   const fleet = await fleetFor(t)
   const first = await fleet.dispatcher(2)
   await fleet.submit('left')

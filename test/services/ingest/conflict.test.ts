@@ -157,7 +157,7 @@ t.test(
     t.match(
       await take({ ...lost, master_uri: b }),
       { status: 202 },
-      'what was not taken binds nobody',
+      'a job that was not taken binds no later one',
     )
 
     const step = ingestStep({ ...settings, max_message_kib: 64 }, async () => {}, away)

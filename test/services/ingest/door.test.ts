@@ -16,7 +16,7 @@ const api = await startApi()
 const guarded = await api.replica({ tokens })
 t.teardown(() => api.close())
 
-t.test('with tokens configured, nobody comes in without', async (t) => {
+t.test('with tokens configured, none is let in without one', async (t) => {
   for (const authorization of [undefined, 'Bearer', 'Bearer wrong', `Basic ${token}`, token]) {
     const headers = authorization === undefined ? {} : { authorization }
     const response = await post(
@@ -197,7 +197,7 @@ t.test('beyond the rate limit the response says when to retry', async (t) => {
 })
 
 t.test(
-  'a connection on which nothing was asked holds nobody up',
+  'a connection without a request delays no stop',
   { timeout: patient(30_000) },
   async (t) => {
     const closing = await api.replica()

@@ -70,7 +70,7 @@ t.test('turns go round, one in each round of the loop', async (t) => {
   t.equal(rounds.size, 9, 'and the loop goes round between two')
 })
 
-t.test('tiny lines in any number hold nobody up', async (t) => {
+t.test('tiny lines in any number delay no other client', async (t) => {
   const bodies = [
     '1\n'.repeat(31_000),
     '\n'.repeat(62_000),
@@ -108,7 +108,7 @@ t.test('tiny lines in any number hold nobody up', async (t) => {
 })
 
 t.test(
-  'an array of things that are no jobs, and one nested deep, hold nobody up',
+  'an array of things that are no jobs, and one nested deep, delay no other client',
   async (t) => {
     const json = { 'content-type': 'application/json' }
     const bodies = [

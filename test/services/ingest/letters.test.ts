@@ -160,7 +160,7 @@ t.test('a filter redrives what it lets through, at a pace, each once', async (t)
   t.match(
     await redrive({ filter, rate: 0.001 }),
     { redriven: 1, left: 1 },
-    'nobody is left to wait for a quarter of an hour',
+    'no caller is left to wait for a quarter of an hour',
   )
   t.match(await redrive({ filter, rate: 1000 }), { redriven: 1, left: 0 })
   t.match(await redrive({ filter }), { redriven: 0, left: 0, results: [] })

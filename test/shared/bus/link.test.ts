@@ -190,7 +190,7 @@ t.test(
     t.equal(
       await breaker.isSuspect(),
       false,
-      'a message that is refused is nobody else’s fault',
+      'a message that is refused is no other one’s fault',
     )
     fault = new Error('unavailable')
     await t.rejects(watched.publish('stage', message), /unavailable/)

@@ -35,7 +35,7 @@ t.test('a schema newer than this release is left alone', async (t) => {
 })
 
 t.test(
-  'many processes record overlapping batches in any order, and nobody waits in a circle',
+  'many processes record overlapping batches in any order, and there is no deadlock',
   async (t) => {
     const dsn = await postgres.database()
     const services = pools(t, dsn, 4)

@@ -422,7 +422,7 @@ t.test('what a step waits for a store is not its own time', async (t) => {
   })
 })
 
-t.test('what is thrown where nobody catches it is the fault of the step', async (t) => {
+t.test('an error that nothing catches is the fault of the step', async (t) => {
   const throwing = async () => {
     setImmediate(() => blame(new Error('thrown by a timer')))
     return hangs()

@@ -97,7 +97,7 @@ t.test(
 )
 
 t.test(
-  'a fault that nobody has caught ends the process with 1, and closes first',
+  'a fault that nothing has caught ends the process with 1, and closes first',
   async (t) => {
     for (const fault of [
       "setTimeout(() => { throw new Error('uncaught') }, 50)",

@@ -6,7 +6,7 @@ import { sweepRuns } from '#shared/frame/sweep.ts'
 import { openStore } from '#shared/store/open.ts'
 
 t.test(
-  'runs that nobody has written to for long are removed, whole, and no others',
+  'runs that were not written to for long are removed, whole, and no others',
   async (t) => {
     const store = openStore(`file://${t.testdir()}`)
     const write = (name: ObjectName) =>

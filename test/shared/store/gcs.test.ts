@@ -123,7 +123,7 @@ t.test('Retry-After is waited for', async (t) => {
   t.ok(performance.now() - began >= 990)
 })
 
-t.test('an answer that is lost makes nobody else the creator', async (t) => {
+t.test('an answer that is lost makes no other the creator', async (t) => {
   const { server, store } = await opened(t)
   server.faults.push({ on: /^POST/, loseAnswer: true })
   t.equal(await store.create(named('x'), bytes('mine'), BINARY), 'created')

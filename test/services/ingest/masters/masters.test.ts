@@ -279,7 +279,7 @@ t.test('a finished upload is not written to by the name that it had before', asy
   t.ok(audio.equals(await readFile(master)))
 })
 
-t.test('the offsets that nobody has written to are listed nowhere', async (t) => {
+t.test('the offsets that were never written to are listed nowhere', async (t) => {
   const store = fileStore(api.uploads)
   const names = await Array.fromAsync(store.list(''))
   t.ok(names.length > 0)

@@ -617,7 +617,7 @@ t.test('a unit that is stopped again and again fails alone, and keeps no other',
   t.match(events.at(-1), { verdict: 'done' })
 })
 
-t.test('a result that nobody could read is not kept', async (t) => {
+t.test('a result that no client could read is not kept', async (t) => {
   for (const json of ['no JSON', '['.repeat(40) + ']'.repeat(40), `"${'x'.repeat(70_000)}"`]) {
     const { message, run, does, names, ends } = await bench(t)
     does.set('flac', async () => ({ json: Buffer.from(json) }))
