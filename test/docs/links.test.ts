@@ -49,6 +49,16 @@ t.test('every document is on a shelf of docs/README.md', async (t) => {
     t.match(shelves, `(${document.slice('docs/'.length)})`, document)
 })
 
+t.test('every folder of a top-level folder is in the README beside it', async (t) => {
+  for (const top of ['services', 'shared', 'tools', 'test']) {
+    const readme = readFileSync(`${top}/README.md`, 'utf8')
+    const folders = FILES.flatMap(
+      (file) => new RegExp(`^${top}/([^/]+)/`).exec(file)?.[1] ?? [],
+    )
+    for (const folder of new Set(folders)) t.ok(readme.includes(folder), `${top}/${folder}`)
+  }
+})
+
 t.test('every command of npm that a document shows is a script', async (t) => {
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {
     scripts: Record<string, string>
