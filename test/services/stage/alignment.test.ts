@@ -145,3 +145,11 @@ t.test(
     )
   },
 )
+
+t.test('a quiet beginning that is as declared is not read from elsewhere', async (t) => {
+  const fading = [left, right].map((x) => x.map((y, i) => (i < N / 5 ? y / 100 : y)))
+  for (const bits of [16, 24]) {
+    const found = await warned(changed(wav(fading, { bits }), 0.2, -1))
+    t.match(found, [{ code: 'DAMAGED' }], `${bits} bits`)
+  }
+})

@@ -134,7 +134,7 @@ function shiftIn(
   const zeros = zerosIn(look, width)
   const hasMoved = isInt && zeros[highest] === true
   const isNoise = isInt ? own.roughness > SUSPECT : own.unlikely > MANY
-  if (!isNoise && !hasMoved) return own.peak < MIN_PEAK ? 'silence' : 0
+  if (!isNoise && !hasMoved) return 0
   let best: number | undefined
   let smoothest = SOUND
   for (let shift = 1; shift < width; shift++) {
