@@ -4,19 +4,21 @@ import { Instant, Nullable, type ResponseOf } from './response.ts'
 const BoardStep = Type.Object(
   {
     step: Type.String(),
-    does: Type.String({ description: 'In a few words.' }),
+    does: Type.String({ description: 'What the step does, in a few words.' }),
     waiting: Type.Integer({ description: 'Tracks that are due there, or under way.' }),
     done_per_minute: Type.Integer(),
     failed_per_minute: Type.Integer(),
-    p50_ms: Nullable(Type.Number(), { description: 'Null where nothing was delivered.' }),
-    p99_ms: Nullable(Type.Number(), { description: 'Null where nothing was delivered.' }),
+    p50_ms: Nullable(Type.Number(), { description: 'The median; null without deliveries.' }),
+    p99_ms: Nullable(Type.Number(), {
+      description: 'The 99th percentile; null without deliveries.',
+    }),
   },
   { title: 'BoardStep' },
 )
 
 const BoardMinute = Type.Object(
   {
-    at: Instant('When it began.'),
+    at: Instant('When the minute began.'),
     made: Type.Integer(),
     failed: Type.Integer(),
   },
@@ -27,16 +29,16 @@ export type BoardMinute = ResponseOf<typeof BoardMinute>
 /** GET /v1/board. */
 export const Board = Type.Object(
   {
-    at: Instant('When it was read.'),
+    at: Instant('When the board was read.'),
     accepting: Type.Boolean({ description: 'Whether jobs are taken.' }),
     tracks: Type.Object({
       running: Type.Integer(),
       done: Type.Integer(),
       partial: Type.Integer(),
       failed: Type.Integer(),
-      waiting: Type.Integer({ description: 'For the first step.' }),
+      waiting: Type.Integer({ description: 'Number of tracks that wait for the first step.' }),
     }),
-    steps: Type.Array(BoardStep, { description: 'In the order of the chain.' }),
+    steps: Type.Array(BoardStep, { description: 'The steps, in the order of the chain.' }),
     completions_per_minute: Type.Integer(),
     failures_last_hour: Type.Integer(),
     dead_letters_open: Type.Integer(),

@@ -21,8 +21,8 @@ const job = {
 
 const Settlement = Type.Object(
   {
-    at: Instant('When it was redriven or discarded.'),
-    by: Type.String({ description: 'Who did it.' }),
+    at: Instant('When the letter was redriven or discarded.'),
+    by: Type.String({ description: 'Who redrove or discarded the letter.' }),
     run: Type.Optional(Type.Integer({ description: 'The run that it was redriven as.' })),
     reason: Type.Optional(
       Nullable(Type.String(), { description: 'Why it was discarded; absent when redriven.' }),
@@ -41,18 +41,20 @@ export const DeadLetter = Type.Object(
     reason: Type.String(),
     remedy: Type.Optional(Remedy),
     attempt: Type.Integer(),
-    dead_lettered: Instant('When it was dead-lettered.'),
+    dead_lettered: Instant('When the message was dead-lettered.'),
     redrivable: Type.Boolean({ description: 'Whether there is a job in it.' }),
     job: Type.Optional(Type.String()),
     run: Type.Optional(Type.Integer({ description: 'The run that failed.' })),
     accepted: Type.Optional(
       Nullable(Instant('When the job was accepted.'), {
-        description: 'Null where the message does not say.',
+        description: 'When the job was accepted; null where the message does not say.',
       }),
     ),
     ...job,
-    settled: Nullable(Settlement, { description: 'Null while it is open.' }),
-    href: Type.String({ description: 'Where it can be seen whole.' }),
+    settled: Nullable(Settlement, {
+      description: 'What became of the letter; null while it is open.',
+    }),
+    href: Type.String({ description: 'The address of the whole letter.' }),
   },
   {
     title: 'DeadLetter',
@@ -93,11 +95,16 @@ export const WholeDeadLetter = Type.Object(
   {
     ...DeadLetter.properties,
     message_id: Type.String({ description: "Pub/Sub's id of the message." }),
-    attributes: Dictionary(Type.String(), { description: 'As they came.' }),
-    bytes: Type.Integer({ description: 'Of the body.' }),
-    body: Type.Optional(Type.String({ description: 'As it came, where it is UTF-8.' })),
+    attributes: Dictionary(Type.String(), {
+      description: 'The attributes of the message, as they came.',
+    }),
+    bytes: Type.Integer({ description: 'The size of the body, bytes.' }),
+    body: Type.Optional(Type.String({ description: 'The body as it came, if it is UTF-8.' })),
     body_base64: Type.Optional(
-      Type.String({ description: 'Where it is not; only for callers with the scope operate.' }),
+      Type.String({
+        description:
+          'The body in base64, if it is not UTF-8; only for callers with the scope operate.',
+      }),
     ),
   },
   { title: 'WholeDeadLetter' },

@@ -19,10 +19,10 @@ export type JobState = ResponseOf<typeof JobState>
 
 const asset = Type.String({ description: 'The id of the derivative asset.' })
 const verdict = {
-  version: Type.Integer({ description: "Of the asset's definition." }),
+  version: Type.Integer({ description: "The version of the asset's definition." }),
   run: Type.Integer({ description: 'The run that said so.' }),
   revision: Nullable(Type.String(), {
-    description: 'Of the master; null when it could not be read.',
+    description: 'The revision of the master; null when it could not be read.',
   }),
 }
 
@@ -58,7 +58,7 @@ const FailedAsset = Type.Object(
     state: Type.Literal('failed'),
     ...verdict,
     code: FailureCode,
-    sentence: Type.String({ description: 'Why.' }),
+    sentence: Type.String({ description: 'Why the asset failed.' }),
     remedy: Type.Optional(Remedy),
     step: Type.String({ description: 'The step that failed.' }),
     attempt: Type.Integer(),
@@ -75,32 +75,39 @@ export type AssetStatus = ResponseOf<typeof AssetStatus>
 const Percent = Type.Integer({
   minimum: 0,
   maximum: 100,
-  description: '100 only when all has ended.',
+  description: 'How much of the work is done; 100 only when everything has ended.',
 })
 
 /** One request for one track, as it stands. */
 const JobStatus = Type.Object(
   {
-    job: Type.String({ description: 'Names this request for this track.' }),
+    job: Type.String({ description: 'The id of the job: one request for one track.' }),
     asset_guid: Type.String(),
-    release_id: Type.Optional(Type.Integer({ description: 'As it was given.' })),
-    asset_id: Type.Optional(Type.Integer({ description: 'As it was given.' })),
+    release_id: Type.Optional(
+      Type.Integer({ description: 'The release_id of the EncodeJob.' }),
+    ),
+    asset_id: Type.Optional(Type.Integer({ description: 'The asset_id of the EncodeJob.' })),
     state: JobState,
     percent: Percent,
-    run: Type.Integer({ description: 'The latest.' }),
+    run: Type.Integer({ description: 'The number of the latest run.' }),
     route: Type.String(),
     revision: Nullable(Type.String(), {
-      description: 'Of the master that was read last; null before one was.',
+      description:
+        'The revision of the master that was read last; null before a master was read.',
     }),
-    accepted: Instant('When it was first accepted.'),
-    ended: Nullable(Instant('When it ended.'), { description: 'Null until it has ended.' }),
+    accepted: Instant('When the job was first accepted.'),
+    ended: Nullable(Instant('When it ended.'), {
+      description: 'When the job ended; null until then.',
+    }),
     published: Nullable(Instant('When its end was announced.'), {
-      description: 'Null until its end has been announced.',
+      description: 'When the end of the job was announced; null until then.',
     }),
     dead_lettered: DeadLettered,
-    warnings: Type.Array(Warning, { description: 'Of the master that was read last.' }),
+    warnings: Type.Array(Warning, {
+      description: 'The warnings of the master that was read last.',
+    }),
     track: Type.String({ description: 'The address of the track.' }),
-    assets: Type.Array(AssetStatus, { description: 'All that were asked for, by id.' }),
+    assets: Type.Array(AssetStatus, { description: 'All assets that were asked for, by id.' }),
   },
   { title: 'JobStatus' },
 )
@@ -112,7 +119,9 @@ export const JobRequest = Type.Object(
     request_id: Type.String(),
     state: JobState,
     percent: Percent,
-    jobs: Type.Array(JobStatus, { description: 'One for each track.' }),
+    jobs: Type.Array(JobStatus, {
+      description: 'The jobs of the request, one for each track.',
+    }),
   },
   { title: 'JobRequest' },
 )

@@ -9,14 +9,16 @@ const Share = (description: string) =>
 const KpiStep = Type.Object(
   {
     step: Type.String(),
-    count: Type.Integer({ description: 'Deliveries.' }),
+    count: Type.Integer({ description: 'Number of deliveries.' }),
     p50_ms: Type.Number(),
     p95_ms: Type.Number(),
     p99_ms: Type.Number(),
     longest_ms: Type.Number(),
     over_budget: Type.Integer(),
     over_hard_limit: Type.Integer(),
-    core_ms: Type.Number({ description: 'Of those deliveries that know it.' }),
+    core_ms: Type.Number({
+      description: 'Core-milliseconds, of the deliveries that reported them.',
+    }),
   },
   { title: 'KpiStep' },
 )
@@ -35,16 +37,18 @@ export const Kpis = Type.Object(
     concurrency: Type.Number({ description: 'Steps under way at once, on average.' }),
     collected: Type.Integer(),
     requeued: Type.Integer({ description: 'Deliveries that were given back.' }),
-    recorded: Type.Integer({ description: 'Events.' }),
+    recorded: Type.Integer({ description: 'Number of events that were recorded.' }),
     assets_made: Type.Integer(),
     assets_failed: Type.Integer(),
     tracks_completed: Type.Integer({ description: 'Jobs whose end was announced.' }),
     dead_lettered: Type.Integer(),
     swept: Type.Integer(),
     skipped: Type.Integer(),
-    core_seconds: Type.Number({ description: 'As far as steps know theirs.' }),
+    core_seconds: Type.Number({
+      description: 'Core-seconds, of the steps that reported them.',
+    }),
     core_seconds_per_track: Share('On average.'),
-    steps: Type.Array(KpiStep, { description: 'In the order of the chain.' }),
+    steps: Type.Array(KpiStep, { description: 'The steps, in the order of the chain.' }),
   },
   {
     title: 'Kpis',

@@ -3,7 +3,7 @@ import { ASSET_GUID_PATTERN } from '../names.ts'
 
 export const AssetGuid = Type.String({
   pattern: ASSET_GUID_PATTERN,
-  description: 'Names the track.',
+  description: 'The name of the track.',
   examples: ['example-track'],
 })
 

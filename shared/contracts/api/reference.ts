@@ -11,7 +11,9 @@ export const Derivatives = Type.Object(
           id: Type.String({ description: 'What `derivative_assets` may name.' }),
           version: Type.Integer(),
           title: Type.String(),
-          stage: Type.Enum([...MAKING_STAGES], { description: 'Where it is made.' }),
+          stage: Type.Enum([...MAKING_STAGES], {
+            description: 'The stage that makes the asset.',
+          }),
           files: Dictionary(Type.String(), {
             description: 'The content type of each file, by extension.',
           }),
@@ -41,7 +43,7 @@ export const MessageSchemas = Type.Object(
     schemas: Type.Array(
       Type.Object({
         name: Type.String(),
-        href: Type.String({ description: 'Where it can be fetched.' }),
+        href: Type.String({ description: 'The address of the schema.' }),
       }),
     ),
   },

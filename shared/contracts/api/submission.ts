@@ -8,10 +8,10 @@ export const Accepted = Type.Object(
     status: Type.Literal(202),
     request_id: Type.String(),
     asset_guid: Type.String(),
-    job: Type.String({ description: 'Names this request for this track.' }),
+    job: Type.String({ description: 'The id of the job: one request for one track.' }),
     route: Type.String(),
     derivative_assets: Type.Array(Type.String()),
-    href: Type.String({ description: 'Where its progress can be seen.' }),
+    href: Type.String({ description: 'The address of the progress of the job.' }),
     replaces: Type.Optional(
       Type.String({
         description: 'With a file, the sha256 of other content that its track had before.',
@@ -28,7 +28,7 @@ const Result = Type.Union([Accepted, Problem])
 export const Results = Type.Object(
   {
     results: Type.Array(Result, {
-      description: 'One for each job, in the order of the array.',
+      description: 'One result for each job, in the order of the array.',
     }),
   },
   { title: 'Results' },
@@ -45,13 +45,16 @@ export const AllRefused = Type.Object(
 export const LineResult = Type.Object(
   {
     line: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
-      description: 'From 1; null: what is said of all that follows.',
+      description:
+        'The number of the line, from 1; null for a result that concerns all lines that follow.',
     }),
     status: Type.Integer(),
     request_id: Type.Optional(Type.String()),
     asset_guid: Type.Optional(Type.String()),
     job: Type.Optional(Type.String()),
-    code: Type.Optional(Type.String({ description: 'Of a line that was refused.' })),
+    code: Type.Optional(
+      Type.String({ description: 'The error code of a line that was refused.' }),
+    ),
     detail: Type.Optional(Type.String()),
     at: Type.Optional(Type.String()),
   },

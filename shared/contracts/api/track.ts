@@ -16,7 +16,9 @@ export const LIKELY = 0.5
 /** The states of a track: of the job that was asked for, or opened again, last. */
 export const TRACK_STATES = ['running', 'done', 'partial', 'failed'] as const
 
-const TrackState = Type.Enum([...TRACK_STATES], { description: 'Of its latest job.' })
+const TrackState = Type.Enum([...TRACK_STATES], {
+  description: 'The state of the latest job of the track.',
+})
 const names = {
   title: Type.Optional(Type.String()),
   artist: Type.Optional(Type.String()),
@@ -51,8 +53,8 @@ export const TrackLine = Type.Object(
       pending: Type.Array(Type.String()),
     }),
     dead_lettered: DeadLettered,
-    updated: Instant('When that last changed.'),
-    request_id: Type.String({ description: 'Of its latest job.' }),
+    updated: Instant('When the track last changed.'),
+    request_id: Type.String({ description: 'The request of the latest job of the track.' }),
   },
   {
     title: 'TrackLine',
@@ -94,19 +96,19 @@ const AssetFile = Type.Object(
       Type.String({ description: 'Its content type, where this release defines the asset.' }),
     ),
     bytes: Type.Integer(),
-    href: Type.String({ description: 'Where it can be fetched.' }),
+    href: Type.String({ description: 'The address of the file.' }),
   },
   { title: 'AssetFile' },
 )
 
 const known = {
   asset: Type.String({ description: 'The id of the derivative asset.' }),
-  version: Type.Integer({ description: "Of the asset's definition." }),
+  version: Type.Integer({ description: "The version of the asset's definition." }),
   title: Type.Optional(
     Type.String({ description: 'For people, where this release defines the asset.' }),
   ),
 }
-const recorded = Instant('When this was recorded.')
+const recorded = Instant('When the verdict on the asset was recorded.')
 
 const MadeTrackAsset = Type.Object(
   {
@@ -114,7 +116,9 @@ const MadeTrackAsset = Type.Object(
     state: Type.Literal('made'),
     recorded,
     result: Type.Optional(AnalysisResult),
-    files: Type.Array(AssetFile, { description: 'The one that is served by default first.' }),
+    files: Type.Array(AssetFile, {
+      description: 'The files; the first is the one that is served by default.',
+    }),
   },
   { title: 'MadeTrackAsset' },
 )
@@ -125,7 +129,7 @@ const FailedTrackAsset = Type.Object(
     state: Type.Literal('failed'),
     recorded,
     code: FailureCode,
-    sentence: Type.String({ description: 'Why.' }),
+    sentence: Type.String({ description: 'Why the asset failed.' }),
     remedy: Type.Optional(Remedy),
   },
   { title: 'FailedTrackAsset' },
@@ -139,21 +143,25 @@ export const TrackDetail = Type.Object(
   {
     asset_guid: Type.String(),
     ...names,
-    revision: Type.String({ description: 'Of the master that was read last.' }),
+    revision: Type.String({ description: 'The revision of the master that was read last.' }),
     master: Type.Object({
-      uri: Type.String({ description: 'Without the folders above it.' }),
+      uri: Type.String({ description: 'The URI of the master, without the folders above it.' }),
       layout: Type.String({ description: 'E.g. `WAV 24-bit 48000 Hz 2 channels`.' }),
-      samples: Type.Integer({ description: 'Per channel, at 44.1 kHz.' }),
-      seconds: Type.Number({ description: 'To a millisecond.' }),
+      samples: Type.Integer({ description: 'Number of samples per channel, at 44.1 kHz.' }),
+      seconds: Type.Number({
+        description: 'The length of the master, seconds, to a millisecond.',
+      }),
     }),
-    warnings: Type.Array(Warning, { description: 'Of that master.' }),
-    first_seen: Instant('When a job first read a master of it.'),
+    warnings: Type.Array(Warning, { description: 'The warnings of that master.' }),
+    first_seen: Instant('When a job first read a master of the track.'),
     assets: Type.Array(TrackAsset, {
       description: 'The newest of each asset of that revision.',
     }),
     history: Type.String({ description: 'The address of its history.' }),
     state: Type.Optional(TrackState),
-    request_id: Type.Optional(Type.String({ description: 'Of its latest job.' })),
+    request_id: Type.Optional(
+      Type.String({ description: 'The request of the latest job of the track.' }),
+    ),
     dead_lettered: Type.Optional(DeadLettered),
   },
   {

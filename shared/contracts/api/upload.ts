@@ -10,9 +10,11 @@ const Replaces = Type.String({
 export const StoredMaster = Type.Object(
   {
     asset_guid: Type.String(),
-    sha256: Type.String({ description: 'It names the revision.' }),
+    sha256: Type.String({ description: 'The sha256 of the bytes, which names the revision.' }),
     bytes: Type.Integer(),
-    master_uri: Type.String({ description: 'For a job that means these very bytes.' }),
+    master_uri: Type.String({
+      description: 'The master_uri for a job that means these very bytes.',
+    }),
     replaces: Type.Optional(Replaces),
   },
   { title: 'StoredMaster' },
@@ -29,12 +31,16 @@ export const KeptPiece = Type.Object(
 export const UploadSession = Type.Object(
   {
     method: Type.Literal('PUT'),
-    url: Nullable(Type.String(), { description: 'Null when these bytes are there already.' }),
-    headers: Dictionary(Type.String(), { description: 'To send with the bytes.' }),
+    url: Nullable(Type.String(), {
+      description: 'The address to send the bytes to; null when they exist already.',
+    }),
+    headers: Dictionary(Type.String(), { description: 'The headers to send with the bytes.' }),
     upload: Type.Optional(
       Type.String({ description: 'The name of the upload, where this service keeps masters.' }),
     ),
-    master_uri: Type.String({ description: 'For a job that means these very bytes.' }),
+    master_uri: Type.String({
+      description: 'The master_uri for a job that means these very bytes.',
+    }),
     replaces: Type.Optional(Replaces),
   },
   { title: 'UploadSession' },
