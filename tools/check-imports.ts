@@ -1,5 +1,6 @@
 import { globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { CHAIN, STAGES } from '#shared/contracts/stages.ts'
 
 /**
  * Which folder may import which, type imports included, and which exports are not imported by any file.
@@ -9,8 +10,7 @@ import { dirname, join } from 'node:path'
 const CONTRACTS = ['shared/async', 'shared/contracts']
 const UNDERWAY = [...CONTRACTS, 'shared/underway']
 const SHARED = ['shared']
-/** The services whose steps a pod is made of, and those that benchmarks measure parts of. */
-const MAKING = ['stage', 'analyze', 'encode']
+/** The services that benchmarks measure parts of. */
 const MEASURED = ['services/stage', 'services/analyze']
 const LOCAL = [...SHARED, 'tools/terminal', 'tools/local']
 const CLIENT = [...LOCAL, 'tools/client']
@@ -26,12 +26,9 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   'shared/frame': [...UNDERWAY, 'shared/store', 'shared/bus'],
   'shared/assets': [...UNDERWAY, 'shared/audio', 'shared/store', 'shared/frame'],
   'shared/catalogue': [...CONTRACTS, 'shared/frame'],
-  'services/ingest': SHARED,
-  'services/stage': SHARED,
-  'services/analyze': SHARED,
-  'services/encode': SHARED,
-  'services/publish': SHARED,
-  'services/dispatch': SHARED,
+  ...Object.fromEntries(
+    [...CHAIN, 'dispatch'].map((service) => [`services/${service}`, SHARED]),
+  ),
   'tools/terminal': SHARED,
   'tools/local': [...SHARED, 'tools/terminal'],
   'tools/costs': [...SHARED, 'tools/terminal'],
@@ -44,14 +41,14 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   'tools/image': CLIENT,
   'tools/bench': [...CLIENT, 'tools/preflight', 'tools/fakes', ...MEASURED],
   'tools/cli': [...CLIENT, 'tools/costs', 'tools/preflight', 'tools/drill'],
-  tools: [],
+  tools: SHARED,
   k8s: [],
   test: ['shared', 'services', 'tools', 'k8s'],
 }
 
 /** The files of the one service that is composed of the steps of others, and what they may import. */
 const COMPOSED: Readonly<Record<string, readonly string[]>> = {
-  'services/dispatch/pod/main.ts': MAKING.map((stage) => `services/${stage}/step.ts`),
+  'services/dispatch/pod/main.ts': STAGES.map((stage) => `services/${stage}/step.ts`),
 }
 
 /**
@@ -177,7 +174,9 @@ function ofFloor(file: string, floor: string, target: string): string | undefine
   const may = [floor, ...(FLOORS[floor] ?? [])]
   // Files directly in `tools` belong to no other floor.
   const isAllowed = may.some((folder) => target.startsWith(`${folder}/`))
-  if (isAllowed && (floor !== 'tools' || dirname(target) === 'tools')) return undefined
+  const isBeside = dirname(target) === 'tools'
+  if (isAllowed && (floor !== 'tools' || isBeside || !target.startsWith('tools/')))
+    return undefined
   const others = (FLOORS[floor] ?? []).join(', ') || 'nothing'
   return `imports ${target}; ${floor} may import ${others} besides itself`
 }
