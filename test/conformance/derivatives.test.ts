@@ -1,7 +1,11 @@
+import { execFile } from 'node:child_process'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { loadRegistry } from '#shared/assets/registry.ts'
 import { WorkerPool } from '../../services/analyze/worker-pool.ts'
+import { checkDerivatives } from '../../tools/local/check-derivatives.ts'
 import { examined } from './derivative.ts'
 
 // Every file in the folder, those written tomorrow too, must pass this. `npm run derivative` tries others.
@@ -30,6 +34,51 @@ t.test('a folder that is not there is named', async (t) => {
     message: /^the folder of derivative assets cannot be read: .*'\/nowhere'/,
   })
 })
+
+t.test('npm run derivative examines one file, and says what it took', async (t) => {
+  const folder = t.testdir({
+    'sound.mjs': definition(`async () => ({ json: Buffer.from('{}') })`),
+    'random.mjs': definition(`async ({ signal }) => {
+      signal.throwIfAborted()
+      return { json: Buffer.from(JSON.stringify(Math.random())) }
+    }`),
+    'broken.mjs': 'export default {',
+  })
+  const tried = (name: string) => {
+    const args = [new URL('./try-derivative.ts', import.meta.url).pathname, join(folder, name)]
+    return promisify(execFile)(process.execPath, args).catch((error) => error)
+  }
+  const [sound, random, broken] = await Promise.all(
+    ['sound.mjs', 'random.mjs', 'broken.mjs'].map(tried),
+  )
+  t.match(sound, { code: 1, stdout: /FAULT gives up when the signal aborts/ })
+  t.match(random, { code: 1, stdout: /FAULT makes the same bytes each time/ })
+  t.match(random.stdout, /ok {4}gives up.*\n {2}cost: \{"fixedMs":\d+,"msPerSecond":/)
+  t.match(broken, {
+    code: 2,
+    stderr: /^\S+broken\.mjs: it cannot be loaded: SyntaxError: .*\n$/,
+  })
+})
+
+t.test('a faulty file is told before any service starts, in one sentence', async (t) => {
+  const folder = t.testdir({
+    sound: { 'a.mjs': definition('async () => ({})') },
+    broken: { 'odd.mjs': 'export default {' },
+    ending: { 'a.mjs': 'process.exit(0)' },
+  })
+  await checkDerivatives(join(folder, 'sound'))
+  await t.rejects(checkDerivatives(join(folder, 'broken')), {
+    message: /^A derivative asset is faulty\. \S+odd\.mjs: it cannot be loaded: \S.*$/,
+  })
+  await t.rejects(checkDerivatives(join(folder, 'ending')), { message: /ends its process/ })
+})
+
+/** A definition whose `render` is this. */
+function definition(render: string): string {
+  return `export default {
+    id: 'own', version: 1, title: 'Own', stage: 'analyze', files: { json: 'application/json' },
+    cost: { fixedMs: 1, msPerSecond: 0.1 }, render: ${render} }`
+}
 
 for (const [what, source, words] of [
   ['a fault of syntax', 'export default {', /odd\.mjs: it cannot be loaded: SyntaxError: \S/],

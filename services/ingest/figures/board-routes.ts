@@ -109,7 +109,9 @@ function waitingAt({ under }: Counts, registry: Registry): Map<string, number> {
   const waiting = new Map<string, number>()
   for (const { planned, finished } of under) {
     const left = planned?.filter((unit) => !finished.includes(unit))
-    const stages = left?.map((unit) => registry.get(unit.split('@')[0] ?? '')?.stage)
+    const stages: readonly unknown[] | undefined = left?.map(
+      (unit) => registry.get(unit.split('@')[0] ?? '')?.stage,
+    )
     // A unit of an asset that is no longer known here is due at the last stage, if any is.
     const due = MAKING_STAGES.find((stage) => stages?.includes(stage)) ?? MAKING_STAGES.at(-1)
     const step = stages === undefined ? 'stage' : stages.length > 0 ? due : 'publish'

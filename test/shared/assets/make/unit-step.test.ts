@@ -17,7 +17,7 @@ import { json } from '#shared/contracts/message.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import type { RunEnded, StepDue } from '#shared/contracts/messages/run.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
-import type { MakingStage } from '#shared/contracts/stages.ts'
+import { type MakingStage, perMakingStage } from '#shared/contracts/stages.ts'
 import { type Cores, OwnCores } from '#shared/frame/cores.ts'
 import { delivering } from '#shared/frame/deliver.ts'
 import { stopName } from '#shared/frame/stops.ts'
@@ -34,6 +34,8 @@ const RATE = 44_100
 const SAMPLES = 4 * RATE
 const never = new AbortController().signal
 const cost = { fixedMs: 1, msPerSecond: 1 }
+/** A plan without any step. */
+const NO_STEPS = perMakingStage<number[][]>(() => [])
 
 /** What an asset of these tests is to do next; by its id. */
 type Behaviour = () => Promise<unknown>
@@ -125,7 +127,7 @@ async function bench(t: Test) {
           unit('pieces', 2 * RATE, SAMPLES),
           unit('flac', 0, SAMPLES),
         ],
-        steps: { analyze: [], encode: [[0], [1, 2]] },
+        steps: { ...NO_STEPS, encode: [[0], [1, 2]] },
         ...plan,
       },
       ...{ step: 0, verdicts: {} },
@@ -183,7 +185,7 @@ async function bench(t: Test) {
   }
 }
 
-const alone = (unit: number) => ({ steps: { analyze: [], encode: [[unit]] } })
+const alone = (unit: number) => ({ steps: { ...NO_STEPS, encode: [[unit]] } })
 const fails = (error: Error) => async () => {
   throw error
 }
@@ -388,7 +390,7 @@ t.test('a file that breaks off, or is not as long as it promises, has failed', a
     const { message, run, does, ends, names } = await bench(t)
     does.set('pieces join', async () => ({ txt: odd, bin: Buffer.from('x') }))
     const unit = { asset: 'pieces', version: 1, start: 0, end: SAMPLES }
-    const due = message({}, { units: [unit], steps: { analyze: [], encode: [[0]] } })
+    const due = message({}, { units: [unit], steps: { ...NO_STEPS, encode: [[0]] } })
     t.equal(await run(due), 'ack')
     t.equal(ends().length, 1)
     const state = code ? 'failed' : 'made'
@@ -405,14 +407,14 @@ t.test('of an asset that breaks off in its second file nothing looks whole', asy
   const { message, run, does, names } = await bench(t)
   does.set('pieces join', async () => ({ txt: Buffer.from('x'), bin: 'text' }))
   const unit = { asset: 'pieces', version: 1, start: 0, end: SAMPLES }
-  await run(message({}, { units: [unit], steps: { analyze: [], encode: [[0]] } }))
+  await run(message({}, { units: [unit], steps: { ...NO_STEPS, encode: [[0]] } }))
   t.strictSame(await names('assets'), [])
 })
 
 t.test('a tool that fails is tried again; what else the step has is made first', async (t) => {
   const { message, run, does, calls, topics, scratch, assets, names } = await bench(t)
   const units = message().plan.units
-  const due = message({}, { units, steps: { analyze: [], encode: [[0, 1, 2]] } })
+  const due = message({}, { units, steps: { ...NO_STEPS, encode: [[0, 1, 2]] } })
   const broken: StoreDriver = {
     ...scratch,
     create(name, ...rest) {
@@ -448,7 +450,10 @@ t.test(
     does.set('bpm', fails(new Error('no beat')))
     const unit = { asset: 'bpm', version: 1, start: 0, end: SAMPLES }
     const units = [...message().plan.units, unit]
-    const due = message({}, { units, steps: { analyze: [[3]], encode: [[0], [1, 2]] } })
+    const due = message(
+      {},
+      { units, steps: { ...NO_STEPS, analyze: [[3]], encode: [[0], [1, 2]] } },
+    )
     t.equal(await run(due, { stage: 'analyze' }), 'ack')
     t.match(sent, [
       { topic: 'encode', body: { step: 0, verdicts: { bpm: { state: 'failed' } } } },
@@ -552,7 +557,7 @@ t.test('what was made before is no part of giving up', async (t) => {
     const fail = async () => Promise.reject(new Error('EIO'))
     return { ...driver, read: fail, readInto: fail }
   }
-  const both = message({}, { units, steps: { analyze: [], encode: [[2, 3]] } })
+  const both = message({}, { units, steps: { ...NO_STEPS, encode: [[2, 3]] } })
   t.equal(await run(both, { masters: away, attempt: 20 }), 'ack')
   t.match(ends()[1]?.verdicts, {
     flac: { state: 'made' },
@@ -639,14 +644,14 @@ t.test('a message whose parts do not fit each other is a dead letter', async (t)
   const unit = { asset: 'pieces', version: 1, start: 0, end: RATE }
   for (const odd of [
     message({ step: 3 }),
-    message({}, { steps: { analyze: [], encode: [[0], [7]] } }),
+    message({}, { steps: { ...NO_STEPS, encode: [[0], [7]] } }),
     message(
       {},
-      { units: [{ ...unit, start: 5, end: 5 }], steps: { analyze: [], encode: [[0]] } },
+      { units: [{ ...unit, start: 5, end: 5 }], steps: { ...NO_STEPS, encode: [[0]] } },
     ),
     message(
       {},
-      { units: [{ ...unit, end: SAMPLES + 1 }], steps: { analyze: [], encode: [[0]] } },
+      { units: [{ ...unit, end: SAMPLES + 1 }], steps: { ...NO_STEPS, encode: [[0]] } },
     ),
   ]) {
     t.equal(await run(odd), 'ack')
