@@ -22,7 +22,7 @@ export const EXAMPLE_LETTER_ID = '5a1d3c8e9b7f40526a1d3c8e9b7f4052'
 
 const LetterId = Type.String({
   pattern: '^[0-9a-f]{32}$',
-  description: 'Names the letter.',
+  description: 'The id of the letter.',
   examples: [EXAMPLE_LETTER_ID],
 })
 
@@ -88,7 +88,9 @@ const pace = {
     }),
   ),
   dry_run: Type.Optional(
-    Type.Boolean({ description: 'Says what would be redriven, and changes nothing.' }),
+    Type.Boolean({
+      description: 'Whether to report what would be redriven, and change nothing.',
+    }),
   ),
 }
 
@@ -99,7 +101,8 @@ export const RedriveBody = Type.Object(
     filter: Type.Optional(
       Type.Object(filter, {
         additionalProperties: false,
-        description: 'All that is given must hold; {} lets all open letters through.',
+        description:
+          'A letter has to meet every condition that is given; {} selects all open letters.',
       }),
     ),
     ...pace,
@@ -114,7 +117,8 @@ export const DiscardBody = Type.Object(
     reason: Type.String({
       minLength: 1,
       maxLength: 1000,
-      description: 'Why it is not to be run again. It is kept, and goes into the history.',
+      description:
+        'Why the letter is discarded. The reason is kept with the letter and in the history.',
     }),
   },
   { additionalProperties: false, title: 'Discard' },
@@ -138,7 +142,7 @@ export const list = {
 export const show = {
   operationId: 'getDeadLetter',
   tags,
-  summary: 'See one dead letter whole',
+  summary: 'Show a dead letter',
   description:
     'With the body and the attributes as they came: `body` as text or, when it is no UTF-8, `body_base64`.',
   params: LetterParams,
@@ -181,7 +185,7 @@ export const discard = {
   operationId: 'discardDeadLetter',
   tags,
   summary: 'Discard a dead letter',
-  description: 'It is not run again, and is kept with the reason.',
+  description: 'The job in the letter is not run again; the letter is kept, with the reason.',
   params: LetterParams,
   body: {
     content: {

@@ -16,7 +16,7 @@ const REST = 20
 const schema = {
   operationId: 'getBoard',
   tags: ['numbers'],
-  summary: 'See what the chain is at',
+  summary: 'Show the state of the chain',
   description: [
     'Tracks by state: `waiting` for the first step, `running`, and how the others ended.',
     'Of each step the tracks that are accepted and due there (estimated from a sample when there are very many), and its deliveries of the last minute.',

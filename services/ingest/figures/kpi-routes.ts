@@ -25,7 +25,7 @@ type Window = Static<typeof Window>
 const schema = {
   operationId: 'getKpis',
   tags: ['numbers'],
-  summary: 'See what was done between two instants',
+  summary: 'Show the KPIs between two instants',
   description: [
     'Completions are rows of assets, counted once however often a step was repeated; the rest is counted from events.',
     '`concurrency`: steps under way at once, on average. `core_seconds` as far as steps know theirs.',

@@ -44,7 +44,7 @@ export async function healthRoutes(
       schema: {
         operationId: 'getHealth',
         tags,
-        summary: 'Whether the process lives',
+        summary: 'Check that the process lives',
         description: 'For a liveness probe. It asks neither Pub/Sub nor the catalogue.',
         response: { 200: jsonResponse('It does.', Health), ...refused },
       },
@@ -59,7 +59,7 @@ export async function healthRoutes(
       schema: {
         operationId: 'getReadiness',
         tags,
-        summary: 'Whether jobs are taken',
+        summary: 'Check that jobs are accepted',
         description:
           'For a readiness probe. While the catalogue is away, jobs are taken and lists are not served.',
         response: {
@@ -88,7 +88,7 @@ export async function healthRoutes(
       schema: {
         operationId: 'getMetrics',
         tags,
-        summary: 'Measurements',
+        summary: 'Read the metrics',
         description: 'For Prometheus. docs/reference/numbers.md explains each metric.',
         response: {
           200: {

@@ -48,14 +48,17 @@ export const formSchema = {
       examples: ['{"derivative_assets":["bpm","key"]}'],
     },
     asset_guid: { type: 'string', description: "Else made of the file's name and content." },
-    derivative_assets: { type: 'string', description: 'Ids, separated by commas.' },
+    derivative_assets: {
+      type: 'string',
+      description: 'The ids of the assets, separated by commas.',
+    },
     strict: {
       type: 'string',
       enum: ['true', 'false'],
       description: 'Whether a master that has warnings is refused.',
     },
-    title: { type: 'string', description: 'What the track is called.' },
-    artist: { type: 'string', description: 'Whose it is.' },
+    title: { type: 'string', description: 'The title of the track.' },
+    artist: { type: 'string', description: 'The artist of the track.' },
   },
 }
 

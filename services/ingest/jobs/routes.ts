@@ -52,7 +52,7 @@ function noneAccepted(description: string) {
 const schema = {
   operationId: 'submitJobs',
   tags: ['jobs'],
-  summary: 'Ask for derivative assets',
+  summary: 'Submit jobs',
   description: [
     'Takes one EncodeJob, an array of up to 1,000, lines of them in bulk, or a form with the master itself.',
     'A 202 means that Pub/Sub has the job for good.',
@@ -84,11 +84,13 @@ const schema = {
   response: {
     202: {
       description: 'Accepted. Of an array, each item has a result of its own.',
-      headers: { location: { type: 'string', description: 'Where its progress can be seen.' } },
+      headers: {
+        location: { type: 'string', description: 'The address of the progress of the job.' },
+      },
       content: { [JSON_TYPE]: { schema: Type.Union([Accepted, Results]) } },
     },
     200: {
-      description: 'The results of lines, in order: a document a line.',
+      description: 'The results of the lines, in order, one document per line.',
       content: {
         'application/x-ndjson': {
           schema: {

@@ -29,7 +29,7 @@ type Params = Static<typeof Params>
 const schema = {
   operationId: 'getRequest',
   tags: ['jobs'],
-  summary: 'See what became of a request',
+  summary: 'Show the state of a request',
   description:
     'The state of each of its jobs: `accepted`, `running`, `done`, `partial` (some assets failed) or `failed`, and of each asset. `percent` is 100 only when all has ended; `dead_lettered` says whether a dead letter about it is open; a pending asset has the units of its plan and how many of them are there, as far as that is known.',
   params: Params,

@@ -5,7 +5,7 @@ import { jsonResponse, refused } from '../http/responses.ts'
 
 const UploadId = Type.String({
   pattern: '^[A-Za-z0-9_-]{1,64}$',
-  description: 'Names an upload that may take several requests. Any name will do.',
+  description: 'A name of your choice for an upload that may take several requests.',
 })
 /** The query of a PUT. */
 export const MayResume = Type.Object(
@@ -83,7 +83,7 @@ export const put = {
 export const post = {
   operationId: 'beginUpload',
   tags,
-  summary: 'Ask where to upload a large master',
+  summary: 'Get an address for the upload of a large master',
   description: [
     'Where masters are kept in Cloud Storage, the answer has a session URL for a resumable upload past this',
     'service. The object is named by the sha256 that is announced here, and it is not checked: a wrong one gives',
@@ -101,7 +101,7 @@ export const post = {
 export const head = {
   operationId: 'getUploadOffset',
   tags,
-  summary: 'See where an upload stands',
+  summary: 'Show the offset of an upload',
   description:
     'Before an interrupted upload goes on: the rest begins at the byte `upload-offset`.',
   params: TrackParams,

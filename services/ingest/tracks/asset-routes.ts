@@ -23,7 +23,7 @@ const Params = Type.Object({
   asset_guid: AssetGuid,
   asset: Type.String({
     pattern: `${ASSET_ID_PATTERN.slice(0, -1)}(\\.[a-z0-9]{1,8})?$`,
-    description: 'Its id; with an extension, that of its files: `waveform.png`.',
+    description: 'The id of the asset; an extension chooses one of its files: `waveform.png`.',
     examples: ['waveform.png'],
   }),
 })

@@ -41,7 +41,7 @@ export async function trackRoutes(
   const track = {
     operationId: 'getTrack',
     tags: ['tracks'],
-    summary: 'See what exists for a track',
+    summary: 'Show a track',
     description:
       'The current revision of its master, the newest of each asset of that revision, and `state` and `request_id` of its latest job. ETag and If-None-Match are understood. A track is known once a job has read its master.',
     params: TrackParams,
@@ -69,7 +69,7 @@ export async function trackRoutes(
   const history = {
     operationId: 'getTrackHistory',
     tags: ['tracks'],
-    summary: 'See what happened to a track',
+    summary: 'Show the history of a track',
     description: 'The events of all steps of all its jobs, the latest first.',
     params: TrackParams,
     querystring: Page,
