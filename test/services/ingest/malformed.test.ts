@@ -100,7 +100,11 @@ const requests: Record<string, Malformed> = {
   },
   'an unknown derivative asset': {
     send: () => post(jobs, aJob({ derivative_assets: ['bpm', 'mood'] })),
-    ...{ status: 422, code: 'UNKNOWN_DERIVATIVE', names: /"mood".*there are .*bpm/ },
+    ...{
+      status: 422,
+      code: 'UNKNOWN_DERIVATIVE',
+      names: /"mood".*is not available here; available: .*bpm/,
+    },
     at: '/derivative_assets/1',
   },
   'a derivative asset called __proto__': {
