@@ -3,9 +3,9 @@ import { type ByteWindow, unreadable } from '../byte-window.ts'
 import type { PcmLayout } from '../layout.ts'
 import { alignment } from './alignment.ts'
 import { type Format, pcm, withWarnings } from './chunks.ts'
+import { lowNumbers } from './low-numbers.ts'
 import { type Declared, type Middle, middleOf, otherReading } from './other-reading.ts'
 import type { Reading } from './reading.ts'
-import { lowNumbers } from './sample-kind.ts'
 import type { SoundSize } from './sound.ts'
 
 /** How samples are read, and what is said about it. */
