@@ -18,6 +18,7 @@ import { deadLetterRoutes } from './dead-letters/routes.ts'
 import { boardLook, boardRoutes } from './figures/board-routes.ts'
 import { kpiRoutes } from './figures/kpi-routes.ts'
 import { liveRoutes } from './figures/live-routes.ts'
+import { staleRoutes } from './figures/stale-routes.ts'
 import { checkAddresses } from './http/address.ts'
 import type { Pace } from './http/bodies.ts'
 import { limitBodies } from './http/bodies.ts'
@@ -116,6 +117,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
     trackRoutes,
     assetRoutes,
     kpiRoutes,
+    staleRoutes,
     deadLetterRoutes,
     referenceRoutes,
     healthRoutes,

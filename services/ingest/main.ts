@@ -9,6 +9,7 @@ import { createApp } from './app.ts'
 import { openAccess } from './auth/access.ts'
 import { assertNotExposed } from './auth/guard.ts'
 import { redriving } from './dead-letters/redrive.ts'
+import { STATEMENT_MS } from './http/query.ts'
 import { consistency } from './jobs/consistent.ts'
 import { ingestStep } from './jobs/consume.ts'
 import { recordJobs } from './jobs/record-job.ts'
@@ -30,6 +31,11 @@ async function start(service: Service): Promise<void> {
   assertNotExposed(config, access)
   const database = openDatabase({ dsn: config.database, application: 'ingest' })
   lifecycle.onClose('database', () => database.close())
+  // Connections of their own, so that slow reads do not keep jobs from being recorded.
+  const reads = openDatabase({
+    ...{ dsn: config.database, statementMs: STATEMENT_MS, application: 'ingest-reads' },
+  })
+  lifecycle.onClose('database for reads', () => reads.close())
   const migrated = migrate(database, stopping).catch((error) => {
     log.warn({ error: sentence(error) }, 'the database could not be brought up to date')
   })
@@ -51,7 +57,7 @@ async function start(service: Service): Promise<void> {
       access,
       redriving: redriving({ bus, events, database }),
       accepting: accepting({ settings, bus, events, remember, consistent, metrics, tracing }),
-      database,
+      database: reads,
       registry,
       metrics,
       aborting,

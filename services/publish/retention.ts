@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '#shared/catalogue/database.ts'
-import { forget } from '#shared/catalogue/events/forget.ts'
+import { addEventDays, dropEventDays, forget } from '#shared/catalogue/events/forget.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 
@@ -13,18 +13,22 @@ const BATCH_ROWS = 5000
 const PAUSE_MS = 200
 
 /**
- * Removes events and settled dead letters older than `days`, batch by batch until none is left. With 0 days
- * nothing is ever removed. If the database does not answer, the rest stays until the next call.
- * @returns the number of rows removed; a batch whose answer was lost is not included
+ * Makes partitions for the events of the coming days. Removes events and settled dead letters older than `days`: events
+ * by whole days, the rest batch by batch until none is left. With 0 days nothing is ever removed. If the database does
+ * not answer, the rest stays until the next call.
+ * @returns the number of rows removed, without those of whole days; a batch whose answer was lost is not included
  */
 export async function forgetOld(
   { database, days, log }: { database: Database; days: number; log: Log },
   stopping: AbortSignal,
   atOnce = BATCH_ROWS,
 ): Promise<number> {
-  if (days === 0) return 0
   let gone = 0
+  let goneDays = 0
   try {
+    await addEventDays(database, stopping)
+    if (days === 0) return 0
+    goneDays = await dropEventDays(database, days, stopping)
     for (;;) {
       const batch = await forget(database, days, atOnce, stopping)
       gone += batch
@@ -35,6 +39,7 @@ export async function forgetOld(
     if (!stopping.aborted)
       log.warn({ error: sentence(error) }, 'old events could not be removed')
   }
-  if (gone > 0) log.info({ gone, days }, 'old events and settled dead letters were removed')
+  if (gone + goneDays > 0)
+    log.info({ gone, goneDays, days }, 'old events and settled dead letters were removed')
   return gone
 }

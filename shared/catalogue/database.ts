@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { orAbort } from '../async/abort.ts'
 
@@ -45,6 +48,8 @@ export interface Database {
 
 /** The client waits this much longer than the server, ms. Only a dead link reaches that limit. */
 const LINK_GRACE_MS = 5_000
+/** How long a statement that was given up may take to end on the server before its connection is closed, ms. */
+const CANCEL_MS = 1_000
 /** The type oid of `bigint`. It is parsed as a number, because all of our values are safe integers. */
 const INT8 = 20
 
@@ -75,14 +80,16 @@ export function openDatabase(options: DatabaseOptions): Database {
   ): Promise<T> {
     signal?.throwIfAborted()
     const client = await connected(pool, signal)
-    let broken = false
+    const working = work(client)
     try {
-      return await orAbort(work(client), signal)
+      const result = await orAbort(working, signal)
+      client.release()
+      return result
     } catch (error) {
-      broken = signal?.aborted === true || !isRefusal(error)
+      // The caller does not wait; but until the server has stopped, this is a connection of the pool.
+      if (signal?.aborted) void giveUp(client, working)
+      else client.release(!isRefusal(error))
       throw error
-    } finally {
-      client.release(broken)
     }
   }
 
@@ -106,6 +113,42 @@ export function openDatabase(options: DatabaseOptions): Database {
       closed ??= pool.end()
       return closed
     },
+  }
+}
+
+/** Cancels the running statement on the server, and gives the connection back when it has ended. */
+async function giveUp(client: pg.PoolClient, working: Promise<unknown>): Promise<void> {
+  const ended = Promise.all([cancel(client), working.then(() => true, isRefusal)])
+  const late = sleep(CANCEL_MS, [undefined, false] as const, { ref: false })
+  const [, isUsable] = await Promise.race([ended, late])
+  client.release(!isUsable)
+}
+
+/**
+ * Asks the server to cancel what a connection runs, and waits until it has been asked: a request that came late would
+ * cancel the next statement. The request has the form of PostgreSQL's protocol, section CancelRequest.
+ */
+async function cancel(client: pg.PoolClient): Promise<void> {
+  const { host, port, processID, secretKey } = client as unknown as {
+    readonly host: string
+    readonly port: number
+    readonly processID: number
+    readonly secretKey: number
+  }
+  const request = Buffer.alloc(16)
+  for (const [index, value] of [16, 80_877_102, processID, secretKey].entries())
+    request.writeInt32BE(value, 4 * index)
+  const socket = host.startsWith('/')
+    ? connect(`${host}/.s.PGSQL.${port}`)
+    : connect(port, host)
+  try {
+    await once(socket, 'connect')
+    socket.end(request)
+    await once(socket.resume(), 'close')
+  } catch {
+    // Then the connection is closed.
+  } finally {
+    socket.destroy()
   }
 }
 

@@ -1,12 +1,9 @@
 import t from 'tap'
 import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
-import {
-  listedTrack,
-  listTracks,
-  type TrackFilter,
-} from '#shared/catalogue/tracks/list-tracks.ts'
+import { listedTrack, listTracks } from '#shared/catalogue/tracks/list-tracks.ts'
 import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
+import type { TrackFilter } from '#shared/catalogue/tracks/track-filter.ts'
 import type { Published } from '#shared/contracts/messages/published.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { club, coded, flac, silence, wav } from '../support/audio.ts'

@@ -104,7 +104,7 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
   async function ofDatabase(): Promise<Counts> {
     const [row] = await database.query<Counts>({
       text: `select (select count(*) from asset where state = 'made') as made,
-        (select count(*) from job, jsonb_each(verdicts) as each
+        (select count(*) from job, json_each(verdicts) as each
           where each.value ->> 'state' = 'failed') as failed,
         (select count(*) from dead_letter) as letters,
         (select count(*) from event) as events,

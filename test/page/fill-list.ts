@@ -17,21 +17,23 @@ export async function fillList(database: Database, many: number): Promise<void> 
           from generate_series(1, $1::int) n,
             lateral (select ($2::text[])[1 + n % 9] f, ($3::text[])[1 + n % 7] s, ($4::text[])[1 + n % 5] a) w
         ), named as (
-          insert into track_name (asset_guid, field, name, given_at)
-          select guid, field, case field when 'title' then title else artist end, at
-          from made, unnest(array['title', 'artist']) field
+          insert into track (asset_guid, title, title_at, title_found, artist, artist_at, artist_found)
+          select guid, title, at, false, artist, at, false from made
         ), lately as (
-          insert into asset (asset_guid, revision, asset, version, state, recorded_at)
-          select guid, 'listed', asset, 1, 'made', now() - (2 + n * 37 % 57) * interval '1 min'
-          from made, unnest('{aac-128,bpm,key,loudness,waveform}'::text[]) asset where n <= 200 + n % 57
+          insert into minute_count (minute, shard, made)
+          select date_trunc('minute', now()) - minute * interval '1 min', 0, 5 * (2 + minute * 37 % 11)
+          from generate_series(2, 58) minute
+        ), sets as (
+          insert into asset_set (made, failed)
+          values ('{aac-128@1,bpm@1,key@1,loudness@1,waveform@1}', '{}') returning id
         )
-        insert into track_listing (asset_guid, job, request_id, asked_at, state, updated_at, made,
+        insert into track_listing (asset_guid, job, request_id, asked_at, state, updated_at, assets,
           failed, pending, samples, bpm, bpm_confidence, key, key_confidence, camelot, loudness)
-        select guid, md5(guid), md5(guid)::uuid, at, case when n % 41 = 7 then 'partial' else 'done' end, at,
-          '{aac-128,bpm,key,loudness,waveform}', '{}', '{}', (180 + n * 37 % 300) * 44100,
+        select guid, md5(guid), md5(guid)::uuid::text, at, case when n % 41 = 7 then 'partial' else 'done' end, at,
+          sets.id, '{}', '{}', (180 + n * 37 % 300) * 44100,
           96 + (n * 61 % 5200) / 100.0, 0.9,
           ($5::text[])[1 + n * 7 % 24], case when n = 9 then 0.14 else 0.8 end, ($6::text[])[1 + n * 7 % 24], -6 - (n * 13 % 90) / 10.0
-        from made`,
+        from made, sets`,
     },
     [
       many,

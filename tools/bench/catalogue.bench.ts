@@ -1,142 +1,147 @@
 /**
- * Measures how many jobs and events a second the catalogue accepts, and how fast it lists 100,000 tracks:
- * `node tools/bench/catalogue.bench.ts [jobs]`.
+ * Measures the catalogue: how fast every read of the API is on a filled one (p50 and p99 of 20 each), and how many jobs
+ * and events a second are written to an empty one and to the filled one.
+ * `node tools/bench/catalogue.bench.ts [--tracks 200000] [--jobs 20000]`
+ *
+ * A million tracks take 2.5 GB of disk, in the folder for temporary files.
  */
-
 import { randomUUID } from 'node:crypto'
-import { openDatabase } from '#shared/catalogue/database.ts'
+import { parseArgs } from 'node:util'
+import { type Database, openDatabase } from '#shared/catalogue/database.ts'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
-import { readBoard } from '#shared/catalogue/figures/board.ts'
-import { readKpis } from '#shared/catalogue/figures/kpis.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { markAnnounced, recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { migrate } from '#shared/catalogue/schema/migrate.ts'
-import {
-  listTracks,
-  type TrackCursor,
-  type TrackFilter,
-} from '#shared/catalogue/tracks/list-tracks.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import type { RunAccepted, RunEnded } from '#shared/contracts/messages/run.ts'
 import { jobId } from '#shared/contracts/names.ts'
 import { STAGES } from '#shared/contracts/stages.ts'
 import { ownPostgres } from '../local/postgres/temporary.ts'
+import { type Known, readsOf } from './catalogue-reads.ts'
+import { fillCatalogue } from './fill-catalogue.ts'
 
-const JOBS = Number(process.argv[2] ?? 20_000)
-
-const MANY_TRACKS = `
-  insert into track_listing (asset_guid, job, request_id, asked_at, state, updated_at, made,
-    failed, pending, samples, bpm, bpm_confidence, key, key_confidence, camelot, loudness)
-  select 'many-' || i, 'job' || i, gen_random_uuid(), now(),
-    case when i % 200 = 0 then 'failed' else 'done' end, now() - i * interval '1 second',
-    case when i % 500 = 0 then '{bpm,flac,key}' else '{aac-128,bpm,key,waveform}' end::text[],
-    '{}', '{}', 19000000, 80 + (i * 7919 % 10000) / 100.0, 0.9, 'A minor', 0.8,
-    1 + i % 12 || (array['A', 'B'])[1 + i % 2], -9
-  from generate_series(1, 100000) i`
-
-const MANY_NAMES = `
-  insert into track_name (asset_guid, field, name, given_at)
-  select 'many-' || i, field, case field
-    when 'title' then (array['Night', 'Day', 'Ólafur'])[1 + i % 3] || ' Bus ' || i
-    else 'The Artist ' || i % 1000 end, now()
-  from generate_series(1, 100000) i, unnest(array['title', 'artist']) field`
+const { values } = parseArgs({
+  options: {
+    tracks: { type: 'string', default: '200000' },
+    jobs: { type: 'string', default: '20000' },
+  },
+})
+const TRACKS = Number(values.tracks)
+const JOBS = Number(values.jobs)
+const READS = 20
+/** Time limit of the statements that fill a catalogue, ms. */
+const LONGEST_MS = 4 * 3600_000
 
 // With the settings of a chain on one machine, fsync included.
-const postgres = await ownPostgres({})
-const dsn = await postgres.database()
-const database = openDatabase({ dsn, poolSize: 4 })
+const postgres = await ownPostgres({ max_wal_size: '4GB' })
+const opened: Database[] = []
 try {
-  await migrate(database)
-  const accepted = Array.from({ length: JOBS }, (_, index) => acceptedRun(index))
-  const ended = accepted.map(endedRun)
-  const events = accepted.flatMap(eventsOf)
-
-  await measured('acceptJobs, 100 a batch, 2 at once', accepted, 100, 2, (batch) =>
-    acceptJobs(database, batch),
-  )
-  await measured('recordRuns + markAnnounced, 100 a batch, 2 at once', ended, 100, 2, announce)
-  await measured('the same once more (redelivered)', ended, 100, 2, announce)
-  await measured('recordEvents, 1,000 a batch, 2 at once', events, 1_000, 2, (batch) =>
-    recordEvents(database, batch),
-  )
-  await measured('one job at a time: recordRuns', anew(2_000), 1, 1, announce)
-  await lists()
+  const empty = await open()
+  const filled = await open()
+  const began = performance.now()
+  await fillCatalogue(filled, TRACKS)
+  const seconds = Math.round((performance.now() - began) / 1000)
+  console.log(`${TRACKS.toLocaleString('en')} tracks, filled in ${seconds} s\n`)
+  await sizes(filled)
+  await reads(filled)
+  const before = await writes(empty)
+  const after = await writes(filled)
+  console.log('\nwritten per second: to an empty catalogue, to the filled one, ratio')
+  for (const [title, rate] of before) {
+    const full = after.get(title) ?? 0
+    const rates = [rate, full].map((each) => Math.round(each).toLocaleString('en').padStart(8))
+    console.log(`${rates.join(' ')}  ${(full / rate).toFixed(2)}  ${title}`)
+  }
 } finally {
-  await database.close()
+  await Promise.all(opened.map((database) => database.close()))
   await postgres.stop()
 }
 
-async function announce(batch: readonly RunEnded[]): Promise<void> {
-  const { due } = await recordRuns(database, batch)
-  await markAnnounced(database, due)
+async function open(): Promise<Database> {
+  const dsn = await postgres.database()
+  const database = openDatabase({ dsn, statementMs: LONGEST_MS })
+  opened.push(database)
+  await migrate(database)
+  return database
 }
 
-/** Measures lists, with as many tracks as a large catalogue has. */
-async function lists(): Promise<void> {
-  await database.query({ text: MANY_TRACKS })
-  await database.query({ text: MANY_NAMES })
-  await database.query({ text: 'analyze' })
-  const look = async (title: string, filter: TrackFilter, pages = 1) => {
-    const times: number[] = []
-    let after: TrackCursor | undefined
-    let rows = 0
-    for (let page = 0; page < pages; page++) {
-      const began = performance.now()
-      const { tracks, next } = await listTracks(database, filter, { limit: 100, after })
-      times.push(performance.now() - began)
-      rows += tracks.length
-      after = next
-      if (next === undefined) break
-    }
-    console.log(
-      `${Math.max(...times)
-        .toFixed(1)
-        .padStart(8)} ms  the slowest of ${times.length} pages, ${rows} tracks: ${title}`,
-    )
-  }
-  await look('the first', {})
-  await look('all', {}, 2_000)
-  await look('120 to 128 BPM', { bpmFrom: 120, bpmTo: 128 }, 20)
-  await look('100.1 to 100.2 BPM', { bpmFrom: 100.1, bpmTo: 100.2 }, 20)
-  await look('8A and its neighbours', { camelot: ['8A', '8B', '7A', '9A'] }, 20)
-  await look('an asset that few have', { asset: 'flac' }, 20)
-  await look('an asset that none has', { asset: 'none' })
-  await look('failed', { state: 'failed' }, 20)
-  await look('a word that many have', { q: 'night' }, 20)
-  await look('two words', { q: 'night 4711' })
-  await look('the beginning of a guid', { q: 'many-4711' })
-  await look('nothing', { q: 'nowhere', bpmFrom: 100, camelot: ['8A'] })
-  for (const [title, read] of [
-    ['board', () => readBoard(database)],
-    ['kpis', () => readKpis(database, new Date(Date.now() - 900_000), new Date())],
-  ] as const) {
-    const began = performance.now()
-    await read()
-    console.log(`${(performance.now() - began).toFixed(1).padStart(8)} ms  ${title}`)
-  }
-}
-
-async function measured<T>(
-  title: string,
-  items: readonly T[],
-  batchSize: number,
-  atOnce: number,
-  work: (batch: readonly T[]) => Promise<unknown>,
-): Promise<void> {
-  const batches = Array.from({ length: Math.ceil(items.length / batchSize) }, (_, index) =>
-    items.slice(index * batchSize, (index + 1) * batchSize),
-  ).values()
-  const before = { at: performance.now(), cpu: process.cpuUsage() }
-  await Promise.all(
-    Array.from({ length: atOnce }, async () => {
-      for (const batch of batches) await work(batch)
-    }),
+async function sizes(database: Database): Promise<void> {
+  const found = await database.query<{ name: string; rows: number; heap: number; all: number }>(
+    {
+      text: `
+      select relname as name, greatest(reltuples, 1)::bigint as rows, pg_table_size(oid) as heap,
+        pg_total_relation_size(oid) as all
+      from pg_class where relkind = 'r' and relnamespace = current_schema()::regnamespace
+        and reltuples > 1000
+      order by 4 desc`,
+    },
   )
-  const seconds = (performance.now() - before.at) / 1_000
-  const { user, system } = process.cpuUsage(before.cpu)
-  const rate = Math.round(items.length / seconds).toLocaleString('en')
-  const busy = Math.round((user + system) / 10_000 / seconds)
-  console.log(`${rate.padStart(8)}/s  ${title}; Node busy ${busy} % of a core`)
+  const total = found.reduce((sum, { all }) => sum + all, 0)
+  console.log(
+    `bytes on disk: ${(total / 1e9).toFixed(2)} GB; a row of the table, with its indexes`,
+  )
+  for (const { name, rows, heap, all } of found)
+    console.log(
+      `${`${Math.round(heap / rows)}`.padStart(8)} ${`${Math.round(all / rows)}`.padStart(8)}  ${name} (${rows.toLocaleString('en')} rows)`,
+    )
+}
+
+async function reads(database: Database): Promise<void> {
+  const text = `
+    select asset_guid as guid, job, request_id as request from track_listing
+    order by updated_at desc offset 1000 limit 1`
+  const [known] = await database.query<Known>({ text })
+  if (known === undefined) throw new Error('the catalogue is empty')
+  console.log('\nms: p50, p99')
+  for (const { name, of } of readsOf(known)) {
+    const times: number[] = []
+    for (let read = 0; read < READS; read++) {
+      const began = performance.now()
+      await of(database)
+      times.push(performance.now() - began)
+    }
+    times.sort((a, b) => a - b)
+    const [p50 = 0, p99 = 0] = [times[READS >> 1], times[READS - 1]]
+    console.log(`${p50.toFixed(1).padStart(8)} ${p99.toFixed(1).padStart(8)}  ${name}`)
+  }
+}
+
+/** What is written a second, by what it is. */
+async function writes(database: Database): Promise<ReadonlyMap<string, number>> {
+  const accepted = Array.from({ length: JOBS }, (_, index) => acceptedRun(index))
+  const ended = accepted.map(endedRun)
+  const events = accepted.flatMap(eventsOf)
+  const rates = new Map<string, number>()
+  const measured = async <T>(
+    title: string,
+    items: readonly T[],
+    batchSize: number,
+    work: (batch: readonly T[]) => Promise<unknown>,
+  ) => {
+    const batches = Array.from({ length: Math.ceil(items.length / batchSize) }, (_, index) =>
+      items.slice(index * batchSize, (index + 1) * batchSize),
+    ).values()
+    const began = performance.now()
+    const worker = async () => {
+      for (const batch of batches) await work(batch)
+    }
+    await Promise.all([worker(), worker()])
+    rates.set(title, items.length / ((performance.now() - began) / 1000))
+  }
+  const announce = async (batch: readonly RunEnded[]) => {
+    const { due } = await recordRuns(database, batch)
+    await markAnnounced(database, due)
+  }
+  await measured('acceptJobs, 100 a batch, 2 at once', accepted, 100, (batch) =>
+    acceptJobs(database, batch),
+  )
+  await measured('recordEvents, 1,000 a batch, 2 at once', events, 1000, (batch) =>
+    recordEvents(database, batch),
+  )
+  await measured('recordRuns + markAnnounced, 100 a batch, 2 at once', ended, 100, announce)
+  await measured('the same once more (redelivered)', ended, 100, announce)
+  await measured('one job at a time: recordRuns', anew(1_000), 1, announce)
+  return rates
 }
 
 function acceptedRun(index: number): RunAccepted {

@@ -78,8 +78,7 @@ export function boardLook({
 function toBoard(board: Counts, registry: Registry, accepting: boolean): Board {
   const { at, scale, tracks, lettersOpen } = board
   const waiting = waitingAt(board, registry)
-  const unbegun = board.under.filter(({ begun }) => !begun).length
-  const notBegun = Math.min(tracks.running, Math.round(unbegun * scale))
+  const notBegun = Math.min(tracks.running, board.waiting)
   const minutes = minutesOf(board)
   return {
     at: at.toISOString(),
@@ -90,7 +89,8 @@ function toBoard(board: Counts, registry: Registry, accepting: boolean): Board {
       return {
         step,
         does: DOES[step],
-        waiting: Math.round((waiting.get(step) ?? 0) * scale),
+        waiting:
+          Math.round((waiting.get(step) ?? 0) * scale) + (step === 'stage' ? board.waiting : 0),
         done_per_minute: pace?.done ?? 0,
         failed_per_minute: pace?.failed ?? 0,
         p50_ms: pace?.p50Ms ?? null,

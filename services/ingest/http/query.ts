@@ -5,6 +5,9 @@ import { sentence } from '#shared/contracts/errors/sentence.ts'
 /** Time limit of a query to the catalogue, ms. After that the client gets a 503. */
 const MAX_MS = 5000
 
+/** Time limit of each statement on the server, ms: below the other, so that nothing runs on for nobody. */
+export const STATEMENT_MS = 4500
+
 /**
  * Runs a query on the catalogue with a time limit of 5 s.
  * @throws HttpError UPSTREAM_DOWN when the catalogue does not answer

@@ -13,6 +13,7 @@ import { Letters } from './views/letters.js'
 import { ThemeButton } from './views/theme-button.js'
 import { Track } from './views/track.js'
 import { Tracks } from './views/tracks.js'
+import { Versions } from './views/versions.js'
 
 const api = createApi()
 const live = createLive(api)
@@ -65,6 +66,7 @@ function App() {
         <${Drop} uploads=${uploads} />
         <${Sendings} uploads=${uploads} />
         <${Board} live=${live} />
+        <${Versions} api=${api} />
         <${Tracks} tracks=${tracks} query=${route.query} />`
       }
       ${guid !== undefined && html`<${Track} ...${{ api, live, uploads }} guid=${decodeURIComponent(guid)} />`}

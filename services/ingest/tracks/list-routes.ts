@@ -1,11 +1,12 @@
 import type { FastifyInstance } from 'fastify'
+import type { Registry } from '#shared/assets/registry.ts'
 import { harmonicWith, keyMeant } from '#shared/audio/musical-keys.ts'
 import type { Database } from '#shared/catalogue/database.ts'
 import {
   listTracks,
   type TrackCursor,
-  type TrackFilter,
 } from '#shared/catalogue/tracks/list-tracks.ts'
+import type { TrackFilter } from '#shared/catalogue/tracks/track-filter.ts'
 import { LIKELY, type TrackPage } from '#shared/contracts/api/track.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { reading, searchOf } from '../http/query.ts'
@@ -14,13 +15,13 @@ import { list, type TrackQuery } from './list-schema.ts'
 /** GET /v1/tracks. */
 export async function trackListRoutes(
   app: FastifyInstance,
-  { database }: { readonly database: Database },
+  { database, registry }: { readonly database: Database; readonly registry: Registry },
 ): Promise<void> {
   app.get<{ Querystring: TrackQuery }>(
     '/v1/tracks',
     { schema: list, config: { scope: 'read' } },
     async ({ query }, reply): Promise<TrackPage> => {
-      const filter = filterOf(query)
+      const filter = filterOf(query, registry)
       const page = { limit: query.limit ?? 100, after: cursorOf(query.page) }
       const { tracks, next } = await reading((signal) =>
         listTracks(database, filter, page, signal),
@@ -31,8 +32,8 @@ export async function trackListRoutes(
   )
 }
 
-/** @throws HttpError BAD_REQUEST when two of the parameters do not go together. */
-function filterOf(query: TrackQuery): TrackFilter {
+/** @throws HttpError BAD_REQUEST when two parameters do not go together, or when no such asset can be made. */
+function filterOf(query: TrackQuery, registry: Registry): TrackFilter {
   const { asset, state, warning, q } = query
   const bpm = rangeOf(query.bpm_from, query.bpm_to, 'bpm')
   const seconds = rangeOf(query.seconds_from, query.seconds_to, 'seconds')
@@ -46,10 +47,24 @@ function filterOf(query: TrackQuery): TrackFilter {
     state,
     q,
     ...confidenceOf(query),
+    stale: currentOf(query, 'stale', registry),
+    lacks: currentOf(query, 'lacks', registry),
     ...(warning === 'any' || warning === 'none'
       ? { isWarned: warning === 'any' }
       : { warning }),
   }
+}
+
+/** The current version of the asset that a parameter names. @throws HttpError BAD_REQUEST when there is none. */
+function currentOf(query: TrackQuery, name: 'stale' | 'lacks', registry: Registry) {
+  const asset = query[name]
+  if (asset === undefined) return undefined
+  const version = registry.get(asset)?.version
+  if (version !== undefined) return { asset, version }
+  const known = [...registry.keys()].sort().join(', ')
+  throw new HttpError('BAD_REQUEST', `${asset} can't be made here; known are ${known}.`, {
+    at: `/${name}`,
+  })
 }
 
 /** Of what is asked for, tempo or key; of both where neither is. */

@@ -10,6 +10,9 @@ const Amount = (description: string, example: number) =>
     Type.Number({ minimum: 0, exclusiveMaximum: 1e6, description, examples: [example] }),
   )
 
+const Asset = (description: string, example: string) =>
+  Type.Optional(Type.String({ pattern: ASSET_ID_PATTERN, description, examples: [example] }))
+
 export const TrackQuery = Type.Object(
   {
     bpm_from: Amount('Beats per minute, at least.', 120),
@@ -40,12 +43,14 @@ export const TrackQuery = Type.Object(
     ),
     seconds_from: Amount('Length in seconds, at least.', 60),
     seconds_to: Amount('Length in seconds, at most.', 600),
-    asset: Type.Optional(
-      Type.String({
-        pattern: ASSET_ID_PATTERN,
-        description: 'An asset that the track has.',
-        examples: ['waveform'],
-      }),
+    asset: Asset('An asset that the track has.', 'waveform'),
+    stale: Asset(
+      'An asset that the track has in an older version alone, and of which the current version has not failed.',
+      'bpm',
+    ),
+    lacks: Asset(
+      'An asset that the track does not have, and of which the current version has not failed.',
+      'flac',
     ),
     state: Type.Optional(
       Type.Enum([...TRACK_STATES], {

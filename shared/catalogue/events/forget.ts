@@ -1,8 +1,38 @@
 import type { Database } from '../database.ts'
 
+/** How long figures are kept, days: what came to in ten minutes, and what was counted by the minute. */
+const FIGURE_DAYS = 400
+/** How long anybody waits for the table of events while its partitions change, ms: whoever comes meanwhile waits too. */
+const LOCK_MS = 2_000
+
+/** Makes the partitions of events of the coming days, so that events of a day lie together. */
+export async function addEventDays(database: Database, signal?: AbortSignal): Promise<void> {
+  await database.transaction(async (query) => {
+    await query({ text: `set local lock_timeout = ${LOCK_MS}` })
+    await query({
+      text: `select add_event_day((now() at time zone 'utc')::date + day) from generate_series(-1, 3) day`,
+    })
+  }, signal)
+}
+
+/** Drops the partitions of events that are older than `days` days. @returns how many there were */
+export async function dropEventDays(
+  database: Database,
+  days: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  return database.transaction(async (query) => {
+    await query({ text: `set local lock_timeout = ${LOCK_MS}` })
+    const text = `select drop_event_days((now() at time zone 'utc')::date - $1::int) as gone`
+    const [found] = await query<{ gone: number }>({ text }, [days])
+    return found?.gone ?? 0
+  }, signal)
+}
+
 /**
- * Removes at most `limit` events and `limit` settled dead letters that are older than `days` days.
- * @returns how many were removed; fewer than `limit` when none of that age are left
+ * Removes at most `limit` events of days without a partition, and as many settled dead letters, that are older than
+ * `days` days; and as many figures that are older than 400.
+ * @returns how many events or letters were removed; fewer than `limit` when none of that age are left
  */
 export async function forget(
   database: Database,
@@ -12,6 +42,7 @@ export async function forget(
 ): Promise<number> {
   const events = await database.query(EVENTS, [days, limit], signal)
   const letters = await database.query(LETTERS, [days, limit], signal)
+  await database.query(FIGURES, [limit], signal)
   return Math.max(events.length, letters.length)
 }
 
@@ -19,8 +50,8 @@ export async function forget(
 const EVENTS = {
   name: 'events-forget',
   text: `
-    delete from event where id in (
-      select id from event where at < now() - make_interval(days => $1)
+    delete from event_other where (at, id) in (
+      select at, id from event_other where at < now() - make_interval(days => $1)
       limit $2 for update skip locked
     ) returning 1`,
 }
@@ -33,4 +64,17 @@ const LETTERS = {
       where settled_at < now() - make_interval(days => $1) and state <> 'open'
       limit $2 for update skip locked
     ) returning 1`,
+}
+
+const old = (table: string, time: string, key: string, days: number) => `
+  delete from ${table} where (${key}) in (
+    select ${key} from ${table} where ${time} < now() - interval '${days} days'
+    limit $1 for update skip locked)`
+
+const FIGURES = {
+  name: 'figures-forget',
+  text: `
+    with minutes as (${old('minute_count', 'minute', 'minute, shard', FIGURE_DAYS)}),
+      beginnings as (${old('beginning', 'minute', 'route, minute', 2)})
+    ${old('activity', 'bucket', 'bucket, step, verdict, route, asset, class', FIGURE_DAYS)}`,
 }

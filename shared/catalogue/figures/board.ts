@@ -1,21 +1,22 @@
 import { CHAIN } from '../../contracts/stages.ts'
 import { atOnce, type Database } from '../database.ts'
 import { PROGRESS, type Progress } from '../jobs/read-jobs.ts'
-import { RECORDED } from './kpis.ts'
 
 /** The current state of the chain. */
 export interface Board {
   readonly at: Date
   /** Tracks by the state of their latest job. */
   readonly tracks: Readonly<Record<'running' | 'done' | 'partial' | 'failed', number>>
-  /** The progress of jobs that have not ended: of all, or of a random sample. */
+  /** The number of jobs that wait for their first step. */
+  readonly waiting: number
+  /** The progress of jobs that have begun and not ended: of all, or of a random sample. */
   readonly under: readonly Progress[]
   /** The number of jobs that each element of `under` stands for. */
   readonly scale: number
   /** The deliveries of the last minute, by step. */
   readonly steps: readonly StepPace[]
   readonly lettersOpen: number
-  /** The number of assets that were recorded as made in the last 60 s. */
+  /** The number of assets that were recorded as made in a minute, of late. */
   readonly made: number
   /** The assets recorded in each of the last 60 minutes, oldest first, without empty minutes. */
   readonly minutes: readonly {
@@ -36,51 +37,74 @@ interface StepPace {
 /** The maximum number of jobs whose progress is read. If there are more, this many are picked at random. */
 const MAX_LOOKED_AT = 500
 
+/** Up to this many waiting jobs are counted; if there are more, their tracks are. */
+const MAX_COUNTED = 10_000
+
 /** Reads the current state of the chain. */
 export async function readBoard(database: Database, signal?: AbortSignal): Promise<Board> {
   const query = atOnce(database, signal)
-  const [now] = await query<{ at: Date; letters: number; owed: number; made: number }>(NOW)
-  const { at = new Date(), letters = 0, owed = 0, made = 0 } = now ?? {}
+  const [now] = await query<Now>(NOW)
+  if (now === undefined) throw new Error('the database counts nothing')
   const states = await query<{ state: keyof Board['tracks']; count: number }>(STATES)
-  const scale = Math.max(1, owed / MAX_LOOKED_AT)
+  const tracks = {
+    ...{ running: 0, done: 0, partial: 0, failed: 0 },
+    ...Object.fromEntries(states.map(({ state, count }) => [state, count])),
+  }
+  const { at, letters, begun, made } = now
+  const waiting =
+    now.waiting < MAX_COUNTED ? now.waiting : Math.max(now.waiting, tracks.running - begun)
+  const scale = Math.max(1, begun / MAX_LOOKED_AT)
   const found = await query<{ progress: Progress }>(UNDER_WAY, [1 / scale, MAX_LOOKED_AT])
   const under = found.map(({ progress }) => progress)
-  const counted = Object.fromEntries(states.map(({ state, count }) => [state, count]))
   return {
     at,
+    tracks,
+    waiting,
     under,
     scale: under.length === 0 ? 1 : scale,
     lettersOpen: letters,
-    made,
-    tracks: { running: 0, done: 0, partial: 0, failed: 0, ...counted },
+    made: Math.round(made),
     steps: await query<StepPace>(STEPS, [at]),
     minutes: await query<Board['minutes'][number]>(MINUTES, [at]),
   }
 }
 
+interface Now {
+  readonly at: Date
+  readonly letters: number
+  readonly waiting: number
+  readonly begun: number
+  readonly made: number
+}
+
+// Of the minute before the current one the share that is less than 60 s ago.
 const NOW = {
   name: 'board-now',
   text: `
     select clock_timestamp() as at,
       (select count(*) from dead_letter where state = 'open') as letters,
-      (select count(*) from job
-        where watched_since is not null and ended_at is null) as owed,
-      (select count(*) from asset
-        where state = 'made' and recorded_at >= now() - interval '1 minute') as made`,
+      (select count(*) from (select from watch where not begun limit ${MAX_COUNTED}) as jobs) as waiting,
+      (select count(*) from watch where begun) as begun,
+      (select coalesce(sum(made * case when minute = date_trunc('minute', now()) then 1
+          else 1 - extract(second from now()) / 60 end), 0)::double precision
+        from minute_count
+        where minute >= date_trunc('minute', now()) - interval '1 minute') as made`,
 }
 
 const STATES = {
   name: 'board-states',
-  text: 'select state, count(*) as count from track_listing group by state',
+  text: `
+    select value as state, sum(count)::bigint as count
+    from kept_count where kind = 'state' group by value`,
 }
 
 const UNDER_WAY = {
   name: 'board-under-way',
   text: `
     select progress from (
-      select id, asset_guid, run from job
-      where watched_since is not null and ended_at is null and random() < $1 limit $2
-    ) job cross join lateral (${PROGRESS}) progress`,
+      select job from watch where begun and random() < $1 limit $2
+    ) as begun join job on job.id = begun.job and job.ended_at is null
+    cross join lateral (${PROGRESS}) progress`,
 }
 
 const STEPS = {
@@ -99,10 +123,8 @@ const STEPS = {
 const MINUTES = {
   name: 'board-minutes',
   text: `
-    select date_trunc('minute', at) as at,
-      count(*) filter (where state = 'made') as made,
-      count(*) filter (where state = 'failed') as failed
-    from (${RECORDED}) recorded
-    where at >= date_trunc('minute', $1::timestamptz) - interval '59 minutes'
+    select minute as at, sum(made)::bigint as made, sum(failed)::bigint as failed
+    from minute_count
+    where minute >= date_trunc('minute', $1::timestamptz) - interval '59 minutes'
     group by 1 order by 1`,
 }

@@ -1,5 +1,6 @@
-import { BUDGET_MS, CHAIN, HARD_LIMIT_MS } from '../../contracts/stages.ts'
-import type { Database } from '../database.ts'
+import { CHAIN } from '../../contracts/stages.ts'
+import { atOnce, type Database } from '../database.ts'
+import { BUCKET_SECONDS, msOfClass, SUMS } from './activity.ts'
 
 /** What was done between two instants. All but `steps` are counts. */
 export interface Kpis {
@@ -35,66 +36,145 @@ interface StepFigures {
   readonly overHardLimit: number
 }
 
-/** Reads the figures of the interval `[from, to)`. */
+/** Up to this length of the interval every event is read; beyond it what is kept for each ten minutes, ms. */
+const MAX_READ_MS = 3600_000
+const BUCKET_MS = 1000 * BUCKET_SECONDS
+
+/**
+ * Reads the figures of the interval `[from, to)`. What was made, failed and announced is counted by whole minutes: those
+ * that the interval touches. Over more than an hour, percentiles are right to a tenth.
+ */
 export async function readKpis(
   database: Database,
   from: Date,
   to: Date,
   signal?: AbortSignal,
 ): Promise<Kpis> {
-  const values = [from.toISOString(), to.toISOString()]
-  const [counts] = await database.query<Omit<Kpis, 'steps'>>(COUNTS, values, signal)
-  const steps = await database.query<StepFigures>(STEPS, values, signal)
+  const query = atOnce(database, signal)
+  const isLong = to.getTime() - from.getTime() > MAX_READ_MS
+  // Whole buckets, and the events before and after them.
+  const first = isLong ? Math.ceil(from.getTime() / BUCKET_MS) * BUCKET_MS : from.getTime()
+  const last = isLong ? Math.floor(to.getTime() / BUCKET_MS) * BUCKET_MS : from.getTime()
+  const window = [from.toISOString(), to.toISOString()]
+  const values = [...window, ...[first, last].map((ms) => new Date(ms).toISOString())]
+  const [counts] = await query<Counts>(COUNTS, window)
   if (counts === undefined) throw new Error('the database counts nothing')
-  return { ...counts, steps }
+  const deliveries = await query<Deliveries>(DELIVERIES, values)
+  const exact = isLong ? [] : await query<Percentiles>(PERCENTILES, window)
+  const of = (verdict: string) =>
+    sum(
+      deliveries.filter((each) => each.verdict === verdict),
+      'count',
+    )
+  return {
+    ...counts,
+    events: sum(deliveries, 'count'),
+    collected: of('collected'),
+    requeued: of('retry'),
+    swept: of('swept'),
+    skipped: of('skipped'),
+    steps: CHAIN.flatMap((step) => {
+      const mine = deliveries.filter((each) => each.step === step)
+      if (mine.length === 0) return []
+      return [
+        figures(
+          step,
+          mine,
+          exact.find((each) => each.step === step),
+        ),
+      ]
+    }),
+  }
 }
 
-/**
- * Assets with the time at which they were recorded as made or as failed, each once. They come from the rows of assets
- * and, for tracks whose master was never read, from verdicts.
- */
-export const RECORDED = `
-  select recorded_at as at, state from asset
-  union all
-  select announced_at, 'failed'
-  from job, jsonb_each(verdicts) as verdict (asset, said)
-  where state in ('partial', 'failed')
-    and said ->> 'state' = 'failed' and said ->> 'revision' is null`
+type Counts = Pick<Kpis, 'made' | 'failed' | 'tracks' | 'deadLettered'>
+
+/** Deliveries of one class of durations. */
+interface Deliveries {
+  readonly step: string
+  readonly verdict: string
+  readonly class: number
+  readonly count: number
+  readonly ms: number
+  readonly longest_ms: number
+  readonly core_ms: number
+  readonly over_budget: number
+  readonly over_hard_limit: number
+}
+
+interface Percentiles extends Pick<StepFigures, 'p50Ms' | 'p95Ms' | 'p99Ms'> {
+  readonly step: string
+}
+
+type Summed = 'count' | 'ms' | 'core_ms' | 'over_budget' | 'over_hard_limit'
+
+function sum(deliveries: readonly Deliveries[], of: Summed): number {
+  return deliveries.reduce((total, each) => total + each[of], 0)
+}
+
+function figures(
+  step: string,
+  deliveries: readonly Deliveries[],
+  exact: Percentiles | undefined,
+): StepFigures {
+  const longestMs = Math.max(...deliveries.map((each) => each.longest_ms))
+  const count = sum(deliveries, 'count')
+  const sorted = deliveries.toSorted((a, b) => a.class - b.class)
+  const percentile = (share: number) => {
+    let before = 0
+    const at = sorted.find((each) => {
+      before += each.count
+      return before >= share * count
+    })
+    return Math.min(longestMs, msOfClass(at?.class ?? 0))
+  }
+  const estimated = { p50Ms: percentile(0.5), p95Ms: percentile(0.95), p99Ms: percentile(0.99) }
+  return {
+    ...{ step, count, longestMs, ...estimated, ...exact },
+    ...{ sumMs: sum(deliveries, 'ms'), coreMs: sum(deliveries, 'core_ms') },
+    overBudget: sum(deliveries, 'over_budget'),
+    overHardLimit: sum(deliveries, 'over_hard_limit'),
+  }
+}
 
 const COUNTS = {
   name: 'kpis-counts',
   text: `
-    select recorded.*, tracks, letters.*, happened.* from (
-      select count(*) filter (where state = 'made') as made,
-        count(*) filter (where state = 'failed') as failed
-      from (${RECORDED}) recorded where at >= $1 and at < $2
-    ) recorded, (
-      select count(*) as tracks from job where announced_at >= $1 and announced_at < $2
-    ) jobs, (
+    select counted.*, letters.* from (
+      select coalesce(sum(made), 0)::bigint as made, coalesce(sum(failed), 0)::bigint as failed,
+        coalesce(sum(announced), 0)::bigint as tracks
+      from minute_count where minute >= date_trunc('minute', $1::timestamptz) and minute < $2
+    ) counted, (
       select count(*) as "deadLettered" from dead_letter
       where published_at >= $1 and published_at < $2
-    ) letters, (
-      select count(*) as events,
-        count(*) filter (where verdict = 'collected') as collected,
-        count(*) filter (where verdict = 'retry') as requeued,
-        count(*) filter (where verdict = 'swept') as swept,
-        count(*) filter (where verdict = 'skipped') as skipped
-      from event where at >= $1 and at < $2
-    ) happened`,
+    ) letters`,
 }
 
-const STEPS = {
-  name: 'kpis-steps',
+const READ = (where: string) => `
+  select step, verdict, class_of(ms) as class, ${SUMS} from event where ${where} group by 1, 2, 3`
+
+const DELIVERIES = {
+  name: 'kpis-deliveries',
   text: `
-    select step, count(*) as count,
-      percentile_disc(0.5) within group (order by ms) as "p50Ms",
+    select step, verdict, class, sum(count)::bigint as count, sum(ms) as ms,
+      max(longest_ms) as longest_ms, sum(core_ms) as core_ms,
+      sum(over_budget)::bigint as over_budget, sum(over_hard_limit)::bigint as over_hard_limit
+    from (
+      select step, verdict, class, count, ms, longest_ms, core_ms, over_budget, over_hard_limit
+      from activity where bucket >= $3 and bucket < $4
+      union all ${READ('at >= $1 and at < $3')}
+      union all ${READ('at >= $4 and at < $2')}
+    ) every
+    group by 1, 2, 3`,
+}
+
+const PERCENTILES = {
+  name: 'kpis-percentiles',
+  text: `
+    select step, percentile_disc(0.5) within group (order by ms) as "p50Ms",
       percentile_disc(0.95) within group (order by ms) as "p95Ms",
-      percentile_disc(0.99) within group (order by ms) as "p99Ms",
-      max(ms) as "longestMs", sum(ms) as "sumMs", coalesce(sum(cpu_ms), 0) as "coreMs",
-      count(*) filter (where ms > ${BUDGET_MS}) as "overBudget",
-      count(*) filter (where ms > ${HARD_LIMIT_MS}) as "overHardLimit"
+      percentile_disc(0.99) within group (order by ms) as "p99Ms"
     from event
     where at >= $1 and at < $2 and step = any ('{${CHAIN}}')
-    group by step
-    order by array_position('{${CHAIN}}'::text[], step)`,
+    group by step`,
 }

@@ -2,13 +2,22 @@ import type { JobState } from '../../contracts/api/job.ts'
 import type { RunAccepted, RunEnded, Verdict } from '../../contracts/messages/run.ts'
 import { digest } from '../../contracts/names.ts'
 
-/** The verdict on an asset, with the revision of the master and the run that it comes from. */
-export type JobVerdict = Verdict & {
+/** Where a verdict comes from. */
+interface Origin {
+  /** Of the master; null if none was read. */
   readonly revision: string | null
   readonly run: number
   /** When that run was accepted, ISO 8601. */
   readonly accepted: string
 }
+
+type Made = Extract<Verdict, { state: 'made' }>
+
+/** The verdict on an asset as a job has it. What was made of it, files and result, is kept with the asset alone. */
+export type JobVerdict = (Pick<Made, 'state' | 'version'> | Exclude<Verdict, Made>) & Origin
+
+/** A verdict with the files and the result of an asset that was made. */
+export type WholeVerdict = Verdict & Origin
 
 /** The parts of an acceptance that a job row needs. */
 export type Acceptance = Pick<RunAccepted, 'job' | 'run' | 'route' | 'accepted' | 'request'>
@@ -56,8 +65,14 @@ export function withRunEnded(row: JobRow, message: RunEnded): JobRow {
   // The acceptance may not have been recorded.
   let result = withAcceptance(row, message)
   for (const [asset, verdict] of Object.entries(verdicts))
-    result = withVerdict(result, asset, { ...verdict, revision, run, accepted })
+    result = withVerdict(result, asset, { ...lean(verdict), revision, run, accepted })
   return result
+}
+
+function lean(verdict: Verdict): Pick<Made, 'state' | 'version'> | Exclude<Verdict, Made> {
+  if (verdict.state === 'failed') return verdict
+  const { state, version } = verdict
+  return { state, version }
 }
 
 /** The job with one more verdict. Returns the same object if nothing changes. */

@@ -1,15 +1,8 @@
-import type { RunAccepted } from '../../contracts/messages/run.ts'
 import { canonicalRequestId } from '../../contracts/names.ts'
 import type { Query } from '../database.ts'
 import { instant, rows, whole } from '../parameters.ts'
-import {
-  announcementId,
-  isComplete,
-  type JobRow,
-  type JobVerdict,
-  revisionOf,
-  stateOf,
-} from './job-row.ts'
+import { announcementId, isComplete, type JobRow, revisionOf, stateOf } from './job-row.ts'
+import { type JobText, requestOf, requestText, verdictsOf, verdictsText } from './job-text.ts'
 
 /** A job's row with its announcement. */
 interface StoredJob {
@@ -72,33 +65,58 @@ export function announcementOf(row: JobRow): string | null {
 const NOT_FROM_A_CLOCK_AHEAD = `claimed_until < now() + make_interval(secs => ${2 * CLAIM_SECONDS})`
 
 const SELECT = `
-  select id, run, route, request, wanted, verdicts, accepted_at, announcement,
-    announced_at is not null as announced, 
+  select id, request_id, asset_guid, run, route, request, wanted, verdicts, revision, accepted_at,
+    announcement, announced_at is not null as announced,
     coalesce(claimed_until > now() and ${NOT_FROM_A_CLOCK_AHEAD}, false) as claimed
   from job where id = any($1)`
 
 const READ = { name: 'jobs-read', text: SELECT }
 const LOCK = { name: 'jobs-lock', text: `${SELECT} order by id for update` }
 
+// The order of the keys keeps two batches from waiting for each other, and pages of the index from being read twice.
 const INSERT = {
   name: 'jobs-insert',
   text: `
-    insert into job (id, request_id, asset_guid, run, route, request, wanted, state, accepted_at)
-    select id, request_id, asset_guid, run, route, request, wanted, state, accepted_at
-    from json_to_recordset($1) as r (id text, request_id text, asset_guid text, run bigint,
-      route text, request jsonb, wanted jsonb, state text, accepted_at timestamptz)
-    order by id collate "C"
-    on conflict (id) do nothing
-    returning id`,
+    with inserted as (
+      insert into job (id, request_id, asset_guid, run, route, request, wanted, state, accepted_at)
+      select id, request_id, asset_guid, run, route, request, wanted, state, accepted_at
+      from json_to_recordset($1) as r (id text, request_id text, asset_guid text, run bigint,
+        route text, request json, wanted json, state text, accepted_at timestamptz)
+      order by id collate "C"
+      on conflict (id) do nothing
+      returning id, run, route
+    ), watched as (
+      insert into watch (job, run, route) select id, run, route from inserted
+      on conflict (job) do nothing
+    )
+    select id from inserted`,
 }
 
+// A job that is owed more than before is watched anew; one that is complete has only to be announced.
 const UPDATE = {
   name: 'jobs-update',
   text: `
+    with changed as (
+      select r.*, r.wanted::text <> job.wanted::text as is_wider
+      from json_to_recordset($1) as r (id text, run bigint, route text, request json,
+        wanted json, verdicts json, state text, revision text, announcement text)
+      join job using (id)
+    ), watched as (
+      insert into watch (job, run, route, begun)
+      select id, run, route, announcement is not null from changed where is_wider
+      order by id collate "C"
+      on conflict (job) do update set
+        run = excluded.run, route = excluded.route, since = now(), begun = excluded.begun, swept = 0
+    ), complete as (
+      select job from watch join changed on changed.id = watch.job
+      where announcement is not null and not is_wider and not begun
+      order by job for update of watch
+    ), begun as (
+      update watch set begun = true from complete where watch.job = complete.job
+    )
     update job set
       run = r.run, route = r.route, wanted = r.wanted, verdicts = r.verdicts, state = r.state,
-      revision = r.revision, announcement = r.announcement,
-      request = case when r.run = job.run then job.request else r.request end,
+      revision = r.revision, announcement = r.announcement, request = r.request,
       ended_at = case
         when r.announcement is null then null
         when r.announcement = job.announcement then job.ended_at
@@ -107,11 +125,8 @@ const UPDATE = {
       claimed_until = case
         when r.announcement = job.announcement then job.claimed_until
         when r.announcement is not null then now() + make_interval(secs => ${CLAIM_SECONDS})
-        end,
-      watched_since = case when r.wanted = job.wanted then job.watched_since else now() end,
-      swept = case when r.wanted = job.wanted then job.swept else 0 end
-    from json_to_recordset($1) as r (id text, run bigint, route text, request jsonb,
-      wanted jsonb, verdicts jsonb, state text, revision text, announcement text)
+        end
+    from changed r
     where job.id = r.id`,
 }
 
@@ -121,31 +136,27 @@ const CLAIM = {
     update job set claimed_until = now() + make_interval(secs => $2) where id = any($1)`,
 }
 
-interface Columns {
+interface Columns extends JobText {
   readonly id: string
-  readonly run: number
   readonly route: string
-  readonly request: RunAccepted['request']
-  readonly wanted: Record<string, number>
-  readonly verdicts: Record<string, JobVerdict>
-  readonly accepted_at: Date
   readonly announcement: string | null
   readonly announced: boolean
   readonly claimed: boolean
 }
 
 function columns(row: JobRow): object {
+  const revision = revisionOf(row)
   return {
     id: row.job,
     request_id: canonicalRequestId(row.request.request_id),
     asset_guid: row.request.asset_guid,
     run: whole(row.run),
     route: row.route,
-    request: row.request,
+    request: requestText(row),
     wanted: Object.fromEntries(row.wanted),
-    verdicts: Object.fromEntries(row.verdicts),
+    verdicts: verdictsText(row, revision),
     state: stateOf(row),
-    revision: revisionOf(row),
+    revision,
     accepted_at: instant(row.accepted),
     announcement: announcementOf(row),
   }
@@ -153,22 +164,16 @@ function columns(row: JobRow): object {
 
 function stored(found: readonly Columns[]): Map<string, StoredJob> {
   return new Map(
-    found.map(
-      ({ id, announcement, announced, claimed, accepted_at, wanted, verdicts, ...rest }) => [
-        id,
-        {
-          row: {
-            ...rest,
-            job: id,
-            accepted: accepted_at.toISOString(),
-            wanted: new Map(Object.entries(wanted)),
-            verdicts: new Map(Object.entries(verdicts)),
-          },
-          announcement,
-          announced,
-          claimed,
-        },
-      ],
-    ),
+    found.map((columns) => {
+      const { id, run, route, wanted, accepted_at } = columns
+      const { announcement, announced, claimed } = columns
+      const row = {
+        ...{ job: id, run, route, request: requestOf(columns) },
+        accepted: accepted_at.toISOString(),
+        wanted: new Map(Object.entries(wanted)),
+        verdicts: verdictsOf(columns),
+      }
+      return [id, { row, announcement, announced, claimed }]
+    }),
   )
 }

@@ -3,8 +3,10 @@ import type { RunAccepted } from '../../contracts/messages/run.ts'
 import { canonicalRequestId } from '../../contracts/names.ts'
 import { MAKING_STAGES } from '../../contracts/stages.ts'
 import { mergedWarnings, type Warning } from '../../contracts/warnings.ts'
-import type { Database } from '../database.ts'
-import type { JobVerdict } from './job-row.ts'
+import { atOnce, type Database } from '../database.ts'
+import type { JobVerdict, WholeVerdict } from './job-row.ts'
+import { type JobText, requestOf, verdictsOf } from './job-text.ts'
+import { wholeVerdicts } from './whole-verdicts.ts'
 
 /** The current state of a job. */
 export interface JobStatus {
@@ -31,7 +33,7 @@ export interface JobStatus {
   /** Null if the job has ended. */
   readonly progress: Progress | null
   /** The verdict on every requested asset; null while it is missing. */
-  readonly assets: Readonly<Record<string, JobVerdict | null>>
+  readonly assets: Readonly<Record<string, WholeVerdict | null>>
 }
 
 /** The progress of a job that has not ended: what its run is planned to make, and what has been made. */
@@ -52,7 +54,12 @@ export async function jobsOfRequest(
 ): Promise<JobStatus[]> {
   if (requestId.includes('\0')) return []
   const values = [canonicalRequestId(requestId)]
-  return (await database.query<Columns>(OF_REQUEST, values, signal)).map(status)
+  const jobs = (await database.query<Columns>(OF_REQUEST, values, signal)).map(status)
+  const whole = await wholeVerdicts(
+    atOnce(database, signal),
+    jobs.map(({ track, assets }) => ({ track, verdicts: assets })),
+  )
+  return jobs.map((job, index) => ({ ...job, assets: whole[index] ?? {} }))
 }
 
 /** The first requests of these jobs, by job id. Unknown jobs are left out. */
@@ -61,23 +68,15 @@ export async function requestsOf(
   ids: readonly string[],
   signal?: AbortSignal,
 ): Promise<ReadonlyMap<string, RunAccepted['request']>> {
-  const found = await database.query<Pick<Columns, 'id' | 'request'>>(REQUESTS, [ids], signal)
-  return new Map(found.map(({ id, request }) => [id, request]))
+  const found = await database.query<Columns>(REQUESTS, [ids], signal)
+  return new Map(found.map((columns) => [columns.id, requestOf(columns)]))
 }
 
-interface Columns {
+interface Columns extends JobText {
   readonly id: string
-  readonly request_id: string
-  readonly asset_guid: string
-  readonly run: number
   readonly route: string
-  readonly request: RunAccepted['request']
-  readonly wanted: Record<string, number>
-  readonly verdicts: Record<string, JobVerdict>
   readonly state: JobState
-  readonly revision: string | null
   readonly warnings: readonly Warning[] | null
-  readonly accepted_at: Date
   readonly ended_at: Date | null
   readonly announced_at: Date | null
   readonly set_aside: boolean
@@ -86,9 +85,14 @@ interface Columns {
   readonly progress: Progress | null
 }
 
-function status(columns: Columns): JobStatus {
-  const { wanted, verdicts, run, route, request, revision } = columns
-  const owned = new Map(Object.entries(verdicts))
+/** A job, before what was made has been read. */
+type BareStatus = Omit<JobStatus, 'assets'> & {
+  readonly assets: Readonly<Record<string, JobVerdict | null>>
+}
+
+function status(columns: Columns): BareStatus {
+  const { wanted, run, route, revision } = columns
+  const owned = verdictsOf(columns)
   const assets = Object.entries(wanted).map(([asset, by]) => {
     const verdict = owned.get(asset)
     return [asset, verdict !== undefined && verdict.run >= by ? verdict : null] as const
@@ -99,7 +103,7 @@ function status(columns: Columns): JobStatus {
     track: columns.asset_guid,
     run,
     route,
-    request,
+    request: requestOf(columns),
     revision,
     state: shownState(columns),
     warnings: mergedWarnings(columns.warnings ?? []),
@@ -121,6 +125,9 @@ function shownState({ state, ended_at, set_aside, progress }: Columns): JobState
   return progress?.begun ? 'running' : state
 }
 
+/** Steps begin after their job was accepted, by clocks that may differ: partitions of earlier days are not looked into. */
+const CLOCKS_APART = `interval '1 day'`
+
 /**
  * SQL for the `Progress` of the row `job` as one column, `progress`, from the events of its run. Storing it for every
  * job would cost more than computing it on demand.
@@ -133,10 +140,12 @@ export const PROGRESS = `
     'finished', (
       select coalesce(json_agg(distinct unit), '[]') from event made, unnest(made.units) unit
       where made.track = job.asset_guid and made.job = job.id and made.run = job.run
+        and made.at >= job.accepted_at - ${CLOCKS_APART}
         and made.step in (${MAKING_STAGES.map((stage) => `'${stage}'`).join(', ')}) and made.verdict in ('done', 'skipped', 'failed', 'retry')
     )) as progress
   from event
-  where event.track = job.asset_guid and event.job = job.id and event.run = job.run`
+  where event.track = job.asset_guid and event.job = job.id and event.run = job.run
+    and event.at >= job.accepted_at - ${CLOCKS_APART}`
 
 // The letter of a message that contradicted the job is about that message, and not about the job.
 const LETTERS_OF_JOB = `select from dead_letter letter where letter.job = job.id
@@ -154,7 +163,7 @@ const SELECT = `
 
 const REQUESTS = {
   name: 'job-requests',
-  text: 'select id, request from job where id = any($1)',
+  text: 'select id, request_id, asset_guid, request, wanted from job where id = any($1)',
 }
 const OF_REQUEST = {
   name: 'jobs-of-request',

@@ -2,6 +2,7 @@ import type { JobState } from '../../contracts/api/job.ts'
 import type { RunEnded } from '../../contracts/messages/run.ts'
 import type { Warning } from '../../contracts/warnings.ts'
 import type { Database, Query } from '../database.ts'
+import { addToMinute, countMinute } from '../figures/minute-counts.ts'
 import { rows } from '../parameters.ts'
 import {
   keyedVerdicts,
@@ -11,18 +12,20 @@ import {
   recordAssets,
   recordMasters,
 } from '../tracks/asset-table.ts'
-import { recordNames } from '../tracks/name-table.ts'
+import { recordTracks } from '../tracks/track-table.ts'
 import { acceptJobs } from './accept-jobs.ts'
 import {
   type JobRow,
   type JobVerdict,
   revisionOf,
   stateOf,
+  type WholeVerdict,
   wantedAssets,
   withRunEnded,
   withVerdict,
 } from './job-row.ts'
 import { announcementOf, claimJobs, lockJobs, updateJobs } from './job-table.ts'
+import { wholeVerdicts } from './whole-verdicts.ts'
 
 /** A job that is complete and has not been announced in this state. */
 export interface Announcement {
@@ -42,9 +45,14 @@ export interface Announcement {
   /** The requested assets, sorted. */
   readonly assets: readonly string[]
   /** A verdict for each of them. */
-  readonly verdicts: Readonly<Record<string, JobVerdict>>
+  readonly verdicts: Readonly<Record<string, WholeVerdict>>
   /** Whether another process may be announcing it right now. If so, leave it and retry later. */
   readonly claimed: boolean
+}
+
+/** An announcement before what is kept elsewhere has been read. */
+type Bare = Omit<Announcement, 'warnings' | 'verdicts'> & {
+  readonly verdicts: Readonly<Record<string, JobVerdict>>
 }
 
 /** The parts of an announcement that `markAnnounced` needs. */
@@ -101,7 +109,7 @@ export async function markAnnounced(
   await database.query(MARK, [rows(marks)], signal)
 }
 
-// All code writes the tables in one order: job (locked), master, track, asset, track_name.
+// All code writes the tables in one order: job (locked), master, track, asset, the list, counts.
 async function recorded(
   query: Query,
   before: Awaited<ReturnType<typeof lockJobs>>,
@@ -118,9 +126,9 @@ async function recorded(
   // Runs with warnings are included, because a copy of the run that had nothing to decode may have come first.
   const warned = runs.filter((run) => !news.includes(run) && run.master?.warnings?.length)
   await recordMasters(query, [...news, ...warned])
-  const made = await recordAssets(query, news)
   // Names of all runs: a job that is posted again may have another name and nothing else that is new.
-  await recordNames(query, runs)
+  await recordTracks(query, [...news, ...warned], runs)
+  const made = await recordAssets(query, news)
   await mend(query, after, news)
   await updateJobs(
     query,
@@ -143,20 +151,23 @@ async function recorded(
   const failed = [...after.values()].flatMap((row) =>
     newlyFailed(row, before.get(row.job)?.row.verdicts),
   )
-  return { due: await withWarnings(query, due), made, failed }
+  await countMinute(query, made.length, failed.length)
+  return { due: await whole(query, due), made, failed }
 }
 
-async function withWarnings(
-  query: Query,
-  due: readonly Omit<Announcement, 'warnings'>[],
-): Promise<Announcement[]> {
+/** Adds what the catalogue keeps with the master and with the assets. */
+async function whole(query: Query, due: readonly Bare[]): Promise<Announcement[]> {
   const masters = due.flatMap(({ request, revision }) =>
     revision === null ? [] : [{ track: request.asset_guid, revision }],
   )
   const known = await readWarnings(query, masters)
-  return due.map((each) => {
+  const verdicts = await wholeVerdicts(
+    query,
+    due.map((each) => ({ track: each.request.asset_guid, verdicts: each.verdicts })),
+  )
+  return due.map((each, index) => {
     const key = masterKey(each.request.asset_guid, each.revision ?? '')
-    return { ...each, warnings: known.get(key) ?? [] }
+    return { ...each, verdicts: verdicts[index] ?? {}, warnings: known.get(key) ?? [] }
   })
 }
 
@@ -197,23 +208,18 @@ async function mend(
     query,
     failed.map(({ key }) => key),
   )
-  for (const { track, asset, revision, version, files, result } of made)
+  for (const { track, asset, revision, version } of made)
     for (const { key, run } of failed) {
       const row = jobs.get(run.job)
       if (row === undefined || key.track !== track || key.asset !== asset) continue
       if (key.revision !== revision || key.version !== version) continue
-      const verdict = { state: 'made' as const, version, files, revision }
+      const verdict = { state: 'made' as const, version, revision }
       const { run: number, accepted } = run
-      const whole = { ...verdict, ...(result === undefined ? {} : { result }) }
-      jobs.set(run.job, withVerdict(row, asset, { ...whole, run: number, accepted }))
+      jobs.set(run.job, withVerdict(row, asset, { ...verdict, run: number, accepted }))
     }
 }
 
-function announcementFor(
-  row: JobRow,
-  id: string,
-  claimed: boolean,
-): Omit<Announcement, 'warnings'> {
+function announcementFor(row: JobRow, id: string, claimed: boolean): Bare {
   const { job, run, route, request, accepted } = row
   const assets = wantedAssets(row)
   const verdicts = Object.fromEntries(
@@ -241,9 +247,14 @@ const MARK = {
       select id, announcement from json_to_recordset($1) as r (id text, announcement text)
     ), locked as (
       select id from job where id in (select id from announced) order by id for update
+    ), marked as (
+      update job set announced_at = now(), claimed_until = null
+      from locked join announced using (id)
+      where job.id = locked.id and job.announcement = announced.announcement
+        and job.announced_at is null
+      returning job.id
+    ), unwatched as (
+      delete from watch where job in (select id from marked)
     )
-    update job set announced_at = now(), watched_since = null, claimed_until = null
-    from locked join announced using (id)
-    where job.id = locked.id and job.announcement = announced.announcement
-      and job.announced_at is null`,
+    ${addToMinute('0', '0', '(select count(*) from marked)')}`,
 }

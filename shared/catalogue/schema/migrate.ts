@@ -8,7 +8,8 @@ const LONGEST_MS = 600_000
 
 /**
  * Migrates the schema. All services may call this at once: one of them does it, and the others wait. A schema that is
- * newer than this release is left alone.
+ * newer than this release is left alone. Without statistics, as after a restore, the tables are analyzed: the server
+ * would read them from end to end until it does so by itself.
  */
 export async function migrate(
   database: Database,
@@ -28,6 +29,11 @@ export async function migrate(
     })
     const [applied] = await query<{ last: number }>({ text: LAST })
     const last = applied?.last ?? 0
+    const other = await query({ text: FIRST_IS_OTHER }, [MIGRATIONS[0]?.name])
+    if (other.length > 0)
+      throw new Error(
+        'the tables of this database are those of version 0.1, which cannot be upgraded: use an empty database',
+      )
     for (const [index, { name, sql }] of migrations.slice(last).entries()) {
       await query({ text: sql, waitMs: LONGEST_MS })
       await query({ text: 'insert into migration (number, name) values ($1, $2)' }, [
@@ -35,6 +41,8 @@ export async function migrate(
         name,
       ])
     }
+    if ((await query({ text: HAS_NO_STATISTICS })).length === 0) return
+    await query({ text: `analyze ${BIG_TABLES.join(', ')}`, waitMs: LONGEST_MS })
   }, signal)
 }
 
@@ -71,6 +79,12 @@ export async function schemaState(
   return { applied: last?.last ?? 0, known, isWritable: true, user, now }
 }
 
+/** The tables that grow with the catalogue. */
+const BIG_TABLES = ['job', 'track', 'master', 'asset', 'track_listing', 'event', 'watch']
+const HAS_NO_STATISTICS = `
+  select where exists (select from track_listing) and not exists (
+    select from pg_stats where schemaname = current_schema() and tablename = 'track_listing')`
+const FIRST_IS_OTHER = 'select from migration where number = 1 and name <> $1'
 const LAST = 'select coalesce(max(number), 0) as last from migration'
 /** Checks one table for all of them: the user that migrated owns all. */
 const MAY_WRITE = `select has_table_privilege('job', 'select') and has_table_privilege('job', 'insert')

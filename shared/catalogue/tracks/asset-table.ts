@@ -1,10 +1,10 @@
 import type { RunEnded, Verdict } from '../../contracts/messages/run.ts'
 import { mergedWarnings, type Warning } from '../../contracts/warnings.ts'
 import type { Query } from '../database.ts'
-import { instant, rows, whole } from '../parameters.ts'
+import { rows, whole } from '../parameters.ts'
 
 /** The key of one asset of one revision of a track's master. */
-interface AssetKey {
+export interface AssetKey {
   readonly track: string
   readonly revision: string
   readonly asset: string
@@ -19,14 +19,13 @@ interface MadeAsset extends AssetKey {
 }
 
 /**
- * Records the masters that runs have read, and thereby the current revision of each track. A warning that one run has
- * found stays, even if another run, which had nothing to decode, does not have it.
+ * Records the masters that runs have read. A warning that one run has found stays, even if another run, which had
+ * nothing to decode, does not have it.
  */
 export async function recordMasters(query: Query, runs: readonly RunEnded[]): Promise<void> {
   const warned = new Map<string, { readonly warnings: readonly Warning[] }>()
   const masters = new Map<string, object>()
-  const tracks = new Map<string, { readonly accepted_at: string }>()
-  for (const { master, request, accepted } of runs) {
+  for (const { master, request } of runs) {
     if (master === null) continue
     const { revision, samples } = master
     const asset_guid = request.asset_guid
@@ -36,14 +35,10 @@ export async function recordMasters(query: Query, runs: readonly RunEnded[]): Pr
       const warnings = mergedWarnings(warned.get(key)?.warnings, master.warnings)
       warned.set(key, { ...{ asset_guid, revision }, warnings })
     }
-    const accepted_at = instant(accepted)
-    if (accepted_at >= (tracks.get(asset_guid)?.accepted_at ?? ''))
-      tracks.set(asset_guid, { ...{ asset_guid, revision }, accepted_at })
   }
   if (masters.size === 0) return
   await query(MASTERS, [rows([...masters.values()])])
   if (warned.size > 0) await query(WARNED, [rows([...warned.values()])])
-  await query(TRACKS, [rows([...tracks.values()])])
 }
 
 /** The warnings about these masters, by `masterKey`. Masters without any are left out. */
@@ -172,28 +167,16 @@ const WARNINGS = {
     where warnings <> '[]'`,
 }
 
-const TRACKS = {
-  name: 'tracks-record',
-  text: `
-    insert into track (asset_guid, revision, accepted_at)
-    select asset_guid, revision, accepted_at
-    from json_to_recordset($1) as r (asset_guid text, revision text, accepted_at timestamptz)
-    order by asset_guid collate "C"
-    on conflict (asset_guid) do update set
-      revision = excluded.revision, accepted_at = excluded.accepted_at
-    where excluded.accepted_at >= track.accepted_at
-      and (excluded.revision, excluded.accepted_at) <> (track.revision, track.accepted_at)`,
-}
-
 const ASSETS = {
   name: 'assets-record',
   text: `
-    insert into asset (asset_guid, revision, asset, version, state, files, result, code, sentence)
-    select asset_guid, revision, asset, version, state, files, result, code, sentence
+    insert into asset (master, asset, version, state, files, result, code, sentence)
+    select master.id, asset, version, state, files, result, code, sentence
     from json_to_recordset($1) as r (asset_guid text, revision text, asset text, version bigint,
-      state text, files jsonb, result jsonb, code text, sentence text)
-    order by asset_guid collate "C", revision collate "C", asset collate "C", version
-    on conflict (asset_guid, revision, asset, version) do update set
+      state text, files json, result json, code text, sentence text)
+    join master using (asset_guid, revision)
+    order by master.id, asset collate "C", version
+    on conflict (master, asset, version) do update set
       state = excluded.state, files = excluded.files, result = excluded.result,
       code = excluded.code, sentence = excluded.sentence, recorded_at = now()
     where asset.state = 'failed'
@@ -203,8 +186,9 @@ const ASSETS = {
 const MADE = {
   name: 'assets-made',
   text: `
-    select asset_guid, revision, asset, version, files, result
-    from asset join json_to_recordset($1) as r (asset_guid text, revision text, asset text,
-      version bigint) using (asset_guid, revision, asset, version)
+    select r.asset_guid, r.revision, r.asset, r.version, asset.files, asset.result
+    from json_to_recordset($1) as r (asset_guid text, revision text, asset text, version bigint)
+    join master using (asset_guid, revision)
+    join asset on asset.master = master.id and asset.asset = r.asset and asset.version = r.version
     where state = 'made'`,
 }

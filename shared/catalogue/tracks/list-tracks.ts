@@ -1,32 +1,15 @@
-import type { TRACK_STATES, TrackLine } from '../../contracts/api/track.ts'
+import type { TrackLine } from '../../contracts/api/track.ts'
 import type { TrackNames } from '../../contracts/file-names.ts'
 import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
-import type { Database } from '../database.ts'
-
-type ListedState = (typeof TRACK_STATES)[number]
-
-/** A filter of tracks. A track has to match all given properties. */
-export interface TrackFilter {
-  readonly bpmFrom?: number | undefined
-  readonly bpmTo?: number | undefined
-  /** Keys in Camelot notation; any of them matches. */
-  readonly camelot?: readonly string[] | undefined
-  /** The minimum confidence of the tempo, 0 to 1. */
-  readonly bpmConfidenceFrom?: number | undefined
-  /** The minimum confidence of the key, 0 to 1. */
-  readonly keyConfidenceFrom?: number | undefined
-  readonly secondsFrom?: number | undefined
-  readonly secondsTo?: number | undefined
-  /** An asset that has been made of the current revision. */
-  readonly asset?: string | undefined
-  readonly state?: ListedState | undefined
-  /** The code of a warning about its master. */
-  readonly warning?: string | undefined
-  /** Whether its master has warnings. */
-  readonly isWarned?: boolean | undefined
-  /** The beginning of an asset_guid, or the beginnings of words in title and artist. */
-  readonly q?: string | undefined
-}
+import { atOnce, type Database } from '../database.ts'
+import { NAMES } from './read-tracks.ts'
+import {
+  type ListedState,
+  type Parameter,
+  type Search,
+  searchFor,
+  type TrackFilter,
+} from './track-filter.ts'
 
 /** A track as lists show it. */
 export interface ListedTrack {
@@ -60,12 +43,12 @@ export async function listTracks(
   signal?: AbortSignal,
 ): Promise<TrackPage> {
   const size = Math.min(Math.max(Math.trunc(limit), 1), 1_000)
+  const query = atOnce(database, signal)
+  const search = await searchFor(query, filter)
+  if (search === undefined) return { tracks: [] }
   const values: unknown[] = []
-  const where = conditions(filter, values)
-  if (where === undefined) return { tracks: [] }
-  const text =
-    after === undefined ? firstPage(where, size + 1) : laterPage(after, where, values, size + 1)
-  const found = await database.query<Columns>({ text }, values, signal)
+  const text = pageOf(search, after, size + 1, (value) => `$${values.push(value)}`)
+  const found = await query<Columns>({ text }, values)
   const page = found.slice(0, size)
   const last = page.at(-1)
   const tracks = page.map(listed)
@@ -95,50 +78,6 @@ export async function listedTrack(
 ): Promise<ListedTrack | undefined> {
   if (assetGuid.includes('\0')) return undefined
   return (await database.query<Columns>(ONE, [assetGuid], signal)).map(listed)[0]
-}
-
-/** The SQL conditions of a filter, whose values are appended to `values`; undefined if nothing can match. */
-function conditions(filter: TrackFilter, values: unknown[]): readonly string[] | undefined {
-  const where: string[] = []
-  const add = (value: unknown, condition: (parameter: string) => string) => {
-    if (value === undefined) return
-    values.push(value)
-    where.push(condition(`$${values.length}`))
-  }
-  if ([filter.asset, filter.q].some((text) => text?.includes('\0'))) return undefined
-  const samples = (seconds: number | undefined) => seconds && seconds * SAMPLE_RATE
-  add(filter.bpmFrom, (it) => `bpm >= ${it}`)
-  add(filter.bpmTo, (it) => `bpm <= ${it}`)
-  add(filter.camelot, (it) => `camelot = any (${it}::text[])`)
-  add(filter.bpmConfidenceFrom, (it) => `bpm_confidence >= ${it}::double precision`)
-  add(filter.keyConfidenceFrom, (it) => `key_confidence >= ${it}::double precision`)
-  add(samples(filter.secondsFrom), (it) => `samples >= ${it}::double precision`)
-  add(samples(filter.secondsTo), (it) => `samples <= ${it}::double precision`)
-  add(filter.asset, (it) => `${it} = any (made)`)
-  add(filter.state, (it) => `state = ${it}`)
-  add(filter.warning, (it) => `${it} = any (warnings)`)
-  add(filter.isWarned, (it) => `(cardinality(warnings) > 0) = ${it}`)
-  const q = filter.q?.trim()
-  if (!q) return where
-  const parameter = (value: string) => `$${values.push(value)}`
-  const named = wordsOf(q).map(
-    (word) => `asset_guid in (select asset_guid from track_name
-      where to_tsvector('simple', translate(name, '/.@_-', '     '))
-        @@ to_tsquery('simple', ${parameter(word)}))`,
-  )
-  const either = [`starts_with(asset_guid, ${parameter(q)})`, named.join(' and ')]
-  where.push(`(${either.filter(Boolean).join(' or ')})`)
-  return where
-}
-
-/** Each word as a text search for words that begin with it, in the letter cases that a database may not handle. */
-function wordsOf(text: string): string[] {
-  const words = text.match(/[\p{L}\p{N}\p{M}]+/gu) ?? []
-  return [...new Set(words.map((word) => word.toLowerCase()))].slice(0, 8).map((word) => {
-    const first = String.fromCodePoint(word.codePointAt(0) ?? 0)
-    const titled = first.toUpperCase() + word.slice(first.length)
-    return [...new Set([word, titled])].map((each) => `${each}:*`).join(' | ')
-  })
 }
 
 /** The columns that a line has under the same names. Those that are null are left out of it. */
@@ -182,48 +121,73 @@ const at = (parameter: string) =>
 const COLUMNS = `asset_guid, ${us('updated_at')} as updated_us, request_id, state, samples, bpm,
   case when bpm is not null then bpm_confidence end as bpm_confidence, bpm_error, key,
   case when key is not null then key_confidence end as key_confidence, camelot,
-  loudness as loudness_lufs, nullif(warnings, '{}') as warnings, made, failed, pending,
-  (select json_object_agg(field, name) from track_name
-    where asset_guid = found.asset_guid and name <> '') as names,
+  loudness as loudness_lufs, nullif(warnings, '{}') as warnings, failed, pending,
+  (select array(select split_part(each, '@', 1) from unnest(made) each)
+    from asset_set where id = found.assets) as made,
+  (select ${NAMES} from track where track.asset_guid = found.asset_guid) as names,
   exists (select from dead_letter letter where letter.state = 'open' and letter.request is not null
     and letter.request ->> 'asset_guid' = found.asset_guid
     and letter.code <> 'REQUEST_CONFLICT') as dead_lettered`
 
-/** SQL for a page of tracks with their `place`. Names are read for the tracks of the page alone. */
-const pageOf = (tracks: string, limit: number) => `
-  select ${COLUMNS}, ${us('place')} as place_us from (
-    select * from (${tracks}) every order by place desc, asset_guid desc limit ${limit}
-  ) found order by place desc, asset_guid desc`
-
-function firstPage(where: readonly string[], limit: number): string {
-  return pageOf(
-    `select updated_at as place, * from track_listing where ${['true', ...where].join(' and ')}`,
-    limit,
-  )
+/** SQL for a page of tracks with their `place`. What is shown of them is read for the tracks of the page alone. */
+function pageOf(
+  search: Search,
+  after: TrackCursor | undefined,
+  limit: number,
+  parameter: Parameter,
+): string {
+  const tracks =
+    after === undefined
+      ? latest(search, 'true', limit, parameter)
+      : laterTracks(search, after, limit, parameter)
+  return `
+    select ${COLUMNS}, ${us('place')} as place_us from (
+      select * from (${tracks}) every
+      order by place desc, asset_guid desc limit ${limit}
+    ) found order by place desc, asset_guid desc`
 }
 
-/** A later page: tracks that have not changed since the first page, and changed ones at the place that they had then. */
-function laterPage(
-  { asOfUs, placeUs, track }: TrackCursor,
-  where: readonly string[],
-  values: unknown[],
+const AT_ITS_TIME = 'select listed.updated_at as place, listed.* from'
+const LATEST_FIRST = 'order by listed.updated_at desc, listed.asset_guid desc'
+
+/** SQL for the latest tracks that match and for which a condition holds. */
+function latest(
+  { parts, fewest }: Search,
+  condition: string,
   limit: number,
+  parameter: Parameter,
 ): string {
-  values.push(asOfUs, placeUs, track)
-  const [asOf, place] = [at(`$${values.length - 2}`), at(`$${values.length - 1}`)]
-  const from = `(${place}, $${values.length})`
-  const filter = ['true', ...where].join(' and ')
-  return pageOf(
-    `(select updated_at as place, * from track_listing
-      where updated_at <= ${asOf} and (updated_at, asset_guid) < ${from} and ${filter}
-      order by updated_at desc, asset_guid desc limit ${limit})
+  const others = parts.filter((part) => part !== fewest).map((part) => part.where(parameter))
+  const where = [condition, ...others].join(' and ')
+  const page = `${LATEST_FIRST} limit ${limit}`
+  if (fewest?.rows)
+    return `${AT_ITS_TIME} (${fewest.rows(parameter)} offset 0) listed where ${where} ${page}`
+  if (fewest?.few === undefined)
+    return `${AT_ITS_TIME} track_listing listed where ${where} ${page}`
+  return `
+    ${AT_ITS_TIME} unnest(${fewest.few.values(parameter)}) value cross join lateral (
+      select * from track_listing listed where ${fewest.few.condition} and ${where} ${page}
+    ) listed`
+}
+
+/** SQL for tracks that have not changed since the first page, and for changed ones at the place that they had then. */
+function laterTracks(
+  search: Search,
+  { asOfUs, placeUs, track }: TrackCursor,
+  limit: number,
+  parameter: Parameter,
+): string {
+  const [asOf, place] = [at(parameter(asOfUs)), at(parameter(placeUs))]
+  const from = `(${place}, ${parameter(track)})`
+  const unchanged = `listed.updated_at <= ${asOf} and (listed.updated_at, listed.asset_guid) < ${from}`
+  const where = ['true', ...search.parts.map((part) => part.where(parameter))].join(' and ')
+  return `
+    (${latest(search, unchanged, limit, parameter)})
     union all
     select * from (
-      select (select max(each) from unnest(earlier) each where each <= ${asOf}) as place, *
-      from track_listing where updated_at > ${asOf} and ${filter}
-    ) moved where (place, asset_guid) < ${from}`,
-    limit,
-  )
+      select (select max(each) from unnest(earlier) each where each <= ${asOf}) as place, listed.*
+      from track_listing listed where listed.updated_at > ${asOf} and ${where}
+    ) moved where (place, asset_guid) < ${from}`
 }
 
 const CHANGED = {

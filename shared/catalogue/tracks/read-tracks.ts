@@ -47,21 +47,22 @@ export async function findTrack(
   if (assetGuid.includes('\0')) return undefined
   const [found] = await database.query<TrackColumns>(TRACK, [assetGuid], signal)
   if (found === undefined) return undefined
-  const key = [assetGuid, found.revision]
-  const assets = await database.query<AssetColumns>(ASSETS, key, signal)
+  const assets = await database.query<AssetColumns>(ASSETS, [found.id], signal)
   const { uri, samples, layout, revision } = found
   const warnings = mergedWarnings(found.warnings)
   return {
     track: assetGuid,
     revision,
     firstSeen: found.first_seen,
-    names: found.names ?? {},
+    names: found.names,
     master: { uri, samples, layout, warnings, firstSeen: found.master_seen },
     assets: assets.map(trackAsset),
   }
 }
 
 interface TrackColumns {
+  /** Of the master. */
+  readonly id: number
   readonly revision: string
   readonly first_seen: Date
   readonly uri: string
@@ -69,7 +70,7 @@ interface TrackColumns {
   readonly layout: string
   readonly master_seen: Date
   readonly warnings: readonly Warning[]
-  readonly names: TrackNames | null
+  readonly names: TrackNames
 }
 
 interface AssetColumns {
@@ -90,13 +91,14 @@ function trackAsset(columns: AssetColumns): TrackAsset {
   return { ...common, state, files, ...(result === null ? {} : { result }) }
 }
 
+/** SQL for the names of a row of `track` as JSON. */
+export const NAMES = `json_strip_nulls(json_build_object('title', nullif(title, ''), 'artist', nullif(artist, '')))`
+
 const TRACK = {
   name: 'track-by-guid',
   text: `
-    select track.revision, track.first_seen, uri, samples, layout, warnings,
-      master.first_seen as master_seen,
-      (select json_object_agg(field, name) from track_name
-        where asset_guid = track.asset_guid and name <> '') as names
+    select master.id, track.revision, track.first_seen, uri, samples, layout, warnings,
+      master.first_seen as master_seen, ${NAMES} as names
     from track join master using (asset_guid, revision)
     where asset_guid = $1`,
 }
@@ -105,6 +107,6 @@ const ASSETS = {
   name: 'track-assets',
   text: `
     select asset, version, state, files, result, code, sentence, recorded_at
-    from asset where asset_guid = $1 and revision = $2
+    from asset where master = $1
     order by asset, version`,
 }

@@ -55,8 +55,8 @@ export default [
       },
       {
         breaks: 'a mended verdict has lost its small result',
-        from: 'const whole = { ...verdict, ...(result === undefined ? {} : { result }) }',
-        to: 'const whole = verdict',
+        from: 'return { ...each, verdicts: verdicts[index] ?? {}, warnings',
+        to: 'return { ...each, verdicts: each.verdicts as Announcement["verdicts"], warnings',
       },
       {
         breaks: 'a mark closes a job that was opened again since',
@@ -65,8 +65,8 @@ export default [
       },
       {
         breaks: 'the watchdog goes on after a job has been announced',
-        from: 'announced_at = now(), watched_since = null',
-        to: 'announced_at = now()',
+        from: 'delete from watch where job in (select id from marked)',
+        to: 'select from marked',
       },
       {
         breaks: 'a run that ends before anybody recorded its job is lost',
@@ -165,18 +165,18 @@ export default [
       },
       {
         breaks: 'a job that is widened is not watched',
-        from: 'watched_since = case when r.wanted = job.wanted then job.watched_since else now() end',
-        to: 'watched_since = job.watched_since',
+        from: 'announcement is not null from changed where is_wider',
+        to: 'announcement is not null from changed where false',
       },
       {
         breaks: 'a redriven job has used up its sweeps',
-        from: 'swept = case when r.wanted = job.wanted then job.swept else 0 end',
-        to: 'swept = job.swept',
+        from: 'begun = excluded.begun, swept = 0',
+        to: 'begun = excluded.begun',
       },
       {
         breaks: 'each end of a run starts the watch anew',
-        from: 'watched_since = case when r.wanted = job.wanted then job.watched_since else now() end',
-        to: 'watched_since = now()',
+        from: 'announcement is not null from changed where is_wider',
+        to: 'announcement is not null from changed where true',
       },
       {
         breaks: 'jobs are locked in any order: two batches wait in a circle',
@@ -221,19 +221,25 @@ export default [
         to: 'assets.set',
       },
       {
-        breaks: 'an older job that ends late decides the revision',
-        from: 'where excluded.accepted_at >= track.accepted_at\n      and',
-        to: 'where',
-      },
-      {
-        breaks: 'in a batch the job that comes last decides the revision',
-        from: "if (accepted_at >= (tracks.get(asset_guid)?.accepted_at ?? ''))\n",
-        to: '',
-      },
-      {
         breaks: 'what failed counts as a result',
         from: "where state = 'made'`",
         to: '`',
+      },
+    ],
+  ),
+  ...mutantsOf(
+    'shared/catalogue/tracks/track-table.ts',
+    [...batches, ...tracks],
+    [
+      {
+        breaks: 'an older job that ends late decides the revision',
+        from: 'excluded.accepted_at >= old.accepted_at)',
+        to: 'true)',
+      },
+      {
+        breaks: 'in a batch the job that comes last decides the revision',
+        from: "if (run.master === null || at < (before?.at ?? '')) continue",
+        to: 'if (run.master === null) continue',
       },
     ],
   ),
@@ -243,20 +249,15 @@ export default [
     [
       {
         breaks: 'two watchdogs sweep the same job',
-        from: 'job.swept = sweep.swept and ',
-        to: '',
-      },
-      {
-        breaks: 'what has ended since it was looked at is swept',
-        from: ' and job.watched_since is not null\n    returning',
-        to: '\n    returning',
+        from: ' and watch.swept = sweep.swept\n',
+        to: '\n',
       },
       {
         breaks: 'a sweep does not start the clock again',
-        from: 'swept = job.swept + 1, watched_since = now()',
-        to: 'swept = job.swept + 1',
+        from: "then now() else 'infinity' end",
+        to: "then since else 'infinity' end",
       },
-      { breaks: 'a sweep is not counted', from: 'swept = job.swept + 1, ', to: '' },
+      { breaks: 'a sweep is not counted', from: 'swept = watch.swept + 1, begun', to: 'begun' },
       {
         breaks: 'who has not claimed a stale job publishes it all the same',
         from: 'return stale.filter(({ job }) => claimed.has(job))',
@@ -264,8 +265,8 @@ export default [
       },
       {
         breaks: 'a swept job asks for what the first request asked for alone',
-        from: 'request: { ...request, derivative_assets: wanted }',
-        to: 'request',
+        from: 'request: { ...requestOf(columns), derivative_assets }',
+        to: 'request: requestOf({ ...columns, wanted: { bpm: 1 } })',
       },
     ],
   ),
@@ -280,8 +281,8 @@ export default [
       },
       {
         breaks: 'a letter of an earlier run calls off the watch over this one',
-        from: 'watched_since = case when letter.run < job.run then job.watched_since end',
-        to: 'watched_since = null',
+        from: 'where watch.job = locked.id and letter.run >= locked.run',
+        to: 'where watch.job = locked.id',
       },
       {
         breaks: 'an accepted event does not make up for a row that is missing',
@@ -290,8 +291,8 @@ export default [
       },
       {
         breaks: 'an event that comes twice is a fault',
-        from: 'on conflict (id) do nothing\n      returning step',
-        to: 'returning step',
+        from: 'on conflict (at, id) do nothing\n      returning *',
+        to: 'returning *',
       },
     ],
   ),
@@ -328,8 +329,8 @@ export default [
       },
       {
         breaks: 'a connection that hangs goes back into the pool',
-        from: 'broken = signal?.aborted === true || !isRefusal(error)',
-        to: 'broken = false',
+        from: 'client.release(!isUsable)',
+        to: 'client.release()',
       },
       {
         breaks: 'a lost connection ends the process',

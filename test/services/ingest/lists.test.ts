@@ -5,6 +5,7 @@ import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { markAnnounced, recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { keepLetter } from '#shared/catalogue/letters/keep-letter.ts'
 import { listedTrack } from '#shared/catalogue/tracks/list-tracks.ts'
+import type { Stale } from '#shared/contracts/api/stale.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import type { Verdict } from '#shared/contracts/messages/run.ts'
 import { readLetter, setAsideAs } from '#shared/frame/dead-letter.ts'
@@ -262,6 +263,21 @@ t.test('the board counts tracks by state, and by the step that they are due at',
   t.match(after.steps[2], { step: 'analyze', done_per_minute: 1 })
   t.equal(after.minutes.length, 60)
   t.match(after, { accepting: true, dead_letters_open: 1 })
+})
+
+t.test('what is stale is counted, and listed', async (t) => {
+  const { body } = await get('/v1/stale')
+  const assets = body.assets as Stale['assets']
+  t.same(
+    assets.map(({ asset }) => asset),
+    assets.map(({ asset }) => asset).toSorted(),
+  )
+  const bpm = assets.find(({ asset }) => asset === 'bpm')
+  t.match(bpm, { title: String, current: 0, older: [{ version: 1 }] })
+  t.equal(bpm?.stale, (await guids('stale=bpm&limit=1000')).length)
+  t.equal(bpm?.missing, (await guids('lacks=bpm&limit=1000')).length)
+  t.ok(bpm && bpm.stale > 0 && bpm.missing > 0)
+  t.match((await get('/v1/tracks?stale=nothing')).body, { at: '/stale', detail: /known are/ })
 })
 
 t.test('who watches hears of each change, and of what was missed', async (t) => {

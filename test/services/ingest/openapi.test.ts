@@ -66,6 +66,7 @@ t.test('the document describes every address that there is for people', async (t
     ...['/v1/masters/{asset_guid}', '/v1/schemas'],
     ...[
       '/v1/schemas/{name}',
+      '/v1/stale',
       '/v1/tracks',
       '/v1/tracks/{asset_guid}',
       '/v1/tracks/{asset_guid}/assets/{asset}',

@@ -236,8 +236,7 @@ t.test(
     t.equal(sent.length, 0)
     for (let n = 1; n <= MAX_SWEEPS + 1; n++) {
       await database.query({
-        text: `update job set watched_since = now() - interval '2 h'
-      where watched_since is not null`,
+        text: `update watch set since = now() - interval '2 h' where since < 'infinity'`,
       })
       const count = await sweepOnce(deps, 3600)
       t.equal(count > 0, n <= MAX_SWEEPS)
@@ -269,7 +268,7 @@ t.test('a sweep that can not be published, or not be reported, is a fault', asyn
     const run = accepted(['bpm'])
     await acceptJobs(database, [run])
     await database.query(
-      { text: `update job set watched_since = now() - interval '2 h' where id = $1` },
+      { text: `update watch set since = now() - interval '2 h' where job = $1` },
       [run.job],
     )
     refused.add(what)

@@ -29,9 +29,11 @@ const column = async (job: string, what: string): Promise<unknown> => {
 }
 const set = (job: string, what: string) =>
   database.query({ text: `update job set ${what} where id = $1` }, [job])
+const setWatch = (job: string, what: string) =>
+  database.query({ text: `update watch set ${what} where job = $1` }, [job])
 /** The run and the sweeps of a job that the watchdog would sweep now; undefined if it would not. */
 const isStale = async (job: string) => {
-  const text = `select run, swept from job where id = $1 and watched_since < now() - interval '1 h'`
+  const text = `select run, swept from watch where job = $1 and since < now() - interval '1 h'`
   return (await database.query<{ run: number; swept: number }>({ text }, [job]))[0]
 }
 
@@ -96,7 +98,8 @@ t.test('what a run made of other bytes or in another version is recorded, too', 
   await recordRuns(database, [ended(run)])
   await recordRuns(database, [ended(run, {}, 'f02')])
   await recordRuns(database, [ended(run, { bpm: made('two', 2) })])
-  const text = `select revision, version from asset where asset_guid = 'bytes' order by 1, 2`
+  const text = `select revision, version from asset join master on master.id = asset.master
+    where asset_guid = 'bytes' order by 1, 2`
   t.same(await database.query({ text }), [
     { revision: 'f01', version: 1 },
     { revision: 'f01', version: 2 },
@@ -138,9 +141,9 @@ t.test(
 t.test('a redrive is watched and ends anew, and has all its sweeps', async (t) => {
   const run = accepted(['bpm'])
   await markAnnounced(database, await recordDue(database, [ended(run)]))
-  await set(run.job, `ended_at = now() - interval '2 h', swept = 3`)
+  await set(run.job, `ended_at = now() - interval '2 h'`)
   await acceptJobs(database, [again(run, { run: 2 })])
-  await set(run.job, `watched_since = watched_since - interval '2 h'`)
+  await setWatch(run.job, `since = since - interval '2 h'`)
   t.match(await isStale(run.job), { swept: 0, run: 2 })
   await recordRuns(database, [ended(again(run, { run: 2 }))])
   const endedAt = (await jobOf(database, run.job))?.ended
@@ -155,12 +158,12 @@ t.test('a redrive is watched and ends anew, and has all its sweeps', async (t) =
 t.test('a part of the answer does not put off the watchdog', async (t) => {
   const run = accepted(['bpm', 'key'])
   await acceptJobs(database, [run])
-  await set(run.job, `watched_since = now() - interval '2 h', swept = 1`)
+  await setWatch(run.job, `since = now() - interval '2 h', swept = 1`)
   await recordRuns(database, [ended(again(run, {}, ['bpm']))])
   t.match(await isStale(run.job), { swept: 1 })
   await acceptJobs(database, [again(run, {}, ['flac'])])
   t.equal(await isStale(run.job), undefined, 'but more that is owed does')
-  await set(run.job, `watched_since = now() - interval '2 h'`)
+  await setWatch(run.job, `since = now() - interval '2 h'`)
   const swept = await sweepJobs(database, stale)
   const mine = swept.find(({ job }) => job === run.job)
   t.same(mine?.request.derivative_assets, ['bpm', 'flac', 'key'])
@@ -176,13 +179,12 @@ const waitFor = (count: number) =>
 t.test('a sweep starts the clock again; what has ended meanwhile is not swept', async (t) => {
   const [run, done] = [accepted(['bpm']), accepted(['bpm'])]
   await acceptJobs(database, [run, done])
-  for (const { job } of [run, done]) await set(job, `watched_since = now() - interval '2 h'`)
+  for (const { job } of [run, done]) await setWatch(job, `since = now() - interval '2 h'`)
   let sweep: ReturnType<typeof sweepJobs> | undefined
   await database.transaction(async (query) => {
-    await query({ text: 'select from job where id = $1 for update' }, [done.job])
+    await query({ text: 'delete from watch where job = $1' }, [done.job])
     sweep = sweepJobs(database, stale)
     await waitFor(1)
-    await query({ text: 'update job set watched_since = null where id = $1' }, [done.job])
   })
   const swept = (await sweep)?.map(({ job }) => job)
   t.ok(swept?.includes(run.job))
@@ -193,13 +195,13 @@ t.test('a sweep starts the clock again; what has ended meanwhile is not swept', 
 t.test('of two watchdogs that look at the same moment one sweeps', async (t) => {
   const run = accepted(['bpm'])
   await acceptJobs(database, [run])
-  await set(run.job, `watched_since = now() - interval '2 h'`)
+  await setWatch(run.job, `since = now() - interval '2 h'`)
   const other = openDatabase({ dsn })
   t.teardown(() => other.close())
   const sweeps: ReturnType<typeof sweepJobs>[] = []
   // Both have looked before either can claim.
   await database.transaction(async (query) => {
-    await query({ text: 'select from job where id = $1 for update' }, [run.job])
+    await query({ text: 'select from watch where job = $1 for update' }, [run.job])
     sweeps.push(...[database, other].map((each) => sweepJobs(each, stale)))
     await waitFor(2)
   })
@@ -226,7 +228,7 @@ t.test('of two ends of one job at the same moment neither is lost', async (t) =>
 t.test('a letter of an earlier run does not call off the watch over this one', async (t) => {
   const run = accepted(['bpm'])
   await acceptJobs(database, [run, again(run, { run: 2 })])
-  await set(run.job, `watched_since = now() - interval '2 h'`)
+  await setWatch(run.job, `since = now() - interval '2 h'`)
   await recordEvents(database, [event(run, { verdict: 'dead-lettered', run: 1 })])
   t.match(await isStale(run.job), { run: 2 })
   await recordEvents(database, [event(run, { verdict: 'dead-lettered', run: 2 })])

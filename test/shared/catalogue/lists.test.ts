@@ -1,17 +1,10 @@
-import { randomUUID } from 'node:crypto'
 import t from 'tap'
-import { type Database, openDatabase } from '#shared/catalogue/database.ts'
+import type { Database } from '#shared/catalogue/database.ts'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
-import { migrate } from '#shared/catalogue/schema/migrate.ts'
-import { MIGRATIONS } from '#shared/catalogue/schema/migrations.ts'
-import {
-  changedTracks,
-  listedTrack,
-  listTracks,
-  type TrackFilter,
-} from '#shared/catalogue/tracks/list-tracks.ts'
+import { changedTracks, listedTrack, listTracks } from '#shared/catalogue/tracks/list-tracks.ts'
+import type { TrackFilter } from '#shared/catalogue/tracks/track-filter.ts'
 import type { Verdict } from '#shared/contracts/messages/run.ts'
 import {
   accepted,
@@ -188,55 +181,6 @@ t.test('changed tracks are listed in the order of their changes', async (t) => {
     { line: { asset_guid: 'a', state: 'done' } },
   ])
   t.equal((await changedTracks(database, undefined, 2)).length, 2, 'in the last two seconds')
-})
-
-t.test('what was there before the list is found in it', async (t) => {
-  const { dsn, database } = await fresh()
-  const name = `old_${randomUUID().slice(0, 8)}`
-  await database.query({ text: `create database ${name}` })
-  const older = openDatabase({ dsn: dsn.replace(/\/test_\w+\?/, `/${name}?`) })
-  t.teardown(() => older.close())
-  const before = MIGRATIONS.findIndex(({ name }) => name === 'tracks in lists')
-  await migrate(older, undefined, MIGRATIONS.slice(0, before))
-  await older.query({
-    text: `
-      insert into job (id, request_id, asset_guid, run, route, request, wanted, verdicts, state,
-        accepted_at, ended_at)
-      values ('j1', gen_random_uuid(), 't', 1, 'cloud', '{}', '{"bpm":1,"loudness":1}',
-          '{"bpm":{"state":"made","run":1},"loudness":{"state":"failed","run":1}}', 'partial',
-          '2026-01-01T00:00:00Z', '2026-01-01T00:01:00Z'),
-        ('j2', gen_random_uuid(), 'u', 1, 'cloud', '{}', '{"bpm":1}', '{}', 'accepted',
-          '2026-01-02T00:00:00Z', null)`,
-  })
-  await older.query({ text: `insert into track values ('t', 'f01', now())` })
-  await older.query({ text: `insert into master values ('t', 'f01', 'u', 441000, 'WAV')` })
-  await older.query({
-    text: `insert into asset (asset_guid, revision, asset, version, state, result)
-      values ('t', 'f01', 'bpm', 1, 'made', '{"bpm":99}'), ('t', 'f01', 'bpm', 2, 'made', '{"bpm":100}'),
-        ('t', 'f01', 'key', 1, 'made', '{"key":"A minor","confidence":0.14}')`,
-  })
-  await migrate(older, undefined, MIGRATIONS.slice(0, before + 1))
-  // As the release before left it.
-  await older.query({ text: 'alter table track_listing drop column bpm_error' })
-  await older.query({ text: 'alter table track_listing drop column key_confidence' })
-  for (const table of ['track_listing', 'master', 'event'])
-    await older.query({ text: `alter table ${table} drop column warnings` })
-  await migrate(older)
-  const rows = await older.query({
-    text: `select asset_guid, state, updated_at, made, failed, pending, bpm, samples,
-        key_confidence from track_listing order by asset_guid`,
-  })
-  t.match(rows, [
-    {
-      ...{ asset_guid: 't', state: 'partial', updated_at: new Date('2026-01-01T00:01:00Z') },
-      ...{ made: ['bpm', 'key'], failed: ['loudness'], pending: [] },
-      ...{ bpm: 100, key_confidence: 0.14, samples: 441_000 },
-    },
-    {
-      ...{ asset_guid: 'u', state: 'running', updated_at: new Date('2026-01-02T00:00:00Z') },
-      ...{ made: [], failed: [], pending: ['bpm'], bpm: null, samples: null },
-    },
-  ])
 })
 
 async function everything(database: Database): Promise<number> {

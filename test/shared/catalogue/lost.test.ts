@@ -73,13 +73,42 @@ t.test('a statement that takes too long is given up', async (t) => {
   const hasty = openDatabase({ dsn, statementMs: 100 })
   t.teardown(() => hasty.close())
   const run = accepted(['bpm'])
-  await acceptJobs(hasty, [run])
+  await acceptJobs(database, [run])
   await database.transaction(async (query) => {
     await query({ text: 'select from job for update' })
     await t.rejects(recordRuns(hasty, [ended(run)]), { code: '57014' })
   })
-  t.equal((await recordDue(hasty, [ended(run)])).length, 1)
+  t.equal((await recordDue(database, [ended(run)])).length, 1)
 })
+
+t.test(
+  'statements that are given up are cancelled on the server, and never more than the pool run',
+  async (t) => {
+    const { dsn, database } = await fresh()
+    const few = openDatabase({ dsn, poolSize: 3, application: 'few' })
+    t.teardown(() => few.close())
+    const running = async () => {
+      const text = `select state from pg_stat_activity where application_name = 'few'`
+      const all = await database.query<{ state: string }>({ text })
+      t.ok(all.length <= 3, `${all.length} connections`)
+      return all.filter(({ state }) => state === 'active').length
+    }
+    const enough = new AbortController()
+    const slow = Array.from({ length: 8 }, () =>
+      few.query({ text: 'select pg_sleep(600)' }, [], enough.signal),
+    )
+    const rejected = slow.map((each) => t.rejects(each, { message: 'enough' }))
+    await eventually(async () => {
+      if ((await running()) < 3) throw new Error('not there yet')
+    })
+    enough.abort(new Error('enough'))
+    await Promise.all(rejected)
+    await eventually(async () => {
+      if ((await running()) > 0) throw new Error('still running')
+    })
+    await ping(few)
+  },
+)
 
 /** Tries until it succeeds, for 5 s. */
 async function eventually(work: () => Promise<unknown>): Promise<void> {

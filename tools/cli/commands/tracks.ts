@@ -17,6 +17,8 @@ const HELP = `npx trackchain tracks [FLAGS]: searches the catalogue; the latest 
   --confidence N   minimum confidence of what is searched for (--bpm, --key; without either both), 0 to 1
                    (0.5 with --harmonic, else 0)
   --asset ASSET    has this asset, e.g. aac-128
+  --stale ASSET    has it in an older version alone, e.g. after an upgrade brought a new one
+  --lacks ASSET    does not have it (of neither: what has failed for good in the current version)
   --state STATE    running, done, partial or failed
   --warning CODE   has this warning, e.g. CUT_SHORT; any: has one; none: has none
   --q TEXT         the beginning of an asset_guid, or words of title and artist
@@ -29,6 +31,7 @@ ${TARGET_HELP}
 
   npx trackchain tracks --bpm 120-128 --key 8A --harmonic
   npx trackchain tracks --state failed --limit 1000
+  npx trackchain tracks --stale bpm --lacks flac
   npx trackchain tracks --json --limit 100000 | jq -r '[.asset_guid, .bpm, .camelot] | @csv'
 
 Exit codes: 0 success, also without a match; 1 the API refuses or does not answer; 2 usage; 130 interrupted.
@@ -45,6 +48,8 @@ const OPTIONS = {
   q: STRING,
   confidence: STRING,
   warning: STRING,
+  stale: STRING,
+  lacks: STRING,
   harmonic: { type: 'boolean', default: false },
   limit: { type: 'string', default: '50' },
   json: { type: 'boolean', default: false },
@@ -70,7 +75,7 @@ export async function tracks(
   }
   const query = new URLSearchParams()
   for (const name of ['bpm', 'seconds'] as const) addRange(query, name, values[name])
-  for (const name of ['key', 'asset', 'state', 'warning', 'q'] as const) {
+  for (const name of ['key', 'asset', 'stale', 'lacks', 'state', 'warning', 'q'] as const) {
     const value = values[name]
     if (value !== undefined) query.set(name, value)
   }

@@ -1,6 +1,7 @@
 /** The responses of the API, as far as the page shows them. */
 
 import type { Board } from '#shared/contracts/api/board.ts'
+import type { Stale } from '#shared/contracts/api/stale.ts'
 import type { TrackDetail } from '#shared/contracts/api/track.ts'
 
 export type { Board, BoardMinute } from '#shared/contracts/api/board.ts'
@@ -8,11 +9,13 @@ export type { DeadLetter, DeadLetterPage } from '#shared/contracts/api/dead-lett
 export type { HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
 export type { JobRequest } from '#shared/contracts/api/job.ts'
 export type { Problem } from '#shared/contracts/api/problem.ts'
+export type { Stale } from '#shared/contracts/api/stale.ts'
 export type { Accepted } from '#shared/contracts/api/submission.ts'
 export type { TrackDetail, TrackLine, TrackPage } from '#shared/contracts/api/track.ts'
 export type { Warning } from '#shared/contracts/api/warning.ts'
 
 export type BoardStep = Board['steps'][number]
+export type StaleAsset = Stale['assets'][number]
 
 type TrackAsset = TrackDetail['assets'][number]
 export type MadeTrackAsset = Extract<TrackAsset, { state: 'made' }>

@@ -5,6 +5,9 @@ import { html, useEffect, useRef } from '../lib/vendor.js'
 /** Delay after the last keystroke before the list is loaded, ms. */
 const TYPING_MS = 250
 
+/** The pattern of the id of an asset. */
+const ASSET = '[a-z0-9][a-z0-9-]*'
+
 /** The filters of the list, in the order of the form. */
 const NAMES = [
   'q',
@@ -14,6 +17,8 @@ const NAMES = [
   'harmonic',
   'confidence_from',
   'state',
+  'stale',
+  'lacks',
   'warning',
 ]
 
@@ -88,6 +93,12 @@ export function Filters({ query }) {
         <option value="any">With</option>
         <option value="none">Without</option>
       </select>
+    </label>
+    <label>Stale
+      <input name="stale" size="8" maxlength="64" pattern=${ASSET} autocomplete="off" placeholder="asset" title="Has it in an older version alone, e.g. bpm." />
+    </label>
+    <label>Lacks
+      <input name="lacks" size="8" maxlength="64" pattern=${ASSET} autocomplete="off" placeholder="asset" title="Does not have it, e.g. flac." />
     </label>
     ${query.size > 0 && html`<a class="clear" href="#/">Clear</a>`}
   </form>`

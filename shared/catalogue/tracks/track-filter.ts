@@ -1,0 +1,256 @@
+import type { TRACK_STATES } from '../../contracts/api/track.ts'
+import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
+import type { Query } from '../database.ts'
+import { type AssetSet, type AssetVersion, readAssetSets, standingOf } from './asset-sets.ts'
+
+export type ListedState = (typeof TRACK_STATES)[number]
+
+/** A filter of tracks. A track has to match all given properties. */
+export interface TrackFilter {
+  readonly bpmFrom?: number | undefined
+  readonly bpmTo?: number | undefined
+  /** Keys in Camelot notation; any of them matches. */
+  readonly camelot?: readonly string[] | undefined
+  /** The minimum confidence of the tempo, 0 to 1. */
+  readonly bpmConfidenceFrom?: number | undefined
+  /** The minimum confidence of the key, 0 to 1. */
+  readonly keyConfidenceFrom?: number | undefined
+  readonly secondsFrom?: number | undefined
+  readonly secondsTo?: number | undefined
+  /** An asset that has been made of the current revision. */
+  readonly asset?: string | undefined
+  /** An asset that has been made in an older version alone, and not failed in this one. */
+  readonly stale?: AssetVersion | undefined
+  /** An asset that has never been made of the current revision, and not failed in this version. */
+  readonly lacks?: AssetVersion | undefined
+  readonly state?: ListedState | undefined
+  /** The code of a warning about its master. */
+  readonly warning?: string | undefined
+  /** Whether its master has warnings. */
+  readonly isWarned?: boolean | undefined
+  /** The beginning of an asset_guid, or the beginnings of words in title and artist. */
+  readonly q?: string | undefined
+}
+
+/** Names a parameter of a statement, whose value it is. */
+export type Parameter = (value: unknown) => string
+
+/** A part of a filter, as SQL on a row `listed` of `track_listing`. */
+interface Part {
+  where(parameter: Parameter): string
+  /** All rows that match, where an index finds them. */
+  rows?(parameter: Parameter): string
+  /** Whether the database knows without looking about how many these are. */
+  readonly isGuessed?: boolean
+  /** A column that has few values, each of which an index has in the order of lists. */
+  readonly few?: Few
+}
+
+interface Few {
+  /** The SQL of the values that match. */
+  values(parameter: Parameter): string
+  /** That the column has the value `value`. */
+  readonly condition: string
+  /** The number of tracks that match. */
+  readonly tracks: number
+}
+
+/** What tracks are looked for, and where. */
+export interface Search {
+  readonly parts: readonly Part[]
+  /** The part that has few matches, among which the others are looked for; undefined: all tracks are looked at. */
+  readonly fewest?: Part
+}
+
+/** Up to so many rows are found and sorted. Of what more rows match, a page is soon full. */
+const MAX_SORTED = 20_000
+
+/**
+ * How to find the tracks that match; undefined if there are none. The database's own guess would do where what is rare
+ * is spread evenly, but what is stale has not changed for longest: a list read from its latest entry on would pass
+ * millions before it comes to them.
+ */
+export async function searchFor(
+  query: Query,
+  filter: TrackFilter,
+): Promise<Search | undefined> {
+  if ([filter.asset, filter.q].some((text) => text?.includes('\0'))) return undefined
+  const few = await columnsOfFew(query, filter)
+  if (few.some((part) => part.few?.tracks === 0)) return undefined
+  const parts = [...few, ...rangesOf(filter), ...wordsOf(filter.q?.trim() ?? '')]
+  let fewest: Part | undefined
+  let least = Number.POSITIVE_INFINITY
+  for (const part of parts) {
+    const tracks = part.rows ? await countOf(query, part) : (part.few?.tracks ?? least)
+    if (tracks >= least || part.few?.condition === '') continue
+    fewest = part
+    least = tracks
+  }
+  return { parts, ...(fewest === undefined ? {} : { fewest }) }
+}
+
+/** The number of tracks, or what the database expects; infinite if there are too many to be sorted. */
+async function countOf(query: Query, { rows, isGuessed }: Part): Promise<number> {
+  const values: unknown[] = []
+  const source = rows?.((value) => `$${values.push(value)}`)
+  const text = isGuessed
+    ? `explain (format json) ${source}`
+    : `select count(*) as tracks from (${source}) as found`
+  const [found] = await query<Partial<Counted>>({ text }, values)
+  const tracks = found?.tracks ?? found?.['QUERY PLAN']?.[0]?.Plan['Plan Rows'] ?? 0
+  return tracks > MAX_SORTED ? Number.POSITIVE_INFINITY : tracks
+}
+
+interface Counted {
+  readonly tracks: number
+  readonly 'QUERY PLAN': readonly { readonly Plan: { readonly 'Plan Rows': number } }[]
+}
+
+async function columnsOfFew(query: Query, filter: TrackFilter): Promise<readonly Part[]> {
+  const { camelot, state, warning, isWarned } = filter
+  const parts: Part[] = []
+  const add = (
+    found: readonly Count[],
+    type: 'int' | 'text',
+    column: string,
+    condition: string,
+  ) => {
+    const values = (parameter: Parameter) =>
+      `${parameter(found.map(({ value }) => value))}::${type}[]`
+    const tracks = found.reduce((sum, each) => sum + each.tracks, 0)
+    parts.push({
+      where: (parameter) => `${column} = any (${values(parameter)})`,
+      few: { values, condition, tracks },
+    })
+  }
+  const tests = setTests(filter)
+  if (tests.length > 0) {
+    const sets = (await readAssetSets(query)).filter((set) => tests.every((test) => test(set)))
+    const found = sets.map(({ id, tracks }) => ({ value: `${id}`, tracks }))
+    add(found, 'int', 'listed.assets', 'listed.assets = value')
+  }
+  const isWarning = warning !== undefined || isWarned !== undefined
+  if (camelot === undefined && state === undefined && !isWarning) return parts
+  const counts = await query<Count & { readonly kind: string }>(COUNTS)
+  const of = (kind: string, test: (value: string) => boolean) =>
+    counts.filter((count) => count.kind === kind && test(count.value))
+  if (camelot !== undefined) {
+    const found = of('camelot', (value) => camelot.includes(value))
+    add(found, 'text', 'listed.camelot', 'listed.camelot = value')
+  }
+  if (state !== undefined) {
+    const found = of('state', (value) => value === state)
+    // What is done has no index: nearly everything is.
+    const condition = state === 'done' ? '' : `listed.state = value and listed.state <> 'done'`
+    add(found, 'text', 'listed.state', condition)
+  }
+  if (isWarning) {
+    const found = of('warnings', (value) =>
+      warning === undefined ? (value !== '{}') === isWarned : codesOf(value).includes(warning),
+    )
+    add(found, 'text', 'listed.warnings::text', 'listed.warnings = value::text[]')
+  }
+  return parts
+}
+
+interface Count {
+  readonly value: string
+  readonly tracks: number
+}
+
+/** The codes in PostgreSQL's text of an array of codes. */
+function codesOf(array: string): string[] {
+  return array.slice(1, -1).split(',')
+}
+
+function setTests({ asset, stale, lacks }: TrackFilter): ((set: AssetSet) => boolean)[] {
+  const tests: ((set: AssetSet) => boolean)[] = []
+  if (asset !== undefined) tests.push(({ made }) => made.has(asset))
+  if (stale) tests.push((set) => standingOf(set, stale) === 'older')
+  if (lacks) tests.push((set) => standingOf(set, lacks) === 'missing')
+  return tests
+}
+
+function rangesOf(filter: TrackFilter): Part[] {
+  const limits = [
+    ['bpm >=', filter.bpmFrom],
+    ['bpm <=', filter.bpmTo],
+    ['bpm_confidence >=', filter.bpmConfidenceFrom],
+    ['key_confidence >=', filter.keyConfidenceFrom],
+    ['samples >=', samplesOf(filter.secondsFrom, Math.ceil)],
+    ['samples <=', samplesOf(filter.secondsTo, Math.floor)],
+  ] as const
+  const given = limits.filter(([, value]) => value !== undefined)
+  if (given.length === 0) return []
+  const where = (parameter: Parameter) =>
+    given
+      .map(([limit, value]) => {
+        // An index on whole numbers is used for whole numbers alone.
+        const type = limit.startsWith('samples') ? 'bigint' : 'double precision'
+        return `listed.${limit} ${parameter(value)}::${type}`
+      })
+      .join(' and ')
+  const rows = (parameter: Parameter) =>
+    `select listed.* from track_listing listed where ${where(parameter)}`
+  return [{ where, rows, isGuessed: true }]
+}
+
+function samplesOf(seconds: number | undefined, rounded: (value: number) => number) {
+  return seconds === undefined ? undefined : rounded(seconds * SAMPLE_RATE)
+}
+
+/** Nothing for an empty text. */
+function wordsOf(q: string): Part[] {
+  if (q === '') return []
+  const begins = (parameter: Parameter) =>
+    `listed.asset_guid >= ${parameter(q)} and listed.asset_guid < ${parameter(`${q}\u{10FFFF}`)}`
+  const words = searchedWords(q)
+  if (words.length === 0)
+    return [
+      {
+        where: begins,
+        rows: (parameter) =>
+          `select listed.* from track_listing listed where ${begins(parameter)}`,
+        isGuessed: true,
+      },
+    ]
+  const named = (parameter: Parameter) =>
+    [
+      `(track.title <> '' or track.artist <> '')`,
+      ...words.map(
+        (word) =>
+          `words_of(track.title, track.artist) @@ to_tsquery('simple', ${parameter(word)})`,
+      ),
+    ].join(' and ')
+  return [
+    {
+      // A value rather than `exists`, so that the rows of a page are looked up, and not all that have the words.
+      where: (parameter) =>
+        `(${begins(parameter)} or (select ${named(parameter)} from track
+          where track.asset_guid = listed.asset_guid))`,
+      // An array, so that the rows are found one by one, however many the database expects.
+      rows: (parameter) => `
+        select listed.* from track_listing listed where listed.asset_guid = any (array(
+          select listed.asset_guid from track_listing listed where ${begins(parameter)}
+          union all select track.asset_guid from track where ${named(parameter)}
+          limit ${MAX_SORTED + 1}))`,
+    },
+  ]
+}
+
+/** Each word as a text search for words that begin with it, in the letter cases that a database may not handle. */
+function searchedWords(text: string): string[] {
+  const words = text.match(/[\p{L}\p{N}\p{M}]+/gu) ?? []
+  return [...new Set(words.map((word) => word.toLowerCase()))].slice(0, 8).map((word) => {
+    const first = String.fromCodePoint(word.codePointAt(0) ?? 0)
+    const titled = first.toUpperCase() + word.slice(first.length)
+    return [...new Set([word, titled])].map((each) => `${each}:*`).join(' | ')
+  })
+}
+
+const COUNTS = {
+  name: 'list-counts',
+  text: `
+    select kind, value, sum(count)::bigint as tracks from kept_count
+    where kind in ('camelot', 'state', 'warnings') group by 1, 2`,
+}

@@ -1,0 +1,80 @@
+import t from 'tap'
+import type { Bus } from '#shared/bus/bus.ts'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import type { RunAccepted } from '#shared/contracts/messages/run.ts'
+import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
+import { sweepOnce } from '../../../services/publish/watchdog.ts'
+import { accepted, catalogues, event } from '../../shared/catalogue/fixture.ts'
+
+const { database } = await (await catalogues(t))()
+/** What is swept, s. */
+const AFTER = 1800
+
+const swept: string[] = []
+const bus = {
+  async publish(_topic, { data }) {
+    swept.push(JSON.parse(`${data}`).asset_guid)
+    return 'id'
+  },
+} as Pick<Bus, 'publish'> as Bus
+const sweep = async () => {
+  swept.length = 0
+  const events = { report: async () => {} }
+  await sweepOnce({ bus, events, database, metrics: createMetrics('publish') }, AFTER)
+  return swept.toSorted()
+}
+/** Moves the database's clock on, as far as these jobs are concerned. */
+const wait = (minutes: number, jobs: readonly RunAccepted[]) =>
+  database.query(
+    {
+      text: `update watch set since = since - make_interval(mins => $1) where job = any ($2)`,
+    },
+    [minutes, jobs.map(({ job }) => job)],
+  )
+const some = (name: string, count: number) =>
+  Array.from({ length: count }, (_, index) => accepted(['bpm'], { track: `${name}-${index}` }))
+const begin = (jobs: readonly RunAccepted[]) =>
+  recordEvents(
+    database,
+    jobs.map((job) => event(job)),
+  )
+
+t.test(
+  'a backlog is no fault: what waits is swept only when its queue has passed it',
+  async (t) => {
+    const backlog = some('backlog', 2000)
+    const first = some('first', 20)
+    await acceptJobs(database, backlog)
+    await acceptJobs(database, first)
+    await wait(120, backlog)
+    await wait(125, first)
+    await begin(first)
+    t.same(await sweep(), [], 'two hours, while others are worked off')
+
+    await wait(29, first)
+    t.same(await sweep(), [], 'what has begun goes on')
+    await wait(2, first.slice(0, 1))
+    t.same(await sweep(), ['first-0'], 'and one stands still')
+    await wait(31, first.slice(0, 1))
+    t.same(await sweep(), [], 'which waits in the queue again')
+    await wait(2, first.slice(1, 2))
+    await begin(first.slice(1, 2))
+    t.same(await sweep(), [], 'a step that is recorded starts the clock again')
+
+    // Of another route nothing has begun: its queue is empty, or nobody takes from it.
+    const elsewhere = accepted(['bpm'], { track: 'elsewhere', route: 'onprem' })
+    await acceptJobs(database, [elsewhere])
+    await wait(31, [elsewhere])
+    t.same(await sweep(), ['elsewhere'])
+
+    // An hour later the queue has come to jobs that were accepted an hour after these.
+    await database.query({ text: `update beginning set minute = minute - interval '1 hour'` })
+    const late = some('late', 1)
+    await acceptJobs(database, late)
+    await begin(late)
+    t.equal((await sweep()).length, 100, 'those that it has passed are lost')
+    await database.query({ text: 'delete from beginning' })
+    t.equal((await sweep()).length, 100, 'or nothing begins any more')
+  },
+)

@@ -1,0 +1,109 @@
+import t from 'tap'
+import { openDatabase } from '#shared/catalogue/database.ts'
+import { addEventDays, dropEventDays } from '#shared/catalogue/events/forget.ts'
+import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { type Kpis, readKpis } from '#shared/catalogue/figures/kpis.ts'
+import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
+import { migrate } from '#shared/catalogue/schema/migrate.ts'
+import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
+import { accepted, catalogues, ended, event } from './fixture.ts'
+
+const fresh = await catalogues(t)
+
+t.test('figures of a long time are those of its parts, percentiles to a tenth', async (t) => {
+  const { database } = await fresh()
+  const run = accepted(['bpm'])
+  const start = Date.parse('2026-03-01T10:03:00Z')
+  const step = 7 * 60_000
+  const events = Array.from({ length: 60 }, (_, index) =>
+    event(run, {
+      at: new Date(start + index * step).toISOString(),
+      ...{ step: index % 2 ? 'analyze' : 'encode', ms: 100 + 250 * index, cpuMs: index },
+      verdict: index % 5 ? 'done' : 'retry',
+    }),
+  )
+  await recordEvents(database, events)
+  await recordEvents(database, events)
+  const read = (from: number, to: number) => readKpis(database, new Date(from), new Date(to))
+  const long = await read(start, start + 60 * step)
+  const parts: Kpis[] = []
+  for (let part = 0; part < 12; part++)
+    parts.push(await read(start + part * 5 * step, start + (part + 1) * 5 * step))
+  const sum = (of: (kpis: Kpis) => number) => parts.reduce((total, part) => total + of(part), 0)
+  t.equal(long.events, 60)
+  t.equal(
+    long.events,
+    sum(({ events }) => events),
+  )
+  t.equal(long.requeued, 12)
+  t.equal(
+    long.requeued,
+    sum(({ requeued }) => requeued),
+  )
+  for (const name of ['analyze', 'encode']) {
+    const [whole, ...each] = [long, ...parts].map(({ steps }) =>
+      steps.find(({ step }) => step === name),
+    )
+    const mine = events.filter((event) => event.step === name).map(({ ms }) => ms)
+    for (const field of ['count', 'sumMs', 'coreMs', 'overBudget', 'overHardLimit'] as const)
+      t.equal(
+        whole?.[field],
+        each.reduce((total, part) => total + (part?.[field] ?? 0), 0),
+        field,
+      )
+    t.equal(whole?.longestMs, Math.max(...mine))
+    const exact = mine.toSorted((a, b) => a - b)[Math.ceil(mine.length / 2) - 1] ?? 0
+    t.ok(Math.abs((whole?.p50Ms ?? 0) / exact - 1) < 0.1, `${whole?.p50Ms} for ${exact}`)
+  }
+  // An interval that no bucket fits into as a whole.
+  t.equal((await read(start + 1, start + 61 * 60_000)).events, 8)
+})
+
+t.test(
+  'the events of a day are dropped with it, also those that came before it was made',
+  async (t) => {
+    const { database } = await fresh()
+    const run = accepted(['bpm'], { track: 't' })
+    const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString()
+    const [old, young] = [40, 20].map((days) => event(run, { at: daysAgo(days) }))
+    if (old === undefined || young === undefined) return
+    await recordEvents(database, [old])
+    for (const { at } of [old, young])
+      await database.query({ text: 'select add_event_day($1::date)' }, [at.slice(0, 10)])
+    await recordEvents(database, [old, young])
+    const history = async () => (await trackHistory(database, 't', { limit: 9 })).events
+    t.same(await history(), [young, old])
+    t.equal(await dropEventDays(database, 30), 1)
+    t.equal(await dropEventDays(database, 30), 0)
+    t.same(await history(), [young])
+    await Promise.all([addEventDays(database), addEventDays(database)])
+    const future = event(run, { at: daysAgo(-2) })
+    await recordEvents(database, [future])
+    t.same(await history(), [future, young])
+    const text = 'select from event_other'
+    t.same(await database.query({ text }), [], 'each day has its own')
+  },
+)
+
+t.test('a database without statistics, as after a restore, is analyzed', async (t) => {
+  const { database } = await fresh()
+  const known = async () => {
+    const text = `select from pg_stats where tablename = 'track_listing'`
+    return (await database.query({ text })).length > 0
+  }
+  await migrate(database)
+  t.equal(await known(), false, 'an empty one has none')
+  await recordRuns(database, [ended(accepted(['bpm']))])
+  await migrate(database)
+  t.equal(await known(), true)
+})
+
+t.test('the tables of version 0.1 are refused', async (t) => {
+  const { database, dsn } = await fresh()
+  await database.query({
+    text: `update migration set name = 'tracks, jobs, assets and events'`,
+  })
+  const service = openDatabase({ dsn })
+  t.teardown(() => service.close())
+  await t.rejects(migrate(service), { message: /version 0\.1/ })
+})

@@ -1,0 +1,103 @@
+import type { Database } from '#shared/catalogue/database.ts'
+import { readBoard } from '#shared/catalogue/figures/board.ts'
+import { readKpis } from '#shared/catalogue/figures/kpis.ts'
+import { readStale } from '#shared/catalogue/figures/stale.ts'
+import { jobsOfRequest, requestsOf } from '#shared/catalogue/jobs/read-jobs.ts'
+import { countLetters, listLetters } from '#shared/catalogue/letters/read-letters.ts'
+import {
+  changedTracks,
+  listedTrack,
+  listTracks,
+  type TrackCursor,
+} from '#shared/catalogue/tracks/list-tracks.ts'
+import { findTrack, trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
+import type { TrackFilter } from '#shared/catalogue/tracks/track-filter.ts'
+
+/** Filters of lists, by what they look for: what many tracks have, what few have, and what none has. */
+const FILTERS: Readonly<Record<string, TrackFilter>> = {
+  'no filter': {},
+  '120 to 128 BPM': { bpmFrom: 120, bpmTo: 128 },
+  '61 to 61.2 BPM': { bpmFrom: 61, bpmTo: 61.2 },
+  '300 BPM, which none has': { bpmFrom: 300 },
+  'a sure tempo': { bpmConfidenceFrom: 0.9995 },
+  'a sure key': { keyConfidenceFrom: 0.9995 },
+  'longer than an hour': { secondsFrom: 3600 },
+  'three to four minutes': { secondsFrom: 180, secondsTo: 240 },
+  '8A': { camelot: ['8A'] },
+  '8A and its neighbours': { camelot: ['8A', '8B', '7A', '9A'] },
+  '8A at 61 BPM': { camelot: ['8A'], bpmFrom: 61, bpmTo: 61.2 },
+  '8A at 120 to 128 BPM, likely': {
+    ...{ camelot: ['8A'], bpmFrom: 120, bpmTo: 128, bpmConfidenceFrom: 0.5 },
+  },
+  'a key that none has': { camelot: ['14A'] },
+  done: { state: 'done' },
+  running: { state: 'running' },
+  'failed, in 8A': { state: 'failed', camelot: ['8A'] },
+  'an asset that all have': { asset: 'key' },
+  'an asset that few have': { asset: 'flac' },
+  'an asset that none has': { asset: 'none' },
+  'stale bpm, the oldest hundredth': { stale: { asset: 'bpm', version: 3 } },
+  'stale bpm at 120 to 128 BPM': {
+    ...{ stale: { asset: 'bpm', version: 3 }, bpmFrom: 120, bpmTo: 128 },
+  },
+  'stale key, which is all': { stale: { asset: 'key', version: 2 } },
+  'lacks waveform, which few do': { lacks: { asset: 'waveform', version: 1 } },
+  'lacks flac, which nearly all do': { lacks: { asset: 'flac', version: 1 } },
+  'a warning': { warning: 'CUT_SHORT' },
+  'a warning that none has': { warning: 'SILENT' },
+  warned: { isWarned: true },
+  'not warned': { isWarned: false },
+  'the beginning of a guid': { q: 'c4ca4238' },
+  'the first letter of a guid': { q: 'c' },
+  'a word that many have': { q: 'loren' },
+  'two words': { q: 'loren mitus' },
+  'a word that none has': { q: 'zzyzx' },
+  'a word that none has, in 8A': { q: 'zzyzx', camelot: ['8A'] },
+}
+
+/** A track of a filled catalogue: its guid and the request of its job. */
+export interface Known {
+  readonly guid: string
+  readonly job: string
+  readonly request: string
+}
+
+/** Every read of the API, by what it is. */
+export function readsOf({ guid, job, request }: Known) {
+  const hours = (count: number) => new Date(Date.now() - count * 3600_000)
+  const read = (name: string, of: (database: Database) => Promise<unknown>) => ({ name, of })
+  const lists = Object.entries(FILTERS).flatMap(([name, filter]) => [
+    read(`list: ${name}`, (database) => listTracks(database, filter, { limit: 100 })),
+    read(`a later page: ${name}`, (database) => laterPage(database, filter)),
+  ])
+  return [
+    ...lists,
+    read('changed tracks', (database) => changedTracks(database, undefined, 1000)),
+    read('a track as listed', (database) => listedTrack(database, guid)),
+    read('a track', (database) => findTrack(database, guid)),
+    read('its history', (database) => trackHistory(database, guid, { limit: 100 })),
+    read('its later history', (database) =>
+      trackHistory(database, guid, {
+        ...{ limit: 100, before: { at: hours(1).toISOString(), id: crypto.randomUUID() } },
+      }),
+    ),
+    read('a request', (database) => jobsOfRequest(database, request)),
+    read('what requests said', (database) => requestsOf(database, [job, 'unknown'])),
+    read('the board', (database) => readBoard(database)),
+    read('figures of 15 minutes', (database) => readKpis(database, hours(0.25), hours(0))),
+    read('figures of 28 days', (database) => readKpis(database, hours(28 * 24), hours(0))),
+    read('versions', (database) => readStale(database, [{ asset: 'bpm', version: 3 }])),
+    read('open letters', (database) => listLetters(database, 'open', {}, { limit: 100 })),
+    read('letters of a track', (database) =>
+      listLetters(database, 'all', { track: guid }, { limit: 100 }),
+    ),
+    read('letters counted', (database) => countLetters(database, {})),
+  ]
+}
+
+/** A page in the middle, as if the first page had been read an hour ago. */
+async function laterPage(database: Database, filter: TrackFilter): Promise<unknown> {
+  const placeUs = (Date.now() - 4 * 3600_000) * 1000
+  const after: TrackCursor = { asOfUs: (Date.now() - 1000) * 1000, placeUs, track: 'm' }
+  return listTracks(database, filter, { limit: 100, after })
+}
