@@ -18,7 +18,7 @@ interface WatchdogDeps {
 }
 
 /**
- * Publishes jobs again that have neither ended nor been dead-lettered within `olderThanSeconds`. Each sweep is
+ * Publishes jobs again that stand still for `olderThanSeconds`, as `sweepJobs` has it. Each sweep is
  * reported as an event, so that the watchdog never hides a defect of the chain.
  * @returns the number of jobs published again, at most 100
  */
@@ -46,7 +46,7 @@ export async function sweepOnce(
       verdict: 'swept',
       units: [],
       ms: 0,
-      sentence: `not ended ${olderThanSeconds} s after it was accepted: published again`,
+      sentence: `it stood still for ${olderThanSeconds} s: published again`,
     })
     metrics.swept.add(1)
   }

@@ -1,5 +1,5 @@
 -- The catalogue. Keys are compared by bytes (collate "C"), whatever the database's own collation: faster, and the same
--- everywhere. Why the tables are as they are: DESIGN.md, section 7.
+-- everywhere. Why the tables are as they are: DESIGN.md, chapter 9.
 
 -- One row for each job, as small as can be: what has been made is in `asset`. No column that changes has an index, so
 -- that updates stay within a page.
