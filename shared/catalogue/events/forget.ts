@@ -2,7 +2,7 @@ import type { Database } from '../database.ts'
 
 /** How long figures are kept, days: what came to in ten minutes, and what was counted by the minute. */
 const FIGURE_DAYS = 400
-/** How long anybody waits for the table of events while its partitions change, ms: whoever comes meanwhile waits too. */
+/** How long a change of the partitions waits for the table of events, ms: statements that come meanwhile wait, too. */
 const LOCK_MS = 2_000
 
 /** Makes the partitions of events of the coming days, so that events of a day lie together. */

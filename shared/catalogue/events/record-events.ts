@@ -82,7 +82,7 @@ const DEAD_LETTERED = {
     where job.id = locked.id and letter.run is not null`,
 }
 
-// A job that begins, or goes on: whoever else writes it now says the same, so nobody waits.
+// A job that begins, or goes on. A process that writes its row at the same moment says the same, so none waits.
 const BEGUN = {
   name: 'jobs-begun',
   text: `

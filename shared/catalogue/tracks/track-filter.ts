@@ -62,7 +62,7 @@ export interface Search {
   readonly fewest?: Part
 }
 
-/** Up to so many rows are found and sorted. Of what more rows match, a page is soon full. */
+/** Up to this many rows are found and sorted. Of what more rows match, a page is soon full. */
 const MAX_SORTED = 20_000
 
 /**

@@ -65,7 +65,7 @@ t.test(
   },
 )
 
-t.test('what is counted is what there is, whoever writes at the same time', async (t) => {
+t.test('what is counted is what there is, while several processes write', async (t) => {
   const { database, dsn } = await fresh()
   const others = Array.from({ length: 3 }, () => openDatabase({ dsn }))
   t.teardown(() => Promise.all(others.map((other) => other.close())))
