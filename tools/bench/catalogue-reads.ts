@@ -1,4 +1,5 @@
 import type { Database } from '#shared/catalogue/database.ts'
+import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { readBoard } from '#shared/catalogue/figures/board.ts'
 import { readKpis } from '#shared/catalogue/figures/kpis.ts'
 import { readStale } from '#shared/catalogue/figures/stale.ts'
@@ -10,7 +11,7 @@ import {
   listTracks,
   type TrackCursor,
 } from '#shared/catalogue/tracks/list-tracks.ts'
-import { findTrack, trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
+import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
 import type { TrackFilter } from '#shared/catalogue/tracks/track-filter.ts'
 
 /** Filters of lists, by what they look for: what many tracks have, what few have, and what none has. */

@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify'
+import type { Registry } from '#shared/assets/registry.ts'
+import type { Database } from '#shared/catalogue/database.ts'
 import { readStale } from '#shared/catalogue/figures/stale.ts'
 import { Stale } from '#shared/contracts/api/stale.ts'
 import { reading } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
-import type { HttpDeps } from '../http/route-config.ts'
 
 const schema = {
   operationId: 'getStale',
@@ -22,7 +23,7 @@ const schema = {
 /** GET /v1/stale. */
 export async function staleRoutes(
   app: FastifyInstance,
-  { database, registry }: HttpDeps,
+  { database, registry }: { readonly database: Database; readonly registry: Registry },
 ): Promise<void> {
   app.get(
     '/v1/stale',
@@ -33,11 +34,11 @@ export async function staleRoutes(
       const found = await reading((signal) => readStale(database, asked, signal))
       reply.header('cache-control', 'no-store')
       return {
-        assets: found.map(({ asset, version, current, older, missing, failed }) => ({
-          ...{ asset, title: registry.get(asset)?.title ?? asset, version, current },
-          stale: older.reduce((sum, { tracks }) => sum + tracks, 0),
-          older: older.map((each) => ({ ...each })),
-          ...{ missing, failed },
+        assets: found.map((each) => ({
+          ...each,
+          title: registry.get(each.asset)?.title ?? each.asset,
+          stale: each.older.reduce((sum, { tracks }) => sum + tracks, 0),
+          older: [...each.older],
         })),
       }
     },

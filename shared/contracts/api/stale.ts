@@ -32,12 +32,17 @@ export const Stale = Type.Object(
       {
         assets: [
           {
-            ...{ asset: 'bpm', title: 'Tempo', version: 3, current: 812_000, stale: 41_200 },
+            asset: 'bpm',
+            title: 'Tempo',
+            version: 3,
+            current: 812_000,
+            stale: 41_200,
             older: [
               { version: 2, tracks: 41_000 },
               { version: 1, tracks: 200 },
             ],
-            ...{ missing: 90, failed: 12 },
+            missing: 90,
+            failed: 12,
           },
         ],
       },

@@ -2,10 +2,10 @@ import t from 'tap'
 import { openDatabase } from '#shared/catalogue/database.ts'
 import { addEventDays, dropEventDays } from '#shared/catalogue/events/forget.ts'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { type Kpis, readKpis } from '#shared/catalogue/figures/kpis.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { migrate } from '#shared/catalogue/schema/migrate.ts'
-import { trackHistory } from '#shared/catalogue/tracks/read-tracks.ts'
 import { accepted, catalogues, ended, event } from './fixture.ts'
 
 const fresh = await catalogues(t)
@@ -18,7 +18,7 @@ t.test('figures of a long time are those of its parts, percentiles to a tenth', 
   const events = Array.from({ length: 60 }, (_, index) =>
     event(run, {
       at: new Date(start + index * step).toISOString(),
-      ...{ step: index % 2 ? 'analyze' : 'encode', ms: 100 + 250 * index, cpuMs: index },
+      ...{ step: index % 2 ? 'analyze' : 'encode', ms: 100 + 250 * index, cpu_ms: index },
       verdict: index % 5 ? 'done' : 'retry',
     }),
   )
