@@ -210,6 +210,8 @@ t.test('the page, as people use it', { skip }, async (t) => {
     const began = performance.now()
     await page.locator('.lines a').first().waitFor()
     t.comment(`the first line after ${Math.round(performance.now() - began)} ms`)
+    // What is below the window is not drawn.
+    await page.locator('.lines').evaluate((list) => list.scrollIntoView())
     const guess = page.locator('.lines .unsure')
     t.match(
       await guess.textContent(),
