@@ -2,10 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Registry } from '#shared/assets/registry.ts'
 import { harmonicWith, keyMeant } from '#shared/audio/musical-keys.ts'
 import type { Database } from '#shared/catalogue/database.ts'
-import {
-  listTracks,
-  type TrackCursor,
-} from '#shared/catalogue/tracks/list-tracks.ts'
+import { listTracks, type TrackCursor } from '#shared/catalogue/tracks/list-tracks.ts'
 import type { TrackFilter } from '#shared/catalogue/tracks/track-filter.ts'
 import { LIKELY, type TrackPage } from '#shared/contracts/api/track.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'

@@ -3,13 +3,7 @@ import type { TrackNames } from '../../contracts/file-names.ts'
 import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
 import { atOnce, type Database } from '../database.ts'
 import { NAMES } from './read-tracks.ts'
-import {
-  type ListedState,
-  type Parameter,
-  type Search,
-  searchFor,
-  type TrackFilter,
-} from './track-filter.ts'
+import { type Parameter, type Search, searchFor, type TrackFilter } from './track-filter.ts'
 
 /** A track as lists show it. */
 export interface ListedTrack {

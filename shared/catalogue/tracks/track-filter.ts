@@ -3,7 +3,7 @@ import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
 import type { Query } from '../database.ts'
 import { type AssetSet, type AssetVersion, readAssetSets, standingOf } from './asset-sets.ts'
 
-export type ListedState = (typeof TRACK_STATES)[number]
+type ListedState = (typeof TRACK_STATES)[number]
 
 /** A filter of tracks. A track has to match all given properties. */
 export interface TrackFilter {

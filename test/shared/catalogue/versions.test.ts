@@ -10,7 +10,9 @@ import { accepted, again, catalogues, ended, failed, made } from './fixture.ts'
 const fresh = await catalogues(t)
 
 const found = async (database: Database, filter: TrackFilter) =>
-  (await listTracks(database, filter, { limit: 1000 })).tracks.map(({ track }) => track).sort()
+  (await listTracks(database, filter, { limit: 1000 })).tracks
+    .map(({ line }) => line.asset_guid)
+    .sort()
 
 t.test(
   'each track is current, stale, missing or failed, by the version that is asked about',
