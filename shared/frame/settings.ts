@@ -89,7 +89,10 @@ export const Settings = Type.Object(
       600,
       'How long stage waits for a master that is not there yet.',
     ),
-    watchdog_after_seconds: Seconds(1800, 'How long a job may stand still before it is published again.'),
+    watchdog_after_seconds: Seconds(
+      1800,
+      'How long a job may stand still before it is published again.',
+    ),
     event_retention_days: Type.Integer({
       default: 90,
       minimum: 0,

@@ -2,10 +2,10 @@ import type { StepEvent } from '../../contracts/messages/event.ts'
 import { jobId } from '../../contracts/names.ts'
 import { DEFAULT_ROUTE } from '../../contracts/topology.ts'
 import type { Database } from '../database.ts'
-import { ADD_ACTIVITY } from '../figures/activity.ts'
 import { acceptAgain } from '../jobs/accept-jobs.ts'
 import type { Acceptance } from '../jobs/job-row.ts'
 import { rows, whole } from '../parameters.ts'
+import { ADD_ACTIVITY } from './activity.ts'
 import { EVENT_COLUMNS, eventRow, TYPED_EVENT_COLUMNS } from './event-columns.ts'
 
 /**

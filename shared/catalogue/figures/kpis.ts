@@ -1,6 +1,6 @@
 import { CHAIN } from '../../contracts/stages.ts'
 import { atOnce, type Database } from '../database.ts'
-import { BUCKET_SECONDS, msOfClass, SUMS } from './activity.ts'
+import { BUCKET_SECONDS, msOfClass, SUMS } from '../events/activity.ts'
 
 /** What was done between two instants. All but `steps` are counts. */
 export interface Kpis {

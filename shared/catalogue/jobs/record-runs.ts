@@ -2,7 +2,7 @@ import type { JobState } from '../../contracts/api/job.ts'
 import type { RunEnded } from '../../contracts/messages/run.ts'
 import type { Warning } from '../../contracts/warnings.ts'
 import type { Database, Query } from '../database.ts'
-import { addToMinute, countMinute } from '../figures/minute-counts.ts'
+import { addToMinute, countMinute } from '../minute-counts.ts'
 import { rows } from '../parameters.ts'
 import {
   keyedVerdicts,

@@ -1,4 +1,4 @@
-import type { Query } from '../database.ts'
+import type { Query } from './database.ts'
 
 /**
  * Adds assets that were made and that failed to what is counted of this minute, in the transaction that records them.
