@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import t from 'tap'
 import { keyName } from '#shared/audio/musical-keys.ts'
+import { CHAIN_ERRORS } from '#shared/contracts/errors/chain.ts'
 import type { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
@@ -178,7 +179,7 @@ t.test('the page, as people use it', { skip }, async (t) => {
       await post({ asset_guid: 'late', derivative_assets: ['loudness'] })
       await page.getByRole('link', { name: /Dead letters/ }).click()
       const late = page.getByRole('article', { name: 'MASTER_NOT_FOUND, late' })
-      await late.getByText('Deliver the master, then redrive.').waitFor()
+      await late.getByText(CHAIN_ERRORS.MASTER_NOT_FOUND.remedy).waitFor()
       await around.master('late', wav([sine(66_150, 440)]))
       await late.getByRole('button', { name: 'Redrive' }).click()
       await late.getByText('as run 2').first().waitFor()
