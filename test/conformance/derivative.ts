@@ -7,6 +7,7 @@ import { CoreTime } from '#shared/frame/telemetry/cpu-time.ts'
 import { analyzeTools } from '../../services/analyze/tools.ts'
 import type { WorkerPool } from '../../services/analyze/worker-pool.ts'
 import { encodeTools } from '../../services/encode/tools.ts'
+import { club, int16 } from '../support/audio.ts'
 import { bytesOf } from '../support/bytes.ts'
 import { timeLimit } from '../support/patience.ts'
 
@@ -27,31 +28,17 @@ export type Files = Readonly<Record<string, Buffer>>
 const CUT_SECONDS = 250
 const WHOLE_SECONDS = 60
 
-/** A beat and a chord, different from second to second, so that any asset has something to find. */
-function track(seconds: number): PcmSource {
-  const samples = Math.round(seconds * SAMPLE_RATE)
-  const pcm = new Int16Array(2 * samples)
-  for (let at = 0; at < samples; at++) {
-    const time = at / SAMPLE_RATE
-    const beat = time % 0.5
-    const kick =
-      Math.exp(-beat * 30) * Math.sin(2 * Math.PI * (50 + 80 * Math.exp(-beat * 40)) * beat)
-    const chord = [220, 261.63, 329.63].reduce(
-      (sum, hz) => sum + Math.sin(2 * Math.PI * hz * time),
-      0,
-    )
-    const swell = 0.5 + 0.5 * Math.sin(time / 3)
-    pcm[2 * at] = Math.round(14_000 * kick + 3000 * swell * chord)
-    pcm[2 * at + 1] = Math.round(14_000 * kick + 2500 * chord)
-  }
-  return sourceOf(samples, async (start, end) => pcm.subarray(2 * start, 2 * end))
-}
-
 const tracks = new Map<number, PcmSource>()
 function trackOf(seconds: number): PcmSource {
-  const made = tracks.get(seconds) ?? track(seconds)
+  const made = tracks.get(seconds) ?? clubOf(seconds)
   tracks.set(seconds, made)
   return made
+}
+
+/** Drums and chords that change, so that any asset has something to find. */
+function clubOf(seconds: number): PcmSource {
+  const pcm = int16(club(seconds * SAMPLE_RATE))
+  return sourceOf(pcm.length / 2, async (start, end) => pcm.subarray(2 * start, 2 * end))
 }
 
 /** What a definition can be examined with, and what was made on the way. */

@@ -24,18 +24,23 @@ export function timeLimit(ms: number): AbortSignal {
 /**
  * Waits until it holds. What takes `ms` on an idle machine may take longer here: the load is looked at
  * again before giving up.
+ * @returns what `holds` returned: a value that is not falsy
  * @throws Error with the condition when it does not hold in time.
  */
-export async function until(
-  holds: () => unknown | Promise<unknown>,
+export async function until<T>(
+  holds: () => T | Promise<T>,
   ms = 60_000,
   pollMs = 20,
-): Promise<void> {
+): Promise<Truthy<T>> {
   const began = performance.now()
-  while (!(await holds())) {
+  for (;;) {
+    const found = await holds()
+    if (found) return found as Truthy<T>
     const waited = performance.now() - began
     if (waited > patient(ms))
       throw new Error(`waited ${Math.round(waited)} ms in vain: ${holds}`)
     await sleep(pollMs)
   }
 }
+
+type Truthy<T> = Exclude<T, undefined | null | false | 0 | ''>

@@ -27,7 +27,7 @@ import { openUploads } from '../../../services/ingest/masters/open-uploads.ts'
 import { replacing } from '../../../services/ingest/masters/replaced.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { type PubsubServer, startPubsubServer } from '../../../tools/local/pubsub/server.ts'
-import { patient } from '../../support/patience.ts'
+import { until as untilHolds } from '../../support/patience.ts'
 import { describedResponses } from './described.ts'
 
 interface Api {
@@ -204,13 +204,12 @@ export async function raw(
 export async function until<T>(
   what: string,
   look: () => T | undefined | Promise<T | undefined>,
-) {
-  for (const began = performance.now(); performance.now() - began < patient(10_000); ) {
-    const found = await look()
-    if (found) return found
-    await new Promise((resolve) => setTimeout(resolve, 20))
+): Promise<T> {
+  try {
+    return (await untilHolds(look, 10_000)) as T
+  } catch (error) {
+    throw new Error(`waited in vain for ${what}`, { cause: error })
   }
-  throw new Error(`waited in vain for ${what}`)
 }
 
 export function sha256(bytes: Uint8Array): string {

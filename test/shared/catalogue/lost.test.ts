@@ -3,6 +3,7 @@ import { openDatabase, ping } from '#shared/catalogue/database.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
+import { until } from '../../support/patience.ts'
 import { accepted, catalogues, ended, jobOf, recordDue } from './fixture.ts'
 
 const fresh = await catalogues(t)
@@ -110,15 +111,12 @@ t.test(
   },
 )
 
-/** Tries until it succeeds, for 5 s. */
-async function eventually(work: () => Promise<unknown>): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    try {
-      await work()
-      return
-    } catch (error) {
-      if (tries === 250) throw error
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-  }
+/** Tries until it succeeds. */
+function eventually(work: () => Promise<unknown>): Promise<unknown> {
+  return until(() =>
+    work().then(
+      () => true,
+      () => false,
+    ),
+  )
 }
