@@ -163,7 +163,9 @@ function readingsFor(declared: Declared): Reading[] {
     if (bits >= 32) add('float', bits, false)
     if (bits <= 32) add('int', bits, false)
     if (bits <= 16) add('int', bits, true)
-    if (bits === 8) for (const law of ['alaw', 'mulaw'] as const) add(law, bits, false)
+    // In wider numbers that is two errors at once, too.
+    const laws = bits === 8 && declared.bits === 8 ? (['alaw', 'mulaw'] as const) : []
+    for (const law of laws) add(law, bits, false)
   }
   const { encoding, bits, unsigned, bigEndian } = declared
   return all.filter(
