@@ -2,6 +2,13 @@
 locals {
   makes_database = var.database_secret == null
   database_users = ["ingest", "publish"]
+  # Measured (docs/tasks/deploy-gke.md): 12 kB a track, with the events of one pass, and room for the log. The memory
+  # holds the indexes that are written to.
+  database_disk_gb = coalesce(var.database.disk_gb, max(20, 10 + ceil(var.database.tracks * 12 / 1000000)))
+  database_tier = coalesce(
+    var.database.tier,
+    var.database.tracks <= 1000000 ? "db-custom-2-7680" : var.database.tracks <= 4000000 ? "db-custom-4-15360" : "db-custom-8-30720",
+  )
 }
 
 data "google_secret_manager_secret" "database" {
@@ -35,11 +42,11 @@ resource "google_sql_database_instance" "this" {
   deletion_protection = var.deletion_protection
 
   settings {
-    tier                        = var.database.tier
+    tier                        = local.database_tier
     edition                     = "ENTERPRISE"
     availability_type           = var.database.highly_available ? "REGIONAL" : "ZONAL"
     disk_type                   = "PD_SSD"
-    disk_size                   = var.database.disk_gb
+    disk_size                   = local.database_disk_gb
     disk_autoresize             = true
     deletion_protection_enabled = var.deletion_protection
     # Only through the proxy, which authenticates with IAM: there are no passwords.

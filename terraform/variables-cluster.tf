@@ -112,11 +112,12 @@ variable "database_secret" {
 }
 
 variable "database" {
-  description = "The Cloud SQL instance. version: POSTGRES_15 or newer. highly_available: a standby in a second zone, at twice the price."
+  description = "The Cloud SQL instance. tracks: how many the catalogue is to hold; tier and disk_gb follow from it where they are not given. version: POSTGRES_15 or newer. highly_available: a standby in a second zone, at twice the price."
   type = object({
-    tier             = optional(string, "db-custom-2-7680")
+    tracks           = optional(number, 500000)
+    tier             = optional(string)
     version          = optional(string, "POSTGRES_17")
-    disk_gb          = optional(number, 20)
+    disk_gb          = optional(number)
     highly_available = optional(bool, false)
     backups          = optional(number, 7)
   })
@@ -126,7 +127,7 @@ variable "database" {
     error_message = "database.version must be POSTGRES_15 or newer."
   }
   validation {
-    condition     = var.database.disk_gb >= 10 && var.database.backups >= 1
-    error_message = "database needs disk_gb of 10 at least and one backup at least."
+    condition     = coalesce(var.database.disk_gb, 10) >= 10 && var.database.backups >= 1 && var.database.tracks >= 0
+    error_message = "database needs disk_gb of 10 at least, one backup at least, and no negative number of tracks."
   }
 }

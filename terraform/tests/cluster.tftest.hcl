@@ -167,3 +167,25 @@ run "by_choice" {
     error_message = "k8s/overlays/gke asks for an address and a certificate named trackchain."
   }
 }
+
+run "a_catalogue_of_millions" {
+  command = plan
+  variables {
+    database = { tracks = 8500000 }
+  }
+  assert {
+    condition     = google_sql_database_instance.this[0].settings[0].disk_size == 112 && google_sql_database_instance.this[0].settings[0].tier == "db-custom-8-30720"
+    error_message = "The database does not grow with the number of tracks."
+  }
+}
+
+run "a_database_as_it_is_asked_for" {
+  command = plan
+  variables {
+    database = { tracks = 8500000, tier = "db-custom-2-7680", disk_gb = 30 }
+  }
+  assert {
+    condition     = google_sql_database_instance.this[0].settings[0].disk_size == 30 && google_sql_database_instance.this[0].settings[0].tier == "db-custom-2-7680"
+    error_message = "The tier and the disk that are given do not count."
+  }
+}

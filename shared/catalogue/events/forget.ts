@@ -75,6 +75,7 @@ const FIGURES = {
   name: 'figures-forget',
   text: `
     with minutes as (${old('minute_count', 'minute', 'minute, shard', FIGURE_DAYS)}),
-      beginnings as (${old('beginning', 'minute', 'route, minute', 2)})
+      beginnings as (${old('beginning', 'minute', 'route, minute', 2)}),
+      named as (${old('event_once', 'recorded_at', 'id', FIGURE_DAYS)})
     ${old('activity', 'bucket', 'bucket, step, verdict, route, asset, class', FIGURE_DAYS)}`,
 }

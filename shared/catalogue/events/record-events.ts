@@ -51,12 +51,22 @@ function acceptance(event: StepEvent): Acceptance[] {
   return [{ job, run, route, accepted: at, request }]
 }
 
+// Copies of a message have the same id and time. An id of version 8 (RFC 9562) follows from what the event is about: an
+// operator's act that is repeated after a crash has it again, at another time.
 const RECORD = {
   name: 'events-record',
   text: `
-    with recorded as (
+    with given as materialized (
+      select distinct on (id) *, substr(id::text, 15, 1) = '8' as is_named
+      from json_to_recordset($1) as r (${TYPED_EVENT_COLUMNS}) order by id, at
+    ), named as (
+      insert into event_once (id) select id from given where is_named order by id
+      on conflict (id) do nothing
+      returning id
+    ), recorded as (
       insert into event (${EVENT_COLUMNS})
-      select ${EVENT_COLUMNS} from json_to_recordset($1) as r (${TYPED_EVENT_COLUMNS})
+      select ${EVENT_COLUMNS} from given
+      where not is_named or id in (select id from named)
       order by at, id
       on conflict (at, id) do nothing
       returning *

@@ -163,6 +163,12 @@ create table event (
 create index event_history on event (track, at, id) where track is not null;
 create table event_other partition of event default;
 
+-- The ids of events that follow from what they are about, because the same may be reported again at another time.
+create table event_once (
+  id uuid primary key,
+  recorded_at timestamptz not null default now()
+);
+
 -- Makes the partition of a day, and moves what had come for that day before.
 create function add_event_day(day date) returns void language plpgsql as $$
 declare

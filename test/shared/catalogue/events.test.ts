@@ -5,6 +5,7 @@ import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { markAnnounced } from '#shared/catalogue/jobs/record-runs.ts'
 import { sweepJobs } from '#shared/catalogue/jobs/sweep-jobs.ts'
+import { uuidFrom } from '#shared/contracts/names.ts'
 import { accepted, again, catalogues, ended, event, jobOf, recordDue } from './fixture.ts'
 
 const fresh = await catalogues(t)
@@ -23,6 +24,20 @@ t.test(
     await recordEvents(database, [full, full])
     await recordEvents(database, [full])
     t.same((await trackHistory(database, 't', { limit: 10 })).events, [full])
+  },
+)
+
+t.test(
+  'what is reported again at another time, under an id of its own, is recorded once',
+  async (t) => {
+    const { database } = await fresh()
+    const run = accepted(['bpm'], { track: 't' })
+    const id = uuidFrom('redriven:1')
+    const first = event(run, { id, verdict: 'redriven' })
+    const again = { ...first, at: '2026-03-02T10:00:00.000Z' }
+    t.match(await recordEvents(database, [again, first]), [{ verdict: 'redriven', count: 1 }])
+    t.same(await recordEvents(database, [again]), [])
+    t.same((await trackHistory(database, 't', { limit: 9 })).events, [first])
   },
 )
 
