@@ -60,7 +60,7 @@ t.test('npm run derivative examines one file, and says what it took', async (t) 
   })
 })
 
-t.test('a faulty file is told before any service starts, in one sentence', async (t) => {
+t.test('a faulty file is reported before any service starts, in one sentence', async (t) => {
   const folder = t.testdir({
     sound: { 'a.mjs': definition('async () => ({})') },
     broken: { 'odd.mjs': 'export default {' },
