@@ -9,7 +9,7 @@ import type { Config } from '#shared/frame/settings.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { anyPort } from '../../tools/local/port.ts'
 import { clubTrack } from '../../tools/local/synth.ts'
-import { sine, wav } from '../support/audio.ts'
+import { silence, sine, wav } from '../support/audio.ts'
 import { surroundings } from '../support/chain.ts'
 import { noChromium } from '../support/chromium.ts'
 import { allConsumers } from '../support/one-process.ts'
@@ -28,7 +28,16 @@ const MAX_BYTES = 150_000
 const MANY = Number(process.env.TRACKS ?? 5_000)
 
 t.test('the page, as people use it', { skip }, async (t) => {
-  const around = await surroundings({ derivatives: '' })
+  const own = (id: string, file: string, type: string) => `export default {
+    id: '${id}', version: 1, title: 'Own', stage: 'encode', files: { ${file}: '${type}' },
+    cost: { fixedMs: 1, msPerSecond: 1 }, render: async () => ({ ${file}: Buffer.from('{"a":1}') }) }`
+  const derivatives = t.testdir({
+    'strip.mjs': own('strip', 'png', 'image/png'),
+    'hum.mjs': own('hum', 'ogg', 'audio/ogg'),
+    'facts.mjs': own('facts', 'json', 'application/json'),
+    'blob.mjs': own('blob', 'bin', 'application/octet-stream'),
+  })
+  const around = await surroundings({ derivatives })
   const { config, bus, database, postgres } = around
   const consumers = await allConsumers({
     ...{ config, bus, database, hardLimitMs: 100_000 },
@@ -123,6 +132,19 @@ t.test('the page, as people use it', { skip }, async (t) => {
     const history = page.getByRole('region', { name: 'History' })
     await history.getByText('CUT_SHORT').waitFor()
     t.same(await barriers(page), [])
+    await page.close()
+  })
+
+  await t.test('an asset that the page does not know is shown by its type', async (t) => {
+    await around.master('owned', wav([silence(44_100)]))
+    await post({ asset_guid: 'owned', derivative_assets: ['strip', 'hum', 'facts', 'blob'] })
+    const page = await open('/#/tracks/owned')
+    const shown = (id: string) => page.locator('.assets li', { hasText: id }).locator('.shown')
+    await shown('strip').and(page.locator('img')).waitFor()
+    await shown('hum').and(page.locator('audio')).waitFor()
+    t.equal(await shown('facts').textContent(), '{\n  "a": 1\n}')
+    t.equal(await shown('blob').count(), 0)
+    await page.getByText('Download blob').waitFor({ state: 'attached' })
     await page.close()
   })
 
