@@ -37,7 +37,7 @@ t.test('a track that has not ended, or was not announced, is lost', async (t) =>
   t.match(found(undefined), {
     lost: 1,
     wrong: 0,
-    findings: ['b is lost: nobody has heard of it'],
+    findings: ['b is lost: no trace of it'],
   })
   t.match(found({ state: 'running' }), { lost: 1, findings: ['b is lost: running'] })
   t.match(found({ published: [] }), { lost: 1, wrong: 0 })
