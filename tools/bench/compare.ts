@@ -8,8 +8,8 @@ import { parseArgs, promisify } from 'node:util'
 import { compared } from './figures.ts'
 
 const BENCHES: Readonly<Record<string, readonly string[]>> = {
-  chain: ['chain.bench.ts', '--jobs', '20000', '--seconds', '10'],
-  wire: ['wire.bench.ts', '50000'],
+  chain: ['chain.bench.ts', '--jobs', '5000', '--seconds', '5'],
+  wire: ['wire.bench.ts', '20000'],
   post: ['post.bench.ts', '10000'],
   track: ['bench.ts', '--mix-hours', '0', '--queue', '0', '--rounds', '1'],
 }
