@@ -19,7 +19,10 @@ const options = { cwd: HERE, timeout: patient(200_000) }
 async function areInstalled(): Promise<boolean> {
   if (existsSync(join(MODULES, '.package-lock.json'))) return true
   try {
-    await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], options)
+    // Node has a list of authorities of its own, and a network may have another.
+    const env = { ...process.env, NODE_USE_SYSTEM_CA: '1' }
+    const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--fetch-retries=1']
+    await run('npm', ['ci', ...flags], { ...options, env })
     return true
   } catch (error) {
     t.comment(`NOT TESTED by other tools is the OpenAPI document: npm ci: ${error}`)
