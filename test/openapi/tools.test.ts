@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -12,12 +12,19 @@ import { patient } from '../support/patience.ts'
 t.setTimeout(patient(300_000))
 const run = promisify(execFile)
 const HERE = import.meta.dirname
-const MODULES = join(HERE, 'node_modules')
-const FOLDER = join(MODULES, '.document')
-const options = { cwd: HERE, timeout: patient(200_000) }
+/** Where the tools are installed: not among the sources, which other tests read. */
+const FOLDER = join(HERE, '..', '..', '.cache', 'openapi')
+const MODULES = join(FOLDER, 'node_modules')
+const options = { cwd: FOLDER, timeout: patient(200_000) }
 
 async function areInstalled(): Promise<boolean> {
-  if (existsSync(join(MODULES, '.package-lock.json'))) return true
+  await mkdir(FOLDER, { recursive: true })
+  const isCurrent =
+    existsSync(join(MODULES, '.package-lock.json')) &&
+    (await locked(FOLDER)) === (await locked(HERE))
+  for (const name of ['package.json', 'package-lock.json', 'lint.mjs'])
+    await copyFile(join(HERE, name), join(FOLDER, name))
+  if (isCurrent) return true
   try {
     // Node has a list of authorities of its own, and a network may have another.
     const env = { ...process.env, NODE_USE_SYSTEM_CA: '1' }
@@ -30,6 +37,8 @@ async function areInstalled(): Promise<boolean> {
   }
 }
 
+const locked = (folder: string) => readFile(join(folder, 'package-lock.json'), 'utf8')
+
 const skip = !(await areInstalled()) && 'its tools could not be installed'
 const node = (...args: string[]) => run(process.execPath, args, options)
 
@@ -40,7 +49,6 @@ t.test(
     const api = await startApi()
     t.teardown(() => api.close())
     const text = await (await fetch(`${api.url}/openapi.json`)).text()
-    await mkdir(FOLDER, { recursive: true })
     const file = join(FOLDER, 'openapi.json')
     const found = async (document: string) => {
       await writeFile(file, document)
