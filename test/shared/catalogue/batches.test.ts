@@ -155,6 +155,26 @@ t.test('a redrive is watched and ends anew, and has all its sweeps', async (t) =
   t.ok(third && Date.now() - third.getTime() < 3600_000, `${third}`)
 })
 
+t.test('a job that is redriven while it is watched has all its sweeps again', async (t) => {
+  const run = accepted(['bpm'])
+  await acceptJobs(database, [run])
+  await setWatch(run.job, `since = now() - interval '2 h', swept = 2`)
+  await acceptJobs(database, [again(run, { run: 2 })])
+  t.equal(await isStale(run.job), undefined, 'its clock has begun again')
+  await setWatch(run.job, `since = now() - interval '2 h'`)
+  t.match(await isStale(run.job), { swept: 0, run: 2 })
+})
+
+t.test('a job is watched until it has been announced', async (t) => {
+  const run = accepted(['bpm'])
+  await acceptJobs(database, [run])
+  const due = await recordDue(database, [ended(run)])
+  await setWatch(run.job, `since = now() - interval '2 h'`)
+  t.ok(await isStale(run.job), 'ended, and not announced')
+  await markAnnounced(database, due)
+  t.equal(await isStale(run.job), undefined)
+})
+
 t.test('a part of the answer does not put off the watchdog', async (t) => {
   const run = accepted(['bpm', 'key'])
   await acceptJobs(database, [run])
