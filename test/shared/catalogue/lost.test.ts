@@ -3,7 +3,8 @@ import { openDatabase, ping } from '#shared/catalogue/database.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
-import { until } from '../../support/patience.ts'
+import { blackHole } from '../../support/fakes/black-hole.ts'
+import { timeLimit, until } from '../../support/patience.ts'
 import { accepted, catalogues, ended, jobOf, recordDue } from './fixture.ts'
 
 const fresh = await catalogues(t)
@@ -110,6 +111,27 @@ t.test(
     await ping(few)
   },
 )
+
+t.test('a connection that hangs when it is given up is not used again', async (t) => {
+  const { dsn } = await fresh()
+  const { searchParams } = new URL(dsn.replace('///', '//unix/'))
+  const link = await blackHole(`${searchParams.get('host')}/.s.PGSQL.5432`)
+  const one = openDatabase({
+    dsn: dsn.replace(/host=[^&]*/, `host=127.0.0.1&port=${link.port}`),
+    poolSize: 1,
+  })
+  t.teardown(async () => {
+    await one.close()
+    await link.close()
+  })
+  await ping(one)
+  link.swallow('openOnly')
+  const stop = new AbortController()
+  const hanging = t.rejects(ping(one, stop.signal), { message: 'enough' })
+  setTimeout(() => stop.abort(new Error('enough')), 50)
+  await hanging
+  await ping(one, timeLimit(5_000))
+})
 
 /** Tries until it succeeds. */
 function eventually(work: () => Promise<unknown>): Promise<unknown> {

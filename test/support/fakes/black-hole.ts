@@ -3,19 +3,21 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 interface BlackHole {
   readonly port: number
-  /** Passes nothing on any more and closes nothing, as a link that is cut. */
-  swallow(): void
+  /**
+   * Passes nothing on any more and closes nothing, as a link that is cut. `openOnly`: on connections that are open now.
+   */
+  swallow(which?: 'openOnly'): void
   /** Passes on what has come meanwhile, and all that follows. */
   release(): void
   close(): Promise<void>
 }
 
-/** A way to a port of this machine that can be cut. */
-export async function blackHole(target: number): Promise<BlackHole> {
+/** A way to a port or a socket (its path) of this machine that can be cut. */
+export async function blackHole(target: number | string): Promise<BlackHole> {
   const sockets = new Set<Socket>()
   let isCut = false
   const server = createServer((near) => {
-    const far = connect(target, '127.0.0.1')
+    const far = typeof target === 'string' ? connect(target) : connect(target, '127.0.0.1')
     for (const [from, to] of [
       [near, far],
       [far, near],
@@ -29,8 +31,8 @@ export async function blackHole(target: number): Promise<BlackHole> {
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,
-    swallow() {
-      isCut = true
+    swallow(which) {
+      isCut = which !== 'openOnly'
       for (const socket of sockets) socket.pause()
     },
     release() {
