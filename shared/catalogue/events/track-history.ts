@@ -1,5 +1,6 @@
 import type { StepEvent } from '../../contracts/messages/event.ts'
 import type { Database } from '../database.ts'
+import { cutPage, pageSize } from '../pages.ts'
 import { instant, uuid } from '../parameters.ts'
 import { EVENT_COLUMNS, type EventRow, eventOf } from './event-columns.ts'
 
@@ -24,14 +25,13 @@ export async function trackHistory(
   { limit, before }: { readonly limit: number; readonly before?: HistoryCursor | undefined },
   signal?: AbortSignal,
 ): Promise<HistoryPage> {
-  const size = Math.min(Math.max(Math.trunc(limit), 1), 1_000)
+  const size = pageSize(limit)
   if (assetGuid.includes('\0')) return { events: [] }
   const from = before ? [instant(before.at), uuid(before.id)] : [null, null]
   const values = [assetGuid, ...from, size + 1]
   const found = await database.query<EventRow>(HISTORY, values, signal)
-  const events = found.slice(0, size).map(eventOf)
-  const last = events.at(-1)
-  if (found.length <= size || last === undefined) return { events }
+  const { page: events, last } = cutPage(found.map(eventOf), size)
+  if (last === undefined) return { events }
   return { events, next: { at: last.at, id: last.id } }
 }
 

@@ -1,4 +1,5 @@
 import type { Database } from '../database.ts'
+import { pageSize } from '../pages.ts'
 import { rows } from '../parameters.ts'
 import {
   COLUMNS,
@@ -27,7 +28,7 @@ export async function nextLetters(
 ): Promise<readonly KeptLetter[]> {
   const values = filterValues(filter)
   if (values === undefined) return []
-  const size = Math.min(Math.max(Math.trunc(limit), 1), 1_000)
+  const size = pageSize(limit)
   const found = await database.query<LetterColumns>(NEXT, [...values, size], signal)
   return found.map(keptLetter)
 }

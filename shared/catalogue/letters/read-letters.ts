@@ -1,5 +1,6 @@
 import { LETTER_STATES } from '../../contracts/api/dead-letter.ts'
 import type { Database } from '../database.ts'
+import { cutPage, pageSize } from '../pages.ts'
 import { instant } from '../parameters.ts'
 import {
   COLUMNS,
@@ -34,15 +35,14 @@ export async function listLetters(
   { limit, after }: { readonly limit: number; readonly after?: LetterCursor | undefined },
   signal?: AbortSignal,
 ): Promise<{ readonly letters: readonly KeptLetter[]; readonly next?: LetterCursor }> {
-  const size = Math.min(Math.max(Math.trunc(limit), 1), 1_000)
+  const size = pageSize(limit)
   const values = filterValues(filter)
   if (values === undefined) return { letters: [] }
   const from = after ? [instant(after.at), after.id] : [null, null]
   const all = [...values, ...from, size + 1]
   const found = await database.query<LetterColumns>(LISTS[state], all, signal)
-  const page = found.slice(0, size).map(keptLetter)
-  const last = page.at(-1)
-  if (found.length <= size || last === undefined) return { letters: page }
+  const { page, last } = cutPage(found.map(keptLetter), size)
+  if (last === undefined) return { letters: page }
   return { letters: page, next: { at: last.published.toISOString(), id: last.id } }
 }
 

@@ -2,6 +2,7 @@ import type { TrackLine } from '../../contracts/api/track.ts'
 import type { TrackNames } from '../../contracts/file-names.ts'
 import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
 import { atOnce, type Database } from '../database.ts'
+import { cutPage, pageSize } from '../pages.ts'
 import { NAMES } from './read-tracks.ts'
 import { type Parameter, type Search, searchFor, type TrackFilter } from './track-filter.ts'
 
@@ -36,17 +37,16 @@ export async function listTracks(
   { limit, after }: { readonly limit: number; readonly after?: TrackCursor | undefined },
   signal?: AbortSignal,
 ): Promise<TrackPage> {
-  const size = Math.min(Math.max(Math.trunc(limit), 1), 1_000)
+  const size = pageSize(limit)
   const query = atOnce(database, signal)
   const search = await searchFor(query, filter)
   if (search === undefined) return { tracks: [] }
   const values: unknown[] = []
   const text = pageOf(search, after, size + 1, (value) => `$${values.push(value)}`)
   const found = await query<Columns>({ text }, values)
-  const page = found.slice(0, size)
-  const last = page.at(-1)
+  const { page, last } = cutPage(found, size)
   const tracks = page.map(listed)
-  if (found.length <= size || last === undefined) return { tracks }
+  if (last === undefined) return { tracks }
   const asOfUs = after?.asOfUs ?? page[0]?.place_us ?? last.place_us
   return { tracks, next: { asOfUs, placeUs: last.place_us, track: last.asset_guid } }
 }

@@ -128,14 +128,7 @@ t.test('a second signal ends a service at once', async (t) => {
   await service.ready
   await around.master('twice', master)
   await around.submit({ asset_guid: 'twice', derivative_assets: ['slow'] })
-  await until(
-    () =>
-      readFile(begun).then(
-        () => true,
-        () => false,
-      ),
-    60_000,
-  )
+  await until(async () => (await readFile(begun, 'utf8').catch(() => '')) !== '', 60_000)
   service.child.kill('SIGTERM')
   await sleep(300)
   t.equal(service.child.exitCode, null, 'the step may go on')
