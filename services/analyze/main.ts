@@ -1,4 +1,4 @@
-import { loadRegistry } from '#shared/assets/registry.ts'
+import { configuredRegistry } from '#shared/assets/registry.ts'
 import { BlockPool } from '#shared/audio/blocks.ts'
 import { BLOCKS_AT_MOST } from '#shared/audio/cached-pcm.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
@@ -8,7 +8,7 @@ import { analyzing } from './step.ts'
 
 await service('analyze', async (service) => {
   const { config, locate, lifecycle, consume } = service
-  const registry = await loadRegistry(config.derivatives)
+  const registry = await configuredRegistry(config)
   const concurrency = service.concurrency(stepsAtOnce('analyze'))
   const blocks = new BlockPool(CORES * BLOCKS_AT_MOST)
   const { step, close } = analyzing({ registry, locate, blocks }, { threads: CORES })

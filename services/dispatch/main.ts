@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { loadRegistry } from '#shared/assets/registry.ts'
+import { configuredRegistry } from '#shared/assets/registry.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
 import { configEnv, configFor } from '#shared/frame/config.ts'
@@ -26,7 +26,7 @@ await service('dispatch', async (service) => {
   const { assets, breaker, bus, closeFirst, config, events, lifecycle, log, metrics, scratch } =
     service
   const { locate, tracing, uploads } = service
-  const registry = await loadRegistry(config.derivatives)
+  const registry = await configuredRegistry(config)
   const written = checkedTemplate(config.pod_template)
   const { route } = config
   const env = configEnv(configFor('pod', config))

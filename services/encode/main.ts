@@ -1,4 +1,4 @@
-import { loadRegistry } from '#shared/assets/registry.ts'
+import { configuredRegistry } from '#shared/assets/registry.ts'
 import { BlockPool } from '#shared/audio/blocks.ts'
 import { BLOCKS_AT_MOST } from '#shared/audio/cached-pcm.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
@@ -7,7 +7,7 @@ import { service } from '#shared/frame/service.ts'
 import { encodeStep } from './step.ts'
 
 await service('encode', async ({ config, locate, concurrency, consume }) => {
-  const registry = await loadRegistry(config.derivatives)
+  const registry = await configuredRegistry(config)
   const blocks = new BlockPool(CORES * BLOCKS_AT_MOST)
   const step = encodeStep({ registry, locate, blocks })
   consume(stageTopic('encode', config.route), step, {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { loadRegistry } from '#shared/assets/registry.ts'
+import { configuredRegistry } from '#shared/assets/registry.ts'
 import { openDatabase } from '#shared/catalogue/database.ts'
 import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
@@ -26,7 +26,7 @@ async function start(service: Service): Promise<void> {
   const { breaker, bus, concurrency, config, consume, events, lifecycle, log } = service
   const { metrics, tracing } = service
   const { stopping, aborting } = lifecycle
-  const registry = await loadRegistry(config.derivatives)
+  const registry = await configuredRegistry(config)
   const access = openAccess(config)
   assertNotExposed(config, access)
   const database = openDatabase({ dsn: config.database, application: 'ingest' })

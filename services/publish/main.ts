@@ -1,4 +1,4 @@
-import { loadRegistry } from '#shared/assets/registry.ts'
+import { configuredRegistry } from '#shared/assets/registry.ts'
 import { retry } from '#shared/async/retry.ts'
 import type { SubscribeOptions } from '#shared/bus/bus.ts'
 import { type Database, openDatabase } from '#shared/catalogue/database.ts'
@@ -31,7 +31,7 @@ await service('publish', async (service) => {
   const { assets, bus, closeFirst, concurrency, config, consume, events, lifecycle, log } =
     service
   const { metrics } = service
-  const registry = await loadRegistry(config.derivatives)
+  const registry = await configuredRegistry(config)
   const additions = commitMetrics(metrics, [...registry.keys()])
   const opened = openDatabase({ dsn: config.database })
   lifecycle.onClose('database', () => opened.close())

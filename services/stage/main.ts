@@ -1,4 +1,4 @@
-import { loadRegistry } from '#shared/assets/registry.ts'
+import { configuredRegistry } from '#shared/assets/registry.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
 import { CORE_WAIT_MS, CORES, stepsAtOnce } from '#shared/frame/cores.ts'
 import { sweepHourly } from '#shared/frame/hourly-sweep.ts'
@@ -7,7 +7,7 @@ import { stageStep } from './step.ts'
 
 await service('stage', async (service) => {
   const { config, locate, uploads, cores, concurrency, consume } = service
-  const registry = await loadRegistry(config.derivatives)
+  const registry = await configuredRegistry(config)
   const step = stageStep({ registry, locate, uploads, config, cores })
   // Most steps make small reads only. Steps that convert a master wait for a core, and their lease is extended
   // meanwhile.

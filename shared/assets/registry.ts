@@ -1,10 +1,14 @@
 import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { inspect } from 'node:util'
+import { ConfigError } from '../contracts/errors/config.ts'
 import { sentence } from '../contracts/errors/sentence.ts'
 import { EXTENSION_PATTERN } from '../contracts/messages/place.ts'
 import { ASSET_ID_PATTERN } from '../contracts/names.ts'
 import { MAKING_STAGES } from '../contracts/stages.ts'
+import { variableOf } from '../frame/config.ts'
+import type { Config } from '../frame/settings.ts'
 import type { Derivative } from './definition.ts'
 
 /** The derivative assets that can be made, by id. */
@@ -14,6 +18,21 @@ export interface Registry extends ReadonlyMap<string, Derivative> {
 }
 
 const BUILT_IN = fileURLToPath(new URL('./built-in/', import.meta.url))
+
+/**
+ * Loads the derivative assets of a service: the built-in ones and those of the configured folder.
+ * @throws ConfigError that names the file and its fault: starting the service again would not mend it
+ */
+export async function configuredRegistry({
+  derivatives,
+}: Pick<Config, 'derivatives'>): Promise<Registry> {
+  try {
+    return await loadRegistry(derivatives)
+  } catch (cause) {
+    const wrong = `cannot be loaded: ${sentence(cause)}`
+    throw new ConfigError([{ variable: variableOf('derivatives'), wrong }], { cause })
+  }
+}
 
 /**
  * Loads all derivative assets: each `.ts`, `.js` or `.mjs` file of the built-in folder and of the folder `extra`, which
@@ -65,13 +84,13 @@ function checkDerivative(value: unknown, path: string): Derivative {
   }
   const given = value as Record<string, unknown>
   if (typeof given.id !== 'string' || !new RegExp(ASSET_ID_PATTERN).test(given.id)) {
-    throw fault(`id must match ${ASSET_ID_PATTERN}, got ${JSON.stringify(given.id)}`)
+    throw fault(`id must match ${ASSET_ID_PATTERN}, got ${inspect(given.id)}`)
   }
   if (!Number.isInteger(given.version) || (given.version as number) < 1) {
-    throw fault(`version must be an integer from 1, got ${given.version}`)
+    throw fault(`version must be an integer from 1, got ${inspect(given.version)}`)
   }
   if (!MAKING_STAGES.some((stage) => stage === given.stage)) {
-    throw fault(`stage must be ${MAKING_STAGES.join(' or ')}, got ${given.stage}`)
+    throw fault(`stage must be ${MAKING_STAGES.join(' or ')}, got ${inspect(given.stage)}`)
   }
   const files = Object.entries((given.files ?? {}) as Record<string, unknown>)
   if (files.length === 0) throw fault('files must name at least one extension')
@@ -79,7 +98,7 @@ function checkDerivative(value: unknown, path: string): Derivative {
     if (!new RegExp(EXTENSION_PATTERN).test(extension))
       throw fault(`bad extension ${extension}`)
     if (typeof type !== 'string' || !/^[a-z]+\/[\w.+-]+/.test(type)) {
-      throw fault(`the content type of ${extension} must be one, got ${type}`)
+      throw fault(`the content type of ${extension} must be one, got ${inspect(type)}`)
     }
   }
   const cost = given.cost as Record<string, unknown> | undefined
@@ -90,7 +109,7 @@ function checkDerivative(value: unknown, path: string): Derivative {
   const split = typeof given.part === 'function' && typeof given.join === 'function'
   if (whole === split) throw fault('give either render, or part and join (with grid)')
   if (split && !(Number.isInteger(given.grid) && (given.grid as number) >= 1)) {
-    throw fault(`grid must be an integer number of samples from 1, got ${given.grid}`)
+    throw fault(`grid must be an integer number of samples from 1, got ${inspect(given.grid)}`)
   }
   return value as Derivative
 }

@@ -1,11 +1,14 @@
 import { execFile } from 'node:child_process'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { loadRegistry } from '#shared/assets/registry.ts'
+import { CONFIG_EXIT } from '#shared/contracts/errors/config.ts'
 import { WorkerPool } from '../../services/analyze/worker-pool.ts'
 import { checkDerivatives } from '../../tools/local/check-derivatives.ts'
+import { startService } from '../support/processes/service.ts'
 import { examined } from './derivative.ts'
 
 // Every file in the folder, those written tomorrow too, must pass this. `npm run derivative` tries others.
@@ -73,6 +76,26 @@ t.test('a faulty file is reported before any service starts, in one sentence', a
   await t.rejects(checkDerivatives(join(folder, 'ending')), { message: /ends its process/ })
 })
 
+t.test('a service ends with exit code 2 and one sentence about a faulty file', async (t) => {
+  const folder = t.testdir({ 'odd.mjs': 'export default {' })
+  const at = (name: string) => pathToFileURL(join(folder, name)).href
+  const { exited, said } = startService('stage/main.ts', {
+    ...{ project: 'test', pubsub: '127.0.0.1:1', derivatives: folder },
+    ...{ assets: at('assets'), scratch: at('scratch'), uploads: at('uploads') },
+  })
+  t.equal(await exited, CONFIG_EXIT, said())
+  const lines = said().trim().split('\n')
+  const fatal = lines.map((line) => JSON.parse(line)).filter(({ origin }) => origin)
+  t.match(fatal, [
+    {
+      origin: 'configuration',
+      message:
+        /^TRACKCHAIN_DERIVATIVES cannot be loaded: \S+odd\.mjs: it cannot be loaded: SyntaxError: \S.*$/,
+    },
+  ])
+  t.notMatch(said(), /"stack"/)
+})
+
 /** A definition whose `render` is this. */
 function definition(render: string): string {
   return `export default {
@@ -86,6 +109,11 @@ for (const [what, source, words] of [
     'an import that is not there',
     "import './none.mjs'",
     /odd\.mjs: it cannot be loaded: Error: /,
+  ],
+  [
+    'an id that cannot be written as JSON',
+    'export default { id: 1n }',
+    /id must match .*, got 1n/,
   ],
   ['no default export', 'export const x = 1', /default export/],
   ['an id that is no id', "export default { id: 'Über' }", /id must match/],

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { loadRegistry } from '#shared/assets/registry.ts'
+import { loadRegistry, type Registry } from '#shared/assets/registry.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { UsageError } from '../terminal/usage.ts'
 
@@ -24,6 +24,18 @@ export async function checkDerivatives(folder: string): Promise<void> {
   })
   const fault = await promise
   if (fault !== '') throw new UsageError(`A derivative asset is faulty. ${fault}`)
+}
+
+/**
+ * The derivative assets that a command can name: the built-in ones and those of a folder (default: none).
+ * @throws UsageError that names the file and its fault
+ */
+export async function registryFrom(folder: string | undefined): Promise<Registry> {
+  try {
+    return await loadRegistry(folder)
+  } catch (error) {
+    throw new UsageError(`--derivatives: ${sentence(error)}`)
+  }
 }
 
 if (import.meta.main) {

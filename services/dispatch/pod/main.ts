@@ -1,4 +1,4 @@
-import { loadRegistry } from '#shared/assets/registry.ts'
+import { configuredRegistry } from '#shared/assets/registry.ts'
 import { BlockPool } from '#shared/audio/blocks.ts'
 import { BLOCKS_AT_MOST } from '#shared/audio/cached-pcm.ts'
 import { STAGES, type Stage } from '#shared/contracts/stages.ts'
@@ -25,7 +25,7 @@ await service(
     // The exit code until the run is done: the message has to be delivered again, however this process ends.
     lifecycle.exitWith(GIVEN_BACK)
     const { message, ...delivery } = deliveryFrom(process.argv[2])
-    const registry = await loadRegistry(config.derivatives)
+    const registry = await configuredRegistry(config)
     const atOnce = service.concurrency(CORES)
     const cores = new OwnCores(atOnce)
     const blocks = new BlockPool(atOnce * BLOCKS_AT_MOST)

@@ -49,13 +49,19 @@ t.test('a master that is no audio fails, with its reason and exit code 1', async
 })
 
 t.test('a start that is refused is reported in one line, with exit code 2', async (t) => {
-  const folder = t.testdir({ empty: {} })
+  const folder = t.testdir({ empty: {}, broken: { 'odd.mjs': 'export default {' } })
   const there = join(folder, 'not-there.wav')
   t.match(await demo(there), { code: 2, stderr: `There is no file ${there}.\n` })
   const empty = join(folder, 'empty')
   t.match(await demo(empty), {
     ...{ code: 2, stderr: `There is no audio file in ${empty}.\n` },
   })
+  for (const command of [['start', '--data', join(folder, 'data')], ['drill']]) {
+    const broken = ['--derivatives', join(folder, 'broken')]
+    t.match(await runCli([...command, ...broken]), {
+      ...{ code: 2, stderr: /^.*odd\.mjs: it cannot be loaded: SyntaxError: .*\n$/m },
+    })
+  }
   t.match(await demo('--no-such-flag'), { code: 2, stderr: /--no-such-flag/ })
   const help = await demo('--help')
   t.equal(help.code, 0)

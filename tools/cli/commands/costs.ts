@@ -1,10 +1,10 @@
-import { loadRegistry, type Registry } from '#shared/assets/registry.ts'
-import { sentence } from '#shared/contracts/errors/sentence.ts'
+import type { Registry } from '#shared/assets/registry.ts'
 import { type CostLine, coreSeconds, costLines, type Workload } from '../../costs/estimate.ts'
 import { type AssetFigures, figuresOf } from '../../costs/figures.ts'
 import { MEASURED } from '../../costs/measured.ts'
 import { PRICES, type Prices } from '../../costs/prices.ts'
 import { settingOf } from '../../local/chain-settings.ts'
+import { registryFrom } from '../../local/check-derivatives.ts'
 import { table } from '../../terminal/table.ts'
 import { numberFrom, parsed, pathFrom, slowdownFrom, UsageError } from '../../terminal/usage.ts'
 
@@ -74,7 +74,9 @@ export async function costs(args: readonly string[]): Promise<number> {
   type Flag = Exclude<keyof typeof OPTIONS, 'json' | 'help' | 'assets' | 'derivatives'>
   const number = (flag: Flag, usually: number, most = Number.MAX_VALUE, least = 0) =>
     numberFrom(flag, values[flag], { usually, least, most })
-  const registry = await registryFrom(values.derivatives)
+  const { derivatives } = values
+  const folder = derivatives === undefined ? settingOf('derivatives') : pathFrom(derivatives)
+  const registry = await registryFrom(folder)
   const workload: Workload = {
     tracks: number('tracks', 1_000_000),
     seconds: number('seconds', 210, MAX_SECONDS, 1),
@@ -134,17 +136,6 @@ function forPeople(forecast: {
 
 function money(usd: number): string {
   return usd.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 })
-}
-
-/** All assets. @throws UsageError when one of the operator's own is faulty */
-async function registryFrom(folder: string | undefined): Promise<Registry> {
-  try {
-    return await loadRegistry(
-      folder === undefined ? settingOf('derivatives') : pathFrom(folder),
-    )
-  } catch (error) {
-    throw new UsageError(`--derivatives: ${sentence(error)}`)
-  }
 }
 
 /** @throws UsageError when there is no such asset */

@@ -2,11 +2,11 @@ import { randomInt } from 'node:crypto'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { loadRegistry } from '#shared/assets/registry.ts'
 import { findMasters } from '../../client/masters.ts'
 import { isGood, printed } from '../../drill/report.ts'
 import { type DrillWishes, runDrill } from '../../drill/run-drill.ts'
 import { OTHERS } from '../../drill/schedule.ts'
+import { registryFrom } from '../../local/check-derivatives.ts'
 import type { Chain } from '../../local/supervisor.ts'
 import { interruptible } from '../../terminal/interrupt.ts'
 import { parsed, pathFrom, UsageError } from '../../terminal/usage.ts'
@@ -118,7 +118,7 @@ async function wishes(values: Values): Promise<DrillWishes> {
     assets: listed(
       'assets',
       values.assets,
-      target === undefined ? [...(await loadRegistry(folder)).keys()] : undefined,
+      target === undefined ? [...(await registryFrom(folder)).keys()] : undefined,
     ),
     targetMs:
       values['target-ms'] === undefined
