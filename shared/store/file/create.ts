@@ -131,7 +131,7 @@ export async function linkOnce(
       try {
         return (await isSame(temporary, found.path)) ? 'exists' : 'differs'
       } finally {
-        await found.close()
+        found.close()
       }
     }
     const isLink = (await lstat(path).catch(undefinedIfMissing))?.isSymbolicLink()

@@ -32,11 +32,8 @@ export function fileStore(folder: string): FileStore {
     async stat(name, options) {
       options?.signal?.throwIfAborted()
       const held = await root.file(pathOf(name))
-      try {
-        return held && objectStat(name, await held.stat())
-      } finally {
-        await held?.close()
-      }
+      held?.close()
+      return held && objectStat(name, held.stat)
     },
     async read(name, options) {
       return readFile(root, pathOf(name), options)

@@ -1,9 +1,9 @@
-import { type FileHandle, open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { StoreError } from '../../contracts/errors/store.ts'
 import type { ReadOptions } from '../driver/driver.ts'
 import { cutRange } from '../driver/range.ts'
 import { pullStream, type Source } from '../driver/read-stream.ts'
+import { closeFile, fileStat, openFile, readFrom } from './descriptor.ts'
 import { type FileRoot, READING } from './root.ts'
 import { fileRevision } from './stat.ts'
 
@@ -29,7 +29,7 @@ export async function readFile(
       options?.signal,
     )
   } catch (error) {
-    await file.close()
+    await closeFile(file)
     throw error
   }
 }
@@ -49,7 +49,8 @@ export async function readFileInto(
     for (let filled = 0; filled < target.length; ) {
       options.signal?.throwIfAborted()
       const at = options.start + filled
-      const { bytesRead } = await file.read(target, filled, target.length - filled, at)
+      const place = { at: filled, length: target.length - filled, from: at }
+      const bytesRead = await readFrom(file, target, place)
       filled += bytesRead
       if (bytesRead > 0) continue
       await verify(root, path, options.revision)
@@ -57,7 +58,7 @@ export async function readFileInto(
     }
     await verify(root, path, options.revision)
   } finally {
-    await file.close()
+    await closeFile(file)
   }
 }
 
@@ -72,7 +73,7 @@ async function openRevision(root: FileRoot, path: string, options: ReadOptions |
       : changed(path)
   const { file, found } = opened
   if (expected !== undefined && fileRevision(found) !== expected) {
-    await file.close()
+    await closeFile(file)
     throw changed(path)
   }
   return { file, bytes: Number(found.size) }
@@ -93,26 +94,26 @@ async function openInside(root: FileRoot, path: string) {
   if (!held) return undefined
   try {
     // Opened by the held descriptor, which has been checked, and not by the name, which may lead elsewhere by now.
-    const file = await open(held.path, READING)
+    const file = await openFile(held.path, READING)
     try {
-      return { file, found: await file.stat({ bigint: true }) }
+      return { file, found: await fileStat(file) }
     } catch (error) {
-      await file.close()
+      await closeFile(file)
       throw error
     }
   } finally {
-    await held.close()
+    held.close()
   }
 }
 
 async function currentRevision(root: FileRoot, path: string): Promise<string | undefined> {
   const opened = await openInside(root, path)
-  await opened?.file.close()
+  if (opened) await closeFile(opened.file)
   return opened && fileRevision(opened.found)
 }
 
 function bytesOf(
-  file: FileHandle,
+  file: number,
   path: string,
   range: { start: number; end: number },
   verify: () => Promise<void>,
@@ -124,7 +125,8 @@ function bytesOf(
       return null
     }
     const length = Math.min(CHUNK_BYTES, range.end - at)
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, at)
+    const buffer = Buffer.allocUnsafe(length)
+    const bytesRead = await readFrom(file, buffer, { at: 0, length, from: at })
     if (bytesRead === 0) {
       await verify()
       throw new Error(`${path} ends at byte ${at}, before ${range.end}`)
@@ -132,7 +134,7 @@ function bytesOf(
     at += bytesRead
     return buffer.subarray(0, bytesRead)
   }
-  return { next, close: () => file.close() }
+  return { next, close: () => closeFile(file) }
 }
 
 function changed(path: string): StoreError {

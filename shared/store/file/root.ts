@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs'
-import { constants, type FileHandle, lstat, open, readlink, realpath } from 'node:fs/promises'
+import { type BigIntStats, closeSync, existsSync, readlinkSync } from 'node:fs'
+import { constants, type FileHandle, lstat, open, realpath } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
 import { StoreError } from '../../contracts/errors/store.ts'
+import { fileStat, openFile } from './descriptor.ts'
 import { notRegular } from './stat.ts'
 
 /** The root folder of a file store. No name and no symbolic link may lead out of it. */
@@ -28,8 +29,8 @@ export interface FileRoot {
 interface HeldFile {
   /** A path that opens exactly this file. */
   readonly path: string
-  stat(): ReturnType<typeof bigStat>
-  close(): Promise<void>
+  readonly stat: BigIntStats
+  close(): void
 }
 
 /** A folder held by a descriptor, so that renaming or replacing it changes nothing. The caller has to close it. */
@@ -62,26 +63,21 @@ export function fileRoot(root: string): FileRoot {
   const holds = (real: string) =>
     known !== undefined && (real === known || real.startsWith(below(known)))
 
-  /** Checks the held file itself, and not its name, which may lead elsewhere by now. Closes it if it lies outside. */
-  async function checked(
-    held: FileHandle,
-    at: string,
-  ): Promise<{ held: FileHandle; real: string }> {
-    try {
-      const real = await whereIs(held, at)
-      if (holds(real)) return { held, real }
-      // The root's real path is not cached for good: it may be created, mounted or moved while the process runs.
-      known = await realpath(path)
-      if (holds(real)) return { held, real }
-      // The kernel marks the path of a file or folder that has been removed.
-      if (real.endsWith(' (deleted)')) throw Object.assign(new Error(real), { code: 'ENOENT' })
-      throw new StoreError('out-of-bounds', 'a symbolic link leads out of its store', {
-        cause: new Error(`${at} leads out of ${path}`),
-      })
-    } catch (error) {
-      await held.close()
-      throw error
-    }
+  /**
+   * The real path of what a descriptor holds, which is checked itself, and not its name, which may lead elsewhere by
+   * now.
+   */
+  async function checked(held: number, at: string): Promise<string> {
+    const real = await whereIs(held, at)
+    if (holds(real)) return real
+    // The root's real path is not cached for good: it may be created, mounted or moved while the process runs.
+    known = await realpath(path)
+    if (holds(real)) return real
+    // The kernel marks the path of a file or folder that has been removed.
+    if (real.endsWith(' (deleted)')) throw Object.assign(new Error(real), { code: 'ENOENT' })
+    throw new StoreError('out-of-bounds', 'a symbolic link leads out of its store', {
+      cause: new Error(`${at} leads out of ${path}`),
+    })
   }
 
   return {
@@ -89,18 +85,16 @@ export function fileRoot(root: string): FileRoot {
     pathOf: (name) => below(path) + name,
     async file(at) {
       try {
-        const { held, real } = await checked(await open(at, LOOKING), at)
+        const held = await openFile(at, LOOKING)
+        const close = () => closeSync(held)
         try {
-          const found = await bigStat(held)
-          if (!found.isFile()) throw notRegular(at, found)
+          const real = await checked(held, at)
+          const stat = await fileStat(held)
+          if (!stat.isFile()) throw notRegular(at, stat)
+          return { path: leadingTo(held, real), stat, close }
         } catch (error) {
-          await held.close()
+          close()
           throw error
-        }
-        return {
-          path: leadingTo(held, real),
-          stat: () => bigStat(held),
-          close: () => held.close(),
         }
       } catch (error) {
         if (isMissing(error)) return undefined
@@ -110,8 +104,14 @@ export function fileRoot(root: string): FileRoot {
     async folder(at, { isLinkRefused = false } = {}) {
       try {
         const flags = isLinkRefused ? FOLDER | constants.O_NOFOLLOW : FOLDER
-        const { held, real } = await checked(await open(at, flags), at)
-        const itself = leadingTo(held, real)
+        const held = await open(at, flags)
+        const itself = await checked(held.fd, at).then(
+          (real) => leadingTo(held.fd, real),
+          async (error) => {
+            await held.close()
+            throw error
+          },
+        )
         return {
           path: itself,
           at: (name) => join(itself, name),
@@ -127,22 +127,19 @@ export function fileRoot(root: string): FileRoot {
   }
 }
 
-function bigStat(held: FileHandle) {
-  return held.stat({ bigint: true })
-}
-
 /** The real path of the held file. @throws Error, without /proc, when it was replaced meanwhile. */
-async function whereIs(held: FileHandle, path: string): Promise<string> {
-  if (HAS_DESCRIPTORS) return readlink(`${DESCRIPTORS}/${held.fd}`)
+async function whereIs(held: number, path: string): Promise<string> {
+  // The kernel answers that from its memory, also where the file is on a server that is gone.
+  if (HAS_DESCRIPTORS) return readlinkSync(`${DESCRIPTORS}/${held}`)
   const real = await realpath(path)
-  const [there, found] = [await lstat(real, { bigint: true }), await bigStat(held)]
+  const [there, found] = [await lstat(real, { bigint: true }), await fileStat(held)]
   if (there.ino === found.ino && there.dev === found.dev && (await realpath(path)) === real)
     return real
   throw new Error(`${path} was replaced while it was opened`)
 }
 
-function leadingTo(held: FileHandle, real: string): string {
-  return HAS_DESCRIPTORS ? `${DESCRIPTORS}/${held.fd}` : real
+function leadingTo(held: number, real: string): string {
+  return HAS_DESCRIPTORS ? `${DESCRIPTORS}/${held}` : real
 }
 
 async function synced(held: FileHandle): Promise<void> {

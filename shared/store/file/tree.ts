@@ -79,11 +79,8 @@ async function statFile(
     if (found.isFile()) return objectStat(name as ObjectName, found)
     if (!found.isSymbolicLink()) return undefined
     const held = await root.file(path)
-    try {
-      return held && objectStat(name as ObjectName, await held.stat())
-    } finally {
-      await held?.close()
-    }
+    held?.close()
+    return held && objectStat(name as ObjectName, held.stat)
   } catch (error) {
     if (isMissing(error) || error instanceof StoreError) return undefined
     throw error
