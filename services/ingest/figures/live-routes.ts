@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Database } from '#shared/catalogue/database.ts'
 import { changedTracks, type ListedTrack } from '#shared/catalogue/tracks/list-tracks.ts'
 import type { Board } from '#shared/contracts/api/board.ts'
+import { LiveEvent } from '#shared/contracts/api/live.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { reading } from '../http/query.ts'
 import { refused } from '../http/responses.ts'
@@ -30,15 +31,10 @@ const schema = {
   ].join(' '),
   response: {
     200: {
-      description: 'The stream, without end.',
+      description: 'The stream, without end. The schema is that of an event.',
       content: {
         'text/event-stream': {
-          schema: {
-            type: 'string',
-            examples: [
-              'event: track\nid: 1772359200000000\ndata: {"asset_guid":"example-track"}\n\n',
-            ],
-          },
+          schema: LiveEvent,
         },
       },
     },
@@ -176,11 +172,18 @@ function watching({ database, lookAt }: LiveDeps) {
 }
 
 function trackEvent({ line, updatedUs }: ListedTrack): string {
-  return `event: track\nid: ${updatedUs}\ndata: ${JSON.stringify(line)}\n\n`
+  return eventText({ event: 'track', id: `${updatedUs}`, data: JSON.stringify(line) })
 }
 
 function boardEvent(board: string): string {
-  return `event: board\ndata: ${board}\n\n`
+  return eventText({ event: 'board', data: board })
+}
+
+/** An event as its stream has it: https://html.spec.whatwg.org/multipage/server-sent-events.html. */
+function eventText(event: LiveEvent): string {
+  return `${Object.entries(event)
+    .map(([field, value]) => `${field}: ${value}\n`)
+    .join('')}\n`
 }
 
 /** A board on which only the clock has moved has not changed. */

@@ -76,7 +76,8 @@ const schema = {
         },
       },
       'application/x-ndjson': {
-        schema: { type: 'string', examples: [`${JSON.stringify(EXAMPLE)}\n`] },
+        // The schema is that of a line.
+        schema: { ...Job, examples: [EXAMPLE] },
       },
       [FORM_TYPE]: { schema: formSchema },
     },
@@ -90,21 +91,11 @@ const schema = {
       content: { [JSON_TYPE]: { schema: Type.Union([Accepted, Results]) } },
     },
     200: {
-      description: 'The results of the lines, in order, one document per line.',
+      description:
+        'The results of the lines, in order, one document per line. The schema is that of a line.',
       content: {
         'application/x-ndjson': {
-          schema: {
-            ...LineResult,
-            examples: [
-              {
-                line: 1,
-                status: 202,
-                request_id: EXAMPLE_REQUEST_ID,
-                asset_guid: 'example-track',
-                job: '3f2c8c1e5d0b4b8a9a530d9a',
-              },
-            ],
-          },
+          schema: LineResult,
         },
       },
     },

@@ -33,6 +33,15 @@ export function Dictionary<Schema extends TSchema>(
   return Type.Unsafe<Record<string, Static<Schema>>>(schema)
 }
 
+/** A document of JSON inside a text, such as the data of a server-sent event. */
+export function JsonText(schema: TSchema, options: { readonly description?: string } = {}) {
+  return Type.String({
+    contentMediaType: 'application/json',
+    contentSchema: schema,
+    ...options,
+  })
+}
+
 /** The address of the next page of a list. */
 export const NextPage = Nullable(Type.String(), {
   description: 'The address of the next page; null on the last.',

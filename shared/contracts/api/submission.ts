@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { Problem } from './problem.ts'
-import type { ResponseOf } from './response.ts'
+import { FailureCode, Nullable, type ResponseOf } from './response.ts'
 
 /** A job that was accepted: Pub/Sub has it for good. */
 export const Accepted = Type.Object(
@@ -41,23 +41,42 @@ export const AllRefused = Type.Object(
   { title: 'AllRefused' },
 )
 
-/** POST /v1/jobs with lines: a line of the answer. */
-export const LineResult = Type.Object(
+const AcceptedLine = Type.Object(
   {
-    line: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
+    line: Type.Integer({ minimum: 1, description: 'The number of the line, from 1.' }),
+    status: Type.Literal(202),
+    request_id: Type.String(),
+    asset_guid: Type.String(),
+    job: Type.String({ description: 'The id of the job.' }),
+  },
+  {
+    title: 'AcceptedLine',
+    examples: [
+      {
+        line: 1,
+        status: 202,
+        request_id: '3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11',
+        asset_guid: 'example-track',
+        job: '3f2c8c1e5d0b4b8a9a530d9a',
+      },
+    ],
+  },
+)
+
+const RefusedLine = Type.Object(
+  {
+    line: Nullable(Type.Integer({ minimum: 1 }), {
       description:
         'The number of the line, from 1; null for a result that concerns all lines that follow.',
     }),
-    status: Type.Integer(),
-    request_id: Type.Optional(Type.String()),
-    asset_guid: Type.Optional(Type.String()),
-    job: Type.Optional(Type.String()),
-    code: Type.Optional(
-      Type.String({ description: 'The error code of a line that was refused.' }),
-    ),
-    detail: Type.Optional(Type.String()),
-    at: Type.Optional(Type.String()),
+    status: Type.Integer({ minimum: 400, maximum: 599 }),
+    code: FailureCode,
+    detail: Type.String({ description: 'What was wrong, where, and what was expected.' }),
+    at: Type.Optional(Type.String({ description: 'Where in the line the fault lies.' })),
   },
-  { title: 'LineResult' },
+  { title: 'RefusedLine' },
 )
+
+/** POST /v1/jobs with lines: a line of the answer. */
+export const LineResult = Type.Union([AcceptedLine, RefusedLine], { title: 'LineResult' })
 export type LineResult = ResponseOf<typeof LineResult>

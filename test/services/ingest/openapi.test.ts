@@ -99,12 +99,15 @@ t.test('clients can be generated from it', async (t) => {
   for (const { operationId, responses } of operations) {
     for (const [status, { content = {} }] of Object.entries(responses)) {
       for (const [type, { schema }] of Object.entries(content)) {
-        if (!/\bjson$/.test(type) || type === 'application/schema+json') continue
+        if (!/json$|^text\/event-stream$/.test(type) || type === 'application/schema+json')
+          continue
         const isNamed = schema.$ref !== undefined || 'anyOf' in schema
         t.ok(isNamed, `${operationId} ${status} ${type} is a component`)
       }
     }
   }
+  for (const name of ['AcceptedLine', 'RefusedLine', 'BoardEvent', 'TrackEvent'])
+    t.ok(document.components.schemas[name], name)
   const refs = [...JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)]
   for (const [, name = ''] of refs) t.ok(document.components.schemas[name], name)
   const { parameters = [] } = document.paths['/v1/tracks']?.get ?? {}
