@@ -8,7 +8,7 @@ import { type JobId, type ObjectName, runPrefix } from '#shared/contracts/names.
 import { defineStep, type Next, type Step, type StepContext } from '#shared/frame/step.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { type Cluster, ClusterError, type Pod } from './cluster/cluster.ts'
-import { persistently } from './cluster/persist.ts'
+import { retryCluster } from './cluster/retry-cluster.ts'
 import { resourcesOf } from './cluster/pod-resources.ts'
 import {
   type Fate,
@@ -123,10 +123,10 @@ async function mint(name: string, watched: Watched): Promise<void> {
   const needs = resourcesOf(assets, track, registry, { coreSlowdown, outOfMemory })
   const pod = podFor(message, delivery, needs, settings)
   try {
-    await pods.mint(name, signal, () => persistently(() => cluster.create(pod), asking))
+    await pods.mint(name, signal, () => retryCluster(() => cluster.create(pod), asking))
   } catch (error) {
     if (!(error instanceof ClusterError && error.status === 409)) throw error
-    const there = await persistently(() => cluster.read(name), asking)
+    const there = await retryCluster(() => cluster.read(name), asking)
     if (there !== undefined) pods.note(there)
   }
 }
@@ -168,6 +168,6 @@ async function failures(watched: Watched): Promise<string[]> {
 
 async function bury(pod: Pod, { context, deps }: Watched): Promise<void> {
   const { cluster, pods, log } = deps
-  await persistently(() => cluster.remove(pod), { signal: context.signal, log })
+  await retryCluster(() => cluster.remove(pod), { signal: context.signal, log })
   pods.forget(pod)
 }

@@ -8,7 +8,7 @@ import { sweepHourly } from '#shared/frame/hourly-sweep.ts'
 import { service } from '#shared/frame/service.ts'
 import { checkedTemplate, openCluster } from './cluster/cluster.ts'
 import { withImage } from './cluster/image.ts'
-import { persistently } from './cluster/persist.ts'
+import { retryCluster } from './cluster/retry-cluster.ts'
 import { podsOf } from './cluster/pod-spec.ts'
 import { Pods } from './cluster/pods.ts'
 import { collectOnce } from './collect.ts'
@@ -55,7 +55,7 @@ await service('dispatch', async (service) => {
   const template = await withImage(written, async () => {
     await pods.listed
     // The host name of a pod is the name of the pod.
-    return persistently(() => cluster.read(hostname()), { signal: stopping, log })
+    return retryCluster(() => cluster.read(hostname()), { signal: stopping, log })
   })
   const step = dispatchStep({
     cluster,

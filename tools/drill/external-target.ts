@@ -7,7 +7,7 @@ import { type Client, connect, Refused } from '../client/client.ts'
 import { type Comparison, compare, type Entry, type Outcome, type Outcomes } from './compare.ts'
 import type { Span } from './figures.ts'
 import type { DrillTrack } from './make-tracks.ts'
-import { persist } from './persist.ts'
+import { retryDisturbed } from './retry-disturbed.ts'
 import type { Heard } from './witness.ts'
 
 interface TargetOptions {
@@ -40,9 +40,9 @@ export async function throughTarget(options: TargetOptions): Promise<TargetPass>
   const client = connect(url, signal, token)
   const from = Date.now()
   await inTurn(tracks, async ({ guid, requestId, path }) => {
-    await persist(() => client.upload(guid, path), signal)
+    await retryDisturbed(() => client.upload(guid, path), signal)
     const job = { request_id: requestId, asset_guid: guid, derivative_assets: options.assets }
-    await persist(() => client.submit(job), signal)
+    await retryDisturbed(() => client.submit(job), signal)
   })
   say(`${tracks.length} tracks submitted`)
   const ended = new Map<string, JobStatus>()
@@ -96,7 +96,7 @@ async function outcomeOf(
     }
     rows.push({ key, value: JSON.stringify({ state, result: asset.result }) })
     for (const { extension, href } of asset.files) {
-      const bytes = await persist(() => client.bytes(href), client.signal)
+      const bytes = await retryDisturbed(() => client.bytes(href), client.signal)
       const value = createHash('sha256').update(bytes).digest('hex')
       assets.push({ key: `${key}.${extension}`, value })
     }
@@ -120,7 +120,7 @@ async function history(client: Client, guid: string): Promise<readonly Heard[]> 
 
 /** The JSON at `path`; undefined while the API does not know it. */
 async function known<T>(client: Client, path: string): Promise<T | undefined> {
-  return await persist(async () => {
+  return await retryDisturbed(async () => {
     try {
       return await client.get<T>(path)
     } catch (error) {

@@ -8,7 +8,7 @@ import { folderUri } from '../local/data-folder.ts'
 import type { Chain } from '../local/supervisor.ts'
 import type { Entry, Outcome, Outcomes } from './compare.ts'
 import type { DrillTrack } from './make-tracks.ts'
-import { persist } from './persist.ts'
+import { retryDisturbed } from './retry-disturbed.ts'
 import type { Witness } from './witness.ts'
 
 /** The outcomes of tracks in a chain on this machine: rows, files, announcements, dead letters. */
@@ -24,7 +24,7 @@ export async function outcomes(
   const found = new Map<string, Outcome>()
   try {
     for (const track of tracks) {
-      const { state, rows } = await persist(() => rowsOf(database, track, signal), signal)
+      const { state, rows } = await retryDisturbed(() => rowsOf(database, track, signal), signal)
       const announced = [...(seen.announced.get(track.guid) ?? [])]
       found.set(track.guid, {
         state,

@@ -16,7 +16,7 @@ import { type Disturbed, disturb } from './disturb.ts'
 import type { CutOff, Span } from './figures.ts'
 import type { DrillTrack } from './make-tracks.ts'
 import { outcomes } from './outcomes.ts'
-import { persist } from './persist.ts'
+import { retryDisturbed } from './retry-disturbed.ts'
 import type { Act } from './schedule.ts'
 import { type Heard, type Witness, witness } from './witness.ts'
 
@@ -189,7 +189,7 @@ function submitter(chain: Chain, bus: PubsubBus, { assets, signal }: PassOptions
       derivative_assets: [...assets],
       master_uri: pathToFileURL(path).href,
     }
-    await persist(async () => {
+    await retryDisturbed(async () => {
       if (n % 2 === 0) return void (await client.submit({ ...job, asset_guid: guid }))
       const { topic, ...message } = send('ingest', EncodeJob, job)
       await bus.publish(topic, message)

@@ -8,7 +8,7 @@ import { ClusterError } from './cluster.ts'
  * is never the fault of the track at hand.
  * @throws the signal's reason; ClusterError 409, which says that the work has been done already
  */
-export function persistently<T>(
+export function retryCluster<T>(
   act: () => Promise<T>,
   { signal, log }: { signal: AbortSignal; log: Log },
 ): Promise<T> {
