@@ -1,24 +1,29 @@
-import { buffer } from 'node:stream/consumers'
 import type { Derivative } from '#shared/assets/definition.ts'
 import { attributesOf, clearScratch, envelopeOf, failRun } from '#shared/assets/end-run.ts'
 import { fanIn } from '#shared/assets/make/fan-in.ts'
-import { partName } from '#shared/assets/make/pcm-source.ts'
-import { joinedName, tombstoneFolder } from '#shared/assets/make/unit-work.ts'
+import { tombstoneFolder } from '#shared/assets/make/unit-work.ts'
 import { planSteps } from '#shared/assets/plan.ts'
-import { asChainError, isVerdictCode, PermanentError } from '#shared/contracts/errors/chain.ts'
-import { isNotFound } from '#shared/contracts/errors/store.ts'
-import { json } from '#shared/contracts/message.ts'
-import { type PcmPlace, type Staging, StagingDue } from '#shared/contracts/messages/run.ts'
-import { type ObjectName, scratchName } from '#shared/contracts/names.ts'
-import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
+import { asChainError, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { type Staging, StagingDue } from '#shared/contracts/messages/run.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
-import { type Next, type Send, type StepContext, send } from '#shared/frame/step.ts'
-import { sameBytes } from '#shared/store/driver/driver.ts'
+import { type Next, type Send, send } from '#shared/frame/step.ts'
+import {
+  clearConversion,
+  type Failing,
+  leaveTombstone,
+  markerOf,
+  markOf,
+  missingRanges,
+  partsThere,
+  stagedBefore,
+  throwTombstone,
+  writerOf,
+} from './conversion-scratch.ts'
 import { hasMd5, md5Warnings } from './formats/flac/md5.ts'
 import type { CodedLayout } from './formats/layout.ts'
 import { masterBytes } from './formats/master-bytes.ts'
-import { overlongMpeg } from './formats/mpeg/length.ts'
 import { reportedWarnings, reportNoNumbers, reportWarnings } from './found.ts'
+import { checkFlacLength, checkStreamLength, mostStreamLength } from './limits.ts'
 import {
   budgetOf,
   type FoundRun,
@@ -29,23 +34,11 @@ import {
   planRun,
   skipRun,
 } from './plan-run.ts'
-import {
-  MAX_CODED_SECONDS,
-  md5Cost,
-  mostStreamSamples,
-  pacing,
-  planRanges,
-} from './resample/cost.ts'
+import { md5Cost, pacing, planRanges } from './resample/cost.ts'
 import type { NoNumbers } from './resample/no-numbers.ts'
-import type { WritePart } from './resample/part-writer.ts'
-import {
-  PART_SAMPLES,
-  type SeekableLayout,
-  type Staged,
-  stageRange,
-  stageStream,
-  tooLong,
-} from './resample/range.ts'
+import { PART_SAMPLES } from './resample/part-writer.ts'
+import { type SeekableLayout, stageRange } from './resample/range.ts'
+import { type Staged, stageStream } from './resample/stream.ts'
 
 type ConversionStep = Staging['work']
 type RangeStep = Extract<ConversionStep, { kind: 'range' }>
@@ -63,8 +56,10 @@ export async function beginConversion(
   const { layout } = run
   const staged = await stagedBefore(run)
   if (staged !== undefined) return planRun(run, staged, await findExisting(run, deps), deps)
-  await checkLength(run, deps)
+  if (layout.kind === 'flac') checkFlacLength(layout)
   if (layout.kind === 'coded') {
+    const { file, signal } = inputOf(run)
+    await checkStreamLength(layout, mostOfStream(run, deps), file, signal)
     const work: StreamStep = { kind: 'stream', start: 0, partSamples: PART_SAMPLES }
     if (!isCoreFree) return fanOut(run, [work])
     return clearingOnFailure(run, () => streamStep(run, work, deps))
@@ -95,7 +90,7 @@ export async function continueConversion(
   if (isAllThere(run, exists.missing, deps)) {
     // Another job has made everything meanwhile, or this is a copy of the message that arrives after the end.
     const next = skipRun(run, work.kind === 'range' ? work.samples : 1, exists.existing)
-    return { ...next, afterwards: [() => clear(run)] }
+    return { ...next, afterwards: [() => clearConversion(run)] }
   }
   if (work.kind === 'stream') return streamStep(run, work, deps)
   const { samples, partSamples } = work
@@ -138,14 +133,12 @@ async function hasAny(items: AsyncIterable<unknown>): Promise<boolean> {
  * its other steps fail with the same error.
  */
 export async function failConversion(
-  run: Omit<FoundRun, 'found' | 'layout' | 'names'>,
+  run: Failing,
   error: PermanentError,
   deps: PlanDeps,
 ): Promise<Next> {
   const { message, context } = run
-  const { code, message: sentence } = error
-  const body = Buffer.from(JSON.stringify({ code, sentence: sentence.slice(0, 2000) }))
-  await context.write('scratch', tombstoneOf(run), body, 'application/json')
+  await leaveTombstone(run, error)
   const { attempt } = context.delivery
   const next = failRun(message, error, { step: 'stage', attempt, registry: deps.registry })
   const clearParts = () => clearScratch(placeOf(run), context, { hasTombstones: true })
@@ -173,7 +166,7 @@ async function rangeStep(run: FoundRun, work: RangeStep, deps: PlanDeps): Promis
   if (step === 0) await compareMd5(run, deps)
   const there = await partsThere(run)
   let made = 0
-  for (const [from, to] of missingRuns(there, { start, end, partSamples })) {
+  for (const [from, to] of missingRanges(there, { start, end, partSamples })) {
     await stageRange(run.layout as SeekableLayout, { ...options, start: from, end: to })
     made++
   }
@@ -189,10 +182,10 @@ async function rangeStep(run: FoundRun, work: RangeStep, deps: PlanDeps): Promis
       ...markOf(run, pcm),
       isMade: async () => {
         const all = await partsThere(run)
-        return missingRuns(all, { start: 0, end: samples, partSamples }).length === 0
+        return missingRanges(all, { start: 0, end: samples, partSamples }).length === 0
       },
       isOver: () => isOver(run, deps),
-      clear: () => clear(run),
+      clear: () => clearConversion(run),
       sendOn: async () => planRun(run, pcm, await findExisting(run, deps), deps),
     },
     run.context,
@@ -200,7 +193,7 @@ async function rangeStep(run: FoundRun, work: RangeStep, deps: PlanDeps): Promis
   const { sends, afterwards = [] } = following
   if (sends.length > 0 || !(await isOver(run, deps)))
     return { sends, afterwards, verdict, units }
-  return { sends, afterwards: [...afterwards, () => clear(run)], verdict, units }
+  return { sends, afterwards: [...afterwards, () => clearConversion(run)], verdict, units }
 }
 
 /**
@@ -264,41 +257,10 @@ async function streamStep(run: FoundRun, work: StreamStep, deps: PlanDeps): Prom
   return { ...next, afterwards: [mark, ...(next.afterwards ?? [])] }
 }
 
-/**
- * Maximum length of a stream, samples: what one step can still reach, and at most `max_hours` of this
- * deployment.
- */
-function mostOfStream(
-  { layout, message }: Pick<FoundRun, 'layout' | 'message'>,
-  deps: PlanDeps,
-): number {
-  const taken = Math.round(deps.config.max_hours * 3600) * SAMPLE_RATE
-  return Math.min(
-    mostStreamSamples(layout as CodedLayout, budgetOf(message, deps).coreSlowdown),
-    taken,
-  )
-}
-
-/**
- * Checks the length if the header or the number of frames tells it.
- * @throws PermanentError TOO_LONG_TO_STAGE
- */
-async function checkLength(run: FoundRun, deps: PlanDeps): Promise<void> {
-  const { layout } = run
-  if (layout.kind === 'pcm') return
-  if (layout.kind === 'flac') {
-    const most = MAX_CODED_SECONDS * SAMPLE_RATE
-    return checkSeconds(layout, most, layout.samples / layout.rate)
-  }
-  const most = mostOfStream(run, deps)
-  checkSeconds(layout, most, layout.seconds ?? 0)
-  const { file, signal } = inputOf(run)
-  const seconds = await overlongMpeg(layout, file, most / SAMPLE_RATE, signal)
-  checkSeconds(layout, most, seconds ?? 0)
-}
-
-function checkSeconds(layout: FoundRun['layout'], most: number, seconds: number): void {
-  if (seconds * SAMPLE_RATE > most + SAMPLE_RATE) throw tooLong(layout, most, seconds)
+/** The maximum length of the master if it is a stream, samples. */
+function mostOfStream({ layout, message }: FoundRun, deps: PlanDeps): number {
+  const { coreSlowdown } = budgetOf(message, deps)
+  return mostStreamLength(layout as CodedLayout, deps.config, coreSlowdown)
 }
 
 function inputOf({ found, context }: FoundRun) {
@@ -306,89 +268,8 @@ function inputOf({ found, context }: FoundRun) {
   return { file: masterBytes(driver, name, { bytes, revision }), signal: context.signal }
 }
 
-function writerOf(run: FoundRun): WritePart {
-  return async (start, end, wav) => {
-    const name = partName(placeOf(run), start, end)
-    sameBytes(await run.context.write('scratch', name, wav, 'audio/wav'), name)
-  }
-}
-
-/** The parts in scratch, as a map from the start of each to its end. */
-async function partsThere(run: FoundRun): Promise<Map<number, number>> {
-  const { scratch, signal } = run.context
-  const there = new Map<number, number>()
-  for await (const { name } of scratch.list(scratchName(placeOf(run), 'wav/'), { signal })) {
-    const [, start, end] = /\/(\d+)-(\d+)\.wav$/.exec(name) ?? []
-    if (start !== undefined && end !== undefined) there.set(Number(start), Number(end))
-  }
-  return there
-}
-
-/** The missing parts, with adjacent ones joined to ranges. */
-function missingRuns(
-  there: ReadonlyMap<number, number>,
-  { start, end, partSamples }: { start: number; end: number; partSamples: number },
-): [number, number][] {
-  const runs: [number, number][] = []
-  for (let at = start; at < end; at += partSamples) {
-    const to = Math.min(end, at + partSamples)
-    if (there.get(at) === to) continue
-    const last = runs.at(-1)
-    if (last?.[1] === at) last[1] = to
-    else runs.push([at, to])
-  }
-  return runs
-}
-
-/** The place of the samples if an earlier conversion has brought all of them into scratch. */
-async function stagedBefore(run: FoundRun): Promise<PcmPlace | undefined> {
-  const found = await readJson(markerOf(run), run.context)
-  return found as PcmPlace | undefined
-}
-
-function markerOf(run: FoundRun): ObjectName {
-  return joinedName(placeOf(run), 'stage', run.message.restarts)
-}
-
-function markOf(run: FoundRun, pcm: PcmPlace) {
-  return { marker: markerOf(run), body: Buffer.from(JSON.stringify(pcm)) }
-}
-
-function tombstoneOf(run: Omit<FoundRun, 'found' | 'layout' | 'names'>): ObjectName {
-  return scratchName(placeOf(run), 'failed', `stage-${run.message.restarts}.json`)
-}
-
-/**
- * Fails with the error of another step of this conversion, if one has failed for good.
- * @throws PermanentError
- */
-async function throwTombstone(run: FoundRun): Promise<void> {
-  const found = (await readJson(tombstoneOf(run), run.context)) as
-    | { code: string; sentence: string }
-    | undefined
-  if (found === undefined) return
-  const code = isVerdictCode(found.code) ? found.code : 'MASTER_UNREADABLE'
-  throw new PermanentError(code, found.sentence)
-}
-
-async function readJson(
-  name: ObjectName,
-  { scratch, signal }: StepContext,
-): Promise<unknown | undefined> {
-  try {
-    return json(await buffer(await scratch.read(name, { signal })), name)
-  } catch (error) {
-    if (isNotFound(error)) return undefined
-    throw error
-  }
-}
-
 async function isOver(run: FoundRun, deps: PlanDeps): Promise<boolean> {
   return isAllThere(run, (await findExisting(run, deps)).missing, deps)
-}
-
-function clear(run: FoundRun): Promise<void> {
-  return clearScratch(placeOf(run), run.context, { hasTombstones: false })
 }
 
 /** Removes the samples from scratch if the run fails as a whole. */
@@ -396,7 +277,7 @@ async function clearingOnFailure(run: FoundRun, act: () => Promise<Next>): Promi
   try {
     return await act()
   } catch (error) {
-    if (asChainError(error) instanceof PermanentError) await clear(run)
+    if (asChainError(error) instanceof PermanentError) await clearConversion(run)
     throw error
   }
 }

@@ -1,12 +1,9 @@
 import { mergedWarnings, type Warning } from '#shared/contracts/warnings.ts'
 import type { MasterBytes } from '../../services/stage/formats/byte-window.ts'
 import { survey } from '../../services/stage/formats/survey.ts'
-import {
-  samplesAt44100,
-  stageMaster,
-  stageRange,
-  stageStream,
-} from '../../services/stage/resample/range.ts'
+import { samplesAt44100, stageRange } from '../../services/stage/resample/range.ts'
+import { stageStream } from '../../services/stage/resample/stream.ts'
+import { stageMaster } from '../../services/stage/resample/whole-master.ts'
 import { RATE } from './audio.ts'
 import { timeLimit } from './patience.ts'
 

@@ -16,12 +16,9 @@ import {
   planRanges,
   stageCost,
 } from '../../services/stage/resample/cost.ts'
-import {
-  PART_SAMPLES,
-  type StageOptions,
-  stageRange,
-  stageStream,
-} from '../../services/stage/resample/range.ts'
+import { PART_SAMPLES } from '../../services/stage/resample/part-writer.ts'
+import { type StageOptions, stageRange } from '../../services/stage/resample/range.ts'
+import { stageStream } from '../../services/stage/resample/stream.ts'
 
 // node tools/bench/staging.bench.ts FILE…: measures staging, step by step as the chain plans it, one after the
 // other: core time of Node and of ffmpeg, wall-clock time, and the peak memory of either.

@@ -1,7 +1,8 @@
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { BUDGET_MS } from '#shared/contracts/stages.ts'
 import type { CodedLayout, FlacLayout, Layout } from '../formats/layout.ts'
-import { isPeriodic, PART_SAMPLES, type SeekableLayout, samplesAt44100 } from './range.ts'
+import { PART_SAMPLES } from './part-writer.ts'
+import { isPeriodic, type SeekableLayout, samplesAt44100 } from './range.ts'
 
 /** Maximum length of a compressed master, seconds. */
 export const MAX_CODED_SECONDS = 3600

@@ -1,5 +1,8 @@
 import { WAV_HEADER_BYTES, withWavHeader } from '#shared/audio/wav-part.ts'
-import { BYTES_PER_SAMPLE } from '#shared/contracts/pcm-format.ts'
+import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
+
+/** Length of a part, samples: one minute. */
+export const PART_SAMPLES = 60 * SAMPLE_RATE
 
 /** Stores the samples [start, end) as a WAV file. The bytes may be overwritten once the promise has resolved. */
 export type WritePart = (start: number, end: number, wav: Uint8Array) => Promise<void>

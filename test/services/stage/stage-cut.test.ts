@@ -6,11 +6,8 @@ import type { CodedLayout } from '../../../services/stage/formats/layout.ts'
 import { masterBytes } from '../../../services/stage/formats/master-bytes.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
 import { pacing } from '../../../services/stage/resample/cost.ts'
-import {
-  samplesAt44100,
-  stageRange,
-  stageStream,
-} from '../../../services/stage/resample/range.ts'
+import { samplesAt44100, stageRange } from '../../../services/stage/resample/range.ts'
+import { stageStream } from '../../../services/stage/resample/stream.ts'
 import { aiff, club, coded, flac, noise, RATE, sparseRf64, wav } from '../../support/audio.ts'
 import { bytesOf, inRanges, keepIn, type Part, soon, stage } from '../../support/stage.ts'
 

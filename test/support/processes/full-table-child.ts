@@ -6,7 +6,7 @@ import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
 import { fileStore } from '#shared/store/file/file-store.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
-import { stageMaster } from '../../../services/stage/resample/range.ts'
+import { stageMaster } from '../../../services/stage/resample/whole-master.ts'
 import { bytesOf, soon } from '../stage.ts'
 
 /** What becomes of a master, at its path, while this process may open no more files, and what once it may again. */

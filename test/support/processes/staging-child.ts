@@ -4,7 +4,7 @@ import type { ObjectName } from '#shared/contracts/names.ts'
 import { locate, openStore } from '#shared/store/open.ts'
 import { masterBytes } from '../../../services/stage/formats/master-bytes.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
-import { stageMaster } from '../../../services/stage/resample/range.ts'
+import { stageMaster } from '../../../services/stage/resample/whole-master.ts'
 
 /**
  * A process that does with each of these URIs what `stage` does with a master, for a watching test: the parts

@@ -9,7 +9,7 @@ import { locate, openStore } from '#shared/store/open.ts'
 import { isConformant } from '../../../services/stage/formats/layout.ts'
 import { masterBytes } from '../../../services/stage/formats/master-bytes.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
-import { stageMaster } from '../../../services/stage/resample/range.ts'
+import { stageMaster } from '../../../services/stage/resample/whole-master.ts'
 
 /** The run to stage under. The scratch of a file is a folder of its own, so that all can have the same. */
 const RUN = { route: 'accuracy', job: 'accuracy' as JobId, run: 1, plan: 'accuracy' }
