@@ -8,7 +8,6 @@ import { type JobId, type ObjectName, runPrefix } from '#shared/contracts/names.
 import { defineStep, type Next, type Step, type StepContext } from '#shared/frame/step.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { type Cluster, ClusterError, type Pod } from './cluster/cluster.ts'
-import { retryCluster } from './cluster/retry-cluster.ts'
 import { resourcesOf } from './cluster/pod-resources.ts'
 import {
   type Fate,
@@ -20,6 +19,7 @@ import {
   podName,
 } from './cluster/pod-spec.ts'
 import type { Pods } from './cluster/pods.ts'
+import { retryCluster } from './cluster/retry-cluster.ts'
 
 /**
  * Maximum number of pods of one message that may die of a cause of their own. After that the message is

@@ -24,7 +24,10 @@ export async function outcomes(
   const found = new Map<string, Outcome>()
   try {
     for (const track of tracks) {
-      const { state, rows } = await retryDisturbed(() => rowsOf(database, track, signal), signal)
+      const { state, rows } = await retryDisturbed(
+        () => rowsOf(database, track, signal),
+        signal,
+      )
       const announced = [...(seen.announced.get(track.guid) ?? [])]
       found.set(track.guid, {
         state,

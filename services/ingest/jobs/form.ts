@@ -31,7 +31,7 @@ const FIELDS: Readonly<Record<string, (text: string) => unknown>> = {
   file_name: String,
   release_id: numberOf,
   asset_id: numberOf,
-  derivative_assets: (text) => text.split(/[\s,]+/).filter((id) => id !== ''),
+  derivative_assets: idsOf,
 }
 
 export const formSchema = {
@@ -50,7 +50,7 @@ export const formSchema = {
     asset_guid: { type: 'string', description: "Else made of the file's name and content." },
     derivative_assets: {
       type: 'string',
-      description: 'The ids of the assets, separated by commas.',
+      description: 'The ids of the assets, separated by commas, or as a list of JSON.',
     },
     strict: {
       type: 'string',
@@ -245,6 +245,13 @@ function unexpectedFile({ fieldname }: MultipartFile): HttpError {
 
 function twice(name: string): HttpError {
   return new HttpError('BAD_REQUEST', `${name} is given twice.`, { at: `part ${name}` })
+}
+
+/** Ids separated by commas or spaces, or a list of JSON as the same field has in an EncodeJob. */
+function idsOf(text: string): unknown {
+  if (text.trimStart().startsWith('['))
+    return json(Buffer.from(text), 'The part derivative_assets')
+  return text.split(/[\s,]+/).filter((id) => id !== '')
 }
 
 function numberOf(text: string): unknown {

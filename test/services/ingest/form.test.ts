@@ -76,6 +76,15 @@ t.test('the fields of the job may stand alone', async (t) => {
   t.match(body.request, { asset_id: 12, title: 'Nr. 1', artist: 'Wir, & Ihr' })
 })
 
+t.test('the assets may be a list of JSON, as in the job', async (t) => {
+  const answer = await curl('-F', 'asset_guid=listed', '-F', 'derivative_assets=["bpm", "key"]')
+  t.match(answer, { status: 202, derivative_assets: ['bpm', 'key'] })
+  const odd = await curl('-F', 'asset_guid=listed', '-F', "derivative_assets=['bpm']")
+  t.match(odd, { status: 400, code: 'NOT_JSON', detail: /^The part derivative_assets: / })
+  const wrong = await curl('-F', 'asset_guid=listed', '-F', 'derivative_assets=[1]')
+  t.match(wrong, { status: 422, code: 'NOT_AN_ENCODE_JOB', at: '/derivative_assets/0' })
+})
+
 t.test('the job may be a file, and may come without a master', async (t) => {
   const path = join(api.folder, 'job.json')
   await writeFile(path, JSON.stringify(aJob({ asset_guid: 'by-template' })))
