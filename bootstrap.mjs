@@ -9,12 +9,12 @@ import { fileURLToPath } from 'node:url'
 
 const OLDEST_NODE = 20
 /** Debian's packages, where they have other names than the programs. */
-const PACKAGES = { ps: 'procps', promtool: 'prometheus' }
+const PACKAGES = { ps: 'procps', promtool: 'prometheus', 'redis-check-rdb': 'redis-tools' }
 /**
  * What some tests want and can do without: installed where that needs no password, else the tests skip
  * what wants it and say so. CI must not skip it, so there it is needed like all else.
  */
-const OPTIONAL = ['strace', 'chromium', 'promtool', 'flac']
+const OPTIONAL = ['strace', 'chromium', 'promtool', 'flac', 'redis-check-rdb']
 /** Taken out of its package without being installed, because the package would start a server. */
 const UNPACKED = ['promtool']
 const ROOT = dirname(fileURLToPath(import.meta.url))
