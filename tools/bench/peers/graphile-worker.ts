@@ -21,6 +21,22 @@ interface GraphileWorker {
   Logger: new (factory: () => () => void) => object
 }
 
+/** What is used of its driver. */
+interface Driver {
+  default: {
+    Pool: new (
+      options: object,
+    ) => {
+      on(event: 'error', tell: () => void): void
+      on(event: 'connect', tell: (client: Emitter) => void): void
+      end(): Promise<void>
+    }
+  }
+}
+interface Emitter {
+  on(event: 'error', tell: () => void): void
+}
+
 /** How long jobs that are done wait to be completed by one statement, ms. */
 const COMPLETE_BATCH_MS = 20
 
@@ -29,9 +45,11 @@ export const graphileWorker: QueueKind = {
   async start(folder) {
     const rows = await startRows(folder)
     const { makeWorkerUtils } = await peerModule<GraphileWorker>('graphile-worker')
-    const utils = await makeWorkerUtils({ connectionString: rows.dsn })
+    const pgPool = await poolOf(rows.dsn)
+    const utils = await makeWorkerUtils({ pgPool })
     await utils.migrate()
     await utils.release()
+    await pgPool.end()
     const { dsn, pid, recorded, stop } = rows
     return { address: dsn, pids: { server: pid }, recorded, stop }
   },
@@ -39,11 +57,8 @@ export const graphileWorker: QueueKind = {
   async open(dsn): Promise<Queue> {
     const { makeWorkerUtils, run, Logger } = await peerModule<GraphileWorker>('graphile-worker')
     const logger = new Logger(() => () => {})
-    const utils = await makeWorkerUtils({
-      connectionString: dsn,
-      maxPoolSize: CONNECTIONS,
-      logger,
-    })
+    const pgPool = await poolOf(dsn)
+    const utils = await makeWorkerUtils({ pgPool, logger })
     const rows = openRows(dsn)
     const runners: { stop(): Promise<void> }[] = []
     const add = async (step: ChainStep, jobs: readonly Carried[]) => {
@@ -55,8 +70,6 @@ export const graphileWorker: QueueKind = {
       handOn: (step, job) => handingOn(step)(job),
       async work(step, handle) {
         const worker = {
-          connectionString: dsn,
-          maxPoolSize: CONNECTIONS,
           concurrentJobs: CONCURRENCY,
           // What its handbook advises for many short jobs: fetched and completed many at a time.
           localQueue: { size: CONCURRENCY + 1, refetchDelay: { durationMs: 20 } },
@@ -65,14 +78,25 @@ export const graphileWorker: QueueKind = {
           logger,
         }
         const taskList = { [step]: handle }
-        runners.push(await run({ taskList, noHandleSignals: true, preset: { worker } }))
+        runners.push(await run({ pgPool, taskList, noHandleSignals: true, preset: { worker } }))
       },
       record: rows.record,
       async close() {
         for (const runner of runners) await runner.stop()
         await utils.release()
+        await pgPool.end()
         await rows.close()
       },
     }
   },
+}
+
+/** A pool of our own: one that graphile-worker opens is still closing when it has said that it has ended. */
+async function poolOf(connectionString: string) {
+  const { default: pg } = await peerModule<Driver>('pg')
+  const pool = new pg.Pool({ connectionString, max: CONNECTIONS })
+  // A connection that the server ends is opened again.
+  pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
+  return pool
 }
