@@ -33,7 +33,9 @@ async function start(service: Service): Promise<void> {
   lifecycle.onClose('database', () => database.close())
   // Connections of their own, so that slow reads do not keep jobs from being recorded.
   const reads = openDatabase({
-    ...{ dsn: config.database, statementMs: STATEMENT_MS, application: 'ingest-reads' },
+    dsn: config.database,
+    statementMs: STATEMENT_MS,
+    application: 'ingest-reads',
   })
   lifecycle.onClose('database for reads', () => reads.close())
   const migrated = migrate(database, stopping).catch((error) => {

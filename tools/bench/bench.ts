@@ -51,7 +51,8 @@ try {
   say('Starting the chain …')
   const chain = await startChain({
     dataFolder: made('data'),
-    ...{ port: 0, pubsubPort: 0 },
+    port: 0,
+    pubsubPort: 0,
     prefixes: [folder, dirname(track)].map((path) => `${pathToFileURL(path).href}/`),
     coreSlowdown,
     onNotice: say,

@@ -28,7 +28,10 @@ const FILTERS: Readonly<Record<string, TrackFilter>> = {
   '8A and its neighbours': { camelot: ['8A', '8B', '7A', '9A'] },
   '8A at 61 BPM': { camelot: ['8A'], bpmFrom: 61, bpmTo: 61.2 },
   '8A at 120 to 128 BPM, likely': {
-    ...{ camelot: ['8A'], bpmFrom: 120, bpmTo: 128, bpmConfidenceFrom: 0.5 },
+    camelot: ['8A'],
+    bpmFrom: 120,
+    bpmTo: 128,
+    bpmConfidenceFrom: 0.5,
   },
   'a key that none has': { camelot: ['14A'] },
   done: { state: 'done' },
@@ -39,7 +42,9 @@ const FILTERS: Readonly<Record<string, TrackFilter>> = {
   'an asset that none has': { asset: 'none' },
   'stale bpm, the oldest hundredth': { stale: { asset: 'bpm', version: 3 } },
   'stale bpm at 120 to 128 BPM': {
-    ...{ stale: { asset: 'bpm', version: 3 }, bpmFrom: 120, bpmTo: 128 },
+    stale: { asset: 'bpm', version: 3 },
+    bpmFrom: 120,
+    bpmTo: 128,
   },
   'stale key, which is all': { stale: { asset: 'key', version: 2 } },
   'lacks waveform, which few do': { lacks: { asset: 'waveform', version: 1 } },
@@ -79,7 +84,8 @@ export function readsOf({ guid, job, request }: Known) {
     read('its history', (database) => trackHistory(database, guid, { limit: 100 })),
     read('its later history', (database) =>
       trackHistory(database, guid, {
-        ...{ limit: 100, before: { at: hours(1).toISOString(), id: crypto.randomUUID() } },
+        limit: 100,
+        before: { at: hours(1).toISOString(), id: crypto.randomUUID() },
       }),
     ),
     read('a request', (database) => jobsOfRequest(database, request)),

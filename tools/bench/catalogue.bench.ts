@@ -182,23 +182,22 @@ function endedRun({ masters, ...envelope }: RunAccepted): RunEnded {
 
 function eventsOf({ job, run, route, request }: RunAccepted): StepEvent[] {
   return ['accepted', ...STAGES, 'publish'].map((step) => ({
-    ...{
-      id: randomUUID(),
-      at: new Date().toISOString(),
-      step,
-      verdict: 'done',
-      job,
-      run,
-      route,
-    },
-    ...{ track: request.asset_guid, attempt: 1, units: ['bpm@1', 'key@1'], worker: 'bench/1' },
-    ...{
-      ms: 12.5,
-      cpu_ms: 11.25,
-      bytes_read: 76_000_000,
-      bytes_written: 300,
-      store_operations: 4,
-    },
+    id: randomUUID(),
+    at: new Date().toISOString(),
+    step,
+    verdict: 'done',
+    job,
+    run,
+    route,
+    track: request.asset_guid,
+    attempt: 1,
+    units: ['bpm@1', 'key@1'],
+    worker: 'bench/1',
+    ms: 12.5,
+    cpu_ms: 11.25,
+    bytes_read: 76_000_000,
+    bytes_written: 300,
+    store_operations: 4,
     ...(step === 'accepted' ? { request } : {}),
   }))
 }

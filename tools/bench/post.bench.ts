@@ -55,15 +55,15 @@ try {
   const port = 20_000 + Math.floor(Math.random() * 10_000)
   const at = (name: string) => pathToFileURL(join(folder, name)).href
   const ingest = start('../../services/ingest/main.ts', {
-    ...{
-      project: 'bench',
-      pubsub,
-      database: dsn,
-      port,
-      log_level: 'warn',
-      rate_limit_per_minute: 0,
-    },
-    ...{ assets: at('assets'), scratch: at('scratch'), uploads: at('uploads') },
+    project: 'bench',
+    pubsub,
+    database: dsn,
+    port,
+    log_level: 'warn',
+    rate_limit_per_minute: 0,
+    assets: at('assets'),
+    scratch: at('scratch'),
+    uploads: at('uploads'),
   })
   await messageWith(ingest, 'ready')
 
@@ -189,8 +189,11 @@ async function asLines(count: number, port: number): Promise<number> {
 
 function job(number: number): string {
   return JSON.stringify({
-    ...{ request_id: requestId(number), release_id: 2_810_458, asset_id: number },
-    ...{ asset_guid: `track-${number}`, derivative_assets: ['bpm', 'key', 'aac-128'] },
+    request_id: requestId(number),
+    release_id: 2_810_458,
+    asset_id: number,
+    asset_guid: `track-${number}`,
+    derivative_assets: ['bpm', 'key', 'aac-128'],
   })
 }
 

@@ -32,8 +32,13 @@ const postgres = await testPostgres()
 const gcs = await startGcsServer('masters', 'assets', 'scratch', 'uploads')
 const pubsub = await startPubsubServer({ port: 0, file: ':memory:' })
 const env = configEnv({
-  ...{ project: 'bench', pubsub: `127.0.0.1:${pubsub.port}`, storage: gcs.endpoint },
-  ...{ assets: 'gs://assets', scratch: 'gs://scratch', uploads: 'gs://uploads', port: 0 },
+  project: 'bench',
+  pubsub: `127.0.0.1:${pubsub.port}`,
+  storage: gcs.endpoint,
+  assets: 'gs://assets',
+  scratch: 'gs://scratch',
+  uploads: 'gs://uploads',
+  port: 0,
   database: await postgres.database(),
   routes: {
     cloud: { templates: ['gs://masters/{asset_guid}.wav'], prefixes: [], core_slowdown: 1 },

@@ -49,7 +49,9 @@ try {
   const master = join(folder, 'master.wav')
   await writeClub(master, Number(values.seconds), { isMix: false })
   const chain = await startChain({
-    ...{ dataFolder: join(folder, 'data'), port: 0, pubsubPort: 0 },
+    dataFolder: join(folder, 'data'),
+    port: 0,
+    pubsubPort: 0,
     prefixes: [`${pathToFileURL(folder).href}/`],
     onNotice: say,
   })

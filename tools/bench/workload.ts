@@ -58,7 +58,10 @@ export async function workload(chain: Chain): Promise<Workload> {
       const memory = watchMemory(pids)
       const began = performance.now()
       const jobs = Object.entries(masters).map(([asset_guid, master_uri]) => ({
-        ...{ request_id: randomUUID(), asset_guid, derivative_assets: assets, master_uri },
+        request_id: randomUUID(),
+        asset_guid,
+        derivative_assets: assets,
+        master_uri,
       }))
       const sent = jobs.map((job) => {
         const data = Buffer.from(JSON.stringify(job))

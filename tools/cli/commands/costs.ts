@@ -39,15 +39,13 @@ Prices, instead of Google's list prices of 2025 (docs/tasks/costs.md):
 
 const TEXT = { type: 'string' } as const
 const OPTIONS = {
-  ...{
-    tracks: TEXT,
-    seconds: TEXT,
-    assets: TEXT,
-    derivatives: TEXT,
-    'core-slowdown': TEXT,
-    utilisation: TEXT,
-    spot: TEXT,
-  },
+  tracks: TEXT,
+  seconds: TEXT,
+  assets: TEXT,
+  derivatives: TEXT,
+  'core-slowdown': TEXT,
+  utilisation: TEXT,
+  spot: TEXT,
   staged: TEXT,
   'scratch-minutes': TEXT,
   months: TEXT,

@@ -56,7 +56,9 @@ export function createLive(api) {
   }
 
   return {
-    ...{ board, track, isConnected },
+    board,
+    track,
+    isConnected,
     /** Starts to listen, or restarts with another token. */
     start() {
       start()

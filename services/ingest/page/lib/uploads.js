@@ -140,7 +140,9 @@ export function createUploads(api, live) {
       )
       const failed = job.jobs[0]?.assets.find((asset) => asset.state === 'failed')
       change(id, {
-        ...{ job, phase: job.state, percent: job.percent },
+        job,
+        phase: job.state,
+        percent: job.percent,
         ...(failed === undefined ? {} : { fault: failed.sentence }),
         ...(failed?.remedy === undefined ? {} : { remedy: failed.remedy }),
       })

@@ -5,8 +5,12 @@ const decimal = new Intl.NumberFormat('en', {
   maximumFractionDigits: 1,
 })
 const clock = new Intl.DateTimeFormat('en-GB', {
-  ...{ year: 'numeric', month: 'short', day: 'numeric' },
-  ...{ hour: '2-digit', minute: '2-digit', second: '2-digit' },
+  year: 'numeric',
+  month: 'short',
+  day: 'numeric',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
 })
 const near = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' })
 

@@ -148,7 +148,10 @@ function useAudio(api, path) {
     if (element.src === '' && path !== undefined) element.src = await api.addressOf(path)
   }
   return {
-    ...{ audio, time, isPlaying, fault },
+    audio,
+    time,
+    isPlaying,
+    fault,
     async toggle() {
       const element = audio.current
       if (element === null) return

@@ -123,7 +123,8 @@ function looking(file: ByteRanges, layout: FlacLayout, signal: AbortSignal | und
       const found = await soundFrames(view, ends, layout)
       const frames = found.map((frame) => ({
         ...frame,
-        ...{ byte: from + frame.byte, end: from + frame.end },
+        byte: from + frame.byte,
+        end: from + frame.end,
       }))
       if (frames.length > 0 || end === layout.end || bytes === MAX_WINDOW_BYTES) return frames
     }

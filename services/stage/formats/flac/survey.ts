@@ -86,7 +86,10 @@ async function asFramed(
     `${rate} Hz, ${channels} ${channels === 1 ? 'channel' : 'channels'}, ${bits} bits in blocks of ${block}`
   const sentence = `the header of the FLAC says ${formatText(own)}, and its frames ${formatText(its)}; it was read as these`
   const mended = {
-    ...{ ...header, rate: its.rate, channels: its.channels, bits: its.bits },
+    ...header,
+    rate: its.rate,
+    channels: its.channels,
+    bits: its.bits,
     streamInfo: Uint8Array.from(info),
   }
   return { mended, warnings: [warning('HEADER_CONTRADICTS', sentence)] }
@@ -266,8 +269,17 @@ function joined(header: FlacLayout, scan: Scan): CodedLayout {
   const head = flacHead([{ type: STREAMINFO, body: without(header.streamInfo) }])
   const warnings = disorder(header, scan)
   return {
-    ...{ kind: 'coded', container: 'FLAC', codec: 'FLAC', demuxer: 'flac', decoder: 'flac' },
-    ...{ rate, channels, mask, seconds, feed: [head, ...ranges], warnings },
+    kind: 'coded',
+    container: 'FLAC',
+    codec: 'FLAC',
+    demuxer: 'flac',
+    decoder: 'flac',
+    rate,
+    channels,
+    mask,
+    seconds,
+    feed: [head, ...ranges],
+    warnings,
   }
 }
 

@@ -74,7 +74,7 @@ export async function aiffLayout(
   if (!sound) throw unreadable(12, 'there is no "SSND" chunk', 'one that holds the samples')
   const container = form === 'AIFF' ? 'AIFF' : 'AIFF-C'
   const { samples: frames, ima4, ...format } = common
-  const claims = { ...{ container, littleEndian: false, outerEnd }, ...sound }
+  const claims = { container, littleEndian: false, outerEnd, ...sound }
   // The chunk may end in padding, which is not samples.
   const behindOf = (size: SoundSize) => {
     const { offset } = claims
@@ -162,7 +162,7 @@ async function bitsOf(
   const isOther = Number.isInteger(width) && width >= 1 && width <= 4 && width !== bits / 8
   if (encoding !== 'int' || !isOther || said > window.bytes - offset) return { bits }
   const widths = [bits / 8, width]
-  const readings = { ...{ encoding, bigEndian, unsigned8: unsigned, channels }, offset, widths }
+  const readings = { encoding, bigEndian, unsigned8: unsigned, channels, offset, widths }
   const isKnown = bits >= 8 && bits <= 32
   const seen = isKnown ? await sampleWidth(window, { ...readings, bytes: said }) : { width }
   const contradicts = `the ${container} has ${frames} samples of ${bits} bits in ${channels === 1 ? '1 channel' : `${channels} channels`}, and ${said} bytes of them`

@@ -104,13 +104,14 @@ export function measured(
   }
   const share = (part: number) => (count === 0 ? 0 : part / count)
   return {
-    ...{ roughness: roughness.value(), peak, values: values.size, sizes: sizes.size },
-    ...{
-      unlikely: share(unlikely),
-      beyond: share(beyond),
-      loud: share(loud),
-      middle: share(middle),
-    },
+    roughness: roughness.value(),
+    peak,
+    values: values.size,
+    sizes: sizes.size,
+    unlikely: share(unlikely),
+    beyond: share(beyond),
+    loud: share(loud),
+    middle: share(middle),
   }
 }
 

@@ -53,9 +53,20 @@ const ENCODINGS: Readonly<Record<number, PcmLayout['encoding']>> = {
 
 /** The names of formats that are refused. */
 const TAGS: Readonly<Record<number, string>> = {
-  ...{ 16: 'OKI ADPCM', 32: 'Yamaha ADPCM', 49: 'GSM 6.10', 69: 'G.726' },
-  ...{ 100: 'G.726', 146: 'S/PDIF', 255: 'AAC', 353: 'Windows Media Audio', 8192: 'AC-3' },
-  ...{ 8193: 'DTS', 22092: 'Vorbis', 41225: 'Speex', 61868: 'FLAC', 65535: 'experimental' },
+  16: 'OKI ADPCM',
+  32: 'Yamaha ADPCM',
+  49: 'GSM 6.10',
+  69: 'G.726',
+  100: 'G.726',
+  146: 'S/PDIF',
+  255: 'AAC',
+  353: 'Windows Media Audio',
+  8192: 'AC-3',
+  8193: 'DTS',
+  22092: 'Vorbis',
+  41225: 'Speex',
+  61868: 'FLAC',
+  65535: 'experimental',
 }
 
 /** The last 14 bytes of subformats that stand for a plain format tag: RFC 2361 and mmreg.h. */
@@ -77,9 +88,16 @@ export async function wavFormat(
   const view = new DataView(contents.buffer)
   const u16 = (at: number) => (at + 2 > size ? 0 : view.getUint16(at, littleEndian))
   const format = {
-    ...{ at: offset, tag: u16(0), channels: u16(2), rate: view.getUint32(4, littleEndian) },
-    ...{ byteRate: view.getUint32(8, littleEndian), blockBytes: u16(12), bits: u16(14) },
-    ...{ validBits: 0, mask: 0, contents },
+    at: offset,
+    tag: u16(0),
+    channels: u16(2),
+    rate: view.getUint32(4, littleEndian),
+    byteRate: view.getUint32(8, littleEndian),
+    blockBytes: u16(12),
+    bits: u16(14),
+    validBits: 0,
+    mask: 0,
+    contents,
   }
   if (format.tag !== 0xfffe) return format
   if (size < 40) {
@@ -158,7 +176,9 @@ export async function readableAs(
   }
   const { width, isSound } = await widthOf(window, { ...format, encoding }, sound, littleEndian)
   const read = {
-    ...{ ...described, bits: width * 8, unsigned: encoding === 'int' && width === 1 },
+    ...described,
+    bits: width * 8,
+    unsigned: encoding === 'int' && width === 1,
     bigEndian: !littleEndian && width > 1,
   }
   if (isSound && validBits <= bits) {
@@ -206,7 +226,7 @@ async function widthOf(
   }
   // The oldest "fmt " chunks end before the bits.
   if (widths.length === 1) return { width: only, isSound: contents.length < 16 && isRateSound }
-  const readings = { ...{ encoding, bigEndian: !littleEndian, unsigned8: true, channels } }
+  const readings = { encoding, bigEndian: !littleEndian, unsigned8: true, channels }
   const seen = await sampleWidth(window, { ...readings, offset, bytes, widths })
   const isBlockAgreed = byBlock !== undefined && byBlock === byRate && isRateSound
   if (typeof seen === 'object') {

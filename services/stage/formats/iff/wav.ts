@@ -61,7 +61,12 @@ export async function wavLayout(
     await refuseEncoded(window, { offset: data.offset, bytes: there })
   }
   const size = await soundSize(window, {
-    ...{ container, littleEndian, offset: data.offset, said: data.said, long, outerEnd },
+    container,
+    littleEndian,
+    offset: data.offset,
+    said: data.said,
+    long,
+    outerEnd,
   })
   const isUncounted = container === 'RF64' && long === undefined
   const uncounted = isUncounted

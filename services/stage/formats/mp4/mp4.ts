@@ -153,7 +153,10 @@ async function fileBox(window: ByteWindow, at: number): Promise<FileBox> {
   const box = boxAt(Buffer.from(await window.glance(at, 16)), 0, window.bytes - at)
   const claims = at + box.end
   return {
-    ...{ type: box.type, start: at, body: at + box.body, claims },
+    type: box.type,
+    start: at,
+    body: at + box.body,
+    claims,
     end: Math.min(claims, window.bytes),
   }
 }

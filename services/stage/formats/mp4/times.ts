@@ -49,7 +49,8 @@ export function timesOf(
   const listed = tableUnits(moov, stts, there)
   const { units: table, packets } = isFragmented ? NO_TABLE : listed
   const known = {
-    ...{ scale, units: listed.units },
+    scale,
+    units: listed.units,
     packetUnits:
       listed.packets === 0 ? defaultUnits(moov, root) : listed.units / listed.packets,
   }
@@ -80,7 +81,11 @@ export function timesOf(
     const most = length === undefined ? {} : { mostSeconds: length / scale }
     const heard = (all: number) => Math.min(all - skip / scale, most.mostSeconds ?? all)
     return {
-      ...{ skipSeconds: skip / scale, ...most, ...known, warnings, isEdited: false },
+      skipSeconds: skip / scale,
+      ...most,
+      ...known,
+      warnings,
+      isEdited: false,
       ...lengths(whole, listed.there / scale, heard),
     }
   }
@@ -107,7 +112,9 @@ export function timesOf(
       listed.there / scale,
       (all) => before + Math.min(all - skip, most ?? all),
     ),
-    ...{ ...known, warnings, isEdited: false },
+    ...known,
+    warnings,
+    isEdited: false,
   }
 }
 

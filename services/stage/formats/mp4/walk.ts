@@ -43,15 +43,13 @@ const MOOF = Buffer.from('moof')
  */
 export class Mp4Walk {
   readonly seen: FragmentsSeen = {
-    ...{
-      units: 0,
-      isCut: false,
-      isShort: false,
-      againAt: undefined,
-      endAt: undefined,
-      isBroken: false,
-      other: undefined,
-    },
+    units: 0,
+    isCut: false,
+    isShort: false,
+    againAt: undefined,
+    endAt: undefined,
+    isBroken: false,
+    other: undefined,
   }
   /** The start and end times of the fragments. */
   readonly times: FragmentTimes

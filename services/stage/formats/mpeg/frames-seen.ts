@@ -36,17 +36,17 @@ export interface FramesSeen {
 
 export function noFramesSeen(): FramesSeen {
   return {
-    ...{
-      frames: 0,
-      bytes: 0,
-      tags: 0,
-      end: 0,
-      crc: 0,
-      lostBytes: 0,
-      lostPlaces: 0,
-      behindBytes: 0,
-    },
-    ...{ isCut: false, isRegained: false, reservoir: new Reservoir() },
+    frames: 0,
+    bytes: 0,
+    tags: 0,
+    end: 0,
+    crc: 0,
+    lostBytes: 0,
+    lostPlaces: 0,
+    behindBytes: 0,
+    isCut: false,
+    isRegained: false,
+    reservoir: new Reservoir(),
   }
 }
 

@@ -27,7 +27,10 @@ export async function mpegStream(
   }
   const name = nameOf(frame)
   return {
-    ...{ ...sifted, codec: name, demuxer: 'mp3', decoder: name.toLowerCase() },
+    ...sifted,
+    codec: name,
+    demuxer: 'mp3',
+    decoder: name.toLowerCase(),
     container: frame.kind === 3 ? 'MP3' : 'MPEG',
     ...(await fromTag(window, frame, range)),
   }

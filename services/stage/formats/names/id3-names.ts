@@ -95,8 +95,10 @@ async function framesNames(read: Read, bytes: number, header: Header): Promise<R
 }
 
 const FIELDS: Readonly<Record<string, 'title' | 'artist'>> = {
-  ...{ TIT2: 'title', TT2: 'title' },
-  ...{ TPE1: 'artist', TP1: 'artist' },
+  TIT2: 'title',
+  TT2: 'title',
+  TPE1: 'artist',
+  TP1: 'artist',
 }
 
 function sizeOf(head: Buffer, version: number): number {

@@ -95,9 +95,13 @@ function pageOf(
   const granule = Number(bytes.readBigInt64LE(at + 6))
   const bodyAt = at + HEADER_BYTES + bytes.readUInt8(at + 26)
   return {
-    ...{ at: byte + at, end: byte + end, isSound, isNext },
+    at: byte + at,
+    end: byte + end,
+    isSound,
+    isNext,
     continues: (flags & 1) !== 0,
-    ...{ begins: (flags & 2) !== 0, ends: (flags & 4) !== 0 },
+    begins: (flags & 2) !== 0,
+    ends: (flags & 4) !== 0,
     granule: granule < 0 ? undefined : granule,
     serial: bytes.readUInt32LE(at + 14),
     sequence: bytes.readUInt32LE(at + 18),

@@ -65,9 +65,14 @@ export async function oggSurvey(
   if (first === undefined || last === undefined) return undefined
   const [start, end] = [first.start, last.end]
   const found = {
-    ...{ streams: 0, cut: undefined as number | undefined },
-    ...{ holes: 0, firstHole: 0, misplaced: 0, firstMisplaced: 0 },
-    ...{ packets: 0, leastSeconds: 0 },
+    streams: 0,
+    cut: undefined as number | undefined,
+    holes: 0,
+    firstHole: 0,
+    misplaced: 0,
+    firstMisplaced: 0,
+    packets: 0,
+    leastSeconds: 0,
   }
   let seconds = 0
   let format: OggFormat | undefined

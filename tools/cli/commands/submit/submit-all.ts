@@ -83,7 +83,7 @@ export async function submitAll(
   }
   const jobs = posting(client, { rate, onPosted })
   const contents = new Map<string, string>()
-  const taking = { ...{ jobs, uploads, contents, onPosted }, options: { ...options, signal } }
+  const taking = { jobs, uploads, contents, onPosted, options: { ...options, signal } }
   tellLeft(sources.left, options, output)
   try {
     const work = Promise.all(
