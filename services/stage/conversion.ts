@@ -162,12 +162,21 @@ async function rangeStep(run: FoundRun, work: RangeStep, deps: PlanDeps): Promis
   const start = step * stepSamples
   const end = Math.min(samples, start + stepSamples)
   const onNoNumbers = (found: NoNumbers) => reportNoNumbers(placeOf(run), found, run.context)
-  const options = { ...inputOf(run), partSamples, write: writerOf(run), onNoNumbers }
+  const { file, signal } = inputOf(run)
+  const write = writerOf(run)
   if (step === 0) await compareMd5(run, deps)
   const there = await partsThere(run)
   let made = 0
   for (const [from, to] of missingRanges(there, { start, end, partSamples })) {
-    await stageRange(run.layout as SeekableLayout, { ...options, start: from, end: to })
+    await stageRange(run.layout as SeekableLayout, {
+      file,
+      start: from,
+      end: to,
+      partSamples,
+      write,
+      onNoNumbers,
+      signal,
+    })
     made++
   }
   const units = [`wav ${start}-${end}`]
@@ -219,6 +228,7 @@ async function compareMd5(run: FoundRun, deps: PlanDeps): Promise<void> {
 async function streamStep(run: FoundRun, work: StreamStep, deps: PlanDeps): Promise<Next> {
   const { start, partSamples } = work
   const layout = run.layout as CodedLayout
+  const { file, signal } = inputOf(run)
   const mostSamples = mostOfStream(run, deps)
   const there = await partsThere(run)
   // Skip the parts of an earlier delivery that ended before it could send the next step.
@@ -233,11 +243,12 @@ async function streamStep(run: FoundRun, work: StreamStep, deps: PlanDeps): Prom
       : from > start
         ? { end: from, isOver: false }
         : await stageStream(layout, {
-            ...inputOf(run),
+            file,
             start,
             partSamples,
             mostSamples,
             write: writerOf(run),
+            signal,
             end: Math.min(start + partSamples, mostSamples),
             goesOn: pacing(start, budgetOf(run.message, deps).targetMs, run.context.spentMs),
           })

@@ -56,10 +56,9 @@ for (const path of process.argv.slice(2)) {
 
 async function steps(
   layout: Layout,
-  options: Pick<StageOptions, 'file' | 'signal' | 'write'>,
+  { file, write, signal }: Pick<StageOptions, 'file' | 'signal' | 'write'>,
 ): Promise<void> {
   if (layout.kind === 'coded') {
-    const common = { ...options, partSamples: PART_SAMPLES }
     for (let start = 0, isOver = false; !isOver; ) {
       const from = start
       const mostSamples = mostStreamSamples(layout, PACE.coreSlowdown)
@@ -67,8 +66,18 @@ async function steps(
       await measured(async () => {
         const began = performance.now()
         const goesOn = pacing(start, PACE.targetMs, () => performance.now() - began)
-        const range = { start, end, mostSamples, goesOn }
-        ;({ end: start, isOver } = await stageStream(layout, { ...common, ...range }))
+        const staged = await stageStream(layout, {
+          file,
+          start,
+          end,
+          partSamples: PART_SAMPLES,
+          mostSamples,
+          goesOn,
+          write,
+          signal,
+        })
+        start = staged.end
+        isOver = staged.isOver
         return [from, start]
       })
     }
@@ -78,7 +87,7 @@ async function steps(
   for (let start = 0; start < samples; start += stepSamples) {
     const end = Math.min(samples, start + stepSamples)
     await measured(async () => {
-      await stageRange(layout, { ...options, partSamples, start, end })
+      await stageRange(layout, { file, start, end, partSamples, write, signal })
       return [start, end]
     })
   }

@@ -48,11 +48,19 @@ interface Result {
 
 async function run(wire: RunningWire, topic: string, load: object): Promise<Result> {
   const bus = pubsubBus({ projectId: PROJECT, endpoint: wire.endpoint })
-  const common = { topic, ackDeadlineSeconds: 60, minBackoffSeconds: 0, maxBackoffSeconds: 1 }
   await bus.ensure({
     topics: [topic],
     deadLetterTopic: topic,
-    subscriptions: [{ ...common, name: topic, retentionSeconds: 86_400 }],
+    subscriptions: [
+      {
+        name: topic,
+        topic,
+        ackDeadlineSeconds: 60,
+        minBackoffSeconds: 0,
+        maxBackoffSeconds: 1,
+        retentionSeconds: 86_400,
+      },
+    ],
   })
   await bus.close()
   const settings = JSON.stringify({

@@ -73,7 +73,7 @@ export function isPeriodic(rate: number): boolean {
 const MAX_PHASES = 1024
 
 async function convertRange(layout: SeekableLayout, options: StageOptions): Promise<void> {
-  const { start, end, signal } = options
+  const { start, end, partSamples, signal } = options
   const { rate } = layout
   const second = start / SAMPLE_RATE
   const before = Math.min(second, ROLL_SECONDS)
@@ -91,7 +91,7 @@ async function convertRange(layout: SeekableLayout, options: StageOptions): Prom
     if (found !== undefined) await options.onNoNumbers?.(found)
     await options.write(start, end, wav)
   }
-  const parts = new PartWriter({ ...options, write }, before * SAMPLE_RATE)
+  const parts = new PartWriter({ start, end, partSamples, write }, before * SAMPLE_RATE)
   let bytes = 0
   const { skip, samples } = input
   const maxSeconds = (skip + samples) / rate + MARGIN_SECONDS

@@ -48,9 +48,9 @@ interface StreamOptions extends StageOptions {
  */
 export async function stageStream(
   layout: CodedLayout,
-  { mostSamples, goesOn = () => false, ...options }: StreamOptions,
+  options: StreamOptions,
 ): Promise<Staged> {
-  const { file, start, partSamples, signal } = options
+  const { file, start, partSamples, write, mostSamples, goesOn = () => false, signal } = options
   let { end } = options
   const { demuxer, decoder, rate, channels } = layout
   const second = start / SAMPLE_RATE
@@ -67,8 +67,10 @@ export async function stageStream(
   const padding = Math.round(((layout.padding ?? 0) * SAMPLE_RATE) / rate)
   const trackEnd =
     layout.samples === undefined ? Number.POSITIVE_INFINITY : scaled(layout.samples, rate)
-  const most = { ...options, end: Math.min(end, trackEnd) }
-  const parts = new PartWriter(most, before * SAMPLE_RATE)
+  const parts = new PartWriter(
+    { start, end: Math.min(end, trackEnd), partSamples, write },
+    before * SAMPLE_RATE,
+  )
   let bytes = 0
   const decoded = convert(codedBytes(layout, file, signal, noticed), feed, signal)
   for await (const piece of withoutEnd(decoded, (TAIL_SAMPLES + padding) * BYTES_PER_SAMPLE)) {

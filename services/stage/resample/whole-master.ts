@@ -12,9 +12,11 @@ import { stageStream } from './stream.ts'
 export async function stageMaster(
   layout: Layout,
   {
+    file,
+    write,
+    signal,
     partSamples = PART_SAMPLES,
     mostSamples = Number.POSITIVE_INFINITY,
-    ...options
   }: Pick<StageOptions, 'file' | 'write' | 'signal'> & {
     readonly partSamples?: number
     readonly mostSamples?: number
@@ -24,11 +26,25 @@ export async function stageMaster(
     const samples = samplesAt44100(layout)
     const none: NoNumbers[] = []
     const onNoNumbers = async (found: NoNumbers) => void none.push(found)
-    const range = { partSamples, start: 0, end: samples, onNoNumbers }
-    await stageRange(layout, { ...options, ...range })
+    await stageRange(layout, {
+      file,
+      start: 0,
+      end: samples,
+      partSamples,
+      write,
+      onNoNumbers,
+      signal,
+    })
     return { samples, partSamples, warnings: noNumberWarnings(layout, none) }
   }
-  const range = { partSamples, start: 0, end: mostSamples, mostSamples }
-  const { end: samples, warnings = [] } = await stageStream(layout, { ...options, ...range })
+  const { end: samples, warnings = [] } = await stageStream(layout, {
+    file,
+    start: 0,
+    end: mostSamples,
+    partSamples,
+    mostSamples,
+    write,
+    signal,
+  })
   return { samples, partSamples, warnings }
 }

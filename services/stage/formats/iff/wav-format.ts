@@ -152,34 +152,34 @@ export async function readableAs(
       'PCM (1), IEEE float (3), ADPCM (2, 17), A-law (6), µ-law (7), MPEG (80) or MP3 (85)',
     )
   }
-  const described = { encoding, rate, channels, mask, bigEndian: !littleEndian, at }
+  const bigEndian = !littleEndian
   const block = (blockBytes / channels) * 8
+  const inBlocks: Format = {
+    encoding,
+    bits: block,
+    unsigned: false,
+    bigEndian,
+    rate,
+    channels,
+    mask,
+    at,
+  }
   const isKnown = WIDTHS[encoding].includes(block / 8)
-  const looked = { ...described, ...sound, bits: block, usedBits: bits }
   let middle: Middle | undefined
   if (isKnown && encoding === 'float') {
     // Floating-point numbers that begin a byte later would look like integers.
-    const format = { ...described, bits: block, unsigned: false }
-    middle = await middleOf(window, { ...format, ...sound })
-    const moved = await asAligned(window, format, { ...sound, rate }, middle)
+    middle = await middleOf(window, { ...inBlocks, ...sound })
+    const moved = await asAligned(window, inBlocks, { ...sound, rate }, middle)
     if (moved !== undefined) return moved
   }
-  const other = isKnown ? await otherKind(window, looked) : undefined
-  if (other !== undefined) {
-    const { as, contradicts } = other
-    const format = { ...described, ...as, bits: block, unsigned: false }
-    if (as.encoding !== 'int' || as.lowBits !== undefined) return { format, contradicts }
-    const narrower = (await otherReading(window, { ...format, ...sound }))?.as
-    if (narrower === undefined) return { format, contradicts }
-    const said = { ...format, encoding }
-    return { format: { ...format, ...narrower }, contradicts: misread(said, narrower) }
-  }
+  const other = isKnown ? await asOtherKind(window, inBlocks, sound, bits) : undefined
+  if (other !== undefined) return other
   const { width, isSound } = await widthOf(window, { ...format, encoding }, sound, littleEndian)
-  const read = {
-    ...described,
+  const read: Format = {
+    ...inBlocks,
     bits: width * 8,
     unsigned: encoding === 'int' && width === 1,
-    bigEndian: !littleEndian && width > 1,
+    bigEndian: bigEndian && width > 1,
   }
   if (isSound && validBits <= bits) {
     const usedBits = validBits > 0 ? validBits : bits
@@ -193,6 +193,23 @@ export async function readableAs(
   const named = validBits > bits ? `${validBits} valid bits of ${bits}` : `${bits} bits`
   const contradicts = `the header has blocks of ${blockBytes} bytes, ${byteRate} bytes a second, and ${named} in ${channels === 1 ? '1 channel' : `${channels} channels`} at ${rate} Hz; they were read as ${width * 8} bits`
   return { format: read, contradicts }
+}
+
+/** The samples as another kind of numbers than the header says, if they are clearly that. */
+async function asOtherKind(
+  window: ByteWindow,
+  said: Format,
+  sound: Sound,
+  usedBits: number,
+): Promise<Sampled<Format> | undefined> {
+  const other = await otherKind(window, { ...said, ...sound, usedBits })
+  if (other === undefined) return undefined
+  const { as, contradicts } = other
+  const format: Format = { ...said, ...as }
+  if (as.encoding !== 'int' || as.lowBits !== undefined) return { format, contradicts }
+  const narrower = (await otherReading(window, { ...format, ...sound }))?.as
+  if (narrower === undefined) return { format, contradicts }
+  return { format: { ...format, ...narrower }, contradicts: misread(said, narrower) }
 }
 
 const WIDTHS = { int: [1, 2, 3, 4], float: [4, 8], alaw: [1], mulaw: [1] }

@@ -70,7 +70,11 @@ export async function mp4File(
   const seconds = isCut ? times.presentSeconds : times.seconds
   const { scale, units, packetUnits } = times
   const made = {
-    ...({ kind: 'coded', container: 'M4A', demuxer: 'mov', ...codec, times } as const),
+    kind: 'coded' as const,
+    container: 'M4A' as const,
+    demuxer: 'mov' as const,
+    ...codec,
+    times,
     ...(seconds === undefined ? {} : { seconds }),
     ...(packets?.empty ? { empty: packets.empty } : {}),
     ...(isCut ? { isCut } : {}),
