@@ -1,14 +1,7 @@
 import type { ByteWindow } from '../byte-window.ts'
-import {
-  CERTAIN,
-  type Declared,
-  MANY,
-  MIN_PEAK,
-  type Middle,
-  SUSPECT,
-  swappedOf,
-} from './other-reading.ts'
-import { MIN_VALUES, measured } from './reading.ts'
+import { CERTAIN, MANY, MIN_PEAK, SUSPECT } from './evidence.ts'
+import { type Middle, swappedOf } from './other-reading.ts'
+import { type Declared, MIN_VALUES, measured } from './reading.ts'
 
 /** What the samples show about where each of their numbers begins. */
 interface Alignment {

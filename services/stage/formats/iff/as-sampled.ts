@@ -4,8 +4,8 @@ import type { PcmLayout } from '../layout.ts'
 import { alignment } from './alignment.ts'
 import { type Format, pcm, withWarnings } from './chunks.ts'
 import { lowNumbers } from './low-numbers.ts'
-import { type Declared, type Middle, middleOf, otherReading } from './other-reading.ts'
-import type { Reading } from './reading.ts'
+import { type Middle, middleOf, otherReading } from './other-reading.ts'
+import type { Declared, Reading } from './reading.ts'
 import type { SoundSize } from './sound.ts'
 
 /** How samples are read, and what is said about it. */

@@ -5,6 +5,15 @@ import { Roughness } from './roughness.ts'
 /** How bytes are read as numbers. */
 export type Reading = Pick<PcmLayout, 'encoding' | 'bits' | 'unsigned' | 'bigEndian'>
 
+/** Uncompressed samples as a consistent header describes them. */
+export interface Declared extends Reading {
+  readonly channels: number
+  readonly offset: number
+  readonly bytes: number
+  /** Whether something else counts the samples, so that another width would contradict it. */
+  readonly isWidthKnown?: boolean
+}
+
 /**
  * Returns a function that reads the number at byte `at`, integers as shares of full scale, and the width of a
  * number in bytes.
@@ -169,4 +178,32 @@ export function stepsBetween(
   }
   const mean = (sum: number) => sum / Math.max(1, pairs)
   return { within: mean(within), across: mean(across), apart: mean(apart) }
+}
+
+/** All readings except the declared one: narrow ones first, floating-point numbers before integers. */
+export function readingsFor(declared: Declared): Reading[] {
+  const all: Reading[] = []
+  const add = (encoding: PcmLayout['encoding'], bits: number, unsigned: boolean) => {
+    // Two errors at once are not considered, because then chance could look like sound.
+    const orders = bits === declared.bits ? [false, true] : [declared.bigEndian]
+    for (const bigEndian of bits === 8 ? [false] : orders)
+      all.push({ encoding, bits, unsigned, bigEndian })
+  }
+  for (const bits of [8, 16, 24, 32, 64]) {
+    if (declared.isWidthKnown === true && bits !== declared.bits) continue
+    if (bits >= 32) add('float', bits, false)
+    if (bits <= 32) add('int', bits, false)
+    if (bits <= 16) add('int', bits, true)
+    // In wider numbers that is two errors at once, too.
+    const laws = bits === 8 && declared.bits === 8 ? (['alaw', 'mulaw'] as const) : []
+    for (const law of laws) add(law, bits, false)
+  }
+  const { encoding, bits, unsigned, bigEndian } = declared
+  return all.filter(
+    (each) =>
+      each.encoding !== encoding ||
+      each.bits !== bits ||
+      each.unsigned !== unsigned ||
+      (bits > 8 && each.bigEndian !== bigEndian),
+  )
 }
