@@ -1,6 +1,9 @@
 import { mutantsOf } from '../mutant.ts'
 
-const units = ['test/shared/assets/make/unit-step.test.ts']
+const units = [
+  'test/shared/assets/make/unit-step.test.ts',
+  'test/shared/assets/make/make-units.test.ts',
+]
 
 export default [
   ...mutantsOf('shared/assets/make/fan-in.ts', units, [
