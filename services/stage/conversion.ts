@@ -1,10 +1,15 @@
 import type { Derivative } from '#shared/assets/definition.ts'
-import { attributesOf, clearScratch, envelopeOf, failRun } from '#shared/assets/end-run.ts'
+import { clearScratch, failRun } from '#shared/assets/end-run.ts'
 import { fanIn } from '#shared/assets/make/fan-in.ts'
 import { tombstoneFolder } from '#shared/assets/make/unit-work.ts'
 import { planSteps } from '#shared/assets/plan.ts'
 import { asChainError, PermanentError } from '#shared/contracts/errors/chain.ts'
-import { type Staging, StagingDue } from '#shared/contracts/messages/run.ts'
+import {
+  attributesOf,
+  envelopeOf,
+  type Staging,
+  StagingDue,
+} from '#shared/contracts/messages/run.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
 import { type Next, type Send, send } from '#shared/frame/step.ts'
 import {

@@ -1,17 +1,17 @@
 import type { Derivative } from '#shared/assets/definition.ts'
-import {
-  clearScratch,
-  type Envelope,
-  envelopeOf,
-  failedVerdict,
-  findAsset,
-  runEnded,
-} from '#shared/assets/end-run.ts'
+import { clearScratch, failedVerdict, findAsset, runEnded } from '#shared/assets/end-run.ts'
 import { stepMessages } from '#shared/assets/make/unit-step.ts'
 import { planSteps, unitName } from '#shared/assets/plan.ts'
 import type { Registry } from '#shared/assets/registry.ts'
 import type { TrackNames } from '#shared/contracts/file-names.ts'
-import type { Master, PcmPlace, StepDue, Verdicts } from '#shared/contracts/messages/run.ts'
+import {
+  type Envelope,
+  envelopeOf,
+  type Master,
+  type PcmPlace,
+  type StepDue,
+  type Verdicts,
+} from '#shared/contracts/messages/run.ts'
 import { digest, type JobId, type ScratchPlace } from '#shared/contracts/names.ts'
 import { nextStage, perMakingStage } from '#shared/contracts/stages.ts'
 import { mergedWarnings, refuseWarnings, type Warning } from '#shared/contracts/warnings.ts'

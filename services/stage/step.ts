@@ -1,8 +1,13 @@
-import { failRun, MAX_RESTARTS, restartRun, subjectOf } from '#shared/assets/end-run.ts'
+import { failRun, MAX_RESTARTS, restartRun } from '#shared/assets/end-run.ts'
 import { restartOnce } from '#shared/assets/make/step-marks.ts'
 import type { Registry } from '#shared/assets/registry.ts'
 import { type PermanentError, RestartError } from '#shared/contracts/errors/chain.ts'
-import { type RunAccepted, type StagingDue, ToStage } from '#shared/contracts/messages/run.ts'
+import {
+  type RunAccepted,
+  type StagingDue,
+  subjectOf,
+  ToStage,
+} from '#shared/contracts/messages/run.ts'
 import { type JobId, type Revision, runPrefix, scratchPrefix } from '#shared/contracts/names.ts'
 import { refuseWarnings } from '#shared/contracts/warnings.ts'
 import type { Cores } from '#shared/frame/cores.ts'

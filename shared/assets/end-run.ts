@@ -4,8 +4,10 @@ import { isDenied, isNotFound } from '../contracts/errors/store.ts'
 import { json } from '../contracts/message.ts'
 import { EncodeJob } from '../contracts/messages/encode-job.ts'
 import {
+  attributesOf,
+  type Envelope,
+  envelopeOf,
   type Master,
-  type RunAccepted,
   RunEnded,
   type Verdict,
   type Verdicts,
@@ -17,45 +19,13 @@ import {
   type ScratchPlace,
   scratchPrefix,
 } from '../contracts/names.ts'
-import { type Next, type Send, type StepContext, type Subject, send } from '../frame/step.ts'
+import { type Next, type Send, type StepContext, send } from '../frame/step.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
 import type { Derivative } from './definition.ts'
 import type { Registry } from './registry.ts'
 
 /** The maximum number of restarts of a run before it fails. */
 export const MAX_RESTARTS = 5
-
-/** The fields of every message between the services. */
-export type Envelope = Pick<
-  RunAccepted,
-  'request' | 'job' | 'run' | 'route' | 'accepted' | 'restarts'
->
-
-/** The subject of a message, for its event. */
-export function subjectOf({ job, run, route, request }: Envelope): Subject {
-  return { job, run, route, track: request.asset_guid }
-}
-
-/** The envelope of a message, for the next message of the same run. */
-export function envelopeOf({
-  request,
-  job,
-  run,
-  route,
-  accepted,
-  restarts,
-}: Envelope): Envelope {
-  return { request, job, run, route, accepted, restarts }
-}
-
-/** Attributes by which people may filter or search messages. Services read the body alone. */
-export function attributesOf({
-  job,
-  run,
-  route,
-}: Pick<Envelope, 'job' | 'run' | 'route'>): Record<string, string> {
-  return { job, run: String(run), route }
-}
 
 /** The message that a run has ended, for the topic `publish`. */
 export function runEnded(message: Envelope, master: Master | null, verdicts: Verdicts): Send {

@@ -1,10 +1,9 @@
 import type { FastifyRequest } from 'fastify'
-import { subjectOf } from '#shared/assets/end-run.ts'
 import type { Bus } from '#shared/bus/bus.ts'
 import type { Accepted } from '#shared/contracts/api/submission.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
-import type { RunAccepted } from '#shared/contracts/messages/run.ts'
+import { type RunAccepted, subjectOf } from '#shared/contracts/messages/run.ts'
 import { type EventSink, newEvent } from '#shared/frame/events.ts'
 import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 import {

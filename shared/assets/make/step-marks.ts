@@ -1,7 +1,8 @@
 import type { PermanentError, RestartError } from '../../contracts/errors/chain.ts'
+import type { Envelope } from '../../contracts/messages/run.ts'
 import { type ScratchPlace, scratchName } from '../../contracts/names.ts'
 import type { Next, StepContext } from '../../frame/step.ts'
-import { type Envelope, restartRun } from '../end-run.ts'
+import { restartRun } from '../end-run.ts'
 
 /**
  * Restarts a run from a step of a plan that cannot go on. Each step of the plan notices that by itself; the job goes to

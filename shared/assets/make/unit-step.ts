@@ -1,6 +1,9 @@
 import { stepDueOf } from '../../contracts/messages/consistent.ts'
 import {
+  attributesOf,
+  envelopeOf,
   StepDue,
+  subjectOf,
   type Unit,
   type Verdict,
   type Verdicts,
@@ -10,14 +13,7 @@ import { type MakingStage, nextStage } from '../../contracts/stages.ts'
 import { stageTopic } from '../../contracts/topology.ts'
 import { defineStep, type Send, type Step, send } from '../../frame/step.ts'
 import { Isolation } from '../../underway/isolation.ts'
-import {
-  attributesOf,
-  clearScratch,
-  envelopeOf,
-  findAsset,
-  runEnded,
-  subjectOf,
-} from '../end-run.ts'
+import { clearScratch, findAsset, runEnded } from '../end-run.ts'
 import { unitName } from '../plan.ts'
 import { type Following, fanIn } from './fan-in.ts'
 import { outcomeOf, verdictsByName } from './find-output.ts'

@@ -262,3 +262,35 @@ export type RunEnded = MessageOf<typeof RunEnded>
 export type Verdicts = RunEnded['verdicts']
 export type Verdict = Verdicts[string]
 export type Master = StepDue['master']
+
+/** The fields of every message between the services. */
+export type Envelope = Pick<
+  RunAccepted,
+  'request' | 'job' | 'run' | 'route' | 'accepted' | 'restarts'
+>
+
+/** The subject of a message, for its event. */
+export function subjectOf({ job, run, route, request }: Envelope) {
+  return { job, run, route, track: request.asset_guid }
+}
+
+/** The envelope of a message, for the next message of the same run. */
+export function envelopeOf({
+  request,
+  job,
+  run,
+  route,
+  accepted,
+  restarts,
+}: Envelope): Envelope {
+  return { request, job, run, route, accepted, restarts }
+}
+
+/** Attributes by which people may filter or search messages. Services read the body alone. */
+export function attributesOf({
+  job,
+  run,
+  route,
+}: Pick<Envelope, 'job' | 'run' | 'route'>): Record<string, string> {
+  return { job, run: String(run), route }
+}
