@@ -1,6 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '#shared/catalogue/database.ts'
-import { addEventDays, dropEventDays, forget } from '#shared/catalogue/events/forget.ts'
+import {
+  addEventDays,
+  dropEventDays,
+  forget,
+  forgetPlaces,
+} from '#shared/catalogue/events/forget.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 
@@ -14,9 +19,11 @@ const PAUSE_MS = 200
 
 /**
  * Makes partitions for the events of the coming days. Removes events and settled dead letters older than `days`: events
- * by whole days, the rest batch by batch until none is left. With 0 days nothing is ever removed. If the database does
- * not answer, the rest stays until the next call.
- * @returns the number of rows removed, without those of whole days; a batch whose answer was lost is not included
+ * by whole days, the rest batch by batch until none is left. With 0 days none of these is ever removed. Where tracks stood
+ * in lists before is forgotten after two days in any case. If the database does not answer, the rest stays until the next
+ * call.
+ * @returns the number of events and letters removed, without those of whole days; a batch whose answer was lost is not
+ * included
  */
 export async function forgetOld(
   { database, days, log }: { database: Database; days: number; log: Log },
@@ -27,6 +34,8 @@ export async function forgetOld(
   let goneDays = 0
   try {
     await addEventDays(database, stopping)
+    while ((await forgetPlaces(database, atOnce, stopping)) >= atOnce)
+      await sleep(PAUSE_MS, undefined, { signal: stopping })
     if (days === 0) return 0
     goneDays = await dropEventDays(database, days, stopping)
     for (;;) {

@@ -28,11 +28,12 @@ export async function fillList(database: Database, many: number): Promise<void> 
           values ('{aac-128@1,bpm@1,key@1,loudness@1,waveform@1}', '{}') returning id
         )
         insert into track_listing (asset_guid, job, request_id, asked_at, state, updated_at, assets,
-          failed, pending, samples, bpm, bpm_confidence, key, key_confidence, camelot, loudness)
+          failed, pending, samples, bpm, bpm_confidence, key, key_confidence, camelot, loudness, words)
         select guid, md5(guid), md5(guid)::uuid::text, at, case when n % 41 = 7 then 'partial' else 'done' end, at,
           sets.id, '{}', '{}', (180 + n * 37 % 300) * 44100,
           96 + (n * 61 % 5200) / 100.0, 0.9,
-          ($5::text[])[1 + n * 7 % 24], case when n = 9 then 0.14 else 0.8 end, ($6::text[])[1 + n * 7 % 24], -6 - (n * 13 % 90) / 10.0
+          ($5::text[])[1 + n * 7 % 24], case when n = 9 then 0.14 else 0.8 end, ($6::text[])[1 + n * 7 % 24], -6 - (n * 13 % 90) / 10.0,
+          words_of(title, artist)
         from made, sets`,
     },
     [

@@ -56,25 +56,49 @@ const FILTERS: Readonly<Record<string, TrackFilter>> = {
   'the beginning of a guid': { q: 'c4ca4238' },
   'the first letter of a guid': { q: 'c' },
   'a word that many have': { q: 'loren' },
+  'a word that some have': { q: 'tomket' },
   'two words': { q: 'loren mitus' },
   'a word that none has': { q: 'zzyzx' },
   'a word that none has, in 8A': { q: 'zzyzx', camelot: ['8A'] },
 }
 
-/** A track of a filled catalogue: its guid and the request of its job. */
+/** What is known of a filled catalogue. */
 export interface Known {
+  /** A track, its job and the request of that. */
   readonly guid: string
   readonly job: string
   readonly request: string
+  /** Where half of all tracks are later, and where a quarter is, µs since 1970. */
+  readonly halfUs: number
+  readonly quarterUs: number
+}
+
+export async function readKnown(database: Database): Promise<Known> {
+  const text = `
+    select asset_guid as guid, job, request_id as request, half as "halfUs", quarter as "quarterUs"
+    from track_listing, (
+      select (extract(epoch from last - (last - first) / 2) * 1e6)::bigint as half,
+        (extract(epoch from last - (last - first) / 4) * 1e6)::bigint as quarter
+      from (select min(updated_at) as first, max(updated_at) as last from track_listing) ends
+    ) places
+    order by updated_at desc offset 1000 limit 1`
+  const [known] = await database.query<Known>({ text })
+  if (known === undefined) throw new Error('the catalogue is empty')
+  return known
 }
 
 /** Every read of the API, by what it is. */
-export function readsOf({ guid, job, request }: Known) {
+export function readsOf({ guid, job, request, halfUs, quarterUs }: Known) {
   const hours = (count: number) => new Date(Date.now() - count * 3600_000)
   const read = (name: string, of: (database: Database) => Promise<unknown>) => ({ name, of })
   const lists = Object.entries(FILTERS).flatMap(([name, filter]) => [
     read(`list: ${name}`, (database) => listTracks(database, filter, { limit: 100 })),
-    read(`a later page: ${name}`, (database) => laterPage(database, filter)),
+    read(`a later page: ${name}`, (database) =>
+      laterPage(database, filter, (Date.now() - 1000) * 1000, halfUs),
+    ),
+    read(`since a quarter has changed: ${name}`, (database) =>
+      laterPage(database, filter, quarterUs, halfUs),
+    ),
   ])
   return [
     ...lists,
@@ -102,9 +126,13 @@ export function readsOf({ guid, job, request }: Known) {
   ]
 }
 
-/** A page in the middle, as if the first page had been read an hour ago. */
-async function laterPage(database: Database, filter: TrackFilter): Promise<unknown> {
-  const placeUs = (Date.now() - 4 * 3600_000) * 1000
-  const after: TrackCursor = { asOfUs: (Date.now() - 1000) * 1000, placeUs, track: 'm' }
+/** A page in the middle, as of a first page. */
+async function laterPage(
+  database: Database,
+  filter: TrackFilter,
+  asOfUs: number,
+  placeUs: number,
+): Promise<unknown> {
+  const after: TrackCursor = { asOfUs, placeUs, track: 'm' }
   return listTracks(database, filter, { limit: 100, after })
 }

@@ -1,11 +1,14 @@
 /**
  * Measures the catalogue: how fast every read of the API is on a filled one (p50 and p99 of 20 each), and how many jobs
  * and events a second are written to an empty one and to the filled one.
- * `node tools/bench/catalogue.bench.ts [--tracks 200000] [--jobs 20000]`
+ * `node tools/bench/catalogue.bench.ts [--tracks 200000] [--jobs 20000] [--memory 1GB]`
+ * `node tools/bench/catalogue.bench.ts --keep FOLDER [--tracks 8500000]` fills a catalogue, or finds it filled in that
+ * folder, and only reads it; `--serve`: and leaves the server running.
  *
- * A million tracks take 2.5 GB of disk, in the folder for temporary files.
+ * A million tracks take 3.7 GB of disk, in the folder for temporary files or the one that is named.
  */
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { type Database, openDatabase } from '#shared/catalogue/database.ts'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
@@ -16,14 +19,18 @@ import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import type { RunAccepted, RunEnded } from '#shared/contracts/messages/run.ts'
 import { jobId } from '#shared/contracts/names.ts'
 import { STAGES } from '#shared/contracts/stages.ts'
+import { startPostgres } from '../local/postgres/postgres.ts'
 import { ownPostgres } from '../local/postgres/temporary.ts'
-import { type Known, readsOf } from './catalogue-reads.ts'
+import { readKnown, readsOf } from './catalogue-reads.ts'
 import { fillCatalogue } from './fill-catalogue.ts'
 
 const { values } = parseArgs({
   options: {
     tracks: { type: 'string', default: '200000' },
     jobs: { type: 'string', default: '20000' },
+    memory: { type: 'string', default: '1GB' },
+    keep: { type: 'string' },
+    serve: { type: 'boolean', default: false },
   },
 })
 const TRACKS = Number(values.tracks)
@@ -33,7 +40,12 @@ const READS = 20
 const LONGEST_MS = 4 * 3600_000
 
 // With the settings of a chain on one machine, fsync included.
-const postgres = await ownPostgres({ max_wal_size: '4GB' })
+const settings = { max_wal_size: '4GB', shared_buffers: values.memory }
+if (values.keep !== undefined) {
+  await kept(values.keep)
+  process.exit()
+}
+const postgres = await ownPostgres(settings)
 const opened: Database[] = []
 try {
   const empty = await open()
@@ -55,6 +67,26 @@ try {
 } finally {
   await Promise.all(opened.map((database) => database.close()))
   await postgres.stop()
+}
+
+/** Fills the catalogue of a folder, if it is empty, and reads it. */
+async function kept(dataDir: string): Promise<void> {
+  const server = await startPostgres({ dataDir, settings })
+  const database = openDatabase({ dsn: server.dsn, statementMs: LONGEST_MS })
+  try {
+    await migrate(database)
+    const found = await database.query({ text: 'select from track_listing limit 1' })
+    if (found.length === 0) await fillCatalogue(database, TRACKS)
+    await sizes(database)
+    await reads(database)
+    if (values.serve) {
+      console.log(`\nTRACKCHAIN_DATABASE='${server.dsn}'; ends with Ctrl-C`)
+      await once(process, 'SIGINT')
+    }
+  } finally {
+    await database.close()
+    await server.stop()
+  }
 }
 
 async function open(): Promise<Database> {
@@ -87,11 +119,7 @@ async function sizes(database: Database): Promise<void> {
 }
 
 async function reads(database: Database): Promise<void> {
-  const text = `
-    select asset_guid as guid, job, request_id as request from track_listing
-    order by updated_at desc offset 1000 limit 1`
-  const [known] = await database.query<Known>({ text })
-  if (known === undefined) throw new Error('the catalogue is empty')
+  const known = await readKnown(database)
   console.log('\nms: p50, p99')
   for (const { name, of } of readsOf(known)) {
     const times: number[] = []

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Registry } from '#shared/assets/registry.ts'
 import { harmonicWith, keyMeant } from '#shared/audio/musical-keys.ts'
 import type { Database } from '#shared/catalogue/database.ts'
-import { listTracks, type TrackCursor } from '#shared/catalogue/tracks/list-tracks.ts'
+import { LIST_MS, listTracks, type TrackCursor } from '#shared/catalogue/tracks/list-tracks.ts'
 import type { TrackFilter } from '#shared/catalogue/tracks/track-filter.ts'
 import { LIKELY, type TrackPage } from '#shared/contracts/api/track.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
@@ -107,9 +107,17 @@ function camelotOf({ key, harmonic }: TrackQuery): readonly string[] | undefined
   return harmonic === '1' ? harmonicWith(meant) : [meant.camelot]
 }
 
+/** @throws HttpError BAD_REQUEST when the first page is too long ago. */
 function cursorOf(page: string | undefined): TrackCursor | undefined {
   const [asOf, place, ...track] = page?.split(',') ?? []
   if (asOf === undefined || place === undefined) return undefined
+  if (Number(asOf) / 1000 < Date.now() - LIST_MS) {
+    throw new HttpError(
+      'BAD_REQUEST',
+      'The first page of this list is more than a day old: begin with it again.',
+      { at: '/page' },
+    )
+  }
   return { asOfUs: Number(asOf), placeUs: Number(place), track: track.join(',') }
 }
 

@@ -90,7 +90,7 @@ export const list = {
   tags: ['tracks'],
   summary: 'List and search tracks',
   description:
-    'Those with the latest activity first. All that is given must hold. The pages that follow have each track that was there at the first one once, however tracks change meanwhile.',
+    'Those with the latest activity first. All that is given must hold. The pages that follow have each track that was there at the first one once, however tracks change meanwhile. A list can be read on for a day.',
   querystring: TrackQuery,
   response: {
     200: jsonResponse('A page of tracks.', TrackPage),

@@ -2,6 +2,8 @@ import type { Database } from '../database.ts'
 
 /** How long figures are kept, days: what came to in ten minutes, and what was counted by the minute. */
 const FIGURE_DAYS = 400
+/** How long it is kept where tracks stood in lists before, days. */
+export const PLACE_DAYS = 2
 /** How long a change of the partitions waits for the table of events, ms: statements that come meanwhile wait, too. */
 const LOCK_MS = 2_000
 
@@ -46,6 +48,15 @@ export async function forget(
   return Math.max(events.length, letters.length)
 }
 
+/** Forgets at most `limit` places where tracks stood in lists until two days ago. @returns how many */
+export async function forgetPlaces(
+  database: Database,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  return (await database.query(PLACES, [limit], signal)).length
+}
+
 // Several processes may do this at once: rows that one of them has locked are skipped by the others.
 const EVENTS = {
   name: 'events-forget',
@@ -54,6 +65,14 @@ const EVENTS = {
       select at, id from event_other where at < now() - make_interval(days => $1)
       limit $2 for update skip locked
     ) returning 1`,
+}
+
+const PLACES = {
+  name: 'places-forget',
+  text: `
+    delete from track_place where ctid = any (array(
+      select ctid from track_place where until < now() - interval '${PLACE_DAYS} days'
+      limit $1 for update skip locked)) returning 1`,
 }
 
 const LETTERS = {

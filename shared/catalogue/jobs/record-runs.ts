@@ -127,12 +127,15 @@ async function recorded(
   const warned = runs.filter((run) => !news.includes(run) && run.master?.warnings?.length)
   await recordMasters(query, [...news, ...warned])
   // Names of all runs: a job that is posted again may have another name and nothing else that is new.
-  await recordTracks(query, [...news, ...warned], runs)
+  const changed = await recordTracks(query, [...news, ...warned], runs)
   const made = await recordAssets(query, news)
   await mend(query, after, news)
+  // A job that stays as it is is written again when its track has another name: that is how lists come to know.
   await updateJobs(
     query,
-    [...after.values()].filter((row) => row !== before.get(row.job)?.row),
+    [...after.values()].filter(
+      (row) => row !== before.get(row.job)?.row || changed.has(row.request.asset_guid),
+    ),
   )
   const due = [...after.values()].flatMap((row) => {
     const { announcement, announced, claimed = false } = before.get(row.job) ?? {}

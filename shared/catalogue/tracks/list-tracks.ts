@@ -4,7 +4,13 @@ import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
 import { atOnce, type Database } from '../database.ts'
 import { cutPage, pageSize } from '../pages.ts'
 import { NAMES } from './read-tracks.ts'
-import { type Parameter, type Search, searchFor, type TrackFilter } from './track-filter.ts'
+import {
+  MAX_SORTED,
+  type Parameter,
+  type Search,
+  searchFor,
+  type TrackFilter,
+} from './track-filter.ts'
 
 /** A track as lists show it. */
 export interface ListedTrack {
@@ -13,9 +19,17 @@ export interface ListedTrack {
   readonly updatedUs: number
 }
 
+/** A list can be read to its end for so long, ms: where tracks stood before is forgotten after twice the time. */
+export const LIST_MS = 24 * 3600_000
+/** A transaction that began so long ago may still change tracks at a time before the first page, µs. */
+const IN_FLIGHT_US = 60_000_000
+
 /** The position at which a page of tracks ended. */
 export interface TrackCursor {
-  /** The time of the first page, µs since 1970. Tracks that have changed since keep the place that they had then. */
+  /**
+   * The time of the first page, µs since 1970. Tracks that have changed since keep the place that they had then: this
+   * holds for `LIST_MS`.
+   */
   readonly asOfUs: number
   readonly placeUs: number
   readonly track: string
@@ -47,7 +61,7 @@ export async function listTracks(
   const { page, last } = cutPage(found, size)
   const tracks = page.map(listed)
   if (last === undefined) return { tracks }
-  const asOfUs = after?.asOfUs ?? page[0]?.place_us ?? last.place_us
+  const asOfUs = after?.asOfUs ?? Math.max(page[0]?.place_us ?? 0, last.read_us - IN_FLIGHT_US)
   return { tracks, next: { asOfUs, placeUs: last.place_us, track: last.asset_guid } }
 }
 
@@ -82,13 +96,24 @@ type Columns = { readonly [Name in keyof Required<Named>]: TrackLine[Name] | nul
 > & {
     readonly asset_guid: string
     readonly place_us: number
+    readonly read_us: number
     readonly updated_us: number
     readonly samples: number | null
     readonly names: TrackNames | null
   }
 
 function listed(columns: Columns): ListedTrack {
-  const { place_us: _, updated_us, samples, names, made, failed, pending, ...named } = columns
+  const {
+    place_us: _,
+    read_us: __,
+    updated_us,
+    samples,
+    names,
+    made,
+    failed,
+    pending,
+    ...named
+  } = columns
   const known = Object.entries(named).filter(([, value]) => value !== null)
   const seconds = samples === null ? {} : { seconds: rounded(samples / SAMPLE_RATE) }
   const line = {
@@ -135,7 +160,7 @@ function pageOf(
       ? latest(search, 'true', limit, parameter)
       : laterTracks(search, after, limit, parameter)
   return `
-    select ${COLUMNS}, ${us('place')} as place_us from (
+    select ${COLUMNS}, ${us('place')} as place_us, ${us('now()')} as read_us from (
       select * from (${tracks}) every
       order by place desc, asset_guid desc limit ${limit}
     ) found order by place desc, asset_guid desc`
@@ -174,24 +199,58 @@ function laterTracks(
   const [asOf, place] = [at(parameter(asOfUs)), at(parameter(placeUs))]
   const from = `(${place}, ${parameter(track)})`
   const unchanged = `listed.updated_at <= ${asOf} and (listed.updated_at, listed.asset_guid) < ${from}`
-  const where = ['true', ...search.parts.map((part) => part.where(parameter))].join(' and ')
   return `
     (${latest(search, unchanged, limit, parameter)})
     union all
-    select * from (
-      select (select max(each) from unnest(earlier) each where each <= ${asOf}) as place, listed.*
-      from track_listing listed where listed.updated_at > ${asOf} and ${where}
-    ) moved where (place, asset_guid) < ${from}`
+    select * from (${movedTracks(search, { asOf, from }, limit, parameter)}) moved`
 }
+
+/** SQL for tracks that have changed since `asOf`, at the places that they had then, from a place on. */
+function movedTracks(
+  { parts, fewest }: Search,
+  { asOf, from }: { readonly asOf: string; readonly from: string },
+  limit: number,
+  parameter: Parameter,
+): string {
+  const others = parts.filter((part) => part !== fewest).map((part) => part.where(parameter))
+  const where = ['true', ...others].join(' and ')
+  const few = fewest?.few && fewest.few.tracks <= MAX_SORTED ? fewest.few : undefined
+  // In this order and no other: the database would rather read all that has changed.
+  const candidates = few
+    ? `unnest(${few.values(parameter)}) value cross join lateral (
+        select * from track_listing listed where ${few.condition} and listed.updated_at > ${asOf}
+        ${LATEST_FIRST} offset 0) listed`
+    : fewest?.rows && `(${fewest.rows(parameter)} offset 0) listed`
+  if (candidates)
+    return `
+      select * from (
+        select (select max(each) from unnest(earlier) each where each <= ${asOf}) as place, listed.*
+        from ${candidates} where listed.updated_at > ${asOf} and ${where}
+      ) moved where (place, asset_guid) < ${from}`
+  const mine = fewest === undefined ? 'true' : fewest.where(parameter)
+  // How long a track stood at a place says how far back those can be that stood there at that time.
+  return `
+    select listed.* from generate_series(0, ${LONGEST_CLASS}) class cross join lateral (
+      select moved.place, listed.* from track_place moved
+      join track_listing listed on listed.asset_guid = moved.asset_guid
+      where place_class(moved.place, moved.until) = class and moved.until > ${asOf} and moved.place <= ${asOf}
+        and moved.place > ${asOf} - make_interval(secs => 2 ^ ((class + 1) / 2::double precision))
+        and (moved.place, moved.asset_guid) < ${from} and ${mine} and ${where}
+      order by moved.place desc, moved.asset_guid desc limit ${limit}
+    ) listed`
+}
+
+/** More than a hundred years. */
+const LONGEST_CLASS = 64
 
 const CHANGED = {
   name: 'tracks-changed',
   text: `
-    select ${COLUMNS}, 0 as place_us from track_listing found where updated_at > coalesce(${at('$1')}, now() - interval '2 seconds')
+    select ${COLUMNS}, 0 as place_us, 0 as read_us from track_listing found where updated_at > coalesce(${at('$1')}, now() - interval '2 seconds')
     order by updated_at, asset_guid limit $2`,
 }
 
 const ONE = {
   name: 'track-listed',
-  text: `select ${COLUMNS}, 0 as place_us from track_listing found where asset_guid = $1`,
+  text: `select ${COLUMNS}, 0 as place_us, 0 as read_us from track_listing found where asset_guid = $1`,
 }

@@ -40,8 +40,8 @@ interface Part {
   where(parameter: Parameter): string
   /** All rows that match, where an index finds them. */
   rows?(parameter: Parameter): string
-  /** Whether the database knows without looking about how many these are. */
-  readonly isGuessed?: boolean
+  /** How far the database's guess of how many these are is trusted. */
+  readonly guess?: 'good' | 'good-when-large'
   /** A column that has few values, each of which an index has in the order of lists. */
   readonly few?: Few
 }
@@ -63,7 +63,12 @@ export interface Search {
 }
 
 /** Up to this many rows are found and sorted. Of what more rows match, a page is soon full. */
-const MAX_SORTED = 20_000
+export const MAX_SORTED = 20_000
+/**
+ * Words that more than this share of tracks are expected to have are not counted: finding them takes as long as there
+ * are tracks that have them. PostgreSQL expects the beginning of any rare word in half a hundredth of all rows.
+ */
+const LARGE_SHARE = 0.02
 
 /**
  * How to find the tracks that match; undefined if there are none. The database's own guess would do where what is rare
@@ -90,19 +95,22 @@ export async function searchFor(
 }
 
 /** The number of tracks, or what the database expects; infinite if there are too many to be sorted. */
-async function countOf(query: Query, { rows, isGuessed }: Part): Promise<number> {
+async function countOf(query: Query, { rows, guess }: Part): Promise<number> {
   const values: unknown[] = []
-  const source = rows?.((value) => `$${values.push(value)}`)
-  const text = isGuessed
-    ? `explain (format json) ${source}`
-    : `select count(*) as tracks from (${source}) as found`
-  const [found] = await query<Partial<Counted>>({ text }, values)
-  const tracks = found?.tracks ?? found?.['QUERY PLAN']?.[0]?.Plan['Plan Rows'] ?? 0
+  const source = rows?.((value) => `$${values.push(value)}`) ?? ''
+  const [plan] = await query<Plan>({ text: `explain (format json) ${source}` }, values)
+  const expected = plan?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
+  if (guess === 'good') return expected > MAX_SORTED ? Number.POSITIVE_INFINITY : expected
+  const [all] = await query<{ tracks: number }>(ALL)
+  if (expected > Math.max(MAX_SORTED, LARGE_SHARE * (all?.tracks ?? 0)))
+    return Number.POSITIVE_INFINITY
+  const text = `select count(*) as tracks from (${source} limit ${MAX_SORTED + 1}) as found`
+  const [found] = await query<{ tracks: number }>({ text }, values)
+  const tracks = found?.tracks ?? 0
   return tracks > MAX_SORTED ? Number.POSITIVE_INFINITY : tracks
 }
 
-interface Counted {
-  readonly tracks: number
+interface Plan {
   readonly 'QUERY PLAN': readonly { readonly Plan: { readonly 'Plan Rows': number } }[]
 }
 
@@ -140,15 +148,17 @@ async function columnsOfFew(query: Query, filter: TrackFilter): Promise<readonly
   }
   if (state !== undefined) {
     const found = of('state', (value) => value === state)
-    // What is done has no index: nearly everything is.
-    const condition = state === 'done' ? '' : `listed.state = value and listed.state <> 'done'`
-    add(found, 'text', 'listed.state', condition)
+    add(found, 'text', 'listed.state', 'listed.state = value')
   }
   if (isWarning) {
     const found = of('warnings', (value) =>
       warning === undefined ? (value !== '{}') === isWarned : codesOf(value).includes(warning),
     )
-    add(found, 'text', 'listed.warnings::text', 'listed.warnings = value::text[]')
+    // What has none has no index: nearly everything is without.
+    const condition = found.some(({ value }) => value === '{}')
+      ? ''
+      : `listed.warnings = value::text[] and listed.warnings <> '{}'`
+    add(found, 'text', 'listed.warnings::text', condition)
   }
   return parts
 }
@@ -192,7 +202,7 @@ function rangesOf(filter: TrackFilter): Part[] {
       .join(' and ')
   const rows = (parameter: Parameter) =>
     `select listed.* from track_listing listed where ${where(parameter)}`
-  return [{ where, rows, isGuessed: true }]
+  return [{ where, rows, guess: 'good' }]
 }
 
 function samplesOf(seconds: number | undefined, rounded: (value: number) => number) {
@@ -205,37 +215,16 @@ function wordsOf(q: string): Part[] {
   const begins = (parameter: Parameter) =>
     `listed.asset_guid >= ${parameter(q)} and listed.asset_guid < ${parameter(`${q}\u{10FFFF}`)}`
   const words = searchedWords(q)
-  if (words.length === 0)
-    return [
-      {
-        where: begins,
-        rows: (parameter) =>
-          `select listed.* from track_listing listed where ${begins(parameter)}`,
-        isGuessed: true,
-      },
-    ]
-  const named = (parameter: Parameter) =>
-    [
-      `(track.title <> '' or track.artist <> '')`,
-      ...words.map(
-        (word) =>
-          `words_of(track.title, track.artist) @@ to_tsquery('simple', ${parameter(word)})`,
-      ),
-    ].join(' and ')
-  return [
-    {
-      // A value rather than `exists`, so that the rows of a page are looked up, and not all that have the words.
-      where: (parameter) =>
-        `(${begins(parameter)} or (select ${named(parameter)} from track
-          where track.asset_guid = listed.asset_guid))`,
-      // An array, so that the rows are found one by one, however many the database expects.
-      rows: (parameter) => `
-        select listed.* from track_listing listed where listed.asset_guid = any (array(
-          select listed.asset_guid from track_listing listed where ${begins(parameter)}
-          union all select track.asset_guid from track where ${named(parameter)}
-          limit ${MAX_SORTED + 1}))`,
-    },
-  ]
+  const where = (parameter: Parameter) => {
+    if (words.length === 0) return begins(parameter)
+    const named = words.map(
+      (word) => `listed.words @@ to_tsquery('simple', ${parameter(word)})`,
+    )
+    return `(${begins(parameter)} or listed.words is not null and ${named.join(' and ')})`
+  }
+  const rows = (parameter: Parameter) =>
+    `select listed.* from track_listing listed where ${where(parameter)}`
+  return [{ where, rows, guess: words.length === 0 ? 'good' : 'good-when-large' }]
 }
 
 /** Each word as a text search for words that begin with it, in the letter cases that a database may not handle. */
@@ -244,8 +233,14 @@ function searchedWords(text: string): string[] {
   return [...new Set(words.map((word) => word.toLowerCase()))].slice(0, 8).map((word) => {
     const first = String.fromCodePoint(word.codePointAt(0) ?? 0)
     const titled = first.toUpperCase() + word.slice(first.length)
-    return [...new Set([word, titled])].map((each) => `${each}:*`).join(' | ')
+    const cases = /^[\p{ASCII}]*$/u.test(word) ? [word] : [...new Set([word, titled])]
+    return cases.map((each) => `${each}:*`).join(' | ')
   })
+}
+
+const ALL = {
+  name: 'list-all',
+  text: `select coalesce(sum(count), 0)::bigint as tracks from kept_count where kind = 'state'`,
 }
 
 const COUNTS = {

@@ -9,12 +9,13 @@ const NAMES = ['title', 'artist'] as const
  * Records what tracks are: the current revision of each, by the runs `read`, and its names, by all `runs`. Of each the
  * job that was accepted last decides. A job without a name changes nothing; an empty text removes the name. A name that
  * no job has given is that of the master's tags or file name.
+ * @returns the tracks that are new or have changed
  */
 export async function recordTracks(
   query: Query,
   read: readonly RunEnded[],
   runs: readonly RunEnded[],
-): Promise<void> {
+): Promise<ReadonlySet<string>> {
   const tracks = new Map<string, Track>()
   const change = ({ request: { asset_guid } }: RunEnded, of: Track) =>
     tracks.set(asset_guid, { ...tracks.get(asset_guid), ...of })
@@ -33,7 +34,9 @@ export async function recordTracks(
       if (isBetter(name, tracks.get(run.request.asset_guid)?.[field]))
         change(run, { [field]: name })
     }
-  if (tracks.size > 0) await query(RECORD, [rows([...tracks].map(columns))])
+  if (tracks.size === 0) return new Set()
+  const changed = await query<{ track: string }>(RECORD, [rows([...tracks].map(columns))])
+  return new Set(changed.map(({ track }) => track))
 }
 
 /** What runs say of a track, each with when the job was accepted that says so. */
@@ -101,5 +104,6 @@ const RECORD = {
       ${changes(['revision', 'accepted_at'], IS_LATER)},
       ${NAMES.map((field) => changes(columnsOf(field), isRenamed(field))).join(', ')}
     where (${IS_LATER}) and ${isOther(['revision', 'accepted_at'])}
-      or ${NAMES.map((field) => `(${isRenamed(field)}) and ${isOther(columnsOf(field))}`).join(' or ')}`,
+      or ${NAMES.map((field) => `(${isRenamed(field)}) and ${isOther(columnsOf(field))}`).join(' or ')}
+    returning asset_guid as track`,
 }

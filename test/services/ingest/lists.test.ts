@@ -124,6 +124,7 @@ t.test('what is asked wrongly is refused, and said where', async (t) => {
     ['limit=0', 'limit'],
     ['limit=1001', 'limit'],
     ['page=2', 'page'],
+    ['page=1,1,x', 'page'],
     ['colour=red', 'colour'],
     [`q=${'x'.repeat(201)}`, 'q'],
   ] as const) {

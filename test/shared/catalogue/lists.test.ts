@@ -1,4 +1,5 @@
-import t from 'tap'
+import { randomUUID } from 'node:crypto'
+import t, { type Test } from 'tap'
 import type { Database } from '#shared/catalogue/database.ts'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
@@ -138,35 +139,61 @@ t.test('each filter lets through what it says', async (t) => {
   t.same(await found({ q: 'quick', bpmFrom: 175, state: 'done' }), ['quicker'])
 })
 
+t.test('a track is found by the name that it has now', async (t) => {
+  const { database } = await fresh()
+  const requestId = randomUUID()
+  const named = (title: string) => {
+    const run = accepted(['bpm'], { track: 't', requestId })
+    return ended({ ...run, request: { ...run.request, title } })
+  }
+  const found = async (q: string) =>
+    (await listTracks(database, { q }, { limit: 10 })).tracks.length
+  await recordDue(database, [named('Night Bus')])
+  t.equal(await found('night'), 1)
+  // The same job once more: nothing of it is new but the name.
+  await recordDue(database, [named('Day Boat')])
+  t.same([await found('night'), await found('boat')], [0, 1])
+})
+
 t.test('all pages have each track once, however they change meanwhile', async (t) => {
+  for (const filter of [{}, { q: 'same' }, { asset: 'bpm' }, { bpmFrom: 100 }] as const)
+    await t.test(JSON.stringify(filter), (t) => paged(t, filter))
+})
+
+async function paged(t: Test, filter: TrackFilter): Promise<void> {
   const { database } = await fresh()
   const tracks = Array.from({ length: 40 }, (_, index) => `t${index}`)
-  const runs = tracks.map((track) => accepted(['bpm'], { track }))
-  await acceptJobs(database, runs)
+  const runs = tracks.map((track) => {
+    const run = accepted(['bpm'], { track })
+    return { ...run, request: { ...run.request, title: 'Same' } }
+  })
+  const recorded = (some: typeof runs, revision?: string) =>
+    recordRuns(
+      database,
+      some.map((run) => ended(run, { bpm: tempo(128) }, revision)),
+    )
+  await recorded(runs)
   const seen: string[] = []
   let round = 0
-  let page = await listTracks(database, {}, { limit: 7 })
+  let page = await listTracks(database, filter, { limit: 7 })
   for (;;) {
     seen.push(...page.tracks.map(({ line }) => line.asset_guid))
     if (page.next === undefined) break
     round++
     // Tracks that were seen and tracks that were not end, are asked for again, and again; others come.
     const some = runs.filter((_, index) => index % 3 === round % 3)
-    await recordRuns(
-      database,
-      some.map((run) => ended(run, {}, `f0${round}`)),
-    )
+    await recorded(some, `f0${round}`)
     await acceptJobs(
       database,
       some.map((run) => again(run, { run: round + 1 })),
     )
     await acceptJobs(database, [accepted(['bpm'])])
-    page = await listTracks(database, {}, { limit: 7, after: page.next })
+    page = await listTracks(database, filter, { limit: 7, after: page.next })
   }
   t.same(seen.toSorted(), tracks.toSorted())
   t.ok(round >= 5)
   t.same(await everything(database), tracks.length + round)
-})
+}
 
 t.test('changed tracks are listed in the order of their changes', async (t) => {
   const { database } = await fresh()
