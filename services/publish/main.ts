@@ -2,12 +2,14 @@ import { configuredRegistry } from '#shared/assets/registry.ts'
 import { retry } from '#shared/async/retry.ts'
 import type { SubscribeOptions } from '#shared/bus/bus.ts'
 import { type Database, openDatabase } from '#shared/catalogue/database.ts'
+import { migrateBatches, type Progress } from '#shared/catalogue/schema/batches.ts'
 import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import { watchedDatabase } from '#shared/catalogue/watched-database.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { HARD_LIMIT_MS } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
 import { service, WAITING_STEPS } from '#shared/frame/service.ts'
+import type { Log } from '#shared/frame/telemetry/log.ts'
 import { announcing } from './announce.ts'
 import { commitMetrics, requeuing } from './commit-metrics.ts'
 import { keepDeadLetters } from './keep-dead-letters.ts'
@@ -24,6 +26,7 @@ const WATCHDOG_EVERY_MS = 60_000
 const WATCHDOG_OFTEN_MS = 1_000
 const FORGET_EVERY_MS = 3600_000
 const MIGRATE_AGAIN_MS = 1_000
+const SAY_EVERY_MS = 10_000
 /** Maximum number of letters handled concurrently. A letter may be as large as the largest message. */
 const LETTERS_AT_ONCE = 10
 
@@ -37,6 +40,8 @@ await service('publish', async (service) => {
   lifecycle.onClose('database', () => opened.close())
   const database = watchedDatabase(opened, service.breaker.upstream('database'))
   await migrated(database, lifecycle.stopping)
+  // While the service runs: those over big tables take minutes or hours.
+  inBatches(database, log, lifecycle.stopping)
 
   const step = publishStep({ ...announcing(database, additions), assets })
   consume('publish', step, { concurrency: concurrency(WAITING_STEPS) })
@@ -79,6 +84,26 @@ await service('publish', async (service) => {
   const forget = setInterval(() => forgetOld(old, lifecycle.stopping), FORGET_EVERY_MS)
   lifecycle.onClose('retention', async () => clearInterval(forget))
 })
+
+/** Carries on with migrations that go in batches, and says every ten seconds how far they are. */
+async function inBatches(database: Database, log: Log, stopping: AbortSignal): Promise<void> {
+  let saidAt = Number.NEGATIVE_INFINITY
+  const said = ({ name, rows, all }: Progress) => {
+    if (performance.now() - saidAt < SAY_EVERY_MS) return
+    saidAt = performance.now()
+    log.info({ migration: name, rows, all }, 'a migration goes on in batches')
+  }
+  const pace = {
+    firstMs: MIGRATE_AGAIN_MS,
+    mostMs: 60 * MIGRATE_AGAIN_MS,
+    signal: stopping,
+    onRetry: (error: unknown) => {
+      log.warn({ error: sentence(error) }, 'a migration in batches was interrupted')
+      return undefined
+    },
+  }
+  await retry(() => migrateBatches(database, { signal: stopping, said }), pace).catch(() => {})
+}
 
 /** Runs the migrations. Retries until the database answers or the process stops. */
 async function migrated(database: Database, stopping: AbortSignal): Promise<void> {

@@ -1,14 +1,15 @@
-import type { Database } from '../database.ts'
-import { MIGRATIONS, type Migration } from './migrations.ts'
+import { atOnce, type Database, type Query } from '../database.ts'
+import { type Batched, MIGRATIONS, type Migration } from './migrations.ts'
 
 /** The key of the advisory lock: an arbitrary number that no other program uses. */
-const LOCK = 7_472_616_368
+export const LOCK = 7_472_616_368
 /** The time limit of a migration, and of waiting for another service's, ms. */
 const LONGEST_MS = 600_000
 
 /**
- * Migrates the schema. All services may call this at once: one of them does it, and the others wait. A schema that is
- * newer than this release is left alone. Without statistics, as after a restore, the tables are analyzed: the server
+ * Migrates the schema, up to the first migration that goes in batches, which `migrateBatches` carries on with. All
+ * services may call this at once: one of them does it, and the others wait. A schema that is newer than this release is
+ * left alone. Without statistics, as after a restore, the tables are analyzed: the server
  * would read them from end to end until it does so by itself.
  */
 export async function migrate(
@@ -25,25 +26,48 @@ export async function migrate(
         number int primary key,
         name text not null,
         applied_at timestamptz not null default now()
+      );
+      create table if not exists migration_cursor (
+        number int primary key,
+        cursor text not null,
+        done bigint not null,
+        total bigint not null,
+        moved_at timestamptz not null default now()
       )`,
     })
-    const [applied] = await query<{ last: number }>({ text: LAST })
-    const last = applied?.last ?? 0
+    const last = await lastApplied(query)
     const other = await query({ text: FIRST_IS_OTHER }, [MIGRATIONS[0]?.name])
     if (other.length > 0)
       throw new Error(
         'the tables of this database are those of version 0.1, which cannot be upgraded: use an empty database',
       )
-    for (const [index, { name, sql }] of migrations.slice(last).entries()) {
-      await query({ text: sql, waitMs: LONGEST_MS })
-      await query({ text: 'insert into migration (number, name) values ($1, $2)' }, [
-        last + index + 1,
-        name,
-      ])
+    for (const [index, migration] of migrations.slice(last).entries()) {
+      if (isBatched(migration)) break
+      await applyNext(query, last + index + 1, migration)
     }
     if ((await query({ text: HAS_NO_STATISTICS })).length === 0) return
     await query({ text: `analyze ${BIG_TABLES.join(', ')}`, waitMs: LONGEST_MS })
   }, signal)
+}
+
+export function isBatched(migration: Migration): migration is Batched {
+  return 'batch' in migration
+}
+
+/** The number of the last migration that was applied; 0: none. */
+export async function lastApplied(query: Query): Promise<number> {
+  const [applied] = await query<{ last: number }>({ text: LAST })
+  return applied?.last ?? 0
+}
+
+/** Applies a migration and notes it. */
+export async function applyNext(
+  query: Query,
+  number: number,
+  { name, sql }: { readonly name: string; readonly sql: string },
+): Promise<void> {
+  if (sql !== '') await query({ text: sql, waitMs: LONGEST_MS })
+  await query({ text: 'insert into migration (number, name) values ($1, $2)' }, [number, name])
 }
 
 /** The state of a schema's migration, and the target of this release. */
@@ -75,8 +99,8 @@ export async function schemaState(
   if (rows === null) return { applied: 0, known, isWritable: undefined, user, now }
   const [may] = await database.query<{ write: boolean }>({ text: MAY_WRITE }, [], signal)
   if (!may?.write) return { applied: 0, known, isWritable: false, user, now }
-  const [last] = await database.query<{ last: number }>({ text: LAST }, [], signal)
-  return { applied: last?.last ?? 0, known, isWritable: true, user, now }
+  const applied = await lastApplied(atOnce(database, signal))
+  return { applied, known, isWritable: true, user, now }
 }
 
 /** The tables that grow with the catalogue. */

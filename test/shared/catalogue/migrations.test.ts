@@ -1,0 +1,146 @@
+import t from 'tap'
+import type { Database } from '#shared/catalogue/database.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
+import {
+  batchProgress,
+  migrateBatches,
+  type Progress,
+} from '#shared/catalogue/schema/batches.ts'
+import { migrate, schemaState } from '#shared/catalogue/schema/migrate.ts'
+import { MIGRATIONS, type Migration } from '#shared/catalogue/schema/migrations.ts'
+import { fillCatalogue } from '../../../tools/bench/fill-catalogue.ts'
+import { until } from '../../support/patience.ts'
+import { accepted, catalogues, ended, made } from './fixture.ts'
+
+const fresh = await catalogues(t)
+const TRACKS = 6_000
+
+/** As a later release may have it: the seconds of each track in a column of their own, which is then required. */
+const LATER: readonly Migration[] = [
+  ...MIGRATIONS,
+  {
+    name: 'seconds of tracks, for what is new',
+    sql: `
+      alter table track_listing add column seconds double precision;
+      create function give_seconds() returns trigger language plpgsql as $$
+      begin new.seconds = coalesce(new.samples, 0) / 44100.0; return new; end $$;
+      create trigger give_seconds before insert or update on track_listing
+        for each row execute function give_seconds()`,
+  },
+  {
+    name: 'seconds of tracks, for what is there',
+    all: "select sum(count)::bigint as all from kept_count where kind = 'state'",
+    batch: `
+      with batch as materialized (
+        select asset_guid from track_listing where asset_guid > coalesce($1, '')
+        order by asset_guid limit $2 for update
+      ), changed as (
+        update track_listing set seconds = 0 from batch
+        where track_listing.asset_guid = batch.asset_guid
+      )
+      select max(asset_guid) as cursor, count(*)::int as rows from batch`,
+  },
+  {
+    name: 'seconds of tracks are there',
+    sql: 'alter table track_listing add check (seconds is not null) not valid',
+  },
+]
+
+t.test(
+  'a migration of every track goes on in batches, while jobs are recorded and processes are killed',
+  async (t) => {
+    const { database } = await fresh()
+    await fillCatalogue(database, TRACKS)
+    await migrate(database, undefined, LATER)
+    const { applied } = await schemaState(database)
+    t.equal(applied, MIGRATIONS.length + 1, 'services start before the batches have begun')
+
+    const said: Progress[] = []
+    const recorded: string[] = []
+    let isDone = false
+    const services = (async () => {
+      while (!isDone || recorded.length < 10) {
+        const run = accepted(['bpm'], { track: `new-${recorded.length}` })
+        await acceptJobs(database, [run])
+        await recordRuns(database, [ended(run, { bpm: made('x') })])
+        recorded.push(run.request.asset_guid)
+      }
+    })()
+    const [first] = await Promise.allSettled([killedAfter(database, 2, said)])
+    t.equal(first.status, 'rejected')
+    const halfway = await batchProgress(
+      (statement, values) => database.query(statement, values),
+      LATER,
+    )
+    t.match(halfway, { name: /what is there/, all: Number })
+    t.ok(halfway && halfway.rows > 0 && halfway.rows < TRACKS, `${halfway?.rows} rows`)
+    const begun = halfway?.rows ?? 0
+
+    const again: Progress[] = []
+    await Promise.all([
+      migrateBatches(database, { migrations: LATER, said: (each) => again.push(each) }),
+      migrateBatches(database, { migrations: LATER }),
+    ])
+    await until(() => recorded.length > 0)
+    isDone = true
+    await services
+    t.ok((again[0]?.rows ?? 0) >= begun, 'it goes on where it was')
+    const rows = again.filter(({ all }) => all !== 0).map((each) => each.rows)
+    t.same(
+      rows,
+      rows.toSorted((a, b) => a - b),
+      'its progress is shown',
+    )
+    t.equal((await schemaState(database)).applied, LATER.length)
+    const [left] = await database.query<{ wrong: number; all: number }>({
+      text: `select count(*) filter (where seconds is distinct from coalesce(samples, 0) / 44100.0)::int as wrong,
+        count(*)::int as all from track_listing`,
+    })
+    t.same(left, { wrong: 0, all: TRACKS + recorded.length })
+  },
+)
+
+t.test('a batch that takes too long is tried again with fewer rows', async (t) => {
+  const { database } = await fresh()
+  const slow: readonly Migration[] = [
+    ...MIGRATIONS,
+    {
+      name: 'slow',
+      all: 'select 1000 as all',
+      // A hundredth of a second a row.
+      batch: `
+        select pg_sleep(0.01 * least($2::int, 1000 - coalesce($1, '0')::int)),
+          nullif(least(coalesce($1, '0')::int + $2::int, 1000), 1000)::text as cursor, $2::int as rows`,
+    },
+  ]
+  const said: Progress[] = []
+  const stop = new AbortController()
+  const run = migrateBatches(database, {
+    migrations: slow,
+    signal: stop.signal,
+    said: (each) => {
+      said.push(each)
+      if (said.length === 2) stop.abort()
+    },
+  })
+  await t.rejects(run)
+  t.ok((said[0]?.rows ?? 0) < 250, 'at first half of the rows, or fewer')
+})
+
+/** Runs the batches until that many are done, and gives up in the middle of the next one, as a killed process does. */
+async function killedAfter(
+  database: Database,
+  batches: number,
+  said: Progress[],
+): Promise<void> {
+  const killed = new AbortController()
+  await migrateBatches(database, {
+    migrations: LATER,
+    signal: killed.signal,
+    said: (each) => {
+      said.push(each)
+      if (said.length === batches) killed.abort()
+    },
+  })
+}
