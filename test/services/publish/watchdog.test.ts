@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { Bus } from '#shared/bus/bus.ts'
+import { openDatabase } from '#shared/catalogue/database.ts'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
@@ -7,7 +8,8 @@ import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import { sweepOnce } from '../../../services/publish/watchdog.ts'
 import { accepted, catalogues, event } from '../../shared/catalogue/fixture.ts'
 
-const { database } = await (await catalogues(t))()
+const fresh = await catalogues(t)
+const { database } = await fresh()
 /** What is swept, s. */
 const AFTER = 1800
 
@@ -18,10 +20,10 @@ const bus = {
     return 'id'
   },
 } as Pick<Bus, 'publish'> as Bus
-const sweep = async () => {
+const sweep = async (of = database) => {
   swept.length = 0
   const events = { report: async () => {} }
-  await sweepOnce({ bus, events, database, metrics: createMetrics('publish') }, AFTER)
+  await sweepOnce({ bus, events, database: of, metrics: createMetrics('publish') }, AFTER)
   return swept.toSorted()
 }
 /** Moves the database's clock on, as far as these jobs are concerned. */
@@ -78,3 +80,53 @@ t.test(
     t.equal((await sweep()).length, 100, 'or nothing begins any more')
   },
 )
+
+t.test(
+  'a backlog of 200,000 jobs is worked off in two hours, and nothing is swept',
+  async (t) => {
+    const { database: sql, dsn } = await fresh()
+    await sql.query({ text: CLOCK })
+    const database = openDatabase({ dsn })
+    t.teardown(() => database.close())
+    const total = 200_000
+    for (const text of [
+      'alter table job disable trigger user',
+      `insert into job (id, request_id, asset_guid, run, route, request, wanted, state, accepted_at)
+        select lpad(n::text, 9, '0'), md5(n::text)::uuid, n, 1, 'cloud', '{}', '{"bpm":1}', 'accepted', now()
+        from generate_series(1, ${total}) n`,
+      `insert into watch (job, run, route, since)
+        select id, 1, route, now() + asset_guid::int * interval '1 microsecond' from job`,
+    ])
+      await sql.query({ text })
+    const found: string[] = []
+    for (let minute = 1; minute <= 120; minute++) {
+      await database.query({ text: `update clock.ahead set by = interval '${minute} minutes'` })
+      const from = Math.floor((total * (minute - 1)) / 120)
+      const to = Math.floor((total * minute) / 120)
+      const name = (n: number) => `${n}`.padStart(9, '0')
+      await recordEvents(database, [event({ ...accepted(['bpm']), job: name(to) })])
+      const text = 'delete from watch where job > $1 and job <= $2'
+      await database.query({ text }, [name(from), name(to)])
+      found.push(...(await sweep(database)))
+      if (minute !== 60) continue
+      // If nothing began for half an hour from now on, it would be.
+      await database.query({ text: `update clock.ahead set by = interval '91 minutes'` })
+      t.equal((await sweep(database)).length, 100, 'the clock counts')
+    }
+    const [left] = await database.query<{ count: number }>({
+      text: 'select count(*) from watch',
+    })
+    t.same([found, left?.count], [[], 0])
+  },
+)
+
+/** Statements that ask for the time get that of a clock which can be set. */
+const CLOCK = `
+  create schema clock;
+  create table clock.ahead (by interval not null);
+  insert into clock.ahead values ('0');
+  create function clock.now() returns timestamptz language sql stable as
+    'select pg_catalog.now() + by from clock.ahead';
+  do $$ begin
+    execute format('alter database %I set search_path = clock, public, pg_catalog', current_database());
+  end $$`
