@@ -167,9 +167,9 @@ const MINUTES = `
 
 const ACTIVITY = `
   insert into activity
-  select to_timestamp(floor(extract(epoch from now()) / 600) * 600) - bucket * interval '10 minutes', step, verdict,
+  select span, to_timestamp(floor(extract(epoch from now()) / span) * span) - bucket * span * interval '1 second', step, verdict,
     'cloud', asset, class, 40, 40 * 2 ^ (class / 4.0::float), 2 ^ (class / 4.0::float), 30 * 2 ^ (class / 4.0::float), 0, 0, 0, 0, 0, 0, 0
-  from generate_series(1, least(28, $1::int / 7000) * 144) bucket, unnest('{stage,analyze,encode,publish}'::text[]) step,
+  from unnest('{600,86400}'::int[]) span, generate_series(1, least(28, $1::int / 7000) * 86400 / span) bucket, unnest('{stage,analyze,encode,publish}'::text[]) step,
     unnest('{done,skipped}'::text[]) verdict, unnest('{""}'::text[]) asset, generate_series(10, 38, 4) class`
 
 const LETTERS = `

@@ -1,7 +1,8 @@
 import { BUDGET_MS, HARD_LIMIT_MS } from '../../contracts/stages.ts'
 
-/** What events come to is kept for each ten minutes. */
+/** What events come to is kept for each ten minutes, and for each day (UTC). */
 export const BUCKET_SECONDS = 600
+export const DAY_SECONDS = 86_400
 
 /** The columns of durations of rows of `event`, summed up. */
 export const SUMS = `count(*) as count, sum(ms) as ms, max(ms) as longest_ms, coalesce(sum(cpu_ms), 0) as core_ms,
@@ -19,17 +20,17 @@ const ADDED = ['count', 'ms', 'core_ms', 'over_budget', 'over_hard_limit', ...AM
 
 /** SQL that adds the new events `recorded` to what is kept, in the transaction that records them. */
 export const ADD_ACTIVITY = `
-  insert into activity as kept (bucket, step, verdict, route, asset, class, count, ms, longest_ms,
+  insert into activity as kept (span, bucket, step, verdict, route, asset, class, count, ms, longest_ms,
     core_ms, over_budget, over_hard_limit, ${AMOUNTS.join(', ')})
-  select to_timestamp(floor(extract(epoch from at) / ${BUCKET_SECONDS}) * ${BUCKET_SECONDS}) as bucket,
+  select span, to_timestamp(floor(extract(epoch from at) / span) * span) as bucket,
     step, verdict, coalesce(route, ''),
     coalesce((select case when count(distinct id) = 1 then min(id) end
       from unnest(units) unit, split_part(unit, '@', 1) id), '') as asset,
     class_of(ms), ${SUMS}, ${AMOUNTS.map((each) => `coalesce(sum(${each}), 0)`).join(', ')}
-  from recorded
-  group by 1, 2, 3, 4, 5, 6
-  order by 1, 2, 3, 4, 5, 6
-  on conflict (bucket, step, verdict, route, asset, class) do update set
+  from recorded, unnest('{${BUCKET_SECONDS},${DAY_SECONDS}}'::int[]) span
+  group by 1, 2, 3, 4, 5, 6, 7
+  order by 1, 2, 3, 4, 5, 6, 7
+  on conflict (span, bucket, step, verdict, route, asset, class) do update set
     longest_ms = greatest(kept.longest_ms, excluded.longest_ms),
     ${ADDED.map((each) => `${each} = kept.${each} + excluded.${each}`).join(', ')}`
 

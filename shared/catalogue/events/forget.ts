@@ -1,4 +1,5 @@
 import type { Database } from '../database.ts'
+import { BUCKET_SECONDS, DAY_SECONDS } from './activity.ts'
 
 /** How long figures are kept, days: what came to in ten minutes, and what was counted by the minute. */
 const FIGURE_DAYS = 400
@@ -96,5 +97,5 @@ const FIGURES = {
     with minutes as (${old('minute_count', 'minute', 'minute, shard', FIGURE_DAYS)}),
       beginnings as (${old('beginning', 'minute', 'route, minute', 2)}),
       named as (${old('event_once', 'recorded_at', 'id', FIGURE_DAYS)})
-    ${old('activity', 'bucket', 'bucket, step, verdict, route, asset, class', FIGURE_DAYS)}`,
+    ${old('activity', `span in (${BUCKET_SECONDS}, ${DAY_SECONDS}) and bucket`, 'span, bucket, step, verdict, route, asset, class', FIGURE_DAYS)}`,
 }

@@ -1,6 +1,6 @@
 import { CHAIN } from '../../contracts/stages.ts'
 import { atOnce, type Database } from '../database.ts'
-import { BUCKET_SECONDS, msOfClass, SUMS } from '../events/activity.ts'
+import { BUCKET_SECONDS, DAY_SECONDS, msOfClass, SUMS } from '../events/activity.ts'
 
 /** What was done between two instants. All but `steps` are counts. */
 export interface Kpis {
@@ -36,9 +36,10 @@ interface StepFigures {
   readonly overHardLimit: number
 }
 
-/** Up to this length of the interval every event is read; beyond it what is kept for each ten minutes, ms. */
+/** Up to this length of the interval every event is read; beyond it what is kept for ten minutes and for days, ms. */
 const MAX_READ_MS = 3600_000
 const BUCKET_MS = 1000 * BUCKET_SECONDS
+const DAY_MS = 1000 * DAY_SECONDS
 
 /**
  * Reads the figures of the interval `[from, to)`. What was made, failed and announced is counted by whole minutes: those
@@ -52,11 +53,13 @@ export async function readKpis(
 ): Promise<Kpis> {
   const query = atOnce(database, signal)
   const isLong = to.getTime() - from.getTime() > MAX_READ_MS
-  // Whole buckets, and the events before and after them.
-  const first = isLong ? Math.ceil(from.getTime() / BUCKET_MS) * BUCKET_MS : from.getTime()
-  const last = isLong ? Math.floor(to.getTime() / BUCKET_MS) * BUCKET_MS : from.getTime()
+  // Whole days, whole buckets before and after them, and the events before and after those.
+  const [begin, end] = [from.getTime(), to.getTime()]
+  const [first, last] = isLong ? within(begin, end, BUCKET_MS) : [begin, begin]
+  const [firstDay, lastDay] = within(first, last, DAY_MS)
   const window = [from.toISOString(), to.toISOString()]
-  const values = [...window, ...[first, last].map((ms) => new Date(ms).toISOString())]
+  const inner = [first, last, firstDay, lastDay].map((ms) => new Date(ms).toISOString())
+  const values = [...window, ...inner]
   const [counts] = await query<Counts>(COUNTS, window)
   if (counts === undefined) throw new Error('the database counts nothing')
   const deliveries = await query<Deliveries>(DELIVERIES, values)
@@ -85,6 +88,13 @@ export async function readKpis(
       ]
     }),
   }
+}
+
+/** The whole spans of an interval: where the first begins and the last ends; at its begin when there is none. */
+function within(begin: number, end: number, ms: number): readonly [number, number] {
+  const first = Math.ceil(begin / ms) * ms
+  const last = Math.floor(end / ms) * ms
+  return first < last ? [first, last] : [begin, begin]
 }
 
 type Counts = Pick<Kpis, 'made' | 'failed' | 'tracks' | 'deadLettered'>
@@ -161,7 +171,8 @@ const DELIVERIES = {
       sum(over_budget)::bigint as over_budget, sum(over_hard_limit)::bigint as over_hard_limit
     from (
       select step, verdict, class, count, ms, longest_ms, core_ms, over_budget, over_hard_limit
-      from activity where bucket >= $3 and bucket < $4
+      from activity where span = ${DAY_SECONDS} and bucket >= $5 and bucket < $6
+        or span = ${BUCKET_SECONDS} and (bucket >= $3 and bucket < $5 or bucket >= $6 and bucket < $4)
       union all ${READ('at >= $1 and at < $3')}
       union all ${READ('at >= $4 and at < $2')}
     ) every

@@ -202,8 +202,11 @@ end $$;
 
 select add_event_day((now() at time zone 'utc')::date + day) from generate_series(0, 1) day;
 
--- What events come to in ten minutes, for figures over more than an hour. `class`: of durations, four to an octave.
+-- What events come to in ten minutes and in a day, for figures over more than an hour. `class`: of durations, four to an
+-- octave.
 create table activity (
+  -- The length of the bucket, s.
+  span int,
   bucket timestamptz,
   step text,
   verdict text,
@@ -222,7 +225,7 @@ create table activity (
   bytes_from_cloud bigint not null,
   bytes_to_cloud bigint not null,
   store_operations bigint not null,
-  primary key (bucket, step, verdict, route, asset, class)
+  primary key (span, bucket, step, verdict, route, asset, class)
 ) with (fillfactor = 80);
 
 -- The class of a duration in ms.

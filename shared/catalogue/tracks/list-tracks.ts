@@ -1,11 +1,12 @@
 import type { TrackLine } from '../../contracts/api/track.ts'
 import type { TrackNames } from '../../contracts/file-names.ts'
 import { SAMPLE_RATE } from '../../contracts/pcm-format.ts'
-import { atOnce, type Database } from '../database.ts'
+import { atOnce, type Database, type Query } from '../database.ts'
 import { cutPage, pageSize } from '../pages.ts'
 import { NAMES } from './read-tracks.ts'
 import {
   MAX_SORTED,
+  MAX_WALKED,
   type Parameter,
   type Search,
   searchFor,
@@ -55,9 +56,16 @@ export async function listTracks(
   const query = atOnce(database, signal)
   const search = await searchFor(query, filter)
   if (search === undefined) return { tracks: [] }
-  const values: unknown[] = []
-  const text = pageOf(search, after, size + 1, (value) => `$${values.push(value)}`)
-  const found = await query<Columns>({ text }, values)
+  const moved = after && (await movedSearch(query, search, after))
+  const pageBy = (by: Search) => {
+    const values: unknown[] = []
+    const text = pageOf(by, after, moved, size + 1, (value) => `$${values.push(value)}`)
+    return query<Columns>({ text }, values)
+  }
+  let found = await pageBy(search)
+  // What is expected to be common may be rare among those that have the rest.
+  if (found.length <= size && search.isLong)
+    found = await pageBy({ ...search, isLong: false, fewest: allAtOnce(search) })
   const { page, last } = cutPage(found, size)
   const tracks = page.map(listed)
   if (last === undefined) return { tracks }
@@ -152,13 +160,14 @@ const COLUMNS = `asset_guid, ${us('updated_at')} as updated_us, request_id, stat
 function pageOf(
   search: Search,
   after: TrackCursor | undefined,
+  moved: Search | undefined,
   limit: number,
   parameter: Parameter,
 ): string {
   const tracks =
     after === undefined
       ? latest(search, 'true', limit, parameter)
-      : laterTracks(search, after, limit, parameter)
+      : laterTracks(search, after, moved, limit, parameter)
   return `
     select ${COLUMNS}, ${us('place')} as place_us, ${us('now()')} as read_us from (
       select * from (${tracks}) every
@@ -171,63 +180,108 @@ const LATEST_FIRST = 'order by listed.updated_at desc, listed.asset_guid desc'
 
 /** SQL for the latest tracks that match and for which a condition holds. */
 function latest(
-  { parts, fewest }: Search,
+  search: Search,
   condition: string,
   limit: number,
   parameter: Parameter,
 ): string {
-  const others = parts.filter((part) => part !== fewest).map((part) => part.where(parameter))
-  const where = [condition, ...others].join(' and ')
+  const { fewest, isLong } = search
+  const where = others(search, parameter)
   const page = `${LATEST_FIRST} limit ${limit}`
-  if (fewest?.rows)
-    return `${AT_ITS_TIME} (${fewest.rows(parameter)} offset 0) listed where ${where} ${page}`
-  if (fewest?.few === undefined)
-    return `${AT_ITS_TIME} track_listing listed where ${where} ${page}`
+  if (fewest?.indexed)
+    return `${AT_ITS_TIME} ${rowsOf(fewest, parameter)} listed where ${condition} and ${where} ${page}`
+  const walk = (of: string) =>
+    isLong
+      ? `(select * from track_listing listed where ${of} ${LATEST_FIRST} limit ${MAX_WALKED}) listed where ${where} ${page}`
+      : `track_listing listed where ${of} and ${where} ${page}`
+  if (fewest?.few === undefined) return `${AT_ITS_TIME} ${walk(condition)}`
   return `
     ${AT_ITS_TIME} unnest(${fewest.few.values(parameter)}) value cross join lateral (
-      select * from track_listing listed where ${fewest.few.condition} and ${where} ${page}
+      select listed.* from ${walk(`${fewest.few.condition} and ${condition}`)}
     ) listed`
+}
+
+/** All conditions as one, which the database finds by the indexes that it likes. */
+function allAtOnce({ parts }: Search): NonNullable<Search['fewest']> {
+  const where = (parameter: Parameter) =>
+    parts.map((part) => part.where(parameter)).join(' and ')
+  return { where, indexed: where }
+}
+
+/** SQL for all rows that match a part. */
+function rowsOf(part: NonNullable<Search['fewest']>, parameter: Parameter): string {
+  return `(select listed.* from track_listing listed where ${part.where(parameter)} offset 0)`
 }
 
 /** SQL for tracks that have not changed since the first page, and for changed ones at the place that they had then. */
 function laterTracks(
   search: Search,
   { asOfUs, placeUs, track }: TrackCursor,
+  moved: Search | undefined,
   limit: number,
   parameter: Parameter,
 ): string {
   const [asOf, place] = [at(parameter(asOfUs)), at(parameter(placeUs))]
   const from = `(${place}, ${parameter(track)})`
   const unchanged = `listed.updated_at <= ${asOf} and (listed.updated_at, listed.asset_guid) < ${from}`
+  const changed = moved
+    ? `select * from (
+        select (select max(each) from unnest(earlier) each where each <= ${asOf}) as place, listed.*
+        from (${changedOf(moved, asOf, parameter)}) listed where ${others(moved, parameter)}
+      ) moved where (place, asset_guid) < ${from}`
+    : movedTracks(search, { asOf, from }, limit, parameter)
   return `
     (${latest(search, unchanged, limit, parameter)})
     union all
-    select * from (${movedTracks(search, { asOf, from }, limit, parameter)}) moved`
+    select * from (${changed}) moved`
+}
+
+/** How to find those that have changed since the first page by looking at all; undefined if they are too many. */
+async function movedSearch(
+  query: Query,
+  search: Search,
+  { asOfUs }: TrackCursor,
+): Promise<Search | undefined> {
+  if (search.fewest?.indexed) return search
+  const values: unknown[] = []
+  const parameter = (value: unknown) => `$${values.push(value)}`
+  const changed = changedOf(search, at(parameter(asOfUs)), parameter)
+  const text = `select count(*) as count from (select from (${changed}) listed limit ${MAX_SORTED + 1}) found`
+  const [found] = await query<{ count: number }>({ text }, values)
+  if ((found?.count ?? 0) <= MAX_SORTED) return search
+  return search.some && { ...search, fewest: search.some }
+}
+
+/** SQL for the tracks that have changed since `asOf`, of those that have what fewest have. */
+function changedOf({ fewest }: Search, asOf: string, parameter: Parameter): string {
+  const changed = `listed.updated_at > ${asOf}`
+  if (fewest?.indexed)
+    return `select * from ${rowsOf(fewest, parameter)} listed where ${changed}`
+  if (fewest?.few === undefined) return `select * from track_listing listed where ${changed}`
+  // In this order and no other: the database would rather read all that has changed.
+  return `
+    select listed.* from unnest(${fewest.few.values(parameter)}) value cross join lateral (
+      select * from track_listing listed where ${fewest.few.condition} and ${changed}
+      ${LATEST_FIRST} offset 0) listed`
+}
+
+/** SQL of all conditions but that of what fewest have. */
+function others({ parts, fewest }: Search, parameter: Parameter): string {
+  return [
+    'true',
+    ...parts.filter((part) => part !== fewest).map((part) => part.where(parameter)),
+  ].join(' and ')
 }
 
 /** SQL for tracks that have changed since `asOf`, at the places that they had then, from a place on. */
 function movedTracks(
-  { parts, fewest }: Search,
+  search: Search,
   { asOf, from }: { readonly asOf: string; readonly from: string },
   limit: number,
   parameter: Parameter,
 ): string {
-  const others = parts.filter((part) => part !== fewest).map((part) => part.where(parameter))
-  const where = ['true', ...others].join(' and ')
-  const few = fewest?.few && fewest.few.tracks <= MAX_SORTED ? fewest.few : undefined
-  // In this order and no other: the database would rather read all that has changed.
-  const candidates = few
-    ? `unnest(${few.values(parameter)}) value cross join lateral (
-        select * from track_listing listed where ${few.condition} and listed.updated_at > ${asOf}
-        ${LATEST_FIRST} offset 0) listed`
-    : fewest?.rows && `(${fewest.rows(parameter)} offset 0) listed`
-  if (candidates)
-    return `
-      select * from (
-        select (select max(each) from unnest(earlier) each where each <= ${asOf}) as place, listed.*
-        from ${candidates} where listed.updated_at > ${asOf} and ${where}
-      ) moved where (place, asset_guid) < ${from}`
-  const mine = fewest === undefined ? 'true' : fewest.where(parameter)
+  const mine = search.fewest === undefined ? 'true' : search.fewest.where(parameter)
+  const where = others(search, parameter)
   // How long a track stood at a place says how far back those can be that stood there at that time.
   return `
     select listed.* from generate_series(0, ${LONGEST_CLASS}) class cross join lateral (

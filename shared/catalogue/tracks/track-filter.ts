@@ -38,10 +38,8 @@ export type Parameter = (value: unknown) => string
 /** A part of a filter, as SQL on a row `listed` of `track_listing`. */
 interface Part {
   where(parameter: Parameter): string
-  /** All rows that match, where an index finds them. */
-  rows?(parameter: Parameter): string
-  /** How far the database's guess of how many these are is trusted. */
-  readonly guess?: 'good' | 'good-when-large'
+  /** What an index finds of it: the same, or less of it. */
+  indexed?(parameter: Parameter): string
   /** A column that has few values, each of which an index has in the order of lists. */
   readonly few?: Few
 }
@@ -60,15 +58,25 @@ export interface Search {
   readonly parts: readonly Part[]
   /** The part that has few matches, among which the others are looked for; undefined: all tracks are looked at. */
   readonly fewest?: Part
+  /** A part that has more than can be sorted for each page, but not many more. */
+  readonly some?: Part
+  /** Whether more tracks than `MAX_WALKED` may be passed before a page is full. */
+  readonly isLong: boolean
 }
 
 /** Up to this many rows are found and sorted. Of what more rows match, a page is soon full. */
-export const MAX_SORTED = 20_000
+export const MAX_SORTED = 10_000
 /**
- * Words that more than this share of tracks are expected to have are not counted: finding them takes as long as there
- * are tracks that have them. PostgreSQL expects the beginning of any rare word in half a hundredth of all rows.
+ * What more than this share of tracks are expected to have is not counted: finding them takes as long as there are tracks
+ * that have it. PostgreSQL expects the beginning of any rare word in half a hundredth of all rows.
  */
 const LARGE_SHARE = 0.02
+/** Up to this many tracks are passed on the way to a full page, before all conditions are looked for at once. */
+export const MAX_WALKED = 100_000
+/** Up to this many are looked at where most of them drop out. */
+const MAX_LOOKED_AT = 40_000
+/** What so few are expected to have is not counted either. */
+const SURELY_FEW = 1_000
 
 /**
  * How to find the tracks that match; undefined if there are none. The database's own guess would do where what is rare
@@ -82,32 +90,53 @@ export async function searchFor(
   if ([filter.asset, filter.q].some((text) => text?.includes('\0'))) return undefined
   const few = await columnsOfFew(query, filter)
   if (few.some((part) => part.few?.tracks === 0)) return undefined
-  const parts = [...few, ...rangesOf(filter), ...wordsOf(filter.q?.trim() ?? '')]
+  const parts = [...few, ...rangesOf(filter), ...(await wordsOf(query, filter.q?.trim() ?? ''))]
+  const [all] = await query<{ tracks: number }>(ALL)
+  const total = all?.tracks ?? 0
   let fewest: Part | undefined
+  let some: Part | undefined
   let least = Number.POSITIVE_INFINITY
   for (const part of parts) {
-    const tracks = part.rows ? await countOf(query, part) : (part.few?.tracks ?? least)
-    if (tracks >= least || part.few?.condition === '') continue
+    const tracks = part.indexed
+      ? await countOf(query, part.indexed, total)
+      : (part.few?.tracks ?? least)
+    if (part.indexed && tracks <= MAX_LOOKED_AT) some = part
+    if (part.indexed && tracks > MAX_SORTED) continue
+    // What most tracks have is found soonest where all of them are.
+    if (tracks >= least || (part.few && (part.few.condition === '' || tracks > total / 2)))
+      continue
     fewest = part
     least = tracks
   }
-  return { parts, ...(fewest === undefined ? {} : { fewest }) }
+  const isLong = !fewest?.indexed && parts.length > (fewest ? 1 : 0) && least > MAX_WALKED
+  return { parts, isLong, ...(fewest ? { fewest } : {}), ...(some ? { some } : {}) }
 }
 
-/** The number of tracks, or what the database expects; infinite if there are too many to be sorted. */
-async function countOf(query: Query, { rows, guess }: Part): Promise<number> {
+/** The number of tracks, or what the database expects; infinite if there are too many to be looked at. */
+async function countOf(
+  query: Query,
+  indexed: (parameter: Parameter) => string,
+  total: number,
+): Promise<number> {
   const values: unknown[] = []
-  const source = rows?.((value) => `$${values.push(value)}`) ?? ''
-  const [plan] = await query<Plan>({ text: `explain (format json) ${source}` }, values)
-  const expected = plan?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
-  if (guess === 'good') return expected > MAX_SORTED ? Number.POSITIVE_INFINITY : expected
-  const [all] = await query<{ tracks: number }>(ALL)
-  if (expected > Math.max(MAX_SORTED, LARGE_SHARE * (all?.tracks ?? 0)))
-    return Number.POSITIVE_INFINITY
-  const text = `select count(*) as tracks from (${source} limit ${MAX_SORTED + 1}) as found`
+  const where = indexed((value) => `$${values.push(value)}`)
+  const source = `select from track_listing listed where ${where}`
+  const expected = await expectedRows(query, source, values)
+  if (expected <= SURELY_FEW) return expected
+  if (expected > Math.max(MAX_SORTED, LARGE_SHARE * total)) return Number.POSITIVE_INFINITY
+  const text = `select count(*) as tracks from (${source} limit ${MAX_LOOKED_AT + 1}) as found`
   const [found] = await query<{ tracks: number }>({ text }, values)
   const tracks = found?.tracks ?? 0
-  return tracks > MAX_SORTED ? Number.POSITIVE_INFINITY : tracks
+  return tracks > MAX_LOOKED_AT ? Number.POSITIVE_INFINITY : tracks
+}
+
+async function expectedRows(
+  query: Query,
+  text: string,
+  values: readonly unknown[],
+): Promise<number> {
+  const [plan] = await query<Plan>({ text: `explain (format json) ${text}` }, values)
+  return plan?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
 }
 
 interface Plan {
@@ -182,27 +211,32 @@ function setTests({ asset, stale, lacks }: TrackFilter): ((set: AssetSet) => boo
 }
 
 function rangesOf(filter: TrackFilter): Part[] {
+  const seconds = [
+    samplesOf(filter.secondsFrom, Math.ceil),
+    samplesOf(filter.secondsTo, Math.floor),
+  ]
+  return [
+    ...rangeOf('bpm', 'double precision', filter.bpmFrom, filter.bpmTo),
+    ...rangeOf('bpm_confidence', 'double precision', filter.bpmConfidenceFrom),
+    ...rangeOf('key_confidence', 'double precision', filter.keyConfidenceFrom),
+    // An index on whole numbers is used for whole numbers alone.
+    ...rangeOf('samples', 'bigint', ...seconds),
+  ]
+}
+
+/** Nothing without limits. */
+function rangeOf(column: string, type: string, from?: number, to?: number): Part[] {
   const limits = [
-    ['bpm >=', filter.bpmFrom],
-    ['bpm <=', filter.bpmTo],
-    ['bpm_confidence >=', filter.bpmConfidenceFrom],
-    ['key_confidence >=', filter.keyConfidenceFrom],
-    ['samples >=', samplesOf(filter.secondsFrom, Math.ceil)],
-    ['samples <=', samplesOf(filter.secondsTo, Math.floor)],
+    ['>=', from],
+    ['<=', to],
   ] as const
   const given = limits.filter(([, value]) => value !== undefined)
   if (given.length === 0) return []
   const where = (parameter: Parameter) =>
     given
-      .map(([limit, value]) => {
-        // An index on whole numbers is used for whole numbers alone.
-        const type = limit.startsWith('samples') ? 'bigint' : 'double precision'
-        return `listed.${limit} ${parameter(value)}::${type}`
-      })
+      .map(([limit, value]) => `listed.${column} ${limit} ${parameter(value)}::${type}`)
       .join(' and ')
-  const rows = (parameter: Parameter) =>
-    `select listed.* from track_listing listed where ${where(parameter)}`
-  return [{ where, rows, guess: 'good' }]
+  return [{ where, indexed: where }]
 }
 
 function samplesOf(seconds: number | undefined, rounded: (value: number) => number) {
@@ -210,21 +244,34 @@ function samplesOf(seconds: number | undefined, rounded: (value: number) => numb
 }
 
 /** Nothing for an empty text. */
-function wordsOf(q: string): Part[] {
+async function wordsOf(query: Query, q: string): Promise<Part[]> {
   if (q === '') return []
   const begins = (parameter: Parameter) =>
     `listed.asset_guid >= ${parameter(q)} and listed.asset_guid < ${parameter(`${q}\u{10FFFF}`)}`
-  const words = searchedWords(q)
-  const where = (parameter: Parameter) => {
-    if (words.length === 0) return begins(parameter)
-    const named = words.map(
-      (word) => `listed.words @@ to_tsquery('simple', ${parameter(word)})`,
-    )
-    return `(${begins(parameter)} or listed.words is not null and ${named.join(' and ')})`
-  }
-  const rows = (parameter: Parameter) =>
-    `select listed.* from track_listing listed where ${where(parameter)}`
-  return [{ where, rows, guess: words.length === 0 ? 'good' : 'good-when-large' }]
+  const words = await rarestFirst(query, searchedWords(q))
+  const [rarest, ...others] = words
+  if (rarest === undefined) return [{ where: begins, indexed: begins }]
+  const has = (column: string, word: string, parameter: Parameter) =>
+    `${column} @@ to_tsquery('simple', ${parameter(word)})`
+  const first = (parameter: Parameter) =>
+    `listed.words is not null and ${has('listed.words', rarest, parameter)}`
+  // An index would first find all tracks that have a common word: only the rarest is looked for there.
+  const rest = (parameter: Parameter) =>
+    others.map((word) => ` and ${has(`coalesce(listed.words, '')`, word, parameter)}`).join('')
+  return [
+    {
+      where: (parameter) => `(${begins(parameter)} or ${first(parameter)}${rest(parameter)})`,
+      indexed: (parameter) => `(${begins(parameter)} or ${first(parameter)})`,
+    },
+  ]
+}
+
+/** The words in the order of how many tracks are expected to have them. */
+async function rarestFirst(query: Query, words: readonly string[]): Promise<readonly string[]> {
+  if (words.length < 2) return words
+  const expected = new Map<string, number>()
+  for (const word of words) expected.set(word, await expectedRows(query, HAVE_WORD, [word]))
+  return words.toSorted((a, b) => (expected.get(a) ?? 0) - (expected.get(b) ?? 0))
 }
 
 /** Each word as a text search for words that begin with it, in the letter cases that a database may not handle. */
@@ -237,6 +284,9 @@ function searchedWords(text: string): string[] {
     return cases.map((each) => `${each}:*`).join(' | ')
   })
 }
+
+const HAVE_WORD = `
+  select from track_listing where words is not null and words @@ to_tsquery('simple', $1)`
 
 const ALL = {
   name: 'list-all',

@@ -15,6 +15,7 @@ import type { Config } from '#shared/frame/settings.ts'
 import { anyPort } from '../../../tools/local/port.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
+import { patient } from '../../support/patience.ts'
 import { startService } from '../../support/processes/service.ts'
 import { aJob, bodyOf, post, raw, sha256, until } from './api.ts'
 
@@ -35,9 +36,10 @@ t.teardown(async () => {
 async function start(more: Partial<Config> = {}) {
   const at = (name: string) => pathToFileURL(join(folder, name)).href
   const port = await anyPort()
+  const database = await postgres.database()
   const service = startService('ingest/main.ts', {
     ...{ project: 'test', pubsub: `127.0.0.1:${pubsub.port}` },
-    database: await postgres.database(),
+    database,
     ...{
       assets: at('assets'),
       scratch: at('scratch'),
@@ -48,7 +50,7 @@ async function start(more: Partial<Config> = {}) {
     ...more,
   })
   children.push(service.child)
-  return { ...service, url: `http://127.0.0.1:${port}` }
+  return { ...service, database, url: `http://127.0.0.1:${port}` }
 }
 
 t.test('the service takes jobs by HTTP and from the ingest topic alike', async (t) => {
@@ -235,4 +237,53 @@ function balancing(urls: readonly string[]) {
       await Promise.all([looking, posting])
     },
   }
+}
+
+// The last one: its jobs stay in the topic.
+t.test(
+  'eight slow reads hold no more connections than those of reads, and delay no job',
+  async (t) => {
+    const { child, url, database, ready } = await start()
+    t.teardown(() => child.kill('SIGKILL'))
+    await ready
+    const sql = postgres.open(database)
+    const posts = async () => {
+      const times: number[] = []
+      for (let index = 0; index < 30; index++) {
+        const began = performance.now()
+        t.equal((await post(`${url}/v1/jobs`, aJob())).status, 202)
+        times.push(performance.now() - began)
+      }
+      return times.toSorted((a, b) => a - b)[15] ?? 0
+    }
+    await posts()
+    const before = await posts()
+    const reads = await sql.transaction(async (query) => {
+      await query({ text: 'lock table event in access exclusive mode' })
+      const asked = Array.from({ length: 8 }, () => fetch(`${url}/v1/kpis`).then(bodyless))
+      await until(
+        'all connections of reads',
+        async () => (await connections())['ingest-reads'] === 4,
+      )
+      const during = await posts()
+      t.ok(during < 4 * before + patient(20), `${during} ms, before ${before} ms`)
+      const { ingest = 0, ...rest } = await connections()
+      t.same(rest, { 'ingest-reads': 4 })
+      t.ok(ingest <= 4, `${ingest}`)
+      return asked
+    })
+    for (const read of reads) t.ok([200, 503].includes(await read))
+
+    async function connections(): Promise<Record<string, number>> {
+      const text = `select application_name as name, count(*)::int as count from pg_stat_activity
+      where datname = current_database() and application_name like 'ingest%' group by 1`
+      const found = await sql.query<{ name: string; count: number }>({ text })
+      return Object.fromEntries(found.map(({ name, count }) => [name, count]))
+    }
+  },
+)
+
+async function bodyless(answer: Response): Promise<number> {
+  await answer.body?.cancel()
+  return answer.status
 }
