@@ -63,7 +63,7 @@ const FILTERS: Readonly<Record<string, TrackFilter>> = {
 }
 
 /** What is known of a filled catalogue. */
-export interface Known {
+interface Known {
   /** A track, its job and the request of that. */
   readonly guid: string
   readonly job: string

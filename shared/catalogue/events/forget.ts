@@ -4,7 +4,7 @@ import { BUCKET_SECONDS, DAY_SECONDS } from './activity.ts'
 /** How long figures are kept, days: what came to in ten minutes, and what was counted by the minute. */
 const FIGURE_DAYS = 400
 /** How long it is kept where tracks stood in lists before, days. */
-export const PLACE_DAYS = 2
+const PLACE_DAYS = 2
 /** How long a change of the partitions waits for the table of events, ms: statements that come meanwhile wait, too. */
 const LOCK_MS = 2_000
 
