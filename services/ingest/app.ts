@@ -15,7 +15,7 @@ import type { Access } from './auth/access.ts'
 import { requireScope } from './auth/guard.ts'
 import type { Redriving } from './dead-letters/redrive.ts'
 import { deadLetterRoutes } from './dead-letters/routes.ts'
-import { boardLook, boardRoutes } from './figures/board-routes.ts'
+import { boardRoutes, cachedBoard } from './figures/board-routes.ts'
 import { kpiRoutes } from './figures/kpi-routes.ts'
 import { liveRoutes } from './figures/live-routes.ts'
 import { staleRoutes } from './figures/stale-routes.ts'
@@ -125,10 +125,10 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
   ]) {
     await app.register((inner) => routes(inner, deps))
   }
-  const lookAt = boardLook(deps)
-  await app.register((inner) => boardRoutes(inner, { lookAt }))
+  const currentBoard = cachedBoard(deps)
+  await app.register((inner) => boardRoutes(inner, { currentBoard }))
   await app.register((inner) =>
-    liveRoutes(inner, { ...deps, lookAt, maxStreams: deps.config.max_streams }),
+    liveRoutes(inner, { ...deps, currentBoard, maxStreams: deps.config.max_streams }),
   )
   return app
 }

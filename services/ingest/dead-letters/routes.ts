@@ -21,7 +21,7 @@ import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { compile } from '#shared/contracts/validator.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
-import { reading, searchOf } from '../http/query.ts'
+import { queryCatalogue, searchOf } from '../http/query.ts'
 import type { Redriven, Redriving, Which } from './redrive.ts'
 import {
   DEFAULT_LETTERS,
@@ -64,7 +64,7 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: LetterDeps): 
       const { state = 'open', limit = 100, page, ...filter } = query
       const [at, id] = page?.split(',') ?? []
       const after = at === undefined || id === undefined ? undefined : { at, id }
-      const found = await reading((signal) =>
+      const found = await queryCatalogue((signal) =>
         listLetters(database, state, filter, { limit, after }, signal),
       )
       reply.header('cache-control', 'no-store')
@@ -169,14 +169,14 @@ async function leftOf(
     )
     return { left: which.ids.length - results.length, not_redrivable: without.length }
   }
-  const { redrivable, others } = await reading((signal) =>
+  const { redrivable, others } = await queryCatalogue((signal) =>
     countLetters(database, which.filter, signal),
   )
   return { left: redrivable, not_redrivable: others }
 }
 
 async function knownLetter(id: string, database: Database): Promise<WholeLetter> {
-  const found = await reading((signal) => findLetter(database, id, signal))
+  const found = await queryCatalogue((signal) => findLetter(database, id, signal))
   if (found !== undefined) return found
   throw new HttpError('NOT_FOUND', `There is no dead letter ${id}.`, { at: '/id' })
 }

@@ -4,7 +4,7 @@ import type { Database } from '#shared/catalogue/database.ts'
 import { type Board as Counts, readBoard } from '#shared/catalogue/figures/board.ts'
 import { Board, type BoardMinute } from '#shared/contracts/api/board.ts'
 import { CHAIN, DOES, MAKING_STAGES } from '#shared/contracts/stages.ts'
-import { reading } from '../http/query.ts'
+import { queryCatalogue } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 
 const MINUTES = 60
@@ -31,19 +31,19 @@ const schema = {
 /** GET /v1/board. */
 export async function boardRoutes(
   app: FastifyInstance,
-  { lookAt }: { lookAt: () => Promise<Board> },
+  { currentBoard }: { currentBoard: () => Promise<Board> },
 ): Promise<void> {
   app.get('/v1/board', { schema, config: { scope: 'read' } }, async (_request, reply) => {
     reply.header('cache-control', 'no-store')
-    return lookAt()
+    return currentBoard()
   })
 }
 
 /**
- * Tells the board as it was at most a second ago, or a little longer where that takes the database long.
+ * Returns a function that resolves to the board as it was at most a second ago, or a little longer where that takes the database long.
  * @throws HttpError UPSTREAM_DOWN when the catalogue does not answer.
  */
-export function boardLook({
+export function cachedBoard({
   database,
   registry,
   unready,
@@ -57,7 +57,7 @@ export function boardLook({
 
   async function look(): Promise<Board> {
     const began = performance.now()
-    const found = await reading((signal) => readBoard(database, signal))
+    const found = await queryCatalogue((signal) => readBoard(database, signal))
     const took = performance.now() - began
     freshUntil = performance.now() + Math.max(FRESH_MS, REST * took)
     return toBoard(found, registry, unready() === undefined)

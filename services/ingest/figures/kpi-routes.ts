@@ -4,7 +4,7 @@ import type { Database } from '#shared/catalogue/database.ts'
 import { type Kpis as Counts, readKpis } from '#shared/catalogue/figures/kpis.ts'
 import { type KpiStep, Kpis } from '#shared/contracts/api/kpis.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
-import { reading } from '../http/query.ts'
+import { queryCatalogue } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 
 const DEFAULT_MS = 15 * 60_000
@@ -48,7 +48,7 @@ export async function kpiRoutes(
     { schema, config: { scope: 'read' } },
     async ({ query }, reply): Promise<Kpis> => {
       const [from, to] = windowOf(query)
-      const found = await reading((signal) => readKpis(database, from, to, signal))
+      const found = await queryCatalogue((signal) => readKpis(database, from, to, signal))
       reply.header('cache-control', 'no-store')
       return toKpis(found, from, to)
     },

@@ -5,7 +5,7 @@ import { changedTracks, type ListedTrack } from '#shared/catalogue/tracks/list-t
 import type { Board } from '#shared/contracts/api/board.ts'
 import { LiveEvent } from '#shared/contracts/api/live.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
-import { reading } from '../http/query.ts'
+import { queryCatalogue } from '../http/query.ts'
 import { refused } from '../http/responses.ts'
 import { createSlots } from '../http/slots.ts'
 
@@ -67,7 +67,7 @@ export async function liveRoutes(app: FastifyInstance, deps: LiveDeps): Promise<
 
 interface LiveDeps {
   readonly database: Database
-  readonly lookAt: () => Promise<Board>
+  readonly currentBoard: () => Promise<Board>
   /** In all. */
   readonly maxStreams: number
 }
@@ -82,7 +82,7 @@ function sinceOf(header: string | string[] | undefined): number | undefined {
 }
 
 /** One query serves all streams; without streams there is none. */
-function watching({ database, lookAt }: LiveDeps) {
+function watching({ database, currentBoard }: LiveDeps) {
   const streams = new Set<PassThrough>()
   /** What was sent lately, so that looking back sends nothing twice. */
   let sent = new Map<string, number>()
@@ -102,7 +102,7 @@ function watching({ database, lookAt }: LiveDeps) {
 
   async function lookForTracks(): Promise<void> {
     const sinceUs = latestUs === undefined ? undefined : latestUs - OVERLAP_US
-    const found = await reading((signal) =>
+    const found = await queryCatalogue((signal) =>
       changedTracks(database, sinceUs, MAX_TRACKS, signal),
     )
     const news = found.filter(({ line, updatedUs }) => sent.get(line.asset_guid) !== updatedUs)
@@ -117,7 +117,7 @@ function watching({ database, lookAt }: LiveDeps) {
   async function lookAtBoard(): Promise<void> {
     if (performance.now() < boardAt) return
     boardAt = performance.now() + BOARD_EVERY_MS
-    const now = JSON.stringify(await lookAt())
+    const now = JSON.stringify(await currentBoard())
     if (withoutTime(now) === withoutTime(board)) return
     board = now
     tell(boardEvent(board))
@@ -153,12 +153,12 @@ function watching({ database, lookAt }: LiveDeps) {
       streams.add(stream)
       tell(': Trackchain\n\n', [stream])
       if (timer === undefined) tick()
-      lookAt().then(
+      currentBoard().then(
         (now) => tell(boardEvent(JSON.stringify(now)), [stream]),
         () => {},
       )
       if (sinceUs === undefined) return
-      reading((signal) => changedTracks(database, sinceUs, MAX_TRACKS, signal)).then(
+      queryCatalogue((signal) => changedTracks(database, sinceUs, MAX_TRACKS, signal)).then(
         (missed) => tell(missed.map(trackEvent).join(''), [stream]),
         () => {},
       )

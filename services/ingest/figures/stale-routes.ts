@@ -3,7 +3,7 @@ import type { Registry } from '#shared/assets/registry.ts'
 import type { Database } from '#shared/catalogue/database.ts'
 import { readStale } from '#shared/catalogue/figures/stale.ts'
 import { Stale } from '#shared/contracts/api/stale.ts'
-import { reading } from '../http/query.ts'
+import { queryCatalogue } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 
 const schema = {
@@ -31,7 +31,7 @@ export async function staleRoutes(
     async (_, reply): Promise<Stale> => {
       const known = [...registry.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1))
       const asked = known.map(({ id, version }) => ({ asset: id, version }))
-      const found = await reading((signal) => readStale(database, asked, signal))
+      const found = await queryCatalogue((signal) => readStale(database, asked, signal))
       reply.header('cache-control', 'no-store')
       return {
         assets: found.map((each) => ({

@@ -12,7 +12,7 @@ export const STATEMENT_MS = 4500
  * Runs a query on the catalogue with a time limit of 5 s.
  * @throws HttpError UPSTREAM_DOWN when the catalogue does not answer
  */
-export async function reading<T>(read: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function queryCatalogue<T>(read: (signal: AbortSignal) => Promise<T>): Promise<T> {
   try {
     return await read(AbortSignal.timeout(MAX_MS))
   } catch (error) {

@@ -13,7 +13,7 @@ import { remedyOf } from '#shared/contracts/errors/chain.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { RequestId } from '#shared/contracts/messages/ids.ts'
-import { reading } from '../http/query.ts'
+import { queryCatalogue } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 import { toWarning } from '../tracks/routes.ts'
 import { percentOf, unitsOf } from './progress.ts'
@@ -49,7 +49,7 @@ export async function jobStatusRoutes(
     { schema, config: { scope: 'read' } },
     async ({ params }, reply): Promise<JobRequest> => {
       const { request_id } = params
-      const jobs = await reading((signal) => jobsOfRequest(database, request_id, signal))
+      const jobs = await queryCatalogue((signal) => jobsOfRequest(database, request_id, signal))
       if (jobs.length === 0) {
         throw new HttpError(
           'NOT_FOUND',

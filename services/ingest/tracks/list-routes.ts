@@ -6,7 +6,7 @@ import { LIST_MS, listTracks, type TrackCursor } from '#shared/catalogue/tracks/
 import type { TrackFilter } from '#shared/catalogue/tracks/track-filter.ts'
 import { LIKELY, type TrackPage } from '#shared/contracts/api/track.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
-import { reading, searchOf } from '../http/query.ts'
+import { queryCatalogue, searchOf } from '../http/query.ts'
 import { list, type TrackQuery } from './list-schema.ts'
 
 /** GET /v1/tracks. */
@@ -20,7 +20,7 @@ export async function trackListRoutes(
     async ({ query }, reply): Promise<TrackPage> => {
       const filter = filterOf(query, registry)
       const page = { limit: query.limit ?? 100, after: cursorOf(query.page) }
-      const { tracks, next } = await reading((signal) =>
+      const { tracks, next } = await queryCatalogue((signal) =>
         listTracks(database, filter, page, signal),
       )
       reply.header('cache-control', 'no-store')

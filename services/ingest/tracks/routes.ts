@@ -17,7 +17,7 @@ import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { shownUri } from '#shared/contracts/uploads.ts'
 import { type Warning as Found, WARNINGS } from '#shared/contracts/warnings.ts'
 import { etagOf, matches } from '../http/etag.ts'
-import { reading } from '../http/query.ts'
+import { queryCatalogue } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 
 const Page = Type.Object(
@@ -57,7 +57,7 @@ export async function trackRoutes(
     async ({ params, headers }, reply) => {
       const { asset_guid } = params
       const found = await knownTrack(asset_guid, database)
-      const listed = await reading((signal) => listedTrack(database, asset_guid, signal))
+      const listed = await queryCatalogue((signal) => listedTrack(database, asset_guid, signal))
       const body = JSON.stringify(toTrackDetail(found, listed, registry))
       const etag = etagOf(body)
       reply.headers({ etag, 'cache-control': 'private, no-cache' })
@@ -84,7 +84,7 @@ export async function trackRoutes(
       const { limit = 100 } = query
       const [at, id] = query.before?.split(',') ?? []
       const before = at === undefined || id === undefined ? undefined : { at, id }
-      const { events, next } = await reading((signal) =>
+      const { events, next } = await queryCatalogue((signal) =>
         trackHistory(database, asset_guid, { limit, before }, signal),
       )
       if (events.length === 0 && before === undefined) throw unknownTrack(asset_guid)
@@ -103,7 +103,7 @@ export async function trackRoutes(
 
 /** @throws HttpError NOT_FOUND; UPSTREAM_DOWN. */
 export async function knownTrack(assetGuid: string, database: Database): Promise<TrackStatus> {
-  const found = await reading((signal) => findTrack(database, assetGuid, signal))
+  const found = await queryCatalogue((signal) => findTrack(database, assetGuid, signal))
   if (found === undefined) throw unknownTrack(assetGuid)
   return found
 }
