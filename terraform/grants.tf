@@ -4,7 +4,7 @@ locals {
     for name, worker in local.workers : {
       for topic in flatten([
         for topic in worker.rights.publishes :
-        contains(local.routed_topics, topic) ? [for route in worker.routes : "${topic}${local.route_suffix[route]}"] : [topic]
+        [for pair in setproduct(distinct([for route in worker.routes : local.suffixes[topic].routes[route]]), local.suffixes[topic].lanes) : "${topic}${pair[0]}${pair[1]}"]
       ]) : "${name} > ${topic}" => { topic = topic, member = worker.member }
     } if length(worker.routes) > 0
   ]...)
@@ -13,7 +13,7 @@ locals {
     for name, worker in local.workers : {
       for topic in flatten([
         for topic in worker.rights.consumes :
-        contains(local.routed_topics, topic) ? [for route in worker.routes : "${topic}${local.route_suffix[route]}"] : [topic]
+        [for pair in setproduct(distinct([for route in worker.routes : local.suffixes[topic].routes[route]]), local.suffixes[topic].lanes) : "${topic}${pair[0]}${pair[1]}"]
       ]) : "${name} < ${topic}" => { subscription = topic, member = worker.member }
     } if length(worker.routes) > 0
   ]...)

@@ -1,5 +1,5 @@
-# What each service does, and so may do. Topics and subscriptions by their names without a route: a service has those of
-# the routes that it works on. Buckets: `reads` sees what is there; `creates` adds what is absent, and can neither
+# What each service does, and so may do. Topics and subscriptions by their names without a route and a lane: a service has
+# those of all lanes, and of the routes that it works on. Buckets: `reads` sees what is there; `creates` adds what is absent, and can neither
 # overwrite nor remove; `works` does as it likes.
 locals {
   letters = local.topology.deadLetterTopic

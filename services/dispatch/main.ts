@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { configuredRegistry } from '#shared/assets/registry.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
+import { LANES } from '#shared/contracts/lanes.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
 import { configEnv, configFor } from '#shared/frame/config.ts'
 import { delivering } from '#shared/frame/deliver.ts'
@@ -66,22 +67,24 @@ await service('dispatch', async (service) => {
     coreSlowdown: config.routes[route]?.core_slowdown ?? 1,
     measure: lengthEstimator({ locate, uploads }),
   })
-  const subscription = stageTopic('stage', route)
   // Deliveries that wait for pods are aborted as soon as the process stops: the next dispatcher finds the pods
   // by name.
   const deps = { bus, breaker, events, assets, scratch, log, metrics, tracing, stopping }
   const handler = delivering(step, { ...deps, aborting: stopping, hardLimitMs: WAIT_MS })
   // Until the pods are listed, it is unknown whether there is room for another one.
   await pods.listed
-  closeFirst(
-    bus.subscribe(
-      subscription,
-      {
-        concurrency: config.max_pods,
-        longestMs: WAIT_MS,
-        onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
-      },
-      handler,
-    ),
-  )
+  for (const lane of LANES) {
+    const subscription = stageTopic('stage', route, lane)
+    closeFirst(
+      bus.subscribe(
+        subscription,
+        {
+          concurrency: config.max_pods,
+          longestMs: WAIT_MS,
+          onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
+        },
+        handler,
+      ),
+    )
+  }
 })

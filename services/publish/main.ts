@@ -6,8 +6,9 @@ import { migrateBatches, type Progress } from '#shared/catalogue/schema/batches.
 import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import { watchedDatabase } from '#shared/catalogue/watched-database.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
+import { LANES } from '#shared/contracts/lanes.ts'
 import { HARD_LIMIT_MS } from '#shared/contracts/stages.ts'
-import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
+import { DEAD_LETTER_TOPIC, publishTopic } from '#shared/contracts/topology.ts'
 import { service, WAITING_STEPS } from '#shared/frame/service.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { announcing } from './announce.ts'
@@ -44,7 +45,8 @@ await service('publish', async (service) => {
   inBatches(database, log, lifecycle.stopping)
 
   const step = publishStep({ ...announcing(database, additions), assets })
-  consume('publish', step, { concurrency: concurrency(WAITING_STEPS) })
+  for (const lane of LANES)
+    consume(publishTopic(lane), step, { concurrency: concurrency(WAITING_STEPS), lane })
 
   const record = recordBatches(database, additions)
   const settings = (subscription: string, concurrency: number): SubscribeOptions => ({

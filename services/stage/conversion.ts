@@ -4,6 +4,7 @@ import { fanIn } from '#shared/assets/make/fan-in.ts'
 import { tombstoneFolder } from '#shared/assets/make/unit-work.ts'
 import { planSteps } from '#shared/assets/plan.ts'
 import { asChainError, PermanentError } from '#shared/contracts/errors/chain.ts'
+import { laneOf } from '#shared/contracts/lanes.ts'
 import {
   attributesOf,
   envelopeOf,
@@ -157,7 +158,7 @@ function fanOut(run: FoundRun, works: readonly ConversionStep[]): Next {
 function stagingMessage({ message, found, plan }: FoundRun, work: ConversionStep): Send {
   const { uri, pin, revision } = found
   const staging = { digest: plan, uri, pin, revision, work }
-  const topic = stageTopic('stage', message.route)
+  const topic = stageTopic('stage', message.route, laneOf(message))
   const body = { ...envelopeOf(message), staging }
   return send(topic, StagingDue, body, attributesOf(message))
 }

@@ -2,6 +2,7 @@ import { failRun, MAX_RESTARTS, restartRun } from '#shared/assets/end-run.ts'
 import { restartOnce } from '#shared/assets/make/step-marks.ts'
 import type { Registry } from '#shared/assets/registry.ts'
 import { type PermanentError, RestartError } from '#shared/contracts/errors/chain.ts'
+import { laneOf } from '#shared/contracts/lanes.ts'
 import {
   type RunAccepted,
   type StagingDue,
@@ -121,7 +122,7 @@ async function begin(
     const place = { uri: found.uri, revision: found.pin, offset, bigEndian, samples }
     return planRun(run, { kind: 'in-place', ...place }, exists, deps)
   }
-  const leave = await deps.cores.tryTake()
+  const leave = await deps.cores.tryTake({ lane: laneOf(message) })
   try {
     return await beginConversion(run, deps, leave !== undefined)
   } finally {

@@ -1,6 +1,7 @@
 import { buffer } from 'node:stream/consumers'
 import { PermanentError, type RestartError } from '../contracts/errors/chain.ts'
 import { isDenied, isNotFound } from '../contracts/errors/store.ts'
+import { laneOf } from '../contracts/lanes.ts'
 import { json } from '../contracts/message.ts'
 import { EncodeJob } from '../contracts/messages/encode-job.ts'
 import {
@@ -19,6 +20,7 @@ import {
   type ScratchPlace,
   scratchPrefix,
 } from '../contracts/names.ts'
+import { publishTopic } from '../contracts/topology.ts'
 import { type Next, type Send, type StepContext, send } from '../frame/step.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
 import type { Derivative } from './definition.ts'
@@ -27,10 +29,10 @@ import type { Registry } from './registry.ts'
 /** The maximum number of restarts of a run before it fails. */
 export const MAX_RESTARTS = 5
 
-/** The message that a run has ended, for the topic `publish`. */
+/** The message that a run has ended, for the topic `publish` of its lane. */
 export function runEnded(message: Envelope, master: Master | null, verdicts: Verdicts): Send {
   return send(
-    'publish',
+    publishTopic(laneOf(message)),
     RunEnded,
     { ...envelopeOf(message), master, verdicts },
     attributesOf(message),

@@ -1,3 +1,4 @@
+import { DEFAULT_LANE, LANES, type Lane } from './lanes.ts'
 import { ROUTE_PATTERN } from './names.ts'
 import { STAGES, type Stage } from './stages.ts'
 
@@ -24,17 +25,27 @@ export interface Topology {
 
 export const DEAD_LETTER_TOPIC = 'dead-letter'
 
-/** The topic, and the subscription of the same name, of one stage of one route. */
-export function stageTopic(stage: Stage, route: string): string {
+/** The topic, and the subscription of the same name, of one stage of one route and lane. */
+export function stageTopic(stage: Stage, route: string, lane: Lane): string {
   if (!new RegExp(ROUTE_PATTERN).test(route)) throw new TypeError(`not a route: ${route}`)
-  return route === DEFAULT_ROUTE ? stage : `${stage}-${route}`
+  return laneTopic(route === DEFAULT_ROUTE ? stage : `${stage}-${route}`, lane)
+}
+
+/** The topic of ended runs of a lane, of all routes, and its subscription. */
+export function publishTopic(lane: Lane): string {
+  return laneTopic('publish', lane)
+}
+
+// No name of a route has a dot.
+function laneTopic(topic: string, lane: Lane): string {
+  return lane === DEFAULT_LANE ? topic : `${topic}.${lane}`
 }
 
 /** The step that consumes a subscription; the name itself if it is not one of ours. */
 export function stepOf(subscription: string): string {
   if (subscription === 'events') return 'recorder'
-  const stage = STAGES.find((each) => `${subscription}-`.startsWith(`${each}-`))
-  return stage ?? subscription
+  const [name = subscription] = subscription.split('.')
+  return STAGES.find((each) => `${name}-`.startsWith(`${each}-`)) ?? name
 }
 
 /** Settings of subscriptions that differ between a cloud and one machine. */
@@ -57,8 +68,10 @@ export function topology(
 ): Topology {
   const consumed = [
     'ingest',
-    ...routes.flatMap((route) => STAGES.map((stage) => stageTopic(stage, route))),
-    'publish',
+    ...routes.flatMap((route) =>
+      LANES.flatMap((lane) => STAGES.map((stage) => stageTopic(stage, route, lane))),
+    ),
+    ...LANES.map(publishTopic),
     'events',
   ]
   const common = {

@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os'
-import { BUDGET_MS, STAGE_SPECS, type Stage } from '../contracts/stages.ts'
+import { DEFAULT_LANE, LANES, type Lane } from '../contracts/lanes.ts'
+import { STAGE_SPECS, type Stage } from '../contracts/stages.ts'
+import { Stride } from './stride.ts'
 
 /** The number of cores of this machine. One step runs on a core at a time, because plans count on a whole core. */
 export const CORES = availableParallelism()
@@ -9,69 +11,106 @@ export function stepsAtOnce(stage: Stage): number {
   return CORES * STAGE_SPECS[stage].stepsPerCore
 }
 
-/** Cores for steps that need a whole core each. */
+/** Work that asks for a core. */
+export interface Claim {
+  /** Default: `new`. */
+  readonly lane?: Lane
+  /** The place of its step in the chain. Default: 0. */
+  readonly rank?: number
+  /** Whether it has had a core before. Default: false. */
+  readonly isBegun?: boolean
+}
+
+/**
+ * Cores for steps that need a whole core each. A core that comes free goes to a lane by its share (`Stride`); within the
+ * lane to work that has begun, then to that of the later step, so that what is begun is finished; then to the first
+ * that came.
+ */
 export interface Cores {
   /**
    * Waits for a free core. The returned function gives the core back.
-   * @param isBegun Whether the work has begun before: it goes first, so that what is begun is finished. Among its like:
-   * first come, first served. Default: false.
    * @throws the signal's reason when it aborts first.
    */
-  take(signal: AbortSignal, isBegun?: boolean): Promise<() => void>
+  take(signal: AbortSignal, claim?: Claim): Promise<() => void>
   /** Takes a core if one is free; otherwise returns undefined. */
-  tryTake(): Promise<(() => void) | undefined>
+  tryTake(claim?: Claim): Promise<(() => void) | undefined>
+}
+
+interface Waiting extends Claim {
+  readonly give: () => void
 }
 
 /** A fixed number of cores for this process. Default: all cores of the machine. */
 export class OwnCores implements Cores {
   #free: number
-  readonly #begun: (() => void)[] = []
-  readonly #waiting: (() => void)[] = []
+  readonly #stride = new Stride()
+  readonly #waiting: Readonly<Record<Lane, Waiting[]>> = { urgent: [], new: [], backfill: [] }
 
   constructor(places = CORES) {
     this.#free = places
   }
 
-  async tryTake(): Promise<(() => void) | undefined> {
-    return this.#free > 0 ? this.#taken() : undefined
+  async tryTake(claim: Claim = {}): Promise<(() => void) | undefined> {
+    if (this.#free === 0) return undefined
+    this.#join(claim)
+    return this.#taken(claim)
   }
 
-  async take(signal: AbortSignal, isBegun = false): Promise<() => void> {
+  async take(signal: AbortSignal, claim: Claim = {}): Promise<() => void> {
     signal.throwIfAborted()
-    if (this.#free > 0) return this.#taken()
-    const queue = isBegun ? this.#begun : this.#waiting
+    this.#join(claim)
+    if (this.#free > 0) return this.#taken(claim)
+    const queue = this.#waiting[claim.lane ?? DEFAULT_LANE]
     return new Promise((resolve, reject) => {
-      const given = () => {
+      const give = () => {
         signal.removeEventListener('abort', leave)
-        resolve(this.#taken())
+        resolve(this.#taken(claim))
       }
+      const waiting = { ...claim, give }
       const leave = () => {
-        queue.splice(queue.indexOf(given), 1)
+        queue.splice(queue.indexOf(waiting), 1)
         reject(signal.reason)
       }
-      queue.push(given)
+      const later = queue.findIndex((each) => isBefore(claim, each))
+      queue.splice(later < 0 ? queue.length : later, 0, waiting)
       signal.addEventListener('abort', leave, { once: true })
     })
   }
 
-  #taken(): () => void {
+  #taken({ lane = DEFAULT_LANE }: Claim): () => void {
     this.#free--
+    const end = this.#stride.begin(lane, this.#wanting())
     let isHeld = true
     return () => {
       if (!isHeld) return
       isHeld = false
       this.#free++
-      const next = this.#begun.shift() ?? this.#waiting.shift()
-      next?.()
+      const wanting = this.#wanting()
+      end(wanting)
+      const next = this.#stride.next(wanting)
+      if (next !== undefined) this.#waiting[next].shift()?.give()
     }
+  }
+
+  #join({ lane = DEFAULT_LANE }: Claim): void {
+    this.#stride.join(lane, this.#wanting())
+  }
+
+  #wanting(): readonly Lane[] {
+    return LANES.filter((lane) => this.#waiting[lane].length > 0)
   }
 }
 
+function isBefore(claim: Claim, other: Claim): boolean {
+  const [begun, otherBegun] = [claim.isBegun ?? false, other.isBegun ?? false]
+  if (begun !== otherBegun) return begun
+  return (claim.rank ?? 0) > (other.rank ?? 0)
+}
+
 /** A request to the parent process. `take`: wait for a core. `try`: only one that is free now. `done`: give it back. */
-export interface CoreWish {
+export interface CoreWish extends Claim {
   readonly core: 'take' | 'try' | 'done'
   readonly id: number
-  readonly isBegun?: boolean
 }
 /** The answer to the request with this id. */
 export interface CoreAnswer {
@@ -80,15 +119,13 @@ export interface CoreAnswer {
 }
 
 /**
- * How long a step may wait for its first core, ms: three budgets, since each of three services asks for all cores at
- * most.
+ * How long a step may wait for its first core, ms; then its message goes to the end of its queue. Many times what a lane
+ * that has its share waits, and little of what a lease can be extended for.
  */
-export const CORE_WAIT_MS = 3 * BUDGET_MS
+export const CORE_WAIT_MS = 10 * 60_000
 
 /** The cores of a machine that several services share; the parent process hands them out: see `lendCores`. */
 export class SharedCores implements Cores {
-  /** Limits the open requests to the number of cores, so that no service keeps the others waiting for long. */
-  readonly #own = new OwnCores()
   readonly #asked = new Map<number, (answer: CoreAnswer['core']) => void>()
   #last = 0
 
@@ -99,27 +136,18 @@ export class SharedCores implements Cores {
     })
   }
 
-  async take(signal: AbortSignal, isBegun = false): Promise<() => void> {
-    const leave = await this.#own.take(signal, isBegun)
-    return this.#ask({ core: 'take', isBegun }, leave, signal)
+  take(signal: AbortSignal, claim: Claim = {}): Promise<() => void> {
+    return this.#ask({ ...claim, core: 'take' }, signal)
   }
 
-  async tryTake(): Promise<(() => void) | undefined> {
-    const leave = await this.#own.tryTake()
-    if (leave === undefined) return undefined
-    return this.#ask({ core: 'try' }, leave).catch(() => undefined)
+  tryTake(claim: Claim = {}): Promise<(() => void) | undefined> {
+    return this.#ask({ ...claim, core: 'try' }).catch(() => undefined)
   }
 
-  async #ask(
-    wish: Omit<CoreWish, 'id'>,
-    leave: () => void,
-    signal?: AbortSignal,
-  ): Promise<() => void> {
+  async #ask(wish: Omit<CoreWish, 'id'>, signal?: AbortSignal): Promise<() => void> {
+    signal?.throwIfAborted()
     const id = ++this.#last
-    const giveBack = () => {
-      say({ core: 'done', id })
-      leave()
-    }
+    const giveBack = () => say({ core: 'done', id })
     const { promise, resolve, reject } = Promise.withResolvers<CoreAnswer['core']>()
     const stop = () => reject(signal?.reason)
     signal?.addEventListener('abort', stop, { once: true })

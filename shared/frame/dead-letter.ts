@@ -65,6 +65,16 @@ export function letterAttributes(reason: LetterReason): Record<string, string> {
 /** The prefix of the attributes that Pub/Sub adds to a message that it dead-letters by itself. */
 const NATIVE = 'CloudPubSubDeadLetterSource'
 
+/** The attributes of a message that may be published again: without Pub/Sub's own. */
+export function ownAttributes(
+  attributes: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const entries = Object.entries(attributes)
+  return Object.fromEntries(
+    entries.filter(([key]) => !key.startsWith('goog') && !key.startsWith(NATIVE)),
+  )
+}
+
 /**
  * Turns a message that can never be processed into a dead letter: its body and attributes, unchanged, and the reason. A
  * message may have 100 attributes, so 90 of its own are kept. Google's own attributes may not be published again, and
@@ -75,9 +85,7 @@ export function setAsideAs(
   step: string,
   error: PermanentError,
 ): { data: Buffer; attributes: Record<string, string> } {
-  const entries = Object.entries(attributes).filter(
-    ([key]) => !key.startsWith('goog') && !key.startsWith(NATIVE),
-  )
+  const entries = Object.entries(ownAttributes(attributes))
   const { code, message: reason } = error
   const own = { id: digest([step, id], 32), message: id, step, code, reason, attempt }
   return {

@@ -10,8 +10,8 @@ import type { StoreDriver } from '../store/driver/driver.ts'
 import { CORE_SHARE, hardLimit, type StopReason, unclear } from '../underway/hard-limit.ts'
 import type { Moment, OwnTime } from '../underway/own-time.ts'
 import { during, orFault } from '../underway/underway.ts'
-import type { Cores } from './cores.ts'
-import { setAsideAs } from './dead-letter.ts'
+import type { Claim, Cores } from './cores.ts'
+import { ownAttributes, setAsideAs } from './dead-letter.ts'
 import type { EventSink } from './events.ts'
 import type { Next, Step, StepContext, Subject } from './step.ts'
 import { countStops, type Stop, stopName, verdictOn as verdictOnStops } from './stops.ts'
@@ -37,6 +37,13 @@ export interface DeliverDeps {
   readonly tracing?: Tracing
   /** The cores for work that computes. Default: not limited. */
   readonly cores?: Cores
+  /** What the deliveries of this subscription claim cores with. Default: the claim of the lane `new`. */
+  readonly claim?: Omit<Claim, 'isBegun'>
+  /**
+   * The topic of the deliveries, and how long one may wait for its first core, ms. Then its message is published again,
+   * behind the others, and acked: waiting is no attempt. Default: it waits for as long as it takes.
+   */
+  readonly patience?: { readonly topic: string; readonly ms: number }
   /** Aborts when no more work may begin: deliveries that wait for their first core are given back. */
   readonly stopping: AbortSignal
   /** Aborts when running work has to be given back. */
@@ -99,9 +106,10 @@ export async function runAndFollow<In>(
     const { cores, stopping } = deps
     if (cores === undefined) return () => {}
     charged.pause()
+    const { signal: late, clear } = isBegun ? NEVER : afterWait(deps.patience)
     try {
-      const until = isBegun ? signal : AbortSignal.any([signal, stopping])
-      const giveBack = await own.away(() => cores.take(until, isBegun))
+      const until = isBegun ? signal : AbortSignal.any([signal, stopping, late])
+      const giveBack = await own.away(() => cores.take(until, { ...deps.claim, isBegun }))
       isBegun = true
       held.add(giveBack)
       return () => {
@@ -109,6 +117,7 @@ export async function runAndFollow<In>(
         giveBack()
       }
     } finally {
+      clear()
       charged.resume()
     }
   }
@@ -200,6 +209,7 @@ export async function runAndFollow<In>(
     if (deps.aborting.aborted || isGivenBack || error instanceof AfterwardsError)
       return given(error)
     try {
+      if (error instanceof StarvedError) return await sendBehind(delivery, error, deps)
       if (error instanceof RestartError && step.restart !== undefined) {
         return await follow(await step.restart(message, error, unhurried), deps)
       }
@@ -250,6 +260,38 @@ async function follow(next: Next, deps: DeliverDeps): Promise<Outcome> {
     throw new AfterwardsError(sentence(error), { cause: error })
   }
   return { settlement: 'ack', ...next }
+}
+
+/** A step has waited for its first core for too long. */
+class StarvedError extends Error {
+  override readonly name = 'StarvedError'
+  readonly topic: string
+
+  constructor({ topic, ms }: NonNullable<DeliverDeps['patience']>) {
+    super(`no core for ${ms / 1000} s: sent again, behind the others`)
+    this.topic = topic
+  }
+}
+
+const NEVER = { signal: new AbortController().signal, clear() {} }
+
+/** Aborts when a step has waited too long for its first core. */
+function afterWait(patience: DeliverDeps['patience']): typeof NEVER {
+  if (patience === undefined) return NEVER
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(new StarvedError(patience)), patience.ms)
+  return { signal: late.signal, clear: () => clearTimeout(timer) }
+}
+
+/** Publishes a message again on its topic, and acks it: to give it back would count as an attempt. */
+async function sendBehind(
+  delivery: Delivery,
+  { topic, message }: StarvedError,
+  { bus }: DeliverDeps,
+): Promise<Outcome> {
+  const { data, attributes } = delivery
+  await bus.publish(topic, { data, attributes: ownAttributes(attributes) })
+  return { settlement: 'ack', verdict: 'retry', code: 'STARVED', sentence: message }
 }
 
 /** The messages of a step have been sent; only its clean-up has failed. */

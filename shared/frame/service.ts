@@ -2,10 +2,11 @@ import type { Bus, Subscriber } from '../bus/bus.ts'
 import { pubsubBus } from '../bus/pubsub.ts'
 import { ConfigError } from '../contracts/errors/config.ts'
 import { sentence } from '../contracts/errors/sentence.ts'
+import { DEFAULT_LANE, LANES, type Lane } from '../contracts/lanes.ts'
 import type { ObjectName } from '../contracts/names.ts'
 import { masterPrefixes } from '../contracts/route.ts'
-import { LONGEST_STEP_MS } from '../contracts/stages.ts'
-import { ONE_MACHINE, topology } from '../contracts/topology.ts'
+import { CHAIN, type ChainStep, LONGEST_STEP_MS, type Stage } from '../contracts/stages.ts'
+import { ONE_MACHINE, stageTopic, topology } from '../contracts/topology.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
 import { locate, openStore, parseUri } from '../store/open.ts'
 import { readConfig, variableOf } from './config.ts'
@@ -43,19 +44,22 @@ export interface Service {
   readonly cores: Cores
   /** The number of steps that may run at once: the configured one, or `otherwise` if none is configured. */
   readonly concurrency: (otherwise: number) => number
-  /** Consumes a subscription with a step until the process stops. */
+  /** Consumes a subscription with a step until the process stops. `lane`: of its messages. Default: the default lane. */
   consume<In>(
     subscription: string,
     step: Step<In>,
-    /** `waitMs`: the longest that a step may wait for its first core, ms. Default: `CORE_WAIT_MS`. */
-    options: { concurrency: number; waitMs?: number },
+    options: { concurrency: number; lane?: Lane },
   ): Subscriber
+  /** Consumes the subscriptions of all lanes of a stage with a step. `concurrency`: in each lane. */
+  consumeStage<In>(stage: Stage, step: Step<In>, options: { concurrency: number }): void
   /** Pauses a subscriber when the process is asked to stop, and closes it before the bus. */
   closeFirst(subscriber: Subscriber): Subscriber
 }
 
 /** The concurrency of steps that only wait for others: rate = concurrency ÷ latency. */
 export const WAITING_STEPS = 200
+/** The most messages that are pulled ahead of the work. */
+const MAX_PREFETCH = 50
 
 /** Runs the service `name`: reads its configuration, composes what all services share, and starts it. */
 export function service(
@@ -117,6 +121,28 @@ export function service(
       const port = await serveHealth(at, metrics, unready, lifecycle)
       log.info({ port }, 'health')
     }
+    const consume: Service['consume'] = (
+      subscription,
+      step,
+      { concurrency, lane = DEFAULT_LANE },
+    ) => {
+      const claim = { lane, rank: CHAIN.indexOf(step.name as ChainStep) }
+      const patience = { topic: subscription, ms: CORE_WAIT_MS }
+      return closeFirst(
+        bus.subscribe(
+          subscription,
+          {
+            concurrency,
+            // The last lane takes no message that it can't begin with, so that a process that dies gives back as few as possible.
+            prefetch: lane === LANES.at(-1) ? 0 : Math.min(concurrency, MAX_PREFETCH),
+            // The library gives up on a handler after this: the wait, the longest step, and the writes after it.
+            longestMs: CORE_WAIT_MS + LONGEST_STEP_MS + 2000,
+            onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
+          },
+          delivering(step, { ...deps, claim, patience }),
+        ),
+      )
+    }
     await start({
       config,
       log,
@@ -135,20 +161,11 @@ export function service(
         return { driver: watched(driver, masters, { isOneOfMany: true }), name }
       },
       concurrency: (otherwise) => (config.concurrency === 0 ? otherwise : config.concurrency),
-      consume: (subscription, step, { concurrency, waitMs = CORE_WAIT_MS }) =>
-        closeFirst(
-          bus.subscribe(
-            subscription,
-            {
-              concurrency,
-              prefetch: Math.min(concurrency, 50),
-              // The library gives up on a handler after this: the wait, the longest step, and the writes after it.
-              longestMs: waitMs + LONGEST_STEP_MS + 2000,
-              onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
-            },
-            delivering(step, deps),
-          ),
-        ),
+      consume,
+      consumeStage(stage, step, { concurrency }) {
+        for (const lane of LANES)
+          consume(stageTopic(stage, config.route, lane), step, { concurrency, lane })
+      },
       closeFirst,
     })
     isStarted = true

@@ -72,7 +72,8 @@ export const Settings = Type.Object(
       default: 0,
       minimum: 0,
       maximum: 2000,
-      description: 'Steps under way at once; 0: one per core where steps compute, else 200.',
+      description:
+        'Steps under way at once in each lane; 0: one per core where steps compute, else 200.',
     }),
     shared_cores: Type.Boolean({
       default: false,

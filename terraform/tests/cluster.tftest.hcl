@@ -47,7 +47,7 @@ run "unless_told" {
       alert.documentation[0].content == file("${path.module}/runbook/${id}.md")
       && !can(regex("@[a-z_]+@", alert.conditions[0].condition_prometheus_query_language[0].query))
       && alert.conditions[0].condition_prometheus_query_language[0].disable_metric_validation
-    ]) && length(google_monitoring_alert_policy.this) == 8
+    ]) && length(google_monitoring_alert_policy.this) == 9
     error_message = "An alert does not say what to do, has a blank, or waits for what was never measured."
   }
 

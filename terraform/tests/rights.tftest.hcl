@@ -25,20 +25,22 @@ variables {
 run "rights" {
   # Topics and subscriptions.
   assert {
-    condition = toset([for key, grant in google_pubsub_topic_iam_member.service : key if startswith(key, "ingest > ")]) == toset([
-      "ingest > stage", "ingest > stage-cloud-urgent", "ingest > stage-onprem-a", "ingest > ingest", "ingest > events", "ingest > dead-letter",
-    ])
-    error_message = "ingest publishes to the stage of every route, to ingest (what is redriven), and to events and dead letters."
+    condition = toset([for key, grant in google_pubsub_topic_iam_member.service : key if startswith(key, "ingest > ")]) == toset(concat(
+      [for pair in setproduct(["stage", "stage-cloud-urgent", "stage-onprem-a"], ["", ".urgent", ".backfill"]) : "ingest > ${join("", pair)}"],
+      ["ingest > ingest", "ingest > events", "ingest > dead-letter"],
+    ))
+    error_message = "ingest publishes to the stage of every route and lane, to ingest (what is redriven), and to events and dead letters."
   }
   assert {
-    condition = toset([for key, grant in google_pubsub_topic_iam_member.service : key if startswith(key, "encode > ")]) == toset([
-      "encode > encode", "encode > encode-cloud-urgent", "encode > publish", "encode > ingest", "encode > events", "encode > dead-letter",
-    ])
+    condition = toset([for key, grant in google_pubsub_topic_iam_member.service : key if startswith(key, "encode > ")]) == toset(concat(
+      [for pair in setproduct(["encode", "encode-cloud-urgent", "publish"], ["", ".urgent", ".backfill"]) : "encode > ${join("", pair)}"],
+      ["encode > ingest", "encode > events", "encode > dead-letter"],
+    ))
     error_message = "encode on GKE publishes to its own stage there, onwards, back to ingest, and to events and dead letters."
   }
   assert {
     condition = toset([for key, grant in google_pubsub_topic_iam_member.service : key if startswith(key, "dispatch > ") || startswith(key, "track > ")]) == toset([
-      for pair in setproduct(["dispatch", "track"], ["publish", "ingest", "events", "dead-letter"]) : join(" > ", pair)
+      for pair in setproduct(["dispatch", "track"], ["publish", "publish.urgent", "publish.backfill", "ingest", "events", "dead-letter"]) : join(" > ", pair)
     ])
     error_message = "The dispatcher and its pods publish onwards, back to ingest, and to events and dead letters: to no stage."
   }

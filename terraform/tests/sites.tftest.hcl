@@ -46,14 +46,16 @@ run "sites" {
 
   assert {
     condition = alltrue([for key, grant in google_pubsub_topic_iam_member.service :
-      contains(["publish", "ingest", "events", "dead-letter"], grant.topic) || endswith(grant.topic, "-onprem-a")
+      contains(["publish", "ingest", "events", "dead-letter"], split(".", grant.topic)[0]) || endswith(split(".", grant.topic)[0], "-onprem-a")
       if startswith(key, "onprem-a/")
     ])
     error_message = "A site publishes to topics of other routes."
   }
   assert {
     condition = toset([for key, grant in google_pubsub_subscription_iam_member.service : key if startswith(key, "onprem-")]) == toset(flatten([
-      for site in ["onprem-a", "onprem-b"] : ["${site}/stage < stage-${site}", "${site}/dispatch < stage-${site}", "${site}/analyze < analyze-${site}", "${site}/encode < encode-${site}"]
+      for pair in setproduct(["onprem-a", "onprem-b"], ["", ".urgent", ".backfill"]) : [
+        for each in ["stage < stage", "dispatch < stage", "analyze < analyze", "encode < encode"] : "${pair[0]}/${each}-${pair[0]}${pair[1]}"
+      ]
     ]))
     error_message = "A site consumes other subscriptions than its own."
   }

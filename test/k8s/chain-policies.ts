@@ -167,16 +167,18 @@ export const CHAIN_POLICIES = {
       (spec?.metrics ?? []).flatMap(({ external }) =>
         external === undefined
           ? []
-          : [
-              `${metadata.name} ${external.metric.name.split('|')[2]} ${external.metric.selector?.matchLabels?.['resource.labels.subscription_id']}`,
-            ],
+          : subscriptionsOf(external.metric.selector).map(
+              (name) => `${metadata.name} ${external.metric.name.split('|')[2]} ${name}`,
+            ),
       ),
     )
-    const wanted = consumed.flatMap((name) =>
-      ['num_undelivered_messages', 'oldest_unacked_message_age'].map(
-        (what) => `${name === 'events' ? 'publish' : name} ${what} ${name}`,
-      ),
-    )
+    const wanted = consumed.flatMap((name) => {
+      // What is in the lane backfill waits by intent.
+      const age = name.endsWith('.backfill') ? [] : ['oldest_unacked_message_age']
+      return ['num_undelivered_messages', ...age].map(
+        (what) => `${name === 'events' ? 'publish' : name.split('.')[0]} ${what} ${name}`,
+      )
+    })
     return [
       ...wanted.filter((each) => !metrics.includes(each)).map((each) => `missing: ${each}`),
       ...metrics.filter((each) => !wanted.includes(each)).map((each) => `unknown: ${each}`),
@@ -243,6 +245,15 @@ export const CHAIN_POLICIES = {
     ]
   },
 } satisfies Record<string, Policy>
+
+/** The subscriptions that a metric is summed over. */
+function subscriptionsOf(selector: V1LabelSelector | undefined): readonly string[] {
+  const label = 'resource.labels.subscription_id'
+  const { matchLabels = {}, matchExpressions = [] } = selector ?? {}
+  const one = matchLabels[label]
+  const some = matchExpressions.find(({ key, operator }) => key === label && operator === 'In')
+  return one === undefined ? (some?.values ?? []) : [one]
+}
 
 /** The Deployments that run a service of ours. */
 function services(objects: readonly KubeObject[]): (KubeObject & V1Deployment)[] {

@@ -5,9 +5,10 @@ import type { Database } from '#shared/catalogue/database.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import type { Acceptance } from '#shared/catalogue/jobs/job-row.ts'
 import { watchedDatabase } from '#shared/catalogue/watched-database.ts'
+import { LANES, type Lane } from '#shared/contracts/lanes.ts'
 import { masterPrefixes } from '#shared/contracts/route.ts'
-import { LONGEST_STEP_MS } from '#shared/contracts/stages.ts'
-import { stageTopic } from '#shared/contracts/topology.ts'
+import { LONGEST_STEP_MS, type Stage } from '#shared/contracts/stages.ts'
+import { publishTopic, stageTopic } from '#shared/contracts/topology.ts'
 import { OwnCores } from '#shared/frame/cores.ts'
 import { type DeliverDeps, delivering } from '#shared/frame/deliver.ts'
 import { eventSink } from '#shared/frame/events.ts'
@@ -45,6 +46,8 @@ interface OneProcess {
   readonly wrapMasters?: (store: StoreDriver) => StoreDriver
   /** How Cloud Storage is reached. */
   readonly gcs?: StoreOptions
+  /** Default: four. */
+  readonly cores?: OwnCores
   /** Other than all: those subscriptions alone. */
   readonly only?: readonly string[]
   /** Where spans go. Default: no tracing. */
@@ -74,7 +77,7 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     watched(wrap(openStore(config[which], gcs), which), breaker.upstream(which), { silentMs })
   const masters = breaker.upstream('masters')
   const registry = await loadRegistry(config.derivatives)
-  const cores = new OwnCores(4)
+  const { cores = new OwnCores(4) } = options
   const deps: DeliverDeps = {
     bus,
     cores,
@@ -100,19 +103,19 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     isolation: new Isolation({ quietMs: 2000 }),
   })
   const analyze = analyzing(units(), { threads: 1 })
-  const topic = (stage: 'stage' | 'analyze' | 'encode') => stageTopic(stage, config.route)
   const remember = async (accepted: Acceptance) =>
     acceptJobs(options.database, [accepted]).catch(() => {})
 
+  const publish = publishStep({ ...announcing(database), assets: deps.assets })
   const subscribers = [
     consume(
       'ingest',
       ingestStep({ registry, ...config }, remember, consistency(options.database, log)),
     ),
-    consume(topic('stage'), stageStep({ registry, locate: at, uploads, config, cores })),
-    consume(topic('analyze'), analyze.step),
-    consume(topic('encode'), encodeStep(units())),
-    consume('publish', publishStep({ ...announcing(database), assets: deps.assets })),
+    ...perLane('stage', stageStep({ registry, locate: at, uploads, config, cores })),
+    ...perLane('analyze', analyze.step),
+    ...perLane('encode', encodeStep(units())),
+    ...LANES.map((lane) => consume(publishTopic(lane), publish)),
     subscribe('events', recording({ bus, log, record: recordBatches(database) })),
   ]
   return {
@@ -123,8 +126,12 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     },
   }
 
-  function consume<In>(name: string, step: Step<In>) {
-    return subscribe(name, delivering(step, deps))
+  function consume<In>(name: string, step: Step<In>, lane?: Lane) {
+    return subscribe(name, delivering(step, lane ? { ...deps, claim: { lane } } : deps))
+  }
+
+  function perLane<In>(stage: Stage, step: Step<In>) {
+    return LANES.map((lane) => consume(stageTopic(stage, config.route, lane), step, lane))
   }
 
   function subscribe(name: string, handler: ReturnType<typeof delivering>) {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
+import { LANES } from '#shared/contracts/lanes.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import { send } from '#shared/frame/step.ts'
@@ -179,15 +180,17 @@ async function through(
   }
 }
 
-/** Submits a track as clients do: by POST, or by a message on the topic `ingest`, in turn. */
+/** Submits a track as clients do: by POST, or by a message on the topic `ingest`, and in each lane, in turn. */
 function submitter(chain: Chain, bus: PubsubBus, { assets, signal }: PassOptions) {
   const client = connect(chain.url, signal)
   return async ({ guid, requestId, path }: DrillTrack, n: number): Promise<void> => {
+    const lane = LANES[n % LANES.length]
     const job: EncodeJob = {
       request_id: requestId,
       asset_guid: guid,
       derivative_assets: [...assets],
       master_uri: pathToFileURL(path).href,
+      ...(lane === undefined ? {} : { lane }),
     }
     await retryDisturbed(async () => {
       if (n % 2 === 0) return void (await client.submit({ ...job, asset_guid: guid }))

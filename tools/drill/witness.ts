@@ -2,7 +2,6 @@ import type { Bus, Delivery, Outgoing, Subscriber } from '#shared/bus/bus.ts'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
 import { Events, type StepEvent } from '#shared/contracts/messages/event.ts'
 import { Published } from '#shared/contracts/messages/published.ts'
-import { CHAIN } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
 import { localTopology } from '../local/chain-settings.ts'
 
@@ -38,6 +37,8 @@ export interface Witness {
 }
 
 const OF_DRILL = 'drill-'
+/** Topics that no step of the chain consumes. */
+const HEARD: readonly string[] = ['events', 'published', DEAD_LETTER_TOPIC]
 /** The most messages that are kept for copying. */
 const MAX_CAPTURED = 400
 
@@ -92,12 +93,14 @@ export async function witness(bus: PubsubBus): Promise<Witness> {
       ensured(letters, track, () => new Set<string>()).add(`${code} ${body}`)
     }),
     // Messages to the steps may be copied, and published in another order.
-    ...CHAIN.map((topic) =>
-      listen(topic, ({ data, attributes }) => {
-        captured.push({ topic, data, attributes: own(attributes) })
-        if (captured.length > MAX_CAPTURED) captured.shift()
-      }),
-    ),
+    ...topology.topics
+      .filter((topic) => !HEARD.includes(topic))
+      .map((topic) =>
+        listen(topic, ({ data, attributes }) => {
+          captured.push({ topic, data, attributes: own(attributes) })
+          if (captured.length > MAX_CAPTURED) captured.shift()
+        }),
+      ),
   ]
   return {
     get events() {

@@ -18,12 +18,12 @@ export function lendCores(
     wishes.delete(id)
   }
   child.on('message', async (message: CoreWish) => {
-    const { core, id, isBegun } = message
+    const { core, id, ...claim } = message
     if (core === 'done') end(id)
     if (core !== 'take' && core !== 'try') return
     const stop = new AbortController()
     wishes.set(id, { stop })
-    const asked = core === 'try' ? cores.tryTake() : cores.take(stop.signal, isBegun)
+    const asked = core === 'try' ? cores.tryTake(claim) : cores.take(stop.signal, claim)
     const given = await asked.catch(() => undefined)
     // The child may have exited or withdrawn the request meanwhile.
     if (stop.signal.aborted) return given?.()

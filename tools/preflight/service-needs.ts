@@ -1,6 +1,7 @@
+import { LANES } from '#shared/contracts/lanes.ts'
 import { masterPrefixes } from '#shared/contracts/route.ts'
 import { CHAIN, perStage, STAGE_SPECS, STAGES, type Stage } from '#shared/contracts/stages.ts'
-import { DEAD_LETTER_TOPIC, stageTopic } from '#shared/contracts/topology.ts'
+import { DEAD_LETTER_TOPIC, publishTopic, stageTopic } from '#shared/contracts/topology.ts'
 import type { Config } from '#shared/frame/settings.ts'
 
 /** The services whose identity a preflight may run under: those of terraform/rights.tf. */
@@ -35,7 +36,7 @@ const NEEDS: Readonly<Record<ServiceName, (config: Config) => Needs>> = {
   ingest: ({ routes }) => ({
     consumes: ['ingest'],
     publishes: [
-      ...Object.keys(routes).map((route) => stageTopic('stage', route)),
+      ...Object.keys(routes).flatMap((route) => inLanes('stage', route)),
       ...EVERY_STEP,
     ],
     stores: { assets: 'read', uploads: 'keep' },
@@ -50,7 +51,7 @@ const NEEDS: Readonly<Record<ServiceName, (config: Config) => Needs>> = {
     return { ...needs, ffmpeg, stores: makes ? MAKES : { ...MAKES, assets: 'read' } }
   }),
   publish: () => ({
-    consumes: ['publish', 'events', DEAD_LETTER_TOPIC],
+    consumes: [...LANES.map(publishTopic), 'events', DEAD_LETTER_TOPIC],
     publishes: ['published', ...EVERY_STEP],
     stores: {},
     masters: [],
@@ -68,13 +69,21 @@ const NEEDS: Readonly<Record<ServiceName, (config: Config) => Needs>> = {
 function step(consumed: Stage, sends: readonly Stage[], { route, routes }: Config): Needs {
   const own = routes[route]
   return {
-    consumes: [stageTopic(consumed, route)],
-    publishes: [...sends.map((stage) => stageTopic(stage, route)), 'publish', ...EVERY_STEP],
+    consumes: inLanes(consumed, route),
+    publishes: [
+      ...sends.flatMap((stage) => inLanes(stage, route)),
+      ...LANES.map(publishTopic),
+      ...EVERY_STEP,
+    ],
     stores: MAKES,
     masters: own === undefined ? [] : masterPrefixes(own),
     database: false,
     ffmpeg: true,
   }
+}
+
+function inLanes(stage: Stage, route: string): readonly string[] {
+  return LANES.map((lane) => stageTopic(stage, route, lane))
 }
 
 const MORE: readonly Access[] = ['read', 'keep', 'use']

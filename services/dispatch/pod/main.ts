@@ -1,6 +1,7 @@
 import { configuredRegistry } from '#shared/assets/registry.ts'
 import { BlockPool } from '#shared/audio/blocks.ts'
 import { BLOCKS_AT_MOST } from '#shared/audio/cached-pcm.ts'
+import { DEFAULT_LANE, LANES } from '#shared/contracts/lanes.ts'
 import { STAGES, type Stage } from '#shared/contracts/stages.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
 import { CORES, OwnCores } from '#shared/frame/cores.ts'
@@ -36,8 +37,8 @@ await service(
       return { driver: once(driver), name }
     }
     const scratch = inMemoryMarkers(service.scratch)
-    const topic = (stage: Stage) => stageTopic(stage, config.route)
-    const own = inProcessBus(bus, STAGES.map(topic))
+    const topics = (stage: Stage) => LANES.map((lane) => stageTopic(stage, config.route, lane))
+    const own = inProcessBus(bus, STAGES.flatMap(topics))
     const tools = { bus: own.bus, breaker, events, assets, scratch, log, metrics, tracing }
     const deps = { ...tools, cores, stopping, aborting }
     const units = { registry, locate, blocks }
@@ -49,11 +50,17 @@ await service(
       analyze: delivering(analyze.step, deps),
       encode: delivering(encodeStep(units), deps),
     }
-    const handlers = new Map(STAGES.map((stage) => [topic(stage), handler[stage]]))
+    const handlers = new Map(
+      STAGES.flatMap((stage) => topics(stage).map((topic) => [topic, handler[stage]])),
+    )
     const data = Buffer.from(JSON.stringify(message))
     const first = { ...delivery, data, published: new Date() }
     const followed = own
-      .follow(handlers, { topic: topic('stage'), delivery: first }, { atOnce, stopping })
+      .follow(
+        handlers,
+        { topic: stageTopic('stage', config.route, DEFAULT_LANE), delivery: first },
+        { atOnce, stopping },
+      )
       .then((outcome) => {
         if (outcome === 'done') lifecycle.exitWith(0)
         lifecycle.leave(outcome)

@@ -84,6 +84,7 @@ function toBoard(board: Counts, registry: Registry, accepting: boolean): Board {
     at: at.toISOString(),
     accepting,
     tracks: { ...tracks, waiting: notBegun, running: tracks.running - notBegun },
+    lanes: board.lanes,
     steps: CHAIN.map((step) => {
       const pace = board.steps.find((each) => each.step === step)
       return {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Registry } from '#shared/assets/registry.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { DEFAULT_LANE, laneOf } from '#shared/contracts/lanes.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { attributesOf, RunAccepted } from '#shared/contracts/messages/run.ts'
 import { jobId, trackOf, withoutBraces } from '#shared/contracts/names.ts'
@@ -37,7 +38,7 @@ export function accept(
   settings: AcceptSettings,
   { requestId, run = 1, restarts = 0, accepted = new Date().toISOString() }: Again = {},
 ): RunAccepted {
-  const job = EncodeJob.check(value)
+  const { lane, ...job } = EncodeJob.check(value)
   const asset_guid = trackOf(job)
   if (asset_guid === undefined) {
     const words = 'asset_guid and asset_id are both missing: one of them names the track'
@@ -57,7 +58,14 @@ export function accept(
   const masters = mastersOf({ ...job, asset_guid }, route, settings)
   const request_id = withoutBraces(job.request_id ?? requestId ?? randomUUID())
   return {
-    request: { ...job, request_id, asset_guid, derivative_assets },
+    request: {
+      ...job,
+      // Without the default: services of an earlier version know no lanes.
+      ...(lane === undefined || lane === DEFAULT_LANE ? {} : { lane }),
+      request_id,
+      asset_guid,
+      derivative_assets,
+    },
     job: jobId(request_id, asset_guid),
     run,
     route,
@@ -67,9 +75,9 @@ export function accept(
   }
 }
 
-/** The message that sends an accepted job to the `stage` topic of its route. */
+/** The message that sends an accepted job to the `stage` topic of its route and lane. */
 export function toStage(accepted: RunAccepted): Send {
-  const topic = stageTopic('stage', accepted.route)
+  const topic = stageTopic('stage', accepted.route, laneOf(accepted))
   return send(topic, RunAccepted, accepted, attributesOf(accepted))
 }
 

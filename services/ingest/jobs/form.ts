@@ -4,6 +4,7 @@ import type { Accepted } from '#shared/contracts/api/submission.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { cleanFileName, guidOfFile } from '#shared/contracts/file-names.ts'
+import { LANES } from '#shared/contracts/lanes.ts'
 import { json } from '#shared/contracts/message.ts'
 import { ASSET_GUID_PATTERN, trackOf } from '#shared/contracts/names.ts'
 import { utf8 } from '#shared/contracts/text.ts'
@@ -25,6 +26,7 @@ const FIELDS: Readonly<Record<string, (text: string) => unknown>> = {
   asset_guid: String,
   master_uri: String,
   site: String,
+  lane: String,
   strict: booleanOf,
   title: String,
   artist: String,
@@ -51,6 +53,11 @@ export const formSchema = {
     derivative_assets: {
       type: 'string',
       description: 'The ids of the assets, separated by commas, or as a list of JSON.',
+    },
+    lane: {
+      type: 'string',
+      enum: [...LANES],
+      description: 'How soon it is made.',
     },
     strict: {
       type: 'string',

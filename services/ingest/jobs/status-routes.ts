@@ -12,6 +12,7 @@ import { EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
 import { remedyOf } from '#shared/contracts/errors/chain.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
+import { laneOf } from '#shared/contracts/lanes.ts'
 import { RequestId } from '#shared/contracts/messages/ids.ts'
 import { queryCatalogue } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
@@ -86,6 +87,7 @@ function toJobStatus(job: KnownJob): JobStatus {
     percent: percentOf(job),
     run: job.run,
     route: job.route,
+    lane: laneOf(job),
     revision: job.revision,
     accepted: job.accepted.toISOString(),
     ended: job.ended?.toISOString() ?? null,

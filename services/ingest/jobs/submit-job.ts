@@ -3,6 +3,7 @@ import type { Bus } from '#shared/bus/bus.ts'
 import type { Accepted } from '#shared/contracts/api/submission.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
+import { laneOf } from '#shared/contracts/lanes.ts'
 import { type RunAccepted, subjectOf } from '#shared/contracts/messages/run.ts'
 import { type EventSink, newEvent } from '#shared/frame/events.ts'
 import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
@@ -117,7 +118,8 @@ export function traceparentOf({ headers }: FastifyRequest): string | undefined {
   return typeof header === 'string' ? header : undefined
 }
 
-function toAccepted({ request, job, route }: RunAccepted): Accepted {
+function toAccepted(accepted: RunAccepted): Accepted {
+  const { request, job, route } = accepted
   const { request_id, asset_guid, derivative_assets } = request
   return {
     status: 202,
@@ -125,6 +127,7 @@ function toAccepted({ request, job, route }: RunAccepted): Accepted {
     asset_guid,
     job,
     route,
+    lane: laneOf(accepted),
     derivative_assets,
     href: `/v1/jobs/${encodeURIComponent(request_id)}`,
   }

@@ -1,3 +1,4 @@
+import { laneOf } from '../../contracts/lanes.ts'
 import { stepDueOf } from '../../contracts/messages/consistent.ts'
 import {
   attributesOf,
@@ -90,7 +91,8 @@ export function stepMessages(message: StepDue, stage: MakingStage): readonly Sen
 function stepMessage(message: StepDue, stage: MakingStage, step: number): Send {
   const { master, plan, verdicts } = message
   const due = { ...envelopeOf(message), master, plan, verdicts, step }
-  return send(stageTopic(stage, message.route), StepDue, due, attributesOf(message))
+  const topic = stageTopic(stage, message.route, laneOf(message))
+  return send(topic, StepDue, due, attributesOf(message))
 }
 
 async function whatFollows(

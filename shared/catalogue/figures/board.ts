@@ -1,3 +1,4 @@
+import { DEFAULT_LANE, type Lane } from '../../contracts/lanes.ts'
 import { CHAIN } from '../../contracts/stages.ts'
 import { atOnce, type Database } from '../database.ts'
 import { PROGRESS, type Progress } from '../jobs/read-jobs.ts'
@@ -9,6 +10,8 @@ export interface Board {
   readonly tracks: Readonly<Record<'running' | 'done' | 'partial' | 'failed', number>>
   /** The number of jobs that wait for their first step. */
   readonly waiting: number
+  /** How many of them are in each lane; of each up to 10,000 are counted. */
+  readonly lanes: Readonly<Record<Lane, number>>
   /** The progress of jobs that have begun and not ended: of all, or of a random sample. */
   readonly under: readonly Progress[]
   /** The number of jobs that each element of `under` stands for. */
@@ -45,6 +48,11 @@ export async function readBoard(database: Database, signal?: AbortSignal): Promi
   const query = atOnce(database, signal)
   const [now] = await query<Now>(NOW)
   if (now === undefined) throw new Error('the database counts nothing')
+  const waits = await query<{ lane: string; count: number }>(LANE_WAITS)
+  const lanes = {
+    ...{ urgent: 0, new: 0, backfill: 0 },
+    ...Object.fromEntries(waits.map(({ lane, count }) => [lane, count])),
+  }
   const states = await query<{ state: keyof Board['tracks']; count: number }>(STATES)
   const tracks = {
     ...{ running: 0, done: 0, partial: 0, failed: 0 },
@@ -60,6 +68,7 @@ export async function readBoard(database: Database, signal?: AbortSignal): Promi
     at,
     tracks,
     waiting,
+    lanes,
     under,
     scale: under.length === 0 ? 1 : scale,
     lettersOpen: letters,
@@ -89,6 +98,25 @@ const NOW = {
           else 1 - extract(second from now()) / 60 end), 0)::double precision
         from minute_count
         where minute >= date_trunc('minute', now()) - interval '1 minute') as made`,
+}
+
+// A queue is a route, and with a dot its lane. They are few, and are looked up one by one in the index.
+const LANE_WAITS = {
+  name: 'board-lanes',
+  text: `
+    with recursive queues as (
+      (select route from watch where not begun order by route limit 1)
+      union all
+      select (select route from watch where not begun and watch.route > queues.route order by route limit 1)
+      from queues where route is not null
+    ), counted as (
+      select route, (select count(*) from (
+        select from watch where not begun and watch.route = queues.route limit ${MAX_COUNTED}) as jobs) as count
+      from queues where route is not null
+    )
+    select coalesce(nullif(split_part(route, '.', 2), ''), '${DEFAULT_LANE}') as lane,
+      least(sum(count), ${MAX_COUNTED})::int as count
+    from counted group by 1`,
 }
 
 const STATES = {

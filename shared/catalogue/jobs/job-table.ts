@@ -73,6 +73,9 @@ const SELECT = `
 const READ = { name: 'jobs-read', text: SELECT }
 const LOCK = { name: 'jobs-lock', text: `${SELECT} order by id for update` }
 
+/** The queue that a job waits in, as `watch` has it: its route and lane. `new` is never stored. */
+const QUEUE = `route || coalesce('.' || (request ->> 'lane'), '')`
+
 // The order of the keys keeps two batches from waiting for each other, and pages of the index from being read twice.
 const INSERT = {
   name: 'jobs-insert',
@@ -84,7 +87,7 @@ const INSERT = {
         route text, request json, wanted json, state text, accepted_at timestamptz)
       order by id collate "C"
       on conflict (id) do nothing
-      returning id, run, route
+      returning id, run, ${QUEUE} as route
     ), watched as (
       insert into watch (job, run, route) select id, run, route from inserted
       on conflict (job) do nothing
@@ -103,7 +106,7 @@ const UPDATE = {
       join job using (id)
     ), watched as (
       insert into watch (job, run, route, begun)
-      select id, run, route, announcement is not null from changed where is_wider
+      select id, run, ${QUEUE}, announcement is not null from changed where is_wider
       order by id collate "C"
       on conflict (job) do update set
         run = excluded.run, route = excluded.route, since = now(), begun = excluded.begun, swept = 0

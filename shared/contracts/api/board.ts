@@ -1,4 +1,5 @@
-import { Type } from 'typebox'
+import { type TInteger, Type } from 'typebox'
+import { LANES, type Lane } from '../lanes.ts'
 import { Instant, Nullable, type ResponseOf } from './response.ts'
 
 const BoardStep = Type.Object(
@@ -38,6 +39,13 @@ export const Board = Type.Object(
       failed: Type.Integer(),
       waiting: Type.Integer({ description: 'Number of tracks that wait for the first step.' }),
     }),
+    lanes: Type.Object(
+      Object.fromEntries(LANES.map((lane) => [lane, Type.Integer()])) as Record<Lane, TInteger>,
+      {
+        description:
+          'Jobs that wait for their first step, by lane, of all routes; of each up to 10,000 are counted.',
+      },
+    ),
     steps: Type.Array(BoardStep, { description: 'The steps, in the order of the chain.' }),
     completions_per_minute: Type.Integer(),
     failures_last_hour: Type.Integer(),
@@ -53,6 +61,7 @@ export const Board = Type.Object(
         at: '2026-03-01T10:00:00.000Z',
         accepting: true,
         tracks: { waiting: 12, running: 7, done: 9021, partial: 3, failed: 2 },
+        lanes: { urgent: 0, new: 2, backfill: 10 },
         steps: [
           {
             step: 'encode',

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { LaneName } from '../lanes.ts'
 import {
   AnalysisResult,
   DeadLettered,
@@ -91,6 +92,7 @@ const JobStatus = Type.Object(
     percent: Percent,
     run: Type.Integer({ description: 'The number of the latest run.' }),
     route: Type.String(),
+    lane: LaneName('The lane of the latest run.'),
     revision: Nullable(Type.String(), {
       description:
         'The revision of the master that was read last; null before a master was read.',

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { LaneName } from '../lanes.ts'
 import { Problem } from './problem.ts'
 import { FailureCode, Nullable, type ResponseOf } from './response.ts'
 
@@ -10,6 +11,7 @@ export const Accepted = Type.Object(
     asset_guid: Type.String(),
     job: Type.String({ description: 'The id of the job: one request for one track.' }),
     route: Type.String(),
+    lane: LaneName('The lane that it takes.'),
     derivative_assets: Type.Array(Type.String()),
     href: Type.String({ description: 'The address of the progress of the job.' }),
     replaces: Type.Optional(

@@ -130,8 +130,9 @@ export const CHAIN_ERRORS = {
   STARVED: {
     effect: 'goes on',
     means:
-      'A step took longer than it should because other programs had the cores. It does not count against the asset.',
-    remedy: 'None: it goes on, or is tried again. If it lasts, give the machine less to do.',
+      'A step took longer than it should because others had the cores, or was sent again behind the others of its lane. It does not count against the asset.',
+    remedy:
+      'None: it goes on, or is tried again. If it lasts, give the machine less to do, or add cores.',
   },
   SUPERSEDED: {
     effect: 'restarts',

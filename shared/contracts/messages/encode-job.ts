@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { LaneName } from '../lanes.ts'
 import { defineMessage, type MessageOf } from '../message.ts'
 import { GIVEN_GUID_PATTERN, TEXT_PATTERN } from '../names.ts'
 import { FILE_NAME, TRACK_NAME } from '../track-name.ts'
@@ -51,6 +52,11 @@ export const EncodeJob = defineMessage(
     ),
     site: Type.Optional(
       Type.String({ maxLength: 64, description: 'The route to take, e.g. onprem-a.' }),
+    ),
+    lane: Type.Optional(
+      LaneName(
+        'How soon: `urgent` goes before all others, `new` is the default, `backfill` takes what is left.',
+      ),
     ),
     strict: Type.Optional(
       Type.Boolean({

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { LaneName } from '../lanes.ts'
 import { defineMessage, eitherOf, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, jobId, ROUTE_PATTERN } from '../names.ts'
 import { SAMPLE_RATE } from '../pcm-format.ts'
@@ -35,6 +36,8 @@ export const AcceptedRequest = Type.Object(
     derivative_assets: Type.Array(AssetId, { minItems: 1, maxItems: 1000 }),
     master_uri: Type.Optional(Line(2048)),
     site: Type.Optional(Line(64)),
+    /** Absent: `new`. All messages of the run go through the topics of this lane. */
+    lane: Type.Optional(LaneName('As it was given.')),
     strict: Type.Optional(Type.Boolean()),
     title: Type.Optional(Type.String(TRACK_NAME)),
     artist: Type.Optional(Type.String(TRACK_NAME)),

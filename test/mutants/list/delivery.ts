@@ -53,12 +53,12 @@ export default [
     },
     {
       breaks: 'the wait for a core counts as work',
-      from: 'await own.away(() => cores.take(until, isBegun))',
-      to: 'await cores.take(until, isBegun)',
+      from: 'await own.away(() => cores.take(until, { ...deps.claim, isBegun }))',
+      to: 'await cores.take(until, { ...deps.claim, isBegun })',
     },
     {
       breaks: 'what is begun waits behind what is not',
-      from: 'cores.take(until, isBegun)',
+      from: 'cores.take(until, { ...deps.claim, isBegun })',
       to: 'cores.take(until)',
     },
     {

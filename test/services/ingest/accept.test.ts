@@ -55,6 +55,20 @@ t.test('the route is the site, else where the master is, else the first', async 
   t.equal(toStage(accept({ ...beatport, site: 'onprem-a' }, settings)).topic, 'stage-onprem-a')
 })
 
+t.test('a lane is its own topics; the default one is not mentioned in messages', async (t) => {
+  const inLane = (lane?: unknown, extra: object = {}) =>
+    accept({ ...beatport, ...(lane === undefined ? {} : { lane }), ...extra }, settings)
+  t.equal(toStage(inLane('urgent')).topic, 'stage.urgent')
+  t.equal(toStage(inLane('backfill', { site: 'onprem-a' })).topic, 'stage-onprem-a.backfill')
+  t.equal(inLane('backfill').request.lane, 'backfill')
+  t.same(inLane('new'), { ...inLane(), accepted: inLane('new').accepted })
+  t.equal(inLane('urgent').job, inLane().job, 'and the same job')
+  t.throws(() => inLane('fast'), {
+    code: 'NOT_AN_ENCODE_JOB',
+    message: /\/lane must be one of "urgent", "new", "backfill", got "fast"/,
+  })
+})
+
 t.test('without derivative_assets all available ones are made', async (t) => {
   const { request } = accept({ asset_guid: 'a' }, settings)
   t.same(request.derivative_assets, [...registry.keys()])

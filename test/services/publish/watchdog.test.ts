@@ -130,3 +130,21 @@ const CLOCK = `
   do $$ begin
     execute format('alter database %I set search_path = clock, public, pg_catalog', current_database());
   end $$`
+
+t.test('a lane is a queue of its own: others do not pass it', async (t) => {
+  await database.query({ text: 'delete from watch' })
+  await database.query({ text: 'delete from beginning' })
+  const waiting = some('patient', 3).map((job) => ({
+    ...job,
+    request: { ...job.request, lane: 'backfill' as const },
+  }))
+  const [moving, ...rest] = waiting
+  const others = some('new', 2)
+  await acceptJobs(database, [...waiting, ...others])
+  await wait(600, waiting)
+  await begin(others)
+  await begin(moving === undefined ? [] : [moving])
+  t.same(await sweep(), [], 'younger jobs begin in another lane, and its own queue moves')
+  await database.query({ text: `delete from beginning where route = 'cloud.backfill'` })
+  t.equal((await sweep()).length, rest.length, 'but nothing begins in its own')
+})

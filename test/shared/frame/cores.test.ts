@@ -30,6 +30,32 @@ test('places are given in the order of asking, and given back once', async (t) =
   t.ok(last)
 })
 
+test('the more urgent lane goes first, then what has begun, then the later step', async (t) => {
+  const cores = new OwnCores(1)
+  const first = await cores.take(patient())
+  const order: string[] = []
+  const claims = {
+    'backfill, begun': { lane: 'backfill', isBegun: true },
+    'new stage': { rank: 1 },
+    'new encode': { rank: 3 },
+    'new stage, begun': { rank: 1, isBegun: true },
+    'new encode too': { rank: 3 },
+    urgent: { lane: 'urgent' },
+  } as const
+  const waiting = Object.entries(claims).map(async ([name, claim]) => {
+    const leave = await cores.take(patient(), claim)
+    order.push(name)
+    leave()
+  })
+  first()
+  await Promise.all(waiting)
+  t.strictSame(order.slice(0, 1), ['urgent'])
+  t.strictSame(
+    order.filter((name) => name.startsWith('new')),
+    ['new stage, begun', 'new encode', 'new encode too', 'new stage'],
+  )
+})
+
 test('a step that gives up waiting loses its turn, and no other does', async (t) => {
   const cores = new OwnCores(1)
   const first = await cores.take(patient())

@@ -12,7 +12,7 @@ import { StoreError } from '#shared/contracts/errors/store.ts'
 import { defineMessage } from '#shared/contracts/message.ts'
 import { MAX_UNITS, type StepEvent } from '#shared/contracts/messages/event.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
-import { OwnCores } from '#shared/frame/cores.ts'
+import { type Claim, OwnCores } from '#shared/frame/cores.ts'
 import { type DeliverDeps, delivering, MAX_ATTEMPTS } from '#shared/frame/deliver.ts'
 import { type Next, type Step, type StepContext, send } from '#shared/frame/step.ts'
 import {
@@ -27,6 +27,7 @@ import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { openStore } from '#shared/store/open.ts'
 import { blame } from '#shared/underway/underway.ts'
+import { timeLimit } from '../../support/patience.ts'
 import { scraped } from '../../support/scraped.ts'
 
 // The rules of DESIGN.md, chapter Delivery, one by one, over real stores.
@@ -490,7 +491,7 @@ t.test(
       () => new Promise<never>(() => {}),
     ]) {
       const seen: string[] = []
-      const take = async (_: AbortSignal, isBegun?: boolean) => {
+      const take = async (_: AbortSignal, { isBegun = false }: Claim = {}) => {
         seen.push(isBegun ? 'in again' : 'in')
         await new Promise((resolve) => setTimeout(resolve, 300))
         return () => {
@@ -538,6 +539,32 @@ t.test(
       attempt: MAX_ATTEMPTS,
     })
     t.equal(second.settlement, 'ack')
+  },
+)
+
+t.test(
+  'a step that waits too long for its first core goes behind the others, at whatever attempt',
+  async (t) => {
+    const cores = new OwnCores(1)
+    const leave = await cores.take(timeLimit(60_000))
+    const run = async (_: Note, context: StepContext) => {
+      await context.onCore(async () => {})
+      return context.onCore(async () => DONE)
+    }
+    const fail = async () => to('publish', 'failed')
+    const patience = { topic: 'its-own', ms: 20 }
+    const deps = { cores, patience, claim: { lane: 'backfill' } as const }
+    const behind = await delivered(t, { step: { run, fail }, deps, attempt: MAX_ATTEMPTS })
+    t.equal(behind.settlement, 'ack')
+    t.strictSame(behind.seen, ['its-own', 'event'], 'sent again, and no verdict')
+    t.match(behind.event, { verdict: 'retry', code: 'STARVED' })
+
+    const unsent = await delivered(t, { step: { run }, deps, refuses: ['its-own'] })
+    t.equal(unsent.settlement, 'nack', 'what could not be sent is given back')
+
+    leave()
+    const first = await delivered(t, { step: { run }, deps })
+    t.match(first.event, { verdict: 'done' }, 'a core that is free is taken')
   },
 )
 

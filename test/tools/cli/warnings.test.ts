@@ -12,7 +12,7 @@ const sentence = 'the WAV is cut short: its header promises 4 s, and 1 s are the
 const warnings = [{ code: 'CUT_SHORT', sentence, remedy: 'Deliver the whole of it.' }]
 const job: JobStatus = {
   ...{ job: '3f2c8c1e5d0b4b8a9a530d9a', asset_guid: 'cut', track: '/v1/tracks/cut' },
-  ...{ state: 'done', percent: 100, run: 1, route: 'cloud', revision: 'f1' },
+  ...{ state: 'done', percent: 100, run: 1, route: 'cloud', lane: 'new', revision: 'f1' },
   ...{ accepted: '2026-03-01T10:00:00Z', ended: '2026-03-01T10:00:01Z', published: null },
   ...{ dead_lettered: false, warnings, assets: [] },
 }

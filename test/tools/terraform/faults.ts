@@ -30,7 +30,8 @@ const DEAD_LETTER_SUBSCRIPTION = `,
       "minBackoffSeconds": 10,
       "maxBackoffSeconds": 600,
       "retentionSeconds": 2678400,
-      "perRoute": false
+      "perRoute": false,
+      "perLane": false
     }`
 
 export const FAULTS: readonly Fault[] = [

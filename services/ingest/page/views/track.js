@@ -98,7 +98,7 @@ function Progress({ job, guid }) {
   const percent = own?.percent ?? 0
   return html`<div class="progress" role="status">
     <progress max="100" value=${percent} aria-label="The job under way"></progress>
-    <span>${percent} %, ${ended} of ${assets.length} assets</span>
+    <span>${percent} %, ${ended} of ${assets.length} assets${own && own.lane !== 'new' && `, ${own.lane}`}</span>
   </div>`
 }
 

@@ -23,7 +23,16 @@ export interface Unreadable {
 
 const NUMBERS = ['release_id', 'asset_id']
 const COLUMNS = [
-  ...['asset_guid', 'master_uri', 'file', 'derivative_assets', 'title', 'artist', 'site'],
+  ...[
+    'asset_guid',
+    'master_uri',
+    'file',
+    'derivative_assets',
+    'title',
+    'artist',
+    'site',
+    'lane',
+  ],
   ...['strict', 'file_name', 'request_id', ...NUMBERS],
 ]
 

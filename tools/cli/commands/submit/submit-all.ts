@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import { orAbort } from '#shared/async/abort.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { cleanFileName, guidOfFile } from '#shared/contracts/file-names.ts'
+import type { Lane } from '#shared/contracts/lanes.ts'
 import { trackOf } from '#shared/contracts/names.ts'
 import { type Client, connect, isPassing, Refused } from '../../../client/client.ts'
 import { sha256OfFile } from '../../../client/digest.ts'
@@ -22,6 +23,8 @@ interface SubmitOptions {
   readonly rate: number
   /** Assets of jobs that do not name any themselves; undefined: all. */
   readonly assets: readonly string[] | undefined
+  /** The lane of jobs that do not name one themselves. Undefined: the API's default. */
+  readonly lane: Lane | undefined
   /** Whether masters with warnings are refused, for jobs that do not decide it themselves. */
   readonly isStrict: boolean
   /** Whether a track that has another master may get a new one. */
@@ -139,10 +142,11 @@ async function take(
     return onPosted({ from, asset_guid: undefined, code: 'UNREADABLE', detail })
   }
   const { file } = wanted
-  const { assets, isStrict, target, signal } = options
+  const { assets, isStrict, lane, target, signal } = options
   const job: Job = {
     ...(assets === undefined ? {} : { derivative_assets: assets }),
     ...(isStrict ? { strict: true } : {}),
+    ...(lane === undefined ? {} : { lane }),
     ...wanted.job,
   }
   if (file === undefined) return await jobs.add(job, from)

@@ -1,3 +1,4 @@
+import { LANES, type Lane } from '#shared/contracts/lanes.ts'
 import { Refused } from '../../../client/client.ts'
 import {
   apiAt,
@@ -22,7 +23,7 @@ WHAT is any of
   'music/**/*.wav' all matching files, in folders below as well. In quotes, so that the shell leaves it alone
   gs://… file:///… is not uploaded: the chain reads it where it is
   list.csv         a manifest with a header: asset_guid, master_uri, file, derivative_assets, title,
-                   artist, site, strict, request_id, release_id, asset_id, or some of these
+                   artist, site, lane, strict, request_id, release_id, asset_id, or some of these
   list.ndjson      a manifest of EncodeJobs (docs/reference/api.md), one a line, also with a "file" to upload
   -                a manifest on stdin, of either kind; each job is posted as its line comes
 
@@ -32,6 +33,7 @@ no harm. What macOS and Windows leave beside files (._x.wav, .DS_Store) is skipp
 
   --assets A,B     assets to make (all); derivative_assets of a manifest take precedence
   --strict         refuse masters that have warnings (cut short, contradicting themselves, …)
+  --lane LANE      how soon: urgent, new (the default) or backfill; that of a manifest's line takes precedence
   --guid GUID      the asset_guid of one file or URI
   --replace        replace other content that the track has; without this flag such a file is refused
   --watch          follow the tracks until all have ended
@@ -58,6 +60,7 @@ const OPTIONS = {
   ...TARGET_FLAGS,
   assets: STRING,
   guid: STRING,
+  lane: STRING,
   rate: STRING,
   replace: { type: 'boolean', default: false },
   watch: { type: 'boolean', default: false },
@@ -89,6 +92,7 @@ export async function submit(
       target,
       rate,
       isStrict,
+      lane: laneFrom(values.lane),
       mayReplace,
       isWatched,
       asJson,
@@ -123,6 +127,12 @@ async function assetsFrom(
   throw new UsageError(
     `--assets: there are ${printable(offered.join(', '))}, got ${odd ?? text}.`,
   )
+}
+
+function laneFrom(text: string | undefined): Lane | undefined {
+  const lane = LANES.find((each) => each === text)
+  if (lane !== undefined || text === undefined) return lane
+  throw new UsageError(`--lane: there are ${LANES.join(', ')}, got ${printable(text)}.`)
 }
 
 function rateFrom(text: string): number {
