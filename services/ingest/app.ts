@@ -20,7 +20,7 @@ import { kpiRoutes } from './figures/kpi-routes.ts'
 import { liveRoutes } from './figures/live-routes.ts'
 import { staleRoutes } from './figures/stale-routes.ts'
 import { checkAddresses } from './http/address.ts'
-import type { Pace } from './http/bodies.ts'
+import type { BodySpeed } from './http/bodies.ts'
 import { limitBodies } from './http/bodies.ts'
 import { onClientError } from './http/client-error.ts'
 import { awaitsContinue, holdContinue, releaseContinue } from './http/drain-request.ts'
@@ -54,7 +54,7 @@ interface HttpDeps {
     | 'max_streams'
   >
   /** Minimum speed of a body. Default: a kilobyte a second. */
-  readonly slowest?: Pace
+  readonly slowest?: BodySpeed
   readonly access: Access
   readonly accepting: Accepting
   readonly redriving: Redriving

@@ -1,6 +1,6 @@
 import { buffer } from 'node:stream/consumers'
 import { clearScratch } from '#shared/assets/end-run.ts'
-import { partName } from '#shared/assets/make/pcm-source.ts'
+import { wavPartName } from '#shared/assets/make/pcm-source.ts'
 import { joinedName } from '#shared/assets/make/unit-work.ts'
 import { isVerdictCode, PermanentError } from '#shared/contracts/errors/chain.ts'
 import { isNotFound } from '#shared/contracts/errors/store.ts'
@@ -21,7 +21,7 @@ export type Failing = Omit<FoundRun, 'found' | 'layout' | 'names'>
 /** Stores the parts of a conversion. */
 export function writerOf(run: FoundRun): WritePart {
   return async (start, end, wav) => {
-    const name = partName(placeOf(run), start, end)
+    const name = wavPartName(placeOf(run), start, end)
     sameBytes(await run.context.write('scratch', name, wav, 'audio/wav'), name)
   }
 }
@@ -70,7 +70,7 @@ export function markOf(run: FoundRun, pcm: PcmPlace) {
 }
 
 /** Leaves the error with which one step of a conversion has failed for good, so that the others fail with it, too. */
-export async function leaveTombstone(run: Failing, error: PermanentError): Promise<void> {
+export async function leaveStageTombstone(run: Failing, error: PermanentError): Promise<void> {
   const { code, message: sentence } = error
   const body = Buffer.from(JSON.stringify({ code, sentence: sentence.slice(0, 2000) }))
   await run.context.write('scratch', tombstoneOf(run), body, 'application/json')
@@ -84,7 +84,7 @@ function tombstoneOf(run: Failing): ObjectName {
  * Fails with the error of another step of this conversion, if one has failed for good.
  * @throws PermanentError
  */
-export async function throwTombstone(run: FoundRun): Promise<void> {
+export async function throwStageTombstone(run: FoundRun): Promise<void> {
   const found = (await readJson(tombstoneOf(run), run.context)) as
     | { code: string; sentence: string }
     | undefined

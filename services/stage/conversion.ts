@@ -16,13 +16,13 @@ import { type Next, type Send, send } from '#shared/frame/step.ts'
 import {
   clearConversion,
   type Failing,
-  leaveTombstone,
+  leaveStageTombstone,
   markerOf,
   markOf,
   missingRanges,
   partsThere,
   stagedBefore,
-  throwTombstone,
+  throwStageTombstone,
   writerOf,
 } from './conversion-scratch.ts'
 import { hasMd5, md5Warnings } from './formats/flac/md5.ts'
@@ -87,7 +87,7 @@ export async function continueConversion(
   work: ConversionStep,
   deps: PlanDeps,
 ): Promise<Next> {
-  await throwTombstone(run)
+  await throwStageTombstone(run)
   const { scratch, signal } = run.context
   if ((await scratch.stat(markerOf(run), { signal })) !== undefined) {
     return { sends: [], verdict: 'skipped' }
@@ -144,7 +144,7 @@ export async function failConversion(
   deps: PlanDeps,
 ): Promise<Next> {
   const { message, context } = run
-  await leaveTombstone(run, error)
+  await leaveStageTombstone(run, error)
   const { attempt } = context.delivery
   const next = failRun(message, error, { step: 'stage', attempt, registry: deps.registry })
   const clearParts = () => clearScratch(placeOf(run), context, { hasTombstones: true })
@@ -191,7 +191,7 @@ async function rangeStep(run: FoundRun, work: RangeStep, deps: PlanDeps): Promis
   if (stepSamples >= samples) {
     return planRun(run, pcm, await findExisting(run, deps), deps)
   }
-  await throwTombstone(run)
+  await throwStageTombstone(run)
   const following = await fanIn(
     {
       ...markOf(run, pcm),

@@ -7,7 +7,7 @@ import { underway } from '../underway/underway.ts'
 import { BOUNDED_FFMPEG, NO_FFMPEG } from './bounded.ts'
 import { codecOf, decodeFault } from './decode-fault.ts'
 import { checkDescriptors } from './descriptors.ts'
-import { printable } from './one-line.ts'
+import { oneLine } from './one-line.ts'
 
 /** The input of `convert`: raw samples, or a stream to decode. */
 export interface Feed {
@@ -286,7 +286,7 @@ function fault(error: unknown, { stderr }: Ended): unknown {
   if (Number(code) === NO_FFMPEG || /cannot find ffmpeg|ENOENT/i.test(error.message)) {
     return new Error('ffmpeg is not installed, or not on the PATH', { cause: error })
   }
-  const said = printable((stderr ?? '').trim().slice(-STDERR_BYTES))
+  const said = oneLine((stderr ?? '').trim().slice(-STDERR_BYTES))
   if (exited) return new FfmpegExit(exited, said)
   return said ? new Error(`${error.message} (${said})`, { cause: error }) : error
 }

@@ -4,7 +4,7 @@ import { sentence } from '../contracts/errors/sentence.ts'
  * The output of a program on one line, fit for a row: it may quote titles from the master, which may contain anything.
  * Memory addresses are left out, because they differ from run to run, while equal faults should yield equal text.
  */
-export function printable(said: string): string {
+export function oneLine(said: string): string {
   const line = said
     .trim()
     .replace(/\[[^\][]* @ 0x[0-9a-f]+\]\s*/gi, '')

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { partName } from '#shared/assets/make/pcm-source.ts'
+import { wavPartName } from '#shared/assets/make/pcm-source.ts'
 import type { JobId } from '#shared/contracts/names.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { locate, openStore } from '#shared/store/open.ts'
@@ -45,7 +45,10 @@ for (const path of process.argv.slice(2)) {
   const folder = await mkdtemp(join(tmpdir(), 'staging-'))
   const scratch = openStore(pathToFileURL(folder).href)
   const write: StageOptions['write'] = async (start, end, wav) => {
-    await scratch.create(partName(RUN, start, end), wav, { contentType: 'audio/wav', signal })
+    await scratch.create(wavPartName(RUN, start, end), wav, {
+      contentType: 'audio/wav',
+      signal,
+    })
   }
   try {
     await steps(layout, { file, signal, write })

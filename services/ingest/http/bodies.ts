@@ -7,13 +7,13 @@ import { createSlots } from './slots.ts'
 export const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
 
 /** A minimum speed of a body: at least `bytes` in each interval of `ms` milliseconds. */
-export interface Pace {
+export interface BodySpeed {
   readonly bytes: number
   readonly ms: number
 }
 
 /** Default minimum speed: a kilobyte a second, over 30 s. */
-const SLOWEST: Pace = { bytes: 30_000, ms: 30_000 }
+const SLOWEST: BodySpeed = { bytes: 30_000, ms: 30_000 }
 
 interface Coming {
   since: number
@@ -27,7 +27,10 @@ interface Coming {
  */
 export function limitBodies(
   app: FastifyInstance,
-  { most, slowest = SLOWEST }: { readonly most: number; readonly slowest?: Pace | undefined },
+  {
+    most,
+    slowest = SLOWEST,
+  }: { readonly most: number; readonly slowest?: BodySpeed | undefined },
 ): void {
   const slots = createSlots(most, Math.ceil(most / 2))
   const coming = new Map<IncomingMessage, Coming>()
@@ -77,7 +80,7 @@ function hasBody({ headers }: IncomingMessage): boolean {
   )
 }
 
-function tooSlow({ bytes, ms }: Pace): HttpError {
+function tooSlow({ bytes, ms }: BodySpeed): HttpError {
   return new HttpError(
     'REQUEST_TIMEOUT',
     `The body came too slowly: fewer than ${bytes} bytes in ${ms / 1000} s.`,

@@ -4,7 +4,7 @@ import { BOUNDED_FFMPEG, NO_FFMPEG } from '#shared/audio/bounded.ts'
 import { decodeFault } from '#shared/audio/decode-fault.ts'
 import { checkDescriptors } from '#shared/audio/descriptors.ts'
 import { MAX_STREAMS } from '#shared/audio/ffmpeg.ts'
-import { printable } from '#shared/audio/one-line.ts'
+import { oneLine } from '#shared/audio/one-line.ts'
 import { measured } from '#shared/underway/measured.ts'
 import { feedInto } from './feed.ts'
 import { checkRateAndChannels } from './iff/chunks.ts'
@@ -31,7 +31,7 @@ export async function firstFrame(
   const { wav, said } = await decodeOne(coded, feed, signal)
   const format = formatOf(wav)
   if (format === undefined) {
-    const cause = new Error(printable(said).slice(0, 500))
+    const cause = new Error(oneLine(said).slice(0, 500))
     const { container, codec } = coded
     const what = container === codec ? codec : `${container}, ${codec}`
     throw decodeFault(what, 'no sound', { cause })

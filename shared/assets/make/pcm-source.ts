@@ -39,7 +39,7 @@ export function pcmSource(place: PcmPlace, stores: PcmStores): PcmSource {
 }
 
 /** The name in scratch of the WAV part with the samples [start, end) of a run. */
-export function partName(run: PcmStores['run'], start: number, end: number): ObjectName {
+export function wavPartName(run: PcmStores['run'], start: number, end: number): ObjectName {
   return scratchName(run, 'wav', `${rangeName(start, end)}.wav`)
 }
 
@@ -64,7 +64,7 @@ function staged(place: PcmPlace & { kind: 'staged' }, stores: PcmStores): ReadSa
       const partStart = at - (at % partSamples)
       const partEnd = Math.min(samples, partStart + partSamples)
       const to = Math.min(end, partEnd)
-      const name = partName(stores.run, partStart, partEnd)
+      const name = wavPartName(stores.run, partStart, partEnd)
       const first = WAV_HEADER_BYTES + (at - partStart) * BYTES_PER_SAMPLE
       const part = bytesOf(into.subarray(2 * (at - start), 2 * (to - start)))
       await fill(stores.scratch, name, part, { start: first, signal }).catch(

@@ -19,7 +19,7 @@ import { createApp } from '../../../services/ingest/app.ts'
 import { openAccess } from '../../../services/ingest/auth/access.ts'
 import type { IdentitySettings } from '../../../services/ingest/auth/identity.ts'
 import { redriving } from '../../../services/ingest/dead-letters/redrive.ts'
-import type { Pace } from '../../../services/ingest/http/bodies.ts'
+import type { BodySpeed } from '../../../services/ingest/http/bodies.ts'
 import { consistency } from '../../../services/ingest/jobs/consistent.ts'
 import { recordJobs } from '../../../services/ingest/jobs/record-job.ts'
 import { accepting } from '../../../services/ingest/jobs/submit-job.ts'
@@ -62,7 +62,7 @@ interface Settings {
   readonly proxy_hops?: number
   readonly max_bodies?: number
   readonly max_streams?: number
-  readonly slowest?: Pace
+  readonly slowest?: BodySpeed
   readonly max_upload_mib?: number
   readonly dsn?: string
   readonly events?: EventSink

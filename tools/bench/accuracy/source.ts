@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { partName, pcmSource } from '#shared/assets/make/pcm-source.ts'
+import { pcmSource, wavPartName } from '#shared/assets/make/pcm-source.ts'
 import type { PcmSource } from '#shared/audio/pcm.ts'
 import type { JobId } from '#shared/contracts/names.ts'
 import { locate, openStore } from '#shared/store/open.ts'
@@ -43,7 +43,7 @@ export async function withSource<T>(
       signal,
       async write(start, end, wav) {
         const contentType = 'audio/wav'
-        await scratch.create(partName(RUN, start, end), wav, { contentType, signal })
+        await scratch.create(wavPartName(RUN, start, end), wav, { contentType, signal })
       },
     })
     return await use(pcmSource({ kind: 'staged', ...staged }, { locate, scratch, run: RUN }))

@@ -7,7 +7,7 @@ import { type Account, mayEnter, ownerOf, serverAccount } from './account.ts'
 import { findBinaries } from './binaries.ts'
 import { clusterVersion, makeCluster, ROLE } from './cluster.ts'
 import { stopOrphans } from './orphans.ts'
-import { end, hasEnded, serve } from './server.ts'
+import { end, hasExited, serve } from './server.ts'
 
 interface PostgresOptions {
   /** A folder for the server's files; made if absent. */
@@ -117,7 +117,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     })
     let stopping = false
     const exited = new Promise<Awaited<Postgres['exited']>>((settle) => {
-      if (hasEnded(server)) settle({ code: server.exitCode, signal: server.signalCode })
+      if (hasExited(server)) settle({ code: server.exitCode, signal: server.signalCode })
       server.once('exit', (code, by) => settle({ code, signal: by }))
     }).finally(async () => {
       // While the folder is still ours: the next server's socket has the same name.

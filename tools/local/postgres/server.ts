@@ -95,7 +95,7 @@ async function untilWeDie(): Promise<string[]> {
 
 // The server writes its pid file itself: its number on the first line, its state on the eighth.
 async function isReady(dataDir: string, server: ChildProcess): Promise<boolean> {
-  if (hasEnded(server))
+  if (hasExited(server))
     throw new Error(`it ended with ${server.signalCode ?? `code ${server.exitCode}`}`)
   const text = await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '')
   const lines = text.split('\n')
@@ -110,7 +110,7 @@ export async function end(server: ChildProcess): Promise<void> {
     ['SIGKILL', 2_000],
   ] as const
   for (const [way, ms] of ways) {
-    if (hasEnded(server)) return
+    if (hasExited(server)) return
     const gone = new AbortController()
     server.once('exit', () => gone.abort())
     server.kill(way)
@@ -118,7 +118,7 @@ export async function end(server: ChildProcess): Promise<void> {
   }
 }
 
-export function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+export function hasExited({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null
 }
 

@@ -5,9 +5,9 @@ import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
 import {
   type PcmStores,
-  partName,
   pcmSource,
   readBytes,
+  wavPartName,
 } from '#shared/assets/make/pcm-source.ts'
 import { BLOCK_SAMPLES, BlockPool } from '#shared/audio/blocks.ts'
 import { cachedPcm } from '#shared/audio/cached-pcm.ts'
@@ -90,7 +90,7 @@ t.test('staged parts read as one track', async (t) => {
   for (let start = 0; start < 10_000; start += 3000) {
     const end = Math.min(10_000, start + 3000)
     const part = wavPart(want.subarray(2 * start, 2 * end))
-    await given.scratch.create(partName(run, start, end), part, { contentType: 'audio/wav' })
+    await given.scratch.create(wavPartName(run, start, end), part, { contentType: 'audio/wav' })
   }
   const pcm = pcmSource({ kind: 'staged', partSamples: 3000, samples: 10_000 }, given)
   t.same(await pcm.read(0, 10_000), want)
