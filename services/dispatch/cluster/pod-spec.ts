@@ -1,4 +1,5 @@
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { CONFIG_EXIT } from '#shared/contracts/errors/config.ts'
 import type { ToStage } from '#shared/contracts/messages/run.ts'
 import { digest } from '#shared/contracts/names.ts'
 import type { DeliveryFacts } from '#shared/frame/step.ts'
@@ -161,7 +162,7 @@ export function isOf(pod: Pod, delivery: DeliveryFacts): boolean {
 export interface Fate {
   /**
    * `lost`: its node vanished or someone removed it, which is not the track's fault. `given back`: its exit
-   * code says that the message has to be delivered again.
+   * code says that the message has to be delivered again, or that its configuration is wrong.
    */
   readonly kind: 'succeeded' | 'given back' | 'lost' | 'out of memory' | 'failed'
   /** The reason, as a sentence. */
@@ -187,7 +188,9 @@ export function fateOf(pod: Pod): Fate | undefined {
   )
   if (isDisrupted || LOST.test(why)) return { kind: 'lost', reason }
   if (why === 'DeadlineExceeded') return { kind: 'failed', reason }
-  if (ended?.exitCode === GIVEN_BACK) return { kind: 'given back', reason }
+  // A configuration that a pod cannot start with is no fault of its track.
+  if (ended?.exitCode === GIVEN_BACK || ended?.exitCode === CONFIG_EXIT)
+    return { kind: 'given back', reason }
   if (ended?.exitCode === ABORTED) return { kind: 'out of memory', reason }
   return { kind: 'failed', reason }
 }

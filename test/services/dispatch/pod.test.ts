@@ -133,6 +133,7 @@ t.test('what became of a pod', async (t) => {
     [{ phase: 'Succeeded', ...ended(0, 'Completed') }, 'succeeded'],
     [{ phase: 'Failed', ...ended(3) }, 'failed'],
     [{ phase: 'Failed', ...ended(75) }, 'given back'],
+    [{ phase: 'Failed', ...ended(2) }, 'given back'],
     [{ phase: 'Failed', ...ended(137, 'OOMKilled') }, 'out of memory'],
     [{ phase: 'Failed', ...ended(134) }, 'out of memory'],
     [{ phase: 'Failed', reason: 'DeadlineExceeded', ...ended(75) }, 'failed'],
