@@ -3,7 +3,7 @@
  * and events a second are written to an empty one and to the filled one.
  * `node tools/bench/catalogue.bench.ts [--tracks 200000] [--jobs 20000] [--memory 1GB]`
  * `node tools/bench/catalogue.bench.ts --keep FOLDER [--tracks 8500000]` fills a catalogue, or finds it filled in that
- * folder, and only reads it; `--rate 35000 --minutes 10`: and then writes so many jobs a minute, with five events each;
+ * folder, and only reads it; `--rate 35000 --minutes 10`: and then writes that number of jobs a minute, with five events each;
  * `--serve`: and leaves the server running.
  *
  * A million tracks take 3.7 GB of disk, in the folder for temporary files or the one that is named.

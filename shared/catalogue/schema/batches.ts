@@ -8,7 +8,7 @@ const GOOD_MS = 200
 /** The time limit of a batch, ms. One that is too large by so much is tried again with half of the rows. */
 const LONGEST_MS = 2_000
 const FIRST_ROWS = 500
-const MOST_ROWS = 20_000
+const MAX_ROWS = 20_000
 
 /** How far a batched migration is. */
 export interface Progress {
@@ -56,7 +56,7 @@ export async function migrateBatches(
     if (typeof done === 'object') {
       said(done)
       const fitting = (rows * GOOD_MS) / Math.max(ms, 1)
-      rows = Math.min(MOST_ROWS, Math.max(1, Math.round((rows + fitting) / 2)))
+      rows = Math.min(MAX_ROWS, Math.max(1, Math.round((rows + fitting) / 2)))
     }
     // As long as it took, so that the database is busy with it half of the time at most.
     await sleep(done === 'busy' ? LONGEST_MS : ms, undefined, { signal })

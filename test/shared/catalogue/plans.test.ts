@@ -14,7 +14,7 @@ const TRACKS = 200_000
 /** The tables that grow with the catalogue, of which the database must never read every row. */
 const GROWING = /^(?:job|track|master|asset|track_listing|track_place|event_\d+)$/
 /** The most rows of such a table that a statement may read, those that it throws away included. */
-const MOST_ROWS = 2 * MAX_SORTED
+const MAX_ROWS = 2 * MAX_SORTED
 
 t.setTimeout(patient(120_000))
 const postgres = await testPostgres()
@@ -90,7 +90,7 @@ function faultsOf(node: Node | undefined): string[] {
     node['Rows Removed by Index Recheck'],
   ].reduce<number>((sum, each = 0) => sum + each, 0)
   const rows = read * (node['Actual Loops'] ?? 1)
-  if (rows <= MOST_ROWS && type !== 'Seq Scan') return below
+  if (rows <= MAX_ROWS && type !== 'Seq Scan') return below
   const what = type === 'Seq Scan' ? 'all' : `${rows} rows`
   return [`${what} of ${table}`, ...below]
 }

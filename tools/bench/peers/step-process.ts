@@ -4,7 +4,7 @@ import { KINDS, type KindName } from './kinds.ts'
 import { serveStep } from './serve-step.ts'
 import { stepWork } from './step-work.ts'
 
-/** What the process is told by its only argument. */
+/** What its only argument says. */
 export interface StepOrder {
   readonly kind: KindName
   readonly step: ChainStep
@@ -13,8 +13,8 @@ export interface StepOrder {
   readonly assets?: string | undefined
 }
 
-/** How often the last step tells how many jobs have come out, ms. */
-const TELL_MS = 10
+/** How often the last step reports how many jobs have come out, ms. */
+const REPORT_MS = 10
 
 const { kind, step, address, assets } = JSON.parse(process.argv[2] ?? '{}') as StepOrder
 const queue = await KINDS[kind].open(address)
@@ -22,15 +22,15 @@ const work = assets === undefined ? undefined : stepWork(assets)
 const out = new Set<string>()
 await serveStep(queue, step, { work, onOut: (requestId) => out.add(requestId) })
 
-let told = 0
-const telling = setInterval(() => {
-  if (out.size === told) return
-  told = out.size
-  process.send?.({ out: told })
-}, TELL_MS)
+let reported = 0
+const reporting = setInterval(() => {
+  if (out.size === reported) return
+  reported = out.size
+  process.send?.({ out: reported })
+}, REPORT_MS)
 process.send?.({ ready: true })
 process.once('SIGTERM', async () => {
-  clearInterval(telling)
+  clearInterval(reporting)
   await queue.close()
   process.disconnect?.()
 })
