@@ -64,6 +64,7 @@ async function once(name: string, work: keyof typeof WORK): Promise<Measured> {
   const chain = await start(name, place, work === 'new')
   try {
     await measured(chain, WARM_UP, { master, prefix: 'warm' })
+    await chain.settle()
     return await measured(chain, jobs, { master, prefix: 'new' })
   } finally {
     await chain.close()

@@ -102,6 +102,7 @@ export const bullmq: QueueKind = {
       address: path,
       pids: { server: server.pid as number },
       recorded: () => connection.eval(`return #redis.call('KEYS', 'published:*')`, 0),
+      settle: async () => {},
       stop,
     }
   },

@@ -9,6 +9,7 @@ import { CHAIN } from '#shared/contracts/stages.ts'
 import type { Pids } from '../../local/process-usage.ts'
 import { startChain } from '../../local/supervisor.ts'
 import { KINDS, type KindName } from './kinds.ts'
+import { analyze } from './published-rows.ts'
 import { type Carried, CONCURRENCY } from './queue.ts'
 import type { StepOrder } from './step-process.ts'
 
@@ -17,6 +18,11 @@ export interface RunningChain {
   pids(): Pids
   /** Adds jobs for the first step; they are durable when this resolves. */
   submit(jobs: readonly Carried[]): Promise<void>
+  /**
+   * Makes statistics of the database's tables, as it does by itself within a minute: until then statements are planned
+   * as for empty tables.
+   */
+  settle(): Promise<void>
   /** How many jobs have come out of the last step. */
   out(): number
   /** How many jobs have been recorded; undefined when the chain records none. */
@@ -51,6 +57,7 @@ export async function ownChain(folder: string, master: string): Promise<RunningC
         bus.publish('ingest', { data: Buffer.from(JSON.stringify(job)), attributes: {} })
       await Promise.all(jobs.map(publish))
     },
+    settle: () => analyze(chain.database),
     out: () => out.size,
     // `published` is sent after the rows are committed.
     recorded: async () => out.size,
@@ -104,6 +111,7 @@ export async function plainChain(
   return {
     pids: () => ({ ...Object.fromEntries(steps), ...server.pids }),
     submit: (jobs) => queue.add('ingest', jobs),
+    settle: () => server.settle(),
     out: () => out,
     recorded: async () => (isWorking ? server.recorded() : undefined),
     close,

@@ -50,8 +50,8 @@ export const graphileWorker: QueueKind = {
     await utils.migrate()
     await utils.release()
     await pgPool.end()
-    const { dsn, pid, recorded, stop } = rows
-    return { address: dsn, pids: { server: pid }, recorded, stop }
+    const { dsn, pid, recorded, settle, stop } = rows
+    return { address: dsn, pids: { server: pid }, recorded, settle, stop }
   },
 
   async open(dsn): Promise<Queue> {

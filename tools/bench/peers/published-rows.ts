@@ -31,6 +31,7 @@ export async function startRows(folder: string) {
       const [row] = await database.query<{ count: number }>({ text })
       return row?.count ?? 0
     },
+    settle: () => analyze(server.dsn),
     async stop(): Promise<void> {
       await database.close()
       await server.stop()
@@ -53,4 +54,11 @@ export function openRows(dsn: string) {
     ),
     close: () => database.close(),
   }
+}
+
+/** Makes statistics of all tables of a database. */
+export async function analyze(dsn: string): Promise<void> {
+  const database = openDatabase({ dsn, poolSize: 1, statementMs: 60_000 })
+  await database.query({ text: 'analyze' })
+  await database.close()
 }

@@ -28,6 +28,7 @@ export const pubsub: QueueKind = {
       address: JSON.stringify({ endpoint, dsn: rows.dsn }),
       pids: { server: server.pid as number, database: rows.pid },
       recorded: rows.recorded,
+      settle: rows.settle,
       async stop() {
         const ended = once(server, 'exit')
         server.kill('SIGTERM')

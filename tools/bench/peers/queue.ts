@@ -35,6 +35,8 @@ interface QueueServer {
   readonly pids: Pids
   /** How many jobs have been recorded. */
   recorded(): Promise<number>
+  /** Makes statistics of its tables, if it has any. */
+  settle(): Promise<void>
   stop(): Promise<void>
 }
 
