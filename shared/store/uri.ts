@@ -36,7 +36,7 @@ export function parseUri(uri: string): StoreUri {
  * @throws StoreError bad-name when a prefix itself is no URI of a store.
  */
 export function withinPrefixes(uri: string, prefixes: readonly string[]): boolean {
-  const limits = prefixes.map(parseUri)
+  const limits = prefixes.map(knownUri)
   try {
     const place = parseUri(uri)
     return !uri.endsWith('/') && limits.some((limit) => isBelow(place, limit))
@@ -45,6 +45,17 @@ export function withinPrefixes(uri: string, prefixes: readonly string[]): boolea
     throw error
   }
 }
+
+/** The prefixes of settings, which are looked at with every job. */
+const known = new Map<string, StoreUri>()
+
+function knownUri(prefix: string): StoreUri {
+  const parsed = known.get(prefix) ?? parseUri(prefix)
+  if (known.size < MAX_KNOWN) known.set(prefix, parsed)
+  return parsed
+}
+
+const MAX_KNOWN = 1000
 
 /** Whether a place lies below another, and is not the same. */
 export function isBelow(place: StoreUri, limit: StoreUri): boolean {

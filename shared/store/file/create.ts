@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, link, lstat, mkdir, open, unlink } from 'node:fs/promises'
+import { link, lstat, mkdir, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { abortable } from '../../async/abort.ts'
 import type { Body, Created } from '../driver/driver.ts'
 import { TEMPORARY } from '../driver/object-name.ts'
+import { closeFile, fileStat, openFile, readFrom, syncFile, writeAll } from './descriptor.ts'
 import { type OpenFolder, openFolder } from './folder.ts'
 import { type FileRoot, hasCode, READING, undefinedIfMissing } from './root.ts'
 
@@ -32,7 +33,7 @@ export async function createFile(
       const mayRetry = hasCode(error, 'ENOENT') && body instanceof Uint8Array
       if (!mayRetry || attempt >= ATTEMPTS) throw error
     } finally {
-      await opened.folder.close()
+      opened.folder.close()
     }
   }
 }
@@ -48,18 +49,19 @@ export async function tryWriting(
   signal?.throwIfAborted()
   await mkdir(folder, { recursive: true })
   const path = join(folder, TEMPORARY + randomUUID())
-  const file = await open(path, 'wx')
+  const file = await openFile(path, 'wx')
   try {
     await writeAll(file, Buffer.alloc(PROBE_BYTES))
-    await file.sync()
+    await syncFile(file)
   } finally {
-    await file.close()
+    await closeFile(file)
     await unlink(path)
   }
 }
 
 interface Temporary {
-  readonly file: FileHandle
+  /** A descriptor. */
+  readonly file: number
   readonly path: string
   /** The path to which it will be linked. */
   readonly target: string
@@ -71,10 +73,10 @@ async function openTemporary(root: FileRoot, path: string): Promise<Temporary> {
     const folder = await openFolder(root, dirname(path))
     try {
       const temporary = folder.at(TEMPORARY + randomUUID())
-      const file = await open(temporary, 'wx')
+      const file = await openFile(temporary, 'wx')
       return { file, path: temporary, target: folder.at(basename(path)), folder }
     } catch (error) {
-      await folder.close()
+      folder.close()
       if (!hasCode(error, 'ENOENT') || attempt >= ATTEMPTS) throw error
     }
   }
@@ -91,9 +93,9 @@ async function fill(
     try {
       if (body instanceof Uint8Array) await writeAll(file, body)
       else for await (const chunk of abortable(body, signal)) await writeAll(file, chunk)
-      await file.sync()
+      await syncFile(file)
     } finally {
-      await file.close()
+      await closeFile(file)
     }
     signal?.throwIfAborted()
     linked = await linkOnce(root, path, target)
@@ -140,11 +142,11 @@ export async function linkOnce(
 }
 
 async function freshLinks(path: string): Promise<number> {
-  const file = await open(path, 'r')
+  const file = await openFile(path, 'r')
   try {
-    return (await file.stat()).nlink
+    return Number((await fileStat(file)).nlink)
   } finally {
-    await file.close()
+    await closeFile(file)
   }
 }
 
@@ -152,39 +154,33 @@ const COMPARED_BYTES = 256 * 1024
 
 /** Whether two files hold the same bytes. */
 async function isSame(a: string, b: string): Promise<boolean> {
-  const files: FileHandle[] = []
+  const files: number[] = []
   try {
-    const one = await open(a, READING)
+    const one = await openFile(a, READING)
     files.push(one)
-    const other = await open(b, READING)
+    const other = await openFile(b, READING)
     files.push(other)
-    const sizes = [(await one.stat()).size, (await other.stat()).size]
+    const sizes = [(await fileStat(one)).size, (await fileStat(other)).size]
     if (sizes[0] !== sizes[1]) return false
     const rooms = [Buffer.alloc(COMPARED_BYTES), Buffer.alloc(COMPARED_BYTES)] as const
-    for (let at = 0; at < (sizes[0] as number); at += COMPARED_BYTES) {
+    for (let at = 0; at < Number(sizes[0]); at += COMPARED_BYTES) {
       const [x, y] = await Promise.all([readAt(one, rooms[0], at), readAt(other, rooms[1], at)])
       if (!x.equals(y)) return false
     }
     return true
   } finally {
-    for (const file of files) await file.close()
+    for (const file of files) await closeFile(file)
   }
 }
 
 /** Reads until the buffer is full or the file ends. */
-async function readAt(file: FileHandle, room: Buffer, at: number): Promise<Buffer> {
+async function readAt(file: number, room: Buffer, at: number): Promise<Buffer> {
   let filled = 0
   while (filled < room.length) {
-    const { bytesRead } = await file.read(room, filled, room.length - filled, at + filled)
+    const place = { at: filled, length: room.length - filled, from: at + filled }
+    const bytesRead = await readFrom(file, room, place)
     if (bytesRead === 0) break
     filled += bytesRead
   }
   return room.subarray(0, filled)
-}
-
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, at, bytes.length - at)
-    at += bytesWritten
-  }
 }

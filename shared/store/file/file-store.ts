@@ -56,7 +56,7 @@ export function fileStore(folder: string): FileStore {
         const found = await lstat(inside).catch(() => undefined)
         throw found?.isDirectory() ? notRegular(path, found) : error
       } finally {
-        await folder.close()
+        folder.close()
       }
     },
     list(prefix, options) {

@@ -10,7 +10,7 @@ export interface OpenFolder {
   readonly path: string
   /** Makes its entries durable, and those of the parent folders that were created with it. */
   sync(): Promise<void>
-  close(): Promise<void>
+  close(): void
 }
 
 /** The number of attempts when a folder is removed meanwhile; after that the error goes to the caller. */
@@ -55,7 +55,7 @@ async function opened(root: FileRoot, path: string): Promise<OpenFolder> {
       held.push(next)
     }
   } catch (error) {
-    await Promise.all(held.map((each) => each.close()))
+    for (const each of held) each.close()
     throw error
   }
   const last = held.at(-1) as HeldFolder
@@ -65,8 +65,8 @@ async function opened(root: FileRoot, path: string): Promise<OpenFolder> {
     async sync() {
       await Promise.all(held.map((each) => each.sync()))
     },
-    async close() {
-      await Promise.all(held.map((each) => each.close()))
+    close() {
+      for (const each of held) each.close()
     },
   }
 }

@@ -66,7 +66,7 @@ export async function readFileInto(
 async function openRevision(root: FileRoot, path: string, options: ReadOptions | undefined) {
   options?.signal?.throwIfAborted()
   const expected = options?.revision
-  const opened = await openInside(root, path)
+  const opened = await openInside(root, path, expected !== undefined)
   if (!opened)
     throw expected === undefined
       ? new StoreError('not-found', `there is no ${path}`)
@@ -89,14 +89,15 @@ async function verify(
     throw changed(path)
 }
 
-async function openInside(root: FileRoot, path: string) {
+/** @param isFresh whether the metadata have to be those that the server of an NFS export has now */
+async function openInside(root: FileRoot, path: string, isFresh: boolean) {
   const held = await root.file(path)
   if (!held) return undefined
   try {
     // Opened by the held descriptor, which has been checked, and not by the name, which may lead elsewhere by now.
     const file = await openFile(held.path, READING)
     try {
-      return { file, found: await fileStat(file) }
+      return { file, found: isFresh ? await fileStat(file) : held.stat }
     } catch (error) {
       await closeFile(file)
       throw error
@@ -107,7 +108,7 @@ async function openInside(root: FileRoot, path: string) {
 }
 
 async function currentRevision(root: FileRoot, path: string): Promise<string | undefined> {
-  const opened = await openInside(root, path)
+  const opened = await openInside(root, path, true)
   if (opened) await closeFile(opened.file)
   return opened && fileRevision(opened.found)
 }

@@ -1,8 +1,8 @@
 import { type BigIntStats, closeSync, existsSync, readlinkSync } from 'node:fs'
-import { constants, type FileHandle, lstat, open, realpath } from 'node:fs/promises'
+import { constants, lstat, realpath } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
 import { StoreError } from '../../contracts/errors/store.ts'
-import { fileStat, openFile } from './descriptor.ts'
+import { fileStat, openFile, syncFile } from './descriptor.ts'
 import { notRegular } from './stat.ts'
 
 /** The root folder of a file store. No name and no symbolic link may lead out of it. */
@@ -41,7 +41,7 @@ export interface HeldFolder {
   readonly path: string
   /** Makes its entries durable. */
   sync(): Promise<void>
-  close(): Promise<void>
+  close(): void
 }
 
 /**
@@ -104,19 +104,17 @@ export function fileRoot(root: string): FileRoot {
     async folder(at, { isLinkRefused = false } = {}) {
       try {
         const flags = isLinkRefused ? FOLDER | constants.O_NOFOLLOW : FOLDER
-        const held = await open(at, flags)
-        const itself = await checked(held.fd, at).then(
-          (real) => leadingTo(held.fd, real),
-          async (error) => {
-            await held.close()
-            throw error
-          },
-        )
-        return {
-          path: itself,
-          at: (name) => join(itself, name),
-          sync: () => synced(held),
-          close: () => held.close(),
+        const held = await openFile(at, flags)
+        const close = () => closeSync(held)
+        try {
+          const itself = leadingTo(held, await checked(held, at))
+          return {
+            ...{ path: itself, at: (name) => join(itself, name) },
+            ...{ sync: () => synced(held), close },
+          }
+        } catch (error) {
+          close()
+          throw error
         }
       } catch (error) {
         if (hasCode(error, 'ENOENT')) return undefined
@@ -142,9 +140,9 @@ function leadingTo(held: number, real: string): string {
   return HAS_DESCRIPTORS ? `${DESCRIPTORS}/${held}` : real
 }
 
-async function synced(held: FileHandle): Promise<void> {
+async function synced(held: number): Promise<void> {
   try {
-    await held.sync()
+    await syncFile(held)
   } catch (error) {
     // File systems that do not support this make their entries durable by themselves, or not at all.
     if (!hasCode(error, 'EINVAL', 'ENOTSUP', 'ENOSYS')) throw error

@@ -60,7 +60,7 @@ async function* listFolder(
       }
     }
   } finally {
-    await folder.close()
+    folder.close()
   }
 }
 
@@ -98,7 +98,7 @@ export async function removeFolder(root: FileRoot, folder: string): Promise<void
       if (at === path) await removeTree(root, inside)
       if (!(await removeIfEmpty(inside))) return
     } finally {
-      await above.close()
+      above.close()
     }
   }
 }
@@ -117,7 +117,7 @@ async function removeTree(root: FileRoot, path: string): Promise<void> {
       if (await removeIfEmpty(path)) return
     }
   } finally {
-    await folder.close()
+    folder.close()
   }
 }
 
@@ -160,7 +160,7 @@ export async function removeTemporary(
       }
     })
   } finally {
-    await folder.close()
+    folder.close()
   }
   return removed
 }

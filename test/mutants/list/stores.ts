@@ -11,8 +11,8 @@ export default [
   ...mutantsOf('shared/store/file/create.ts', durable, [
     {
       breaks: 'an object has its name before its bytes are on the disk',
-      from: '      await file.sync()\n    } finally {\n      await file.close()\n    }\n    signal',
-      to: '    } finally {\n      await file.close()\n    }\n    signal',
+      from: '      await syncFile(file)\n    } finally {\n      await closeFile(file)\n    }\n    signal',
+      to: '    } finally {\n      await closeFile(file)\n    }\n    signal',
     },
     {
       breaks: 'the name of an object is on no disk',

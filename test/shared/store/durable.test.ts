@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readlinkSync } from 'node:fs'
+import callbacks, { readlinkSync } from 'node:fs'
 import fs, { type FileHandle, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -33,6 +33,14 @@ for (const method of ['sync', 'datasync'] as const) {
     watching.calls.push(`sync ${kindOf(path)}`)
   }
 }
+const { fsync } = callbacks
+callbacks.fsync = ((descriptor, done) => {
+  const path = readlinkSync(`/proc/self/fd/${descriptor}`)
+  fsync(descriptor, (error) => {
+    watching.calls.push(`sync ${kindOf(path)}`)
+    done(error)
+  })
+}) as typeof fsync
 fs.link = async (from, to) => {
   watching.calls.push('link')
   await watching.link(from, to)

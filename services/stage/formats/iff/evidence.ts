@@ -33,9 +33,9 @@ export const [FEW, MANY] = [0.02, 0.05]
 /**
  * Whether numbers as declared may be something else: noise, parts that are sound by themselves, or all of them
  * loud.
+ * @param own what they are as declared
  */
-export function isSuspect(looks: readonly Buffer[], declared: Declared): boolean {
-  const own = measured(looks, declared, declared)
+export function isSuspect(looks: readonly Buffer[], declared: Declared, own: Measured): boolean {
   if (own.values < MIN_VALUES) return false
   if (declared.encoding === 'float') return own.unlikely > MANY
   const isEight = (reading: Reading) =>

@@ -43,11 +43,11 @@ export async function otherReading(
   const { looks: first, own: there } = middle ?? (await middleOf(window, declared))
   // Silence proves nothing: then all places are read.
   const isLively = there.values >= MIN_VALUES
-  if (isLively && !isSuspect(first, declared)) return undefined
+  if (isLively && !isSuspect(first, declared, there)) return undefined
   const looks = await looksAt(window, declared, PLACES)
   const numbers = looks.reduce((sum, look) => sum + look.length, 0) / (declared.bits / 8)
-  if (numbers < MIN_NUMBERS || !isSuspect(looks, declared)) return undefined
   const own = measured(looks, declared, declared)
+  if (numbers < MIN_NUMBERS || !isSuspect(looks, declared, own)) return undefined
   if (isScaled(own, declared)) return { contradicts: tooLoud(own) }
   const swapped = swappedOf(own, declared)
   if (swapped !== undefined) {
