@@ -25,6 +25,7 @@ import {
   throwStageTombstone,
   writerOf,
 } from './conversion-scratch.ts'
+import { factsOf } from './facts.ts'
 import { hasMd5, md5Warnings } from './formats/flac/md5.ts'
 import type { CodedLayout } from './formats/layout.ts'
 import { masterBytes } from './formats/master-bytes.ts'
@@ -95,7 +96,7 @@ export async function continueConversion(
   const exists = await findExisting(run, deps)
   if (isAllThere(run, exists.missing, deps)) {
     // Another job has made everything meanwhile, or this is a copy of the message that arrives after the end.
-    const next = skipRun(run, work.kind === 'range' ? work.samples : 1, exists.existing)
+    const next = skipRun(run, factsOf(run.layout), exists.existing)
     return { ...next, afterwards: [() => clearConversion(run)] }
   }
   if (work.kind === 'stream') return streamStep(run, work, deps)

@@ -3,8 +3,7 @@ import type { TrackNames } from '#shared/contracts/file-names.ts'
 import { namesInFile } from '#shared/contracts/file-names.ts'
 import type { AcceptedRequest } from '#shared/contracts/messages/run.ts'
 import { kindOf } from '#shared/store/kinds.ts'
-import type { FoundMaster } from './find-master.ts'
-import { masterBytes } from './formats/master-bytes.ts'
+import type { ByteRanges } from './formats/byte-window.ts'
 import { tagNames } from './formats/names/tag-names.ts'
 
 /**
@@ -13,12 +12,13 @@ import { tagNames } from './formats/names/tag-names.ts'
  */
 export async function masterNames(
   request: AcceptedRequest,
-  { driver, name, uri, bytes }: FoundMaster,
+  uri: string,
+  file: ByteRanges,
   signal: AbortSignal,
 ): Promise<TrackNames> {
   const { title, artist, file_name = nameIn(uri) } = request
   if (title !== undefined && artist !== undefined) return {}
-  const tags = await tagNames(masterBytes(driver, name, { bytes }), signal)
+  const tags = await tagNames(file, signal)
   const all = { ...namesInFile(isOwnName(file_name, request) ? '' : file_name), ...tags }
   return {
     ...(title === undefined && all.title !== undefined ? { title: all.title } : {}),

@@ -1,6 +1,7 @@
 import type { Derivative } from '#shared/assets/definition.ts'
 import { clearScratch, failedVerdict, findAsset, runEnded } from '#shared/assets/end-run.ts'
 import { stepMessages } from '#shared/assets/make/unit-step.ts'
+import type { MasterFacts } from '#shared/assets/master-facts.ts'
 import { planSteps, unitName } from '#shared/assets/plan.ts'
 import type { Registry } from '#shared/assets/registry.ts'
 import type { TrackNames } from '#shared/contracts/file-names.ts'
@@ -17,8 +18,9 @@ import { nextStage, perMakingStage } from '#shared/contracts/stages.ts'
 import { mergedWarnings, refuseWarnings, type Warning } from '#shared/contracts/warnings.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import type { Next, StepContext } from '#shared/frame/step.ts'
+import { factsOf } from './facts.ts'
 import type { FoundMaster } from './find-master.ts'
-import { describeLayout, type Layout } from './formats/layout.ts'
+import type { Layout } from './formats/layout.ts'
 import { reportedNoNumbers, reportedWarnings } from './found.ts'
 import { mayHaveNone, noNumberWarnings } from './resample/no-numbers.ts'
 
@@ -109,11 +111,15 @@ function isInHeader(layout: Layout): boolean {
   return layout.kind === 'pcm' && !mayHaveNone(layout)
 }
 
-/** Ends a run whose assets all exist. Warnings that the header does not show are in the catalogue already. */
-export function skipRun(run: FoundRun, samples: number, existing: Verdicts): Next {
-  const { message, layout } = run
-  const { warnings = [] } = layout
-  const sends = [runEnded(message, masterOf(run, samples, warnings), existing)]
+/** Ends a run whose assets all exist. Warnings that are not among the facts are in the catalogue already. */
+export function skipRun(
+  run: Pick<FoundRun, 'message' | 'found' | 'names'>,
+  facts: MasterFacts,
+  existing: Verdicts,
+): Next {
+  const { message } = run
+  const { warnings } = facts
+  const sends = [runEnded(message, masterOf(run, facts), existing)]
   return { sends, verdict: 'skipped', units: message.request.derivative_assets, warnings }
 }
 
@@ -135,7 +141,8 @@ export async function planRun(
   for (const { asset, error } of steps.impossible) {
     verdicts[asset.id] = failedVerdict(asset.version, error, 'stage', context.delivery.attempt)
   }
-  const master = masterOf(run, pcm.samples, warnings)
+  const facts = { ...factsOf(layout), samples: pcm.samples, warnings }
+  const master = masterOf(run, facts)
   const due: StepDue = {
     ...envelopeOf(message),
     master,
@@ -181,11 +188,10 @@ async function lateWarnings(run: FoundRun): Promise<readonly (readonly Warning[]
 }
 
 function masterOf(
-  { found, layout, names }: FoundRun,
-  samples: number,
-  warnings: readonly Warning[],
+  { found, names }: Pick<FoundRun, 'found' | 'names'>,
+  { samples, layout, warnings }: MasterFacts,
 ): Master {
   const { uri, revision } = found
-  const master = { uri, revision, samples, layout: describeLayout(layout), ...names }
+  const master = { uri, revision, samples, layout, ...names }
   return warnings.length === 0 ? master : { ...master, warnings: [...warnings] }
 }

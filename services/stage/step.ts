@@ -16,8 +16,11 @@ import type { Config } from '#shared/frame/settings.ts'
 import { defineStep, type Next, type Step, type StepContext } from '#shared/frame/step.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { beginConversion, continueConversion, failConversion } from './conversion.ts'
+import { factsOf, knownFacts } from './facts.ts'
 import { type FoundMaster, findMaster, type Locate } from './find-master.ts'
-import { isConformant, type Layout } from './formats/layout.ts'
+import type { MasterBytes } from './formats/byte-window.ts'
+import { inBlocks } from './formats/in-blocks.ts'
+import { isConformant } from './formats/layout.ts'
 import { masterBytes } from './formats/master-bytes.ts'
 import { survey } from './formats/survey.ts'
 import { checkLimits, type MasterLimits } from './limits.ts'
@@ -31,7 +34,6 @@ import {
   planRun,
   skipRun,
 } from './plan-run.ts'
-import { samplesAt44100 } from './resample/range.ts'
 
 interface StageDeps {
   readonly registry: Registry
@@ -108,15 +110,26 @@ async function begin(
   const waitSeconds = config.master_wait_seconds
   const at = await findMaster(masters, { locate, uploads, accepted, waitSeconds, signal })
   const found = { ...at, driver: context.counted(at.driver) }
-  const layout = await layoutOf(found, signal)
+  const file = headerOf(found)
+  const named = async () => masterNames(message.request, found.uri, file, signal)
+  const exists = await findExisting({ message, found, context }, deps)
+  if (exists.missing.length === 0) {
+    const track = message.request.asset_guid
+    const facts = await knownFacts({ track, found, file }, isStrict(message, deps), context)
+    if (facts !== undefined) {
+      if (isStrict(message, deps)) refuseWarnings(facts.warnings)
+      return skipRun({ message, found, names: await named() }, facts, exists.existing)
+    }
+  }
+  const layout = await survey(file, signal)
   checkLimits(layout, config)
   if (isStrict(message, deps)) refuseWarnings(layout.warnings ?? [])
-  const names = await masterNames(message.request, found, signal)
+  const names = await named()
   const plan = planDigest(message, found, deps)
   const run = { message, found, layout, names, plan, context }
-  const exists = await findExisting(run, deps)
-  if (isAllThere(run, exists.missing, deps))
-    return skipRun(run, lengthOf(layout), exists.existing)
+  if (isAllThere(run, exists.missing, deps)) {
+    return skipRun(run, factsOf(layout), exists.existing)
+  }
   if (isConformant(layout)) {
     const { offset, bigEndian, samples } = layout
     const place = { uri: found.uri, revision: found.pin, offset, bigEndian, samples }
@@ -146,21 +159,16 @@ async function goOn(message: StagingDue, context: StepContext, deps: StageDeps):
     pin: stat.revision,
     revision: revision as Revision,
   }
-  const layout = await layoutOf(found, signal)
-  const names = await masterNames(message.request, found, signal)
+  const file = headerOf(found)
+  const layout = await survey(file, signal)
+  const names = await masterNames(message.request, found.uri, file, signal)
   return continueConversion({ message, found, layout, names, plan, context }, work, deps)
 }
 
 /**
- * Reads the header without a pin, which would cost a second request. If the bytes changed meanwhile, the pinned
- * reads of the samples fail.
+ * Access to the header and to the samples that are examined, without a pin, which would cost a second request. If the
+ * bytes changed meanwhile, the pinned reads of the samples fail.
  */
-function layoutOf(found: FoundMaster, signal: AbortSignal): Promise<Layout> {
-  const { driver, name, bytes } = found
-  return survey(masterBytes(driver, name, { bytes }), signal)
-}
-
-/** The length at 44.1 kHz, samples; 1 if it is only known after decoding. */
-function lengthOf(layout: Layout): number {
-  return layout.kind === 'coded' ? 1 : samplesAt44100(layout)
+function headerOf({ driver, name, bytes }: FoundMaster): MasterBytes {
+  return inBlocks(masterBytes(driver, name, { bytes }))
 }

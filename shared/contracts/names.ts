@@ -82,6 +82,11 @@ export function assetName(
   return `assets/${track}/${revision}/${asset.id}@${asset.version}.${extension}` as ObjectName
 }
 
+/** The name of what was found out about a master when assets were made of it, among the finished assets. */
+export function factsName(track: string, revision: Revision): ObjectName {
+  return `masters/${track}/${revision}.json` as ObjectName
+}
+
 /** The place in scratch of one plan of one run. A run that restarts may have another plan. */
 export interface ScratchPlace {
   readonly route: string

@@ -15,6 +15,7 @@ import { stageTopic } from '../../contracts/topology.ts'
 import { defineStep, type Send, type Step, send } from '../../frame/step.ts'
 import { Isolation } from '../../underway/isolation.ts'
 import { clearScratch, findAsset, runEnded } from '../end-run.ts'
+import { keepFacts } from '../master-facts.ts'
 import { unitName } from '../plan.ts'
 import { type Following, fanIn } from './fan-in.ts'
 import { outcomeOf, verdictsByName } from './find-output.ts'
@@ -148,10 +149,11 @@ async function isOver({ message, deps, context }: Work): Promise<boolean> {
 }
 
 async function sendOn(work: Work, fresh: ReadonlyMap<string, Verdict>): Promise<Following> {
-  const { stage, message } = work
+  const { stage, message, context } = work
   const verdicts = { ...message.verdicts, ...(await verdictsByName(work, fresh)) }
   const next = nextStage(message.plan.steps, stage)
   if (next !== undefined) return { sends: stepMessages({ ...message, verdicts }, next) }
+  await keepFacts(message.request.asset_guid, message.master, context)
   return {
     sends: [runEnded(message, message.master, verdicts)],
     afterwards: [() => clear(work, verdicts)],

@@ -5,6 +5,8 @@ import { assetName, type ObjectName, type Revision } from '#shared/contracts/nam
 import type { ChainStep } from '#shared/contracts/stages.ts'
 import { sameBytes } from '#shared/store/driver/driver.ts'
 import { locate, openStore } from '#shared/store/open.ts'
+import { statedWav } from '../../../services/stage/formats/iff/stated.ts'
+import { inBlocks } from '../../../services/stage/formats/in-blocks.ts'
 import { masterBytes } from '../../../services/stage/formats/master-bytes.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
 import { masterNames } from '../../../services/stage/master-names.ts'
@@ -38,11 +40,14 @@ export function stepWork(assets: string): StepWork {
       const stat = await at.driver.stat(at.name, { signal })
       if (stat === undefined) throw new Error(`there is no ${job.master_uri}`)
       const { bytes, revision } = stat
-      await survey(masterBytes(at.driver, at.name, { bytes }), signal)
-      const found = { ...at, uri: job.master_uri, bytes, pin: revision, revision }
-      await masterNames({ asset_guid: job.asset_guid } as AcceptedRequest, found, signal)
       const staged = { ...job, revision }
-      for (const asset of Object.values(ASSETS)) await store.stat(nameOf(staged, asset))
+      const names = Object.values(ASSETS).map((asset) => nameOf(staged, asset))
+      const found = await Promise.all(names.map((name) => store.stat(name)))
+      const file = inBlocks(masterBytes(at.driver, at.name, { bytes }))
+      // A master is examined only when something has to be made of it.
+      await (found.includes(undefined) ? survey : statedWav)(file, signal)
+      const { asset_guid, master_uri } = job
+      await masterNames({ asset_guid } as AcceptedRequest, master_uri, file, signal)
       return staged
     },
     analyze: (job) => make(job, ASSETS.analyze),

@@ -35,7 +35,11 @@ export const [FEW, MANY] = [0.02, 0.05]
  * loud.
  * @param own what they are as declared
  */
-export function isSuspect(looks: readonly Buffer[], declared: Declared, own: Measured): boolean {
+export function isSuspect(
+  looks: readonly Buffer[],
+  declared: Declared,
+  own: Measured,
+): boolean {
   if (own.values < MIN_VALUES) return false
   if (declared.encoding === 'float') return own.unlikely > MANY
   const isEight = (reading: Reading) =>

@@ -44,7 +44,8 @@ export const DECODABLE: Readonly<Record<number, Decodable>> = {
   85: { codec: 'MP3', decoder: 'mp3' },
 }
 
-const ENCODINGS: Readonly<Record<number, PcmLayout['encoding']>> = {
+/** The encodings of uncompressed samples, by format tag. */
+export const ENCODINGS: Readonly<Record<number, PcmLayout['encoding']>> = {
   1: 'int',
   3: 'float',
   6: 'alaw',

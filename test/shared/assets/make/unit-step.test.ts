@@ -1,7 +1,8 @@
 import { unlink, utimes } from 'node:fs/promises'
 import t from 'tap'
+import { keptFacts } from '#shared/assets/master-facts.ts'
 import type { StepDue } from '#shared/contracts/messages/run.ts'
-import type { ObjectName } from '#shared/contracts/names.ts'
+import type { ObjectName, Revision } from '#shared/contracts/names.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 
 import { alone, bench, fails, NO_STEPS, RATE, SAMPLES } from './step-bench.ts'
@@ -23,6 +24,29 @@ t.test('a plan of one step: made, and sent to publish; a copy finds it made', as
   t.match(events, [{ verdict: 'done', units: ['flac@1'] }, { verdict: 'skipped' }])
   t.strictSame(await names('scratch'), [])
 })
+
+t.test(
+  'the end of a run keeps what an examination has found out about its master',
+  async (t) => {
+    const { message, run, names, assets } = await bench(t)
+    const due = message({}, alone(2))
+    const { uri, revision, layout } = due.master
+    t.equal(await run(due), 'ack')
+    t.same(await names('assets'), [`assets/track/${revision}/flac@1.json`], 'nothing of a WAV')
+    const warnings = [{ code: 'CUT_SHORT', sentence: 'the WAV is cut short' }]
+    const cases = {
+      f1: { samples: 7, layout, warnings },
+      f2: { samples: 7, layout: 'FLAC 16-bit 44100 Hz 2 channels' },
+    }
+    for (const [revision, facts] of Object.entries(cases)) {
+      const of = message({ master: { uri, revision, ...facts } }, { ...alone(2), revision })
+      t.equal(await run(of), 'ack')
+      const { signal } = new AbortController()
+      const kept = await keptFacts('track', revision as Revision, { assets, signal })
+      t.same(kept, { warnings: [], ...facts })
+    }
+  },
+)
 
 t.test('of the steps of a stage the last one to end sends it on, once', async (t) => {
   const { message, run, topics, joins, ends, names, calls, events } = await bench(t)
