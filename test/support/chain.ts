@@ -20,6 +20,7 @@ import { openStore } from '#shared/store/open.ts'
 import { keepDeadLetters } from '../../services/publish/keep-dead-letters.ts'
 import { type TestPostgres, testPostgres } from '../../tools/local/postgres/temporary.ts'
 import { startPubsubServer } from '../../tools/local/pubsub/server.ts'
+import { waitingOf } from './waiting.ts'
 
 interface Letter {
   readonly body: string
@@ -41,6 +42,8 @@ export interface Surroundings {
   /** Puts a master where the template looks for it. */
   master(track: string, bytes: Uint8Array, extension?: string): Promise<void>
   submit(job: EncodeJob): Promise<void>
+  /** Whether every message on every subscription is acknowledged. For the local Pub/Sub server only. */
+  isIdle(): Promise<boolean>
   store(which: 'assets' | 'scratch'): StoreDriver
   /** All that a job has left behind, less what names it: equal for equal masters. */
   outcome(track: string, requestId: string): Promise<unknown>
@@ -65,10 +68,9 @@ export async function surroundings(
   for (const name of ['masters', 'assets', 'scratch', 'uploads'])
     await mkdir(join(folder, name))
   const postgres = given ?? (await testPostgres())
+  const queue = join(folder, 'pubsub.sqlite')
   const server =
-    wire === undefined
-      ? await startPubsubServer({ port: 0, file: join(folder, 'pubsub.sqlite') })
-      : undefined
+    wire === undefined ? await startPubsubServer({ port: 0, file: queue }) : undefined
   const env = configEnv({
     project: 'trackchain-test',
     pubsub: wire ?? `127.0.0.1:${server?.port}`,
@@ -129,6 +131,7 @@ export async function surroundings(
       const { topic, data, attributes } = send('ingest', EncodeJob, job)
       await bus.publish(topic, { data, attributes })
     },
+    isIdle: async () => Object.keys(await waitingOf(queue)).length === 0,
     async outcome(track, requestId) {
       const [status] = await jobsOfRequest(database, requestId)
       const row = await findTrack(database, track)

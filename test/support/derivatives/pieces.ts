@@ -8,7 +8,7 @@ export default defineDerivative({
   stage: 'encode',
   title: 'A digest of each half second, for tests',
   files: { txt: 'text/plain', bin: 'application/octet-stream' },
-  cost: { fixedMs: 1, msPerSecond: 100 },
+  cost: { fixedMs: 1, msPerSecond: 130 },
   grid: 22_050,
   async part({ start, end }, { pcm }) {
     const lines: string[] = []

@@ -9,11 +9,11 @@ import { type Browser, chromium, type Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { PROJECT } from '../../../tools/local/chain-settings.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
-import { waitingIn } from '../../../tools/local/pubsub/sqlite-journal.ts'
 import { type Chain, startChain } from '../../../tools/local/supervisor.ts'
 import { sine, wav } from '../../support/audio.ts'
 import { noChromium } from '../../support/chromium.ts'
 import { listeners } from '../../support/processes/listeners.ts'
+import { waitingOf } from '../../support/waiting.ts'
 
 /** What a page got from a port. */
 interface Got {
@@ -87,22 +87,11 @@ async function kept(chain: Chain): Promise<unknown> {
     letters: await ask(`${chain.url}/v1/dead-letters`),
     topics: await ask(`${ofPubsub}/topics`),
     subscriptions: await ask(`${ofPubsub}/subscriptions`),
-    waiting: await waiting(chain),
+    // `published` has no consumer here: all announcements so far.
+    waiting: await waitingOf(chain.folder.queue),
     deliveries: log.filter((line) => line.includes('"settlement"')).length,
     pids: chain.pids(),
   }
-}
-
-/** The messages that wait on `published`, which has no consumer here: all announcements so far. */
-async function waiting(chain: Chain): Promise<number> {
-  const { folder } = chain
-  // The server has locked the file: a copy is read.
-  const copy = join(folder.path, 'copy.sqlite')
-  for (const end of ['', '-wal']) {
-    const bytes = await readFile(folder.queue + end).catch(() => Buffer.alloc(0))
-    await writeFile(copy + end, bytes)
-  }
-  return Object.values(waitingIn(copy)).reduce((sum, count) => sum + count, 0)
 }
 
 /** What a page of another origin, and one on this very port by another name, gets from it. */

@@ -1,8 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { jobId } from '#shared/contracts/names.ts'
 import { club, wav } from '../support/audio.ts'
 import { filesBelow, surroundings, until } from '../support/chain.ts'
@@ -12,7 +11,7 @@ t.setTimeout(patient(1_200_000))
 /** Whether all seams are tested, and not only the first and the last of each kind. */
 const ALL_SEAMS = process.env.SEAMS === 'all'
 
-// Small steps: three seconds of audio are fanned out into parts.
+// Small steps: two seconds of audio are fanned out into parts.
 const around = await surroundings({ target_ms: 260 })
 const { folder, published } = around
 let child: ChildProcess | undefined
@@ -24,16 +23,9 @@ t.teardown(async () => {
 })
 
 // A master that is not 16-bit, 44.1 kHz or stereo, so that conversion, scratch and its removal are included.
-const master = wav([club(3 * 48_000, { rate: 48_000 })[0]], { rate: 48_000, bits: 24 })
+const master = wav([club(2 * 48_000, { rate: 48_000 })[0]], { rate: 48_000, bits: 24 })
 
-/** Kills at every other seam, from the first or the second on: two files, which take a core each. */
-export function killedAtEveryOther(first: 0 | 1): void {
-  t.test('killed at any seam, everything finishes, equal to an undisturbed run', (t) =>
-    killedAtSeams(t, first),
-  )
-}
-
-async function killedAtSeams(t: Test, first: 0 | 1): Promise<void> {
+t.test('killed at any seam, everything finishes, equal to an undisturbed run', async (t) => {
   const reference = newJob(0)
   const passed = [await seamsOf(reference), await seamsOf(newJob(1))] as const
   // Which of two steps finds all made is a race, and both may: only what happens each time can be waited for.
@@ -62,16 +54,11 @@ async function killedAtSeams(t: Test, first: 0 | 1): Promise<void> {
       (seam) => !/:events#([2-9]|\d\d)/.test(seam) && !/^after (write|remove|ack):/.test(seam),
     )
     .filter((seam, _, all) => ALL_SEAMS || isAtAnEnd(seam, all))
-    .filter((_, index) => index % 2 === first)
   const jobs: Job[] = []
   const reached = async (seam: string) => {
-    // What comes after the announcement takes as long as the machine lets it.
-    for (const rest of [500, 5000]) {
-      const job = { ...newJob(jobs.length + 2), seam }
-      jobs.push(job)
-      if (await killedAt(job, rest)) return true
-    }
-    return false
+    const job = { ...newJob(jobs.length + 2), seam }
+    jobs.push(job)
+    return killedAt(job)
   }
   for (const seam of distinct) {
     // On a busy machine both runs may have lost a race that later ones win, and events share messages as it comes:
@@ -105,22 +92,25 @@ async function killedAtSeams(t: Test, first: 0 | 1): Promise<void> {
     t.same(await around.outcome(track, requestId(track)), expected, seam)
   }
   t.same(await intermediate(), [], 'scratch has neither samples nor parts')
-}
+})
 
-/** Whether a job was killed at its seam; if not, it was killed `rest` ms after it was announced. */
-async function killedAt(job: Job, rest: number): Promise<boolean> {
+/** Whether a job was killed at its seam; if not, the process was killed when nothing was left to do. */
+async function killedAt(job: Job): Promise<boolean> {
   const running = await start(job)
   child = running
   const exit = once(running, 'exit')
+  const hasDied = () => running.exitCode !== null || running.signalCode !== null
   await submit(job)
-  await Promise.race([
-    exit,
-    until(() => published.has(job.track), 120_000).then(() => sleep(rest)),
-  ])
-  if (running.exitCode !== null || running.signalCode !== null) return true
+  await until(async () => hasDied() || (await isOver(job)), 120_000, 100)
+  if (hasDied()) return true
   running.kill('SIGKILL')
   await exit
   return false
+}
+
+/** Whether it was announced, and nothing is left to do: what comes after the announcement takes its time. */
+async function isOver({ track }: Job): Promise<boolean> {
+  return published.has(track) && around.isIdle()
 }
 
 /** Whether it is the first or the last of its kind: those between differ from them by their number alone. */
@@ -136,8 +126,7 @@ async function seamsOf(job: Job): Promise<readonly string[]> {
   child = await start(job)
   child.on('message', ({ seam }: { seam?: string }) => seam !== undefined && seams.add(seam))
   await submit(job)
-  await until(() => published.has(job.track))
-  await sleep(1000)
+  await until(() => isOver(job), 60_000, 100)
   child.kill('SIGKILL')
   await once(child, 'exit')
   return [...seams]

@@ -1,3 +1,0 @@
-import { killedAtEveryOther } from './seams.ts'
-
-killedAtEveryOther(1)
