@@ -5,7 +5,7 @@ import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Parser } from 'tap-parser'
-import { sharedPostgres } from '../tools/local/postgres/temporary.ts'
+import { sharedPostgres } from './support/shared-postgres.ts'
 import { measuredSlowness } from './support/slowness.ts'
 
 /**

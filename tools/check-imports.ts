@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path'
 import { CHAIN, STAGES } from '#shared/contracts/stages.ts'
 
 /**
- * Which folder may import which, type imports included, and which exports are not imported by any file.
+ * Which folder may import which, type imports included, and which exports no file imports, or tests alone although their
+ * own file does not use them: what nothing else calls needs no test.
  * `node tools/check-imports.ts` prints each breach. Exit codes: 0 none; 1 there are breaches.
  */
 
@@ -150,19 +151,44 @@ function unused(
   sources: readonly (readonly [string, string])[],
   imports: ReadonlyMap<string, readonly Import[]>,
 ): readonly Breach[] {
-  const used = new Map<string, Set<string> | 'all'>()
-  for (const { target, names } of [...imports.values()].flat()) {
-    const before = used.get(target) ?? new Set()
-    if (names === undefined || before === 'all') used.set(target, 'all')
-    else used.set(target, new Set([...before, ...names]))
-  }
+  const all = [...imports]
+  const taken = takenOf(all)
+  const takenByOthers = takenOf(all.filter(([file]) => !isTest(file)))
   return sources.flatMap(([file, source]) => {
-    const taken = used.get(file) ?? new Set()
-    if (taken === 'all' || PUBLIC.includes(file)) return []
-    return [...source.matchAll(EXPORT)]
-      .filter(([, name = '']) => !taken.has(name))
-      .map(([, name]) => ({ file, sentence: `exports ${name}, which no file imports` }))
+    if (PUBLIC.includes(file)) return []
+    const isTakenBy = (sets: ReturnType<typeof takenOf>, name: string) => {
+      const names = sets.get(file)
+      return names === 'all' || names?.has(name) === true
+    }
+    return [...source.matchAll(EXPORT)].flatMap(([, name = '']) => {
+      if (!isTakenBy(taken, name))
+        return [{ file, sentence: `exports ${name}, which no file imports` }]
+      if (isTest(file) || isTakenBy(takenByOthers, name) || isUsedWithin(source, name))
+        return []
+      return [{ file, sentence: `exports ${name}, which tests alone use` }]
+    })
   })
+}
+
+/** The names that are imported of each file. */
+function takenOf(imports: readonly (readonly [string, readonly Import[]])[]) {
+  const taken = new Map<string, Set<string> | 'all'>()
+  for (const { target, names } of imports.flatMap(([, all]) => all)) {
+    const before = taken.get(target) ?? new Set()
+    if (names === undefined || before === 'all') taken.set(target, 'all')
+    else taken.set(target, new Set([...before, ...names]))
+  }
+  return taken
+}
+
+/** Whether a name occurs beside its declaration, comments aside. */
+function isUsedWithin(source: string, name: string): boolean {
+  const code = source.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
+  return (code.match(new RegExp(`\\b${name}\\b`, 'g')) ?? []).length > 1
+}
+
+function isTest(file: string): boolean {
+  return file.startsWith('test/')
 }
 
 function isOurs(path: string): boolean {
@@ -190,7 +216,7 @@ function ofLibrary(file: string, specifier: string): string | undefined {
   const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
   const importers = IMPORTERS[name]
   // Tests may import a library directly.
-  if (importers === undefined || file.startsWith('test/')) return undefined
+  if (importers === undefined || isTest(file)) return undefined
   if (importers.some((each) => file === each || (each.endsWith('/') && file.startsWith(each))))
     return undefined
   return `imports ${specifier}, which ${importers[0]} alone does: use what that exports`

@@ -49,6 +49,7 @@ const BREACHES = {
   'k8s/a.ts': "import '../shared/contracts/names.ts'",
   'shared/audio/unused.ts': 'export const RATE = 44_100',
   'shared/audio/unused-type.ts': 'export interface Rate {}',
+  'shared/audio/tested.ts': 'export const RATE = 44_100',
   // Cycles of folders, and of files, are reported for one of their files.
   'shared/store/file/settings.ts': "import type { Driver } from '../driver/driver.ts'",
   'shared/audio/one.ts': "import type { Two } from './two.ts'",
@@ -74,6 +75,9 @@ const HONEST = {
   'services/stage/formats/byte-window.ts': "import 'node:path'",
   'services/encode/tools.ts': "import { type Used as Taken } from '#shared/audio/used.ts'",
   'shared/audio/used.ts': 'export interface Used {}\nexport default 1',
+  'test/audio/tested.test.ts':
+    "import { RATE } from '#shared/audio/tested.ts'\nimport { inner } from '#shared/audio/inner.ts'",
+  'shared/audio/inner.ts': 'export const inner = 1\nconst outer = inner',
   'services/analyze/essentia.ts': "import 'essentia.js/dist/essentia-wasm.umd.js'",
   'services/dispatch/cluster/cluster.ts': "import '@kubernetes/client-node'",
   'tools/local/supervisor.ts': "import '#shared/bus/pubsub.ts'\nimport '../terminal/text.ts'",
@@ -107,6 +111,7 @@ t.test('every planted breach is found, and nothing else', async (t) => {
     /^imports pg, which shared\/catalogue\/database\.ts alone/,
   )
   t.equal(sentence('shared/audio/unused.ts'), 'exports RATE, which no file imports')
+  t.equal(sentence('shared/audio/tested.ts'), 'exports RATE, which tests alone use')
   t.match(sentence('services/other/a.ts'), /^is in no folder of the table/)
 })
 

@@ -72,12 +72,10 @@ function isAlive({ pid, born }: Mark): boolean {
   return born !== '' && birth(pid) === born
 }
 
-/** Whether a process runs. One that has ended and was not yet reaped by its parent does not. */
-export function isRunning(pid: number): boolean {
-  return birth(pid) !== undefined
-}
-
-/** The start time of a process in the system's own format; undefined when it is gone. */
+/**
+ * The start time of a process in the system's own format; undefined when it is gone, also one that was not yet reaped by
+ * its parent.
+ */
 function birth(pid: number): string | undefined {
   try {
     if (process.platform !== 'linux') {

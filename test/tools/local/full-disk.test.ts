@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { isRunning } from '../../../tools/local/process-registry.ts'
 import { club, wav } from '../../support/audio.ts'
 import { patient } from '../../support/patience.ts'
+import { isRunning } from '../../support/processes/is-running.ts'
 
 t.setTimeout(patient(1_500_000))
 

@@ -6,11 +6,9 @@ import { type Database, openDatabase } from '#shared/catalogue/database.ts'
 import { startPostgres } from './postgres.ts'
 
 /** fsync only protects against a loss of power, which does not matter in a test. */
-const SETTINGS = { fsync: 'off' }
+export const SETTINGS = { fsync: 'off' }
 /** The environment variable by which a run of many files names the server that they share. */
-const SHARED = 'TEST_POSTGRES'
-/** The most connections of the shared server: each running file has some pools, and so have its services. */
-const MAX_CONNECTIONS = '500'
+export const SHARED = 'TEST_POSTGRES'
 
 export interface TestPostgres {
   /** The connection string of a new, empty database. */
@@ -55,27 +53,6 @@ export async function ownPostgres(
       await postgres.stop()
       await rm(dataDir, { recursive: true, force: true })
       if (postgres.dataDir !== dataDir) await rm(postgres.dataDir, { recursive: true })
-    },
-  }
-}
-
-/**
- * Starts the server that the files of a run share: a start takes more than a core-second.
- * @returns the environment variables for the files, and a function that ends the server
- */
-export async function sharedPostgres(): Promise<{
-  readonly env: Readonly<Record<string, string>>
-  stop(): Promise<void>
-}> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
-  const settings = { ...SETTINGS, max_connections: MAX_CONNECTIONS }
-  const postgres = await startPostgres({ dataDir, settings })
-  return {
-    env: { [SHARED]: postgres.dsn },
-    stop: async () => {
-      await postgres.stop()
-      for (const folder of new Set([dataDir, postgres.dataDir]))
-        await rm(folder, { recursive: true, force: true })
     },
   }
 }
