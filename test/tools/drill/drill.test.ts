@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { drill as drillItself } from '../../../tools/cli/commands/drill.ts'
 import { startChain } from '../../../tools/local/supervisor.ts'
 import { runCli } from '../../support/processes/cli.ts'
 
@@ -70,16 +71,15 @@ t.test('a deployment is sent each track twice, with equal outcomes', async (t) =
 
 t.test('a wrong flag is reported in one line, with exit code 2', async (t) => {
   const refused: [string[], RegExp][] = [
-    [['--tracks', '0'], /^--tracks must be a whole number from 1 to 100000, got 0\.\n$/],
-    [['--every', '0'], /^--every must be a number of seconds above 0, got 0\.\n$/],
-    [['--also', 'term,burn'], /^--also must be a list of term, stop, copies, got burn\.\n$/],
-    [['--target', 'example'], /^--target must be the URL of an API, got example\.\n$/],
+    [['--every', '0'], /^--every must be a number of seconds above 0, got 0\.$/],
+    [['--also', 'term,burn'], /^--also must be a list of term, stop, copies, got burn\.$/],
+    [['--target', 'example'], /^--target must be the URL of an API, got example\.$/],
     [['--audio', join(DERIVATIVES, 'none')], /^There is no file /],
   ]
-  for (const [args, words] of refused) {
-    const { code, stderr } = await drill(...args)
-    t.equal(code, 2, args.join(' '))
-    t.match(stderr, words)
-  }
+  for (const [args, words] of refused)
+    await t.rejects(drillItself(args), { name: 'UsageError', message: words }, args.join(' '))
+  t.match(await drill('--tracks', '0'), {
+    ...{ code: 2, stderr: /^--tracks must be a whole number from 1 to 100000, got 0\.\n$/ },
+  })
   t.match(await drill('--help'), { code: 0, stdout: /--kills K/ })
 })

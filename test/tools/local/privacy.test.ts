@@ -1,92 +1,15 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { chmodSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { hasPassword } from '../../../tools/cli/commands/start.ts'
 import { targetOf } from '../../../tools/client/target.ts'
 import { startChain } from '../../../tools/local/supervisor.ts'
-
-const umask = process.umask()
-t.teardown(() => process.umask(umask))
-
-/** Every path below a folder, itself included, with its mode. Links are not followed. */
-function modesBelow(path: string): [string, number][] {
-  const found = lstatSync(path)
-  const own: [string, number][] = [[path, found.mode]]
-  if (!found.isDirectory()) return found.isSymbolicLink() ? [] : own
-  return [...own, ...readdirSync(path).flatMap((name) => modesBelow(join(path, name)))]
-}
-
-t.test('other users of the machine can read nothing of a chain', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'trackchain-private-'))
-  const data = join(folder, 'data')
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
-  chmodSync(folder, 0o755)
-  // As an earlier release left it, with the usual umask.
-  process.umask(0o022)
-  mkdirSync(join(data, 'uploads', 'a'), { recursive: true })
-  writeFileSync(join(data, 'uploads', 'a', 'old.upload'), 'secret')
-  mkdirSync(join(data, 'logs'))
-  writeFileSync(join(data, 'logs', 'trackchain.log'), 'secret')
-  writeFileSync(join(data, 'processes.json'), '[]')
-
-  const chain = await startChain({
-    dataFolder: data,
-    port: 0,
-    pubsubPort: 0,
-    onNotice: () => {},
-  })
-  try {
-    const put = await fetch(`${chain.url}/v1/masters/a`, { method: 'PUT', body: 'RIFF' })
-    t.equal(put.status, 201)
-    await fetch(`${chain.url}/v1/jobs`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: '{"asset_guid":"a"}',
-    })
-    await sleep(500)
-    const open = modesBelow(data).filter(([, mode]) => (mode & 0o066) !== 0)
-    const inside = ['uploads', 'logs'].map((name) => join(data, name))
-    // Older files are in folders that no other user may enter.
-    const seen = open.filter(([path]) => !inside.some((each) => path.startsWith(`${each}/`)))
-    t.same(seen, [])
-    for (const path of inside) t.equal(lstatSync(path).mode & 0o077, 0, path)
-    if (process.getuid?.() === 0) {
-      const nobody = { uid: 65_534, gid: 65_534 }
-      for (const name of [
-        'pubsub.sqlite',
-        'logs/trackchain.log',
-        'owner.json',
-        'uploads',
-        '.',
-      ]) {
-        const { status } = spawnSync('ls', ['-l', join(data, name)], nobody)
-        const read = spawnSync('cat', [join(data, name)], nobody)
-        t.not(read.status, 0, name)
-        if (['uploads/a', '.'].includes(name)) t.not(status, 0, name)
-      }
-    }
-    const args = execFileSync('ps', [
-      '-ww',
-      '-o',
-      'args=',
-      ...Object.values(chain.pids()).flatMap((pid) => ['-p', `${pid}`]),
-    ])
-    t.notMatch(
-      args.toString(),
-      /postgres(?:ql)?:\/\//,
-      'nor on the command lines of its processes',
-    )
-  } finally {
-    await chain.close()
-  }
-})
 
 t.test('a folder that every user may write to is refused', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'trackchain-open-'))
