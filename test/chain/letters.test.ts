@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Database } from '#shared/catalogue/database.ts'
 import { trackHistory } from '#shared/catalogue/events/track-history.ts'
@@ -160,7 +159,7 @@ t.test(
         ({ step, run, attempt }) => step === 'publish' && run === 2 && attempt === 1,
       )
     await until(async () => (await copies()).length === 2)
-    await sleep(200)
+    await until(() => around.isIdle())
     t.match(announced('seam', request_id), [
       { run: 1, state: 'failed' },
       { run: 2, state: 'done' },

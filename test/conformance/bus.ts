@@ -8,7 +8,7 @@ import type { Delivery, Outgoing, Settlement, SubscribeOptions } from '#shared/b
 import { type PubsubBus, pubsubBus } from '#shared/bus/pubsub.ts'
 import type { Topology } from '#shared/contracts/topology.ts'
 import type { KnownFault, Wire } from '../../tools/bench/wires.ts'
-import { patient, until } from '../support/patience.ts'
+import { lull, patient, until } from '../support/patience.ts'
 
 const PROJECT = 'conformance'
 const DYING_CLIENT = new URL('bus-dying-client.ts', import.meta.url).pathname
@@ -42,7 +42,7 @@ export async function busConformance(t: Test, wire: Wire): Promise<void> {
     t.match(delivery, { id, attempt: 1, attributes: { a: 'ß' } })
     t.equal(delivery?.data.toString(), 'häl\0lo')
     t.ok(Math.abs((delivery?.published.getTime() ?? 0) - before) < 60_000)
-    await sleep(300)
+    await lull(300)
     t.equal(received.deliveries.length, 1)
   })
 
@@ -112,7 +112,7 @@ export async function busConformance(t: Test, wire: Wire): Promise<void> {
     t.teardown(() => other.close())
     await working.count(1)
     const idle = subscribe(t, other, topic)
-    await sleep(12_500)
+    await lull(12_500)
     t.equal(working.deliveries.length + idle.deliveries.length, 1)
   })
 
@@ -135,7 +135,7 @@ export async function busConformance(t: Test, wire: Wire): Promise<void> {
         CloudPubSubDeadLetterSourceTopicPublishTime: /^20\d\d-\d\d-\d\dT/,
       })
       t.not(letter?.id, id)
-      await sleep(500)
+      await lull(500)
       t.equal(received.deliveries.length, 5)
     },
   )
@@ -169,10 +169,15 @@ export async function busConformance(t: Test, wire: Wire): Promise<void> {
       }
       const a = subscribe(t, bus, topic, { concurrency: 1 }, slowly)
       const b = subscribe(t, other, topic, { concurrency: 1 }, slowly)
-      await sleep(500)
-      const ids = await publish(bus, topic, 20)
-      await until(() => a.deliveries.length + b.deliveries.length >= 20)
-      t.same(sorted([...a.deliveries, ...b.deliveries]), ids, 'each went to one of them')
+      // Each takes part once it is connected, which shows when it gets something.
+      const ids: string[] = []
+      await until(async () => {
+        ids.push(...(await publish(bus, topic, 1)))
+        return a.deliveries.length > 0 && b.deliveries.length > 0
+      })
+      ids.push(...(await publish(bus, topic, 20)))
+      await until(() => a.deliveries.length + b.deliveries.length >= ids.length)
+      t.same(sorted([...a.deliveries, ...b.deliveries]), ids.sort(), 'each went to one of them')
       t.ok(a.deliveries.length >= 5, `${a.deliveries.length} went to the one`)
       t.ok(b.deliveries.length >= 5, `${b.deliveries.length} went to the other`)
     },
@@ -199,7 +204,7 @@ export async function busConformance(t: Test, wire: Wire): Promise<void> {
     t.same(sorted(second.deliveries), rest)
     await closing
     await leaving.close()
-    await sleep(500)
+    await lull(500)
     t.equal(first.deliveries.length, 1, 'nothing was started any more')
     t.equal(second.deliveries.length, 9, 'what had run did not come again')
   })
@@ -215,7 +220,7 @@ export async function busConformance(t: Test, wire: Wire): Promise<void> {
         return 'ack'
       })
       await received.count(1)
-      await sleep(1000)
+      await lull(1000)
       t.equal(received.deliveries.length, 1)
       received.subscriber.resume()
       t.same(sorted(await received.count(5)), ids)
@@ -359,7 +364,7 @@ export async function busConformance(t: Test, wire: Wire): Promise<void> {
       const received = subscribe(t, bus, topic)
       const unacked = ids.filter((_, i) => i % 2 === 1)
       await received.count(unacked.length)
-      await sleep(300)
+      await lull(300)
       t.same(sorted(received.deliveries), unacked)
     },
   )

@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import type { StoreError } from '#shared/contracts/errors/store.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
 import type { Created, StoreDriver } from '#shared/store/driver/driver.ts'
+import { lull, until } from '../support/patience.ts'
 
 const NOT_FOUND = { code: 'not-found' }
 const CHANGED = { code: 'changed' }
@@ -177,8 +178,9 @@ export async function storeConformance(t: Test, candidate: Candidate): Promise<v
         signal: during.signal,
       })
       await t.rejects(creating, /stop/)
-      await sleep(300)
+      await until(() => cleaned)
       t.ok(cleaned, 'the source was closed')
+      await lull(300)
       t.equal(await store.stat(named('a/x')), undefined)
       t.same(await names(store, ''), [])
     }

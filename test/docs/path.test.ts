@@ -79,7 +79,7 @@ function importsOf(file: string): readonly string[] {
 
 /** Sends one job through the services, and asks V8 in which files functions ran from the POST to `published`. */
 async function filesThatRun(t: Test): Promise<Set<string>> {
-  const { config, master, published, close } = await surroundings({ derivatives: '' })
+  const { config, master, isIdle, close } = await surroundings({ derivatives: '' })
   t.teardown(close)
   const { left, right } = clubTrack({ sampleRate: 44_100, bars: 16 })
   await master('my-track', wav([left, right] as never))
@@ -103,8 +103,7 @@ async function filesThatRun(t: Test): Promise<Set<string>> {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ asset_guid: 'my-track', derivative_assets: ['bpm', 'aac-128'] }),
   })
-  await until(() => published.has('my-track'), 60_000)
-  await sleep(500)
+  await until(isIdle, 60_000)
   const all = await Promise.all(coverages.map((coverage) => coverage()))
   const root = `${process.cwd()}/`
   return new Set(

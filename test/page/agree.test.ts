@@ -91,14 +91,9 @@ t.test('page, API, metrics and database agree on every count', { skip }, async (
       ? response.json()
       : response.text()
   }
-  /** Waits until all events have been recorded, since their delivery takes an unknown time. */
+  /** Waits until all events have been recorded. */
   async function recorded(): Promise<void> {
-    let before = -1
-    for (const end = Date.now() + WAIT_MS; Date.now() < end; await sleep(2_000)) {
-      const { events } = await ofDatabase()
-      if (events === before) return
-      before = events
-    }
+    await until(() => around.isIdle(), WAIT_MS)
   }
 
   async function ofDatabase(): Promise<Counts> {

@@ -52,8 +52,7 @@ t.test(
       await sleep(300)
     }
     await until(() => tracks.every((track) => published.has(track)), 40_000)
-    // Wait until the last copies have been handled.
-    await sleep(6000)
+    await until(async () => copies.size === 0 && (await around.isIdle()))
     await copied.close()
     await Promise.all(copies)
 

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { json } from '#shared/contracts/message.ts'
@@ -10,7 +9,7 @@ import { emulatorWire, localWire, type RunningWire } from '../../../tools/bench/
 import { club, wav } from '../../support/audio.ts'
 import { surroundings, until } from '../../support/chain.ts'
 import { allConsumers } from '../../support/one-process.ts'
-import { patient } from '../../support/patience.ts'
+import { lull, patient } from '../../support/patience.ts'
 import { startService } from '../../support/processes/service.ts'
 
 /** Time that the running step has after SIGTERM, seconds; the test allows a second more. */
@@ -86,7 +85,7 @@ async function leaving(t: Test, wire: RunningWire) {
     return 'ack'
   })
   t.teardown(() => other.close())
-  await sleep(500)
+  await lull(500)
   t.same(back, [], 'all are leased to the service')
   const asked = performance.now()
   service.child.kill('SIGTERM')
@@ -104,7 +103,7 @@ async function leaving(t: Test, wire: RunningWire) {
   const isKept = wire.knownFaults.includes(
     'the leases of a dead client are kept until they expire',
   )
-  await sleep(Math.max(soonMs, isKept ? asked + leaseMs - performance.now() : 0))
+  await lull(Math.max(soonMs, isKept ? asked + leaseMs - performance.now() : 0))
   const again = back.filter(({ track }) => finished.includes(track))
   t.same(again, [], 'what was finished has not come again')
   for (const track of finished) t.match(published.get(track), [{ state: 'done' }])
@@ -130,7 +129,7 @@ t.test('a second signal ends a service at once', async (t) => {
   await around.submit({ asset_guid: 'twice', derivative_assets: ['slow'] })
   await until(async () => (await readFile(begun, 'utf8').catch(() => '')) !== '', 60_000)
   service.child.kill('SIGTERM')
-  await sleep(300)
+  await lull(300)
   t.equal(service.child.exitCode, null, 'the step may go on')
   const asked = performance.now()
   service.child.kill('SIGTERM')

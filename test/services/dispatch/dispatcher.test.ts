@@ -9,6 +9,7 @@ import { Pods } from '../../../services/dispatch/cluster/pods.ts'
 import { collectOnce, ENDED_MS, STUCK_MS } from '../../../services/dispatch/collect.ts'
 import { MAX_POD_FAILURES } from '../../../services/dispatch/dispatcher.ts'
 import { until } from '../../support/chain.ts'
+import { lull } from '../../support/patience.ts'
 import { accepted, type Fleet, startFleet } from './fleet.ts'
 
 // The dispatcher against the fake of an API server and real Pub/Sub. The pods are stubs that only end: what the
@@ -114,7 +115,7 @@ t.test(
     fleet.stubs[0]?.end({ exitCode: 0 })
     await fleet.dispatcher(3)
     await until(() => fleet.stubs.length === 4, LONG)
-    await sleep(1000)
+    await lull(1000)
     t.equal(fleet.api.live, 3)
     await inWaves(fleet, { tracks, most: 3 })
     t.equal(fleet.api.most, 3)

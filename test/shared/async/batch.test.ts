@@ -1,5 +1,6 @@
 import t from 'tap'
 import { batching } from '#shared/async/batch.ts'
+import { lull, until } from '../../support/patience.ts'
 
 /** Batches that end when the test says so. */
 function bench(most = 3) {
@@ -13,7 +14,14 @@ function bench(most = 3) {
       }),
     { most, gatherMs: 5 },
   )
-  return { batches, ask, next: () => new Promise<void>((resolve) => setTimeout(resolve, 30)) }
+  let seen = 0
+  /** The next batch has begun, and no other beside it. */
+  const next = async () => {
+    await until(() => batches.length > seen, 60_000, 5)
+    seen++
+    await lull(20)
+  }
+  return { batches, ask, next }
 }
 
 t.test('what comes together travels together, each with its own answer', async (t) => {

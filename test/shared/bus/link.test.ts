@@ -11,7 +11,7 @@ import { createLog } from '#shared/frame/telemetry/log.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import { Breaker } from '#shared/frame/upstreams/breaker.ts'
 import { watchedBus } from '#shared/frame/upstreams/watched-bus.ts'
-import { until } from '../../support/patience.ts'
+import { lull, until } from '../../support/patience.ts'
 
 // What a subscriber owes to each message, and a bus to its breaker, whatever the link does.
 
@@ -130,11 +130,11 @@ t.test(
     first?.emit('error', new Error('late'))
     last().emit('message', message('a'))
     t.same(settled, [], 'the new one is heard')
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    await lull(400)
     t.equal(streams.length, 2, 'an old one has nothing to say')
     last().emit('error', new Error('again'))
     subscriber.pause()
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    await lull(400)
     t.equal(streams.length, 2, 'nor is it opened while it is paused')
   },
 )

@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { WorkQueue } from '#shared/bus/work-queue.ts'
+import { until } from '../../support/patience.ts'
 
 t.test('works in order, at most as many at a time as set', async (t) => {
   const begun: number[] = []
@@ -42,7 +43,7 @@ t.test('what has not begun can be taken out', async (t) => {
   t.same(queue.clear(), [2, 3, 4, 5])
   queue.add(6)
   gate.resolve()
-  await sleep(10)
+  await until(() => begun.length === 3, 60_000, 5)
   t.same(begun, [0, 1, 6])
   t.same(queue.clear(), [])
 })
@@ -59,7 +60,7 @@ t.test('work that throws is reported, and the rest goes on', async (t) => {
     (item, { message }) => failed.push([item, message]),
   )
   for (let item = 0; item < 3; item++) queue.add(item)
-  await sleep(10)
+  await until(() => done.length === 2, 60_000, 5)
   t.same(failed, [[1, 'no']])
   t.same(done, [0, 2])
 })

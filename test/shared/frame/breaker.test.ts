@@ -10,7 +10,7 @@ import { Breaker } from '#shared/frame/upstreams/breaker.ts'
 import { watched } from '#shared/frame/upstreams/watched-store.ts'
 import { counting, noCounts } from '#shared/store/counting.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
-import { until } from '../../support/patience.ts'
+import { lull, until } from '../../support/patience.ts'
 
 // What waits for an upstream keeps no process alive.
 const alive = setInterval(() => {}, 1000)
@@ -249,7 +249,7 @@ t.test('what never ends has failed, and a probe that hangs is not repeated', asy
   await t.rejects(hangs, { message: 'the store has not answered for 0.05 s' })
   t.equal(await breaker.isSuspect(), true)
   t.equal(breaker.reason, 'the store: the store has not answered for 0.05 s')
-  await sleep(1000)
+  await lull(1000)
   t.equal(seen.probes, 1)
   resolve()
   await until(() => breaker.reason === undefined)
@@ -262,7 +262,7 @@ t.test('nothing is resumed once the process has to stop', async (t) => {
   t.equal(seen.isPaused, true)
   stopping.abort()
   answers(async () => {})
-  await sleep(1500)
+  await lull(1500)
   t.equal(seen.isPaused, true)
 })
 

@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Isolation } from '#shared/underway/isolation.ts'
-import { until } from '../../support/patience.ts'
+import { lull, until } from '../../support/patience.ts'
 
 t.test(
   'work that has to be alone lets other work go first, and then makes it wait',
@@ -17,13 +16,13 @@ t.test(
     const suspects = ['suspect', 'second'].map((what) => does(what, 'alone'))
     const leaveB = await does('b', 'beside')
     leaveA()
-    await sleep(200)
+    await lull(200)
     t.same(seen, ['a', 'b'], 'both at once')
     leaveB()
     const [first, second] = suspects as [Promise<() => void>, Promise<() => void>]
     const leaveFirst = await first
     const late = does('late', 'beside')
-    await sleep(200)
+    await lull(200)
     t.same(seen, ['a', 'b', 'suspect'], 'nobody beside it')
     leaveFirst()
     const leaveSecond = await second
@@ -41,7 +40,7 @@ t.test('where there is never quiet, it has its turn all the same', async (t) => 
     isAlone = true
     return end
   })
-  await sleep(400)
+  await lull(400)
   const late = isolation.beside()
   t.notOk(isAlone)
   leave()

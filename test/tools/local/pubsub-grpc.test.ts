@@ -6,7 +6,7 @@ import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
 import protobuf from 'protobufjs'
 import t, { type Test } from 'tap'
 import { startPubsubServer } from '../../../tools/local/pubsub/server.ts'
-import { patient, until } from '../../support/patience.ts'
+import { lull, patient, until } from '../../support/patience.ts'
 
 // The client is generated from the published definitions, and so is independent of the server's
 // hand-written encoding.
@@ -99,11 +99,11 @@ t.test('a stream gets no more than its limit, until it settles', async (t) => {
   await call('Publish', { topic: TOPIC, messages: messages(10) })
   const { duplex, messages: got } = stream({ maxOutstandingMessages: 4 })
   await until(() => got.length === 4)
-  await sleep(100)
+  await lull(100)
   t.equal(got.length, 4)
   duplex.write({ ackIds: [got[0].ackId, got[1].ackId] })
   await until(() => got.length === 6)
-  await sleep(100)
+  await lull(100)
   t.equal(got.length, 6)
   duplex.write({ modifyDeadlineAckIds: [got[2].ackId], modifyDeadlineSeconds: [0] })
   await until(() => got.length === 7)
@@ -116,7 +116,7 @@ t.test('a stream is bounded by bytes as well', async (t) => {
   await call('Publish', { topic: TOPIC, messages: large })
   const { duplex, messages: got } = stream({ maxOutstandingBytes: 2500 })
   await until(() => got.length === 3)
-  await sleep(100)
+  await lull(100)
   t.equal(got.length, 3)
   duplex.cancel()
 })
@@ -136,7 +136,7 @@ t.test(
     leaving.duplex.cancel()
     const staying = stream({})
     await until(() => staying.messages.length > 0)
-    await sleep(100)
+    await lull(100)
     t.match(staying.messages, [{ message: { attributes: { i: '1' } } }])
     staying.duplex.cancel()
   },

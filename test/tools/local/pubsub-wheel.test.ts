@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { steadyNow } from '../../../tools/local/pubsub/clock.ts'
 import { type Timed, Wheel } from '../../../tools/local/pubsub/timer-wheel.ts'
+import { lull, until } from '../../support/patience.ts'
 
 interface Item extends Timed {
   readonly name: string
@@ -21,7 +21,7 @@ t.test('items expire when they are due, not before, and once', async (t) => {
   wheel.set(late, now + 150)
   wheel.set(soon, now + 50)
   wheel.set(past, now - 1000)
-  await sleep(300)
+  await until(() => came.length >= 3)
   t.same(
     came.map(({ name }) => name),
     ['past', 'soon', 'late'],
@@ -41,7 +41,8 @@ t.test('an item can be postponed, brought forward and dropped', async (t) => {
   wheel.set(forward, now + 60)
   wheel.set(dropped, now + 50)
   wheel.drop(dropped)
-  await sleep(250)
+  await until(() => came.length >= 1)
+  await lull(200)
   t.same(came, ['forward'])
 })
 
@@ -53,6 +54,7 @@ t.test('an item may be set again when it expires', async (t) => {
   }, 10)
   t.teardown(() => wheel.close())
   wheel.set(again, steadyNow() + 20)
-  await sleep(400)
+  await until(() => times >= 3)
+  await lull(100)
   t.equal(times, 3)
 })

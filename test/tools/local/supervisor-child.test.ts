@@ -2,13 +2,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type Child, type ChildSpec, keepRunning } from '../../../tools/local/child.ts'
 import { FolderInUseError, takeDataFolder } from '../../../tools/local/data-folder.ts'
 import { openLogFile } from '../../../tools/local/log-file.ts'
 import { endLeftovers, openRoll } from '../../../tools/local/process-registry.ts'
-import { until } from '../../support/patience.ts'
+import { lull, until } from '../../support/patience.ts'
 
 const LIVES = "process.send({ ready: true }); process.on('disconnect', () => process.exit(0))"
 
@@ -42,7 +41,7 @@ t.test('a process is not restarted once it was stopped', async (t) => {
   process.kill(child.pid as number, 'SIGKILL')
   await until(() => notices.length === 1)
   await child.stop()
-  await sleep(400)
+  await lull(400)
   t.equal(child.pid, undefined)
 })
 
