@@ -1,9 +1,6 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { configEnv } from '#shared/frame/config.ts'
 import { startGcsServer } from '../../../tools/fakes/gcs-server.ts'
@@ -12,24 +9,14 @@ import { takeDataFolder } from '../../../tools/local/data-folder.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { noise, wav } from '../../support/audio.ts'
 import { patient, until } from '../../support/patience.ts'
+import { npmStart, runCli } from '../../support/processes/cli.ts'
 
 t.setTimeout(patient(240_000))
-
-const CLI = join(import.meta.dirname, '..', '..', '..', 'tools', 'cli', 'cli.ts')
 
 async function folder(t: Test): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
   t.teardown(() => rm(path, { recursive: true, force: true }))
   return path
-}
-
-function start(data: string, flags: readonly string[], env: Record<string, string>) {
-  const args = [CLI, 'start', '--data', data, '--port', '0', '--pubsub-port', '0', ...flags]
-  const child = spawn(process.execPath, args, { env: { ...process.env, ...env } })
-  const said: string[] = []
-  for (const output of [child.stdout, child.stderr])
-    output.setEncoding('utf8').on('data', (text) => said.push(text))
-  return { child, said: () => said.join('') }
 }
 
 t.test('npm start keeps its stores in buckets, as flags and variables say', async (t) => {
@@ -47,26 +34,20 @@ t.test('npm start keeps its stores in buckets, as flags and variables say', asyn
   ]
   const postgres = await testPostgres()
   t.teardown(() => postgres.stop())
-  const { child, said } = start(data, flags, {
+  const chain = await npmStart(data, flags, {
     TRACKCHAIN_UPLOADS: 'gs://uploads',
     TRACKCHAIN_DATABASE: await postgres.database(),
   })
-  t.teardown(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    child.kill('SIGTERM')
-    await once(child, 'exit')
-  })
-  const url = () => /API +(http:\S+)/.exec(said())?.[1]
-  await until(() => url() !== undefined || child.exitCode !== null, patient(60_000))
-  if (url() === undefined) throw new Error(`it did not start: ${said()}`)
-  t.match(said(), 'assets   gs://assets/made')
+  t.teardown(() => chain.close())
+  const { url } = chain
+  t.match(chain.said(), 'assets   gs://assets/made')
 
   const form = new FormData()
   form.set('file', new Blob([wav([noise(90_000, { seed: 3 }), noise(90_000)])]), 'second.wav')
   form.set('asset_guid', 'second')
   const sent = await Promise.all([
-    fetch(`${url()}/v1/jobs`, { method: 'POST', body: form }),
-    fetch(`${url()}/v1/jobs`, {
+    fetch(`${url}/v1/jobs`, { method: 'POST', body: form }),
+    fetch(`${url}/v1/jobs`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ asset_guid: 'first' }),
@@ -75,12 +56,11 @@ t.test('npm start keeps its stores in buckets, as flags and variables say', asyn
   for (const response of sent) {
     t.equal(response.status, 202)
     const { request_id } = (await response.json()) as { request_id: string }
-    let state: string | undefined
-    for (const late = Date.now() + patient(60_000); Date.now() < late; await sleep(100)) {
-      const answer = await fetch(`${url()}/v1/jobs/${request_id}`)
-      state = ((await answer.json()) as { state?: string }).state
-      if (['done', 'partial', 'failed'].includes(String(state))) break
-    }
+    const state = await until(async () => {
+      const answer = await fetch(`${url}/v1/jobs/${request_id}`)
+      const { state } = (await answer.json()) as { state?: string }
+      return ['done', 'partial', 'failed'].find((end) => end === state)
+    })
     t.equal(state, 'done')
   }
   for (const guid of ['first', 'second'])
@@ -94,10 +74,9 @@ t.test('npm start keeps its stores in buckets, as flags and variables say', asyn
   t.match(held('uploads'), [/^second\/[0-9a-f]{64}\.upload$/])
   for (const name of ['assets', 'uploads', 'scratch'])
     t.same(await readdir(join(data, name)), [])
-  const page = await fetch(`${url()}/v1/tracks/first/assets/waveform`)
+  const page = await fetch(`${url}/v1/tracks/first/assets/waveform`)
   t.equal(page.status, 200, 'they are served from there')
-  child.kill('SIGTERM')
-  t.equal((await once(child, 'exit'))[0], 0)
+  t.equal(await chain.close(), 0)
 })
 
 t.test('variables that npm start would override are refused, all in one message', async (t) => {
@@ -110,9 +89,11 @@ t.test('variables that npm start would override are refused, all in one message'
     },
     ...{ TRACKCHAIN_PORT: '0', TRACKCHAIN_LOG_LEVEL: 'info' },
   }
-  const { child, said } = start(data, ['--scratch', 'gs://mine'], env)
-  t.equal((await once(child, 'close'))[0], 2)
-  const words = said().replace(/^Starting …\n/, '')
+  const start = (flags: readonly string[], more = {}) =>
+    runCli(['start', '--data', data, ...flags], { ...process.env, ...more })
+  const { code, stderr } = await start(['--scratch', 'gs://mine'], env)
+  t.equal(code, 2)
+  const words = stderr.replace(/^Starting …\n/, '')
   t.match(words, /TRACKCHAIN_ROUTES/)
   t.match(words, /TRACKCHAIN_HOST/)
   t.match(words, 'TRACKCHAIN_SCRATCH (--scratch of npm start)')
@@ -121,9 +102,7 @@ t.test('variables that npm start would override are refused, all in one message'
     ['--assets', 'gs://UPPER'],
     ['--gcs-endpoint', 'localhost'],
   ] as const) {
-    const wrong = start(data, [flag, value], {})
-    t.equal((await once(wrong.child, 'close'))[0], 2)
-    t.match(wrong.said(), flag)
+    t.match(await start([flag, value]), { code: 2, stderr: flag })
   }
 })
 

@@ -1,18 +1,15 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { club, wav } from '../../support/audio.ts'
 import { patient, until } from '../../support/patience.ts'
+import { npmStart, runCli } from '../../support/processes/cli.ts'
 import { isRunning } from '../../support/processes/is-running.ts'
 import { isLoopback, listeners } from '../../support/processes/listeners.ts'
 
 const SERVICES = ['ingest', 'stage', 'analyze', 'encode', 'publish']
-const CLI = join(import.meta.dirname, '..', '..', '..', 'tools', 'cli', 'cli.ts')
 
 t.setTimeout(patient(1_200_000))
 
@@ -23,12 +20,12 @@ t.setTimeout(patient(1_200_000))
 const data = await folder(t)
 await mkdir(join(data, 'other'))
 const flags = ['--masters', join(data, 'other', '{asset_id}.wav')]
-let chain = await started(...flags, '--core-slowdown', 'auto')
+let chain = await npmStart(data, [...flags, '--core-slowdown', 'auto'])
 t.teardown(() => chain.close())
 
 t.test('a chain outlives the sudden death of each of its processes', async (t) => {
   t.match(chain.said(), /^Steps are cut for cores that are [\d.]+ times as slow/)
-  const before = chain.pids()
+  const before = pids()
   t.same(Object.keys(before).sort(), [
     ...['analyze', 'database', 'encode', 'ingest', 'publish', 'pubsub', 'stage'],
   ])
@@ -55,7 +52,7 @@ t.test('a chain outlives the sudden death of each of its processes', async (t) =
     )
   }
   for (const job of jobs) t.equal(await endOf(job), 'done')
-  const after = chain.pids()
+  const after = pids()
   for (const [name, pid] of Object.entries(before))
     t.not(after[name], pid, `${name} is another`)
 })
@@ -73,9 +70,9 @@ t.test('every service is restarted in turn under load: nothing is lost', async (
   for (const name of SERVICES) {
     await submitSome()
     await endOf(jobs[0] as string)
-    const before = chain.pids()[name]
+    const before = pids()[name]
     process.kill(before ?? 0, 'SIGTERM')
-    await until(() => ![before, undefined].includes(chain.pids()[name]), 150_000)
+    await until(() => ![before, undefined].includes(pids()[name]), 150_000)
     t.match(deaths().at(-1), new RegExp(`^${name} died .exit code 0`))
   }
   for (const job of jobs) t.equal(await endOf(job), 'done')
@@ -91,11 +88,11 @@ t.test(
   async (t) => {
     writeMaster(join('other', '17'), 3)
     const job = await submit('track', { asset_id: 17, derivative_assets: ['waveform'] })
-    const left = Object.values(chain.pids())
+    const left = Object.values(pids())
     t.equal(left.length, SERVICES.length + 2)
     process.kill(chain.pid, 'SIGKILL')
 
-    chain = await started(...flags, '--core-slowdown', '20')
+    chain = await npmStart(data, [...flags, '--core-slowdown', '20'])
     t.equal(await endOf(job), 'done')
     t.same(left.filter(isRunning), [], 'nothing of the first chain is left')
 
@@ -114,7 +111,7 @@ t.test(
         { asset: 'waveform', state: 'made' },
       ],
     })
-    const last = Object.values(chain.pids())
+    const last = Object.values(pids())
     t.equal(await chain.close(), 0)
     t.same(last.filter(isRunning), [], 'and nothing is left once it is closed')
 
@@ -125,60 +122,20 @@ t.test(
 
 /** The message of a start that is refused. */
 async function refused(...flags: string[]): Promise<string> {
-  const child = spawn(process.execPath, [CLI, 'start', ...flags])
-  const said = text(child.stderr)
-  const [code] = await once(child, 'close')
+  const { code, stderr } = await runCli(['start', ...flags])
   if (code !== 2) throw new Error(`it ended with ${code}`)
-  return said
+  return stderr
 }
 
-interface Started {
-  readonly pid: number
-  readonly url: string
-  /** Its output for people. */
-  said(): string
-  /** The processes that run now, by name. */
-  pids(): Readonly<Record<string, number>>
-  /** Ends it unless it has ended. @returns its exit code */
-  close(): Promise<number | null>
-}
-
-/** `npm start`, once it is up. */
-async function started(...more: string[]): Promise<Started> {
-  const ports = ['--port', '0', '--pubsub-port', '0']
-  const child = spawn(process.execPath, [CLI, 'start', '--data', data, ...ports, ...more])
-  let said = ''
-  for (const output of [child.stdout, child.stderr]) {
-    output.setEncoding('utf8').on('data', (text) => {
-      said += text
-    })
-  }
-  const url = () => /API +(http:\S+)/.exec(said)?.[1]
-  await until(() => url() !== undefined || child.exitCode !== null)
-  if (url() === undefined) throw new Error(`it did not start: ${said}`)
+/** The processes of the chain that run now, by name. */
+function pids(): Readonly<Record<string, number>> {
+  const running: { name: string; pid: number }[] = JSON.parse(
+    readFileSync(join(data, 'processes.json'), 'utf8'),
+  )
+  const [database] = readFileSync(join(data, 'database', 'postmaster.pid'), 'utf8').split('\n')
   return {
-    pid: child.pid as number,
-    url: url() as string,
-    said: () => said,
-    pids() {
-      const running: { name: string; pid: number }[] = JSON.parse(
-        readFileSync(join(data, 'processes.json'), 'utf8'),
-      )
-      const [database] = readFileSync(join(data, 'database', 'postmaster.pid'), 'utf8').split(
-        '\n',
-      )
-      return {
-        ...Object.fromEntries(running.map(({ name, pid }) => [name, pid])),
-        database: Number(database),
-      }
-    },
-    async close() {
-      if (child.exitCode === null && child.signalCode === null) {
-        child.kill('SIGTERM')
-        await once(child, 'exit')
-      }
-      return child.exitCode
-    },
+    ...Object.fromEntries(running.map(({ name, pid }) => [name, pid])),
+    database: Number(database),
   }
 }
 
