@@ -7,7 +7,7 @@ import { CoreTime } from '#shared/frame/telemetry/cpu-time.ts'
 import { analyzeTools } from '../../services/analyze/tools.ts'
 import type { WorkerPool } from '../../services/analyze/worker-pool.ts'
 import { encodeTools } from '../../services/encode/tools.ts'
-import { club, int16 } from '../support/audio.ts'
+import { club, int16, looped } from '../support/audio.ts'
 import { bytesOf } from '../support/bytes.ts'
 import { timeLimit } from '../support/patience.ts'
 
@@ -35,9 +35,9 @@ function trackOf(seconds: number): PcmSource {
   return made
 }
 
-/** Drums and chords that change, so that any asset has something to find. */
+/** Drums and chords that change, so that any asset has something to find; the same again after half a minute. */
 function clubOf(seconds: number): PcmSource {
-  const pcm = int16(club(seconds * SAMPLE_RATE))
+  const pcm = int16(looped(club(30 * SAMPLE_RATE), seconds * SAMPLE_RATE))
   return sourceOf(pcm.length / 2, async (start, end) => pcm.subarray(2 * start, 2 * end))
 }
 

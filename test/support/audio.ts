@@ -82,6 +82,16 @@ export function club(
   return [left, right]
 }
 
+/** As many samples of it as are wanted, again and again: a minute of `club` takes a core-second to compute. */
+export function looped(channels: readonly Channel[], samples: number): Channel[] {
+  return channels.map((channel) => {
+    const long = new Float64Array(samples)
+    for (let at = 0; at < samples; at += channel.length)
+      long.set(channel.subarray(0, Math.min(channel.length, samples - at)), at)
+    return long
+  })
+}
+
 /** Interleaved 16-bit numbers. */
 export function int16(channels: readonly Channel[]): Int16Array {
   const samples = channels[0]?.length ?? 0

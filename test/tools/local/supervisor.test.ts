@@ -132,7 +132,10 @@ function pids(): Readonly<Record<string, number>> {
   const running: { name: string; pid: number }[] = JSON.parse(
     readFileSync(join(data, 'processes.json'), 'utf8'),
   )
-  const [database] = readFileSync(join(data, 'database', 'postmaster.pid'), 'utf8').split('\n')
+  const [database] = readFileSync(
+    join(data, 'database', 'data', 'postmaster.pid'),
+    'utf8',
+  ).split('\n')
   return {
     ...Object.fromEntries(running.map(({ name, pid }) => [name, pid])),
     database: Number(database),
