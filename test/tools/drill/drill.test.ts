@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { createLog } from '#shared/frame/telemetry/log.ts'
 import { drill as drillItself } from '../../../tools/cli/commands/drill.ts'
-import { startChain } from '../../../tools/local/supervisor.ts'
+import { anyPort } from '../../../tools/local/port.ts'
+import { surroundings, until } from '../../support/chain.ts'
+import { allConsumers } from '../../support/one-process.ts'
 import { runCli } from '../../support/processes/cli.ts'
+import { startService } from '../../support/processes/service.ts'
 
 const DERIVATIVES = join(import.meta.dirname, '..', '..', 'support', 'derivatives')
 
@@ -42,24 +44,42 @@ t.test(
 t.test('a deployment is sent each track twice, with equal outcomes', async (t) => {
   const token = 'a-token-of-this-test'
   const digest = createHash('sha256').update(token).digest('hex')
-  process.env.TRACKCHAIN_TOKENS = JSON.stringify([digest])
-  const folder = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
-  const chain = await startChain({
-    ...{ dataFolder: folder, port: 0, pubsubPort: 0, derivatives: DERIVATIVES },
-    onNotice: () => {},
+  const around = await surroundings({ tokens: [digest] })
+  const { config, bus, database, published } = around
+  const only = ['stage', 'analyze', 'publish', 'events']
+  const rest = await allConsumers({
+    ...{ config, bus, database, only },
+    log: createLog('drill', 'fatal'),
   })
+  const port = await anyPort()
+  const ingest = startService('ingest/main.ts', { ...config, port, drain_seconds: 0 })
+  let encode = startService('encode/main.ts', config)
   t.teardown(async () => {
-    delete process.env.TRACKCHAIN_TOKENS
-    await chain.close()
-    await rm(folder, { recursive: true, force: true })
+    for (const { child, exited } of [ingest, encode]) {
+      child.kill('SIGKILL')
+      await exited
+    }
+    await rest.close()
+    await around.close()
   })
-  const target = ['--target', `${chain.url}/`, '--tracks', '2', '--seconds', '6', '--json']
+  await Promise.all([ingest.ready, encode.ready])
+  const target = [
+    '--target',
+    `http://127.0.0.1:${port}/`,
+    '--tracks',
+    '2',
+    '--seconds',
+    '6',
+    '--json',
+  ]
   const assets = ['--assets', 'echo,pieces']
   t.match(await drill(...target, ...assets), { code: 1, stderr: /UNAUTHORIZED/ })
   process.env.DRILL_TOKEN = token
   t.teardown(() => delete process.env.DRILL_TOKEN)
   const killed = drill(...target, ...assets)
-  process.kill(chain.pids().encode as number, 'SIGKILL')
+  await until(() => published.size > 0, 150_000)
+  encode.child.kill('SIGKILL')
+  encode = startService('encode/main.ts', config)
   const { code, stdout, stderr } = await killed
   t.equal(code, 0, stderr)
   t.match(JSON.parse(stdout), {
