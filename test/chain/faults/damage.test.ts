@@ -1,4 +1,5 @@
 import t from 'tap'
+import { seeded } from '../../../tools/drill/random.ts'
 import { flac, noise, wav } from '../../support/audio.ts'
 import { chainOnBuckets } from '../../support/on-buckets.ts'
 import { patient, until } from '../../support/patience.ts'
@@ -42,11 +43,7 @@ function files(track: string): Record<string, string> {
 t.test('bits that flip on the way, up and down, never make another asset', async (t) => {
   await make('clean')
   let bodies = 0
-  let state = 1
-  const random = () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
+  const random = seeded(1)
   const flips = { up: 0, down: 0 }
   server.onTheWay = (body, way) => {
     bodies++
