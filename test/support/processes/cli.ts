@@ -22,7 +22,7 @@ export async function runCli(args: readonly string[], env: NodeJS.ProcessEnv = p
 }
 
 /** `npm start` as a process of its own. */
-export interface Started {
+interface Started {
   readonly pid: number
   /** URL of the HTTP API. */
   readonly url: string
