@@ -63,18 +63,6 @@ export async function migrateBatches(
   }
 }
 
-/** The progress of the batched migration that is under way; undefined when there is none. */
-export async function batchProgress(
-  query: Query,
-  migrations: readonly Migration[] = MIGRATIONS,
-): Promise<Progress | undefined> {
-  const last = await lastApplied(query)
-  const next = migrations[last]
-  if (next === undefined || !isBatched(next)) return undefined
-  const [found] = await query<Cursor>({ text: CURSOR }, [last + 1])
-  return { number: last + 1, name: next.name, rows: found?.rows ?? 0, all: found?.all ?? null }
-}
-
 /** `busy`: another service is at it. */
 type Done = Progress | 'all' | 'busy'
 

@@ -2,11 +2,7 @@ import t from 'tap'
 import type { Database } from '#shared/catalogue/database.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
-import {
-  batchProgress,
-  migrateBatches,
-  type Progress,
-} from '#shared/catalogue/schema/batches.ts'
+import { migrateBatches, type Progress } from '#shared/catalogue/schema/batches.ts'
 import { migrate, schemaState } from '#shared/catalogue/schema/migrate.ts'
 import { MIGRATIONS, type Migration } from '#shared/catalogue/schema/migrations.ts'
 import { fillCatalogue } from '../../../tools/bench/fill-catalogue.ts'
@@ -69,11 +65,11 @@ t.test(
     })()
     const [first] = await Promise.allSettled([killedAfter(database, 2, said)])
     t.equal(first.status, 'rejected')
-    const halfway = await batchProgress(
-      (statement, values) => database.query(statement, values),
-      LATER,
+    const [halfway] = await database.query<{ rows: number; all: number }>(
+      { text: 'select done as rows, total as "all" from migration_cursor where number = $1' },
+      [MIGRATIONS.length + 2],
     )
-    t.match(halfway, { name: /what is there/, all: Number })
+    t.match(halfway, { all: Number })
     t.ok(halfway && halfway.rows > 0 && halfway.rows < TRACKS, `${halfway?.rows} rows`)
     const begun = halfway?.rows ?? 0
 

@@ -9,7 +9,7 @@ import type { ObjectName } from '#shared/contracts/names.ts'
 import { OwnCores } from '#shared/frame/cores.ts'
 import { stopName } from '#shared/frame/stops.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
-import { until } from '../../../support/patience.ts'
+import { lull, until } from '../../../support/patience.ts'
 import { alone, bench, fails, NO_STEPS, RATE, SAMPLES } from './step-bench.ts'
 
 // How the units of a step are made, and what is said of those that fail.
@@ -39,12 +39,12 @@ t.test('what has let a process stand still is made alone', async (t) => {
   await until(() => calls.includes('pieces 0'))
   // Its limit does not run while it waits.
   working.push(run(suspect, { step, cores, attempt: 2, hardLimitMs: 300 }))
-  await new Promise((resolve) => setTimeout(resolve, 1000))
+  await lull(1000)
   t.strictSame(calls, ['pieces 0'])
   ends.resolve()
   await until(() => calls.includes('flac'))
   working.push(run(later, { step, cores }))
-  await new Promise((resolve) => setTimeout(resolve, 200))
+  await lull(200)
   t.strictSame(calls, ['pieces 0', 'flac'], 'nor is anything begun beside it')
   suspectEnds.resolve()
   t.strictSame(await Promise.all(working), ['ack', 'ack', 'ack'])
