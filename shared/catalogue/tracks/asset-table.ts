@@ -183,12 +183,17 @@ const ASSETS = {
     returning asset, state`,
 }
 
+// By keys alone: a catalogue that is young has no statistics, and a join would hold each asset against each key.
 const MADE = {
   name: 'assets-made',
   text: `
-    select r.asset_guid, r.revision, r.asset, r.version, asset.files, asset.result
+    select r.asset_guid, r.revision, r.asset, r.version, made.files, made.result
     from json_to_recordset($1) as r (asset_guid text, revision text, asset text, version bigint)
     join master using (asset_guid, revision)
-    join asset on asset.master = master.id and asset.asset = r.asset and asset.version = r.version
-    where state = 'made'`,
+    cross join lateral (
+      select files, result from asset
+      where asset.master = master.id and asset.asset = r.asset and asset.version = r.version
+        and state = 'made'
+      offset 0
+    ) made`,
 }

@@ -4,6 +4,7 @@ import { recordEvents } from '#shared/catalogue/events/record-events.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { markAnnounced, recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { sweepJobs } from '#shared/catalogue/jobs/sweep-jobs.ts'
+import { readMade } from '#shared/catalogue/tracks/asset-table.ts'
 import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
 import { HARD_LIMIT_MS } from '#shared/contracts/stages.ts'
 import { timeLimit, until } from '../../support/patience.ts'
@@ -282,4 +283,24 @@ t.test('a connection that was given up is not used again', async (t) => {
     await rejected
     await ping(only, timeLimit(5_000))
   })
+})
+
+t.test('assets are found by their keys alone, also before there are statistics', async (t) => {
+  const ids = ['bpm', 'key']
+  const runs = Array.from({ length: 100 }, () => ended(accepted(ids)))
+  await recordRuns(database, runs)
+  const keys = runs.flatMap(({ request }) =>
+    ids.map((asset) => ({ track: request.asset_guid, revision: 'f01', asset, version: 1 })),
+  )
+  const lookUps = await database.transaction(async (query) => {
+    t.equal((await readMade(query, keys)).length, keys.length)
+    const text = `select coalesce(sum(idx_scan), 0) as scans, coalesce(sum(seq_tup_read), 0) as read
+      from pg_stat_xact_user_tables where relname in ('master', 'asset')`
+    return (await query<{ scans: number; read: number }>({ text }))[0]
+  })
+  t.ok(Number(lookUps?.scans) <= 2 * keys.length, `${lookUps?.scans} look-ups`)
+  t.ok(
+    Number(lookUps?.read) <= 2 * keys.length,
+    `${lookUps?.read} rows read one after the other`,
+  )
 })
