@@ -13,6 +13,8 @@ output "config" {
     TRACKCHAIN_SCRATCH = "gs://${google_storage_bucket.scratch.name}/"
     TRACKCHAIN_UPLOADS = "gs://${google_storage_bucket.uploads.name}/"
     TRACKCHAIN_ROUTES  = local.routes_json
+    # The Service of k8s/base/ingest.yaml, asked for what was cancelled.
+    TRACKCHAIN_INGEST = "http://ingest"
   }
 }
 
@@ -23,6 +25,8 @@ output "site_config" {
       TRACKCHAIN_PROJECT = var.project
       TRACKCHAIN_ASSETS  = "gs://${google_storage_bucket.assets.name}/"
       TRACKCHAIN_ROUTES  = local.routes_json
+      # Asked for what was cancelled; empty: it is not asked.
+      TRACKCHAIN_INGEST = var.domain == null ? "" : "https://${var.domain}"
     }
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { failRun } from '#shared/assets/end-run.ts'
 import type { Registry } from '#shared/assets/registry.ts'
 import { backOff } from '#shared/async/retry.ts'
@@ -28,6 +29,9 @@ import { retryCluster } from './cluster/retry-cluster.ts'
 export const MAX_POD_FAILURES = 5
 /** Number of lines of the pod's log that a dead letter quotes. */
 const LAST_LINES = 10
+/** How long the end of a removed pod is waited for, ms: twice what a pod may take to stop. */
+const GONE_MS = 30_000
+const LOOK_MS = 1000
 /**
  * Back-off between two pods of one delivery, ms. Without it, a node that accepts no pods would be asked in a
  * tight loop.
@@ -65,11 +69,14 @@ export function dispatchStep(deps: DispatchDeps): Step<ToStage> {
     name: 'dispatch',
     input: ToStage,
     subject: subjectOf,
+    cancellable: (message) => message,
 
     run(message, context) {
       const watched = { message, context, deps }
       return deps.pods.attending(podName(message), () => through(watched))
     },
+
+    cancelled: (message, context) => removePod({ message, context, deps }),
 
     async fail(message, error, { delivery }) {
       const { attempt } = delivery
@@ -108,6 +115,21 @@ async function through(watched: Watched): Promise<Next> {
     if (isOf(pod, delivery) && fate.kind !== 'lost')
       throw new Error(`pod ${name} ${fate.kind}: ${fate.reason}`)
   }
+}
+
+/** Removes the pod of a cancelled run, and waits until it is gone: until then it may write to scratch. */
+async function removePod({ message, context, deps }: Watched): Promise<void> {
+  const { cluster, pods, log } = deps
+  const { signal } = context
+  const name = podName(message)
+  const read = () => retryCluster(() => cluster.read(name), { signal, log })
+  const pod = pods.get(name) ?? (await read())
+  if (pod === undefined) return
+  await retryCluster(() => cluster.remove(pod), { signal, log })
+  const until = performance.now() + GONE_MS
+  while ((await read())?.metadata?.uid === pod.metadata?.uid && performance.now() < until)
+    await sleep(LOOK_MS, undefined, { signal })
+  pods.forget(pod)
 }
 
 async function mint(name: string, watched: Watched): Promise<void> {

@@ -69,7 +69,9 @@ await service('dispatch', async (service) => {
   })
   // Deliveries that wait for pods are aborted as soon as the process stops: the next dispatcher finds the pods
   // by name.
-  const deps = { bus, breaker, events, assets, scratch, log, metrics, tracing, stopping }
+  const cancellations = service.cancellations()
+  const tools = { bus, breaker, events, assets, scratch, log, metrics, tracing }
+  const deps = { ...tools, cancellations, stopping }
   const handler = delivering(step, { ...deps, aborting: stopping, hardLimitMs: WAIT_MS })
   // Until the pods are listed, it is unknown whether there is room for another one.
   await pods.listed

@@ -13,6 +13,9 @@ import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import type { Access } from './auth/access.ts'
 import { requireScope } from './auth/guard.ts'
+import type { Cancelling } from './cancel/cancelling.ts'
+import type { CancellationFeed } from './cancel/feed.ts'
+import { cancelRoutes } from './cancel/routes.ts'
 import type { Redriving } from './dead-letters/redrive.ts'
 import { deadLetterRoutes } from './dead-letters/routes.ts'
 import { boardRoutes, cachedBoard } from './figures/board-routes.ts'
@@ -58,6 +61,8 @@ interface HttpDeps {
   readonly access: Access
   readonly accepting: Accepting
   readonly redriving: Redriving
+  readonly cancelling: Cancelling
+  readonly cancellations: CancellationFeed
   readonly replacing: Replacing
   readonly database: Database
   readonly registry: Registry
@@ -112,6 +117,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
   for (const routes of [
     jobRoutes,
     jobStatusRoutes,
+    cancelRoutes,
     masterRoutes,
     trackListRoutes,
     trackRoutes,

@@ -8,6 +8,8 @@ import { openStore } from '#shared/store/open.ts'
 import { createApp } from './app.ts'
 import { openAccess } from './auth/access.ts'
 import { assertNotExposed } from './auth/guard.ts'
+import { cancelling } from './cancel/cancelling.ts'
+import { cancellationFeed } from './cancel/feed.ts'
 import { redriving } from './dead-letters/redrive.ts'
 import { STATEMENT_MS } from './http/query.ts'
 import { consistency } from './jobs/consistent.ts'
@@ -53,11 +55,14 @@ async function start(service: Service): Promise<void> {
 
   const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
   const uploads = openUploads(openStore(config.uploads, gcs))
+  const cancellations = cancellationFeed(reads)
   const app = await createApp(
     {
       config,
       access,
       redriving: redriving({ bus, events, database }),
+      cancelling: cancelling(database, cancellations.look),
+      cancellations,
       accepting: accepting({ settings, bus, events, remember, consistent, metrics, tracing }),
       database: reads,
       registry,

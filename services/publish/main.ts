@@ -13,6 +13,7 @@ import { service, WAITING_STEPS } from '#shared/frame/service.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { announcing } from './announce.ts'
 import { commitMetrics, requeuing } from './commit-metrics.ts'
+import { endRowsOnce } from './end-cancelled.ts'
 import { keepDeadLetters } from './keep-dead-letters.ts'
 import { recordBatches, recording } from './recorder.ts'
 import { forgetOld } from './retention.ts'
@@ -26,6 +27,7 @@ import { sweepOnce } from './watchdog.ts'
 const WATCHDOG_EVERY_MS = 60_000
 const WATCHDOG_OFTEN_MS = 1_000
 const FORGET_EVERY_MS = 3600_000
+const CANCELLED_EVERY_MS = 5_000
 const MIGRATE_AGAIN_MS = 1_000
 const SAY_EVERY_MS = 10_000
 /** Maximum number of letters handled concurrently. A letter may be as large as the largest message. */
@@ -79,6 +81,17 @@ await service('publish', async (service) => {
     Math.min(WATCHDOG_EVERY_MS, afterMs),
   )
   lifecycle.onClose('watchdog', async () => clearInterval(watch))
+
+  let isEnding = false
+  const ending = setInterval(async () => {
+    if (isEnding) return
+    isEnding = true
+    await endRowsOnce(database, lifecycle.stopping).catch((error) =>
+      log.warn({ error: sentence(error) }, 'rows of cancelled jobs could not be ended'),
+    )
+    isEnding = false
+  }, CANCELLED_EVERY_MS)
+  lifecycle.onClose('cancelled rows', async () => clearInterval(ending))
 
   const old = { database, days: config.event_retention_days, log }
   // Also at the start: if processes are replaced often, none may live for an hour.

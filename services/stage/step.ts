@@ -56,6 +56,7 @@ export function stageStep(deps: StageDeps): Step<ToStage> {
     name: 'stage',
     input: ToStage,
     subject: subjectOf,
+    cancellable: (message) => message,
 
     async run(message, context) {
       if (!('staging' in message)) return begin(message, context, deps)

@@ -15,7 +15,7 @@ import { type Span, TRACEPARENT, tracedBus, UNTRACED } from './telemetry/trace.t
 export { type DeliverDeps, MAX_ATTEMPTS } from './run-step.ts'
 
 /** The verdicts of deliveries in which nothing went wrong. */
-const GOOD: readonly string[] = ['accepted', 'done', 'skipped']
+const GOOD: readonly string[] = ['accepted', 'done', 'skipped', 'cancelled']
 
 /**
  * The handler of one step's subscription: parse → run (outputs before inputs, under the hard limit) → write → publish
@@ -84,6 +84,7 @@ function reported({
   verdict,
   units = [],
   request,
+  accepted,
   code,
   sentence: words,
   warnings = [],
@@ -92,6 +93,7 @@ function reported({
     verdict,
     units: units.slice(0, MAX_UNITS),
     ...(request === undefined ? {} : { request }),
+    ...(accepted === undefined ? {} : { accepted }),
     ...(code === undefined ? {} : { code }),
     ...(words === undefined ? {} : { sentence: words.slice(0, 2000) }),
     ...(warnings.length === 0 ? {} : { warnings: [...warnings] }),

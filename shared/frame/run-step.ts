@@ -10,6 +10,8 @@ import type { StoreDriver } from '../store/driver/driver.ts'
 import { CORE_SHARE, hardLimit, type StopReason, unclear } from '../underway/hard-limit.ts'
 import type { Moment, OwnTime } from '../underway/own-time.ts'
 import { during, orFault } from '../underway/underway.ts'
+import type { CancellableRun, Cancellations } from './cancellations.ts'
+import { CancelledError, clearRun, settled } from './cancelled.ts'
 import type { Claim, Cores } from './cores.ts'
 import { ownAttributes, setAsideAs } from './dead-letter.ts'
 import type { EventSink } from './events.ts'
@@ -35,6 +37,8 @@ export interface DeliverDeps {
   readonly metrics: Metrics
   /** Tracing of deliveries. Default: off. */
   readonly tracing?: Tracing
+  /** The cancellations that are known. Default: none. */
+  readonly cancellations?: Cancellations
   /** The cores for work that computes. Default: not limited. */
   readonly cores?: Cores
   /** What the deliveries of this subscription claim cores with. Default: the claim of the lane `new`. */
@@ -71,6 +75,7 @@ export interface Outcome {
   readonly sentence?: string
   readonly warnings?: Next['warnings']
   readonly request?: StepEvent['request']
+  readonly accepted?: StepEvent['accepted']
   readonly subject?: Subject
 }
 
@@ -92,6 +97,15 @@ export async function runAndFollow<In>(
     stop.abort(new Error(`stopped at the hard limit of ${ms / 1000} s`))
   })
   const release = abortWith(deps.aborting, stop)
+  let isCancelled = false
+  const cancellable = step.cancellable?.(message)
+  const unwatch =
+    cancellable &&
+    deps.cancellations?.whenCancelled(cancellable, () => {
+      isCancelled = true
+      stop.abort(new CancelledError('the job was cancelled'))
+    })
+  let working: Promise<Next> | undefined
   const counted = (store: StoreDriver) => counting(store, counts, own.store)
   const stores = { assets: counted(deps.assets), scratch: counted(deps.scratch) }
   let made = 0
@@ -134,6 +148,7 @@ export async function runAndFollow<In>(
     async onCore(act) {
       const giveBack = await takeCore(signal)
       try {
+        signal.throwIfAborted()
         return await act()
       } finally {
         giveBack()
@@ -194,16 +209,34 @@ export async function runAndFollow<In>(
     return new PermanentError(step.stoppedCode ?? 'OVER_BUDGET', words)
   }
 
+  /** Nothing follows from a cancelled run, and nothing of it stays in scratch. */
+  async function endCancelled(run: CancellableRun): Promise<Outcome> {
+    try {
+      await settled(working)
+      await step.cancelled?.(message, unhurried)
+      await clearRun(run, unhurried)
+    } catch (error) {
+      return given(error)
+    }
+    const sentence = 'the job was cancelled'
+    const ended = { verdict: 'cancelled', code: 'CANCELLED', sentence, units: finished }
+    return { settlement: 'ack', ...ended }
+  }
+
   try {
-    deps.aborting.throwIfAborted()
+    stop.signal.throwIfAborted()
     const work = { what: step.name, own, ...(stops === undefined ? {} : { stops }) }
-    const next = await during(work, { isUnit: false }, () =>
+    const next = await during(work, { isUnit: false }, () => {
+      working = run()
       // A step that ignores the signal is abandoned, so that it does not block the queue.
-      orFault(orAbort(run(), stop.signal)),
-    )
+      return orFault(orAbort(working, stop.signal))
+    })
+    if (isCancelled) stop.signal.throwIfAborted()
     return await follow(next, deps)
   } catch (thrown) {
     const error = asChainError(thrown)
+    if (cancellable && isCancelled && !deps.aborting.aborted)
+      return await endCancelled(cancellable)
     // Not the message's fault, no matter how often it has been delivered.
     const isGivenBack = deps.stopping.aborted && error === deps.stopping.reason
     if (deps.aborting.aborted || isGivenBack || error instanceof AfterwardsError)
@@ -235,6 +268,7 @@ export async function runAndFollow<In>(
     }
   } finally {
     clear()
+    unwatch?.()
     // A step that ignores its signal is abandoned, and keeps no core.
     for (const giveBack of held) giveBack()
     release()

@@ -9,6 +9,7 @@ import { CHAIN, type ChainStep, LONGEST_STEP_MS, type Stage } from '../contracts
 import { ONE_MACHINE, stageTopic, topology } from '../contracts/topology.ts'
 import type { StoreDriver } from '../store/driver/driver.ts'
 import { locate, openStore, parseUri } from '../store/open.ts'
+import { Cancellations, followCancellations } from './cancellations.ts'
 import { readConfig, variableOf } from './config.ts'
 import { CORE_WAIT_MS, type Cores, OwnCores, SharedCores } from './cores.ts'
 import { delivering } from './deliver.ts'
@@ -42,6 +43,8 @@ export interface Service {
   readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
   /** The cores for steps that compute. */
   readonly cores: Cores
+  /** The cancellations that ingest tells, from the first call on. */
+  readonly cancellations: () => Cancellations
   /** The number of steps that may run at once: the configured one, or `otherwise` if none is configured. */
   readonly concurrency: (otherwise: number) => number
   /** Consumes a subscription with a step until the process stops. `lane`: of its messages. Default: the default lane. */
@@ -114,6 +117,14 @@ export function service(
     const tools = { bus, breaker, events, assets, scratch, log, metrics, tracing }
     const cores = config.shared_cores ? new SharedCores() : new OwnCores()
     const deps = { ...tools, cores, stopping, aborting }
+    let known: Cancellations | undefined
+    const cancellations = () => {
+      if (known !== undefined) return known
+      known = new Cancellations()
+      const { ingest: url, ingest_token: token } = config
+      if (url !== '') void followCancellations(known, { url, token, log, stopping })
+      return known
+    }
     let isStarted = false
     if (health) {
       const at = { host: config.health_host, port: config.health_port }
@@ -139,7 +150,10 @@ export function service(
             longestMs: CORE_WAIT_MS + LONGEST_STEP_MS + 2000,
             onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
           },
-          delivering(step, { ...deps, claim, patience }),
+          delivering(step, {
+            ...{ ...deps, claim, patience },
+            ...(step.cancellable && { cancellations: cancellations() }),
+          }),
         ),
       )
     }
@@ -156,6 +170,7 @@ export function service(
       scratch,
       uploads,
       cores,
+      cancellations,
       locate(uri) {
         const { driver, name } = locate(uri, within)
         return { driver: watched(driver, masters, { isOneOfMany: true }), name }

@@ -42,6 +42,17 @@ export const Settings = Type.Object(
       writeOnly: true,
       description: "Bearer token of the chain's own services at that server; empty: none.",
     }),
+    ingest: Type.String({
+      default: '',
+      pattern: '^(|https?://[^?#]+)$',
+      description:
+        'URL of the HTTP API, which is asked for what has been cancelled; empty: it is not asked, and cancelled work goes on.',
+    }),
+    ingest_token: Type.String({
+      default: '',
+      writeOnly: true,
+      description: 'Bearer token for that, with the scope read; empty: none.',
+    }),
     storage: Type.String({
       default: '',
       description: 'URL of another Cloud Storage endpoint, for tests; empty: Google Cloud.',
@@ -265,6 +276,8 @@ export const READERS: Readonly<Record<keyof Config, readonly Reader[]>> = {
   project: EVERY,
   pubsub: EVERY,
   pubsub_token: EVERY,
+  ingest: all('ingest', 'publish'),
+  ingest_token: all('ingest', 'publish'),
   storage: EVERY,
   database: ['ingest', 'publish'],
   assets: EVERY,

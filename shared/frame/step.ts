@@ -4,6 +4,7 @@ import type { AcceptedRequest } from '../contracts/messages/run.ts'
 import type { ObjectName } from '../contracts/names.ts'
 import type { Warning } from '../contracts/warning.ts'
 import type { Body, Created, StoreDriver } from '../store/driver/driver.ts'
+import type { CancellableRun } from './cancellations.ts'
 
 /** A message to publish, already checked against its contract. */
 export interface Send {
@@ -27,6 +28,8 @@ export interface Next {
   readonly warnings?: readonly Warning[]
   /** The request of an accepted job, for its event: from it a row that could not be written at once is written later. */
   readonly request?: AcceptedRequest
+  /** When that job was accepted, where it was not now, ISO 8601. */
+  readonly accepted?: string
   /** The subject of the event, if the run has found out more than the message says. */
   readonly subject?: Subject
 }
@@ -45,6 +48,8 @@ export interface DeliveryFacts {
   /** The number of this delivery of the message, from 1. */
   readonly attempt: number
   readonly attributes: Readonly<Record<string, string>>
+  /** When the message was published, by the clock of Pub/Sub. */
+  readonly published: Date
 }
 
 /** What the delivery loop gives to a running step. */
@@ -93,6 +98,13 @@ export interface Step<In> {
   readonly name: string
   readonly input: Contract<In>
   subject(message: In, delivery: DeliveryFacts): Partial<Subject>
+  /**
+   * The run that a message belongs to, if the step is not to work for a cancelled one: it is not begun, or aborted, and
+   * its scratch is cleared. Absent: the step runs whatever was cancelled.
+   */
+  cancellable?(message: In): CancellableRun
+  /** Ends what the step has begun elsewhere for a cancelled run. Scratch is cleared afterwards. */
+  cancelled?(message: In, context: StepContext): Promise<unknown>
   run(message: In, context: StepContext): Promise<Next>
   /**
    * The folder of scratch, with a trailing slash, in which the stops of this step are counted: stops at the hard limit

@@ -28,6 +28,7 @@ run "settings" {
       TRACKCHAIN_SCRATCH = "gs://example-project-trackchain-scratch/"
       TRACKCHAIN_UPLOADS = "gs://example-project-trackchain-uploads/"
       TRACKCHAIN_ROUTES  = "{\"cloud-urgent\":{\"core_slowdown\":1,\"prefixes\":[],\"templates\":[]},\"cloud\":{\"core_slowdown\":1,\"prefixes\":[],\"templates\":[\"gs://masters/{asset_guid}.wav\"]}}"
+      TRACKCHAIN_INGEST  = "http://ingest"
     }
     error_message = "The settings are others than the services read, or the default route is no longer the first."
   }

@@ -3,12 +3,14 @@ import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import t from 'tap'
 import { keyName } from '#shared/audio/musical-keys.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { CHAIN_ERRORS } from '#shared/contracts/errors/chain.ts'
 import type { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { anyPort } from '../../tools/local/port.ts'
 import { clubTrack } from '../../tools/local/synth.ts'
+import { accepted } from '../shared/catalogue/fixture.ts'
 import { silence, sine, wav } from '../support/audio.ts'
 import { surroundings } from '../support/chain.ts'
 import { noChromium } from '../support/chromium.ts'
@@ -226,6 +228,22 @@ t.test('the page, as people use it', { skip }, async (t) => {
       )
     },
   )
+
+  await t.test('a job under way is cancelled, once the page has asked', async (t) => {
+    // Nobody gets its message.
+    await acceptJobs(database, [accepted(['bpm'], { track: 'unwanted' })])
+    const page = await open('/#/tracks/unwanted')
+    await page.getByText('0 %, 0 of 1 assets').waitFor()
+    await page.getByRole('button', { name: 'Cancel …' }).click()
+    await page.getByRole('button', { name: 'Let it run' }).click()
+    await page.getByRole('button', { name: 'Cancel …' }).click()
+    await page.getByLabel('Why').fill('no longer wanted')
+    await page.getByRole('button', { name: 'Cancel the job' }).click()
+    await page.getByText('cancelled', { exact: true }).first().waitFor()
+    await page.getByText(/cancelled by a user of this machine: no longer wanted/).waitFor()
+    t.equal(await page.getByRole('button', { name: 'Cancel …' }).count(), 0)
+    await page.close()
+  })
 
   await t.test('a list of thousands is scrolled through, and searched', async (t) => {
     await fillList(postgres.open(config.database), MANY)

@@ -9,6 +9,7 @@ import { LANES, type Lane } from '#shared/contracts/lanes.ts'
 import { masterPrefixes } from '#shared/contracts/route.ts'
 import { LONGEST_STEP_MS, type Stage } from '#shared/contracts/stages.ts'
 import { publishTopic, stageTopic } from '#shared/contracts/topology.ts'
+import type { Cancellations } from '#shared/frame/cancellations.ts'
 import { OwnCores } from '#shared/frame/cores.ts'
 import { type DeliverDeps, delivering } from '#shared/frame/deliver.ts'
 import { eventSink } from '#shared/frame/events.ts'
@@ -50,6 +51,8 @@ interface OneProcess {
   readonly cores?: OwnCores
   /** Other than all: those subscriptions alone. */
   readonly only?: readonly string[]
+  /** The cancellations that are known. Default: none. */
+  readonly cancellations?: Cancellations
   /** Where spans go. Default: no tracing. */
   readonly tracing?: Tracing
   readonly metrics?: Metrics
@@ -85,6 +88,7 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     ...{ assets: open('assets'), scratch: open('scratch') },
     ...{ log, metrics, breaker, stopping: never, aborting: never },
     ...(tracing && { tracing }),
+    ...(options.cancellations && { cancellations: options.cancellations }),
     ...(options.hardLimitMs === undefined ? {} : { hardLimitMs: options.hardLimitMs }),
   }
   const prefixes = [...Object.values(config.routes).flatMap(masterPrefixes), config.uploads]

@@ -3,7 +3,9 @@ import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { readBoard } from '#shared/catalogue/figures/board.ts'
 import { readKpis } from '#shared/catalogue/figures/kpis.ts'
 import { readStale } from '#shared/catalogue/figures/stale.ts'
-import { jobsOfRequest, requestsOf } from '#shared/catalogue/jobs/read-jobs.ts'
+import { openCancellations } from '#shared/catalogue/jobs/cancel-jobs.ts'
+import { cancellationsAfter, earlierJobs } from '#shared/catalogue/jobs/read-cancellations.ts'
+import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
 import { countLetters, listLetters } from '#shared/catalogue/letters/read-letters.ts'
 import {
   changedTracks,
@@ -113,7 +115,14 @@ export function readsOf({ guid, job, request, halfUs, quarterUs }: Known) {
       }),
     ),
     read('a request', (database) => jobsOfRequest(database, request)),
-    read('what requests said', (database) => requestsOf(database, [job, 'unknown'])),
+    read('what requests said', (database) =>
+      earlierJobs(database, [
+        { job, requestId: request },
+        { job: 'unknown', requestId: request },
+      ]),
+    ),
+    read('cancellations', (database) => cancellationsAfter(database, 0, 1000)),
+    read('cancellations under way', (database) => openCancellations(database)),
     read('the board', (database) => readBoard(database)),
     read('figures of 15 minutes', (database) => readKpis(database, hours(0.25), hours(0))),
     read('figures of 28 days', (database) => readKpis(database, hours(28 * 24), hours(0))),

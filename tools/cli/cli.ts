@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   submit: async () => (await import('./commands/submit/submit.ts')).submit,
   watch: async () => (await import('./commands/watch/watch.ts')).watch,
   status: async () => (await import('./commands/status/status.ts')).status,
+  cancel: async () => (await import('./commands/cancel.ts')).cancel,
   tracks: async () => (await import('./commands/tracks.ts')).tracks,
   'dead-letters': async () =>
     (await import('./commands/dead-letters/dead-letters.ts')).deadLetters,
@@ -36,6 +37,7 @@ With a chain, here or elsewhere:
   npx trackchain submit FILE…     uploads masters and has their assets made; also folders and manifests
   npx trackchain watch ID…        follows jobs until they have ended; --all: every track
   npx trackchain status ID        the state of a request or a track; what failed, and why
+  npx trackchain cancel ID        stops the jobs of a request, or of one track of it
   npx trackchain tracks           searches by BPM, key, length, state, name
   npx trackchain dead-letters     jobs that failed for good: list, show, redrive, discard
   npx trackchain redrive ID…      the same as dead-letters redrive

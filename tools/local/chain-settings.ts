@@ -47,6 +47,8 @@ export function chainSettings(
     project: PROJECT,
     ...at,
     host: HOST,
+    // Asked for what was cancelled.
+    ingest: `http://${HOST}:${at.port}`,
     // No load balancer has to notice that a service is going.
     drain_seconds: 0,
     // On loopback all requests count as one client's: enough for all programs of one person, too little for a runaway loop.

@@ -24,6 +24,7 @@ import { checkDerivatives } from './check-derivatives.ts'
 import { type Child, type ChildSpec, keepRunning } from './child.ts'
 import { lendCores } from './core-broker.ts'
 import { type DataFolder, takeDataFolder } from './data-folder.ts'
+import { doorToken } from './door-token.ts'
 import { eventually } from './eventually.ts'
 import { type LogFile, openLogFile, prettyLine } from './log-file.ts'
 import { freePort, HOST } from './port.ts'
@@ -161,6 +162,7 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
   }
   const config = chainSettings(options, folder, { database, pubsub, pubsub_token: token, port })
   const env = environment(config, folder)
+  const door = doorToken()
   const cores = new OwnCores()
   const sinks = {
     log,
@@ -171,7 +173,7 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
     const spec = {
       name,
       script: servicePath(`${name}/main.ts`),
-      env,
+      env: { ...env, ...(name === 'ingest' ? door.ingest : door.others) },
       graceMs: SERVICE_GRACE_MS,
     }
     const onBirth = (child: ChildProcess) => {

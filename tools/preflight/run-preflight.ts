@@ -11,6 +11,7 @@ import { coreCheck } from './core-check.ts'
 import { databaseCheck } from './database-check.ts'
 import { ffmpegCheck } from './ffmpeg-check.ts'
 import { grantChecks } from './grant-checks.ts'
+import { ingestCheck } from './ingest-check.ts'
 import { regionCheck } from './region-check.ts'
 import type { Seen } from './seen.ts'
 import { type Access, type Needs, needsOf, type ServiceName } from './service-needs.ts'
@@ -64,6 +65,7 @@ export async function preflight(
         ...buckets.map((bucket) => bucketCheck(bucket, options, seen)),
         ...(needs.database ? [databaseCheck(config.database, limitMs, seen)] : []),
         ...(needs.ffmpeg ? [ffmpegCheck()] : []),
+        ...(needs.ingest ? [ingestCheck(config)] : []),
       ],
       limitMs,
     )

@@ -20,6 +20,8 @@ export interface Needs {
   readonly masters: readonly string[]
   readonly database: boolean
   readonly ffmpeg: boolean
+  /** Whether it asks ingest for cancellations. */
+  readonly ingest: boolean
 }
 
 /** The needs of one service, or of all of them together. */
@@ -43,6 +45,7 @@ const NEEDS: Readonly<Record<ServiceName, (config: Config) => Needs>> = {
     masters: [],
     database: true,
     ffmpeg: false,
+    ingest: false,
   }),
   ...perStage((stage) => (config: Config) => {
     // A stage that was fanned out publishes its joins to its own topic.
@@ -57,6 +60,7 @@ const NEEDS: Readonly<Record<ServiceName, (config: Config) => Needs>> = {
     masters: [],
     database: true,
     ffmpeg: false,
+    ingest: false,
   }),
   dispatch: (config) => ({
     ...step('stage', [], config),
@@ -79,6 +83,7 @@ function step(consumed: Stage, sends: readonly Stage[], { route, routes }: Confi
     masters: own === undefined ? [] : masterPrefixes(own),
     database: false,
     ffmpeg: true,
+    ingest: true,
   }
 }
 
@@ -102,6 +107,7 @@ function together(a: Needs, b: Needs): Needs {
     masters: union(a.masters, b.masters),
     database: a.database || b.database,
     ffmpeg: a.ffmpeg || b.ffmpeg,
+    ingest: a.ingest || b.ingest,
   }
 }
 

@@ -49,7 +49,7 @@ export interface PodSettings {
  */
 export function podFor(
   message: ToStage,
-  delivery: DeliveryFacts,
+  delivery: Omit<DeliveryFacts, 'published'>,
   needs: PodResources,
   { template, env }: PodSettings,
 ): Pod {
@@ -130,7 +130,7 @@ const TOLERATIONS = [
 ]
 
 /** The delivery that a pod is created for, as its argument carries it. */
-interface PodDelivery extends DeliveryFacts {
+interface PodDelivery extends Omit<DeliveryFacts, 'published'> {
   readonly message: unknown
 }
 
@@ -153,7 +153,7 @@ export function deliveryFrom(argument = ''): PodDelivery {
 export function isFor(pod: Pod, { id }: Pick<DeliveryFacts, 'id'>): boolean {
   return pod.metadata?.annotations?.[MESSAGE] === id
 }
-export function isOf(pod: Pod, delivery: DeliveryFacts): boolean {
+export function isOf(pod: Pod, delivery: Pick<DeliveryFacts, 'id' | 'attempt'>): boolean {
   const attempt = pod.metadata?.annotations?.[ATTEMPT]
   return isFor(pod, delivery) && attempt === String(delivery.attempt)
 }

@@ -40,7 +40,8 @@ await service(
     const topics = (stage: Stage) => LANES.map((lane) => stageTopic(stage, config.route, lane))
     const own = inProcessBus(bus, STAGES.flatMap(topics))
     const tools = { bus: own.bus, breaker, events, assets, scratch, log, metrics, tracing }
-    const deps = { ...tools, cores, stopping, aborting }
+    const cancellations = service.cancellations()
+    const deps = { ...tools, cancellations, cores, stopping, aborting }
     const units = { registry, locate, blocks }
     const analyze = analyzing(units, { threads: atOnce })
     lifecycle.onClose('workers', analyze.close)

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bus } from '#shared/bus/bus.ts'
 import type { Database } from '#shared/catalogue/database.ts'
+import { earlierJobs } from '#shared/catalogue/jobs/read-cancellations.ts'
 import {
   claimLetter,
   nextLetters,
@@ -76,8 +77,8 @@ export function redriving({
       await releaseLetter(database, id)
       return notRedrivable(id)
     }
-    const run = nextRun(job)
-    const message = again(job, run)
+    const { run, accepted } = await nextRun(database, job)
+    const message = again(job, run, accepted)
     // The letter keeps its claim for a while, so that a filter continues with the other letters.
     if (message instanceof PermanentError) return refused(id, message)
     const { topic, data, attributes } = message
@@ -99,6 +100,13 @@ export function redriving({
       await releaseLetter(database, id).catch(() => {})
       throw error
     }
+  }
+
+  async function previewed(id: string, letter: KeptLetter | undefined): Promise<Redriven> {
+    if (letter?.state !== 'open') return refused(id, taken(id, letter))
+    if (letter.job === null) return notRedrivable(id)
+    const { run } = await nextRun(database, letter.job)
+    return { id, status: 'redrivable', run, letter }
   }
 
   /** The reason why a letter could not be claimed. */
@@ -123,14 +131,12 @@ export function redriving({
     async preview(which, limit) {
       if ('filter' in which) {
         const letters = await nextLetters(database, which.filter, limit)
-        return letters.map((letter) => previewed(letter.id, letter))
+        return await inTurn(letters, (letter) => previewed(letter.id, letter))
       }
-      const results: Redriven[] = []
       // One at a time, because each letter comes with its whole message.
-      for (const id of which.ids.slice(0, limit)) {
-        results.push(previewed(id, await findLetter(database, id)))
-      }
-      return results
+      return await inTurn(which.ids.slice(0, limit), async (id) =>
+        previewed(id, await findLetter(database, id)),
+      )
     },
 
     async discard(id, reason, by) {
@@ -145,18 +151,32 @@ export function redriving({
   }
 }
 
-function previewed(id: string, letter: KeptLetter | undefined): Redriven {
-  if (letter?.state !== 'open') return refused(id, taken(id, letter))
-  if (letter.job === null) return notRedrivable(id)
-  return { id, status: 'redrivable', run: nextRun(letter.job), letter }
+async function inTurn<Item, Result>(
+  items: readonly Item[],
+  act: (item: Item) => Promise<Result>,
+): Promise<readonly Result[]> {
+  const results: Result[] = []
+  for (const item of items) results.push(await act(item))
+  return results
 }
 
 /**
- * The number of the next run. It depends on the letter alone, so that repeating a redrive asks for the same
- * run.
+ * The number of the next run, and when it counts as accepted. The number depends on the letter alone, so that repeating
+ * a redrive asks for the same run, unless the job was cancelled: then it is asked for again, as a run that no other has
+ * been.
  */
-function nextRun({ run }: NonNullable<KeptLetter['job']>): number {
-  return run + 1
+async function nextRun(
+  database: Database,
+  { id, run, accepted, request }: NonNullable<KeptLetter['job']>,
+): Promise<{ readonly run: number; readonly accepted: Date | null }> {
+  const asked = [{ job: id, requestId: request.request_id }]
+  const earlier = (await earlierJobs(database, asked)).get(id)
+  const cancelled = earlier?.cancelled ?? null
+  if (cancelled === null || (accepted !== null && accepted > cancelled))
+    return { run: run + 1, accepted }
+  const highest = earlier?.isCancelled ? Math.max(run, earlier.run) : run
+  const now = new Date(Math.max(Date.now(), cancelled.getTime() + 1))
+  return { run: highest + 1, accepted: now }
 }
 
 /**
@@ -164,8 +184,9 @@ function nextRun({ run }: NonNullable<KeptLetter['job']>): number {
  * is the latest.
  */
 function again(
-  { accepted, request }: NonNullable<KeptLetter['job']>,
+  { request }: NonNullable<KeptLetter['job']>,
   run: number,
+  accepted: Date | null,
 ): Send | PermanentError {
   const since = accepted === null ? {} : { accepted: accepted.toISOString() }
   try {

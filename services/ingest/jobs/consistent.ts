@@ -1,5 +1,5 @@
 import type { Database } from '#shared/catalogue/database.ts'
-import { requestsOf } from '#shared/catalogue/jobs/read-jobs.ts'
+import { type EarlierJob, earlierJobs } from '#shared/catalogue/jobs/read-cancellations.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
@@ -22,10 +22,12 @@ const WITHIN_MS = 1000
 
 export interface Consistent {
   /**
-   * Compares a job with earlier ones.
+   * Compares a job with earlier ones. Resolves to the job as it is to run: after a cancellation it is a later run.
+   * @param sentMs when the client has sent it, ms since 1970; infinity: right now; undefined for a job that comes to
+   * ingest again, which stays as it was accepted
    * @throws PermanentError REQUEST_CONFLICT when the same request has given another value for the same track
    */
-  check(accepted: RunAccepted): Promise<void>
+  check(accepted: RunAccepted, sentMs: number | undefined): Promise<RunAccepted>
   /** Forgets a job that could not be handed on, because the client may post it again with other values. */
   forget(accepted: RunAccepted): void
 }
@@ -37,10 +39,11 @@ export interface Consistent {
  */
 export function consistency(database: Database, log: Log): Consistent {
   const taken = new Map<string, Said>()
-  const stored = briefly<string, Said | undefined>(
+  const stored = briefly<RunAccepted, EarlierJob | undefined>(
     async (jobs, signal) => {
-      const found = await requestsOf(database, jobs, signal)
-      return jobs.map((job) => found.get(job))
+      const given = jobs.map(({ job, request }) => ({ job, requestId: request.request_id }))
+      const found = await earlierJobs(database, given, signal)
+      return jobs.map(({ job }) => found.get(job))
     },
     log,
     {
@@ -51,27 +54,46 @@ export function consistency(database: Database, log: Log): Consistent {
     },
   )
   return {
-    async check({ job, request }) {
+    async check(accepted, sentMs) {
+      const { job, request } = accepted
       const before = taken.get(job)
       if (before !== undefined) refuseOther(request, before)
       taken.delete(job)
       taken.set(job, { ...saidIn(request), ...before })
       const [oldest] = taken.keys()
       if (taken.size > REMEMBERED && oldest !== undefined) taken.delete(oldest)
-      if (before !== undefined) return
-      const known = await stored(job)
-      if (known === undefined) return
+      const earlier = await stored(accepted)
+      if (earlier === undefined) return accepted
+      const { request: known } = earlier
       try {
-        refuseOther(request, known)
+        if (before === undefined && known !== undefined) refuseOther(request, known)
       } catch (error) {
-        taken.set(job, saidIn(known))
+        taken.set(job, saidIn(known ?? {}))
         throw error
       }
+      return sentMs === undefined ? accepted : afterCancelling(accepted, earlier, sentMs)
     },
     forget({ job }) {
       taken.delete(job)
     },
   }
+}
+
+/**
+ * A job that is posted again after it was cancelled was accepted later than that, whatever the clocks say, and is the
+ * next run: its scratch is not that of the cancelled one. A copy of a message that was sent before is cancelled, too.
+ */
+function afterCancelling(
+  accepted: RunAccepted,
+  { cancelled, isCancelled, run }: EarlierJob,
+  sentMs: number,
+): RunAccepted {
+  if (cancelled === null) return accepted
+  if (sentMs <= cancelled.getTime())
+    return { ...accepted, accepted: new Date(sentMs).toISOString() }
+  const at = Math.max(Date.parse(accepted.accepted), cancelled.getTime() + 1)
+  const again = Math.max(accepted.run, isCancelled ? run + 1 : run)
+  return { ...accepted, run: again, accepted: new Date(at).toISOString() }
 }
 
 function saidIn(request: Said): Said {

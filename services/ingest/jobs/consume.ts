@@ -30,13 +30,18 @@ export function ingestStep(
     },
 
     async run(job, { delivery }) {
-      const accepted = accept(job, settings, againOf(delivery))
-      if (job.request_id !== undefined) await consistent.check(accepted)
+      const again = againOf(delivery)
+      const given = accept(job, settings, again)
+      const sentMs = again.accepted === undefined ? delivery.published.getTime() : undefined
+      const accepted =
+        job.request_id === undefined ? given : await consistent.check(given, sentMs)
+      const isNow = again.accepted === undefined && accepted === given
       return {
         sends: [toStage(accepted)],
         afterwards: [() => remember(accepted)],
         verdict: 'accepted',
         request: accepted.request,
+        ...(isNow ? {} : { accepted: accepted.accepted }),
         subject: subjectOf(accepted),
       }
     },

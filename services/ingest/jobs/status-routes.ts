@@ -32,7 +32,7 @@ const schema = {
   tags: ['jobs'],
   summary: 'Show the state of a request',
   description:
-    'The state of each of its jobs: `accepted`, `running`, `done`, `partial` (some assets failed) or `failed`, and of each asset. `percent` is 100 only when all has ended; `dead_lettered` says whether a dead letter about it is open; a pending asset has the units of its plan and how many of them are there, as far as that is known.',
+    'The state of each of its jobs: `accepted`, `running`, `done`, `partial` (some assets failed), `failed` or `cancelled`, and of each asset. `percent` is 100 only when all has ended; `dead_lettered` says whether a dead letter about it is open; a pending asset has the units of its plan and how many of them are there, as far as that is known.',
   params: Params,
   response: {
     200: jsonResponse('Its jobs, one for each track.', JobRequest),
@@ -65,11 +65,12 @@ export async function jobStatusRoutes(
   )
 }
 
-/** Of a request with several jobs: what still runs counts first, then whether all are of one kind. */
+/** Of a request with several jobs: what still runs counts first, then whether all are of one kind, then what was cancelled. */
 function stateOf(jobs: readonly KnownJob[]): JobState {
   const states = new Set(jobs.map(({ state }) => state))
   if (states.size === 1) return [...states][0] as JobState
-  return states.has('accepted') || states.has('running') ? 'running' : 'partial'
+  if (states.has('accepted') || states.has('running')) return 'running'
+  return states.has('cancelled') ? 'cancelled' : 'partial'
 }
 
 function mean(values: readonly number[]): number {
@@ -98,11 +99,14 @@ function toJobStatus(job: KnownJob): JobStatus {
     assets: Object.entries(assets)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([asset, verdict]) =>
-        verdict === null
-          ? { asset, state: 'pending', ...unitsOf(job, asset) }
-          : toAssetStatus(asset, verdict),
+        verdict === null ? missing(job, asset) : toAssetStatus(asset, verdict),
       ),
   }
+}
+
+function missing(job: KnownJob, asset: string): AssetStatus {
+  if (job.state === 'cancelled') return { asset, state: 'cancelled' }
+  return { asset, state: 'pending', ...unitsOf(job, asset) }
 }
 
 type KnownVerdict = NonNullable<KnownJob['assets'][string]>

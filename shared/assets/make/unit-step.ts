@@ -41,6 +41,7 @@ export function unitStep(stage: MakingStage, deps: UnitDeps): Step<StepDue> {
     name: stage,
     input: stepDueOf(stage),
     subject: subjectOf,
+    cancellable: (message) => message,
 
     async run(message, context) {
       const work = { stage, message, context, deps, isolation }

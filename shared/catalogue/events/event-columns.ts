@@ -2,7 +2,7 @@ import type { StepEvent } from '../../contracts/messages/event.ts'
 import { clipped, instant, uuid, whole } from '../parameters.ts'
 
 /** The columns of an event with their types, by their names in its message. */
-const TYPES: Readonly<Record<keyof Omit<StepEvent, 'request'>, string>> = {
+const TYPES: Readonly<Record<keyof Omit<StepEvent, 'request' | 'accepted'>, string>> = {
   id: 'uuid',
   at: 'timestamptz',
   step: 'text',
@@ -33,7 +33,7 @@ export const TYPED_EVENT_COLUMNS = Object.entries(TYPES)
   .join(', ')
 
 /** An event as a row. */
-export function eventRow({ request: _, ...event }: StepEvent): object {
+export function eventRow({ request: _, accepted: __, ...event }: StepEvent): object {
   const { id, at, job, track } = event
   const fit = Object.entries(event).map(([name, value]) => [
     name,

@@ -34,7 +34,7 @@ export async function dropEventDays(
 
 /**
  * Removes at most `limit` events of days without a partition, and as many settled dead letters, that are older than
- * `days` days; and as many figures that are older than 400.
+ * `days` days; and as many figures and cancellations that are older than 400.
  * @returns how many events or letters were removed; fewer than `limit` when none of that age are left
  */
 export async function forget(
@@ -96,6 +96,7 @@ const FIGURES = {
   text: `
     with minutes as (${old('minute_count', 'minute', 'minute, shard', FIGURE_DAYS)}),
       beginnings as (${old('beginning', 'minute', 'route, minute', 2)}),
+      cancelled as (${old('cancellation', 'at', 'number', FIGURE_DAYS)}),
       named as (${old('event_once', 'recorded_at', 'id', FIGURE_DAYS)})
     ${old('activity', `span in (${BUCKET_SECONDS}, ${DAY_SECONDS}) and bucket`, 'span, bucket, step, verdict, route, asset, class', FIGURE_DAYS)}`,
 }

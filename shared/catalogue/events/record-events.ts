@@ -1,8 +1,9 @@
 import type { StepEvent } from '../../contracts/messages/event.ts'
 import { jobId } from '../../contracts/names.ts'
 import { DEFAULT_ROUTE } from '../../contracts/topology.ts'
-import type { Database } from '../database.ts'
+import { atOnce, type Database } from '../database.ts'
 import { acceptAgain } from '../jobs/accept-jobs.ts'
+import { endFoundCancelled } from '../jobs/cancel-jobs.ts'
 import type { Acceptance } from '../jobs/job-row.ts'
 import { rows, whole } from '../parameters.ts'
 import { ADD_ACTIVITY } from './activity.ts'
@@ -10,8 +11,8 @@ import { EVENT_COLUMNS, eventRow, TYPED_EVENT_COLUMNS } from './event-columns.ts
 
 /**
  * Records any number of events, each once. An `accepted` event with its request creates a job row that could not be
- * written at the time. A `dead-lettered` event ends the watchdog's watch; that of any
- * step tells the watchdog that the job goes on.
+ * written at the time. A `dead-lettered` event ends the watchdog's watch, a `cancelled` one a job that is cancelled and
+ * still open; that of any step tells the watchdog that the job goes on.
  * @returns how many events of each kind were new
  */
 export async function recordEvents(
@@ -26,6 +27,11 @@ export async function recordEvents(
     const values = letters.map(({ job, run }) => ({ id: job, run: run && whole(run) }))
     await database.query(DEAD_LETTERED, [rows(values)], signal)
   }
+  const cancelled = events.filter(({ verdict }) => verdict === 'cancelled')
+  await endFoundCancelled(
+    atOnce(database, signal),
+    cancelled.flatMap(({ job = [] }) => job),
+  )
   const steps = events.filter(({ job, run, verdict }) => job && run && isOfStep(verdict))
   if (steps.length > 0) {
     const values = steps.map(({ job, run = 1 }) => ({ id: job, run: whole(run) }))
@@ -41,14 +47,16 @@ export interface EventCount extends Pick<StepEvent, 'step' | 'verdict'> {
 
 /** Whether an event says that a step of the chain has worked on its job. */
 function isOfStep(verdict: string): boolean {
-  return !['accepted', 'swept', 'redriven', 'discarded', 'replaced'].includes(verdict)
+  return !['accepted', 'swept', 'redriven', 'discarded', 'replaced', 'cancelled'].includes(
+    verdict,
+  )
 }
 
 function acceptance(event: StepEvent): Acceptance[] {
-  const { request, run = 1, route = DEFAULT_ROUTE, at } = event
+  const { request, run = 1, route = DEFAULT_ROUTE, at, accepted = at } = event
   if (request === undefined) return []
   const job = jobId(request.request_id, request.asset_guid)
-  return [{ job, run, route, accepted: at, request }]
+  return [{ job, run, route, accepted, request }]
 }
 
 // Copies of a message have the same id and time. An id of version 8 (RFC 9562) follows from what the event is about: an

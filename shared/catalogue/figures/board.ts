@@ -1,3 +1,4 @@
+import type { TRACK_STATES } from '../../contracts/api/track.ts'
 import { DEFAULT_LANE, type Lane } from '../../contracts/lanes.ts'
 import { CHAIN } from '../../contracts/stages.ts'
 import { atOnce, type Database } from '../database.ts'
@@ -7,7 +8,7 @@ import { PROGRESS, type Progress } from '../jobs/read-jobs.ts'
 export interface Board {
   readonly at: Date
   /** Tracks by the state of their latest job. */
-  readonly tracks: Readonly<Record<'running' | 'done' | 'partial' | 'failed', number>>
+  readonly tracks: Readonly<Record<(typeof TRACK_STATES)[number], number>>
   /** The number of jobs that wait for their first step. */
   readonly waiting: number
   /** How many of them are in each lane; of each up to 10,000 are counted. */
@@ -55,7 +56,7 @@ export async function readBoard(database: Database, signal?: AbortSignal): Promi
   }
   const states = await query<{ state: keyof Board['tracks']; count: number }>(STATES)
   const tracks = {
-    ...{ running: 0, done: 0, partial: 0, failed: 0 },
+    ...{ running: 0, done: 0, partial: 0, failed: 0, cancelled: 0 },
     ...Object.fromEntries(states.map(({ state, count }) => [state, count])),
   }
   const { at, letters, begun, made } = now

@@ -30,8 +30,10 @@ export interface JobRow {
   readonly route: string
   /** The request of the highest run. */
   readonly request: RunAccepted['request']
-  /** When the job was first accepted, ISO 8601. */
+  /** When the job was first accepted, ISO 8601; after it was cancelled and asked for again: when that was. */
   readonly accepted: string
+  /** Up to when its acceptance was cancelled last, ISO 8601; null if it never was. */
+  readonly cancelled: string | null
   /** The requested assets, each with the highest run that requested it. */
   readonly wanted: ReadonlyMap<string, number>
   readonly verdicts: ReadonlyMap<string, JobVerdict>
@@ -41,21 +43,44 @@ export interface JobRow {
 export function newJob(message: Acceptance): JobRow {
   const { job, run, route, request, accepted } = message
   const wanted = new Map(request.derivative_assets.map((asset) => [asset, run]))
-  return { job, run, route, request, accepted, wanted, verdicts: new Map() }
+  const verdicts = new Map<string, JobVerdict>()
+  return { job, run, route, request, accepted, cancelled: null, wanted, verdicts }
 }
 
 /**
- * The job after an acceptance: further assets are added to it, and a higher run opens it again. Returns the same object
- * if nothing changes.
+ * The job after an acceptance: further assets are added to it, and a higher run opens it again. An acceptance that was
+ * cancelled says nothing; a later one opens the job anew. Returns the same object if nothing changes.
  */
 export function withAcceptance(row: JobRow, message: Acceptance): JobRow {
-  const { run, route, request } = message
+  const { run, route, request, accepted } = message
+  if (isWithdrawn(row, accepted)) return row
+  if (isCancelled(row)) return askedAgain(row, message)
   const more = request.derivative_assets.filter((asset) => (row.wanted.get(asset) ?? 0) < run)
   const newer = run > row.run
   if (!newer && more.length === 0) return row
   const wanted = new Map(row.wanted)
   for (const asset of more) wanted.set(asset, run)
-  return { ...row, wanted, ...(newer ? { run, route, request } : {}) }
+  if (!newer) return { ...row, wanted }
+  const isLater = Date.parse(accepted) > Date.parse(row.accepted)
+  return { ...row, wanted, run, route, request, ...(isLater ? { accepted } : {}) }
+}
+
+/** Whether the job is cancelled, and has not been asked for again since. */
+function isCancelled(row: JobRow): boolean {
+  return isWithdrawn(row, row.accepted)
+}
+
+/** Whether what was accepted then is cancelled. */
+function isWithdrawn({ cancelled }: JobRow, accepted: string): boolean {
+  return cancelled !== null && Date.parse(accepted) <= Date.parse(cancelled)
+}
+
+/** A cancelled job that is asked for again: it keeps what has a verdict, and wants what it is asked for now. */
+function askedAgain(row: JobRow, { run, route, request, accepted }: Acceptance): JobRow {
+  const wanted = new Map([...row.wanted].filter(([asset]) => isDecided(row, asset)))
+  for (const asset of request.derivative_assets)
+    if ((wanted.get(asset) ?? 0) < run) wanted.set(asset, run)
+  return { ...row, wanted, route, request, accepted, run: Math.max(run, row.run) }
 }
 
 /** The job with the verdicts of a run that has ended. Returns the same object if nothing changes. */
@@ -88,9 +113,9 @@ export function wantedAssets(row: JobRow): string[] {
   return [...row.wanted.keys()].sort()
 }
 
-/** Whether every requested asset has a verdict of the run that requested it, or of a later one. */
+/** Whether every requested asset has a verdict of the run that requested it, or of a later one. Never while cancelled. */
 export function isComplete(row: JobRow): boolean {
-  return wantedAssets(row).every((asset) => isDecided(row, asset))
+  return !isCancelled(row) && wantedAssets(row).every((asset) => isDecided(row, asset))
 }
 
 /** The revision of the master that the latest verdicts are about; null if none is known. */
@@ -100,6 +125,7 @@ export function revisionOf(row: JobRow): string | null {
 }
 
 export function stateOf(row: JobRow): JobState {
+  if (isCancelled(row)) return 'cancelled'
   const assets = wantedAssets(row)
   const decided = assets.filter((asset) => isDecided(row, asset))
   if (decided.length < assets.length) return decided.length > 0 ? 'running' : 'accepted'
@@ -108,11 +134,12 @@ export function stateOf(row: JobRow): JobState {
 }
 
 /**
- * The id of an announcement: of one job, one run and one set of assets, each with the run that requested it last. Every
- * copy of the message has this id, and no other message does.
+ * The id of an announcement: of one job, one run and one set of assets, each with the run that requested it last; and of
+ * the cancellation before it, if there was one. Every copy of the message has this id, and no other message does.
  */
-export function announcementId({ job, run, wanted }: JobRow): string {
-  return digest([job, run, Object.fromEntries(wanted)], 32)
+export function announcementId({ job, run, wanted, cancelled }: JobRow): string {
+  const after = cancelled === null ? [] : [Date.parse(cancelled)]
+  return digest([job, run, Object.fromEntries(wanted), ...after], 32)
 }
 
 function isDecided(row: JobRow, asset: string): boolean {

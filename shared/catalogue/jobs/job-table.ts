@@ -66,7 +66,7 @@ const NOT_FROM_A_CLOCK_AHEAD = `claimed_until < now() + make_interval(secs => ${
 
 const SELECT = `
   select id, request_id, asset_guid, run, route, request, wanted, verdicts, revision, accepted_at,
-    announcement, announced_at is not null as announced,
+    cancelled_at, announcement, announced_at is not null as announced,
     coalesce(claimed_until > now() and ${NOT_FROM_A_CLOCK_AHEAD}, false) as claimed
   from job where id = any($1)`
 
@@ -100,27 +100,29 @@ const UPDATE = {
   name: 'jobs-update',
   text: `
     with changed as (
-      select r.*, r.wanted::text <> job.wanted::text as is_wider
+      select r.*, r.state <> 'cancelled'
+        and (r.wanted::text <> job.wanted::text or job.state = 'cancelled') as is_owed
       from json_to_recordset($1) as r (id text, run bigint, route text, request json,
-        wanted json, verdicts json, state text, revision text, announcement text)
+        wanted json, verdicts json, state text, revision text, announcement text, accepted_at timestamptz)
       join job using (id)
     ), watched as (
       insert into watch (job, run, route, begun)
-      select id, run, ${QUEUE}, announcement is not null from changed where is_wider
+      select id, run, ${QUEUE}, announcement is not null from changed where is_owed
       order by id collate "C"
       on conflict (job) do update set
         run = excluded.run, route = excluded.route, since = now(), begun = excluded.begun, swept = 0
     ), complete as (
       select job from watch join changed on changed.id = watch.job
-      where announcement is not null and not is_wider and not begun
+      where announcement is not null and not is_owed and not begun
       order by job for update of watch
     ), begun as (
       update watch set begun = true from complete where watch.job = complete.job
     )
     update job set
       run = r.run, route = r.route, wanted = r.wanted, verdicts = r.verdicts, state = r.state,
-      revision = r.revision, announcement = r.announcement, request = r.request,
+      revision = r.revision, announcement = r.announcement, request = r.request, accepted_at = r.accepted_at,
       ended_at = case
+        when r.state = 'cancelled' then coalesce(job.ended_at, now())
         when r.announcement is null then null
         when r.announcement = job.announcement then job.ended_at
         else now() end,
@@ -145,6 +147,7 @@ interface Columns extends JobText {
   readonly announcement: string | null
   readonly announced: boolean
   readonly claimed: boolean
+  readonly cancelled_at: Date | null
 }
 
 function columns(row: JobRow): object {
@@ -169,10 +172,11 @@ function stored(found: readonly Columns[]): Map<string, StoredJob> {
   return new Map(
     found.map((columns) => {
       const { id, run, route, wanted, accepted_at } = columns
-      const { announcement, announced, claimed } = columns
+      const { announcement, announced, claimed, cancelled_at } = columns
       const row = {
         ...{ job: id, run, route, request: requestOf(columns) },
         accepted: accepted_at.toISOString(),
+        cancelled: cancelled_at?.toISOString() ?? null,
         wanted: new Map(Object.entries(wanted)),
         verdicts: verdictsOf(columns),
       }

@@ -62,16 +62,6 @@ export async function jobsOfRequest(
   return jobs.map((job, index) => ({ ...job, assets: whole[index] ?? {} }))
 }
 
-/** The first requests of these jobs, by job id. Unknown jobs are left out. */
-export async function requestsOf(
-  database: Database,
-  ids: readonly string[],
-  signal?: AbortSignal,
-): Promise<ReadonlyMap<string, RunAccepted['request']>> {
-  const found = await database.query<Columns>(REQUESTS, [ids], signal)
-  return new Map(found.map((columns) => [columns.id, requestOf(columns)]))
-}
-
 interface Columns extends JobText {
   readonly id: string
   readonly route: string
@@ -161,10 +151,6 @@ const SELECT = `
       where asset_guid = job.asset_guid and revision = job.revision) as warnings
   from job left join lateral (${PROGRESS}) progress on job.ended_at is null`
 
-const REQUESTS = {
-  name: 'job-requests',
-  text: 'select id, request_id, asset_guid, request, wanted from job where id = any($1)',
-}
 const OF_REQUEST = {
   name: 'jobs-of-request',
   text: `${SELECT} where request_id = $1 order by asset_guid`,

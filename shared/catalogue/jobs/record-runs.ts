@@ -1,4 +1,3 @@
-import type { JobState } from '../../contracts/api/job.ts'
 import type { RunEnded } from '../../contracts/messages/run.ts'
 import type { Warning } from '../../contracts/warnings.ts'
 import type { Database, Query } from '../database.ts'
@@ -21,6 +20,7 @@ import {
   stateOf,
   type WholeVerdict,
   wantedAssets,
+  withAcceptance,
   withRunEnded,
   withVerdict,
 } from './job-row.ts'
@@ -37,7 +37,7 @@ export interface Announcement {
   /** The request of the job, with all assets that were ever requested. */
   readonly request: RunEnded['request']
   readonly accepted: string
-  readonly state: Extract<JobState, 'done' | 'partial' | 'failed'>
+  readonly state: 'done' | 'partial' | 'failed'
   /** The revision of the master that was read last; null if none could be read. */
   readonly revision: string | null
   /** The warnings about that master. */
@@ -69,7 +69,8 @@ interface Recorded {
 }
 
 /**
- * Records runs that have ended, all or none, and returns the announcements that are due. Until `markAnnounced` they are
+ * Records runs that have ended, all or none, and returns the announcements that are due. What a cancelled job made
+ * nevertheless is recorded, and not announced. Until `markAnnounced` they are
  * returned again whenever one of these runs is recorded again. The first caller that gets one holds a claim on it for
  * 15 s; for others it is `claimed`.
  */
@@ -181,9 +182,12 @@ function newlyFailed({ verdicts }: JobRow, before: JobRow['verdicts'] = new Map(
 }
 
 /** Whether the row already has everything in this message. */
-function isKnown(row: JobRow, { run, master, request, verdicts }: RunEnded): boolean {
+function isKnown(row: JobRow, message: RunEnded): boolean {
+  const { run, master, request, verdicts } = message
   if (run > row.run || request.derivative_assets.some((asset) => !row.wanted.has(asset)))
     return false
+  // A cancelled job that was asked for again.
+  if (withAcceptance(row, message) !== row) return false
   return Object.entries(verdicts).every(([asset, { state, version }]) => {
     const stored = row.verdicts.get(asset)
     return (

@@ -31,6 +31,7 @@ export type Migration = AtOnce | Batched
  */
 export const MIGRATIONS: readonly Migration[] = [
   { name: 'the catalogue', sql: textOf('001-catalogue.sql') },
+  { name: 'cancellations', sql: textOf('002-cancellation.sql') },
 ]
 
 function textOf(file: string): string {

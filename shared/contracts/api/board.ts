@@ -37,6 +37,7 @@ export const Board = Type.Object(
       done: Type.Integer(),
       partial: Type.Integer(),
       failed: Type.Integer(),
+      cancelled: Type.Integer(),
       waiting: Type.Integer({ description: 'Number of tracks that wait for the first step.' }),
     }),
     lanes: Type.Object(
@@ -60,7 +61,7 @@ export const Board = Type.Object(
       {
         at: '2026-03-01T10:00:00.000Z',
         accepting: true,
-        tracks: { waiting: 12, running: 7, done: 9021, partial: 3, failed: 2 },
+        tracks: { waiting: 12, running: 7, done: 9021, partial: 3, failed: 2, cancelled: 1 },
         lanes: { urgent: 0, new: 2, backfill: 10 },
         steps: [
           {

@@ -12,10 +12,14 @@ import {
 } from './response.ts'
 import { Warning } from './warning.ts'
 
-/** The states of a job; nothing follows the last three. */
-export const JobState = Type.Enum(['accepted', 'running', 'done', 'partial', 'failed'], {
-  description: 'The last three are ends; `partial`: some assets failed.',
-})
+/** The states of a job; nothing follows the last four by itself. */
+export const JobState = Type.Enum(
+  ['accepted', 'running', 'done', 'partial', 'failed', 'cancelled'],
+  {
+    description:
+      'The last four are ends; `partial`: some assets failed; `cancelled`: posted again, it goes on.',
+  },
+)
 export type JobState = ResponseOf<typeof JobState>
 
 const asset = Type.String({ description: 'The id of the derivative asset.' })
@@ -40,6 +44,12 @@ const PendingAsset = Type.Object(
     ),
   },
   { title: 'PendingAsset' },
+)
+
+/** An asset of a cancelled job that has neither been made nor failed. */
+const CancelledAsset = Type.Object(
+  { asset, state: Type.Literal('cancelled') },
+  { title: 'CancelledAsset' },
 )
 
 const MadeAsset = Type.Object(
@@ -68,7 +78,7 @@ const FailedAsset = Type.Object(
 )
 
 /** An asset that a job asks for. */
-const AssetStatus = Type.Union([PendingAsset, MadeAsset, FailedAsset], {
+const AssetStatus = Type.Union([PendingAsset, CancelledAsset, MadeAsset, FailedAsset], {
   title: 'AssetStatus',
 })
 export type AssetStatus = ResponseOf<typeof AssetStatus>
@@ -129,7 +139,7 @@ export const JobRequest = Type.Object(
 )
 export type JobRequest = ResponseOf<typeof JobRequest>
 
-const ENDED: readonly string[] = ['done', 'partial', 'failed']
+const ENDED: readonly string[] = ['done', 'partial', 'failed', 'cancelled']
 
 /** Whether nothing more happens to a job, or to a track's latest job, by itself. */
 export function hasEnded({ state }: { readonly state: string }): boolean {

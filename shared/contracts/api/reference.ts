@@ -66,7 +66,7 @@ export const ErrorExplained = Type.Object(
       }),
     ),
     effect: Type.Optional(
-      Type.Enum(['fails', 'restarts', 'goes on'], {
+      Type.Enum(['fails', 'restarts', 'ends', 'goes on'], {
         description: 'What follows for the run, of a code of the chain. Only `fails` is final.',
       }),
     ),

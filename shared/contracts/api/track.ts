@@ -14,7 +14,7 @@ import { Warning } from './warning.ts'
 export const LIKELY = 0.5
 
 /** The states of a track: of the job that was asked for, or opened again, last. */
-export const TRACK_STATES = ['running', 'done', 'partial', 'failed'] as const
+export const TRACK_STATES = ['running', 'done', 'partial', 'failed', 'cancelled'] as const
 
 const TrackState = Type.Enum([...TRACK_STATES], {
   description: 'The state of the latest job of the track.',

@@ -5,6 +5,7 @@ import { type StoreCode, StoreError } from './store.ts'
  * `remedy` are for the person who reads it. `effect` is what follows:
  * - `fails`: a verdict. The work can never succeed as requested and is not retried.
  * - `restarts`: the run cannot go on as planned, but the job can. It goes to `ingest` again by itself.
+ * - `ends`: somebody wanted no more of it. Nothing has failed.
  * - `goes on`: a remark in the history. Nothing has failed.
  */
 export const CHAIN_ERRORS = {
@@ -134,6 +135,11 @@ export const CHAIN_ERRORS = {
     remedy:
       'None: it goes on, or is tried again. If it lasts, give the machine less to do, or add cores.',
   },
+  CANCELLED: {
+    effect: 'ends',
+    means: 'The job was cancelled: its steps are not begun, and those that run are aborted.',
+    remedy: 'None. To have it made after all, post the job again.',
+  },
   SUPERSEDED: {
     effect: 'restarts',
     means: 'The plan asks for a version of an asset that this worker no longer makes.',
@@ -173,7 +179,7 @@ export const CHAIN_ERRORS = {
   },
 } as const satisfies Record<
   string,
-  { effect: 'fails' | 'restarts' | 'goes on'; means: string; remedy: string }
+  { effect: 'fails' | 'restarts' | 'ends' | 'goes on'; means: string; remedy: string }
 >
 
 type Table = typeof CHAIN_ERRORS

@@ -8,6 +8,11 @@ export const HTTP_ERRORS = {
     remedy:
       'Give the file another asset_guid, or say that it replaces the other: submit --replace, or a request without "replace": false.',
   },
+  HAS_ENDED: {
+    status: 409,
+    means: 'What is to be cancelled has ended already.',
+    remedy: 'None: what was made stays made. To take a dead letter off the list, discard it.',
+  },
   LETTER_TAKEN: {
     status: 409,
     means: 'The dead letter has been redriven or discarded already, or is just about to be.',

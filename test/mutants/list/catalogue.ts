@@ -6,6 +6,7 @@ const jobs = ['test/shared/catalogue/jobs.test.ts']
 const tracks = ['test/shared/catalogue/tracks.test.ts']
 const events = ['test/shared/catalogue/events.test.ts']
 const letters = ['test/shared/catalogue/letters.test.ts']
+const cancel = ['test/shared/catalogue/cancel.test.ts']
 const together = ['test/shared/catalogue/together.test.ts']
 
 export default [
@@ -134,9 +135,33 @@ export default [
     },
     {
       breaks: 'redrives of different assets are announced under one id',
-      from: 'digest([job, run, Object.fromEntries(wanted)], 32)',
-      to: 'digest([job, run, [...wanted.keys()].sort()], 32)',
+      from: 'digest([job, run, Object.fromEntries(wanted), ...after], 32)',
+      to: 'digest([job, run, [...wanted.keys()].sort(), ...after], 32)',
       tests: letters,
+    },
+    {
+      breaks: 'a job that was cancelled and asked for again is announced under an old id',
+      from: 'Object.fromEntries(wanted), ...after]',
+      to: 'Object.fromEntries(wanted)]',
+      tests: cancel,
+    },
+    {
+      breaks: 'a late copy opens a cancelled job',
+      from: 'if (isWithdrawn(row, accepted)) return row',
+      to: '',
+      tests: cancel,
+    },
+    {
+      breaks: 'a cancelled job waits for what nobody wants any more',
+      from: 'filter(([asset]) => isDecided(row, asset))',
+      to: 'filter(() => true)',
+      tests: cancel,
+    },
+    {
+      breaks: 'a cancelled job is announced',
+      from: '!isCancelled(row) && wantedAssets',
+      to: 'wantedAssets',
+      tests: cancel,
     },
     {
       breaks: 'a job with one asset missing is done',
@@ -150,8 +175,30 @@ export default [
     },
     {
       breaks: 'an old run that comes late replaces what was asked for',
-      from: '...(newer ? { run, route, request } : {})',
-      to: '...{ run, route, request }',
+      from: 'if (!newer) return { ...row, wanted }',
+      to: '',
+    },
+  ]),
+  ...mutantsOf('shared/catalogue/jobs/cancel-jobs.ts', cancel, [
+    {
+      breaks: 'numbers of cancellations are not in the order of commits',
+      from: "await query({ text: 'select pg_advisory_xact_lock($1)' }, [LOCK])",
+      to: '',
+    },
+    {
+      breaks: 'a job that is asked for again ends with the cancelled ones',
+      from: ' and job.accepted_at <= picked.before',
+      to: '',
+    },
+    {
+      breaks: 'what a clock that is ahead has accepted escapes',
+      from: 'select max(accepted_at) from (',
+      to: 'select min(accepted_at) from (',
+    },
+    {
+      breaks: 'a cancelled job is swept',
+      from: 'delete from watch using locked where watch.job = locked.id',
+      to: 'delete from watch using locked where false',
     },
   ]),
   ...mutantsOf(
@@ -165,7 +212,7 @@ export default [
       },
       {
         breaks: 'a job that is widened is not watched',
-        from: 'announcement is not null from changed where is_wider',
+        from: 'announcement is not null from changed where is_owed',
         to: 'announcement is not null from changed where false',
       },
       {
@@ -175,7 +222,7 @@ export default [
       },
       {
         breaks: 'each end of a run starts the watch anew',
-        from: 'announcement is not null from changed where is_wider',
+        from: 'announcement is not null from changed where is_owed',
         to: 'announcement is not null from changed where true',
       },
       {

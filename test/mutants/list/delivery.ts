@@ -83,8 +83,8 @@ export default [
     },
     {
       breaks: 'an aborted process begins a step all the same',
-      from: '    deps.aborting.throwIfAborted()\n',
-      to: '',
+      from: '    stop.signal.throwIfAborted()\n    const work',
+      to: '    const work',
     },
     {
       breaks: 'SIGTERM never aborts the step under way',
@@ -138,8 +138,8 @@ export default [
     },
     {
       breaks: 'who ignores the hard limit holds its place for ever',
-      from: 'orAbort(run(), stop.signal)',
-      to: 'run()',
+      from: 'orAbort(working, stop.signal)',
+      to: 'working',
     },
     {
       breaks: 'a crowded machine is a verdict, though the step gets on',
@@ -167,9 +167,24 @@ export default [
       to: '',
     },
     {
+      breaks: 'a step that is done as it is cancelled sends the run on',
+      from: 'if (isCancelled) stop.signal.throwIfAborted()',
+      to: '',
+    },
+    {
+      breaks: 'scratch is cleared while an aborted step still writes',
+      from: 'await settled(working)',
+      to: '',
+    },
+    {
+      breaks: 'scratch of a cancelled run stays',
+      from: 'await clearRun(run, unhurried)',
+      to: '',
+    },
+    {
       breaks: 'an error that nothing catches leaves its step hanging',
-      from: 'orFault(orAbort(run(), stop.signal))',
-      to: 'orAbort(run(), stop.signal)',
+      from: 'orFault(orAbort(working, stop.signal))',
+      to: 'orAbort(working, stop.signal)',
     },
     {
       breaks: 'stops are counted within the limit that has just run out',

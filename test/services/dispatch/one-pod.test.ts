@@ -69,7 +69,7 @@ async function bench(t: Test, most = 2) {
   t.teardown(() => stop.abort(new Error('over')))
   const context = (attempt: number, id: string): StepContext => ({
     ...{ assets: scratch, scratch, signal: stop.signal, counted: (store) => store },
-    delivery: { id, attempt, attributes: {} },
+    delivery: { id, attempt, attributes: {}, published: new Date() },
     collected: () => {},
     finished: () => {},
     spentMs: () => 0,
@@ -87,7 +87,8 @@ async function bench(t: Test, most = 2) {
     pods.note(ended)
   }
   const isThere = () => until(() => there.get(name)?.status?.phase === 'Running')
-  return { cluster, pods, there, calls, deliver, ends, isThere, scratch }
+  const cancel = () => step.cancelled?.(message, context(1, 'm1'))
+  return { cluster, pods, there, calls, deliver, cancel, ends, isThere, scratch }
 }
 
 const exits = (exitCode: number, reason = 'Error') => ({
@@ -105,6 +106,20 @@ t.test('a pod that has succeeded is removed once its success has been reported',
   t.same(removes(calls), [], 'a crash between must find it')
   for (const act of next.afterwards ?? []) await act()
   t.same(removes(calls), ['remove uid-1'])
+})
+
+t.test('the pod of a cancelled run is removed, known or not', async (t) => {
+  const { deliver, cancel, isThere, pods, there, calls } = await bench(t)
+  await cancel()
+  t.same(calls, [], 'there is none')
+  const given = deliver()
+  given.catch(() => {})
+  await isThere()
+  // As after a restart, when the message comes to another dispatcher.
+  const pod = there.get(name)
+  if (pod !== undefined) pods.forget(pod)
+  await cancel()
+  t.same(removes(calls)[0], 'remove uid-1')
 })
 
 t.test('success for another message of the same work is no answer to this one', async (t) => {

@@ -18,6 +18,8 @@ import { openStore } from '#shared/store/open.ts'
 import { createApp } from '../../../services/ingest/app.ts'
 import { openAccess } from '../../../services/ingest/auth/access.ts'
 import type { IdentitySettings } from '../../../services/ingest/auth/identity.ts'
+import { cancelling } from '../../../services/ingest/cancel/cancelling.ts'
+import { cancellationFeed } from '../../../services/ingest/cancel/feed.ts'
 import { redriving } from '../../../services/ingest/dead-letters/redrive.ts'
 import type { BodySpeed } from '../../../services/ingest/http/bodies.ts'
 import { consistency } from '../../../services/ingest/jobs/consistent.ts'
@@ -103,6 +105,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
     }
     const aborting = new AbortController()
     const uploadsThere = openUploads(openStore(uploadsUri, gcs))
+    const cancellations = cancellationFeed(rows)
     const app = await createApp(
       {
         config: {
@@ -112,6 +115,8 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
         ...(slowest ? { slowest } : {}),
         access: openAccess({ tokens, oidc }, given.identity),
         redriving: redriving({ bus, events, database: rows }),
+        cancelling: cancelling(rows, cancellations.look),
+        cancellations,
         accepting: accepting({
           settings: { registry, routes, uploads: uploadsUri },
           bus,

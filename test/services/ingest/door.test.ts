@@ -68,6 +68,8 @@ t.test('a token opens what its scopes say, and no more', async (t) => {
     ['read', 'HEAD', '/v1/tracks/a/assets/bpm'],
     ['read', 'GET', '/v1/dead-letters'],
     ['read', 'GET', `/v1/dead-letters/${id}`],
+    ['read', 'GET', '/v1/cancellations'],
+    ['operate', 'POST', '/v1/jobs/nobody/cancel'],
     ['operate', 'POST', '/v1/dead-letters/redrive'],
     ['operate', 'POST', `/v1/dead-letters/${id}/discard`],
   ]

@@ -32,6 +32,7 @@ const BODIES: Record<string, [body: Record<string, unknown>, optional: string[]]
   ],
   '/v1/masters/a': [{ bytes: 5, sha256: sha256(Buffer.from('hello')) }, ['bytes']],
   [`/v1/dead-letters/${LETTER}/discard`]: [{ reason: 'because' }, []],
+  '/v1/jobs/nobody/cancel': [{ asset_guid: 'a', reason: 'because' }, ['asset_guid', 'reason']],
   '/v1/dead-letters/redrive': [
     { filter: { step: 'stage', code: 'MASTER_NOT_FOUND' }, dry_run: true, rate: 5 },
     ['filter', 'step', 'code', 'dry_run', 'rate'],
@@ -44,6 +45,7 @@ const QUERIES: Record<string, string[]> = {
     ...['asset', 'state', 'limit', 'page', 'nonesuch'],
   ],
   '/v1/kpis': ['from', 'to', 'nonesuch'],
+  '/v1/cancellations': ['after', 'wait', 'nonesuch'],
   '/v1/dead-letters': ['state', 'limit', 'before', 'older_than', 'nonesuch'],
   '/v1/tracks/a/history': ['limit', 'before', 'nonesuch'],
 }

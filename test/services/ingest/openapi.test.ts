@@ -2,6 +2,7 @@ import t from 'tap'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { keepLetter } from '#shared/catalogue/letters/keep-letter.ts'
+import { EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Published } from '#shared/contracts/messages/published.ts'
 import { assetName, jobId, type Revision } from '#shared/contracts/names.ts'
@@ -54,6 +55,7 @@ t.test('the document describes every address that there is for people', async (t
       '/metrics',
       '/readyz',
       '/v1/board',
+      '/v1/cancellations',
       '/v1/dead-letters',
       '/v1/dead-letters/redrive',
       '/v1/dead-letters/{id}',
@@ -62,7 +64,8 @@ t.test('the document describes every address that there is for people', async (t
       '/v1/errors',
       '/v1/errors/{code}',
     ],
-    ...['/v1/jobs', '/v1/jobs/{request_id}', '/v1/kpis', '/v1/live'],
+    ...['/v1/jobs', '/v1/jobs/{request_id}', '/v1/jobs/{request_id}/cancel'],
+    ...['/v1/kpis', '/v1/live'],
     ...['/v1/masters/{asset_guid}', '/v1/schemas'],
     ...[
       '/v1/schemas/{name}',
@@ -151,7 +154,10 @@ t.test('what an operator posts by its examples works as well', async (t) => {
     const several = Object.values(content.examples ?? {}).map(({ value }) => value)
     const answers: unknown[] = []
     for (const example of several.length > 0 ? several : [exampleOf(content)]) {
-      const response = await fetch(api.url + path.replace('{id}', EXAMPLE_LETTER_ID), {
+      const at = path
+        .replace('{id}', EXAMPLE_LETTER_ID)
+        .replace('{request_id}', EXAMPLE_REQUEST_ID)
+      const response = await fetch(api.url + at, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(example),
@@ -165,6 +171,7 @@ t.test('what an operator posts by its examples works as well', async (t) => {
     { redriven: 1, results: [{ id: EXAMPLE_LETTER_ID, status: 'redriven', run: 2 }] },
   ])
   t.match(await post('/v1/dead-letters/{id}/discard'), [{ code: 'LETTER_TAKEN' }])
+  t.match(await post('/v1/jobs/{request_id}/cancel'), [{ ended: 1 }, { ended: 0 }])
 })
 
 t.test('a form in the document is one that a page can send', async (t) => {

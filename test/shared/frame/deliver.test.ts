@@ -12,6 +12,7 @@ import { StoreError } from '#shared/contracts/errors/store.ts'
 import { defineMessage } from '#shared/contracts/message.ts'
 import { MAX_UNITS, type StepEvent } from '#shared/contracts/messages/event.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
+import { Cancellations } from '#shared/frame/cancellations.ts'
 import { type Claim, OwnCores } from '#shared/frame/cores.ts'
 import { type DeliverDeps, delivering, MAX_ATTEMPTS } from '#shared/frame/deliver.ts'
 import { type Next, type Step, type StepContext, send } from '#shared/frame/step.ts'
@@ -616,4 +617,122 @@ t.test('a delivery leaves no timer and no listener behind', async (t) => {
   await delivered(t, { deps: { aborting: aborting.signal } })
   t.equal(timers(), before)
   t.equal(getEventListeners(aborting.signal, 'abort').length, 0)
+})
+
+const RUN = {
+  ...{ job: 'b'.repeat(24), run: 2, route: 'cloud', accepted: '2026-03-01T10:00:00.000Z' },
+  request: { request_id: 'r', asset_guid: 'a', derivative_assets: ['bpm'] },
+}
+const CANCELLED = { number: 1, kind: 'request', id: 'r', before: RUN.accepted }
+const scratchOfRun = `cloud/${RUN.job}/2/`
+const namesIn = async (scratch: StoreDriver) => {
+  const names: string[] = []
+  for await (const { name } of scratch.list('cloud/')) names.push(name)
+  return names
+}
+
+/** A step that writes to the scratch of its run, and of another, before it does something. */
+function leaving(act: (context: StepContext) => Promise<Next>): Partial<Step<Note>> {
+  return {
+    cancellable: () => RUN,
+    async run(_, context) {
+      for (const name of [`${scratchOfRun}plan/wav/0`, 'cloud/other/2/plan/wav/0'])
+        await context.write('scratch', name as ObjectName, Buffer.from('xy'), 'text/plain')
+      return act(context)
+    },
+  }
+}
+
+t.test('the step of a cancelled run is not begun', async (t) => {
+  const cancellations = new Cancellations()
+  cancellations.add([CANCELLED])
+  let begun = 0
+  const step = leaving(async () => {
+    begun++
+    return DONE
+  })
+  const { settlement, seen, event } = await delivered(t, { step, deps: { cancellations } })
+  t.match({ settlement, seen, begun }, { settlement: 'ack', seen: ['event'], begun: 0 })
+  t.match(event, { verdict: 'cancelled', code: 'CANCELLED', job: 'j' })
+  const other = {
+    ...step,
+    cancellable: () => ({ ...RUN, accepted: '2026-03-01T10:00:00.001Z' }),
+  }
+  await delivered(t, { step: other, deps: { cancellations } })
+  t.equal(begun, 1, 'one that was accepted later is')
+  await delivered(t, {
+    step: { run: step.run } as Partial<Step<Note>>,
+    deps: { cancellations },
+  })
+  t.equal(begun, 2, 'and one that runs whatever was cancelled')
+})
+
+t.test('a running step is aborted: nothing follows, and its scratch is cleared', async (t) => {
+  const cancellations = new Cancellations()
+  let isAborted = false
+  const step = leaving(async ({ signal, write, finished }) => {
+    finished('bpm@1')
+    setImmediate(() => cancellations.add([CANCELLED]))
+    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    isAborted = true
+    // As of a writer that had already begun when the step was aborted.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    const late = `${scratchOfRun}plan/wav/1` as ObjectName
+    await write('scratch', late, Buffer.from('z'), 'text/plain').catch(() => {})
+    return DONE
+  })
+  const { settlement, seen, event, deps, value } = await delivered(t, {
+    ...{ step, deps: { cancellations } },
+  })
+  t.match(
+    { settlement, seen, isAborted },
+    { settlement: 'ack', seen: ['event'], isAborted: true },
+  )
+  t.match(event, { verdict: 'cancelled', units: ['bpm@1'] })
+  t.same(await namesIn(deps.scratch), ['cloud/other/2/plan/wav/0'])
+  t.equal(value('collected_total{step="stage"}'), 1)
+})
+
+t.test('a step that is done as it is cancelled sends nothing on', async (t) => {
+  const cancellations = new Cancellations()
+  const step = leaving(async () => {
+    cancellations.add([CANCELLED])
+    return DONE
+  })
+  const { seen } = await delivered(t, { step, deps: { cancellations } })
+  t.same(seen, ['event'])
+})
+
+t.test('work that waits for a core does not begin when it is cancelled', async (t) => {
+  const cancellations = new Cancellations()
+  const cores = new OwnCores(1)
+  const giveBack = await cores.take(new AbortController().signal)
+  let begun = 0
+  const step = leaving(({ onCore }) => {
+    setImmediate(() => cancellations.add([CANCELLED]))
+    return onCore(async () => {
+      begun++
+      return DONE
+    })
+  })
+  const { settlement, event } = await delivered(t, { step, deps: { cancellations, cores } })
+  t.match({ settlement, begun }, { settlement: 'ack', begun: 0 })
+  t.match(event, { verdict: 'cancelled' })
+  giveBack()
+  t.ok(await cores.tryTake(), 'and leaves the core to others')
+})
+
+t.test('what a step has begun elsewhere ends before scratch is cleared', async (t) => {
+  const cancellations = new Cancellations()
+  cancellations.add([CANCELLED])
+  let calls = 0
+  const step: Partial<Step<Note>> = {
+    cancellable: () => RUN,
+    async cancelled() {
+      if (++calls === 1) throw new Error('the cluster is away')
+    },
+  }
+  const options = { step, deps: { cancellations } }
+  t.match(await delivered(t, options), { settlement: 'nack', event: { verdict: 'retry' } })
+  t.match(await delivered(t, options), { settlement: 'ack', event: { verdict: 'cancelled' } })
 })

@@ -13,6 +13,7 @@ import { guidOfFile } from '#shared/contracts/file-names.ts'
 import type { RunEnded } from '#shared/contracts/messages/run.ts'
 import { jobId, type Revision } from '#shared/contracts/names.ts'
 import { newEvent } from '#shared/frame/events.ts'
+import { cancel } from '../../../tools/cli/commands/cancel.ts'
 import { status } from '../../../tools/cli/commands/status/status.ts'
 import { csvRows } from '../../../tools/cli/commands/submit/csv.ts'
 import { submit } from '../../../tools/cli/commands/submit/submit.ts'
@@ -501,8 +502,42 @@ t.test('watch --all prints every track until it is interrupted', async (t) => {
   t.equal(await json, 0, 'the reader has gone')
 })
 
+t.test('cancel stops a request or one track of it, and status shows that', async (t) => {
+  const request_id = randomUUID()
+  const jobs = ['c-1', 'c-2'].map((asset_guid) => ({
+    ...{ request_id, asset_guid, derivative_assets: ['bpm'] },
+    master_uri: 'file:///mnt/masters/x.wav',
+  }))
+  await submitted(['-'], { stdin: jobs.map((job) => JSON.stringify(job)).join('\n') })
+  const run = async (command: typeof cancel | typeof status, ...args: string[]) => {
+    const { lines, notes, output } = terminal()
+    const code = await command([...args, '--target', api.url], output)
+    return { code, text: lines.join('\n'), notes }
+  }
+  const both = await until('both rows', async () => {
+    const found = await run(status, request_id)
+    return found.text.includes('c-1') && found.text.includes('c-2') ? found : undefined
+  })
+  t.match(both.text, /accepted/)
+  const one = await run(cancel, request_id, '--track', 'c-2', '--reason', 'a test')
+  t.match(one, { code: 0, text: `cancelled  c-2 of ${request_id}  1 job` })
+  t.match(await run(status, request_id), {
+    ...{ code: 0, text: /^request .*: running.*\n\nc-1 {2}accepted/ },
+  })
+  t.match(await run(cancel, request_id, '--json'), { code: 0, text: /"ended": 1/ })
+  const shown = await run(status, request_id)
+  t.match(
+    shown.text,
+    /^request .*: cancelled, 100 %.*\n\nc-1 {2}cancelled.*\n {2}not made +bpm/,
+  )
+  t.match(await run(cancel, request_id), { code: 0, text: /by a user of this machine at/ })
+  t.match(await run(cancel, randomUUID()), { code: 1, notes: [/^NOT_FOUND/] })
+  await t.rejects(run(cancel), /takes one request id/)
+  await t.rejects(run(cancel, request_id, '--track', '../x'), /--track must be an asset_guid/)
+})
+
 t.test('the help of each command has examples', async (t) => {
-  for (const [name, command] of Object.entries({ submit, watch, status, tracks })) {
+  for (const [name, command] of Object.entries({ submit, watch, status, cancel, tracks })) {
     const { lines, output } = terminal()
     t.equal(await command(['--help'], output, never as never), 0)
     t.match(

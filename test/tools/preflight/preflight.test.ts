@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:net'
+import { createServer as createHttpServer } from 'node:http'
+import { type AddressInfo, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
@@ -35,7 +36,18 @@ const database = openDatabase({ dsn: migrated })
 await migrate(database)
 const bus = pubsubBus({ projectId: PROJECT, endpoint: pubsub })
 await bus.ensure(topology(ROUTES, ONE_MACHINE))
+/** What ingest answers to who brings the right token, if any is wanted. */
+let ingestAnswers: { status: number; token?: string } = { status: 200 }
+const ingest = createHttpServer(({ headers }, response) => {
+  const { status, token } = ingestAnswers
+  const isIn = token === undefined || headers.authorization === `Bearer ${token}`
+  const body = '{"cancellations":[],"last":0}'
+  response.writeHead(isIn ? status : 401).end(body)
+})
+await new Promise<void>((resolve) => ingest.listen(0, '127.0.0.1', resolve))
 t.teardown(async () => {
+  ingest.close()
+  ingest.closeAllConnections()
   await bus.close()
   await database.close()
   await server.close()
@@ -51,6 +63,7 @@ async function deployment(t: Test, changed: Partial<Config> = {}) {
   const route = { templates: [], prefixes: [], core_slowdown: 1 }
   const settings: Partial<Config> = {
     ...{ project: PROJECT, pubsub, database: migrated },
+    ingest: `http://127.0.0.1:${(ingest.address() as AddressInfo).port}`,
     ...{ assets: at('assets'), scratch: at('scratch'), uploads: at('uploads') },
     routes: {
       cloud: { ...route, templates: [`${at('masters')}/{asset_guid}.wav`] },
@@ -100,6 +113,23 @@ t.test('a sound deployment passes, and says what is unknown there', async (t) =>
   t.same(await readdir(join(folder, 'scratch')), [], 'scratch is as it was')
   t.same(await readdir(join(folder, 'assets', 'preflight')), ['probe'])
   t.match((await looked(config)).of('assets'), { state: 'ok' }, 'again, with that in place')
+})
+
+t.test('services that cannot ask ingest what was cancelled are found', async (t) => {
+  const { config } = await deployment(t)
+  const of = async (changed: Partial<Config> = {}) =>
+    (await looked({ ...config, ...changed }, { service: 'encode' })).of('ingest')
+  t.match(await of(), { state: 'ok', found: /answers: 0 cancellations in 32 days/ })
+  ingestAnswers = { status: 200, token: 'right' }
+  t.match(await of({ ingest_token: 'right' }), { state: 'ok' })
+  t.match(await of(), { state: 'warning', remedy: /TRACKCHAIN_INGEST_TOKEN/ })
+  ingestAnswers = { status: 503 }
+  t.match(await of(), { state: 'warning', found: /answers 503/ })
+  ingestAnswers = { status: 200 }
+  t.match(await of({ ingest: '' }), { state: 'warning', found: /not set/ })
+  t.match(await of({ ingest: 'http://127.0.0.1:1' }), { state: 'warning', found: /not answer/ })
+  const { of: ofPublish } = await looked(config, { service: 'publish' })
+  t.equal(ofPublish('ingest'), undefined, 'publish need not ask')
 })
 
 t.test('each fault of topics and subscriptions is found and named', async (t) => {

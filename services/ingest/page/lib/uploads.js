@@ -16,7 +16,7 @@ const ROUND_MS = 1000
  * @typedef {object} Sent
  * @property {number} id
  * @property {File} file
- * @property {'waiting' | 'sending' | 'accepted' | 'running' | 'done' | 'partial' | 'failed' | 'refused'} phase
+ * @property {'waiting' | 'sending' | 'accepted' | 'running' | 'done' | 'partial' | 'failed' | 'cancelled' | 'refused'} phase
  * @property {number} percent progress of the phase, 0 to 100
  * @property {string} [guid]
  * @property {Replaced} [replaces]
@@ -36,7 +36,7 @@ const ROUND_MS = 1000
 
 const REPLACES = 'The track had other content before. That stays, and is no longer the latest.'
 
-const ENDED = ['done', 'partial', 'failed', 'refused']
+const ENDED = ['done', 'partial', 'failed', 'cancelled', 'refused']
 
 /** @param {Sent} sent */
 export const hasEnded = ({ phase }) => ENDED.includes(phase)

@@ -127,6 +127,7 @@ const PHASES = /** @type {const} */ ({
   done: 'done',
   partial: 'partly done',
   failed: 'failed',
+  cancelled: 'cancelled',
   refused: 'refused',
 })
 

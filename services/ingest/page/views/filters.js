@@ -85,6 +85,7 @@ export function Filters({ query }) {
         <option value="done">done</option>
         <option value="partial">partly</option>
         <option value="failed">failed</option>
+        <option value="cancelled">cancelled</option>
       </select>
     </label>
     <label>Warnings

@@ -2,6 +2,7 @@ import { Refused, saidOf } from '../lib/api.js'
 import { html, useEffect, useState } from '../lib/vendor.js'
 import { length, moment, nameOf } from '../lib/words.js'
 import { Assets } from './assets.js'
+import { Cancel } from './cancel.js'
 import { History } from './history.js'
 import { Letter } from './letter.js'
 import { Player } from './player.js'
@@ -74,7 +75,7 @@ export function Track({ api, live, uploads, guid }) {
         <code>${guid}</code>
         ${track && html`<span>${length(track.master.seconds)}</span><span>since ${moment(track.first_seen)}</span>`}
       </p>
-      ${job && html`<${Progress} job=${job} guid=${guid} />`}
+      ${job && html`<${Progress} ...${{ api, job, guid }} onCancelled=${look} />`}
     </header>
     ${letters.map((letter) => html`<${Letter} key=${letter.id} ...${{ api, uploads, letter }} isOnTrack />`)}
     ${track === undefined && letters.length === 0 && html`<p>No job has read its master yet.</p>`}
@@ -90,15 +91,16 @@ export function Track({ api, live, uploads, guid }) {
   </article>`
 }
 
-/** @param {{ job: JobRequest, guid: string }} props */
-function Progress({ job, guid }) {
+/** @param {{ api: Api, job: JobRequest, guid: string, onCancelled: () => void }} props */
+function Progress({ api, job, guid, onCancelled }) {
   const own = job.jobs.find(({ asset_guid }) => asset_guid === guid)
   const assets = own?.assets ?? []
   const ended = assets.filter(({ state }) => state !== 'pending').length
   const percent = own?.percent ?? 0
-  return html`<div class="progress" role="status">
+  return html`<div class="progress">
     <progress max="100" value=${percent} aria-label="The job under way"></progress>
-    <span>${percent} %, ${ended} of ${assets.length} assets${own && own.lane !== 'new' && `, ${own.lane}`}</span>
+    <span role="status">${percent} %, ${ended} of ${assets.length} assets${own && own.lane !== 'new' && `, ${own.lane}`}</span>
+    <${Cancel} ...${{ api, guid }} request=${job.request_id} onDone=${onCancelled} />
   </div>`
 }
 

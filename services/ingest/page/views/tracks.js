@@ -103,6 +103,7 @@ const STATES = /** @type {const} */ ({
   done: 'done',
   partial: 'partly',
   failed: 'failed',
+  cancelled: 'cancelled',
 })
 
 /**

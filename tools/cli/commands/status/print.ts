@@ -75,6 +75,10 @@ function assetLines(assets: readonly (AssetStatus | TrackAsset)[]): string[] {
   return [
     ...listed('made', assets.filter((each) => each.state === 'made').map(versioned)),
     ...listed('pending', assets.filter((each) => each.state === 'pending').map(unitsOf)),
+    ...listed(
+      'not made',
+      assets.flatMap(({ asset, state }) => (state === 'cancelled' ? [asset] : [])),
+    ),
     ...failures(assets).flatMap(failed),
   ]
 }

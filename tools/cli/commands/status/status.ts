@@ -12,7 +12,8 @@ import { historyTable, requestLines, trackShown } from './print.ts'
 
 const HELP = `npx trackchain status REQUEST_ID | ASSET_GUID: the state of a request or a track.
 
-  REQUEST_ID       its tracks, and each asset: made, pending, or failed with the reason and what to do
+  REQUEST_ID       its tracks, and each asset: made, pending, cancelled, or failed with the reason and what to
+                   do
   ASSET_GUID       what exists for the track, and what failed; before its master was read, the
                    latest job
   --history N      of a track: also its latest N events (steps, attempts, verdicts), up to 1000

@@ -1,0 +1,76 @@
+import type { Database } from '#shared/catalogue/database.ts'
+import { cancel, endCancelled } from '#shared/catalogue/jobs/cancel-jobs.ts'
+import type { Cancelled } from '#shared/contracts/api/cancellation.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
+import { canonicalRequestId, jobId } from '#shared/contracts/names.ts'
+
+/** How long a request goes on ending rows, ms. The services know of the cancellation by then; publish ends the rest. */
+const END_MS = 3000
+
+/** Which jobs are to be cancelled, by whom and why. */
+interface CancelWish {
+  readonly requestId: string
+  /** Its track; null: all jobs of the request. */
+  readonly track: string | null
+  readonly by: string
+  readonly reason: string | null
+}
+
+/** Cancels. @throws HttpError NOT_FOUND, HAS_ENDED, UPSTREAM_DOWN */
+export type Cancelling = (wish: CancelWish) => Promise<Cancelled>
+
+/**
+ * Cancels jobs in the catalogue.
+ * @param onCancelled called when a cancellation is committed, before its rows are ended
+ */
+export function cancelling(database: Database, onCancelled: () => void): Cancelling {
+  return async ({ requestId, track, by, reason }) => {
+    const job = track === null ? null : jobId(requestId, track)
+    const request = canonicalRequestId(requestId)
+    const outcome = await answered(() => cancel(database, { request, job }, { by, reason }))
+    const what = track === null ? `The request ${requestId}` : `The job of ${track}`
+    if (outcome.result === 'unknown') {
+      const words =
+        track === null
+          ? `No job of the request ${requestId} is known (yet: after a 202 it may take a moment).`
+          : `The request ${requestId} has no job of the track ${track} (yet: after a 202 it may take a moment).`
+      throw new HttpError('NOT_FOUND', words, {
+        at: track === null ? '/request_id' : '/asset_guid',
+      })
+    }
+    if (outcome.result === 'ended') {
+      throw new HttpError(
+        'HAS_ENDED',
+        `${what} has ended already: there is nothing left to cancel.`,
+      )
+    }
+    const { cancellation, isNew } = outcome
+    if (isNew) onCancelled()
+    const { number } = cancellation
+    // If the database goes away now, the cancellation holds, and the rows are ended later.
+    const rows = endCancelled(database, cancellation, AbortSignal.timeout(END_MS))
+    const { ended, isAll } = await rows.catch(() => ({ ended: 0, isAll: false }))
+    return {
+      number,
+      request_id: requestId,
+      asset_guid: track,
+      before: cancellation.before.toISOString(),
+      at: cancellation.at.toISOString(),
+      by: cancellation.by,
+      reason: cancellation.reason,
+      ended,
+      left: !isAll,
+      href: `/v1/jobs/${encodeURIComponent(requestId)}`,
+    }
+  }
+}
+
+async function answered<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    const words = `The catalogue does not answer: ${sentence(error)}. Nothing may have been cancelled: ask again.`
+    throw new HttpError('UPSTREAM_DOWN', words, { cause: error })
+  }
+}
