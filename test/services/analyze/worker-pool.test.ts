@@ -30,6 +30,7 @@ t.test(
     const busy = pool.use(controller.signal, (ask) =>
       ask('key', work, [work.low.buffer as ArrayBuffer]),
     )
+    // Usually it is computing by then; if not, the abort comes first, which has to end it, too.
     await sleep(200)
     const abortedAt = performance.now()
     controller.abort(reason)

@@ -54,6 +54,7 @@ t.test('what children have used counts once they have ended', async (t) => {
     said += chunk
   })
   await once(child, 'close')
+  // Longer changes nothing: a child that has ended uses no more.
   await sleep(100)
   const ms = step.end()
   const [, seconds = '0'] = /^0m([\d.]+)s/.exec(said) ?? []
