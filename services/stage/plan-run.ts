@@ -46,20 +46,31 @@ export function placeOf({ message, plan }: Pick<FoundRun, 'message' | 'plan'>): 
   return { route, job: job as JobId, run, plan }
 }
 
+/** The number of assets that are looked for at once: on a bucket each takes a request or two for each file. */
+const LOOKED_AT_ONCE = 16
+
 /** Finds which of the wanted assets exist, at the versions that are made today. */
 export async function findExisting(
   { message, found, context }: Pick<FoundRun, 'message' | 'found' | 'context'>,
   { registry }: PlanDeps,
 ): Promise<{ existing: Verdicts; missing: Derivative[] }> {
   const { request } = message
-  const existing: Verdicts = {}
-  const missing: Derivative[] = []
-  for (const id of request.derivative_assets) {
+  const wanted = request.derivative_assets.map((id) => {
     const asset = registry.get(id)
     if (asset === undefined) throw new Error(`${id} is newer than this worker: given back`)
-    const verdict = await findAsset(asset, request.asset_guid, found.revision, context)
-    if (verdict === undefined) missing.push(asset)
-    else existing[id] = verdict
+    return asset
+  })
+  const existing: Verdicts = {}
+  const missing: Derivative[] = []
+  for (let at = 0; at < wanted.length; at += LOOKED_AT_ONCE) {
+    const some = wanted.slice(at, at + LOOKED_AT_ONCE)
+    const look = (asset: Derivative) =>
+      findAsset(asset, request.asset_guid, found.revision, context)
+    for (const [index, verdict] of (await Promise.all(some.map(look))).entries()) {
+      const asset = some[index] as Derivative
+      if (verdict === undefined) missing.push(asset)
+      else existing[asset.id] = verdict
+    }
   }
   return { existing, missing }
 }
