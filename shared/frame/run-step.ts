@@ -114,6 +114,8 @@ export async function runAndFollow<In>(
   const stops = step.stops?.(message)
   let unit: { readonly stops: string; readonly began: Moment } | undefined
   let isBegun = false
+  /** The core that an urgent step keeps until its end. */
+  let kept: (() => void) | undefined
   const held = new Set<() => void>()
 
   async function takeCore(signal: AbortSignal): Promise<() => void> {
@@ -146,12 +148,14 @@ export async function runAndFollow<In>(
     counted,
     finished: (unit) => void finished.push(unit),
     async onCore(act) {
-      const giveBack = await takeCore(signal)
+      const giveBack = kept ?? (await takeCore(signal))
+      // What took the core while an urgent step writes might keep it for 10 s, before each of its units.
+      kept = deps.claim?.lane === 'urgent' ? giveBack : undefined
       try {
         signal.throwIfAborted()
         return await act()
       } finally {
-        giveBack()
+        if (kept === undefined) giveBack()
       }
     },
     collected: () => deps.metrics.collected.add(1, { step: step.name }),

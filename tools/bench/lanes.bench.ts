@@ -2,7 +2,7 @@
 //   node tools/bench/lanes.bench.ts [--backlog 50000] [--urgent 200]       jobs without audio work
 //   node tools/bench/lanes.bench.ts --masters FOLDER [--urgent 20]         the files of a folder: the last ones are urgent
 //   --emulator                                                             over Google's Pub/Sub emulator
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -27,6 +27,8 @@ const { values } = parseArgs({
 })
 const urgent = Number(values.urgent)
 const folder = await mkdtemp(join(tmpdir(), 'trackchain-lanes-'))
+// The database may run as another user.
+await chmod(folder, 0o755)
 const master = join(folder, 'master.wav')
 await writeFile(master, wavPart(interleaved(clubTrack({ sampleRate: SAMPLE_RATE, bars: 1 }))))
 const masters = values.masters === undefined ? undefined : resolve(values.masters)
@@ -113,6 +115,7 @@ async function urgentJobs(from: number, count: number): Promise<number[]> {
     await post('application/json', job(n, 'urgent'))
     while (!announced.has(`track-${n}`)) await sleep(2)
     took.push((announced.get(`track-${n}`) ?? 0) - began)
+    console.error(`track-${n}: ${Math.round(took.at(-1) ?? 0)} ms`)
   }
   return took.sort((a, b) => a - b)
 }

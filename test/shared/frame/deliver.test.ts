@@ -569,6 +569,27 @@ t.test(
   },
 )
 
+t.test('an urgent step keeps its core until its end, others while they compute', async (t) => {
+  const cores = new OwnCores(1)
+  const isFree = async () => {
+    const leave = await cores.tryTake()
+    leave?.()
+    return leave !== undefined
+  }
+  const between: boolean[] = []
+  const run = async (_: Note, context: StepContext) => {
+    await context.onCore(async () => {})
+    between.push(await isFree())
+    return context.onCore(async () => DONE)
+  }
+  for (const lane of ['new', 'urgent'] as const) {
+    const { event } = await delivered(t, { step: { run }, deps: { cores, claim: { lane } } })
+    t.match(event, { verdict: 'done' })
+    t.ok(await isFree(), 'given back at the end')
+  }
+  t.strictSame(between, [true, false])
+})
+
 t.test('what has to begin anew is said by the step', async (t) => {
   const run = throws(new RestartError('MASTER_CHANGED', 'other bytes'))
   const restart = async () => to('ingest', 'restarted')
