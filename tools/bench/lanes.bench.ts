@@ -1,6 +1,6 @@
 // Measures how long an urgent job takes while a backlog waits in the lane backfill, against an idle chain.
-//   node tools/bench/lanes.bench.ts [--backlog 50000] [--urgent 200]       jobs without audio work
-//   node tools/bench/lanes.bench.ts --masters FOLDER [--urgent 20]         the files of a folder: the last ones are urgent
+//   npm run bench:lanes -- [--backlog 50000] [--urgent 200]       jobs without audio work
+//   npm run bench:lanes -- --masters FOLDER [--urgent 20]         the files of a folder: the last ones are urgent
 //   --emulator                                                             over Google's Pub/Sub emulator
 import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
