@@ -16,7 +16,7 @@ import { requireScope } from './auth/guard.ts'
 import type { Cancelling } from './cancel/cancelling.ts'
 import type { CancellationFeed } from './cancel/feed.ts'
 import { cancelRoutes } from './cancel/routes.ts'
-import type { Redriving } from './dead-letters/redrive.ts'
+import type { LetterActions } from './dead-letters/redrive.ts'
 import { deadLetterRoutes } from './dead-letters/routes.ts'
 import { boardRoutes, cachedBoard } from './figures/board-routes.ts'
 import { kpiRoutes } from './figures/kpi-routes.ts'
@@ -32,8 +32,8 @@ import { inflateBodies } from './http/inflate.ts'
 import { describeApi } from './http/openapi.ts'
 import { replyWithProblem, replyWithProblems } from './http/problem-replies.ts'
 import { withNumbers } from './http/query.ts'
-import type { Accepting } from './jobs/submit-job.ts'
-import type { Replacing } from './masters/replaced.ts'
+import type { Submissions } from './jobs/submit-job.ts'
+import type { Replacements } from './masters/replacements.ts'
 import type { Uploads } from './masters/uploads.ts'
 import './http/route-config.ts'
 import { pageRoutes } from './http/serve-page.ts'
@@ -59,11 +59,11 @@ interface HttpDeps {
   /** Minimum speed of a body. Default: a kilobyte a second. */
   readonly slowest?: BodySpeed
   readonly access: Access
-  readonly accepting: Accepting
-  readonly redriving: Redriving
+  readonly submissions: Submissions
+  readonly letterActions: LetterActions
   readonly cancelling: Cancelling
   readonly cancellations: CancellationFeed
-  readonly replacing: Replacing
+  readonly replacements: Replacements
   readonly database: Database
   readonly registry: Registry
   readonly assets: StoreDriver

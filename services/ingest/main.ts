@@ -10,14 +10,14 @@ import { openAccess } from './auth/access.ts'
 import { assertNotExposed } from './auth/guard.ts'
 import { cancelling } from './cancel/cancelling.ts'
 import { cancellationFeed } from './cancel/feed.ts'
-import { redriving } from './dead-letters/redrive.ts'
+import { letterActions } from './dead-letters/redrive.ts'
 import { STATEMENT_MS } from './http/query.ts'
-import { consistency } from './jobs/consistent.ts'
+import { requestConflicts } from './jobs/conflicts.ts'
 import { ingestStep } from './jobs/consume.ts'
-import { recordJobs } from './jobs/record-job.ts'
-import { accepting } from './jobs/submit-job.ts'
+import { jobRecorder } from './jobs/record-job.ts'
+import { submissions } from './jobs/submit-job.ts'
 import { openUploads } from './masters/open-uploads.ts'
-import { replacing } from './masters/replaced.ts'
+import { replacements } from './masters/replacements.ts'
 
 /** Maximum time that the start waits for the migrations, ms. */
 const MIGRATE_MS = 2000
@@ -45,12 +45,12 @@ async function start(service: Service): Promise<void> {
   })
   // A short wait: jobs are accepted while the database is away, and other processes also run the migrations.
   await Promise.race([migrated, sleep(MIGRATE_MS, undefined, { ref: false })])
-  const remember = recordJobs(database, log)
+  const recordJob = jobRecorder(database, log)
   const settings = { routes: config.routes, uploads: config.uploads, registry }
 
   const { max_message_kib } = config
-  const consistent = consistency(database, log)
-  const step = ingestStep({ ...settings, max_message_kib }, remember, consistent)
+  const conflicts = requestConflicts(database, log)
+  const step = ingestStep({ ...settings, max_message_kib }, recordJob, conflicts)
   consume('ingest', step, { concurrency: concurrency(WAITING_STEPS) })
 
   const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
@@ -60,10 +60,18 @@ async function start(service: Service): Promise<void> {
     {
       config,
       access,
-      redriving: redriving({ bus, events, database }),
+      letterActions: letterActions({ bus, events, database }),
       cancelling: cancelling(database, cancellations.look),
       cancellations,
-      accepting: accepting({ settings, bus, events, remember, consistent, metrics, tracing }),
+      submissions: submissions({
+        settings,
+        bus,
+        events,
+        recordJob,
+        conflicts,
+        metrics,
+        tracing,
+      }),
       database: reads,
       registry,
       metrics,
@@ -72,7 +80,7 @@ async function start(service: Service): Promise<void> {
       // steps.
       assets: openStore(config.assets, gcs),
       uploads,
-      replacing: replacing(uploads, events),
+      replacements: replacements(uploads, events),
       unready: () => (stopping.aborted ? 'stopping' : breaker.reason),
     },
     log,

@@ -11,12 +11,12 @@ import { HARD_LIMIT_MS } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC, publishTopic } from '#shared/contracts/topology.ts'
 import { service, WAITING_STEPS } from '#shared/frame/service.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
-import { announcing } from './announce.ts'
 import { commitMetrics, requeuing } from './commit-metrics.ts'
 import { endRowsOnce } from './end-cancelled.ts'
+import { eventRecorder, eventsHandler } from './event-recorder.ts'
 import { keepDeadLetters } from './keep-dead-letters.ts'
-import { recordBatches, recording } from './recorder.ts'
 import { forgetOld } from './retention.ts'
+import { runRecorder } from './run-recorder.ts'
 import { publishStep } from './step.ts'
 import { sweepOnce } from './watchdog.ts'
 
@@ -46,11 +46,11 @@ await service('publish', async (service) => {
   // While the service runs: those over big tables take minutes or hours.
   inBatches(database, log, lifecycle.stopping)
 
-  const step = publishStep({ ...announcing(database, additions), assets })
+  const step = publishStep({ ...runRecorder(database, additions), assets })
   for (const lane of LANES)
     consume(publishTopic(lane), step, { concurrency: concurrency(WAITING_STEPS), lane })
 
-  const record = recordBatches(database, additions)
+  const record = eventRecorder(database, additions)
   const settings = (subscription: string, concurrency: number): SubscribeOptions => ({
     concurrency,
     longestMs: HARD_LIMIT_MS,
@@ -60,7 +60,7 @@ await service('publish', async (service) => {
     bus.subscribe(
       'events',
       settings('events', WAITING_STEPS),
-      requeuing('recorder', metrics, recording({ bus, record, log })),
+      requeuing('recorder', metrics, eventsHandler({ bus, record, log })),
     ),
   )
   closeFirst(

@@ -7,7 +7,7 @@ import { Cancellations } from '#shared/frame/cancellations.ts'
 import { eventSink } from '#shared/frame/events.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { cancelling } from '../../services/ingest/cancel/cancelling.ts'
-import { redriving } from '../../services/ingest/dead-letters/redrive.ts'
+import { letterActions } from '../../services/ingest/dead-letters/redrive.ts'
 import { endRowsOnce } from '../../services/publish/end-cancelled.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
@@ -165,7 +165,7 @@ t.test('a letter of a cancelled job that is redriven runs as asked again', async
   await until(async () => (await jobOf('letter'))?.assets.slow === null)
   await cancel(request)
   await saysOf('letter', 'operator cancelled')
-  const operator = redriving({ bus, events: eventSink(bus), database })
+  const operator = letterActions({ bus, events: eventSink(bus), database })
   const pace = { rate: 10, limit: 1, mostMs: 5000, signal: new AbortController().signal }
   t.match(await operator.preview({ ids: [found.id] }, 1), [{ status: 'redrivable', run: 2 }])
   t.match(await operator.redrive({ ids: [found.id] }, 'x', pace), [

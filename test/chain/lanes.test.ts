@@ -5,7 +5,7 @@ import { listLetters } from '#shared/catalogue/letters/read-letters.ts'
 import { OwnCores } from '#shared/frame/cores.ts'
 import { eventSink } from '#shared/frame/events.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
-import { redriving } from '../../services/ingest/dead-letters/redrive.ts'
+import { letterActions } from '../../services/ingest/dead-letters/redrive.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
@@ -89,7 +89,7 @@ t.test('a redrive stays in the lane, and a lane that is none is a dead letter', 
   await until(() => hasPassed('mended', 'publish.backfill'), 60_000)
   passed.clear()
   const pace = { rate: 1000, limit: 1, mostMs: 60_000, signal: new AbortController().signal }
-  await redriving({ bus, events: eventSink(bus), database }).redrive(
+  await letterActions({ bus, events: eventSink(bus), database }).redrive(
     { ids: [letter?.id ?? ''] },
     'test',
     pace,

@@ -10,7 +10,7 @@ import { listedTrack } from '#shared/catalogue/tracks/list-tracks.ts'
 import { jobId, requestIdFrom } from '#shared/contracts/names.ts'
 import { eventSink } from '#shared/frame/events.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
-import { redriving } from '../../services/ingest/dead-letters/redrive.ts'
+import { letterActions } from '../../services/ingest/dead-letters/redrive.ts'
 import { interrupted, jobOf } from '../shared/catalogue/fixture.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until as untilWithin } from '../support/chain.ts'
@@ -28,7 +28,7 @@ t.teardown(async () => {
 })
 
 const desk = (of: Database = database) =>
-  redriving({ bus, events: eventSink(bus), database: of })
+  letterActions({ bus, events: eventSink(bus), database: of })
 const pace = { rate: 1000, limit: 100, mostMs: 60_000, signal: new AbortController().signal }
 /** The machine may be crowded. */
 const until = (holds: () => boolean | Promise<boolean>) => untilWithin(holds, 150_000)

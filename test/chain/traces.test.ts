@@ -12,8 +12,8 @@ import { eventSink } from '#shared/frame/events.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import { openTracing, TRACEPARENT } from '#shared/frame/telemetry/trace.ts'
-import { consistency } from '../../services/ingest/jobs/consistent.ts'
-import { accepting } from '../../services/ingest/jobs/submit-job.ts'
+import { requestConflicts } from '../../services/ingest/jobs/conflicts.ts'
+import { submissions } from '../../services/ingest/jobs/submit-job.ts'
 import { club, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
@@ -77,16 +77,16 @@ t.test('one track is one trace, from POST to published, redeliveries included', 
       throw new Error('no ack')
     },
   })
-  const { take } = accepting({
+  const { submit } = submissions({
     settings: { ...config, registry: await loadRegistry(config.derivatives) },
-    ...{ bus, metrics, tracing, events: eventSink(bus), remember: async () => {} },
-    consistent: consistency(database, createLog('traces', 'fatal')),
+    ...{ bus, metrics, tracing, events: eventSink(bus), recordJob: async () => {} },
+    conflicts: requestConflicts(database, createLog('traces', 'fatal')),
   })
   const client = { traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8) }
   for (const track of ['one', 'two']) {
     await around.master(track, wav(club(3 * 44_100)))
     const job = { asset_guid: track, derivative_assets: ['echo', 'pieces'] }
-    await take(job, track === 'one' ? `00-${client.traceId}-${client.spanId}-01` : undefined)
+    await submit(job, track === 'one' ? `00-${client.traceId}-${client.spanId}-01` : undefined)
   }
   const analyzed = 'trackchain_step_duration_seconds_count{step="analyze",verdict="done"}'
   await until(async () => {

@@ -26,10 +26,10 @@ import { locate, openStore, type StoreOptions } from '#shared/store/open.ts'
 import { Isolation } from '#shared/underway/isolation.ts'
 import { analyzing } from '../../services/analyze/step.ts'
 import { encodeStep } from '../../services/encode/step.ts'
-import { consistency } from '../../services/ingest/jobs/consistent.ts'
+import { requestConflicts } from '../../services/ingest/jobs/conflicts.ts'
 import { ingestStep } from '../../services/ingest/jobs/consume.ts'
-import { announcing } from '../../services/publish/announce.ts'
-import { recordBatches, recording } from '../../services/publish/recorder.ts'
+import { eventRecorder, eventsHandler } from '../../services/publish/event-recorder.ts'
+import { runRecorder } from '../../services/publish/run-recorder.ts'
 import { publishStep } from '../../services/publish/step.ts'
 import { stageStep } from '../../services/stage/step.ts'
 
@@ -107,20 +107,20 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
     isolation: new Isolation({ quietMs: 2000 }),
   })
   const analyze = analyzing(units(), { threads: 1 })
-  const remember = async (accepted: Acceptance) =>
+  const recordJob = async (accepted: Acceptance) =>
     acceptJobs(options.database, [accepted]).catch(() => {})
 
-  const publish = publishStep({ ...announcing(database), assets: deps.assets })
+  const publish = publishStep({ ...runRecorder(database), assets: deps.assets })
   const subscribers = [
     consume(
       'ingest',
-      ingestStep({ registry, ...config }, remember, consistency(options.database, log)),
+      ingestStep({ registry, ...config }, recordJob, requestConflicts(options.database, log)),
     ),
     ...perLane('stage', stageStep({ registry, locate: at, uploads, config, cores })),
     ...perLane('analyze', analyze.step),
     ...perLane('encode', encodeStep(units())),
     ...LANES.map((lane) => consume(publishTopic(lane), publish)),
-    subscribe('events', recording({ bus, log, record: recordBatches(database) })),
+    subscribe('events', eventsHandler({ bus, log, record: eventRecorder(database) })),
   ]
   return {
     breaker,

@@ -48,7 +48,7 @@ interface Pace {
  */
 export type Which = { readonly ids: readonly string[] } | { readonly filter: LetterFilter }
 
-export interface Redriving {
+export interface LetterActions {
   /** Redrives letters. Letters that `pace` leaves for later have no result. */
   redrive(which: Which, by: string, pace: Pace): Promise<readonly Redriven[]>
   /** Reports what a redrive would do, and changes nothing. */
@@ -62,7 +62,7 @@ export interface Redriving {
  * settled. After a crash in between, the letter is open again, and repeating the action sends the same run of
  * the same job.
  */
-export function redriving({
+export function letterActions({
   bus,
   events,
   database,
@@ -70,7 +70,7 @@ export function redriving({
   bus: Bus
   events: EventSink
   database: Database
-}): Redriving {
+}): LetterActions {
   async function redrive(letter: KeptLetter, by: string): Promise<Redriven> {
     const { id, job, code } = letter
     if (job === null) {

@@ -22,7 +22,7 @@ import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { compile } from '#shared/contracts/validator.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
 import { queryCatalogue, searchOf } from '../http/query.ts'
-import type { Redriven, Redriving, Which } from './redrive.ts'
+import type { LetterActions, Redriven, Which } from './redrive.ts'
 import {
   DEFAULT_LETTERS,
   DEFAULT_RATE,
@@ -45,14 +45,14 @@ const checkDiscard = compile<DiscardBody>(DiscardBody, 'The body', badRequest)
 
 interface LetterDeps {
   readonly database: Database
-  readonly redriving: Redriving
+  readonly letterActions: LetterActions
   /** Aborts when redrives under way have to be given up. */
   readonly aborting: AbortSignal
 }
 
 /** All of /v1/dead-letters. */
 export async function deadLetterRoutes(app: FastifyInstance, deps: LetterDeps): Promise<void> {
-  const { database, redriving } = deps
+  const { database, letterActions } = deps
   takeJson(app, MAX_BODY)
   const operating = { scope: 'operate', takes: [JSON_TYPE], inflates: true } as const
 
@@ -92,7 +92,7 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: LetterDeps): 
       const dryRun = body.dry_run ?? false
       const results = await acting(() =>
         dryRun
-          ? redriving.preview(which, limit)
+          ? letterActions.preview(which, limit)
           : redriveUntilGone(which, { ...body, limit }, request, reply, deps),
       )
       const left = await leftOf(which, results, database)
@@ -107,7 +107,7 @@ export async function deadLetterRoutes(app: FastifyInstance, deps: LetterDeps): 
     async (request): Promise<DeadLetter> => {
       const { id } = request.params
       const { reason } = checkDiscard(documentIn(request.body, 'a reason'))
-      await acting(() => redriving.discard(id, reason, request.caller))
+      await acting(() => letterActions.discard(id, reason, request.caller))
       return toDeadLetter(await knownLetter(id, database))
     },
   )
@@ -130,7 +130,7 @@ async function redriveUntilGone(
   { rate = DEFAULT_RATE, limit }: { rate?: number; limit: number },
   { caller }: FastifyRequest,
   reply: FastifyReply,
-  { redriving, aborting }: LetterDeps,
+  { letterActions, aborting }: LetterDeps,
 ): Promise<readonly Redriven[]> {
   const gone = new AbortController()
   const onClose = () => gone.abort(new Error('the client has gone'))
@@ -138,7 +138,7 @@ async function redriveUntilGone(
   const signal = AbortSignal.any([gone.signal, aborting])
   const pace = { rate, limit, mostMs: MAX_MS, signal }
   try {
-    return await redriving.redrive(which, caller, pace)
+    return await letterActions.redrive(which, caller, pace)
   } finally {
     reply.raw.off('close', onClose)
   }

@@ -20,7 +20,7 @@ export interface AcceptSettings extends Pick<Config, 'routes' | 'uploads'> {
  * Facts about the job that a message on the `ingest` topic carries when its job comes to ingest again. A new
  * job has none of them.
  */
-export interface Again {
+export interface EarlierRun {
   readonly requestId?: string
   readonly run?: number
   readonly restarts?: number
@@ -36,7 +36,7 @@ export interface Again {
 export function accept(
   value: unknown,
   settings: AcceptSettings,
-  { requestId, run = 1, restarts = 0, accepted = new Date().toISOString() }: Again = {},
+  { requestId, run = 1, restarts = 0, accepted = new Date().toISOString() }: EarlierRun = {},
 ): RunAccepted {
   const { lane, ...job } = EncodeJob.check(value)
   const asset_guid = trackOf(job)

@@ -5,18 +5,18 @@ import { type RunAccepted, subjectOf } from '#shared/contracts/messages/run.ts'
 import { jobId, requestIdFrom, trackOf } from '#shared/contracts/names.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import { type DeliveryFacts, defineStep, type Step } from '#shared/frame/step.ts'
-import { type AcceptSettings, type Again, accept, toStage } from './accept.ts'
-import type { Consistent } from './consistent.ts'
+import { type AcceptSettings, accept, type EarlierRun, toStage } from './accept.ts'
+import type { Conflicts } from './conflicts.ts'
 
 /**
  * The consumer of the public `ingest` topic. It treats a message as POST /v1/jobs treats a body.
- * @param remember writes the job row if the database answers at once; it never fails
- * @param consistent refuses a job that contradicts what the same request said before
+ * @param recordJob writes the job row if the database answers at once; it never fails
+ * @param conflicts refuses a job that contradicts what the same request said before
  */
 export function ingestStep(
   settings: AcceptSettings & Pick<Config, 'max_message_kib'>,
-  remember: (accepted: RunAccepted) => Promise<void>,
-  consistent: Pick<Consistent, 'check'>,
+  recordJob: (accepted: RunAccepted) => Promise<void>,
+  conflicts: Pick<Conflicts, 'check'>,
 ): Step<EncodeJob> {
   const mostBytes = settings.max_message_kib * 1024
   return defineStep<EncodeJob>({
@@ -30,15 +30,15 @@ export function ingestStep(
     },
 
     async run(job, { delivery }) {
-      const again = againOf(delivery)
+      const again = earlierRunOf(delivery)
       const given = accept(job, settings, again)
       const sentMs = again.accepted === undefined ? delivery.published.getTime() : undefined
       const accepted =
-        job.request_id === undefined ? given : await consistent.check(given, sentMs)
+        job.request_id === undefined ? given : await conflicts.check(given, sentMs)
       const isNow = again.accepted === undefined && accepted === given
       return {
         sends: [toStage(accepted)],
-        afterwards: [() => remember(accepted)],
+        afterwards: [() => recordJob(accepted)],
         verdict: 'accepted',
         request: accepted.request,
         ...(isNow ? {} : { accepted: accepted.accepted }),
@@ -59,7 +59,7 @@ function within(data: Uint8Array, mostBytes: number): Uint8Array {
 
 // The attributes of a message that say which run it belongs to. Only a restart, a redrive or the watchdog sets
 // them.
-function againOf({ id, attributes }: DeliveryFacts): Again {
+function earlierRunOf({ id, attributes }: DeliveryFacts): EarlierRun {
   const { run, restarts } = attributes
   const accepted = pastInstant(attributes.accepted)
   return {

@@ -9,10 +9,10 @@ import { json } from '#shared/contracts/message.ts'
 import { ASSET_GUID_PATTERN, trackOf } from '#shared/contracts/names.ts'
 import { utf8 } from '#shared/contracts/text.ts'
 import type { Config } from '#shared/frame/settings.ts'
-import type { Replacing } from '../masters/replaced.ts'
+import type { Replacements } from '../masters/replacements.ts'
 import { emptyMaster, tooLarge } from '../masters/upload-folder.ts'
 import type { Incoming, Uploads } from '../masters/uploads.ts'
-import type { Accepting } from './submit-job.ts'
+import type { Submissions } from './submit-job.ts'
 import { traceparentOf } from './submit-job.ts'
 
 export const FORM_TYPE = 'multipart/form-data'
@@ -72,8 +72,8 @@ export const formSchema = {
 /** What a job that comes with its master needs. */
 export interface FormDeps {
   readonly config: Pick<Config, 'max_upload_mib'>
-  readonly accepting: Accepting
-  readonly replacing: Replacing
+  readonly submissions: Submissions
+  readonly replacements: Replacements
   readonly uploads: Uploads
   /** Aborts when uploads under way have to be given up. */
   readonly aborting: AbortSignal
@@ -84,10 +84,10 @@ export interface FormDeps {
  * into the uploads store. Once it is stored, the job is handed on with its `master_uri`.
  */
 export async function jobFromForm(request: FastifyRequest, deps: FormDeps): Promise<Accepted> {
-  const { accepting, aborting } = deps
+  const { submissions, aborting } = deps
   const { job, file } = await readForm(request, deps)
   try {
-    if (file === undefined) return await accepting.take(job, traceparentOf(request))
+    if (file === undefined) return await submissions.submit(job, traceparentOf(request))
     if ('master_uri' in job) {
       throw new HttpError(
         'BAD_REQUEST',
@@ -103,11 +103,11 @@ export async function jobFromForm(request: FastifyRequest, deps: FormDeps): Prom
     const asset_guid = job.asset_guid ?? guid
     const file_name = job.file_name ?? (cleanFileName(name) || undefined)
     // Checked before the file is kept, so that a refused job leaves nothing behind.
-    const accepted = await accepting.check({ ...job, asset_guid, file_name, master_uri })
+    const accepted = await submissions.check({ ...job, asset_guid, file_name, master_uri })
     const arriving = { guid, sha256, by: request.caller, signal: aborting }
-    const replaces = given === undefined ? undefined : await deps.replacing.check(arriving)
+    const replaces = given === undefined ? undefined : await deps.replacements.check(arriving)
     await incoming.keep(accepted.request.asset_guid, aborting)
-    const answer = await accepting.handOn(accepted, traceparentOf(request))
+    const answer = await submissions.handOn(accepted, traceparentOf(request))
     return replaces === undefined ? answer : { ...answer, replaces }
   } finally {
     await file?.incoming.discard()

@@ -8,7 +8,7 @@ import { problemOf } from '../http/problem.ts'
 import type { Turns } from '../http/turns.ts'
 import { pipelined } from './pipelined.ts'
 import { type Line, lines } from './read-lines.ts'
-import type { Accepting } from './submit-job.ts'
+import type { Submissions } from './submit-job.ts'
 
 /** Maximum length of a line, bytes. */
 const LONGEST_LINE = 64 * 1024
@@ -36,11 +36,11 @@ interface Answered {
 export function resultLines(
   request: FastifyRequest,
   {
-    accepting,
+    submissions,
     aborting,
     turns,
   }: {
-    readonly accepting: Accepting
+    readonly submissions: Submissions
     readonly aborting: AbortSignal
     readonly turns: Turns
   },
@@ -61,7 +61,7 @@ export function resultLines(
     let until = await turns.next()
     for (const line of group) {
       if (performance.now() > until) until = await turns.next()
-      results.push(resultOf(line, accepting, request.id))
+      results.push(resultOf(line, submissions, request.id))
     }
     const all = await Promise.all(results)
     const wrong = all.filter(({ status }) => status >= 400 && status < 500).length
@@ -103,7 +103,7 @@ function tooManyRefused(last: number): HttpError {
 
 async function resultOf(
   { number, bytes }: Line,
-  accepting: Accepting,
+  submissions: Submissions,
   id: string,
 ): Promise<LineResult> {
   try {
@@ -111,7 +111,7 @@ async function resultOf(
       const words = `The line is longer than ${LONGEST_LINE} bytes; expected one EncodeJob.`
       throw new HttpError('TOO_LARGE', words)
     }
-    const { status, request_id, asset_guid, job } = await accepting.take(
+    const { status, request_id, asset_guid, job } = await submissions.submit(
       json(bytes, 'The line'),
     )
     return { line: number, status, request_id, asset_guid, job }

@@ -19,7 +19,7 @@ import { jsonResponse } from '../http/responses.ts'
 import { createTurns, type Turns } from '../http/turns.ts'
 import { FORM_TYPE, type FormDeps, formSchema, jobFromForm } from './form.ts'
 import { resultLines } from './ndjson.ts'
-import { type Accepting, traceparentOf } from './submit-job.ts'
+import { type Submissions, traceparentOf } from './submit-job.ts'
 
 /** The largest JSON body, bytes. More comes as lines. */
 const MAX_JSON_BYTES = 1024 * 1024
@@ -106,7 +106,7 @@ const schema = {
 
 /** POST /v1/jobs in all its forms. */
 export async function jobRoutes(app: FastifyInstance, deps: FormDeps): Promise<void> {
-  const { accepting } = deps
+  const { submissions } = deps
   const turns = createTurns()
   takeJson(app, MAX_JSON_BYTES)
   app.addContentTypeParser(LINE_TYPES, (_request, payload, done) => done(null, payload))
@@ -127,10 +127,10 @@ export async function jobRoutes(app: FastifyInstance, deps: FormDeps): Promise<v
       }
       const value = documentIn(request.body, 'an EncodeJob')
       if (!Array.isArray(value)) {
-        const accepted = await accepting.take(value, traceparentOf(request))
+        const accepted = await submissions.submit(value, traceparentOf(request))
         return reply.code(202).header('location', accepted.href).send(accepted)
       }
-      const results = await takeAll(value, accepting, { id: request.id, turns })
+      const results = await takeAll(value, submissions, { id: request.id, turns })
       const refused = results.find(({ status }) => status !== 202)
       if (refused === undefined || results.some(({ status }) => status === 202)) {
         return reply.code(202).send({ results })
@@ -145,7 +145,7 @@ export async function jobRoutes(app: FastifyInstance, deps: FormDeps): Promise<v
 
 async function takeAll(
   values: readonly unknown[],
-  accepting: Accepting,
+  submissions: Submissions,
   { id, turns }: { readonly id: string; readonly turns: Turns },
 ): Promise<readonly Result[]> {
   const words = `The array has ${values.length} items; expected 1 to ${MAX_JOBS} jobs. Post more as application/x-ndjson.`
@@ -161,7 +161,7 @@ async function takeAll(
 
   async function takeOne(value: unknown, index: number): Promise<Result> {
     try {
-      return await accepting.take(value)
+      return await submissions.submit(value)
     } catch (error) {
       const problem = problemOf(error, id)
       return { ...problem, at: `/${index}${problem.at === '/' ? '' : (problem.at ?? '')}` }

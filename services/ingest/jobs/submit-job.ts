@@ -14,9 +14,9 @@ import {
   UNTRACED,
 } from '#shared/frame/telemetry/trace.ts'
 import { type AcceptSettings, accept, toStage } from './accept.ts'
-import type { Consistent } from './consistent.ts'
+import type { Conflicts } from './conflicts.ts'
 
-export interface Accepting {
+export interface Submissions {
   /**
    * Validates and routes a job, and compares it with what the same request said before.
    * @throws PermanentError that says what is wrong
@@ -31,28 +31,28 @@ export interface Accepting {
    * Checks a job and hands it on.
    * @param traceparent the trace that the HTTP request belongs to, if it has a single job
    */
-  take(value: unknown, traceparent?: string | undefined): Promise<Accepted>
+  submit(value: unknown, traceparent?: string | undefined): Promise<Accepted>
 }
 
 /** Accepts the EncodeJobs of POST requests, as the consumer of the `ingest` topic accepts those of messages. */
-export function accepting({
+export function submissions({
   settings,
   bus,
   events,
-  remember,
-  consistent,
+  recordJob,
+  conflicts,
   metrics,
   tracing = UNTRACED,
 }: {
   settings: AcceptSettings
   bus: Bus
   events: EventSink
-  remember: (accepted: RunAccepted) => Promise<void>
-  consistent: Consistent
+  recordJob: (accepted: RunAccepted) => Promise<void>
+  conflicts: Conflicts
   metrics: Pick<Metrics, 'stepSeconds'>
   /** Off by default. */
   tracing?: Tracing
-}): Accepting {
+}): Submissions {
   async function handOn(accepted: RunAccepted, traceparent?: string): Promise<Accepted> {
     const span = tracing.begin('POST /v1/jobs', 'request', traceparent)
     const { job, run, route } = accepted
@@ -80,12 +80,12 @@ export function accepting({
         request,
         ...(accepted.accepted > birth.at ? { accepted: accepted.accepted } : {}),
       })
-      await Promise.all([reported, remember(accepted)])
+      await Promise.all([reported, recordJob(accepted)])
       // The consumer of the topic records this metric, too.
       metrics.stepSeconds.record(ms / 1000, { step: 'ingest', verdict: 'accepted' })
       span.end(facts)
     } catch (error) {
-      consistent.forget(accepted)
+      conflicts.forget(accepted)
       span.end(facts, sentence(error))
       throw new HttpError('UPSTREAM_DOWN', `Pub/Sub did not take the job: ${sentence(error)}`, {
         cause: error,
@@ -97,12 +97,12 @@ export function accepting({
     const accepted = accept(value, settings)
     // What is posted now is later than every cancellation, whatever the clocks say.
     const sentMs = Number.POSITIVE_INFINITY
-    return namesItsRequest(value) ? await consistent.check(accepted, sentMs) : accepted
+    return namesItsRequest(value) ? await conflicts.check(accepted, sentMs) : accepted
   }
   return {
     check,
     handOn,
-    take: async (value, traceparent) => handOn(await check(value), traceparent),
+    submit: async (value, traceparent) => handOn(await check(value), traceparent),
   }
 }
 

@@ -7,7 +7,7 @@ import { badRequest, HttpError } from '#shared/contracts/errors/http.ts'
 import { compile } from '#shared/contracts/validator.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
-import type { Replacing } from './replaced.ts'
+import type { Replacements } from './replacements.ts'
 import { Announced, head, type MayResume, post, put, type Resumes, TAKES } from './schema.ts'
 import { emptyMaster, tooLarge } from './upload-folder.ts'
 import { pieceOf } from './upload-range.ts'
@@ -21,7 +21,7 @@ const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca4959
 interface MasterDeps {
   readonly config: Pick<Config, 'max_upload_mib'>
   readonly uploads: Uploads
-  readonly replacing: Replacing
+  readonly replacements: Replacements
   /** Aborts when uploads under way have to be given up. */
   readonly aborting: AbortSignal
 }
@@ -48,7 +48,7 @@ export async function masterRoutes(app: FastifyInstance, deps: MasterDeps): Prom
       let replaces: string | undefined
       const onWhole = async (sha256: string) => {
         const arriving = { guid: asset_guid, sha256, by: request.caller }
-        replaces = await deps.replacing.check({ ...arriving, signal: deps.aborting })
+        replaces = await deps.replacements.check({ ...arriving, signal: deps.aborting })
       }
       const into = { ...deps, mostBytes, onWhole }
       const stored =
@@ -99,7 +99,7 @@ export async function masterRoutes(app: FastifyInstance, deps: MasterDeps): Prom
         const arriving = { guid: asset_guid, sha256, by: caller, signal: deps.aborting }
         // What comes past this service is recorded now; the rest when it is whole.
         const isPast = uploads.session !== undefined
-        const replaces = await deps.replacing.check({
+        const replaces = await deps.replacements.check({
           ...arriving,
           mayReplace: replace,
           isPast,

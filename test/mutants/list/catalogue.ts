@@ -269,8 +269,8 @@ export default [
       },
       {
         breaks: 'what failed counts as a result',
-        from: "where state = 'made'`",
-        to: '`',
+        from: "        and state = 'made'\n",
+        to: '',
       },
     ],
   ),

@@ -63,8 +63,8 @@ export default [
     },
     {
       breaks: 'a process that stops waits for a core for new work',
-      from: 'isBegun ? signal : AbortSignal.any([signal, stopping])',
-      to: 'signal',
+      from: 'isBegun ? signal : AbortSignal.any([signal, stopping, late])',
+      to: 'isBegun ? signal : AbortSignal.any([signal, late])',
     },
     {
       breaks: 'a stop of the process is a verdict at the last attempt',
@@ -221,7 +221,11 @@ export default [
       from: 'giveBack()\n    release()',
       to: 'giveBack()',
     },
-    { breaks: 'a timer stays for every delivery', from: '    clear()\n', to: '' },
+    {
+      breaks: 'a timer stays for every delivery',
+      from: '    clear()\n    unwatch',
+      to: '    unwatch',
+    },
   ]),
   ...mutantsOf('shared/frame/stops.ts', deliver, [
     {

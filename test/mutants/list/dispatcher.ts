@@ -28,8 +28,13 @@ export default [
     },
     {
       breaks: 'what gives its message back is a death',
-      from: "if (ended?.exitCode === GIVEN_BACK) return { kind: 'given back', reason }",
-      to: '',
+      from: 'ended?.exitCode === GIVEN_BACK || ended?.exitCode === CONFIG_EXIT',
+      to: 'ended?.exitCode === CONFIG_EXIT',
+    },
+    {
+      breaks: 'a wrong configuration of pods is a death of their tracks',
+      from: 'ended?.exitCode === GIVEN_BACK || ended?.exitCode === CONFIG_EXIT',
+      to: 'ended?.exitCode === GIVEN_BACK',
     },
     {
       breaks: 'a heap that is full is no lack of memory',

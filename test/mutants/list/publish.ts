@@ -45,7 +45,7 @@ export default [
       to: '        ...letterAttributes',
     },
   ]),
-  ...mutantsOf('services/publish/announce.ts', publishing, [
+  ...mutantsOf('services/publish/run-recorder.ts', publishing, [
     {
       breaks: 'what another process is announcing is announced as well',
       from: "if (found?.claimed) throw new Error('another delivery is announcing this run: given back')",
@@ -95,7 +95,7 @@ export default [
     },
     { breaks: 'sweeps are not counted', from: 'metrics.swept.add(1)', to: '' },
   ]),
-  ...mutantsOf('services/publish/recorder.ts', publishing, [
+  ...mutantsOf('services/publish/event-recorder.ts', publishing, [
     {
       breaks: 'events are acked before they are committed',
       from: 'await record(events)',

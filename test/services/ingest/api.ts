@@ -20,13 +20,13 @@ import { openAccess } from '../../../services/ingest/auth/access.ts'
 import type { IdentitySettings } from '../../../services/ingest/auth/identity.ts'
 import { cancelling } from '../../../services/ingest/cancel/cancelling.ts'
 import { cancellationFeed } from '../../../services/ingest/cancel/feed.ts'
-import { redriving } from '../../../services/ingest/dead-letters/redrive.ts'
+import { letterActions } from '../../../services/ingest/dead-letters/redrive.ts'
 import type { BodySpeed } from '../../../services/ingest/http/bodies.ts'
-import { consistency } from '../../../services/ingest/jobs/consistent.ts'
-import { recordJobs } from '../../../services/ingest/jobs/record-job.ts'
-import { accepting } from '../../../services/ingest/jobs/submit-job.ts'
+import { requestConflicts } from '../../../services/ingest/jobs/conflicts.ts'
+import { jobRecorder } from '../../../services/ingest/jobs/record-job.ts'
+import { submissions } from '../../../services/ingest/jobs/submit-job.ts'
 import { openUploads } from '../../../services/ingest/masters/open-uploads.ts'
-import { replacing } from '../../../services/ingest/masters/replaced.ts'
+import { replacements } from '../../../services/ingest/masters/replacements.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { type PubsubServer, startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 import { until as untilHolds } from '../../support/patience.ts'
@@ -114,21 +114,21 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
         },
         ...(slowest ? { slowest } : {}),
         access: openAccess({ tokens, oidc }, given.identity),
-        redriving: redriving({ bus, events, database: rows }),
+        letterActions: letterActions({ bus, events, database: rows }),
         cancelling: cancelling(rows, cancellations.look),
         cancellations,
-        accepting: accepting({
+        submissions: submissions({
           settings: { registry, routes, uploads: uploadsUri },
           bus,
           events,
-          remember: recordJobs(rows, log),
-          consistent: consistency(rows, log),
+          recordJob: jobRecorder(rows, log),
+          conflicts: requestConflicts(rows, log),
           metrics,
         }),
         database: rows,
         ...{ registry, assets, metrics },
         uploads: uploadsThere,
-        replacing: replacing(uploadsThere, events),
+        replacements: replacements(uploadsThere, events),
         unready: given.unready ?? (() => undefined),
         aborting: aborting.signal,
       },

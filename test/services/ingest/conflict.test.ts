@@ -6,9 +6,9 @@ import { loadRegistry } from '#shared/assets/registry.ts'
 import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
-import { consistency } from '../../../services/ingest/jobs/consistent.ts'
+import { requestConflicts } from '../../../services/ingest/jobs/conflicts.ts'
 import { ingestStep } from '../../../services/ingest/jobs/consume.ts'
-import { accepting } from '../../../services/ingest/jobs/submit-job.ts'
+import { submissions } from '../../../services/ingest/jobs/submit-job.ts'
 import { interrupted } from '../../shared/catalogue/fixture.ts'
 import { timeLimit } from '../../support/patience.ts'
 import { type AnyBody, aJob, bodyOf, post, startApi, until } from './api.ts'
@@ -122,7 +122,7 @@ t.test('a request may have any name in its address', async (t) => {
 t.test(
   'while the database is away jobs are taken, and one process keeps its own word',
   async (t) => {
-    const away = consistency(
+    const away = requestConflicts(
       interrupted(api.database, () => {
         throw new Error('away')
       }),
@@ -135,7 +135,7 @@ t.test(
       routes: { cloud: { templates: [], prefixes: ['file:///mnt/masters'], core_slowdown: 1 } },
     }
     let isDown = false
-    const { take } = accepting({
+    const { submit } = submissions({
       settings,
       bus: {
         ...api.bus,
@@ -143,19 +143,19 @@ t.test(
           isDown ? Promise.reject(new Error('down')) : api.bus.publish(topic, message),
       },
       events: { report: async () => {} },
-      remember: async () => {},
-      consistent: away,
+      recordJob: async () => {},
+      conflicts: away,
       metrics: createMetrics('test'),
     })
     const job = aJob({ master_uri: a })
-    t.match(await take(job), { status: 202 })
-    await t.rejects(take({ ...job, master_uri: b }), { code: 'REQUEST_CONFLICT' })
+    t.match(await submit(job), { status: 202 })
+    await t.rejects(submit({ ...job, master_uri: b }), { code: 'REQUEST_CONFLICT' })
     isDown = true
     const lost = aJob({ master_uri: a })
-    await t.rejects(take(lost), { code: 'UPSTREAM_DOWN' })
+    await t.rejects(submit(lost), { code: 'UPSTREAM_DOWN' })
     isDown = false
     t.match(
-      await take({ ...lost, master_uri: b }),
+      await submit({ ...lost, master_uri: b }),
       { status: 202 },
       'a job that was not taken binds no later one',
     )

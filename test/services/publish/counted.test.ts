@@ -4,10 +4,10 @@ import type { RunEnded } from '#shared/contracts/messages/run.ts'
 import { setAsideAs } from '#shared/frame/dead-letter.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
-import { announcing } from '../../../services/publish/announce.ts'
 import { commitMetrics } from '../../../services/publish/commit-metrics.ts'
+import { eventRecorder } from '../../../services/publish/event-recorder.ts'
 import { keepDeadLetters } from '../../../services/publish/keep-dead-letters.ts'
-import { recordBatches } from '../../../services/publish/recorder.ts'
+import { runRecorder } from '../../../services/publish/run-recorder.ts'
 import {
   accepted,
   again,
@@ -25,10 +25,10 @@ t.test('what a commit adds is counted once, however often it comes', async (t) =
   const { database } = await fresh()
   const metrics = createMetrics('publish')
   const additions = commitMetrics(metrics, ['bpm', 'key'])
-  const { record: recordRun } = announcing(database, additions)
+  const { record: recordRun } = runRecorder(database, additions)
   // A run that another call is announcing is refused once it is recorded.
   const recordRuns = (runs: readonly RunEnded[]) => Promise.allSettled(runs.map(recordRun))
-  const recordEvents = recordBatches(database, additions)
+  const recordEvents = eventRecorder(database, additions)
   const events = { report: async () => {} }
   const keep = keepDeadLetters({ database, events, log: createLog('t', 'fatal'), additions })
   const value = async (name: string) => (await scraped(metrics)).get(name)

@@ -15,9 +15,9 @@ import { delivering } from '#shared/frame/deliver.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import { openStore } from '#shared/store/open.ts'
-import { announcing } from '../../../services/publish/announce.ts'
+import { eventsHandler } from '../../../services/publish/event-recorder.ts'
 import { keepDeadLetters } from '../../../services/publish/keep-dead-letters.ts'
-import { recording } from '../../../services/publish/recorder.ts'
+import { runRecorder } from '../../../services/publish/run-recorder.ts'
 import { publishStep } from '../../../services/publish/step.ts'
 import { MAX_SWEEPS, sweepOnce } from '../../../services/publish/watchdog.ts'
 import {
@@ -67,7 +67,7 @@ function publishing(of: Database = database) {
     },
   }
   const assets = openStore('file:///nowhere/assets')
-  const handle = delivering(publishStep({ ...announcing(of), assets }), {
+  const handle = delivering(publishStep({ ...runRecorder(of), assets }), {
     ...{ bus: bus as Bus, events: sink, assets, scratch: assets, log, metrics },
     ...{ stopping: never, aborting: never, breaker: { isSuspect: async () => false } },
   })
@@ -292,13 +292,13 @@ t.test(
       await recordEvents(database, events)
       isCommitted = true
     }
-    const handler = recording({ bus, log, record })
+    const handler = eventsHandler({ bus, log, record })
     t.equal(await handler(delivery({ events: [event(run)] })), 'ack')
     t.ok(isCommitted)
     const away = async () => {
       throw new Error('the database is away')
     }
-    const refusing = recording({ bus, log, record: away })
+    const refusing = eventsHandler({ bus, log, record: away })
     t.equal(await refusing(delivery({ events: [event(run)] })), 'nack')
     t.equal(on('dead-letter').length, 0)
     t.equal(await handler(delivery({ events: [] })), 'ack')

@@ -19,7 +19,7 @@ const GATHER_MS = 20
  * The handler of the `events` subscription. It commits each event once and reports no events of its own. While
  * the database is down, history is late; the steps are not delayed.
  */
-export function recording({
+export function eventsHandler({
   bus,
   record,
   log,
@@ -49,7 +49,7 @@ export function recording({
 }
 
 /** Returns a function that commits the events of a message, together with those of others. */
-export function recordBatches(
+export function eventRecorder(
   database: Database,
   additions?: Pick<Additions, 'recorded'>,
 ): (events: readonly StepEvent[]) => Promise<void> {

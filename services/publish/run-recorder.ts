@@ -19,7 +19,7 @@ const GATHER_MS = 5
  * announcing at this moment is given back. When it is delivered again, either it has been announced or the
  * claim has expired.
  */
-export function announcing(
+export function runRecorder(
   database: Database,
   additions?: Pick<Additions, 'made' | 'failed'>,
 ): Pick<PublishDeps, 'record' | 'markAnnounced'> {

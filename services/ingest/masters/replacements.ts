@@ -19,7 +19,7 @@ interface Arriving {
   readonly signal?: AbortSignal | undefined
 }
 
-export interface Replacing {
+export interface Replacements {
   /**
    * Checks an upload before it gets its name. If the latest upload of its track has other content, this reports
    * a `replaced` event and resolves to the sha256 of that content; otherwise it resolves to undefined.
@@ -30,7 +30,10 @@ export interface Replacing {
 }
 
 /** Reports when a track gets other content than before. The earlier upload stays: nothing is overwritten. */
-export function replacing(uploads: Pick<Uploads, 'latest'>, events: EventSink): Replacing {
+export function replacements(
+  uploads: Pick<Uploads, 'latest'>,
+  events: EventSink,
+): Replacements {
   return {
     async check({ guid, sha256, by, mayReplace = true, isPast = true, signal }) {
       const latest = await uploads.latest(guid, signal)

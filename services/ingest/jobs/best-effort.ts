@@ -12,7 +12,7 @@ interface Patience extends BatchOptions {
   /** Maximum time that a caller waits, ms. */
   readonly withinMs: number
   /** The message that is logged when queries are suspended. */
-  readonly resting: string
+  readonly whenSuspended: string
 }
 
 /**
@@ -20,10 +20,10 @@ interface Patience extends BatchOptions {
  * are accepted while the database is away. The function that it returns resolves to undefined if the database
  * fails, does not answer within `withinMs`, or did so a moment ago. It never throws.
  */
-export function briefly<Item, Answer>(
+export function bestEffort<Item, Answer>(
   work: (items: readonly Item[], signal: AbortSignal) => Promise<readonly Answer[]>,
   log: Log,
-  { withinMs, resting, ...batch }: Patience,
+  { withinMs, whenSuspended, ...batch }: Patience,
 ): (item: Item) => Promise<Answer | undefined> {
   const ask = batching<Item, Answer>(
     (items) => work(items, AbortSignal.timeout(REST_AFTER_FAULT_MS)),
@@ -34,7 +34,7 @@ export function briefly<Item, Answer>(
 
   function rest(ms: number, why: string): void {
     const now = performance.now()
-    if (now >= restUntil) log.warn({ error: why }, resting)
+    if (now >= restUntil) log.warn({ error: why }, whenSuspended)
     restUntil = Math.max(restUntil, now + ms)
   }
 

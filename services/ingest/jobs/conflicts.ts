@@ -3,7 +3,7 @@ import { type EarlierJob, earlierJobs } from '#shared/catalogue/jobs/read-cancel
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
-import { briefly } from './briefly.ts'
+import { bestEffort } from './best-effort.ts'
 
 /**
  * The fields that decide what a job does. If a request gave two values for one of them, one value would
@@ -20,7 +20,7 @@ const REMEMBERED = 10_000
 /** Maximum time that a job waits for the database to report earlier jobs of its request, ms. */
 const WITHIN_MS = 1000
 
-export interface Consistent {
+export interface Conflicts {
   /**
    * Compares a job with earlier ones. Resolves to the job as it is to run: after a cancellation it is a later run.
    * @param sentMs when the client has sent it, ms since 1970; infinity: right now; undefined for a job that comes to
@@ -37,9 +37,9 @@ export interface Consistent {
  * title or the artist, and omit fields; another master, site, id or `strict` is a conflict. While the database
  * does not answer, only jobs that this process has accepted are known.
  */
-export function consistency(database: Database, log: Log): Consistent {
+export function requestConflicts(database: Database, log: Log): Conflicts {
   const taken = new Map<string, Said>()
-  const stored = briefly<RunAccepted, EarlierJob | undefined>(
+  const stored = bestEffort<RunAccepted, EarlierJob | undefined>(
     async (jobs, signal) => {
       const given = jobs.map(({ job, request }) => ({ job, requestId: request.request_id }))
       const found = await earlierJobs(database, given, signal)
@@ -50,7 +50,7 @@ export function consistency(database: Database, log: Log): Consistent {
       most: 500,
       gatherMs: 3,
       withinMs: WITHIN_MS,
-      resting: 'jobs are taken without a look at what their requests said before',
+      whenSuspended: 'jobs are taken without a look at what their requests said before',
     },
   )
   return {
