@@ -160,7 +160,7 @@ create table event (
   warnings jsonb,
   primary key (at, id)
 ) partition by range (at);
-create index event_history on event (track, at, id) where track is not null;
+create index event_history on event (track, at) where track is not null;
 create table event_other partition of event default;
 
 -- The ids of events that follow from what they are about, because the same may be reported again at another time.
@@ -294,7 +294,7 @@ create table track_listing (
   warnings text[] not null default '{}',
   -- Of its title and artist. Here, so that a list that is read until it is full finds them beside the rest.
   words tsvector
-) with (fillfactor = 70);
+) with (fillfactor = 90);
 create index track_listing_time on track_listing (updated_at, asset_guid);
 -- By what has few values, in the order of lists.
 create index track_listing_assets on track_listing (assets, updated_at, asset_guid);

@@ -5,6 +5,7 @@ import { atOnce, type Database, type Query } from '../database.ts'
 import { cutPage, pageSize } from '../pages.ts'
 import { NAMES } from './read-tracks.ts'
 import {
+  allAtOnce,
   MAX_SORTED,
   MAX_WALKED,
   type Parameter,
@@ -54,7 +55,7 @@ export async function listTracks(
 ): Promise<TrackPage> {
   const size = pageSize(limit)
   const query = atOnce(database, signal)
-  const search = await searchFor(query, filter)
+  const search = await searchFor(query, filter, size)
   if (search === undefined) return { tracks: [] }
   const moved = after && (await movedSearch(query, search, after))
   const pageBy = (by: Search) => {
@@ -64,8 +65,7 @@ export async function listTracks(
   }
   let found = await pageBy(search)
   // What is expected to be common may be rare among those that have the rest.
-  if (found.length <= size && search.isLong)
-    found = await pageBy({ ...search, isLong: false, fewest: allAtOnce(search) })
+  if (found.length <= size && search.isLong) found = await pageBy(allAtOnce(search))
   const { page, last } = cutPage(found, size)
   const tracks = page.map(listed)
   if (last === undefined) return { tracks }
@@ -199,13 +199,6 @@ function latest(
     ${AT_ITS_TIME} unnest(${fewest.few.values(parameter)}) value cross join lateral (
       select listed.* from ${walk(`${fewest.few.condition} and ${condition}`)}
     ) listed`
-}
-
-/** All conditions as one, which the database finds by the indexes that it likes. */
-function allAtOnce({ parts }: Search): NonNullable<Search['fewest']> {
-  const where = (parameter: Parameter) =>
-    parts.map((part) => part.where(parameter)).join(' and ')
-  return { where, indexed: where }
 }
 
 /** SQL for all rows that match a part. */

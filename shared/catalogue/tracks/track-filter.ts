@@ -79,13 +79,14 @@ const MAX_LOOKED_AT = 40_000
 const SURELY_FEW = 1_000
 
 /**
- * How to find the tracks that match; undefined if there are none. The database's own guess would do where what is rare
+ * How to find a page of `size` tracks that match; undefined if there are none. The database's own guess would do where what is rare
  * is spread evenly, but what is stale has not changed for longest: a list read from its latest entry on would pass
  * millions before it comes to them.
  */
 export async function searchFor(
   query: Query,
   filter: TrackFilter,
+  size: number,
 ): Promise<Search | undefined> {
   if ([filter.asset, filter.q].some((text) => text?.includes('\0'))) return undefined
   const few = await columnsOfFew(query, filter)
@@ -109,7 +110,25 @@ export async function searchFor(
     least = tracks
   }
   const isLong = !fewest?.indexed && parts.length > (fewest ? 1 : 0) && least > MAX_WALKED
-  return { parts, isLong, ...(fewest ? { fewest } : {}), ...(some ? { some } : {}) }
+  const search = { parts, isLong, ...(fewest ? { fewest } : {}), ...(some ? { some } : {}) }
+  if (!isLong) return search
+  const values: unknown[] = []
+  const where = allOf(parts)((value) => `$${values.push(value)}`)
+  const source = `select from track_listing listed where ${where}`
+  const expected = await expectedRows(query, source, values)
+  // Of those that are passed, so many are expected to match.
+  const found = (expected / Math.min(least, total)) * MAX_WALKED
+  return found > 2 * size ? search : allAtOnce(search)
+}
+
+/** All conditions as one, which the database finds by the indexes that it likes. */
+export function allAtOnce(search: Search): Search {
+  const where = allOf(search.parts)
+  return { ...search, isLong: false, fewest: { where, indexed: where } }
+}
+
+function allOf(parts: readonly Part[]): (parameter: Parameter) => string {
+  return (parameter) => parts.map((part) => part.where(parameter)).join(' and ')
 }
 
 /** The number of tracks, or what the database expects; infinite if there are too many to be looked at. */

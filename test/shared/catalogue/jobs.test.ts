@@ -26,6 +26,24 @@ t.test('a job is there once it is accepted, and waits for all its assets', async
   t.same(job?.accepted, new Date(run.accepted))
 })
 
+t.test(
+  'a job of five assets, recorded and announced, is a row of 500 bytes at most',
+  async (t) => {
+    const track = '4f1c1de5-0c4e-4f0c-9d57-3c1b6a5d7e21'
+    const run = accepted(['bpm', 'key', 'waveform', 'loudness', 'aac-128'], { track })
+    const named = { asset_id: 8_500_000, title: 'A Title of Usual Length', artist: 'An Artist' }
+    const request = { ...run.request, ...named }
+    await acceptJobs(database, [{ ...run, request }])
+    await markAnnounced(
+      database,
+      await recordDue(database, [ended({ ...run, request }, {}, 'g1700000000123456')]),
+    )
+    const text = 'select pg_column_size(job.*) as bytes from job where id = $1'
+    const [row] = await database.query<{ bytes: number }>({ text }, [run.job])
+    t.ok((row?.bytes ?? 0) > 200 && (row?.bytes ?? 0) <= 500, `${row?.bytes} bytes`)
+  },
+)
+
 t.test('a request has a job for each of its tracks', async (t) => {
   const requestId = 'a6a0f3a0-6f8e-4a63-8a3e-0e6f0d5c1b2a'
   const runs = ['b', 'a', 'c'].map((track) => accepted(['bpm'], { track, requestId }))
