@@ -38,3 +38,52 @@ t.test('a rule that is never red is reported', { skip }, async (t) => {
   t.equal(status, 1)
   t.match(stdout + stderr, 'TrackchainWatchdogActed')
 })
+
+t.test(
+  'a backlog that takes two hours is no alert of Cloud Monitoring, and one that stands still is',
+  { skip },
+  async (t) => {
+    const alerts: { id: string; query: string; minutes: number }[] = JSON.parse(
+      readFileSync('terraform/alerts.json', 'utf8'),
+    )
+    const rules = alerts
+      .filter(({ query }) => !query.includes('@'))
+      .map(({ id, query, minutes }) => ({ alert: id, expr: query, for: `${minutes}m` }))
+    const series = (name: string, of: string, values: string) => ({
+      series: `pubsub_googleapis_com:subscription_${name}{monitored_resource="pubsub_subscription",subscription_id="${of}"}`,
+      values,
+    })
+    const red = { exp_labels: { subscription_id: 'publish' } }
+    const cases = {
+      rule_files: ['rules.yaml'],
+      evaluation_interval: '1m',
+      tests: [
+        {
+          interval: '1m',
+          input_series: [
+            // 200,000 jobs in two hours; the oldest is as old as the backlog.
+            series('oldest_unacked_message_age', 'stage.cloud', '0+60x120'),
+            series('ack_message_count', 'stage.cloud', '0+1667x120'),
+            series('oldest_unacked_message_age', 'publish', '0+60x120'),
+            series('ack_message_count', 'publish', '5x120'),
+            { series: 'trackchain_swept_total', values: '0x120' },
+            { series: 'trackchain_completions_total', values: '0+8000x120' },
+          ],
+          alert_rule_test: rules.map(({ alert }) => ({
+            eval_time: '119m',
+            alertname: alert,
+            exp_alerts: alert === 'oldest-message' ? [red] : [],
+          })),
+        },
+      ],
+    }
+    // JSON is YAML.
+    const folder = t.testdir({
+      'rules.yaml': JSON.stringify({ groups: [{ name: 'alerts', rules }] }),
+      'cases.yaml': JSON.stringify(cases),
+    })
+    const { status, stdout, stderr } = promtool('test', 'rules', join(folder, 'cases.yaml'))
+    t.equal(status, 0, stdout + stderr)
+    t.ok(rules.length >= 6)
+  },
+)

@@ -9,6 +9,7 @@ export function filesThatName(): string[] {
 
 /** Google's own, as its documentation lists them, that dashboards, alerts and autoscalers ask for. */
 export const GOOGLE = [
+  'pubsub_googleapis_com:subscription_ack_message_count',
   'pubsub_googleapis_com:subscription_num_undelivered_messages',
   'pubsub_googleapis_com:subscription_oldest_unacked_message_age',
   'storage_googleapis_com:storage_v2_total_bytes',
