@@ -2,9 +2,9 @@
 locals {
   makes_database = var.database_secret == null
   database_users = ["ingest", "publish"]
-  # Measured (docs/tasks/deploy-gke.md): 12 kB a track, with the events of one pass, and room for the log. The memory
+  # Measured (docs/tasks/deploy-gke.md): 5.2 kB a track, with the events of one pass; half as much again for the log and for what is vacuumed. The memory
   # holds the indexes that are written to.
-  database_disk_gb = coalesce(var.database.disk_gb, max(20, 10 + ceil(var.database.tracks * 12 / 1000000)))
+  database_disk_gb = coalesce(var.database.disk_gb, max(20, 10 + ceil(var.database.tracks * 8 / 1000000)))
   database_tier = coalesce(
     var.database.tier,
     var.database.tracks <= 1000000 ? "db-custom-2-7680" : var.database.tracks <= 4000000 ? "db-custom-4-15360" : "db-custom-8-30720",

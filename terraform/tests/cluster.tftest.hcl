@@ -174,7 +174,7 @@ run "a_catalogue_of_millions" {
     database = { tracks = 8500000 }
   }
   assert {
-    condition     = google_sql_database_instance.this[0].settings[0].disk_size == 112 && google_sql_database_instance.this[0].settings[0].tier == "db-custom-8-30720"
+    condition     = google_sql_database_instance.this[0].settings[0].disk_size == 78 && google_sql_database_instance.this[0].settings[0].tier == "db-custom-8-30720"
     error_message = "The database does not grow with the number of tracks."
   }
 }

@@ -170,6 +170,11 @@ function endedRun({ masters, ...envelope }: RunAccepted): RunEnded {
   }
 }
 
+/** Of a track of three and a half minutes, whose assets are each made in one part. */
+const UNITS = ['bpm', 'key', 'waveform', 'loudness', 'aac-128'].map(
+  (asset) => `${asset}@1 0-9260696`,
+)
+
 function eventsOf({ job, run, route, request }: RunAccepted): StepEvent[] {
   return ['accepted', ...STAGES, 'publish'].map((step) => ({
     id: randomUUID(),
@@ -181,7 +186,7 @@ function eventsOf({ job, run, route, request }: RunAccepted): StepEvent[] {
     route,
     track: request.asset_guid,
     attempt: 1,
-    units: ['bpm@1', 'key@1'],
+    units: step === 'accepted' ? [] : UNITS,
     worker: 'bench/1',
     ms: 12.5,
     cpu_ms: 11.25,

@@ -6,7 +6,7 @@
  * folder, and only reads it; `--rate 35000 --minutes 10`: and then writes that number of jobs a minute, with five events each;
  * `--serve`: and leaves the server running.
  *
- * A million tracks take 3.7 GB of disk, in the folder for temporary files or the one that is named.
+ * A million tracks take 3.5 GB of disk, in the folder for temporary files or the one that is named.
  */
 import { once } from 'node:events'
 import { parseArgs } from 'node:util'

@@ -2,7 +2,7 @@
 -- everywhere. Why the tables are as they are: DESIGN.md, chapter 9.
 
 -- One row for each job, as small as can be: what has been made is in `asset`. No column that changes has an index, so
--- that updates stay within a page.
+-- that updates stay within a page where vacuuming has made room.
 create table job (
   id text collate "C" primary key,
   request_id text collate "C" not null,
@@ -26,7 +26,7 @@ create table job (
   -- Until then only the process that recorded the run last may announce it.
   claimed_until timestamptz,
   dead_lettered_run bigint
-) with (fillfactor = 60);
+) with (fillfactor = 90);
 create index job_request on job (request_id);
 
 -- The jobs that are owed something: neither announced nor dead-lettered. Small and always in memory.

@@ -9,8 +9,7 @@ const LONGEST_MS = 600_000
 /**
  * Migrates the schema, up to the first migration that goes in batches, which `migrateBatches` carries on with. All
  * services may call this at once: one of them does it, and the others wait. A schema that is newer than this release is
- * left alone. Without statistics, as after a restore, the tables are analyzed: the server
- * would read them from end to end until it does so by itself.
+ * left alone. Without statistics, as after a restore, the tables are analyzed.
  */
 export async function migrate(
   database: Database,
