@@ -40,6 +40,8 @@ interface Part {
   where(parameter: Parameter): string
   /** What an index finds of it: the same, or less of it. */
   indexed?(parameter: Parameter): string
+  /** The same as `where`, so that the database knows how common it is. */
+  guessed?(parameter: Parameter): string
   /** A column that has few values, each of which an index has in the order of lists. */
   readonly few?: Few
 }
@@ -113,22 +115,20 @@ export async function searchFor(
   const search = { parts, isLong, ...(fewest ? { fewest } : {}), ...(some ? { some } : {}) }
   if (!isLong) return search
   const values: unknown[] = []
-  const where = allOf(parts)((value) => `$${values.push(value)}`)
+  const parameter = (value: unknown) => `$${values.push(value)}`
+  const where = parts.map((part) => (part.guessed ?? part.where)(parameter)).join(' and ')
   const source = `select from track_listing listed where ${where}`
   const expected = await expectedRows(query, source, values)
-  // Of those that are passed, so many are expected to match.
+  // The number of matches that are expected among those that are passed.
   const found = (expected / Math.min(least, total)) * MAX_WALKED
-  return found > 2 * size ? search : allAtOnce(search)
+  return found > size ? search : allAtOnce(search)
 }
 
 /** All conditions as one, which the database finds by the indexes that it likes. */
 export function allAtOnce(search: Search): Search {
-  const where = allOf(search.parts)
+  const where = (parameter: Parameter) =>
+    search.parts.map((part) => part.where(parameter)).join(' and ')
   return { ...search, isLong: false, fewest: { where, indexed: where } }
-}
-
-function allOf(parts: readonly Part[]): (parameter: Parameter) => string {
-  return (parameter) => parts.map((part) => part.where(parameter)).join(' and ')
 }
 
 /** The number of tracks, or what the database expects; infinite if there are too many to be looked at. */
@@ -281,6 +281,8 @@ async function wordsOf(query: Query, q: string): Promise<Part[]> {
     {
       where: (parameter) => `(${begins(parameter)} or ${first(parameter)}${rest(parameter)})`,
       indexed: (parameter) => `(${begins(parameter)} or ${first(parameter)})`,
+      guessed: (parameter) =>
+        words.map((word) => has('listed.words', word, parameter)).join(' and '),
     },
   ]
 }
