@@ -43,6 +43,8 @@ begin
         <> (before.state, before.run, before.wanted::text, before.verdicts::text)
       or after.dead_lettered_run is distinct from before.dead_lettered_run
       or (after.ended_at is null) <> (before.ended_at is null)
+      -- Written as it was: its track has another name.
+      or (after.announced_at, after.claimed_until) is not distinct from (before.announced_at, before.claimed_until)
     group by after.asset_guid
   ) as news;
   return null;
