@@ -235,7 +235,6 @@ export async function runAndFollow<In>(
       // A step that ignores the signal is abandoned, so that it does not block the queue.
       return orFault(orAbort(working, stop.signal))
     })
-    if (isCancelled) stop.signal.throwIfAborted()
     return await follow(next, deps)
   } catch (thrown) {
     const error = asChainError(thrown)

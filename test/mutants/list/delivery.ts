@@ -167,11 +167,6 @@ export default [
       to: '',
     },
     {
-      breaks: 'a step that is done as it is cancelled sends the run on',
-      from: 'if (isCancelled) stop.signal.throwIfAborted()',
-      to: '',
-    },
-    {
       breaks: 'scratch is cleared while an aborted step still writes',
       from: 'await settled(working)',
       to: '',

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
+import type { Database } from '#shared/catalogue/database.ts'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
 import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { readBoard } from '#shared/catalogue/figures/board.ts'
@@ -11,6 +12,7 @@ import { sweepJobs } from '#shared/catalogue/jobs/sweep-jobs.ts'
 import { listTracks } from '#shared/catalogue/tracks/list-tracks.ts'
 import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
+import { until } from '../../support/patience.ts'
 import {
   accepted,
   again,
@@ -120,8 +122,9 @@ t.test('what is not known, and what has ended, cannot be cancelled', async (t) =
 
 t.test('a cancellation covers what a clock that is ahead has accepted', async (t) => {
   const ahead = new Date(Date.now() + 60_000).toISOString()
-  const run = accepted(['bpm'], { accepted: ahead })
-  await acceptJobs(database, [run])
+  const requestId = randomUUID()
+  const run = accepted(['bpm'], { accepted: ahead, requestId })
+  await acceptJobs(database, [run, accepted(['bpm'], { requestId })])
   const { cancellation } = await cancelled(run)
   t.same(cancellation.before, new Date(ahead))
   t.match(await jobOf(database, run.job), { state: 'cancelled' })
@@ -168,6 +171,7 @@ t.test('posted again it keeps what was made and makes the rest', async (t) => {
   })
   t.notOk('key' in ((await jobOf(database, run.job))?.assets ?? {}), 'nobody wants it any more')
   await acceptJobs(database, [run])
+  await recordEvents(database, [event(run, { verdict: 'cancelled' })])
   t.match(await jobOf(database, run.job), { state: 'accepted' }, 'a late copy changes nothing')
   t.match(await recordDue(database, [ended(next)]), [
     { job: run.job, run: 2, state: 'done', assets: ['bpm', 'flac'] },
@@ -263,6 +267,35 @@ t.test(
     t.match(await sweep(), [{ run: 2, accepted: next.accepted }])
   },
 )
+
+t.test('who is about to cancel keeps later numbers back until it has committed', async (t) => {
+  const [one, two] = [accepted(['bpm']), accepted(['bpm'])]
+  await acceptJobs(database, [one, two])
+  const { last } = await cancellationsAfter(database, 0, 1)
+  const numbers = async () =>
+    (await cancellationsAfter(database, last, 10)).cancellations.map(({ number }) => number)
+  const added = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  const slow: Database = {
+    ...database,
+    transaction: (work) =>
+      database.transaction(async (query) => {
+        const done = await work(query)
+        added.resolve()
+        await gate.promise
+        return done
+      }),
+  }
+  const first = cancel(slow, whole(one), by)
+  await added.promise
+  const second = cancel(database, whole(two), by)
+  const waits = { text: `select from pg_locks where locktype = 'advisory' and not granted` }
+  await Promise.race([second, until(async () => (await database.query(waits)).length > 0)])
+  t.same(await numbers(), [], 'the second has not committed before the first')
+  gate.resolve()
+  await Promise.all([first, second])
+  t.equal((await numbers()).length, 2)
+})
 
 t.test('numbers come in the order of commits, however many write at once', async (t) => {
   const runs = Array.from({ length: 30 }, () => accepted(['bpm']))
