@@ -87,6 +87,11 @@ t.test('the page, as people use it', { skip }, async (t) => {
         elsewhere.push(request.url())
     })
     page.on('pageerror', ({ stack = '' }) => said.push(stack))
+    page.on('console', (line) => {
+      // What does not load has an answer of its own, which tests ask for.
+      const isMissing = line.text().startsWith('Failed to load resource')
+      if (line.type() === 'error' && !isMissing) said.push(line.text())
+    })
     page.on('dialog', (dialog) => said.push(`a dialog: ${dialog.message()}`))
     await page.goto(`${at}${path}`)
     return page

@@ -103,7 +103,7 @@ const ASSETS = `
     case when is_made then case when unit like 'aac%' then '{"m4a":6900000}' when unit like 'wave%' then '{"json":40000,"png":22000}' else '{"json":180}' end end::json,
     case when unit like 'bpm%' then format('{"bpm":%s,"confidence":%s,"windows":[{"from":0,"to":433}],"firstBeatMs":213}', bpm, bpm_confidence)
       when unit like 'key%' then format('{"key":"A minor","camelot":"%s","openKey":"1m","confidence":%s}', camelot, key_confidence)
-      when unit like 'loud%' then format('{"integrated":%s,"truePeak":-0.4}', loudness) end::json,
+      when unit like 'loud%' then format('{"integrated":%s,"range":6.2,"truePeak":-0.4}', loudness) end::json,
     case when not is_made then 'RENDER_FAILED' end, case when not is_made then 'the encoder said no' end, at
   from fact join asset_set sets on sets.id = fact.assets,
     lateral (select unit, true as is_made from unnest(made) unit union all select unit, false from unnest(failed) unit) units`

@@ -5,8 +5,8 @@ import { html, useEffect, useRef } from '../lib/vendor.js'
 /** Delay after the last keystroke before the list is loaded, ms. */
 const TYPING_MS = 250
 
-/** The pattern of the id of an asset. */
-const ASSET = '[a-z0-9][a-z0-9-]*'
+/** The pattern of the id of an asset. Browsers read patterns with the flag `v`, which wants the hyphen escaped. */
+const ASSET = '[a-z0-9][a-z0-9\\-]*'
 
 /** The filters of the list, in the order of the form. */
 const NAMES = [

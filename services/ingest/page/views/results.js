@@ -104,8 +104,8 @@ function LoudnessCard({ integrated, range, truePeak, reason }) {
       html`<meter min="-36" max="0" value=${Math.max(-36, integrated)} aria-label="Loudness"></meter>`
     }
     <dl>
-      ${range !== null && html`<${Fact} name="range" value=${`${range.toFixed(1)} LU`} />`}
-      ${truePeak !== null && html`<${Fact} name="true peak" value=${`${level(truePeak)} dBTP`} />`}
+      ${typeof range === 'number' && html`<${Fact} name="range" value=${`${range.toFixed(1)} LU`} />`}
+      ${typeof truePeak === 'number' && html`<${Fact} name="true peak" value=${`${level(truePeak)} dBTP`} />`}
     </dl>
   </section>`
 }
