@@ -86,6 +86,7 @@ const AFTER = {
 const BEFORE_OF = (kind: CancelKind, id: string) =>
   `(select max(before) from cancellation where kind = '${kind}' and cancellation.id = ${id})`
 
+// By keys alone: a catalogue that is young has no statistics, and a join would read all jobs for each batch.
 const EARLIER = {
   name: 'jobs-earlier',
   text: `
@@ -93,7 +94,7 @@ const EARLIER = {
       coalesce(job.accepted_at <= cancelled and (job.ended_at is null or job.state = 'cancelled'), false)
         as is_cancelled
     from json_to_recordset($1) as given (id text, request text)
-    left join job on job.id = given.id
+    left join lateral (select * from job where job.id = given.id offset 0) job on true
     cross join lateral (
       select greatest(job.cancelled_at, ${BEFORE_OF('job', 'given.id')}, ${BEFORE_OF('request', 'given.request')})
         as cancelled

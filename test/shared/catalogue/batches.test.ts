@@ -1,7 +1,8 @@
 import t from 'tap'
-import { openDatabase, ping } from '#shared/catalogue/database.ts'
+import { openDatabase, ping, type Query } from '#shared/catalogue/database.ts'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import { earlierJobs } from '#shared/catalogue/jobs/read-cancellations.ts'
 import { markAnnounced, recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { sweepJobs } from '#shared/catalogue/jobs/sweep-jobs.ts'
 import { readMade } from '#shared/catalogue/tracks/asset-table.ts'
@@ -285,26 +286,41 @@ t.test('a connection that was given up is not used again', async (t) => {
   })
 })
 
-t.test('assets are found by their keys alone, also before there are statistics', async (t) => {
+t.test('rows are found by their keys alone, also before there are statistics', async (t) => {
   const ids = ['bpm', 'key']
   const runs = Array.from({ length: 100 }, () => ended(accepted(ids)))
   await recordRuns(database, runs)
   const keys = runs.flatMap(({ request }) =>
     ids.map((asset) => ({ track: request.asset_guid, revision: 'f01', asset, version: 1 })),
   )
+  const jobs = runs.map(({ job, request }) => ({ job, requestId: request.request_id }))
   await database.transaction(async (query) => {
+    await looksUp(query, ['master', 'asset'], 2 * keys.length, async () => {
+      t.equal((await readMade(query, keys)).length, keys.length)
+    })
+    await looksUp(query, ['job'], jobs.length, async () => {
+      t.equal((await earlierJobs({ ...database, query }, jobs)).size, jobs.length)
+    })
+  })
+
+  async function looksUp(
+    query: Query,
+    tables: readonly string[],
+    most: number,
+    act: () => Promise<void>,
+  ): Promise<void> {
     // What this connection has counted: also before the transaction, if it has not passed it on.
     const counted = async () => {
       const text = `select coalesce(sum(idx_scan), 0)::int as scans, coalesce(sum(seq_tup_read), 0)::int as read
-        from pg_stat_xact_user_tables where relname in ('master', 'asset')`
-      const [counts] = await query<{ scans: number; read: number }>({ text })
+        from pg_stat_xact_user_tables where relname = any($1)`
+      const [counts] = await query<{ scans: number; read: number }>({ text }, [tables])
       return counts ?? { scans: 0, read: 0 }
     }
     const before = await counted()
-    t.equal((await readMade(query, keys)).length, keys.length)
+    await act()
     const after = await counted()
     const [scans, read] = [after.scans - before.scans, after.read - before.read]
-    t.ok(scans <= 2 * keys.length, `${scans} look-ups`)
-    t.ok(read <= 2 * keys.length, `${read} rows read one after the other`)
-  })
+    t.ok(scans > 0 && scans <= most, `${scans} look-ups in ${tables}`)
+    t.ok(read <= most, `${read} rows read one after the other in ${tables}`)
+  }
 })
