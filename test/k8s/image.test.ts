@@ -119,6 +119,8 @@ t.test('compose.yaml starts existing services, with known settings', async (t) =
     const tokens = JSON.stringify(['0'.repeat(64)])
     const isDoor = 'TRACKCHAIN_TOKENS' in environment
     t.ok(readConfig({ ...environment, ...(isDoor && { TRACKCHAIN_TOKENS: tokens }) }), name)
+    const asksForCancellations = !['ingest', 'publish'].includes(name)
+    t.equal('TRACKCHAIN_INGEST' in environment, asksForCancellations, name)
   }
   for (const { image } of Object.values(services)) t.match(image, /:(?!latest$)[\w.-]+$/)
 })
