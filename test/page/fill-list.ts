@@ -33,7 +33,7 @@ export async function fillList(database: Database, many: number): Promise<void> 
           sets.id, '{}', '{}', (180 + n * 37 % 300) * 44100,
           96 + (n * 61 % 5200) / 100.0, 0.9,
           ($5::text[])[1 + n * 7 % 24], case when n = 9 then 0.14 else 0.8 end, ($6::text[])[1 + n * 7 % 24], -6 - (n * 13 % 90) / 10.0,
-          words_of(title, artist)
+          listed_words(title, artist)
         from made, sets`,
     },
     [

@@ -126,7 +126,7 @@ const LISTING = `
     case when assets = 6 then '{aac-128,bpm,key,loudness,waveform}' else '{}' end::text[], samples,
     bpm, bpm_confidence, 0.0004, 'A minor', key_confidence, camelot, loudness,
     case when n % 300 = 0 then '{CUT_SHORT}' else '{}' end::text[],
-    case when n > $1::int * 0.75 then array[at - $1::int * 0.7 * interval '1 second'] else '{}' end, words_of(title, artist)
+    case when n > $1::int * 0.75 then array[at - $1::int * 0.7 * interval '1 second'] else '{}' end, listed_words(title, artist)
   from fact`
 
 /** The latest quarter of the tracks stood among the older ones before. */
@@ -165,11 +165,11 @@ const MINUTES = `
   select date_trunc('minute', now()) - minute * interval '1 minute', shard, 300, 1, 60
   from generate_series(0, least(28, $1::int / 7000) * 1440) minute, generate_series(0, 3) shard`
 
-const ACTIVITY = `
-  insert into activity
-  select span, to_timestamp(floor(extract(epoch from now()) / span) * span) - bucket * span * interval '1 second', step, verdict,
+const activityOf = (table: string, seconds: number) => `
+  insert into ${table}
+  select to_timestamp(floor(extract(epoch from now()) / ${seconds}) * ${seconds}) - bucket * ${seconds} * interval '1 second', step, verdict,
     'cloud', asset, class, 40, 40 * 2 ^ (class / 4.0::float), 2 ^ (class / 4.0::float), 30 * 2 ^ (class / 4.0::float), 0, 0, 0, 0, 0, 0, 0
-  from unnest('{600,86400}'::int[]) span, generate_series(1, least(28, $1::int / 7000) * 86400 / span) bucket, unnest('{stage,analyze,encode,publish}'::text[]) step,
+  from generate_series(1, least(28, $1::int / 7000) * 86400 / ${seconds}) bucket, unnest('{stage,analyze,encode,publish}'::text[]) step,
     unnest('{done,skipped}'::text[]) verdict, unnest('{""}'::text[]) asset, generate_series(10, 38, 4) class`
 
 const LETTERS = `
@@ -195,6 +195,7 @@ const STATEMENTS = [
   EVENTS,
   COUNTS,
   MINUTES,
-  ACTIVITY,
+  activityOf('activity', 600),
+  activityOf('activity_day', 86_400),
   LETTERS,
 ]

@@ -18,21 +18,24 @@ const AMOUNTS = [
 ]
 const ADDED = ['count', 'ms', 'core_ms', 'over_budget', 'over_hard_limit', ...AMOUNTS]
 
-/** SQL that adds the new events `recorded` to what is kept, in the transaction that records them. */
-export const ADD_ACTIVITY = `
-  insert into activity as kept (span, bucket, step, verdict, route, asset, class, count, ms, longest_ms,
+/** SQL that adds the new events `recorded` to what is kept of buckets of that length, in the transaction that records them. */
+const added = (table: string, seconds: number) => `
+  insert into ${table} as kept (bucket, step, verdict, route, asset, class, count, ms, longest_ms,
     core_ms, over_budget, over_hard_limit, ${AMOUNTS.join(', ')})
-  select span, to_timestamp(floor(extract(epoch from at) / span) * span) as bucket,
+  select to_timestamp(floor(extract(epoch from at) / ${seconds}) * ${seconds}) as bucket,
     step, verdict, coalesce(route, ''),
     coalesce((select case when count(distinct id) = 1 then min(id) end
       from unnest(units) unit, split_part(unit, '@', 1) id), '') as asset,
     class_of(ms), ${SUMS}, ${AMOUNTS.map((each) => `coalesce(sum(${each}), 0)`).join(', ')}
-  from recorded, unnest('{${BUCKET_SECONDS},${DAY_SECONDS}}'::int[]) span
-  group by 1, 2, 3, 4, 5, 6, 7
-  order by 1, 2, 3, 4, 5, 6, 7
-  on conflict (span, bucket, step, verdict, route, asset, class) do update set
+  from recorded
+  group by 1, 2, 3, 4, 5, 6
+  order by 1, 2, 3, 4, 5, 6
+  on conflict (bucket, step, verdict, route, asset, class) do update set
     longest_ms = greatest(kept.longest_ms, excluded.longest_ms),
     ${ADDED.map((each) => `${each} = kept.${each} + excluded.${each}`).join(', ')}`
+
+export const ADD_ACTIVITY = added('activity', BUCKET_SECONDS)
+export const ADD_ACTIVITY_OF_DAY = added('activity_day', DAY_SECONDS)
 
 /** The duration in ms that half of a class (SQL: `class_of`) are below: four classes to an octave. */
 export function msOfClass(ofClass: number): number {

@@ -1,5 +1,4 @@
 import type { Database } from '../database.ts'
-import { BUCKET_SECONDS, DAY_SECONDS } from './activity.ts'
 
 /** How long figures are kept, days: what came to in ten minutes, and what was counted by the minute. */
 const FIGURE_DAYS = 400
@@ -91,12 +90,15 @@ const old = (table: string, time: string, key: string, days: number) => `
     select ${key} from ${table} where ${time} < now() - interval '${days} days'
     limit $1 for update skip locked)`
 
+const ACTIVITY_KEY = 'bucket, step, verdict, route, asset, class'
+
 const FIGURES = {
   name: 'figures-forget',
   text: `
     with minutes as (${old('minute_count', 'minute', 'minute, shard', FIGURE_DAYS)}),
       beginnings as (${old('beginning', 'minute', 'route, minute', 2)}),
       cancelled as (${old('cancellation', 'at', 'number', FIGURE_DAYS)}),
-      named as (${old('event_once', 'recorded_at', 'id', FIGURE_DAYS)})
-    ${old('activity', `span in (${BUCKET_SECONDS}, ${DAY_SECONDS}) and bucket`, 'span, bucket, step, verdict, route, asset, class', FIGURE_DAYS)}`,
+      named as (${old('event_once', 'recorded_at', 'id', FIGURE_DAYS)}),
+      days as (${old('activity_day', 'bucket', ACTIVITY_KEY, FIGURE_DAYS)})
+    ${old('activity', 'bucket', ACTIVITY_KEY, FIGURE_DAYS)}`,
 }

@@ -171,8 +171,10 @@ const DELIVERIES = {
       sum(over_budget)::bigint as over_budget, sum(over_hard_limit)::bigint as over_hard_limit
     from (
       select step, verdict, class, count, ms, longest_ms, core_ms, over_budget, over_hard_limit
-      from activity where span = ${DAY_SECONDS} and bucket >= $5 and bucket < $6
-        or span = ${BUCKET_SECONDS} and (bucket >= $3 and bucket < $5 or bucket >= $6 and bucket < $4)
+      from activity_day where bucket >= $5 and bucket < $6
+      union all
+      select step, verdict, class, count, ms, longest_ms, core_ms, over_budget, over_hard_limit
+      from activity where bucket >= $3 and bucket < $5 or bucket >= $6 and bucket < $4
       union all ${READ('at >= $1 and at < $3')}
       union all ${READ('at >= $4 and at < $2')}
     ) every

@@ -2,7 +2,7 @@
 -- everywhere. Why the tables are as they are: DESIGN.md, chapter 9.
 
 -- One row for each job, as small as can be: what has been made is in `asset`. No column that changes has an index, so
--- that updates stay within a page where vacuuming has made room.
+-- that updates stay within a page.
 create table job (
   id text collate "C" primary key,
   request_id text collate "C" not null,
@@ -26,7 +26,7 @@ create table job (
   -- Until then only the process that recorded the run last may announce it.
   claimed_until timestamptz,
   dead_lettered_run bigint
-) with (fillfactor = 90);
+) with (fillfactor = 60);
 create index job_request on job (request_id);
 
 -- The jobs that are owed something: neither announced nor dead-lettered. Small and always in memory.
@@ -68,12 +68,12 @@ create table track (
   artist_found boolean
 ) with (fillfactor = 80);
 
--- What words are looked for in; null without any. What joins words would else be taken for an address or a file, which
--- is found by its beginning alone.
+-- What words are looked for in. What joins words would else be taken for an address or a file, which is found by its
+-- beginning alone.
 create function words_of(title text, artist text) returns tsvector language sql immutable as $$
-  select nullif(strip(to_tsvector('simple',
-    translate(coalesce(title, '') || ' ' || coalesce(artist, ''), '/.@_-', '     '))), '')
+  select to_tsvector('simple', translate(coalesce(title, '') || ' ' || coalesce(artist, ''), '/.@_-', '     '))
 $$;
+create index track_words on track using gin (words_of(title, artist)) where title <> '' or artist <> '';
 
 create table master (
   asset_guid text collate "C",
@@ -160,7 +160,7 @@ create table event (
   warnings jsonb,
   primary key (at, id)
 ) partition by range (at);
-create index event_history on event (track, at) where track is not null;
+create index event_history on event (track, at, id) where track is not null;
 create table event_other partition of event default;
 
 -- The ids of events that follow from what they are about, because the same may be reported again at another time.
@@ -202,11 +202,8 @@ end $$;
 
 select add_event_day((now() at time zone 'utc')::date + day) from generate_series(0, 1) day;
 
--- What events come to in ten minutes and in a day, for figures over more than an hour. `class`: of durations, four to an
--- octave.
+-- What events come to in ten minutes, for figures over more than an hour. `class`: of durations, four to an octave.
 create table activity (
-  -- The length of the bucket, s.
-  span int,
   bucket timestamptz,
   step text,
   verdict text,
@@ -225,7 +222,7 @@ create table activity (
   bytes_from_cloud bigint not null,
   bytes_to_cloud bigint not null,
   store_operations bigint not null,
-  primary key (span, bucket, step, verdict, route, asset, class)
+  primary key (bucket, step, verdict, route, asset, class)
 ) with (fillfactor = 80);
 
 -- The class of a duration in ms.
@@ -277,7 +274,7 @@ create table track_listing (
   state text not null check (state in ('running', 'done', 'partial', 'failed')),
   -- Lists have the latest first.
   updated_at timestamptz not null,
-  -- Where it stood in lists before, the latest fifteen: a reader who is half through finds it at its place.
+  -- Where it stood in lists before, so that a reader who is half through finds it at its place.
   earlier timestamptz[] not null default '{}',
   assets int not null,
   failed text[] not null,
@@ -291,38 +288,19 @@ create table track_listing (
   camelot text,
   loudness double precision,
   -- Codes of what is missing or wrong in the master.
-  warnings text[] not null default '{}',
-  -- Of its title and artist. Here, so that a list that is read until it is full finds them beside the rest.
-  words tsvector
-) with (fillfactor = 90);
+  warnings text[] not null default '{}'
+) with (fillfactor = 70);
 create index track_listing_time on track_listing (updated_at, asset_guid);
 -- By what has few values, in the order of lists.
 create index track_listing_assets on track_listing (assets, updated_at, asset_guid);
 create index track_listing_camelot on track_listing (camelot, updated_at, asset_guid) where camelot is not null;
-create index track_listing_state on track_listing (state, updated_at, asset_guid);
-create index track_listing_warnings on track_listing (warnings, updated_at, asset_guid) where warnings <> '{}';
+create index track_listing_state on track_listing (state, updated_at, asset_guid) where state <> 'done';
+create index track_listing_warnings on track_listing (warnings, updated_at, asset_guid);
 -- By ranges.
 create index track_listing_bpm on track_listing (bpm) where bpm is not null;
 create index track_listing_samples on track_listing (samples) where samples is not null;
 create index track_listing_bpm_confidence on track_listing (bpm_confidence) where bpm_confidence is not null;
 create index track_listing_key_confidence on track_listing (key_confidence) where key_confidence is not null;
-create index track_listing_words on track_listing using gin (words) where words is not null;
-
--- Where tracks stood in lists before, and until when, for a day or two. A page that follows needs those that were still
--- there at the first page. They are read by how long they stood: of those that stood about as long, those that had left
--- before are together, and millions of them are passed over at once.
-create table track_place (
-  asset_guid text collate "C" not null,
-  place timestamptz not null,
-  until timestamptz not null
-);
-
--- How long a track stood at a place: two classes to an octave of seconds.
-create function place_class(place timestamptz, until timestamptz) returns int language sql immutable as $$
-  select floor(2 * ln(greatest(extract(epoch from until - place)::double precision, 1)) / ln(2))::int
-$$;
-create index track_place_class on track_place (place_class(place, until), place, asset_guid);
-create index track_place_until on track_place using brin (until);
 
 -- A number of a result, which may be anything.
 create function number_in(value json) returns double precision language sql immutable as $$
@@ -382,10 +360,9 @@ begin
   order by 1, 2
   on conflict do nothing;
 
-  with written as (
   insert into track_listing as old (asset_guid, job, request_id, asked_at, state, updated_at,
     assets, failed, pending, samples, bpm, bpm_confidence, bpm_error, key, key_confidence,
-    camelot, loudness, warnings, words)
+    camelot, loudness, warnings)
   select job.asset_guid, job.id, job.request_id,
     case when fact.opened is null then job.accepted_at
       else greatest(job.accepted_at, listed.asked_at) end,
@@ -411,8 +388,7 @@ begin
     number_in(member_in(fact.bpm, 'bpmError')), member_in(fact.key, 'key') #>> '{}',
     number_in(member_in(fact.key, 'confidence')), member_in(fact.key, 'camelot') #>> '{}',
     number_in(member_in(fact.loudness, 'integrated')),
-    coalesce(array(select distinct each ->> 'code' from jsonb_array_elements(master.warnings) each order by 1), '{}'),
-    words_of(track.title, track.artist)
+    coalesce(array(select distinct each ->> 'code' from jsonb_array_elements(master.warnings) each order by 1), '{}')
   from unnest(facts) fact
   left join track_listing listed on listed.asset_guid = fact.asset_guid
   join job on job.id = coalesce(fact.opened, listed.job)
@@ -428,11 +404,7 @@ begin
     samples = excluded.samples, bpm = excluded.bpm, bpm_confidence = excluded.bpm_confidence,
     bpm_error = excluded.bpm_error, key = excluded.key,
     key_confidence = excluded.key_confidence, camelot = excluded.camelot, loudness = excluded.loudness,
-    warnings = excluded.warnings, words = excluded.words
-  returning asset_guid, earlier[cardinality(earlier)] as place, updated_at as until
-  )
-  insert into track_place (asset_guid, place, until)
-  select asset_guid, place, until from written where place is not null;
+    warnings = excluded.warnings;
 end $$;
 
 create function list_new_jobs() returns trigger language plpgsql
@@ -460,8 +432,6 @@ begin
         <> (before.state, before.run, before.wanted::text, before.verdicts::text)
       or after.dead_lettered_run is distinct from before.dead_lettered_run
       or (after.ended_at is null) <> (before.ended_at is null)
-      -- Written as it was: its track has another name.
-      or (after.announced_at, after.claimed_until) is not distinct from (before.announced_at, before.claimed_until)
     group by after.asset_guid
   ) as news;
   return null;

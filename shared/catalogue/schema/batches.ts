@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database, Query } from '../database.ts'
-import { applyNext, isBatched, LOCK, lastApplied } from './migrate.ts'
-import { type Batched, MIGRATIONS, type Migration } from './migrations.ts'
+import { applyNext, isBatched, LOCK, lastApplied, rowsOf } from './migrate.ts'
+import { MIGRATIONS, type Migration } from './migrations.ts'
 
 /** How long a batch should take, ms: other statements wait for its rows no longer than that. */
 const GOOD_MS = 200
@@ -92,21 +92,16 @@ async function oneBatch(
     return { number, name: next.name, rows: 0, all: 0 }
   }
   const [at] = await query<Cursor>({ text: CURSOR }, [number])
-  const all = at?.all ?? (await counted(query, next))
+  const all = at?.all ?? (await rowsOf(query, next))
   const [batch] = await query<{ cursor: string | null; rows: number }>({ text: next.batch }, [
     at?.cursor ?? null,
     limit,
   ])
   const { cursor = null, rows = 0 } = batch ?? {}
   const progress = { number, name: next.name, rows: (at?.rows ?? 0) + rows, all }
-  if (cursor === null || rows === 0) await applyNext(query, number, { ...next, sql: '' })
+  if (cursor === null || rows === 0) await applyNext(query, number, next)
   else await query({ text: MOVE }, [number, cursor, progress.rows, all])
   return progress
-}
-
-async function counted(query: Query, { all }: Batched): Promise<number> {
-  const [found] = await query<{ all: number }>({ text: all })
-  return found?.all ?? 0
 }
 
 const CURSOR = `

@@ -7,7 +7,7 @@ export const LOCK = 7_472_616_368
 const LONGEST_MS = 600_000
 
 /**
- * Migrates the schema, up to the first migration that goes in batches, which `migrateBatches` carries on with. All
+ * Migrates the schema, up to the first migration that goes in batches and has rows to change, which `migrateBatches` carries on with. All
  * services may call this at once: one of them does it, and the others wait. A schema that is newer than this release is
  * left alone. Without statistics, as after a restore, the tables are analyzed.
  */
@@ -41,7 +41,8 @@ export async function migrate(
         'the tables of this database are those of version 0.1, which cannot be upgraded: use an empty database',
       )
     for (const [index, migration] of migrations.slice(last).entries()) {
-      if (isBatched(migration)) break
+      const hasRows = isBatched(migration) && (await rowsOf(query, migration)) > 0
+      if (hasRows) break
       await applyNext(query, last + index + 1, migration)
     }
     if ((await query({ text: HAS_NO_STATISTICS })).length === 0) return
@@ -59,13 +60,20 @@ export async function lastApplied(query: Query): Promise<number> {
   return applied?.last ?? 0
 }
 
-/** Applies a migration and notes it. */
+/** The number of rows that a batched migration is about, as far as is known. */
+export async function rowsOf(query: Query, { all }: Batched): Promise<number> {
+  const [found] = await query<{ all: number }>({ text: all })
+  return found?.all ?? 0
+}
+
+/** Applies a migration and notes it; of one that goes in batches notes that they are done. */
 export async function applyNext(
   query: Query,
   number: number,
-  { name, sql }: { readonly name: string; readonly sql: string },
+  migration: Migration,
 ): Promise<void> {
-  if (sql !== '') await query({ text: sql, waitMs: LONGEST_MS })
+  const { name } = migration
+  if (!isBatched(migration)) await query({ text: migration.sql, waitMs: LONGEST_MS })
   await query({ text: 'insert into migration (number, name) values ($1, $2)' }, [number, name])
 }
 

@@ -13,7 +13,7 @@ interface AtOnce extends Named {
  * A migration that touches every row of a big table: batch by batch, while the services run. `batch` is a statement that
  * changes the rows after `$1`, the cursor (text; null at first), `$2` of them at most, and returns one row: `cursor`, the
  * last of them as text, and `rows`, how many there were. It must be right to run it twice. `all` counts or guesses the
- * rows that there are. What the batches fill in must be right in the meantime as well: a trigger or the services write it
+ * rows that there are; where it says 0, nothing is done. What the batches fill in must be right in the meantime as well: a trigger or the services write it
  * into rows that are new.
  */
 export interface Batched extends Named {
@@ -32,6 +32,23 @@ export type Migration = AtOnce | Batched
 export const MIGRATIONS: readonly Migration[] = [
   { name: 'the catalogue', sql: textOf('001-catalogue.sql') },
   { name: 'cancellations', sql: textOf('002-cancellation.sql') },
+  { name: 'large lists', sql: textOf('003-large-lists.sql') },
+  {
+    name: 'words of the tracks that are there',
+    all: "select coalesce(sum(count), 0)::bigint as all from kept_count where kind = 'state'",
+    batch: `
+      with batch as materialized (
+        select asset_guid from track_listing where asset_guid > coalesce($1, '')
+        order by asset_guid limit $2 for update
+      ), changed as (
+        update track_listing listed set words = listed_words(title, artist)
+        from batch join track using (asset_guid)
+        where listed.asset_guid = batch.asset_guid
+          and listed.words is distinct from listed_words(title, artist)
+      )
+      select max(asset_guid) as cursor, count(*)::int as rows from batch`,
+  },
+  { name: 'the words of titles stand in the list alone', sql: 'drop index track_words' },
 ]
 
 function textOf(file: string): string {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import t from 'tap'
 import type { Database } from '#shared/catalogue/database.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
@@ -5,11 +6,15 @@ import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { migrateBatches, type Progress } from '#shared/catalogue/schema/batches.ts'
 import { migrate, schemaState } from '#shared/catalogue/schema/migrate.ts'
 import { MIGRATIONS, type Migration } from '#shared/catalogue/schema/migrations.ts'
+import { listTracks } from '#shared/catalogue/tracks/list-tracks.ts'
 import { fillCatalogue } from '../../../tools/bench/fill-catalogue.ts'
+import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { until } from '../../support/patience.ts'
 import { accepted, catalogues, ended, made } from './fixture.ts'
 
 const fresh = await catalogues(t)
+/** The sha256 of each migration that has been released: databases have it as it was. */
+const RELEASED = ['8b31158886a39582f7e11bdccd3576ba32bc47139a296e30c5e0078745fe9941']
 const TRACKS = 6_000
 
 /** As a later release may have it: the seconds of each track in a column of their own, which is then required. */
@@ -97,6 +102,48 @@ t.test(
   },
 )
 
+t.test('a released migration is never edited', async (t) => {
+  const digests = MIGRATIONS.slice(0, RELEASED.length).map((migration) =>
+    createHash('sha256')
+      .update('sql' in migration ? migration.sql : migration.batch)
+      .digest('hex'),
+  )
+  t.same(digests, RELEASED)
+})
+
+t.test('a catalogue of 0.2 is upgraded with all that is in it', async (t) => {
+  const postgres = await testPostgres()
+  t.teardown(() => postgres.stop())
+  const database = postgres.open(await postgres.database())
+  await migrate(database, undefined, MIGRATIONS.slice(0, 1))
+  await database.query({ text: TRACKS_OF_0_2 })
+  await database.query({ text: JOBS_OF_0_2 })
+  await database.query({ text: ACTIVITY_OF_0_2 })
+
+  await migrate(database)
+  t.equal((await schemaState(database)).applied, 3, 'words come in batches')
+  await database.query({ text: ACTIVITY_OF_0_2 })
+  const run = accepted(['bpm'], { track: 'late' })
+  const late = { ...run, request: { ...run.request, title: 'Night Train' } }
+  await acceptJobs(database, [late])
+  await recordRuns(database, [ended(late)])
+  const said: Progress[] = []
+  await migrateBatches(database, { said: (each) => said.push(each) })
+  t.equal((await schemaState(database)).applied, MIGRATIONS.length)
+  t.match(said[0], { rows: Number, all: 102 })
+
+  const page = await listTracks(database, { q: 'night' }, { limit: 1000 })
+  t.equal(page.tracks.length, 101)
+  const nameless = await listTracks(database, { q: 'nameless' }, { limit: 10 })
+  t.equal(nameless.tracks.length, 1, 'found by the beginning of its guid')
+  t.same(
+    await database.query({
+      text: 'select sum(count)::int as count, max(bucket) as at from activity_day',
+    }),
+    [{ count: 6, at: new Date('2026-03-02T00:00:00Z') }],
+  )
+})
+
 t.test('a batch that takes too long is tried again with fewer rows', async (t) => {
   const { database } = await fresh()
   const slow: readonly Migration[] = [
@@ -140,3 +187,20 @@ async function killedAfter(
     },
   })
 }
+
+const TRACKS_OF_0_2 = `
+  insert into track (asset_guid, title, artist)
+  select 'old-' || n, 'Night Bus ' || n, 'Driver' from generate_series(1, 100) n
+  union all select 'nameless', null, null`
+
+const JOBS_OF_0_2 = `
+  insert into job (id, request_id, asset_guid, run, route, request, wanted, state, accepted_at)
+  select substr(md5(asset_guid), 1, 24), asset_guid, asset_guid, 1, 'cloud', '{}', '{"bpm":1}', 'accepted', now()
+  from track`
+
+/** As services of 0.2 write it, before the migration and until they are replaced. */
+const ACTIVITY_OF_0_2 = `
+  insert into activity as kept
+  select '2026-03-01T23:50:00Z'::timestamptz + n * interval '10 minutes', 'stage', 'done', 'cloud', '', 20,
+    1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0 from generate_series(-2, 3) n
+  on conflict (bucket, step, verdict, route, asset, class) do update set count = kept.count + excluded.count`
