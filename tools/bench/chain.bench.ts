@@ -8,11 +8,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { wavPart } from '#shared/audio/wav-part.ts'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
-import { json } from '#shared/contracts/message.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { coresOf } from '../local/process-usage.ts'
 import { startChain } from '../local/supervisor.ts'
 import { clubTrack, interleaved } from '../local/synth.ts'
+import { hearAnnounced } from './listen.ts'
 
 const { values } = parseArgs({
   options: {
@@ -38,16 +38,7 @@ const chain = await startChain({
   onNotice: (sentence) => console.error(sentence),
 })
 const bus = pubsubBus(chain.link)
-const announced = new Map<string, number>()
-const ear = bus.subscribe(
-  'published',
-  { concurrency: 1000, longestMs: 10_000, onError: (error) => console.error(error.message) },
-  async ({ data }) => {
-    const { request_id } = json(data, 'published') as { request_id: string }
-    if (!announced.has(request_id)) announced.set(request_id, performance.now())
-    return 'ack'
-  },
-)
+const { at: announced, ear } = hearAnnounced(bus, 'request_id')
 const wanted = ['nothing-analyzed', 'nothing-encoded']
 let minted = 0
 // Tracks whose assets the throughput phase has made: only the chain's own work is left.

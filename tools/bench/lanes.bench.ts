@@ -11,10 +11,10 @@ import { wavPart } from '#shared/audio/wav-part.ts'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { openDatabase } from '#shared/catalogue/database.ts'
 import type { Lane } from '#shared/contracts/lanes.ts'
-import { json } from '#shared/contracts/message.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { startChain } from '../local/supervisor.ts'
 import { clubTrack, interleaved } from '../local/synth.ts'
+import { hearAnnounced } from './listen.ts'
 import { emulatorWire } from './wires.ts'
 
 const { values } = parseArgs({
@@ -43,17 +43,7 @@ const chain = await startChain({
 })
 const database = openDatabase({ dsn: chain.database })
 const bus = pubsubBus(chain.link)
-/** When each track was announced. */
-const announced = new Map<string, number>()
-const ear = bus.subscribe(
-  'published',
-  { concurrency: 1000, longestMs: 10_000, onError: (error) => console.error(error.message) },
-  async ({ data }) => {
-    const { asset_guid } = json(data, 'published') as { asset_guid: string }
-    if (!announced.has(asset_guid)) announced.set(asset_guid, performance.now())
-    return 'ack'
-  },
-)
+const { at: announced, ear } = hearAnnounced(bus, 'asset_guid')
 
 const backlog = masters === undefined ? Number(values.backlog) : files.length - 2 * urgent
 const wanted =

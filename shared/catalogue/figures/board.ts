@@ -3,6 +3,7 @@ import { DEFAULT_LANE, type Lane } from '../../contracts/lanes.ts'
 import { CHAIN } from '../../contracts/stages.ts'
 import { atOnce, type Database } from '../database.ts'
 import { PROGRESS, type Progress } from '../jobs/read-jobs.ts'
+import { WAITING_ROUTES } from '../jobs/sweep-jobs.ts'
 
 /** The current state of the chain. */
 export interface Board {
@@ -101,19 +102,14 @@ const NOW = {
         where minute >= date_trunc('minute', now()) - interval '1 minute') as made`,
 }
 
-// A queue is a route, and with a dot its lane. They are few, and are looked up one by one in the index.
+// A queue is a route, and with a dot its lane.
 const LANE_WAITS = {
   name: 'board-lanes',
   text: `
-    with recursive queues as (
-      (select route from watch where not begun order by route limit 1)
-      union all
-      select (select route from watch where not begun and watch.route > queues.route order by route limit 1)
-      from queues where route is not null
-    ), counted as (
+    with recursive ${WAITING_ROUTES}, counted as (
       select route, (select count(*) from (
-        select from watch where not begun and watch.route = queues.route limit ${MAX_COUNTED}) as jobs) as count
-      from queues where route is not null
+        select from watch where not begun and watch.route = routes.route limit ${MAX_COUNTED}) as jobs) as count
+      from routes where route is not null
     )
     select coalesce(nullif(split_part(route, '.', 2), ''), '${DEFAULT_LANE}') as lane,
       least(sum(count), ${MAX_COUNTED})::int as count

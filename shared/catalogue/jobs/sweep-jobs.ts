@@ -81,16 +81,23 @@ interface Columns extends JobText {
   readonly swept: number
 }
 
-// The routes one by one, so that the index is read from the longest wait of each.
-const STALE = {
-  name: 'jobs-stale',
-  text: `
-    with recursive routes as (
+/**
+ * SQL, to follow `with recursive`: as `routes` the queues in which jobs wait, and at last a null. They are few, and are
+ * looked up one by one in the index.
+ */
+export const WAITING_ROUTES = `
+    routes as (
       (select route from watch where not begun order by route limit 1)
       union all
       select (select route from watch where not begun and watch.route > routes.route order by route limit 1)
       from routes where route is not null
-    ), queues as (
+    )`
+
+// Route by route, so that the index is read from the longest wait of each.
+const STALE = {
+  name: 'jobs-stale',
+  text: `
+    with recursive ${WAITING_ROUTES}, queues as (
       select route, least(now(), (select min(waited_since) from beginning
         where beginning.route = routes.route and minute > now() - make_interval(secs => $1)))
         - make_interval(secs => $1) as before
