@@ -7,6 +7,7 @@ import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import { sweepOnce } from '../../../services/publish/watchdog.ts'
 import { accepted, catalogues, event } from '../../shared/catalogue/fixture.ts'
+import { patient } from '../../support/patience.ts'
 
 const fresh = await catalogues(t)
 const { database } = await fresh()
@@ -86,7 +87,7 @@ t.test(
   async (t) => {
     const { database: sql, dsn } = await fresh()
     await sql.query({ text: CLOCK })
-    const database = openDatabase({ dsn })
+    const database = openDatabase({ dsn, statementMs: patient(60_000) })
     t.teardown(() => database.close())
     const total = 200_000
     for (const text of [
@@ -97,7 +98,7 @@ t.test(
       `insert into watch (job, run, route, since)
         select id, 1, route, now() + asset_guid::int * interval '1 microsecond' from job`,
     ])
-      await sql.query({ text })
+      await database.query({ text })
     const found: string[] = []
     for (let minute = 1; minute <= 120; minute++) {
       await database.query({ text: `update clock.ahead set by = interval '${minute} minutes'` })
