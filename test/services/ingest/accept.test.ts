@@ -61,7 +61,8 @@ t.test('a lane is its own topics; the default one is not mentioned in messages',
   t.equal(toStage(inLane('urgent')).topic, 'stage.urgent')
   t.equal(toStage(inLane('backfill', { site: 'onprem-a' })).topic, 'stage-onprem-a.backfill')
   t.equal(inLane('backfill').request.lane, 'backfill')
-  t.same(inLane('new'), { ...inLane(), accepted: inLane('new').accepted })
+  const named = inLane('new')
+  t.same(named, { ...inLane(), accepted: named.accepted })
   t.equal(inLane('urgent').job, inLane().job, 'and the same job')
   t.throws(() => inLane('fast'), {
     code: 'NOT_AN_ENCODE_JOB',
