@@ -46,7 +46,8 @@ async function start(service: Service): Promise<void> {
   // A short wait: jobs are accepted while the database is away, and other processes also run the migrations.
   await Promise.race([migrated, sleep(MIGRATE_MS, undefined, { ref: false })])
   const recordJob = jobRecorder(database, log)
-  const settings = { routes: config.routes, uploads: config.uploads, registry }
+  const { routes, uploads: uploadsUri, tenants } = config
+  const settings = { routes, uploads: uploadsUri, tenants, registry }
 
   const { max_message_kib } = config
   const conflicts = requestConflicts(database, log)

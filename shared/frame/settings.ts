@@ -4,6 +4,7 @@ import { ROUTE_PATTERN } from '../contracts/names.ts'
 import { Route } from '../contracts/route.ts'
 import { STAGES } from '../contracts/stages.ts'
 import { STORE_URI_START } from '../contracts/store-uri.ts'
+import { TENANT_PATTERN, Tenant, TenantName } from '../contracts/tenants.ts'
 
 const Seconds = (fallback: number, description: string) =>
   Type.Number({ default: fallback, minimum: 0, description })
@@ -13,6 +14,16 @@ export const SCOPES = ['submit', 'read', 'operate'] as const
 export type Scope = (typeof SCOPES)[number]
 
 const Scopes = Type.Array(Type.Enum([...SCOPES]), { minItems: 1 })
+
+/** The scopes of the holder of an identity, and on whose account the holder's jobs are made. */
+const Grant = Type.Union([
+  Scopes,
+  Type.Object(
+    { scopes: Scopes, tenant: Type.Optional(TenantName('')) },
+    { additionalProperties: false },
+  ),
+])
+export type Grant = Static<typeof Grant>
 
 const Digest = Type.String({ pattern: '^[0-9a-f]{64}$' })
 
@@ -155,6 +166,8 @@ export const Settings = Type.Object(
             {
               sha256: { ...Digest, writeOnly: true },
               scopes: Scopes,
+              /** On whose account its jobs are made. Default: the tenant `default`. */
+              tenant: Type.Optional(TenantName('')),
               /** The name of the client in the history. */
               name: Type.Optional(Type.String({ pattern: '^[ -~]{1,100}$' })),
             },
@@ -167,23 +180,28 @@ export const Settings = Type.Object(
         default: [],
         writeOnly: true,
         description:
-          'The bearer tokens that may use the API, each its sha256 (hex), or {"sha256", "scopes", "name"} with scopes submit, read, operate.',
+          'The bearer tokens that may use the API, each its sha256 (hex), or {"sha256", "scopes", "name", "tenant"} with scopes submit, read, operate.',
       },
     ),
     oidc: Type.Object(
       {
         issuer: Type.String({ pattern: ISSUER_PATTERN }),
         audience: Type.String(),
-        subjects: Type.Optional(Type.Record(Type.String(), Scopes)),
-        emails: Type.Optional(Type.Record(Type.String(), Scopes)),
+        subjects: Type.Optional(Type.Record(Type.String(), Grant)),
+        emails: Type.Optional(Type.Record(Type.String(), Grant)),
       },
       {
         additionalProperties: false,
         default: { issuer: '', audience: '' },
         description:
-          'Whose identity tokens may use the API: {"issuer", "audience", "subjects": {sub: scopes}, "emails": {email: scopes}}; no issuer: none.',
+          'Whose identity tokens may use the API: {"issuer", "audience", "subjects": {sub: scopes}, "emails": {email: scopes}}; instead of scopes also {"scopes", "tenant"}; no issuer: none.',
       },
     ),
+    tenants: Type.Record(Type.String({ pattern: TENANT_PATTERN }), Tenant, {
+      default: {},
+      description:
+        'On whose account jobs are made: {name: {"weight", "quota"}}. `weight` (1): the share of what campaigns release; `quota`: how many jobs of the lanes urgent and new may be open (absent: any number). The tenant `default` always exists.',
+    }),
     max_upload_mib: Type.Integer({
       default: 4096,
       minimum: 1,
@@ -301,6 +319,7 @@ export const READERS: Readonly<Record<keyof Config, readonly Reader[]>> = {
   health_port: all('ingest', 'pod'),
   tokens: API,
   oidc: API,
+  tenants: ['ingest', 'publish'],
   max_upload_mib: API,
   max_message_kib: API,
   max_hours: STAGING,

@@ -1,5 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { ConfigError } from '#shared/contracts/errors/config.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
+import { DEFAULT_TENANT, type Tenants, tenantNames } from '#shared/contracts/tenants.ts'
 import { type Config, SCOPES } from '#shared/frame/settings.ts'
 import { type Caller, type IdentitySettings, identities } from './identity.ts'
 
@@ -15,17 +17,31 @@ export interface Access {
 }
 
 /** The caller of every request where authentication is off. */
-export const ANYBODY: Caller = { name: 'a user of this machine', scopes: SCOPES }
+export const ANYBODY: Caller = {
+  name: 'a user of this machine',
+  scopes: SCOPES,
+  tenant: undefined,
+}
 
-/** Opens access for the bearer tokens of the configuration and the identity tokens of its issuer. */
+/**
+ * Opens access for the bearer tokens of the configuration and the identity tokens of its issuer.
+ * @throws ConfigError when one of them has a tenant that is not configured
+ */
 export function openAccess(
-  { tokens, oidc }: Pick<Config, 'tokens' | 'oidc'>,
+  { tokens, oidc, tenants }: Pick<Config, 'tokens' | 'oidc' | 'tenants'>,
   settings?: IdentitySettings,
 ): Access {
+  checkTenants({ tokens, oidc }, tenants)
   const known = tokens.map((token) => {
-    const { sha256, scopes, name } =
-      typeof token === 'string' ? { sha256: token, scopes: SCOPES, name: undefined } : token
-    const caller: Caller = { name: name ?? `the token ${sha256.slice(0, 8)}…`, scopes }
+    const { sha256, scopes, name, tenant } =
+      typeof token === 'string'
+        ? { sha256: token, scopes: SCOPES, name: undefined, tenant: undefined }
+        : token
+    const caller: Caller = {
+      name: name ?? `the token ${sha256.slice(0, 8)}…`,
+      scopes,
+      tenant: tenant ?? DEFAULT_TENANT,
+    }
     return { digest: Buffer.from(sha256, 'hex'), caller }
   })
   const issued = oidc.issuer === '' ? undefined : identities(oidc, settings)
@@ -42,6 +58,31 @@ export function openAccess(
       })
     },
   }
+}
+
+/** @throws ConfigError that lists all of them */
+function checkTenants(
+  { tokens, oidc }: Pick<Config, 'tokens' | 'oidc'>,
+  tenants: Tenants,
+): void {
+  const known = tenantNames(tenants)
+  const { subjects = {}, emails = {} } = oidc
+  const inTokens = tokens.map((token, index) => ({ at: `/${index}`, grant: token }))
+  const inOidc = Object.entries({ subjects, emails }).flatMap(([kind, all]) =>
+    Object.entries(all).map(([name, grant]) => ({ at: `/${kind}/${name}`, grant })),
+  )
+  const faultsOf = (variable: string, places: readonly { at: string; grant: unknown }[]) =>
+    places.flatMap(({ at, grant }) => {
+      const { tenant } = grant as { readonly tenant?: string }
+      if (tenant === undefined || known.includes(tenant)) return []
+      const wrong = `${at}/tenant must be one of TRACKCHAIN_TENANTS (${known.join(', ')}), got ${tenant}`
+      return [{ variable, wrong }]
+    })
+  const faults = [
+    ...faultsOf('TRACKCHAIN_TOKENS', inTokens),
+    ...faultsOf('TRACKCHAIN_OIDC', inOidc),
+  ]
+  if (faults.length > 0) throw new ConfigError(faults)
 }
 
 /** The form of an identity token: three parts of base64url. */

@@ -49,6 +49,7 @@ export function requireScope(
   const addressOf = clientAddresses(proxies)
   app.decorateRequest('caller', '')
   app.decorateRequest('client', '')
+  app.decorateRequest('tenant', undefined)
   app.decorateRequest('mayOperate', false)
   app.addHook('onRoute', ({ url, config }) => {
     if (config?.public === true || config?.scope !== undefined || !url.startsWith('/v1/'))
@@ -77,6 +78,7 @@ export function requireScope(
     // A route that names no scope requires all scopes.
     for (const needed of scope === undefined ? SCOPES : [scope]) checkScope(caller, needed)
     request.caller = caller.name
+    request.tenant = caller.tenant
     request.mayOperate = caller.scopes.includes('operate')
   })
 

@@ -2,13 +2,16 @@ import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } f
 import { ConfigError } from '#shared/contracts/errors/config.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
-import type { Config, Scope } from '#shared/frame/settings.ts'
+import { DEFAULT_TENANT } from '#shared/contracts/tenants.ts'
+import type { Config, Grant, Scope } from '#shared/frame/settings.ts'
 
 /** The sender of a request. */
 export interface Caller {
   /** The name under which the history records the caller. */
   readonly name: string
   readonly scopes: readonly Scope[]
+  /** On whose account the caller's jobs are made; undefined: a job says its own. */
+  readonly tenant: string | undefined
 }
 
 /** Times in which the issuer is not asked again, ms. Only tests change them. */
@@ -42,8 +45,8 @@ export function identities(
     const wrong = 'has an issuer but no audience'
     throw new ConfigError([{ variable: 'TRACKCHAIN_OIDC', wrong }])
   }
-  const scopesByEmail = new Map(
-    Object.entries(emails).map(([email, scopes]) => [email.toLowerCase(), scopes]),
+  const grantsByEmail = new Map(
+    Object.entries(emails).map(([email, grant]) => [email.toLowerCase(), grant]),
   )
   let keys: Promise<ReturnType<typeof createRemoteJWKSet>> | undefined
   let restUntil = 0
@@ -104,10 +107,11 @@ export function identities(
       const claims = await verified(token)
       const { sub = '' } = claims
       const email = emailOf(claims)
-      const own = Object.hasOwn(subjects, sub) ? subjects[sub] : undefined
-      const mailed = email === undefined ? undefined : scopesByEmail.get(email)
-      const scopes = new Set<Scope>([...(own ?? []), ...(mailed ?? [])])
-      return { name: email ?? sub, scopes: [...scopes] }
+      const own = granted(Object.hasOwn(subjects, sub) ? subjects[sub] : undefined)
+      const mailed = granted(email === undefined ? undefined : grantsByEmail.get(email))
+      const scopes = new Set<Scope>([...own.scopes, ...mailed.scopes])
+      const tenant = own.tenant ?? mailed.tenant ?? DEFAULT_TENANT
+      return { name: email ?? sub, scopes: [...scopes], tenant }
     } catch (error) {
       if (!(error instanceof errors.JOSEError)) throw error
       if (KEYS_AT_FAULT.includes(error.code)) throw down(error.message, error)
@@ -117,6 +121,13 @@ export function identities(
       })
     }
   }
+}
+
+function granted(grant: Grant = { scopes: [] }): {
+  readonly scopes: readonly Scope[]
+  readonly tenant?: string | undefined
+} {
+  return 'scopes' in grant ? grant : { scopes: grant }
 }
 
 interface Discovery {

@@ -15,6 +15,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The caller's name for the history: the name of the token, or the name that the identity token carries. */
     caller: string
+    /** The tenant on whose account the caller's jobs are made; undefined where authentication is off: a job says its own. */
+    tenant: string | undefined
     /** Whether the caller may redrive and discard dead letters, and see what only operators may see. */
     mayOperate: boolean
     /** The client whose limits the request counts towards: a caller, or an address if there is no valid token. */

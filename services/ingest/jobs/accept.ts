@@ -6,13 +6,14 @@ import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { attributesOf, RunAccepted } from '#shared/contracts/messages/run.ts'
 import { jobId, trackOf, withoutBraces } from '#shared/contracts/names.ts'
 import { fillTemplate, masterPrefixes } from '#shared/contracts/route.ts'
+import { DEFAULT_TENANT, tenantNames } from '#shared/contracts/tenants.ts'
 import { stageTopic } from '#shared/contracts/topology.ts'
 import { uploadOf, uploadPlace } from '#shared/contracts/uploads.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import { type Send, send } from '#shared/frame/step.ts'
 import { withinPrefixes } from '#shared/store/open.ts'
 
-export interface AcceptSettings extends Pick<Config, 'routes' | 'uploads'> {
+export interface AcceptSettings extends Pick<Config, 'routes' | 'uploads' | 'tenants'> {
   readonly registry: Registry
 }
 
@@ -31,19 +32,22 @@ export interface EarlierRun {
 /**
  * Validates an EncodeJob and chooses its route. POST, NDJSON and the `ingest` topic all use it. It does not
  * check whether the master exists; `stage` does.
+ * @param owner the tenant on whose account it is made, whatever the job says; undefined: the job says so
  * @throws PermanentError that says what was wrong, where, and what was expected
  */
 export function accept(
   value: unknown,
   settings: AcceptSettings,
   { requestId, run = 1, restarts = 0, accepted = new Date().toISOString() }: EarlierRun = {},
+  owner?: string,
 ): RunAccepted {
-  const { lane, ...job } = EncodeJob.check(value)
+  const { lane, tenant: named, ...job } = EncodeJob.check(value)
   const asset_guid = trackOf(job)
   if (asset_guid === undefined) {
     const words = 'asset_guid and asset_id are both missing: one of them names the track'
     throw new PermanentError('NO_TRACK', words, { at: '/asset_guid' })
   }
+  const tenant = tenantFor(named, owner, settings)
   const { registry } = settings
   const derivative_assets = [...(job.derivative_assets ?? registry.keys())]
   for (const [index, id] of derivative_assets.entries()) {
@@ -60,8 +64,9 @@ export function accept(
   return {
     request: {
       ...job,
-      // Without the default: services of an earlier version know no lanes.
+      // Without the defaults: services of an earlier version know neither lanes nor tenants.
       ...(lane === undefined || lane === DEFAULT_LANE ? {} : { lane }),
+      ...(tenant === DEFAULT_TENANT ? {} : { tenant }),
       request_id,
       asset_guid,
       derivative_assets,
@@ -79,6 +84,23 @@ export function accept(
 export function toStage(accepted: RunAccepted): Send {
   const topic = stageTopic('stage', accepted.route, laneOf(accepted))
   return send(topic, RunAccepted, accepted, attributesOf(accepted))
+}
+
+/** The tenant of a job that names `named`, from a caller of the tenant `owner`. */
+function tenantFor(
+  named: string | undefined,
+  owner: string | undefined,
+  { tenants }: Pick<AcceptSettings, 'tenants'>,
+): string {
+  const tenant = owner ?? named ?? DEFAULT_TENANT
+  if (named !== undefined && named !== tenant) {
+    const words = `the job says that its tenant is ${JSON.stringify(named)}, and its caller's is ${JSON.stringify(tenant)}`
+    throw new PermanentError('OTHER_TENANT', words, { at: '/tenant' })
+  }
+  const known = tenantNames(tenants)
+  if (known.includes(tenant)) return tenant
+  const words = `${JSON.stringify(tenant)} is no tenant here; there are: ${known.join(', ')}`
+  throw new PermanentError('UNKNOWN_TENANT', words, { at: '/tenant' })
 }
 
 /**

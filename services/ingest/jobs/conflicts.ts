@@ -2,6 +2,7 @@ import type { Database } from '#shared/catalogue/database.ts'
 import { type EarlierJob, earlierJobs } from '#shared/catalogue/jobs/read-cancellations.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
+import { tenantOf } from '#shared/contracts/tenants.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { bestEffort } from './best-effort.ts'
 
@@ -9,7 +10,7 @@ import { bestEffort } from './best-effort.ts'
  * The fields that decide what a job does. If a request gave two values for one of them, one value would
  * silently be ignored.
  */
-const FIXED = ['master_uri', 'site', 'release_id', 'asset_id', 'strict'] as const
+const FIXED = ['master_uri', 'site', 'release_id', 'asset_id', 'strict', 'tenant'] as const
 type Said = Pick<RunAccepted['request'], (typeof FIXED)[number]>
 
 /**
@@ -97,15 +98,20 @@ function afterCancelling(
 }
 
 function saidIn(request: Said): Said {
-  const said = FIXED.map((name) => [name, request[name]] as const)
+  const said = FIXED.map((name) => [name, valueIn(request, name)] as const)
   return Object.fromEntries(said.filter(([, value]) => value !== undefined))
+}
+
+/** Every job has a tenant: one that leaves it out contradicts one that names another. */
+function valueIn(said: Said, name: keyof Said): Said[keyof Said] {
+  return name === 'tenant' ? tenantOf({ request: said }) : said[name]
 }
 
 function refuseOther(now: Said & { readonly request_id: string }, before: Said): void {
   for (const name of FIXED) {
-    if (now[name] === undefined || before[name] === undefined || now[name] === before[name])
-      continue
-    const [was, is] = [before[name], now[name]].map((value) => JSON.stringify(value))
+    const [old, given] = [valueIn(before, name), valueIn(now, name)]
+    if (given === undefined || old === undefined || given === old) continue
+    const [was, is] = [old, given].map((value) => JSON.stringify(value))
     throw new PermanentError(
       'REQUEST_CONFLICT',
       `the request ${JSON.stringify(now.request_id)} has asked for this track with ${name} ${was}, and now says ${is}`,

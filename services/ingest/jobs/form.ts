@@ -27,6 +27,7 @@ const FIELDS: Readonly<Record<string, (text: string) => unknown>> = {
   master_uri: String,
   site: String,
   lane: String,
+  tenant: String,
   strict: booleanOf,
   title: String,
   artist: String,
@@ -85,9 +86,10 @@ export interface FormDeps {
  */
 export async function jobFromForm(request: FastifyRequest, deps: FormDeps): Promise<Accepted> {
   const { submissions, aborting } = deps
+  const { tenant } = request
   const { job, file } = await readForm(request, deps)
   try {
-    if (file === undefined) return await submissions.submit(job, traceparentOf(request))
+    if (file === undefined) return await submissions.submit(job, tenant, traceparentOf(request))
     if ('master_uri' in job) {
       throw new HttpError(
         'BAD_REQUEST',
@@ -103,7 +105,8 @@ export async function jobFromForm(request: FastifyRequest, deps: FormDeps): Prom
     const asset_guid = job.asset_guid ?? guid
     const file_name = job.file_name ?? (cleanFileName(name) || undefined)
     // Checked before the file is kept, so that a refused job leaves nothing behind.
-    const accepted = await submissions.check({ ...job, asset_guid, file_name, master_uri })
+    const named = { ...job, asset_guid, file_name, master_uri }
+    const accepted = await submissions.check(named, tenant)
     const arriving = { guid, sha256, by: request.caller, signal: aborting }
     const replaces = given === undefined ? undefined : await deps.replacements.check(arriving)
     await incoming.keep(accepted.request.asset_guid, aborting)

@@ -61,7 +61,7 @@ export function resultLines(
     let until = await turns.next()
     for (const line of group) {
       if (performance.now() > until) until = await turns.next()
-      results.push(resultOf(line, submissions, request.id))
+      results.push(resultOf(line, submissions, request))
     }
     const all = await Promise.all(results)
     const wrong = all.filter(({ status }) => status >= 400 && status < 500).length
@@ -104,7 +104,7 @@ function tooManyRefused(last: number): HttpError {
 async function resultOf(
   { number, bytes }: Line,
   submissions: Submissions,
-  id: string,
+  { id, tenant }: Pick<FastifyRequest, 'id' | 'tenant'>,
 ): Promise<LineResult> {
   try {
     if (bytes === null) {
@@ -113,6 +113,7 @@ async function resultOf(
     }
     const { status, request_id, asset_guid, job } = await submissions.submit(
       json(bytes, 'The line'),
+      tenant,
     )
     return { line: number, status, request_id, asset_guid, job }
   } catch (error) {

@@ -117,6 +117,7 @@ export async function jobRoutes(app: FastifyInstance, deps: FormDeps): Promise<v
     { schema, config: { scope: 'submit', takes, inflates: true } },
     async (request, reply) => {
       const type = request.headers['content-type'] ?? ''
+      const { tenant } = request
       if (LINE_TYPES.some((each) => type.startsWith(each))) {
         reply.code(200).type(`${LINE_TYPES[0]}; charset=utf-8`)
         return reply.send(resultLines(request, { ...deps, turns }))
@@ -127,10 +128,10 @@ export async function jobRoutes(app: FastifyInstance, deps: FormDeps): Promise<v
       }
       const value = documentIn(request.body, 'an EncodeJob')
       if (!Array.isArray(value)) {
-        const accepted = await submissions.submit(value, traceparentOf(request))
+        const accepted = await submissions.submit(value, tenant, traceparentOf(request))
         return reply.code(202).header('location', accepted.href).send(accepted)
       }
-      const results = await takeAll(value, submissions, { id: request.id, turns })
+      const results = await takeAll(value, submissions, { id: request.id, tenant, turns })
       const refused = results.find(({ status }) => status !== 202)
       if (refused === undefined || results.some(({ status }) => status === 202)) {
         return reply.code(202).send({ results })
@@ -146,7 +147,11 @@ export async function jobRoutes(app: FastifyInstance, deps: FormDeps): Promise<v
 async function takeAll(
   values: readonly unknown[],
   submissions: Submissions,
-  { id, turns }: { readonly id: string; readonly turns: Turns },
+  {
+    id,
+    tenant,
+    turns,
+  }: { readonly id: string; readonly tenant: string | undefined; readonly turns: Turns },
 ): Promise<readonly Result[]> {
   const words = `The array has ${values.length} items; expected 1 to ${MAX_JOBS} jobs. Post more as application/x-ndjson.`
   if (values.length === 0) throw new PermanentError('NOT_AN_ENCODE_JOB', words, { at: '/' })
@@ -161,7 +166,7 @@ async function takeAll(
 
   async function takeOne(value: unknown, index: number): Promise<Result> {
     try {
-      return await submissions.submit(value)
+      return await submissions.submit(value, tenant)
     } catch (error) {
       const problem = problemOf(error, id)
       return { ...problem, at: `/${index}${problem.at === '/' ? '' : (problem.at ?? '')}` }

@@ -14,6 +14,7 @@ import { HttpError } from '#shared/contracts/errors/http.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { laneOf } from '#shared/contracts/lanes.ts'
 import { RequestId } from '#shared/contracts/messages/ids.ts'
+import { tenantOf } from '#shared/contracts/tenants.ts'
 import { queryCatalogue } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 import { toWarning } from '../tracks/routes.ts'
@@ -89,6 +90,7 @@ function toJobStatus(job: KnownJob): JobStatus {
     run: job.run,
     route: job.route,
     lane: laneOf(job),
+    tenant: tenantOf(job),
     revision: job.revision,
     accepted: job.accepted.toISOString(),
     ended: job.ended?.toISOString() ?? null,

@@ -5,6 +5,7 @@ import { HttpError } from '#shared/contracts/errors/http.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { laneOf } from '#shared/contracts/lanes.ts'
 import { type RunAccepted, subjectOf } from '#shared/contracts/messages/run.ts'
+import { tenantOf } from '#shared/contracts/tenants.ts'
 import { type EventSink, newEvent } from '#shared/frame/events.ts'
 import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 import {
@@ -19,9 +20,10 @@ import type { Conflicts } from './conflicts.ts'
 export interface Submissions {
   /**
    * Validates and routes a job, and compares it with what the same request said before.
+   * @param tenant that of the caller; undefined: the job says its own
    * @throws PermanentError that says what is wrong
    */
-  check(value: unknown): Promise<RunAccepted>
+  check(value: unknown, tenant: string | undefined): Promise<RunAccepted>
   /**
    * Hands a job on. Resolves once Pub/Sub has both the job and the event of its acceptance.
    * @throws HttpError UPSTREAM_DOWN when Pub/Sub does not answer; the job may then be posted again
@@ -31,7 +33,11 @@ export interface Submissions {
    * Checks a job and hands it on.
    * @param traceparent the trace that the HTTP request belongs to, if it has a single job
    */
-  submit(value: unknown, traceparent?: string | undefined): Promise<Accepted>
+  submit(
+    value: unknown,
+    tenant: string | undefined,
+    traceparent?: string | undefined,
+  ): Promise<Accepted>
 }
 
 /** Accepts the EncodeJobs of POST requests, as the consumer of the `ingest` topic accepts those of messages. */
@@ -93,8 +99,8 @@ export function submissions({
     }
     return toAccepted(accepted)
   }
-  async function check(value: unknown): Promise<RunAccepted> {
-    const accepted = accept(value, settings)
+  async function check(value: unknown, tenant: string | undefined): Promise<RunAccepted> {
+    const accepted = accept(value, settings, {}, tenant)
     // What is posted now is later than every cancellation, whatever the clocks say.
     const sentMs = Number.POSITIVE_INFINITY
     return namesItsRequest(value) ? await conflicts.check(accepted, sentMs) : accepted
@@ -102,7 +108,8 @@ export function submissions({
   return {
     check,
     handOn,
-    submit: async (value, traceparent) => handOn(await check(value), traceparent),
+    submit: async (value, tenant, traceparent) =>
+      handOn(await check(value, tenant), traceparent),
   }
 }
 
@@ -130,6 +137,7 @@ function toAccepted(accepted: RunAccepted): Accepted {
     job,
     route,
     lane: laneOf(accepted),
+    tenant: tenantOf(accepted),
     derivative_assets,
     href: `/v1/jobs/${encodeURIComponent(request_id)}`,
   }

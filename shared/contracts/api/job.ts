@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { LaneName } from '../lanes.ts'
+import { TenantName } from '../tenants.ts'
 import {
   AnalysisResult,
   DeadLettered,
@@ -103,6 +104,7 @@ const JobStatus = Type.Object(
     run: Type.Integer({ description: 'The number of the latest run.' }),
     route: Type.String(),
     lane: LaneName('The lane of the latest run.'),
+    tenant: TenantName('On whose account it is made.'),
     revision: Nullable(Type.String(), {
       description:
         'The revision of the master that was read last; null before a master was read.',

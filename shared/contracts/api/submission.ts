@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { LaneName } from '../lanes.ts'
+import { TenantName } from '../tenants.ts'
 import { Problem } from './problem.ts'
 import { FailureCode, Nullable, type ResponseOf } from './response.ts'
 
@@ -12,6 +13,7 @@ export const Accepted = Type.Object(
     job: Type.String({ description: 'The id of the job: one request for one track.' }),
     route: Type.String(),
     lane: LaneName('The lane that it takes.'),
+    tenant: TenantName('On whose account it is made.'),
     derivative_assets: Type.Array(Type.String()),
     href: Type.String({ description: 'The address of the progress of the job.' }),
     replaces: Type.Optional(

@@ -45,6 +45,17 @@ export const CHAIN_ERRORS = {
     means: 'The job names a site that has no route.',
     remedy: 'Use a configured route, or leave site out.',
   },
+  UNKNOWN_TENANT: {
+    effect: 'fails',
+    means: 'The job names a tenant that is not configured.',
+    remedy:
+      'Use a configured tenant, or leave tenant out; or have it configured, then redrive.',
+  },
+  OTHER_TENANT: {
+    effect: 'fails',
+    means: 'The job names another tenant than the one of its caller.',
+    remedy: 'Leave tenant out, or use a token of that tenant.',
+  },
   MASTER_OUT_OF_BOUNDS: {
     effect: 'fails',
     means: 'master_uri lies outside the configured prefixes.',

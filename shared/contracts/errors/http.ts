@@ -159,6 +159,7 @@ export const VERDICT_STATUS: Partial<Record<VerdictCode, number>> = {
   NOT_JSON: 400,
   REQUEST_CONFLICT: 409,
   OTHER_BYTES: 500,
+  OTHER_TENANT: 403,
 }
 
 /** The HTTP status of a verdict. Default: 422, for the request is understood and its content refused. */

@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import { LaneName } from '../lanes.ts'
 import { defineMessage, type MessageOf } from '../message.ts'
 import { GIVEN_GUID_PATTERN, TEXT_PATTERN } from '../names.ts'
+import { TenantName } from '../tenants.ts'
 import { FILE_NAME, TRACK_NAME } from '../track-name.ts'
 import { RequestId, WholeNumber } from './ids.ts'
 
@@ -56,6 +57,11 @@ export const EncodeJob = defineMessage(
     lane: Type.Optional(
       LaneName(
         'How soon: `urgent` goes before all others, `new` is the default, `backfill` takes what is left.',
+      ),
+    ),
+    tenant: Type.Optional(
+      TenantName(
+        'On whose account it is made. Over HTTP the token decides, and the job may only say the same.',
       ),
     ),
     strict: Type.Optional(

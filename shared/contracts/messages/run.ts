@@ -4,6 +4,7 @@ import { defineMessage, eitherOf, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, jobId, ROUTE_PATTERN } from '../names.ts'
 import { SAMPLE_RATE } from '../pcm-format.ts'
 import { perMakingStage } from '../stages.ts'
+import { TenantName } from '../tenants.ts'
 import { FILE_NAME, TRACK_NAME } from '../track-name.ts'
 import { Warnings } from '../warning.ts'
 import { RequestId, WholeNumber } from './ids.ts'
@@ -38,6 +39,8 @@ export const AcceptedRequest = Type.Object(
     site: Type.Optional(Line(64)),
     /** Absent: `new`. All messages of the run go through the topics of this lane. */
     lane: Type.Optional(LaneName('As it was given.')),
+    /** Absent: `default`. */
+    tenant: Type.Optional(TenantName('On whose account the job is made.')),
     strict: Type.Optional(Type.Boolean()),
     title: Type.Optional(Type.String(TRACK_NAME)),
     artist: Type.Optional(Type.String(TRACK_NAME)),

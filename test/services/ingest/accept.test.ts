@@ -5,6 +5,7 @@ import { accept, toStage } from '../../../services/ingest/jobs/accept.ts'
 const registry = await loadRegistry()
 const settings = {
   registry,
+  tenants: {},
   uploads: 'file:///var/uploads',
   routes: {
     cloud: {
@@ -69,6 +70,39 @@ t.test('a lane is its own topics; the default one is not mentioned in messages',
     message: /\/lane must be one of "urgent", "new", "backfill", got "fast"/,
   })
 })
+
+t.test(
+  'a job has the tenant of its caller, else the one it names; unknown ones are refused',
+  async (t) => {
+    const known = { ...settings, tenants: { label: {}, shop: { weight: 3, quota: 10 } } }
+    const of = (tenant?: string, owner?: string) =>
+      accept({ ...beatport, ...(tenant === undefined ? {} : { tenant }) }, known, {}, owner)
+    t.equal(of('label').request.tenant, 'label')
+    t.equal(of(undefined, 'label').request.tenant, 'label')
+    t.equal(of('label', 'label').request.tenant, 'label')
+    for (const unnamed of [of(), of('default'), of(undefined, 'default')])
+      t.notOk('tenant' in unnamed.request, 'the default one is not mentioned in messages')
+    t.equal(of('shop').job, of('label').job, 'and it names no job')
+    const refused = (tenant: string, owner?: string) => {
+      try {
+        return of(tenant, owner).request
+      } catch (error) {
+        return error
+      }
+    }
+    t.match(refused('nobody'), {
+      ...{ code: 'UNKNOWN_TENANT', at: '/tenant' },
+      message: '"nobody" is no tenant here; there are: default, label, shop',
+    })
+    for (const other of ['shop', 'nobody']) {
+      const error = refused(other, 'label')
+      t.match(error, { code: 'OTHER_TENANT', at: '/tenant' })
+      t.notMatch(error, { message: /default/ }, 'a caller does not learn which there are')
+    }
+    t.match(refused('label', 'default'), { code: 'OTHER_TENANT' })
+    t.match(refused('No Name'), { code: 'NOT_AN_ENCODE_JOB' })
+  },
+)
 
 t.test('without derivative_assets all available ones are made', async (t) => {
   const { request } = accept({ asset_guid: 'a' }, settings)

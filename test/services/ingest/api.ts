@@ -57,6 +57,7 @@ interface Message {
 interface Settings {
   readonly tokens?: Config['tokens']
   readonly oidc?: Config['oidc']
+  readonly tenants?: Config['tenants']
   readonly identity?: IdentitySettings
   readonly log?: Log
   readonly rate_limit_per_minute?: number
@@ -95,6 +96,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
   async function replica(given: Settings = settings) {
     const { tokens = [], rate_limit_per_minute = 0, max_upload_mib = 64, slowest } = given
     const { trusted_proxies = [], proxy_hops = 1, max_bodies = 512, max_streams = 512 } = given
+    const { tenants = {} } = given
     const { oidc = { issuer: '', audience: '' }, events = eventSink(bus) } = given
     const rows = given.dsn === undefined ? database : openDatabase({ dsn: given.dsn })
     const uploadsUri = given.uploads ?? uploads
@@ -113,12 +115,12 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
           ...{ max_bodies, max_streams },
         },
         ...(slowest ? { slowest } : {}),
-        access: openAccess({ tokens, oidc }, given.identity),
+        access: openAccess({ tokens, oidc, tenants }, given.identity),
         letterActions: letterActions({ bus, events, database: rows }),
         cancelling: cancelling(rows, cancellations.look),
         cancellations,
         submissions: submissions({
-          settings: { registry, routes, uploads: uploadsUri },
+          settings: { registry, routes, tenants, uploads: uploadsUri },
           bus,
           events,
           recordJob: jobRecorder(rows, log),

@@ -131,11 +131,12 @@ t.test(
     const registry = await loadRegistry()
     const settings = {
       registry,
+      tenants: {},
       uploads: 'file:///var/uploads',
       routes: { cloud: { templates: [], prefixes: ['file:///mnt/masters'], core_slowdown: 1 } },
     }
     let isDown = false
-    const { submit } = submissions({
+    const { submit: submitOf } = submissions({
       settings,
       bus: {
         ...api.bus,
@@ -147,6 +148,7 @@ t.test(
       conflicts: away,
       metrics: createMetrics('test'),
     })
+    const submit = (value: unknown) => submitOf(value, undefined)
     const job = aJob({ master_uri: a })
     t.match(await submit(job), { status: 202 })
     await t.rejects(submit({ ...job, master_uri: b }), { code: 'REQUEST_CONFLICT' })

@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
 import { openAccess } from '../../../services/ingest/auth/access.ts'
 import { assertNotExposed } from '../../../services/ingest/auth/guard.ts'
 import { patient } from '../../support/patience.ts'
-import { aJob, post, raw, startApi } from './api.ts'
+import { type AnyBody, aJob, bodyOf, post, raw, startApi, until } from './api.ts'
 
 const token = 'a-token.of~some+length/=='
 const tokens = [
@@ -96,6 +96,71 @@ t.test('a token opens what its scopes say, and no more', async (t) => {
   t.equal(document.paths['/v1/errors']?.get?.security, undefined)
 })
 
+t.test('a token says on whose account jobs are made, and no job says otherwise', async (t) => {
+  const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+  const shared = await api.replica({
+    tenants: { label: {}, shop: {} },
+    tokens: [
+      { sha256: sha256('of-label'), scopes: ['submit'], tenant: 'label' },
+      sha256('plain'),
+    ],
+  })
+  const ask = async (token: string, job: unknown) =>
+    bodyOf(post(`${shared.url}/v1/jobs`, job, { authorization: `Bearer ${token}` }))
+  const stage = api.received('stage')
+  const request_id = randomUUID()
+  t.match(await ask('of-label', aJob({ request_id })), { status: 202, tenant: 'label' })
+  t.match(await ask('of-label', aJob({ tenant: 'label' })), { status: 202, tenant: 'label' })
+  t.match(await ask('plain', aJob()), { status: 202, tenant: 'default' })
+  for (const [token, tenant] of [
+    ['of-label', 'shop'],
+    ['of-label', 'unheard-of'],
+    ['plain', 'label'],
+  ] as const)
+    t.match(await ask(token, aJob({ tenant })), {
+      ...{ status: 403, code: 'OTHER_TENANT', at: '/tenant' },
+    })
+  const both = await ask('of-label', [aJob(), aJob({ tenant: 'shop' })])
+  t.match(both.results, [
+    { status: 202, tenant: 'label' },
+    { status: 403, at: '/1/tenant' },
+  ])
+  const lines = await post(
+    `${shared.url}/v1/jobs`,
+    `${JSON.stringify(aJob({ tenant: 'shop' }))}\n`,
+    {
+      authorization: 'Bearer of-label',
+      'content-type': 'application/x-ndjson',
+    },
+  )
+  t.match(JSON.parse(await lines.text()), { status: 403, code: 'OTHER_TENANT' })
+  const form = new FormData()
+  form.set('job', JSON.stringify(aJob({ tenant: 'shop' })))
+  const headers = { authorization: 'Bearer of-label' }
+  const sent = await fetch(`${shared.url}/v1/jobs`, { method: 'POST', headers, body: form })
+  t.equal(sent.status, 403)
+  t.match(await ask('plain', aJob({ request_id })), {
+    ...{ status: 409, code: 'REQUEST_CONFLICT', at: '/tenant' },
+  })
+  const first = await until('the first job', () =>
+    stage.all.find(({ body }) => (body.request as AnyBody).request_id === request_id),
+  )
+  t.match(first.body.request, { tenant: 'label' })
+  t.match(
+    await bodyOf(post(`${api.url}/v1/jobs`, aJob({ tenant: 'nobody' }))),
+    { status: 422, code: 'UNKNOWN_TENANT', detail: /no tenant here; there are: default/ },
+    'without tokens a job says so itself',
+  )
+  t.throws(
+    () =>
+      openAccess({
+        tokens: [{ sha256: tokens[0] ?? '', scopes: ['read'], tenant: 'gone' }],
+        oidc,
+        tenants: {},
+      }),
+    /TRACKCHAIN_TOKENS \/0\/tenant must be one of TRACKCHAIN_TENANTS \(default\), got gone/,
+  )
+})
 t.test('health, documentation and reference need none', async (t) => {
   for (const path of [
     ...['/', '/healthz', '/readyz', '/metrics', '/docs', '/docs/json', '/openapi.json'],
@@ -174,7 +239,7 @@ t.test('nothing is guessed, framed or lent to other sites', async (t) => {
 })
 
 const oidc = { issuer: '', audience: '' }
-const open = openAccess({ tokens: [], oidc })
+const open = openAccess({ tokens: [], oidc, tenants: {} })
 
 t.test('an open API is bound to this machine alone', async (t) => {
   for (const host of ['127.0.0.1', '127.8.8.8', '::1', 'localhost']) {
@@ -182,7 +247,7 @@ t.test('an open API is bound to this machine alone', async (t) => {
   }
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'trackchain.example', '127.0.0.1.example']) {
     t.throws(() => assertNotExposed({ host }, open), /TRACKCHAIN_TOKENS/, host)
-    t.doesNotThrow(() => assertNotExposed({ host }, openAccess({ tokens, oidc })))
+    t.doesNotThrow(() => assertNotExposed({ host }, openAccess({ tokens, oidc, tenants: {} })))
   }
 })
 

@@ -47,6 +47,7 @@ const server = createServer((request, response) => {
 }).listen(0, '127.0.0.1')
 await once(server, 'listening')
 const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+const tenants = { label: {} }
 const oidc = {
   ...{ issuer, audience: AUDIENCE },
   subjects: { robot: ['submit'] as Scope[], boss: ['submit', 'read', 'operate'] as Scope[] },
@@ -214,14 +215,27 @@ t.test('an issuer that speaks of another, or of unsafe keys, is not believed', a
     { jwks_uri: 7 },
   ]) {
     discovered = odd
-    const { callerOf } = openAccess({ tokens: [], oidc }, identity)
+    const { callerOf } = openAccess({ tokens: [], oidc, tenants }, identity)
     await t.rejects(callerOf(token()), { code: 'UPSTREAM_DOWN' }, JSON.stringify(odd))
   }
   discovered = {}
   shown = 'no keys' as unknown as object[]
-  const { callerOf } = openAccess({ tokens: [], oidc }, identity)
+  const { callerOf } = openAccess({ tokens: [], oidc, tenants }, identity)
   await t.rejects(callerOf(token()), { code: 'UPSTREAM_DOWN' })
   shown = [rsa.jwk]
-  t.match(await callerOf(token()), { name: 'boss' })
-  t.throws(() => openAccess({ tokens: [], oidc: { ...oidc, audience: '' } }), /no audience/)
+  t.match(await callerOf(token()), { name: 'boss', tenant: 'default' })
+  const labels = { scopes: ['read' as const], tenant: 'label' }
+  const own = openAccess(
+    { tokens: [], oidc: { ...oidc, subjects: { boss: labels } }, tenants },
+    identity,
+  )
+  t.match(await own.callerOf(token()), { scopes: ['read'], tenant: 'label' })
+  t.throws(
+    () => openAccess({ tokens: [], oidc: { ...oidc, emails: { a: labels } }, tenants: {} }),
+    /TRACKCHAIN_OIDC \/emails\/a\/tenant must be one of TRACKCHAIN_TENANTS \(default\), got label/,
+  )
+  t.throws(
+    () => openAccess({ tokens: [], oidc: { ...oidc, audience: '' }, tenants }),
+    /no audience/,
+  )
 })

@@ -13,6 +13,7 @@ const warnings = [{ code: 'CUT_SHORT', sentence, remedy: 'Deliver the whole of i
 const job: JobStatus = {
   ...{ job: '3f2c8c1e5d0b4b8a9a530d9a', asset_guid: 'cut', track: '/v1/tracks/cut' },
   ...{ state: 'done', percent: 100, run: 1, route: 'cloud', lane: 'new', revision: 'f1' },
+  ...{ tenant: 'default' },
   ...{ accepted: '2026-03-01T10:00:00Z', ended: '2026-03-01T10:00:01Z', published: null },
   ...{ dead_lettered: false, warnings, assets: [] },
 }
