@@ -167,6 +167,7 @@ export class SharedCores implements Cores {
 }
 
 function say(wish: CoreWish): void {
-  // If the parent has gone, the process is about to end.
-  if (process.connected) process.send?.(wish)
+  // If the parent has gone, the process is about to end. It may not have noticed yet: without a callback the failed write
+  // would be thrown, and count as a fault of the unit that asked.
+  if (process.connected) process.send?.(wish, undefined, undefined, () => {})
 }

@@ -103,13 +103,28 @@ test('processes share the cores of their parent, and give back what they held wh
   t.ok(cutOff.every((since) => since >= began && since <= Date.now()))
 
   async function borrower(): Promise<ChildProcess> {
-    const script = new URL('../../support/processes/borrower.ts', import.meta.url)
-    const child = fork(script, { execArgv: [] })
+    const child = forked()
     lendCores(cores, child, (since) => cutOff.push(since))
     await heard(child)
     return child
   }
 })
+
+test('a wish that a dead parent does not hear is no fault of the step that had it', async (t) => {
+  const child = forked()
+  t.teardown(() => child.kill('SIGKILL'))
+  await heard(child)
+  t.equal(await ask(child, 'outlive'), 'waits')
+  const exited = once(child, 'exit')
+  child.disconnect()
+  child.stdin?.end()
+  t.same(await exited, [0, null], 'nothing was thrown')
+})
+
+function forked(): ChildProcess {
+  const script = new URL('../../support/processes/borrower.ts', import.meta.url)
+  return fork(script, { execArgv: [], stdio: ['pipe', 'inherit', 'inherit', 'ipc'] })
+}
 
 function ask(child: ChildProcess, what: string): Promise<string> {
   child.send(what)

@@ -1,4 +1,6 @@
-// Borrows cores of its parent by command: take, try, give back the oldest, wait for one and give up.
+// Borrows cores of its parent by command: take, try, give back the oldest, wait for one and give up; or take one once its
+// input has ended, while it has no chance to notice that its parent has gone.
+import { readFileSync } from 'node:fs'
 import { SharedCores } from '#shared/frame/cores.ts'
 
 const cores = new SharedCores()
@@ -17,6 +19,10 @@ process.on('message', async (command) => {
     held.shift()?.()
   } else if (command === 'give up') {
     await cores.take(AbortSignal.timeout(100)).catch(() => tell('gave up'))
+  } else if (command === 'outlive') {
+    tell('waits')
+    readFileSync(0)
+    void cores.take(AbortSignal.timeout(60_000))
   }
 })
 tell('here')

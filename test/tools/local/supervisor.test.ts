@@ -50,7 +50,7 @@ t.test('a chain outlives the sudden death of each of its processes', async (t) =
       name,
     )
   }
-  for (const job of jobs) t.equal(await endOf(job), 'done')
+  for (const job of jobs) await ends(t, job, 'done')
   const after = pids()
   for (const [name, pid] of Object.entries(before))
     t.not(after[name], pid, `${name} is another`)
@@ -74,7 +74,7 @@ t.test('every service is restarted in turn under load: nothing is lost', async (
     await until(() => ![before, undefined].includes(pids()[name]), 150_000)
     t.match(deaths().at(-1), new RegExp(`^${name} died .exit code 0`))
   }
-  for (const job of jobs) t.equal(await endOf(job), 'done')
+  for (const job of jobs) await ends(t, job, 'done')
   t.match(await (await fetch(`${chain.url}/v1/dead-letters`)).json(), {
     letters: [],
     next: null,
@@ -92,7 +92,7 @@ t.test(
     process.kill(chain.pid, 'SIGKILL')
 
     chain = await npmStart(data, [...flags, '--core-slowdown', '20'])
-    t.equal(await endOf(job), 'done')
+    await ends(t, job, 'done')
     t.same(left.filter(isRunning), [], 'nothing of the first chain is left')
 
     const words = await refused('--data', data, '--core-slowdown', 'auto')
@@ -102,10 +102,7 @@ t.test(
     // Steps are planned for cores as slow as --core-slowdown says.
     writeMaster(join('other', '18'), 10)
     const heavy = await submit('other', { asset_id: 18 })
-    t.equal(await endOf(heavy), 'partial')
-    const { jobs } = (await (await fetch(`${chain.url}/v1/jobs/${heavy}`)).json()) as {
-      jobs: unknown[]
-    }
+    const { jobs } = await ends(t, heavy, 'partial')
     t.match(jobs[0], {
       assets: [
         { asset: 'bpm', state: 'failed', code: 'TOO_LONG_FOR_ASSET' },
@@ -165,12 +162,25 @@ async function submit(guid: string, more: object = {}): Promise<string> {
   })
 }
 
-async function endOf(requestId: string): Promise<string> {
+interface Request {
+  readonly state: string
+  readonly jobs: readonly unknown[]
+}
+
+/** What has become of a request, once it has ended. */
+async function endOf(requestId: string): Promise<Request> {
   return await answered(async () => {
     const response = await fetch(`${chain.url}/v1/jobs/${requestId}`)
-    const { state } = (await response.json()) as { state?: string }
-    return ['done', 'partial', 'failed'].find((end) => end === state)
+    const request = (await response.json()) as Request
+    return ['done', 'partial', 'failed'].includes(request.state) ? request : undefined
   })
+}
+
+/** Asserts how a request ends; where it ends otherwise, the failure says why. */
+async function ends(t: Test, requestId: string, state: string): Promise<Request> {
+  const request = await endOf(requestId)
+  t.equal(request.state, state, requestId, { request })
+  return request
 }
 
 /** The first answer. Retries while a service is being restarted. */
