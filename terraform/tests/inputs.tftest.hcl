@@ -13,6 +13,8 @@ variables {
 }
 
 run "settings" {
+  command = plan
+
   variables {
     routes = [
       { name = "cloud-urgent" },

@@ -19,6 +19,8 @@ variables {
 }
 
 run "sites" {
+  command = plan
+
   assert {
     condition     = length(distinct([for pool in google_iam_workload_identity_pool.site : pool.workload_identity_pool_id])) == 2
     error_message = "Two clusters share a pool: a pod of one would be taken for one of the other."
