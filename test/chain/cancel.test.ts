@@ -9,9 +9,10 @@ import { createLog } from '#shared/frame/telemetry/log.ts'
 import { cancelling } from '../../services/ingest/cancel/cancelling.ts'
 import { letterActions } from '../../services/ingest/dead-letters/redrive.ts'
 import { endRowsOnce } from '../../services/publish/end-cancelled.ts'
-import { club, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { club } from '../support/synth.ts'
 
 // The asset `slow` is still under way whenever it is cancelled.
 process.env.SLOW_SECONDS = '3600'

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
 import type { Fault } from '../../tools/fakes/gcs-server.ts'
-import { noise, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { until } from '../support/chain.ts'
 import { chainOnBuckets } from '../support/on-buckets.ts'
+import { noise } from '../support/synth.ts'
 
 const { server, around } = await chainOnBuckets(t, 'gcs')
 const { letters, published } = around

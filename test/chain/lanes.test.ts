@@ -6,10 +6,11 @@ import { OwnCores } from '#shared/frame/cores.ts'
 import { eventSink } from '#shared/frame/events.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { letterActions } from '../../services/ingest/dead-letters/redrive.ts'
-import { club, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
 import { timeLimit } from '../support/patience.ts'
+import { club } from '../support/synth.ts'
 
 const around = await surroundings()
 const { bus, database, config, published, letters } = around

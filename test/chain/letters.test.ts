@@ -12,9 +12,10 @@ import { eventSink } from '#shared/frame/events.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { letterActions } from '../../services/ingest/dead-letters/redrive.ts'
 import { interrupted, jobOf } from '../shared/catalogue/fixture.ts'
-import { club, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { surroundings, until as untilWithin } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { club } from '../support/synth.ts'
 
 const around = await surroundings()
 const { bus, database, config, published } = around

@@ -3,11 +3,12 @@ import t from 'tap'
 import type { Bus } from '#shared/bus/bus.ts'
 import { jobId } from '#shared/contracts/names.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
-import { club, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { malformed } from '../support/masters/malformed.ts'
 import { allConsumers } from '../support/one-process.ts'
 import { heldMemory } from '../support/processes/held-memory.ts'
+import { club } from '../support/synth.ts'
 
 const around = await surroundings({ max_message_kib: 1024 })
 const { database, config, letters, published } = around

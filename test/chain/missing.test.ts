@@ -3,9 +3,10 @@ import t from 'tap'
 import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
-import { club, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { club } from '../support/synth.ts'
 
 const around = await surroundings({ target_ms: 200 })
 t.teardown(() => around.close())

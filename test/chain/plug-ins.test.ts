@@ -1,8 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import t from 'tap'
-import { club, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { patient } from '../support/patience.ts'
+import { club } from '../support/synth.ts'
 
 t.setTimeout(patient(400_000))
 

@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import t from 'tap'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
-import { club, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { filesBelow, surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { club } from '../support/synth.ts'
 
 t.test('a site of its own: its audio stays there, and only results cross', async (t) => {
   const elsewhere = t.testdir()

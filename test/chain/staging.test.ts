@@ -4,9 +4,10 @@ import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { jobId, type ObjectName } from '#shared/contracts/names.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
-import { club, coded, flac, noise, wav } from '../support/audio.ts'
+import { coded, flac, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { club, noise } from '../support/synth.ts'
 
 const around = await surroundings({ target_ms: 700 })
 const { database, config, published } = around

@@ -14,10 +14,11 @@ import { createMetrics } from '#shared/frame/telemetry/metrics.ts'
 import { openTracing, TRACEPARENT } from '#shared/frame/telemetry/trace.ts'
 import { requestConflicts } from '../../services/ingest/jobs/conflicts.ts'
 import { submissions } from '../../services/ingest/jobs/submit-job.ts'
-import { club, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
 import { scraped } from '../support/scraped.ts'
+import { club } from '../support/synth.ts'
 
 /** The machine may be crowded. */
 const LONG = 150_000

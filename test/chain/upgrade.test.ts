@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { anyPort } from '../../tools/local/port.ts'
-import { club, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { patient } from '../support/patience.ts'
 import { type RunningService, startService } from '../support/processes/service.ts'
+import { club } from '../support/synth.ts'
 
 t.setTimeout(patient(1_200_000))
 

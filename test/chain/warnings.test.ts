@@ -6,11 +6,12 @@ import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
 import type { TrackFilter } from '#shared/catalogue/tracks/track-filter.ts'
 import type { Published } from '#shared/contracts/messages/published.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
-import { club, coded, flac, looped, silence, wav } from '../support/audio.ts'
+import { coded, flac, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { claiming, music } from '../support/masters/contradicting.ts'
 import { pagesOf } from '../support/masters/ogg.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { club, looped, silence } from '../support/synth.ts'
 
 const SECOND = 44_100
 // The cores are declared slow, so that masters longer than a minute take several steps.
@@ -49,7 +50,7 @@ const whole = wav([silence(4 * SECOND), silence(4 * SECOND)])
 await around.master('cut', whole.subarray(0, 44 + 4 * SECOND))
 await around.master('odd', claiming(music(16), { block: 4 }))
 await around.master('sound', whole)
-const long = looped(club(15 * SECOND), 150 * SECOND)
+const long = club(15 * SECOND).map((channel) => looped(channel, 150 * SECOND))
 const mp3 = await coded('a.mp3', wav(long), ['-b:a', '64k'])
 await around.master('late', mp3.subarray(0, Math.floor(mp3.length * 0.85)))
 

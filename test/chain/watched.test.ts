@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { coded, flac, noise, wav } from '../support/audio.ts'
+import { coded, flac, wav } from '../support/audio.ts'
 import { withDataUrl } from '../support/masters/hostile-coded.ts'
+import { noise } from '../support/synth.ts'
 
 const CHILD = join(import.meta.dirname, '..', 'support', 'processes', 'staging-child.ts')
 const ROOT = join(import.meta.dirname, '..', '..')

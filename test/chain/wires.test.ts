@@ -4,9 +4,10 @@ import t from 'tap'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { emulatorWire, localWire } from '../../tools/bench/wires.ts'
-import { club, flac, wav } from '../support/audio.ts'
+import { flac, wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { club } from '../support/synth.ts'
 
 const run = promisify(execFile)
 const hasGcloud = await run('gcloud', ['--version']).then(

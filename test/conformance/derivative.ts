@@ -7,9 +7,10 @@ import { CoreTime } from '#shared/frame/telemetry/cpu-time.ts'
 import { analyzeTools } from '../../services/analyze/tools.ts'
 import type { WorkerPool } from '../../services/analyze/worker-pool.ts'
 import { encodeTools } from '../../services/encode/tools.ts'
-import { club, int16, looped } from '../support/audio.ts'
+import { inMemory, int16 } from '../support/audio.ts'
 import { bytesOf } from '../support/bytes.ts'
 import { timeLimit } from '../support/patience.ts'
+import { club } from '../support/synth.ts'
 
 /** One thing that a definition has to do. */
 interface Finding {
@@ -24,9 +25,11 @@ export type Measured = Required<Omit<Derivative['cost'], 'mostMs'>>
 
 export type Files = Readonly<Record<string, Buffer>>
 
-/** Longer than one cell of the built-in grids. An asset that is not cut needs no more than a minute. */
-const CUT_SECONDS = 250
+/** An asset that is not cut needs no more than a minute. */
 const WHOLE_SECONDS = 60
+/** One that is cut gets a track of a cell and this, and of no more than the last number: the built-in cells fit in. */
+const BEYOND_SECONDS = 12
+const MOST_SECONDS = 250
 
 const tracks = new Map<number, PcmSource>()
 function trackOf(seconds: number): PcmSource {
@@ -37,8 +40,7 @@ function trackOf(seconds: number): PcmSource {
 
 /** Drums and chords that change, so that any asset has something to find; the same again after half a minute. */
 function clubOf(seconds: number): PcmSource {
-  const pcm = int16(looped(club(30 * SAMPLE_RATE), seconds * SAMPLE_RATE))
-  return sourceOf(pcm.length / 2, async (start, end) => pcm.subarray(2 * start, 2 * end))
+  return inMemory(int16(club(30 * SAMPLE_RATE)), seconds * SAMPLE_RATE)
 }
 
 /** What a definition can be examined with, and what was made on the way. */
@@ -58,7 +60,7 @@ export async function* examined(asset: Derivative, bench: Bench): AsyncGenerator
 }
 
 async function* findings(asset: Derivative, { pool, onMade }: Bench): AsyncGenerator<Finding> {
-  const seconds = 'render' in asset ? WHOLE_SECONDS : CUT_SECONDS
+  const seconds = secondsFor(asset)
   const long = trackOf(seconds)
   const names = Object.keys(asset.files).sort().join(', ')
   const namesOf = (files: Files) => Object.keys(files).sort().join(', ')
@@ -107,6 +109,12 @@ async function* findings(asset: Derivative, { pool, onMade }: Bench): AsyncGener
     fixedBytes: Math.min(least, bytes),
     bytesPerSecond: Math.ceil(Math.max(0, bytes - least) / seconds),
   })
+}
+
+function secondsFor(asset: Derivative): number {
+  if ('render' in asset) return WHOLE_SECONDS
+  const two = Math.ceil(asset.grid / SAMPLE_RATE) + BEYOND_SECONDS
+  return Math.min(MOST_SECONDS, Math.max(WHOLE_SECONDS, two))
 }
 
 function toolsFor(

@@ -7,9 +7,10 @@ import { createLog } from '#shared/frame/telemetry/log.ts'
 import { analyzeTools } from '../../services/analyze/tools.ts'
 import { WorkerPool } from '../../services/analyze/worker-pool.ts'
 import { encodeTools } from '../../services/encode/tools.ts'
-import { sine, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { sine } from '../support/synth.ts'
 
 const DOCUMENT = new URL('../../docs/tasks/add-a-derivative-asset.md', import.meta.url)
 const text = await readFile(DOCUMENT, 'utf8')

@@ -3,9 +3,10 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import t from 'tap'
 import { jobId } from '#shared/contracts/names.ts'
-import { club, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { filesBelow, surroundings, until } from '../support/chain.ts'
 import { patient } from '../support/patience.ts'
+import { club } from '../support/synth.ts'
 
 t.setTimeout(patient(1_200_000))
 /** Whether all seams are tested, and not only the first and the last of each kind. */

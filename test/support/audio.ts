@@ -3,105 +3,34 @@ import { once } from 'node:events'
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-
-/** One channel: numbers of full scale 1. */
-export type Channel = Float64Array
-
-export const RATE = 44_100
-
-/** A tone; `phase` in radians at sample 0. */
-export function sine(
-  samples: number,
-  hz: number,
-  { rate = RATE, amplitude = 0.5, phase = 0 } = {},
-): Channel {
-  const tone = new Float64Array(samples)
-  for (let i = 0; i < samples; i++) {
-    tone[i] = amplitude * Math.sin((2 * Math.PI * hz * i) / rate + phase)
-  }
-  return tone
-}
-
-/** White noise, the same for the same seed (a linear congruential generator of Numerical Recipes). */
-export function noise(samples: number, { seed = 1, amplitude = 0.5 } = {}): Channel {
-  let state = seed >>> 0
-  const hiss = new Float64Array(samples)
-  for (let i = 0; i < samples; i++) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    hiss[i] = amplitude * (state / 0x8000_0000 - 1)
-  }
-  return hiss
-}
-
-export function silence(samples: number): Channel {
-  return new Float64Array(samples)
-}
-
-/**
- * Left and right of something like a club track: a kick on each beat, a hat between, a bass line
- * and a pad of the given key (A minor by default), so that tempo, key and transients are all there.
- */
-export function club(
-  samples: number,
-  { bpm = 128, rate = RATE, tonicHz = 55 } = {},
-): [Channel, Channel] {
-  const beat = (60 * rate) / bpm
-  const hiss = noise(rate, { seed: 7, amplitude: 1 })
-  const left = new Float64Array(samples)
-  const right = new Float64Array(samples)
-  const chords = [
-    [0, 3, 7],
-    [-4, 0, 3],
-    [3, 7, 10],
-    [-2, 2, 5],
-  ]
-  const turning = (semitones: number, octave: number, detune: number) =>
-    2 * Math.PI * tonicHz * octave * detune * 2 ** (semitones / 12)
-  const voices = chords.map((chord) => ({
-    bass: turning(chord[0] ?? 0, 1, 1),
-    left: chord.map((semitones) => turning(semitones, 4, 0.999)),
-    right: chord.map((semitones) => turning(semitones, 4, 1.001)),
-  }))
-  for (let i = 0; i < samples; i++) {
-    const sinceBeat = (i % beat) / rate
-    const sinceOff = ((i + beat / 2) % beat) / rate
-    const kick =
-      Math.exp(-sinceBeat * 9) *
-      Math.sin(2 * Math.PI * (48 * sinceBeat + 6 * (1 - Math.exp(-sinceBeat * 40))))
-    const hat = Math.exp(-sinceOff * 60) * (hiss[Math.floor(sinceOff * rate) % rate] ?? 0)
-    const voice = voices[Math.floor(i / (beat * 4)) % voices.length] as (typeof voices)[number]
-    const duck = 1 - Math.exp(-sinceBeat * 8)
-    const bass = duck * Math.sin((voice.bass * i) / rate)
-    let padLeft = 0
-    let padRight = 0
-    for (const turn of voice.left) padLeft += Math.sin((turn * i) / rate)
-    for (const turn of voice.right) padRight += Math.sin((turn * i) / rate)
-    left[i] = 0.45 * kick + 0.12 * hat + 0.16 * bass + 0.06 * duck * padLeft
-    right[i] = 0.45 * kick + 0.09 * hat + 0.16 * bass + 0.06 * duck * padRight
-  }
-  return [left, right]
-}
-
-/** As many samples of it as are wanted, again and again: a minute of `club` takes a core-second to compute. */
-export function looped(channels: readonly Channel[], samples: number): Channel[] {
-  return channels.map((channel) => {
-    const long = new Float64Array(samples)
-    for (let at = 0; at < samples; at += channel.length)
-      long.set(channel.subarray(0, Math.min(channel.length, samples - at)), at)
-    return long
-  })
-}
+import type { PcmSource } from '#shared/audio/pcm.ts'
+import { sourceOf } from '#shared/audio/ranged.ts'
+import { type Channel, RATE } from './synth.ts'
 
 /** Interleaved 16-bit numbers. */
 export function int16(channels: readonly Channel[]): Int16Array {
   const samples = channels[0]?.length ?? 0
   const pcm = new Int16Array(samples * channels.length)
   for (const [c, channel] of channels.entries()) {
-    for (let i = 0; i < samples; i++) {
-      pcm[i * channels.length + c] = integer(channel[i] as number, 16)
+    for (let i = 0, at = c; i < samples; i++, at += channels.length) {
+      pcm[at] = integer(channel[i] as number, 0x8000)
     }
   }
   return pcm
+}
+
+/** A track that is held in memory, left and right by turns. One that is longer than that begins again. */
+export function inMemory(pcm: Int16Array, samples = pcm.length / 2): PcmSource {
+  return sourceOf(samples, async (start, end) => {
+    const read = new Int16Array(2 * (end - start))
+    for (let at = 0; at < read.length; ) {
+      const from = (2 * start + at) % pcm.length
+      const piece = pcm.subarray(from, from + read.length - at)
+      read.set(piece, at)
+      at += piece.length
+    }
+    return read
+  })
 }
 
 interface WavOptions {
@@ -284,23 +213,8 @@ export async function ffmpeg(
   return Buffer.concat(out)
 }
 
-/** Signal to noise, dB, of what came against what should have come. */
-export function snr(
-  want: ArrayLike<number>,
-  got: ArrayLike<number>,
-  { from = 0, to = want.length } = {},
-): number {
-  let [signal, fault] = [0, 0]
-  for (let i = from; i < to; i++) {
-    const [w, g] = [want[i] ?? 0, got[i] ?? 0]
-    signal += w * w
-    fault += (w - g) ** 2
-  }
-  return 10 * Math.log10(signal / fault)
-}
-
-function integer(x: number, bits: number): number {
-  const full = 2 ** (bits - 1)
+/** `full` is the number of full scale, which is itself one too many. */
+function integer(x: number, full: number): number {
   return Math.max(-full, Math.min(full - 1, Math.round(x * full)))
 }
 
@@ -311,24 +225,29 @@ function samplesOf(
   bigEndian: boolean,
   unsigned: boolean,
 ): Buffer {
-  const bytes = bits / 8
-  const samples = channels[0]?.length ?? 0
-  // Most of them are of this kind, and a test spends more time on them than on what it tests.
+  // Most of them are of this kind.
   if (encoding === 'int' && bits === 16 && !bigEndian)
     return Buffer.from(int16(channels).buffer)
+  const bytes = bits / 8
+  const samples = channels[0]?.length ?? 0
   const body = Buffer.alloc(samples * channels.length * bytes)
-  let at = 0
-  for (let i = 0; i < samples; i++) {
-    for (const channel of channels) {
-      const x = channel[i] ?? 0
-      if (encoding === 'float') {
-        if (bits === 32) bigEndian ? body.writeFloatBE(x, at) : body.writeFloatLE(x, at)
-        else bigEndian ? body.writeDoubleBE(x, at) : body.writeDoubleLE(x, at)
-      } else if (unsigned) body.writeUInt8(integer(x, 8) + 128, at)
-      else if (bigEndian) body.writeIntBE(integer(x, bits), at, bytes)
-      else body.writeIntLE(integer(x, bits), at, bytes)
-      at += bytes
+  const view = new DataView(body.buffer, body.byteOffset, body.length)
+  const full = 2 ** (bits - 1)
+  const put = (at: number, x: number) => {
+    if (encoding === 'float' && bits === 32) view.setFloat32(at, x, !bigEndian)
+    else if (encoding === 'float') view.setFloat64(at, x, !bigEndian)
+    else if (bits === 8) view.setInt8(at, integer(x, full) + (unsigned ? 128 : 0))
+    else if (bits === 16) view.setInt16(at, integer(x, full), !bigEndian)
+    else if (bits === 32) view.setInt32(at, integer(x, full), !bigEndian)
+    else {
+      const number = integer(x, full)
+      view.setInt16(at + (bigEndian ? 0 : 1), number >> 8, !bigEndian)
+      view.setInt8(at + (bigEndian ? 2 : 0), number)
     }
+  }
+  for (const [c, channel] of channels.entries()) {
+    for (let i = 0, at = c * bytes; i < samples; i++, at += channels.length * bytes)
+      put(at, channel[i] ?? 0)
   }
   return body
 }

@@ -1,22 +1,52 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ffmpeg } from './audio.ts'
 
-/** What ffmpeg makes of a file, 16-bit stereo, with any error an error. It is given as a file, so that it can jump about. */
+/** What ffmpeg makes of a file, 16-bit stereo, with any error an error. */
 export async function decodedByFfmpeg(
   file: Uint8Array,
   extension: string,
 ): Promise<Int16Array> {
+  return (await allDecodedByFfmpeg([file], extension))[0] as Int16Array
+}
+
+/** The same of many files, by one ffmpeg: to start it takes longer than to decode seconds. */
+export async function allDecodedByFfmpeg(
+  files: readonly Uint8Array[],
+  extension: string,
+): Promise<Int16Array[]> {
   const folder = await mkdtemp(join(tmpdir(), 'decode-'))
   try {
-    const path = join(folder, `track.${extension}`)
-    await writeFile(path, file)
-    const pcm = await ffmpeg(['-xerror', '-i', path, '-f', 's16le', 'pipe:1'])
-    return new Int16Array(Uint8Array.from(pcm).buffer)
+    // Files, not pipes, so that it can jump about.
+    const inputs = files.map((_, n) => join(folder, `${n}.${extension}`))
+    const outputs = files.map((_, n) => join(folder, `${n}.pcm`))
+    await Promise.all(inputs.map((path, n) => writeFile(path, files[n] as Uint8Array)))
+    await ffmpeg([
+      '-xerror',
+      ...inputs.flatMap((path) => ['-i', path]),
+      ...outputs.flatMap((path, n) => ['-map', `${n}:a`, '-f', 's16le', path]),
+    ])
+    const pcm = await Promise.all(outputs.map((path) => readFile(path)))
+    return pcm.map((bytes) => new Int16Array(Uint8Array.from(bytes).buffer))
   } finally {
     await rm(folder, { recursive: true })
   }
+}
+
+/** Signal to noise, dB, of what came against what should have come. */
+export function snr(
+  want: ArrayLike<number>,
+  got: ArrayLike<number>,
+  { from = 0, to = want.length } = {},
+): number {
+  let [signal, fault] = [0, 0]
+  for (let i = from; i < to; i++) {
+    const [w, g] = [want[i] ?? 0, got[i] ?? 0]
+    signal += w * w
+    fault += (w - g) ** 2
+  }
+  return 10 * Math.log10(signal / fault)
 }
 
 /**
@@ -25,27 +55,33 @@ export async function decodedByFfmpeg(
  */
 export function lag(want: ArrayLike<number>, got: ArrayLike<number>): number {
   const lags = FORGOTTEN.flatMap((late) => [late, -late]).flatMap(about)
-  const alike = lags.map((late) => ({ late, likeness: likeness(want, got, late) }))
+  const end = Math.min(want.length / 2 - MOST, MOST + LISTENED)
+  const left = (pcm: ArrayLike<number>) =>
+    Float32Array.from({ length: end + MOST }, (_, i) => pcm[2 * i] ?? 0)
+  const [wanted, given] = [left(want).subarray(MOST, end), left(got)]
+  const alike = lags.map((late) => {
+    const heard = given.subarray(MOST + late, end + late)
+    return { late, likeness: likeness(wanted, heard) }
+  })
   return alike.reduce((best, each) => (each.likeness > best.likeness ? each : best)).late
 }
 
 /** None; MP3's and AAC's decoders and encoders; whole frames of both. */
 const FORGOTTEN = [0, 528, 529, 576, 1024, 1105, 1152, 2048, 2112]
 const about = (late: number) => [-2, -1, 0, 1, 2].map((more) => late + more)
+const MOST = Math.max(...FORGOTTEN) + 2
 /** Samples that are compared: a second and a half. */
 const LISTENED = 66_150
 
-function likeness(want: ArrayLike<number>, got: ArrayLike<number>, late: number): number {
-  const most = Math.max(...FORGOTTEN) + 2
-  const end = Math.min(want.length / 2 - most, most + LISTENED)
-  let [product, wanted, given] = [0, 0, 0]
-  for (let i = most; i < end; i++) {
-    const [w, g] = [want[2 * i] ?? 0, got[2 * (i + late)] ?? 0]
-    product += w * g
-    wanted += w * w
-    given += g * g
+/** The correlation of the two, but for a factor that is the same for all that is compared with `want`. */
+function likeness(want: Float32Array, got: Float32Array): number {
+  let [product, power] = [0, 0]
+  for (let i = 0; i < want.length; i++) {
+    const g = got[i] as number
+    product += (want[i] as number) * g
+    power += g * g
   }
-  return product / Math.sqrt(wanted * given || 1)
+  return product / Math.sqrt(power || 1)
 }
 
 /** Left and right taken by turns, in the scale of 16-bit numbers. */

@@ -4,8 +4,8 @@ import { survey } from '../../services/stage/formats/survey.ts'
 import { samplesAt44100, stageRange } from '../../services/stage/resample/range.ts'
 import { stageStream } from '../../services/stage/resample/stream.ts'
 import { stageMaster } from '../../services/stage/resample/whole-master.ts'
-import { RATE } from './audio.ts'
 import { timeLimit } from './patience.ts'
+import { RATE } from './synth.ts'
 
 interface Outcome {
   readonly samples: number

@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Bus } from '#shared/bus/bus.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
-import { club, wav } from '../../support/audio.ts'
+import { wav } from '../../support/audio.ts'
 import { surroundings, until } from '../../support/chain.ts'
 import { allConsumers } from '../../support/one-process.ts'
+import { club } from '../../support/synth.ts'
 
 const around = await surroundings({ target_ms: 200 })
 t.teardown(() => around.close())

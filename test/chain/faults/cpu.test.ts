@@ -1,9 +1,10 @@
 import t from 'tap'
 import { createLog } from '#shared/frame/telemetry/log.ts'
-import { club, coded, wav } from '../../support/audio.ts'
+import { coded, wav } from '../../support/audio.ts'
 import { surroundings, until } from '../../support/chain.ts'
 import { allConsumers } from '../../support/one-process.ts'
 import { onOtherCpu } from '../../support/processes/other-cpu.ts'
+import { club } from '../../support/synth.ts'
 
 const around = await surroundings()
 t.teardown(() => around.close())

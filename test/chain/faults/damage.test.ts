@@ -1,8 +1,9 @@
 import t from 'tap'
 import { seeded } from '../../../tools/drill/random.ts'
-import { flac, noise, wav } from '../../support/audio.ts'
+import { flac, wav } from '../../support/audio.ts'
 import { chainOnBuckets } from '../../support/on-buckets.ts'
 import { patient, until } from '../../support/patience.ts'
+import { noise } from '../../support/synth.ts'
 
 /**
  * The chain on buckets in which a bit flips in every sixth uploaded or downloaded body, and in which nothing

@@ -2,9 +2,10 @@ import t from 'tap'
 import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
-import { club, wav } from '../../support/audio.ts'
+import { wav } from '../../support/audio.ts'
 import { surroundings, until } from '../../support/chain.ts'
 import { allConsumers } from '../../support/one-process.ts'
+import { club } from '../../support/synth.ts'
 
 const around = await surroundings()
 const { bus, database, config, letters, published } = around

@@ -6,9 +6,10 @@ import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
 import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
-import { club, wav } from '../../support/audio.ts'
+import { wav } from '../../support/audio.ts'
 import { surroundings, until } from '../../support/chain.ts'
 import { allConsumers } from '../../support/one-process.ts'
+import { club } from '../../support/synth.ts'
 
 const around = await surroundings({ target_ms: 200 })
 const { bus, database, config, folder, published } = around

@@ -6,11 +6,12 @@ import { json } from '#shared/contracts/message.ts'
 import { CORES } from '#shared/frame/cores.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { emulatorWire, localWire, type RunningWire } from '../../../tools/bench/wires.ts'
-import { club, wav } from '../../support/audio.ts'
+import { wav } from '../../support/audio.ts'
 import { surroundings, until } from '../../support/chain.ts'
 import { allConsumers } from '../../support/one-process.ts'
 import { lull, patient } from '../../support/patience.ts'
 import { startService } from '../../support/processes/service.ts'
+import { club } from '../../support/synth.ts'
 
 /** Time that the running step has after SIGTERM, seconds; the test allows a second more. */
 const STEP_SECONDS = 9

@@ -2,11 +2,12 @@ import { fork } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createLog } from '#shared/frame/telemetry/log.ts'
-import { club, wav } from '../../support/audio.ts'
+import { wav } from '../../support/audio.ts'
 import { type Surroundings, surroundings, until } from '../../support/chain.ts'
 import { Link, throttled } from '../../support/fakes/throttled.ts'
 import { allConsumers } from '../../support/one-process.ts'
 import { patient } from '../../support/patience.ts'
+import { club } from '../../support/synth.ts'
 
 t.setTimeout(patient(300_000))
 /** Hard limit of each step, ms. It is so short that slow operations exceed it many times. */

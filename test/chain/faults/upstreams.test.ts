@@ -6,12 +6,13 @@ import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { type Fault, startGcsServer } from '../../../tools/fakes/gcs-server.ts'
 import { ownPostgres } from '../../../tools/local/postgres/temporary.ts'
-import { club, wav } from '../../support/audio.ts'
+import { wav } from '../../support/audio.ts'
 import { surroundings, until } from '../../support/chain.ts'
 import { blackHole } from '../../support/fakes/black-hole.ts'
 import { allConsumers } from '../../support/one-process.ts'
 import { patient } from '../../support/patience.ts'
 import { startService } from '../../support/processes/service.ts'
+import { club } from '../../support/synth.ts'
 
 t.setTimeout(patient(3_600_000))
 

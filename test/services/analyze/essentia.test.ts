@@ -1,17 +1,14 @@
 import t from 'tap'
 import { essentia } from '../../../services/analyze/essentia.ts'
-import { band } from './synth.ts'
-
-const RATE = 44_100
+import { band, RATE } from '../../support/synth.ts'
 
 t.test('a window has one tempo, whatever was asked before', async (t) => {
   const { rhythm } = essentia()
-  const [beat, other] = [band(125), band(93)]
+  const [window, before] = [125, 93].map((bpm) =>
+    Float32Array.from(band(20 * RATE, bpm), (x) => x / 2),
+  ) as [Float32Array, Float32Array]
   // In a passage of digital silence, uninitialized memory would be read.
-  const window = Float32Array.from({ length: 20 * RATE }, (_, i) =>
-    i < 3 * RATE || i > 17 * RATE ? beat(i) / 2 : 0,
-  )
-  const before = Float32Array.from({ length: 20 * RATE }, (_, i) => other(i) / 2)
+  window.fill(0, 3 * RATE, 17 * RATE)
   const tempos = Array.from({ length: 4 }, () => {
     rhythm(before)
     return rhythm(window)

@@ -1,5 +1,4 @@
 import t from 'tap'
-import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { estimateKey, keyProbability } from '../../../services/analyze/key/estimate-key.ts'
 import { bestFit, fitsOf } from '../../../services/analyze/key/profile.ts'
 import { sectionsOf } from '../../../services/analyze/key/sections.ts'
@@ -15,17 +14,25 @@ import {
 } from '../../../services/analyze/tempo/odds.ts'
 import { joined, type Passage, piecesOf } from '../../../services/analyze/tempo/passage.ts'
 import { pulses } from '../../../services/analyze/tempo/presence.ts'
-import { band, cadence, noise, type Voice } from './synth.ts'
+import {
+  joined as after,
+  band,
+  type Channel,
+  cadence,
+  gained,
+  mixed,
+  noise,
+  RATE,
+} from '../../support/synth.ts'
 
 // These tests pin the values of constants that were fitted or set. A change of a constant by a few per cent
 // has to be intended, and requires a new version of the asset. docs/reference/accuracy.md says where the values come
 // from.
-const hiss = noise(9)
+const hiss = (samples: number, amplitude: number) => noise(samples, { seed: 9, amplitude })
 
-function heard(seconds: number, voice: Voice) {
-  const length = seconds * SAMPLE_RATE
-  const listener = new Listener(length)
-  listener.hearMono(Float32Array.from({ length }, (_, i) => voice(i)))
+function heard(sound: Channel) {
+  const listener = new Listener(sound.length)
+  listener.hearMono(Float32Array.from(sound))
   return listener.heard()
 }
 
@@ -65,8 +72,9 @@ t.test('tempo: how evidence, prior and consent are weighed', (t) => {
 })
 
 t.test('tempo: the evidence of a band in noise', (t) => {
-  const b = band(124)
-  const passage = joined(piecesOf(heard(30, (i) => 0.5 * b(i) + 0.05 * hiss(i)).energies))
+  const n = 30 * RATE
+  const sound = mixed(gained(0.5, band(n, 124)), hiss(n, 0.05))
+  const passage = joined(piecesOf(heard(sound).energies))
   const expected = {
     ...{ beat: 4.385517, half: 5.009781, quarter: 5.083825, sixth: 4.871053, bar: 1.42364 },
     ...{ repetition: 0.96307, lowRepetition: 0.67504 },
@@ -103,16 +111,15 @@ t.test('tempo: from when on anything pulses', (t) => {
 
 t.test('tempo: the least probability, and how long the second method is asked', (t) => {
   // Seven bands at once: which of them has the tempo is the less certain the louder the last three are.
-  const bands = [97, 113, 131, 151, 167, 181, 199].map((bpm, k) => ({
-    voice: band(bpm, { fourToTheFloor: k % 2 === 0 }),
-    isLast: k >= 4,
-  }))
+  const bands = [97, 113, 131, 151, 167, 181, 199].map((bpm, k) =>
+    gained(0.25, band(20 * RATE, bpm, { fourToTheFloor: k % 2 === 0 })),
+  ) as [Channel, ...Channel[]]
   for (const [last, likelihood] of [
     [0.6, 0.3092],
     [0.63, 0.2889],
   ] as const) {
-    const all = heard(20, (i) =>
-      bands.reduce((sum, { voice, isLast }) => sum + 0.25 * (isLast ? last : 1) * voice(i), 0),
+    const all = heard(
+      mixed(...(bands.map((sound, k) => gained(k < 4 ? 1 : last, sound)) as typeof bands)),
     )
     const ranked = rankedTempos(joined(piecesOf(all.energies)))
     near(
@@ -125,7 +132,7 @@ t.test('tempo: the least probability, and how long the second method is asked', 
   }
   // As many windows as a long track has. Their content does not matter here.
   const windows = Array.from({ length: 6 }, () => new Float32Array(1))
-  const clear = { ...heard(30, band(124)), windows }
+  const clear = { ...heard(band(30 * RATE, 124)), windows }
   let asked = 0
   const agreeing = () => {
     asked++
@@ -148,9 +155,8 @@ t.test('tempo: from when on two passages have two tempos', (t) => {
     [1.0049, 1],
     [1.0051, 2],
   ] as const) {
-    const [first, second] = [band(120), band(120 * ratio)]
-    const change = 30 * SAMPLE_RATE
-    const { energies } = heard(60, (i) => (i < change ? first(i) : second(i - change)))
+    const [first, second] = [band(30 * RATE, 120), band(30 * RATE, 120 * ratio)]
+    const { energies } = heard(after(first, second))
     t.equal(tempoLine(piecesOf(energies), 120).length, sections, `${ratio}`)
   }
   t.end()
@@ -188,12 +194,13 @@ t.test('key: how far to trust it', (t) => {
 })
 
 t.test('key: from when on there are tones', (t) => {
-  const tune = cadence(9, 'minor')
+  const n = 10 * RATE
+  const [tune, rest] = [cadence(n, 9, 'minor'), hiss(n, 0.3)]
   for (const [level, agreement] of [
     [0.35, 0.0796],
     [0.355, 0.0806],
   ] as const) {
-    const input = { ...heard(10, (i) => level * tune(i) + 0.3 * hiss(i)), rate: LOW_RATE }
+    const input = { ...heard(mixed(gained(level, tune), rest)), rate: LOW_RATE }
     near(t, { agreement: hearSegments(input).agreement }, { agreement }, 4)
     t.equal(estimateKey(input).reason === 'no tones', agreement < 0.08)
   }

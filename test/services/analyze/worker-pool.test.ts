@@ -1,14 +1,18 @@
 import { execFile } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
+import { sourceOf } from '#shared/audio/ranged.ts'
 import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
 import { LOW_RATE } from '../../../services/analyze/signal/listener.ts'
 import { analyzeTools } from '../../../services/analyze/tools.ts'
 import type { Operations } from '../../../services/analyze/worker.ts'
 import { WorkerPool } from '../../../services/analyze/worker-pool.ts'
+import { inMemory, int16 } from '../../support/audio.ts'
 import { patient } from '../../support/patience.ts'
-import { band, cadence, track } from './synth.ts'
+import { band, cadence, gained, mixed } from '../../support/synth.ts'
 
 const never = new AbortController().signal
 
@@ -64,11 +68,13 @@ t.test('an analysis that is aborted rejects with the reason', async (t) => {
   const pool = new WorkerPool({ threads: 1 })
   t.teardown(() => pool.close())
   const controller = new AbortController()
-  const tools = analyzeTools({ pcm: track(60, band(120)), signal: controller.signal, pool })
-  const tempo = tools.tempo()
-  await sleep(100)
-  controller.abort(new Error('shutting down'))
-  await t.rejects(tempo, { message: 'shutting down' })
+  const pcm = sourceOf(60 * SAMPLE_RATE, async (start, end) => {
+    // While it reads on, a worker listens to what came first.
+    if (start > 0) controller.abort(new Error('shutting down'))
+    return new Int16Array(2 * (end - start))
+  })
+  const tools = analyzeTools({ pcm, signal: controller.signal, pool })
+  await t.rejects(tools.tempo(), { message: 'shutting down' })
 })
 
 t.test(
@@ -124,23 +130,31 @@ t.test('idle workers do not keep the process alive', async (t) => {
 })
 
 t.test('memory stays flat over many tracks', async (t) => {
-  const pool = new WorkerPool({ threads: 1 })
+  const entry = new URL('./collecting-worker.ts', import.meta.url)
+  const pool = new WorkerPool({ threads: 1, entry })
   t.teardown(() => pool.close())
-  const [beat, tune] = [band(125), cadence(5, 'major')]
-  const sound = Float32Array.from({ length: 12 * SAMPLE_RATE }, (_, i) => beat(i) / 2 + tune(i))
-  // The minimum of many readings, because a single one depends on when the garbage collector last ran.
-  const leastOver = async (tracks: number) => {
-    let least = Infinity
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  const n = 12 * SAMPLE_RATE
+  const sound = mixed(gained(0.5, band(n, 125)), cadence(n, 5, 'major'))
+  const pcm = inMemory(int16([sound, sound]))
+  /** What this process holds after so many more tracks, MiB. */
+  const heldAfter = async (tracks: number) => {
     for (let run = 0; run < tracks; run++) {
-      const pcm = track(12, (i) => sound[i] as number)
       const tools = analyzeTools({ pcm, signal: never, pool })
       await Promise.all([tools.tempo(), tools.key()])
+    }
+    let least = Number.POSITIVE_INFINITY
+    for (let look = 0; look < 3; look++) {
+      // The second answer comes behind the worker's collection.
+      for (let answer = 0; answer < 2; answer++)
+        await pool.use(never, (ask) => ask('listen', 1))
+      collect()
       least = Math.min(least, process.memoryUsage.rss())
     }
     return least / 2 ** 20
   }
-  await leastOver(10)
-  const grown = -(await leastOver(25)) + (await leastOver(25))
-  // Leaking but the window of each track would make at least 25 × 2 MB.
-  t.ok(grown < 30, `grew by ${grown.toFixed(0)} MB over the last twenty-five tracks`)
+  const grown = -(await heldAfter(3)) + (await heldAfter(8))
+  // Leaking but the window of each track would make 8 × 2 MB.
+  t.ok(grown < 8, `grew by ${grown.toFixed(1)} MiB over the last eight tracks`)
 })

@@ -20,7 +20,8 @@ import { inProcessBus } from '../../../services/dispatch/pod/in-process-bus.ts'
 import { pinnedReadCache } from '../../../services/dispatch/pod/pinned-read-cache.ts'
 import { encodeStep } from '../../../services/encode/step.ts'
 import { stageStep } from '../../../services/stage/step.ts'
-import { club, wav } from '../../support/audio.ts'
+import { wav } from '../../support/audio.ts'
+import { club } from '../../support/synth.ts'
 import { accepted } from './fleet.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'trackchain-own-'))

@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createLog } from '#shared/frame/telemetry/log.ts'
-import { club, wav } from '../../support/audio.ts'
+import { wav } from '../../support/audio.ts'
 import { surroundings, until } from '../../support/chain.ts'
 import { KubeApi } from '../../support/fakes/kube-api.ts'
 import { Kubelet } from '../../support/fakes/kubelet.ts'
 import { allConsumers } from '../../support/one-process.ts'
 import { patient } from '../../support/patience.ts'
 import { startDispatcher } from '../../support/processes/dispatch.ts'
+import { club } from '../../support/synth.ts'
 
 // The dispatcher, and each pod, as a process of its own.
 t.setTimeout(patient(3_600_000))

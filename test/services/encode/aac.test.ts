@@ -7,23 +7,20 @@ import t from 'tap'
 import aac from '#shared/assets/built-in/aac-128.ts'
 import { AAC_GRID } from '#shared/assets/definition.ts'
 import type { PcmSource } from '#shared/audio/pcm.ts'
-import { sourceOf } from '#shared/audio/ranged.ts'
 import { aacJoin } from '../../../services/encode/aac/aac.ts'
 import { mayFollow, packets, windowSequence } from '../../../services/encode/aac/adts.ts'
 import { encodeTools } from '../../../services/encode/tools.ts'
-import { club, ffmpeg, int16, noise, RATE } from '../../support/audio.ts'
+import { ffmpeg, inMemory, int16 } from '../../support/audio.ts'
 import { bytesOf } from '../../support/bytes.ts'
+import { allDecodedByFfmpeg } from '../../support/decoded.ts'
 import { timeLimit } from '../../support/patience.ts'
+import { club, noise, RATE } from '../../support/synth.ts'
 
 if (aac.stage !== 'encode' || !('grid' in aac)) throw new Error('aac-128 is split')
 const { part, join: joinParts } = aac
 const signal = timeLimit(100_000)
 const folder = await mkdtemp(join(tmpdir(), 'aac-'))
 t.teardown(() => rm(folder, { recursive: true }))
-
-function memory(pcm: Int16Array): PcmSource {
-  return sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
-}
 
 /** The parts of a track, with `cells` cells in each. */
 async function partsOf(pcm: PcmSource, cells: number): Promise<Uint8Array[]> {
@@ -83,27 +80,26 @@ async function ffprobe(file: Uint8Array): Promise<Seen> {
   }
 }
 
-/** What ffmpeg makes of a file: it drops the priming, and leaves the last packet whole. */
-async function decoded(file: Uint8Array): Promise<Int16Array> {
-  const path = join(folder, 'decode.m4a')
-  await writeFile(path, file)
-  const pcm = await ffmpeg(['-xerror', '-i', path, '-f', 's16le', 'pipe:1'])
-  return new Int16Array(Uint8Array.from(pcm).buffer)
-}
+/** What ffmpeg makes of files: it drops the priming, and leaves the last packet whole. */
+const decoded = (...files: readonly Uint8Array[]) => allDecodedByFfmpeg(files, 'm4a')
 
 t.test('the length is exact for every length', async (t) => {
   const music = int16(club(RATE + 1100))
-  for (const samples of [1, 2, 1023, 1024, 1025, 2048, RATE, RATE + 1]) {
-    const pcm = memory(music.subarray(0, 2 * samples))
-    const file = await m4a(pcm, await partsOf(pcm, 1))
+  const lengths = [1, 2, 1023, 1024, 1025, 2048, RATE, RATE + 1]
+  const files = await Array.fromAsync(lengths, async (samples) => {
+    const pcm = inMemory(music.subarray(0, 2 * samples))
+    return m4a(pcm, await partsOf(pcm, 1))
+  })
+  const pcm = await decoded(...files)
+  for (const [n, samples] of lengths.entries()) {
+    const file = files[n] as Buffer
     const seen = await ffprobe(file)
     t.equal(seen.said, '', `${samples}: nothing to warn of`)
     t.equal(seen.durationTs, samples, `${samples}: the number of samples by the container`)
     t.equal(Number(seen.start), 0, `${samples}: from 0`)
     t.equal(seen.packets, Math.ceil(samples / 1024) + 1)
-    const got = await decoded(file)
     t.equal(
-      got.length / 2,
+      (pcm[n]?.length ?? 0) / 2,
       Math.ceil(samples / 1024) * 1024,
       `${samples}: decoded to whole packets`,
     )
@@ -116,7 +112,7 @@ t.test('the length is exact for every length', async (t) => {
 t.test('several cells', async (t) => {
   const samples = 3 * AAC_GRID + 17
   const music = long(samples)
-  const pcm = memory(music)
+  const pcm = inMemory(music)
   const single = await partsOf(pcm, 1)
   const file = await m4a(pcm, single)
 
@@ -137,15 +133,20 @@ t.test('several cells', async (t) => {
   })
 
   t.test('sound as good at the seams as if there were none', async (t) => {
-    const got = await decoded(file)
-    const [ours, none, late]: [number[], number[], number[]] = [[], [], []]
-    for (const seam of [5_120, 10_240]) {
+    const pieces = [5_120, 10_240].map((seam) => {
       // One pass from long before the seam to beyond it.
       const first = seam - 500
-      const piece = music.subarray(2048 * first, 2048 * (seam + 40))
-      const onePass = await decoded(
-        await bytesOf(await aacJoin([await encoded(piece)], piece.length / 2)),
-      )
+      return { seam, first, piece: music.subarray(2048 * first, 2048 * (seam + 40)) }
+    })
+    const [got, ...onePasses] = (await decoded(
+      file,
+      ...(await Array.fromAsync(pieces, async ({ piece }) =>
+        bytesOf(await aacJoin([await encoded(piece)], piece.length / 2)),
+      )),
+    )) as [Int16Array, ...Int16Array[]]
+    const [ours, none, late]: [number[], number[], number[]] = [[], [], []]
+    for (const [n, { seam, first, piece }] of pieces.entries()) {
+      const onePass = onePasses[n] as Int16Array
       for (let frame = seam - 8; frame < seam + 8; frame++) {
         ours.push(frameError(music, got, frame))
         none.push(frameError(piece, onePass, frame - first))
@@ -199,7 +200,7 @@ t.test('several cells', async (t) => {
 })
 
 t.test('a track that ends with its cell brings its last packets', async (t) => {
-  const pcm = memory(new Int16Array(2 * AAC_GRID))
+  const pcm = inMemory(new Int16Array(2 * AAC_GRID))
   const [only, ...none] = await partsOf(pcm, 1)
   t.equal(none.length, 0)
   t.equal([...packets(only ?? Buffer.alloc(0))].length, AAC_GRID / 1024 + 1)
@@ -214,7 +215,7 @@ t.test('hard music keeps the rate and the rules', async (t) => {
     [gaps, gaps],
     [new Float64Array(samples), new Float64Array(samples)],
   ]) {
-    const pcm = memory(int16(channels))
+    const pcm = inMemory(int16(channels))
     const [bytes = Buffer.alloc(0)] = await partsOf(pcm, 1)
     t.ok(bytes.length < (samples / RATE) * 20_000, `${bytes.length} bytes`)
     t.equal((await ffprobe(await m4a(pcm, [bytes]))).durationTs, samples)
@@ -222,7 +223,7 @@ t.test('hard music keeps the rate and the rules', async (t) => {
 })
 
 t.test('a range that is not made of cells is refused', async (t) => {
-  const tools = encodeTools(memory(int16(club(3000))), signal)
+  const tools = encodeTools(inMemory(int16(club(3000))), signal)
   for (const [start, end] of [
     [0, 1024],
     [1, 3000],

@@ -4,13 +4,13 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { flacBlocks, STREAMINFO, VORBIS_COMMENT } from '#shared/audio/flac-blocks.ts'
-import { sourceOf } from '#shared/audio/ranged.ts'
 import { endsWithFrame } from '../../../services/encode/flac/last-frame.ts'
 import { encodeTools } from '../../../services/encode/tools.ts'
-import { club, int16, noise, RATE, silence } from '../../support/audio.ts'
+import { inMemory, int16 } from '../../support/audio.ts'
 import { noChromium, startChromium } from '../../support/chromium.ts'
-import { decodedByFfmpeg, interleaved } from '../../support/decoded.ts'
+import { allDecodedByFfmpeg, interleaved } from '../../support/decoded.ts'
 import { timeLimit } from '../../support/patience.ts'
+import { club, noise, RATE, silence } from '../../support/synth.ts'
 
 const signal = timeLimit(200_000)
 const music = int16(club(6 * RATE))
@@ -18,7 +18,7 @@ const music = int16(club(6 * RATE))
 const LENGTHS = [1, 15, 16, 4607, 4608, 4609, 9216, RATE, 5 * RATE + 13]
 
 async function flac(pcm: Int16Array): Promise<Buffer> {
-  const source = sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
+  const source = inMemory(pcm)
   return Buffer.from(await encodeTools(source, signal).flac(source))
 }
 
@@ -28,25 +28,30 @@ function opened(file: Buffer) {
   return { ...found, info: Buffer.from(found.blocks[0]?.body ?? []) }
 }
 
+/** The beginning of the music, of each length. */
+const tracks: { samples: number; pcm: Int16Array; file: Buffer }[] = []
+for (const samples of LENGTHS) {
+  const pcm = music.subarray(0, 2 * samples)
+  tracks.push({ samples, pcm, file: await flac(pcm) })
+}
+
 t.test('what comes back is what was put in, number for number', async (t) => {
-  for (const samples of LENGTHS) {
-    const pcm = music.subarray(0, 2 * samples)
-    t.same(await decodedByFfmpeg(await flac(pcm), 'flac'), pcm, `${samples} samples`)
-  }
+  const files = tracks.map(({ file }) => file)
+  const decoded = await allDecodedByFfmpeg(files, 'flac')
+  for (const [n, { samples, pcm }] of tracks.entries())
+    t.same(decoded[n], pcm, `${samples} samples`)
 })
 
 t.test('noise that cannot be made smaller comes back too, and silence', async (t) => {
   const loud = [noise(RATE, { amplitude: 1 }), noise(RATE, { seed: 2, amplitude: 1 })]
-  for (const channels of [loud, [silence(RATE), silence(RATE)]]) {
-    const pcm = int16(channels)
-    t.same(await decodedByFfmpeg(await flac(pcm), 'flac'), pcm)
-  }
+  const both = [int16(loud), int16([silence(RATE), silence(RATE)])]
+  const files = await Promise.all(both.map(flac))
+  t.same(await allDecodedByFfmpeg(files, 'flac'), both)
 })
 
 t.test('the header has the length and the MD5 of the samples', async (t) => {
-  for (const samples of [1, 4609, 5 * RATE + 13]) {
-    const pcm = music.subarray(0, 2 * samples)
-    const { blocks, info } = opened(await flac(pcm))
+  for (const { samples, pcm, file } of tracks) {
+    const { blocks, info } = opened(file)
     t.same(
       blocks.map(({ type }) => type),
       [STREAMINFO, VORBIS_COMMENT],
@@ -59,20 +64,18 @@ t.test('the header has the length and the MD5 of the samples', async (t) => {
 
 const noFlac = spawnSync('flac', ['--version']).status === 0 ? false : 'flac is not installed'
 t.test('the reference decoder finds nothing wrong', { skip: noFlac }, async (t) => {
-  for (const samples of LENGTHS) {
-    const path = join(t.testdir(), 'track.flac')
-    await writeFile(path, await flac(music.subarray(0, 2 * samples)))
-    const { status, stderr } = spawnSync('flac', ['--test', '--silent', '-w', path])
-    t.equal(status, 0, `${samples}: ${stderr}`)
-  }
+  const folder = t.testdir()
+  const paths = tracks.map(({ samples }) => join(folder, `${samples}.flac`))
+  for (const [n, path] of paths.entries()) await writeFile(path, tracks[n]?.file ?? '')
+  const { status, stderr } = spawnSync('flac', ['--test', '--silent', '-w', ...paths])
+  t.equal(status, 0, `${stderr}`)
 })
 
 t.test('Chromium decodes the same', { skip: noChromium(t) }, async (t) => {
   const chromium = await startChromium()
   t.teardown(() => chromium.close())
-  for (const samples of LENGTHS) {
-    const pcm = music.subarray(0, 2 * samples)
-    const { channels } = await chromium.decode(await flac(pcm))
+  for (const { samples, pcm, file } of tracks) {
+    const { channels } = await chromium.decode(file)
     t.same(Int16Array.from(interleaved(channels)), pcm, `${samples} samples`)
   }
 })

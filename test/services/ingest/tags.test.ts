@@ -7,15 +7,15 @@ import { buffer } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { parseBuffer } from 'music-metadata'
 import t from 'tap'
-import { sourceOf } from '#shared/audio/ranged.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import type { RunEnded } from '#shared/contracts/messages/run.ts'
 import { assetName, jobId, type Revision } from '#shared/contracts/names.ts'
 import { m4aHead } from '../../../services/encode/aac/m4a.ts'
 import { encodeTools } from '../../../services/encode/tools.ts'
 import { type ServedFile, tagged } from '../../../services/ingest/tracks/tags/tag-file.ts'
-import { club, ffmpeg, int16, RATE } from '../../support/audio.ts'
+import { ffmpeg, inMemory, int16 } from '../../support/audio.ts'
 import { timeLimit } from '../../support/patience.ts'
+import { club, RATE } from '../../support/synth.ts'
 import { bodyOf, startApi } from './api.ts'
 
 const api = await startApi()
@@ -23,7 +23,7 @@ t.teardown(() => api.close())
 
 const SAMPLES = 4 * RATE + 77
 const pcm = int16(club(SAMPLES))
-const source = sourceOf(SAMPLES, async (start, end) => pcm.slice(2 * start, 2 * end))
+const source = inMemory(pcm)
 const tools = encodeTools(source, timeLimit(100_000))
 const FILES = {
   'aac-128': { extension: 'm4a', body: await buffer(await tools.m4a(source, 128_000)) },
@@ -235,7 +235,7 @@ t.test('a file that is not what its name says is refused', async (t) => {
     ['flac', Buffer.from('RIFF'), /no FLAC/],
     ['flac', FILES.flac.body.subarray(0, 50), /cut short/],
   ] as const) {
-    await t.rejects(tagged(inMemory(body), extension, { asset_guid: 'x' }), {
+    await t.rejects(tagged(servedFile(body), extension, { asset_guid: 'x' }), {
       code: 'NOT_TAGGABLE',
       message: why,
     })
@@ -281,7 +281,7 @@ t.test('a file that has gone is not found, tags or no tags', async (t) => {
   t.equal(response.headers.get('etag'), null)
 })
 
-function inMemory(body: Buffer): ServedFile {
+function servedFile(body: Buffer): ServedFile {
   const read = async (start: number, end: number) => Readable.from([body.subarray(start, end)])
   return { bytes: body.length, read }
 }

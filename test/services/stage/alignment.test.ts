@@ -1,17 +1,9 @@
 import t from 'tap'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
-import {
-  aiff,
-  type Channel,
-  club,
-  noise,
-  RATE,
-  silence,
-  sine,
-  wav,
-} from '../../support/audio.ts'
+import { aiff, wav } from '../../support/audio.ts'
 import { claiming, whole } from '../../support/masters/contradicting.ts'
 import { stage } from '../../support/stage.ts'
+import { type Channel, club, noise, RATE, silence, sine } from '../../support/synth.ts'
 
 const SECONDS = 4
 const N = SECONDS * RATE

@@ -17,8 +17,9 @@ import { statedWav } from '../../../services/stage/formats/iff/stated.ts'
 import type { PcmLayout } from '../../../services/stage/formats/layout.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
 import { stageStep } from '../../../services/stage/step.ts'
-import { aiff, coded, flac, noise, RATE, sine, wav } from '../../support/audio.ts'
+import { aiff, coded, flac, wav } from '../../support/audio.ts'
 import { bytesOf, soon } from '../../support/stage.ts'
+import { noise, RATE, sine } from '../../support/synth.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'all-made-'))
 t.teardown(() => rm(folder, { recursive: true }))

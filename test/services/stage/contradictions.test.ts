@@ -2,9 +2,10 @@ import t, { type Test } from 'tap'
 import type { Warning } from '#shared/contracts/warnings.ts'
 import type { ByteRanges } from '../../../services/stage/formats/byte-window.ts'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
-import { aiff, chunk, flac, noise, silence, wav } from '../../support/audio.ts'
+import { aiff, chunk, flac, wav } from '../../support/audio.ts'
 import { claiming, music, padded, sparse, whole } from '../../support/masters/contradicting.ts'
 import { over, put } from '../../support/masters/damaged.ts'
+import { noise, silence } from '../../support/synth.ts'
 
 /** The expected reading of a header. `warnings` has the codes of all warnings. */
 interface Want {

@@ -5,12 +5,13 @@ import type { SoundFrame } from '../../../services/stage/formats/flac/sound.ts'
 import type { FlacLayout } from '../../../services/stage/formats/layout.ts'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
-import { coded, flac, noise, RATE, sine, wav } from '../../support/audio.ts'
+import { coded, flac, wav } from '../../support/audio.ts'
 import { put } from '../../support/masters/damaged.ts'
 import { crc, silentFlac } from '../../support/masters/silent-flac.ts'
 import { bytesOf, soon, stage } from '../../support/stage.ts'
+import { noise, RATE, sine } from '../../support/synth.ts'
 
-const file = await flac(wav([sine(2 * RATE, 440), noise(2 * RATE)]))
+const file = await flac(wav([sine(2 * RATE, 440), noise(2 * RATE, { seed: 2 })]))
 const other = await flac(wav([sine(RATE, 660), noise(RATE, { seed: 3 })]))
 const packed = file.readBigUInt64BE(18)
 const promising = (samples: number) =>

@@ -8,7 +8,8 @@ import {
   type Layout,
 } from '../../../services/stage/formats/layout.ts'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
-import { aiff, chunk, coded, flac, noise, silence, sine, wav } from '../../support/audio.ts'
+import { aiff, chunk, coded, flac, wav } from '../../support/audio.ts'
+import { noise, silence, sine } from '../../support/synth.ts'
 
 const tone = sine(100, 440)
 const stereo = [tone, noise(100)]

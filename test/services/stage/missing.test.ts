@@ -3,9 +3,10 @@ import { type MpegFrame, mpegFrame } from '../../../services/stage/formats/mpeg/
 import { mpegFrames } from '../../../services/stage/formats/mpeg/frames.ts'
 import { noFramesSeen } from '../../../services/stage/formats/mpeg/frames-seen.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
-import { aiff, chunk, club, coded, flac, noise, RATE, wav } from '../../support/audio.ts'
+import { aiff, chunk, coded, flac, wav } from '../../support/audio.ts'
 import { over, put } from '../../support/masters/damaged.ts'
 import { bytesOf, soon, stage } from '../../support/stage.ts'
+import { club, noise, RATE } from '../../support/synth.ts'
 
 const music = wav(club(1.5 * RATE))
 const BARE = ['-id3v2_version', '0'] as const

@@ -1,7 +1,9 @@
 import t from 'tap'
-import { club, coded, RATE, snr, wav } from '../../support/audio.ts'
+import { coded, wav } from '../../support/audio.ts'
+import { snr } from '../../support/decoded.ts'
 import { put } from '../../support/masters/damaged.ts'
 import { scaled, stage } from '../../support/stage.ts'
+import { club, RATE } from '../../support/synth.ts'
 
 const [left, right] = club(2 * RATE)
 const music = wav([left, right])

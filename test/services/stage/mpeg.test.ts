@@ -3,9 +3,10 @@ import { mpegFrame } from '../../../services/stage/formats/mpeg/frame.ts'
 import { mpegFrames } from '../../../services/stage/formats/mpeg/frames.ts'
 import { overlongMpeg } from '../../../services/stage/formats/mpeg/length.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
-import { coded, noise, RATE, sine, wav } from '../../support/audio.ts'
+import { coded, wav } from '../../support/audio.ts'
 import { cutShort, put } from '../../support/masters/damaged.ts'
 import { bytesOf, soon, stage } from '../../support/stage.ts'
+import { noise, RATE, sine } from '../../support/synth.ts'
 
 const music = (seconds: number, rate = RATE) =>
   wav([sine(seconds * rate, 440, { rate }), noise(seconds * rate)], { rate })

@@ -2,10 +2,11 @@ import t from 'tap'
 import type { Coded } from '../../../services/stage/formats/layout.ts'
 import { oggSurvey, oggWarnings } from '../../../services/stage/formats/ogg/survey.ts'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
-import { club, coded, RATE, silence, wav } from '../../support/audio.ts'
+import { coded, wav } from '../../support/audio.ts'
 import { over, put } from '../../support/masters/damaged.ts'
 import { pagesOf, renumbered, withChecksum } from '../../support/masters/ogg.ts'
 import { bytesOf, soon, stage } from '../../support/stage.ts'
+import { club, RATE, silence } from '../../support/synth.ts'
 
 const SECONDS = 5
 const music = wav(club(SECONDS * RATE))

@@ -2,8 +2,9 @@ import t from 'tap'
 import { inBlocks } from '../../../services/stage/formats/in-blocks.ts'
 import { tagNames } from '../../../services/stage/formats/names/tag-names.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
-import { aiff, coded, flac, noise, RATE, sine, wav } from '../../support/audio.ts'
+import { aiff, coded, flac, wav } from '../../support/audio.ts'
 import { bytesOf, soon } from '../../support/stage.ts'
+import { noise, RATE, sine } from '../../support/synth.ts'
 
 /** What a survey and the search for tags read of a master, and what they find. */
 async function looked(master: Buffer, wrap: typeof inBlocks) {

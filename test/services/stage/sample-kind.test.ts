@@ -2,29 +2,27 @@ import t from 'tap'
 import { LAWS } from '../../../services/stage/formats/iff/laws.ts'
 import type { PcmLayout } from '../../../services/stage/formats/layout.ts'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
+import { aiff, coded, flac, wav } from '../../support/audio.ts'
+import { snr } from '../../support/decoded.ts'
+import { claiming, whole } from '../../support/masters/contradicting.ts'
+import { over } from '../../support/masters/damaged.ts'
+import { scaled, stage } from '../../support/stage.ts'
 import {
-  aiff,
   type Channel,
   club,
-  coded,
-  flac,
+  joined,
+  mixed,
   noise,
   RATE,
   silence,
   sine,
-  snr,
-  wav,
-} from '../../support/audio.ts'
-import { claiming, whole } from '../../support/masters/contradicting.ts'
-import { over } from '../../support/masters/damaged.ts'
-import { scaled, stage } from '../../support/stage.ts'
+} from '../../support/synth.ts'
 
 const N = 22_050
 const [left, right] = club(N)
 const music = [left, right]
 const square = (high: number, low: number) =>
   Float64Array.from({ length: N }, (_, i) => (i % 100 < 50 ? high : low))
-const plus = (a: Channel, b: Channel) => a.map((x, i) => x + (b[i] ?? 0))
 
 const bare = (channels: readonly Channel[], bits: number, float = false) =>
   wav(channels, { bits, float }).subarray(44)
@@ -91,8 +89,8 @@ t.test('and the header, where they show nothing', async (t) => {
     ...{ music: left, silence: silence(N), tone: sine(N, 440, { amplitude: 1 }) },
     ...{ noise: noise(N, { amplitude: 1 }), 'quiet noise': quiet },
     ...{ square: square(1, -1), 'lopsided square': square(0.4, -0.6) },
-    'lopsided square with noise': plus(square(0.4, -0.6), noise(N, { amplitude: 0.05 })),
-    'noise off the middle': plus(square(0.45, 0.45), noise(N, { amplitude: 0.01 })),
+    'lopsided square with noise': mixed(square(0.4, -0.6), noise(N, { amplitude: 0.05 })),
+    'noise off the middle': mixed(square(0.45, 0.45), noise(N, { amplitude: 0.01 })),
     'one click': Float64Array.from({ length: N }, (_, i) => (i === 99 ? 1 : 0)),
   }
   for (const [what, sound] of Object.entries(sounds)) {
@@ -291,8 +289,6 @@ t.test(
       ] as const)
         t.same(await kindOf(wav([hiss(amplitude), right], { bits })), { kind, codes: [] })
     const mute = silence(4 * N)
-    const joined = (...channels: Channel[]) =>
-      Float64Array.from(channels.flatMap((channel) => [...channel]))
     const swapped = (file: Buffer) => {
       const other = Buffer.from(file)
       other.subarray(44).swap16()

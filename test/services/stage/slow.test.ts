@@ -4,11 +4,12 @@ import { CoreTime } from '#shared/frame/telemetry/cpu-time.ts'
 import type { MasterBytes } from '../../../services/stage/formats/byte-window.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
 import { stageMaster } from '../../../services/stage/resample/whole-master.ts'
-import { coded, sine, wav } from '../../support/audio.ts'
+import { coded, wav } from '../../support/audio.ts'
 import { pagesOf, withChecksum } from '../../support/masters/ogg.ts'
 import { slowMasters } from '../../support/masters/slow-masters.ts'
 import { patient, timeLimit } from '../../support/patience.ts'
 import { bytesOf } from '../../support/stage.ts'
+import { sine } from '../../support/synth.ts'
 
 t.setTimeout(patient(900_000))
 

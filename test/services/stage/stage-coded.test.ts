@@ -1,7 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { club, coded, ffmpeg, RATE, silence, snr, wav } from '../../support/audio.ts'
+import { coded, ffmpeg, wav } from '../../support/audio.ts'
+import { snr } from '../../support/decoded.ts'
 import { scaled, stage } from '../../support/stage.ts'
+import { club, RATE, silence } from '../../support/synth.ts'
 
 t.test('compressed masters come through as long as they were, and in time', async (t) => {
   const [left, right] = club(3 * RATE)

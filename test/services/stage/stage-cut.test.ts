@@ -8,8 +8,9 @@ import { survey } from '../../../services/stage/formats/survey.ts'
 import { pacing } from '../../../services/stage/resample/cost.ts'
 import { samplesAt44100, stageRange } from '../../../services/stage/resample/range.ts'
 import { stageStream } from '../../../services/stage/resample/stream.ts'
-import { aiff, club, coded, flac, noise, RATE, sparseRf64, wav } from '../../support/audio.ts'
+import { aiff, coded, flac, sparseRf64, wav } from '../../support/audio.ts'
 import { bytesOf, inRanges, keepIn, type Part, soon, stage } from '../../support/stage.ts'
+import { club, noise, RATE } from '../../support/synth.ts'
 
 t.test('parts are the same, bit for bit, however a track is cut into steps', async (t) => {
   const music = (rate: number, seconds: number, channels = 2) =>

@@ -1,19 +1,10 @@
 import t from 'tap'
 import { isConformant, type Layout } from '../../../services/stage/formats/layout.ts'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
-import {
-  aiff,
-  club,
-  flac,
-  int16,
-  noise,
-  RATE,
-  silence,
-  sine,
-  snr,
-  wav,
-} from '../../support/audio.ts'
+import { aiff, flac, int16, wav } from '../../support/audio.ts'
+import { snr } from '../../support/decoded.ts'
 import { scaled, stage } from '../../support/stage.ts'
+import { club, noise, RATE, silence, sine } from '../../support/synth.ts'
 
 /** The middle of a track: a resampler cannot know what was before the first sample. */
 const MIDDLE = { from: 2000, to: 86_200 }

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
-import { sourceOf } from '#shared/audio/ranged.ts'
 import { encodeTools } from '../../../services/encode/tools.ts'
-import { aiff, club, coded, flac, int16, noise, RATE, wav } from '../../support/audio.ts'
+import { aiff, coded, flac, inMemory, int16, wav } from '../../support/audio.ts'
 import { timeLimit } from '../../support/patience.ts'
 import { onOtherCpu } from '../../support/processes/other-cpu.ts'
 import { stage } from '../../support/stage.ts'
+import { club, noise, RATE } from '../../support/synth.ts'
 
 const SECONDS = 4
 const music = (rate: number, channels = 2) => {
@@ -46,7 +46,7 @@ async function masters(): Promise<Record<string, Buffer>> {
 }
 
 const pcm = int16(music(RATE))
-const source = sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
+const source = inMemory(pcm)
 const tools = () => encodeTools(source, timeLimit(120_000))
 const encoders: Record<string, () => Promise<Uint8Array>> = {
   aac: () => tools().aacPackets({ start: 0, end: source.samples }, 128_000),

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { coded, sine, wav } from '../../support/audio.ts'
+import { coded, wav } from '../../support/audio.ts'
+import { sine } from '../../support/synth.ts'
 
 const CHILD = fileURLToPath(
   new URL('../../support/processes/full-table-child.ts', import.meta.url),

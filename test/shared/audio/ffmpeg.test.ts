@@ -5,7 +5,8 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { BOUNDED_FFMPEG } from '#shared/audio/bounded.ts'
 import { convert, encodeAac } from '#shared/audio/ffmpeg.ts'
-import { flac, noise, wav } from '../../support/audio.ts'
+import { flac, wav } from '../../support/audio.ts'
+import { noise } from '../../support/synth.ts'
 
 const second = Buffer.from(Int16Array.from(noise(88_200), (x) => x * 32_000).buffer)
 

@@ -1,5 +1,6 @@
 import type { ByteRanges } from '../../../services/stage/formats/byte-window.ts'
-import { chunk, club, wav } from '../audio.ts'
+import { chunk, wav } from '../audio.ts'
+import { club } from '../synth.ts'
 
 /** Fields of a plain "fmt " chunk; what is not given is as it should be. */
 interface Fields {

@@ -1,4 +1,5 @@
-import { coded, flac, noise, sine, wav } from '../audio.ts'
+import { coded, flac, wav } from '../audio.ts'
+import { noise, sine } from '../synth.ts'
 import { cutShort, over, put } from './damaged.ts'
 import { accepted, type Row, refused } from './hostile-verdict.ts'
 import { silentFlac } from './silent-flac.ts'

@@ -1,4 +1,5 @@
-import { aiff, chunk, noise, sine, sparseRf64, wav } from '../audio.ts'
+import { aiff, chunk, sparseRf64, wav } from '../audio.ts'
+import { noise, sine } from '../synth.ts'
 import { put } from './damaged.ts'
 import {
   accepted as acceptedAs,

@@ -1,4 +1,5 @@
-import { coded, flac, sine, wav } from '../audio.ts'
+import { coded, flac, wav } from '../audio.ts'
+import { sine } from '../synth.ts'
 import { crc } from './silent-flac.ts'
 
 /** Of a file that is made to be slow: what took hours at 8 MB takes minutes. */

@@ -7,9 +7,10 @@ import { startGcsServer } from '../../../tools/fakes/gcs-server.ts'
 import { chainSettings, refuseOverridden } from '../../../tools/local/chain-settings.ts'
 import { takeDataFolder } from '../../../tools/local/data-folder.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
-import { noise, wav } from '../../support/audio.ts'
+import { wav } from '../../support/audio.ts'
 import { patient, until } from '../../support/patience.ts'
 import { npmStart, runCli } from '../../support/processes/cli.ts'
+import { noise } from '../../support/synth.ts'
 
 t.setTimeout(patient(240_000))
 

@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { club, wav } from '../../support/audio.ts'
+import { wav } from '../../support/audio.ts'
 import { patient } from '../../support/patience.ts'
 import { isRunning } from '../../support/processes/is-running.ts'
+import { club } from '../../support/synth.ts'
 
 t.setTimeout(patient(1_500_000))
 

@@ -3,11 +3,12 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { club, wav } from '../../support/audio.ts'
+import { wav } from '../../support/audio.ts'
 import { patient, until } from '../../support/patience.ts'
 import { npmStart, runCli } from '../../support/processes/cli.ts'
 import { isRunning } from '../../support/processes/is-running.ts'
 import { isLoopback, listeners } from '../../support/processes/listeners.ts'
+import { club } from '../../support/synth.ts'
 
 const SERVICES = ['ingest', 'stage', 'analyze', 'encode', 'publish']
 

@@ -4,18 +4,10 @@ import { unpackLoudness } from '#shared/assets/built-in/loudness/parts.ts'
 import { PEAK_REACH, TruePeak } from '#shared/assets/built-in/loudness/true-peak.ts'
 import loudness from '#shared/assets/built-in/loudness.ts'
 import { sourceOf } from '#shared/audio/ranged.ts'
-import {
-  type Channel,
-  club,
-  ffmpeg,
-  int16,
-  noise,
-  RATE,
-  silence,
-  sine,
-} from '../../../support/audio.ts'
+import { ffmpeg, inMemory, int16 } from '../../../support/audio.ts'
 import { bytesOf } from '../../../support/bytes.ts'
 import { timeLimit } from '../../../support/patience.ts'
+import { type Channel, club, noise, RATE, silence, sine } from '../../../support/synth.ts'
 
 if (!('grid' in loudness)) throw new Error('loudness is split')
 const { part, join, grid } = loudness
@@ -26,7 +18,7 @@ interface Measured {
 }
 
 async function measured(pcm: Int16Array, cells = 1): Promise<Measured> {
-  const source = sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
+  const source = inMemory(pcm)
   const tools = { pcm: source, signal: timeLimit(60_000) } as never
   const parts: Uint8Array[] = []
   for (let start = 0; start < source.samples; start += cells * grid) {
@@ -272,7 +264,7 @@ t.test('a track shorter than a window says so, and has a peak all the same', asy
 t.test('of loud music nothing is left in the filters after some silence', async (t) => {
   const pcm = new Int16Array(2 * 20 * RATE)
   pcm.set(int16(club(5 * RATE)))
-  const source = sourceOf(20 * RATE, async (start, end) => pcm.slice(2 * start, 2 * end))
+  const source = inMemory(pcm)
   const tools = { pcm: source, signal: timeLimit(10_000) } as never
   const { energies } = unpackLoudness([await part({ start: 0, end: 20 * RATE }, tools)])
   t.equal(energies.length, 200)

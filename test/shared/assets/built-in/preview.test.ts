@@ -2,12 +2,12 @@ import t from 'tap'
 import { loudestWindow } from '#shared/assets/built-in/preview/loudest-window.ts'
 import preview from '#shared/assets/built-in/preview.ts'
 import { excerpt } from '#shared/audio/excerpt.ts'
-import { sourceOf } from '#shared/audio/ranged.ts'
 import { encodeTools } from '../../../../services/encode/tools.ts'
-import { club, int16, RATE } from '../../../support/audio.ts'
+import { inMemory, int16 } from '../../../support/audio.ts'
 import { bytesOf } from '../../../support/bytes.ts'
 import { decodedByFfmpeg, lag } from '../../../support/decoded.ts'
 import { timeLimit } from '../../../support/patience.ts'
+import { club, RATE } from '../../../support/synth.ts'
 
 if (preview.stage !== 'encode' || !('grid' in preview)) throw new Error('preview is split')
 const { grid, part, join } = preview
@@ -15,7 +15,7 @@ const signal = timeLimit(200_000)
 
 /** The preview of a track, from parts of `cells` cells. */
 async function previewOf(pcm: Int16Array, cells = 1): Promise<Buffer> {
-  const source = sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
+  const source = inMemory(pcm)
   const tools = encodeTools(source, signal)
   const parts: Uint8Array[] = []
   for (let start = 0; start < source.samples; start += cells * grid) {
@@ -52,7 +52,7 @@ t.test('it is the 90 s with the most energy, faded where they were cut out', asy
 t.test('a track of up to 90 s is its own preview, and not faded', async (t) => {
   for (const samples of [1, 1000, 20 * RATE + 7]) {
     const pcm = int16(club(samples))
-    const source = sourceOf(samples, async (start, end) => pcm.slice(2 * start, 2 * end))
+    const source = inMemory(pcm)
     const whole = await encodeTools(source, signal).m4a(source, 128_000)
     t.same(await previewOf(pcm), await bytesOf(whole), `${samples} samples`)
   }
@@ -71,7 +71,7 @@ t.test('of windows with the same energy the first is taken', async (t) => {
 
 t.test('a fade is the same however it is read, and leaves the middle alone', async (t) => {
   const pcm = new Int16Array(2 * 20 * RATE).fill(30_000)
-  const source = sourceOf(20 * RATE, async (start, end) => pcm.subarray(2 * start, 2 * end))
+  const source = inMemory(pcm)
   const of = excerpt(source, { start: RATE, end: 11 * RATE }, { inSeconds: 1, outSeconds: 3 })
   const whole = await of.read(0, of.samples)
   t.same(await of.read(RATE - 5, RATE + 5), whole.subarray(2 * (RATE - 5), 2 * (RATE + 5)))

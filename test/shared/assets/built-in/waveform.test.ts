@@ -1,10 +1,10 @@
 import t from 'tap'
 import waveform from '#shared/assets/built-in/waveform.ts'
-import { sourceOf } from '#shared/audio/ranged.ts'
 import { encodeTools } from '../../../../services/encode/tools.ts'
-import { club, ffmpeg, int16, noise, RATE, silence, sine } from '../../../support/audio.ts'
+import { ffmpeg, inMemory, int16 } from '../../../support/audio.ts'
 import { bytesOf } from '../../../support/bytes.ts'
 import { timeLimit } from '../../../support/patience.ts'
+import { club, noise, RATE, silence, sine } from '../../../support/synth.ts'
 
 if (waveform.stage !== 'encode' || !('grid' in waveform)) throw new Error('waveform is split')
 const { part, join, grid } = waveform
@@ -24,7 +24,7 @@ interface Drawn {
 }
 
 async function drawn(pcm: Int16Array, cells = 1): Promise<Drawn> {
-  const source = sourceOf(pcm.length / 2, async (start, end) => pcm.slice(2 * start, 2 * end))
+  const source = inMemory(pcm)
   const tools = encodeTools(source, timeLimit(30_000))
   const parts: Uint8Array[] = []
   for (let start = 0; start < source.samples; start += cells * grid) {

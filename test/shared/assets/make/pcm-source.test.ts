@@ -17,7 +17,8 @@ import { RestartError } from '#shared/contracts/errors/chain.ts'
 import type { JobId, ObjectName } from '#shared/contracts/names.ts'
 import { openStore } from '#shared/store/open.ts'
 import { readHeader } from '../../../../services/stage/formats/read-header.ts'
-import { aiff, club, int16, noise, sparseRf64, wav } from '../../../support/audio.ts'
+import { aiff, int16, sparseRf64, wav } from '../../../support/audio.ts'
+import { club, noise } from '../../../support/synth.ts'
 
 const channels = [noise(10_000, { seed: 1 }), noise(10_000, { seed: 2 })]
 const want = int16(channels)
