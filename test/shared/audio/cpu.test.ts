@@ -7,7 +7,7 @@ import { onOtherCpu } from '../../support/processes/other-cpu.ts'
 import { stage } from '../../support/stage.ts'
 import { club, noise, RATE } from '../../support/synth.ts'
 
-const SECONDS = 4
+const SECONDS = 2
 const music = (rate: number, channels = 2) => {
   const [left, right] = club(SECONDS * rate, { rate })
   const hiss = noise(SECONDS * rate, { amplitude: 0.2 })

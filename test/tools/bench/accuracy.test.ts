@@ -21,6 +21,10 @@ function tune(bpm: number, pitchClass: number, scale: 'major' | 'minor', samples
   return mixed(gained(0.4, band(samples, bpm)), cadence(samples, pitchClass, scale))
 }
 
+/** Of which the key is wrong by the table. */
+const WRONG = 'free\tA minor\t100\tclub-wrong.wav\t24'
+const BROKEN = 'this is no audio, whatever its name says'
+
 function file(sound: Channel): Buffer {
   return wav([sound, sound])
 }
@@ -47,7 +51,7 @@ t.test('files are judged by a table whose columns come in any order', async (t) 
     'club-staged.wav': wav([staged], { rate: 48_000, bits: 24 }),
     'club-wrong.wav': file(tune(125, 0, 'major')),
     'noise.wav': file(noise(n, { seed: 5, amplitude: 0.3 })),
-    'broken.wav': Buffer.from('this is no audio, whatever its name says'),
+    'broken.wav': Buffer.from(BROKEN),
   }
   for (const [name, master] of Object.entries(masters)) {
     await writeFile(join(folder, name), master)
@@ -56,7 +60,7 @@ t.test('files are judged by a table whose columns come in any order', async (t) 
     'licence\tkey\tbpm\tfile\tseconds',
     'free\tC# major\t120\tclub-right.wav\t24',
     'free\tA minor\t240.0\tclub-staged.wav\t24',
-    'free\tA minor\t100\tclub-wrong.wav\t24',
+    WRONG,
     'free\t-\t-\tnoise.wav\t24',
     'free\tE minor\t90\tbroken.wav\t-',
     'free\t-\t90\tgone.wav\t-',
@@ -115,20 +119,28 @@ t.test('files are judged by a table whose columns come in any order', async (t) 
     const counted = bands.reduce((sum: number, { of }: { of: number }) => sum + of, 0)
     t.ok(counted === 5 || counted === 4, 'each judged file is in one band')
   }
+})
 
-  const printed = await accuracy(folder)
+t.test('without --json it is printed for people', async (t) => {
+  const own = join(folder, 'printed')
+  await mkdir(own)
+  await writeFile(join(own, 'club-wrong.wav'), file(tune(125, 0, 'major')))
+  await writeFile(join(own, 'broken.wav'), BROKEN)
+  const rows = ['licence\tkey\tbpm\tfile\tseconds', WRONG, 'free\tE minor\t90\tbroken.wav\t-']
+  await writeFile(join(own, 'truth.tsv'), `${rows.join('\n')}\n`)
+  const printed = await accuracy(own)
   t.equal(printed.code, 0)
   t.match(printed.stdout, /^club-wrong\.wav .*\bMISS\b.*\brelative$/m)
   t.match(printed.stdout, /^broken\.wav +unreadable: /m)
-  t.match(printed.stdout, /Accuracy2 \.400 \(3 of 5 missed\)/)
-  t.match(printed.stdout, /^club: 3 files/m)
+  t.match(printed.stdout, /Accuracy2 \.000 \(2 of 2 missed\)/)
+  t.match(printed.stdout, /^club: 1 files?/m)
 })
 
 t.test('other programs are measured on the same files', async (t) => {
   const own = join(folder, 'peers')
   await mkdir(own)
-  await writeFile(join(own, 'a.wav'), file(tune(120, 2, 'minor')))
-  await writeFile(join(own, 'truth.tsv'), 'file\tseconds\tbpm\tkey\na.wav\t24\t120\tD minor\n')
+  await writeFile(join(own, 'a.wav'), file(tune(120, 2, 'minor', 10 * RATE)))
+  await writeFile(join(own, 'truth.tsv'), 'file\tseconds\tbpm\tkey\na.wav\t10\t120\tD minor\n')
   const { peers } = JSON.parse((await accuracy(own, '--json', '--peers')).stdout)
   const names = peers.map(({ name }: { name: string }) => name)
   t.ok(names.includes('essentia RhythmExtractor2013 degara'), names.join())
@@ -177,6 +189,7 @@ t.test('the table accepts any spelling of a key, and names what it refuses', (t)
     ['file\tseconds\tbpm\tkey\na\t1\t-120\t-', /line 2: bpm "-120"/],
     ['file\tseconds\tbpm\tkey\na\tlong\t-\t-', /line 2: seconds "long"/],
     ['', /no column "file"/],
+    ['file\tseconds\tkey\n', /no column "bpm"/],
   ] as const) {
     t.throws(() => readTruth(table), { constructor: TruthError, message: said })
   }

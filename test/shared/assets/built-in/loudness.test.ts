@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Loudness } from '#shared/assets/built-in/loudness/measure.ts'
-import { unpackLoudness } from '#shared/assets/built-in/loudness/parts.ts'
+import { loudnessPart, unpackLoudness } from '#shared/assets/built-in/loudness/parts.ts'
 import { PEAK_REACH, TruePeak } from '#shared/assets/built-in/loudness/true-peak.ts'
 import loudness from '#shared/assets/built-in/loudness.ts'
 import { sourceOf } from '#shared/audio/ranged.ts'
@@ -17,13 +17,16 @@ interface Measured {
   readonly bytes: Uint8Array
 }
 
-async function measured(pcm: Int16Array, cells = 1): Promise<Measured> {
+/** The loudness of a track in parts of so many cells. Cells of another length make another asset. */
+async function measured(pcm: Int16Array, cells = 1, cell = grid): Promise<Measured> {
   const source = inMemory(pcm)
-  const tools = { pcm: source, signal: timeLimit(60_000) } as never
+  const signal = timeLimit(60_000)
+  const tools = { pcm: source, signal } as never
   const parts: Uint8Array[] = []
-  for (let start = 0; start < source.samples; start += cells * grid) {
-    const end = Math.min(source.samples, start + cells * grid)
-    parts.push(await part({ start, end }, tools))
+  for (let start = 0; start < source.samples; start += cells * cell) {
+    const range = { start, end: Math.min(source.samples, start + cells * cell) }
+    const isOwn = cell === grid
+    parts.push(await (isOwn ? part(range, tools) : loudnessPart(source, range, cell, signal)))
   }
   const bytes = await bytesOf((await join(parts, tools)).json)
   return { bytes, result: JSON.parse(bytes.toString()) }
@@ -195,14 +198,16 @@ t.test('agrees with ffmpeg on noise, where every interval may hold the peak', as
 })
 
 t.test('the bytes do not depend on how many cells a part holds', async (t) => {
-  const pcm = new Int16Array(2 * (2 * grid + 300))
+  // Longer than what is read at once.
+  const cell = 1280 * 1024
+  const pcm = new Int16Array(2 * (2 * cell + 300))
   for (let i = 0; i < pcm.length; i++) pcm[i] = 5 * (i % 4001) - 10_000
   // A peak between the last sample of a cell and the first of the next.
-  pcm[4 * grid - 2] = 32_767
-  pcm[4 * grid] = 32_767
-  const single = await measured(pcm)
+  pcm[4 * cell - 2] = 32_767
+  pcm[4 * cell] = 32_767
+  const single = await measured(pcm, 1, cell)
   for (const cells of [2, 3]) {
-    t.equal(Buffer.compare(single.bytes, (await measured(pcm, cells)).bytes), 0)
+    t.equal(Buffer.compare(single.bytes, (await measured(pcm, cells, cell)).bytes), 0)
   }
   t.ok((single.result.truePeak ?? 0) > 1, 'and what lies between two cells is seen')
 })

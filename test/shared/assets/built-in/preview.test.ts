@@ -7,7 +7,7 @@ import { inMemory, int16 } from '../../../support/audio.ts'
 import { bytesOf } from '../../../support/bytes.ts'
 import { decodedByFfmpeg, lag } from '../../../support/decoded.ts'
 import { timeLimit } from '../../../support/patience.ts'
-import { club, RATE } from '../../../support/synth.ts'
+import { club, gained, RATE } from '../../../support/synth.ts'
 
 if (preview.stage !== 'encode' || !('grid' in preview)) throw new Error('preview is split')
 const { grid, part, join } = preview
@@ -25,13 +25,14 @@ async function previewOf(pcm: Int16Array, cells = 1): Promise<Buffer> {
   return bytesOf((await join(parts, tools)).m4a)
 }
 
-/** A track that is quiet but for the seconds [from, to). */
+/** A track that is quiet but for the seconds [from, to); in tens of seconds. */
 function drop(seconds: number, from: number, to: number): Int16Array {
-  const loop = int16(club(RATE * 10))
-  return Int16Array.from({ length: 2 * seconds * RATE }, (_, i) => {
-    const second = i / (2 * RATE)
-    return (loop[i % loop.length] ?? 0) * (second >= from && second < to ? 1 : 0.1)
-  })
+  const loud = club(RATE * 10)
+  const [quietly, loudly] = [int16(loud.map((side) => gained(0.1, side))), int16(loud)]
+  const pcm = new Int16Array(2 * seconds * RATE)
+  for (let second = 0; second < seconds; second += 10)
+    pcm.set(second >= from && second < to ? loudly : quietly, 2 * second * RATE)
+  return pcm
 }
 
 t.test('it is the 90 s with the most energy, faded where they were cut out', async (t) => {
