@@ -172,6 +172,11 @@ const activityOf = (table: string, seconds: number) => `
   from generate_series(1, least(28, $1::int / 7000) * 86400 / ${seconds}) bucket, unnest('{stage,analyze,encode,publish}'::text[]) step,
     unnest('{done,skipped}'::text[]) verdict, unnest('{""}'::text[]) asset, generate_series(10, 38, 4) class`
 
+const MINUTES_OF_EVENTS = `
+  insert into activity_minute
+  select date_trunc('minute', at), step, verdict, class_of(ms), count(*), sum(ms), max(ms), coalesce(sum(cpu_ms), 0), 0, 0
+  from event where at >= now() - interval '2 days' group by 1, 2, 3, 4`
+
 const LETTERS = `
   insert into dead_letter (id, message, published_at, step, code, reason, attempt, job, run, request, body, attributes)
   select md5(n::text), n::text, at, 'encode', 'RENDER_FAILED', 'the encoder said no', 1, job, 1,
@@ -195,6 +200,7 @@ const STATEMENTS = [
   EVENTS,
   COUNTS,
   MINUTES,
+  MINUTES_OF_EVENTS,
   activityOf('activity', 600),
   activityOf('activity_day', 86_400),
   LETTERS,

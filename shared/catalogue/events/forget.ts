@@ -2,6 +2,8 @@ import type { Database } from '../database.ts'
 
 /** How long figures are kept, days: what came to in ten minutes, and what was counted by the minute. */
 const FIGURE_DAYS = 400
+/** How long it is kept what events came to in a minute, days. */
+export const MINUTE_DAYS = 2
 /** How long it is kept where tracks stood in lists before, days. */
 const PLACE_DAYS = 2
 /** How long a change of the partitions waits for the table of events, ms: statements that come meanwhile wait, too. */
@@ -97,6 +99,7 @@ const FIGURES = {
   text: `
     with minutes as (${old('minute_count', 'minute', 'minute, shard', FIGURE_DAYS)}),
       beginnings as (${old('beginning', 'minute', 'route, minute', 2)}),
+      fine as (${old('activity_minute', 'minute', 'minute, step, verdict, class', MINUTE_DAYS)}),
       cancelled as (${old('cancellation', 'at', 'number', FIGURE_DAYS)}),
       named as (${old('event_once', 'recorded_at', 'id', FIGURE_DAYS)}),
       days as (${old('activity_day', 'bucket', ACTIVITY_KEY, FIGURE_DAYS)})

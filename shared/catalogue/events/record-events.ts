@@ -6,7 +6,7 @@ import { acceptAgain } from '../jobs/accept-jobs.ts'
 import { endFoundCancelled } from '../jobs/cancel-jobs.ts'
 import type { Acceptance } from '../jobs/job-row.ts'
 import { rows, whole } from '../parameters.ts'
-import { ADD_ACTIVITY, ADD_ACTIVITY_OF_DAY } from './activity.ts'
+import { ADD_ACTIVITY, ADD_ACTIVITY_OF_DAY, ADD_ACTIVITY_OF_MINUTE } from './activity.ts'
 import { EVENT_COLUMNS, eventRow, TYPED_EVENT_COLUMNS } from './event-columns.ts'
 
 /**
@@ -78,7 +78,8 @@ const RECORD = {
       order by at, id
       on conflict (at, id) do nothing
       returning *
-    ), counted as (${ADD_ACTIVITY}), counted_of_day as (${ADD_ACTIVITY_OF_DAY})
+    ), counted as (${ADD_ACTIVITY}), counted_of_day as (${ADD_ACTIVITY_OF_DAY}),
+      counted_of_minute as (${ADD_ACTIVITY_OF_MINUTE})
     select step, verdict, count(*)::int as count from recorded group by step, verdict`,
 }
 

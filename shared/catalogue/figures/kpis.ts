@@ -1,6 +1,13 @@
 import { CHAIN } from '../../contracts/stages.ts'
 import { atOnce, type Database } from '../database.ts'
-import { BUCKET_SECONDS, DAY_SECONDS, msOfClass, SUMS } from '../events/activity.ts'
+import {
+  BUCKET_SECONDS,
+  DAY_SECONDS,
+  MINUTE_SECONDS,
+  msOfClass,
+  SUMS,
+} from '../events/activity.ts'
+import { MINUTE_DAYS } from '../events/forget.ts'
 
 /** What was done between two instants. All but `steps` are counts. */
 export interface Kpis {
@@ -36,14 +43,15 @@ interface StepFigures {
   readonly overHardLimit: number
 }
 
-/** Up to this length of the interval every event is read; beyond it what is kept for ten minutes and for days, ms. */
-const MAX_READ_MS = 3600_000
+/** The number of deliveries up to which percentiles are taken of each one's duration. */
+const MAX_EXACT = 20_000
+const MINUTE_MS = 1000 * MINUTE_SECONDS
 const BUCKET_MS = 1000 * BUCKET_SECONDS
 const DAY_MS = 1000 * DAY_SECONDS
 
 /**
  * Reads the figures of the interval `[from, to)`. What was made, failed and announced is counted by whole minutes: those
- * that the interval touches. Over more than an hour, percentiles are right to a tenth.
+ * that the interval touches. Of more than 20,000 deliveries percentiles are right to a tenth.
  */
 export async function readKpis(
   database: Database,
@@ -52,18 +60,21 @@ export async function readKpis(
   signal?: AbortSignal,
 ): Promise<Kpis> {
   const query = atOnce(database, signal)
-  const isLong = to.getTime() - from.getTime() > MAX_READ_MS
-  // Whole days, whole buckets before and after them, and the events before and after those.
-  const [begin, end] = [from.getTime(), to.getTime()]
-  const [first, last] = isLong ? within(begin, end, BUCKET_MS) : [begin, begin]
-  const [firstDay, lastDay] = within(first, last, DAY_MS)
-  const window = [from.toISOString(), to.toISOString()]
-  const inner = [first, last, firstDay, lastDay].map((ms) => new Date(ms).toISOString())
-  const values = [...window, ...inner]
+  // Whole days; whole buckets before and after them; minutes before and after those; the events that are left.
+  const interval = [from.getTime(), to.getTime()] as const
+  const hasMinutes = from.getTime() > Date.now() - MINUTE_DAYS * DAY_MS
+  const minutes = within(interval, hasMinutes ? MINUTE_MS : BUCKET_MS)
+  const buckets = within(minutes, BUCKET_MS)
+  const days = within(buckets, DAY_MS)
+  const values = [interval, minutes, buckets, days]
+    .flat()
+    .map((ms) => new Date(ms).toISOString())
+  const window = values.slice(0, 2)
   const [counts] = await query<Counts>(COUNTS, window)
   if (counts === undefined) throw new Error('the database counts nothing')
   const deliveries = await query<Deliveries>(DELIVERIES, values)
-  const exact = isLong ? [] : await query<Percentiles>(PERCENTILES, window)
+  const events = sum(deliveries, 'count')
+  const exact = events > MAX_EXACT ? [] : await query<Percentiles>(PERCENTILES, window)
   const of = (verdict: string) =>
     sum(
       deliveries.filter((each) => each.verdict === verdict),
@@ -71,7 +82,7 @@ export async function readKpis(
     )
   return {
     ...counts,
-    events: sum(deliveries, 'count'),
+    events,
     collected: of('collected'),
     requeued: of('retry'),
     swept: of('swept'),
@@ -90,8 +101,10 @@ export async function readKpis(
   }
 }
 
+type Span = readonly [begin: number, end: number]
+
 /** The whole spans of an interval: where the first begins and the last ends; at its begin when there is none. */
-function within(begin: number, end: number, ms: number): readonly [number, number] {
+function within([begin, end]: Span, ms: number): Span {
   const first = Math.ceil(begin / ms) * ms
   const last = Math.floor(end / ms) * ms
   return first < last ? [first, last] : [begin, begin]
@@ -163,6 +176,9 @@ const COUNTS = {
 const READ = (where: string) => `
   select step, verdict, class_of(ms) as class, ${SUMS} from event where ${where} group by 1, 2, 3`
 
+const KEPT =
+  'step, verdict, class, count, ms, longest_ms, core_ms, over_budget, over_hard_limit'
+
 const DELIVERIES = {
   name: 'kpis-deliveries',
   text: `
@@ -170,11 +186,11 @@ const DELIVERIES = {
       max(longest_ms) as longest_ms, sum(core_ms) as core_ms,
       sum(over_budget)::bigint as over_budget, sum(over_hard_limit)::bigint as over_hard_limit
     from (
-      select step, verdict, class, count, ms, longest_ms, core_ms, over_budget, over_hard_limit
-      from activity_day where bucket >= $5 and bucket < $6
+      select ${KEPT} from activity_day where bucket >= $7 and bucket < $8
       union all
-      select step, verdict, class, count, ms, longest_ms, core_ms, over_budget, over_hard_limit
-      from activity where bucket >= $3 and bucket < $5 or bucket >= $6 and bucket < $4
+      select ${KEPT} from activity where bucket >= $5 and bucket < $7 or bucket >= $8 and bucket < $6
+      union all
+      select ${KEPT} from activity_minute where minute >= $3 and minute < $5 or minute >= $6 and minute < $4
       union all ${READ('at >= $1 and at < $3')}
       union all ${READ('at >= $4 and at < $2')}
     ) every

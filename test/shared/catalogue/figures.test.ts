@@ -13,12 +13,33 @@ const fresh = await catalogues(t)
 t.test('figures of a long time are those of its parts, percentiles to a tenth', async (t) => {
   await t.test('hours', (t) => figuresEvery(t, 7))
   await t.test('days', (t) => figuresEvery(t, 97))
+  await t.test('minutes', (t) => figuresEvery(t, 1.3, Date.now() - 90 * 60_000))
 })
 
-async function figuresEvery(t: Test, minutes: number): Promise<void> {
+t.test('figures of the last hours need no event of a whole minute', async (t) => {
   const { database } = await fresh()
   const run = accepted(['bpm'])
-  const start = Date.parse('2026-03-01T10:03:00Z')
+  const start = Math.floor(Date.now() / 60_000 - 70) * 60_000
+  const events = Array.from({ length: 130 }, (_, index) =>
+    event(run, { at: new Date(start + index * 30_000).toISOString(), ms: 100 + index }),
+  )
+  await recordEvents(database, events)
+  await database.query({ text: 'delete from event' })
+  const read = (from: number, to: number) =>
+    readKpis(database, new Date(start + from * 60_000), new Date(start + to * 60_000))
+  t.equal((await read(0, 65)).events, 130)
+  t.equal((await read(1, 15)).events, 28)
+  t.equal((await read(1.5, 15.5)).events, 26, 'but those of half a minute')
+  t.ok(Math.abs(((await read(0, 65)).steps[0]?.p50Ms ?? 0) / 165 - 1) < 0.1)
+})
+
+async function figuresEvery(
+  t: Test,
+  minutes: number,
+  start = Date.parse('2026-03-01T10:03:00Z'),
+): Promise<void> {
+  const { database } = await fresh()
+  const run = accepted(['bpm'])
   const step = minutes * 60_000
   const events = Array.from({ length: 60 }, (_, index) =>
     event(run, {
