@@ -19,6 +19,7 @@ import { cancelRoutes } from './cancel/routes.ts'
 import type { LetterActions } from './dead-letters/redrive.ts'
 import { deadLetterRoutes } from './dead-letters/routes.ts'
 import { boardRoutes, cachedBoard } from './figures/board-routes.ts'
+import { costRoutes } from './figures/cost-routes.ts'
 import { kpiRoutes } from './figures/kpi-routes.ts'
 import { liveRoutes } from './figures/live-routes.ts'
 import { staleRoutes } from './figures/stale-routes.ts'
@@ -124,6 +125,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
     assetRoutes,
     kpiRoutes,
     staleRoutes,
+    costRoutes,
     deadLetterRoutes,
     referenceRoutes,
     healthRoutes,

@@ -87,7 +87,8 @@ t.test('one track is one trace, from POST to published, redeliveries included', 
   for (const track of ['one', 'two']) {
     await around.master(track, wav(club(3 * 44_100)))
     const job = { asset_guid: track, derivative_assets: ['echo', 'pieces'] }
-    await submit(job, track === 'one' ? `00-${client.traceId}-${client.spanId}-01` : undefined)
+    const parent = track === 'one' ? `00-${client.traceId}-${client.spanId}-01` : undefined
+    await submit(job, undefined, parent)
   }
   const analyzed = 'trackchain_step_duration_seconds_count{step="analyze",verdict="done"}'
   await until(async () => {

@@ -22,7 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
     (await import('./commands/dead-letters/dead-letters.ts')).deadLetters,
   redrive: async () => (await import('./commands/dead-letters/dead-letters.ts')).redriveAlone,
   preflight: async () => (await import('./commands/preflight.ts')).preflight,
-  costs: async () => (await import('./commands/costs.ts')).costs,
+  costs: async () => (await import('./commands/costs/costs.ts')).costs,
 }
 /** Commands that make assets on this machine, and so need ffmpeg. */
 const WITH_FFMPEG = ['start', 'demo', 'drill']
@@ -44,7 +44,7 @@ With a chain, here or elsewhere:
 
 About a deployment:
   npx trackchain preflight        checks it
-  npx trackchain costs            a forecast of what tracks cost in the cloud
+  npx trackchain costs            what tracks would cost in the cloud, and what has been spent
 
 Each command takes --help. To begin, in two terminals:
   npx trackchain start

@@ -1,6 +1,6 @@
+import type { Prices } from '#shared/contracts/prices.ts'
 import { type AssetFigures, sharedCoreSeconds } from './figures.ts'
 import { MEASURED } from './measured.ts'
-import type { Prices } from './prices.ts'
 
 /** The tracks and assets to make, and how. Shares are from 0 to 1. */
 export interface Workload {

@@ -5,6 +5,7 @@ import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { markAnnounced, recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { keepLetter } from '#shared/catalogue/letters/keep-letter.ts'
 import { listedTrack } from '#shared/catalogue/tracks/list-tracks.ts'
+import type { Costs } from '#shared/contracts/api/costs.ts'
 import type { Stale } from '#shared/contracts/api/stale.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import type { Verdict } from '#shared/contracts/messages/run.ts'
@@ -280,6 +281,74 @@ t.test('what is stale is counted, and listed', async (t) => {
   t.ok(bpm && bpm.stale > 0 && bpm.missing > 0)
   t.match((await get('/v1/tracks?stale=nothing')).body, { at: '/stale', detail: /known are/ })
 })
+
+t.test(
+  'costs are those of the events; a step of several assets is divided among them',
+  async (t) => {
+    const run = accepted(['bpm', 'key'])
+    await acceptJobs(api.database, [{ ...run, request: { ...run.request, tenant: 'label' } }])
+    const figures = {
+      ms: 9000,
+      cpu_ms: 7200,
+      bytes_read: 3,
+      bytes_from_cloud: 3,
+      store_operations: 3,
+    }
+    await recordEvents(api.database, [
+      event(run, {
+        at: '2026-02-03T23:59:59.999Z',
+        step: 'analyze',
+        units: ['bpm@3 0-9'],
+        ...figures,
+      }),
+      event(run, {
+        at: '2026-02-04T00:00:00.000Z',
+        step: 'analyze',
+        units: ['bpm@3 0-9', 'key@1 0-9'],
+        ...figures,
+      }),
+      event(run, { at: '2026-02-05T00:00:00.000Z', step: 'stage', units: [], ...figures }),
+    ])
+    const of = async (query: string) =>
+      (await get(`/v1/costs?${query}`)).body as unknown as Costs
+    const tenants = await of('by=tenant&from=2026-02-03&to=2026-02-05')
+    const [label] = tenants.costs
+    t.match(label, {
+      name: 'label',
+      steps: 3,
+      seconds: 27,
+      core_seconds: 21.6,
+      store_operations: 9,
+    })
+    t.equal(label?.compute_usd, Math.round((21.6 / 0.7 / 3600) * 0.0134 * 1e4) / 1e4)
+    const { name: _, ...whole } = label ?? { name: '' }
+    t.same(tenants.sum, whole)
+    const day = await of('by=asset&from=2026-02-04&to=2026-02-04')
+    t.same(day.costs.map(({ name }) => name).sort(), ['bpm', 'key'])
+    const sum = (costs: Costs['costs']) =>
+      costs.reduce((all, each) => all + each.core_seconds, 0)
+    t.ok(Math.abs(sum(day.costs) - 7.2) < 0.001)
+    for (const { core_seconds } of day.costs) t.ok(core_seconds > 0.5 && core_seconds < 6.7)
+    const all = await of('by=asset&from=2026-02-03&to=2026-02-05')
+    t.ok(
+      all.costs.some(({ name }) => name === null),
+      'what is of no asset',
+    )
+    t.ok(Math.abs(sum(all.costs) - 21.6) < 0.001)
+    t.match((await of('by=route&to=2026-02-05')).from, '2026-01-07')
+    t.match(await of('by=campaign&from=2030-01-01&to=2030-01-01'), {
+      costs: [],
+      sum: { steps: 0 },
+    })
+    for (const [query, at] of [
+      ['by=nobody', '/by'],
+      ['by=tenant&from=2026-02-05&to=2026-02-04', '/from'],
+      ['by=tenant&from=2025-02-03&to=2026-02-04', '/from'],
+      ['by=tenant&from=yesterday', '/from'],
+    ])
+      t.match((await get(`/v1/costs?${query}`)).body, { status: 400, at })
+  },
+)
 
 t.test('who watches hears of each change, and of what was missed', async (t) => {
   const listed = await listedTrack(api.database, 't0')

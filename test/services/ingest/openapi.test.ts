@@ -56,6 +56,7 @@ t.test('the document describes every address that there is for people', async (t
       '/readyz',
       '/v1/board',
       '/v1/cancellations',
+      '/v1/costs',
       '/v1/dead-letters',
       '/v1/dead-letters/redrive',
       '/v1/dead-letters/{id}',

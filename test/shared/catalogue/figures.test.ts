@@ -3,9 +3,12 @@ import { openDatabase } from '#shared/catalogue/database.ts'
 import { addEventDays, dropEventDays } from '#shared/catalogue/events/forget.ts'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
 import { trackHistory } from '#shared/catalogue/events/track-history.ts'
+import { readCosts } from '#shared/catalogue/figures/costs.ts'
 import { type Kpis, readKpis } from '#shared/catalogue/figures/kpis.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { migrate } from '#shared/catalogue/schema/migrate.ts'
+import type { CostKey } from '#shared/contracts/api/costs.ts'
 import { accepted, catalogues, ended, event } from './fixture.ts'
 
 const fresh = await catalogues(t)
@@ -84,6 +87,52 @@ async function figuresEvery(
   // An interval that no bucket fits into as a whole.
   if (minutes === 7) t.equal((await read(start + 1, start + 61 * 60_000)).events, 8)
 }
+
+t.test(
+  'what steps take is kept by day, tenant, campaign, route and assets, once however often it is recorded',
+  async (t) => {
+    const { database } = await fresh()
+    const labels = accepted(['bpm', 'key'])
+    const ofLabel = { ...labels, request: { ...labels.request, tenant: 'label' } }
+    await acceptJobs(database, [ofLabel])
+    const item = accepted(['bpm'], { requestId: 'campaign-1' })
+    await acceptJobs(database, [item])
+    const units = ['key@1 0-9', 'bpm@3 0-9', 'bpm@3 9-18']
+    const figures = { ms: 20, cpu_ms: 10, bytes_read: 7, store_operations: 2 }
+    const events = [
+      event(ofLabel, { step: 'analyze', units, ...figures }),
+      event(ofLabel, { step: 'analyze', units, ...figures, verdict: 'retry' }),
+      event(ofLabel, { step: 'stage', units, ...figures }),
+      event(item, { step: 'analyze', units: ['bpm@3'], route: 'onprem-a', ...figures }),
+      event(item, { at: '2026-03-02T00:00:00.000Z', step: 'publish', units: [], ms: 1 }),
+      // Of a job that is not known.
+      event(accepted(['bpm']), { step: 'analyze', units: ['bpm@3'], ...figures }),
+    ]
+    await recordEvents(database, events)
+    await recordEvents(database, events)
+    const read = async (by: CostKey, to = '2026-03-02') =>
+      (await readCosts(database, by, { from: '2026-03-01', to })).map(
+        ({ name, count, ...rest }) => [name, count, rest.core_ms, rest.bytes_read],
+      )
+    t.same(await read('tenant'), [
+      ['default', 3, 20, 14],
+      ['label', 3, 30, 21],
+    ])
+    t.same(await read('campaign'), [
+      ['', 4, 40, 28],
+      ['campaign-1', 2, 10, 7],
+    ])
+    t.same(await read('route'), [
+      ['cloud', 5, 40, 28],
+      ['onprem-a', 1, 10, 7],
+    ])
+    t.same(await read('asset', '2026-03-01'), [
+      ['', 1, 10, 7],
+      ['bpm', 2, 20, 14],
+      ['bpm,key', 2, 20, 14],
+    ])
+  },
+)
 
 t.test(
   'the events of a day are dropped with it, also those that came before it was made',

@@ -14,6 +14,7 @@ import type { RunEnded } from '#shared/contracts/messages/run.ts'
 import { jobId, type Revision } from '#shared/contracts/names.ts'
 import { newEvent } from '#shared/frame/events.ts'
 import { cancel } from '../../../tools/cli/commands/cancel.ts'
+import { spent } from '../../../tools/cli/commands/costs/spent.ts'
 import { status } from '../../../tools/cli/commands/status/status.ts'
 import { csvRows } from '../../../tools/cli/commands/submit/csv.ts'
 import { submit } from '../../../tools/cli/commands/submit/submit.ts'
@@ -534,6 +535,30 @@ t.test('cancel stops a request or one track of it, and status shows that', async
   t.match(await run(cancel, randomUUID()), { code: 1, notes: [/^NOT_FOUND/] })
   await t.rejects(run(cancel), /takes one request id/)
   await t.rejects(run(cancel, request_id, '--track', '../x'), /--track must be an asset_guid/)
+})
+
+t.test('costs --by prints what was spent, and refuses other words', async (t) => {
+  const at = '2026-03-04T10:00:00.000Z'
+  const step = { ...newEvent('analyze', 1), at, verdict: 'done', units: ['bpm@3 0-9'] }
+  await recordEvents(api.database, [{ ...step, ms: 9000, cpu_ms: 7_200_000 }])
+  const run = async (...args: string[]) => {
+    const { lines, notes, output } = terminal()
+    const code = await spent([...args, '--target', api.url], output)
+    return { code, text: lines.join('\n'), notes }
+  }
+  const days = ['--from', '2026-03-04', '--to', '2026-03-04']
+  const { text } = await run('--by', 'asset', ...days)
+  t.match(text, /^2026-03-04 to 2026-03-04, UTC\n\nasset +steps +core-seconds +USD/)
+  t.match(text, /\nbpm +1 +7,200 +0\.04 /)
+  t.match(JSON.parse((await run('--by', 'tenant', '--json', ...days)).text), {
+    by: 'tenant',
+    costs: [{ name: 'default', core_seconds: 7200 }],
+  })
+  await t.rejects(run('--by', 'nobody'), /--by: there are tenant, asset, campaign, route/)
+  await t.rejects(run('--by', 'tenant', '--from', 'May'), /--from must be a day/)
+  t.match(await run('--by', 'tenant', '--from', '2027-01-01', '--to', '2026-01-01'), {
+    ...{ code: 1, notes: [/^BAD_REQUEST/] },
+  })
 })
 
 t.test('the help of each command has examples', async (t) => {

@@ -20,3 +20,14 @@ export const PRICES = {
 }
 
 export type Prices = { readonly [Name in keyof typeof PRICES]: number }
+
+/**
+ * Share of the vCPU time that is paid for which does work; the rest is headroom, nodes that start, and steps that were
+ * interrupted.
+ */
+export const UTILISATION = 0.7
+
+/** The cost of computing for so many core-seconds in the cloud, on Spot, USD. */
+export function computeUsd(coreSeconds: number, prices: Prices = PRICES): number {
+  return (coreSeconds / UTILISATION / 3600) * prices.spotVcpuHour
+}

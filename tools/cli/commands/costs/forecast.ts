@@ -1,14 +1,26 @@
 import type { Registry } from '#shared/assets/registry.ts'
-import { type CostLine, coreSeconds, costLines, type Workload } from '../../costs/estimate.ts'
-import { type AssetFigures, figuresOf } from '../../costs/figures.ts'
-import { MEASURED } from '../../costs/measured.ts'
-import { PRICES, type Prices } from '../../costs/prices.ts'
-import { settingOf } from '../../local/chain-settings.ts'
-import { registryFrom } from '../../local/check-derivatives.ts'
-import { table } from '../../terminal/table.ts'
-import { numberFrom, parsed, pathFrom, slowdownFrom, UsageError } from '../../terminal/usage.ts'
+import { PRICES, type Prices, UTILISATION } from '#shared/contracts/prices.ts'
+import {
+  type CostLine,
+  coreSeconds,
+  costLines,
+  type Workload,
+} from '../../../costs/estimate.ts'
+import { type AssetFigures, figuresOf } from '../../../costs/figures.ts'
+import { MEASURED } from '../../../costs/measured.ts'
+import { settingOf } from '../../../local/chain-settings.ts'
+import { registryFrom } from '../../../local/check-derivatives.ts'
+import { table } from '../../../terminal/table.ts'
+import {
+  numberFrom,
+  parsed,
+  pathFrom,
+  slowdownFrom,
+  UsageError,
+} from '../../../terminal/usage.ts'
 
 const HELP = `trackchain costs [FLAGS]: a forecast of what tracks cost in Google's cloud, in USD.
+trackchain costs --by WHAT: what a chain has spent (--by tenant --help).
 
   --tracks N         number of tracks (1000000)
   --seconds N        length of a track, up to 600 (210)
@@ -16,7 +28,7 @@ const HELP = `trackchain costs [FLAGS]: a forecast of what tracks cost in Google
   --derivatives DIR  a folder with derivative assets of your own: their definitions state what they take
                      (default: TRACKCHAIN_DERIVATIVES)
   --core-slowdown N  how many times slower a core is than the measured one (1)
-  --utilisation N    share of the paid vCPU time that works, 0 to 1 (0.7)
+  --utilisation N    share of the paid vCPU time that works, 0 to 1 (${UTILISATION})
   --spot N           share of the compute that is Spot, 0 to 1 (1)
   --staged N         share of the masters that can't be read in place, 0 to 1 (0)
   --scratch-minutes N  how long scratch is kept (5)
@@ -63,7 +75,7 @@ const OPTIONS = {
 } as const
 
 /** Prints what a workload costs. @returns the exit code. */
-export async function costs(args: readonly string[]): Promise<number> {
+export async function forecast(args: readonly string[]): Promise<number> {
   const { values } = parsed(args, OPTIONS)
   if (values.help) {
     process.stdout.write(HELP)
@@ -80,7 +92,7 @@ export async function costs(args: readonly string[]): Promise<number> {
     seconds: number('seconds', 210, MAX_SECONDS, 1),
     assets: assetsFrom(values.assets, registry),
     coreSlowdown: slowdownFrom(values['core-slowdown']),
-    utilisation: number('utilisation', 0.7, 1, 0.01),
+    utilisation: number('utilisation', UTILISATION, 1, 0.01),
     spot: number('spot', 1, 1),
     staged: number('staged', 0, 1),
     scratchMinutes: number('scratch-minutes', 5),
@@ -99,11 +111,11 @@ export async function costs(args: readonly string[]): Promise<number> {
   }
   const lines = costLines(workload, prices)
   const total = lines.reduce((sum, { cost }) => sum + cost, 0)
-  const forecast = { workload, prices, coreSecondsEach: coreSeconds(workload), lines, total }
+  const found = { workload, prices, coreSecondsEach: coreSeconds(workload), lines, total }
   const assets = workload.assets.map(({ id }) => id)
   const text = values.json
-    ? JSON.stringify({ ...forecast, workload: { ...workload, assets } }, null, 2)
-    : forPeople(forecast)
+    ? JSON.stringify({ ...found, workload: { ...workload, assets } }, null, 2)
+    : forPeople(found)
   await new Promise((written) => process.stdout.write(`${text}\n`, written))
   return 0
 }
