@@ -14,6 +14,7 @@ import { letterActions } from './dead-letters/redrive.ts'
 import { STATEMENT_MS } from './http/query.ts'
 import { requestConflicts } from './jobs/conflicts.ts'
 import { ingestStep } from './jobs/consume.ts'
+import { tenantQuotas } from './jobs/quotas.ts'
 import { jobRecorder } from './jobs/record-job.ts'
 import { submissions } from './jobs/submit-job.ts'
 import { openUploads } from './masters/open-uploads.ts'
@@ -51,7 +52,8 @@ async function start(service: Service): Promise<void> {
 
   const { max_message_kib } = config
   const conflicts = requestConflicts(database, log)
-  const step = ingestStep({ ...settings, max_message_kib }, recordJob, conflicts)
+  const quotas = tenantQuotas(database, tenants, log)
+  const step = ingestStep({ ...settings, max_message_kib }, recordJob, conflicts, quotas)
   consume('ingest', step, { concurrency: concurrency(WAITING_STEPS) })
 
   const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
@@ -70,6 +72,7 @@ async function start(service: Service): Promise<void> {
         events,
         recordJob,
         conflicts,
+        quotas,
         metrics,
         tracing,
       }),

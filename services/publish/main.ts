@@ -15,6 +15,7 @@ import { commitMetrics, requeuing } from './commit-metrics.ts'
 import { endRowsOnce } from './end-cancelled.ts'
 import { eventRecorder, eventsHandler } from './event-recorder.ts'
 import { keepDeadLetters } from './keep-dead-letters.ts'
+import { releaseOnce } from './release-waiting.ts'
 import { forgetOld } from './retention.ts'
 import { runRecorder } from './run-recorder.ts'
 import { publishStep } from './step.ts'
@@ -28,6 +29,7 @@ const WATCHDOG_EVERY_MS = 60_000
 const WATCHDOG_OFTEN_MS = 1_000
 const FORGET_EVERY_MS = 3600_000
 const CANCELLED_EVERY_MS = 5_000
+const RELEASE_EVERY_MS = 1_000
 const MIGRATE_AGAIN_MS = 1_000
 const SAY_EVERY_MS = 10_000
 /** Maximum number of letters handled concurrently. A letter may be as large as the largest message. */
@@ -92,6 +94,21 @@ await service('publish', async (service) => {
     isEnding = false
   }, CANCELLED_EVERY_MS)
   lifecycle.onClose('cancelled rows', async () => clearInterval(ending))
+
+  let isReleasing = false
+  const releasing = setInterval(async () => {
+    if (isReleasing) return
+    isReleasing = true
+    const deps = { database, bus, events, tenants: config.tenants }
+    await releaseOnce(deps, lifecycle.stopping).catch((error) =>
+      log.warn(
+        { error: sentence(error) },
+        'jobs that wait for their quota could not be released',
+      ),
+    )
+    isReleasing = false
+  }, RELEASE_EVERY_MS)
+  lifecycle.onClose('waiting jobs', async () => clearInterval(releasing))
 
   const old = { database, days: config.event_retention_days, log }
   // Also at the start: if processes are replaced often, none may live for an hour.

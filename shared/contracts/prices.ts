@@ -27,7 +27,7 @@ export type Prices = { readonly [Name in keyof typeof PRICES]: number }
  */
 export const UTILISATION = 0.7
 
-/** The cost of computing for so many core-seconds in the cloud, on Spot, USD. */
+/** The cost of computing for that number of core-seconds in the cloud, on Spot, USD. */
 export function computeUsd(coreSeconds: number, prices: Prices = PRICES): number {
   return (coreSeconds / UTILISATION / 3600) * prices.spotVcpuHour
 }

@@ -18,8 +18,8 @@ export interface Next {
   readonly sends: readonly Send[]
   /** Runs one after the other once all sends are confirmed: markers, clean-up. */
   readonly afterwards?: readonly (() => Promise<unknown>)[]
-  /** `skipped`: every output existed already. */
-  readonly verdict: 'accepted' | 'done' | 'skipped' | 'failed' | 'restarted'
+  /** `skipped`: every output existed already. `queued`: the job waits until its tenant has room. */
+  readonly verdict: 'accepted' | 'queued' | 'done' | 'skipped' | 'failed' | 'restarted'
   /** What was made or inspected, for the event. */
   readonly units?: readonly string[]
   readonly code?: string

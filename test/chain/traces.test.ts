@@ -82,6 +82,7 @@ t.test('one track is one trace, from POST to published, redeliveries included', 
     settings: { ...config, registry: await loadRegistry(config.derivatives) },
     ...{ bus, metrics, tracing, events: eventSink(bus), recordJob: async () => {} },
     conflicts: requestConflicts(database, createLog('traces', 'fatal')),
+    quotas: { holdBack: async () => false },
   })
   const client = { traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8) }
   for (const track of ['one', 'two']) {

@@ -28,6 +28,7 @@ import { analyzing } from '../../services/analyze/step.ts'
 import { encodeStep } from '../../services/encode/step.ts'
 import { requestConflicts } from '../../services/ingest/jobs/conflicts.ts'
 import { ingestStep } from '../../services/ingest/jobs/consume.ts'
+import { tenantQuotas } from '../../services/ingest/jobs/quotas.ts'
 import { eventRecorder, eventsHandler } from '../../services/publish/event-recorder.ts'
 import { runRecorder } from '../../services/publish/run-recorder.ts'
 import { publishStep } from '../../services/publish/step.ts'
@@ -114,7 +115,12 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
   const subscribers = [
     consume(
       'ingest',
-      ingestStep({ registry, ...config }, recordJob, requestConflicts(options.database, log)),
+      ingestStep(
+        { registry, ...config },
+        recordJob,
+        requestConflicts(options.database, log),
+        tenantQuotas(options.database, config.tenants, log),
+      ),
     ),
     ...perLane('stage', stageStep({ registry, locate: at, uploads, config, cores })),
     ...perLane('analyze', analyze.step),

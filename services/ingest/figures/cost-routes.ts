@@ -19,8 +19,8 @@ const DAY_MS = 86_400_000
 /** The usual window, days. */
 const DEFAULT_DAYS = 30
 const MAX_DAYS = 366
-/** The length of a track for which the costs of assets are compared, s. */
-const USUAL_SECONDS = 210
+/** The length of a track at which the costs of assets are compared, s. */
+const TYPICAL_SECONDS = 210
 
 const Query = Type.Object(
   {
@@ -114,7 +114,7 @@ function byAsset(kept: readonly KeptCost[], registry: Registry): KeptCost[] {
 function usualMs(asset: Derivative | undefined): number {
   if (asset === undefined) return 1000
   const { fixedMs, msPerSecond, mostMs = Number.MAX_VALUE } = asset.cost
-  return Math.max(1, Math.min(mostMs, fixedMs + msPerSecond * USUAL_SECONDS))
+  return Math.max(1, Math.min(mostMs, fixedMs + msPerSecond * TYPICAL_SECONDS))
 }
 
 function scaled(cost: CostFigures, share: number): CostFigures {

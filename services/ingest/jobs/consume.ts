@@ -7,16 +7,19 @@ import type { Config } from '#shared/frame/settings.ts'
 import { type DeliveryFacts, defineStep, type Step } from '#shared/frame/step.ts'
 import { type AcceptSettings, accept, type EarlierRun, toStage } from './accept.ts'
 import type { Conflicts } from './conflicts.ts'
+import type { Quotas } from './quotas.ts'
 
 /**
  * The consumer of the public `ingest` topic. It treats a message as POST /v1/jobs treats a body.
  * @param recordJob writes the job row if the database answers at once; it never fails
+ * @param quotas lets jobs wait whose tenant has no room
  * @param conflicts refuses a job that contradicts what the same request said before
  */
 export function ingestStep(
   settings: AcceptSettings & Pick<Config, 'max_message_kib'>,
   recordJob: (accepted: RunAccepted) => Promise<void>,
   conflicts: Pick<Conflicts, 'check'>,
+  quotas: Quotas,
 ): Step<EncodeJob> {
   const mostBytes = settings.max_message_kib * 1024
   return defineStep<EncodeJob>({
@@ -35,6 +38,9 @@ export function ingestStep(
       const sentMs = again.accepted === undefined ? delivery.published.getTime() : undefined
       const accepted =
         job.request_id === undefined ? given : await conflicts.check(given, sentMs)
+      // What comes to ingest again is no new job.
+      if (again.accepted === undefined && (await quotas.holdBack(accepted)))
+        return { sends: [], verdict: 'queued', subject: subjectOf(accepted) }
       const isNow = again.accepted === undefined && accepted === given
       return {
         sends: [toStage(accepted)],

@@ -111,11 +111,11 @@ async function resultOf(
       const words = `The line is longer than ${LONGEST_LINE} bytes; expected one EncodeJob.`
       throw new HttpError('TOO_LARGE', words)
     }
-    const { status, request_id, asset_guid, job } = await submissions.submit(
+    const { status, state, request_id, asset_guid, job } = await submissions.submit(
       json(bytes, 'The line'),
       tenant,
     )
-    return { line: number, status, request_id, asset_guid, job }
+    return { line: number, status, state, request_id, asset_guid, job }
   } catch (error) {
     const { status, code, detail, at } = problemOf(error, id)
     return { line: number, status, code, detail, ...(at === undefined ? {} : { at }) }

@@ -55,7 +55,7 @@ const schema = {
   summary: 'Submit jobs',
   description: [
     'Takes one EncodeJob, an array of up to 1,000, lines of them in bulk, or a form with the master itself.',
-    'A 202 means that Pub/Sub has the job for good.',
+    'A 202 means that Pub/Sub has the job for good or, with the state `queued`, that the database has it until its tenant has fewer jobs open.',
     '',
     'Bulk (`application/x-ndjson`): one job a line, any number of lines, up to 64 KiB each; the answer has one',
     'line for each, in order, while the request still runs. Read it while you send. Empty lines are passed over.',

@@ -33,7 +33,7 @@ const schema = {
   tags: ['jobs'],
   summary: 'Show the state of a request',
   description:
-    'The state of each of its jobs: `accepted`, `running`, `done`, `partial` (some assets failed), `failed` or `cancelled`, and of each asset. `percent` is 100 only when all has ended; `dead_lettered` says whether a dead letter about it is open; a pending asset has the units of its plan and how many of them are there, as far as that is known.',
+    'The state of each of its jobs: `queued` (until its tenant has fewer jobs open), `accepted`, `running`, `done`, `partial` (some assets failed), `failed` or `cancelled`, and of each asset. `percent` is 100 only when all has ended; `dead_lettered` says whether a dead letter about it is open; a pending asset has the units of its plan and how many of them are there, as far as that is known.',
   params: Params,
   response: {
     200: jsonResponse('Its jobs, one for each track.', JobRequest),
@@ -70,9 +70,11 @@ export async function jobStatusRoutes(
 function stateOf(jobs: readonly KnownJob[]): JobState {
   const states = new Set(jobs.map(({ state }) => state))
   if (states.size === 1) return [...states][0] as JobState
-  if (states.has('accepted') || states.has('running')) return 'running'
+  if (OPEN.some((state) => states.has(state))) return 'running'
   return states.has('cancelled') ? 'cancelled' : 'partial'
 }
+
+const OPEN: readonly JobState[] = ['queued', 'accepted', 'running']
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length

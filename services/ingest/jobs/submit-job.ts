@@ -16,6 +16,7 @@ import {
 } from '#shared/frame/telemetry/trace.ts'
 import { type AcceptSettings, accept, toStage } from './accept.ts'
 import type { Conflicts } from './conflicts.ts'
+import type { Quotas } from './quotas.ts'
 
 export interface Submissions {
   /**
@@ -25,7 +26,8 @@ export interface Submissions {
    */
   check(value: unknown, tenant: string | undefined): Promise<RunAccepted>
   /**
-   * Hands a job on. Resolves once Pub/Sub has both the job and the event of its acceptance.
+   * Hands a job on, or lets it wait until its tenant has room. Resolves once Pub/Sub, or the database, has the job, and
+   * Pub/Sub the event of it.
    * @throws HttpError UPSTREAM_DOWN when Pub/Sub does not answer; the job may then be posted again
    */
   handOn(accepted: RunAccepted, traceparent?: string | undefined): Promise<Accepted>
@@ -47,6 +49,7 @@ export function submissions({
   events,
   recordJob,
   conflicts,
+  quotas,
   metrics,
   tracing = UNTRACED,
 }: {
@@ -55,6 +58,7 @@ export function submissions({
   events: EventSink
   recordJob: (accepted: RunAccepted) => Promise<void>
   conflicts: Conflicts
+  quotas: Quotas
   metrics: Pick<Metrics, 'stepSeconds'>
   /** Off by default. */
   tracing?: Tracing
@@ -73,22 +77,25 @@ export function submissions({
     const birth = newEvent('ingest', 1)
     const began = performance.now()
     const { topic, data, attributes } = toStage(accepted)
+    const isQueued = await quotas.holdBack(accepted)
+    const verdict = isQueued ? 'queued' : 'accepted'
     try {
-      await tracedBus(bus, span).publish(topic, { data, attributes })
+      if (!isQueued) await tracedBus(bus, span).publish(topic, { data, attributes })
       const ms = Math.round(performance.now() - began)
       const { request } = accepted
       const reported = events.report({
         ...birth,
         ...subjectOf(accepted),
-        verdict: 'accepted',
+        verdict,
         units: [],
         ms,
-        request,
+        // Of a job that waits the database has it.
+        ...(isQueued ? {} : { request }),
         ...(accepted.accepted > birth.at ? { accepted: accepted.accepted } : {}),
       })
-      await Promise.all([reported, recordJob(accepted)])
+      await Promise.all([reported, ...(isQueued ? [] : [recordJob(accepted)])])
       // The consumer of the topic records this metric, too.
-      metrics.stepSeconds.record(ms / 1000, { step: 'ingest', verdict: 'accepted' })
+      metrics.stepSeconds.record(ms / 1000, { step: 'ingest', verdict })
       span.end(facts)
     } catch (error) {
       conflicts.forget(accepted)
@@ -97,7 +104,7 @@ export function submissions({
         cause: error,
       })
     }
-    return toAccepted(accepted)
+    return toAccepted(accepted, verdict)
   }
   async function check(value: unknown, tenant: string | undefined): Promise<RunAccepted> {
     const accepted = accept(value, settings, {}, tenant)
@@ -127,11 +134,12 @@ export function traceparentOf({ headers }: FastifyRequest): string | undefined {
   return typeof header === 'string' ? header : undefined
 }
 
-function toAccepted(accepted: RunAccepted): Accepted {
+function toAccepted(accepted: RunAccepted, state: Accepted['state']): Accepted {
   const { request, job, route } = accepted
   const { request_id, asset_guid, derivative_assets } = request
   return {
     status: 202,
+    state,
     request_id,
     asset_guid,
     job,

@@ -47,9 +47,15 @@ export interface EventCount extends Pick<StepEvent, 'step' | 'verdict'> {
 
 /** Whether an event says that a step of the chain has worked on its job. */
 function isOfStep(verdict: string): boolean {
-  return !['accepted', 'swept', 'redriven', 'discarded', 'replaced', 'cancelled'].includes(
-    verdict,
-  )
+  return ![
+    'accepted',
+    'queued',
+    'swept',
+    'redriven',
+    'discarded',
+    'replaced',
+    'cancelled',
+  ].includes(verdict)
 }
 
 function acceptance(event: StepEvent): Acceptance[] {

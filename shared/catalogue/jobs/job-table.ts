@@ -23,7 +23,7 @@ const CLAIM_SECONDS = 15
 
 /** Inserts the jobs that do not exist, all in one statement. @returns the ids of those it inserted */
 export async function insertJobs(query: Query, jobs: readonly JobRow[]): Promise<Set<string>> {
-  const inserted = await query<{ id: string }>(INSERT, [rows(jobs.map(columns))])
+  const inserted = await query<{ id: string }>(INSERT, [rows(jobs.map(jobColumns))])
   return new Set(inserted.map(({ id }) => id))
 }
 
@@ -48,7 +48,7 @@ export async function lockJobs(
 
 /** Writes rows that were locked and changed. A job that is owed a verdict again restarts the watchdog's clock. */
 export async function updateJobs(query: Query, jobs: readonly JobRow[]): Promise<void> {
-  if (jobs.length > 0) await query(UPDATE, [rows(jobs.map(columns))])
+  if (jobs.length > 0) await query(UPDATE, [rows(jobs.map(jobColumns))])
 }
 
 /** Claims the right to announce jobs that are locked. */
@@ -74,7 +74,7 @@ const READ = { name: 'jobs-read', text: SELECT }
 const LOCK = { name: 'jobs-lock', text: `${SELECT} order by id for update` }
 
 /** The queue that a job waits in, as `watch` has it: its route and lane. `new` is never stored. */
-const QUEUE = `route || coalesce('.' || (request ->> 'lane'), '')`
+export const QUEUE = `route || coalesce('.' || (request ->> 'lane'), '')`
 
 // The order of the keys keeps two batches from waiting for each other, and pages of the index from being read twice.
 const INSERT = {
@@ -150,7 +150,8 @@ interface Columns extends JobText {
   readonly cancelled_at: Date | null
 }
 
-function columns(row: JobRow): object {
+/** The columns of a job's row. */
+export function jobColumns(row: JobRow): object {
   const revision = revisionOf(row)
   return {
     id: row.job,

@@ -124,7 +124,7 @@ const CLOCKS_APART = `interval '1 day'`
  */
 export const PROGRESS = `
   select json_build_object(
-    'begun', coalesce(bool_or(verdict not in ('accepted', 'swept')), false),
+    'begun', coalesce(bool_or(verdict not in ('accepted', 'queued', 'swept')), false),
     'planned', (array_agg(to_json(units) order by at desc)
       filter (where step = 'stage' and verdict = 'done' and units <> '{}'))[1],
     'finished', (

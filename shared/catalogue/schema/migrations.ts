@@ -50,6 +50,7 @@ export const MIGRATIONS: readonly Migration[] = [
   },
   { name: 'the words of titles stand in the list alone', sql: 'drop index track_words' },
   { name: 'costs', sql: textOf('007-costs.sql') },
+  { name: 'quotas', sql: textOf('008-quotas.sql') },
 ]
 
 function textOf(file: string): string {

@@ -14,7 +14,7 @@ const HistoryEvent = Type.Object(
     }),
     verdict: Type.String({
       description:
-        '`accepted`, `done`, `skipped` (all existed), `failed`, `retry` (given back), `restarted`, `dead-lettered`, `swept`, `replaced`, `redriven`, `discarded`, `cancelled`.',
+        '`accepted`, `queued` (until its tenant has room), `done`, `skipped` (all existed), `failed`, `retry` (given back), `restarted`, `dead-lettered`, `swept`, `replaced`, `redriven`, `discarded`, `cancelled`.',
     }),
     job: Type.Optional(Type.String()),
     track: Type.Optional(Type.String()),

@@ -15,10 +15,10 @@ import { Warning } from './warning.ts'
 
 /** The states of a job; nothing follows the last four by itself. */
 export const JobState = Type.Enum(
-  ['accepted', 'running', 'done', 'partial', 'failed', 'cancelled'],
+  ['queued', 'accepted', 'running', 'done', 'partial', 'failed', 'cancelled'],
   {
     description:
-      'The last four are ends; `partial`: some assets failed; `cancelled`: posted again, it goes on.',
+      '`queued`: it waits until its tenant has room. The last four are ends; `partial`: some assets failed; `cancelled`: posted again, it goes on.',
   },
 )
 export type JobState = ResponseOf<typeof JobState>

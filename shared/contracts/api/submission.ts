@@ -4,10 +4,16 @@ import { TenantName } from '../tenants.ts'
 import { Problem } from './problem.ts'
 import { FailureCode, Nullable, type ResponseOf } from './response.ts'
 
-/** A job that was accepted: Pub/Sub has it for good. */
+const State = Type.Enum(['accepted', 'queued'], {
+  description:
+    '`accepted`: Pub/Sub has it for good. `queued`: the database has it for good, until its tenant has fewer jobs open.',
+})
+
+/** A job that was accepted. */
 export const Accepted = Type.Object(
   {
     status: Type.Literal(202),
+    state: State,
     request_id: Type.String(),
     asset_guid: Type.String(),
     job: Type.String({ description: 'The id of the job: one request for one track.' }),
@@ -49,6 +55,7 @@ const AcceptedLine = Type.Object(
   {
     line: Type.Integer({ minimum: 1, description: 'The number of the line, from 1.' }),
     status: Type.Literal(202),
+    state: State,
     request_id: Type.String(),
     asset_guid: Type.String(),
     job: Type.String({ description: 'The id of the job.' }),
@@ -59,6 +66,7 @@ const AcceptedLine = Type.Object(
       {
         line: 1,
         status: 202,
+        state: 'accepted',
         request_id: '3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11',
         asset_guid: 'example-track',
         job: '3f2c8c1e5d0b4b8a9a530d9a',

@@ -17,7 +17,7 @@ const StepEvent = Type.Object(
     at: Type.String({ format: 'date-time' }),
     /** The step that ran, by its name in `CHAIN`; or `watchdog`; or `operator`, a person who handles dead letters. */
     step: Line(64),
-    /** `accepted` (by ingest), `done`, `skipped` (all existed), `failed` (a verdict for good), `retry` (given back), `restarted`, `dead-lettered`, `swept`, `cancelled`; `replaced` (an upload of other content, by ingest); `redriven`, `discarded`, `cancelled` (by an operator). */
+    /** `accepted`, `queued` (by ingest), `done`, `skipped` (all existed), `failed` (a verdict for good), `retry` (given back), `restarted`, `dead-lettered`, `swept`, `cancelled`; `replaced` (an upload of other content, by ingest); `redriven`, `discarded`, `cancelled` (by an operator). */
     verdict: Line(64),
     job: Type.Optional(Line(64)),
     track: Type.Optional(Type.String({ pattern: ASSET_GUID_PATTERN })),

@@ -23,6 +23,7 @@ import { cancellationFeed } from '../../../services/ingest/cancel/feed.ts'
 import { letterActions } from '../../../services/ingest/dead-letters/redrive.ts'
 import type { BodySpeed } from '../../../services/ingest/http/bodies.ts'
 import { requestConflicts } from '../../../services/ingest/jobs/conflicts.ts'
+import { tenantQuotas } from '../../../services/ingest/jobs/quotas.ts'
 import { jobRecorder } from '../../../services/ingest/jobs/record-job.ts'
 import { submissions } from '../../../services/ingest/jobs/submit-job.ts'
 import { openUploads } from '../../../services/ingest/masters/open-uploads.ts'
@@ -125,6 +126,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
           events,
           recordJob: jobRecorder(rows, log),
           conflicts: requestConflicts(rows, log),
+          quotas: tenantQuotas(rows, tenants, log),
           metrics,
         }),
         database: rows,

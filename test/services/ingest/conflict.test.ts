@@ -146,6 +146,7 @@ t.test(
       events: { report: async () => {} },
       recordJob: async () => {},
       conflicts: away,
+      quotas: { holdBack: async () => false },
       metrics: createMetrics('test'),
     })
     const submit = (value: unknown) => submitOf(value, undefined)
@@ -162,7 +163,9 @@ t.test(
       'a job that was not taken binds no later one',
     )
 
-    const step = ingestStep({ ...settings, max_message_kib: 64 }, async () => {}, away)
+    const step = ingestStep({ ...settings, max_message_kib: 64 }, async () => {}, away, {
+      holdBack: async () => false,
+    })
     const delivery = { id: '1', attempt: 1, attributes: {}, published: new Date() }
     const context = { delivery, signal: timeLimit(60_000) } as never
     await t.rejects(Promise.resolve(step.run({ ...job, master_uri: b } as never, context)), {

@@ -16,7 +16,7 @@ const ROUND_MS = 1000
  * @typedef {object} Sent
  * @property {number} id
  * @property {File} file
- * @property {'waiting' | 'sending' | 'accepted' | 'running' | 'done' | 'partial' | 'failed' | 'cancelled' | 'refused'} phase
+ * @property {'waiting' | 'sending' | 'queued' | 'accepted' | 'running' | 'done' | 'partial' | 'failed' | 'cancelled' | 'refused'} phase
  * @property {number} percent progress of the phase, 0 to 100
  * @property {string} [guid]
  * @property {Replaced} [replaces]

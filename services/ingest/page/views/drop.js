@@ -122,6 +122,7 @@ export function Sendings({ uploads }) {
 const PHASES = /** @type {const} */ ({
   waiting: 'waiting',
   sending: 'sending',
+  queued: 'waits for its turn',
   accepted: 'in the chain',
   running: 'in the chain',
   done: 'done',
