@@ -27,6 +27,13 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   'shared/frame': [...UNDERWAY, 'shared/store', 'shared/bus'],
   'shared/assets': [...UNDERWAY, 'shared/audio', 'shared/store', 'shared/frame'],
   'shared/catalogue': [...CONTRACTS, 'shared/frame'],
+  'shared/jobs': [
+    ...CONTRACTS,
+    'shared/store',
+    'shared/frame',
+    'shared/assets',
+    'shared/catalogue',
+  ],
   ...Object.fromEntries(
     [...CHAIN, 'dispatch'].map((service) => [`services/${service}`, SHARED]),
   ),

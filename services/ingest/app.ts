@@ -13,6 +13,8 @@ import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import type { Access } from './auth/access.ts'
 import { requireScope } from './auth/guard.ts'
+import type { CampaignActions } from './campaigns/actions.ts'
+import { campaignRoutes } from './campaigns/routes.ts'
 import type { Cancelling } from './cancel/cancelling.ts'
 import type { CancellationFeed } from './cancel/feed.ts'
 import { cancelRoutes } from './cancel/routes.ts'
@@ -62,6 +64,7 @@ interface HttpDeps {
   readonly access: Access
   readonly submissions: Submissions
   readonly letterActions: LetterActions
+  readonly campaigns: CampaignActions
   readonly cancelling: Cancelling
   readonly cancellations: CancellationFeed
   readonly replacements: Replacements
@@ -119,6 +122,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
     jobRoutes,
     jobStatusRoutes,
     cancelRoutes,
+    campaignRoutes,
     masterRoutes,
     trackListRoutes,
     trackRoutes,

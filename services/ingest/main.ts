@@ -8,6 +8,7 @@ import { openStore } from '#shared/store/open.ts'
 import { createApp } from './app.ts'
 import { openAccess } from './auth/access.ts'
 import { assertNotExposed } from './auth/guard.ts'
+import { campaignActions } from './campaigns/actions.ts'
 import { cancelling } from './cancel/cancelling.ts'
 import { cancellationFeed } from './cancel/feed.ts'
 import { letterActions } from './dead-letters/redrive.ts'
@@ -57,13 +58,20 @@ async function start(service: Service): Promise<void> {
   consume('ingest', step, { concurrency: concurrency(WAITING_STEPS) })
 
   const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
-  const uploads = openUploads(openStore(config.uploads, gcs))
+  const uploadsStore = openStore(config.uploads, gcs)
+  const uploads = openUploads(uploadsStore)
   const cancellations = cancellationFeed(reads)
+  const campaigns = campaignActions({
+    ...{ database, registry, aborting, routes: config.routes },
+    uploads: uploadsStore,
+    onCancelled: cancellations.look,
+  })
   const app = await createApp(
     {
       config,
       access,
       letterActions: letterActions({ bus, events, database }),
+      campaigns,
       cancelling: cancelling(database, cancellations.look),
       cancellations,
       submissions: submissions({

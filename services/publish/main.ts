@@ -11,6 +11,7 @@ import { HARD_LIMIT_MS } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC, publishTopic } from '#shared/contracts/topology.ts'
 import { service, WAITING_STEPS } from '#shared/frame/service.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
+import { workOnCampaigns } from './campaigns/work.ts'
 import { commitMetrics, requeuing } from './commit-metrics.ts'
 import { endRowsOnce } from './end-cancelled.ts'
 import { eventRecorder, eventsHandler } from './event-recorder.ts'
@@ -45,15 +46,22 @@ await service('publish', async (service) => {
   lifecycle.onClose('database', () => opened.close())
   const database = watchedDatabase(opened, service.breaker.upstream('database'))
   await migrated(database, lifecycle.stopping)
-  // While the service runs: those over big tables take minutes or hours.
-  inBatches(database, log, lifecycle.stopping)
+  const { stopping } = lifecycle
+  const settings = { registry, routes: config.routes, uploads: config.uploads }
+  const campaigns = { database, bus, log, stopping, settings, locate: service.locate }
+  // While the service runs: those over big tables take minutes or hours. Campaigns need all of them.
+  const working = inBatches(database, log, stopping).then(() =>
+    // All tenants weigh the same.
+    workOnCampaigns({ ...campaigns, weightOf: () => 1 }),
+  )
+  lifecycle.onClose('campaigns', () => working)
 
   const step = publishStep({ ...runRecorder(database, additions), assets })
   for (const lane of LANES)
     consume(publishTopic(lane), step, { concurrency: concurrency(WAITING_STEPS), lane })
 
   const record = eventRecorder(database, additions)
-  const settings = (subscription: string, concurrency: number): SubscribeOptions => ({
+  const hearing = (subscription: string, concurrency: number): SubscribeOptions => ({
     concurrency,
     longestMs: HARD_LIMIT_MS,
     onError: (error) => log.warn({ err: error, subscription }, 'the link to Pub/Sub'),
@@ -61,14 +69,14 @@ await service('publish', async (service) => {
   closeFirst(
     bus.subscribe(
       'events',
-      settings('events', WAITING_STEPS),
+      hearing('events', WAITING_STEPS),
       requeuing('recorder', metrics, eventsHandler({ bus, record, log })),
     ),
   )
   closeFirst(
     bus.subscribe(
       DEAD_LETTER_TOPIC,
-      settings(DEAD_LETTER_TOPIC, LETTERS_AT_ONCE),
+      hearing(DEAD_LETTER_TOPIC, LETTERS_AT_ONCE),
       requeuing('dead-letter', metrics, keepDeadLetters({ database, events, log, additions })),
     ),
   )

@@ -20,6 +20,10 @@ export const TEXT_PATTERN = '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]*$
 export const REQUEST_ID_PATTERN = `^(?!\\.{1,2}$)${TEXT_PATTERN.slice(1)}`
 /** The maximum length of a request's id, characters: an index of the database has to take it. */
 export const REQUEST_ID_CHARACTERS = 200
+/** How the id of a campaign begins, which is also the request_id of its jobs. */
+export const CAMPAIGN_ID_START = 'campaign-'
+/** The pattern of a campaign's id. */
+export const CAMPAIGN_ID_PATTERN = `^${CAMPAIGN_ID_START}[0-9a-z]{8,20}$`
 /** The pattern of a derivative asset's id. */
 export const ASSET_ID_PATTERN = '^[a-z0-9][a-z0-9-]{0,63}$'
 /** The pattern of a route's name, which becomes the suffix of topics. */

@@ -1,5 +1,6 @@
 import { globSync, readFileSync } from 'node:fs'
 import t from 'tap'
+import { CAMPAIGN_ERRORS } from '#shared/contracts/errors/campaign.ts'
 import { CHAIN_ERRORS } from '#shared/contracts/errors/chain.ts'
 import { HTTP_ERRORS } from '#shared/contracts/errors/http.ts'
 import { OF_COMMANDS, PROPERTIES, variableOf } from '#shared/frame/config.ts'
@@ -35,6 +36,9 @@ t.test('the documents of errors name no code that there is not', async (t) => {
     for (const [, code = ''] of read(path).matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)) {
       // Variables, and flags of system calls.
       if (/^(TRACKCHAIN_|O_)/.test(code)) continue
-      t.ok(code in CHAIN_ERRORS || code in HTTP_ERRORS, `${path}: ${code}`)
+      t.ok(
+        code in CHAIN_ERRORS || code in HTTP_ERRORS || code in CAMPAIGN_ERRORS,
+        `${path}: ${code}`,
+      )
     }
 })

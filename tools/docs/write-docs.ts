@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { CAMPAIGN_ERRORS } from '#shared/contracts/errors/campaign.ts'
 import { CHAIN_ERRORS } from '#shared/contracts/errors/chain.ts'
 import { HTTP_ERRORS, VERDICT_STATUS } from '#shared/contracts/errors/http.ts'
 import { Route } from '#shared/contracts/route.ts'
@@ -91,6 +92,18 @@ ${table(
   Object.entries(HTTP_ERRORS).map(([name, { status, means, remedy }]) => [
     code(name),
     `${status}`,
+    means,
+    remedy,
+  ]),
+)}
+
+## Of campaigns
+They say why a [campaign](../tasks/campaigns.md) is paused, or why a line is none of its items.
+
+${table(
+  ['code', 'what it means', 'what to do'],
+  Object.entries(CAMPAIGN_ERRORS).map(([name, { means, remedy }]) => [
+    code(name),
     means,
     remedy,
   ]),

@@ -11,6 +11,7 @@ const CSP =
 /** The groups of operations. */
 const TAGS = {
   jobs: 'Requests for derivative assets, and their state.',
+  campaigns: 'Long lists of tracks that are worked off beside everything else.',
   masters: 'Uploads of masters.',
   tracks: 'What exists for a track, and its history.',
   'dead letters': 'Jobs and messages that failed for good.',

@@ -4,6 +4,7 @@ import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import { tenantOf } from '#shared/contracts/tenants.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
+import { afterCancelling } from '#shared/jobs/after-cancelling.ts'
 import { bestEffort } from './best-effort.ts'
 
 /**
@@ -78,23 +79,6 @@ export function requestConflicts(database: Database, log: Log): Conflicts {
       taken.delete(job)
     },
   }
-}
-
-/**
- * A job that is posted again after it was cancelled was accepted later than that, whatever the clocks say, and is the
- * next run: its scratch is not that of the cancelled one. A copy of a message that was sent before is cancelled, too.
- */
-function afterCancelling(
-  accepted: RunAccepted,
-  { cancelled, isCancelled, run }: EarlierJob,
-  sentMs: number,
-): RunAccepted {
-  if (cancelled === null) return accepted
-  if (sentMs <= cancelled.getTime())
-    return { ...accepted, accepted: new Date(sentMs).toISOString() }
-  const at = Math.max(Date.parse(accepted.accepted), cancelled.getTime() + 1)
-  const again = Math.max(accepted.run, isCancelled ? run + 1 : run)
-  return { ...accepted, run: again, accepted: new Date(at).toISOString() }
 }
 
 function saidIn(request: Said): Said {

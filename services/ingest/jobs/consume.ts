@@ -5,7 +5,7 @@ import { type RunAccepted, subjectOf } from '#shared/contracts/messages/run.ts'
 import { jobId, requestIdFrom, trackOf } from '#shared/contracts/names.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import { type DeliveryFacts, defineStep, type Step } from '#shared/frame/step.ts'
-import { type AcceptSettings, accept, type EarlierRun, toStage } from './accept.ts'
+import { type AcceptSettings, accept, type EarlierRun, toStage } from '#shared/jobs/accept.ts'
 import type { Conflicts } from './conflicts.ts'
 import type { Quotas } from './quotas.ts'
 

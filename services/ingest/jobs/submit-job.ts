@@ -14,7 +14,7 @@ import {
   tracedBus,
   UNTRACED,
 } from '#shared/frame/telemetry/trace.ts'
-import { type AcceptSettings, accept, toStage } from './accept.ts'
+import { type AcceptSettings, accept, toStage } from '#shared/jobs/accept.ts'
 import type { Conflicts } from './conflicts.ts'
 import type { Quotas } from './quotas.ts'
 

@@ -8,6 +8,7 @@ import {
   MessageSchema,
   MessageSchemas,
 } from '#shared/contracts/api/reference.ts'
+import { CAMPAIGN_ERRORS } from '#shared/contracts/errors/campaign.ts'
 import { CHAIN_ERRORS } from '#shared/contracts/errors/chain.ts'
 import { HTTP_ERRORS, HttpError } from '#shared/contracts/errors/http.ts'
 import type { Contract } from '#shared/contracts/message.ts'
@@ -30,6 +31,7 @@ const CONTRACTS: readonly Contract<unknown>[] = [
 const CODES: Readonly<Record<string, Omit<ErrorExplained, 'code'>>> = {
   ...CHAIN_ERRORS,
   ...HTTP_ERRORS,
+  ...CAMPAIGN_ERRORS,
 }
 
 const tags = ['reference']

@@ -1,3 +1,4 @@
+import { CAMPAIGN_ID_PATTERN } from '../../contracts/names.ts'
 import { atOnce, type Database, type Query } from '../database.ts'
 
 /** What can be cancelled: later releases may have other kinds. */
@@ -54,16 +55,27 @@ export async function cancel(
     const [found] = await query<Found>(FIND[kind], [id])
     if (!found?.known) return { result: 'unknown' }
     if (found.open) {
-      // Numbers are given in the order of commits: a reader who has seen one has missed none before it.
-      await query({ text: 'select pg_advisory_xact_lock($1)' }, [LOCK])
-      const [added] = await query<Cancellation>(ADD[kind], [id, by, reason])
-      if (added === undefined) throw new Error('the database added no cancellation')
-      return { result: 'cancelled', cancellation: added, isNew: true }
+      const cancellation = await addCancellation(query, kind, id, { by, reason })
+      return { result: 'cancelled', cancellation, isNew: true }
     }
     const [latest] = found.cancelled ? await query<Cancellation>(LATEST, [request, job]) : []
     if (latest === undefined) return { result: 'ended' }
     return { result: 'cancelled', cancellation: latest, isNew: false }
   }, signal)
+}
+
+/** Adds a cancellation within a transaction: everything of it that was accepted until now is cancelled. */
+export async function addCancellation(
+  query: Query,
+  kind: CancelKind,
+  id: string,
+  { by, reason }: { readonly by: string; readonly reason: string | null },
+): Promise<Cancellation> {
+  // Numbers are given in the order of commits: a reader who has seen one has missed none before it.
+  await query({ text: 'select pg_advisory_xact_lock($1)' }, [LOCK])
+  const [added] = await query<Cancellation>(ADD[kind], [id, by, reason])
+  if (added === undefined) throw new Error('the database added no cancellation')
+  return added
 }
 
 /**
@@ -73,13 +85,15 @@ export async function cancel(
  */
 export async function endCancelled(
   database: Database,
-  { number, kind }: Pick<Cancellation, 'number' | 'kind'>,
+  { number, kind, id }: Pick<Cancellation, 'number' | 'kind' | 'id'>,
   signal?: AbortSignal,
 ): Promise<{ readonly ended: number; readonly isAll: boolean }> {
   const query = atOnce(database)
+  const isCampaign = CAMPAIGN_ID.test(id) && (await query(IS_CAMPAIGN, [id])).length > 0
+  const statement = isCampaign ? END_OF_CAMPAIGN : END_OF[kind]
   for (let ended = 0; ; ) {
     if (signal?.aborted) return { ended, isAll: false }
-    const batch = await query(END_OF[kind], [number, BATCH_JOBS])
+    const batch = await query(statement, [number, BATCH_JOBS])
     ended += batch.length
     if (batch.length > 0) continue
     await query(ENDED, [number])
@@ -189,6 +203,22 @@ const endingOf = (kind: CancelKind) => ({
     limit $2`),
 })
 const END_OF = { job: endingOf('job'), request: endingOf('request') }
+
+const CAMPAIGN_ID = new RegExp(CAMPAIGN_ID_PATTERN)
+const IS_CAMPAIGN = { name: 'cancel-is-campaign', text: 'select from campaign where id = $1' }
+
+// Of millions of jobs few are open.
+const END_OF_CAMPAIGN = {
+  name: 'cancel-end-campaign',
+  text: ending(`
+    select job.id, cancelled.before, cancelled.by, cancelled.reason
+    from cancellation cancelled
+    join campaign on campaign.id = cancelled.id
+    join campaign_open open on open.campaign = campaign.number
+    join job on job.id = open.job
+    where cancelled.number = $1 and ${IS_OPEN} and job.accepted_at <= cancelled.before
+    limit $2`),
+}
 
 const END_FOUND = {
   name: 'cancel-end-found',

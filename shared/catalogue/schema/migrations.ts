@@ -49,6 +49,7 @@ export const MIGRATIONS: readonly Migration[] = [
       select max(asset_guid) as cursor, count(*)::int as rows from batch`,
   },
   { name: 'the words of titles stand in the list alone', sql: 'drop index track_words' },
+  { name: 'campaigns', sql: textOf('006-campaigns.sql') },
   { name: 'costs', sql: textOf('007-costs.sql') },
   { name: 'quotas', sql: textOf('008-quotas.sql') },
 ]

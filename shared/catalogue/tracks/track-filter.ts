@@ -90,12 +90,9 @@ export async function searchFor(
   filter: TrackFilter,
   size: number,
 ): Promise<Search | undefined> {
-  if ([filter.asset, filter.q].some((text) => text?.includes('\0'))) return undefined
-  const few = await columnsOfFew(query, filter)
-  if (few.some((part) => part.few?.tracks === 0)) return undefined
-  const parts = [...few, ...rangesOf(filter), ...(await wordsOf(query, filter.q?.trim() ?? ''))]
-  const [all] = await query<{ tracks: number }>(ALL)
-  const total = all?.tracks ?? 0
+  const parts = await partsOf(query, filter)
+  if (parts === undefined) return undefined
+  const total = await countTracks(query)
   let fewest: Part | undefined
   let some: Part | undefined
   let least = Number.POSITIVE_INFINITY
@@ -122,6 +119,33 @@ export async function searchFor(
   // The number of matches that are expected among those that are passed.
   const found = (expected / Math.min(least, total)) * MAX_WALKED
   return found > size ? search : allAtOnce(search)
+}
+
+/** The parts of a filter; undefined if no track matches. */
+async function partsOf(
+  query: Query,
+  filter: TrackFilter,
+): Promise<readonly Part[] | undefined> {
+  if ([filter.asset, filter.q].some((text) => text?.includes('\0'))) return undefined
+  const few = await columnsOfFew(query, filter)
+  if (few.some((part) => part.few?.tracks === 0)) return undefined
+  return [...few, ...rangesOf(filter), ...(await wordsOf(query, filter.q?.trim() ?? ''))]
+}
+
+/** SQL of a filter, as a condition on a row `listed` of `track_listing`; undefined if no track matches. */
+export async function conditionOf(
+  query: Query,
+  filter: TrackFilter,
+  parameter: Parameter,
+): Promise<string | undefined> {
+  const parts = await partsOf(query, filter)
+  return parts && ['true', ...parts.map((part) => part.where(parameter))].join(' and ')
+}
+
+/** The number of tracks. */
+export async function countTracks(query: Query): Promise<number> {
+  const [all] = await query<{ tracks: number }>(ALL)
+  return all?.tracks ?? 0
 }
 
 /** All conditions as one, which the database finds by the indexes that it likes. */

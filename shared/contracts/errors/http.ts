@@ -13,6 +13,22 @@ export const HTTP_ERRORS = {
     means: 'What is to be cancelled has ended already.',
     remedy: 'None: what was made stays made. To take a dead letter off the list, discard it.',
   },
+  WRONG_STATE: {
+    status: 409,
+    means: 'The state of the campaign does not allow that.',
+    remedy: 'Read the detail: it names the state, and those that allow it.',
+  },
+  EMPTY_QUESTION: {
+    status: 422,
+    means: 'The question of a campaign would find every track.',
+    remedy:
+      'Name what is stale or lacking, or something to filter by. For really all tracks filter by each state.',
+  },
+  MANIFEST_OUT_OF_BOUNDS: {
+    status: 422,
+    means: 'The manifest lies outside what the chain may read.',
+    remedy: 'Put it within the prefixes of the masters, or post its lines.',
+  },
   LETTER_TAKEN: {
     status: 409,
     means: 'The dead letter has been redriven or discarded already, or is just about to be.',

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { loadRegistry } from '#shared/assets/registry.ts'
-import { accept, toStage } from '../../../services/ingest/jobs/accept.ts'
+import { accept, toStage } from '#shared/jobs/accept.ts'
 
 const registry = await loadRegistry()
 const settings = {

@@ -18,6 +18,7 @@ import { openStore } from '#shared/store/open.ts'
 import { createApp } from '../../../services/ingest/app.ts'
 import { openAccess } from '../../../services/ingest/auth/access.ts'
 import type { IdentitySettings } from '../../../services/ingest/auth/identity.ts'
+import { campaignActions } from '../../../services/ingest/campaigns/actions.ts'
 import { cancelling } from '../../../services/ingest/cancel/cancelling.ts'
 import { cancellationFeed } from '../../../services/ingest/cancel/feed.ts'
 import { letterActions } from '../../../services/ingest/dead-letters/redrive.ts'
@@ -107,8 +108,13 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
       'onprem-a': { templates: [], prefixes: ['file:///mnt/onprem'], core_slowdown: 1 },
     }
     const aborting = new AbortController()
-    const uploadsThere = openUploads(openStore(uploadsUri, gcs))
+    const uploadsStore = openStore(uploadsUri, gcs)
+    const uploadsThere = openUploads(uploadsStore)
     const cancellations = cancellationFeed(rows)
+    const campaigns = campaignActions({
+      ...{ database: rows, registry, routes, uploads: uploadsStore },
+      ...{ onCancelled: cancellations.look, aborting: aborting.signal },
+    })
     const app = await createApp(
       {
         config: {
@@ -118,6 +124,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
         ...(slowest ? { slowest } : {}),
         access: openAccess({ tokens, oidc, tenants }, given.identity),
         letterActions: letterActions({ bus, events, database: rows }),
+        campaigns,
         cancelling: cancelling(rows, cancellations.look),
         cancellations,
         submissions: submissions({

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { CAMPAIGN_ERRORS } from '#shared/contracts/errors/campaign.ts'
 import {
   asChainError,
   CHAIN_ERRORS,
@@ -38,8 +39,8 @@ t.test('a remedy speaks of what was at fault', (t) => {
 })
 
 t.test('a code belongs to one world, and none is taken for one of another', async (t) => {
-  const both = Object.keys(CHAIN_ERRORS).filter((code) => code in HTTP_ERRORS)
-  t.same(both, [])
+  const codes = [CHAIN_ERRORS, HTTP_ERRORS, CAMPAIGN_ERRORS].flatMap(Object.keys)
+  t.equal(new Set(codes).size, codes.length)
   // @ts-expect-error: a verdict on a run is no refusal of a request
   t.equal(new HttpError('GAVE_UP', 'no').code, 'GAVE_UP')
   // @ts-expect-error: a refusal of a request is no verdict on a run

@@ -13,10 +13,10 @@ import { guidOfFile } from '#shared/contracts/file-names.ts'
 import type { RunEnded } from '#shared/contracts/messages/run.ts'
 import { jobId, type Revision } from '#shared/contracts/names.ts'
 import { newEvent } from '#shared/frame/events.ts'
+import { CsvReader } from '#shared/jobs/csv.ts'
 import { cancel } from '../../../tools/cli/commands/cancel.ts'
 import { spent } from '../../../tools/cli/commands/costs/spent.ts'
 import { status } from '../../../tools/cli/commands/status/status.ts'
-import { csvRows } from '../../../tools/cli/commands/submit/csv.ts'
 import { submit } from '../../../tools/cli/commands/submit/submit.ts'
 import { tracks } from '../../../tools/cli/commands/tracks.ts'
 import { watch } from '../../../tools/cli/commands/watch/watch.ts'
@@ -106,18 +106,16 @@ function ended(
 }
 
 t.test('CSV is read according to RFC 4180', async (t) => {
-  async function* chunks() {
-    yield* ['a,b\r\n', '"x ""y""', '",\n\n"two\nlines",', 'z']
+  const read = (...chunks: string[]) => {
+    const reader = new CsvReader()
+    return [...chunks.flatMap((chunk) => [...reader.push(chunk)]), ...reader.end()]
   }
-  t.same(await Array.fromAsync(csvRows(chunks())), [
-    { line: 1, cells: ['a', 'b'] },
-    { line: 2, cells: ['x "y"', ''] },
-    { line: 4, cells: ['two\nlines', 'z'] },
+  t.same(read('a,b\r\n', '"x ""y""', '",\n\n"two\nlines",', 'z'), [
+    { line: 1, cells: ['a', 'b'], end: 5 },
+    { line: 2, cells: ['x "y"', ''], end: 15 },
+    { line: 4, cells: ['two\nlines', 'z'], end: 29 },
   ])
-  async function* open() {
-    yield 'a\n"b'
-  }
-  await t.rejects(Array.fromAsync(csvRows(open())), /line 2: a quote is opened/)
+  t.throws(() => read('a\n"b'), /line 2: a quote is opened/)
 })
 
 t.test('files, folders and globs are uploaded and submitted as one request', async (t) => {

@@ -1,15 +1,18 @@
 import { resolve } from 'node:path'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
-import { utf8 } from '#shared/contracts/text.ts'
+import { CsvReader, type CsvRow } from '#shared/jobs/csv.ts'
+import {
+  headerOf,
+  JOB_COLUMNS,
+  jobOfRecord,
+  textOf,
+  type UncheckedJob,
+} from '#shared/jobs/csv-jobs.ts'
 import { UsageError } from '../../../terminal/usage.ts'
-import { csvRows } from './csv.ts'
-
-/** An EncodeJob as its author wrote it, unchecked: the API validates it. */
-export type Job = Readonly<Record<string, unknown>>
 
 /** A job to submit, with the file to upload before, if any. */
 export interface Wanted {
-  readonly job: Job
+  readonly job: UncheckedJob
   readonly file?: string
   /** Where the job comes from, for messages: a path, or `list.csv:12`. */
   readonly from: string
@@ -21,20 +24,7 @@ export interface Unreadable {
   readonly fault: string
 }
 
-const NUMBERS = ['release_id', 'asset_id']
-const COLUMNS = [
-  ...[
-    'asset_guid',
-    'master_uri',
-    'file',
-    'derivative_assets',
-    'title',
-    'artist',
-    'site',
-    'lane',
-  ],
-  ...['strict', 'file_name', 'request_id', ...NUMBERS],
-]
+const COLUMNS = [...JOB_COLUMNS, 'file']
 
 /**
  * The jobs of a manifest, each as soon as its line has been read: EncodeJobs one a line (NDJSON), or CSV with a header.
@@ -61,7 +51,7 @@ export async function* manifestJobs(
 }
 
 type Row =
-  | { readonly line: number; readonly job: Job; readonly fault?: never }
+  | { readonly line: number; readonly job: UncheckedJob; readonly fault?: never }
   | { readonly line: number; readonly fault: string; readonly job?: never }
 
 async function* lineJobs(text: AsyncIterable<string>): AsyncGenerator<Row> {
@@ -77,7 +67,7 @@ async function* lineJobs(text: AsyncIterable<string>): AsyncGenerator<Row> {
     try {
       const job: unknown = JSON.parse(read)
       if (typeof job === 'object' && job !== null && !Array.isArray(job)) {
-        yield { line, job: job as Job }
+        yield { line, job: job as UncheckedJob }
       } else yield { line, fault: 'expected an EncodeJob, a JSON object' }
     } catch (error) {
       yield { line, fault: `not JSON: ${sentence(error)}` }
@@ -95,32 +85,23 @@ async function* csvJobs(text: AsyncIterable<string>, name: string): AsyncGenerat
     } else if (header === undefined) header = checkedHeader(cells, name)
     else if (cells.length !== header.length) {
       yield { line, fault: `${cells.length} cells, and ${header.length} in the header` }
-    } else yield { line, job: jobOf(header, cells) }
+    } else yield { line, job: jobOfRecord(header, cells) }
   }
 }
 
 function checkedHeader(cells: readonly string[], name: string): readonly string[] {
-  const header = cells.map((cell) => cell.trim())
-  const odd = header.find((cell, at) => !COLUMNS.includes(cell) || header.indexOf(cell) !== at)
-  if (odd === undefined) return header
-  const why = COLUMNS.includes(odd) ? 'twice' : 'no such column'
-  throw new UsageError(
-    `${name}: the header has ${JSON.stringify(odd)}: ${why}. There are ${COLUMNS.join(', ')}.`,
-  )
+  try {
+    return headerOf(cells, COLUMNS)
+  } catch (error) {
+    throw new UsageError(`${name}: ${sentence(error)}`)
+  }
 }
 
-/** The job of a record. An empty cell counts as absent. */
-function jobOf(header: readonly string[], cells: readonly string[]): Job {
-  const given = header
-    .map((column, at) => [column, cells[at] ?? ''] as const)
-    .filter(([, cell]) => cell !== '')
-  return Object.fromEntries(given.map(([column, cell]) => [column, cellValue(column, cell)]))
-}
-
-function cellValue(column: string, cell: string): unknown {
-  if (column === 'derivative_assets') return cell.split(/[\s;,|]+/).filter((id) => id !== '')
-  if (column === 'strict') return { true: true, false: false }[cell] ?? cell
-  return NUMBERS.includes(column) && /^-?\d{1,15}$/.test(cell) ? Number(cell) : cell
+/** The records of a CSV file, each as soon as it is complete. @throws Error when a quote is never closed */
+async function* csvRows(text: AsyncIterable<string>): AsyncGenerator<CsvRow> {
+  const reader = new CsvReader()
+  for await (const chunk of text) yield* reader.push(chunk)
+  yield* reader.end()
 }
 
 const NO_UTF8 = 'not UTF-8'
@@ -135,15 +116,6 @@ async function* decoded(bytes: AsyncIterable<Uint8Array | string>): AsyncGenerat
     const text = Buffer.from(chunk as Uint8Array).toString('latin1')
     yield isFirst ? text.replace(/^\xef\xbb\xbf/, '') : text
     isFirst = false
-  }
-}
-
-/** The text that these bytes encode; undefined when they are not UTF-8. */
-function textOf(bytes: string): string | undefined {
-  try {
-    return utf8(Buffer.from(bytes, 'latin1'))
-  } catch {
-    return undefined
   }
 }
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { trackOf } from '#shared/contracts/names.ts'
+import type { UncheckedJob } from '#shared/jobs/csv-jobs.ts'
 import type { Client } from '../../../client/client.ts'
-import type { Job } from './manifest.ts'
 
 /** The result of a submitted job. */
 export type Posted = { readonly from: string; readonly asset_guid: string | undefined } & (
@@ -20,7 +20,7 @@ export interface Posting {
    * Accepts a job; waits while many are under way. @throws when the API does not answer.
    * @param replaces sha256 of the content that the job's file replaces; it is part of the result
    */
-  add(job: Job, from: string, replaces?: string): Promise<void>
+  add(job: UncheckedJob, from: string, replaces?: string): Promise<void>
   /** Resolves when all are posted. @throws when the API does not answer. */
   end(): Promise<void>
 }
@@ -33,7 +33,7 @@ const GATHER_MS = 50
 const TRIES = 5
 
 interface Line {
-  readonly job: Job
+  readonly job: UncheckedJob
   readonly from: string
   readonly replaces: string | undefined
 }
@@ -81,7 +81,7 @@ export function posting(
 }
 
 /** Gives each job a request. */
-function requests(): (job: Job) => Job {
+function requests(): (job: UncheckedJob) => UncheckedJob {
   let id = ''
   let tracks = new Set<unknown>()
   return (job) => {

@@ -4,6 +4,7 @@ import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { cleanFileName, guidOfFile } from '#shared/contracts/file-names.ts'
 import type { Lane } from '#shared/contracts/lanes.ts'
 import { trackOf } from '#shared/contracts/names.ts'
+import type { UncheckedJob } from '#shared/jobs/csv-jobs.ts'
 import { type Client, connect, isPassing, Refused } from '../../../client/client.ts'
 import { sha256OfFile } from '../../../client/digest.ts'
 import { type Followed, follow } from '../../../client/follow.ts'
@@ -13,7 +14,7 @@ import { type Bars, bar, drawBars } from '../../../terminal/bars.ts'
 import { jsonLine, type Output } from '../../../terminal/output.ts'
 import { printable } from '../../../terminal/text.ts'
 import { barsOf, changeText } from '../watch/print.ts'
-import type { Job, Unreadable, Wanted } from './manifest.ts'
+import type { Unreadable, Wanted } from './manifest.ts'
 import { type Posted, type Posting, posting } from './post-jobs.ts'
 import type { Sources } from './sources.ts'
 
@@ -143,7 +144,7 @@ async function take(
   }
   const { file } = wanted
   const { assets, isStrict, lane, target, signal } = options
-  const job: Job = {
+  const job: UncheckedJob = {
     ...(assets === undefined ? {} : { derivative_assets: assets }),
     ...(isStrict ? { strict: true } : {}),
     ...(lane === undefined ? {} : { lane }),

@@ -1,0 +1,200 @@
+import type { Readable } from 'node:stream'
+import type { Registry } from '#shared/assets/registry.ts'
+import type { CampaignSource } from '#shared/catalogue/campaigns/campaign.ts'
+import { campaignId, createCampaign } from '#shared/catalogue/campaigns/create-campaign.ts'
+import {
+  type CampaignMove,
+  changeCampaign,
+  MOVES,
+  type Mover,
+  moveCampaign,
+} from '#shared/catalogue/campaigns/move-campaign.ts'
+import { findCampaign } from '#shared/catalogue/campaigns/read-campaigns.ts'
+import type { Database } from '#shared/catalogue/database.ts'
+import { endCancelled } from '#shared/catalogue/jobs/cancel-jobs.ts'
+import type { Campaign, CampaignChange, CampaignWish } from '#shared/contracts/api/campaign.ts'
+import { PermanentError } from '#shared/contracts/errors/chain.ts'
+import { HttpError } from '#shared/contracts/errors/http.ts'
+import { sentence } from '#shared/contracts/errors/sentence.ts'
+import type { ObjectName } from '#shared/contracts/names.ts'
+import { masterPrefixes } from '#shared/contracts/route.ts'
+import type { Config } from '#shared/frame/settings.ts'
+import type { StoreDriver } from '#shared/store/driver/driver.ts'
+import { withinPrefixes } from '#shared/store/open.ts'
+import { toCampaign } from './shown.ts'
+
+/** What can be done with campaigns. Each @throws HttpError UPSTREAM_DOWN when the catalogue does not answer. */
+export interface CampaignActions {
+  /**
+   * Creates a campaign.
+   * @throws HttpError BAD_REQUEST, EMPTY_QUESTION, MANIFEST_OUT_OF_BOUNDS, NOT_FOUND; PermanentError UNKNOWN_DERIVATIVE
+   */
+  create(wish: CampaignWish, by: string): Promise<Campaign>
+  /** Stores the lines of a manifest, and creates a campaign of it. */
+  createOf(
+    lines: Readable,
+    type: string,
+    wish: Omit<CampaignWish, 'manifest' | 'question' | 'failed_of'>,
+    by: string,
+  ): Promise<Campaign>
+  /** @throws HttpError NOT_FOUND, WRONG_STATE */
+  move(id: string, move: CampaignMove, mover: Mover): Promise<Campaign>
+  /** @throws HttpError NOT_FOUND */
+  change(id: string, change: CampaignChange): Promise<Campaign>
+}
+
+interface ActionDeps {
+  readonly database: Database
+  readonly registry: Registry
+  readonly routes: Config['routes']
+  /** Where manifests are kept that come as lines. */
+  readonly uploads: StoreDriver
+  /** Called when a campaign has been withdrawn, before the rows of its jobs are ended. */
+  readonly onCancelled: () => void
+  /** Aborts when uploads under way have to be given up. */
+  readonly aborting: AbortSignal
+}
+
+/** The folder of manifests that came as lines: no track has such a name. */
+const FOLDER = '_campaigns'
+/** How long a request goes on ending rows, ms. publish ends the rest. */
+const END_MS = 2000
+
+export function campaignActions(deps: ActionDeps): CampaignActions {
+  const { database, registry, uploads } = deps
+
+  async function add(
+    id: string,
+    wish: CampaignWish,
+    { source, assets }: { readonly source: CampaignSource; readonly assets: readonly string[] },
+    by: string,
+  ): Promise<Campaign> {
+    const { name, start: starts = false, weight = 1, rate = null } = wish
+    const tenant = 'default'
+    const wanted = { id, tenant, name, source, assets, starts, weight, rate, by }
+    await answered(() => createCampaign(database, wanted))
+    return await shown(id)
+  }
+
+  async function shown(id: string): Promise<Campaign> {
+    const found = await answered(() => findCampaign(database, id))
+    if (found === undefined) throw unknown(id)
+    return toCampaign(found)
+  }
+
+  return {
+    async create(wish, by) {
+      return await add(campaignId(), wish, await sourceOf(wish, deps), by)
+    },
+    async createOf(lines, type, wish, by) {
+      const assets = assetsOf(wish.derivative_assets, registry)
+      const id = campaignId()
+      const name = `${FOLDER}/${id}.${type === 'text/csv' ? 'csv' : 'ndjson'}` as ObjectName
+      await uploads.create(name, lines, { contentType: type, signal: deps.aborting })
+      const source = { kind: 'manifest', uri: uploads.uri(name) } as const
+      return await add(id, wish, { source, assets }, by)
+    },
+    async move(id, move, mover) {
+      const moved = await answered(() => moveCampaign(database, id, move, mover))
+      if (moved === undefined) throw unknown(id)
+      const { campaign, isAllowed, cancellation } = moved
+      if (!isAllowed) {
+        const words = `The campaign ${id} is ${campaign.state}: expected ${MOVES[move].from.join(' or ')} for ${move}.`
+        throw new HttpError('WRONG_STATE', words)
+      }
+      if (cancellation !== undefined) {
+        deps.onCancelled()
+        // If the database goes away now, the rows are ended later.
+        const until = AbortSignal.timeout(END_MS)
+        await endCancelled(database, cancellation, until).catch(() => {})
+      }
+      return await shown(id)
+    },
+    async change(id, change) {
+      const changed = await answered(() => changeCampaign(database, id, change))
+      if (changed === undefined) throw unknown(id)
+      return await shown(id)
+    },
+  }
+}
+
+async function sourceOf(
+  wish: CampaignWish,
+  { database, registry, routes }: Pick<ActionDeps, 'database' | 'registry' | 'routes'>,
+): Promise<{ readonly source: CampaignSource; readonly assets: readonly string[] }> {
+  const { manifest, question, failed_of, derivative_assets } = wish
+  const given = [manifest, question, failed_of].filter((each) => each !== undefined)
+  if (given.length !== 1) {
+    const words = `${given.length} sources are given; expected one of manifest, question, failed_of.`
+    throw new HttpError('BAD_REQUEST', words, { at: '/' })
+  }
+  if (failed_of !== undefined) {
+    const known = await answered(() => findCampaign(database, failed_of))
+    if (known === undefined) throw unknown(failed_of, '/failed_of')
+    const assets = assetsOf(derivative_assets ?? known.campaign.assets, registry)
+    return { source: { kind: 'failed', campaign: failed_of }, assets }
+  }
+  if (manifest !== undefined) {
+    const prefixes = Object.values(routes).flatMap(masterPrefixes)
+    if (!withinPrefixes(manifest, prefixes)) {
+      const words = `${JSON.stringify(manifest)} lies outside what the chain may read.`
+      throw new HttpError('MANIFEST_OUT_OF_BOUNDS', words, { at: '/manifest' })
+    }
+    const assets = assetsOf(derivative_assets, registry)
+    return { source: { kind: 'manifest', uri: manifest }, assets }
+  }
+  return questionOf(question ?? {}, derivative_assets, registry)
+}
+
+function questionOf(
+  question: NonNullable<CampaignWish['question']>,
+  given: readonly string[] | undefined,
+  registry: Registry,
+) {
+  const { stale, lacks, filter } = question
+  const asked = [...new Set([...(stale ?? []), ...(lacks ?? [])])]
+  assetsOf(stale, registry, '/question/stale')
+  assetsOf(lacks, registry, '/question/lacks')
+  if (asked.length === 0 && Object.keys(filter ?? {}).length === 0) {
+    const words = 'The question names nothing: expected stale, lacks or a filter.'
+    throw new HttpError('EMPTY_QUESTION', words, { at: '/question' })
+  }
+  for (const name of ['bpm', 'seconds'] as const) {
+    const [from, to] = [filter?.[`${name}_from`], filter?.[`${name}_to`]]
+    if (from !== undefined && to !== undefined && from > to) {
+      const words = `${name}_from is ${from}, which is more than ${name}_to, ${to}.`
+      throw new HttpError('BAD_REQUEST', words, { at: `/question/filter/${name}_from` })
+    }
+  }
+  const narrows = given === undefined && asked.length > 0
+  const source = { kind: 'question', ...question, ...(narrows ? { narrows } : {}) } as const
+  return { source, assets: narrows ? asked : assetsOf(given, registry) }
+}
+
+/** The assets that are asked for; all of them by default. @throws PermanentError UNKNOWN_DERIVATIVE */
+function assetsOf(
+  given: readonly string[] | undefined,
+  registry: Registry,
+  at = '/derivative_assets',
+): readonly string[] {
+  for (const [index, id] of (given ?? []).entries()) {
+    if (registry.has(id)) continue
+    const words = `${JSON.stringify(id)} is not available here; available: ${[...registry.keys()].join(', ')}`
+    throw new PermanentError('UNKNOWN_DERIVATIVE', words, { at: `${at}/${index}` })
+  }
+  return given ?? [...registry.keys()]
+}
+
+/** That no campaign has this id. */
+export function unknown(id: string, at = '/id'): HttpError {
+  return new HttpError('NOT_FOUND', `There is no campaign ${id}.`, { at })
+}
+
+async function answered<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    const words = `The catalogue does not answer: ${sentence(error)}. Nothing may have changed: ask again.`
+    throw new HttpError('UPSTREAM_DOWN', words, { cause: error })
+  }
+}

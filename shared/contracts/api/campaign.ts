@@ -1,0 +1,297 @@
+import { type Static, Type } from 'typebox'
+import { ASSET_ID_PATTERN, CAMPAIGN_ID_PATTERN, TEXT_PATTERN } from '../names.ts'
+import { WARNINGS } from '../warnings.ts'
+import {
+  Dictionary,
+  FailureCode,
+  Instant,
+  NextPage,
+  Nullable,
+  Remedy,
+  type ResponseOf,
+} from './response.ts'
+import { TRACK_STATES } from './track.ts'
+
+/** The states of a campaign. */
+export const CAMPAIGN_STATES = [
+  'enumerating',
+  'draft',
+  'forecast',
+  'running',
+  'paused',
+  'cancelled',
+  'done',
+] as const
+
+export const CampaignId = Type.String({
+  pattern: CAMPAIGN_ID_PATTERN,
+  description: 'The id of the campaign, which is also the request_id of its jobs.',
+  examples: ['campaign-0mbwd2k5h0q3x'],
+})
+
+const Assets = Type.Array(Type.String({ pattern: ASSET_ID_PATTERN }), {
+  minItems: 1,
+  maxItems: 100,
+  uniqueItems: true,
+})
+const Amount = Type.Number({ minimum: 0, exclusiveMaximum: 1e6 })
+const Share = Type.Number({ minimum: 0, maximum: 1 })
+
+/** What tracks must be, under the names of the query of GET /v1/tracks. */
+export const QuestionFilter = Type.Object(
+  {
+    bpm_from: Type.Optional(Amount),
+    bpm_to: Type.Optional(Amount),
+    bpm_confidence_from: Type.Optional(Share),
+    key_confidence_from: Type.Optional(Share),
+    seconds_from: Type.Optional(Amount),
+    seconds_to: Type.Optional(Amount),
+    asset: Type.Optional(Type.String({ pattern: ASSET_ID_PATTERN })),
+    state: Type.Optional(Type.Enum([...TRACK_STATES])),
+    warning: Type.Optional(Type.Enum(['any', 'none', ...Object.keys(WARNINGS)])),
+    q: Type.Optional(Type.String({ minLength: 1, maxLength: 200, pattern: TEXT_PATTERN })),
+  },
+  { additionalProperties: false, title: 'QuestionFilter' },
+)
+export type QuestionFilter = Static<typeof QuestionFilter>
+
+const Question = Type.Object(
+  {
+    stale: Type.Optional({
+      ...Assets,
+      description: 'Tracks that have one of these assets in an older version alone.',
+    }),
+    lacks: Type.Optional({
+      ...Assets,
+      description: 'Tracks that lack one of these assets, and of which it has not failed.',
+    }),
+    filter: Type.Optional(QuestionFilter),
+  },
+  {
+    additionalProperties: false,
+    title: 'Question',
+    description:
+      'Which tracks: one of what is `stale` or `lacks`, if given, and all of the `filter`. What is asked for of each is its stale and missing ones of these assets, unless the campaign names `derivative_assets`. At least one property has to be given.',
+  },
+)
+
+const name = Type.String({
+  minLength: 1,
+  maxLength: 200,
+  pattern: TEXT_PATTERN,
+  description: 'For people.',
+})
+const weight = Type.Number({
+  exclusiveMinimum: 0,
+  maximum: 1000,
+  description:
+    'Its part of what the campaigns of its tenant get, beside the others; 1 by default.',
+})
+const rate = Nullable(Type.Number({ exclusiveMinimum: 0, maximum: 1e6 }), {
+  description: 'The most items that are released in a minute; null, the default: no limit.',
+})
+
+/** POST /v1/campaigns as JSON. */
+export const CampaignWish = Type.Object(
+  {
+    name,
+    manifest: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 2048,
+        pattern: TEXT_PATTERN,
+        description:
+          'The URI of a manifest within the prefixes of the masters: EncodeJobs, one a line, without `request_id` and `lane`; or CSV with a header where its name ends with .csv.',
+      }),
+    ),
+    question: Type.Optional(Question),
+    failed_of: Type.Optional({
+      ...CampaignId,
+      description: 'A campaign, of which all items that have failed are to be tried again.',
+    }),
+    derivative_assets: Type.Optional({
+      ...Assets,
+      description:
+        'The assets of items that do not name any. All available ones by default; of a question, what is stale or missing.',
+    }),
+    start: Type.Optional(
+      Type.Boolean({
+        description: 'Whether it runs as soon as it is enumerated; false by default.',
+      }),
+    ),
+    weight: Type.Optional(weight),
+    rate: Type.Optional(rate),
+  },
+  { additionalProperties: false, title: 'CampaignWish' },
+)
+export type CampaignWish = Static<typeof CampaignWish>
+
+/** PATCH /v1/campaigns/{id}. */
+export const CampaignChange = Type.Object(
+  { name: Type.Optional(name), weight: Type.Optional(weight), rate: Type.Optional(rate) },
+  { additionalProperties: false, minProperties: 1, title: 'CampaignChange' },
+)
+export type CampaignChange = Static<typeof CampaignChange>
+
+const Count = (description: string) => Type.Integer({ minimum: 0, description })
+
+const Source = Type.Union(
+  [
+    Type.Object(
+      { kind: Type.Literal('manifest'), uri: Type.String() },
+      { title: 'ManifestSource' },
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('question'),
+        stale: Type.Optional(Type.Array(Type.String())),
+        lacks: Type.Optional(Type.Array(Type.String())),
+        filter: Type.Optional(Dictionary(Type.Union([Type.String(), Type.Number()]))),
+      },
+      { title: 'QuestionSource' },
+    ),
+    Type.Object(
+      { kind: Type.Literal('failed'), campaign: Type.String() },
+      { title: 'FailedSource' },
+    ),
+  ],
+  { title: 'CampaignSource' },
+)
+
+/** A campaign as it stands: GET /v1/campaigns/{id}. */
+export const Campaign = Type.Object(
+  {
+    id: Type.String({ description: 'Also the request_id of its jobs.' }),
+    name: Type.String(),
+    tenant: Type.String(),
+    state: Type.Enum([...CAMPAIGN_STATES], {
+      description:
+        '`enumerating`: its source is being read; `draft`: it waits to be started; `done`: all items have ended.',
+    }),
+    start: Type.Boolean({ description: 'Whether it runs as soon as it is enumerated.' }),
+    paused: Nullable(
+      Type.Object(
+        { code: FailureCode, sentence: Type.String(), remedy: Type.Optional(Remedy) },
+        { title: 'PausedReason' },
+      ),
+      { description: 'Why it is paused; null when it is not.' },
+    ),
+    source: Source,
+    derivative_assets: Type.Array(Type.String(), {
+      description: 'The assets of items that do not name any.',
+    }),
+    weight: Type.Number(),
+    rate: Nullable(Type.Number(), { description: 'Items a minute at most; null: no limit.' }),
+    enumerated: Type.Integer({
+      minimum: 0,
+      maximum: 100,
+      description: 'How much of its source has been read, %.',
+    }),
+    looked_at: Count('Lines of the manifest, or tracks of the catalogue, that have been read.'),
+    items: Count('Tracks on its list.'),
+    refused: Count('Lines that could not become items: GET /v1/campaigns/{id}/refused.'),
+    waiting: Count('Items that are not in the queue.'),
+    open: Count('Items that are in the queue or under way.'),
+    done: Count('Items that have ended with all their assets.'),
+    partial: Count('Items of which some assets failed.'),
+    failed: Count('Items of which no asset was made.'),
+    cancelled: Count('Items whose job somebody has cancelled by itself.'),
+    unreleasable: Count('Items that the chain would not take when their turn came.'),
+    eta: Nullable(
+      Type.Object(
+        {
+          at: Instant('When its last item will have ended, at the pace of the last half hour.'),
+          from: Instant('Not before that, most likely.'),
+          to: Nullable(Instant('Not after that, most likely.'), {
+            description: 'Not after that, most likely; null while the pace is too unsteady.',
+          }),
+        },
+        { title: 'Eta' },
+      ),
+      { description: 'Null unless it runs, and until ten items have ended.' },
+    ),
+    by: Type.String({ description: 'Who created it.' }),
+    created: Instant('When it was created.'),
+    started: Nullable(Instant('When it ran first.'), {
+      description: 'When it ran first; null before.',
+    }),
+    ended: Nullable(Instant('When it was done or cancelled.'), {
+      description: 'When it was done or cancelled; null until then.',
+    }),
+    href: Type.String({ description: 'The address of this document.' }),
+  },
+  {
+    title: 'Campaign',
+    examples: [
+      {
+        id: 'campaign-0mbwd2k5h0q3x',
+        name: 'bpm@3 for all',
+        tenant: 'default',
+        state: 'running',
+        start: true,
+        paused: null,
+        source: { kind: 'question', stale: ['bpm'] },
+        derivative_assets: ['bpm'],
+        weight: 1,
+        rate: null,
+        enumerated: 100,
+        looked_at: 853_300,
+        items: 41_200,
+        refused: 0,
+        waiting: 30_100,
+        open: 1_900,
+        done: 9_180,
+        partial: 0,
+        failed: 20,
+        cancelled: 0,
+        unreleasable: 0,
+        eta: {
+          at: '2026-03-01T12:10:00.000Z',
+          from: '2026-03-01T12:01:00.000Z',
+          to: '2026-03-01T12:22:00.000Z',
+        },
+        by: 'label-desk',
+        created: '2026-03-01T10:00:00.000Z',
+        started: '2026-03-01T10:02:00.000Z',
+        ended: null,
+        href: '/v1/campaigns/campaign-0mbwd2k5h0q3x',
+      },
+    ],
+  },
+)
+export type Campaign = ResponseOf<typeof Campaign>
+
+/** GET /v1/campaigns. */
+export const CampaignPage = Type.Object(
+  { campaigns: Type.Array(Campaign, { description: 'The latest first.' }), next: NextPage },
+  { title: 'CampaignPage' },
+)
+export type CampaignPage = ResponseOf<typeof CampaignPage>
+
+/** GET /v1/campaigns/{id}/refused. */
+export const RefusedPage = Type.Object(
+  {
+    refused: Type.Array(
+      Type.Object(
+        {
+          line: Nullable(Type.Integer({ minimum: 1 }), {
+            description: 'The line of the manifest, from 1; null where there is none.',
+          }),
+          asset_guid: Nullable(Type.String(), {
+            description: 'Its track; null where it names none.',
+          }),
+          code: FailureCode,
+          detail: Type.String({ description: 'What was wrong, where, and what was expected.' }),
+          remedy: Type.Optional(Remedy),
+          excerpt: Nullable(Type.String(), {
+            description: 'How the line begins; null where it was read.',
+          }),
+        },
+        { title: 'RefusedItem' },
+      ),
+    ),
+    next: NextPage,
+  },
+  { title: 'RefusedPage' },
+)
+export type RefusedPage = ResponseOf<typeof RefusedPage>
