@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./commands/status/status.ts')).status,
   cancel: async () => (await import('./commands/cancel.ts')).cancel,
   tracks: async () => (await import('./commands/tracks.ts')).tracks,
+  campaign: async () => (await import('./commands/campaign/campaign.ts')).campaign,
   'dead-letters': async () =>
     (await import('./commands/dead-letters/dead-letters.ts')).deadLetters,
   redrive: async () => (await import('./commands/dead-letters/dead-letters.ts')).redriveAlone,
@@ -39,6 +40,7 @@ With a chain, here or elsewhere:
   npx trackchain status ID        the state of a request or a track; what failed, and why
   npx trackchain cancel ID        stops the jobs of a request, or of one track of it
   npx trackchain tracks           searches by BPM, key, length, state, name
+  npx trackchain campaign         long lists of tracks: create, list, show, start, watch, pause, resume, cancel
   npx trackchain dead-letters     jobs that failed for good: list, show, redrive, discard
   npx trackchain redrive ID…      the same as dead-letters redrive
 

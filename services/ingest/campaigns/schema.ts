@@ -113,7 +113,7 @@ export const create = {
       [LINE_TYPES[0] as string]: {
         schema: {
           ...EncodeJob.schema,
-          title: 'EncodeJob',
+          title: 'CampaignLine',
           examples: [{ asset_guid: 'example-track', derivative_assets: ['bpm'] }],
         },
       },

@@ -1,9 +1,10 @@
+import { moveCampaign } from '#shared/catalogue/campaigns/move-campaign.ts'
 import type { Database } from '#shared/catalogue/database.ts'
 import { cancel, endCancelled } from '#shared/catalogue/jobs/cancel-jobs.ts'
 import type { Cancelled } from '#shared/contracts/api/cancellation.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
-import { canonicalRequestId, jobId } from '#shared/contracts/names.ts'
+import { CAMPAIGN_ID_PATTERN, canonicalRequestId, jobId } from '#shared/contracts/names.ts'
 
 /** How long a request goes on ending rows, ms. The services know of the cancellation by then; publish ends the rest. */
 const END_MS = 3000
@@ -28,7 +29,12 @@ export function cancelling(database: Database, onCancelled: () => void): Cancell
   return async ({ requestId, track, by, reason }) => {
     const job = track === null ? null : jobId(requestId, track)
     const request = canonicalRequestId(requestId)
-    const outcome = await answered(() => cancel(database, { request, job }, { by, reason }))
+    const outcome = await answered(
+      async () =>
+        (track === null
+          ? await cancelCampaign(database, request, { by, reason })
+          : undefined) ?? (await cancel(database, { request, job }, { by, reason })),
+    )
     const what = track === null ? `The request ${requestId}` : `The job of ${track}`
     if (outcome.result === 'unknown') {
       const words =
@@ -65,6 +71,22 @@ export function cancelling(database: Database, onCancelled: () => void): Cancell
     }
   }
 }
+
+/** Cancels the campaign of which this is the request; undefined if it is of none. */
+async function cancelCampaign(
+  database: Database,
+  request: string,
+  mover: { readonly by: string; readonly reason: string | null },
+): Promise<Awaited<ReturnType<typeof cancel>> | undefined> {
+  if (!IS_CAMPAIGN.test(request)) return undefined
+  const moved = await moveCampaign(database, request, 'cancel', mover)
+  if (moved === undefined) return undefined
+  const { cancellation } = moved
+  if (cancellation === undefined) return { result: 'ended' }
+  return { result: 'cancelled', cancellation, isNew: true }
+}
+
+const IS_CAMPAIGN = new RegExp(CAMPAIGN_ID_PATTERN)
 
 async function answered<T>(act: () => Promise<T>): Promise<T> {
   try {

@@ -1,7 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Database } from '#shared/catalogue/database.ts'
-import { jobsOfRequest, type JobStatus as KnownJob } from '#shared/catalogue/jobs/read-jobs.ts'
+import {
+  jobsOfRequest,
+  type JobStatus as KnownJob,
+  MAX_OF_REQUEST,
+} from '#shared/catalogue/jobs/read-jobs.ts'
 import {
   type AssetStatus,
   JobRequest,
@@ -58,6 +62,10 @@ export async function jobStatusRoutes(
           `No job of the request ${request_id} is known (yet: after a 202 it may take a moment).`,
           { at: '/request_id' },
         )
+      }
+      if (jobs.length > MAX_OF_REQUEST) {
+        const words = `The request has more than ${MAX_OF_REQUEST} jobs. Ask for its campaign (/v1/campaigns/${request_id}), or for single tracks.`
+        throw new HttpError('TOO_LARGE', words, { at: '/request_id' })
       }
       reply.header('cache-control', 'no-store')
       const percent = Math.floor(mean(jobs.map(percentOf)))

@@ -19,7 +19,7 @@ import { type Batch, type Candidate, SourceError } from './source.ts'
 
 /** How long a step reads, ms. Its last batch may take longer, and nobody waits for it but who pauses the campaign. */
 const STEP_MS = 2000
-/** So many of the first lines, and no more of them refused, are taken for a manifest that is meant. */
+/** Of this many first lines at most that many are refused of a manifest that is meant. */
 const FIRST_LINES = 10_000
 const MAX_FIRST_REFUSED = 100
 

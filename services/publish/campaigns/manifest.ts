@@ -212,9 +212,11 @@ async function* recordBatches(
     if (candidates.length > 0) yield batch(false)
   }
   try {
+    // The line after the last line end, if there is one.
+    line = reader.begun - 1
     for (const row of reader.end()) {
       take(row)
-      line++
+      line = reader.begun
     }
   } catch (error) {
     if (error instanceof SourceError) throw error

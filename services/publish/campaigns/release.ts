@@ -17,7 +17,7 @@ import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import { type AcceptSettings, accept, toStage } from '#shared/jobs/accept.ts'
 import { afterCancelling } from '#shared/jobs/after-cancelling.ts'
 import { encodeJobOf } from './enumerate.ts'
-import { paceOf, type WeightOf, windowsOf } from './windows.ts'
+import { allowanceOf, type WeightOf, windowsOf } from './windows.ts'
 
 /** The most items of a campaign that are released at once: the campaign cannot be paused meanwhile. */
 const MAX_AT_ONCE = 500
@@ -62,7 +62,7 @@ async function releaseHeld(
   { database, bus, settings, stopping }: ReleaseDeps,
 ): Promise<number> {
   const { campaign, open, now, withdrawn } = held
-  const pace = paceOf(campaign.rate, held.paced, now)
+  const pace = allowanceOf(campaign.rate, held.paced, now)
   const room = Math.min(window - open, pace.allowed, MAX_AT_ONCE)
   const items = room > 0 ? await nextItems(query, held, room) : []
   if (items.length === 0) {

@@ -1,7 +1,7 @@
 import type { Released } from '#shared/catalogue/campaigns/release-campaign.ts'
 
-/** The least and the most that all campaigns together have in the queue. */
-const LEAST_WINDOW = 200
+/** What all campaigns together have in the queue. */
+const MIN_WINDOW = 200
 const MAX_WINDOW = 20_000
 
 /** How much a tenant gets beside the others. */
@@ -18,7 +18,7 @@ export function windowsOf(
   completed: number,
   weightOf: WeightOf,
 ): ReadonlyMap<number, number> {
-  const whole = Math.min(MAX_WINDOW, Math.max(LEAST_WINDOW, completed))
+  const whole = Math.min(MAX_WINDOW, Math.max(MIN_WINDOW, completed))
   const busy = running.filter(
     ({ campaign, open, withdrawn }) =>
       open > 0 || withdrawn > 0 || campaign.items > campaign.released,
@@ -43,7 +43,7 @@ const CATCH_UP_SECONDS = 5
  * @param rate items a minute; null: no limit
  * @param paced up to when it has been used
  */
-export function paceOf(
+export function allowanceOf(
   rate: number | null,
   paced: Date | null,
   now: Date,

@@ -46,7 +46,7 @@ export async function moveCampaign(
   signal?: AbortSignal,
 ): Promise<Moved | undefined> {
   return await database.transaction(async (query): Promise<Moved | undefined> => {
-    // Whoever releases its items holds this lock until they are published: what follows is later than that.
+    // A process that releases its items holds this lock until they are published: what follows is later than that.
     const [campaign] = await query<Campaign>(LOCK, [id])
     if (campaign === undefined) return undefined
     return await moved(query, campaign, move, mover)

@@ -75,7 +75,7 @@ export async function campaignRefusals(
 /** The slices of time that show how steady the pace is. */
 const SLICES = 12
 /** Fewer jobs than these say nothing about a pace. */
-const LEAST_JOBS = 10
+const MIN_JOBS = 10
 /** Ten seconds, as `campaign_pace` counts. */
 const SLOT_MS = 10_000
 
@@ -90,7 +90,7 @@ function etaOf(
 ): Eta | null {
   const [first] = slots
   const jobs = slots.reduce((sum, { ended }) => sum + ended, 0)
-  if (first === undefined || jobs < LEAST_JOBS || left === 0) return null
+  if (first === undefined || jobs < MIN_JOBS || left === 0) return null
   const wholeMs = nowMs - first.at
   if (wholeMs < 2 * SLOT_MS) return null
   const sliceMs = Math.max(SLOT_MS, Math.ceil(wholeMs / SLICES / SLOT_MS) * SLOT_MS)

@@ -46,7 +46,10 @@ export interface Progress {
   readonly finished: readonly string[]
 }
 
-/** The jobs of a request, by track; empty if the request is unknown. */
+/** The most jobs of a request that are read. */
+export const MAX_OF_REQUEST = 10_000
+
+/** The jobs of a request, by track; empty if the request is unknown. Of more than 10,000 one more than these. */
 export async function jobsOfRequest(
   database: Database,
   requestId: string,
@@ -153,5 +156,6 @@ const SELECT = `
 
 const OF_REQUEST = {
   name: 'jobs-of-request',
-  text: `${SELECT} where request_id = $1 order by asset_guid`,
+  text: `${SELECT} where id in (
+    select id from job where request_id = $1 limit ${MAX_OF_REQUEST + 1}) order by asset_guid`,
 }

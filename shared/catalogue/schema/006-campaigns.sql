@@ -1,4 +1,4 @@
--- Campaigns: frozen lists of tracks that are worked off in the lane `backfill` (DESIGN.md, chapter 10).
+-- Campaigns: frozen lists of tracks that are worked off in the lane `backfill` (DESIGN.md, chapter 9).
 create table campaign (
   number bigint generated always as identity primary key,
   -- Also the request_id of all of its jobs.

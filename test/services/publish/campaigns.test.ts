@@ -10,7 +10,7 @@ import { campaignRefusals, findCampaign } from '#shared/catalogue/campaigns/read
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { locate } from '#shared/store/open.ts'
 import { enumerateOnce } from '../../../services/publish/campaigns/enumerate.ts'
-import { paceOf, windowsOf } from '../../../services/publish/campaigns/windows.ts'
+import { allowanceOf, windowsOf } from '../../../services/publish/campaigns/windows.ts'
 import {
   accepted,
   catalogues,
@@ -168,8 +168,9 @@ t.test('a step that is cut off leaves nothing behind, and is done again', async 
 t.test('a CSV has a header, quotes, and faults of its own', async (t) => {
   const text = [
     'asset_guid,title,derivative_assets,asset_id',
-    'a,"Two, and',
-    'a half",bpm;key,',
+    'a,"Two, and a half",bpm;key,',
+    'x,"Two',
+    'lines",,',
     'b,,,12',
     'c',
     'd,\xff,,',
@@ -178,18 +179,19 @@ t.test('a CSV has a header, quotes, and faults of its own', async (t) => {
   ].join('\n')
   const source = await manifest('list.CSV', Buffer.from(text, 'latin1'))
   const { id, number } = await campaignOf(source)
-  t.match(await enumerated(id), { items: 3, refused: 2, lookedAt: 8 })
+  t.match(await enumerated(id), { items: 3, refused: 3, lookedAt: 9 })
   t.match(await itemsOf(number), [
     {
       asset_guid: 'a',
-      request: { title: 'Two, and\na half', derivative_assets: ['bpm', 'key'] },
+      request: { title: 'Two, and a half', derivative_assets: ['bpm', 'key'] },
     },
     { asset_guid: 'b', request: { asset_id: 12 } },
     { asset_guid: 'e', request: { title: '"E"' } },
   ])
   t.match(await refusalsOf(number), [
-    { line: 5, sentence: /1 cells, and the header 4/ },
-    { line: 6, sentence: /not UTF-8/, excerpt: /^d,/ },
+    { line: 3, asset_guid: 'x', sentence: /title must match pattern/ },
+    { line: 6, sentence: /1 cells, and the header 4/ },
+    { line: 7, sentence: /not UTF-8/, excerpt: /^d,/ },
   ])
   for (const [text, words] of [
     ['asset_guid,bpm\nx,1\n', /"bpm": no such column/],
@@ -204,16 +206,13 @@ t.test('a CSV has a header, quotes, and faults of its own', async (t) => {
 })
 
 t.test('a long CSV goes on where a step has ended', async (t) => {
-  const rows = Array.from(
-    { length: 12_000 },
-    (_, nth) => `csv-${nth},"Title ${nth}\nof two lines"\n`,
-  )
+  const rows = Array.from({ length: 12_000 }, (_, nth) => `csv-${nth},"Title, ${nth}"\n`)
   const { id } = await campaignOf(
     await manifest('long.csv', `asset_guid,title\n${rows.join('')}`),
   )
   const done = await enumerated(id)
   t.ok(done.steps >= 2, `${done.steps} steps`)
-  t.match(done, { items: 12_000, refused: 0, lookedAt: 24_001 })
+  t.match(done, { items: 12_000, refused: 0, lookedAt: 12_001 })
 })
 
 t.test('what is not there, empty, or changes while it is read', async (t) => {
@@ -222,7 +221,7 @@ t.test('what is not there, empty, or changes while it is read', async (t) => {
     ...{
       state: 'paused',
       pausedCode: 'MANIFEST_UNREADABLE',
-      pausedSentence: /there is no none/,
+      pausedSentence: /there is no .*none/,
     },
   })
   const outside = await campaignOf({ kind: 'manifest', uri: 'file:///etc/passwd' })
@@ -332,18 +331,18 @@ t.test('a rate lets through what it says, however late a pass comes', (t) => {
   let [paced, released]: [Date | null, number] = [null, 0]
   for (const second of [0, 1, 2, 2.5, 4, 9, 10]) {
     const now = new Date(start.getTime() + 1000 * second)
-    const pace = paceOf(120, paced, now)
+    const pace = allowanceOf(120, paced, now)
     released += pace.allowed
     paced = pace.usedUpTo(pace.allowed)
   }
   t.equal(released, 21)
   t.equal(
-    paceOf(120, paced, new Date(start.getTime() + 3600_000)).allowed,
+    allowanceOf(120, paced, new Date(start.getTime() + 3600_000)).allowed,
     10,
     'not an hour of it',
   )
-  t.equal(paceOf(1, new Date(start.getTime() - 59_000), start).allowed, 0)
-  t.equal(paceOf(1, new Date(start.getTime() - 60_000), start).allowed, 1)
-  t.equal(paceOf(null, null, start).allowed, Number.POSITIVE_INFINITY)
+  t.equal(allowanceOf(1, new Date(start.getTime() - 59_000), start).allowed, 0)
+  t.equal(allowanceOf(1, new Date(start.getTime() - 60_000), start).allowed, 1)
+  t.equal(allowanceOf(null, null, start).allowed, Number.POSITIVE_INFINITY)
   t.end()
 })

@@ -14,6 +14,7 @@ import type { RunEnded } from '#shared/contracts/messages/run.ts'
 import { jobId, type Revision } from '#shared/contracts/names.ts'
 import { newEvent } from '#shared/frame/events.ts'
 import { CsvReader } from '#shared/jobs/csv.ts'
+import { campaign } from '../../../tools/cli/commands/campaign/campaign.ts'
 import { cancel } from '../../../tools/cli/commands/cancel.ts'
 import { spent } from '../../../tools/cli/commands/costs/spent.ts'
 import { status } from '../../../tools/cli/commands/status/status.ts'
@@ -112,11 +113,62 @@ t.test('CSV is read according to RFC 4180', async (t) => {
   }
   t.same(read('a,b\r\n', '"x ""y""', '",\n\n"two\nlines",', 'z'), [
     { line: 1, cells: ['a', 'b'], end: 5 },
-    { line: 2, cells: ['x "y"', ''], end: 15 },
-    { line: 4, cells: ['two\nlines', 'z'], end: 29 },
+    { line: 2, cells: ['x "y"', ''], end: 16 },
+    { line: 4, cells: ['two\nlines', 'z'], end: 30 },
   ])
   t.throws(() => read('a\n"b'), /line 2: a quote is opened/)
 })
+
+t.test(
+  'a campaign is created of a file, a question or what has failed, and steered',
+  async (t) => {
+    const run = async (...args: string[]) => {
+      const { output, lines, notes } = terminal()
+      const code = await campaign([...args, '--target', api.url, '--json'], output)
+      return { code, notes, all: lines.length > 0 ? JSON.parse(lines.join('\n')) : undefined }
+    }
+    const folder = t.testdir({ 'list.csv': 'asset_guid\na\n' })
+    const file = ['create', '--manifest', join(folder, 'list.csv'), '--assets', 'bpm,key']
+    const posted = await run(...file, '--weight', '2', '--start')
+    t.match(posted, { code: 0, all: { weight: 2, start: true, source: { uri: /\.csv$/ } } })
+    const asked = await run(
+      'create',
+      '--stale',
+      'bpm',
+      '--filter',
+      'bpm_from=120',
+      '--rate',
+      '60',
+    )
+    const { id } = asked.all
+    t.match(asked.all.source, { kind: 'question', stale: ['bpm'], filter: { bpm_from: 120 } })
+    t.match((await run('set', id, '--rate', 'none', '--name', 'x')).all, {
+      rate: null,
+      name: 'x',
+    })
+    t.match((await run('pause', id, '--reason', NASTY)).all, { paused: { sentence: NASTY } })
+    const { output, lines } = terminal()
+    t.equal(await campaign(['show', id, '--target', api.url], output), 0)
+    t.match(lines.join(), /paused \(PAUSED\): a\\u001b/, 'nothing of it reaches the terminal')
+    t.match(await run('watch', id), { code: 0, all: { state: 'paused' } })
+    t.match((await run('retry-failed', id)).all, { source: { campaign: id }, start: true })
+    t.match((await run('list', '--limit', '2')).all, {
+      campaigns: [{ state: 'enumerating' }, { id }],
+    })
+    t.match(await run('start', id), { code: 1, notes: [/WRONG_STATE: .* is paused/] })
+    for (const [args, words] of [
+      [['create'], /takes one source/],
+      [['create', '--stale', 'bpm', '--manifest', 'x.csv'], /takes one source/],
+      [['create', '--filter', 'bpm'], /NAME=VALUE/],
+      [['create', '--manifest', join(folder, 'none.csv')], /There is no file/],
+      [['set', id], /takes --name/],
+      [['set', id, '--weight', '0'], /over 0/],
+      [['show', 'x'], /one id/],
+      [['stop', id], /no command stop/],
+    ] as const)
+      await t.rejects(run(...args), { name: 'UsageError', message: words })
+  },
+)
 
 t.test('files, folders and globs are uploaded and submitted as one request', async (t) => {
   const folder = t.testdir({})
