@@ -62,7 +62,7 @@ async function start(service: Service): Promise<void> {
   const uploads = openUploads(uploadsStore)
   const cancellations = cancellationFeed(reads)
   const campaigns = campaignActions({
-    ...{ database, registry, aborting, routes: config.routes },
+    ...{ database, registry, aborting, routes, tenants },
     uploads: uploadsStore,
     onCancelled: cancellations.look,
   })

@@ -47,12 +47,12 @@ await service('publish', async (service) => {
   const database = watchedDatabase(opened, service.breaker.upstream('database'))
   await migrated(database, lifecycle.stopping)
   const { stopping } = lifecycle
-  const settings = { registry, routes: config.routes, uploads: config.uploads }
+  const { routes, uploads, tenants } = config
+  const settings = { registry, routes, uploads, tenants }
   const campaigns = { database, bus, log, stopping, settings, locate: service.locate }
   // While the service runs: those over big tables take minutes or hours. Campaigns need all of them.
   const working = inBatches(database, log, stopping).then(() =>
-    // All tenants weigh the same.
-    workOnCampaigns({ ...campaigns, weightOf: () => 1 }),
+    workOnCampaigns({ ...campaigns, weightOf: (tenant) => tenants[tenant]?.weight ?? 1 }),
   )
   lifecycle.onClose('campaigns', () => working)
 

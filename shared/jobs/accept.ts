@@ -86,8 +86,11 @@ export function toStage(accepted: RunAccepted): Send {
   return send(topic, RunAccepted, accepted, attributesOf(accepted))
 }
 
-/** The tenant of a job that names `named`, from a caller of the tenant `owner`. */
-function tenantFor(
+/**
+ * The tenant of what names `named`, from a caller of the tenant `owner`.
+ * @throws PermanentError OTHER_TENANT, UNKNOWN_TENANT
+ */
+export function tenantFor(
   named: string | undefined,
   owner: string | undefined,
   { tenants }: Pick<AcceptSettings, 'tenants'>,

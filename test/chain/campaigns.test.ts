@@ -19,9 +19,10 @@ import { cancelling } from '../../services/ingest/cancel/cancelling.ts'
 import { enumerateOnce } from '../../services/publish/campaigns/enumerate.ts'
 import { releaseOnce } from '../../services/publish/campaigns/release.ts'
 import { endRowsOnce } from '../../services/publish/end-cancelled.ts'
-import { club, wav } from '../support/audio.ts'
+import { wav } from '../support/audio.ts'
 import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
+import { club } from '../support/synth.ts'
 
 const around = await surroundings()
 const { database, config, bus, folder, letters } = around
@@ -30,14 +31,15 @@ const log = createLog('campaigns', 'silent')
 const registry = await loadRegistry(config.derivatives)
 const stopping = new AbortController().signal
 const prefixes = Object.values(config.routes).flatMap(masterPrefixes)
-const settings = { registry, routes: config.routes, uploads: config.uploads }
+const { routes, tenants, uploads } = config
+const settings = { registry, routes, uploads, tenants }
 const deps = {
   ...{ database, bus, settings, stopping, weightOf: () => 1 },
   locate: (uri: string) => locate(uri, { prefixes }),
 }
 const known = new Cancellations()
 const actions = campaignActions({
-  ...{ database, registry, routes: config.routes, uploads: around.store('assets') },
+  ...{ database, registry, routes, tenants, uploads: around.store('assets') },
   ...{ onCancelled: () => {}, aborting: stopping },
 })
 const consumers = (only?: readonly string[]) =>

@@ -19,6 +19,7 @@ import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
 import { masterPrefixes } from '#shared/contracts/route.ts'
 import type { Config } from '#shared/frame/settings.ts'
+import { tenantFor } from '#shared/jobs/accept.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { withinPrefixes } from '#shared/store/open.ts'
 import { toCampaign } from './shown.ts'
@@ -27,15 +28,16 @@ import { toCampaign } from './shown.ts'
 export interface CampaignActions {
   /**
    * Creates a campaign.
-   * @throws HttpError BAD_REQUEST, EMPTY_QUESTION, MANIFEST_OUT_OF_BOUNDS, NOT_FOUND; PermanentError UNKNOWN_DERIVATIVE
+   * @throws HttpError BAD_REQUEST, EMPTY_QUESTION, MANIFEST_OUT_OF_BOUNDS, NOT_FOUND; PermanentError
+   * UNKNOWN_DERIVATIVE, UNKNOWN_TENANT, OTHER_TENANT
    */
-  create(wish: CampaignWish, by: string): Promise<Campaign>
+  create(wish: CampaignWish, caller: Caller): Promise<Campaign>
   /** Stores the lines of a manifest, and creates a campaign of it. */
   createOf(
     lines: Readable,
     type: string,
     wish: Omit<CampaignWish, 'manifest' | 'question' | 'failed_of'>,
-    by: string,
+    caller: Caller,
   ): Promise<Campaign>
   /** @throws HttpError NOT_FOUND, WRONG_STATE */
   move(id: string, move: CampaignMove, mover: Mover): Promise<Campaign>
@@ -43,10 +45,15 @@ export interface CampaignActions {
   change(id: string, change: CampaignChange): Promise<Campaign>
 }
 
-interface ActionDeps {
+interface Caller {
+  readonly by: string
+  /** On whose account; undefined where authentication is off. */
+  readonly tenant: string | undefined
+}
+
+interface ActionDeps extends Pick<Config, 'routes' | 'tenants'> {
   readonly database: Database
   readonly registry: Registry
-  readonly routes: Config['routes']
   /** Where manifests are kept that come as lines. */
   readonly uploads: StoreDriver
   /** Called when a campaign has been withdrawn, before the rows of its jobs are ended. */
@@ -67,10 +74,10 @@ export function campaignActions(deps: ActionDeps): CampaignActions {
     id: string,
     wish: CampaignWish,
     { source, assets }: { readonly source: CampaignSource; readonly assets: readonly string[] },
-    by: string,
+    { by, ...caller }: Caller,
   ): Promise<Campaign> {
     const { name, start: starts = false, weight = 1, rate = null } = wish
-    const tenant = 'default'
+    const tenant = tenantFor(wish.tenant, caller.tenant, deps)
     const wanted = { id, tenant, name, source, assets, starts, weight, rate, by }
     await answered(() => createCampaign(database, wanted))
     return await shown(id)
@@ -83,16 +90,18 @@ export function campaignActions(deps: ActionDeps): CampaignActions {
   }
 
   return {
-    async create(wish, by) {
-      return await add(campaignId(), wish, await sourceOf(wish, deps), by)
+    async create(wish, caller) {
+      return await add(campaignId(), wish, await sourceOf(wish, deps), caller)
     },
-    async createOf(lines, type, wish, by) {
+    async createOf(lines, type, wish, caller) {
+      // Before anything is stored.
+      tenantFor(wish.tenant, caller.tenant, deps)
       const assets = assetsOf(wish.derivative_assets, registry)
       const id = campaignId()
       const name = `${FOLDER}/${id}.${type === 'text/csv' ? 'csv' : 'ndjson'}` as ObjectName
       await uploads.create(name, lines, { contentType: type, signal: deps.aborting })
       const source = { kind: 'manifest', uri: uploads.uri(name) } as const
-      return await add(id, wish, { source, assets }, by)
+      return await add(id, wish, { source, assets }, caller)
     },
     async move(id, move, mover) {
       const moved = await answered(() => moveCampaign(database, id, move, mover))

@@ -61,7 +61,7 @@ export async function campaignRoutes(
   app.post<{ Querystring: LinesQuery }>(
     '/v1/campaigns',
     { schema: create, config: { ...operating, takes } },
-    async ({ headers, body, query, caller }, reply): Promise<Campaign> => {
+    async ({ headers, body, query, caller: by, tenant }, reply): Promise<Campaign> => {
       const type = LINES.find((each) => headers['content-type']?.startsWith(each))
       if (type === undefined && Object.keys(query).length > 0) {
         const words = 'The settings of a campaign that is described as JSON stand in the body.'
@@ -69,8 +69,8 @@ export async function campaignRoutes(
       }
       const made =
         type === undefined
-          ? await campaigns.create(checkWish(documentIn(body, 'a campaign')), caller)
-          : await campaigns.createOf(body as Readable, type, wishOf(query), caller)
+          ? await campaigns.create(checkWish(documentIn(body, 'a campaign')), { by, tenant })
+          : await campaigns.createOf(body as Readable, type, wishOf(query), { by, tenant })
       return reply.code(202).header('location', made.href).send(made)
     },
   )
@@ -147,13 +147,21 @@ export async function campaignRoutes(
 }
 
 function wishOf(query: LinesQuery) {
-  const { name = 'posted lines', derivative_assets: assets, start, weight, rate } = query
+  const {
+    name = 'posted lines',
+    derivative_assets: assets,
+    start,
+    weight,
+    rate,
+    tenant,
+  } = query
   return {
     name,
     start: start === '1',
     ...(assets === undefined ? {} : { derivative_assets: assets.split(',') }),
     ...(weight === undefined ? {} : { weight }),
     ...(rate === undefined ? {} : { rate }),
+    ...(tenant === undefined ? {} : { tenant }),
   }
 }
 

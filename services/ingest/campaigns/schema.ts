@@ -10,6 +10,7 @@ import {
 import { PageSize } from '#shared/contracts/api/parameters.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { ASSET_ID_PATTERN } from '#shared/contracts/names.ts'
+import { TenantName } from '#shared/contracts/tenants.ts'
 import { LINE_TYPES } from '../http/bodies.ts'
 import { JSON_TYPE } from '../http/json-body.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
@@ -59,6 +60,7 @@ export const LinesQuery = Type.Object(
         description: 'Of a manifest in the body: items a minute at most.',
       }),
     ),
+    tenant: Type.Optional(TenantName('Of a manifest in the body: on whose account.')),
   },
   { additionalProperties: false },
 )

@@ -139,7 +139,7 @@ function checkedItem(
         const words = `${name} is given, which is the campaign's`
         throw new PermanentError('NOT_AN_ENCODE_JOB', words, { at: `/${name}` })
       }
-    const { request } = accept(encodeJobOf(campaign, job), settings)
+    const { request } = accept(encodeJobOf(campaign, job), settings, {}, campaign.tenant)
     return { item: { line, asset_guid: request.asset_guid, request: restOf(job, campaign) } }
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error

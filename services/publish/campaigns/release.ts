@@ -101,7 +101,7 @@ function accepted(
   for (const { asset_guid, request } of items) {
     try {
       const job = encodeJobOf(campaign, { ...request, asset_guid })
-      jobs.push(accept(job, settings, { accepted: now.toISOString() }))
+      jobs.push(accept(job, settings, { accepted: now.toISOString() }, campaign.tenant))
     } catch (error) {
       if (!(error instanceof PermanentError)) throw error
       const { code, message: sentence } = error

@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { ASSET_ID_PATTERN, CAMPAIGN_ID_PATTERN, TEXT_PATTERN } from '../names.ts'
+import { TenantName } from '../tenants.ts'
 import { WARNINGS } from '../warnings.ts'
 import {
   Dictionary,
@@ -121,6 +122,9 @@ export const CampaignWish = Type.Object(
     ),
     weight: Type.Optional(weight),
     rate: Type.Optional(rate),
+    tenant: Type.Optional(
+      TenantName('On whose account; that of the token by default, and none else with a token.'),
+    ),
   },
   { additionalProperties: false, title: 'CampaignWish' },
 )

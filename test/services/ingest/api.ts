@@ -112,7 +112,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
     const uploadsThere = openUploads(uploadsStore)
     const cancellations = cancellationFeed(rows)
     const campaigns = campaignActions({
-      ...{ database: rows, registry, routes, uploads: uploadsStore },
+      ...{ database: rows, registry, routes, tenants, uploads: uploadsStore },
       ...{ onCancelled: cancellations.look, aborting: aborting.signal },
     })
     const app = await createApp(

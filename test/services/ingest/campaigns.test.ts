@@ -193,7 +193,7 @@ t.test('every wrong request is refused with a sentence', async (t) => {
     [posted({ question: { stale: ['bpm'] } }), 400, 'BAD_REQUEST', /name/],
     [posted({ ...wish, weight: 0 }), 400, 'BAD_REQUEST', /weight/],
     [posted({ ...wish, rate: -1 }), 400, 'BAD_REQUEST', /rate/],
-    [posted({ ...wish, tenant: 'x' }), 400, 'BAD_REQUEST', /unknown property "tenant"/],
+    [posted({ ...wish, tenant: 'x' }), 422, 'UNKNOWN_TENANT', /"x" is no tenant here/],
     [posted('{'), 400, 'NOT_JSON', /body/i],
     [
       posted({ name: 'x', manifest: 'file:///etc/passwd' }),

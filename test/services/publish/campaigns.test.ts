@@ -26,7 +26,8 @@ await mkdir(join(folder, 'lists'))
 const prefix = `file://${join(folder, 'lists')}`
 const registry = await loadRegistry()
 const routes = { cloud: { templates: [], prefixes: [prefix], core_slowdown: 1 } }
-const settings = { registry, routes, uploads: `file://${folder}/uploads` }
+const tenants = {}
+const settings = { registry, routes, tenants, uploads: `file://${folder}/uploads` }
 const within = { prefixes: [prefix] }
 const deps = {
   ...{ database, settings, stopping: new AbortController().signal },

@@ -23,6 +23,7 @@ const bus: typeof real = {
     return id
   },
 }
-const settings = { registry, routes: config.routes, uploads: config.uploads }
+const { routes, tenants, uploads } = config
+const settings = { registry, routes, tenants, uploads }
 const stopping = new AbortController().signal
 await releaseOnce({ database, bus, settings, stopping, weightOf: () => 1 })
