@@ -1,4 +1,5 @@
 import t from 'tap'
+import { createCampaign } from '#shared/catalogue/campaigns/create-campaign.ts'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { keepLetter } from '#shared/catalogue/letters/keep-letter.ts'
@@ -180,6 +181,7 @@ t.test('what an operator posts by its examples works as well', async (t) => {
   ])
   t.match(await post('/v1/dead-letters/{id}/discard'), [{ code: 'LETTER_TAKEN' }])
   t.match(await post('/v1/jobs/{request_id}/cancel'), [{ ended: 1 }, { ended: 0 }])
+  t.match(await post('/v1/campaigns'), [{ state: 'enumerating' }])
 })
 
 t.test('a form in the document is one that a page can send', async (t) => {
@@ -287,6 +289,11 @@ async function ranExampleTrack(): Promise<void> {
       verdicts: { waveform: { state: 'made', version: 1, files: { json: 2, png: 3 } } },
     },
   ])
+  await createCampaign(api.database, {
+    ...{ id: 'campaign-0mbwd2k5h0q3x', tenant: 'default', name: 'an example', by: 'x' },
+    ...{ source: { kind: 'question', stale: ['bpm'] }, assets: ['bpm'], starts: false },
+    ...{ weight: 1, rate: null },
+  })
   await keepLetter(api.database, {
     ...{ id: EXAMPLE_LETTER_ID, message: '1', published: new Date(), attributes: {} },
     ...{ step: 'stage', code: 'MASTER_NOT_FOUND', reason: 'not there', attempt: 1 },
