@@ -187,10 +187,20 @@ export async function coded(
   wavFile: Uint8Array,
   args: readonly string[] = [],
 ): Promise<Buffer> {
+  return (await codedAs(wavFile, [[name, args]]))[0] as Buffer
+}
+
+/** The same for several names, by one ffmpeg: to start it takes longer than to encode some seconds. */
+export async function codedAs(
+  wavFile: Uint8Array,
+  wanted: readonly (readonly [name: string, args: readonly string[], ...rest: unknown[]])[],
+): Promise<Buffer[]> {
   const folder = await mkdtemp(join(tmpdir(), 'coded-'))
   try {
-    await ffmpeg(['-i', 'pipe:0', ...args, join(folder, name)], wavFile)
-    return await readFile(join(folder, name))
+    const paths = wanted.map(([name], n) => join(folder, `${n}-${name}`))
+    const outputs = wanted.flatMap(([, args], n) => [...args, paths[n] as string])
+    await ffmpeg(['-i', 'pipe:0', ...outputs], wavFile)
+    return await Promise.all(paths.map((path) => readFile(path)))
   } finally {
     await rm(folder, { recursive: true })
   }

@@ -8,6 +8,7 @@ import { timeLimit } from './patience.ts'
 import { RATE } from './synth.ts'
 
 interface Outcome {
+  readonly layout: Surveyed
   readonly samples: number
   readonly left: Int16Array
   readonly right: Int16Array
@@ -18,7 +19,11 @@ interface Outcome {
 
 export type Part = readonly [start: number, end: number, wav: Uint8Array]
 
+type Surveyed = Awaited<ReturnType<typeof survey>>
+
 interface Wishes {
+  /** What a survey of the same master has found, where one was made: it starts an ffmpeg. */
+  readonly layout?: Surveyed
   readonly partSamples?: number
   readonly mostSamples?: number
   readonly read?: MasterBytes['read']
@@ -28,12 +33,12 @@ interface Wishes {
 /** A whole master, staged at once. */
 export async function stage(
   master: Buffer,
-  { read, write, ...options }: Wishes = {},
+  { layout: surveyed, read, write, ...options }: Wishes = {},
 ): Promise<Outcome> {
   const file = bytesOf(master, read)
   const parts: Part[] = []
   const keep = keepIn(parts)
-  const layout = await survey(bytesOf(master), soon())
+  const layout = surveyed ?? (await survey(bytesOf(master), soon()))
   const staged = await stageMaster(layout, {
     ...{ file, signal: soon(), ...options },
     write: write ?? keep,
@@ -48,7 +53,7 @@ export async function stage(
     }
   }
   const warnings = mergedWarnings(layout.warnings, staged.warnings)
-  return { samples: staged.samples, left, right, parts, warnings }
+  return { layout, samples: staged.samples, left, right, parts, warnings }
 }
 
 /** For one conversion of a few seconds, on a machine that has other things to do. */
@@ -79,9 +84,9 @@ export function scaled(channel: Float64Array): Float64Array {
 }
 
 /** The parts of a master that is cut into ranges of `stepSeconds` seconds, each a conversion of its own. */
-export async function inRanges(master: Buffer, stepSeconds: number) {
+export async function inRanges(master: Buffer, stepSeconds: number, surveyed?: Surveyed) {
   const file = bytesOf(master)
-  const layout = await survey(file, soon())
+  const layout = surveyed ?? (await survey(file, soon()))
   const parts: Part[] = []
   const common = () => ({ file, signal: soon(), partSamples: RATE, write: keepIn(parts) })
   const step = stepSeconds * RATE

@@ -39,14 +39,14 @@ const estimate = (sound: Channel, right?: Channel) => tools(sound, right).tempo(
 
 for (const truth of [90, 121.5, 128, 174]) {
   t.test(`a band at ${truth} BPM is found to 0.05, with confidence`, async (t) => {
-    const found = await estimate(band(40 * RATE, truth))
+    const found = await estimate(band(30 * RATE, truth))
     t.ok(Math.abs((found.bpm ?? 0) - truth) <= 0.05, `found ${found.bpm}`)
     t.ok(found.confidence > 0.9, `confidence ${found.confidence}`)
     t.ok(found.octaveConfidence > 0.5, `of the octave ${found.octaveConfidence}`)
     t.equal(found.reason, undefined)
     t.equal(found.steady, true)
-    t.match(found.tempoOverTime, [{ from: 0, to: 40, bpm: found.bpm, confidence: Number }])
-    t.same(found.windows, [{ from: 0, to: 40 }])
+    t.match(found.tempoOverTime, [{ from: 0, to: 30, bpm: found.bpm, confidence: Number }])
+    t.same(found.windows, [{ from: 0, to: 30 }])
   })
 }
 
@@ -79,7 +79,7 @@ t.test('no more decimals are claimed than the length allows', async (t) => {
   for (const [seconds, truth] of [
     [8, 126.37],
     [20, 126.37],
-    [90, 126.37],
+    [60, 126.37],
   ] as const) {
     const { bpm, bpmError = 0 } = await estimate(band(seconds * RATE, truth))
     const printed = tempoText(bpm ?? 0, bpmError)
@@ -115,23 +115,23 @@ t.test('neither level nor an inverted channel changes the tempo', async (t) => {
 })
 
 t.test('what has no tempo says why', async (t) => {
-  const [n, long] = [20 * RATE, 30 * RATE]
+  const n = 20 * RATE
   const hiss = (samples: number, amplitude: number) => noise(samples, { seed: 7, amplitude })
   const tone = (hz: number, amplitude: number) => sine(n, hz, { amplitude })
   const chord = [110.7, 165, 164.2, 220.9].map((hz) => tone(hz, 0.1))
   const click = silence(n)
   click[400_000] = 1
   const cases: readonly (readonly [string, Channel, string])[] = [
-    ['digital silence', silence(long), 'silence'],
-    ['dither', hiss(long, 1 / 32_768), 'silence'],
-    ['DC', silence(long).fill(0.5), 'silence'],
+    ['digital silence', silence(n), 'silence'],
+    ['dither', hiss(n, 1 / 32_768), 'silence'],
+    ['DC', silence(n).fill(0.5), 'silence'],
     ['one sample', silence(1).fill(0.5), 'silence'],
     ['three seconds of music', band(3 * RATE, 128), 'too short'],
-    ['white noise', hiss(long, 0.3), 'no steady beat'],
+    ['white noise', hiss(n, 0.3), 'no steady beat'],
     ['white noise, shortly', hiss(6 * RATE, 0.3), 'no steady beat'],
     ['a held bass note', tone(49, 0.3), 'no steady beat'],
-    ['pink noise', pink(long, 3), 'no steady beat'],
-    ['applause', applause(long, 5), 'no steady beat'],
+    ['pink noise', pink(n, 3), 'no steady beat'],
+    ['applause', applause(n, 5), 'no steady beat'],
     ['a held chord, a little out of tune', mixed(tone(110, 0.1), ...chord), 'no steady beat'],
     ['one click', click, 'no steady beat'],
   ]
@@ -156,7 +156,7 @@ t.test('a sample that is not finite is noticed, before anything is made of it', 
 
 t.test('speech has no tempo, however long', async (t) => {
   for (const seed of [1, 2, 3]) {
-    const found = await estimate(babble(60 * RATE, seed))
+    const found = await estimate(babble(45 * RATE, seed))
     t.match(found, { bpm: null, reason: 'no steady beat' }, `voice ${seed}`)
   }
 })
@@ -169,7 +169,7 @@ for (const [what, lead, pickup] of [
   t.test(`the beats of a track ${what} are found to 10 ms`, async (t) => {
     const bpm = 123.4
     const beat = 60 / bpm
-    const n = 90 * RATE
+    const n = 60 * RATE
     const start = Math.round((lead + pickup * beat) * RATE)
     const upbeat = Math.round(lead * RATE)
     const music = band(n - start, bpm)
@@ -179,7 +179,7 @@ for (const [what, lead, pickup] of [
     )
     const first = (found.firstBeatMs ?? Number.NaN) / 1000
     t.ok(Math.abs(first - start / RATE) <= 0.01, `first beat at ${first} s`)
-    const last = Math.floor((89 * bpm) / 60)
+    const last = Math.floor((59 * bpm) / 60)
     const drift = first + (last * 60) / (found.bpm ?? 0) - (start / RATE + last * beat)
     t.ok(Math.abs(drift) <= 0.01, `${drift} s off at the end`)
   })
@@ -277,7 +277,7 @@ t.test('the asset is JSON, the same bytes each time, whichever worker made it', 
   const { render } = definition
   const own = new WorkerPool({ threads: 1 })
   t.teardown(() => own.close())
-  const sound = band(20 * RATE, 133.7)
+  const sound = band(10 * RATE, 133.7)
   const made = await Promise.all(
     [pool, pool, own, own].map((pool) => render(tools(sound, sound, pool))),
   )

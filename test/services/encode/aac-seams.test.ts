@@ -10,11 +10,11 @@ import { type Channel, club, mixed, noise, RATE, silence, sine } from '../../sup
 
 // Cells of the real length would need hours of audio for as many seams. Longer than the pre-roll: at a seam the encoder
 // shall have begun anew.
-const CELL = 320
+const CELL = 264
 const GRID = CELL * 1024
 const BITRATE = 128_000
 /** How far a track goes on behind the seam, samples. */
-const BEYOND = 128 * 1024
+const BEYOND = 56 * 1024
 /** What is about a seam, packets to either side. */
 const ABOUT = 8
 const signal = timeLimit(290_000)

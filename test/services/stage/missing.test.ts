@@ -3,28 +3,32 @@ import { type MpegFrame, mpegFrame } from '../../../services/stage/formats/mpeg/
 import { mpegFrames } from '../../../services/stage/formats/mpeg/frames.ts'
 import { noFramesSeen } from '../../../services/stage/formats/mpeg/frames-seen.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
-import { aiff, chunk, coded, flac, wav } from '../../support/audio.ts'
+import { aiff, chunk, coded, codedAs, flac, wav } from '../../support/audio.ts'
 import { over, put } from '../../support/masters/damaged.ts'
 import { bytesOf, soon, stage } from '../../support/stage.ts'
 import { club, noise, RATE } from '../../support/synth.ts'
 
 const music = wav(club(1.5 * RATE))
 const BARE = ['-id3v2_version', '0'] as const
-const mp3 = await coded('a.mp3', music, ['-b:a', '128k', ...BARE])
-const loud = await coded('a.mp3', music, ['-b:a', '320k', ...BARE])
-const vbr = await coded('b.mp3', music, ['-q:a', '3', ...BARE])
-const tagless = await coded('c.mp3', music, ['-write_xing', '0', ...BARE])
-const mp2 = await coded('a.mp2', music)
-const aac = await coded('a.aac', music)
-const m4a = await coded('a.m4a', music, ['-movflags', 'faststart'])
-const fragment = (flags: string) =>
-  coded('c.m4a', music, [
-    ...['-movflags', `frag_keyframe+${flags}`],
-    ...['-frag_duration', '300000'],
-  ])
-const fragmented = await fragment('empty_moov+default_base_moof')
-const segmented = await fragment('delay_moov+dash+global_sidx')
-const alac = await coded('b.m4a', music, ['-c:a', 'alac'])
+const fragment = (flags: string) => [
+  ...['-movflags', `frag_keyframe+${flags}`],
+  ...['-frag_duration', '300000'],
+]
+const [mp3, loud, vbr, tagless, mp2, aac, m4a, fragmented, segmented, alac] = (await codedAs(
+  music,
+  [
+    ['a.mp3', ['-b:a', '128k', ...BARE]],
+    ['b.mp3', ['-b:a', '320k', ...BARE]],
+    ['c.mp3', ['-q:a', '3', ...BARE]],
+    ['d.mp3', ['-write_xing', '0', ...BARE]],
+    ['a.mp2', []],
+    ['a.aac', []],
+    ['a.m4a', ['-movflags', 'faststart']],
+    ['b.m4a', fragment('empty_moov+default_base_moof')],
+    ['c.m4a', fragment('delay_moov+dash+global_sidx')],
+    ['d.m4a', ['-c:a', 'alac']],
+  ],
+)) as [Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer]
 
 const random = Buffer.from(noise(4000, { seed: 9 }).map((x) => x * 250))
 const zeros = Buffer.alloc(4000)
@@ -168,9 +172,11 @@ t.test('another master behind is said to be left out', async (t) => {
   const lossless = await flac(music)
   const tag = Buffer.from('ID3\x04\0\0\0\0\0\x05xxxxx', 'latin1')
   const id3v1 = Buffer.from('TAG'.padEnd(128, 'x'))
-  const tagged = await coded('d.mp3', music)
-  const listed = await coded('a.wav', music)
-  const inWav = await coded('b.wav', music, ['-c:a', 'mp3'])
+  const [tagged, listed, inWav] = (await codedAs(music, [
+    ['d.mp3', []],
+    ['a.wav', []],
+    ['b.wav', ['-c:a', 'mp3']],
+  ])) as [Buffer, Buffer, Buffer]
   const iff = aiff(club(RATE))
   for (const [what, master] of [
     ['MP3, M4A', join(mp3, m4a)],
@@ -280,7 +286,10 @@ t.test('fragments that come twice or out of turn are said to', async (t) => {
   for (const [file, name] of [
     [fragmented, 'fragments'],
     [segmented, 'with an index of segments'],
-    [await fragment('empty_moov'), 'whose packets are found from the beginning of the file'],
+    [
+      await coded('e.m4a', music, fragment('empty_moov')),
+      'whose packets are found from the beginning of the file',
+    ],
   ] as const) {
     for (const [how, order] of [
       ['twice', [0, 1, 2, 2, 3]],

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { coded, wav } from '../../support/audio.ts'
+import { coded, codedAs, wav } from '../../support/audio.ts'
 import { snr } from '../../support/decoded.ts'
 import { put } from '../../support/masters/damaged.ts'
 import { scaled, stage } from '../../support/stage.ts'
@@ -42,13 +42,17 @@ t.test('what lies around an M4A does not matter', async (t) => {
 })
 
 t.test('fragments begin in time', async (t) => {
-  for (const flags of [
+  const formats = [
     'frag_keyframe+delay_moov+default_base_moof',
     'frag_keyframe+empty_moov+delay_moov',
     'frag_keyframe+delay_moov+dash',
-  ]) {
+  ].map((flags) => {
     const args = ['-b:a', '256k', '-movflags', flags, '-frag_duration', '300000']
-    const master = await coded('a.m4a', music, args)
+    return ['a.m4a', args, flags] as const
+  })
+  const files = await codedAs(music, formats)
+  for (const [n, [, , flags]] of formats.entries()) {
+    const master = files[n] as Buffer
     const { samples, got, codes } = await outcome(master)
     t.ok(samples >= 2 * RATE && samples < 2 * RATE + 1024, `${flags}: ${samples}`)
     t.ok(isInTime(got), flags)
@@ -120,17 +124,13 @@ t.test('lengths that contradict the sample table lose to it, and are warned of',
 })
 
 t.test('what is in an MP4 file is taken, or named', async (t) => {
-  for (const [name, args, samples] of [
-    ['a.mp4', ['-c:a', 'mp3', '-b:a', '256k'], 2 * RATE],
-    ['a.mp4', ['-c:a', 'flac', '-strict', '-2'], 2 * RATE],
-    ['a.m4a', ['-c:a', 'alac'], 2 * RATE],
-    ['a.mp4', ['-c:a', 'libopus', '-ar', '48000', '-b:a', '256k'], 2 * RATE],
-  ] as const) {
-    const outcomes = await outcome(await coded(name, music, args))
-    t.match(outcomes, { samples, codes: [] }, args[1])
-    t.ok(isInTime(outcomes.got), `${args[1]}: in time`)
-  }
-  for (const [name, args, says] of [
+  const taken = [
+    ['a.mp4', ['-c:a', 'mp3', '-b:a', '256k']],
+    ['a.mp4', ['-c:a', 'flac', '-strict', '-2']],
+    ['a.m4a', ['-c:a', 'alac']],
+    ['a.mp4', ['-c:a', 'libopus', '-ar', '48000', '-b:a', '256k']],
+  ] as const
+  const named = [
     [
       'a.mp4',
       ['-c:a', 'ac3'],
@@ -139,8 +139,15 @@ t.test('what is in an MP4 file is taken, or named', async (t) => {
     ['a.mp4', ['-c:a', 'eac3'], /an MP4 file of E-AC-3/],
     ['a.mp4', ['-c:a', 'libvorbis', '-strict', '-2'], /an MP4 file of Vorbis .*0xdd/],
     ['a.mov', ['-c:a', 'pcm_s16le'], /an MP4 file of PCM \(kind "sowt"\)/],
-  ] as const) {
-    const master = await coded(name, music, args)
+  ] as const
+  const files = await codedAs(music, [...taken, ...named])
+  for (const [n, [, args]] of taken.entries()) {
+    const outcomes = await outcome(files[n] as Buffer)
+    t.match(outcomes, { samples: 2 * RATE, codes: [] }, args[1])
+    t.ok(isInTime(outcomes.got), `${args[1]}: in time`)
+  }
+  for (const [n, [, , says]] of named.entries()) {
+    const master = files[taken.length + n] as Buffer
     await t.rejects(stage(master), { code: 'MASTER_UNREADABLE', message: says })
   }
 })

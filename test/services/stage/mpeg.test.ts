@@ -3,7 +3,7 @@ import { mpegFrame } from '../../../services/stage/formats/mpeg/frame.ts'
 import { mpegFrames } from '../../../services/stage/formats/mpeg/frames.ts'
 import { overlongMpeg } from '../../../services/stage/formats/mpeg/length.ts'
 import { survey } from '../../../services/stage/formats/survey.ts'
-import { coded, wav } from '../../support/audio.ts'
+import { coded, codedAs, wav } from '../../support/audio.ts'
 import { cutShort, put } from '../../support/masters/damaged.ts'
 import { bytesOf, soon, stage } from '../../support/stage.ts'
 import { noise, RATE, sine } from '../../support/synth.ts'
@@ -11,10 +11,13 @@ import { noise, RATE, sine } from '../../support/synth.ts'
 const music = (seconds: number, rate = RATE) =>
   wav([sine(seconds * rate, 440, { rate }), noise(seconds * rate)], { rate })
 const BARE = ['-id3v2_version', '0'] as const
-const mp3 = await coded('a.mp3', music(1), ['-b:a', '128k', ...BARE])
+const [mp3, vbr, tagless, aac] = (await codedAs(music(1), [
+  ['a.mp3', ['-b:a', '128k', ...BARE]],
+  ['b.mp3', ['-q:a', '4', ...BARE]],
+  ['c.mp3', ['-b:a', '128k', ...BARE, '-write_xing', '0']],
+  ['a.aac', []],
+])) as [Buffer, Buffer, Buffer, Buffer]
 const louder = await coded('b.mp3', music(2), ['-b:a', '320k', ...BARE])
-const vbr = await coded('c.mp3', music(1), ['-q:a', '4', ...BARE])
-const aac = await coded('a.aac', music(1))
 
 function id3(bytes: number, claims = bytes): Buffer {
   const size = [21, 14, 7, 0].map((bits) => (claims >> bits) & 0x7f)
@@ -179,7 +182,7 @@ function noiseBytes(bytes: number): Buffer {
 }
 
 t.test('an MP3 whose first frames are missing is said to be cut short', async (t) => {
-  const bare = await coded('n.mp3', music(1), ['-b:a', '128k', ...BARE, '-write_xing', '0'])
+  const bare = tagless
   const starts = [...framesOf(bare)]
   t.same((await outcome(bare)).codes, [], 'whole')
   const without = (count: number) => bare.subarray(starts[count])
@@ -195,7 +198,7 @@ t.test('an MP3 whose first frames are missing is said to be cut short', async (t
 })
 
 t.test('a tag among the frames costs no music, or what it costs is said', async (t) => {
-  const bare = await coded('n.mp3', music(1), ['-b:a', '128k', ...BARE, '-write_xing', '0'])
+  const bare = tagless
   const starts = [...framesOf(bare)]
   const { samples } = await outcome(bare)
   const at = (count: number) => starts[count] ?? 0

@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Coded } from '../../../services/stage/formats/layout.ts'
 import { oggSurvey, oggWarnings } from '../../../services/stage/formats/ogg/survey.ts'
 import { readHeader } from '../../../services/stage/formats/read-header.ts'
-import { coded, wav } from '../../support/audio.ts'
+import { coded, codedAs, wav } from '../../support/audio.ts'
 import { over, put } from '../../support/masters/damaged.ts'
 import { pagesOf, renumbered, withChecksum } from '../../support/masters/ogg.ts'
 import { bytesOf, soon, stage } from '../../support/stage.ts'
@@ -10,10 +10,12 @@ import { club, RATE, silence } from '../../support/synth.ts'
 
 const SECONDS = 5
 const music = wav(club(SECONDS * RATE))
-const vorbis = await coded('a.ogg', music, ['-c:a', 'libvorbis', '-q:a', '8'])
-// By default a page takes a second: the middle would be near an end.
-const opus = await coded('a.opus', music, ['-c:a', 'libopus', '-page_duration', '300000'])
-const flac = await coded('a.oga', music, ['-c:a', 'flac', '-page_duration', '300000'])
+const [vorbis, opus, flac] = (await codedAs(music, [
+  ['a.ogg', ['-c:a', 'libvorbis', '-q:a', '8']],
+  // By default a page takes a second: the middle would be near an end.
+  ['a.opus', ['-c:a', 'libopus', '-page_duration', '300000']],
+  ['a.oga', ['-c:a', 'flac', '-page_duration', '300000']],
+])) as [Buffer, Buffer, Buffer]
 const files = { Vorbis: vorbis, Opus: opus, FLAC: flac }
 
 async function outcome(file: Buffer, isDecoded = true) {

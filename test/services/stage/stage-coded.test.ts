@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { coded, ffmpeg, wav } from '../../support/audio.ts'
+import { coded, codedAs, ffmpeg, wav } from '../../support/audio.ts'
 import { snr } from '../../support/decoded.ts'
 import { scaled, stage } from '../../support/stage.ts'
 import { club, RATE, silence } from '../../support/synth.ts'
@@ -20,14 +20,15 @@ t.test('compressed masters come through as long as they were, and in time', asyn
     ['b.wav', ['-c:a', 'pcm_mulaw'], 0, 30],
     ['a.aifc', ['-c:a', 'adpcm_ima_qt'], 64, 25],
   ] as const
-  for (const [name, args, padding, dB] of cases) {
-    const { samples, left: got } = await stage(await coded(name, music, args))
+  const files = await codedAs(music, [...cases, ['a.aac', ['-b:a', '256k']]])
+  for (const [n, [name, args, padding, dB]] of cases.entries()) {
+    const { samples, left: got } = await stage(files[n] as Buffer)
     const more = samples - 3 * RATE
     t.ok(more >= 0 && more <= padding, `${name} ${args.join(' ')}: ${more} samples more`)
     const fidelity = snr(scaled(left), got, { from: 5000, to: 130_000 })
     t.ok(fidelity > dB, `${name} ${args.join(' ')}: ${fidelity.toFixed(1)} dB`)
   }
-  const adts = await stage(await coded('a.aac', music, ['-b:a', '256k']))
+  const adts = await stage(files.at(-1) as Buffer)
   const late = 1024
   t.ok(snr(scaled(left), adts.left.subarray(late), { from: 5000, to: 130_000 }) > 20)
   t.comment(`ADTS says nothing of its delay: ${adts.samples - 3 * RATE} samples more`)
@@ -73,27 +74,25 @@ t.test('a compressed master that is cut short or damaged has its verdict', async
   const music = wav(club(5 * RATE))
   const half = (file: Buffer) => file.subarray(0, file.length >> 1)
   // A format without a length of its own has the length of its content.
-  for (const [name, args] of [
+  const formats = [
     ['a.mp3', []],
     ['a.aac', []],
     ['a.ogg', ['-c:a', 'libvorbis']],
     ['a.wav', ['-c:a', 'adpcm_ms']],
-  ] as const) {
-    const { samples } = await stage(half(await coded(name, music, args)))
+    ['a.m4a', ['-movflags', 'faststart']],
+    ['b.m4a', []],
+  ] as const
+  const files = await codedAs(music, formats)
+  for (const [n, [name]] of formats.slice(0, -1).entries()) {
+    const { samples } = await stage(half(files[n] as Buffer))
     t.ok(samples > 1.5 * RATE && samples < 3.5 * RATE, `${name}: ${samples} samples`)
   }
-  const indexed = await stage(half(await coded('a.m4a', music, ['-movflags', 'faststart'])))
-  t.ok(indexed.samples > 1.5 * RATE && indexed.samples < 3.5 * RATE, `${indexed.samples}`)
-  const cut = half(await coded('a.m4a', music))
   await t.rejects(
-    stage(cut),
+    stage(half(files.at(-1) as Buffer)),
     { code: 'MASTER_UNREADABLE', message: /cut short/ },
     'without its index',
   )
-  const noise = Buffer.concat([
-    (await coded('a.mp3', music)).subarray(0, 3000),
-    Buffer.alloc(9e4, 0x55),
-  ])
+  const noise = Buffer.concat([(files[0] as Buffer).subarray(0, 3000), Buffer.alloc(9e4, 0x55)])
   const { samples } = await stage(noise)
   t.ok(samples < 10 * 1152, 'what is no MP3 behind the first frames is left out')
   const two = [RATE, 48_000].map((rate) => wav(club(rate, { rate }), { rate }))

@@ -14,37 +14,39 @@ export function silentFlac(frames: number, total = frames * BLOCK): Buffer {
   const file = Buffer.alloc(info.length + frames * LONGEST_FRAME)
   info.copy(file)
   let at = info.length
+  // In place: the longest of them have a million frames.
   for (let number = 0; number < frames; number++) {
-    for (const byte of silentFrame(number)) file[at++] = byte
+    const start = at
+    at = file.writeUInt32BE(0xfff8_c918, at)
+    at = putNumber(file, number, at)
+    file[at] = crc(file, 8, 0x07, start, at)
+    // Two constant subframes of the value 0.
+    at += 7
+    at = file.writeUInt16BE(crc(file, 16, 0x8005, start, at), at)
   }
   return file.subarray(0, at)
 }
 
-function silentFrame(number: number): number[] {
-  const frame = [0xff, 0xf8, 0xc9, 0x18, ...coded(number)]
-  // Two constant subframes of the value 0.
-  frame.push(crc(frame, 8, 0x07), 0, 0, 0, 0, 0, 0)
-  const sum = crc(frame, 16, 0x8005)
-  frame.push(sum >> 8, sum & 255)
-  return frame
-}
-
-/** In the manner of UTF-8. */
-function coded(number: number): number[] {
-  if (number < 0x80) return [number]
+/** Writes a number in the manner of UTF-8. @returns the place behind it */
+function putNumber(file: Buffer, number: number, at: number): number {
+  if (number < 0x80) return file.writeUInt8(number, at)
   const more = number < 0x800 ? 1 : number < 0x10000 ? 2 : number < 0x200000 ? 3 : 4
-  const first = ((0xff << (7 - more)) | (number >> (6 * more))) & 0xff
-  const rest = Array.from({ length: more }, (_, i) => {
-    return 0x80 | ((number >> (6 * (more - 1 - i))) & 0x3f)
-  })
-  return [first, ...rest]
+  file[at] = (0xff << (7 - more)) | (number >> (6 * more))
+  for (let i = 1; i <= more; i++) file[at + i] = 0x80 | ((number >> (6 * (more - i))) & 0x3f)
+  return at + more + 1
 }
 
 /** The remainders of single bytes, by polynomial. */
 const REMAINDERS = new Map<number, readonly number[]>()
 
-/** As the standard describes it; what a byte comes to bit by bit is kept. */
-export function crc(bytes: Iterable<number>, width: 8 | 16, polynomial: number): number {
+/** Of the bytes [from, to), as the standard describes it; what a byte comes to bit by bit is kept. */
+export function crc(
+  bytes: ArrayLike<number>,
+  width: 8 | 16,
+  polynomial: number,
+  from = 0,
+  to = bytes.length,
+): number {
   let of = REMAINDERS.get(polynomial)
   if (of === undefined) {
     of = Array.from({ length: 256 }, (_, byte) => remainder(byte, width, polynomial))
@@ -52,8 +54,8 @@ export function crc(bytes: Iterable<number>, width: 8 | 16, polynomial: number):
   }
   const mask = (1 << width) - 1
   let sum = 0
-  for (const byte of bytes) {
-    sum = ((sum << 8) & mask) ^ (of[(sum >> (width - 8)) ^ byte] as number)
+  for (let i = from; i < to; i++) {
+    sum = ((sum << 8) & mask) ^ (of[(sum >> (width - 8)) ^ (bytes[i] as number)] as number)
   }
   return sum
 }
