@@ -34,6 +34,8 @@ const files =
 /** Concurrent files. More than there are cores, because most of them wait much of the time. */
 const JOBS = 2 * availableParallelism()
 const FILE_SECONDS = 600
+const UNTRACKED = new URL('support/untracked.ts', import.meta.url).href
+const OPTIONS = ['--disable-warning=ExperimentalWarning', `--import=${UNTRACKED}`]
 
 const slowness = await measuredSlowness()
 const load = (loadavg()[0] ?? 0).toFixed(1)
@@ -89,7 +91,7 @@ interface Run {
 /** Runs one file until it ends or its time is up. Processes that it left behind are ended, too. */
 async function ran(file: string): Promise<Run> {
   const began = performance.now()
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file], {
+  const child = spawn(process.execPath, [...OPTIONS, file], {
     ...{ env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] },
   })
   const group = child.pid ?? 0
