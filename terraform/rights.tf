@@ -37,11 +37,12 @@ locals {
       creates   = ["assets"]
       works     = ["scratch"]
     }
+    # Reads the manifests of campaigns, and releases jobs that wait.
     publish = {
       routed    = false
       consumes  = ["publish", "events", local.letters]
-      publishes = ["published", "ingest", "events", local.letters]
-      reads     = []
+      publishes = ["stage", "published", "ingest", "events", local.letters]
+      reads     = ["masters", "uploads"]
       creates   = []
       works     = []
     }

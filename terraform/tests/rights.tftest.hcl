@@ -39,6 +39,13 @@ run "rights" {
     error_message = "ingest publishes to the stage of every route and lane, to ingest (what is redriven), and to events and dead letters."
   }
   assert {
+    condition = toset([for key, grant in google_pubsub_topic_iam_member.service : key if startswith(key, "publish > ")]) == toset(concat(
+      [for pair in setproduct(["stage", "stage-cloud-urgent", "stage-onprem-a"], ["", ".urgent", ".backfill"]) : "publish > ${join("", pair)}"],
+      ["publish > published", "publish > ingest", "publish > events", "publish > dead-letter"],
+    ))
+    error_message = "publish releases jobs that wait to the stage of every route and lane, announces, publishes jobs again, and reports."
+  }
+  assert {
     condition = toset([for key, grant in google_pubsub_topic_iam_member.service : key if startswith(key, "encode > ")]) == toset(concat(
       [for pair in setproduct(["encode", "encode-cloud-urgent", "publish"], ["", ".urgent", ".backfill"]) : "encode > ${join("", pair)}"],
       ["encode > ingest", "encode > events", "encode > dead-letter"],
@@ -101,6 +108,9 @@ run "rights" {
       "encode: objectViewer of example-project-trackchain-assets",
       "encode: objectCreator of example-project-trackchain-assets",
       "encode: objectUser of example-project-trackchain-scratch",
+      "publish: objectViewer of masters",
+      "publish: objectViewer of urgent-masters",
+      "publish: objectViewer of example-project-trackchain-uploads",
       "dispatch: objectViewer of masters",
       "dispatch: objectViewer of urgent-masters",
       "dispatch: objectViewer of example-project-trackchain-uploads",

@@ -53,10 +53,15 @@ const NEEDS: Readonly<Record<ServiceName, (config: Config) => Needs>> = {
     const { makes, ffmpeg } = STAGE_SPECS[stage]
     return { ...needs, ffmpeg, stores: makes ? MAKES : { ...MAKES, assets: 'read' } }
   }),
-  publish: () => ({
+  publish: ({ routes }) => ({
     consumes: [...LANES.map(publishTopic), 'events', DEAD_LETTER_TOPIC],
-    publishes: ['published', ...EVERY_STEP],
-    stores: {},
+    publishes: [
+      'published',
+      ...Object.keys(routes).flatMap((route) => inLanes('stage', route)),
+      ...EVERY_STEP,
+    ],
+    // Manifests of campaigns; those among masters are read where there are any.
+    stores: { uploads: 'read' },
     masters: [],
     database: true,
     ffmpeg: false,

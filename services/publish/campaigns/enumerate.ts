@@ -41,24 +41,18 @@ export async function enumerateOnce(
   failing: Set<number> = new Set(),
   stepMs = STEP_MS,
 ): Promise<boolean> {
-  let taken: Campaign | undefined
-  try {
-    return await database.transaction(async (query) => {
-      taken = await takeEnumerating(query, [...failing])
-      if (taken === undefined) return false
-      const batches = batchesOf(taken.source, taken.cursor, {
-        query,
-        locate,
-        settings,
-        stopping,
-      })
-      await step(query, taken, batches, { settings, until: performance.now() + stepMs })
-      return true
-    }, stopping)
-  } catch (error) {
-    if (taken !== undefined) failing.add(taken.number)
-    throw error
-  }
+  const done = await database.transaction(async (query) => {
+    const taken = await takeEnumerating(query, [...failing])
+    if (taken === undefined) return undefined
+    const batches = batchesOf(taken.source, taken.cursor, { query, locate, settings, stopping })
+    const until = performance.now() + stepMs
+    const { fault } = await step(query, taken, batches, { settings, until })
+    return { taken, fault }
+  }, stopping)
+  if (done?.fault === undefined) return done !== undefined
+  // Not within the transaction: that a store does not answer is no fault of the database.
+  failing.add(done.taken.number)
+  throw done.fault
 }
 
 function batchesOf(
@@ -72,15 +66,17 @@ function batchesOf(
   return questionBatches(source, cursor, { query, registry: settings.registry })
 }
 
+/** @returns what the source threw, after what had been read before */
 async function step(
   query: Query,
   campaign: Campaign,
   batches: AsyncIterable<Batch>,
   { settings, until }: { readonly settings: AcceptSettings; readonly until: number },
-): Promise<void> {
+): Promise<{ readonly fault?: unknown }> {
   let { items, refused, lookedAt, cursor, enumerated, source } = campaign
   let isEnd = false
   let stopped: { readonly code: string; readonly sentence: string } | undefined
+  let fault: unknown
   try {
     for await (const batch of batches) {
       const checked = batch.candidates.map((each) => checkedItem(each, campaign, settings))
@@ -101,8 +97,8 @@ async function step(
       if (performance.now() > until) break
     }
   } catch (error) {
-    if (!(error instanceof SourceError)) throw error
-    stopped = { code: error.code, sentence: error.message }
+    if (error instanceof SourceError) stopped = { code: error.code, sentence: error.message }
+    else fault = error
   }
   if (cursor !== null) {
     const counts = {
@@ -115,6 +111,7 @@ async function step(
   // At the end of its source nothing is left to stop; it can still be looked at before it is started.
   if (stopped !== undefined && !(isEnd && !campaign.starts))
     await stopEnumerating(query, campaign.number, stopped.code, stopped.sentence)
+  return { fault }
 }
 
 /** The EncodeJob of an item of a campaign. */

@@ -43,10 +43,17 @@ export async function releaseOnce(deps: ReleaseDeps): Promise<number> {
   for (const { campaign } of running) {
     stopping.throwIfAborted()
     const window = windows.get(campaign.number) ?? 0
+    let fault: unknown
     released += await database.transaction(async (query) => {
       const held = await holdRunning(query, campaign.number)
-      return held === undefined ? 0 : await releaseHeld(query, held, window, deps)
+      if (held === undefined) return 0
+      return await releaseHeld(query, held, window, deps).catch((error) => {
+        // That Pub/Sub does not answer is no fault of the database. Nothing is committed.
+        fault = error
+        return 0
+      })
     }, stopping)
+    if (fault !== undefined) throw fault
   }
   return released
 }

@@ -147,23 +147,42 @@ t.test(
 
 t.test('a step that is cut off leaves nothing behind, and is done again', async (t) => {
   const { id, number } = await campaignOf(await manifest('cut.ndjson', '{"asset_guid":"a"}\n'))
-  const cut = {
-    ...deps,
-    database: {
-      ...database,
-      transaction: (async (work) =>
-        database.transaction(async (query) => {
-          await work(query)
-          throw new Error('the process has ended')
-        })) as typeof database.transaction,
-    },
-  }
-  const failing = new Set<number>()
-  await t.rejects(enumerateOnce(cut, failing), /has ended/)
-  t.same([...failing], [number], 'others go first')
-  t.notOk(await enumerateOnce(deps, failing))
+  const cut: typeof database.transaction = async (work) =>
+    database.transaction(async (query) => {
+      await work(query)
+      throw new Error('the process has ended')
+    })
+  await t.rejects(
+    enumerateOnce({ ...deps, database: { ...database, transaction: cut } }),
+    /has ended/,
+  )
   t.same(await itemsOf(number), [])
   t.match(await enumerated(id), { items: 1, state: 'draft' })
+})
+
+t.test('a store that stops answering costs what it has not given', async (t) => {
+  const title = 'x'.repeat(150)
+  const lines = Array.from(
+    { length: 4_000 },
+    (_, nth) => `{"asset_guid":"away-${nth}","title":"${title}"}\n`,
+  )
+  const { id, number } = await campaignOf(await manifest('away.ndjson', lines.join('')))
+  let reads = 0
+  const away = (uri: string) => {
+    const { driver, name } = deps.locate(uri)
+    const read: typeof driver.read = async (...args) => {
+      if (++reads > 1) throw new Error('no answer')
+      return driver.read(...args)
+    }
+    return { name, driver: { ...driver, stat: driver.stat.bind(driver), read } }
+  }
+  const failing = new Set<number>()
+  await t.rejects(enumerateOnce({ ...deps, locate: away }, failing), /no answer/)
+  t.same([...failing], [number], 'others go first')
+  t.notOk(await enumerateOnce(deps, failing))
+  const { length } = await itemsOf(number)
+  t.ok(length > 0 && length < 4_000, `${length} items`)
+  t.match(await enumerated(id), { items: 4_000, refused: 0, state: 'draft' })
 })
 
 t.test('a CSV has a header, quotes, and faults of its own', async (t) => {
