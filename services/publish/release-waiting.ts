@@ -1,12 +1,10 @@
 import type { Bus } from '#shared/bus/bus.ts'
 import type { Database } from '#shared/catalogue/database.ts'
 import { releaseWaiting } from '#shared/catalogue/jobs/waiting-jobs.ts'
-import { laneOf } from '#shared/contracts/lanes.ts'
-import { attributesOf, RunAccepted, subjectOf } from '#shared/contracts/messages/run.ts'
+import { type RunAccepted, subjectOf } from '#shared/contracts/messages/run.ts'
 import type { Tenants } from '#shared/contracts/tenants.ts'
-import { stageTopic } from '#shared/contracts/topology.ts'
 import { type EventSink, newEvent } from '#shared/frame/events.ts'
-import { send } from '#shared/frame/step.ts'
+import { toStage } from '#shared/jobs/accept.ts'
 
 /** How many jobs of a tenant are released in one transaction. */
 const MAX_AT_ONCE = 500
@@ -32,8 +30,7 @@ export async function releaseOnce(
     ),
   )
   const handOn = async (accepted: RunAccepted) => {
-    const topic = stageTopic('stage', accepted.route, laneOf(accepted))
-    const { data, attributes } = send(topic, RunAccepted, accepted, attributesOf(accepted))
+    const { topic, data, attributes } = toStage(accepted)
     const birth = newEvent('ingest', 1)
     await bus.publish(topic, { data, attributes })
     await events.report({

@@ -30,7 +30,7 @@ begin
   insert into cost as kept (day, tenant, campaign, route, step, assets, count, ms, core_ms,
     bytes_read, bytes_written, bytes_from_cloud, bytes_to_cloud, store_operations)
   select (at at time zone 'utc')::date, coalesce(job.request ->> 'tenant', 'default'),
-    case when job.request_id like 'campaign-%' then job.request_id else '' end,
+    case when job.campaign is null then '' else job.request_id end,
     coalesce(new_rows.route, ''), step,
     case when step in ('analyze', 'encode') then array_to_string(array(
       select distinct split_part(unit, '@', 1) from unnest(units) unit order by 1), ',') else '' end,

@@ -95,6 +95,9 @@ t.test(
     const labels = accepted(['bpm', 'key'])
     const ofLabel = { ...labels, request: { ...labels.request, tenant: 'label' } }
     await acceptJobs(database, [ofLabel])
+    const text = `insert into campaign (id, name, state, source, derivative_assets, by)
+      values ('campaign-1', 'all', 'running', '{}', '{bpm}', 'test')`
+    await database.query({ text })
     const item = accepted(['bpm'], { requestId: 'campaign-1' })
     await acceptJobs(database, [item])
     const units = ['key@1 0-9', 'bpm@3 0-9', 'bpm@3 9-18']
