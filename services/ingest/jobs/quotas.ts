@@ -8,8 +8,8 @@ import { bestEffort } from './best-effort.ts'
 
 /** Maximum time that a job waits for the answer whether its tenant has room, ms. After that it is handed on. */
 const WITHIN_MS = 1000
-/** For this long a job that was let through may not have a row yet, ms, and is counted as if it had none. */
-const UNSEEN_MS = 500
+/** Jobs that were let through without a row yet are counted for so long, ms: then it will not come soon. */
+const WITHOUT_ROW_MS = 5000
 
 export interface Quotas {
   /**
@@ -27,12 +27,14 @@ export interface Quotas {
 export function tenantQuotas(database: Database, tenants: Tenants, log: Log): Quotas {
   const quotaOf = (tenant: string) =>
     Object.hasOwn(tenants, tenant) ? tenants[tenant]?.quota : undefined
-  /** When jobs were let through whose rows may not be there yet, by tenant, ms. */
-  const unseen = new Map<string, number[]>()
+  /** Jobs that were let through and may have no row yet: the tenant of each, and when that was, ms. */
+  const unseen = new Map<string, { readonly tenant: string; readonly at: number }>()
   const ask = bestEffort<RunAccepted, boolean>(
     async (jobs, signal) => {
-      const asked = [...new Set(jobs.map(tenantOf))]
-      const uses = await quotaUses(atOnce(database, signal), asked)
+      const tenants = [...new Set(jobs.map(tenantOf))]
+      const query = atOnce(database, signal)
+      const { uses, counted } = await quotaUses(query, tenants, [...unseen.keys()])
+      for (const job of counted) unseen.delete(job)
       const over = overflowing(jobs, new Map(uses.map((use) => [use.tenant, use])))
       const waiting = await putInWaiting(database, over, signal)
       return jobs.map(({ job }) => waiting.has(job))
@@ -52,18 +54,18 @@ export function tenantQuotas(database: Database, tenants: Tenants, log: Log): Qu
     uses: ReadonlyMap<string, QuotaUse>,
   ): RunAccepted[] {
     const now = performance.now()
-    for (const [tenant, times] of unseen) {
-      const young = times.filter((time) => now - time < UNSEEN_MS)
-      if (young.length > 0) unseen.set(tenant, young)
-      else unseen.delete(tenant)
+    const open = new Map([...uses.values()].map((use) => [use.tenant, use.open]))
+    for (const [job, { tenant, at }] of unseen) {
+      if (now - at > WITHOUT_ROW_MS) unseen.delete(job)
+      else open.set(tenant, (open.get(tenant) ?? 0) + 1)
     }
     return jobs.filter((accepted) => {
       const tenant = tenantOf(accepted)
-      const { open = 0, waits = false } = uses.get(tenant) ?? {}
-      const times = unseen.get(tenant) ?? []
+      const mine = open.get(tenant) ?? 0
       const quota = quotaOf(tenant) ?? Number.POSITIVE_INFINITY
-      if (waits || open + times.length >= quota) return true
-      unseen.set(tenant, [...times, now])
+      if (uses.get(tenant)?.waits || mine >= quota) return true
+      open.set(tenant, mine + 1)
+      unseen.set(accepted.job, { tenant, at: now })
       return false
     })
   }

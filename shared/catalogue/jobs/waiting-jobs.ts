@@ -15,12 +15,18 @@ export interface QuotaUse {
   readonly waits: boolean
 }
 
-/** How much of its quota each of these tenants uses. */
+/**
+ * How much of its quota each of these tenants uses.
+ * @param jobs ids of jobs
+ * @returns also those of the jobs that have rows, and so are counted
+ */
 export async function quotaUses(
   query: Query,
   tenants: readonly string[],
-): Promise<readonly QuotaUse[]> {
-  return await query<QuotaUse>(USES, [tenants])
+  jobs: readonly string[] = [],
+): Promise<{ readonly uses: readonly QuotaUse[]; readonly counted: readonly string[] }> {
+  const uses = await query<QuotaUse & { counted: string[] | null }>(USES, [tenants, jobs])
+  return { uses, counted: uses[0]?.counted ?? [] }
 }
 
 /**
@@ -66,7 +72,7 @@ export async function releaseWaiting(
     if (!lock?.ours) return 0
     const tenants = await query<{ tenant: string }>(WAITING_TENANTS)
     if (tenants.length === 0) return 0
-    const uses = await quotaUses(
+    const { uses } = await quotaUses(
       query,
       tenants.map(({ tenant }) => tenant),
     )
@@ -93,7 +99,8 @@ const USES = {
   text: `
     select tenant,
       (select coalesce(sum(count), 0)::bigint from kept_count where kind = 'open' and value = tenant) as open,
-      exists (select from waiting_job where waiting_job.tenant = asked.tenant) as waits
+      exists (select from waiting_job where waiting_job.tenant = asked.tenant) as waits,
+      (select array_agg(id) from job where id = any ($2)) as counted
     from unnest($1::text[]) asked (tenant)`,
 }
 

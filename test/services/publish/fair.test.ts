@@ -82,6 +82,6 @@ for (const [heavy, share] of [
         )
       }
       const got = ofLong / ENDED
-    t.ok(Math.abs(got - share) <= 0.1, `${Math.round(100 * got)} %`)
+      t.ok(Math.abs(got - share) <= 0.1, `${Math.round(100 * got)} %`)
     },
   )
