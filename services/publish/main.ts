@@ -131,7 +131,7 @@ async function inBatches(database: Database, log: Log, stopping: AbortSignal): P
   const said = ({ name, rows, all }: Progress) => {
     if (performance.now() - saidAt < SAY_EVERY_MS) return
     saidAt = performance.now()
-    log.info({ migration: name, rows, all }, 'a migration goes on in batches')
+    log.info({ migration: name, rows, all }, 'a migration goes on')
   }
   const pace = {
     firstMs: MIGRATE_AGAIN_MS,

@@ -23,6 +23,8 @@ interface Statement {
   readonly text: string
   /** The time after which the client gives up, ms. Default: `statementMs` and 5,000 ms for the link. */
   readonly waitMs?: number
+  /** The time after which the server cancels it, ms, where it is no part of a transaction. Default: `statementMs`. */
+  readonly serverMs?: number
 }
 
 export type Query = <Row extends object>(
@@ -95,7 +97,16 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   return {
     query: (statement, values, signal) =>
-      withClient((client) => run(client, statement, values), signal),
+      withClient(async (client) => {
+        const { serverMs } = statement
+        if (serverMs === undefined) return run(client, statement, values)
+        await client.query(`set statement_timeout = ${serverMs}`)
+        try {
+          return await run(client, { waitMs: serverMs + LINK_GRACE_MS, ...statement }, values)
+        } finally {
+          await client.query('reset statement_timeout').catch(() => {})
+        }
+      }, signal),
     transaction: (work, signal) =>
       withClient(async (client) => {
         await client.query('begin')
@@ -157,7 +168,7 @@ async function run<Row extends object>(
   statement: Statement,
   values: readonly unknown[] = [],
 ): Promise<Row[]> {
-  const { waitMs, ...rest } = statement
+  const { waitMs, serverMs: _, ...rest } = statement
   const { rows } = await client.query<Row>({
     ...rest,
     values: [...values],

@@ -36,15 +36,10 @@ from event where at >= now() - interval '2 hours' group by 1, 2, 3, 4;
 -- Words of title and artist stand in the list, so that one that is read until it is full finds them beside the rest; null
 -- without any. Those of tracks that are there come in batches, with the next migration.
 alter table track_listing add column words tsvector;
-create index track_listing_words on track_listing using gin (words) where words is not null;
 
 create function listed_words(title text, artist text) returns tsvector language sql immutable as $$
   select nullif(strip(words_of(title, artist)), '')
 $$;
-
--- Of every state, `done` too.
-drop index track_listing_state;
-create index track_listing_state on track_listing (state, updated_at, asset_guid);
 
 -- Where tracks stood in lists before, and until when, for a day or two. A page that follows needs those that were still
 -- there at the first page. They are read by how long they stood: of those that stood about as long, those that had left

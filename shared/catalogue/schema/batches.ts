@@ -1,7 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database, Query } from '../database.ts'
-import { applyNext, isBatched, LOCK, lastApplied, rowsOf } from './migrate.ts'
-import { MIGRATIONS, type Migration } from './migrations.ts'
+import {
+  applyNext,
+  definition,
+  isBatched,
+  isIndex,
+  LOCK,
+  lastApplied,
+  rowsOf,
+} from './migrate.ts'
+import { type Index, MIGRATIONS, type Migration } from './migrations.ts'
 
 /** How long a batch should take, ms: other statements wait for its rows no longer than that. */
 const GOOD_MS = 200
@@ -9,6 +17,11 @@ const GOOD_MS = 200
 const LONGEST_MS = 2_000
 const FIRST_ROWS = 500
 const MAX_ROWS = 20_000
+
+/** The key of the advisory lock of who builds an index: services that start do not wait for it. */
+const INDEX_LOCK = 7_472_616_373
+/** The time limit of an index, ms: one of 8.5 million rows takes minutes. */
+const INDEX_MS = 6 * 3600_000
 
 /** How far a batched migration is. */
 export interface Progress {
@@ -21,8 +34,9 @@ export interface Progress {
 }
 
 /**
- * Carries on with batched migrations, and applies those that wait for them, until none is left. Any number of services
- * may call this at once: one of them does the batches at a time. A process that dies loses its last batch at most.
+ * Carries on with migrations of big tables, and applies those that wait for them, until none is left. Any number of
+ * services may call this at once: one of them does the batches at a time. A process that dies loses its last batch at
+ * most, or the index that it was building.
  * `said` hears of the progress after each batch.
  * @throws when the database does not answer; what was committed stays, and the next call goes on there
  */
@@ -42,7 +56,7 @@ export async function migrateBatches(
   for (;;) {
     signal?.throwIfAborted()
     const began = performance.now()
-    let done: Done | undefined
+    let done: Done | Index | undefined
     try {
       done = await database.transaction((query) => oneBatch(query, migrations, rows), signal)
     } catch (error) {
@@ -52,6 +66,10 @@ export async function migrateBatches(
       continue
     }
     if (done === 'all') return
+    if (typeof done === 'object' && 'index' in done) {
+      await build(database, done, signal)
+      done = 'busy'
+    }
     const ms = performance.now() - began
     if (typeof done === 'object') {
       said(done)
@@ -63,7 +81,7 @@ export async function migrateBatches(
   }
 }
 
-/** `busy`: another service is at it. */
+/** `busy`: another service is at it; an index: that one is to be built. */
 type Done = Progress | 'all' | 'busy'
 
 interface Cursor {
@@ -76,7 +94,7 @@ async function oneBatch(
   query: Query,
   migrations: readonly Migration[],
   limit: number,
-): Promise<Done> {
+): Promise<Done | Index> {
   await query({ text: `set local statement_timeout = ${LONGEST_MS}` })
   const [lock] = await query<{ mine: boolean }>(
     { text: 'select pg_try_advisory_xact_lock($1) as mine' },
@@ -87,6 +105,9 @@ async function oneBatch(
   if (next === undefined) return 'all'
   if (!lock?.mine) return 'busy'
   const number = last + 1
+  const isMissing =
+    isIndex(next) && (await query({ text: IS_BUILT }, [next.index])).length === 0
+  if (isMissing) return next
   if (!isBatched(next)) {
     await applyNext(query, number, next)
     return { number, name: next.name, rows: 0, all: 0 }
@@ -103,6 +124,27 @@ async function oneBatch(
   else await query({ text: MOVE }, [number, cursor, progress.rows, all])
   return progress
 }
+
+/**
+ * Builds an index while others write to its table. One that a process left unfinished is begun anew. Does nothing while
+ * another service builds it.
+ */
+async function build(database: Database, index: Index, signal?: AbortSignal): Promise<void> {
+  await database.transaction(async (query) => {
+    // The lock is held by a transaction that is idle for as long as the index takes. An index waits for every snapshot
+    // that is older, and a statement with values leaves one open: hence none here, and the setting last.
+    const text = `select pg_try_advisory_xact_lock(${INDEX_LOCK}) as mine`
+    const [lock] = await query<{ mine: boolean }>({ text })
+    await query({ text: 'set local idle_in_transaction_session_timeout = 0' })
+    const isBuilt = (await database.query({ text: IS_BUILT }, [index.index], signal)).length > 0
+    if (!lock?.mine || isBuilt) return
+    const apart = (text: string) => database.query({ text, serverMs: INDEX_MS }, [], signal)
+    await apart(`drop index concurrently if exists ${index.index}`)
+    await apart(`create index concurrently ${definition(index)}`)
+  }, signal)
+}
+
+const IS_BUILT = `select from pg_index where indexrelid = to_regclass($1) and indisvalid`
 
 const CURSOR = `
   select cursor, done as rows, total as "all" from migration_cursor where number = $1`

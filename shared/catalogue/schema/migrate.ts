@@ -1,5 +1,5 @@
 import { atOnce, type Database, type Query } from '../database.ts'
-import { type Batched, MIGRATIONS, type Migration } from './migrations.ts'
+import { type Batched, type Index, MIGRATIONS, type Migration } from './migrations.ts'
 
 /** The key of the advisory lock: an arbitrary number that no other program uses. */
 export const LOCK = 7_472_616_368
@@ -7,9 +7,9 @@ export const LOCK = 7_472_616_368
 const LONGEST_MS = 600_000
 
 /**
- * Migrates the schema, up to the first migration that goes in batches and has rows to change, which `migrateBatches` carries on with. All
- * services may call this at once: one of them does it, and the others wait. A schema that is newer than this release is
- * left alone. Without statistics, as after a restore, the tables are analyzed.
+ * Migrates the schema, up to the first migration of a big table that has rows, which `migrateBatches` carries on with.
+ * All services may call this at once: one of them does it, and the others wait. A schema that is newer than this release
+ * is left alone. Without statistics, as after a restore, the tables are analyzed.
  */
 export async function migrate(
   database: Database,
@@ -41,8 +41,9 @@ export async function migrate(
         'the tables of this database are those of version 0.1, which cannot be upgraded: use an empty database',
       )
     for (const [index, migration] of migrations.slice(last).entries()) {
-      const hasRows = isBatched(migration) && (await rowsOf(query, migration)) > 0
-      if (hasRows) break
+      const isOfBig = isBatched(migration) || isIndex(migration)
+      if (isOfBig && (await rowsOf(query, migration)) > 0) break
+      if (isIndex(migration)) await query({ text: `create index ${definition(migration)}` })
       await applyNext(query, last + index + 1, migration)
     }
     if ((await query({ text: HAS_NO_STATISTICS })).length === 0) return
@@ -54,26 +55,35 @@ export function isBatched(migration: Migration): migration is Batched {
   return 'batch' in migration
 }
 
+export function isIndex(migration: Migration): migration is Index {
+  return 'index' in migration
+}
+
+/** What follows `create index` and `create index concurrently`. */
+export function definition({ index, on }: Index): string {
+  return `${index} on ${on}`
+}
+
 /** The number of the last migration that was applied; 0: none. */
 export async function lastApplied(query: Query): Promise<number> {
   const [applied] = await query<{ last: number }>({ text: LAST })
   return applied?.last ?? 0
 }
 
-/** The number of rows that a batched migration is about, as far as is known. */
-export async function rowsOf(query: Query, { all }: Batched): Promise<number> {
+/** The number of rows that a migration of a big table is about, as far as is known. */
+export async function rowsOf(query: Query, { all }: Batched | Index): Promise<number> {
   const [found] = await query<{ all: number }>({ text: all })
   return found?.all ?? 0
 }
 
-/** Applies a migration and notes it; of one that goes in batches notes that they are done. */
+/** Applies a migration and notes it; of one of a big table notes that it is done. */
 export async function applyNext(
   query: Query,
   number: number,
   migration: Migration,
 ): Promise<void> {
   const { name } = migration
-  if (!isBatched(migration)) await query({ text: migration.sql, waitMs: LONGEST_MS })
+  if ('sql' in migration) await query({ text: migration.sql, waitMs: LONGEST_MS })
   await query({ text: 'insert into migration (number, name) values ($1, $2)' }, [number, name])
 }
 

@@ -21,21 +21,45 @@ export interface Batched extends Named {
   readonly all: string
 }
 
-export type Migration = AtOnce | Batched
+/**
+ * An index of a big table: built while the table is written to. `all` as above: where it says 0, it is built at once. The
+ * services must do without it in the meantime.
+ */
+export interface Index extends Named {
+  readonly index: string
+  /** What follows `create index … on`. */
+  readonly on: string
+  readonly all: string
+}
+
+export type Migration = AtOnce | Batched | Index
+
+const ALL_TRACKS =
+  "select coalesce(sum(count), 0)::bigint as all from kept_count where kind = 'state'"
 
 /**
  * The migrations of the schema, oldest first; the number of a migration is its position, from 1. They only go forward:
  * a released migration is never edited, and new ones are appended. Services of two releases run side by side during an
  * update, so a migration must keep the statements of the previous release working. One that touches every row of a big
- * table is batched (schema/batches.ts); those after it wait for its end.
+ * table is batched, and its indexes are built apart (schema/batches.ts). Those after it wait for its end: in each release
+ * they are the last, because the services need the others when they start.
  */
 export const MIGRATIONS: readonly Migration[] = [
   { name: 'the catalogue', sql: textOf('001-catalogue.sql') },
   { name: 'cancellations', sql: textOf('002-cancellation.sql') },
   { name: 'large lists', sql: textOf('003-large-lists.sql') },
+  { name: 'campaigns', sql: textOf('004-campaigns.sql') },
+  { name: 'costs', sql: textOf('005-costs.sql') },
+  { name: 'quotas', sql: textOf('006-quotas.sql') },
+  {
+    name: 'an index of the words in the list',
+    index: 'track_listing_words',
+    on: 'track_listing using gin (words) where words is not null',
+    all: ALL_TRACKS,
+  },
   {
     name: 'words of the tracks that are there',
-    all: "select coalesce(sum(count), 0)::bigint as all from kept_count where kind = 'state'",
+    all: ALL_TRACKS,
     batch: `
       with batch as materialized (
         select asset_guid from track_listing where asset_guid > coalesce($1, '')
@@ -48,10 +72,16 @@ export const MIGRATIONS: readonly Migration[] = [
       )
       select max(asset_guid) as cursor, count(*)::int as rows from batch`,
   },
-  { name: 'the words of titles stand in the list alone', sql: 'drop index track_words' },
-  { name: 'campaigns', sql: textOf('006-campaigns.sql') },
-  { name: 'costs', sql: textOf('007-costs.sql') },
-  { name: 'quotas', sql: textOf('008-quotas.sql') },
+  {
+    name: 'an index of every state, done too',
+    index: 'track_listing_every_state',
+    on: 'track_listing (state, updated_at, asset_guid)',
+    all: ALL_TRACKS,
+  },
+  {
+    name: 'indexes that others have taken the place of',
+    sql: 'drop index track_words, track_listing_state',
+  },
 ]
 
 function textOf(file: string): string {
