@@ -12,7 +12,7 @@ const CONTRACTS = ['shared/async', 'shared/contracts']
 const UNDERWAY = [...CONTRACTS, 'shared/underway']
 const SHARED = ['shared']
 /** The services that benchmarks measure parts of. */
-const MEASURED = ['services/stage', 'services/analyze']
+const MEASURED = ['services/stage', 'services/analyze', 'services/publish']
 const LOCAL = [...SHARED, 'tools/terminal', 'tools/local']
 const CLIENT = [...LOCAL, 'tools/client']
 
