@@ -24,7 +24,7 @@ import { surroundings, until } from '../support/chain.ts'
 import { allConsumers } from '../support/one-process.ts'
 import { club } from '../support/synth.ts'
 
-const around = await surroundings()
+const around = await surroundings({ tenants: { heavy: { weight: 3 }, light: {} } })
 const { database, config, bus, folder, letters } = around
 t.teardown(() => around.close())
 const log = createLog('campaigns', 'silent')
@@ -33,8 +33,9 @@ const stopping = new AbortController().signal
 const prefixes = Object.values(config.routes).flatMap(masterPrefixes)
 const { routes, tenants, uploads } = config
 const settings = { registry, routes, uploads, tenants }
+const weightOf = (tenant: string) => tenants[tenant]?.weight ?? 1
 const deps = {
-  ...{ database, bus, settings, stopping, weightOf: () => 1 },
+  ...{ database, bus, settings, stopping, weightOf },
   locate: (uri: string) => locate(uri, { prefixes }),
 }
 const known = new Cancellations()
@@ -57,7 +58,10 @@ for (const track of tracks) await around.master(track, master)
 
 async function campaign(
   source: CampaignSource | readonly string[],
-  { assets = ['waveform'] }: { assets?: readonly string[] } = {},
+  {
+    assets = ['waveform'],
+    tenant = 'default',
+  }: { assets?: readonly string[]; tenant?: string } = {},
 ) {
   const id = campaignId()
   let from = source as CampaignSource
@@ -66,7 +70,7 @@ async function campaign(
     await writeFile(join(folder, 'masters', `${id}.ndjson`), text)
     from = { kind: 'manifest', uri: `file://${join(folder, 'masters', `${id}.ndjson`)}` }
   }
-  const rest = { tenant: 'default', name: 'a test', weight: 1, rate: null, by: 'a person' }
+  const rest = { tenant, name: 'a test', weight: 1, rate: null, by: 'a person' }
   await createCampaign(database, { id, source: from, assets, starts: true, ...rest })
   while (await enumerateOnce(deps));
   return id
@@ -242,4 +246,27 @@ t.test('killed between the rows and the place, the same jobs come again', async 
   await t.rejects(cancelling(database, () => {})({ requestId: id, track: null, ...by }), {
     code: 'HAS_ENDED',
   })
+})
+
+t.test('tenants share the queue by their weights, however much each has waiting', async (t) => {
+  const guids = (count: number) => Array.from({ length: count }, (_, nth) => `shared-${nth}`)
+  const heavy = await campaign(guids(160), { tenant: 'heavy' })
+  const light = await campaign(guids(600), { tenant: 'light' })
+  while ((await releaseOnce(deps)) > 0);
+  t.match(await state(heavy), { open: 150, waiting: 10 })
+  t.match(await state(light), { open: 50, waiting: 550 })
+  const [job] = await jobsOfRequest(database, light)
+  t.equal(job?.request.tenant, 'light')
+  await actions.move(heavy, 'pause', by)
+  while ((await releaseOnce(deps)) > 0);
+  t.match(
+    await state(light),
+    { open: 200, waiting: 400 },
+    'who has nothing to do leaves its share',
+  )
+  await actions.move(heavy, 'resume', by)
+  await actions.move(light, 'cancel', by)
+  while ((await releaseOnce(deps)) > 0);
+  t.match(await state(heavy), { open: 160, waiting: 0 })
+  await actions.move(heavy, 'cancel', by)
 })

@@ -15,11 +15,11 @@ import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { type Batch, type Candidate, SourceError } from './source.ts'
 
 /** The bytes that are read at once. */
-const CHUNK_BYTES = 512 * 1024
+const CHUNK_BYTES = 256 * 1024
 /** The longest line, and the longest record of a CSV, bytes: as POST /v1/jobs takes it. */
 const LONGEST_LINE = 64 * 1024
 /** The most candidates of a batch. */
-const MAX_BATCH = 5_000
+const MAX_BATCH = 2_000
 const LF = 10
 
 /** Where a manifest goes on. */

@@ -253,10 +253,10 @@ t.test('what is not there, empty, or changes while it is read', async (t) => {
   const changing = await campaignOf(await manifest('changes.ndjson', lines.join('')))
   t.ok(await enumerateOnce(deps, new Set(), 0))
   const halfway = await findCampaign(database, changing.id)
-  t.match(halfway?.campaign, { state: 'enumerating', items: 5_000 })
+  t.match(halfway?.campaign, { state: 'enumerating', items: 2_000 })
   await appendFile(join(folder, 'lists', 'changes.ndjson'), '{"asset_guid":"more"}\n')
   t.match(await enumerated(changing.id), {
-    ...{ state: 'paused', pausedCode: 'MANIFEST_CHANGED', items: 5_000 },
+    ...{ state: 'paused', pausedCode: 'MANIFEST_CHANGED', items: 2_000 },
   })
 })
 
@@ -267,7 +267,7 @@ t.test('too many refused lines pause it, and an operator may go on', async (t) =
   const { id } = await campaignOf(await manifest('refused.ndjson', lines.join('')))
   t.match(await enumerated(id), {
     ...{ state: 'paused', pausedCode: 'TOO_MANY_REFUSED', refused: 200 },
-    pausedSentence: /200 of the first 5000 lines/,
+    pausedSentence: /200 of the first 2000 lines/,
   })
   await moveCampaign(database, id, 'resume', { by: 'a person', reason: null })
   t.match(await enumerated(id), {
@@ -325,6 +325,45 @@ t.test('a question finds what is stale or lacking, and asks for no more of each'
   })
   t.same(await asks({ filter: { state: 'partial' } }, ['bpm']), { 'q-failed': at('q-failed') })
   t.same(await asks({ filter: { state: 'cancelled' } }, ['bpm']), {})
+})
+
+t.test('when it will be done follows from the pace of late, with a range', async (t) => {
+  const { id, number } = await campaignOf({ kind: 'manifest', uri: `${prefix}/x` })
+  const etaAfter = async (counts: readonly number[], left: number) => {
+    await database.query({ text: 'delete from campaign_pace where campaign = $1' }, [number])
+    const ended = counts.reduce((sum, each) => sum + each, 0)
+    await database.query(
+      {
+        text: `
+          with moved as (
+            update campaign set state = 'running', resumed_at = now() - interval '1 hour', items = $2, released = $2
+            where number = $1
+          ), counted as (
+            insert into kept_count (kind, value, shard, count) values ('campaign', $1 || ' done', 0, $3)
+            on conflict (kind, value, shard) do update set count = excluded.count
+          )
+          insert into campaign_pace (campaign, at, shard, ended)
+          select $1, to_timestamp(floor(extract(epoch from now()) / 10) * 10) - nth * interval '10 seconds', 0, count
+          from unnest($4::int[]) with ordinality each (count, nth) where count > 0`,
+      },
+      [number, ended + left, ended, counts],
+    )
+    const eta = (await findCampaign(database, id))?.eta
+    const seconds = (at: Date | null | undefined) =>
+      at ? (at.getTime() - Date.now()) / 1000 : undefined
+    return { at: seconds(eta?.at), from: seconds(eta?.from), to: seconds(eta?.to) }
+  }
+  const steady = await etaAfter(new Array(60).fill(10), 2400)
+  t.ok(Math.abs((steady.at ?? 0) - 2400) < 0.05 * 2400, `${steady.at} s of 2400`)
+  t.ok((steady.from ?? 0) < 2400 && 2400 < (steady.to ?? 0))
+  t.ok((steady.to ?? 0) - (steady.from ?? 0) < 0.3 * 2400, 'as narrow as chance allows')
+  const bursts = await etaAfter(
+    Array.from({ length: 60 }, (_, nth) => (nth % 10 === 0 ? 100 : 0)),
+    2400,
+  )
+  t.ok((bursts.at ?? 0) > 0)
+  t.match(await etaAfter([3, 3], 100), { at: undefined }, 'too few to tell')
+  t.match(await etaAfter(new Array(60).fill(10), 0), { at: undefined })
 })
 
 t.test('windows are shared by the weights of tenants, and within them by their own', (t) => {
