@@ -25,8 +25,8 @@ export type Measured = Required<Omit<Derivative['cost'], 'mostMs'>>
 
 export type Files = Readonly<Record<string, Buffer>>
 
-/** An asset that is not cut needs no more than a minute. */
-const WHOLE_SECONDS = 60
+/** An asset that is not cut needs no more than that. */
+const WHOLE_SECONDS = 40
 /** One that is cut gets a track of a cell and this, and of no more than the last number: the built-in cells fit in. */
 const BEYOND_SECONDS = 12
 const MOST_SECONDS = 250

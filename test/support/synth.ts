@@ -29,7 +29,7 @@ export function noise(samples: number, { seed = 1, amplitude = 0.5 } = {}): Chan
   return hiss
 }
 
-/** Number `i` of those of a seed: from -1 to 1 (a mixer of Ettinger's, of 32 bits). */
+/** Number `i` of those of a seed, from -1 to 1: a hash of both, so that it needs none of the numbers before. */
 function random(seed: number, i: number): number {
   let x = Math.imul(i + 1, 0x9e3779b1) ^ Math.imul(seed, 0x85ebca6b)
   x = Math.imul(x ^ (x >>> 16), 0x21f0aaad)

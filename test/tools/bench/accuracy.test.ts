@@ -124,7 +124,7 @@ t.test('files are judged by a table whose columns come in any order', async (t) 
 t.test('without --json it is printed for people', async (t) => {
   const own = join(folder, 'printed')
   await mkdir(own)
-  await writeFile(join(own, 'club-wrong.wav'), file(tune(125, 0, 'major')))
+  await writeFile(join(own, 'club-wrong.wav'), file(tune(125, 0, 'major', 10 * RATE)))
   await writeFile(join(own, 'broken.wav'), BROKEN)
   const rows = ['licence\tkey\tbpm\tfile\tseconds', WRONG, 'free\tE minor\t90\tbroken.wav\t-']
   await writeFile(join(own, 'truth.tsv'), `${rows.join('\n')}\n`)

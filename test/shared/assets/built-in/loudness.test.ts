@@ -7,7 +7,15 @@ import { sourceOf } from '#shared/audio/ranged.ts'
 import { ffmpeg, inMemory, int16 } from '../../../support/audio.ts'
 import { bytesOf } from '../../../support/bytes.ts'
 import { timeLimit } from '../../../support/patience.ts'
-import { type Channel, club, noise, RATE, silence, sine } from '../../../support/synth.ts'
+import {
+  type Channel,
+  club,
+  joined,
+  noise,
+  RATE,
+  silence,
+  sine,
+} from '../../../support/synth.ts'
 
 if (!('grid' in loudness)) throw new Error('loudness is split')
 const { part, join, grid } = loudness
@@ -53,15 +61,10 @@ async function byFfmpeg(pcm: Int16Array): Promise<Record<'I' | 'LRA' | 'true_pea
 
 /** 1 kHz in both channels: pairs of dBFS and seconds, one after the other. */
 function tones(...steps: readonly (readonly [db: number, seconds: number])[]): Channel {
-  const samples = steps.map(([, seconds]) => Math.round(seconds * RATE))
-  const channel = new Float64Array(samples.reduce((sum, each) => sum + each, 0))
-  let at = 0
-  for (const [i, count] of samples.entries()) {
-    const amplitude = 10 ** ((steps[i]?.[0] ?? 0) / 20)
-    channel.set(sine(count, 1000, { amplitude }), at)
-    at += count
-  }
-  return channel
+  const each = steps.map(([db, seconds]) =>
+    sine(Math.round(seconds * RATE), 1000, { amplitude: 10 ** (db / 20) }),
+  )
+  return joined(...each)
 }
 
 function near(

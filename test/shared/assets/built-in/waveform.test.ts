@@ -1,5 +1,6 @@
 import t from 'tap'
 import waveform from '#shared/assets/built-in/waveform.ts'
+import type { PcmSource } from '#shared/audio/pcm.ts'
 import { encodeTools } from '../../../../services/encode/tools.ts'
 import { ffmpeg, inMemory, int16 } from '../../../support/audio.ts'
 import { bytesOf } from '../../../support/bytes.ts'
@@ -23,8 +24,8 @@ interface Drawn {
   readonly files: Readonly<Record<'json' | 'png', Uint8Array>>
 }
 
-async function drawn(pcm: Int16Array, cells = 1): Promise<Drawn> {
-  const source = inMemory(pcm)
+async function drawn(pcm: Int16Array | PcmSource, cells = 1): Promise<Drawn> {
+  const source = pcm instanceof Int16Array ? inMemory(pcm) : pcm
   const tools = encodeTools(source, timeLimit(30_000))
   const parts: Uint8Array[] = []
   for (let start = 0; start < source.samples; start += cells * grid) {
@@ -88,7 +89,7 @@ t.test(
       [4096 * 256 + 1, 512],
       [433 * RATE, 4864],
     ] as const) {
-      const { json, files } = await drawn(new Int16Array(2 * samples))
+      const { json, files } = await drawn(inMemory(new Int16Array(2 * RATE), samples))
       t.equal(json.samples_per_pixel, perPixel, `${samples} samples`)
       t.equal(json.length, Math.ceil(samples / perPixel))
       t.equal(json.data.length, 2 * json.length)
@@ -99,7 +100,8 @@ t.test(
 )
 
 t.test('the bytes do not depend on how many cells a part holds', async (t) => {
-  const pcm = int16([noise(2 * grid + 300, { seed: 5 }), noise(2 * grid + 300, { seed: 6 })])
+  const hiss = int16([noise(20 * RATE + 7, { seed: 5 }), noise(20 * RATE + 7, { seed: 6 })])
+  const pcm = inMemory(hiss, 2 * grid + 300)
   const single = await drawn(pcm)
   for (const cells of [2, 3]) {
     const grouped = await drawn(pcm, cells)
