@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Crc16 } from '../../../services/stage/formats/flac/crc.ts'
+import { frameEnd } from '../../../services/stage/formats/flac/frame-end.ts'
 import { allFlacFrames, flacFrameAt } from '../../../services/stage/formats/flac/frames.ts'
 import type { SoundFrame } from '../../../services/stage/formats/flac/sound.ts'
 import type { FlacLayout } from '../../../services/stage/formats/layout.ts'
@@ -9,9 +10,9 @@ import { coded, flac, wav } from '../../support/audio.ts'
 import { put } from '../../support/masters/damaged.ts'
 import { crc, silentFlac } from '../../support/masters/silent-flac.ts'
 import { bytesOf, soon, stage } from '../../support/stage.ts'
-import { noise, RATE, sine } from '../../support/synth.ts'
+import { noise, RATE, silence, sine } from '../../support/synth.ts'
 
-const file = await flac(wav([sine(2 * RATE, 440), noise(2 * RATE, { seed: 2 })]))
+const file = await flac(wav([sine(2 * RATE, 440), noise(2 * RATE)]))
 const other = await flac(wav([sine(RATE, 660), noise(RATE, { seed: 3 })]))
 const packed = file.readBigUInt64BE(18)
 const promising = (samples: number) =>
@@ -39,6 +40,32 @@ t.test('keys are equal where the checksum between them comes to nothing', (t) =>
     t.not(broken.keyAt(from), broken.keyAt(to + 2))
   }
   t.end()
+})
+
+t.test('a frame ends where its subframes end', async (t) => {
+  const hiss = [0, 1e-3, 0.1, 1].map((amplitude) => noise(20_000, { amplitude }))
+  const deep = await flac(wav(hiss, { bits: 24, rate: 96_000 }), { bits: 24 })
+  const still = await flac(wav([silence(20_000), silence(20_000)]))
+  for (const [what, master] of Object.entries({ file, other, deep, still })) {
+    const layout = (await readHeader(bytesOf(master))) as FlacLayout
+    for await (const frames of allFlacFrames(bytesOf(master), layout)) {
+      t.ok(frames.length > 1, what)
+      const ends = frames.map(({ byte, length }) =>
+        frameEnd(master, byte, length, layout.streamInfo),
+      )
+      t.same(
+        ends,
+        frames.map(({ end }) => end),
+        what,
+      )
+      const { byte = 0, end = 0, length = 0 } = frames[0] ?? {}
+      const cut = frameEnd(master.subarray(0, end - 1), byte, length, layout.streamInfo)
+      t.equal(cut, undefined, `${what}, without its last byte`)
+    }
+  }
+  const none = Buffer.concat([file.subarray(0, 1000), Buffer.alloc(1 << 20)])
+  const { offset, streamInfo } = (await readHeader(bytesOf(file))) as FlacLayout
+  t.equal(frameEnd(none, offset, 4608, streamInfo), undefined, 'zeros without end')
 })
 
 t.test('the frames count, whatever the header promises', async (t) => {

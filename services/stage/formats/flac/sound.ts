@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { FlacLayout } from '../layout.ts'
 import { masterAt } from '../looks-like.ts'
 import { Crc16, crc8 } from './crc.ts'
+import { frameEnd } from './frame-end.ts'
 
 /** A frame whose checksums are correct. */
 export interface SoundFrame {
@@ -53,7 +54,7 @@ export async function soundFrames(
     frames.push({ byte: at, end, ...header })
     free = end
   }
-  const last = lastBeforeJunk(bytes, ends, frames.at(-1), places, totalOf(streamInfo))
+  const last = lastBeforeJunk(bytes, ends, frames.at(-1), places, streamInfo)
   return last === undefined ? frames : [...frames, last]
 }
 
@@ -64,27 +65,24 @@ function totalOf(streamInfo: Uint8Array): number {
 }
 
 /**
- * The last frame if something other than a frame or a tag follows it: it ends where its checksum is correct. If
- * more samples are promised, the file probably ends within the frame, and a checksum of 16 bits is correct
- * somewhere by chance.
+ * The last frame if something other than a frame or a tag follows it: it ends where its subframes end. If more samples
+ * are promised, the file probably ends within the frame.
  */
 function lastBeforeJunk(
   bytes: Uint8Array,
   ends: readonly number[],
   before: SoundFrame | undefined,
   places: readonly Place[],
-  total: number,
+  streamInfo: Uint8Array,
 ): SoundFrame | undefined {
   if (before === undefined || ends.length === 0 || ends.includes(before.end)) return undefined
   const { at = 0, header } = places.find(({ at }) => at === before.end) ?? {}
   if (header?.sample !== before.sample + before.length) return undefined
-  if (header.sample + header.length < total) return undefined
+  if (header.sample + header.length < totalOf(streamInfo)) return undefined
+  const end = frameEnd(bytes, at, header.length, streamInfo)
+  if (end === undefined) return undefined
   const crc = new Crc16(bytes)
-  const key = crc.keyAt(at)
-  for (let end = at + 1; end <= bytes.length; end++) {
-    if (crc.keyAt(end) === key) return { byte: at, end, ...header }
-  }
-  return undefined
+  return crc.keyAt(end) === crc.keyAt(at) ? { byte: at, end, ...header } : undefined
 }
 
 type Header = Pick<SoundFrame, 'sample' | 'length' | 'format'>
