@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Registry } from '#shared/assets/registry.ts'
 import type { CampaignSource } from '#shared/catalogue/campaigns/campaign.ts'
 import { campaignId, createCampaign } from '#shared/catalogue/campaigns/create-campaign.ts'
+import { noteSample } from '#shared/catalogue/campaigns/forecast-campaign.ts'
 import {
   type CampaignMove,
   changeCampaign,
@@ -39,6 +40,11 @@ export interface CampaignActions {
     wish: Omit<CampaignWish, 'manifest' | 'question' | 'failed_of'>,
     caller: Caller,
   ): Promise<Campaign>
+  /**
+   * Runs a sample of a campaign whose list is complete, unless that has been done.
+   * @throws HttpError NOT_FOUND, WRONG_STATE
+   */
+  forecast(id: string, by: string): Promise<Campaign>
   /** @throws HttpError NOT_FOUND, WRONG_STATE */
   move(id: string, move: CampaignMove, mover: Mover): Promise<Campaign>
   /** @throws HttpError NOT_FOUND */
@@ -76,9 +82,9 @@ export function campaignActions(deps: ActionDeps): CampaignActions {
     { source, assets }: { readonly source: CampaignSource; readonly assets: readonly string[] },
     { by, ...caller }: Caller,
   ): Promise<Campaign> {
-    const { name, start: starts = false, weight = 1, rate = null } = wish
+    const { name, start: starts = false, weight = 1, rate = null, budget = null } = wish
     const tenant = tenantFor(wish.tenant, caller.tenant, deps)
-    const wanted = { id, tenant, name, source, assets, starts, weight, rate, by }
+    const wanted = { id, tenant, name, source, assets, starts, weight, rate, budget, by }
     await answered(() => createCampaign(database, wanted))
     return await shown(id)
   }
@@ -102,6 +108,25 @@ export function campaignActions(deps: ActionDeps): CampaignActions {
       await uploads.create(name, lines, { contentType: type, signal: deps.aborting })
       const source = { kind: 'manifest', uri: uploads.uri(name) } as const
       return await add(id, wish, { source, assets }, caller)
+    },
+    async forecast(id, by) {
+      const found = await answered(() => findCampaign(database, id))
+      if (found === undefined) throw unknown(id)
+      const { tenant, name, assets, weight, state, enumerated, items, source, forecast } =
+        found.campaign
+      if (forecast !== null) return toCampaign(found)
+      if (enumerated < 1 || items === 0 || source.kind === 'sample') {
+        const words = `The campaign ${id} is ${state}, with ${items} items: expected a complete list of at least one, and no sample.`
+        throw new HttpError('WRONG_STATE', words)
+      }
+      const sample = {
+        ...{ id: campaignId(), tenant, name: `a sample of ${name}`.slice(0, 200), assets },
+        source: { kind: 'sample', campaign: id } as const,
+        ...{ starts: true, weight, rate: null, by },
+      }
+      await answered(() => createCampaign(database, sample))
+      await answered(() => noteSample(database, id, sample.id))
+      return await shown(id)
     },
     async move(id, move, mover) {
       const moved = await answered(() => moveCampaign(database, id, move, mover))

@@ -24,6 +24,7 @@ import {
   CSV_TYPE,
   change,
   create,
+  forecast,
   type LinesQuery,
   list,
   move,
@@ -124,6 +125,15 @@ export async function campaignRoutes(
     { schema: change, config: operating },
     async ({ params, body }): Promise<Campaign> =>
       campaigns.change(params.id, checkChange(documentIn(body, 'what to change'))),
+  )
+
+  app.post<{ Params: Params }>(
+    '/v1/campaigns/:id/forecast',
+    { schema: forecast, config: operating },
+    async ({ params: { id }, caller }, reply): Promise<Campaign> => {
+      reply.code(202)
+      return await campaigns.forecast(id, caller)
+    },
   )
 
   for (const name of ['start', 'pause', 'resume', 'cancel'] as const) {

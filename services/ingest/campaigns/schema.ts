@@ -158,13 +158,24 @@ export const showRefused = {
 export const change = {
   operationId: 'changeCampaign',
   tags,
-  summary: 'Change the name, the weight or the rate of a campaign',
+  summary: 'Change the name, the weight, the rate or the budget of a campaign',
   description: 'Also while it runs; what is in the queue already is not taken back.',
   params: Params,
   body: {
     content: { [JSON_TYPE]: { schema: { ...CampaignChange, examples: [{ rate: 600 }] } } },
   },
   response: { 200: jsonResponse('The campaign.', Campaign), ...refused },
+}
+
+export const forecast = {
+  operationId: 'forecastCampaign',
+  tags,
+  summary: 'Forecast what a campaign costs',
+  description:
+    'Really runs 200 of its items, as a campaign of its own, and says what all of them cost: `forecast`, a quarter of a minute after the sample has ended. The list must be complete. Asking twice is the same as asking once.',
+  params: Params,
+  body: { content: { [JSON_TYPE]: { schema: { type: 'object', examples: [{}] } } } },
+  response: { 202: jsonResponse('The campaign.', Campaign), ...refused },
 }
 
 const MOVE_WORDS = {

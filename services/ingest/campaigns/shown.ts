@@ -4,6 +4,7 @@ import { CAMPAIGN_ERRORS } from '#shared/contracts/errors/campaign.ts'
 import { remedyOf } from '#shared/contracts/errors/chain.ts'
 import { HTTP_ERRORS } from '#shared/contracts/errors/http.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
+import { computeUsd } from '#shared/contracts/prices.ts'
 import { shownUri } from '#shared/contracts/uploads.ts'
 
 /** A campaign as the API shows it. */
@@ -13,6 +14,7 @@ export function toCampaign({
   open,
   waiting,
   eta,
+  spent,
 }: CampaignStatus): Campaign {
   const { id, name, tenant, state, starts, source, assets, weight, rate, by } = campaign
   const { pausedCode, pausedSentence, created, started, ended } = campaign
@@ -40,12 +42,38 @@ export function toCampaign({
       from: eta.from.toISOString(),
       to: eta.to?.toISOString() ?? null,
     },
+    budget: campaign.budget,
+    spent: spending(spent),
+    forecast: toForecast(campaign.forecast),
     by,
     created: created.toISOString(),
     started: started?.toISOString() ?? null,
     ended: ended?.toISOString() ?? null,
     href: `/v1/campaigns/${id}`,
   }
+}
+
+function spending(coreSeconds: number): Campaign['spent'] {
+  return { core_seconds: hundredths(coreSeconds), usd: hundredths(computeUsd(coreSeconds)) }
+}
+
+function toForecast(forecast: CampaignStatus['campaign']['forecast']): Campaign['forecast'] {
+  if (forecast === null) return null
+  const { sample, result } = forecast
+  if (result === undefined) return { sample, result: null }
+  const { core_seconds, from, to, sampled, seconds } = result
+  return {
+    sample,
+    result: {
+      ...spending(core_seconds),
+      ...{ from: spending(from), to: spending(to), sampled },
+      seconds: seconds === null ? null : hundredths(seconds),
+    },
+  }
+}
+
+function hundredths(value: number): number {
+  return Math.round(value * 100) / 100
 }
 
 /** What is to be done about a code that a campaign or one of its lines has. */
@@ -57,7 +85,8 @@ export function remedyFor(code: string): { readonly remedy?: string } {
 
 function toSource(source: CampaignStatus['campaign']['source']): Campaign['source'] {
   if (source.kind === 'manifest') return { kind: source.kind, uri: shownUri(source.uri) }
-  if (source.kind === 'failed') return { kind: source.kind, campaign: source.campaign }
+  if (source.kind === 'failed' || source.kind === 'sample')
+    return { kind: source.kind, campaign: source.campaign }
   const { kind, stale, lacks, filter } = source
   return { kind, ...(stale && { stale }), ...(lacks && { lacks }), ...(filter && { filter }) }
 }

@@ -2,6 +2,7 @@ import type { Registry } from '#shared/assets/registry.ts'
 import { askedTracks } from '#shared/catalogue/campaigns/asked-tracks.ts'
 import type { CampaignSource } from '#shared/catalogue/campaigns/campaign.ts'
 import { failedItems } from '#shared/catalogue/campaigns/failed-items.ts'
+import { sampleOf } from '#shared/catalogue/campaigns/forecast-campaign.ts'
 import type { Query } from '#shared/catalogue/database.ts'
 import type { QuestionFilter } from '#shared/contracts/api/campaign.ts'
 import type { UncheckedJob } from '#shared/jobs/csv-jobs.ts'
@@ -9,11 +10,14 @@ import type { Batch } from './source.ts'
 
 /** The tracks that one statement looks at. */
 const MAX_LOOKED_AT = 5_000
+/** The items that a forecast really runs. */
+const SAMPLE_ITEMS = 200
 /** What is taken over from the latest job of a track: where its master is, and what it is called elsewhere. */
 const KEPT = ['release_id', 'asset_id', 'master_uri', 'site', 'strict']
 
 type Question = Extract<CampaignSource, { kind: 'question' }>
 type Failed = Extract<CampaignSource, { kind: 'failed' }>
+type Sample = Extract<CampaignSource, { kind: 'sample' }>
 
 /** The tracks that a question finds, from the cursor on, in the order of their keys. */
 export async function* questionBatches(
@@ -84,6 +88,20 @@ export async function* failedBatches(
     }))
     yield { candidates, lookedAt, cursor: { after }, enumerated: isEnd ? 1 : 0.5, isEnd }
   }
+}
+
+/** Some items of another campaign, as good as drawn at random. */
+export async function* sampleBatches(
+  { campaign }: Sample,
+  { query }: { readonly query: Query },
+): AsyncGenerator<Batch> {
+  const items = await sampleOf(query, campaign, SAMPLE_ITEMS)
+  const candidates = items.map(({ asset_guid, request }) => ({
+    line: null,
+    excerpt: () => null,
+    job: (): UncheckedJob => ({ ...request, asset_guid }),
+  }))
+  yield { candidates, lookedAt: items.length, cursor: {}, enumerated: 1, isEnd: true }
 }
 
 function trackFilterOf(filter: QuestionFilter) {

@@ -13,7 +13,7 @@ import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { trackOf } from '#shared/contracts/names.ts'
 import { type AcceptSettings, accept } from '#shared/jobs/accept.ts'
 import type { UncheckedJob } from '#shared/jobs/csv-jobs.ts'
-import { failedBatches, questionBatches } from './catalogue-sources.ts'
+import { failedBatches, questionBatches, sampleBatches } from './catalogue-sources.ts'
 import { manifestBatches } from './manifest.ts'
 import { type Batch, type Candidate, SourceError } from './source.ts'
 
@@ -62,6 +62,7 @@ function batchesOf(
 ): AsyncGenerator<Batch> {
   const { query, locate, settings, stopping: signal } = deps
   if (source.kind === 'manifest') return manifestBatches(source, cursor, { locate, signal })
+  if (source.kind === 'sample') return sampleBatches(source, { query })
   if (source.kind === 'failed') return failedBatches(source, cursor, { query })
   return questionBatches(source, cursor, { query, registry: settings.registry })
 }

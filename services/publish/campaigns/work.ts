@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { type EnumerateDeps, enumerateOnce } from './enumerate.ts'
+import { forecastOnce, holdToBudgets } from './forecast.ts'
 import { type ReleaseDeps, releaseOnce } from './release.ts'
 
 /** Between two looks for something to do, ms. */
@@ -21,6 +22,11 @@ export async function workOnCampaigns(
       return isWork
     }),
     repeat('items could not be released', deps, async () => (await releaseOnce(deps)) > 0),
+    repeat('what campaigns cost could not be looked at', deps, async () => {
+      await forecastOnce(deps.database, deps.stopping)
+      await holdToBudgets(deps.database, deps.stopping)
+      return false
+    }),
   ])
 }
 

@@ -21,6 +21,11 @@ export type CampaignSource =
       /** The id of the campaign whose failed items these are. */
       readonly campaign: string
     }
+  | {
+      readonly kind: 'sample'
+      /** The id of the campaign of whose items some are run to forecast what all of them cost. */
+      readonly campaign: string
+    }
 
 /** A question to the catalogue: which tracks. A track has to match the filter, and one of what is stale or lacking. */
 interface Question {
@@ -28,6 +33,30 @@ interface Question {
   readonly lacks?: readonly string[]
   /** By the names of the query of GET /v1/tracks. */
   readonly filter?: Readonly<Record<string, string | number>>
+}
+
+/** What a campaign may spend before it is paused. */
+export interface Budget {
+  readonly core_seconds?: number
+  /** For computing, in the cloud. */
+  readonly usd?: number
+}
+
+/** What a campaign is forecast to cost. */
+export interface Forecast {
+  /** The id of the campaign that runs the sample. */
+  readonly sample: string
+  /** Absent until the sample has ended. */
+  readonly result?: {
+    /** The number of items of the sample. */
+    readonly sampled: number
+    /** What the whole list takes, core-seconds, and a range in which it lies in nineteen of twenty cases. */
+    readonly core_seconds: number
+    readonly from: number
+    readonly to: number
+    /** The mean length of a track of the list, s; null: not known, taken to be the sample's. */
+    readonly seconds: number | null
+  }
 }
 
 /** What a campaign is and how far it has come. */
@@ -60,6 +89,8 @@ export interface Campaign {
   readonly weight: number
   /** Items a minute at most; null: no limit. */
   readonly rate: number | null
+  readonly budget: Budget | null
+  readonly forecast: Forecast | null
   readonly created: Date
   readonly started: Date | null
   readonly resumed: Date | null
@@ -70,7 +101,7 @@ export interface Campaign {
 /** The columns of a campaign, under the names of `Campaign`. */
 export const CAMPAIGN_COLUMNS = `number, id, tenant, name, state, starts, paused_code as "pausedCode",
   paused_sentence as "pausedSentence", source, derivative_assets as assets, cursor, looked_at as "lookedAt",
-  enumerated, allows_refused as "allowsRefused", items, refused, released, weight, rate, created_at as created,
+  enumerated, allows_refused as "allowsRefused", items, refused, released, weight, rate, budget, forecast, created_at as created,
   started_at as started, resumed_at as resumed, ended_at as ended, by`
 
 /** What may become of a job of a campaign. */

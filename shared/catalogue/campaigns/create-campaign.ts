@@ -2,7 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { CAMPAIGN_ID_START } from '../../contracts/names.ts'
 import type { Database } from '../database.ts'
 import { rows } from '../parameters.ts'
-import { CAMPAIGN_COLUMNS, type Campaign, type CampaignSource } from './campaign.ts'
+import {
+  type Budget,
+  CAMPAIGN_COLUMNS,
+  type Campaign,
+  type CampaignSource,
+} from './campaign.ts'
 
 /** A campaign that is wanted. */
 interface NewCampaign {
@@ -15,6 +20,8 @@ interface NewCampaign {
   readonly weight: number
   /** Items a minute at most; null: no limit. */
   readonly rate: number | null
+  /** Default: none. */
+  readonly budget?: Budget | null
   readonly by: string
 }
 
@@ -38,11 +45,11 @@ export async function createCampaign(
 const CREATE = {
   name: 'campaign-create',
   text: `
-    insert into campaign (id, tenant, name, state, starts, source, derivative_assets, weight, rate, by)
+    insert into campaign (id, tenant, name, state, starts, source, derivative_assets, weight, rate, budget, by)
     select id, tenant, name, 'enumerating', starts, source, array(select json_array_elements_text(assets)),
-      weight, rate, by
+      weight, rate, budget, by
     from json_to_recordset($1) as r (id text, tenant text, name text, starts boolean, source json,
-      assets json, weight double precision, rate double precision, by text)
+      assets json, weight double precision, rate double precision, budget json, by text)
     on conflict (id) do update set id = excluded.id
     returning ${CAMPAIGN_COLUMNS}`,
 }

@@ -1,6 +1,6 @@
 import type { Database, Query } from '../database.ts'
 import { addCancellation, type Cancellation } from '../jobs/cancel-jobs.ts'
-import { CAMPAIGN_COLUMNS, type Campaign, type CampaignState } from './campaign.ts'
+import { type Budget, CAMPAIGN_COLUMNS, type Campaign, type CampaignState } from './campaign.ts'
 
 /** What can be asked of a campaign. */
 export type CampaignMove = 'start' | 'pause' | 'resume' | 'cancel'
@@ -78,6 +78,8 @@ interface CampaignChange {
   readonly name?: string
   readonly weight?: number
   readonly rate?: number | null
+  /** Null: none. */
+  readonly budget?: Budget | null
 }
 
 /** Changes a campaign. @returns undefined when there is no such campaign */
@@ -87,8 +89,9 @@ export async function changeCampaign(
   change: CampaignChange,
   signal?: AbortSignal,
 ): Promise<Campaign | undefined> {
-  const { name = null, weight = null, rate = null } = change
-  const values = [id, name, weight, rate, change.rate !== undefined]
+  const { name = null, weight = null, rate = null, budget = null } = change
+  const spending = [change.budget !== undefined, budget && JSON.stringify(budget)]
+  const values = [id, name, weight, rate, change.rate !== undefined, ...spending]
   return (await database.query<Campaign>(CHANGE, values, signal))[0]
 }
 
@@ -124,6 +127,7 @@ const CHANGE = {
   name: 'campaign-change',
   text: `
     update campaign set name = coalesce($2, name), weight = coalesce($3::double precision, weight),
-      rate = case when $5 then $4::double precision else rate end
+      rate = case when $5 then $4::double precision else rate end,
+      budget = case when $6 then $7::json else budget end
     where id = $1 returning ${CAMPAIGN_COLUMNS}`,
 }

@@ -8,6 +8,7 @@ import {
   type Outcomes,
   outcomesOf,
 } from './campaign.ts'
+import { SPENT } from './forecast-campaign.ts'
 
 /** A campaign with what has become of its items. */
 export interface CampaignStatus {
@@ -19,6 +20,8 @@ export interface CampaignStatus {
   readonly waiting: number
   /** When its last item will have ended; null while nothing tells. */
   readonly eta: Eta | null
+  /** What it and its sample have taken, core-seconds. */
+  readonly spent: number
 }
 
 /** The likeliest moment, and a range in which it lies in nineteen of twenty cases if the pace stays as it is. */
@@ -124,6 +127,7 @@ interface Columns extends Campaign {
   readonly withdrawn: number
   readonly slots: readonly { readonly at: number; readonly ended: number }[]
   readonly now: Date
+  readonly spent: number
 }
 
 function status({
@@ -131,6 +135,7 @@ function status({
   withdrawn,
   slots,
   now,
+  spent,
   ...campaign
 }: Columns): CampaignStatus {
   const counted = outcomesOf(found)
@@ -140,11 +145,11 @@ function status({
   const open = Math.max(0, campaign.released - endedOf(counted))
   const isRunning = campaign.state === 'running'
   const eta = isRunning ? etaOf(waiting + open, slots, now.getTime()) : null
-  return { campaign, outcomes, open, waiting, eta }
+  return { campaign, outcomes, open, waiting, eta, spent }
 }
 
 const SELECT = `
-  select ${CAMPAIGN_COLUMNS}, ${OUTCOMES_OF} as outcomes, now() as now,
+  select ${CAMPAIGN_COLUMNS}, ${OUTCOMES_OF} as outcomes, now() as now, ${SPENT} as spent,
     (select count(*)::int from campaign_withdrawn where campaign_withdrawn.campaign = campaign.number) as withdrawn,
     (select coalesce(json_agg(json_build_object('at', extract(epoch from at) * 1000, 'ended', ended) order by at), '[]')
       from (

@@ -51,6 +51,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: 'campaigns', sql: textOf('004-campaigns.sql') },
   { name: 'costs', sql: textOf('005-costs.sql') },
   { name: 'quotas', sql: textOf('006-quotas.sql') },
+  { name: 'forecasts', sql: textOf('007-forecasts.sql') },
   {
     name: 'an index of the words in the list',
     index: 'track_listing_words',

@@ -88,6 +88,19 @@ const weight = Type.Number({
   description:
     'Its part of what the campaigns of its tenant get, beside the others; 1 by default.',
 })
+const Spendable = (description: string) =>
+  Type.Optional(Type.Number({ exclusiveMinimum: 0, description }))
+const Budget = Type.Object(
+  {
+    core_seconds: Spendable('Core-seconds of its steps, its sample included.'),
+    usd: Spendable('What these cost in the cloud, on Spot, at the list price.'),
+  },
+  { additionalProperties: false, minProperties: 1, title: 'Budget' },
+)
+const budget = Nullable(Budget, {
+  description:
+    'When it has spent that much it is paused (BUDGET); null, the default: no limit.',
+})
 const rate = Nullable(Type.Number({ exclusiveMinimum: 0, maximum: 1e6 }), {
   description: 'The most items that are released in a minute; null, the default: no limit.',
 })
@@ -122,6 +135,7 @@ export const CampaignWish = Type.Object(
     ),
     weight: Type.Optional(weight),
     rate: Type.Optional(rate),
+    budget: Type.Optional(budget),
     tenant: Type.Optional(
       TenantName('On whose account; that of the token by default, and none else with a token.'),
     ),
@@ -132,7 +146,12 @@ export type CampaignWish = Static<typeof CampaignWish>
 
 /** PATCH /v1/campaigns/{id}. */
 export const CampaignChange = Type.Object(
-  { name: Type.Optional(name), weight: Type.Optional(weight), rate: Type.Optional(rate) },
+  {
+    name: Type.Optional(name),
+    weight: Type.Optional(weight),
+    rate: Type.Optional(rate),
+    budget: Type.Optional(budget),
+  },
   { additionalProperties: false, minProperties: 1, title: 'CampaignChange' },
 )
 export type CampaignChange = Static<typeof CampaignChange>
@@ -158,8 +177,39 @@ const Source = Type.Union(
       { kind: Type.Literal('failed'), campaign: Type.String() },
       { title: 'FailedSource' },
     ),
+    Type.Object(
+      { kind: Type.Literal('sample'), campaign: Type.String() },
+      { title: 'SampleSource' },
+    ),
   ],
   { title: 'CampaignSource' },
+)
+
+const Range = { core_seconds: Type.Number(), usd: Type.Number() }
+const CampaignForecast = Type.Object(
+  {
+    sample: Type.String({ description: 'The campaign that runs the sample.' }),
+    result: Nullable(
+      Type.Object(
+        {
+          ...Range,
+          from: Type.Object(Range, { title: 'ForecastFrom' }),
+          to: Type.Object(Range, { title: 'ForecastTo' }),
+          sampled: Type.Integer({ description: 'Items of the sample.' }),
+          seconds: Nullable(Type.Number(), {
+            description:
+              "The mean length of a track of the list; null: not known, and taken to be the sample's.",
+          }),
+        },
+        {
+          title: 'ForecastResult',
+          description: 'It lies between `from` and `to` in nineteen of twenty cases.',
+        },
+      ),
+      { description: 'Null until the sample has ended.' },
+    ),
+  },
+  { title: 'CampaignForecast' },
 )
 
 /** A campaign as it stands: GET /v1/campaigns/{id}. */
@@ -214,6 +264,19 @@ export const Campaign = Type.Object(
       ),
       { description: 'Null unless it runs, and until ten items have ended.' },
     ),
+    budget,
+    spent: Type.Object(
+      { core_seconds: Type.Number(), usd: Type.Number() },
+      {
+        title: 'Spent',
+        description:
+          'What its steps and those of its sample have taken, as far as that is recorded, and what that costs in the cloud.',
+      },
+    ),
+    forecast: Nullable(CampaignForecast, {
+      description:
+        'What all of it costs, by a sample that is really run; null: nobody has asked.',
+    }),
     by: Type.String({ description: 'Who created it.' }),
     created: Instant('When it was created.'),
     started: Nullable(Instant('When it ran first.'), {
@@ -253,6 +316,16 @@ export const Campaign = Type.Object(
           at: '2026-03-01T12:10:00.000Z',
           from: '2026-03-01T12:01:00.000Z',
           to: '2026-03-01T12:22:00.000Z',
+        },
+        budget: { usd: 500 },
+        spent: { core_seconds: 12_400, usd: 0.07 },
+        forecast: {
+          sample: 'campaign-0mbwd2k1a9x7c',
+          result: {
+            ...{ core_seconds: 54_900, usd: 0.29, sampled: 200, seconds: 351.2 },
+            from: { core_seconds: 52_100, usd: 0.28 },
+            to: { core_seconds: 57_800, usd: 0.31 },
+          },
         },
         by: 'label-desk',
         created: '2026-03-01T10:00:00.000Z',

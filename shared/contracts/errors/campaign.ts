@@ -4,6 +4,10 @@ export const CAMPAIGN_ERRORS = {
     means: 'Somebody has paused the campaign.',
     remedy: 'Resume it: what was under way goes on with what is left.',
   },
+  BUDGET: {
+    means: 'The campaign has spent what it may.',
+    remedy: 'Raise its budget, or take it away, and resume.',
+  },
   MANIFEST_CHANGED: {
     means:
       'The manifest has changed while it was being read, so that no list would be the right one.',

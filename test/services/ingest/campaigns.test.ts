@@ -137,6 +137,42 @@ t.test('it is started, paused, resumed and cancelled, each once', async (t) => {
   t.match(await (await act(draft.id, 'resume')).json(), { code: 'WRONG_STATE' })
 })
 
+t.test(
+  'a forecast is a campaign of a sample, once; a budget is set and taken away',
+  async (t) => {
+    const early = await created()
+    t.match(await (await act(early.id, 'forecast')).json(), {
+      code: 'WRONG_STATE',
+      status: 409,
+    })
+    await enumerated(early.id)
+    await api.database.query({ text: 'update campaign set enumerated = 1 where id = $1' }, [
+      early.id,
+    ])
+    const asked = await act(early.id, 'forecast')
+    t.equal(asked.status, 202)
+    const { forecast } = (await asked.json()) as Campaign
+    t.match(forecast, { sample: /^campaign-/, result: null })
+    const sample = await shown(forecast?.sample ?? '')
+    t.match(sample, {
+      ...{ source: { kind: 'sample', campaign: early.id }, start: true, state: 'enumerating' },
+      ...{ derivative_assets: ['bpm'], name: 'a sample of a test', forecast: null },
+    })
+    t.same(((await (await act(early.id, 'forecast')).json()) as Campaign).forecast, forecast)
+    t.equal((await act(sample.id, 'forecast')).status, 409, 'not of a sample')
+    t.equal((await act('campaign-0000000000000', 'forecast')).status, 404)
+    t.match(await created({ budget: { usd: 2.5 } }), {
+      ...{ budget: { usd: 2.5 }, spent: { core_seconds: 0, usd: 0 } },
+    })
+    t.match(await (await change(early.id, { budget: { core_seconds: 10 } })).json(), {
+      budget: { core_seconds: 10 },
+    })
+    t.match(await (await change(early.id, { budget: null })).json(), { budget: null })
+    for (const budget of [{}, { usd: 0 }, { usd: 1, eur: 1 }, 7])
+      t.equal((await change(early.id, { budget })).status, 400, JSON.stringify(budget))
+  },
+)
+
 t.test('name, weight and rate are changed under way', async (t) => {
   const { id } = await created({ rate: 60 })
   const changed = await change(id, { weight: 3, rate: null, name: 'another' })

@@ -59,6 +59,7 @@ t.test('the document describes every address that there is for people', async (t
       '/v1/campaigns',
       '/v1/campaigns/{id}',
       '/v1/campaigns/{id}/cancel',
+      '/v1/campaigns/{id}/forecast',
       '/v1/campaigns/{id}/pause',
       '/v1/campaigns/{id}/refused',
       '/v1/campaigns/{id}/resume',

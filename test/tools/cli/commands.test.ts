@@ -156,6 +156,29 @@ t.test(
       campaigns: [{ state: 'enumerating' }, { id }],
     })
     t.match(await run('start', id), { code: 1, notes: [/WRONG_STATE: .* is paused/] })
+    t.match((await run('set', id, '--budget-usd', '3')).all, { budget: { usd: 3 } })
+    const report = async () => {
+      const { output, lines } = terminal()
+      t.equal(await campaign(['report', id, '--target', api.url], output), 0)
+      return lines.join('\n')
+    }
+    t.match(await report(), /spent +0 +0\.00\nbudget +3\.00\n\nThere is no forecast/)
+    const each = { core_seconds: 36_000, from: 30_000, to: 40_000, sampled: 200, seconds: 200 }
+    const text = `update campaign set state = 'done', items = 1, released = 1, forecast = $2 where id = $1`
+    const kept = JSON.stringify({ sample: 'campaign-none', result: each })
+    await api.database.query({ text }, [id, kept])
+    await api.database.query({
+      text: `insert into cost select '2026-03-01', 'default', '${id}', '', 'encode', 'aac-128',
+        1, 1, 39600000, 0, 0, 0, 0, 0`,
+    })
+    t.match(
+      await report(),
+      /forecast +36,000 +0\.19\n +from +30,000 [\s\S]*spent +39,600 [\s\S]*wrong by 10\.0 % \(too low\), of 200 items/,
+    )
+    t.match(await run('forecast', id), {
+      code: 0,
+      all: { forecast: { result: { sampled: 200 } } },
+    })
     for (const [args, words] of [
       [['create'], /takes one source/],
       [['create', '--stale', 'bpm', '--manifest', 'x.csv'], /takes one source/],
@@ -163,6 +186,7 @@ t.test(
       [['create', '--manifest', join(folder, 'none.csv')], /There is no file/],
       [['set', id], /takes --name/],
       [['set', id, '--weight', '0'], /over 0/],
+      [['set', id, '--budget-core-seconds', 'some'], /--budget-core-seconds must be a number/],
       [['show', 'x'], /one id/],
       [['stop', id], /no command stop/],
     ] as const)

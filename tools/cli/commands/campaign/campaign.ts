@@ -16,8 +16,8 @@ import { interruptible } from '../../../terminal/interrupt.ts'
 import { type Output, TERMINAL } from '../../../terminal/output.ts'
 import { printable, printableJson } from '../../../terminal/text.ts'
 import { count, parsed, pathFrom, UsageError } from '../../../terminal/usage.ts'
-import { CREATE_FLAGS, FLAGS, numberIn, SET_FLAGS, sourceFrom } from './flags.ts'
-import { barText, listText, wholeText } from './print.ts'
+import { budgetIn, CREATE_FLAGS, FLAGS, numberIn, SET_FLAGS, sourceFrom } from './flags.ts'
+import { barText, listText, reportText, wholeText } from './print.ts'
 
 const HELP = `npx trackchain campaign COMMAND: long lists of tracks, worked off beside everything else.
 
@@ -36,11 +36,15 @@ const HELP = `npx trackchain campaign COMMAND: long lists of tracks, worked off 
   watch ID               follows it until it is done, cancelled or paused
   pause ID, resume ID    withdraws what is in the queue; goes on with it (--reason TEXT)
   cancel ID              the same for good; resume makes it go on all the same
-  set ID                 changes --name, --weight, --rate under way
+  set ID                 changes --name, --weight, --rate and the budget under way
+  forecast ID            really runs 200 of its items, and says what all of them cost
+  report ID              what it has cost, beside the forecast
   retry-failed ID        a new campaign over its failed items, which starts at once
 
   --weight N             create, set: its part beside the other campaigns (1)
   --rate N               create, set: items a minute at most; set: none for no limit
+  --budget-usd N, --budget-core-seconds N
+                         create, set: pauses when it has spent that much (forecast's sample included); set: none
 
 ${TARGET_HELP}
                          (scopes: read to look, operate to change)
@@ -56,7 +60,7 @@ Exit codes: 0 success; 1 it was refused, the API does not answer, or watch has s
 
 const MOVES = ['start', 'pause', 'resume', 'cancel']
 const COMMANDS: Readonly<Record<string, Command>> = {
-  ...{ create, list, show, watch, set, 'retry-failed': retryFailed },
+  ...{ create, list, show, watch, set, forecast, report, 'retry-failed': retryFailed },
   ...Object.fromEntries(MOVES.map((move) => [move, moving(move)])),
 }
 type Command = (args: readonly string[], output: Output) => Promise<number>
@@ -91,6 +95,7 @@ async function create(args: readonly string[], { say }: Output): Promise<number>
   const target = targetOf(values)
   const weight = numberIn('weight', values.weight)
   const rate = numberIn('rate', values.rate)
+  const budget = budgetIn(values)
   const assets = values.assets?.split(',')
   const settings = {
     ...(weight === undefined ? {} : { weight }),
@@ -101,6 +106,7 @@ async function create(args: readonly string[], { say }: Output): Promise<number>
       ...{ name: values.name ?? 'from the command line', ...source, ...settings },
       ...(assets && { derivative_assets: assets }),
       ...(values.start && { start: true }),
+      ...(budget && { budget }),
     }
     return print(await apiAt(target)<Campaign>('/v1/campaigns', wish), values.json, say)
   }
@@ -114,7 +120,7 @@ async function create(args: readonly string[], { say }: Output): Promise<number>
   const sent = await sending(target, `/v1/campaigns?${query}`, {
     ...{ method: 'POST', type, body: await blobOf(file) },
   })
-  return print(sent, values.json, say)
+  return print(budget ? await changed(target, sent.id, { budget }) : sent, values.json, say)
 }
 
 async function list(args: readonly string[], { say, note }: Output): Promise<number> {
@@ -148,16 +154,46 @@ async function set(args: readonly string[], { say }: Output): Promise<number> {
   const { values, positionals } = parsed(args, SET_FLAGS, true)
   const weight = numberIn('weight', values.weight)
   const rate = values.rate === 'none' ? null : numberIn('rate', values.rate)
+  const budget = budgetIn(values)
   const change = {
     ...(values.name === undefined ? {} : { name: values.name }),
     ...(weight === undefined ? {} : { weight }),
     ...(rate === undefined ? {} : { rate }),
+    ...(budget === undefined ? {} : { budget }),
   }
   if (Object.keys(change).length === 0)
-    throw new UsageError('set takes --name, --weight or --rate.')
-  const path = `/v1/campaigns/${idIn(positionals)}`
+    throw new UsageError('set takes --name, --weight, --rate or a budget.')
+  return print(await changed(targetOf(values), idIn(positionals), change), values.json, say)
+}
+
+async function changed(target: Target, id: string, change: object): Promise<Campaign> {
   const init = { method: 'PATCH', type: 'application/json', body: JSON.stringify(change) }
-  return print(await sending(targetOf(values), path, init), values.json, say)
+  return await sending(target, `/v1/campaigns/${id}`, init)
+}
+
+async function report(args: readonly string[], { say }: Output): Promise<number> {
+  const { values, positionals } = parsed(args, FLAGS, true)
+  const found = await apiAt(targetOf(values))<Campaign>(`/v1/campaigns/${idIn(positionals)}`)
+  say(values.json ? printableJson(found) : reportText(found))
+  return 0
+}
+
+/** Waits for the end of the sample, and for its evaluation. */
+async function forecast(args: readonly string[], output: Output): Promise<number> {
+  const { values, positionals } = parsed(args, FLAGS, true)
+  const path = `/v1/campaigns/${idIn(positionals)}`
+  const api = apiAt(targetOf(values))
+  const stop = AbortSignal.any([interruptible(() => {}), output.gone])
+  let found = await api<Campaign>(`${path}/forecast`, {})
+  while (found.forecast !== null && found.forecast.result === null) {
+    const sample = await api<Campaign>(`/v1/campaigns/${found.forecast.sample}`)
+    if (['paused', 'cancelled'].includes(sample.state)) break
+    await sleep(EVERY_MS, undefined, { signal: stop }).catch(() => {})
+    stop.throwIfAborted()
+    found = await api<Campaign>(path)
+  }
+  output.say(values.json ? printableJson(found) : reportText(found))
+  return found.forecast?.result ? 0 : 1
 }
 
 async function retryFailed(args: readonly string[], { say }: Output): Promise<number> {

@@ -5,7 +5,10 @@ const TEXT = { type: 'string' } as const
 
 export const FLAGS = { ...TARGET_FLAGS, json: { type: 'boolean', default: false } } as const
 
-export const SET_FLAGS = { ...FLAGS, name: TEXT, weight: TEXT, rate: TEXT } as const
+export const SET_FLAGS = {
+  ...FLAGS,
+  ...{ name: TEXT, weight: TEXT, rate: TEXT, 'budget-usd': TEXT, 'budget-core-seconds': TEXT },
+} as const
 
 export const CREATE_FLAGS = {
   ...SET_FLAGS,
@@ -54,6 +57,22 @@ function conditionIn(text: string): [string, string | number] {
   const isNumber =
     /_(from|to)$/.test(name) && value.trim() !== '' && !Number.isNaN(Number(value))
   return [name, isNumber ? Number(value) : value]
+}
+
+/** The budget that flags name; null: none. @returns undefined when they name nothing */
+export function budgetIn(values: {
+  readonly 'budget-usd'?: string | undefined
+  readonly 'budget-core-seconds'?: string | undefined
+}): { readonly usd?: number; readonly core_seconds?: number } | null | undefined {
+  const given = [values['budget-usd'], values['budget-core-seconds']]
+  if (given.includes('none')) return null
+  const usd = numberIn('budget-usd', given[0])
+  const core_seconds = numberIn('budget-core-seconds', given[1])
+  if (usd === undefined && core_seconds === undefined) return undefined
+  return {
+    ...(usd === undefined ? {} : { usd }),
+    ...(core_seconds === undefined ? {} : { core_seconds }),
+  }
 }
 
 /** A number over 0. @throws UsageError that names the flag */

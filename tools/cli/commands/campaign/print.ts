@@ -36,6 +36,48 @@ export function wholeText(campaign: Campaign): string {
   return printable(lines.join('\n'), { lines: true })
 }
 
+/** What a campaign has cost beside what it was forecast to cost. */
+export function reportText(campaign: Campaign): string {
+  const { id, name, state, items, waiting, open, spent, budget, forecast } = campaign
+  const row = (what: string, { core_seconds, usd }: Campaign['spent']) => [
+    what,
+    Math.round(core_seconds).toLocaleString('en'),
+    usd.toFixed(2),
+  ]
+  const result = forecast?.result ?? null
+  const share = (items - waiting - open) / Math.max(1, items)
+  const rows = [
+    ...(result === null
+      ? []
+      : [row('forecast', result), row('  from', result.from), row('  to', result.to)]),
+    row('spent', spent),
+    ...(budget === null
+      ? []
+      : [['budget', whole(budget.core_seconds), budget.usd?.toFixed(2) ?? '']]),
+  ]
+  const known = result === null ? Number.NaN : spent.core_seconds / result.core_seconds - 1
+  const words =
+    forecast === null
+      ? 'There is no forecast: campaign forecast makes one.'
+      : result === null
+        ? `The sample of the forecast, ${forecast.sample}, has not ended.`
+        : state === 'done'
+          ? `The forecast was wrong by ${Math.abs(known * 100).toFixed(1)} % (${known > 0 ? 'too low' : 'too high'}), of ${result.sampled} items.`
+          : `By ${result.sampled} items; it lies between from and to in nineteen of twenty cases.`
+  const lines = [
+    `${id}  ${state}, ${Math.floor(100 * share)} % of ${items} items  ${name}`,
+    '',
+    table([['', 'core-seconds', 'USD'], ...rows]),
+    '',
+    words,
+  ]
+  return printable(lines.join('\n'), { lines: true })
+}
+
+function whole(value: number | undefined): string {
+  return value === undefined ? '' : Math.round(value).toLocaleString('en')
+}
+
 /** A line with a bar of how far it is. */
 export function barText(campaign: Campaign): string {
   const { state, items, eta } = campaign
@@ -57,6 +99,7 @@ function percentOf(campaign: Campaign): number {
 
 function sourceText(source: Campaign['source']): string {
   if (source.kind === 'manifest') return source.uri
+  if (source.kind === 'sample') return `a sample of ${source.campaign}`
   if (source.kind === 'failed') return `the failed items of ${source.campaign}`
   const { stale, lacks, filter } = source
   return [
