@@ -1,5 +1,6 @@
-import { type Static, Type } from 'typebox'
+import type { Static } from 'typebox'
 import { STORE_URI_START } from './store-uri.ts'
+import { Type } from './type.ts'
 
 export const Route = Type.Object(
   {

@@ -1,4 +1,5 @@
-import { type Static, Type } from 'typebox'
+import type { Static } from 'typebox'
+import { Type } from './type.ts'
 
 /** Something that is missing or wrong in an accepted master. `shared/contracts/warnings.ts` has the codes. */
 export const Warning = Type.Object(

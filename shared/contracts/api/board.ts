@@ -1,5 +1,6 @@
-import { type TInteger, Type } from 'typebox'
+import type { TInteger } from 'typebox'
 import { LANES, type Lane } from '../lanes.ts'
+import { Type } from '../type.ts'
 import { Instant, Nullable, type ResponseOf } from './response.ts'
 
 const BoardStep = Type.Object(

@@ -1,5 +1,6 @@
-import { type Static, Type } from 'typebox'
+import type { Static } from 'typebox'
 import { ASSET_GUID_PATTERN } from '../names.ts'
+import { Type } from '../type.ts'
 
 export const AssetGuid = Type.String({
   pattern: ASSET_GUID_PATTERN,

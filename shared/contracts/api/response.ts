@@ -1,4 +1,5 @@
-import { type Static, type TSchema, Type } from 'typebox'
+import type { Static, TSchema } from 'typebox'
+import { Type } from '../type.ts'
 
 // What the page imports, so nothing of Node: responses are described here without the patterns that requests keep to.
 
