@@ -50,6 +50,8 @@ const env = {
   // All files load the same libraries: Node's compiled code is cached.
   NODE_COMPILE_CACHE: join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled'),
   TEST_SLOWNESS: String(slowness),
+  // Google's emulator lives for seconds: optimizing it would take longer than it does.
+  JAVA_TOOL_OPTIONS: '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC',
   ...postgres?.env,
   ...Object.fromEntries(inherited),
   TAP_TIMEOUT: String(fileSeconds),

@@ -50,7 +50,7 @@ const whole = wav([silence(4 * SECOND), silence(4 * SECOND)])
 await around.master('cut', whole.subarray(0, 44 + 4 * SECOND))
 await around.master('odd', claiming(music(16), { block: 4 }))
 await around.master('sound', whole)
-const long = club(15 * SECOND).map((channel) => looped(channel, 150 * SECOND))
+const long = club(15 * SECOND).map((channel) => looped(channel, 80 * SECOND))
 const mp3 = await coded('a.mp3', wav(long), ['-b:a', '64k'])
 await around.master('late', mp3.subarray(0, Math.floor(mp3.length * 0.85)))
 
@@ -90,7 +90,7 @@ t.test('strict refuses it, with the same sentence', async (t) => {
 
 t.test('a warning that only the last step of several finds is reported likewise', async (t) => {
   const message = await announced('late', 'late')
-  t.match(message, { state: 'done', warnings: [{ code: 'CUT_SHORT', promised_seconds: 150 }] })
+  t.match(message, { state: 'done', warnings: [{ code: 'CUT_SHORT', promised_seconds: 80 }] })
   const steps = (await trackHistory(database, 'late', { limit: 100 })).events.filter(
     ({ step }) => step === 'stage',
   )
@@ -107,7 +107,7 @@ t.test('a warning that only the last step of several finds is reported likewise'
 t.test(
   'damage that only a decoder meets is reported for a track that takes several steps',
   async (t) => {
-    const at = Math.floor(mp3.length * 0.4)
+    const at = Math.floor(mp3.length * 0.8)
     const hit = Buffer.from(mp3)
     hit.fill(0x5a, at, at + 2000)
     await around.master('hit', hit)
@@ -172,7 +172,7 @@ t.test('a FLAC whose MD5 is that of other samples is done, and said', async (t) 
 t.test(
   'an Ogg of which something is missing is done, and said; strict refuses it',
   async (t) => {
-    const mono = wav([silence(150 * SECOND)])
+    const mono = wav([silence(80 * SECOND)])
     const pages = pagesOf(await coded('a.ogg', mono, ['-c:a', 'libvorbis']))
     const opus = await coded('a.opus', wav([silence(SECOND)]), ['-c:a', 'libopus'])
     await around.master('ogg', Buffer.concat(pages))

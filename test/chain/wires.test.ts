@@ -10,7 +10,7 @@ import { allConsumers } from '../support/one-process.ts'
 import { club } from '../support/synth.ts'
 
 const run = promisify(execFile)
-const hasGcloud = await run('gcloud', ['--version']).then(
+const hasGcloud = await run('which', ['gcloud']).then(
   () => true,
   () => false,
 )
@@ -20,7 +20,7 @@ t.teardown(async () => {
   await emulator?.stop()
   await local.stop()
 })
-const master = wav(club(20 * 48_000, { rate: 48_000, bpm: 124 }), { rate: 48_000, bits: 24 })
+const master = wav(club(8 * 48_000, { rate: 48_000, bpm: 124 }), { rate: 48_000, bits: 24 })
 const compressed = await flac(master, { bits: 24 })
 const assets = ['bpm', 'key', 'loudness', 'aac-128', 'waveform']
 const requestId = '33333333-3333-4333-8333-333333333333'

@@ -271,21 +271,26 @@ export async function busConformance(t: Test, wire: Wire): Promise<void> {
     await t.rejects(hasty.publish(topic, { data: randomBytes(11_000_000), attributes: {} }))
   })
 
-  await t.test('a backlog of 20,000 messages is worked off, each once', async (t) => {
+  await t.test('a backlog of 4,000 messages is worked off, each once', async (t) => {
     const { topic } = await made(bus)
-    const ids = await publish(bus, topic, 20_000)
+    const ids = await publish(bus, topic, 4000)
     const received = subscribe(t, bus, topic, { concurrency: 500, prefetch: 500 })
-    t.same(sorted(await received.count(20_000, 60_000)), ids)
+    t.same(sorted(await received.count(4000, 60_000)), ids)
   })
 
   const gcloud = gcloudOf(wire, t.testdir())
-  const installed = await gcloud('version').then(
+  const installed = await promisify(execFile)('which', ['gcloud']).then(
     () => true,
     () => false,
   )
+  // That Google's command works with Google's emulator need not be tried; each call takes a core-second.
+  const isOurs = wire.killAndRestart !== undefined
+  const why = isOurs
+    ? 'gcloud is not installed'
+    : 'gcloud and the emulator are both Google’s own'
   await t.test(
     'gcloud publishes what the bus receives, and pulls what the bus publishes',
-    installed ? {} : { skip: 'gcloud is not installed' },
+    installed && isOurs ? {} : { skip: why },
     async (t) => {
       const name = `gcloud-${randomUUID()}`
       await gcloud(`pubsub topics create ${name}`)

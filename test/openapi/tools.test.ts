@@ -33,9 +33,9 @@ t.test(
     await copyFile(join(HERE, 'lint.mjs'), join(FOLDER, 'lint.mjs'))
     const text = await (await fetch(`${api.url}/openapi.json`)).text()
     const file = join(FOLDER, 'openapi.json')
-    const { description: _, operationId: __, ...bare } = JSON.parse(text).paths['/v1/board'].get
     const planted = JSON.parse(text)
-    planted.paths['/v1/board'].get = bare
+    const { description: _, operationId: __, ...bare } = planted.paths['/v1/board'].get
+    planted.paths = { '/v1/board': { get: bare } }
     await writeFile(file, text)
     const faulty = join(FOLDER, 'planted.json')
     await writeFile(faulty, JSON.stringify(planted))

@@ -21,9 +21,12 @@ export function timeLimit(ms: number): AbortSignal {
   return AbortSignal.timeout(patient(ms))
 }
 
+/** The longest pause between two looks at a condition that holds late, ms: looking costs core time. */
+const SELDOM_MS = 100
+
 /**
  * Waits until it holds. What takes `ms` on an idle machine may take longer here: the load is looked at
- * again before giving up.
+ * again before giving up. The longer it has waited, the less often it looks.
  * @returns what `holds` returned: a value that is not falsy
  * @throws Error with the condition when it does not hold in time.
  */
@@ -39,7 +42,7 @@ export async function until<T>(
     const waited = performance.now() - began
     if (waited > patient(ms))
       throw new Error(`waited ${Math.round(waited)} ms in vain: ${holds}`)
-    await sleep(pollMs)
+    await sleep(Math.max(pollMs, Math.min(SELDOM_MS, waited / 20)))
   }
 }
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { glob, rm } from 'node:fs/promises'
+import { glob, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -98,14 +98,14 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   await ended
 }
 
+/** The emulator beside the gcloud of the PATH. gcloud itself takes a second to say where it is installed. */
 async function emulatorJar(): Promise<string | undefined> {
-  const { stdout } = await promisify(execFile)('gcloud', [
-    'info',
-    '--format=value(installation.sdk_root)',
-  ]).catch(() => ({ stdout: '' }))
+  const { stdout } = await promisify(execFile)('which', ['gcloud']).catch(() => ({
+    stdout: '',
+  }))
   if (stdout.trim() === '') return undefined
-  const jars = glob(join(stdout.trim(), 'platform/pubsub-emulator/lib/*.jar'))
-  for await (const jar of jars) return jar
+  const root = join(await realpath(stdout.trim()), '..', '..')
+  for await (const jar of glob(join(root, 'platform/pubsub-emulator/lib/*.jar'))) return jar
   return undefined
 }
 

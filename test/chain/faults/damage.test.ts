@@ -18,8 +18,8 @@ const { letters, published } = around
 
 /** A master that is read in place, one that is converted into scratch, and one of over 1 MiB that is decoded. */
 const MASTERS = {
-  place: wav([noise(200_000, { seed: 1 }), noise(200_000, { seed: 2 })]),
-  stage: wav([noise(200_000, { seed: 3 }), noise(200_000, { seed: 4 })], { rate: 48_000 }),
+  place: wav([noise(80_000, { seed: 1 }), noise(80_000, { seed: 2 })]),
+  stage: wav([noise(80_000, { seed: 3 }), noise(80_000, { seed: 4 })], { rate: 48_000 }),
   decoded: await flac(wav([noise(300_000, { seed: 5 }), noise(300_000, { seed: 6 })])),
 }
 
@@ -57,7 +57,7 @@ t.test('bits that flip on the way, up and down, never make another asset', async
   }
   // The number of bodies depends on how often the services send requests, so run as many rounds as are needed.
   const names: string[] = []
-  while (names.length < 4 || (Math.min(flips.up, flips.down) <= 10 && names.length < 20)) {
+  while (names.length < 3 || (Math.min(flips.up, flips.down) <= 10 && names.length < 20)) {
     names.push(String(names.length + 1))
     await make(names.at(-1) as string)
   }

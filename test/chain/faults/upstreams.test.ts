@@ -17,7 +17,7 @@ import { club } from '../../support/synth.ts'
 t.setTimeout(patient(3_600_000))
 
 /** Tracks for each fault. Set TRACKS=20 and AWAY_SECONDS=60 for the full test. */
-const TRACKS = Number(process.env.TRACKS ?? 5)
+const TRACKS = Number(process.env.TRACKS ?? 3)
 /** How long an upstream stays down after the chain has noticed it, seconds. */
 const AWAY_SECONDS = Number(process.env.AWAY_SECONDS ?? 0)
 

@@ -14,8 +14,8 @@ import { club } from '../../support/synth.ts'
 t.setTimeout(patient(3_600_000))
 
 /** Number of tracks, and of pods at once. Set them to 500 and 20 for the full test. */
-const TRACKS = Number(process.env.TRACKS ?? 4)
-const MAX_PODS = Number(process.env.MAX_PODS ?? 3)
+const TRACKS = Number(process.env.TRACKS ?? 3)
+const MAX_PODS = Number(process.env.MAX_PODS ?? 2)
 const LONG = 280_000 + TRACKS * 5_000
 
 const around = await surroundings({ target_ms: 400 })
@@ -120,7 +120,7 @@ t.test('a route that runs both stage and the dispatcher: each track once', async
     startDispatcher(around, api, { max_pods: 1 }),
   ])
   t.teardown(() => Promise.all([one.kill('SIGTERM'), other.kill('SIGTERM')]))
-  const seen = await through(4, 'both', async () => {
+  const seen = await through(3, 'both', async () => {
     // Each of them holds at most one track; the steps of the chain take the others.
     await until(() => api.live > 0, LONG)
     await outside(t, ['stage', 'analyze', 'encode'])

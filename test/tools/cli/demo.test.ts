@@ -2,6 +2,9 @@ import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { demo as demoItself } from '../../../tools/cli/commands/demo.ts'
+import { drill as drillItself } from '../../../tools/cli/commands/drill.ts'
+import { start as startItself } from '../../../tools/cli/commands/start.ts'
 import { runCli } from '../../support/processes/cli.ts'
 
 const demo = (...args: string[]) => runCli(['demo', ...args])
@@ -50,19 +53,16 @@ t.test('a master that is no audio fails, with its reason and exit code 1', async
 
 t.test('a start that is refused is reported in one line, with exit code 2', async (t) => {
   const folder = t.testdir({ empty: {}, broken: { 'odd.mjs': 'export default {' } })
+  const refused = (message: string | RegExp) => ({ name: 'UsageError', message })
   const there = join(folder, 'not-there.wav')
   t.match(await demo(there), { code: 2, stderr: `There is no file ${there}.\n` })
   const empty = join(folder, 'empty')
-  t.match(await demo(empty), {
-    ...{ code: 2, stderr: `There is no audio file in ${empty}.\n` },
-  })
-  for (const command of [['start', '--data', join(folder, 'data')], ['drill']]) {
-    const broken = ['--derivatives', join(folder, 'broken')]
-    t.match(await runCli([...command, ...broken]), {
-      ...{ code: 2, stderr: /^.*odd\.mjs: it cannot be loaded: SyntaxError: .*\n$/m },
-    })
-  }
-  t.match(await demo('--no-such-flag'), { code: 2, stderr: /--no-such-flag/ })
+  await t.rejects(demoItself([empty]), refused(`There is no audio file in ${empty}.`))
+  const broken = ['--derivatives', join(folder, 'broken')]
+  const why = refused(/^.*odd\.mjs: it cannot be loaded: SyntaxError: .*$/m)
+  await t.rejects(startItself(['--data', join(folder, 'data'), ...broken]), why)
+  await t.rejects(drillItself(broken), why)
+  await t.rejects(demoItself(['--no-such-flag']), refused(/--no-such-flag/))
   const help = await demo('--help')
   t.equal(help.code, 0)
   t.match(help.stdout, /--json/)

@@ -94,7 +94,10 @@ t.test('when the disk is full for a while, nothing is lost', { skip }, async (t)
       const response = await fetch(`${api}/v1/jobs`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ asset_guid: track, request_id: `job-${track}` }),
+        body: JSON.stringify({
+          ...{ asset_guid: track, request_id: `job-${track}` },
+          derivative_assets: ['loudness', 'waveform', 'aac-128', 'flac'],
+        }),
       })
       return response.status === 202 ? true : undefined
     })
