@@ -1,6 +1,5 @@
-import type { Static } from 'typebox'
 import { STORE_URI_START } from './store-uri.ts'
-import { Type } from './type.ts'
+import { type Static, Type } from './type.ts'
 
 export const Route = Type.Object(
   {

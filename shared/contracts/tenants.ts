@@ -1,5 +1,4 @@
-import type { Static } from 'typebox'
-import { Type } from './type.ts'
+import { type Static, Type } from './type.ts'
 
 /** The pattern of a tenant's name. */
 export const TENANT_PATTERN = '^[a-z0-9][a-z0-9-]{0,31}$'

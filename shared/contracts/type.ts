@@ -1,5 +1,7 @@
 import type { TSchema, Type as TypeBox } from 'typebox'
 
+export type { Static, TInteger, TProperties, TSchema } from 'typebox'
+
 /** The builders of schemas that are used here. */
 type Builders = Pick<
   typeof TypeBox,

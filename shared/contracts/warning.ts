@@ -1,5 +1,4 @@
-import type { Static } from 'typebox'
-import { Type } from './type.ts'
+import { type Static, Type } from './type.ts'
 
 /** Something that is missing or wrong in an accepted master. `shared/contracts/warnings.ts` has the codes. */
 export const Warning = Type.Object(

@@ -1,4 +1,3 @@
-import { type Static, Type } from 'typebox'
 import {
   Campaign,
   CampaignChange,
@@ -11,6 +10,7 @@ import { PageSize } from '#shared/contracts/api/parameters.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { ASSET_ID_PATTERN } from '#shared/contracts/names.ts'
 import { TenantName } from '#shared/contracts/tenants.ts'
+import { type Static, Type } from '#shared/contracts/type.ts'
 import { LINE_TYPES } from '../http/bodies.ts'
 import { JSON_TYPE } from '../http/json-body.ts'
 import { jsonResponse, refused } from '../http/responses.ts'

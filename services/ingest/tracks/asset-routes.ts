@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify'
-import type { Static } from 'typebox'
 import type { Registry } from '#shared/assets/registry.ts'
 import type { Database } from '#shared/catalogue/database.ts'
 import { AssetGuid } from '#shared/contracts/api/parameters.ts'
@@ -11,7 +10,7 @@ import {
   type ObjectName,
   type Revision,
 } from '#shared/contracts/names.ts'
-import { Type } from '#shared/contracts/type.ts'
+import { type Static, Type } from '#shared/contracts/type.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { type ByteRange, byteRange } from '../http/byte-range.ts'
 import { matches } from '../http/etag.ts'

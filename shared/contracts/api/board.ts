@@ -1,6 +1,5 @@
-import type { TInteger } from 'typebox'
 import { LANES, type Lane } from '../lanes.ts'
-import { Type } from '../type.ts'
+import { type TInteger, Type } from '../type.ts'
 import { Instant, Nullable, type ResponseOf } from './response.ts'
 
 const BoardStep = Type.Object(

@@ -1,5 +1,4 @@
-import type { Static, TSchema } from 'typebox'
-import { Type } from '../type.ts'
+import { type Static, type TSchema, Type } from '../type.ts'
 
 // What the page imports, so nothing of Node: responses are described here without the patterns that requests keep to.
 
