@@ -11,6 +11,8 @@ export interface Client {
   /** Submits jobs, one JSON document a line. @returns a line for each; fewer when the response was cut off. */
   submitLines(lines: string): Promise<string>
   get<T>(path: string): Promise<T>
+  /** Posts a JSON document, or lines of them as a string. */
+  post<T>(path: string, body: object | string): Promise<T>
   /** The bytes of the file at `path`. */
   bytes(path: string): Promise<Uint8Array>
   /** Aborts when the caller needs no more responses. */
@@ -74,8 +76,9 @@ export function connect(url: string, signal: AbortSignal, token?: string): Clien
     return retry(act, { ...pace, signal, isPassing })
   }
 
-  const post = (type: string, body: string) =>
-    call('/v1/jobs', { method: 'POST', headers: { 'content-type': type }, body })
+  const post = (path: string, type: string, body: string) =>
+    call(path, { method: 'POST', headers: { 'content-type': type }, body })
+  const [document, lines] = ['application/json', 'application/x-ndjson']
 
   return {
     signal,
@@ -87,12 +90,17 @@ export function connect(url: string, signal: AbortSignal, token?: string): Clien
       })
     },
     async submit(job) {
-      const accepted = await post('application/json', JSON.stringify(job))
+      const accepted = await post('/v1/jobs', document, JSON.stringify(job))
       return json<Accepted>(accepted).request_id
     },
-    submitLines: async (lines) =>
-      Buffer.from(await post('application/x-ndjson', lines)).toString(),
+    submitLines: async (text) => Buffer.from(await post('/v1/jobs', lines, text)).toString(),
     get: async (path) => json(await call(path)),
+    post: async (path, body) =>
+      json(
+        await (typeof body === 'string'
+          ? post(path, lines, body)
+          : post(path, document, JSON.stringify(body))),
+      ),
     bytes: (path) => call(path),
   }
 }

@@ -11,6 +11,8 @@ import { between, type Random, seeded, shuffled } from './random.ts'
 export interface DrillTrack {
   readonly guid: string
   readonly requestId: string
+  /** Whether it is an item of a campaign, whose id is then the request's: another one in each chain. */
+  readonly isItem?: boolean
   /** Path of its master. */
   readonly path: string
 }

@@ -11,10 +11,14 @@ import type { DrillTrack } from './make-tracks.ts'
 import { retryDisturbed } from './retry-disturbed.ts'
 import type { Witness } from './witness.ts'
 
-/** The outcomes of tracks in a chain on this machine: rows, files, announcements, dead letters. */
+/**
+ * The outcomes of tracks in a chain on this machine: rows, files, announcements, dead letters.
+ * @param others tracks that are no part of the comparison
+ */
 export async function outcomes(
   chain: Pick<Chain, 'database' | 'folder'>,
   tracks: readonly DrillTrack[],
+  others: readonly DrillTrack[],
   seen: Pick<Witness, 'announced' | 'letters'>,
   signal: AbortSignal,
 ): Promise<Outcomes> {
@@ -34,16 +38,20 @@ export async function outcomes(
         rows,
         assets: assets.get(track.guid) ?? [],
         published: announced.map(([key, { id: _, ...message }]) => {
-          const relative = JSON.parse(JSON.stringify(message).replaceAll(store, ''))
+          const { requestId } = track
+          const relative = JSON.parse(
+            JSON.stringify(message).replaceAll(store, '').replaceAll(requestId, ''),
+          )
           // Only the order of keys depends on whether a verdict has been through the database.
-          return { key, value: digest(relative, 32) }
+          return { key: track.isItem ? 'the end' : key, value: digest(relative, 32) }
         }),
         letters: [...(seen.letters.get(track.guid) ?? [])].map((key) => ({ key, value: '' })),
       })
     }
     // Files under a name that no track has.
+    const known = new Set(others.map(({ guid }) => guid))
     for (const [guid, files] of assets) {
-      if (found.has(guid)) continue
+      if (found.has(guid) || known.has(guid)) continue
       found.set(guid, { state: '', rows: [], assets: files, published: [], letters: [] })
     }
     return found
@@ -55,12 +63,13 @@ export async function outcomes(
 /** All rows of a track and its request, with the columns that are the same in every run. */
 async function rowsOf(
   database: ReturnType<typeof openDatabase>,
-  { guid, requestId }: DrillTrack,
+  { guid, requestId, isItem }: DrillTrack,
   signal: AbortSignal,
 ): Promise<{ state: string; rows: readonly Entry[] }> {
-  const jobs = await jobsOfRequest(database, requestId, signal)
+  const all = await jobsOfRequest(database, requestId, signal)
   const track = await findTrack(database, guid, signal)
-  const rows: Entry[] = jobs.map(({ job, run, state, revision, assets, ...rest }) => {
+  const mine = all.filter((job) => job.track === guid)
+  const rows: Entry[] = mine.map(({ job, run, state, revision, assets, ...rest }) => {
     const verdicts = Object.entries(assets).map(([asset, verdict]) => {
       if (verdict === null) return [asset, null]
       const { accepted: _, ...same } = verdict
@@ -70,7 +79,7 @@ async function rowsOf(
     const { setAside } = rest
     const isAnnounced = rest.announced !== null
     const value = { run, state, revision, setAside, isAnnounced, verdicts }
-    return { key: `job ${job}`, value: JSON.stringify(value) }
+    return { key: isItem ? 'job' : `job ${job}`, value: JSON.stringify(value) }
   })
   if (track !== undefined) {
     const { revision, master, names } = track
@@ -81,7 +90,7 @@ async function rowsOf(
   for (const { recorded: _, ...asset } of track?.assets ?? []) {
     rows.push({ key: `${asset.asset}@${asset.version}`, value: JSON.stringify(asset) })
   }
-  return { state: jobs[0]?.state ?? 'not recorded', rows }
+  return { state: mine[0]?.state ?? 'not recorded', rows }
 }
 
 /** The objects of an assets store, by track. */

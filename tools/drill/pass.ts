@@ -3,15 +3,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import type { PubsubBus } from '#shared/bus/pubsub.ts'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
+import type { Campaign } from '#shared/contracts/api/campaign.ts'
 import { LANES } from '#shared/contracts/lanes.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import { send } from '#shared/frame/step.ts'
 import { endedChildrenMs } from '#shared/frame/telemetry/cpu-time.ts'
-import { connect } from '../client/client.ts'
+import { type Client, connect } from '../client/client.ts'
 import { folderUri } from '../local/data-folder.ts'
 import { waitingIn } from '../local/pubsub/sqlite-journal.ts'
 import { type Chain, startChain } from '../local/supervisor.ts'
+import { type Cancels, canceller, cancelsSeen, NO_CANCELS } from './cancels.ts'
 import type { Outcomes } from './compare.ts'
 import { type Disturbed, disturb } from './disturb.ts'
 import type { CutOff, Span } from './figures.ts'
@@ -19,12 +21,14 @@ import type { DrillTrack } from './make-tracks.ts'
 import { outcomes } from './outcomes.ts'
 import { retryDisturbed } from './retry-disturbed.ts'
 import type { Act } from './schedule.ts'
-import { type Heard, type Witness, witness } from './witness.ts'
+import { type Captured, type Heard, type Witness, witness } from './witness.ts'
 
 export interface PassOptions {
   /** The chain's data folder. */
   readonly folder: string
   readonly tracks: readonly DrillTrack[]
+  /** Tracks that are submitted while it is disturbed, and cancelled. */
+  readonly cancels: readonly DrillTrack[]
   /** Ids of the assets to make. */
   readonly assets: readonly string[]
   readonly derivatives: string | undefined
@@ -41,6 +45,7 @@ export interface PassOptions {
 /** What was observed while the tracks went through a chain. */
 export interface Pass {
   readonly outcomes: Outcomes
+  readonly cancels: Cancels
   readonly events: readonly Heard[]
   readonly disturbed: Disturbed
   readonly cutOffs: readonly CutOff[]
@@ -121,15 +126,31 @@ async function through(
   bus: PubsubBus,
   seen: Witness,
   options: PassOptions,
-): Promise<Pick<Pass, 'outcomes' | 'disturbed' | 'span' | 'ways'>> {
-  const { tracks, acts, seed, say, signal } = options
+): Promise<Pick<Pass, 'outcomes' | 'cancels' | 'disturbed' | 'span' | 'ways'>> {
+  const { acts, seed, say, signal } = options
   const submitted = new Map<string, number>()
   const submitting: Promise<void>[] = []
   const kills = acts.filter(({ kind }) => kind === 'kill').length
-  const submit = submitter(chain, bus, options)
+  const client = connect(chain.url, signal)
+  const tracks = await withCampaign(client, options)
+  for (const { guid } of tracks.filter(({ isItem }) => isItem)) submitted.set(guid, Date.now())
+  const submit = submitter(client, bus, options)
+  const { cancel } = canceller(client, seed)
+  const cancels = acts.length === 0 ? [] : options.cancels
+  const cancelling: ReturnType<typeof cancel>[] = []
   const release = (count: number) => {
+    for (let n = cancelling.length; n < Math.min(count, cancels.length); n++) {
+      const track = cancels[n] as DrillTrack
+      const asked = submit(track, n).then(() => cancel(track))
+      asked.catch(() => {})
+      cancelling.push(asked)
+    }
     for (let n = submitting.length; n < Math.min(count, tracks.length); n++) {
       const track = tracks[n] as DrillTrack
+      if (track.isItem) {
+        submitting.push(Promise.resolve())
+        continue
+      }
       const sent = submit(track, n).then(() => void submitted.set(track.guid, Date.now()))
       // The rejection is seen where all submissions are awaited.
       sent.catch(() => {})
@@ -151,15 +172,17 @@ async function through(
       bus,
       seed,
       signal,
-      captured: () => seen.captured,
+      // A job that is published on the topic `ingest` after it was cancelled has been asked for again.
+      captured: () => seen.captured.filter((message) => !asksFor(message, cancels)),
       isAtWork: () => [...submitted.keys()].some((guid) => !seen.announced.has(guid)),
       onKill(done) {
         killed = done
         release(AHEAD + Math.ceil((done / kills) * tracks.length))
       },
     })
-    release(tracks.length)
+    release(Math.max(tracks.length, cancels.length))
     await Promise.all(submitting)
+    const asked = await Promise.all(cancelling)
     while (announced() < tracks.length && Date.now() - seen.progressMs < PATIENCE_MS)
       await sleep(LOOK_EVERY_MS, undefined, { signal })
     const to = Date.now()
@@ -167,7 +190,11 @@ async function through(
     while (Date.now() - seen.heardMs < quietMs)
       await sleep(LOOK_EVERY_MS, undefined, { signal })
     return {
-      outcomes: await outcomes(chain, tracks, seen, signal),
+      outcomes: await outcomes(chain, tracks, options.cancels, seen, signal),
+      cancels:
+        asked.length === 0
+          ? NO_CANCELS
+          : await cancelsSeen(asked, chain.database, seen, signal),
       disturbed,
       span: { from, to },
       ways: Array.from(submitted, ([guid, since]) => ({
@@ -180,9 +207,36 @@ async function through(
   }
 }
 
+function asksFor({ topic, data }: Captured, tracks: readonly DrillTrack[]): boolean {
+  return topic === 'ingest' && tracks.some(({ guid }) => data.includes(`"${guid}"`))
+}
+
+/** Every fourth track is an item of a campaign. */
+const ITEMS = 4
+
+/** Starts a campaign of every fourth track. @returns all tracks, with their requests */
+async function withCampaign(
+  client: Client,
+  { tracks, assets }: PassOptions,
+): Promise<readonly DrillTrack[]> {
+  const isItem = (n: number) => n % ITEMS === ITEMS - 1
+  const items = tracks.filter((_, n) => isItem(n))
+  if (items.length === 0) return tracks
+  const lines = items.map(({ guid, path }) => {
+    const master_uri = pathToFileURL(path).href
+    return JSON.stringify({ asset_guid: guid, master_uri, derivative_assets: assets })
+  })
+  const { id } = await client.post<Campaign>(
+    '/v1/campaigns?name=drill&start=1',
+    lines.join('\n'),
+  )
+  return tracks.map((track, n) =>
+    isItem(n) ? { ...track, requestId: id, isItem: true } : track,
+  )
+}
+
 /** Submits a track as clients do: by POST, or by a message on the topic `ingest`, and in each lane, in turn. */
-function submitter(chain: Chain, bus: PubsubBus, { assets, signal }: PassOptions) {
-  const client = connect(chain.url, signal)
+function submitter(client: Client, bus: PubsubBus, { assets, signal }: PassOptions) {
   return async ({ guid, requestId, path }: DrillTrack, n: number): Promise<void> => {
     const lane = LANES[n % LANES.length]
     const job: EncodeJob = {

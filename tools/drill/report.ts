@@ -7,6 +7,12 @@ export interface DrillReport extends Omit<Comparison, 'duplicates'> {
   readonly seed: number
   readonly tracks: number
   readonly published: number
+  /** Jobs that were cancelled, that had ended before, and those of both that came to something else. */
+  readonly cancels: {
+    readonly cancelled: number
+    readonly ended: number
+    readonly went_on: number
+  } | null
   /** Announcements that came again under the same id. They are allowed, and the reason why there is an id. */
   readonly announced_again: number | null
   readonly dead_letters: number | null
@@ -37,8 +43,9 @@ export interface DrillReport extends Omit<Comparison, 'duplicates'> {
 export const MAX_FINDINGS = 100
 
 /** Whether nothing was lost, wrong or doubled. */
-export function isGood({ lost, wrong, duplicates }: DrillReport): boolean {
-  return [lost, wrong, ...Object.values(duplicates ?? {})].every((count) => count === 0)
+export function isGood({ lost, wrong, duplicates, cancels }: DrillReport): boolean {
+  const counts = [lost, wrong, cancels?.went_on ?? 0, ...Object.values(duplicates ?? {})]
+  return counts.every((count) => count === 0)
 }
 
 /** The report for a person. */
@@ -56,6 +63,7 @@ export function printed(report: DrillReport): string {
     ['lost', report.lost],
     ['wrong', report.wrong],
     ['duplicates', doubled],
+    ['cancelled', cancelsIn(report)],
     ['announced again', report.announced_again],
     ['dead letters', report.dead_letters],
     ['swept', report.swept],
@@ -75,6 +83,12 @@ export function printed(report: DrillReport): string {
     ? 'Nothing lost, nothing wrong, nothing twice.'
     : 'The chain did NOT keep its word:'
   return `\n${[...lines, '', end, ...findings].join('\n')}\n`
+}
+
+function cancelsIn({ cancels }: DrillReport): string | null {
+  if (cancels === null || cancels.cancelled + cancels.ended === 0) return null
+  const { cancelled, ended, went_on } = cancels
+  return `${cancelled}, ${ended} more had ended; ${went_on} of them came to something else`
 }
 
 type Row = readonly [name: string, value: string | number | null]

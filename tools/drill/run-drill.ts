@@ -15,6 +15,8 @@ export interface DrillWishes
   extends ScheduleOptions,
     Pick<TracksWanted, 'count' | 'seconds' | 'given'>,
     Pick<PassOptions, 'assets' | 'derivatives'> {
+  /** How many more tracks are submitted and cancelled while the chain is disturbed. */
+  readonly cancels: number
   /** Target duration of a planned step, ms. */
   readonly targetMs: number | undefined
   /** URL of a deployment's API, without a slash at its end. */
@@ -43,19 +45,28 @@ export async function runDrill(drill: Drill): Promise<DrillReport> {
   say(`Seed ${wanted.seed}. Making ${wanted.count} tracks …`)
   // A deployment still has the tracks of earlier drills.
   const prefix = wanted.target === undefined ? 'drill' : `drill-${Date.now().toString(36)}`
-  const tracks = await makeTracks({ ...wanted, folder, prefix, signal })
-  const { target } = wanted
-  return await (target === undefined ? local(drill, tracks) : remote(drill, tracks, target))
+  const { target, count } = wanted
+  const cancels = target === undefined ? wanted.cancels : 0
+  const made = await makeTracks({
+    ...{ ...wanted, count: count + cancels },
+    ...{ folder, prefix, signal },
+  })
+  const tracks = made.slice(0, count)
+  return await (target === undefined
+    ? local(drill, tracks, made.slice(count))
+    : remote(drill, tracks, target))
 }
 
 async function local(
   { wanted, home, say, onChain, signal }: Drill,
   tracks: readonly DrillTrack[],
+  cancels: readonly DrillTrack[],
 ): Promise<DrillReport> {
   const { targetMs } = wanted
   const common: Omit<PassOptions, 'folder' | 'acts'> = {
     ...wanted,
     tracks,
+    cancels,
     say,
     onChain,
     signal,
@@ -78,6 +89,7 @@ async function local(
 
 function reportOf({ seed, count }: DrillWishes, before: Pass, after: Pass): DrillReport {
   const { findings, ...comparison } = compare(before.outcomes, after.outcomes)
+  const { findings: wentOn, ...cancels } = after.cancels
   const { done, atWork, killed, copied, stopped } = after.disturbed
   const { events } = after
   const length = ({ span }: Pass) => seconds(span.to - span.from)
@@ -86,6 +98,7 @@ function reportOf({ seed, count }: DrillWishes, before: Pass, after: Pass): Dril
     tracks: count,
     published: publishedIn(after.outcomes),
     ...comparison,
+    cancels: { cancelled: cancels.cancelled, ended: cancels.ended, went_on: cancels.wentOn },
     announced_again: after.announcedAgain,
     dead_letters: after.letters,
     swept: swept(events),
@@ -107,7 +120,7 @@ function reportOf({ seed, count }: DrillWishes, before: Pass, after: Pass): Dril
         : { undisturbed: seconds(before.coreMs), disturbed: seconds(after.coreMs) },
     seconds: { undisturbed: length(before), disturbed: length(after) },
     longest_stall_seconds: seconds(longestStallMs(events, after.ways)),
-    findings: findings.slice(0, MAX_FINDINGS),
+    findings: [...findings, ...wentOn].slice(0, MAX_FINDINGS),
   }
 }
 
@@ -128,6 +141,7 @@ async function remote(
     published: publishedIn(outcomes),
     ...comparison,
     duplicates: null,
+    cancels: null,
     announced_again: null,
     dead_letters: null,
     left_in_queue: null,

@@ -26,9 +26,11 @@ t.test(
     t.match(report, {
       ...{ seed: 18, tracks: 4, published: 4, lost: 0, wrong: 0, findings: [] },
       duplicates: { rows: 0, assets: 0, published: 0 },
+      cancels: { went_on: 0 },
       ...{ swept: 0, dead_letters: 0, left_in_queue: 0 },
       done: { kill: 6 },
     })
+    t.equal(report.cancels.cancelled + report.cancels.ended, 1, 'a job was to be cancelled')
     t.ok(report.kills_at_work >= 3, `${report.kills_at_work} kills met work`)
     t.ok(report.messages_copied > 0, 'messages were published again')
     t.ok(report.processes_killed >= 6)

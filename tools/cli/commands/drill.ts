@@ -20,6 +20,7 @@ what is wrong and what is duplicated. docs/tasks/drill.md explains the numbers.
 
   --tracks N       number of tracks (20)
   --kills K        instants at which a process is killed (20); 0: undisturbed
+  --cancels N      more tracks, whose jobs are cancelled while the chain is disturbed (a fifth of --tracks)
   --seed S         a whole number (default: random, and printed)
   --every SECONDS  mean time between two kills (1.5)
   --also LIST      other disturbances, of term,stop,copies (all), or none
@@ -41,6 +42,7 @@ Exit codes: 0 nothing is lost, wrong or duplicated; 1 something is; 2 usage; 130
 const OPTIONS = {
   tracks: { type: 'string', default: '20' },
   kills: { type: 'string', default: '20' },
+  cancels: { type: 'string' },
   seed: { type: 'string' },
   every: { type: 'string', default: '1.5' },
   also: { type: 'string', default: OTHERS.join() },
@@ -109,6 +111,10 @@ async function wishes(values: Values): Promise<DrillWishes> {
     seed,
     count,
     kills,
+    cancels:
+      values.cancels === undefined
+        ? Math.ceil(count / 5)
+        : whole('cancels', values.cancels, 0, 100_000),
     derivatives: folder,
     everyMs: 1000 * positive('every', values.every),
     also: values.also === 'none' ? [] : listed('also', values.also, OTHERS),
