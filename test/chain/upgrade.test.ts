@@ -64,7 +64,7 @@ t.test(
         statuses.push(await post(['echo', 'pieces']))
         // Submit tracks faster than they are made, up to a limit.
         const ahead = tracks.length - published.size
-        await sleep(ahead > 2 ? 1000 : 300)
+        await sleep(ahead > 2 ? 2000 : 600)
       }
     }
     const loaded = load()

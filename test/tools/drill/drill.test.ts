@@ -75,7 +75,10 @@ t.test('a deployment is sent each track twice, with equal outcomes', async (t) =
     '--json',
   ]
   const assets = ['--assets', 'echo,pieces']
+  // What is kept of a drill that has failed goes with the test.
+  process.env.TMPDIR = t.testdir()
   await t.rejects(drillItself([...target, ...assets]), { message: /UNAUTHORIZED/ })
+  delete process.env.TMPDIR
   process.env.DRILL_TOKEN = token
   t.teardown(() => delete process.env.DRILL_TOKEN)
   const killed = drill(...target, ...assets)
