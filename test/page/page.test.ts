@@ -251,6 +251,35 @@ t.test('the page, as people use it', { skip }, async (t) => {
     await page.close()
   })
 
+  await t.test('campaigns have bars, and act once the page has asked', async (t) => {
+    const made = await fetch(`${url}/v1/campaigns`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'old tempos', question: { stale: ['bpm'] } }),
+    })
+    const { id } = (await made.json()) as { id: string }
+    const text = `update campaign set state = 'running', enumerated_at = now(), items = 8, released = 2 where id = $1`
+    await database.query({ text }, [id])
+    const page = await open('/#/campaigns')
+    await page.getByRole('progressbar', { name: 'old tempos: 0 %, 0 of 8 items' }).waitFor()
+    await page.getByRole('button', { name: 'Pause …' }).click()
+    await page.getByRole('button', { name: 'Leave it' }).click()
+    await page.getByRole('button', { name: 'Pause …' }).click()
+    await page.getByLabel('Why').fill('a look')
+    await page.getByRole('button', { name: 'Pause', exact: true }).click()
+    await page.getByText('a look').waitFor()
+    await page.getByText('Resume it: what was under way').waitFor()
+    t.same(await barriers(page), [])
+    await page.getByRole('button', { name: 'Cancel …' }).click()
+    await page.getByRole('button', { name: 'Cancel the campaign' }).click()
+    await page.getByText('cancelled', { exact: true }).waitFor()
+    t.equal(await page.getByRole('button', { name: 'Pause …' }).count(), 0)
+    await page.setViewportSize({ width: 360, height: 740 })
+    const isWide = 'document.documentElement.scrollWidth > innerWidth'
+    t.equal(await page.evaluate(isWide), false, 'it fits 360 px')
+    await page.close()
+  })
+
   await t.test('a list of thousands is scrolled through, and searched', async (t) => {
     await fillList(postgres.open(config.database), MANY)
     const page = await open()

@@ -6,13 +6,8 @@ import {
   listCampaigns,
 } from '#shared/catalogue/campaigns/read-campaigns.ts'
 import type { Database } from '#shared/catalogue/database.ts'
-import {
-  type Campaign,
-  CampaignChange,
-  type CampaignPage,
-  CampaignWish,
-  type RefusedPage,
-} from '#shared/contracts/api/campaign.ts'
+import type { Campaign, CampaignPage, RefusedPage } from '#shared/contracts/api/campaign.ts'
+import { CampaignChange, CampaignWish } from '#shared/contracts/api/campaign-wish.ts'
 import { badRequest, HttpError } from '#shared/contracts/errors/http.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { compile } from '#shared/contracts/validator.ts'

@@ -1,11 +1,9 @@
+import { Campaign, CampaignPage, RefusedPage } from '#shared/contracts/api/campaign.ts'
 import {
-  Campaign,
   CampaignChange,
   CampaignId,
-  CampaignPage,
   CampaignWish,
-  RefusedPage,
-} from '#shared/contracts/api/campaign.ts'
+} from '#shared/contracts/api/campaign-wish.ts'
 import { PageSize } from '#shared/contracts/api/parameters.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { ASSET_ID_PATTERN } from '#shared/contracts/names.ts'

@@ -7,6 +7,7 @@ import { html, render, useEffect, useLayoutEffect, useRef, useState } from './li
 import { useWatched } from './lib/watchable.js'
 import { counted } from './lib/words.js'
 import { Board } from './views/board.js'
+import { Campaigns } from './views/campaigns.js'
 import { Dialog } from './views/dialog.js'
 import { Drop, Sendings } from './views/drop.js'
 import { Letters } from './views/letters.js'
@@ -20,6 +21,12 @@ const live = createLive(api)
 const uploads = createUploads(api, live)
 const tracks = createTrackList(api, live)
 
+/**
+ * The pages beside the list and those of tracks, by their paths.
+ * @type {Readonly<Record<string, string>>}
+ */
+const NAMES = { '/dead-letters': 'Dead letters', '/campaigns': 'Campaigns' }
+
 /** The scroll position of the list, restored when the user comes back from a track. */
 let leftAt = 0
 
@@ -29,7 +36,8 @@ function App() {
   const [tokens, setTokens] = useState(0)
   const main = useRef(/** @type {HTMLElement | null} */ (null))
   const guid = /^\/tracks\/(.+)$/.exec(route.path)?.[1]
-  const isHome = guid === undefined && route.path !== '/dead-letters'
+  const named = NAMES[route.path]
+  const isHome = guid === undefined && named === undefined
 
   useEffect(() => {
     live.start()
@@ -37,7 +45,7 @@ function App() {
   }, [tokens])
   const shown = useRef(route.path)
   useLayoutEffect(() => {
-    if (guid === undefined) document.title = isHome ? 'Trackchain' : 'Dead letters · Trackchain'
+    if (guid === undefined) document.title = isHome ? 'Trackchain' : `${named} · Trackchain`
     if (shown.current === route.path) return
     shown.current = route.path
     scrollTo(0, isHome ? leftAt : 0)
@@ -70,6 +78,7 @@ function App() {
         <${Tracks} tracks=${tracks} query=${route.query} />`
       }
       ${guid !== undefined && html`<${Track} ...${{ api, live, uploads }} guid=${decodeURIComponent(guid)} />`}
+      ${route.path === '/campaigns' && html`<${Campaigns} api=${api} />`}
       ${route.path === '/dead-letters' && html`<${Letters} ...${{ api, live, uploads }} query=${route.query} />`}
     </main>
     ${denied !== undefined && html`<${TokenDialog} said=${denied} onGiven=${() => setTokens(tokens + 1)} />`}
@@ -89,6 +98,7 @@ function Header({ path }) {
     <nav aria-label="Pages">
       <a href="#/" aria-current=${at('/')}>Tracks</a>
       <a href="#/dead-letters" aria-current=${at('/dead-letters')}>Dead letters${letters > 0 && html` <span class="badge">${counted(letters)}</span>`}</a>
+      <a href="#/campaigns" aria-current=${at('/campaigns')}>Campaigns</a>
       <a href="/docs">API</a>
     </nav>
     <${ThemeButton} />

@@ -4,7 +4,7 @@ import type { CampaignSource } from '#shared/catalogue/campaigns/campaign.ts'
 import { failedItems } from '#shared/catalogue/campaigns/failed-items.ts'
 import { sampleOf } from '#shared/catalogue/campaigns/forecast-campaign.ts'
 import type { Query } from '#shared/catalogue/database.ts'
-import type { QuestionFilter } from '#shared/contracts/api/campaign.ts'
+import type { QuestionFilter } from '#shared/contracts/api/campaign-wish.ts'
 import type { UncheckedJob } from '#shared/jobs/csv-jobs.ts'
 import type { Batch } from './source.ts'
 

@@ -5,6 +5,7 @@ import type { Stale } from '#shared/contracts/api/stale.ts'
 import type { TrackDetail } from '#shared/contracts/api/track.ts'
 
 export type { Board, BoardMinute } from '#shared/contracts/api/board.ts'
+export type { Campaign, CampaignPage } from '#shared/contracts/api/campaign.ts'
 export type { DeadLetter, DeadLetterPage } from '#shared/contracts/api/dead-letter.ts'
 export type { HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
 export type { JobRequest } from '#shared/contracts/api/job.ts'
