@@ -54,7 +54,7 @@ export function toCampaign({
 }
 
 function spending(coreSeconds: number): Campaign['spent'] {
-  return { core_seconds: hundredths(coreSeconds), usd: hundredths(computeUsd(coreSeconds)) }
+  return { core_seconds: rounded(coreSeconds, 2), usd: rounded(computeUsd(coreSeconds), 4) }
 }
 
 function toForecast(forecast: CampaignStatus['campaign']['forecast']): Campaign['forecast'] {
@@ -67,13 +67,13 @@ function toForecast(forecast: CampaignStatus['campaign']['forecast']): Campaign[
     result: {
       ...spending(core_seconds),
       ...{ from: spending(from), to: spending(to), sampled },
-      seconds: seconds === null ? null : hundredths(seconds),
+      seconds: seconds === null ? null : rounded(seconds, 2),
     },
   }
 }
 
-function hundredths(value: number): number {
-  return Math.round(value * 100) / 100
+function rounded(value: number, places: number): number {
+  return Math.round(value * 10 ** places) / 10 ** places
 }
 
 /** What is to be done about a code that a campaign or one of its lines has. */

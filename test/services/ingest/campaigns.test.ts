@@ -168,6 +168,11 @@ t.test(
       budget: { core_seconds: 10 },
     })
     t.match(await (await change(early.id, { budget: null })).json(), { budget: null })
+    await api.database.query({
+      text: `insert into cost select '2026-03-01', 'default', '${sample.id}', '', 'encode', '',
+      1, 1, 53940, 0, 0, 0, 0, 0`,
+    })
+    t.match(await shown(early.id), { spent: { core_seconds: 53.94, usd: 0.0003 } })
     for (const budget of [{}, { usd: 0 }, { usd: 1, eur: 1 }, 7])
       t.equal((await change(early.id, { budget })).status, 400, JSON.stringify(budget))
   },
