@@ -212,6 +212,18 @@ t.test('a cancelled campaign has ended, and its messages come to nothing', async
   t.match(event?.sentence, /cancelled by x: its campaign is cancelled: no more/)
 })
 
+t.test(
+  'while Pub/Sub takes nothing the campaign is not held, and nothing is lost',
+  async (t) => {
+    const id = await campaign(['silent-1', 'silent-2'])
+    const silent = { ...bus, publish: () => new Promise<string>(() => {}) }
+    await t.rejects(releaseOnce({ ...deps, bus: silent, sendMs: 20 }), { name: 'TimeoutError' })
+    t.match(await state(id), { released: 0, waiting: 2 })
+    t.equal(await releaseOnce(deps), 2)
+    await actions.move(id, 'cancel', by)
+  },
+)
+
 t.test('killed between the rows and the place, the same jobs come again', async (t) => {
   const guids = Array.from({ length: 40 }, (_, nth) => `killed-${nth}`)
   const id = await campaign(guids)
@@ -231,14 +243,15 @@ t.test('killed between the rows and the place, the same jobs come again', async 
   }
   // The server may notice the death of the last one later.
   await until(async () => (await releaseOnce(deps)) === 40)
-  await until(() => heard.all.filter(({ request }) => request.request_id === id).length >= 100)
+  const own = () => heard.all.filter(({ request }) => request.request_id === id)
+  await until(() => own().length >= 100)
   await heard.close()
   const [counts] = await database.query({
     text: `select count(*)::int as all, count(distinct asset_guid)::int as tracks, max(run)::int as run
       from job where request_id = '${id}'`,
   })
   t.same(counts, { all: 40, tracks: 40, run: 1 })
-  t.same(new Set(heard.all.map(({ request }) => request.asset_guid)).size, 40)
+  t.equal(new Set(own().map(({ request }) => request.asset_guid)).size, 40)
   t.match(await state(id), { released: 40, open: 40 })
   const cancelled = await cancelling(database, () => {})({ requestId: id, track: null, ...by })
   t.match(cancelled, { ended: 40, left: false }, 'its request is cancelled')

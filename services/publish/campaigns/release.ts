@@ -1,3 +1,4 @@
+import { orAbort } from '#shared/async/abort.ts'
 import type { Bus } from '#shared/bus/bus.ts'
 import { addRefusals, type NewRefusal } from '#shared/catalogue/campaigns/enumerate-campaign.ts'
 import {
@@ -21,6 +22,11 @@ import { allowanceOf, type WeightOf, windowsOf } from './windows.ts'
 
 /** The most items of a campaign that are released at once: the campaign cannot be paused meanwhile. */
 const MAX_AT_ONCE = 500
+/**
+ * How long Pub/Sub may take for them, ms: the database ends a transaction that stands still for 10 s. What it takes later
+ * is a copy of what is sent then.
+ */
+const SEND_MS = 5000
 
 export interface ReleaseDeps {
   readonly database: Database
@@ -28,6 +34,8 @@ export interface ReleaseDeps {
   readonly settings: AcceptSettings
   readonly weightOf: WeightOf
   readonly stopping: AbortSignal
+  /** Default: 5 s. */
+  readonly sendMs?: number
 }
 
 /**
@@ -66,7 +74,7 @@ async function releaseHeld(
   query: Query,
   held: Held,
   window: number,
-  { database, bus, settings, stopping }: ReleaseDeps,
+  { database, bus, settings, stopping, sendMs = SEND_MS }: ReleaseDeps,
 ): Promise<number> {
   const { campaign, open, now, withdrawn } = held
   const pace = allowanceOf(campaign.rate, held.paced, now)
@@ -85,12 +93,11 @@ async function releaseHeld(
     return before === undefined ? job : afterCancelling(job, before, Number.POSITIVE_INFINITY)
   })
   await acceptJobs(database, runs, stopping)
-  await Promise.all(
-    runs.map((run) => {
-      const { topic, data, attributes } = toStage(run)
-      return bus.publish(topic, { data, attributes })
-    }),
-  )
+  const sent = runs.map((run) => {
+    const { topic, data, attributes } = toStage(run)
+    return bus.publish(topic, { data, attributes })
+  })
+  await orAbort(Promise.all(sent), AbortSignal.any([stopping, AbortSignal.timeout(sendMs)]))
   await addRefusals(query, campaign.number, refusals)
   const paced = pace.usedUpTo(items.length)
   await markReleased(query, held, { items, refused: refusals.length, paced })
