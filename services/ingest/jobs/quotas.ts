@@ -23,8 +23,14 @@ export interface Quotas {
  * Holds back the jobs of tenants with a quota. Jobs of the lane backfill have none, because campaigns have a window
  * anyway. While the database does not answer, every job is handed on: availability goes before fairness. Replicas that
  * look at the same moment may let a few more through.
+ * @param withinMs how long a job waits for the answer, ms; after that it is handed on
  */
-export function tenantQuotas(database: Database, tenants: Tenants, log: Log): Quotas {
+export function tenantQuotas(
+  database: Database,
+  tenants: Tenants,
+  log: Log,
+  withinMs = WITHIN_MS,
+): Quotas {
   const quotaOf = (tenant: string) =>
     Object.hasOwn(tenants, tenant) ? tenants[tenant]?.quota : undefined
   /** Jobs that were let through and may have no row yet: the tenant of each, and when that was, ms. */
@@ -43,7 +49,7 @@ export function tenantQuotas(database: Database, tenants: Tenants, log: Log): Qu
     {
       most: 500,
       gatherMs: 3,
-      withinMs: WITHIN_MS,
+      withinMs,
       whenSuspended: 'jobs are taken without a look at the quotas of their tenants',
     },
   )

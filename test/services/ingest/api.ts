@@ -31,7 +31,7 @@ import { openUploads } from '../../../services/ingest/masters/open-uploads.ts'
 import { replacements } from '../../../services/ingest/masters/replacements.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { type PubsubServer, startPubsubServer } from '../../../tools/local/pubsub/server.ts'
-import { until as untilHolds } from '../../support/patience.ts'
+import { patient, until as untilHolds } from '../../support/patience.ts'
 import { describedResponses } from './described.ts'
 
 interface Api {
@@ -133,7 +133,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
           events,
           recordJob: jobRecorder(rows, log),
           conflicts: requestConflicts(rows, log),
-          quotas: tenantQuotas(rows, tenants, log),
+          quotas: tenantQuotas(rows, tenants, log, patient(1000)),
           metrics,
         }),
         database: rows,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { loadRegistry } from '#shared/assets/registry.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { cancel, endCancelled } from '#shared/catalogue/jobs/cancel-jobs.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
@@ -11,7 +12,7 @@ import { ingestStep } from '../../../services/ingest/jobs/consume.ts'
 import { tenantQuotas } from '../../../services/ingest/jobs/quotas.ts'
 import { releaseOnce } from '../../../services/publish/release-waiting.ts'
 import { ended } from '../../shared/catalogue/fixture.ts'
-import { timeLimit } from '../../support/patience.ts'
+import { patient, timeLimit } from '../../support/patience.ts'
 import { aJob, bodyOf, post, startApi, until } from './api.ts'
 
 const tenants = { small: { quota: 2 }, other: { quota: 2 }, free: {} }
@@ -37,6 +38,11 @@ async function submit(tenant: string, more: Record<string, unknown> = {}) {
     state: string
   }
   t.equal(status, 202)
+  if (state === 'accepted') {
+    // Where the database was too slow for its row, the recorder writes it.
+    const run = await until('the job', () => sentOf(request_id))
+    await acceptJobs(database, [run])
+  }
   return { request_id, state }
 }
 
@@ -48,7 +54,6 @@ async function stateOf(request: string): Promise<string> {
 /** Ends a job, once it has been sent and has a row. */
 async function end(request: string): Promise<void> {
   const run = await until('the job', () => sentOf(request))
-  await until('its row', async () => (await stateOf(request)) === 'accepted' || undefined)
   await recordRuns(database, [ended(run)])
 }
 
@@ -136,7 +141,7 @@ t.test('a message on the topic waits as well; what comes again does not', async 
     { ...settings, tenants: quota, max_message_kib: 64 },
     async () => {},
     requestConflicts(database, log),
-    tenantQuotas(database, quota, log),
+    tenantQuotas(database, quota, log, patient(1000)),
   )
   const run = (attributes: Record<string, string>) => {
     const delivery = { id: randomUUID(), attempt: 1, attributes, published: new Date() }
