@@ -75,7 +75,6 @@ const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   jose: ['services/ingest/auth/identity.ts'],
   pg: ['shared/catalogue/database.ts'],
   pngjs: ['shared/assets/built-in/waveform/png.ts'],
-  typebox: ['shared/contracts/type.ts'],
 }
 
 /**

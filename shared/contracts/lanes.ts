@@ -1,4 +1,4 @@
-import { Type } from './type.ts'
+import { Type } from 'typebox'
 
 /** The lanes, the most urgent first. A lane is its own topics, as a route is. */
 export const LANES = ['urgent', 'new', 'backfill'] as const

@@ -1,7 +1,7 @@
+import { type Static, type TProperties, type TSchema, Type } from 'typebox'
 import { PermanentError, type VerdictCode } from './errors/chain.ts'
 import { sentence } from './errors/sentence.ts'
 import { checkTexts, utf8 } from './text.ts'
-import { type Static, type TProperties, type TSchema, Type } from './type.ts'
 import { compile } from './validator.ts'
 
 /** The contract of a message: its name and version, its schema, and the only way in from untyped bytes. */

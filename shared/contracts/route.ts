@@ -1,5 +1,5 @@
+import { type Static, Type } from 'typebox'
 import { STORE_URI_START } from './store-uri.ts'
-import { type Static, Type } from './type.ts'
 
 export const Route = Type.Object(
   {

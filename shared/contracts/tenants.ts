@@ -1,4 +1,4 @@
-import { type Static, Type } from './type.ts'
+import { type Static, Type } from 'typebox'
 
 /** The pattern of a tenant's name. */
 export const TENANT_PATTERN = '^[a-z0-9][a-z0-9-]{0,31}$'

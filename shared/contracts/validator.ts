@@ -1,6 +1,6 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
-import type { TSchema } from './type.ts'
+import type { TSchema } from 'typebox'
 
 // Schemas are not validated, because their types guarantee that they are valid; it would take 40 ms of every start.
 const settings = {

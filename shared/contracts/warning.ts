@@ -1,4 +1,4 @@
-import { type Static, Type } from './type.ts'
+import { type Static, Type } from 'typebox'
 
 /** Something that is missing or wrong in an accepted master. `shared/contracts/warnings.ts` has the codes. */
 export const Warning = Type.Object(

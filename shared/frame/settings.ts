@@ -1,10 +1,10 @@
+import { type Static, Type } from 'typebox'
 import { MAX_HOURS } from '../contracts/messages/run.ts'
 import { ROUTE_PATTERN } from '../contracts/names.ts'
 import { Route } from '../contracts/route.ts'
 import { STAGES } from '../contracts/stages.ts'
 import { STORE_URI_START } from '../contracts/store-uri.ts'
 import { TENANT_PATTERN, Tenant, TenantName } from '../contracts/tenants.ts'
-import { type Static, Type } from '../contracts/type.ts'
 
 const Seconds = (fallback: number, description: string) =>
   Type.Number({ default: fallback, minimum: 0, description })

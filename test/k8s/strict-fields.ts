@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as client from '@kubernetes/client-node'
-import { Type } from '#shared/contracts/type.ts'
+import { Type } from 'typebox'
 import { compile } from '#shared/contracts/validator.ts'
 import type { KubeObject } from './overlays.ts'
 

@@ -1,3 +1,4 @@
+import { type Static, Type } from 'typebox'
 import { Campaign, CampaignPage, RefusedPage } from '#shared/contracts/api/campaign.ts'
 import {
   CampaignChange,
@@ -8,7 +9,6 @@ import { PageSize } from '#shared/contracts/api/parameters.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { ASSET_ID_PATTERN } from '#shared/contracts/names.ts'
 import { TenantName } from '#shared/contracts/tenants.ts'
-import { type Static, Type } from '#shared/contracts/type.ts'
 import { LINE_TYPES } from '../http/bodies.ts'
 import { JSON_TYPE } from '../http/json-body.ts'
 import { jsonResponse, refused } from '../http/responses.ts'

@@ -1,3 +1,4 @@
+import { type Static, Type } from 'typebox'
 import {
   DeadLetter,
   DeadLetterPage,
@@ -8,7 +9,6 @@ import {
 import { PageSize } from '#shared/contracts/api/parameters.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN } from '#shared/contracts/names.ts'
 import { CHAIN } from '#shared/contracts/stages.ts'
-import { type Static, Type } from '#shared/contracts/type.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 
 /** Maximum and default number of letters that one request redrives. */

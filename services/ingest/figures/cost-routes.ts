@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
 import type { Derivative } from '#shared/assets/definition.ts'
 import type { Registry } from '#shared/assets/registry.ts'
 import type { Database } from '#shared/catalogue/database.ts'
@@ -11,7 +12,6 @@ import {
 import { COST_KEYS, type CostLine, Costs } from '#shared/contracts/api/costs.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { computeUsd } from '#shared/contracts/prices.ts'
-import { type Static, Type } from '#shared/contracts/type.ts'
 import { queryCatalogue } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 

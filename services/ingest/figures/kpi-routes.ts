@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
 import type { Database } from '#shared/catalogue/database.ts'
 import { type Kpis as Counts, readKpis } from '#shared/catalogue/figures/kpis.ts'
 import { type KpiStep, Kpis } from '#shared/contracts/api/kpis.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
-import { type Static, Type } from '#shared/contracts/type.ts'
 import { queryCatalogue } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 

@@ -1,6 +1,6 @@
+import type { TSchema } from 'typebox'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
-import type { TSchema } from '#shared/contracts/type.ts'
 
 /** Time limit of a query to the catalogue, ms. After that the client gets a 503. */
 const MAX_MS = 5000

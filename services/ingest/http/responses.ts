@@ -1,5 +1,5 @@
+import type { TSchema } from 'typebox'
 import { Problem } from '#shared/contracts/api/problem.ts'
-import type { TSchema } from '#shared/contracts/type.ts'
 
 /** A response of JSON, for the route and the OpenAPI document. */
 export function jsonResponse(

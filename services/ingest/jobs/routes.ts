@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
 import { EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
 import { Problem } from '#shared/contracts/api/problem.ts'
 import {
@@ -11,7 +12,6 @@ import {
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
-import { Type } from '#shared/contracts/type.ts'
 import { LINE_TYPES } from '../http/bodies.ts'
 import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
 import { PROBLEM_TYPE, problemOf } from '../http/problem.ts'

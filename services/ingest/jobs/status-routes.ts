@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
 import type { Database } from '#shared/catalogue/database.ts'
 import {
   jobsOfRequest,
@@ -18,7 +19,6 @@ import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { laneOf } from '#shared/contracts/lanes.ts'
 import { RequestId } from '#shared/contracts/messages/ids.ts'
 import { tenantOf } from '#shared/contracts/tenants.ts'
-import { type Static, Type } from '#shared/contracts/type.ts'
 import { queryCatalogue } from '../http/query.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 import { toWarning } from '../tracks/routes.ts'

@@ -1,6 +1,6 @@
+import { type Static, Type } from 'typebox'
 import { TrackParams } from '#shared/contracts/api/parameters.ts'
 import { KeptPiece, StoredMaster, UploadSession } from '#shared/contracts/api/upload.ts'
-import { type Static, Type } from '#shared/contracts/type.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 
 const UploadId = Type.String({

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
 import type { Registry } from '#shared/assets/registry.ts'
 import {
   Derivatives,
@@ -15,7 +16,6 @@ import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Events } from '#shared/contracts/messages/event.ts'
 import { Published } from '#shared/contracts/messages/published.ts'
 import { RunAccepted, RunEnded, StepDue } from '#shared/contracts/messages/run.ts'
-import { Type } from '#shared/contracts/type.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 
 const CONTRACTS: readonly Contract<unknown>[] = [

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
 import type { Registry } from '#shared/assets/registry.ts'
 import type { Database } from '#shared/catalogue/database.ts'
 import { AssetGuid } from '#shared/contracts/api/parameters.ts'
@@ -10,7 +11,6 @@ import {
   type ObjectName,
   type Revision,
 } from '#shared/contracts/names.ts'
-import { type Static, Type } from '#shared/contracts/type.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { type ByteRange, byteRange } from '../http/byte-range.ts'
 import { matches } from '../http/etag.ts'

@@ -1,7 +1,7 @@
+import { type Static, Type } from 'typebox'
 import { PageSize } from '#shared/contracts/api/parameters.ts'
 import { TRACK_STATES, TrackPage } from '#shared/contracts/api/track.ts'
 import { ASSET_ID_PATTERN } from '#shared/contracts/names.ts'
-import { type Static, Type } from '#shared/contracts/type.ts'
 import { WARNINGS } from '#shared/contracts/warnings.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 

@@ -1,5 +1,5 @@
+import { type TInteger, Type } from 'typebox'
 import { LANES, type Lane } from '../lanes.ts'
-import { type TInteger, Type } from '../type.ts'
 import { Instant, Nullable, type ResponseOf } from './response.ts'
 
 const BoardStep = Type.Object(

@@ -1,6 +1,6 @@
+import { type Static, Type } from 'typebox'
 import { ASSET_ID_PATTERN, CAMPAIGN_ID_PATTERN, TEXT_PATTERN } from '../names.ts'
 import { TenantName } from '../tenants.ts'
-import { type Static, Type } from '../type.ts'
 import { WARNINGS } from '../warnings.ts'
 import { Budget } from './campaign.ts'
 import { Nullable } from './response.ts'

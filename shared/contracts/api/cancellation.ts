@@ -1,4 +1,4 @@
-import { Type } from '../type.ts'
+import { Type } from 'typebox'
 import { Instant, Nullable, type ResponseOf } from './response.ts'
 
 /** How long services are notified of cancellations, days: longer than Pub/Sub keeps a message (31 days). */

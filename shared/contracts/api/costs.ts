@@ -1,4 +1,4 @@
-import { Type } from '../type.ts'
+import { Type } from 'typebox'
 import { Nullable, type ResponseOf } from './response.ts'
 
 /** What costs may be summed by. */

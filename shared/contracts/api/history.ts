@@ -1,6 +1,6 @@
+import { Type } from 'typebox'
 import { CHAIN } from '../stages.ts'
 import { StepFigures } from '../step-figures.ts'
-import { Type } from '../type.ts'
 import { Instant, NextPage, type ResponseOf } from './response.ts'
 import { Warning } from './warning.ts'
 

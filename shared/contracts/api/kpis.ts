@@ -1,4 +1,4 @@
-import { Type } from '../type.ts'
+import { Type } from 'typebox'
 import { Instant, Nullable, type ResponseOf } from './response.ts'
 
 const Share = (description: string) =>

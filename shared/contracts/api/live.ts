@@ -1,4 +1,4 @@
-import { Type } from '../type.ts'
+import { Type } from 'typebox'
 import { Board } from './board.ts'
 import { JsonText, type ResponseOf } from './response.ts'
 import { TrackLine } from './track.ts'

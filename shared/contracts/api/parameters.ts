@@ -1,5 +1,5 @@
+import { type Static, Type } from 'typebox'
 import { ASSET_GUID_PATTERN } from '../names.ts'
-import { type Static, Type } from '../type.ts'
 
 export const AssetGuid = Type.String({
   pattern: ASSET_GUID_PATTERN,

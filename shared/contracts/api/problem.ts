@@ -1,4 +1,4 @@
-import { Type } from '../type.ts'
+import { Type } from 'typebox'
 import type { ResponseOf } from './response.ts'
 
 /** What every refusal looks like: https://www.rfc-editor.org/rfc/rfc9457. */

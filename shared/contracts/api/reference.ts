@@ -1,5 +1,5 @@
+import { Type } from 'typebox'
 import { MAKING_STAGES } from '../stages.ts'
-import { Type } from '../type.ts'
 import { Dictionary, type ResponseOf } from './response.ts'
 
 /** GET /v1/derivatives. */

@@ -1,4 +1,4 @@
-import { type Static, type TSchema, Type } from '../type.ts'
+import { type Static, type TSchema, Type } from 'typebox'
 
 // What the page imports, so nothing of Node: responses are described here without the patterns that requests keep to.
 

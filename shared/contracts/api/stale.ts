@@ -1,4 +1,4 @@
-import { Type } from '../type.ts'
+import { Type } from 'typebox'
 import type { ResponseOf } from './response.ts'
 
 const Tracks = (description: string) => Type.Integer({ description })

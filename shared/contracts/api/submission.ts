@@ -1,6 +1,6 @@
+import { Type } from 'typebox'
 import { LaneName } from '../lanes.ts'
 import { TenantName } from '../tenants.ts'
-import { Type } from '../type.ts'
 import { Problem } from './problem.ts'
 import { FailureCode, Nullable, type ResponseOf } from './response.ts'
 

@@ -1,4 +1,4 @@
-import { Type } from '../type.ts'
+import { Type } from 'typebox'
 import { Dictionary, Nullable, type ResponseOf } from './response.ts'
 
 const Replaces = Type.String({

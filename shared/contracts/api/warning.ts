@@ -1,4 +1,4 @@
-import { Type } from '../type.ts'
+import { Type } from 'typebox'
 import { Remedy, type ResponseOf } from './response.ts'
 
 /** Something that is missing or wrong in a master that was accepted all the same. */

@@ -1,9 +1,9 @@
+import { Type } from 'typebox'
 import { LaneName } from '../lanes.ts'
 import { defineMessage, type MessageOf } from '../message.ts'
 import { GIVEN_GUID_PATTERN, TEXT_PATTERN } from '../names.ts'
 import { TenantName } from '../tenants.ts'
 import { FILE_NAME, TRACK_NAME } from '../track-name.ts'
-import { Type } from '../type.ts'
 import { RequestId, WholeNumber } from './ids.ts'
 
 function trackName(description: string) {

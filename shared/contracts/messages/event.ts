@@ -1,7 +1,7 @@
+import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ROUTE_PATTERN } from '../names.ts'
 import { StepFigures } from '../step-figures.ts'
-import { Type } from '../type.ts'
 import { Warnings } from '../warning.ts'
 import { Code, Count, Line } from './place.ts'
 import { AcceptedRequest } from './run.ts'

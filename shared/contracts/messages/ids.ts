@@ -1,5 +1,5 @@
+import { Type } from 'typebox'
 import { REQUEST_ID_CHARACTERS, REQUEST_ID_PATTERN } from '../names.ts'
-import { Type } from '../type.ts'
 
 /** The schema of a request's id. */
 export function RequestId(description: string) {

@@ -1,6 +1,6 @@
+import { Type } from 'typebox'
 import { TEXT_PATTERN } from '../names.ts'
 import { STORE_URI_START } from '../store-uri.ts'
-import { Type } from '../type.ts'
 
 /** The schema of a text of one line, of at most `maxLength` characters. */
 export function Line(maxLength: number) {

@@ -1,5 +1,5 @@
+import { Type } from 'typebox'
 import { defineMessage, type MessageOf } from '../message.ts'
-import { Type } from '../type.ts'
 import { Warnings } from '../warning.ts'
 
 /**

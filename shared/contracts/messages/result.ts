@@ -1,4 +1,4 @@
-import { Type } from '../type.ts'
+import { Type } from 'typebox'
 
 // Bounds of the results of our own assets, for the properties by which the catalogue searches and which the page shows.
 // They hold for any sender. Other properties are not bounded.
