@@ -1,3 +1,4 @@
+import { orAbort } from '#shared/async/abort.ts'
 import type { Bus } from '#shared/bus/bus.ts'
 import type { Database } from '#shared/catalogue/database.ts'
 import { releaseWaiting } from '#shared/catalogue/jobs/waiting-jobs.ts'
@@ -8,6 +9,9 @@ import { toStage } from '#shared/jobs/accept.ts'
 
 /** How many jobs of a tenant are released in one transaction. */
 const MAX_AT_ONCE = 500
+
+/** How long a release waits for Pub/Sub, ms: the database ends a transaction that is idle for 10 s. */
+const SEND_MS = 5000
 
 interface ReleaseDeps {
   readonly database: Database
@@ -45,7 +49,10 @@ export async function releaseOnce(
       database,
       quotas,
       MAX_AT_ONCE,
-      async (messages) => void (await Promise.all(messages.map(handOn))),
+      async (messages) => {
+        const sent = Promise.all(messages.map(handOn))
+        await orAbort(sent, AbortSignal.any([signal, AbortSignal.timeout(SEND_MS)]))
+      },
       signal,
     )
     released += batch

@@ -16,8 +16,28 @@ export function watchedDatabase(database: Database, upstream: Upstream): Databas
         () => database.query(statement, values, signal),
         operation(statement.name ?? 'query', signal),
       ),
-    transaction: (work, signal) =>
-      upstream.call(() => database.transaction(work, signal), operation('transaction', signal)),
+    transaction(work, signal) {
+      // What else fails within a transaction, e.g. a publish, is no fault of the database.
+      let isElsewhere = false
+      const act = () =>
+        database.transaction(async (query) => {
+          let fault: unknown
+          try {
+            return await work((statement, values) =>
+              query<never>(statement, values).catch((error) => {
+                fault = error
+                throw error
+              }),
+            )
+          } catch (error) {
+            isElsewhere = error !== fault
+            throw error
+          }
+        }, signal)
+      const of = operation('transaction', signal)
+      const isExpected = (error: unknown) => isElsewhere || of.isExpected?.(error) === true
+      return upstream.call(act, { ...of, isExpected })
+    },
     close: () => database.close(),
   }
 }

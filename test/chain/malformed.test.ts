@@ -80,7 +80,7 @@ const CONTRACTS: Readonly<Record<string, { parse(data: Buffer): unknown }>> = {
   ...{ publish: RunEnded, events: Events },
 }
 const CODES = /^(NOT_JSON|NOT_A_MESSAGE|NOT_AN_ENCODE_JOB|NO_TRACK|MESSAGE_TOO_LARGE)$/
-/** All cases are parsed. What its contract refuses is refused before anything else, so that of these one in so many is sent. */
+/** All cases are parsed. What its contract refuses is refused before anything else, so that of these only some are sent. */
 const SENT = 4
 
 /** Why a contract refuses a message; undefined where it does not. */

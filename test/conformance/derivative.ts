@@ -29,7 +29,7 @@ export type Files = Readonly<Record<string, Buffer>>
 const WHOLE_SECONDS = 40
 /** One that is cut gets a track of a cell and this, and of no more than the last number: the built-in cells fit in. */
 const BEYOND_SECONDS = 12
-const MOST_SECONDS = 250
+const LONGEST_SECONDS = 250
 
 const tracks = new Map<number, PcmSource>()
 function trackOf(seconds: number): PcmSource {
@@ -114,7 +114,7 @@ async function* findings(asset: Derivative, { pool, onMade }: Bench): AsyncGener
 function secondsFor(asset: Derivative): number {
   if ('render' in asset) return WHOLE_SECONDS
   const two = Math.ceil(asset.grid / SAMPLE_RATE) + BEYOND_SECONDS
-  return Math.min(MOST_SECONDS, Math.max(WHOLE_SECONDS, two))
+  return Math.min(LONGEST_SECONDS, Math.max(WHOLE_SECONDS, two))
 }
 
 function toolsFor(

@@ -138,7 +138,7 @@ t.test('memory stays flat over many tracks', async (t) => {
   const n = 12 * SAMPLE_RATE
   const sound = mixed(gained(0.5, band(n, 125)), cadence(n, 5, 'major'))
   const pcm = inMemory(int16([sound, sound]))
-  /** What this process holds after so many more tracks, MiB. */
+  /** What this process holds after that many more tracks, MiB. */
   const heldAfter = async (tracks: number) => {
     for (let run = 0; run < tracks; run++) {
       const tools = analyzeTools({ pcm, signal: never, pool })

@@ -3,6 +3,8 @@ import { openDatabase, ping } from '#shared/catalogue/database.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { findTrack } from '#shared/catalogue/tracks/read-tracks.ts'
+import { watchedDatabase } from '#shared/catalogue/watched-database.ts'
+import type { Operation, Upstream } from '#shared/frame/upstreams/breaker.ts'
 import { blackHole } from '../../support/fakes/black-hole.ts'
 import { timeLimit, until } from '../../support/patience.ts'
 import { accepted, catalogues, ended, jobOf, recordDue } from './fixture.ts'
@@ -142,3 +144,28 @@ function eventually(work: () => Promise<unknown>): Promise<unknown> {
     ),
   )
 }
+
+t.test('what fails elsewhere within a transaction is no fault of the database', async (t) => {
+  const { database } = await fresh()
+  const expected: boolean[] = []
+  const upstream = {
+    call<T>(act: () => Promise<T>, { isExpected }: Operation) {
+      return act().catch((error) => {
+        expected.push(isExpected?.(error) === true)
+        throw error
+      })
+    },
+  }
+  const watched = watchedDatabase(database, upstream as unknown as Upstream)
+  const elsewhere = watched.transaction(async (query) => {
+    await query({ text: 'select 1' })
+    throw new Error('Pub/Sub does not answer')
+  })
+  await t.rejects(elsewhere, /Pub\/Sub/)
+  const own = watched.transaction((query) =>
+    query({ text: 'select pg_terminate_backend(pg_backend_pid())' }),
+  )
+  await t.rejects(own)
+  await t.rejects(watched.transaction((query) => query({ text: 'select 1 / 0' })))
+  t.same(expected, [true, false, true])
+})

@@ -25,7 +25,7 @@ interface Measured {
   readonly bytes: Uint8Array
 }
 
-/** The loudness of a track in parts of so many cells. Cells of another length make another asset. */
+/** The loudness of a track in parts of that many cells. Cells of another length make another asset. */
 async function measured(pcm: Int16Array, cells = 1, cell = grid): Promise<Measured> {
   const source = inMemory(pcm)
   const signal = timeLimit(60_000)
