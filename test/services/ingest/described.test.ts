@@ -5,14 +5,22 @@ import { LiveEvent } from '#shared/contracts/api/live.ts'
 import { LineResult } from '#shared/contracts/api/submission.ts'
 import { describedResponses } from './described.ts'
 
-const ACCEPTED = { line: 1, status: 202, request_id: 'r', asset_guid: 'g', job: 'j' }
+const ACCEPTED = {
+  ...{ line: 1, status: 202, state: 'accepted' },
+  ...{ request_id: 'r', asset_guid: 'g', job: 'j' },
+}
 const REFUSED = { line: null, status: 503, code: 'BUS_DOWN', detail: 'Pub/Sub is away.' }
 const BOARD = 'event: board\ndata: {"at":"2026-03-01T10:00:00.000Z"}\n\n'
 
 for (const [type, schema, sent, fault] of [
   ['application/x-ndjson', LineResult, lines(ACCEPTED, REFUSED), undefined],
   ['application/x-ndjson', LineResult, lines(ACCEPTED, { ...REFUSED, hint: '' }), /hint/],
-  ['application/x-ndjson', LineResult, lines({ line: 1, status: 202 }), /request_id/],
+  [
+    'application/x-ndjson',
+    LineResult,
+    lines({ line: 1, status: 202, state: 'accepted' }),
+    /request_id/,
+  ],
   ['text/event-stream', LiveEvent, ': a comment\n\n', undefined],
   ['text/event-stream', LiveEvent, BOARD, /accepting/],
   ['text/event-stream', LiveEvent, 'event: tracks\ndata: {}\n\n', /event/],

@@ -94,7 +94,12 @@ t.test('what is counted is what there is, while several processes write', async 
   const there = await database.query({
     text: `select kind, value, count(*) from track_listing, lateral (values ('state', state),
         ('assets', assets::text), ('camelot', camelot), ('warnings', warnings::text)) each (kind, value)
-      where value is not null group by 1, 2 order by 1, 2`,
+      where value is not null group by 1, 2
+      union all
+      select 'open', 'default', count(*) from job
+      where ended_at is null and coalesce(dead_lettered_run < run, true)
+      having count(*) > 0
+      order by 1, 2`,
   })
   t.same(kept, there)
   await database.query({ text: `delete from track_listing where asset_guid = 't0'` })
