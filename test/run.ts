@@ -34,8 +34,8 @@ const files =
   named.length > 0
     ? named
     : globSync('test/**/*.test.ts').sort((a, b) => turn(a) - turn(b) || (a < b ? -1 : 1))
-/** Concurrent files. More than there are cores, because most of them wait much of the time: with 4 on two cores a tenth was idle. */
-const JOBS = Math.ceil(2.5 * availableParallelism())
+/** Concurrent files. More than there are cores, because most of them wait much of the time; with five on two cores they took each other's. */
+const JOBS = 2 * availableParallelism()
 const FILE_SECONDS = 600
 const UNTRACKED = new URL('support/untracked.ts', import.meta.url).href
 const OPTIONS = ['--disable-warning=ExperimentalWarning', `--import=${UNTRACKED}`]

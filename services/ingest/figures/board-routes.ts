@@ -10,8 +10,9 @@ import { jsonResponse, refused } from '../http/responses.ts'
 const MINUTES = 60
 /** Minimum time for which a board is served again, ms. */
 const FRESH_MS = 1000
-/** And for this many times what reading it took: with many tracks it must not keep the database busy. */
+/** And for this many times what reading it took, because it must not keep the database busy; at most for ten seconds, ms. */
 const REST = 20
+const MAX_FRESH_MS = 10_000
 
 const schema = {
   operationId: 'getBoard',
@@ -20,7 +21,7 @@ const schema = {
   description: [
     'Tracks by state: `waiting` for the first step, `running`, and how the others ended.',
     'Of each step the tracks that are accepted and due there (estimated from a sample when there are very many), and its deliveries of the last minute.',
-    '`minutes`: assets made and failed in each of the last 60 minutes. Read from the database once a second at most.',
+    '`minutes`: assets made and failed in each of the last 60 minutes. Read from the database once a second at most; where that takes long, once in ten seconds.',
   ].join(' '),
   response: {
     200: jsonResponse('The board.', Board),
@@ -40,7 +41,7 @@ export async function boardRoutes(
 }
 
 /**
- * Returns a function that resolves to the board as it was at most a second ago, or a little longer where that takes the database long.
+ * Returns a function that resolves to the board as it was at most a second ago, or up to ten where that takes the database long.
  * @throws HttpError UPSTREAM_DOWN when the catalogue does not answer.
  */
 export function cachedBoard({
@@ -59,7 +60,7 @@ export function cachedBoard({
     const began = performance.now()
     const found = await queryCatalogue((signal) => readBoard(database, signal))
     const took = performance.now() - began
-    freshUntil = performance.now() + Math.max(FRESH_MS, REST * took)
+    freshUntil = performance.now() + Math.min(MAX_FRESH_MS, Math.max(FRESH_MS, REST * took))
     return toBoard(found, registry, unready() === undefined)
   }
 
