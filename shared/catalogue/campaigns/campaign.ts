@@ -118,11 +118,15 @@ export const OUTCOMES_OF = `
     where kind = 'campaign' and value in (${OUTCOMES.map((each) => `campaign.number || ' ${each}'`).join(', ')})
     group by value) counted)`
 
+/** SQL for how many items of the row `campaign` have been withdrawn from the queue and are to be released again. */
+export const WITHDRAWN_OF = `
+  (select count(*)::int from campaign_withdrawn where campaign_withdrawn.campaign = campaign.number)`
+
 export function outcomesOf(found: Partial<Outcomes>): Outcomes {
   return { done: 0, partial: 0, failed: 0, cancelled: 0, refused: 0, ...found }
 }
 
-/** The number of items that have been released and have ended. */
-export function endedOf(outcomes: Outcomes): number {
-  return OUTCOMES.reduce((sum, each) => sum + outcomes[each], 0)
+/** The number of items that have been released and have not ended. */
+export function openOf({ released }: Campaign, outcomes: Outcomes): number {
+  return Math.max(0, released - OUTCOMES.reduce((sum, each) => sum + outcomes[each], 0))
 }

@@ -3,10 +3,11 @@ import { cutPage, pageSize } from '../pages.ts'
 import {
   CAMPAIGN_COLUMNS,
   type Campaign,
-  endedOf,
   OUTCOMES_OF,
   type Outcomes,
+  openOf,
   outcomesOf,
+  WITHDRAWN_OF,
 } from './campaign.ts'
 import { SPENT } from './forecast-campaign.ts'
 
@@ -142,7 +143,7 @@ function status({
   // What was withdrawn is cancelled until it is released again.
   const outcomes = { ...counted, cancelled: Math.max(0, counted.cancelled - withdrawn) }
   const waiting = campaign.items - campaign.released + withdrawn
-  const open = Math.max(0, campaign.released - endedOf(counted))
+  const open = openOf(campaign, counted)
   const isRunning = campaign.state === 'running'
   const eta = isRunning ? etaOf(waiting + open, slots, now.getTime()) : null
   return { campaign, outcomes, open, waiting, eta, spent }
@@ -150,7 +151,7 @@ function status({
 
 const SELECT = `
   select ${CAMPAIGN_COLUMNS}, ${OUTCOMES_OF} as outcomes, now() as now, ${SPENT} as spent,
-    (select count(*)::int from campaign_withdrawn where campaign_withdrawn.campaign = campaign.number) as withdrawn,
+    ${WITHDRAWN_OF} as withdrawn,
     (select coalesce(json_agg(json_build_object('at', extract(epoch from at) * 1000, 'ended', ended) order by at), '[]')
       from (
         select at, sum(ended)::bigint as ended from campaign_pace

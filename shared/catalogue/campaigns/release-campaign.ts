@@ -2,10 +2,11 @@ import type { Database, Query } from '../database.ts'
 import {
   CAMPAIGN_COLUMNS,
   type Campaign,
-  endedOf,
   OUTCOMES_OF,
   type Outcomes,
+  openOf,
   outcomesOf,
+  WITHDRAWN_OF,
 } from './campaign.ts'
 
 /** What a campaign has in the queue, and what waits. */
@@ -91,12 +92,10 @@ interface Columns extends Campaign {
 }
 
 function released({ outcomes, withdrawn, ...campaign }: Columns): Released {
-  const ended = endedOf(outcomesOf(outcomes))
-  return { campaign, withdrawn, open: Math.max(0, campaign.released - ended) }
+  return { campaign, withdrawn, open: openOf(campaign, outcomesOf(outcomes)) }
 }
 
-const COLUMNS = `${CAMPAIGN_COLUMNS}, ${OUTCOMES_OF} as outcomes,
-  (select count(*)::int from campaign_withdrawn where campaign_withdrawn.campaign = campaign.number) as withdrawn`
+const COLUMNS = `${CAMPAIGN_COLUMNS}, ${OUTCOMES_OF} as outcomes, ${WITHDRAWN_OF} as withdrawn`
 
 const RUNNING = {
   name: 'campaigns-running',
