@@ -9,6 +9,7 @@ import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { LANES } from '#shared/contracts/lanes.ts'
 import { HARD_LIMIT_MS } from '#shared/contracts/stages.ts'
 import { DEAD_LETTER_TOPIC, publishTopic } from '#shared/contracts/topology.ts'
+import { repeat } from '#shared/frame/repeat.ts'
 import { service, WAITING_STEPS } from '#shared/frame/service.ts'
 import type { Log } from '#shared/frame/telemetry/log.ts'
 import { workOnCampaigns } from './campaigns/work.ts'
@@ -29,8 +30,6 @@ import { sweepOnce } from './watchdog.ts'
 const WATCHDOG_EVERY_MS = 60_000
 const WATCHDOG_OFTEN_MS = 1_000
 const FORGET_EVERY_MS = 3600_000
-const CANCELLED_EVERY_MS = 5_000
-const RELEASE_EVERY_MS = 1_000
 const MIGRATE_AGAIN_MS = 1_000
 const SAY_EVERY_MS = 10_000
 /** Maximum number of letters handled concurrently. A letter may be as large as the largest message. */
@@ -92,31 +91,14 @@ await service('publish', async (service) => {
   )
   lifecycle.onClose('watchdog', async () => clearInterval(watch))
 
-  let isEnding = false
-  const ending = setInterval(async () => {
-    if (isEnding) return
-    isEnding = true
-    await endRowsOnce(database, lifecycle.stopping).catch((error) =>
-      log.warn({ error: sentence(error) }, 'rows of cancelled jobs could not be ended'),
-    )
-    isEnding = false
-  }, CANCELLED_EVERY_MS)
-  lifecycle.onClose('cancelled rows', async () => clearInterval(ending))
-
-  let isReleasing = false
-  const releasing = setInterval(async () => {
-    if (isReleasing) return
-    isReleasing = true
-    const deps = { database, bus, events, tenants: config.tenants }
-    await releaseOnce(deps, lifecycle.stopping).catch((error) =>
-      log.warn(
-        { error: sentence(error) },
-        'jobs that wait for their quota could not be released',
-      ),
-    )
-    isReleasing = false
-  }, RELEASE_EVERY_MS)
-  lifecycle.onClose('waiting jobs', async () => clearInterval(releasing))
+  const ending = repeat('rows of cancelled jobs could not be ended', { stopping, log }, () =>
+    endRowsOnce(database, stopping).then(() => false),
+  )
+  lifecycle.onClose('cancelled rows', () => ending)
+  const releasing = repeat('jobs could not be released', { stopping, log }, () =>
+    releaseOnce({ database, bus, events, tenants }, stopping).then(() => false),
+  )
+  lifecycle.onClose('waiting jobs', () => releasing)
 
   const old = { database, days: config.event_retention_days, log }
   // Also at the start: if processes are replaced often, none may live for an hour.
