@@ -17,17 +17,18 @@ const DRAWS = 400
 
 /**
  * What a list takes of which a sample was really run: core-seconds = a + b × seconds of audio, by least squares. The
- * range is what comes of samples that are drawn from the sample again (bootstrap), always the same ones.
+ * range is what comes of samples that are drawn from the sample again (bootstrap).
  * @param items the length of the list
  * @param meanSeconds the mean length of its tracks; null where it is not known: as the sample's
+ * @param random numbers from 0 to below 1
  * @returns undefined when the sample is empty
  */
 export function estimateOf(
   sample: readonly Sampled[],
   { items, meanSeconds }: { readonly items: number; readonly meanSeconds: number | null },
+  random: () => number = Math.random,
 ): Estimate | undefined {
   if (sample.length === 0) return undefined
-  const random = chances()
   const drawn = Array.from(
     { length: DRAWS },
     () =>
@@ -61,13 +62,4 @@ function meanOf(sample: readonly Sampled[], meanSeconds: number | null): number 
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, each) => sum + each, 0) / values.length
-}
-
-/** Numbers from 0 to 1 that look random and are always the same ones: a linear congruential generator (Numerical Recipes). */
-function chances(): () => number {
-  let state = 1
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
 }

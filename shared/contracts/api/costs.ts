@@ -24,6 +24,18 @@ const figures = {
   store_operations: Type.Number(),
 }
 
+const EXAMPLE = {
+  steps: 41_200,
+  seconds: 61_800.5,
+  core_seconds: 46_640.2,
+  compute_usd: 0.2479,
+  bytes_read: 1_520_000_000_000,
+  bytes_written: 71_000_000_000,
+  bytes_from_cloud: 1_520_000_000_000,
+  bytes_to_cloud: 71_000_000_000,
+  store_operations: 360_000,
+}
+
 const CostLine = Type.Object(
   {
     name: Nullable(Type.String(), {
@@ -55,28 +67,10 @@ export const Costs = Type.Object(
         costs: [
           {
             name: 'label-a',
-            steps: 41_200,
-            seconds: 61_800.5,
-            core_seconds: 46_640.2,
-            compute_usd: 0.2479,
-            bytes_read: 1_520_000_000_000,
-            bytes_written: 71_000_000_000,
-            bytes_from_cloud: 1_520_000_000_000,
-            bytes_to_cloud: 71_000_000_000,
-            store_operations: 360_000,
+            ...EXAMPLE,
           },
         ],
-        sum: {
-          steps: 41_200,
-          seconds: 61_800.5,
-          core_seconds: 46_640.2,
-          compute_usd: 0.2479,
-          bytes_read: 1_520_000_000_000,
-          bytes_written: 71_000_000_000,
-          bytes_from_cloud: 1_520_000_000_000,
-          bytes_to_cloud: 71_000_000_000,
-          store_operations: 360_000,
-        },
+        sum: EXAMPLE,
       },
     ],
   },
