@@ -118,3 +118,12 @@ export function saidOf(error) {
   if (error instanceof TypeError) return 'The chain does not answer.'
   return error instanceof Error ? error.message : String(error)
 }
+
+/**
+ * The same where somebody has acted, which may need more rights.
+ * @param {unknown} error
+ */
+export function whyNot(error) {
+  const needsRights = error instanceof Refused && error.problem.status === 403
+  return needsRights ? `${saidOf(error)} Ask an operator of the chain.` : saidOf(error)
+}

@@ -1,4 +1,4 @@
-import { Refused, saidOf } from '../lib/api.js'
+import { saidOf, whyNot } from '../lib/api.js'
 import { html, useEffect, useRef, useState } from '../lib/vendor.js'
 import { counted, moment } from '../lib/words.js'
 import { Dialog } from './dialog.js'
@@ -131,8 +131,7 @@ function Act({ api, campaign, move, onDone }) {
       await api.post(`/v1/campaigns/${campaign.id}/${move}`, why === '' ? {} : { reason: why })
       setSaid('')
     } catch (error) {
-      const needs = error instanceof Refused && error.problem.status === 403
-      setSaid(needs ? `${saidOf(error)} Ask an operator of the chain.` : saidOf(error))
+      setSaid(whyNot(error))
     }
     onDone()
   }

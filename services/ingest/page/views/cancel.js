@@ -1,4 +1,4 @@
-import { Refused, saidOf } from '../lib/api.js'
+import { whyNot } from '../lib/api.js'
 import { html, useRef, useState } from '../lib/vendor.js'
 import { Dialog } from './dialog.js'
 
@@ -26,8 +26,7 @@ export function Cancel({ api, request, guid, onDone }) {
       })
       onDone()
     } catch (error) {
-      const needs = error instanceof Refused && error.problem.status === 403
-      setSaid(needs ? `${saidOf(error)} Ask an operator of the chain.` : saidOf(error))
+      setSaid(whyNot(error))
     }
     setBusy(false)
   }

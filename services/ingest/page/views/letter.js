@@ -1,4 +1,4 @@
-import { Refused, saidOf } from '../lib/api.js'
+import { whyNot } from '../lib/api.js'
 import { ACCEPTED } from '../lib/files.js'
 import { trackHref } from '../lib/route.js'
 import { html, useEffect, useRef, useState } from '../lib/vendor.js'
@@ -41,8 +41,7 @@ export function Letter({ api, uploads, letter: given, isOnTrack = false }) {
       setSaid(await act())
       setLetter(await api.get(`/v1/dead-letters/${id}`))
     } catch (error) {
-      const needs = error instanceof Refused && error.problem.status === 403
-      setSaid(needs ? `${saidOf(error)} Ask an operator of the chain.` : saidOf(error))
+      setSaid(whyNot(error))
     }
     setBusy(false)
   }
