@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Registry } from '#shared/assets/registry.ts'
 import type { CampaignSource } from '#shared/catalogue/campaigns/campaign.ts'
 import { campaignId, createCampaign } from '#shared/catalogue/campaigns/create-campaign.ts'
-import { noteSample } from '#shared/catalogue/campaigns/forecast-campaign.ts'
+import { createSample } from '#shared/catalogue/campaigns/forecast-campaign.ts'
 import {
   type CampaignMove,
   changeCampaign,
@@ -12,18 +12,18 @@ import {
 } from '#shared/catalogue/campaigns/move-campaign.ts'
 import { findCampaign } from '#shared/catalogue/campaigns/read-campaigns.ts'
 import type { Database } from '#shared/catalogue/database.ts'
-import { endCancelled } from '#shared/catalogue/jobs/cancel-jobs.ts'
 import type { Campaign } from '#shared/contracts/api/campaign.ts'
 import type { CampaignChange, CampaignWish } from '#shared/contracts/api/campaign-wish.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
-import { sentence } from '#shared/contracts/errors/sentence.ts'
 import type { ObjectName } from '#shared/contracts/names.ts'
 import { masterPrefixes } from '#shared/contracts/route.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import { tenantFor } from '#shared/jobs/accept.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { withinPrefixes } from '#shared/store/open.ts'
+import { endRowsSoon } from '../cancel/cancelling.ts'
+import { changeCatalogue } from '../http/query.ts'
 import { toCampaign } from './shown.ts'
 
 /** What can be done with campaigns. Each @throws HttpError UPSTREAM_DOWN when the catalogue does not answer. */
@@ -71,8 +71,6 @@ interface ActionDeps extends Pick<Config, 'routes' | 'tenants'> {
 
 /** The folder of manifests that came as lines: no track has such a name. */
 const FOLDER = '_campaigns'
-/** How long a request goes on ending rows, ms. publish ends the rest. */
-const END_MS = 2000
 
 export function campaignActions(deps: ActionDeps): CampaignActions {
   const { database, registry, uploads } = deps
@@ -86,12 +84,12 @@ export function campaignActions(deps: ActionDeps): CampaignActions {
     const { name, start: starts = false, weight = 1, rate = null, budget = null } = wish
     const tenant = tenantFor(wish.tenant, caller.tenant, deps)
     const wanted = { id, tenant, name, source, assets, starts, weight, rate, budget, by }
-    await answered(() => createCampaign(database, wanted))
+    await changeCatalogue(() => createCampaign(database, wanted))
     return await shown(id)
   }
 
   async function shown(id: string): Promise<Campaign> {
-    const found = await answered(() => findCampaign(database, id))
+    const found = await changeCatalogue(() => findCampaign(database, id))
     if (found === undefined) throw unknown(id)
     return toCampaign(found)
   }
@@ -111,7 +109,7 @@ export function campaignActions(deps: ActionDeps): CampaignActions {
       return await add(id, wish, { source, assets }, caller)
     },
     async forecast(id, by) {
-      const found = await answered(() => findCampaign(database, id))
+      const found = await changeCatalogue(() => findCampaign(database, id))
       if (found === undefined) throw unknown(id)
       const { tenant, name, assets, weight, state, enumerated, items, source, forecast } =
         found.campaign
@@ -125,12 +123,11 @@ export function campaignActions(deps: ActionDeps): CampaignActions {
         source: { kind: 'sample', campaign: id } as const,
         ...{ starts: true, weight, rate: null, by },
       }
-      await answered(() => createCampaign(database, sample))
-      await answered(() => noteSample(database, id, sample.id))
+      await changeCatalogue(() => createSample(database, id, sample))
       return await shown(id)
     },
     async move(id, move, mover) {
-      const moved = await answered(() => moveCampaign(database, id, move, mover))
+      const moved = await changeCatalogue(() => moveCampaign(database, id, move, mover))
       if (moved === undefined) throw unknown(id)
       const { campaign, isAllowed, cancellation } = moved
       if (!isAllowed) {
@@ -139,14 +136,12 @@ export function campaignActions(deps: ActionDeps): CampaignActions {
       }
       if (cancellation !== undefined) {
         deps.onCancelled()
-        // If the database goes away now, the rows are ended later.
-        const until = AbortSignal.timeout(END_MS)
-        await endCancelled(database, cancellation, until).catch(() => {})
+        await endRowsSoon(database, cancellation)
       }
       return await shown(id)
     },
     async change(id, change) {
-      const changed = await answered(() => changeCampaign(database, id, change))
+      const changed = await changeCatalogue(() => changeCampaign(database, id, change))
       if (changed === undefined) throw unknown(id)
       return await shown(id)
     },
@@ -164,7 +159,7 @@ async function sourceOf(
     throw new HttpError('BAD_REQUEST', words, { at: '/' })
   }
   if (failed_of !== undefined) {
-    const known = await answered(() => findCampaign(database, failed_of))
+    const known = await changeCatalogue(() => findCampaign(database, failed_of))
     if (known === undefined) throw unknown(failed_of, '/failed_of')
     const assets = assetsOf(derivative_assets ?? known.campaign.assets, registry)
     return { source: { kind: 'failed', campaign: failed_of }, assets }
@@ -223,13 +218,4 @@ function assetsOf(
 /** That no campaign has this id. */
 export function unknown(id: string, at = '/id'): HttpError {
   return new HttpError('NOT_FOUND', `There is no campaign ${id}.`, { at })
-}
-
-async function answered<T>(act: () => Promise<T>): Promise<T> {
-  try {
-    return await act()
-  } catch (error) {
-    const words = `The catalogue does not answer: ${sentence(error)}. Nothing may have changed: ask again.`
-    throw new HttpError('UPSTREAM_DOWN', words, { cause: error })
-  }
 }

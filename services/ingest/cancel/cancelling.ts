@@ -1,10 +1,10 @@
 import { moveCampaign } from '#shared/catalogue/campaigns/move-campaign.ts'
 import type { Database } from '#shared/catalogue/database.ts'
-import { cancel, endCancelled } from '#shared/catalogue/jobs/cancel-jobs.ts'
+import { type Cancellation, cancel, endCancelled } from '#shared/catalogue/jobs/cancel-jobs.ts'
 import type { Cancelled } from '#shared/contracts/api/cancellation.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
-import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { CAMPAIGN_ID_PATTERN, canonicalRequestId, jobId } from '#shared/contracts/names.ts'
+import { changeCatalogue } from '../http/query.ts'
 
 /** How long a request goes on ending rows, ms. The services know of the cancellation by then; publish ends the rest. */
 const END_MS = 3000
@@ -29,7 +29,7 @@ export function cancelling(database: Database, onCancelled: () => void): Cancell
   return async ({ requestId, track, by, reason }) => {
     const job = track === null ? null : jobId(requestId, track)
     const request = canonicalRequestId(requestId)
-    const outcome = await answered(
+    const outcome = await changeCatalogue(
       async () =>
         (track === null
           ? await cancelCampaign(database, request, { by, reason })
@@ -54,9 +54,7 @@ export function cancelling(database: Database, onCancelled: () => void): Cancell
     const { cancellation, isNew } = outcome
     if (isNew) onCancelled()
     const { number } = cancellation
-    // If the database goes away now, the cancellation holds, and the rows are ended later.
-    const rows = endCancelled(database, cancellation, AbortSignal.timeout(END_MS))
-    const { ended, isAll } = await rows.catch(() => ({ ended: 0, isAll: false }))
+    const { ended, isAll } = await endRowsSoon(database, cancellation)
     return {
       number,
       request_id: requestId,
@@ -70,6 +68,18 @@ export function cancelling(database: Database, onCancelled: () => void): Cancell
       href: `/v1/jobs/${encodeURIComponent(requestId)}`,
     }
   }
+}
+
+/**
+ * Ends the rows of what has been cancelled, for three seconds at most. If the database goes away meanwhile, the
+ * cancellation holds, and the rows are ended later.
+ */
+export async function endRowsSoon(
+  database: Database,
+  cancellation: Cancellation,
+): ReturnType<typeof endCancelled> {
+  const rows = endCancelled(database, cancellation, AbortSignal.timeout(END_MS))
+  return await rows.catch(() => ({ ended: 0, isAll: false }))
 }
 
 /** Cancels the campaign of which this is the request; undefined if it is of none. */
@@ -87,12 +97,3 @@ async function cancelCampaign(
 }
 
 const IS_CAMPAIGN = new RegExp(CAMPAIGN_ID_PATTERN)
-
-async function answered<T>(act: () => Promise<T>): Promise<T> {
-  try {
-    return await act()
-  } catch (error) {
-    const words = `The catalogue does not answer: ${sentence(error)}. Nothing may have been cancelled: ask again.`
-    throw new HttpError('UPSTREAM_DOWN', words, { cause: error })
-  }
-}

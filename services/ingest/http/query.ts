@@ -22,6 +22,19 @@ export async function queryCatalogue<T>(read: (signal: AbortSignal) => Promise<T
   }
 }
 
+/**
+ * Changes the catalogue. A change has the time that it needs: one that is given up may have been made.
+ * @throws HttpError UPSTREAM_DOWN when the catalogue does not answer
+ */
+export async function changeCatalogue<T>(change: () => Promise<T>): Promise<T> {
+  try {
+    return await change()
+  } catch (error) {
+    const words = `The catalogue does not answer: ${sentence(error)}. Nothing may have changed: ask again.`
+    throw new HttpError('UPSTREAM_DOWN', words, { cause: error })
+  }
+}
+
 /** How a query writes a number: in digits, so that the meaning is never guessed. */
 const NUMBER = /^\d{1,6}(?:\.\d{1,6})?$/
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { CAMPAIGN_ID_START } from '../../contracts/names.ts'
-import type { Database } from '../database.ts'
+import type { Query } from '../database.ts'
 import { rows } from '../parameters.ts'
 import {
   type Budget,
@@ -10,7 +10,7 @@ import {
 } from './campaign.ts'
 
 /** A campaign that is wanted. */
-interface NewCampaign {
+export interface NewCampaign {
   readonly id: string
   readonly tenant: string
   readonly name: string
@@ -33,11 +33,10 @@ export function campaignId(now = Date.now()): string {
 
 /** Adds a campaign, which publish then enumerates. Doing it again with the same id changes nothing. */
 export async function createCampaign(
-  database: Database,
+  { query }: { readonly query: Query },
   wanted: NewCampaign,
-  signal?: AbortSignal,
 ): Promise<Campaign> {
-  const [created] = await database.query<Campaign>(CREATE, [rows([wanted])], signal)
+  const [created] = await query<Campaign>(CREATE, [rows([wanted])])
   if (created === undefined) throw new Error('the database added no campaign')
   return created
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Database, Query } from '../database.ts'
 import type { Budget, Forecast } from './campaign.ts'
+import { createCampaign, type NewCampaign } from './create-campaign.ts'
 import type { Item } from './release-campaign.ts'
 
 /** A campaign whose sample has ended, and has not been evaluated. */
@@ -33,16 +34,18 @@ export async function sampleOf(
   return await query<Item>(ITEMS, [campaign, samplePlaces(campaign, found?.items ?? 0, size)])
 }
 
-/** Notes which campaign runs the sample of another one. @returns that which does: one may have been noted before */
-export async function noteSample(
+/** Creates the campaign that runs the sample of another one, unless there is one already. */
+export async function createSample(
   database: Database,
   campaign: string,
-  sample: string,
-): Promise<string> {
-  const text = `update campaign set forecast = coalesce(forecast, json_build_object('sample', $2::text))
-    where id = $1 returning forecast ->> 'sample' as sample`
-  const [noted] = await database.query<{ sample: string }>({ text }, [campaign, sample])
-  return noted?.sample ?? sample
+  sample: NewCampaign,
+): Promise<void> {
+  const text = `update campaign set forecast = json_build_object('sample', $2::text)
+    where id = $1 and forecast is null returning id`
+  await database.transaction(async (query) => {
+    const noted = await query({ text }, [campaign, sample.id])
+    if (noted.length > 0) await createCampaign({ query }, sample)
+  })
 }
 
 /** The campaigns whose samples have ended a while ago, so that all events of them have been recorded. */

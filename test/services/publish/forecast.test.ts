@@ -1,7 +1,7 @@
 import t from 'tap'
 import { loadRegistry } from '#shared/assets/registry.ts'
 import { campaignId, createCampaign } from '#shared/catalogue/campaigns/create-campaign.ts'
-import { noteSample, samplePlaces } from '#shared/catalogue/campaigns/forecast-campaign.ts'
+import { createSample, samplePlaces } from '#shared/catalogue/campaigns/forecast-campaign.ts'
 import { changeCampaign, moveCampaign } from '#shared/catalogue/campaigns/move-campaign.ts'
 import { findCampaign } from '#shared/catalogue/campaigns/read-campaigns.ts'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
@@ -10,6 +10,7 @@ import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { enumerateOnce } from '../../../services/publish/campaigns/enumerate.ts'
 import { estimateOf } from '../../../services/publish/campaigns/estimate.ts'
 import { forecastOnce, holdToBudgets } from '../../../services/publish/campaigns/forecast.ts'
+import { seeded } from '../../../tools/drill/random.ts'
 import { accepted, catalogues, ended, event } from '../../shared/catalogue/fixture.ts'
 import { timeLimit } from '../../support/patience.ts'
 
@@ -49,7 +50,7 @@ t.test('a sample of 200 of 5,000 mixed tracks says what all of them take', (t) =
       ['unknown', null],
     ] as const) {
       const list = { items: 5000, meanSeconds: seconds }
-      const found = estimateOf(sample as never, list)
+      const found = estimateOf(sample as never, list, seeded(n))
       if (found === undefined) throw new Error('nothing')
       wrong[name].push(Math.abs(found.coreSeconds / truth - 1))
       if (name === 'known' && found.from <= truth && truth <= found.to) within++
@@ -79,9 +80,11 @@ t.test('a sample is run, evaluated and kept; a budget pauses', async (t) => {
   await database.query({ text }, [id])
   const sample = campaignId()
   const ofIt = { kind: 'sample', campaign: id } as const
-  await createCampaign(database, { id: sample, name: 's', source: ofIt, starts: true, ...rest })
-  t.equal(await noteSample(database, id, sample), sample)
-  t.equal(await noteSample(database, id, 'campaign-other'), sample, 'the first one counts')
+  const wanted = { name: 's', source: ofIt, starts: true, ...rest }
+  await createSample(database, id, { id: sample, ...wanted })
+  await createSample(database, id, { id: campaignId(), ...wanted })
+  const there = await database.query<{ id: string }>({ text: 'select id from campaign' })
+  t.same(there.map((each) => each.id).sort(), [id, sample].sort(), 'there is one sample')
   const locate = () => {
     throw new Error('nothing is located')
   }
