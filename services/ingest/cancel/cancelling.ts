@@ -91,9 +91,9 @@ async function cancelCampaign(
   if (!IS_CAMPAIGN.test(request)) return undefined
   const moved = await moveCampaign(database, request, 'cancel', mover)
   if (moved === undefined) return undefined
-  const { cancellation } = moved
+  const cancellation = moved.cancellation ?? moved.earlier
   if (cancellation === undefined) return { result: 'ended' }
-  return { result: 'cancelled', cancellation, isNew: true }
+  return { result: 'cancelled', cancellation, isNew: moved.cancellation !== undefined }
 }
 
 const IS_CAMPAIGN = new RegExp(CAMPAIGN_ID_PATTERN)

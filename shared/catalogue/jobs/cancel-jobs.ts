@@ -58,10 +58,19 @@ export async function cancel(
       const cancellation = await addCancellation(query, kind, id, { by, reason })
       return { result: 'cancelled', cancellation, isNew: true }
     }
-    const [latest] = found.cancelled ? await query<Cancellation>(LATEST, [request, job]) : []
+    const latest = found.cancelled ? await latestCancellation(query, request, job) : undefined
     if (latest === undefined) return { result: 'ended' }
     return { result: 'cancelled', cancellation: latest, isNew: false }
   }, signal)
+}
+
+/** The latest cancellation of a request, or of a job of it; undefined if there was none. */
+export async function latestCancellation(
+  query: Query,
+  request: string,
+  job: string | null = null,
+): Promise<Cancellation | undefined> {
+  return (await query<Cancellation>(LATEST, [request, job]))[0]
 }
 
 /** Adds a cancellation within a transaction: everything of it that was accepted until now is cancelled. */
