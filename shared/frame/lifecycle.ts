@@ -1,4 +1,3 @@
-import { createServer } from 'node:http'
 import { flushCompileCache } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,6 +7,7 @@ import { sentence } from '../contracts/errors/sentence.ts'
 import { withoutPaths } from '../contracts/errors/without-paths.ts'
 import { asNobody, blame, underway } from '../underway/underway.ts'
 import { namesOf, refusal } from './door.ts'
+import { createServer } from './node-http.ts'
 import { flushed, type Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 

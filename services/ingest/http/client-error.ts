@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { HttpError } from '#shared/contracts/errors/http.ts'
+import { STATUS_CODES } from '#shared/frame/node-http.ts'
 import { PROBLEM_TYPE, problemOf } from './problem.ts'
 
 /** Time that a refused client has to read the answer before its connection is destroyed, ms. */

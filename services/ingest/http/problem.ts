@@ -1,4 +1,3 @@
-import { STATUS_CODES } from 'node:http'
 import type { Problem } from '#shared/contracts/api/problem.ts'
 import {
   asChainError,
@@ -15,6 +14,7 @@ import {
 } from '#shared/contracts/errors/http.ts'
 import { isNotFound, StoreError } from '#shared/contracts/errors/store.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
+import { STATUS_CODES } from '#shared/frame/node-http.ts'
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 

@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type protobuf from 'protobufjs'
 import { type Names, refusal } from '#shared/frame/door.ts'
+import { createServer } from '#shared/frame/node-http.ts'
 import type { Broker } from '../broker.ts'
 import { Fault, type Status } from '../fault.ts'
 import type { Lease } from '../lease.ts'
