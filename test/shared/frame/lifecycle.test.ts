@@ -43,7 +43,8 @@ async function living(t: Test, start: string, stdio: readonly 'ipc'[] = []): Pro
 }
 
 t.test('asked to stop, a process that has nothing to finish ends with 0', async (t) => {
-  const { child } = await living(t, '')
+  const { child, said } = await living(t, 'say(process.moduleLoadList.join())')
+  t.notMatch(said.join(), 'internal/deps/undici', 'it has not loaded what it does not use')
   child.kill('SIGTERM')
   t.same(await once(child, 'exit'), [0, null])
 })
