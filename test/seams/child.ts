@@ -6,55 +6,77 @@ import { createLog } from '#shared/frame/telemetry/log.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { allConsumers } from '../support/one-process.ts'
 
-// All consumers in one process, which kills itself at one seam of one job's way through the chain. A seam is a
-// place before or after something that the outside can see: a write, a publish, a commit, a removal, an ack.
-// The parent sends by IPC the job and the seam at which to die, e.g. `before publish:analyze#1`. The process
-// reports the seams that it passes. It starts to consume only when it gets that message, so that the next
-// process can be started in advance.
+// All consumers in one process, which is killed when each of some jobs is at one seam of its way through the chain. A
+// seam is a place before or after something that the outside can see: a write, a publish, a commit, a removal, an ack.
+// The parent sends by IPC the jobs, each with the seam at which it has to be, e.g. `before publish:analyze#1`. A job
+// that is there waits; when the last one gets there, the process kills itself. It reports the seams that the jobs
+// pass. It starts to consume only when it gets that message, so that the next process can be started in advance.
 
 process.on('disconnect', () => process.exit(0))
 // For the children that follow. This process is killed before it could write the cache by itself.
 flushCompileCache()
-const {
-  track,
-  job,
-  seam: deadly,
-} = await new Promise<Record<string, string>>((resolve) =>
-  process.once('message', (order) => resolve(order as Record<string, string>)),
+const jobs = await new Promise<readonly Job[]>((resolve) =>
+  process.once('message', (orders) => resolve((orders as Job[]).map(begun))),
 )
-const counts = new Map<string, number>()
 
-async function passing<T>(what: string, concerns: boolean, act: () => Promise<T>): Promise<T> {
-  if (!concerns) return act()
-  const seam = nth(what)
-  crashAt(`before ${seam}`)
+interface Job {
+  readonly track: string
+  readonly job: string
+  /** Where it has to be when the process dies. */
+  readonly seam: string
+  /** How many seams of each kind it has passed. */
+  readonly counts: Map<string, number>
+  isThere: boolean
+}
+
+function begun(order: Job): Job {
+  return { ...order, counts: new Map(), isThere: false }
+}
+
+async function passing<T>(what: string, text: string, act: () => Promise<T>): Promise<T> {
+  const seams = reaching(what, text)
+  await allAt('before', seams)
   const result = await act()
-  crashAt(`after ${seam}`)
+  await allAt('after', seams)
   return result
 }
 
-/** The next seam of this kind. */
-function nth(what: string): string {
-  const count = (counts.get(what) ?? 0) + 1
-  counts.set(what, count)
-  return `${what}#${count}`
+/** The seams of this kind that the jobs which a text names have reached. */
+function reaching(what: string, text: string): readonly { job: Job; seam: string }[] {
+  const ours = jobs.filter(({ track, job }) => text.includes(track) || text.includes(job))
+  return ours.map((job) => {
+    const count = (job.counts.get(what) ?? 0) + 1
+    job.counts.set(what, count)
+    return { job, seam: `${what}#${count}` }
+  })
 }
 
-function crashAt(seam: string): void {
-  process.send?.({ seam })
-  if (seam === deadly) process.kill(process.pid, 'SIGKILL')
+async function allAt(
+  moment: 'before' | 'after',
+  seams: readonly { job: Job; seam: string }[],
+): Promise<void> {
+  await Promise.all(seams.map(({ job, seam }) => at(job, `${moment} ${seam}`)))
+}
+
+/** A job goes no further where it has to be. The last one of all takes the process with it. */
+async function at(job: Job, seam: string): Promise<void> {
+  if (seam === job.seam) {
+    job.isThere = true
+    if (jobs.every(({ isThere }) => isThere)) process.kill(process.pid, 'SIGKILL')
+  }
+  process.send?.({ track: job.track, seam })
+  if (seam === job.seam) await new Promise(() => {})
 }
 
 const config = readConfig()
 const log = createLog('seams', 'error')
-const concerns = (text: string) => text.includes(track ?? '') || text.includes(job ?? '')
 
 const realBus = pubsubBus({ projectId: config.project, endpoint: config.pubsub })
 const bus: typeof realBus = {
   ...realBus,
   publish(topic, message) {
     const text = message.data.toString() + JSON.stringify(message.attributes)
-    return passing(`publish:${topic}`, concerns(text), () => realBus.publish(topic, message))
+    return passing(`publish:${topic}`, text, () => realBus.publish(topic, message))
   },
 }
 
@@ -71,20 +93,22 @@ const database: Database = {
     const commit = COMMITS[statement.name ?? '']
     const act = () => realDatabase.query(statement, values, signal) as Promise<never[]>
     if (commit === undefined) return act()
-    return passing(`commit:${commit}`, concerns(JSON.stringify(values)), act)
+    return passing(`commit:${commit}`, JSON.stringify(values), act)
   },
   // Its statements show only on the way which jobs it is about.
   async transaction(work, signal) {
-    let isOurs = false
+    let seams: readonly { job: Job; seam: string }[] = []
     const result = await realDatabase.transaction(async (query) => {
+      let said = ''
       const done = await work((statement, values) => {
-        isOurs ||= concerns(JSON.stringify(values))
+        said += JSON.stringify(values)
         return query(statement, values)
       })
-      if (isOurs) crashAt(`before ${nth('commit:runs')}`)
+      seams = reaching('commit:runs', said)
+      await allAt('before', seams)
       return done
     }, signal)
-    if (isOurs) crashAt(`after commit:runs#${counts.get('commit:runs')}`)
+    await allAt('after', seams)
     return result
   },
 }
@@ -98,14 +122,15 @@ function wrap(store: StoreDriver, which: 'assets' | 'scratch'): StoreDriver {
     remove: (name) => store.remove(name),
     uri: (name) => store.uri(name),
     create: (name, body, options) =>
-      passing(`write:${which}`, concerns(name), () => store.create(name, body, options)),
-    removeAll: (prefix) =>
-      passing(`remove:${which}`, concerns(prefix), () => store.removeAll(prefix)),
+      passing(`write:${which}`, name, () => store.create(name, body, options)),
+    removeAll: (prefix) => passing(`remove:${which}`, prefix, () => store.removeAll(prefix)),
   }
 }
 
 await allConsumers({
   ...{ config, bus, database, log, wrap },
-  beforeAck: (step, data) => passing(`ack:${step}`, concerns(data.toString()), async () => {}),
+  // A job that is where it has to be waits for the others, however slow the machine is.
+  ...{ hardLimitMs: 600_000, silentMs: 600_000 },
+  beforeAck: (step, data) => passing(`ack:${step}`, data.toString(), async () => {}),
 })
 process.send?.({ ready: true })

@@ -11,6 +11,11 @@ import { club } from '../support/synth.ts'
 t.setTimeout(patient(1_200_000))
 /** Whether all seams are tested, and not only the first and the last of each kind. */
 const ALL_SEAMS = process.env.SEAMS === 'all'
+/**
+ * The most jobs that a process takes with it, each at a seam of its own; every consumer of the process has as many
+ * places. A start of the process takes more than a core-second.
+ */
+const TOGETHER = ALL_SEAMS ? 1 : 4
 
 // Small steps: two seconds of audio are fanned out into parts.
 const around = await surroundings({ target_ms: 260 })
@@ -28,9 +33,9 @@ const master = wav([club(2 * 48_000, { rate: 48_000 })[0]], { rate: 48_000, bits
 
 t.test('killed at any seam, everything finishes, equal to an undisturbed run', async (t) => {
   const reference = newJob(0)
-  const passed = [await seamsOf(reference), await seamsOf(newJob(1))] as const
+  const passed = await seamsOf([reference, newJob(1)])
   // Which of two steps finds all made is a race, and both may: only what happens each time can be waited for.
-  const seams = passed[0].filter((seam) => passed[1].includes(seam))
+  const seams = passed[0]?.filter((seam) => passed[1]?.includes(seam)) ?? []
   for (const kind of ['write:', 'publish:', 'commit:', 'remove:', 'ack:']) {
     t.ok(
       seams.some((seam) => seam.includes(kind)),
@@ -56,21 +61,27 @@ t.test('killed at any seam, everything finishes, equal to an undisturbed run', a
     )
     .filter((seam, _, all) => ALL_SEAMS || isAtAnEnd(seam, all))
   const jobs: Job[] = []
-  const reached = async (seam: string) => {
-    const job = { ...newJob(jobs.length + 2), seam }
-    jobs.push(job)
-    return killedAt(job)
-  }
-  for (const seam of distinct) {
-    // On a busy machine both runs may have lost a race that later ones win, and events share messages as it comes:
-    // then the one before it is the last of its kind.
-    const [kind, nth] = seam.split('#')
-    let last = Number(nth)
-    while (last > 0 && !(await reached(`${kind}#${last}`))) last--
-    t.ok(last > 0, `killed at ${kind}#${last}, of ${nth}`)
+  const waiting = distinct.map((seam) => {
+    const [kind = '', nth] = seam.split('#')
+    return { kind, nth, last: Number(nth) }
+  })
+  while (waiting.length > 0) {
+    const group = nextGroup(waiting)
+    const those = group.map(({ kind, last }, index) => ({
+      ...newJob(jobs.length + 2 + index),
+      seam: `${kind}#${last}`,
+    }))
+    jobs.push(...those)
+    const reached = await killedAt(those)
+    for (const [index, { kind, nth, last }] of group.entries()) {
+      // On a busy machine both runs may have lost a race that later ones win, and events share messages as it comes:
+      // then the one before it is the last of its kind.
+      if (!reached[index] && last > 1) waiting.push({ kind, nth, last: last - 1 })
+      else t.ok(reached[index], `killed at ${kind}#${last}, of ${nth}`)
+    }
   }
 
-  child = await start({ track: 'none', job: 'none', seam: '' })
+  child = await start([])
   await until(() => jobs.every(({ track }) => published.has(track)), 60_000)
   // Tombstones stay until they are swept, for late copies of a step; samples and parts do not.
   const intermediate = async () =>
@@ -95,23 +106,53 @@ t.test('killed at any seam, everything finishes, equal to an undisturbed run', a
   t.same(await intermediate(), [], 'scratch has neither samples nor parts')
 })
 
-/** Whether a job was killed at its seam; if not, the process was killed when nothing was left to do. */
-async function killedAt(job: Job): Promise<boolean> {
-  const running = await start(job)
+/**
+ * The next seams at which a process is killed. Jobs share commits and messages of events: one that waits before or after
+ * those holds up the others. So only the last of a group may be there.
+ */
+function nextGroup<Seam extends { readonly kind: string }>(waiting: Seam[]): readonly Seam[] {
+  const group: Seam[] = []
+  while (group.length < TOGETHER) {
+    const isLast = group.length === TOGETHER - 1
+    const found = waiting.findIndex(({ kind }) => isLast || !isShared(kind))
+    if (found < 0) break
+    group.push(...waiting.splice(found, 1))
+  }
+  return group.length > 0 ? group : waiting.splice(0, 1)
+}
+
+function isShared(seam: string): boolean {
+  return / commit:| publish:events/.test(seam)
+}
+
+/** For each job whether the process was killed when it was at its seam; if not, nothing was left to do of it. */
+async function killedAt(jobs: readonly Job[]): Promise<readonly boolean[]> {
+  const running = await start(jobs)
   child = running
   const exit = once(running, 'exit')
   const hasDied = () => running.exitCode !== null || running.signalCode !== null
-  await submit(job)
-  await until(async () => hasDied() || (await isOver(job)), 120_000, 100)
-  if (hasDied()) return true
+  const there = new Set<string>()
+  running.on('message', ({ track, seam }: Partial<Job>) => {
+    if (jobs.some((job) => job.track === track && job.seam === seam)) there.add(`${track}`)
+  })
+  const isThere = ({ track }: Job) => there.has(track)
+  // Where one is over, nothing is left but what waits at a seam.
+  const haveStopped = async (some: readonly Job[]) =>
+    some.every(isThere) ||
+    (some.every((job) => isThere(job) || published.has(job.track)) &&
+      (await around.isIdle(there.size)))
+  const [early, late] = [
+    jobs.filter(({ seam }) => !isShared(seam)),
+    jobs.filter(({ seam }) => isShared(seam)),
+  ]
+  for (const some of [early, late]) {
+    await Promise.all(some.map(submit))
+    await until(async () => hasDied() || (await haveStopped(some)), 120_000, 100)
+  }
+  if (hasDied()) return jobs.map(() => true)
   running.kill('SIGKILL')
   await exit
-  return false
-}
-
-/** Whether it was announced, and nothing is left to do: what comes after the announcement takes its time. */
-async function isOver({ track }: Job): Promise<boolean> {
-  return published.has(track) && around.isIdle()
+  return jobs.map(isThere)
 }
 
 /** Whether it is the first or the last of its kind: those between differ from them by their number alone. */
@@ -121,16 +162,22 @@ function isAtAnEnd(seam: string, all: readonly string[]): boolean {
   return seam === same[0] || seam === same.at(-1)
 }
 
-/** The seams that an undisturbed job passes, each once. */
-async function seamsOf(job: Job): Promise<readonly string[]> {
-  const seams = new Set<string>()
-  child = await start(job)
-  child.on('message', ({ seam }: { seam?: string }) => seam !== undefined && seams.add(seam))
-  await submit(job)
-  await until(() => isOver(job), 60_000, 100)
-  child.kill('SIGKILL')
-  await once(child, 'exit')
-  return [...seams]
+/** For each of these jobs the seams that it passes, undisturbed and alone, each once. */
+async function seamsOf(jobs: readonly Job[]): Promise<readonly (readonly string[])[]> {
+  const seams = jobs.map(() => new Set<string>())
+  const running = await start(jobs)
+  child = running
+  running.on('message', ({ track, seam }: Partial<Job>) => {
+    if (seam !== undefined) seams[jobs.findIndex((job) => job.track === track)]?.add(seam)
+  })
+  for (const job of jobs) {
+    await submit(job)
+    // What comes after the announcement takes its time.
+    await until(async () => published.has(job.track) && (await around.isIdle()), 60_000, 100)
+  }
+  running.kill('SIGKILL')
+  await once(running, 'exit')
+  return seams.map((each) => [...each])
 }
 
 interface Job {
@@ -158,10 +205,10 @@ function fresh(): ChildProcess {
 }
 
 /** Lets a child begin, and starts the next one ahead: most of its time goes into loading. */
-async function start(job: Job): Promise<ChildProcess> {
+async function start(jobs: readonly Job[]): Promise<ChildProcess> {
   const started = spare
   spare = fresh()
-  started.send(job)
+  started.send(jobs)
   await new Promise<void>((resolve, reject) => {
     started.on('message', ({ ready }: { ready?: boolean }) => ready && resolve())
     started.once('exit', (code, signal) =>

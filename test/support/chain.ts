@@ -42,8 +42,11 @@ export interface Surroundings {
   /** Puts a master where the template looks for it. */
   master(track: string, bytes: Uint8Array, extension?: string): Promise<void>
   submit(job: EncodeJob): Promise<void>
-  /** Whether every message on every subscription is acknowledged. For the local Pub/Sub server only. */
-  isIdle(): Promise<boolean>
+  /**
+   * Whether every message on every subscription is acknowledged, but for as many. For the local Pub/Sub server only.
+   * @param but default: none
+   */
+  isIdle(but?: number): Promise<boolean>
   store(which: 'assets' | 'scratch'): StoreDriver
   /** All that a job has left behind, less what names it: equal for equal masters. */
   outcome(track: string, requestId: string): Promise<unknown>
@@ -131,7 +134,10 @@ export async function surroundings(
       const { topic, data, attributes } = send('ingest', EncodeJob, job)
       await bus.publish(topic, { data, attributes })
     },
-    isIdle: async () => Object.keys(await waitingOf(queue)).length === 0,
+    async isIdle(but = 0) {
+      const waiting = Object.values(await waitingOf(queue))
+      return waiting.reduce((sum, each) => sum + each, 0) === but
+    },
     async outcome(track, requestId) {
       const [status] = await jobsOfRequest(database, requestId)
       const row = await findTrack(database, track)
