@@ -36,7 +36,7 @@ t.teardown(async () => {
 async function start(more: Partial<Config> = {}) {
   const at = (name: string) => pathToFileURL(join(folder, name)).href
   const port = await anyPort()
-  const database = await postgres.database()
+  const database = more.database ?? (await postgres.database())
   const service = startService('ingest/main.ts', {
     ...{ project: 'test', pubsub: `127.0.0.1:${pubsub.port}` },
     database,
@@ -53,7 +53,7 @@ async function start(more: Partial<Config> = {}) {
   return { ...service, database, url: `http://127.0.0.1:${port}` }
 }
 
-/** The first tests share a process. */
+/** The first tests share a process; the last of them ends it. */
 const shared = await start()
 await shared.ready
 
@@ -129,94 +129,12 @@ t.test('the service takes jobs by HTTP and from the ingest topic alike', async (
   await subscriber.close()
 })
 
-t.test('asked to go, it answers what is under way and then ends', async (t) => {
-  const { child, url, exited } = shared
-  const sending = request(`${url}/v1/jobs`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/x-ndjson' },
-  })
-  sending.write(`${JSON.stringify(aJob())}\n`)
-  const [response] = await once(sending, 'response')
-  const [first] = await once(response, 'data')
-  t.match(first.toString(), /"status":202/)
-  child.kill('SIGTERM')
-  await until('the end of new requests', () =>
-    fetch(`${url}/healthz`).then(
-      ({ status }) => status === 503 || undefined,
-      () => true,
-    ),
-  )
-  sending.end(JSON.stringify(aJob()))
-  const [second] = await once(response, 'data')
-  t.match(second.toString(), /"line":2,"status":202/)
-  t.equal(await exited, 0)
-})
-
-t.test('it does not start as an API that everyone could use', async (t) => {
-  const open = await start({ host: '0.0.0.0' })
-  t.equal(await open.exited, 2)
-  t.match(open.said(), /"message":"TRACKCHAIN_HOST is 0\.0\.0\.0, .*everyone could use the API/)
-  t.notMatch(open.said(), /guard\.ts/, 'a stack helps nobody')
-  const tokens = [createHash('sha256').update('secret').digest('hex')]
-  const guarded = await start({ host: '0.0.0.0', tokens })
-  await guarded.ready
-  t.equal((await post(`${guarded.url}/v1/jobs`, aJob())).status, 401)
-  const headers = { authorization: 'Bearer secret' }
-  t.equal((await post(`${guarded.url}/v1/jobs`, aJob(), headers)).status, 202)
-  guarded.child.kill('SIGTERM')
-  t.equal(await guarded.exited, 0)
-})
-
-t.test('it does not start with routes to nowhere', async (t) => {
-  const cloud = { templates: [], prefixes: ['gs://a/'], core_slowdown: 1 }
-  const misled = await start({ routes: { cloud } })
-  t.equal(await misled.exited, 2)
-  t.match(misled.said(), /"message":"TRACKCHAIN_ROUTES is wrong: .*is no bucket/)
-})
-
-t.test('it takes jobs while the database is away, and its log tells no secrets', async (t) => {
-  const secrets = ['a-token-of-ours', 'somebody-elses', 'a-database-password', 'in-the-query']
-  const tokens = [createHash('sha256').update('a-token-of-ours').digest('hex')]
-  const { child, url, ready, exited, said } = await start({
-    database: 'postgresql://nobody:a-database-password@127.0.0.1:9/none',
-    ...{ tokens, log_level: 'debug' as Config['log_level'] },
-  })
-  await ready
-  const headers = { authorization: 'Bearer a-token-of-ours' }
-  t.equal((await post(`${url}/v1/jobs`, aJob(), headers)).status, 202)
-  t.match(await (await fetch(`${url}/readyz`)).json(), { accepting: true, reading: false })
-  t.equal((await fetch(`${url}/v1/dead-letters`, { headers })).status, 503)
-  for (const authorization of ['Bearer somebody-elses', 'Basic c29tZWJvZHktZWxzZXM='])
-    t.equal((await post(`${url}/v1/jobs`, aJob(), { authorization })).status, 401)
-  t.equal((await fetch(`${url}/v1/tracks/a?access_token=in-the-query`)).status, 401)
-  await raw(
-    Number(new URL(url).port),
-    'GET / HTTP/1.1\r\nauthorization: Bearer somebody-elses\r\n\0',
-  )
-  child.kill('SIGTERM')
-  t.equal(await exited, 0)
-  t.match(said(), /could not be brought up to date/, 'the log says what it should')
-  t.match(said(), /"severity":"DEBUG"/, 'in every detail')
-  for (const secret of [...secrets, ...tokens, 'c29tZWJvZHktZWxzZXM=']) {
-    t.notOk(said().includes(secret), secret)
-  }
-
-  const plain = await start({ tokens: ['a-token-of-ours'] })
-  t.equal(await plain.exited, 2)
-  t.match(plain.said(), /TRACKCHAIN_TOKENS \/0 must match pattern/)
-  t.notMatch(plain.said(), /a-token-of-ours/)
-})
-
 t.test(
   'asked to stop, it is unready first: a load balancer loses no request, and an upload goes on elsewhere',
   async (t) => {
-    const database = await postgres.database()
-    const replicas = await Promise.all([
-      start({ database, drain_seconds: 2 }),
-      start({ database }),
-    ])
-    await Promise.all(replicas.map(({ ready }) => ready))
-    const [leaving, staying] = replicas
+    const leaving = await start({ database: shared.database, drain_seconds: 2 })
+    const staying = shared
+    await leaving.ready
 
     const audio = randomBytes(2_000_000)
     const upload = `/v1/masters/long?upload=${randomUUID()}`
@@ -245,8 +163,81 @@ t.test(
     })
     t.equal(rest.status, 201)
     t.equal((await bodyOf(rest)).sha256, sha256(audio))
-    staying.child.kill('SIGTERM')
-    t.equal(await staying.exited, 0)
+  },
+)
+
+t.test('asked to go, it answers what is under way and then ends', async (t) => {
+  const { child, url, exited } = shared
+  const sending = request(`${url}/v1/jobs`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-ndjson' },
+  })
+  sending.write(`${JSON.stringify(aJob())}\n`)
+  const [response] = await once(sending, 'response')
+  const [first] = await once(response, 'data')
+  t.match(first.toString(), /"status":202/)
+  child.kill('SIGTERM')
+  await until('the end of new requests', () =>
+    fetch(`${url}/healthz`).then(
+      ({ status }) => status === 503 || undefined,
+      () => true,
+    ),
+  )
+  sending.end(JSON.stringify(aJob()))
+  const [second] = await once(response, 'data')
+  t.match(second.toString(), /"line":2,"status":202/)
+  t.equal(await exited, 0)
+})
+
+t.test('it does not start as an API that everyone could use', async (t) => {
+  const open = await start({ host: '0.0.0.0' })
+  t.equal(await open.exited, 2)
+  t.match(open.said(), /"message":"TRACKCHAIN_HOST is 0\.0\.0\.0, .*everyone could use the API/)
+  t.notMatch(open.said(), /guard\.ts/, 'a stack helps nobody')
+})
+
+t.test('it does not start with routes to nowhere', async (t) => {
+  const cloud = { templates: [], prefixes: ['gs://a/'], core_slowdown: 1 }
+  const misled = await start({ routes: { cloud } })
+  t.equal(await misled.exited, 2)
+  t.match(misled.said(), /"message":"TRACKCHAIN_ROUTES is wrong: .*is no bucket/)
+})
+
+t.test(
+  'open to others it takes jobs while the database is away, and its log tells no secrets',
+  async (t) => {
+    const secrets = ['a-token-of-ours', 'somebody-elses', 'a-database-password', 'in-the-query']
+    const tokens = [createHash('sha256').update('a-token-of-ours').digest('hex')]
+    const { child, url, ready, exited, said } = await start({
+      database: 'postgresql://nobody:a-database-password@127.0.0.1:9/none',
+      // With tokens it may be open to others.
+      ...{ host: '0.0.0.0', tokens, log_level: 'debug' as Config['log_level'] },
+    })
+    await ready
+    const headers = { authorization: 'Bearer a-token-of-ours' }
+    t.equal((await post(`${url}/v1/jobs`, aJob())).status, 401)
+    t.equal((await post(`${url}/v1/jobs`, aJob(), headers)).status, 202)
+    t.match(await (await fetch(`${url}/readyz`)).json(), { accepting: true, reading: false })
+    t.equal((await fetch(`${url}/v1/dead-letters`, { headers })).status, 503)
+    for (const authorization of ['Bearer somebody-elses', 'Basic c29tZWJvZHktZWxzZXM='])
+      t.equal((await post(`${url}/v1/jobs`, aJob(), { authorization })).status, 401)
+    t.equal((await fetch(`${url}/v1/tracks/a?access_token=in-the-query`)).status, 401)
+    await raw(
+      Number(new URL(url).port),
+      'GET / HTTP/1.1\r\nauthorization: Bearer somebody-elses\r\n\0',
+    )
+    child.kill('SIGTERM')
+    t.equal(await exited, 0)
+    t.match(said(), /could not be brought up to date/, 'the log says what it should')
+    t.match(said(), /"severity":"DEBUG"/, 'in every detail')
+    for (const secret of [...secrets, ...tokens, 'c29tZWJvZHktZWxzZXM=']) {
+      t.notOk(said().includes(secret), secret)
+    }
+
+    const plain = await start({ tokens: ['a-token-of-ours'] })
+    t.equal(await plain.exited, 2)
+    t.match(plain.said(), /TRACKCHAIN_TOKENS \/0 must match pattern/)
+    t.notMatch(plain.said(), /a-token-of-ours/)
   },
 )
 
