@@ -45,6 +45,8 @@ const outcome = (track: string) => around.outcome(track, requestIds.get(track) ?
 
 /** What the chain makes of the masters. */
 const expected: unknown[] = []
+/** The first tests share a dispatcher; the last of them ends it. */
+let dispatcher: Awaited<ReturnType<typeof startDispatcher>>
 t.before(async () => {
   const chain = await allConsumers({ config, bus, database, log })
   for (const kind of MASTERS.keys()) await submit(`chain-${kind}`, kind)
@@ -53,7 +55,9 @@ t.before(async () => {
     expected.push(await outcome(`chain-${kind}`))
   }
   await chain.close()
+  dispatcher = await startDispatcher(around, api, { max_pods: MAX_PODS })
 })
+t.teardown(() => dispatcher.kill('SIGKILL'))
 
 /** Starts what a route needs beside its steps, or also its stage, analyze and encode. */
 async function outside(t: Tap, only = ['ingest', 'publish', 'events']) {
@@ -74,8 +78,6 @@ async function through(count: number, name: string, meanwhile: () => Promise<voi
 
 t.test('the chain and the dispatcher make the same; API and dispatcher killed', async (t) => {
   await outside(t)
-  const first = await startDispatcher(around, api, { max_pods: MAX_PODS })
-  let second = first
   const seen = await through(TRACKS, 'killed', async () => {
     await until(() => api.live > 0, LONG)
     await api.kill()
@@ -83,22 +85,18 @@ t.test('the chain and the dispatcher make the same; API and dispatcher killed', 
     await api.start()
     await until(() => [...published.keys()].some((track) => track.startsWith('killed')), LONG)
     await until(() => api.live > 0, LONG)
-    await first.kill('SIGKILL')
-    second = await startDispatcher(around, api, { max_pods: MAX_PODS })
+    await dispatcher.kill('SIGKILL')
+    dispatcher = await startDispatcher(around, api, { max_pods: MAX_PODS })
   })
   for (const { made, expected } of seen) t.strictSame(made, expected)
   t.comment(`${TRACKS} tracks: ${api.most} pods at once, ${api.writes.length} writes`)
   // What was under way when the API died is asked again.
   t.ok(api.writes.length <= 3 * TRACKS + MAX_PODS, `${api.writes.length} writes`)
   t.ok(api.most <= MAX_PODS, `${api.most} at once`)
-  await second.kill('SIGTERM')
-  t.equal(second.child.exitCode, 0)
 })
 
 t.test('pods that are killed: the next one goes on, and the outcome is the same', async (t) => {
   await outside(t)
-  const dispatcher = await startDispatcher(around, api, { max_pods: MAX_PODS })
-  t.teardown(() => dispatcher.kill('SIGKILL'))
   const evicted = new Set<string>()
   const seen = await through(2, 'evicted', async () => {
     while (evicted.size < 2) {
@@ -111,6 +109,8 @@ t.test('pods that are killed: the next one goes on, and the outcome is the same'
     }
   })
   for (const { made, expected } of seen) t.strictSame(made, expected)
+  await dispatcher.kill('SIGTERM')
+  t.equal(dispatcher.child.exitCode, 0)
 })
 
 t.test('a route that runs both stage and the dispatcher: each track once', async (t) => {
