@@ -26,6 +26,8 @@ interface Started {
   readonly pid: number
   /** URL of the HTTP API. */
   readonly url: string
+  /** Host and port of its Pub/Sub server. */
+  readonly pubsub: string
   /** Its output for people so far. */
   said(): string
   /** Ends it unless it has ended. @returns its exit code */
@@ -56,6 +58,7 @@ export async function npmStart(
   return {
     pid: child.pid as number,
     url: url() as string,
+    pubsub: /Pub\/Sub +(\S+),/.exec(said)?.[1] as string,
     said: () => said,
     async close() {
       if (!hasEnded()) {

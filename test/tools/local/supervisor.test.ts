@@ -1,15 +1,17 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { start as startItself } from '../../../tools/cli/commands/start.ts'
 import { wav } from '../../support/audio.ts'
+import { noChromium } from '../../support/chromium.ts'
 import { patient, until } from '../../support/patience.ts'
 import { npmStart, runCli } from '../../support/processes/cli.ts'
 import { isRunning } from '../../support/processes/is-running.ts'
 import { isLoopback, listeners } from '../../support/processes/listeners.ts'
 import { club } from '../../support/synth.ts'
+import { reachNothing, readNothing } from './strangers.ts'
 
 const SERVICES = ['ingest', 'stage', 'analyze', 'encode', 'publish']
 
@@ -17,13 +19,40 @@ t.setTimeout(patient(1_200_000))
 
 /**
  * The tests share a chain: `npm start`, whose processes die, whose services are restarted, and which dies itself. It has
- * a template of the operator's own, as a path.
+ * a template of the operator's own, as a path, and a data folder as an earlier release left it, with the usual umask.
  */
-const data = await folder(t)
-await mkdir(join(data, 'other'))
-const flags = ['--masters', join(data, 'other', '{asset_id}.wav')]
+const folder = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
+const umask = process.umask(0o022)
+chmodSync(folder, 0o755)
+const data = join(folder, 'data')
+mkdirSync(join(data, 'uploads', 'a'), { recursive: true })
+writeFileSync(join(data, 'uploads', 'a', 'old.upload'), 'secret')
+mkdirSync(join(data, 'logs'))
+writeFileSync(join(data, 'logs', 'trackchain.log'), 'secret')
+writeFileSync(join(data, 'processes.json'), '[]')
+const [masters, others] = [join(data, 'masters'), join(folder, 'other')]
+mkdirSync(others)
+const flags = ['--masters', join(others, '{asset_id}.wav')]
 let chain = await npmStart(data, flags)
-t.teardown(() => chain.close())
+t.teardown(async () => {
+  process.umask(umask)
+  await chain.close()
+  await rm(folder, { recursive: true, force: true })
+})
+const target = () => {
+  const { url, pubsub, pid } = chain
+  return { url, pubsub, data, pids: [pid, ...Object.values(pids())] }
+}
+
+t.test('other users of the machine can read nothing of a chain', (t) =>
+  readNothing(t, target()),
+)
+
+t.test(
+  'a page of another origin, and one by a rebound name, reach no port',
+  { skip: noChromium(t) },
+  (t) => reachNothing(t, target()),
+)
 
 t.test('a chain outlives the sudden death of each of its processes', async (t) => {
   const before = pids()
@@ -41,7 +70,7 @@ t.test('a chain outlives the sudden death of each of its processes', async (t) =
   }
   const jobs: string[] = []
   for (const [index, pid] of Object.values(before).entries()) {
-    writeMaster(join('masters', `track-${index}`), 2)
+    writeMaster(join(masters, `track-${index}`), 2)
     jobs.push(await submit(`track-${index}`))
     process.kill(pid, 'SIGKILL')
     await until(() => deaths().length === index + 1)
@@ -63,7 +92,7 @@ t.test('every service is restarted in turn under load: nothing is lost', async (
   const submitSome = async () => {
     for (let n = 0; n < 2; n++) {
       const track = `rolling-${jobs.length}`
-      writeMaster(join('masters', track), 1)
+      writeMaster(join(masters, track), 1)
       jobs.push(await submit(track))
     }
   }
@@ -87,7 +116,7 @@ t.test('every service is restarted in turn under load: nothing is lost', async (
 t.test(
   'jobs that were accepted before kill -9 of the supervisor are done after it',
   async (t) => {
-    writeMaster(join('other', '17'), 3)
+    writeMaster(join(others, '17'), 3)
     const job = await submit('track', { asset_id: 17, derivative_assets: ['waveform'] })
     const left = Object.values(pids())
     t.equal(left.length, SERVICES.length + 2)
@@ -102,7 +131,7 @@ t.test(
     t.match(words, /in use by another chain \(process \d+, since /)
 
     // Steps are planned for cores as slow as --core-slowdown says.
-    writeMaster(join('other', '18'), 10)
+    writeMaster(join(others, '18'), 10)
     const heavy = await submit('other', {
       asset_id: 18,
       derivative_assets: ['bpm', 'waveform'],
@@ -193,14 +222,7 @@ async function answered<T>(ask: () => Promise<T | undefined>): Promise<T> {
   return (await until(() => ask().catch(() => undefined), 150_000, 200)) as T
 }
 
-/** Music, below the data folder. */
-function writeMaster(name: string, seconds: number): void {
-  writeFileSync(join(data, `${name}.wav`), wav(club(seconds * 44_100)))
-}
-
-/** A folder that the database's own user can reach; removed at the end. */
-async function folder(t: Pick<Test, 'teardown'>): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'trackchain-test-'))
-  t.teardown(() => rm(path, { recursive: true, force: true }))
-  return path
+/** Music, in a file of this name without `.wav`. */
+function writeMaster(path: string, seconds: number): void {
+  writeFileSync(`${path}.wav`, wav(club(seconds * 44_100)))
 }
