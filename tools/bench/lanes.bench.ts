@@ -34,6 +34,8 @@ await writeFile(master, wavPart(interleaved(clubTrack({ sampleRate: SAMPLE_RATE,
 const masters = values.masters === undefined ? undefined : resolve(values.masters)
 const files = masters === undefined ? [] : (await readdir(masters)).sort()
 const emulator = values.emulator ? await emulatorWire() : undefined
+// Steps that compute nothing only wait for servers, so they need a large window.
+if (masters === undefined) process.env.TRACKCHAIN_CONCURRENCY ??= '200'
 const chain = await startChain({
   dataFolder: join(folder, 'data'),
   ...{ port: 0, pubsubPort: 0, pubsub: emulator?.endpoint },

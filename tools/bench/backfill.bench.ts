@@ -1,0 +1,290 @@
+/**
+ * Runs a campaign of tracks without audio work on a whole chain, and prints what an operator would ask: how fast its list
+ * is made while processes are killed, how long urgent jobs take meanwhile, how soon a pause and a cancellation take
+ * effect, and how far the time that it names lies from the one that it takes.
+ *   npm run bench:backfill -- [--lines 200000] [--published 200000] [--kills 20] [--urgent 200] [--saturate 60]
+ * `published`: after so many items it is cancelled, and asked for again. `saturate`: for that many seconds more urgent
+ * jobs wait than can be worked on.
+ */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { wavPart } from '#shared/audio/wav-part.ts'
+import { pubsubBus } from '#shared/bus/pubsub.ts'
+import { openDatabase } from '#shared/catalogue/database.ts'
+import type { Campaign } from '#shared/contracts/api/campaign.ts'
+import { uuidFrom } from '#shared/contracts/names.ts'
+import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
+import { startChain } from '../local/supervisor.ts'
+import { clubTrack, interleaved } from '../local/synth.ts'
+import { hearAnnounced } from './listen.ts'
+
+const { values } = parseArgs({
+  options: {
+    lines: { type: 'string', default: '200000' },
+    published: { type: 'string' },
+    kills: { type: 'string', default: '0' },
+    urgent: { type: 'string', default: '0' },
+    saturate: { type: 'string', default: '0' },
+  },
+})
+const LINES = Number(values.lines)
+const PUBLISHED = Number(values.published ?? values.lines)
+const ASSETS = ['nothing-analyzed', 'nothing-encoded']
+/** Who is killed while the list is made, in turns: its driver, the database, the queue, and the door. */
+const VICTIMS = ['publish', 'postgres', 'pubsub', 'ingest']
+/** Urgent jobs that wait at any time while they saturate the chain. */
+const URGENT_WAITING = 400
+
+const folder = await mkdtemp(join(tmpdir(), 'trackchain-backfill-'))
+// The database may run as another user.
+await chmod(folder, 0o755)
+const manifest = join(folder, 'manifest.ndjson')
+const master = join(folder, 'master.wav')
+await writeFile(master, wavPart(interleaved(clubTrack({ sampleRate: SAMPLE_RATE, bars: 1 }))))
+// Steps that compute nothing only wait for servers, so they need a large window.
+process.env.TRACKCHAIN_CONCURRENCY ??= '200'
+const chain = await startChain({
+  dataFolder: join(folder, 'data'),
+  ...{ port: 0, pubsubPort: 0 },
+  prefixes: [`file://${folder}/`],
+  derivatives: new URL('derivatives', import.meta.url).pathname,
+  onNotice: (sentence) => console.error(sentence),
+})
+const database = openDatabase({ dsn: chain.database })
+const bus = pubsubBus(chain.link)
+const { at: announced, ear } = hearAnnounced(bus, 'asset_guid')
+
+try {
+  await written()
+  const { id } = await enumerated()
+  const began = performance.now()
+  await call(`/v1/campaigns/${id}/start`)
+  if (values.urgent !== '0') await urgentAmong(id, Number(values.urgent))
+  if (values.saturate !== '0') await saturated(id, Number(values.saturate))
+  await paused(id)
+  await worked(id, began)
+  if (PUBLISHED < LINES) await cancelled(id)
+  await summed(id)
+} finally {
+  await ear.close()
+  await bus.close()
+  await database.close()
+  await chain.close()
+  await rm(folder, { recursive: true, force: true })
+}
+
+/** One in a thousand lines is a copy of another. */
+async function written(): Promise<void> {
+  const out = createWriteStream(manifest)
+  for (let nth = 0; nth < LINES; nth++) {
+    const asset_guid = uuidFrom(`${nth % 1000 === 999 ? nth - 500 : nth}`)
+    const line = JSON.stringify({ asset_guid, master_uri: `file://${master}` })
+    if (!out.write(`${line}\n`)) await once(out, 'drain')
+  }
+  out.end()
+  await once(out, 'close')
+}
+
+async function enumerated(): Promise<Campaign> {
+  const began = performance.now()
+  const wish = {
+    name: 'a benchmark',
+    manifest: `file://${manifest}`,
+    derivative_assets: ASSETS,
+  }
+  const { id } = await call<Campaign>('/v1/campaigns', wish)
+  const kills = Number(values.kills)
+  let [killed, peak] = [0, 0]
+  let campaign = await shown(id)
+  while (campaign.state === 'enumerating') {
+    await sleep(500)
+    campaign = (await shown(id).catch(() => undefined)) ?? campaign
+    peak = Math.max(peak, await residentMiB(chain.pids().publish))
+    // Evenly over the list, so that each falls into another part of it.
+    if (killed >= kills || campaign.looked_at < ((killed + 1) * LINES) / (kills + 1)) continue
+    if (chain.down().length > 0) continue
+    const name = VICTIMS[killed % VICTIMS.length] ?? ''
+    const pid = chain.pids()[name]
+    assert(pid !== undefined, `no process ${name} among ${Object.keys(chain.pids())}`)
+    process.kill(pid, 'SIGKILL')
+    killed++
+    await sleep(300)
+  }
+  const seconds = (performance.now() - began) / 1000
+  const [rows] = await asked<{ items: number; tracks: number; last: number }>(
+    'select count(*)::int as items, count(distinct asset_guid)::int as tracks, max(place)::int as last from campaign_item',
+  )
+  console.log(
+    `list: ${campaign.items} items of ${LINES} lines in ${seconds.toFixed(0)} s (${Math.round(LINES / seconds)}/s), ${killed} kills, publish at most ${peak} MiB; rows ${rows?.items}, tracks ${rows?.tracks}, last place ${rows?.last}, refused ${campaign.refused}`,
+  )
+  return campaign
+}
+
+/** Urgent jobs, one after the other, while the items wait. */
+async function urgentAmong(id: string, count: number): Promise<void> {
+  const took: number[] = []
+  for (let nth = 0; nth < count; nth++) {
+    const asset_guid = `urgent-${nth}`
+    const from = performance.now()
+    await call('/v1/jobs', job(asset_guid, 'urgent'))
+    while (!announced.has(asset_guid)) await sleep(2)
+    took.push((announced.get(asset_guid) ?? 0) - from)
+  }
+  took.sort((a, b) => a - b)
+  const { waiting, open } = await shown(id)
+  const at = (share: number) => Math.round(took[Math.floor((took.length - 1) * share)] ?? 0)
+  console.log(
+    `urgent while ${waiting} wait and ${open} are open: p50 ${at(0.5)} ms, p90 ${at(0.9)}, p99 ${at(0.99)}, longest ${at(1)}`,
+  )
+}
+
+/** Keeps urgent jobs waiting: what of all that ends is of the campaign? */
+async function saturated(id: string, seconds: number): Promise<void> {
+  const ended = async () => {
+    const { done, partial, failed } = await shown(id)
+    return done + partial + failed
+  }
+  const urgentDone = () => [...announced.keys()].filter((guid) => guid.startsWith('flood-'))
+  const before = await ended()
+  let posted = 0
+  for (const end = performance.now() + seconds * 1000; performance.now() < end; ) {
+    const missing = URGENT_WAITING - (posted - urgentDone().length)
+    if (missing > 50) {
+      const lines = Array.from({ length: missing }, (_, n) =>
+        job(`flood-${posted + n}`, 'urgent'),
+      )
+      await call('/v1/jobs', lines, 'application/x-ndjson')
+      posted += missing
+    }
+    await sleep(20)
+  }
+  const [urgent, own] = [urgentDone().length, (await ended()) - before]
+  const share = ((100 * own) / (urgent + own)).toFixed(1)
+  console.log(
+    `while urgent jobs saturate the chain: ${urgent} of them and ${own} items in ${seconds} s: ${share} % are items`,
+  )
+}
+
+async function paused(id: string): Promise<void> {
+  await sleep(3000)
+  await call(`/v1/campaigns/${id}/pause`)
+  const at = Date.now()
+  await sleep(8000)
+  const late = (await lastBegun(id)) - at
+  await call(`/v1/campaigns/${id}/resume`)
+  console.log(`pause: the last step began ${late} ms after the answer`)
+}
+
+/** Works until enough is published. */
+async function worked(id: string, began: number): Promise<void> {
+  const fifths: { readonly share: number; readonly at: number; readonly eta: number }[] = []
+  for (let campaign = await shown(id); ; campaign = await shown(id)) {
+    const share = campaign.done / LINES
+    const due = Math.floor(share * 5)
+    if (due > (fifths.at(-1)?.share ?? 0) && campaign.eta !== null)
+      fifths.push({ share: due, at: Date.now(), eta: Date.parse(campaign.eta.at) })
+    if (campaign.done >= PUBLISHED || campaign.state === 'done') break
+    await sleep(1000)
+  }
+  const seconds = (performance.now() - began) / 1000
+  const { done } = await shown(id)
+  console.log(
+    `${done} items done in ${seconds.toFixed(0)} s (${Math.round((done / seconds) * 60)}/min)`,
+  )
+  if (PUBLISHED < LINES) return
+  for (const { share, at, eta } of fifths.filter(({ share }) => share < 5)) {
+    const error = ((eta - at) / (Date.now() - at) - 1) * 100
+    console.log(`eta at ${share * 20} %: off by ${error.toFixed(0)} % of what was left`)
+  }
+}
+
+async function cancelled(id: string): Promise<void> {
+  const asked = Date.now()
+  await call(`/v1/campaigns/${id}/cancel`)
+  const at = Date.now()
+  let emptyMs: number | undefined
+  while (Date.now() < at + 60_000 && emptyMs === undefined) {
+    await sleep(500)
+    const left = await readdir(chain.folder.scratch, { recursive: true, withFileTypes: true })
+    if (!left.some((entry) => entry.isFile())) emptyMs = Date.now() - at
+  }
+  await sleep(Math.max(0, at + 8000 - Date.now()))
+  const campaign = await shown(id)
+  console.log(
+    `cancel with ${campaign.waiting} waiting: answered in ${at - asked} ms, the last step began ${(await lastBegun(id)) - at} ms later, scratch empty after ${emptyMs ?? 'more than 60000'} ms, ${campaign.state}, open ${campaign.open}`,
+  )
+  const before = campaign.done
+  await call(`/v1/campaigns/${id}/resume`)
+  while ((await shown(id)).done < before + 500) await sleep(200)
+  const { open, waiting, done } = await shown(id)
+  console.log(`asked for again: ${done} done, ${open} open, ${waiting} waiting`)
+  await call(`/v1/campaigns/${id}/cancel`)
+}
+
+/** When the last step of an item began, ms since the epoch. */
+async function lastBegun(id: string): Promise<number> {
+  const [row] = await asked<{ last: number }>(
+    `select extract(epoch from max(at - ms * interval '1 ms')) * 1000 as last from event
+      where step in ('stage', 'analyze', 'encode') and verdict <> 'cancelled'
+        and job in (select id from job where request_id = '${id}')`,
+  )
+  return Math.round(Number(row?.last))
+}
+
+async function summed(id: string): Promise<void> {
+  const [row] = await asked<Record<string, number>>(
+    `select count(*)::int as jobs, count(distinct asset_guid)::int as tracks,
+      (select count(*)::int from dead_letter) as letters,
+      (select max(attempt) from event) as attempts,
+      (select count(*)::int from (select from event where step = 'publish' and verdict = 'done'
+        group by job, run having count(*) > 1) twice) as twice
+      from job where request_id = '${id}'`,
+  )
+  console.log(JSON.stringify(row))
+}
+
+/** How much memory a process has, MiB; 0 if there is none. Linux only. */
+async function residentMiB(pid: number | undefined): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
+  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024)
+}
+
+function job(asset_guid: string, lane: 'urgent') {
+  return { asset_guid, master_uri: `file://${master}`, derivative_assets: ASSETS, lane }
+}
+
+async function shown(id: string): Promise<Campaign> {
+  return await call<Campaign>(`/v1/campaigns/${id}`, undefined, 'GET')
+}
+
+async function asked<Row extends object>(text: string): Promise<readonly Row[]> {
+  return await database.query<Row>({ text }, [], AbortSignal.timeout(120_000))
+}
+
+async function call<Answer>(
+  path: string,
+  body?: unknown,
+  type = 'application/json',
+): Promise<Answer> {
+  const isLines = type === 'application/x-ndjson'
+  const lines = () =>
+    (body as readonly unknown[]).map((each) => JSON.stringify(each)).join('\n')
+  const init =
+    type === 'GET'
+      ? {}
+      : {
+          method: 'POST',
+          headers: { 'content-type': type },
+          ...(body === undefined ? {} : { body: isLines ? lines() : JSON.stringify(body) }),
+        }
+  const response = await fetch(`${chain.url}${path}`, init)
+  const said = await response.text()
+  if (!response.ok) throw new Error(`${path}: ${said}`)
+  return (isLines ? undefined : JSON.parse(said)) as Answer
+}
