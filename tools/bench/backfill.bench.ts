@@ -37,7 +37,7 @@ const LINES = Number(values.lines)
 const PUBLISHED = Number(values.published ?? values.lines)
 const ASSETS = ['nothing-analyzed', 'nothing-encoded']
 /** Who is killed while the list is made, in turns: its driver, the database, the queue, and the door. */
-const VICTIMS = ['publish', 'postgres', 'pubsub', 'ingest']
+const VICTIMS = ['publish', 'database', 'pubsub', 'ingest']
 /** Urgent jobs that wait at any time while they saturate the chain. */
 const URGENT_WAITING = 400
 

@@ -1,6 +1,25 @@
-import type { Database } from '#shared/catalogue/database.ts'
+import { askedTracks } from '#shared/catalogue/campaigns/asked-tracks.ts'
+import {
+  budgetsOfRunning,
+  dueForecasts,
+  meanSecondsAt,
+  sampleOf,
+  samplePlaces,
+} from '#shared/catalogue/campaigns/forecast-campaign.ts'
+import {
+  campaignRefusals,
+  findCampaign,
+  listCampaigns,
+} from '#shared/catalogue/campaigns/read-campaigns.ts'
+import {
+  holdRunning,
+  nextItems,
+  readRunning,
+} from '#shared/catalogue/campaigns/release-campaign.ts'
+import { atOnce, type Database } from '#shared/catalogue/database.ts'
 import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { readBoard } from '#shared/catalogue/figures/board.ts'
+import { readCosts } from '#shared/catalogue/figures/costs.ts'
 import { readKpis } from '#shared/catalogue/figures/kpis.ts'
 import { readStale } from '#shared/catalogue/figures/stale.ts'
 import { openCancellations } from '#shared/catalogue/jobs/cancel-jobs.ts'
@@ -132,6 +151,41 @@ export function readsOf({ guid, job, request, halfUs, quarterUs }: Known) {
       listLetters(database, 'all', { track: guid }, { limit: 100 }),
     ),
     read('letters counted', (database) => countLetters(database, {})),
+    ...campaignReads(),
+  ]
+}
+
+/** What is read of campaigns, by the API and by those who work on them. `fillCatalogue` has made the campaign 300. */
+function campaignReads() {
+  const [number, id] = [300, 'campaign-300']
+  const day = (daysAgo: number) =>
+    new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10)
+  const read = (name: string, of: (database: Database) => Promise<unknown>) => ({ name, of })
+  const asked = { filter: {}, stale: [{ asset: 'bpm', version: 3 }], lacks: [] }
+  return [
+    read('campaigns', (database) => listCampaigns(database, { limit: 100 })),
+    read('a campaign', (database) => findCampaign(database, id)),
+    read('what it refused', (database) => campaignRefusals(database, number, { limit: 100 })),
+    read('what is to be released', async (database) => {
+      await readRunning(database)
+      const held = await holdRunning(atOnce(database), number)
+      if (held === undefined) throw new Error('the campaign does not run')
+      return await nextItems(atOnce(database), held, 500)
+    }),
+    read('a sample of it', (database) => sampleOf(atOnce(database), id, 200)),
+    read('how long its tracks are', (database) =>
+      meanSecondsAt(atOnce(database), number, samplePlaces(id, 20_000, 200)),
+    ),
+    read('forecasts that are due', (database) => dueForecasts(database)),
+    read('budgets', (database) => budgetsOfRunning(database)),
+    read('tracks that a question names', (database) =>
+      askedTracks(atOnce(database), asked, '8', 1000),
+    ),
+    ...(['tenant', 'asset', 'campaign', 'route'] as const).map((by) =>
+      read(`costs of 28 days by ${by}`, (database) =>
+        readCosts(database, by, { from: day(27), to: day(0) }),
+      ),
+    ),
   ]
 }
 

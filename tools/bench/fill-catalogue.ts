@@ -4,7 +4,8 @@ import type { Database } from '#shared/catalogue/database.ts'
  * Fills an empty, migrated catalogue as if the chain had made five assets of each of `tracks` tracks, by SQL alone: a
  * million takes a minute or two, because indexes are built afterwards and tables that are truncated in the same
  * transaction need no log. BPM, keys, lengths, names and states are distributed as in a large catalogue of dance and pop
- * music; one track in a hundred is stale, one in five hundred lacks an asset, one in a thousand has failed. Statistics
+ * music; one track in a hundred is stale, one in five hundred lacks an asset, one in a thousand has failed. There have
+ * been 300 campaigns, the latest of which has got halfway with a tenth of all tracks, and costs of three years. Statistics
  * are made at the end.
  */
 export async function fillCatalogue(database: Database, tracks: number): Promise<void> {
@@ -184,6 +185,43 @@ const LETTERS = `
     json_build_object('asset_guid', guid, 'derivative_assets', '{aac-128}'::text[])::jsonb, '', '{}'
   from fact where assets = 5 limit 1000`
 
+const CAMPAIGNS = `
+  insert into campaign (id, name, tenant, state, source, derivative_assets, items, refused, released, enumerated,
+    looked_at, created_at, enumerated_at, started_at, resumed_at, ended_at, by)
+  select 'campaign-' || n, 'the pass ' || n, case when n % 2 = 0 then 'default' else 'a label' end,
+    case when n = 300 then 'running' when n = 299 then 'paused' else 'done' end,
+    '{"kind":"manifest","uri":"gs://masters/list.ndjson"}', '{bpm}', items, 2000, case when n = 300 then items / 2 else items end,
+    1, items + 2000, at, at, at, at, case when n < 299 then at + interval '1 day' end, 'an operator'
+  from generate_series(1, 300) n,
+    lateral (select case when n = 300 then $1::int / 10 else 100 end as items, now() - (300 - n) * interval '3 days' as at) said`
+
+const ITEMS = `
+  insert into campaign_item (campaign, place, asset_guid, request)
+  select number, row_number() over (partition by number order by guid), guid, json_build_object('title', title)
+  from campaign join fact on number = 300 and fact.n > $1::int - items or number < 300 and fact.n <= items`
+
+const REFUSALS = `
+  insert into campaign_refusal (campaign, line, code, sentence, excerpt)
+  select number, line, 'BAD_LINE', 'the line is no JSON', '{"asset_guid":'
+  from campaign, generate_series(1, 2000) line where number > 280`
+
+const OUTCOMES = `
+  insert into kept_count (kind, value, shard, count)
+  select 'campaign', number || ' ' || outcome, shard, released / 40 from campaign,
+    unnest('{done,partial,failed}'::text[]) outcome, generate_series(0, 7) shard`
+
+const PACE = `
+  insert into campaign_pace (campaign, at, shard, ended)
+  select 300, to_timestamp(floor(extract(epoch from now()) / 10) * 10) - slot * interval '10 seconds', shard, 20
+  from generate_series(0, 200) slot, generate_series(0, 7) shard`
+
+const COSTS = `
+  insert into cost
+  select current_date - (3 * (300 - number) + day)::int, tenant, case when is_campaign then id else '' end, 'cloud', step, assets,
+    1000, 4e6, 2e6, 1e9, 1e8, 0, 0, 5000
+  from campaign, generate_series(0, 2) day, unnest('{t,f}'::boolean[]) is_campaign,
+    unnest('{ingest,stage,analyze,encode,publish}'::text[]) step, unnest('{bpm,"bpm,key"}'::text[]) assets`
+
 const STATEMENTS = [
   WORD,
   SETS,
@@ -205,4 +243,10 @@ const STATEMENTS = [
   activityOf('activity', 600),
   activityOf('activity_day', 86_400),
   LETTERS,
+  CAMPAIGNS,
+  ITEMS,
+  REFUSALS,
+  OUTCOMES,
+  PACE,
+  COSTS,
 ]
