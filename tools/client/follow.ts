@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { hasEnded, type JobRequest, type JobStatus } from '#shared/contracts/api/job.ts'
+import type { JobRequest, JobStatus } from '#shared/contracts/api/job.ts'
+import { hasEnded } from '#shared/contracts/has-ended.ts'
 import { type Client, Refused } from './client.ts'
 
 /** A job in its latest known state. */

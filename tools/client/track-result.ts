@@ -1,13 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KeyEstimate, TempoEstimate } from '#shared/assets/definition.ts'
 import type { HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
-import {
-  type AssetStatus,
-  hasEnded,
-  type JobRequest,
-  type JobStatus,
-} from '#shared/contracts/api/job.ts'
+import type { AssetStatus, JobRequest, JobStatus } from '#shared/contracts/api/job.ts'
 import type { TrackDetail } from '#shared/contracts/api/track.ts'
+import { hasEnded } from '#shared/contracts/has-ended.ts'
 import { assetName, type Revision } from '#shared/contracts/names.ts'
 import { CHAIN } from '#shared/contracts/stages.ts'
 import { type Client, Refused } from './client.ts'

@@ -1,5 +1,5 @@
 import { tempoText } from '#shared/audio/tempo-decimals.ts'
-import { LIKELY } from '#shared/contracts/api/track.ts'
+import { LIKELY } from '#shared/contracts/likely.ts'
 
 /** A sentence for people that explains the question mark. */
 export const MARK_LEGEND = `? after a tempo or key: less likely than ${LIKELY * 100} %.`

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { LaneName } from '../lanes.ts'
+import { LaneName } from '../lane-name.ts'
 import { TenantName } from '../tenants.ts'
 import {
   AnalysisResult,
@@ -140,10 +140,3 @@ export const JobRequest = Type.Object(
   { title: 'JobRequest' },
 )
 export type JobRequest = ResponseOf<typeof JobRequest>
-
-const ENDED: readonly string[] = ['done', 'partial', 'failed', 'cancelled']
-
-/** Whether nothing more happens to a job, or to a track's latest job, by itself. */
-export function hasEnded({ state }: { readonly state: string }): boolean {
-  return ENDED.includes(state)
-}

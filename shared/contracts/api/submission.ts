@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { LaneName } from '../lanes.ts'
+import { LaneName } from '../lane-name.ts'
 import { TenantName } from '../tenants.ts'
 import { Problem } from './problem.ts'
 import { FailureCode, Nullable, type ResponseOf } from './response.ts'

@@ -10,9 +10,6 @@ import {
 } from './response.ts'
 import { Warning } from './warning.ts'
 
-/** A tempo or key that is less likely than this is shown with a mark, and is not recommended. */
-export const LIKELY = 0.5
-
 /** The states of a track: of the job that was asked for, or opened again, last. */
 export const TRACK_STATES = ['running', 'done', 'partial', 'failed', 'cancelled'] as const
 

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { LaneName } from '../lanes.ts'
+import { LaneName } from '../lane-name.ts'
 import { defineMessage, type MessageOf } from '../message.ts'
 import { GIVEN_GUID_PATTERN, TEXT_PATTERN } from '../names.ts'
 import { TenantName } from '../tenants.ts'

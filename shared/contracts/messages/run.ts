@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { LaneName } from '../lanes.ts'
+import { LaneName } from '../lane-name.ts'
 import { defineMessage, eitherOf, type MessageOf } from '../message.ts'
 import { ASSET_GUID_PATTERN, ASSET_ID_PATTERN, jobId, ROUTE_PATTERN } from '../names.ts'
 import { SAMPLE_RATE } from '../pcm-format.ts'

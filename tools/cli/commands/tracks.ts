@@ -1,4 +1,5 @@
-import { LIKELY, type TrackLine, type TrackPage } from '#shared/contracts/api/track.ts'
+import type { TrackLine, TrackPage } from '#shared/contracts/api/track.ts'
+import { LIKELY } from '#shared/contracts/likely.ts'
 import { Refused } from '../../client/client.ts'
 import { apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from '../../client/target.ts'
 import { clock } from '../../terminal/clock.ts'

@@ -1,6 +1,6 @@
 import { pitchClassOf } from '#shared/audio/musical-keys.ts'
 import type { TrackStatus } from '#shared/catalogue/tracks/read-tracks.ts'
-import { LIKELY } from '#shared/contracts/api/track.ts'
+import { LIKELY } from '#shared/contracts/likely.ts'
 
 /** What the catalogue knows about a track and a tag can express. Unknown values are left out. */
 export interface Tags {

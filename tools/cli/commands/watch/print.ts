@@ -1,6 +1,7 @@
-import { type AssetStatus, hasEnded, type JobStatus } from '#shared/contracts/api/job.ts'
+import type { AssetStatus, JobStatus } from '#shared/contracts/api/job.ts'
 import type { TrackAsset, TrackLine } from '#shared/contracts/api/track.ts'
 import type { Warning } from '#shared/contracts/api/warning.ts'
+import { hasEnded } from '#shared/contracts/has-ended.ts'
 import type { Seen } from '../../../client/follow.ts'
 import { bar } from '../../../terminal/bars.ts'
 import { marked, markedTempo } from '../../../terminal/marked.ts'
