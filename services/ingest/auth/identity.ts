@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } from 'jose'
+import type { errors, JWTPayload, JWTVerifyGetKey } from 'jose'
 import { ConfigError } from '#shared/contracts/errors/config.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
@@ -48,7 +48,7 @@ export function identities(
   const grantsByEmail = new Map(
     Object.entries(emails).map(([email, grant]) => [email.toLowerCase(), grant]),
   )
-  let keys: Promise<ReturnType<typeof createRemoteJWKSet>> | undefined
+  let keys: Promise<JWTVerifyGetKey> | undefined
   let restUntil = 0
 
   async function fetched(url: string, init: RequestInit): Promise<Response> {
@@ -79,6 +79,7 @@ export function identities(
     if (document?.issuer !== issuer) throw down(`${url} is not about that issuer`)
     const uri = document.jwks_uri
     if (!isSafe(uri, issuer)) throw down(`${url} names no safe jwks_uri`)
+    const { createRemoteJWKSet, customFetch } = await jose()
     return createRemoteJWKSet(new URL(uri), {
       timeoutDuration: TIMEOUT_MS,
       cooldownDuration: cooldownMs,
@@ -92,6 +93,7 @@ export function identities(
       keys = undefined
       throw error
     })
+    const { jwtVerify } = await jose()
     const { payload } = await jwtVerify(token, known, {
       issuer,
       audience,
@@ -113,8 +115,9 @@ export function identities(
       const tenant = own.tenant ?? mailed.tenant ?? DEFAULT_TENANT
       return { name: email ?? sub, scopes: [...scopes], tenant }
     } catch (error) {
+      const { errors } = await jose()
       if (!(error instanceof errors.JOSEError)) throw error
-      if (KEYS_AT_FAULT.includes(error.code)) throw down(error.message, error)
+      if (isOfKeys(error, errors)) throw down(error.message, error)
       throw new HttpError('UNAUTHORIZED', `The identity token: ${error.message}.`, {
         at: 'header authorization',
         cause: error,
@@ -135,12 +138,18 @@ interface Discovery {
   readonly jwks_uri?: unknown
 }
 
-/** The errors of jose that concern the key set and not the token. */
-const KEYS_AT_FAULT: readonly string[] = [
-  errors.JOSEError.code,
-  errors.JWKSInvalid.code,
-  errors.JWKSTimeout.code,
-]
+/** The library is loaded with the first token: a chain on one machine has no issuer, and it takes 40 ms of a start. */
+function jose() {
+  return import('jose')
+}
+
+/** Whether an error of jose concerns the key set and not the token. */
+function isOfKeys(
+  { code }: errors.JOSEError,
+  { JOSEError, JWKSInvalid, JWKSTimeout }: typeof errors,
+): boolean {
+  return [JOSEError, JWKSInvalid, JWKSTimeout].some((kind) => kind.code === code)
+}
 
 /** The e-mail address of the claims, if the issuer has verified it. In lower case. */
 function emailOf({ email, email_verified }: JWTPayload): string | undefined {
