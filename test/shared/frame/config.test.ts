@@ -45,6 +45,11 @@ t.test('every fault of a configuration names its variable', async (t) => {
   t.notMatch(JSON.stringify(faults), 'HOME')
 })
 
+t.test('what a setting is by default is allowed', async (t) => {
+  const config = readConfig(STORES)
+  t.same(readConfig(configEnv(config)), config)
+})
+
 t.test('what the commands read stops no service', async (t) => {
   const env = { ...STORES, TRACKCHAIN_TOKEN: 'mine', TRACKCHAIN_TARGET: 'https://x' }
   t.same(readConfig(env), readConfig(STORES))
