@@ -8,30 +8,30 @@ interface Got {
   readonly what: string
 }
 
-/**
- * What a page of another origin, and one on this very port by another name, gets from it.
- * @param hosts the names by which the first calls it
- * @param reach `all`: every path of the API and of the Pub/Sub server; `health`: those of a health port, one way each
- */
-export async function attack(
-  browser: Browser,
-  port: number,
-  hosts: readonly string[],
-  reach: 'all' | 'health',
-): Promise<Got[]> {
-  const own = hosts.map((host) => `http://${host}:${port}`)
-  const elsewhere = await ran(browser, 'http://elsewhere.test:9/', own, reach)
-  const other = `http://rebound.test:${port}`
-  const rebound = await ran(browser, `${other}/`, [other], reach)
-  return [...elsewhere, ...rebound]
+/** What a page attacks. */
+interface Target {
+  /** Without a path. */
+  readonly url: string
+  /** `all`: every path of the API and of the Pub/Sub server; `health`: those of a health port, one way each. */
+  readonly reach: 'all' | 'health'
 }
 
-async function ran(
+/** What a page of another origin gets from these. */
+export function fromElsewhere(browser: Browser, targets: readonly Target[]): Promise<Got[]> {
+  return ran(browser, 'http://elsewhere.test:9/', targets)
+}
+
+/** What a page on this very port gets from it, by another name. */
+export function fromRebound(
   browser: Browser,
-  at: string,
-  targets: readonly string[],
-  reach: 'all' | 'health',
+  port: number,
+  reach: Target['reach'],
 ): Promise<Got[]> {
+  const url = `http://rebound.test:${port}`
+  return ran(browser, `${url}/`, [{ url, reach }])
+}
+
+async function ran(browser: Browser, at: string, targets: readonly Target[]): Promise<Got[]> {
   const context = await browser.newContext()
   const page = await context.newPage()
   const by = new URL(at).hostname.split('.')[0] ?? ''
@@ -41,27 +41,22 @@ async function ran(
       route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>x</title>' }),
     )
     await page.goto(`${at}attack-${by}`)
-    return await attempts(page, by, targets, reach)
+    return await attempts(page, by, targets)
   } finally {
     await context.close()
   }
 }
 
 /** The page's own script: everything that a page can do to an address, and what it got. */
-async function attempts(
-  page: Page,
-  by: string,
-  targets: readonly string[],
-  reach: 'all' | 'health',
-): Promise<Got[]> {
+async function attempts(page: Page, by: string, targets: readonly Target[]): Promise<Got[]> {
   return page.evaluate(
-    `(async (by, project, targets, reach) => {
+    `(async (by, project, targets) => {
       const got = []
       const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
       const job = JSON.stringify({ asset_guid: 'forged-' + by })
       const messages = JSON.stringify({ messages: [{ data: btoa(job) }] })
       const topics = '/v1/projects/' + project + '/topics/'
-      const posts = [
+      const postsOf = (reach) => [
         ['/v1/jobs', job],
         ...['ingest', 'stage', 'publish', 'published', 'events', 'dead-letter'].map(
           (topic) => [topics + topic + ':publish', messages]),
@@ -69,7 +64,7 @@ async function attempts(
         ['/v1/projects/' + project + '/subscriptions/published:pull', '{"maxMessages":1,"returnImmediately":true}'],
         ['/v1/dead-letters/redrive', '{}'],
       ].slice(0, reach === 'all' ? undefined : 2)
-      const gets = reach === 'health' ? ['/', '/metrics', '/healthz', '/readyz'] : ['/', '/v1/tracks', '/v1/tracks/track', '/metrics', '/healthz', '/readyz', '/openapi.json',
+      const getsOf = (reach) => reach === 'health' ? ['/', '/metrics', '/healthz', '/readyz'] : ['/', '/v1/tracks', '/v1/tracks/track', '/metrics', '/healthz', '/readyz', '/openapi.json',
         '/v1/live', '/v1/projects/' + project + '/topics', '/v1/projects/' + project + '/subscriptions']
       // An opaque response reveals nothing.
       const readable = async (how, path, response) => {
@@ -95,8 +90,8 @@ async function attempts(
         element.src = url
         document.body.append(element)
       })
-      for (const target of targets) {
-        await Promise.all(posts.map(async ([path, body]) => {
+      await Promise.all(targets.map(async ({ url: target, reach }) => {
+        await Promise.all(postsOf(reach).map(async ([path, body]) => {
           const url = target + path
           await tried('text', url, { method: 'POST', mode: 'no-cors', body })
           await tried('form', url, { method: 'POST', mode: 'no-cors', body: new URLSearchParams({ a: body }) })
@@ -117,7 +112,7 @@ async function attempts(
         }))
         for (const verb of ['PUT', 'DELETE', 'PATCH'])
           await tried(verb, target + topics + 'ingest', { method: verb, headers: { 'content-type': 'application/json' }, body: '{}' })
-        await Promise.all(gets.map(async (path) => {
+        await Promise.all(getsOf(reach).map(async (path) => {
           const url = target + path
           await tried('cors', url, {})
           await tried('no-cors', url, { mode: 'no-cors', credentials: 'include' })
@@ -132,9 +127,9 @@ async function attempts(
           socket.onopen = () => { got.push({ by, path: url, what: 'socket' }); socket.close() }
           setTimeout(resolve, 2000)
         })))
-      }
+      }))
       await later(500)
       return got
-    })(${JSON.stringify(by)}, ${JSON.stringify(PROJECT)}, ${JSON.stringify(targets)}, ${JSON.stringify(reach)})`,
+    })(${JSON.stringify(by)}, ${JSON.stringify(PROJECT)}, ${JSON.stringify(targets)})`,
   )
 }

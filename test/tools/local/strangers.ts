@@ -13,7 +13,7 @@ import { until } from '../../support/patience.ts'
 import { listeners } from '../../support/processes/listeners.ts'
 import { sine } from '../../support/synth.ts'
 import { waitingOf } from '../../support/waiting.ts'
-import { attack } from './attack.ts'
+import { fromElsewhere, fromRebound } from './attack.ts'
 
 /** A chain as strangers see it. */
 interface Target {
@@ -92,7 +92,10 @@ export async function reachNothing(t: Test, chain: Target): Promise<void> {
   t.ok(ours.length >= 6, `the API, Pub/Sub and four health ports: ${ours.join(', ')}`)
 
   // The attempts of the page do harm to a server without protection.
-  const harmed = await attack(browser, naive.port, ['127.0.0.1'], 'health')
+  const harmed = [
+    ...(await fromElsewhere(browser, [targetOf('127.0.0.1', naive.port, 'health')])),
+    ...(await fromRebound(browser, naive.port, 'health')),
+  ]
   for (const by of ['elsewhere', 'rebound'])
     t.ok(
       naive.seen.some((seen) => seen.startsWith(`${by} POST`)),
@@ -103,22 +106,27 @@ export async function reachNothing(t: Test, chain: Target): Promise<void> {
     'and is read by the page whose name was rebound',
   )
 
-  await Promise.all(
-    ours.map(async (port) => {
-      const got = await attack(
-        browser,
-        port,
-        ['127.0.0.1'],
-        open.includes(port) ? 'all' : 'health',
-      )
-      // By its other name some of it is enough, too.
-      if (open.includes(port))
-        got.push(...(await attack(browser, port, ['localhost'], 'health')))
-      t.same(got, [], `nothing can be read of port ${port}`)
-    }),
-  )
+  const reachOf = (port: number) => (open.includes(port) ? 'all' : 'health')
+  const got = await Promise.all([
+    fromElsewhere(browser, [
+      ...ours.map((port) => targetOf('127.0.0.1', port, reachOf(port))),
+      // By their other name some of it is enough, too.
+      ...open.map((port) => targetOf('localhost', port, 'health')),
+    ]),
+    ...ours.map((port) => fromRebound(browser, port, reachOf(port))),
+  ])
+  for (const port of ours)
+    t.same(
+      got.flat().filter(({ path }) => Number(new URL(path).port) === port),
+      [],
+      `nothing can be read of port ${port}`,
+    )
   await idle(chain)
   t.same(await kept(chain), before, 'and nothing has been changed')
+}
+
+function targetOf(host: string, port: number, reach: 'all' | 'health') {
+  return { url: `http://${host}:${port}`, reach }
 }
 
 /** All state that a page could change. */
