@@ -343,8 +343,13 @@ t.test('the page, as people use it', { skip }, async (t) => {
       await page.getByText(`discarded by`).waitFor()
       t.same(await barriers(page), [], `dead letters, ${scheme}`)
       await picture(page, `letters-${scheme}`)
+      await page.goto(`${url}/#/campaigns`)
+      await page.getByRole('progressbar').first().waitFor()
+      t.same(await barriers(page), [], `campaigns, ${scheme}`)
+      await picture(page, `campaigns-${scheme}`)
       await page.setViewportSize({ width: 360, height: 740 })
-      for (const path of ['/#/', '/#/tracks/late', '/#/dead-letters?state=all']) {
+      const paths = ['/#/', '/#/tracks/late', '/#/dead-letters?state=all', '/#/campaigns']
+      for (const path of paths) {
         await page.goto(`${url}${path}`)
         await page.waitForTimeout(300)
         const { width, all } = (await page.evaluate(

@@ -1,8 +1,10 @@
 /**
- * Runs a campaign of tracks without audio work on a whole chain, and prints what an operator would ask: how fast its list
- * is made while processes are killed, how long urgent jobs take meanwhile, how soon a pause and a cancellation take
- * effect, and how far the time that it names lies from the one that it takes.
+ * Runs a campaign on a whole chain, and prints what an operator would ask: how fast its list is made while processes are
+ * killed, how long urgent jobs take meanwhile, how soon a pause and a cancellation take effect, and how far the time and
+ * the cost that it names lie from those that it takes.
  *   npm run bench:backfill -- [--lines 200000] [--published 200000] [--kills 20] [--urgent 200] [--saturate 60]
+ *   npm run bench:backfill -- --masters FOLDER [--assets bpm,loudness]
+ * By default there is no audio work. `masters`: of the files of this folder assets are made, after a forecast.
  * `published`: after so many items it is cancelled, and asked for again. `saturate`: for that many seconds more urgent
  * jobs wait than can be worked on.
  */
@@ -11,7 +13,7 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { wavPart } from '#shared/audio/wav-part.ts'
@@ -27,15 +29,20 @@ import { hearAnnounced } from './listen.ts'
 const { values } = parseArgs({
   options: {
     lines: { type: 'string', default: '200000' },
+    masters: { type: 'string' },
+    assets: { type: 'string', default: 'bpm,loudness' },
     published: { type: 'string' },
     kills: { type: 'string', default: '0' },
     urgent: { type: 'string', default: '0' },
     saturate: { type: 'string', default: '0' },
   },
 })
-const LINES = Number(values.lines)
-const PUBLISHED = Number(values.published ?? values.lines)
-const ASSETS = ['nothing-analyzed', 'nothing-encoded']
+const masters = values.masters === undefined ? undefined : resolve(values.masters)
+const files = masters === undefined ? [] : (await readdir(masters)).sort()
+const LINES = masters === undefined ? Number(values.lines) : files.length
+const PUBLISHED = Number(values.published ?? LINES)
+const NOTHING = ['nothing-analyzed', 'nothing-encoded']
+const ASSETS = masters === undefined ? NOTHING : values.assets.split(',')
 /** Who is killed while the list is made, in turns: its driver, the database, the queue, and the door. */
 const VICTIMS = ['publish', 'database', 'pubsub', 'ingest']
 /** Urgent jobs that wait at any time while they saturate the chain. */
@@ -48,11 +55,11 @@ const manifest = join(folder, 'manifest.ndjson')
 const master = join(folder, 'master.wav')
 await writeFile(master, wavPart(interleaved(clubTrack({ sampleRate: SAMPLE_RATE, bars: 1 }))))
 // Steps that compute nothing only wait for servers, so they need a large window.
-process.env.TRACKCHAIN_CONCURRENCY ??= '200'
+if (masters === undefined) process.env.TRACKCHAIN_CONCURRENCY ??= '200'
 const chain = await startChain({
   dataFolder: join(folder, 'data'),
   ...{ port: 0, pubsubPort: 0 },
-  prefixes: [`file://${folder}/`],
+  prefixes: [`file://${folder}/`, ...(masters === undefined ? [] : [`file://${masters}/`])],
   derivatives: new URL('derivatives', import.meta.url).pathname,
   onNotice: (sentence) => console.error(sentence),
 })
@@ -63,6 +70,7 @@ const { at: announced, ear } = hearAnnounced(bus, 'asset_guid')
 try {
   await written()
   const { id } = await enumerated()
+  if (masters !== undefined) await forecast(id)
   const began = performance.now()
   await call(`/v1/campaigns/${id}/start`)
   if (values.urgent !== '0') await urgentAmong(id, Number(values.urgent))
@@ -82,10 +90,10 @@ try {
 /** One in a thousand lines is a copy of another. */
 async function written(): Promise<void> {
   const out = createWriteStream(manifest)
-  for (let nth = 0; nth < LINES; nth++) {
+  for (const file of files) out.write(`${JSON.stringify(lineOf(file, `${masters}/${file}`))}\n`)
+  for (let nth = 0; masters === undefined && nth < LINES; nth++) {
     const asset_guid = uuidFrom(`${nth % 1000 === 999 ? nth - 500 : nth}`)
-    const line = JSON.stringify({ asset_guid, master_uri: `file://${master}` })
-    if (!out.write(`${line}\n`)) await once(out, 'drain')
+    if (!out.write(`${JSON.stringify(lineOf(asset_guid, master))}\n`)) await once(out, 'drain')
   }
   out.end()
   await once(out, 'close')
@@ -124,6 +132,28 @@ async function enumerated(): Promise<Campaign> {
     `list: ${campaign.items} items of ${LINES} lines in ${seconds.toFixed(0)} s (${Math.round(LINES / seconds)}/s), ${killed} kills, publish at most ${peak} MiB; rows ${rows?.items}, tracks ${rows?.tracks}, last place ${rows?.last}, refused ${campaign.refused}`,
   )
   return campaign
+}
+
+function lineOf(asset_guid: string, path: string) {
+  return { asset_guid, master_uri: `file://${path}` }
+}
+
+/** Prints what the campaign is forecast to take. */
+async function forecast(id: string): Promise<void> {
+  const began = performance.now()
+  await call(`/v1/campaigns/${id}/forecast`)
+  for (;;) {
+    const result = (await shown(id)).forecast?.result
+    if (result) {
+      const { core_seconds: all, from, to, sampled } = result
+      const range = `${from.core_seconds.toFixed(0)} to ${to.core_seconds.toFixed(0)}`
+      console.log(
+        `forecast: ${all.toFixed(0)} core-s (${range}) from ${sampled} items in ${Math.round((performance.now() - began) / 1000)} s`,
+      )
+      return
+    }
+    await sleep(500)
+  }
 }
 
 /** Urgent jobs, one after the other, while the items wait. */
@@ -185,21 +215,29 @@ async function paused(id: string): Promise<void> {
 async function worked(id: string, began: number): Promise<void> {
   const fifths: { readonly share: number; readonly at: number; readonly eta: number }[] = []
   for (let campaign = await shown(id); ; campaign = await shown(id)) {
-    const share = campaign.done / LINES
+    const share = campaign.done / campaign.items
     const due = Math.floor(share * 5)
     if (due > (fifths.at(-1)?.share ?? 0) && campaign.eta !== null)
       fifths.push({ share: due, at: Date.now(), eta: Date.parse(campaign.eta.at) })
     if (campaign.done >= PUBLISHED || campaign.state === 'done') break
     await sleep(1000)
   }
+  const endedAt = Date.now()
   const seconds = (performance.now() - began) / 1000
   const { done } = await shown(id)
   console.log(
     `${done} items done in ${seconds.toFixed(0)} s (${Math.round((done / seconds) * 60)}/min)`,
   )
   if (PUBLISHED < LINES) return
+  // Its last events are recorded.
+  await sleep(10_000)
+  const { forecast: foreseen, spent } = await shown(id)
+  const ratio = (foreseen?.result?.core_seconds ?? Number.NaN) / spent.core_seconds
+  console.log(
+    `spent ${spent.core_seconds.toFixed(0)} core-s; the forecast is off by ${((ratio - 1) * 100).toFixed(1)} %`,
+  )
   for (const { share, at, eta } of fifths.filter(({ share }) => share < 5)) {
-    const error = ((eta - at) / (Date.now() - at) - 1) * 100
+    const error = ((eta - at) / (endedAt - at) - 1) * 100
     console.log(`eta at ${share * 20} %: off by ${error.toFixed(0)} % of what was left`)
   }
 }
