@@ -52,8 +52,6 @@ const postgres = files.length > 1 ? await sharedPostgres() : undefined
 const env = {
   // All files load the same libraries: Node's compiled code is cached.
   NODE_COMPILE_CACHE: join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled'),
-  // As services are started: packages are no links.
-  NODE_OPTIONS: '--preserve-symlinks',
   TEST_SLOWNESS: String(slowness),
   // Google's emulator lives for seconds: optimizing it would take longer than it does.
   JAVA_TOOL_OPTIONS: '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC',

@@ -134,8 +134,6 @@ export function environment(
     ...(needsCredentials(config) ? {} : { METADATA_SERVER_DETECTION: 'none' }),
     // Compiled code is cached, so that a service that was killed is back in two thirds of the time.
     NODE_COMPILE_CACHE: compiled,
-    // npm installs no packages as links: looking for some at every folder of 1,200 modules takes a twelfth of the start.
-    NODE_OPTIONS: '--preserve-symlinks',
     ...inherited,
     ...configEnv(config),
   }

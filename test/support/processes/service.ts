@@ -19,8 +19,8 @@ export function startService(
   config: Partial<Config>,
   env: Readonly<Record<string, string>> = {},
 ): RunningService {
-  const { PATH, NODE_COMPILE_CACHE, NODE_OPTIONS } = process.env
-  const own = { PATH, NODE_COMPILE_CACHE, NODE_OPTIONS, METADATA_SERVER_DETECTION: 'none' }
+  const { PATH, NODE_COMPILE_CACHE } = process.env
+  const own = { PATH, NODE_COMPILE_CACHE, METADATA_SERVER_DETECTION: 'none' }
   const child = fork(new URL(`../../../services/${script}`, import.meta.url), {
     env: { ...own, ...configEnv(config), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
