@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 
 /** What this process holds is at rest when as many looks, one after the other, have found no less. */
 const LOOKS_AT_REST = 2
-const MOST_LOOKS = 10
+const MAX_LOOKS = 10
 
 /**
  * What this process holds once everything has come to rest, bytes: objects, and buffers outside of the heap. Not its
@@ -14,7 +14,7 @@ export async function heldMemory(): Promise<number> {
   setFlagsFromString('--expose-gc')
   const gc: () => void = runInNewContext('gc')
   let least = Number.POSITIVE_INFINITY
-  for (let look = 0, still = 0; look < MOST_LOOKS && still < LOOKS_AT_REST; look++) {
+  for (let look = 0, still = 0; look < MAX_LOOKS && still < LOOKS_AT_REST; look++) {
     gc()
     await sleep(100)
     const { heapUsed, external } = process.memoryUsage()
