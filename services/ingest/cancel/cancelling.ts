@@ -1,6 +1,11 @@
 import { moveCampaign } from '#shared/catalogue/campaigns/move-campaign.ts'
 import type { Database } from '#shared/catalogue/database.ts'
-import { type Cancellation, cancel, endCancelled } from '#shared/catalogue/jobs/cancel-jobs.ts'
+import {
+  type Cancellation,
+  cancel,
+  endCancelled,
+  latestCancellation,
+} from '#shared/catalogue/jobs/cancel-jobs.ts'
 import type { Cancelled } from '#shared/contracts/api/cancellation.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { CAMPAIGN_ID_PATTERN, canonicalRequestId, jobId } from '#shared/contracts/names.ts'
@@ -91,9 +96,13 @@ async function cancelCampaign(
   if (!IS_CAMPAIGN.test(request)) return undefined
   const moved = await moveCampaign(database, request, 'cancel', mover)
   if (moved === undefined) return undefined
-  const cancellation = moved.cancellation ?? moved.earlier
+  // Nothing new of one that is cancelled already, or has ended.
+  const { campaign, cancellation: added } = moved
+  const wasCancelled = added === undefined && campaign.state === 'cancelled'
+  const earlier = wasCancelled ? await latestCancellation(database, request) : undefined
+  const cancellation = added ?? earlier
   if (cancellation === undefined) return { result: 'ended' }
-  return { result: 'cancelled', cancellation, isNew: moved.cancellation !== undefined }
+  return { result: 'cancelled', cancellation, isNew: added !== undefined }
 }
 
 const IS_CAMPAIGN = new RegExp(CAMPAIGN_ID_PATTERN)

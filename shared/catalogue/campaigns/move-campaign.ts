@@ -1,5 +1,5 @@
 import type { Database, Query } from '../database.ts'
-import { addCancellation, type Cancellation, latestCancellation } from '../jobs/cancel-jobs.ts'
+import { addCancellation, type Cancellation } from '../jobs/cancel-jobs.ts'
 import { type Budget, CAMPAIGN_COLUMNS, type Campaign, type CampaignState } from './campaign.ts'
 
 /** What can be asked of a campaign. */
@@ -32,8 +32,6 @@ interface Moved {
   readonly isAllowed: boolean
   /** What withdraws its open jobs, whose rows are ended afterwards by `endCancelled`; absent: nothing new. */
   readonly cancellation?: Cancellation
-  /** What withdrew them, when it is cancelled that was cancelled before. */
-  readonly earlier?: Cancellation | undefined
 }
 
 /**
@@ -63,12 +61,9 @@ async function moved(
   { by, reason, code = 'PAUSED' }: Mover,
 ): Promise<Moved> {
   const { from, already } = MOVES[move]
-  const { number, id, state } = campaign
-  if (already.includes(state)) {
-    const earlier = move === 'cancel' ? await latestCancellation(query, id) : undefined
-    return { campaign, isAllowed: true, earlier }
-  }
-  if (!from.includes(state)) return { campaign, isAllowed: false }
+  if (already.includes(campaign.state)) return { campaign, isAllowed: true }
+  if (!from.includes(campaign.state)) return { campaign, isAllowed: false }
+  const { number, id } = campaign
   const sentence = reason ?? `by ${by}`
   const values = move === 'pause' ? [number, code, sentence] : [number]
   const [after = campaign] = await query<Campaign>(MOVE[move], values)

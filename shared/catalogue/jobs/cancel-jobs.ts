@@ -58,7 +58,9 @@ export async function cancel(
       const cancellation = await addCancellation(query, kind, id, { by, reason })
       return { result: 'cancelled', cancellation, isNew: true }
     }
-    const latest = found.cancelled ? await latestCancellation(query, request, job) : undefined
+    const latest = found.cancelled
+      ? await latestCancellation({ query }, request, job)
+      : undefined
     if (latest === undefined) return { result: 'ended' }
     return { result: 'cancelled', cancellation: latest, isNew: false }
   }, signal)
@@ -66,7 +68,7 @@ export async function cancel(
 
 /** The latest cancellation of a request, or of a job of it; undefined if there was none. */
 export async function latestCancellation(
-  query: Query,
+  { query }: { readonly query: Query },
   request: string,
   job: string | null = null,
 ): Promise<Cancellation | undefined> {
