@@ -11,20 +11,14 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { wavPart } from '#shared/audio/wav-part.ts'
-import { pubsubBus } from '#shared/bus/pubsub.ts'
 import { openDatabase } from '#shared/catalogue/database.ts'
 import type { Campaign } from '#shared/contracts/api/campaign.ts'
 import { uuidFrom } from '#shared/contracts/names.ts'
-import { SAMPLE_RATE } from '#shared/contracts/pcm-format.ts'
-import { startChain } from '../local/supervisor.ts'
-import { clubTrack, interleaved } from '../local/synth.ts'
-import { hearAnnounced } from './listen.ts'
+import { laneChain, NOTHING, shownTimes } from './lane-chain.ts'
 
 const { values } = parseArgs({
   options: {
@@ -37,12 +31,12 @@ const { values } = parseArgs({
     saturate: { type: 'string', default: '0' },
   },
 })
-const masters = values.masters === undefined ? undefined : resolve(values.masters)
-const files = masters === undefined ? [] : (await readdir(masters)).sort()
-const LINES = masters === undefined ? Number(values.lines) : files.length
+const lanes = await laneChain({ masters: values.masters })
+const { chain, client, folder, masters, announced } = lanes
+const hasMasters = values.masters !== undefined
+const LINES = hasMasters ? masters.length : Number(values.lines)
 const PUBLISHED = Number(values.published ?? LINES)
-const NOTHING = ['nothing-analyzed', 'nothing-encoded']
-const ASSETS = masters === undefined ? NOTHING : values.assets.split(',')
+const ASSETS = hasMasters ? values.assets.split(',') : NOTHING
 /** Who is killed while the list is made, in turns: its driver, the database, the queue, and the door. */
 const VICTIMS = ['publish', 'database', 'pubsub', 'ingest']
 /** How long millions of rows may be counted, ms. */
@@ -50,31 +44,15 @@ const COUNTING_MS = 900_000
 /** Urgent jobs that wait at any time while they saturate the chain. */
 const URGENT_WAITING = 400
 
-const folder = await mkdtemp(join(tmpdir(), 'trackchain-backfill-'))
-// The database may run as another user.
-await chmod(folder, 0o755)
 const manifest = join(folder, 'manifest.ndjson')
-const master = join(folder, 'master.wav')
-await writeFile(master, wavPart(interleaved(clubTrack({ sampleRate: SAMPLE_RATE, bars: 1 }))))
-// Steps that compute nothing only wait for servers, so they need a large window.
-if (masters === undefined) process.env.TRACKCHAIN_CONCURRENCY ??= '200'
-const chain = await startChain({
-  dataFolder: join(folder, 'data'),
-  ...{ port: 0, pubsubPort: 0 },
-  prefixes: [`file://${folder}/`, ...(masters === undefined ? [] : [`file://${masters}/`])],
-  derivatives: new URL('derivatives', import.meta.url).pathname,
-  onNotice: (sentence) => console.error(sentence),
-})
 const database = openDatabase({ dsn: chain.database, statementMs: COUNTING_MS })
-const bus = pubsubBus(chain.link)
-const { at: announced, ear } = hearAnnounced(bus, 'asset_guid')
 
 try {
   await written()
   const { id } = await enumerated()
-  if (masters !== undefined) await forecast(id)
+  if (hasMasters) await forecast(id)
   const began = performance.now()
-  await call(`/v1/campaigns/${id}/start`)
+  await moved(id, 'start')
   if (values.urgent !== '0') await urgentAmong(id, Number(values.urgent))
   if (values.saturate !== '0') await saturated(id, Number(values.saturate))
   await paused(id)
@@ -82,20 +60,17 @@ try {
   if (PUBLISHED < LINES) await cancelled(id)
   await summed(id)
 } finally {
-  await ear.close()
-  await bus.close()
   await database.close()
-  await chain.close()
-  await rm(folder, { recursive: true, force: true })
+  await lanes.close()
 }
 
-/** One in a thousand lines is a copy of another. */
+/** Without masters of their own, one in a thousand lines is a copy of another. */
 async function written(): Promise<void> {
   const out = createWriteStream(manifest)
-  for (const file of files) out.write(`${JSON.stringify(lineOf(file, `${masters}/${file}`))}\n`)
-  for (let nth = 0; masters === undefined && nth < LINES; nth++) {
-    const asset_guid = uuidFrom(`${nth % 1000 === 999 ? nth - 500 : nth}`)
-    if (!out.write(`${JSON.stringify(lineOf(asset_guid, master))}\n`)) await once(out, 'drain')
+  for (let nth = 0; nth < LINES; nth++) {
+    const asset_guid = uuidFrom(`${nth % 1000 === 999 && !hasMasters ? nth - 500 : nth}`)
+    const line = JSON.stringify({ asset_guid, master_uri: masters[nth % masters.length] })
+    if (!out.write(`${line}\n`)) await once(out, 'drain')
   }
   out.end()
   await once(out, 'close')
@@ -108,13 +83,13 @@ async function enumerated(): Promise<Campaign> {
     manifest: `file://${manifest}`,
     derivative_assets: ASSETS,
   }
-  const { id } = await call<Campaign>('/v1/campaigns', wish)
+  const { id } = await client.post<Campaign>('/v1/campaigns', wish)
   const kills = Number(values.kills)
   let [killed, peak] = [0, 0]
   let campaign = await shown(id)
   while (campaign.state === 'enumerating') {
     await sleep(500)
-    campaign = (await shown(id).catch(() => undefined)) ?? campaign
+    campaign = await shown(id)
     peak = Math.max(peak, await residentMiB(chain.pids().publish))
     // Evenly over the list, so that each falls into another part of it.
     if (killed >= kills || campaign.looked_at < ((killed + 1) * LINES) / (kills + 1)) continue
@@ -136,14 +111,10 @@ async function enumerated(): Promise<Campaign> {
   return campaign
 }
 
-function lineOf(asset_guid: string, path: string) {
-  return { asset_guid, master_uri: `file://${path}` }
-}
-
 /** Prints what the campaign is forecast to take. */
 async function forecast(id: string): Promise<void> {
   const began = performance.now()
-  await call(`/v1/campaigns/${id}/forecast`)
+  await moved(id, 'forecast')
   for (;;) {
     const result = (await shown(id)).forecast?.result
     if (result) {
@@ -160,20 +131,11 @@ async function forecast(id: string): Promise<void> {
 
 /** Urgent jobs, one after the other, while the items wait. */
 async function urgentAmong(id: string, count: number): Promise<void> {
-  const took: number[] = []
-  for (let nth = 0; nth < count; nth++) {
-    const asset_guid = `urgent-${nth}`
-    const from = performance.now()
-    await call('/v1/jobs', job(asset_guid, 'urgent'))
-    while (!announced.has(asset_guid)) await sleep(2)
-    took.push((announced.get(asset_guid) ?? 0) - from)
-  }
-  took.sort((a, b) => a - b)
-  const { waiting, open } = await shown(id)
-  const at = (share: number) => Math.round(took[Math.floor((took.length - 1) * share)] ?? 0)
-  console.log(
-    `urgent while ${waiting} wait and ${open} are open: p50 ${at(0.5)} ms, p90 ${at(0.9)}, p99 ${at(0.99)}, longest ${at(1)}`,
+  const took = await lanes.oneByOne(
+    Array.from({ length: count }, (_, n) => urgentJob(`urgent-${n}`)),
   )
+  const { waiting, open } = await shown(id)
+  console.log(`urgent while ${waiting} wait and ${open} are open: ${shownTimes(took)}`)
 }
 
 /** Keeps urgent jobs waiting: what of all that ends is of the campaign? */
@@ -188,10 +150,8 @@ async function saturated(id: string, seconds: number): Promise<void> {
   for (const end = performance.now() + seconds * 1000; performance.now() < end; ) {
     const missing = URGENT_WAITING - (posted - urgentDone().length)
     if (missing > 50) {
-      const lines = Array.from({ length: missing }, (_, n) =>
-        job(`flood-${posted + n}`, 'urgent'),
-      )
-      await call('/v1/jobs', lines, 'application/x-ndjson')
+      const lines = Array.from({ length: missing }, (_, n) => urgentJob(`flood-${posted + n}`))
+      await client.submitLines(lines.map((line) => JSON.stringify(line)).join('\n'))
       posted += missing
     }
     await sleep(20)
@@ -205,11 +165,13 @@ async function saturated(id: string, seconds: number): Promise<void> {
 
 async function paused(id: string): Promise<void> {
   await sleep(3000)
-  await call(`/v1/campaigns/${id}/pause`)
+  // A short list may have ended.
+  if ((await shown(id)).state !== 'running') return
+  await moved(id, 'pause')
   const at = Date.now()
   await sleep(8000)
   const late = (await lastBegun(id)) - at
-  await call(`/v1/campaigns/${id}/resume`)
+  await moved(id, 'resume')
   console.log(`pause: the last step began ${late} ms after the answer`)
 }
 
@@ -246,7 +208,7 @@ async function worked(id: string, began: number): Promise<void> {
 
 async function cancelled(id: string): Promise<void> {
   const asked = Date.now()
-  await call(`/v1/campaigns/${id}/cancel`)
+  await moved(id, 'cancel')
   const at = Date.now()
   let emptyMs: number | undefined
   while (Date.now() < at + 60_000 && emptyMs === undefined) {
@@ -260,11 +222,11 @@ async function cancelled(id: string): Promise<void> {
     `cancel with ${campaign.waiting} waiting: answered in ${at - asked} ms, the last step began ${(await lastBegun(id)) - at} ms later, scratch empty after ${emptyMs ?? 'more than 60000'} ms, ${campaign.state}, open ${campaign.open}`,
   )
   const before = campaign.done
-  await call(`/v1/campaigns/${id}/resume`)
+  await moved(id, 'resume')
   while ((await shown(id)).done < before + 500) await sleep(200)
   const { open, waiting, done } = await shown(id)
   console.log(`asked for again: ${done} done, ${open} open, ${waiting} waiting`)
-  await call(`/v1/campaigns/${id}/cancel`)
+  await moved(id, 'cancel')
 }
 
 /** When the last step of an item began, ms since the epoch. */
@@ -295,36 +257,19 @@ async function residentMiB(pid: number | undefined): Promise<number> {
   return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024)
 }
 
-function job(asset_guid: string, lane: 'urgent') {
-  return { asset_guid, master_uri: `file://${master}`, derivative_assets: ASSETS, lane }
+function urgentJob(asset_guid: string) {
+  const master_uri = masters[0] ?? ''
+  return { asset_guid, master_uri, derivative_assets: ASSETS, lane: 'urgent' as const }
 }
 
 async function shown(id: string): Promise<Campaign> {
-  return await call<Campaign>(`/v1/campaigns/${id}`, undefined, 'GET')
+  return await client.get<Campaign>(`/v1/campaigns/${id}`)
+}
+
+async function moved(id: string, move: string): Promise<void> {
+  await client.post(`/v1/campaigns/${id}/${move}`, {})
 }
 
 async function asked<Row extends object>(text: string): Promise<readonly Row[]> {
   return await database.query<Row>({ text })
-}
-
-async function call<Answer>(
-  path: string,
-  body?: unknown,
-  type = 'application/json',
-): Promise<Answer> {
-  const isLines = type === 'application/x-ndjson'
-  const lines = () =>
-    (body as readonly unknown[]).map((each) => JSON.stringify(each)).join('\n')
-  const init =
-    type === 'GET'
-      ? {}
-      : {
-          method: 'POST',
-          headers: { 'content-type': type },
-          ...(body === undefined ? {} : { body: isLines ? lines() : JSON.stringify(body) }),
-        }
-  const response = await fetch(`${chain.url}${path}`, init)
-  const said = await response.text()
-  if (!response.ok) throw new Error(`${path}: ${said}`)
-  return (isLines ? undefined : JSON.parse(said)) as Answer
 }

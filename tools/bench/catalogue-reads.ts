@@ -108,10 +108,13 @@ export async function readKnown(database: Database): Promise<Known> {
   return known
 }
 
+function read(name: string, of: (database: Database) => Promise<unknown>) {
+  return { name, of }
+}
+
 /** Every read of the API, by what it is. */
 export function readsOf({ guid, job, request, halfUs, quarterUs }: Known) {
   const hours = (count: number) => new Date(Date.now() - count * 3600_000)
-  const read = (name: string, of: (database: Database) => Promise<unknown>) => ({ name, of })
   const lists = Object.entries(FILTERS).flatMap(([name, filter]) => [
     read(`list: ${name}`, (database) => listTracks(database, filter, { limit: 100 })),
     read(`a later page: ${name}`, (database) =>
@@ -160,7 +163,6 @@ function campaignReads() {
   const [number, id] = [300, 'campaign-300']
   const day = (daysAgo: number) =>
     new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10)
-  const read = (name: string, of: (database: Database) => Promise<unknown>) => ({ name, of })
   const asked = { filter: {}, stale: [{ asset: 'bpm', version: 3 }], lacks: [] }
   return [
     read('campaigns', (database) => listCampaigns(database, { limit: 100 })),
