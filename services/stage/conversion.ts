@@ -52,14 +52,10 @@ type RangeStep = Extract<ConversionStep, { kind: 'range' }>
 type StreamStep = Extract<ConversionStep, { kind: 'stream' }>
 
 /**
- * Begins to convert a master into WAV parts in scratch. If the conversion fits into one step and a core is
- * free, it is done at once; otherwise it is fanned out into steps of its own.
+ * Begins to convert a master into WAV parts in scratch. If the conversion fits into one step, it is done at once;
+ * otherwise it is fanned out into steps of its own.
  */
-export async function beginConversion(
-  run: FoundRun,
-  deps: PlanDeps,
-  isCoreFree: boolean,
-): Promise<Next> {
+export async function beginConversion(run: FoundRun, deps: PlanDeps): Promise<Next> {
   const { layout } = run
   const staged = await stagedBefore(run)
   if (staged !== undefined) return planRun(run, staged, await findExisting(run, deps), deps)
@@ -68,7 +64,6 @@ export async function beginConversion(
     const { file, signal } = inputOf(run)
     await checkStreamLength(layout, mostOfStream(run, deps), file, signal)
     const work: StreamStep = { kind: 'stream', start: 0, partSamples: PART_SAMPLES }
-    if (!isCoreFree) return fanOut(run, [work])
     return clearingOnFailure(run, () => streamStep(run, work, deps))
   }
   const plan = planRanges(layout, budgetOf(run.message, deps))
@@ -78,7 +73,7 @@ export async function beginConversion(
     (_, step) => ({ kind: 'range', ...plan, step }) as const,
   )
   const [only] = works
-  if (steps > 1 || only === undefined || !isCoreFree) return fanOut(run, works)
+  if (steps > 1 || only === undefined) return fanOut(run, works)
   return clearingOnFailure(run, () => rangeStep(run, only, deps))
 }
 

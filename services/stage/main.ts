@@ -5,9 +5,9 @@ import { service } from '#shared/frame/service.ts'
 import { stageStep } from './step.ts'
 
 await service('stage', async (service) => {
-  const { config, locate, uploads, cores, concurrency, consumeStage } = service
+  const { config, locate, uploads, concurrency, consumeStage } = service
   const registry = await configuredRegistry(config)
-  const step = stageStep({ registry, locate, uploads, config, cores })
+  const step = stageStep({ registry, locate, uploads, config })
   consumeStage('stage', step, { concurrency: concurrency(stepsAtOnce('stage')) })
   sweepHourly(service)
 })

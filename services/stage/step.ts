@@ -2,7 +2,6 @@ import { failRun, MAX_RESTARTS, restartRun } from '#shared/assets/end-run.ts'
 import { restartOnce } from '#shared/assets/make/step-marks.ts'
 import type { Registry } from '#shared/assets/registry.ts'
 import { type PermanentError, RestartError } from '#shared/contracts/errors/chain.ts'
-import { laneOf } from '#shared/contracts/lanes.ts'
 import {
   type RunAccepted,
   type StagingDue,
@@ -11,7 +10,6 @@ import {
 } from '#shared/contracts/messages/run.ts'
 import { type JobId, type Revision, runPrefix, scratchPrefix } from '#shared/contracts/names.ts'
 import { refuseWarnings } from '#shared/contracts/warnings.ts'
-import type { Cores } from '#shared/frame/cores.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import { defineStep, type Next, type Step, type StepContext } from '#shared/frame/step.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
@@ -22,7 +20,8 @@ import type { MasterBytes } from './formats/byte-window.ts'
 import { inBlocks } from './formats/in-blocks.ts'
 import { isConformant } from './formats/layout.ts'
 import { masterBytes } from './formats/master-bytes.ts'
-import { survey } from './formats/survey.ts'
+import { readHeader } from './formats/read-header.ts'
+import { survey, surveyed } from './formats/survey.ts'
 import { checkLimits, type MasterLimits } from './limits.ts'
 import { masterNames } from './master-names.ts'
 import {
@@ -41,8 +40,6 @@ interface StageDeps {
   readonly uploads: StoreDriver
   readonly config: Pick<Config, 'master_wait_seconds' | 'target_ms' | 'routes' | 'strict'> &
     MasterLimits
-  /** Cores for the conversion of masters. The rest of a step is small reads. */
-  readonly cores: Cores
 }
 
 /**
@@ -122,26 +119,24 @@ async function begin(
       return skipRun({ message, found, names: await named() }, facts, exists.existing)
     }
   }
-  const layout = await survey(file, signal)
-  checkLimits(layout, config)
-  if (isStrict(message, deps)) refuseWarnings(layout.warnings ?? [])
-  const names = await named()
-  const plan = planDigest(message, found, deps)
-  const run = { message, found, layout, names, plan, context }
-  if (isAllThere(run, exists.missing, deps)) {
-    return skipRun(run, factsOf(layout), exists.existing)
-  }
-  if (isConformant(layout)) {
+  const header = await readHeader(file, signal)
+  const planned = async () => {
+    const layout = await surveyed(header, file, signal)
+    checkLimits(layout, config)
+    if (isStrict(message, deps)) refuseWarnings(layout.warnings ?? [])
+    const names = await named()
+    const plan = planDigest(message, found, deps)
+    const run = { message, found, layout, names, plan, context }
+    if (isAllThere(run, exists.missing, deps)) {
+      return skipRun(run, factsOf(layout), exists.existing)
+    }
+    if (!isConformant(layout)) return beginConversion(run, deps)
     const { offset, bigEndian, samples } = layout
     const place = { uri: found.uri, revision: found.pin, offset, bigEndian, samples }
     return planRun(run, { kind: 'in-place', ...place }, exists, deps)
   }
-  const leave = await deps.cores.tryTake({ lane: laneOf(message) })
-  try {
-    return await beginConversion(run, deps, leave !== undefined)
-  } finally {
-    leave?.()
-  }
+  // All others are decoded or resampled, the first frames of compressed ones to learn what they are.
+  return isConformant(header) ? planned() : context.onCore(planned)
 }
 
 async function goOn(message: StagingDue, context: StepContext, deps: StageDeps): Promise<Next> {

@@ -22,6 +22,12 @@ export interface Claim {
 }
 
 /**
+ * How long a core that urgent work has given back is kept for the track's next step, ms: a message takes a few tens. Else
+ * a lower lane would have it by then, for as long as its own step takes.
+ */
+const KEPT_MS = 250
+
+/**
  * Cores for steps that need a whole core each. A core that comes free goes to a lane by its share (`Stride`); within the
  * lane to work that has begun, then to that of the later step, so that what is begun is finished; then to the first
  * that came.
@@ -32,8 +38,6 @@ export interface Cores {
    * @throws the signal's reason when it aborts first.
    */
   take(signal: AbortSignal, claim?: Claim): Promise<() => void>
-  /** Takes a core if one is free; otherwise returns undefined. */
-  tryTake(claim?: Claim): Promise<(() => void) | undefined>
 }
 
 interface Waiting extends Claim {
@@ -45,21 +49,17 @@ export class OwnCores implements Cores {
   #free: number
   readonly #stride = new Stride()
   readonly #waiting: Readonly<Record<Lane, Waiting[]>> = { urgent: [], new: [], backfill: [] }
+  /** While it runs, urgent work is on its way from one step to the next, and counts as waiting. */
+  #kept: NodeJS.Timeout | undefined
 
   constructor(places = CORES) {
     this.#free = places
   }
 
-  async tryTake(claim: Claim = {}): Promise<(() => void) | undefined> {
-    if (this.#free === 0) return undefined
-    this.#join(claim)
-    return this.#taken(claim)
-  }
-
   async take(signal: AbortSignal, claim: Claim = {}): Promise<() => void> {
     signal.throwIfAborted()
     this.#join(claim)
-    if (this.#free > 0) return this.#taken(claim)
+    if (this.#free > 0 && this.#isNext(claim)) return this.#taken(claim)
     const queue = this.#waiting[claim.lane ?? DEFAULT_LANE]
     return new Promise((resolve, reject) => {
       const give = () => {
@@ -85,11 +85,27 @@ export class OwnCores implements Cores {
       if (!isHeld) return
       isHeld = false
       this.#free++
-      const wanting = this.#wanting()
-      end(wanting)
-      const next = this.#stride.next(wanting)
-      if (next !== undefined) this.#waiting[next].shift()?.give()
+      if (lane === 'urgent') this.#keep()
+      end(this.#wanting())
+      this.#giveNext()
     }
+  }
+
+  #giveNext(): void {
+    const next = this.#stride.next(this.#wanting())
+    if (next !== undefined) this.#waiting[next].shift()?.give()
+  }
+
+  #keep(): void {
+    clearTimeout(this.#kept)
+    this.#kept = setTimeout(() => {
+      this.#kept = undefined
+      for (let free = this.#free; free > 0; free--) this.#giveNext()
+    }, KEPT_MS)
+  }
+
+  #isNext({ lane = DEFAULT_LANE }: Claim): boolean {
+    return this.#stride.next([...this.#wanting(), lane]) === lane
   }
 
   #join({ lane = DEFAULT_LANE }: Claim): void {
@@ -97,7 +113,10 @@ export class OwnCores implements Cores {
   }
 
   #wanting(): readonly Lane[] {
-    return LANES.filter((lane) => this.#waiting[lane].length > 0)
+    return LANES.filter(
+      (lane) =>
+        this.#waiting[lane].length > 0 || (lane === 'urgent' && this.#kept !== undefined),
+    )
   }
 }
 
@@ -107,14 +126,14 @@ function isBefore(claim: Claim, other: Claim): boolean {
   return (claim.rank ?? 0) > (other.rank ?? 0)
 }
 
-/** A request to the parent process. `take`: wait for a core. `try`: only one that is free now. `done`: give it back. */
+/** A request to the parent process. `take`: wait for a core. `done`: give it back. */
 export interface CoreWish extends Claim {
-  readonly core: 'take' | 'try' | 'done'
+  readonly core: 'take' | 'done'
   readonly id: number
 }
-/** The answer to the request with this id. */
+/** The core of the request with this id is lent. */
 export interface CoreAnswer {
-  readonly core: 'lent' | 'none'
+  readonly core: 'lent'
   readonly id: number
 }
 
@@ -126,42 +145,34 @@ export const CORE_WAIT_MS = 10 * 60_000
 
 /** The cores of a machine that several services share; the parent process hands them out: see `lendCores`. */
 export class SharedCores implements Cores {
-  readonly #asked = new Map<number, (answer: CoreAnswer['core']) => void>()
+  readonly #asked = new Map<number, () => void>()
   #last = 0
 
   constructor() {
-    process.on('message', ({ core, id }: CoreAnswer) => {
-      this.#asked.get(id)?.(core)
+    process.on('message', ({ id }: CoreAnswer) => {
+      this.#asked.get(id)?.()
       this.#asked.delete(id)
     })
   }
 
-  take(signal: AbortSignal, claim: Claim = {}): Promise<() => void> {
-    return this.#ask({ ...claim, core: 'take' }, signal)
-  }
-
-  tryTake(claim: Claim = {}): Promise<(() => void) | undefined> {
-    return this.#ask({ ...claim, core: 'try' }).catch(() => undefined)
-  }
-
-  async #ask(wish: Omit<CoreWish, 'id'>, signal?: AbortSignal): Promise<() => void> {
-    signal?.throwIfAborted()
+  async take(signal: AbortSignal, claim: Claim = {}): Promise<() => void> {
+    signal.throwIfAborted()
     const id = ++this.#last
     const giveBack = () => say({ core: 'done', id })
-    const { promise, resolve, reject } = Promise.withResolvers<CoreAnswer['core']>()
-    const stop = () => reject(signal?.reason)
-    signal?.addEventListener('abort', stop, { once: true })
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const stop = () => reject(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
     try {
       this.#asked.set(id, resolve)
-      say({ ...wish, id })
-      if ((await promise) === 'none') throw new Error('no core is free')
+      say({ ...claim, core: 'take', id })
+      await promise
       return giveBack
     } catch (error) {
       this.#asked.delete(id)
       giveBack()
       throw error
     } finally {
-      signal?.removeEventListener('abort', stop)
+      signal.removeEventListener('abort', stop)
     }
   }
 }

@@ -11,7 +11,7 @@ import type { StoreDriver } from '../store/driver/driver.ts'
 import { locate, openStore, parseUri } from '../store/open.ts'
 import { Cancellations, followCancellations } from './cancellations.ts'
 import { readConfig, variableOf } from './config.ts'
-import { CORE_WAIT_MS, type Cores, OwnCores, SharedCores } from './cores.ts'
+import { CORE_WAIT_MS, OwnCores, SharedCores } from './cores.ts'
 import { delivering } from './deliver.ts'
 import { type EventSink, eventSink } from './events.ts'
 import { startHeartbeat } from './heartbeat.ts'
@@ -41,8 +41,6 @@ export interface Service {
   readonly uploads: StoreDriver
   /** Resolves the URI of a master or an upload to its store and its name there. */
   readonly locate: (uri: string) => { driver: StoreDriver; name: ObjectName }
-  /** The cores for steps that compute. */
-  readonly cores: Cores
   /** The cancellations that ingest tells, from the first call on. */
   readonly cancellations: () => Cancellations
   /** The number of steps that may run at once: the configured one, or `otherwise` if none is configured. */
@@ -169,7 +167,6 @@ export function service(
       assets,
       scratch,
       uploads,
-      cores,
       cancellations,
       locate(uri) {
         const { driver, name } = locate(uri, within)

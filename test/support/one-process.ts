@@ -122,7 +122,7 @@ export async function allConsumers(options: OneProcess): Promise<Consumers> {
         tenantQuotas(options.database, config.tenants, log),
       ),
     ),
-    ...perLane('stage', stageStep({ registry, locate: at, uploads, config, cores })),
+    ...perLane('stage', stageStep({ registry, locate: at, uploads, config })),
     ...perLane('analyze', analyze.step),
     ...perLane('encode', encodeStep(units())),
     ...LANES.map((lane) => consume(publishTopic(lane), publish)),

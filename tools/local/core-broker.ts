@@ -20,16 +20,14 @@ export function lendCores(
   child.on('message', async (message: CoreWish) => {
     const { core, id, ...claim } = message
     if (core === 'done') end(id)
-    if (core !== 'take' && core !== 'try') return
+    if (core !== 'take') return
     const stop = new AbortController()
     wishes.set(id, { stop })
-    const asked = core === 'try' ? cores.tryTake(claim) : cores.take(stop.signal, claim)
-    const given = await asked.catch(() => undefined)
+    const giveBack = await cores.take(stop.signal, claim).catch(() => undefined)
     // The child may have exited or withdrawn the request meanwhile.
-    if (stop.signal.aborted) return given?.()
-    if (given !== undefined)
-      wishes.set(id, { stop, lent: { giveBack: given, since: Date.now() } })
-    const answer: CoreAnswer = { core: given === undefined ? 'none' : 'lent', id }
+    if (giveBack === undefined || stop.signal.aborted) return giveBack?.()
+    wishes.set(id, { stop, lent: { giveBack, since: Date.now() } })
+    const answer: CoreAnswer = { core: 'lent', id }
     // A child that has just died accepts no answer; its exit gives the core back.
     child.send(answer, () => {})
   })

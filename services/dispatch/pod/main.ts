@@ -47,7 +47,7 @@ await service(
     lifecycle.onClose('workers', analyze.close)
 
     const handler: Readonly<Record<Stage, ReturnType<typeof delivering>>> = {
-      stage: delivering(stageStep({ registry, locate, uploads, config, cores }), deps),
+      stage: delivering(stageStep({ registry, locate, uploads, config }), deps),
       analyze: delivering(analyze.step, deps),
       encode: delivering(encodeStep(units), deps),
     }

@@ -109,7 +109,7 @@ export interface CodedLayout extends Coded {
 export type Layout = PcmLayout | FlacLayout | CodedLayout
 
 /** Whether steps can read the master in place: 16-bit 44.1 kHz stereo PCM. */
-export function isConformant(layout: Layout): layout is PcmLayout {
+export function isConformant(layout: Coded | Layout): layout is PcmLayout {
   return (
     layout.kind === 'pcm' &&
     layout.encoding === 'int' &&

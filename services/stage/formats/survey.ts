@@ -9,7 +9,7 @@ import { Mp4Walk } from './mp4/walk.ts'
 import { mpegFrames } from './mpeg/frames.ts'
 import { noFramesSeen } from './mpeg/frames-seen.ts'
 import type { Noticed } from './noticed.ts'
-import { readHeader } from './read-header.ts'
+import { type Header, readHeader } from './read-header.ts'
 
 /**
  * Determines the layout of a master: its header; for a compressed master also its first decoded frame; for FLAC
@@ -17,7 +17,15 @@ import { readHeader } from './read-header.ts'
  * @throws PermanentError MASTER_UNREADABLE
  */
 export async function survey(file: MasterBytes, signal: AbortSignal): Promise<Layout> {
-  const header = await readHeader(file, signal)
+  return surveyed(await readHeader(file, signal), file, signal)
+}
+
+/** The same, when the header has been read. */
+export async function surveyed(
+  header: Header,
+  file: MasterBytes,
+  signal: AbortSignal,
+): Promise<Layout> {
   if (header.kind === 'coded') return codedLayout(header, file, signal)
   return header.kind === 'pcm' ? header : flacSurvey(file, header, signal)
 }

@@ -67,7 +67,7 @@ t.test('what a pod sent itself and never did, the next pod does', async (t) => {
       ...{ log: createLog('own', 'fatal'), metrics: createMetrics('own') },
       ...{ cores, stopping: never, aborting: never, breaker: { isSuspect: async () => false } },
     }
-    const stage = stageStep({ registry, locate: at, uploads: assets, config, cores })
+    const stage = stageStep({ registry, locate: at, uploads: assets, config })
     const encode = encodeStep({ registry, locate: at })
     const handlers = new Map([
       ['stage', delivering(stage, deps)],

@@ -7,7 +7,6 @@ import { loadRegistry } from '#shared/assets/registry.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import { RunAccepted, RunEnded, StepDue } from '#shared/contracts/messages/run.ts'
 import { type JobId, jobId } from '#shared/contracts/names.ts'
-import { OwnCores } from '#shared/frame/cores.ts'
 import { delivering } from '#shared/frame/deliver.ts'
 import { type Send, send } from '#shared/frame/step.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
@@ -51,7 +50,6 @@ async function staged(
         ...{ master_wait_seconds: 1, target_ms: 6000, routes: {}, strict: false },
         ...{ max_hours: 24, max_channels: 8, max_rate_hz: 400_000 },
       },
-      cores: new OwnCores(1),
     }),
     {
       bus: {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'tap'
 import { OwnCores } from '#shared/frame/cores.ts'
 import { lendCores } from '../../../tools/local/core-broker.ts'
+import { freeCore } from '../../support/free-core.ts'
 import { timeLimit } from '../../support/patience.ts'
 
 const patient = () => timeLimit(60_000)
@@ -17,16 +18,16 @@ test('places are given in the order of asking, and given back once', async (t) =
     order.push(n)
     return leave
   })
-  t.equal(await cores.tryTake(), undefined)
+  t.equal(await freeCore(cores), undefined)
   first()
   first()
   for (const each of waiting) {
     const leave = await each
-    t.equal(await cores.tryTake(), undefined, 'a place that was handed on is not free')
+    t.equal(await freeCore(cores), undefined, 'a place that was handed on is not free')
     leave()
   }
   t.strictSame(order, [1, 2, 3])
-  const last = await cores.tryTake()
+  const last = await freeCore(cores)
   t.ok(last)
 })
 
@@ -56,6 +57,24 @@ test('the more urgent lane goes first, then what has begun, then the later step'
   )
 })
 
+test('a core that urgent work gave back is kept for its next step, and not for long', async (t) => {
+  const cores = new OwnCores(1)
+  const urgent = { lane: 'urgent' } as const
+  const order: string[] = []
+  const first = await cores.take(patient(), urgent)
+  const other = cores.take(patient()).then((leave) => {
+    order.push('new')
+    leave()
+  })
+  first()
+  t.equal(await freeCore(cores), undefined, 'another lane waits')
+  const next = await cores.take(patient(), urgent)
+  order.push('urgent')
+  next()
+  await other
+  t.same(order, ['urgent', 'new'])
+})
+
 test('a step that gives up waiting loses its turn, and no other does', async (t) => {
   const cores = new OwnCores(1)
   const first = await cores.take(patient())
@@ -68,7 +87,7 @@ test('a step that gives up waiting loses its turn, and no other does', async (t)
   const leave = await second
   await t.rejects(cores.take(hasty.signal), /no longer/, 'nor does it ask again')
   leave()
-  t.ok(await cores.tryTake())
+  t.ok(await freeCore(cores))
 })
 
 test('processes share the cores of their parent, and give back what they held when they die', async (t) => {
@@ -79,7 +98,6 @@ test('processes share the cores of their parent, and give back what they held wh
   t.teardown(() => [one, two].map((child) => child.kill('SIGKILL')))
 
   t.equal(await ask(one, 'take'), 'took')
-  t.equal(await ask(two, 'try'), 'none')
   t.equal(await ask(two, 'give up'), 'gave up')
   const waits = ask(two, 'take')
   t.equal(await Promise.race([waits, sleep(300, 'waits')]), 'waits', 'a core is lent once')

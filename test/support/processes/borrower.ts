@@ -1,4 +1,4 @@
-// Borrows cores of its parent by command: take, try, give back the oldest, wait for one and give up; or take one once its
+// Borrows cores of its parent by command: take, give back the oldest, wait for one and give up; or take one once its
 // input has ended, while it has no chance to notice that its parent has gone.
 import { readFileSync } from 'node:fs'
 import { SharedCores } from '#shared/frame/cores.ts'
@@ -11,10 +11,6 @@ process.on('message', async (command) => {
   if (command === 'take') {
     held.push(await cores.take(AbortSignal.timeout(60_000)))
     tell('took')
-  } else if (command === 'try') {
-    const leave = await cores.tryTake()
-    if (leave) held.push(leave)
-    tell(leave ? 'took' : 'none')
   } else if (command === 'give') {
     held.shift()?.()
   } else if (command === 'give up') {

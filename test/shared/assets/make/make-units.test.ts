@@ -269,7 +269,7 @@ t.test('what computes has a core, and gives it back before it writes', async (t)
       calls.push('back')
     }
   }
-  const cores = { take, tryTake: take }
+  const cores = { take }
   await run(message({}, alone(2)), { cores })
   does.set('pieces 0', fails(new Error('no')))
   await run(message(), { cores })
