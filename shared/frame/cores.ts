@@ -58,8 +58,7 @@ export class OwnCores implements Cores {
 
   async take(signal: AbortSignal, claim: Claim = {}): Promise<() => void> {
     signal.throwIfAborted()
-    this.#join(claim)
-    if (this.#free > 0 && this.#isNext(claim)) return this.#taken(claim)
+    this.#stride.join(claim.lane ?? DEFAULT_LANE, this.#wanting())
     const queue = this.#waiting[claim.lane ?? DEFAULT_LANE]
     return new Promise((resolve, reject) => {
       const give = () => {
@@ -74,6 +73,7 @@ export class OwnCores implements Cores {
       const later = queue.findIndex((each) => isBefore(claim, each))
       queue.splice(later < 0 ? queue.length : later, 0, waiting)
       signal.addEventListener('abort', leave, { once: true })
+      if (this.#free > 0) this.#giveNext()
     })
   }
 
@@ -102,14 +102,6 @@ export class OwnCores implements Cores {
       this.#kept = undefined
       for (let free = this.#free; free > 0; free--) this.#giveNext()
     }, KEPT_MS)
-  }
-
-  #isNext({ lane = DEFAULT_LANE }: Claim): boolean {
-    return this.#stride.next([...this.#wanting(), lane]) === lane
-  }
-
-  #join({ lane = DEFAULT_LANE }: Claim): void {
-    this.#stride.join(lane, this.#wanting())
   }
 
   #wanting(): readonly Lane[] {

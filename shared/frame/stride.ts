@@ -18,9 +18,8 @@ interface Turn {
 
 /**
  * Stride scheduling (Waldspurger and Weihl, 1995) over the lanes: each has a pass, which grows with the time of its turns
- * over the lane's parts, and the lane with the lowest pass is next, of nearly equal ones the most urgent. So each gets its share however long
- * turns are. A lane
- * that had no work is not owed anything for that time.
+ * over the lane's parts, and the lane with the lowest pass is next, of nearly equal ones the most urgent. So each gets its
+ * share however long turns are. A lane that had no work is not owed anything for that time.
  */
 export class Stride {
   readonly #passes: Record<Lane, number> = { urgent: 0, new: 0, backfill: 0 }

@@ -2,7 +2,7 @@ import { publishable, withAttributes } from './api/body.ts'
 import { steadyNow } from './clock.ts'
 import { Fault } from './fault.ts'
 import type { Journal } from './journal.ts'
-import type { Entry, Host, QueueHandle } from './lease.ts'
+import type { Consumer, Entry, Host, QueueHandle } from './lease.ts'
 import { Queue } from './queue.ts'
 import {
   checkName,
@@ -23,6 +23,8 @@ interface Topic {
 interface BrokerOptions {
   /** Called when the journal fails. Nothing is durable from then on: the process should end. */
   readonly onFatal: (error: Error) => void
+  /** Makes what pushes the messages of a queue to an endpoint. Default: nothing is pushed. */
+  readonly push?: (queue: Queue, endpoint: string) => Consumer
   /** The most bytes of bodies that all subscriptions together keep in memory. Default: 64 MiB. */
   readonly cacheBytes?: number
 }
@@ -40,6 +42,8 @@ const RETENTION_SWEEP_MS = 60_000
 export class Broker {
   readonly #topics = new Map<string, Topic>()
   readonly #queues = new Map<string, Queue>()
+  readonly #pushes = new Map<Queue, { readonly endpoint: string; readonly to: Consumer }>()
+  readonly #push: BrokerOptions['push']
   readonly snapshots: Snapshots
   readonly #journal: Journal
   readonly #host: Host
@@ -54,6 +58,7 @@ export class Broker {
   constructor(journal: Journal, options: BrokerOptions) {
     this.#journal = journal
     this.#onFatal = options.onFatal
+    this.#push = options.push
     this.#lastId = journal.lastId()
     this.#host = {
       journal,
@@ -123,7 +128,7 @@ export class Broker {
     if (this.#queues.has(config.name))
       throw new Fault('ALREADY_EXISTS', `Subscription already exists: ${config.name}`)
     this.#topic(config.topic)
-    this.#checkLetters(config)
+    this.#checkDelivery(config)
     this.#open(this.#journal.saveSubscription(config), config)
     this.#schedule()
     return config
@@ -134,9 +139,10 @@ export class Broker {
     const queue = this.#queue(String(asked.name))
     const { topic, detached } = queue.config
     const config = subscriptionConfig({ ...asked, detached: false })
-    this.#checkLetters(config)
+    this.#checkDelivery(config)
     queue.config = { ...config, topic, ...(detached && { detached }) }
     this.#journal.saveSubscription(queue.config)
+    this.#pushOrPull(queue)
     this.#schedule()
     return queue.config
   }
@@ -173,6 +179,7 @@ export class Broker {
   deleteSubscription(name: string): void {
     const queue = this.#queue(name)
     this.#queues.delete(name)
+    this.#pushes.delete(queue)
     this.#leave(queue)
     queue.close(new Fault('NOT_FOUND', `Subscription does not exist any more: ${name}`))
     this.#journal.removeSubscription(queue.key)
@@ -184,6 +191,13 @@ export class Broker {
   queue(name: string): Queue {
     const queue = this.#queue(name)
     if (queue.config.detached) throw detached(name)
+    return queue
+  }
+
+  /** @throws Fault as `queue`; FAILED_PRECONDITION when it is pushed. */
+  pulledQueue(name: string): Queue {
+    const queue = this.queue(name)
+    if (queue.config.pushConfig) throw isPushed(name)
     return queue
   }
 
@@ -237,16 +251,39 @@ export class Broker {
     if (at >= 0) queues.splice(at, 1)
   }
 
-  /** Checks that the dead-letter topic exists: dead letters would else be lost. @throws Fault NOT_FOUND */
-  #checkLetters({ deadLetterPolicy }: SubscriptionConfig): void {
+  /** Checks that the dead-letter topic exists: dead letters would else be lost. @throws Fault NOT_FOUND, FAILED_PRECONDITION */
+  #checkDelivery({ deadLetterPolicy, pushConfig }: SubscriptionConfig): void {
     if (deadLetterPolicy) this.#topic(deadLetterPolicy.deadLetterTopic)
+    if (pushConfig && this.#push === undefined)
+      throw new Fault(
+        'FAILED_PRECONDITION',
+        'This server pushes only where it listens on loopback.',
+      )
   }
 
   #open(key: number, config: SubscriptionConfig): void {
     const queue = new Queue(key, config, this.#host)
     this.#queues.set(config.name, queue)
     if (!config.detached) this.#topics.get(config.topic)?.queues.push(queue)
+    this.#pushOrPull(queue)
     this.#host.wake(queue)
+  }
+
+  /** Sees to it that the messages of a queue go to its endpoint, or wait until they are pulled. */
+  #pushOrPull(queue: Queue): void {
+    const { name, pushConfig, detached } = queue.config
+    const endpoint = detached ? undefined : pushConfig?.pushEndpoint
+    const old = this.#pushes.get(queue)
+    if (old?.endpoint === endpoint) return
+    this.#pushes.delete(queue)
+    for (const consumer of [...queue.consumers]) {
+      queue.detach(consumer, consumer === old?.to ? 'all' : 'none')
+      consumer.end(isPushed(name))
+    }
+    if (endpoint === undefined || this.#push === undefined) return
+    const to = this.#push(queue, endpoint)
+    this.#pushes.set(queue, { endpoint, to })
+    queue.attach(to)
   }
 
   #accept({ config, queues }: Topic, body: Buffer): number {
@@ -300,6 +337,13 @@ export class Broker {
     this.#awake.clear()
     for (const queue of awake) queue.pump()
   }
+}
+
+function isPushed(name: string): Fault {
+  return new Fault(
+    'FAILED_PRECONDITION',
+    `Subscription is pushed, and can't be pulled: ${name}`,
+  )
 }
 
 function detached(name: string): Fault {

@@ -1,3 +1,4 @@
+import { isLoopback } from '#shared/frame/door.ts'
 import { Fault } from './fault.ts'
 
 /** As google.protobuf.Duration. */
@@ -30,6 +31,8 @@ export interface SubscriptionConfig {
     readonly minimumBackoff: Duration
     readonly maximumBackoff: Duration
   }
+  /** Where its messages are pushed to; without, they are pulled. */
+  readonly pushConfig?: { readonly pushEndpoint: string }
   /** Whether it is detached: it receives nothing any more, and its messages are dropped. */
   readonly detached?: boolean
   readonly state?: string
@@ -101,8 +104,6 @@ export function subscriptionConfig(asked: Record<string, unknown>): Subscription
   if (!TOPIC.test(topic) && topic !== DELETED_TOPIC)
     throw new Fault('INVALID_ARGUMENT', badName('topic', topic))
   refuse(asked, REFUSED_OF_SUBSCRIPTIONS, 'subscriptions')
-  if ((asked.pushConfig as { pushEndpoint?: string } | undefined)?.pushEndpoint)
-    throw new Fault('FAILED_PRECONDITION', 'This server has no push subscriptions: pull.')
   const ackDeadlineSeconds = Number(asked.ackDeadlineSeconds || 10)
   within(ackDeadlineSeconds, 10, 600, 'ackDeadlineSeconds')
   const retention = (asked.messageRetentionDuration as Duration) ?? { seconds: 604_800 }
@@ -119,6 +120,7 @@ export function subscriptionConfig(asked: Record<string, unknown>): Subscription
     ...(expiration && { expirationPolicy: expiration }),
     ...deadLetterPolicy(asked.deadLetterPolicy),
     ...retryPolicy(asked.retryPolicy),
+    ...pushConfig(asked.pushConfig),
     state: 'ACTIVE',
   }
 }
@@ -170,6 +172,30 @@ function retryPolicy(asked: unknown): Pick<SubscriptionConfig, 'retryPolicy'> {
     'retryPolicy.maximumBackoff (at least the minimum)',
   )
   return { retryPolicy: { minimumBackoff, maximumBackoff } }
+}
+
+/**
+ * Endpoints on this machine only: who reaches the port of this server could else send requests into its network.
+ * @throws Fault
+ */
+function pushConfig(asked: unknown): Pick<SubscriptionConfig, 'pushConfig'> {
+  const config = (asked ?? {}) as Record<string, unknown>
+  const endpoint = String(config.pushEndpoint ?? '')
+  if (endpoint === '') return {}
+  refuse(config, ['oidcToken', 'noWrapper'], 'push subscriptions')
+  const url = URL.parse(endpoint)
+  if (
+    url === null ||
+    !isLoopback(url.hostname) ||
+    !/^https?:$/.test(url.protocol) ||
+    url.username !== '' ||
+    url.password !== ''
+  )
+    throw new Fault(
+      'INVALID_ARGUMENT',
+      `Invalid push endpoint: ${JSON.stringify(endpoint.slice(0, 300))}. Expected http:// or https:// on a name of this machine's loopback, such as 127.0.0.1, without a user.`,
+    )
+  return { pushConfig: { pushEndpoint: endpoint } }
 }
 
 // https://cloud.google.com/pubsub/docs/create-topic-labels#label_format_requirements

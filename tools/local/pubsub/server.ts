@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
-import { namesOf } from '#shared/frame/door.ts'
+import { isLoopback, namesOf } from '#shared/frame/door.ts'
 import { guarding, type Reserved } from './api/access.ts'
 import { grpcFront } from './api/grpc.ts'
 import { pubsubMethods } from './api/protos.ts'
+import { pusher } from './api/push.ts'
 import { restFront } from './api/rest.ts'
 import { Broker } from './broker.ts'
 import { SqliteJournal } from './sqlite-journal.ts'
@@ -36,17 +37,19 @@ export interface PubsubServer {
  * A durable server with the API of Cloud Pub/Sub on one port: gRPC for the client libraries, REST/JSON for gcloud. It
  * is for one machine and does not scale out. Requests that were answered survive the death of the process at any
  * instant; a loss of power may lose the last moments.
- * Not supported, and refused: ordering, exactly-once delivery, filters, push and schemas.
+ * Not supported, and refused: ordering, exactly-once delivery, filters and schemas.
  * @throws when the port is taken or the file cannot be used.
  */
 export async function startPubsubServer(options: PubsubServerOptions): Promise<PubsubServer> {
+  const { host = '127.0.0.1' } = options
   const journal = new SqliteJournal(options.file)
+  const methods = pubsubMethods()
   const broker = new Broker(journal, {
     onFatal: options.onFatal ?? fail,
+    // Clients of other machines could else send requests to what listens on loopback alone.
+    ...(isLoopback(host) && { push: pusher(methods) }),
     ...(options.cacheBytes !== undefined && { cacheBytes: options.cacheBytes }),
   })
-  const methods = pubsubMethods()
-  const { host = '127.0.0.1' } = options
   const guard = guarding(broker, options.reserved)
   const grpc = grpcFront(broker, methods, guard)
   const rest = restFront(broker, methods, { guard, names: namesOf(host) })

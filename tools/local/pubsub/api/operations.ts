@@ -103,7 +103,6 @@ export function operations(
       else queue.seek(Number(time.seconds ?? 0) * 1000 + (time.nanos ?? 0) / 1e6)
       return {}
     },
-    // Only pull is supported; any other push configuration is refused.
     ModifyPushConfig: ({ subscription, pushConfig }) => {
       broker.updateSubscription({ ...broker.subscription(String(subscription)), pushConfig })
       return {}
@@ -130,7 +129,7 @@ export function pull(
   request: { subscription: string; max: number; wait: boolean },
   answer: (leases: Lease[]) => void,
 ): () => void {
-  const queue = broker.queue(request.subscription)
+  const queue = broker.pulledQueue(request.subscription)
   if (!(request.max > 0)) throw new Fault('INVALID_ARGUMENT', 'maxMessages must be positive.')
   if (!request.wait) {
     queue.pump()

@@ -4,13 +4,11 @@ import { type Names, refusal } from '#shared/frame/door.ts'
 import { createServer } from '#shared/frame/node-http.ts'
 import type { Broker } from '../broker.ts'
 import { Fault, type Status } from '../fault.ts'
-import type { Lease } from '../lease.ts'
 import type { Guard } from './access.ts'
 import { checkRequest } from './body.ts'
 import { fromJson, toJson } from './json.ts'
 import {
   type AckId,
-  ackId,
   checkDeadline,
   operations,
   parseAckId,
@@ -18,6 +16,7 @@ import {
   someAckIds,
 } from './operations.ts'
 import type { Method } from './protos.ts'
+import { received } from './received.ts'
 
 /** The REST/JSON front end: an HTTP server that does not listen on a port itself. */
 export function restFront(
@@ -138,19 +137,6 @@ function restCalls(broker: Broker, methods: readonly Method[]): Record<string, C
 
 function ackIds(request: Request): readonly AckId[] {
   return someAckIds(((request.ackIds ?? []) as string[]).map(parseAckId))
-}
-
-function received(message: protobuf.Type, lease: Lease, counted: boolean): object {
-  const microseconds = lease.id % 1_000_000
-  return {
-    ackId: ackId(lease),
-    message: {
-      ...message.toObject(message.decode(lease.body)),
-      messageId: String(lease.id),
-      publishTime: { seconds: (lease.id - microseconds) / 1e6, nanos: microseconds * 1000 },
-    },
-    ...(counted && { deliveryAttempt: lease.attempt }),
-  }
 }
 
 interface Route {

@@ -39,7 +39,7 @@ export function streamingPull(
           if (stream) stream.settle(request)
           else {
             guard('StreamingPull', request, authorizationOf(call))
-            stream = new Stream(broker.queue(request.subscription), call, request)
+            stream = new Stream(broker.pulledQueue(request.subscription), call, request)
             remember(byPeer, peer, stream)
           }
         } catch (error) {
