@@ -123,10 +123,9 @@ export interface CoreWish extends Claim {
   readonly core: 'take' | 'done'
   readonly id: number
 }
-/** The core of the request with this id is lent. */
+/** The answer to the request with this id: it has its core. */
 export interface CoreAnswer {
-  readonly core: 'lent'
-  readonly id: number
+  readonly lent: number
 }
 
 /**
@@ -141,9 +140,9 @@ export class SharedCores implements Cores {
   #last = 0
 
   constructor() {
-    process.on('message', ({ id }: CoreAnswer) => {
-      this.#asked.get(id)?.()
-      this.#asked.delete(id)
+    process.on('message', ({ lent }: CoreAnswer) => {
+      this.#asked.get(lent)?.()
+      this.#asked.delete(lent)
     })
   }
 

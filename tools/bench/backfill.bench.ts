@@ -9,8 +9,6 @@
  * jobs wait than can be worked on.
  */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -18,7 +16,7 @@ import { parseArgs } from 'node:util'
 import { openDatabase } from '#shared/catalogue/database.ts'
 import type { Campaign } from '#shared/contracts/api/campaign.ts'
 import { uuidFrom } from '#shared/contracts/names.ts'
-import { laneChain, NOTHING, shownTimes } from './lane-chain.ts'
+import { laneChain, NOTHING, shownTimes, writeManifest } from './lane-chain.ts'
 
 const { values } = parseArgs({
   options: {
@@ -66,14 +64,11 @@ try {
 
 /** Without masters of their own, one in a thousand lines is a copy of another. */
 async function written(): Promise<void> {
-  const out = createWriteStream(manifest)
-  for (let nth = 0; nth < LINES; nth++) {
-    const asset_guid = uuidFrom(`${nth % 1000 === 999 && !hasMasters ? nth - 500 : nth}`)
-    const line = JSON.stringify({ asset_guid, master_uri: masters[nth % masters.length] })
-    if (!out.write(`${line}\n`)) await once(out, 'drain')
-  }
-  out.end()
-  await once(out, 'close')
+  const line = (nth: number) => ({
+    asset_guid: uuidFrom(`${nth % 1000 === 999 && !hasMasters ? nth - 500 : nth}`),
+    master_uri: masters[nth % masters.length],
+  })
+  await writeManifest(manifest, Iterator.from(Array(LINES).keys()).map(line))
 }
 
 async function enumerated(): Promise<Campaign> {

@@ -4,13 +4,11 @@
  * There is no audio work. `weights`: of the tenant with the long list, and of the one with the short list. `lines`: the
  * short list; it has to last. `times`: how many times as long the other one is.
  */
-import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { Campaign } from '#shared/contracts/api/campaign.ts'
-import { laneChain, NOTHING } from './lane-chain.ts'
+import { laneChain, NOTHING, writeManifest } from './lane-chain.ts'
 
 const { values } = parseArgs({
   options: {
@@ -51,13 +49,8 @@ try {
 /** Makes the list of a campaign. @returns its id */
 async function begun(tenant: string, lines: number): Promise<string> {
   const path = join(folder, `${tenant}.ndjson`)
-  const out = createWriteStream(path)
-  for (let nth = 0; nth < lines; nth++) {
-    const line = { asset_guid: `${tenant}-${nth}`, master_uri: masters[0] }
-    if (!out.write(`${JSON.stringify(line)}\n`)) await once(out, 'drain')
-  }
-  out.end()
-  await once(out, 'close')
+  const line = (nth: number) => ({ asset_guid: `${tenant}-${nth}`, master_uri: masters[0] })
+  await writeManifest(path, Iterator.from(Array(lines).keys()).map(line))
   const wish = {
     ...{ name: tenant, tenant, manifest: `file://${path}` },
     derivative_assets: NOTHING,

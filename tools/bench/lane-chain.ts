@@ -1,6 +1,9 @@
+import { createWriteStream } from 'node:fs'
 import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { wavPart } from '#shared/audio/wav-part.ts'
 import { pubsubBus } from '#shared/bus/pubsub.ts'
@@ -90,6 +93,14 @@ export async function laneChain({
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** Writes a manifest. */
+export async function writeManifest(path: string, lines: Iterable<object>): Promise<void> {
+  const texts = function* () {
+    for (const line of lines) yield `${JSON.stringify(line)}\n`
+  }
+  await pipeline(Readable.from(texts()), createWriteStream(path))
 }
 
 /** Percentiles of sorted times, in words. */

@@ -27,7 +27,7 @@ export function lendCores(
     // The child may have exited or withdrawn the request meanwhile.
     if (giveBack === undefined || stop.signal.aborted) return giveBack?.()
     wishes.set(id, { stop, lent: { giveBack, since: Date.now() } })
-    const answer: CoreAnswer = { core: 'lent', id }
+    const answer: CoreAnswer = { lent: id }
     // A child that has just died accepts no answer; its exit gives the core back.
     child.send(answer, () => {})
   })

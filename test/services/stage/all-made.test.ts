@@ -7,6 +7,7 @@ import { loadRegistry } from '#shared/assets/registry.ts'
 import type { StepEvent } from '#shared/contracts/messages/event.ts'
 import { RunAccepted, RunEnded, StepDue } from '#shared/contracts/messages/run.ts'
 import { type JobId, jobId } from '#shared/contracts/names.ts'
+import type { Cores } from '#shared/frame/cores.ts'
 import { delivering } from '#shared/frame/deliver.ts'
 import { type Send, send } from '#shared/frame/step.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
@@ -38,6 +39,7 @@ let jobs = 0
 async function staged(
   track: string,
   request: { readonly strict?: boolean } = {},
+  cores?: Cores,
 ): Promise<Said> {
   const sends: Send[] = []
   const events: StepEvent[] = []
@@ -62,6 +64,7 @@ async function staged(
       ...{ log: createLog('test', 'silent'), metrics: createMetrics('test') },
       breaker: { isSuspect: async () => false },
       ...{ stopping: never, aborting: never },
+      ...(cores && { cores }),
     },
   )
   const request_id = `all-made-${++jobs}`
@@ -183,4 +186,28 @@ t.test('a WAV whose numbers leave a doubt states nothing', async (t) => {
   }
   for (const [title, act] of Object.entries(doubts))
     t.equal(await altered(act), undefined, title)
+})
+
+t.test('what is decoded or resampled has a core, a header that is read has none', async (t) => {
+  let taken = 0
+  const cores: Cores = {
+    async take() {
+      taken++
+      return () => {}
+    },
+  }
+  const sound = music()
+  const masters = {
+    'a WAV': [wav(sound), 0],
+    'a 24-bit WAV': [wav(sound, { bits: 24 }), 1],
+    'a FLAC': [await flac(wav(sound)), 1],
+    'an MP3': [await coded('a.mp3', wav(sound)), 1],
+  } as const
+  for (const [name, [bytes, times]] of Object.entries(masters)) {
+    const track = `core-${name.replaceAll(' ', '-')}`
+    await master(track, bytes)
+    taken = 0
+    t.match((await staged(track, {}, cores)).event, { verdict: 'done' })
+    t.equal(taken, times, name)
+  }
 })

@@ -251,7 +251,10 @@ export class Broker {
     if (at >= 0) queues.splice(at, 1)
   }
 
-  /** Checks that the dead-letter topic exists: dead letters would else be lost. @throws Fault NOT_FOUND, FAILED_PRECONDITION */
+  /**
+   * @throws Fault NOT_FOUND without the dead-letter topic, since dead letters would be lost; FAILED_PRECONDITION where
+   * nothing is pushed.
+   */
   #checkDelivery({ deadLetterPolicy, pushConfig }: SubscriptionConfig): void {
     if (deadLetterPolicy) this.#topic(deadLetterPolicy.deadLetterTopic)
     if (pushConfig && this.#push === undefined)
