@@ -50,7 +50,11 @@ export function hardLimit(
       if (ownMs >= MAX_LIMITS * limitMs) return stop('unclear')
     }
     if (wallMs >= longestMs) return stop('longest')
-    const left = Math.min(limitMs - ownMs, limitMs / 2 - lately.ownMs, longestMs - wallMs)
+    const untilStop =
+      ownMs < limitMs
+        ? limitMs - ownMs
+        : Math.min(CORE_SHARE * limitMs - coreMs, MAX_LIMITS * limitMs - ownMs)
+    const left = Math.min(untilStop, limitMs / 2 - lately.ownMs, longestMs - wallMs)
     timer = setTimeout(check, Math.max(CHECK_MS.least, Math.min(CHECK_MS.most, left)))
   }
   let timer = setTimeout(check, Math.min(limitMs / 2, longestMs))
