@@ -39,21 +39,33 @@ interface LaneJob {
 /** Assets that compute nothing. */
 export const NOTHING = ['nothing-analyzed', 'nothing-encoded']
 
+/** A folder for a chain that is started more than once on the same data. */
+export async function laneFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'trackchain-lanes-'))
+  // The database may run as another user.
+  await chmod(folder, 0o755)
+  return folder
+}
+
 /**
  * Starts one.
  * @param of.masters a folder of masters; undefined: what is asked for computes nothing
  * @param of.pubsub another Pub/Sub server than ours
+ * @param of.folder what `laneFolder` returned; undefined: one of its own, which is removed on `close`
+ * @param of.derivatives a folder of derivatives; undefined: those that compute nothing
  */
 export async function laneChain({
   masters,
   pubsub,
+  folder: kept,
+  derivatives = new URL('derivatives', import.meta.url).pathname,
 }: {
   readonly masters: string | undefined
   readonly pubsub?: string | undefined
+  readonly folder?: string
+  readonly derivatives?: string
 }): Promise<LaneChain> {
-  const folder = await mkdtemp(join(tmpdir(), 'trackchain-lanes-'))
-  // The database may run as another user.
-  await chmod(folder, 0o755)
+  const folder = kept ?? (await laneFolder())
   const master = join(folder, 'master.wav')
   await writeFile(master, wavPart(interleaved(clubTrack({ sampleRate: SAMPLE_RATE, bars: 1 }))))
   const given = masters === undefined ? undefined : resolve(masters)
@@ -64,7 +76,7 @@ export async function laneChain({
     dataFolder: join(folder, 'data'),
     ...{ port: 0, pubsubPort: 0, pubsub },
     prefixes: [`file://${folder}/`, ...(given === undefined ? [] : [`file://${given}/`])],
-    derivatives: new URL('derivatives', import.meta.url).pathname,
+    derivatives,
     onNotice: (sentence) => console.error(sentence),
   })
   const client = connect(chain.url, new AbortController().signal)
@@ -90,7 +102,7 @@ export async function laneChain({
       await ear.close()
       await bus.close()
       await chain.close()
-      await rm(folder, { recursive: true, force: true })
+      if (kept === undefined) await rm(folder, { recursive: true, force: true })
     },
   }
 }

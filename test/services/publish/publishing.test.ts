@@ -183,6 +183,14 @@ t.test('an announcement has what was made where, and what failed why', async (t)
     ],
   })
   t.match(attributes, { job: run.job, run: '1', route: 'cloud' })
+  t.match(attributes, {
+    'ce-specversion': '1.0',
+    'ce-id': Published.parse(data).id,
+    'ce-source': '/trackchain/publish',
+    'ce-type': 'trackchain.job.partial',
+    'ce-subject': 'named',
+    'ce-datacontenttype': 'application/json',
+  })
 })
 
 t.test(
