@@ -58,6 +58,25 @@ export interface UploadSessions {
   crc32cOf(name: ObjectName, options?: { signal?: AbortSignal }): Promise<string | undefined>
 }
 
+/** What comes with an object that is fetched at a signed address, and for how long. */
+export interface LinkOptions {
+  /** From now, seconds: 1 to MAX_LINK_SECONDS. */
+  readonly expiresInSeconds: number
+  readonly contentType: string
+  /** The value of Content-Disposition. */
+  readonly disposition: string
+  readonly signal?: AbortSignal
+}
+
+/** An address at which an object can be fetched without credentials. */
+export interface SignedUrl {
+  readonly url: string
+  readonly expires: Date
+}
+
+/** How long a signed address may be valid, seconds: the limit of Cloud Storage's signatures (V4). */
+export const MAX_LINK_SECONDS = 7 * 24 * 60 * 60
+
 /**
  * The contract of a store of objects. There is no overwrite, on purpose: a store that cannot create an object only if
  * it is absent cannot hold our objects.
@@ -109,6 +128,12 @@ export interface StoreDriver {
    * @throws as `create`.
    */
   probe?(options?: { signal?: AbortSignal }): Promise<void>
+  /**
+   * Signs a URL at which the object can be fetched without credentials until it expires. Whether there is such an object
+   * is not looked at. Absent if clients cannot reach the store.
+   * @throws StoreError denied when this identity may not sign; unavailable when the signer does not answer.
+   */
+  link?(name: ObjectName, options: LinkOptions): Promise<SignedUrl>
   /** The URI of an object: `file:///…` or `gs://…`. */
   uri(name: ObjectName): string
 }

@@ -1,8 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import type * as library from '@google-cloud/storage'
+import { orAbort, orLate } from '../../async/abort.ts'
+import { sentence } from '../../contracts/errors/sentence.ts'
+import { StoreError } from '../../contracts/errors/store.ts'
 import type { ObjectName, Revision } from '../../contracts/names.ts'
-import type { ObjectStat, StoreDriver, UploadSessions } from '../driver/driver.ts'
+import type {
+  LinkOptions,
+  ObjectStat,
+  SignedUrl,
+  StoreDriver,
+  UploadSessions,
+} from '../driver/driver.ts'
 import {
   checkedFolder,
   checkedName,
@@ -23,6 +32,14 @@ export interface GcsSettings extends Patience {
    * Bytes, a multiple of 256 KiB. Default: 8 MiB.
    */
   readonly pieceBytes?: number
+  /** Where signBlob is called, for tests. Default: Google's IAM Service Account Credentials API. */
+  readonly signingEndpoint?: string
+}
+
+/** A connection to Cloud Storage, which several stores can share. */
+interface GcsConnection extends Wire {
+  /** Signs an address of an object. Absent at an emulator, for which there are no credentials. */
+  sign?(bucket: string, name: string, options: LinkOptions): Promise<SignedUrl>
 }
 
 /** A URL of an upload session is valid for a week. */
@@ -34,6 +51,8 @@ const require = createRequire(import.meta.url)
 const PIECE_BYTES = 8 * 1024 * 1024
 /** The number of objects that are removed at once. */
 const WIDTH = 16
+/** How long signBlob is waited for, ms. */
+const SIGN_MS = 10_000
 const FIELDS = 'name,size,generation,timeCreated'
 
 /**
@@ -52,7 +71,7 @@ export function gcsStore({
   readonly bucket: string
   readonly prefix?: string
   /** A connection to share with other stores. Default: a new one. */
-  readonly connection?: Wire
+  readonly connection?: GcsConnection
 }): GcsStore {
   const wire = connection ?? gcsConnection(settings)
   const inBucket = (name: string) => prefix + checkedName(name)
@@ -130,6 +149,11 @@ export function gcsStore({
         for (let at = 0; at < page.length; at += WIDTH)
           await Promise.all(page.slice(at, at + WIDTH).map(({ name }) => removeOne(name)))
     },
+    ...(wire.sign && {
+      async link(name, options) {
+        return (await wire.sign?.(bucket, inBucket(name), options)) as SignedUrl
+      },
+    }),
     uri: (name) => uriOf(inBucket(name)),
     uploads: {
       kind: 'sessions',
@@ -147,15 +171,56 @@ export function gcsStore({
 }
 
 /** A connection that several stores can share, because each connection fetches access tokens of its own. */
-export function gcsConnection(settings: GcsSettings): Wire {
-  const { apiEndpoint } = settings
+export function gcsConnection(settings: GcsSettings): GcsConnection {
+  const { apiEndpoint, signingEndpoint } = settings
   // Loaded only when a bucket is opened: a service whose stores are folders starts 0.1 core-seconds sooner.
   const { Storage } = require('@google-cloud/storage') as typeof library
   const storage = new Storage(apiEndpoint === undefined ? {} : { apiEndpoint })
   const isEmulator = storage.apiEndpoint.startsWith('http:')
   const credentials = async (url: string) =>
     isEmulator ? {} : await storage.authClient.getRequestHeaders(url)
-  return gcsWire(storage.apiEndpoint, credentials, settings)
+  const wire = gcsWire(storage.apiEndpoint, credentials, settings)
+  if (isEmulator) return wire
+  return {
+    ...wire,
+    async sign(bucket, name, { expiresInSeconds, contentType, disposition, signal }) {
+      // Whole seconds, as the signature has them: the library would round either of the two down.
+      const now = Math.floor(Date.now() / 1000) * 1000
+      const expires = new Date(now + expiresInSeconds * 1000)
+      const signing = storage
+        .bucket(bucket)
+        .file(name)
+        .getSignedUrl({
+          version: 'v4',
+          action: 'read',
+          accessibleAt: now,
+          expires,
+          responseType: contentType,
+          responseDisposition: disposition,
+          ...(signingEndpoint === undefined ? {} : { signingEndpoint }),
+        })
+      const late = () => new Error(`the signer was silent for ${SIGN_MS} ms`)
+      try {
+        const [url] = await orLate(orAbort(signing, signal), SIGN_MS, late)
+        return { url, expires }
+      } catch (error) {
+        signal?.throwIfAborted()
+        throw notSigned(error)
+      }
+    },
+  }
+}
+
+/** What is wrong with an identity, by the library's and Google's words: neither passes a status on. */
+const MAY_NOT = /client_email|permission|denied|forbidden|not been used|disabled/i
+
+function notSigned(error: unknown): StoreError {
+  const why = sentence(error)
+  return new StoreError(
+    MAY_NOT.test(why) ? 'denied' : 'unavailable',
+    `No address of an object can be signed: ${why}. The service account needs roles/iam.serviceAccountTokenCreator on itself.`,
+    { cause: error },
+  )
 }
 
 /** The requested fields of https://cloud.google.com/storage/docs/json_api/v1/objects#resource. */
