@@ -12,6 +12,7 @@ import type { Log } from '#shared/frame/telemetry/log.ts'
 import type { Metrics } from '#shared/frame/telemetry/metrics.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import type { Access } from './auth/access.ts'
+import { allowedOrigins } from './auth/cors.ts'
 import { requireScope } from './auth/guard.ts'
 import type { CampaignActions } from './campaigns/actions.ts'
 import { campaignRoutes } from './campaigns/routes.ts'
@@ -45,6 +46,8 @@ import { jobStatusRoutes } from './jobs/status-routes.ts'
 import { masterRoutes } from './masters/routes.ts'
 import { referenceRoutes } from './reference/routes.ts'
 import { assetRoutes } from './tracks/asset-routes.ts'
+import { linkRoutes } from './tracks/link-routes.ts'
+import type { LinkSigner } from './tracks/link-signer.ts'
 import { trackListRoutes } from './tracks/list-routes.ts'
 import { trackRoutes } from './tracks/routes.ts'
 
@@ -58,6 +61,7 @@ interface HttpDeps {
     | 'proxy_hops'
     | 'max_bodies'
     | 'max_streams'
+    | 'cors_origins'
   >
   /** Minimum speed of a body. Default: a kilobyte a second. */
   readonly slowest?: BodySpeed
@@ -71,6 +75,7 @@ interface HttpDeps {
   readonly database: Database
   readonly registry: Registry
   readonly assets: StoreDriver
+  readonly links: LinkSigner
   readonly uploads: Uploads
   readonly metrics: Metrics
   /**
@@ -112,7 +117,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
   holdBodies(app)
   closeWhenIdle(app)
   sendElsewhere(app, deps)
-  requireScope(app, deps.access, deps.config)
+  requireScope(app, deps.access, allowedOrigins(deps.config, deps.access), deps.config)
   limitBodies(app, { most: deps.config.max_bodies, slowest: deps.slowest })
   inflateBodies(app)
   checkAddresses(app)
@@ -127,6 +132,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
     trackListRoutes,
     trackRoutes,
     assetRoutes,
+    linkRoutes,
     kpiRoutes,
     staleRoutes,
     costRoutes,

@@ -1,9 +1,12 @@
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { configuredRegistry } from '#shared/assets/registry.ts'
 import { openDatabase } from '#shared/catalogue/database.ts'
 import { migrate } from '#shared/catalogue/schema/migrate.ts'
 import { sentence } from '#shared/contracts/errors/sentence.ts'
 import { type Service, service, WAITING_STEPS } from '#shared/frame/service.ts'
+import type { Config } from '#shared/frame/settings.ts'
+import type { StoreDriver } from '#shared/store/driver/driver.ts'
 import { openStore } from '#shared/store/open.ts'
 import { createApp } from './app.ts'
 import { openAccess } from './auth/access.ts'
@@ -20,6 +23,7 @@ import { jobRecorder } from './jobs/record-job.ts'
 import { submissions } from './jobs/submit-job.ts'
 import { openUploads } from './masters/open-uploads.ts'
 import { replacements } from './masters/replacements.ts'
+import { linkSigner } from './tracks/link-signer.ts'
 
 /** Maximum time that the start waits for the migrations, ms. */
 const MIGRATE_MS = 2000
@@ -60,6 +64,8 @@ async function start(service: Service): Promise<void> {
   const gcs = config.storage === '' ? {} : { apiEndpoint: config.storage }
   const uploadsStore = openStore(config.uploads, gcs)
   const uploads = openUploads(uploadsStore)
+  // A store of its own: the breaker watches the store of the steps, and failing downloads must not stop the steps.
+  const assets = openStore(config.assets, gcs)
   const cancellations = cancellationFeed(reads)
   const campaigns = campaignActions({
     ...{ database, registry, aborting, routes, tenants },
@@ -88,9 +94,8 @@ async function start(service: Service): Promise<void> {
       registry,
       metrics,
       aborting,
-      // A store of its own: the breaker watches the store of the steps, and failing downloads must not stop the
-      // steps.
-      assets: openStore(config.assets, gcs),
+      assets,
+      links: linkSigner(linkKeys(config, assets, log)),
       uploads,
       replacements: replacements(uploads, events),
       unready: () => (stopping.aborted ? 'stopping' : breaker.reason),
@@ -104,4 +109,19 @@ async function start(service: Service): Promise<void> {
     await app.close()
   })
   await app.listen({ host: config.host, port: config.port })
+}
+
+/** The keys that sign addresses of assets: those of the configuration or, without any, one that ends with this process. */
+function linkKeys(
+  { link_keys }: Pick<Config, 'link_keys'>,
+  assets: StoreDriver,
+  log: Service['log'],
+): readonly string[] {
+  if (link_keys.length > 0) return link_keys
+  if (assets.link === undefined) {
+    log.warn(
+      'TRACKCHAIN_LINK_KEYS is empty: links to assets are signed by a key of this start, and are valid at this replica until it ends',
+    )
+  }
+  return [randomBytes(32).toString('base64url')]
 }

@@ -36,12 +36,33 @@ export function namesOf(host: string): Names {
  * this machine, including sites whose name was made to resolve to it (DNS rebinding). Programs other than browsers send
  * no such headers and are allowed.
  * @param mayLink Whether a link on a page of another site may lead here. Default: false.
+ * @param isAllowed Whether pages of an origin may send requests here. Default: of none.
+ * @param mayEmbed Whether elements of such a page, which send no Origin, may load this. Default: false.
  */
 export function refusal(
   knock: Knock,
-  { names, mayLink = false }: { readonly names: Names; readonly mayLink?: boolean },
+  { names, ...sites }: { readonly names: Names } & Sites,
 ): Refusal | undefined {
-  return ofName(knock, names) ?? ofSite(knock, mayLink)
+  return ofName(knock, names) ?? ofSite(knock, sites)
+}
+
+/** Which pages of other sites may send requests. */
+interface Sites {
+  readonly mayLink?: boolean
+  readonly isAllowed?: (origin: string | undefined) => boolean
+  readonly mayEmbed?: boolean
+}
+
+/**
+ * The origin of the page that a browser sends a request for: by Origin or, with `mayEmbed`, by Referer, since
+ * media elements and images send no Origin. A page can suppress Referer, and can't forge it. Undefined: unknown.
+ */
+export function pageOf(
+  { headers: { origin, referer } }: Pick<IncomingMessage, 'headers'>,
+  mayEmbed: boolean,
+): string | undefined {
+  if (origin !== undefined || !mayEmbed || referer === undefined) return origin
+  return URL.canParse(referer) ? new URL(referer).origin : undefined
 }
 
 function ofName({ headers, rawHeaders }: Knock, names: Names): Refusal | undefined {
@@ -58,7 +79,10 @@ function ofName({ headers, rawHeaders }: Knock, names: Names): Refusal | undefin
 }
 
 /** Refuses requests of other sites: a page can make a browser send any request; CORS only guards the answer. */
-function ofSite({ method, headers }: Knock, mayLink: boolean): Refusal | undefined {
+function ofSite(
+  { method, headers }: Knock,
+  { mayLink = false, mayEmbed = false, isAllowed = () => false }: Sites,
+): Refusal | undefined {
   const site = headers['sec-fetch-site']
   const { origin } = headers
   // Browsers omit Sec-Fetch-Site for hosts that are not trustworthy, such as rebound names. Then only Origin is left.
@@ -67,6 +91,8 @@ function ofSite({ method, headers }: Knock, mayLink: boolean): Refusal | undefin
       ? site === 'same-origin' || site === 'none'
       : origin === undefined || hostOf(origin) === headers.host?.toLowerCase()
   if (isOwn) return undefined
+  const says = origin !== undefined || mayEmbed
+  if (says && isAllowed(pageOf({ headers }, mayEmbed))) return undefined
   const isLink =
     (method === 'GET' || method === 'HEAD') &&
     headers['sec-fetch-mode'] === 'navigate' &&

@@ -197,6 +197,22 @@ export const Settings = Type.Object(
           'Whose identity tokens may use the API: {"issuer", "audience", "subjects": {sub: scopes}, "emails": {email: scopes}}; instead of scopes also {"scopes", "tenant"}; no issuer: none.',
       },
     ),
+    cors_origins: Type.Array(Type.String({ maxLength: 300 }), {
+      default: [],
+      description:
+        'Origins whose pages may use the API from a browser, e.g. ["https://label.example"]; ["*"]: all of them, where tokens are needed; empty: none but its own.',
+    }),
+    // Printable ASCII, so that a character is a byte.
+    link_keys: Type.Array(
+      Type.String({ minLength: 32, maxLength: 1000, pattern: '^[!-~]*$', writeOnly: true }),
+      {
+        default: [],
+        maxItems: 20,
+        writeOnly: true,
+        description:
+          'Secrets that sign addresses of assets on file:// stores, each 32 to 1000 printable ASCII characters: the first signs, all are accepted. Empty: a key of its own at each start. Addresses on gs:// need none.',
+      },
+    ),
     tenants: Type.Record(Type.String({ pattern: TENANT_PATTERN }), Tenant, {
       default: {},
       description:
@@ -319,6 +335,8 @@ export const READERS: Readonly<Record<keyof Config, readonly Reader[]>> = {
   health_port: all('ingest', 'pod'),
   tokens: API,
   oidc: API,
+  cors_origins: API,
+  link_keys: API,
   tenants: ['ingest', 'publish'],
   max_upload_mib: API,
   max_message_kib: API,

@@ -5,6 +5,7 @@ import { isLoopback, refusal } from '#shared/frame/door.ts'
 import { type Config, SCOPES, type Scope } from '#shared/frame/settings.ts'
 import { type Access, ANYBODY } from './access.ts'
 import { clientAddresses, type ProxySettings } from './client-address.ts'
+import { answerOrigins, type Origins, preflight } from './cors.ts'
 import type { Caller } from './identity.ts'
 import { createRate } from './rate.ts'
 import { checkHead } from './request-head.ts'
@@ -36,17 +37,20 @@ export function assertNotExposed({ host }: Pick<Config, 'host'>, { isGuarded }: 
 /**
  * Authorizes every request: the caller needs a token with the route's scope or, where authentication is off,
  * has to be a program on this machine. Requests from pages of other sites in a browser on this machine are
- * refused, also if the site's name was made to resolve to loopback. Routes with `public: true` need no token.
+ * refused, also if the site's name was made to resolve to loopback, unless their origin is one of `origins`. Routes
+ * with `public: true` need no token.
  * Requests count towards the rate limit of the caller; without a valid token, towards that of the client's
  * address.
  */
 export function requireScope(
   app: FastifyInstance,
   access: Access,
+  origins: Origins,
   { rate_limit_per_minute, ...proxies }: ProxySettings & Pick<Config, 'rate_limit_per_minute'>,
 ): void {
   const rate = createRate(rate_limit_per_minute)
   const addressOf = clientAddresses(proxies)
+  answerOrigins(app, origins)
   app.decorateRequest('caller', '')
   app.decorateRequest('client', '')
   app.decorateRequest('tenant', undefined)
@@ -60,9 +64,12 @@ export function requireScope(
     reply.headers(HEADERS)
     checkHead(request.raw)
     const names = access.isGuarded ? 'any' : 'own'
-    const refused = refusal(request.raw, { names, mayLink: true })
+    const { public: isPublic, scope, unlimited, embeds = false } = request.routeOptions.config
+    const pages = { mayLink: true, isAllowed: origins.has, mayEmbed: embeds }
+    const refused = refusal(request.raw, { names, ...pages })
     if (refused) throw new HttpError('FORBIDDEN', refused.sentence, { at: refused.at })
-    const { public: isPublic, scope, unlimited } = request.routeOptions.config
+    const permitted = preflight(request.raw, origins)
+    if (permitted) return reply.code(204).headers(permitted).send()
     request.client = `address ${addressOf(request.raw)}`
     if (unlimited) return
     const isOpen = isPublic === true || request.is404

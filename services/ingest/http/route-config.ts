@@ -9,6 +9,8 @@ declare module 'fastify' {
     takes?: readonly string[]
     /** The rate limit does not count these requests. For the page itself, and for endpoints that machines poll. */
     unlimited?: boolean
+    /** Elements of pages of allowed origins may load it, which send no Origin: audio, images. */
+    embeds?: boolean
     /** The route accepts bodies that are compressed by gzip. */
     inflates?: boolean
   }

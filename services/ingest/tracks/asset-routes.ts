@@ -3,6 +3,7 @@ import { type Static, Type } from 'typebox'
 import type { Registry } from '#shared/assets/registry.ts'
 import type { Database } from '#shared/catalogue/database.ts'
 import { AssetGuid } from '#shared/contracts/api/parameters.ts'
+import { AssetLink } from '#shared/contracts/api/track.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { StoreError } from '#shared/contracts/errors/store.ts'
 import {
@@ -11,11 +12,11 @@ import {
   type ObjectName,
   type Revision,
 } from '#shared/contracts/names.ts'
-import type { StoreDriver } from '#shared/store/driver/driver.ts'
-import { type ByteRange, byteRange } from '../http/byte-range.ts'
-import { matches } from '../http/etag.ts'
-import { refused } from '../http/responses.ts'
+import { MAX_LINK_SECONDS, type StoreDriver } from '#shared/store/driver/driver.ts'
+import { jsonResponse, refused } from '../http/responses.ts'
+import type { LinkSigner } from './link-signer.ts'
 import { extensionsOf, knownTrack, newestAssets } from './routes.ts'
+import { dispositionOf, sendFile } from './send-file.ts'
 import { checkTaggable, type ServedFile, tagged, tagsDigest } from './tags/tag-file.ts'
 import { tagsOf } from './tags/tags.ts'
 
@@ -39,11 +40,24 @@ const Query = Type.Object({
 })
 type Query = Static<typeof Query>
 
-/** An asset is what it is by its name, but which one a track has may change any time. */
-const CACHE = 'private, no-cache'
-/** A browser that shows the file by itself loads it again from here; it may do nothing else. */
-const CSP =
-  "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+const LinkQuery = Type.Object(
+  {
+    expires_in: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: MAX_LINK_SECONDS,
+        description: 'For how many seconds: 3600 by default, a week at most.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+type LinkQuery = Static<typeof LinkQuery>
+
+/** How long an address is valid where nothing else is asked for, seconds. */
+const LINK_SECONDS = 3600
+/** The content type of files of assets that this release does not define. */
+export const UNKNOWN_TYPE = 'application/octet-stream'
 
 const binary = { schema: { type: 'string', format: 'binary' } }
 const schema = {
@@ -66,17 +80,21 @@ interface AssetDeps {
   readonly database: Database
   readonly registry: Registry
   readonly assets: StoreDriver
+  readonly links: LinkSigner
   /** Aborts when downloads under way have to be given up. */
   readonly aborting: AbortSignal
 }
 
-/** GET and HEAD /v1/tracks/{asset_guid}/assets/{asset}. */
+/** GET and HEAD /v1/tracks/{asset_guid}/assets/{asset}, and GET of a link to it. */
 export async function assetRoutes(
   app: FastifyInstance,
-  { database, registry, assets, aborting }: AssetDeps,
+  { database, registry, assets, links, aborting }: AssetDeps,
 ): Promise<void> {
-  const isThere = async (name: ObjectName) =>
-    (await assets.stat(name, { signal: aborting })) !== undefined
+  async function assertThere(name: ObjectName): Promise<void> {
+    const found = await assets.stat(name, { signal: aborting })
+    if (found === undefined) throw new StoreError('not-found', `${name} is gone`)
+  }
+
   app.route<{ Params: Params; Querystring: Query }>({
     method: ['GET', 'HEAD'],
     url: '/v1/tracks/:asset_guid/assets/:asset',
@@ -94,48 +112,61 @@ export async function assetRoutes(
 
       const tags = request.query.tags === undefined ? undefined : tagsOf(track)
       if (tags !== undefined) checkTaggable(extension)
-      const etag = tags === undefined ? `"${name}"` : `"${name};tags=${tagsDigest(tags)}"`
-      reply.headers({
-        etag,
-        'accept-ranges': 'bytes',
-        'cache-control': CACHE,
-        'content-security-policy': CSP,
-        'content-disposition': `inline; filename="${asset_guid}.${id}.${extension}"`,
-      })
-      reply.type(registry.get(id)?.files[extension] ?? 'application/octet-stream')
-      const isKnown = matches(request.headers['if-none-match'], etag)
-      // Where nothing is read, a row alone would vouch for an object that may be gone.
-      if ((isKnown || request.method === 'HEAD') && !(await isThere(name)))
-        throw new StoreError('not-found', `${name} is gone`)
-      if (isKnown) return reply.code(304).send()
-      const ifRange = request.headers['if-range']
-      const isSame = ifRange === undefined || ifRange === etag
       const stored: ServedFile = {
         bytes,
         read: (start, end) => assets.read(name, { start, end, signal: aborting }),
       }
-      let file = stored
-      let range: ByteRange | undefined
-      try {
-        if (tags !== undefined) file = await tagged(stored, extension, tags)
-        range = isSame ? byteRange(request.headers.range, file.bytes) : undefined
-      } catch (error) {
-        if (isOutOfRange(error)) reply.header('content-range', `bytes */${file.bytes}`)
-        throw error
-      }
-      const { start, end } = range ?? { start: 0, end: file.bytes }
-      if (range !== undefined) {
-        reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${file.bytes}`)
-      }
-      reply.header('content-length', end - start)
-      if (request.method === 'HEAD') return reply.send()
-      return reply.send(await file.read(start, end))
+      return sendFile(request, reply, {
+        etag: tags === undefined ? `"${name}"` : `"${name};tags=${tagsDigest(tags)}"`,
+        type: registry.get(id)?.files[extension] ?? UNKNOWN_TYPE,
+        disposition: dispositionOf(`${asset_guid}.${id}.${extension}`),
+        assertThere: () => assertThere(name),
+        open: async () => (tags === undefined ? stored : tagged(stored, extension, tags)),
+      })
     },
   })
-}
 
-function isOutOfRange(error: unknown): boolean {
-  return error instanceof HttpError && error.code === 'RANGE_NOT_SATISFIABLE'
+  const link = {
+    operationId: 'getAssetLink',
+    tags: ['tracks'],
+    summary: 'Make an address that needs no token',
+    description:
+      'For a browser or a partner: whoever has the address can fetch these very bytes, without tags, until it expires. It stays that of the current revision and version when others follow. In Cloud Storage it is a signed URL of the object itself.',
+    params: Params,
+    querystring: LinkQuery,
+    response: { 200: jsonResponse('The address.', AssetLink), ...refused },
+  }
+  app.get<{ Params: Params; Querystring: LinkQuery }>(
+    '/v1/tracks/:asset_guid/assets/:asset/link',
+    { schema: link, config: { scope: 'read' } },
+    async ({ params, query }, reply): Promise<AssetLink> => {
+      const { asset_guid } = params
+      const { expires_in = LINK_SECONDS } = query
+      const [id = '', wanted] = params.asset.split('.')
+      const track = await knownTrack(asset_guid, database)
+      const found = newestAssets(track).find(({ asset }) => asset === id)
+      const { extension, bytes, version } = fileOf(asset_guid, id, wanted, found, registry)
+      const revision = track.revision as Revision
+      const asset = { id, version }
+      const name = assetName(asset_guid, revision, asset, extension)
+      await assertThere(name)
+      const type = registry.get(id)?.files[extension] ?? UNKNOWN_TYPE
+      const file_name = `${asset_guid}.${id}.${extension}`
+      const options = { contentType: type, disposition: dispositionOf(file_name) }
+      const { url, expires } =
+        (await assets.link?.(name, {
+          ...options,
+          expiresInSeconds: expires_in,
+          signal: aborting,
+        })) ?? links.sign({ guid: asset_guid, revision, asset, extension }, expires_in)
+      reply.header('cache-control', 'no-store')
+      return {
+        url,
+        expires: expires.toISOString(),
+        ...{ type, bytes, file_name, asset: id, version, revision },
+      }
+    },
+  )
 }
 
 type Found = ReturnType<typeof newestAssets>[number] | undefined

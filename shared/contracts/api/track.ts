@@ -98,6 +98,25 @@ const AssetFile = Type.Object(
   { title: 'AssetFile' },
 )
 
+/** GET /v1/tracks/{asset_guid}/assets/{asset}/link. */
+export const AssetLink = Type.Object(
+  {
+    url: Type.String({
+      description:
+        'Where anybody can fetch the file until then: an absolute URL, or one relative to the address of this API.',
+    }),
+    expires: Instant('When that ends.'),
+    type: Type.String({ description: 'The content type of the file.' }),
+    bytes: Type.Integer(),
+    file_name: Type.String({ description: 'The name that browsers save the file by.' }),
+    asset: Type.String({ description: 'The id of the derivative asset.' }),
+    version: Type.Integer({ description: "The version of the asset's definition." }),
+    revision: Type.String({ description: 'The revision of the master that it was made of.' }),
+  },
+  { title: 'AssetLink' },
+)
+export type AssetLink = ResponseOf<typeof AssetLink>
+
 const known = {
   asset: Type.String({ description: 'The id of the derivative asset.' }),
   version: Type.Integer({ description: "The version of the asset's definition." }),

@@ -130,7 +130,19 @@ export const HTTP_ERRORS = {
   FORBIDDEN: {
     status: 403,
     means: "The request's origin is not allowed.",
-    remedy: 'Use the address that the service is bound to, and no page of another site.',
+    remedy:
+      'Use the address that the service is bound to, and a page of it or of an origin in TRACKCHAIN_CORS_ORIGINS.',
+  },
+  LINK_EXPIRED: {
+    status: 403,
+    means: 'The signed address was valid for a while that is over.',
+    remedy: 'Have another made: GET /v1/tracks/{asset_guid}/assets/{asset}/link.',
+  },
+  LINK_INVALID: {
+    status: 403,
+    means: 'The address is signed by none of the keys in use, or has been changed.',
+    remedy:
+      'Use the address to the letter, or have another made: GET /v1/tracks/{asset_guid}/assets/{asset}/link.',
   },
   TOO_MANY_REQUESTS: {
     status: 429,

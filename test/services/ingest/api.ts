@@ -29,6 +29,7 @@ import { jobRecorder } from '../../../services/ingest/jobs/record-job.ts'
 import { submissions } from '../../../services/ingest/jobs/submit-job.ts'
 import { openUploads } from '../../../services/ingest/masters/open-uploads.ts'
 import { replacements } from '../../../services/ingest/masters/replacements.ts'
+import { linkSigner } from '../../../services/ingest/tracks/link-signer.ts'
 import { testPostgres } from '../../../tools/local/postgres/temporary.ts'
 import { type PubsubServer, startPubsubServer } from '../../../tools/local/pubsub/server.ts'
 import { patient, until as untilHolds } from '../../support/patience.ts'
@@ -75,6 +76,10 @@ interface Settings {
   /** Another uploads store. */
   readonly uploads?: string
   readonly storage?: string
+  readonly cors_origins?: string[]
+  readonly link_keys?: readonly string[]
+  /** Another assets store. */
+  readonly assets?: StoreDriver
 }
 
 /** The HTTP API on a real port, with the real local Pub/Sub server, PostgreSQL and file stores behind it. */
@@ -98,7 +103,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
   async function replica(given: Settings = settings) {
     const { tokens = [], rate_limit_per_minute = 0, max_upload_mib = 64, slowest } = given
     const { trusted_proxies = [], proxy_hops = 1, max_bodies = 512, max_streams = 512 } = given
-    const { tenants = {} } = given
+    const { tenants = {}, cors_origins = [], link_keys = ['0'.repeat(32)] } = given
     const { oidc = { issuer: '', audience: '' }, events = eventSink(bus) } = given
     const rows = given.dsn === undefined ? database : openDatabase({ dsn: given.dsn })
     const uploadsUri = given.uploads ?? uploads
@@ -119,7 +124,7 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
       {
         config: {
           ...{ rate_limit_per_minute, max_upload_mib, trusted_proxies, proxy_hops },
-          ...{ max_bodies, max_streams },
+          ...{ max_bodies, max_streams, cors_origins },
         },
         ...(slowest ? { slowest } : {}),
         access: openAccess({ tokens, oidc, tenants }, given.identity),
@@ -137,7 +142,9 @@ export async function startApi(settings: Settings = {}): Promise<Api> {
           metrics,
         }),
         database: rows,
-        ...{ registry, assets, metrics },
+        ...{ registry, metrics },
+        assets: given.assets ?? assets,
+        links: linkSigner(link_keys),
         uploads: uploadsThere,
         replacements: replacements(uploadsThere, events),
         unready: given.unready ?? (() => undefined),
