@@ -13,6 +13,13 @@ resource "google_service_account_iam_member" "service" {
   member             = "serviceAccount:${google_container_cluster.this.workload_identity_config[0].workload_pool}[${var.namespace}/${each.key}]"
 }
 
+# ingest signs addresses of assets as itself, without a key: signBlob on its own account, and on no other.
+resource "google_service_account_iam_member" "signer" {
+  service_account_id = google_service_account.service["ingest"].name
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = google_service_account.service["ingest"].member
+}
+
 resource "google_service_account" "nodes" {
   account_id   = "${var.name}-nodes"
   display_name = "Trackchain: the cluster's nodes"

@@ -8,6 +8,9 @@ locals {
     ])
   }
   masters = toset(flatten(values(local.masters_of)))
+
+  # One rule for all origins, or none.
+  cors_rules = length(var.cors_origins) > 0 ? ["origins"] : []
 }
 
 # Finished assets. Objects are created once and never written again.
@@ -20,6 +23,16 @@ resource "google_storage_bucket" "assets" {
   soft_delete_policy {
     retention_duration_seconds = 604800
   }
+  # Scripts of other sites read signed addresses. Elements such as audio need no rule.
+  dynamic "cors" {
+    for_each = local.cors_rules
+    content {
+      origin          = var.cors_origins
+      method          = ["GET", "HEAD"]
+      response_header = ["Content-Type", "Content-Length", "Content-Disposition", "Content-Range", "Accept-Ranges", "ETag", "Range", "If-None-Match", "If-Range"]
+      max_age_seconds = 7200
+    }
+  }
   depends_on = [google_project_service.this]
 }
 
@@ -31,6 +44,16 @@ resource "google_storage_bucket" "uploads" {
   public_access_prevention    = "enforced"
   soft_delete_policy {
     retention_duration_seconds = 604800
+  }
+  # Pages of other sites send masters here, by the sessions that ingest opens for them.
+  dynamic "cors" {
+    for_each = local.cors_rules
+    content {
+      origin          = var.cors_origins
+      method          = ["PUT"]
+      response_header = ["Content-Type", "Content-Range", "Range"]
+      max_age_seconds = 7200
+    }
   }
   depends_on = [google_project_service.this]
 }

@@ -15,6 +15,8 @@ output "config" {
     TRACKCHAIN_ROUTES  = local.routes_json
     # The Service of k8s/base/ingest.yaml, asked for what was cancelled.
     TRACKCHAIN_INGEST = "http://ingest"
+    # As the buckets have them.
+    TRACKCHAIN_CORS_ORIGINS = jsonencode(var.cors_origins)
   }
 }
 

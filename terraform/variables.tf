@@ -145,6 +145,16 @@ variable "domain" {
   }
 }
 
+variable "cors_origins" {
+  description = "Origins of web pages of yours and of partners that use the API from a browser, e.g. https://label.example: the buckets let their scripts upload masters and read signed addresses. [\"*\"]: all pages. They become TRACKCHAIN_CORS_ORIGINS of the outputs."
+  type        = list(string)
+  default     = []
+  validation {
+    condition     = var.cors_origins == tolist(["*"]) || alltrue([for origin in var.cors_origins : can(regex("^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$", origin))])
+    error_message = "cors_origins must be origins as browsers write them: https://label.example, in lower case, with nothing behind name and port. Or [\"*\"] alone."
+  }
+}
+
 variable "events_in_bigquery" {
   description = "Whether every event also goes to a BigQuery table, for questions that the database is not made for."
   type        = bool

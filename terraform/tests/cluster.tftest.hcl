@@ -45,6 +45,15 @@ run "unless_told" {
     error_message = "Assets and uploads stay until an operator removes them."
   }
 
+  assert {
+    condition     = alltrue([for bucket in [google_storage_bucket.assets, google_storage_bucket.scratch, google_storage_bucket.uploads] : length(bucket.cors) == 0])
+    error_message = "Scripts of other sites reach a bucket."
+  }
+  assert {
+    condition     = google_project_service.this["iamcredentials.googleapis.com"].service == "iamcredentials.googleapis.com"
+    error_message = "Addresses of assets are signed by an API that is not enabled."
+  }
+
   # What is measured, and who is notified.
   assert {
     condition     = length(google_monitoring_dashboard.this) == 3 && !anytrue([for board in google_monitoring_dashboard.this : can(regex("@[a-z_]+@", board.dashboard_json))])
@@ -197,5 +206,24 @@ run "a_database_as_it_is_asked_for" {
   assert {
     condition     = google_sql_database_instance.this[0].settings[0].disk_size == 30 && google_sql_database_instance.this[0].settings[0].tier == "db-custom-2-7680"
     error_message = "The tier and the disk that are given do not count."
+  }
+}
+
+run "other_sites" {
+  command = plan
+  variables {
+    cors_origins = ["https://label.example", "http://localhost:3000"]
+  }
+  assert {
+    condition = (
+      [for rule in google_storage_bucket.assets.cors : [rule.origin, rule.method]] == [[var.cors_origins, tolist(["GET", "HEAD"])]]
+      && [for rule in google_storage_bucket.uploads.cors : [rule.origin, rule.method]] == [[var.cors_origins, tolist(["PUT"])]]
+      && length(google_storage_bucket.scratch.cors) == 0
+    )
+    error_message = "Pages of the origins send masters and read assets, and nothing else."
+  }
+  assert {
+    condition     = jsondecode(output.config.TRACKCHAIN_CORS_ORIGINS) == ["https://label.example", "http://localhost:3000"]
+    error_message = "The API and the buckets let in other origins."
   }
 }

@@ -20,17 +20,19 @@ run "settings" {
       { name = "cloud-urgent" },
       { name = "cloud", templates = ["gs://masters/{asset_guid}.wav"] },
     ]
+    cors_origins = ["https://label.example"]
   }
   # Masters that are far away cause a warning, and nothing more.
   expect_failures = [check.masters_are_near]
   assert {
     condition = output.config == {
-      TRACKCHAIN_PROJECT = "example-project"
-      TRACKCHAIN_ASSETS  = "gs://example-project-trackchain-assets/"
-      TRACKCHAIN_SCRATCH = "gs://example-project-trackchain-scratch/"
-      TRACKCHAIN_UPLOADS = "gs://example-project-trackchain-uploads/"
-      TRACKCHAIN_ROUTES  = "{\"cloud-urgent\":{\"core_slowdown\":1,\"prefixes\":[],\"templates\":[]},\"cloud\":{\"core_slowdown\":1,\"prefixes\":[],\"templates\":[\"gs://masters/{asset_guid}.wav\"]}}"
-      TRACKCHAIN_INGEST  = "http://ingest"
+      TRACKCHAIN_PROJECT      = "example-project"
+      TRACKCHAIN_ASSETS       = "gs://example-project-trackchain-assets/"
+      TRACKCHAIN_SCRATCH      = "gs://example-project-trackchain-scratch/"
+      TRACKCHAIN_UPLOADS      = "gs://example-project-trackchain-uploads/"
+      TRACKCHAIN_ROUTES       = "{\"cloud-urgent\":{\"core_slowdown\":1,\"prefixes\":[],\"templates\":[]},\"cloud\":{\"core_slowdown\":1,\"prefixes\":[],\"templates\":[\"gs://masters/{asset_guid}.wav\"]}}"
+      TRACKCHAIN_INGEST       = "http://ingest"
+      TRACKCHAIN_CORS_ORIGINS = "[\"https://label.example\"]"
     }
     error_message = "The settings are others than the services read, or the default route is no longer the first."
   }
@@ -80,16 +82,17 @@ run "bucket_by_placeholder" {
 run "what_cannot_be_meant" {
   command = plan
   variables {
-    producers   = ["allUsers"]
-    consumers   = ["allAuthenticatedUsers"]
-    operators   = ["audio@example.com"]
-    admin_cidrs = ["0.0.0.0/0"]
-    sites       = { onprem-a = { issuer = "https://issuer.example.com", jwks = "-----BEGIN PUBLIC KEY-----" } }
-    region      = "europe-west1-b"
-    database    = { version = "POSTGRES_14" }
+    producers    = ["allUsers"]
+    consumers    = ["allAuthenticatedUsers"]
+    operators    = ["audio@example.com"]
+    admin_cidrs  = ["0.0.0.0/0"]
+    sites        = { onprem-a = { issuer = "https://issuer.example.com", jwks = "-----BEGIN PUBLIC KEY-----" } }
+    region       = "europe-west1-b"
+    database     = { version = "POSTGRES_14" }
+    cors_origins = ["https://Label.example/"]
   }
   expect_failures = [
-    var.producers, var.consumers, var.operators, var.admin_cidrs, var.sites, var.region, var.database,
+    var.cors_origins, var.producers, var.consumers, var.operators, var.admin_cidrs, var.sites, var.region, var.database,
   ]
 }
 

@@ -159,6 +159,14 @@ run "rights" {
     ])
     error_message = "A Kubernetes service account stands for another service than that of its name."
   }
+  assert {
+    condition = (
+      google_service_account_iam_member.signer.role == "roles/iam.serviceAccountTokenCreator"
+      && google_service_account_iam_member.signer.service_account_id == google_service_account.service["ingest"].name
+      && google_service_account_iam_member.signer.member == google_service_account.service["ingest"].member
+    )
+    error_message = "ingest signs addresses as itself, and as nobody else."
+  }
   # All that is granted on the project: a role for a service here would be a right on every topic and bucket.
   assert {
     condition     = google_project_iam_member.nodes.role == "roles/container.defaultNodeServiceAccount" && google_project_iam_member.nodes.member == google_service_account.nodes.member

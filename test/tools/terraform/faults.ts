@@ -183,6 +183,20 @@ export const FAULTS: readonly Fault[] = [
     seen: 'google_project_iam_member.metrics_adapter: must name no public member, and neither editor nor owner',
   },
   {
+    name: 'ingest may sign as another service',
+    file: 'accounts.tf',
+    from: 'service_account_id = google_service_account.service["ingest"].name\n  role               = "roles/iam.serviceAccountTokenCreator"',
+    to: 'service_account_id = google_service_account.service["stage"].name\n  role               = "roles/iam.serviceAccountTokenCreator"',
+    reported: { by: 'rights', as: 'ingest signs addresses as itself, and as nobody else.' },
+  },
+  {
+    name: 'scripts of every site reach the assets',
+    file: 'buckets.tf',
+    from: 'for_each = local.cors_rules',
+    to: 'for_each = ["always"]',
+    reported: { by: 'cluster', as: 'Scripts of other sites reach a bucket.' },
+  },
+  {
     name: 'a Spot pool without its taint',
     file: 'node-pools.tf',
     from: 'taints      = [{ key = "trackchain.dev/spot", value = "true", effect = "NO_SCHEDULE" }]',
