@@ -18,6 +18,8 @@ export interface DataFolder {
   readonly queue: string
   /** File with the token of the Pub/Sub server, readable by its owner only. */
   readonly token: string
+  /** File with the keys by which links to assets are signed, readable by its owner only. */
+  readonly linkKeys: string
   readonly log: string
   /** Folder of Node's compile cache. */
   readonly compiled: string
@@ -61,6 +63,7 @@ export async function takeDataFolder(folder: string): Promise<DataFolder> {
     database: at('database'),
     queue: at('pubsub.sqlite'),
     token: at('pubsub-token'),
+    linkKeys: at('link-keys.json'),
     log: at('logs', 'trackchain.log'),
     compiled: at('compiled'),
     roll: at('processes.json'),

@@ -26,6 +26,7 @@ import { lendCores } from './core-broker.ts'
 import { type DataFolder, takeDataFolder } from './data-folder.ts'
 import { doorToken } from './door-token.ts'
 import { eventually } from './eventually.ts'
+import { linkKeys } from './link-keys.ts'
 import { type LogFile, openLogFile, prettyLine } from './log-file.ts'
 import { freePort, HOST } from './port.ts'
 import { endLeftovers, openRoll, type Roll } from './process-registry.ts'
@@ -163,6 +164,7 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
   const config = chainSettings(options, folder, { database, pubsub, pubsub_token: token, port })
   const env = environment(config, folder)
   const door = doorToken()
+  const ofIngest = { ...door.ingest, ...linkKeys(folder, notice) }
   const cores = new OwnCores()
   const sinks = {
     log,
@@ -173,7 +175,7 @@ async function start(options: ChainOptions, ground: Ground): Promise<Chain> {
     const spec = {
       name,
       script: servicePath(`${name}/main.ts`),
-      env: { ...env, ...(name === 'ingest' ? door.ingest : door.others) },
+      env: { ...env, ...(name === 'ingest' ? ofIngest : door.others) },
       graceMs: SERVICE_GRACE_MS,
     }
     const onBirth = (child: ChildProcess) => {

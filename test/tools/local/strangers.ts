@@ -46,7 +46,14 @@ export async function readNothing(t: Test, chain: Target): Promise<void> {
   for (const path of inside) t.equal(lstatSync(path).mode & 0o077, 0, path)
   if (process.getuid?.() === 0) {
     const nobody = { uid: 65_534, gid: 65_534 }
-    for (const name of ['pubsub.sqlite', 'logs/trackchain.log', 'owner.json', 'uploads', '.']) {
+    for (const name of [
+      'link-keys.json',
+      'pubsub.sqlite',
+      'logs/trackchain.log',
+      'owner.json',
+      'uploads',
+      '.',
+    ]) {
       const { status } = spawnSync('ls', ['-l', join(data, name)], nobody)
       const read = spawnSync('cat', [join(data, name)], nobody)
       t.not(read.status, 0, name)

@@ -118,6 +118,9 @@ t.test(
   async (t) => {
     writeMaster(join(others, '17'), 3)
     const job = await submit('track', { asset_id: 17, derivative_assets: ['waveform'] })
+    const made = `${chain.url}/v1/tracks/track-0/assets/waveform.png/link`
+    const link = ((await (await fetch(made)).json()) as { url: string }).url
+    t.equal((await fetch(chain.url + link)).status, 200)
     const left = Object.values(pids())
     t.equal(left.length, SERVICES.length + 2)
     process.kill(chain.pid, 'SIGKILL')
@@ -125,6 +128,7 @@ t.test(
     chain = await npmStart(data, [...flags, '--core-slowdown', '20'])
     await ends(t, job, 'done')
     t.same(left.filter(isRunning), [], 'nothing of the first chain is left')
+    t.equal((await fetch(chain.url + link)).status, 200, 'a link outlives its chain')
 
     const words = await refused('--data', data, '--core-slowdown', 'auto')
     t.match(words, /^Steps are cut for cores that are [\d.]+ times as slow/)
