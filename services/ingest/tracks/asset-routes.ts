@@ -131,7 +131,7 @@ export async function assetRoutes(
     tags: ['tracks'],
     summary: 'Make an address that needs no token',
     description:
-      'For a browser or a partner: whoever has the address can fetch these very bytes, without tags, until it expires. It stays that of the current revision and version when others follow. In Cloud Storage it is a signed URL of the object itself.',
+      'For a browser or a partner: anybody who has the address can fetch these very bytes, without tags, until it expires. It stays that of the current revision and version when others follow. In Cloud Storage it is a signed URL of the object itself.',
     params: Params,
     querystring: LinkQuery,
     response: { 200: jsonResponse('The address.', AssetLink), ...refused },

@@ -4,7 +4,7 @@ import { assetName, type ObjectName, type Revision } from '#shared/contracts/nam
 import type { SignedUrl } from '#shared/store/driver/driver.ts'
 
 /** A file of a derivative asset, by the very bytes that it had when it was named. */
-export interface LinkedFile {
+interface LinkedFile {
   readonly guid: string
   readonly revision: Revision
   readonly asset: { readonly id: string; readonly version: number }
@@ -12,7 +12,7 @@ export interface LinkedFile {
 }
 
 /** What comes with a request for a signed address, as it stands there. */
-export interface LinkRequest {
+interface LinkRequest {
   readonly guid: string
   readonly revision: string
   readonly file: string
@@ -22,7 +22,7 @@ export interface LinkRequest {
 
 /** Signs addresses of files on this service, and checks them. */
 export interface LinkSigner {
-  /** The address of a file, from the root of this service. It lasts for so many seconds, and up to one more. */
+  /** The address of a file, from the root of this service. It lasts for `seconds`, and up to one more. */
   sign(file: LinkedFile, seconds: number): SignedUrl
   /**
    * The file that a signed address names.

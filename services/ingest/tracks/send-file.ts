@@ -11,7 +11,7 @@ const CSP =
   "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 /** A file of an asset as it is sent. */
-export interface SentFile {
+interface SentFile {
   readonly etag: string
   readonly type: string
   /** The value of Content-Disposition. */

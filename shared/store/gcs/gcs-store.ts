@@ -58,7 +58,7 @@ const FIELDS = 'name,size,generation,timeCreated'
 /**
  * A store in a bucket, below `prefix` (empty, or ending with a slash).
  *
- * It uses the client library for the credentials and the endpoint only, and makes its own requests: the library's
+ * It uses the client library for the credentials, the endpoint and signatures only, and makes its own requests: the library's
  * requests cannot be aborted, an unconditional write turns its retries off for good, and an error on one download
  * closes the connections of all others.
  */

@@ -83,6 +83,7 @@ t.test('the document describes every address that there is for people', async (t
       '/v1/tracks',
       '/v1/tracks/{asset_guid}',
       '/v1/tracks/{asset_guid}/assets/{asset}',
+      '/v1/tracks/{asset_guid}/assets/{asset}/link',
     ],
     '/v1/tracks/{asset_guid}/history',
   ])
