@@ -197,6 +197,12 @@ t.test('the page, as people use it', { skip }, async (t) => {
     const loading = page.waitForEvent('download')
     await page.getByRole('link', { name: /^Download aac-128/ }).click()
     t.match((await loading).suggestedFilename(), /aac-128\.m4a$/)
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+    await page.getByRole('button', { name: 'Copy link to aac-128.m4a' }).click()
+    await page.getByText('Copied: valid for an hour, for anybody who has it.').waitFor()
+    const link = String(await page.evaluate('navigator.clipboard.readText()'))
+    t.ok(link.startsWith(`${url}/v1/links/`), link)
+    t.equal((await fetch(link, { method: 'HEAD' })).status, 200)
     t.match(
       await page.getByRole('region', { name: 'History' }).textContent(),
       /ingest.*stage.*analyze.*encode.*publish/s,

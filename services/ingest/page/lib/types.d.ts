@@ -12,7 +12,12 @@ export type { JobRequest } from '#shared/contracts/api/job.ts'
 export type { Problem } from '#shared/contracts/api/problem.ts'
 export type { Stale } from '#shared/contracts/api/stale.ts'
 export type { Accepted } from '#shared/contracts/api/submission.ts'
-export type { TrackDetail, TrackLine, TrackPage } from '#shared/contracts/api/track.ts'
+export type {
+  AssetLink,
+  TrackDetail,
+  TrackLine,
+  TrackPage,
+} from '#shared/contracts/api/track.ts'
 export type { Warning } from '#shared/contracts/api/warning.ts'
 
 export type BoardStep = Board['steps'][number]

@@ -5,7 +5,7 @@ import { PLAYABLE } from './player.js'
 import { Shown } from './shown.js'
 
 /** @import { Api } from '../lib/api.js' */
-/** @import { FailedTrackAsset, MadeTrackAsset, TrackDetail } from '../lib/types.d.ts' */
+/** @import { AssetLink, FailedTrackAsset, MadeTrackAsset, TrackDetail } from '../lib/types.d.ts' */
 
 /** Extensions of files into which the server can put tags. */
 const TAGGED = ['m4a', 'mp3', 'flac']
@@ -42,7 +42,7 @@ function Files({ api, track, asset }) {
     const path = TAGGED.includes(extension) ? `${href}?tags=1` : href
     return html`<${Download} key=${extension} ...${{ api, path, name }}>
       <span class="unseen">Download ${asset.asset}</span> .${extension} <small>${size(bytes)}</small>
-    <//>`
+    <//><${CopyLink} key=${`${extension} link`} ...${{ api, href, what: `${asset.asset}.${extension}` }} />`
   })}</p>`
 }
 
@@ -65,5 +65,41 @@ function Download({ api, path, name, children }) {
     }
   }
   return html`<a class="file" href=${path} download=${name} onClick=${onClick}>${children}</a>
+    ${fault !== '' && html`<span class="fault" role="alert">${fault}</span>`}`
+}
+
+/**
+ * Makes an address that needs no token, and copies it. Where a browser does not let it, the address is shown.
+ * @param {{ api: Api, href: string, what: string }} props
+ */
+function CopyLink({ api, href, what }) {
+  const [link, setLink] = useState(
+    /** @type {{ url: string, isCopied: boolean } | undefined} */ (undefined),
+  )
+  const [fault, setFault] = useState('')
+  async function onClick() {
+    setFault('')
+    try {
+      const made = /** @type {AssetLink} */ (await api.get(`${href}/link`))
+      const url = new URL(made.url, location.href).href
+      const copying = navigator.clipboard?.writeText(url) ?? Promise.reject()
+      const isCopied = await copying.then(
+        () => true,
+        () => false,
+      )
+      setLink({ url, isCopied })
+    } catch (error) {
+      setFault(saidOf(error))
+    }
+  }
+  return html`<button class="slight link" onClick=${onClick}>
+      Copy link<span class="unseen"> to ${what}</span>
+    </button>
+    ${
+      link !== undefined &&
+      html`<small class="quiet" role="status">${
+        link.isCopied ? 'Copied' : html`<a href=${link.url}>This link</a>`
+      }: valid for an hour, for anybody who has it.</small>`
+    }
     ${fault !== '' && html`<span class="fault" role="alert">${fault}</span>`}`
 }
