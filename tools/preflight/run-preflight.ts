@@ -12,6 +12,7 @@ import { databaseCheck } from './database-check.ts'
 import { ffmpegCheck } from './ffmpeg-check.ts'
 import { grantChecks } from './grant-checks.ts'
 import { ingestCheck } from './ingest-check.ts'
+import { linkCheck } from './link-check.ts'
 import { regionCheck } from './region-check.ts'
 import type { Seen } from './seen.ts'
 import { type Access, type Needs, needsOf, type ServiceName } from './service-needs.ts'
@@ -66,6 +67,8 @@ export async function preflight(
         ...(needs.database ? [databaseCheck(config.database, limitMs, seen)] : []),
         ...(needs.ffmpeg ? [ffmpegCheck()] : []),
         ...(needs.ingest ? [ingestCheck(config)] : []),
+        // A person cannot sign, so it is asked of ingest's identity alone.
+        ...(service === 'ingest' ? [linkCheck(config.assets, options) ?? []].flat() : []),
       ],
       limitMs,
     )
