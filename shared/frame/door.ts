@@ -91,8 +91,7 @@ function ofSite(
       ? site === 'same-origin' || site === 'none'
       : origin === undefined || hostOf(origin) === headers.host?.toLowerCase()
   if (isOwn) return undefined
-  const says = origin !== undefined || mayEmbed
-  if (says && isAllowed(pageOf({ headers }, mayEmbed))) return undefined
+  if (isAllowed(pageOf({ headers }, mayEmbed))) return undefined
   const isLink =
     (method === 'GET' || method === 'HEAD') &&
     headers['sec-fetch-mode'] === 'navigate' &&

@@ -118,6 +118,11 @@ t.test('* is every origin, and needs no Vary', async (t) => {
     t.equal(answer.status, 200)
     t.equal(seen(answer, 'access-control-allow-origin'), '*')
     t.equal(seen(answer, 'vary'), null)
+    const link = `${open.url}/v1/links/a/x/y@1.z?expires=1&signature=2`
+    const loaded = await fetch(link, { headers: { 'sec-fetch-site': 'cross-site' } })
+    t.equal(loaded.status, 403)
+    t.match(await loaded.json(), { code: 'LINK_INVALID' })
+    t.equal(seen(loaded, 'cross-origin-resource-policy'), 'cross-origin')
   }
 })
 
