@@ -22,7 +22,7 @@ interface LinkRequest {
 
 /** Signs addresses of files on this service, and checks them. */
 export interface LinkSigner {
-  /** The address of a file, from the root of this service. It lasts for `seconds`, and up to one more. */
+  /** The address of a file, from the root of this service. It lasts for `seconds` (1 to MAX_LINK_SECONDS), and up to one more. */
   sign(file: LinkedFile, seconds: number): SignedUrl
   /**
    * The file that a signed address names.

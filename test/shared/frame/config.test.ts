@@ -29,6 +29,7 @@ t.test('every fault of a configuration names its variable', async (t) => {
     TRACKCHAIN_LOG_LEVEL: 'loud',
     TRACKCHAIN_ROUTES: '{"cloud":{"core_slowdown":0}}',
     TRACKCHAIN_TOKENS: '["secret"]',
+    TRACKCHAIN_LINK_KEYS: `["secret","${'k'.repeat(32)}"]`,
     HOME: '/root',
   })
   const of = (variable: string) =>
@@ -41,6 +42,7 @@ t.test('every fault of a configuration names its variable', async (t) => {
   t.match(of('TRACKCHAIN_LOG_LEVEL'), [/must be one of "trace", .*"error", got "loud"/])
   t.match(of('TRACKCHAIN_ROUTES'), [/^\/cloud\/core_slowdown must be >= 0\.1, got 0/])
   t.ok(of('TRACKCHAIN_TOKENS').length > 0)
+  t.match(of('TRACKCHAIN_LINK_KEYS'), [/^\/0 must NOT have fewer than 32 characters$/])
   t.notMatch(JSON.stringify(faults), 'secret')
   t.notMatch(JSON.stringify(faults), 'HOME')
 })
