@@ -24,7 +24,7 @@ const KEPT_MS = KEPT_DAYS * 86_400_000
 
 /**
  * The cancellations that this process knows, in memory. The rule, which is the same everywhere: a run is cancelled when
- * its job was accepted at or before the moment of a cancellation of its job or its request.
+ * its job was accepted at or before the moment of a cancellation of its job, its request or its release.
  */
 export class Cancellations {
   /** By kind and id: the latest moment, ms since 1970. */
@@ -43,9 +43,10 @@ export class Cancellations {
 
   isCancelled({ job, request, accepted }: CancellableRun): boolean {
     const at = Date.parse(accepted)
-    return [keyOf('job', job), keyOf('request', canonicalRequestId(request.request_id))].some(
-      (key) => at <= (this.#until.get(key) ?? Number.NEGATIVE_INFINITY),
-    )
+    const { request_id, release_id } = request
+    const keys = [keyOf('job', job), keyOf('request', canonicalRequestId(request_id))]
+    if (release_id !== undefined) keys.push(keyOf('release', `${release_id}`))
+    return keys.some((key) => at <= (this.#until.get(key) ?? Number.NEGATIVE_INFINITY))
   }
 
   /** Calls `act` once when the run is cancelled, at once if it is. The returned function ends the watch. */

@@ -255,7 +255,7 @@ t.test('killed between the rows and the place, the same jobs come again', async 
   t.match(await state(id), { released: 40, open: 40 })
   let withdrawn = 0
   const cancelAll = async () =>
-    await cancelling(database, () => withdrawn++)({ requestId: id, track: null, ...by })
+    await cancelling(database, () => withdrawn++).request({ requestId: id, track: null, ...by })
   const cancelled = await cancelAll()
   t.match(cancelled, { ended: 40, left: false }, 'its request is cancelled')
   t.match(await state(id), { state: 'cancelled', open: 0, waiting: 40 })

@@ -3,6 +3,7 @@ import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { cancellationsAfter } from '#shared/catalogue/jobs/read-cancellations.ts'
 import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
 import { listLetters } from '#shared/catalogue/letters/read-letters.ts'
+import { findRelease } from '#shared/catalogue/releases/read-releases.ts'
 import { Cancellations } from '#shared/frame/cancellations.ts'
 import { eventSink } from '#shared/frame/events.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
@@ -25,7 +26,7 @@ t.teardown(() => around.close())
 // Not read in place, so that there are samples in scratch.
 const master = wav(club(48_000, { rate: 48_000 }), { rate: 48_000 })
 const known = new Cancellations()
-const cancelled = cancelling(database, () => {})
+const { request: cancelled, release: releaseCancelled } = cancelling(database, () => {})
 const consumers = (only?: readonly string[], cancellations = known) =>
   allConsumers({ config, bus, database, log, cancellations, ...(only && { only }) })
 
@@ -95,6 +96,47 @@ t.test('a unit that runs is aborted; asked again, the job is published', async (
   await t.rejects(cancel(request), { code: 'HAS_ENDED' })
 })
 
+t.test('a release is cancelled: what runs of it and what waits, of two requests', async (t) => {
+  const release_id = 4711
+  const front = await consumers(['ingest', 'publish', 'events'])
+  for (const track of ['r1', 'r2', 'of-none']) {
+    await around.master(track, master)
+    const named = track === 'of-none' ? {} : { release_id }
+    const request_id = `request of ${track}`
+    await around.submit({
+      ...{ request_id, asset_guid: track, derivative_assets: ['waveform'] },
+      ...named,
+    })
+    await until(() => jobOf(track))
+  }
+  const said = await releaseCancelled({
+    release: release_id,
+    by: 'a person',
+    reason: 'a test',
+  })
+  t.match(said, { release_id, ended: 2, left: false, href: `/v1/releases/${release_id}` })
+  await tell()
+  const back = await consumers(['stage', 'analyze', 'encode'])
+  t.teardown(() => Promise.all([front.close(), back.close()]))
+  await saysOf('r1', 'stage cancelled')
+  await saysOf('r2', 'stage cancelled')
+  await until(() => published.has('of-none'))
+  t.match(await findRelease(database, release_id), {
+    state: 'cancelled',
+    counts: { cancelled: 2 },
+  })
+
+  const again = { request_id: 'request of r1', asset_guid: 'r1', release_id }
+  await around.submit({ ...again, derivative_assets: ['waveform'] })
+  await until(() => published.has('r1'))
+  t.match(published.get('r1'), [{ state: 'done', run: 2 }])
+  await until(async () => (await jobOf('r1'))?.announced)
+  t.match(await findRelease(database, release_id), {
+    state: 'partial',
+    counts: { done: 1, cancelled: 1 },
+  })
+})
+
 t.test('while ingest does not answer work goes on, and the job stays cancelled', async (t) => {
   const all = await consumers(undefined, new Cancellations())
   t.teardown(() => all.close())
@@ -121,7 +163,7 @@ t.test('the process ends between the row and the answer: publish ends the rest',
       throw new Error('the process has ended')
     },
   }
-  const half = cancelling(cut as never, () => {})
+  const { request: half } = cancelling(cut as never, () => {})
   t.match(await half({ requestId: request, track: null, by: 'x', reason: null }), {
     left: true,
   })

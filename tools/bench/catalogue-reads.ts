@@ -27,6 +27,11 @@ import { cancellationsAfter, earlierJobs } from '#shared/catalogue/jobs/read-can
 import { jobsOfRequest } from '#shared/catalogue/jobs/read-jobs.ts'
 import { countLetters, listLetters } from '#shared/catalogue/letters/read-letters.ts'
 import {
+  findRelease,
+  listReleases,
+  releaseTracks,
+} from '#shared/catalogue/releases/read-releases.ts'
+import {
   changedTracks,
   listedTrack,
   listTracks,
@@ -139,8 +144,8 @@ export function readsOf({ guid, job, request, halfUs, quarterUs }: Known) {
     read('a request', (database) => jobsOfRequest(database, request)),
     read('what requests said', (database) =>
       earlierJobs(database, [
-        { job, requestId: request },
-        { job: 'unknown', requestId: request },
+        { job, request: { request_id: request } },
+        { job: 'unknown', request: { request_id: request, release_id: 7 } },
       ]),
     ),
     read('cancellations', (database) => cancellationsAfter(database, 0, 1000)),
@@ -155,6 +160,30 @@ export function readsOf({ guid, job, request, halfUs, quarterUs }: Known) {
     ),
     read('letters counted', (database) => countLetters(database, {})),
     ...campaignReads(),
+    ...releaseReads(),
+  ]
+}
+
+/** What is read of releases. `fillCatalogue` has made the release 1 of a tenth of all tracks. */
+function releaseReads() {
+  const hours = (count: number) => new Date(Date.now() - count * 3600_000)
+  return [
+    read('releases', (database) => listReleases(database, { limit: 100 })),
+    read('releases of an hour ago', (database) =>
+      listReleases(database, { limit: 100, after: { changed: hours(1), release: 7 } }),
+    ),
+    read('releases that are partial', (database) =>
+      listReleases(database, { limit: 100, state: 'partial' }),
+    ),
+    read('releases that were cancelled, which none was', (database) =>
+      listReleases(database, { limit: 100, state: 'cancelled' }),
+    ),
+    read('a release', (database) => findRelease(database, 2000)),
+    read('its tracks', (database) => releaseTracks(database, 2000, { limit: 100 })),
+    read('a very large release', (database) => findRelease(database, 1)),
+    read('its tracks from the middle', (database) =>
+      releaseTracks(database, 1, { limit: 100, after: '8' }),
+    ),
   ]
 }
 

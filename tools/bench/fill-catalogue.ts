@@ -39,7 +39,10 @@ const SETTINGS = {
 const TRIGGERED = ['job', 'track_listing', 'event']
 
 /** Their indexes are built when the rows are there. */
-const BIG_TABLES = ['job', 'track', 'master', 'asset', 'track_listing', 'track_place']
+const BIG_TABLES = [
+  ...['job', 'track', 'master', 'asset', 'track_listing', 'track_place'],
+  ...['release', 'release_job'],
+]
 
 /** How to drop each index of some tables, those of keys included, and how to make it again. */
 const INDEXES = `
@@ -66,7 +69,7 @@ const FACTS = `
   create temporary table fact as
   select n, md5(n::text)::uuid::text as guid, substr(md5('job' || n), 1, 24) as job,
     md5('request' || n)::uuid::text as request, 'g' || 1600000000000000 + n * 7 as revision,
-    now() - (1 + $1::int - n) * interval '1 second' as at,
+    now() - (1 + $1::int - n) * interval '1 second' as at, case when n % 10 = 0 then 1 else 1000 + n / 12 end as release,
     case when n <= $1::int * 0.01 then 2 when n % 1000 = 3 then 5 when n % 5000 = 7 then 6
       when n % 500 = 11 then 4 when n % 2000 = 13 then 3 else 1 end as assets,
     case when r < 0.55 then 120 + 12 * b * c when r < 0.75 then 170 + 8 * b when r < 0.95 then 80 + 30 * b
@@ -113,12 +116,20 @@ const ASSETS = `
 const JOBS = `
   insert into job (id, request_id, asset_guid, run, route, request, wanted, verdicts, state, revision,
     accepted_at, ended_at, announcement, announced_at)
-  select job, request, guid, 1, 'cloud', json_build_object('asset_id', n, 'title', title, 'artist', artist),
+  select job, request, guid, 1, 'cloud', json_build_object('release_id', release, 'asset_id', n, 'title', title, 'artist', artist),
     '{"bpm":1,"key":1,"loudness":1,"waveform":1,"aac-128":1}',
     '{"bpm":{"version":3},"key":{"version":1},"loudness":{"version":1},"waveform":{"version":1},"aac-128":{"version":1}}',
     case when assets = 6 then 'accepted' when assets = 5 then 'partial' else 'done' end,
     revision, at - interval '20 seconds', case when assets <> 6 then at end, md5(job), case when assets <> 6 then at end
   from fact`
+
+/** Of a dozen tracks; a client that fills in the same number everywhere has made one of a tenth of all tracks. */
+const RELEASES = `
+  insert into release (release_id, first_seen, changed)
+  select release, min(at), date_trunc('milliseconds', max(at)) from fact group by 1`
+
+const RELEASE_JOBS = `
+  insert into release_job (release_id, asset_guid, job) select release, guid, job from fact`
 
 const LISTING = `
   insert into track_listing (asset_guid, job, request_id, asked_at, state, updated_at, assets, failed,
@@ -232,6 +243,8 @@ const STATEMENTS = [
   MASTER_IDS,
   ASSETS,
   JOBS,
+  RELEASES,
+  RELEASE_JOBS,
   LISTING,
   PLACES,
   WATCH,

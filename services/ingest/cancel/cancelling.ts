@@ -7,6 +7,7 @@ import {
   latestCancellation,
 } from '#shared/catalogue/jobs/cancel-jobs.ts'
 import type { Cancelled } from '#shared/contracts/api/cancellation.ts'
+import type { ReleaseCancelled } from '#shared/contracts/api/release.ts'
 import { HttpError } from '#shared/contracts/errors/http.ts'
 import { CAMPAIGN_ID_PATTERN, canonicalRequestId, jobId } from '#shared/contracts/names.ts'
 import { changeCatalogue } from '../http/query.ts'
@@ -23,15 +24,27 @@ interface CancelWish {
   readonly reason: string | null
 }
 
-/** Cancels. @throws HttpError NOT_FOUND, HAS_ENDED, UPSTREAM_DOWN */
-export type Cancelling = (wish: CancelWish) => Promise<Cancelled>
+/** Which release is to be cancelled, by whom and why. */
+interface ReleaseWish {
+  readonly release: number
+  readonly by: string
+  readonly reason: string | null
+}
+
+/** Cancels. Each @throws HttpError NOT_FOUND, HAS_ENDED, UPSTREAM_DOWN */
+export interface Cancelling {
+  /** A request, or one of its jobs. */
+  request(wish: CancelWish): Promise<Cancelled>
+  /** All jobs that name a release. */
+  release(wish: ReleaseWish): Promise<ReleaseCancelled>
+}
 
 /**
  * Cancels jobs in the catalogue.
  * @param onCancelled called when a cancellation is committed, before its rows are ended
  */
 export function cancelling(database: Database, onCancelled: () => void): Cancelling {
-  return async ({ requestId, track, by, reason }) => {
+  async function request({ requestId, track, by, reason }: CancelWish): Promise<Cancelled> {
     const job = track === null ? null : jobId(requestId, track)
     const request = canonicalRequestId(requestId)
     const outcome = await changeCatalogue(
@@ -56,23 +69,54 @@ export function cancelling(database: Database, onCancelled: () => void): Cancell
         `${what} has ended already: there is nothing left to cancel.`,
       )
     }
-    const { cancellation, isNew } = outcome
-    if (isNew) onCancelled()
-    const { number } = cancellation
-    const { ended, isAll } = await endRowsSoon(database, cancellation)
     return {
-      number,
+      ...(await carriedOut(outcome)),
       request_id: requestId,
       asset_guid: track,
-      before: cancellation.before.toISOString(),
-      at: cancellation.at.toISOString(),
-      by: cancellation.by,
-      reason: cancellation.reason,
-      ended,
-      left: !isAll,
       href: `/v1/jobs/${encodeURIComponent(requestId)}`,
     }
   }
+
+  async function release({ release, by, reason }: ReleaseWish): Promise<ReleaseCancelled> {
+    const outcome = await changeCatalogue(() => cancel(database, { release }, { by, reason }))
+    if (outcome.result === 'unknown') throw unknownRelease(release)
+    if (outcome.result === 'ended') {
+      const words = `The release ${release} has ended already: there is nothing left to cancel.`
+      throw new HttpError('HAS_ENDED', words)
+    }
+    const href = `/v1/releases/${release}`
+    return { ...(await carriedOut(outcome)), release_id: release, href }
+  }
+
+  /** Tells of a cancellation, ends its rows, and says what came of it. */
+  async function carriedOut({ cancellation, isNew }: Committed) {
+    if (isNew) onCancelled()
+    const { number, by, reason } = cancellation
+    const { ended, isAll } = await endRowsSoon(database, cancellation)
+    return {
+      number,
+      before: cancellation.before.toISOString(),
+      at: cancellation.at.toISOString(),
+      by,
+      reason,
+      ended,
+      left: !isAll,
+    }
+  }
+
+  return { request, release }
+}
+
+type Committed = Extract<Awaited<ReturnType<typeof cancel>>, { result: 'cancelled' }>
+
+export function unknownRelease(release: number): HttpError {
+  return new HttpError(
+    'NOT_FOUND',
+    `There is no release ${release} (yet: after a 202 it may take a moment).`,
+    {
+      at: '/release_id',
+    },
+  )
 }
 
 /**
@@ -99,7 +143,9 @@ async function cancelCampaign(
   // Nothing new of one that is cancelled already, or has ended.
   const { campaign, cancellation: added } = moved
   const wasCancelled = added === undefined && campaign.state === 'cancelled'
-  const earlier = wasCancelled ? await latestCancellation(database, request) : undefined
+  const earlier = wasCancelled
+    ? await latestCancellation(database, { request, job: null })
+    : undefined
   const cancellation = added ?? earlier
   if (cancellation === undefined) return { result: 'ended' }
   return { result: 'cancelled', cancellation, isNew: added !== undefined }

@@ -116,7 +116,12 @@ export async function cancelRoutes(
       const { asset_guid, reason = null } = isEmpty ? {} : checkBody(documentIn(body, 'JSON'))
       const track = asset_guid === undefined ? null : withoutBraces(asset_guid)
       reply.code(202).header('cache-control', 'no-store')
-      return await cancelling({ requestId: params.request_id, track, by: caller, reason })
+      return await cancelling.request({
+        requestId: params.request_id,
+        track,
+        by: caller,
+        reason,
+      })
     },
   )
 

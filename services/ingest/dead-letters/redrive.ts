@@ -169,8 +169,7 @@ async function nextRun(
   database: Database,
   { id, run, accepted, request }: NonNullable<KeptLetter['job']>,
 ): Promise<{ readonly run: number; readonly accepted: Date | null }> {
-  const asked = [{ job: id, requestId: request.request_id }]
-  const earlier = (await earlierJobs(database, asked)).get(id)
+  const earlier = (await earlierJobs(database, [{ job: id, request }])).get(id)
   const cancelled = earlier?.cancelled ?? null
   if (cancelled === null || (accepted !== null && accepted > cancelled))
     return { run: run + 1, accepted }

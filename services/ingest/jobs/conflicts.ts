@@ -43,8 +43,7 @@ export function requestConflicts(database: Database, log: Log): Conflicts {
   const taken = new Map<string, Said>()
   const stored = bestEffort<RunAccepted, EarlierJob | undefined>(
     async (jobs, signal) => {
-      const given = jobs.map(({ job, request }) => ({ job, requestId: request.request_id }))
-      const found = await earlierJobs(database, given, signal)
+      const found = await earlierJobs(database, jobs, signal)
       return jobs.map(({ job }) => found.get(job))
     },
     log,

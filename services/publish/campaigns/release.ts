@@ -86,8 +86,7 @@ async function releaseHeld(
     return 0
   }
   const { jobs, refusals } = accepted(items, held, settings)
-  const known = jobs.map(({ job, request }) => ({ job, requestId: request.request_id }))
-  const earlier = await earlierJobs(database, known, stopping)
+  const earlier = await earlierJobs(database, jobs, stopping)
   const runs = jobs.map((job) => {
     const before = earlier.get(job.job)
     return before === undefined ? job : afterCancelling(job, before, Number.POSITIVE_INFINITY)

@@ -2,14 +2,19 @@ import { CAMPAIGN_ID_PATTERN } from '../../contracts/names.ts'
 import { atOnce, type Database, type Query } from '../database.ts'
 
 /** What can be cancelled: later releases may have other kinds. */
-export type CancelKind = 'job' | 'request'
+export type CancelKind = 'job' | 'request' | 'release'
 
-/** One cancellation: every run of its job or request is cancelled that was accepted at or before `before`. */
+/** What is to be cancelled: a whole request, one job of it by its id, or what jobs have named a release. */
+export type Cancellable =
+  | { readonly request: string; readonly job: string | null }
+  | { readonly release: number }
+
+/** One cancellation: every run of its job, request or release is cancelled that was accepted at or before `before`. */
 export interface Cancellation {
   /** Ascending, in the order of commits. */
   readonly number: number
   readonly kind: CancelKind
-  /** The id of the job, or of the request in its canonical form. */
+  /** The id of the job, of the request in its canonical form, or of the release. */
   readonly id: string
   readonly before: Date
   readonly at: Date
@@ -31,7 +36,7 @@ type CancelOutcome =
 /** The key of the advisory lock of those who add cancellations: an arbitrary number that no other program uses. */
 const LOCK = 7_472_616_370
 /**
- * Up to this many jobs of a request are asked when they were accepted, in case the clock of a replica was ahead. More
+ * Up to this many jobs of a request or a release are asked when they were accepted, in case the clock of a replica was ahead. More
  * would take longer than anybody waits.
  */
 const MAX_ASKED = 10_000
@@ -39,40 +44,44 @@ const MAX_ASKED = 10_000
 const BATCH_JOBS = 1000
 
 /**
- * Cancels a job or a request by one row, if any of its jobs has not ended. The rows of its jobs are ended afterwards, by
- * `endCancelled`.
- * @param of.job the id of the job; null: the whole request
+ * Cancels a job, a request or a release by one row, if any of its jobs has not ended. The rows of its jobs are ended
+ * afterwards, by `endCancelled`.
  */
 export async function cancel(
   database: Database,
-  of: { readonly request: string; readonly job: string | null },
+  of: Cancellable,
   { by, reason }: { readonly by: string; readonly reason: string | null },
   signal?: AbortSignal,
 ): Promise<CancelOutcome> {
   return await database.transaction(async (query): Promise<CancelOutcome> => {
-    const { request, job } = of
-    const [kind, id] = job === null ? (['request', request] as const) : (['job', job] as const)
+    const { kind, id } = named(of)
     const [found] = await query<Found>(FIND[kind], [id])
     if (!found?.known) return { result: 'unknown' }
     if (found.open) {
       const cancellation = await addCancellation(query, kind, id, { by, reason })
       return { result: 'cancelled', cancellation, isNew: true }
     }
-    const latest = found.cancelled
-      ? await latestCancellation({ query }, request, job)
-      : undefined
+    const latest = found.cancelled ? await latestCancellation({ query }, of) : undefined
     if (latest === undefined) return { result: 'ended' }
     return { result: 'cancelled', cancellation: latest, isNew: false }
   }, signal)
 }
 
-/** The latest cancellation of a request, or of a job of it; undefined if there was none. */
+/** The latest cancellation of this, or of the request that it is a job of; undefined if there was none. */
 export async function latestCancellation(
   { query }: { readonly query: Query },
-  request: string,
-  job: string | null = null,
+  of: Cancellable,
 ): Promise<Cancellation | undefined> {
-  return (await query<Cancellation>(LATEST, [request, job]))[0]
+  const { kind, id } = named(of)
+  const request = 'request' in of ? of.request : null
+  return (await query<Cancellation>(LATEST, [kind, id, request]))[0]
+}
+
+/** The kind and the id of a cancellation of this. */
+function named(of: Cancellable): Pick<Cancellation, 'kind' | 'id'> {
+  if ('release' in of) return { kind: 'release', id: `${of.release}` }
+  const { request, job } = of
+  return job === null ? { kind: 'request', id: request } : { kind: 'job', id: job }
 }
 
 /** Adds a cancellation within a transaction: everything of it that was accepted until now is cancelled. */
@@ -137,17 +146,26 @@ interface Found {
 const COLUMNS = 'number, kind, id, before, at, by, reason'
 /** A job that has neither ended nor become a dead letter. */
 const IS_OPEN = `job.ended_at is null and coalesce(job.dead_lettered_run < job.run, true)`
-/** The column of a job that has the id of what is cancelled. */
-const COLUMN: Readonly<Record<CancelKind, string>> = { job: 'id', request: 'request_id' }
+/**
+ * SQL that follows `from`: the jobs of what is cancelled, whose id is $1. Those of a release are looked up one by one: a
+ * table that is being filled has no statistics.
+ */
+const JOBS_OF: Readonly<Record<CancelKind, string>> = {
+  job: 'job where id = $1',
+  request: 'job where request_id = $1',
+  release: `release_job member
+      cross join lateral (select * from job where id = member.job offset 0) job
+      where member.release_id = $1::bigint`,
+}
 
 const find = (kind: CancelKind) => ({
   name: `cancel-find-${kind}`,
   text: `
-    select exists (select from job where ${COLUMN[kind]} = $1) as known,
-      exists (select from job where ${COLUMN[kind]} = $1 and ${IS_OPEN}) as open,
-      exists (select from job where ${COLUMN[kind]} = $1 and state = 'cancelled') as cancelled`,
+    select exists (select from ${JOBS_OF[kind]}) as known,
+      exists (select from ${JOBS_OF[kind]} and ${IS_OPEN}) as open,
+      exists (select from ${JOBS_OF[kind]} and state = 'cancelled') as cancelled`,
 })
-const FIND = { job: find('job'), request: find('request') }
+const FIND = { job: find('job'), request: find('request'), release: find('release') }
 
 // The later of now and the acceptances, so that the clocks of replicas do not matter.
 const add = (kind: CancelKind) => ({
@@ -156,17 +174,17 @@ const add = (kind: CancelKind) => ({
     insert into cancellation (kind, id, before, by, reason)
     select '${kind}', $1::text, greatest(date_trunc('milliseconds', clock_timestamp()), (
       select max(accepted_at) from (
-        select accepted_at from job where ${COLUMN[kind]} = $1 limit ${MAX_ASKED}
+        select accepted_at from ${JOBS_OF[kind]} limit ${MAX_ASKED}
       ) asked)), $2, $3
     returning ${COLUMNS}`,
 })
-const ADD = { job: add('job'), request: add('request') }
+const ADD = { job: add('job'), request: add('request'), release: add('release') }
 
 const LATEST = {
   name: 'cancel-latest',
   text: `
     select ${COLUMNS} from cancellation
-    where kind = 'request' and id = $1 or kind = 'job' and id = $2
+    where kind = $1 and id = $2 or kind = 'request' and id = $3
     order by number desc limit 1`,
 }
 
@@ -178,7 +196,7 @@ const ENDED = {
 const OPEN_CANCELLATIONS = {
   name: 'cancel-open',
   text: `select ${COLUMNS} from cancellation
-    where ended_at is null and kind in ('job', 'request') order by number limit 100`,
+    where ended_at is null and kind in ('job', 'request', 'release') order by number limit 100`,
 }
 
 /**
@@ -205,15 +223,31 @@ const ending = (picked: string) => `
   from ended
   returning job`
 
-const endingOf = (kind: CancelKind) => ({
+const endingOf = (kind: 'job' | 'request', column: string) => ({
   name: `cancel-end-${kind}`,
   text: ending(`
     select job.id, cancelled.before, cancelled.by, cancelled.reason
-    from cancellation cancelled join job on job.${COLUMN[kind]} = cancelled.id
+    from cancellation cancelled join job on job.${column} = cancelled.id
     where cancelled.number = $1 and ${IS_OPEN} and job.accepted_at <= cancelled.before
     limit $2`),
 })
-const END_OF = { job: endingOf('job'), request: endingOf('request') }
+
+const END_OF_RELEASE = {
+  name: 'cancel-end-release',
+  text: ending(`
+    select job.id, cancelled.before, cancelled.by, cancelled.reason
+    from (select *, id::bigint as release_id from cancellation where number = $1 offset 0) cancelled
+    join release_job member on member.release_id = cancelled.release_id
+    cross join lateral (select * from job where id = member.job offset 0) job
+    where ${IS_OPEN} and job.accepted_at <= cancelled.before
+    limit $2`),
+}
+
+const END_OF = {
+  job: endingOf('job', 'id'),
+  request: endingOf('request', 'request_id'),
+  release: END_OF_RELEASE,
+}
 
 const CAMPAIGN_ID = new RegExp(CAMPAIGN_ID_PATTERN)
 const IS_CAMPAIGN = { name: 'cancel-is-campaign', text: 'select from campaign where id = $1' }
@@ -238,6 +272,7 @@ const END_FOUND = {
     from job join cancellation cancelled
       on cancelled.kind = 'job' and cancelled.id = job.id
       or cancelled.kind = 'request' and cancelled.id = job.request_id
+      or cancelled.kind = 'release' and cancelled.id = job.request ->> 'release_id'
     where job.id = any($1)
     order by job.id, cancelled.before desc`),
 }

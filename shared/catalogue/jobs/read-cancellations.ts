@@ -39,15 +39,24 @@ export interface EarlierJob {
   readonly isCancelled: boolean
 }
 
-/** What is known about jobs, by their ids, and of cancellations of their requests. Unknown jobs are left out. */
+/** The job that is to be accepted again, and its request. */
+export interface AskedAgain {
+  readonly job: string
+  readonly request: Pick<RunAccepted['request'], 'request_id' | 'release_id'>
+}
+
+/**
+ * What is known about jobs, by their ids, and of cancellations of their requests and releases. Unknown jobs are left out.
+ */
 export async function earlierJobs(
   database: Database,
-  jobs: readonly { readonly job: string; readonly requestId: string }[],
+  jobs: readonly AskedAgain[],
   signal?: AbortSignal,
 ): Promise<ReadonlyMap<string, EarlierJob>> {
-  const given = jobs.map(({ job, requestId }) => ({
+  const given = jobs.map(({ job, request: { request_id, release_id } }) => ({
     id: job,
-    request: canonicalRequestId(requestId),
+    request: canonicalRequestId(request_id),
+    release: release_id === undefined ? null : `${release_id}`,
   }))
   const found = await database.query<EarlierColumns>(EARLIER, [rows(given)], signal)
   return new Map(
@@ -93,11 +102,11 @@ const EARLIER = {
     select given.id, job.request_id, asset_guid, job.request, wanted, run, cancelled,
       coalesce(job.accepted_at <= cancelled and (job.ended_at is null or job.state = 'cancelled'), false)
         as is_cancelled
-    from json_to_recordset($1) as given (id text, request text)
+    from json_to_recordset($1) as given (id text, request text, release text)
     left join lateral (select * from job where job.id = given.id offset 0) job on true
     cross join lateral (
-      select greatest(job.cancelled_at, ${BEFORE_OF('job', 'given.id')}, ${BEFORE_OF('request', 'given.request')})
-        as cancelled
+      select greatest(job.cancelled_at, ${BEFORE_OF('job', 'given.id')}, ${BEFORE_OF('request', 'given.request')},
+        ${BEFORE_OF('release', "coalesce(given.release, job.request ->> 'release_id')")}) as cancelled
     ) as upto
     where job.id is not null or cancelled is not null`,
 }

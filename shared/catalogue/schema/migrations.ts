@@ -52,6 +52,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: 'costs', sql: textOf('005-costs.sql') },
   { name: 'quotas', sql: textOf('006-quotas.sql') },
   { name: 'forecasts', sql: textOf('007-forecasts.sql') },
+  { name: 'releases', sql: textOf('008-releases.sql') },
   {
     name: 'an index of the words in the list',
     index: 'track_listing_words',
@@ -82,6 +83,19 @@ export const MIGRATIONS: readonly Migration[] = [
   {
     name: 'indexes that others have taken the place of',
     sql: 'drop index track_words, track_listing_state',
+  },
+  {
+    name: 'releases of the jobs that are there',
+    all: ALL_TRACKS,
+    batch: `
+      with batch as materialized (
+        select id, asset_guid, accepted_at, release_of(request) as release_id from job
+        where id > coalesce($1, '') order by id limit $2
+      ), added as materialized (
+        select add_to_releases(array_agg(release_id), array_agg(asset_guid), array_agg(id), array_agg(accepted_at))
+        from batch where release_id is not null
+      )
+      select max(id) as cursor, count(*)::int as rows, (select count(*) from added) as added from batch`,
   },
 ]
 

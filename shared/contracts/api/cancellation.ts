@@ -53,10 +53,12 @@ export const Cancellations = Type.Object(
         {
           number: Type.Integer({ minimum: 1 }),
           kind: Type.String({
-            description: '`job` or `request`; later releases may have others: pass them over.',
+            description:
+              '`job`, `request` or `release` (of tracks); later versions may have others: pass them over.',
           }),
           id: Type.String({
-            description: 'The id of the job, or of the request; a UUID in lower case.',
+            description:
+              'The id of the job, of the request (a UUID in lower case) or of the release.',
           }),
           before: Instant(
             'Everything that was accepted at that moment or before is cancelled.',

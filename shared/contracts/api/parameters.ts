@@ -18,6 +18,8 @@ export const PageSize = Type.Optional(
 
 /** The request that the examples of POST /v1/jobs make, so that the other examples find it. */
 export const EXAMPLE_REQUEST_ID = '3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11'
+/** Likewise the release that they name. */
+export const EXAMPLE_RELEASE_ID = 4_711_001
 
 /** A sha256 as HTTP headers give it: https://www.rfc-editor.org/rfc/rfc9530. */
 export const SHA256_DIGEST = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):\s*(?:,|$)/

@@ -293,7 +293,7 @@ t.test('rows are found by their keys alone, also before there are statistics', a
   const keys = runs.flatMap(({ request }) =>
     ids.map((asset) => ({ track: request.asset_guid, revision: 'f01', asset, version: 1 })),
   )
-  const jobs = runs.map(({ job, request }) => ({ job, requestId: request.request_id }))
+  const jobs = runs.map(({ job, request }) => ({ job, request }))
   await database.transaction(async (query) => {
     await looksUp(query, ['master', 'asset'], 2 * keys.length, async () => {
       t.equal((await readMade(query, keys)).length, keys.length)

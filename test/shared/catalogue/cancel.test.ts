@@ -39,9 +39,7 @@ async function cancelled(run: RunAccepted, of: Parameters<typeof cancel>[1] = wh
 
 /** The job as it is posted again, later than the cancellation. */
 async function postedAgain(run: RunAccepted, assets?: readonly string[]) {
-  const found = await earlierJobs(database, [
-    { job: run.job, requestId: run.request.request_id },
-  ])
+  const found = await earlierJobs(database, [run])
   const { cancelled, run: highest = 0 } = found.get(run.job) ?? {}
   const later = new Date((cancelled?.getTime() ?? 0) + 1).toISOString()
   return again(run, { accepted: later, run: highest + 1 }, assets)

@@ -40,10 +40,11 @@ t.test(
     const dsn = await postgres.database()
     const services = pools(t, dsn, 4)
     await migrate(services[0] as Database)
-    // Few tracks, so that jobs meet on track, master and asset rows as well.
-    const runs = Array.from({ length: 60 }, (_, index) =>
-      accepted(['bpm', 'key'], { track: `track-${index % 7}` }),
-    )
+    // Few tracks and releases, so that jobs meet on their rows, and on those of masters and assets, as well.
+    const runs = Array.from({ length: 60 }, (_, index) => {
+      const run = accepted(['bpm', 'key'], { track: `track-${index % 7}` })
+      return { ...run, request: { ...run.request, release_id: index % 3 } }
+    })
     const redriven = runs.map((run) => again(run, { run: 2 }))
     const announced = new Set<string>()
     await Promise.all(

@@ -39,6 +39,20 @@ t.test('a run is cancelled when it was accepted at or before the moment', (t) =>
   t.end()
 })
 
+t.test('a run that names a release is cancelled with it', (t) => {
+  const known = new Cancellations()
+  known.add([{ number: 3, kind: 'release', id: '7', before: moment }])
+  const naming = (release_id: number, accepted: string) => {
+    const one = run(accepted)
+    return { ...one, request: { ...one.request, release_id } }
+  }
+  t.ok(known.isCancelled(naming(7, moment)))
+  t.notOk(known.isCancelled(naming(7, late)))
+  t.notOk(known.isCancelled(naming(-7, moment)))
+  t.notOk(known.isCancelled(run(moment)))
+  t.end()
+})
+
 t.test('of several the latest counts, in whatever order they come', (t) => {
   const known = new Cancellations()
   known.add([
