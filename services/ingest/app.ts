@@ -45,6 +45,7 @@ import { jobRoutes } from './jobs/routes.ts'
 import { jobStatusRoutes } from './jobs/status-routes.ts'
 import { masterRoutes } from './masters/routes.ts'
 import { referenceRoutes } from './reference/routes.ts'
+import { releaseRoutes } from './releases/routes.ts'
 import { assetRoutes } from './tracks/asset-routes.ts'
 import { linkRoutes } from './tracks/link-routes.ts'
 import type { LinkSigner } from './tracks/link-signer.ts'
@@ -128,6 +129,7 @@ export async function createApp(deps: HttpDeps, log: Log): Promise<FastifyInstan
     jobStatusRoutes,
     cancelRoutes,
     campaignRoutes,
+    releaseRoutes,
     masterRoutes,
     trackListRoutes,
     trackRoutes,

@@ -12,6 +12,7 @@ const CSP =
 const TAGS = {
   jobs: 'Requests for derivative assets, and their state.',
   campaigns: 'Long lists of tracks that are worked off beside everything else.',
+  releases: 'The tracks of a release together.',
   masters: 'Uploads of masters.',
   tracks: 'What exists for a track, and its history.',
   'dead letters': 'Jobs and messages that failed for good.',

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
-import { EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
+import { EXAMPLE_RELEASE_ID, EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
 import { Problem } from '#shared/contracts/api/problem.ts'
 import {
   Accepted,
@@ -28,6 +28,7 @@ const MAX_JOBS = 1000
 
 const EXAMPLE = {
   request_id: EXAMPLE_REQUEST_ID,
+  release_id: EXAMPLE_RELEASE_ID,
   asset_guid: 'example-track',
   derivative_assets: ['bpm', 'key', 'waveform'],
 }

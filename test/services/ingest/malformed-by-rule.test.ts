@@ -33,6 +33,7 @@ const BODIES: Record<string, [body: Record<string, unknown>, optional: string[]]
   '/v1/masters/a': [{ bytes: 5, sha256: sha256(Buffer.from('hello')) }, ['bytes']],
   [`/v1/dead-letters/${LETTER}/discard`]: [{ reason: 'because' }, []],
   '/v1/jobs/nobody/cancel': [{ asset_guid: 'a', reason: 'because' }, ['asset_guid', 'reason']],
+  '/v1/releases/7/cancel': [{ reason: 'because' }, ['reason']],
   '/v1/dead-letters/redrive': [
     { filter: { step: 'stage', code: 'MASTER_NOT_FOUND' }, dry_run: true, rate: 5 },
     ['filter', 'step', 'code', 'dry_run', 'rate'],
@@ -46,6 +47,8 @@ const QUERIES: Record<string, string[]> = {
   ],
   '/v1/kpis': ['from', 'to', 'nonesuch'],
   '/v1/cancellations': ['after', 'wait', 'nonesuch'],
+  '/v1/releases': ['state', 'limit', 'page', 'nonesuch'],
+  '/v1/releases/7': ['limit', 'page', 'nonesuch'],
   '/v1/dead-letters': ['state', 'limit', 'before', 'older_than', 'nonesuch'],
   '/v1/tracks/a/history': ['limit', 'before', 'nonesuch'],
 }

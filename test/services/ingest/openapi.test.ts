@@ -1,9 +1,10 @@
 import t from 'tap'
 import { createCampaign } from '#shared/catalogue/campaigns/create-campaign.ts'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { keepLetter } from '#shared/catalogue/letters/keep-letter.ts'
-import { EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
+import { EXAMPLE_RELEASE_ID, EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Published } from '#shared/contracts/messages/published.ts'
 import { assetName, jobId, type Revision } from '#shared/contracts/names.ts'
@@ -76,7 +77,9 @@ t.test('the document describes every address that there is for people', async (t
     ],
     ...['/v1/jobs', '/v1/jobs/{request_id}', '/v1/jobs/{request_id}/cancel'],
     ...['/v1/kpis', '/v1/live'],
-    ...['/v1/masters/{asset_guid}', '/v1/schemas'],
+    ...['/v1/masters/{asset_guid}'],
+    ...['/v1/releases', '/v1/releases/{release_id}', '/v1/releases/{release_id}/cancel'],
+    '/v1/schemas',
     ...[
       '/v1/schemas/{name}',
       '/v1/stale',
@@ -168,6 +171,7 @@ t.test('what an operator posts by its examples works as well', async (t) => {
       const at = path
         .replace('{id}', EXAMPLE_LETTER_ID)
         .replace('{request_id}', EXAMPLE_REQUEST_ID)
+        .replace('{release_id}', `${EXAMPLE_RELEASE_ID}`)
       const response = await fetch(api.url + at, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
@@ -183,6 +187,7 @@ t.test('what an operator posts by its examples works as well', async (t) => {
   ])
   t.match(await post('/v1/dead-letters/{id}/discard'), [{ code: 'LETTER_TAKEN' }])
   t.match(await post('/v1/jobs/{request_id}/cancel'), [{ ended: 1 }, { ended: 0 }])
+  t.match(await post('/v1/releases/{release_id}/cancel'), [{ ended: 1, left: false }])
   t.match(await post('/v1/campaigns'), [{ state: 'enumerating' }])
 })
 
@@ -289,6 +294,14 @@ async function ranExampleTrack(): Promise<void> {
       accepted: new Date().toISOString(),
       master: { uri: 'file:///mnt/masters/x.wav', revision, samples: 44_100, layout: 'WAV' },
       verdicts: { waveform: { state: 'made', version: 1, files: { json: 2, png: 3 } } },
+    },
+  ])
+  const other = { request_id: 'another', asset_guid, release_id: EXAMPLE_RELEASE_ID }
+  await acceptJobs(api.database, [
+    {
+      request: { ...other, derivative_assets: ['bpm'] },
+      ...{ job: jobId('another', asset_guid), run: 1, route: 'cloud' },
+      accepted: new Date().toISOString(),
     },
   ])
   await createCampaign(api.database, {
