@@ -4,13 +4,14 @@ import type { Page } from 'playwright-core'
 import t from 'tap'
 import { keyName } from '#shared/audio/musical-keys.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
+import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { CHAIN_ERRORS } from '#shared/contracts/errors/chain.ts'
 import type { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import type { Config } from '#shared/frame/settings.ts'
 import { createLog } from '#shared/frame/telemetry/log.ts'
 import { anyPort } from '../../tools/local/port.ts'
 import { clubTrack } from '../../tools/local/synth.ts'
-import { accepted } from '../shared/catalogue/fixture.ts'
+import { accepted, ended } from '../shared/catalogue/fixture.ts'
 import { wav } from '../support/audio.ts'
 import { surroundings } from '../support/chain.ts'
 import { noChromium } from '../support/chromium.ts'
@@ -285,6 +286,50 @@ t.test('the page, as people use it', { skip }, async (t) => {
     await page.close()
   })
 
+  await t.test('a release has a bar and its tracks, and is cancelled as a whole', async (t) => {
+    // Nobody gets their messages.
+    const runs = ['side-a', 'side-b'].map((track) => {
+      const run = accepted(['bpm'], { track })
+      return { ...run, request: { ...run.request, release_id: 4711, title: `the ${track}` } }
+    })
+    await acceptJobs(database, runs)
+    await recordRuns(
+      database,
+      runs.slice(0, 1).map((run) => ended(run)),
+    )
+    const page = await open()
+    await page.getByRole('link', { name: 'Releases' }).click()
+    await page.getByRole('img', { name: '2 tracks: 1 done, 1 running' }).waitFor()
+    t.same(await barriers(page), [])
+    await page.getByRole('link', { name: 'failed', exact: true }).click()
+    await page.getByText('No releases').waitFor()
+    await page.getByRole('link', { name: 'running', exact: true }).click()
+    await page.getByRole('link', { name: 'Release 4711' }).click()
+    await page.getByRole('heading', { level: 1, name: 'Release 4711' }).waitFor()
+    t.match(
+      await page.getByRole('region', { name: 'Its tracks' }).textContent(),
+      /2 tracks: 1 done, 1 running.*the side-a.*done.*side-b.*running/s,
+    )
+    t.same(await barriers(page), [])
+    await page.getByRole('button', { name: 'Cancel …' }).click()
+    await page.getByRole('button', { name: 'Let it run' }).click()
+    await page.getByRole('button', { name: 'Cancel …' }).click()
+    await page.getByText('Jobs over 1 of its tracks are open').waitFor()
+    await page.getByLabel('Why').fill('withdrawn')
+    await page.getByRole('button', { name: 'Cancel the release' }).click()
+    await page.getByRole('img', { name: '2 tracks: 1 done, 1 cancelled' }).waitFor()
+    t.equal(await page.getByRole('button', { name: 'Cancel …' }).count(), 0)
+    await page.setViewportSize({ width: 360, height: 740 })
+    const isWide = 'document.documentElement.scrollWidth > innerWidth'
+    t.equal(await page.evaluate(isWide), false, 'it fits 360 px')
+    await page.getByRole('link', { name: 'the side-a' }).click()
+    await page.getByRole('heading', { level: 1, name: 'the side-a' }).waitFor()
+    await page.getByRole('link', { name: 'Release 4711' }).click()
+    await page.getByRole('link', { name: 'side-b' }).click()
+    await page.getByText(/cancelled by a user of this machine: withdrawn/).waitFor()
+    await page.close()
+  })
+
   await t.test('a list of thousands is scrolled through, and searched', async (t) => {
     await fillList(postgres.open(config.database), MANY)
     const page = await open()
@@ -353,8 +398,18 @@ t.test('the page, as people use it', { skip }, async (t) => {
       await page.getByRole('progressbar').first().waitFor()
       t.same(await barriers(page), [], `campaigns, ${scheme}`)
       await picture(page, `campaigns-${scheme}`)
+      await page.goto(`${url}/#/releases/4711`)
+      await page.getByRole('link', { name: 'the side-a' }).waitFor()
+      t.same(await barriers(page), [], `a release, ${scheme}`)
+      await picture(page, `release-${scheme}`)
       await page.setViewportSize({ width: 360, height: 740 })
-      const paths = ['/#/', '/#/tracks/late', '/#/dead-letters?state=all', '/#/campaigns']
+      const paths = [
+        '/#/',
+        '/#/tracks/late',
+        '/#/dead-letters?state=all',
+        '/#/campaigns',
+        '/#/releases',
+      ]
       for (const path of paths) {
         await page.goto(`${url}${path}`)
         await page.waitForTimeout(300)

@@ -11,6 +11,8 @@ import { Campaigns } from './views/campaigns.js'
 import { Dialog } from './views/dialog.js'
 import { Drop, Sendings } from './views/drop.js'
 import { Letters } from './views/letters.js'
+import { Release } from './views/release.js'
+import { Releases } from './views/releases.js'
 import { ThemeButton } from './views/theme-button.js'
 import { Track } from './views/track.js'
 import { Tracks } from './views/tracks.js'
@@ -25,7 +27,11 @@ const tracks = createTrackList(api, live)
  * The pages beside the list and those of tracks, by their paths.
  * @type {Readonly<Record<string, string>>}
  */
-const NAMES = { '/dead-letters': 'Dead letters', '/campaigns': 'Campaigns' }
+const NAMES = {
+  '/dead-letters': 'Dead letters',
+  '/releases': 'Releases',
+  '/campaigns': 'Campaigns',
+}
 
 /** The scroll position of the list, restored when the user comes back from a track. */
 let leftAt = 0
@@ -36,7 +42,8 @@ function App() {
   const [tokens, setTokens] = useState(0)
   const main = useRef(/** @type {HTMLElement | null} */ (null))
   const guid = /^\/tracks\/(.+)$/.exec(route.path)?.[1]
-  const named = NAMES[route.path]
+  const release = /^\/releases\/(-?\d+)$/.exec(route.path)?.[1]
+  const named = release === undefined ? NAMES[route.path] : `Release ${release}`
   const isHome = guid === undefined && named === undefined
 
   useEffect(() => {
@@ -78,6 +85,8 @@ function App() {
         <${Tracks} tracks=${tracks} query=${route.query} />`
       }
       ${guid !== undefined && html`<${Track} ...${{ api, live, uploads }} guid=${decodeURIComponent(guid)} />`}
+      ${route.path === '/releases' && html`<${Releases} api=${api} query=${route.query} />`}
+      ${release !== undefined && html`<${Release} key=${release} ...${{ api, release }} />`}
       ${route.path === '/campaigns' && html`<${Campaigns} api=${api} />`}
       ${route.path === '/dead-letters' && html`<${Letters} ...${{ api, live, uploads }} query=${route.query} />`}
     </main>
@@ -98,6 +107,7 @@ function Header({ path }) {
     <nav aria-label="Pages">
       <a href="#/" aria-current=${at('/')}>Tracks</a>
       <a href="#/dead-letters" aria-current=${at('/dead-letters')}>Dead letters${letters > 0 && html` <span class="badge">${counted(letters)}</span>`}</a>
+      <a href="#/releases" aria-current=${at('/releases')}>Releases</a>
       <a href="#/campaigns" aria-current=${at('/campaigns')}>Campaigns</a>
       <a href="/docs">API</a>
     </nav>

@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox'
 import type { Registry } from '#shared/assets/registry.ts'
 import type { Database } from '#shared/catalogue/database.ts'
 import { trackHistory } from '#shared/catalogue/events/track-history.ts'
-import { type ListedTrack, listedTrack } from '#shared/catalogue/tracks/list-tracks.ts'
+import { listedTrack } from '#shared/catalogue/tracks/list-tracks.ts'
 import { findTrack, type TrackStatus } from '#shared/catalogue/tracks/read-tracks.ts'
 import { type HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
 import { PageSize, TrackParams } from '#shared/contracts/api/parameters.ts'
@@ -143,7 +143,7 @@ function unknownTrack(assetGuid: string): HttpError {
 
 function toTrackDetail(
   track: TrackStatus,
-  listed: ListedTrack | undefined,
+  listed: Awaited<ReturnType<typeof listedTrack>>,
   registry: Registry,
 ): TrackDetail {
   const { samples, layout, uri, warnings } = track.master
@@ -164,6 +164,7 @@ function toTrackDetail(
     ...(listed && {
       state: listed.line.state,
       request_id: listed.line.request_id,
+      ...(listed.release === null ? {} : { release_id: listed.release }),
       dead_lettered: listed.line.dead_lettered,
     }),
   }

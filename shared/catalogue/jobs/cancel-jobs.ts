@@ -5,7 +5,7 @@ import { atOnce, type Database, type Query } from '../database.ts'
 export type CancelKind = 'job' | 'request' | 'release'
 
 /** What is to be cancelled: a whole request, one job of it by its id, or what jobs have named a release. */
-export type Cancellable =
+type Cancellable =
   | { readonly request: string; readonly job: string | null }
   | { readonly release: number }
 

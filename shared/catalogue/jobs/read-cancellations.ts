@@ -40,7 +40,7 @@ export interface EarlierJob {
 }
 
 /** The job that is to be accepted again, and its request. */
-export interface AskedAgain {
+interface AskedAgain {
   readonly job: string
   readonly request: Pick<RunAccepted['request'], 'request_id' | 'release_id'>
 }

@@ -3,7 +3,7 @@ import type { Database } from '../database.ts'
 import { cutPage, pageSize } from '../pages.ts'
 
 /** The state of a track in a release, and of a release. */
-export type ReleaseState = (typeof TRACK_STATES)[number]
+type ReleaseState = (typeof TRACK_STATES)[number]
 
 /** What has become of the tracks that jobs have named a release of. */
 export interface ReleaseStatus {
@@ -11,7 +11,7 @@ export interface ReleaseStatus {
   readonly state: ReleaseState
   /** How many tracks are in which state. */
   readonly counts: Readonly<Record<ReleaseState, number>>
-  /** Whether it has more jobs than `MAX_OF_RELEASE`: then only so many are counted. */
+  /** Whether it has more jobs than `MAX_OF_RELEASE`: the rest is not counted then. */
   readonly isMore: boolean
   readonly firstSeen: Date
   /** When a job of it was added, or came to another state. */
@@ -19,7 +19,7 @@ export interface ReleaseStatus {
 }
 
 /** A track of a release, by the latest of its jobs that name the release. */
-export interface ReleaseTrack {
+interface ReleaseTrack {
   readonly asset_guid: string
   readonly title: string | null
   readonly artist: string | null
@@ -37,7 +37,7 @@ export interface ReleasePlace {
 export const MAX_OF_RELEASE = 10_000
 /** How many releases a page looks at for those of a state, and how many at once. */
 const MAX_LOOKED_AT = 2_000
-const AT_ONCE = 500
+const BATCH_RELEASES = 500
 
 /** A release; undefined when no job has named it. */
 export async function findRelease(
@@ -66,7 +66,7 @@ export async function listReleases(
   signal?: AbortSignal,
 ): Promise<{ readonly releases: readonly ReleaseStatus[]; readonly next?: ReleasePlace }> {
   const size = pageSize(limit)
-  const atOnce = state === undefined ? size + 1 : AT_ONCE
+  const atOnce = state === undefined ? size + 1 : BATCH_RELEASES
   const releases: ReleaseStatus[] = []
   let last = after
   for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; lookedAt += atOnce) {

@@ -86,15 +86,18 @@ export async function changedTracks(
   return (await database.query<Columns>(CHANGED, [sinceUs ?? null, limit], signal)).map(listed)
 }
 
-/** A track by its asset_guid; undefined if no job for it is known. */
+/** A track by its asset_guid, with the release that its latest job names; undefined if no job for it is known. */
 export async function listedTrack(
   database: Database,
   assetGuid: string,
   signal?: AbortSignal,
-): Promise<ListedTrack | undefined> {
+): Promise<(ListedTrack & { readonly release: number | null }) | undefined> {
   if (assetGuid.includes('\0')) return undefined
-  return (await database.query<Columns>(ONE, [assetGuid], signal)).map(listed)[0]
+  const found = await database.query<OneColumns>(ONE, [assetGuid], signal)
+  return found.map(({ release, ...columns }) => ({ ...listed(columns), release }))[0]
 }
+
+type OneColumns = Columns & { readonly release: number | null }
 
 /** The columns that a line has under the same names. Those that are null are left out of it. */
 type Named = Omit<TrackLine, 'seconds' | 'title' | 'artist' | 'assets' | 'updated'>
@@ -299,5 +302,8 @@ const CHANGED = {
 
 const ONE = {
   name: 'track-listed',
-  text: `select ${COLUMNS}, 0 as place_us, 0 as read_us from track_listing found where asset_guid = $1`,
+  text: `
+    select ${COLUMNS}, 0 as place_us, 0 as read_us,
+      (select (request ->> 'release_id')::bigint from job where id = found.job) as release
+    from track_listing found where asset_guid = $1`,
 }

@@ -178,6 +178,9 @@ export const TrackDetail = Type.Object(
     request_id: Type.Optional(
       Type.String({ description: 'The request of the latest job of the track.' }),
     ),
+    release_id: Type.Optional(
+      Type.Integer({ description: 'The release that this job names; absent: none.' }),
+    ),
     dead_lettered: Type.Optional(DeadLettered),
   },
   {
@@ -217,6 +220,7 @@ export const TrackDetail = Type.Object(
         history: '/v1/tracks/example-track/history',
         state: 'done',
         request_id: '3f2c8c1e-5d0b-4b8a-9a53-0d9a8c0c7f11',
+        release_id: 4_711_001,
         dead_lettered: false,
       },
     ],

@@ -27,6 +27,11 @@ export function trackHref(guid) {
   return `#/tracks/${encodeURIComponent(guid)}`
 }
 
+/** @param {number} release */
+export function releaseHref(release) {
+  return `#/releases/${release}`
+}
+
 /**
  * The address of the list with these filters.
  * @param {Readonly<Record<string, string>>} filters

@@ -10,6 +10,7 @@ export type { DeadLetter, DeadLetterPage } from '#shared/contracts/api/dead-lett
 export type { HistoryEvent, HistoryPage } from '#shared/contracts/api/history.ts'
 export type { JobRequest } from '#shared/contracts/api/job.ts'
 export type { Problem } from '#shared/contracts/api/problem.ts'
+export type { Release, ReleaseDetail, ReleasePage } from '#shared/contracts/api/release.ts'
 export type { Stale } from '#shared/contracts/api/stale.ts'
 export type { Accepted } from '#shared/contracts/api/submission.ts'
 export type {

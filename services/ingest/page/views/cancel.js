@@ -5,10 +5,13 @@ import { Dialog } from './dialog.js'
 /** @import { Api } from '../lib/api.js' */
 
 /**
- * A button that cancels the job of a track, after asking.
- * @param {{ api: Api, request: string, guid: string, onDone: () => void }} props
+ * A button that cancels, after asking.
+ * @param {{
+ *   api: Api, path: string, body?: object, title: string, action: string, back: string, follows: string,
+ *   onDone: () => void,
+ * }} props `path`: the address that it posts to; `follows`: what comes of it
  */
-export function Cancel({ api, request, guid, onDone }) {
+export function Cancel({ api, path, body = {}, title, action, back, follows, onDone }) {
   const [isAsking, setAsking] = useState(false)
   const [isBusy, setBusy] = useState(false)
   const [said, setSaid] = useState('')
@@ -20,10 +23,7 @@ export function Cancel({ api, request, guid, onDone }) {
     setBusy(true)
     setSaid('')
     try {
-      await api.post(`/v1/jobs/${encodeURIComponent(request)}/cancel`, {
-        asset_guid: guid,
-        ...(why === '' ? {} : { reason: why }),
-      })
+      await api.post(path, { ...body, ...(why === '' ? {} : { reason: why }) })
       onDone()
     } catch (error) {
       setSaid(whyNot(error))
@@ -35,8 +35,8 @@ export function Cancel({ api, request, guid, onDone }) {
     <span role="status">${said}</span>
     ${
       isAsking &&
-      html`<${Dialog} title="Cancel this job?" action="Cancel the job" back="Let it run" onDone=${cancel} onClose=${() => setAsking(false)}>
-        <p>What is under way is stopped. What was made stays. Posted again, the job goes on.</p>
+      html`<${Dialog} ...${{ title, action, back }} onDone=${cancel} onClose=${() => setAsking(false)}>
+        <p>What is under way is stopped. What was made stays. ${follows}</p>
         <label>Why (may be left out)
           <textarea ref=${reason} maxlength="1000" rows="3"></textarea>
         </label>

@@ -1,4 +1,5 @@
 import { Refused, saidOf } from '../lib/api.js'
+import { releaseHref } from '../lib/route.js'
 import { html, useEffect, useState } from '../lib/vendor.js'
 import { length, moment, nameOf } from '../lib/words.js'
 import { Assets } from './assets.js'
@@ -65,6 +66,8 @@ export function Track({ api, live, uploads, guid }) {
   if (seen === undefined) return html`<p class="quiet">Loading …</p>`
   const { track, line, letters, job } = seen
   const state = track?.state ?? line?.state
+  const own = job?.jobs.find(({ asset_guid }) => asset_guid === guid)
+  const release = track?.release_id ?? own?.release_id
   return html`<article class="track">
     <a class="back" href="#/">← All tracks</a>
     <header>
@@ -73,6 +76,7 @@ export function Track({ api, live, uploads, guid }) {
       <p class="facts quiet">
         ${state && html`<${StateChip} state=${state} />`}
         <code>${guid}</code>
+        ${release !== undefined && html`<a href=${releaseHref(release)}>Release ${release}</a>`}
         ${track && html`<span>${length(track.master.seconds)}</span><span>since ${moment(track.first_seen)}</span>`}
       </p>
       ${job && html`<${Progress} ...${{ api, job, guid }} onCancelled=${look} />`}
@@ -100,7 +104,7 @@ function Progress({ api, job, guid, onCancelled }) {
   return html`<div class="progress">
     <progress max="100" value=${percent} aria-label="The job under way"></progress>
     <span role="status">${percent} %, ${ended} of ${assets.length} assets${own && own.lane !== 'new' && `, ${own.lane}`}</span>
-    <${Cancel} ...${{ api, guid }} request=${job.request_id} onDone=${onCancelled} />
+    <${Cancel} ...${{ api }} path=${`/v1/jobs/${encodeURIComponent(job.request_id)}/cancel`} body=${{ asset_guid: guid }} title="Cancel this job?" action="Cancel the job" back="Let it run" follows="Posted again, the job goes on." onDone=${onCancelled} />
   </div>`
 }
 
