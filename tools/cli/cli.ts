@@ -18,6 +18,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./commands/status/status.ts')).status,
   cancel: async () => (await import('./commands/cancel.ts')).cancel,
   tracks: async () => (await import('./commands/tracks.ts')).tracks,
+  release: async () => (await import('./commands/releases/release.ts')).release,
+  releases: async () => (await import('./commands/releases/releases.ts')).releases,
   campaign: async () => (await import('./commands/campaign/campaign.ts')).campaign,
   'dead-letters': async () =>
     (await import('./commands/dead-letters/dead-letters.ts')).deadLetters,
@@ -38,7 +40,9 @@ With a chain, here or elsewhere:
   npx trackchain submit FILE…     uploads masters and has their assets made; also folders and manifests
   npx trackchain watch ID…        follows jobs until they have ended; --all: every track
   npx trackchain status ID        the state of a request or a track; what failed, and why
-  npx trackchain cancel ID        stops the jobs of a request, or of one track of it
+  npx trackchain release ID       what has become of the tracks of a release
+  npx trackchain releases         the releases, those that changed last first
+  npx trackchain cancel ID        stops the jobs of a request, of one track of it, or of a release
   npx trackchain tracks           searches by BPM, key, length, state, name
   npx trackchain campaign         long lists of tracks: create, list, show, start, watch, pause, resume, cancel
   npx trackchain dead-letters     jobs that failed for good: list, show, redrive, discard

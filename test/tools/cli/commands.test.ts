@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { recordEvents } from '#shared/catalogue/events/record-events.ts'
+import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { recordRuns } from '#shared/catalogue/jobs/record-runs.ts'
 import { guidOfFile } from '#shared/contracts/file-names.ts'
 import type { RunEnded } from '#shared/contracts/messages/run.ts'
@@ -17,6 +18,8 @@ import { CsvReader } from '#shared/jobs/csv.ts'
 import { campaign } from '../../../tools/cli/commands/campaign/campaign.ts'
 import { cancel } from '../../../tools/cli/commands/cancel.ts'
 import { spent } from '../../../tools/cli/commands/costs/spent.ts'
+import { release } from '../../../tools/cli/commands/releases/release.ts'
+import { releases } from '../../../tools/cli/commands/releases/releases.ts'
 import { status } from '../../../tools/cli/commands/status/status.ts'
 import { submit } from '../../../tools/cli/commands/submit/submit.ts'
 import { tracks } from '../../../tools/cli/commands/tracks.ts'
@@ -577,6 +580,56 @@ t.test('watch --all prints every track until it is interrupted', async (t) => {
   t.equal(await json, 0, 'the reader has gone')
 })
 
+t.test('releases are listed, shown and cancelled', async (t) => {
+  const release_id = 4711
+  const jobs = ['r-1', 'r-2', 'r-3'].map((asset_guid) => ({
+    ...{ request_id: randomUUID(), asset_guid, derivative_assets: ['bpm', 'key'] },
+  }))
+  const runs = jobs.map((job) => {
+    const run = ended({ ...job, title: `of ${NASTY}` }, { isPartial: job.asset_guid === 'r-2' })
+    return { ...run, request: { ...run.request, release_id } }
+  })
+  const run = async (command: typeof release, ...args: string[]) => {
+    const { lines, notes, output } = terminal()
+    const code = await command([...args, '--target', api.url], output)
+    return { code, lines, text: lines.join('\n'), notes }
+  }
+  t.match(await run(release, '4711'), {
+    code: 1,
+    notes: [/^NOT_FOUND: There is no release 47/],
+  })
+  await acceptJobs(api.database, runs)
+  t.match(await run(release, '4711'), { code: 0, text: /^release 4711: running\n3 tracks/ })
+  await recordRuns(api.database, runs.slice(0, 2))
+  const shown = await run(release, '4711')
+  t.equal(shown.code, 1, 'something is partial')
+  t.match(shown.text, /^release 4711: running\n3 tracks: 1 done, 1 partial, 1 running\n/)
+  t.match(shown.text, /^r-1 .*of a\\u001b.* done +[0-9a-f-]{36}$/m)
+  t.match(await run(releases), {
+    code: 0,
+    text: /release.*\n.*4711 {2}running +3 +1 +1 +0 +0 +1 /,
+  })
+  const [line] = parsedLines((await run(releases, '--json', '--state', 'running')).lines)
+  t.match(line, { release_id, counts: { partial: 1 } })
+  t.match(await run(releases, '--state', 'cancelled'), { text: 'No such releases.' })
+  t.match(await run(releases, '--state', 'no'), { code: 1, notes: [/^BAD_REQUEST/] })
+  const short = await run(release, '4711', '--limit', '2')
+  t.match(short.notes, [/There are more tracks/])
+  const whole = await run(release, '4711', '--json')
+  t.match(JSON.parse(whole.text), { release_id, tracks: [{}, {}, {}], next: null })
+
+  const cancelled = await run(cancel, '--release', '4711', '--reason', 'a test')
+  t.match(cancelled, { code: 0, text: 'cancelled  release 4711  1 job' })
+  t.match(await run(cancel, '--release', '4711', '--json'), { code: 0, text: /"ended": 0/ })
+  t.match(await run(release, '4711'), { text: /^release 4711: partial\n3 .*1 cancelled\n/ })
+  t.match(await run(cancel, '--release=-1'), { code: 1, notes: [/^NOT_FOUND/] })
+  await t.rejects(run(cancel, '--release', 'x'), /A release is a whole number/)
+  await t.rejects(run(cancel, 'a request', '--release', '1'), /takes one request id/)
+  await t.rejects(run(cancel, '--release', '1', '--track', 'a'), /takes one request id/)
+  await t.rejects(run(release), /takes the number of one release/)
+  await t.rejects(run(release, '1e3'), /A release is a whole number/)
+})
+
 t.test('cancel stops a request or one track of it, and status shows that', async (t) => {
   const request_id = randomUUID()
   const jobs = ['c-1', 'c-2'].map((asset_guid) => ({
@@ -636,7 +689,9 @@ t.test('costs --by prints what was spent, and refuses other words', async (t) =>
 })
 
 t.test('the help of each command has examples', async (t) => {
-  for (const [name, command] of Object.entries({ submit, watch, status, cancel, tracks })) {
+  for (const [name, command] of Object.entries({
+    ...{ submit, watch, status, cancel, tracks, release, releases },
+  })) {
     const { lines, output } = terminal()
     t.equal(await command(['--help'], output, never as never), 0)
     t.match(
