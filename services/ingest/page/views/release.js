@@ -1,6 +1,6 @@
 import { saidOf } from '../lib/api.js'
 import { trackHref } from '../lib/route.js'
-import { html, useEffect, useState } from '../lib/vendor.js'
+import { html, useEffect, useRef, useState } from '../lib/vendor.js'
 import { counted, moment, nameOf } from '../lib/words.js'
 import { Cancel } from './cancel.js'
 import { Counts, EVERY_MS } from './releases.js'
@@ -18,9 +18,13 @@ export function Release({ api, release }) {
   const [path, setPath] = useState(first)
   const [seen, setSeen] = useState(/** @type {ReleaseDetail | undefined} */ (undefined))
   const [fault, setFault] = useState('')
+  const shown = useRef(path)
+  shown.current = path
   const load = () =>
     api.get(path).then(
       (given) => {
+        // An answer about the page before comes too late.
+        if (shown.current !== path) return
         setSeen(/** @type {ReleaseDetail} */ (given))
         setFault('')
       },
