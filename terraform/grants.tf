@@ -71,10 +71,12 @@ resource "google_pubsub_topic_iam_member" "producer" {
 }
 
 resource "google_pubsub_subscription_iam_member" "consumer" {
-  for_each     = toset(var.consumers)
-  subscription = google_pubsub_subscription.this["published"].name
+  for_each = {
+    for pair in setproduct(["published", "callbacks"], var.consumers) : "${pair[0]} ${pair[1]}" => { name = pair[0], member = pair[1] }
+  }
+  subscription = google_pubsub_subscription.this[each.value.name].name
   role         = "roles/pubsub.subscriber"
-  member       = each.value
+  member       = each.value.member
 }
 
 resource "google_pubsub_subscription_iam_member" "operator" {

@@ -41,7 +41,7 @@ locals {
     publish = {
       routed    = false
       consumes  = ["publish", "events", local.letters]
-      publishes = ["stage", "published", "ingest", "events", local.letters]
+      publishes = ["stage", "published", "callbacks", "ingest", "events", local.letters]
       reads     = ["masters", "uploads"]
       creates   = []
       works     = []

@@ -116,7 +116,7 @@ variable "producers" {
 }
 
 variable "consumers" {
-  description = "Members that may read what the subscription published holds: one message for each job and run that has ended."
+  description = "Members that may read what the subscriptions published and callbacks hold: one message for each job and run that has ended, and for each release that is complete."
   type        = list(string)
   default     = []
   validation {

@@ -17,6 +17,7 @@ import { commitMetrics, requeuing } from './commit-metrics.ts'
 import { endRowsOnce } from './end-cancelled.ts'
 import { eventRecorder, eventsHandler } from './event-recorder.ts'
 import { keepDeadLetters } from './keep-dead-letters.ts'
+import { callBackOnce } from './relay-callbacks.ts'
 import { releaseOnce } from './release-waiting.ts'
 import { forgetOld } from './retention.ts'
 import { runRecorder } from './run-recorder.ts'
@@ -99,6 +100,11 @@ await service('publish', async (service) => {
     releaseOnce({ database, bus, events, tenants }, stopping).then(() => false),
   )
   lifecycle.onClose('waiting jobs', () => releasing)
+
+  const calling = repeat('callbacks could not be sent', { stopping, log }, () =>
+    callBackOnce({ database, bus }, 1000 * config.callback_quiet_seconds, stopping),
+  )
+  lifecycle.onClose('callbacks', () => calling)
 
   const old = { database, days: config.event_retention_days, log }
   // Also at the start: if processes are replaced often, none may live for an hour.

@@ -8,6 +8,7 @@ import { DEAD_LETTER_TOPIC } from '#shared/contracts/topology.ts'
 import { letterAttributes } from '#shared/frame/dead-letter.ts'
 import { defineStep, type Send, type Step, send } from '#shared/frame/step.ts'
 import type { StoreDriver } from '#shared/store/driver/driver.ts'
+import { cloudEvent } from './cloud-event.ts'
 
 export interface PublishDeps {
   /**
@@ -37,7 +38,11 @@ export function publishStep({ record, markAnnounced, assets }: PublishDeps): Ste
         sends: [
           send('published', Published, published(announcement, assets), {
             ...attributesOf(announcement),
-            ...cloudEvent(announcement),
+            ...cloudEvent({
+              id: announcement.id,
+              type: `job.${announcement.state}`,
+              subject: announcement.request.asset_guid,
+            }),
           }),
           ...letters(announcement),
         ],
@@ -49,21 +54,6 @@ export function publishStep({ record, markAnnounced, assets }: PublishDeps): Ste
       }
     },
   })
-}
-
-/**
- * The attributes of CloudEvents 1.0 in the binary mode of its Pub/Sub binding, so that subscribers see by
- * the type what has happened. The time is left out: copies of an announcement are the same in every byte.
- */
-function cloudEvent({ id, state, request }: Announcement): Readonly<Record<string, string>> {
-  return {
-    'ce-specversion': '1.0',
-    'ce-id': id,
-    'ce-source': '/trackchain/publish',
-    'ce-type': `trackchain.job.${state}`,
-    'ce-subject': request.asset_guid,
-    'ce-datacontenttype': 'application/json',
-  }
 }
 
 function published(

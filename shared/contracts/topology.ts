@@ -24,6 +24,8 @@ export interface Topology {
 }
 
 export const DEAD_LETTER_TOPIC = 'dead-letter'
+/** What is complete, for subscribers outside. */
+export const CALLBACKS_TOPIC = 'callbacks'
 
 /** The topic, and the subscription of the same name, of one stage of one route and lane. */
 export function stageTopic(stage: Stage, route: string, lane: Lane): string {
@@ -81,7 +83,7 @@ export function topology(
     retentionSeconds,
   }
   return {
-    topics: [...consumed, 'published', DEAD_LETTER_TOPIC],
+    topics: [...consumed, 'published', CALLBACKS_TOPIC, DEAD_LETTER_TOPIC],
     deadLetterTopic: DEAD_LETTER_TOPIC,
     subscriptions: [
       ...consumed.map((topic) => ({
@@ -91,6 +93,7 @@ export function topology(
         maxDeliveryAttempts: 50,
       })),
       { name: 'published', topic: 'published', ...common },
+      { name: CALLBACKS_TOPIC, topic: CALLBACKS_TOPIC, ...common },
       { name: DEAD_LETTER_TOPIC, topic: DEAD_LETTER_TOPIC, ...common },
     ],
   }

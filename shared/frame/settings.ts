@@ -116,6 +116,10 @@ export const Settings = Type.Object(
       1800,
       'How long a job may stand still before it is published again.',
     ),
+    callback_quiet_seconds: Seconds(
+      60,
+      'How long nothing may have happened to a release whose jobs have all ended before it is complete: they may be submitted one by one.',
+    ),
     event_retention_days: Type.Integer({
       default: 90,
       minimum: 0,
@@ -325,6 +329,7 @@ export const READERS: Readonly<Record<keyof Config, readonly Reader[]>> = {
   target_ms: STAGING,
   master_wait_seconds: STAGING,
   watchdog_after_seconds: ['publish'],
+  callback_quiet_seconds: ['publish'],
   event_retention_days: ['publish'],
   max_pods: ['dispatch'],
   pod_template: ['dispatch'],

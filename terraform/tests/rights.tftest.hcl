@@ -41,7 +41,7 @@ run "rights" {
   assert {
     condition = toset([for key, grant in google_pubsub_topic_iam_member.service : key if startswith(key, "publish > ")]) == toset(concat(
       [for pair in setproduct(["stage", "stage-cloud-urgent", "stage-onprem-a"], ["", ".urgent", ".backfill"]) : "publish > ${join("", pair)}"],
-      ["publish > published", "publish > ingest", "publish > events", "publish > dead-letter"],
+      ["publish > published", "publish > callbacks", "publish > ingest", "publish > events", "publish > dead-letter"],
     ))
     error_message = "publish releases jobs that wait to the stage of every route and lane, announces, publishes jobs again, and reports."
   }
@@ -59,7 +59,7 @@ run "rights" {
     error_message = "The dispatcher and its pods publish onwards, back to ingest, and to events and dead letters: to no stage."
   }
   assert {
-    condition     = [for key, grant in google_pubsub_topic_iam_member.service : key if grant.topic == "published"] == ["publish > published"]
+    condition     = [for key, grant in google_pubsub_topic_iam_member.service : key if contains(["published", "callbacks"], grant.topic)] == ["publish > callbacks", "publish > published"]
     error_message = "Only publish announces."
   }
   assert {
@@ -72,7 +72,7 @@ run "rights" {
   }
   assert {
     condition = toset([for grant in google_pubsub_subscription_iam_member.service : grant.subscription]) == setsubtract(
-      keys(google_pubsub_subscription.this), ["published"]
+      keys(google_pubsub_subscription.this), ["published", "callbacks"]
     )
     error_message = "Each subscription of the chain has a service that may consume it, and no service takes what others wait for."
   }
@@ -199,9 +199,9 @@ run "rights" {
         "ingest roles/pubsub.publisher serviceAccount:shop@example.iam.gserviceaccount.com",
         "ingest roles/pubsub.publisher group:audio@example.com",
       ])
-      && [for grant in google_pubsub_subscription_iam_member.consumer : "${grant.subscription} ${grant.role}"] == ["published roles/pubsub.subscriber"]
+      && toset([for grant in google_pubsub_subscription_iam_member.consumer : "${grant.subscription} ${grant.role}"]) == toset(["published roles/pubsub.subscriber", "callbacks roles/pubsub.subscriber"])
       && [for grant in google_pubsub_subscription_iam_member.operator : "${grant.subscription} ${grant.role} ${grant.member}"] == ["dead-letter roles/pubsub.subscriber group:audio@example.com"]
     )
-    error_message = "Producers publish to ingest, consumers read published, operators read dead letters: nothing else."
+    error_message = "Producers publish to ingest, consumers read published and callbacks, operators read dead letters: nothing else."
   }
 }

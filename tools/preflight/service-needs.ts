@@ -1,7 +1,12 @@
 import { LANES } from '#shared/contracts/lanes.ts'
 import { masterPrefixes } from '#shared/contracts/route.ts'
 import { CHAIN, perStage, STAGE_SPECS, STAGES, type Stage } from '#shared/contracts/stages.ts'
-import { DEAD_LETTER_TOPIC, publishTopic, stageTopic } from '#shared/contracts/topology.ts'
+import {
+  CALLBACKS_TOPIC,
+  DEAD_LETTER_TOPIC,
+  publishTopic,
+  stageTopic,
+} from '#shared/contracts/topology.ts'
 import type { Config } from '#shared/frame/settings.ts'
 
 /** The services whose identity a preflight may run under: those of terraform/rights.tf. */
@@ -57,6 +62,7 @@ const NEEDS: Readonly<Record<ServiceName, (config: Config) => Needs>> = {
     consumes: [...LANES.map(publishTopic), 'events', DEAD_LETTER_TOPIC],
     publishes: [
       'published',
+      CALLBACKS_TOPIC,
       ...Object.keys(routes).flatMap((route) => inLanes('stage', route)),
       ...EVERY_STEP,
     ],

@@ -12,6 +12,7 @@ import { CAMPAIGN_ERRORS } from '#shared/contracts/errors/campaign.ts'
 import { CHAIN_ERRORS } from '#shared/contracts/errors/chain.ts'
 import { HTTP_ERRORS, HttpError } from '#shared/contracts/errors/http.ts'
 import type { Contract } from '#shared/contracts/message.ts'
+import { Callback } from '#shared/contracts/messages/callback.ts'
 import { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Events } from '#shared/contracts/messages/event.ts'
 import { Published } from '#shared/contracts/messages/published.ts'
@@ -21,6 +22,7 @@ import { jsonResponse, refused } from '../http/responses.ts'
 const CONTRACTS: readonly Contract<unknown>[] = [
   EncodeJob,
   Published,
+  Callback,
   RunAccepted,
   StepDue,
   RunEnded,

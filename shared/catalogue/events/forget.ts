@@ -4,6 +4,8 @@ import type { Database } from '../database.ts'
 const FIGURE_DAYS = 400
 /** How long it is kept what events came to in a minute, days. */
 export const MINUTE_DAYS = 2
+/** How long callbacks are kept, days. */
+const CALLBACK_DAYS = 90
 /** How long it is kept where tracks stood in lists before, days. */
 const PLACE_DAYS = 2
 /** How long a change of the partitions waits for the table of events, ms: statements that come meanwhile wait, too. */
@@ -35,7 +37,7 @@ export async function dropEventDays(
 
 /**
  * Removes at most `limit` events of days without a partition, and as many settled dead letters, that are older than
- * `days` days; and as many figures and cancellations that are older than 400.
+ * `days` days; and as many figures and cancellations that are older than 400, and callbacks older than 90.
  * @returns how many events or letters were removed; fewer than `limit` when none of that age are left
  */
 export async function forget(
@@ -102,6 +104,7 @@ const FIGURES = {
       fine as (${old('activity_minute', 'minute', 'minute, step, verdict, class', MINUTE_DAYS)}),
       cancelled as (${old('cancellation', 'at', 'number', FIGURE_DAYS)}),
       named as (${old('event_once', 'recorded_at', 'id', FIGURE_DAYS)}),
+      called as (${old('callback', 'relayed_at', 'number', CALLBACK_DAYS)}),
       days as (${old('activity_day', 'bucket', ACTIVITY_KEY, FIGURE_DAYS)})
     ${old('activity', 'bucket', ACTIVITY_KEY, FIGURE_DAYS)}`,
 }

@@ -1,5 +1,5 @@
 import { TRACK_STATES } from '../../contracts/api/track.ts'
-import type { Database } from '../database.ts'
+import type { Database, Query } from '../database.ts'
 import { cutPage, pageSize } from '../pages.ts'
 
 /** The state of a track in a release, and of a release. */
@@ -46,6 +46,14 @@ export async function findRelease(
   signal?: AbortSignal,
 ): Promise<ReleaseStatus | undefined> {
   return (await database.query<Columns>(FIND, [release], signal)).map(status)[0]
+}
+
+/** What has become of some releases, in the transaction of `query`. */
+export async function statusOfReleases(
+  query: Query,
+  releases: readonly number[],
+): Promise<readonly ReleaseStatus[]> {
+  return (await query<Columns>(OF, [releases])).map(status)
 }
 
 /**
@@ -152,6 +160,8 @@ const SELECT = `
   from release`
 
 const FIND = { name: 'release-find', text: `${SELECT} where release_id = $1` }
+
+const OF = { name: 'releases-of', text: `${SELECT} where release_id = any ($1::bigint[])` }
 
 const LIST = {
   name: 'releases-list',

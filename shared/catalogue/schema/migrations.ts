@@ -37,6 +37,9 @@ export type Migration = AtOnce | Batched | Index
 const ALL_TRACKS =
   "select coalesce(sum(count), 0)::bigint as all from kept_count where kind = 'state'"
 
+/** The migration from which on releases are complete for somebody: what changed before it is no news. */
+export const CALLBACKS = 'callbacks'
+
 /**
  * The migrations of the schema, oldest first; the number of a migration is its position, from 1. They only go forward:
  * a released migration is never edited, and new ones are appended. Services of two releases run side by side during an
@@ -53,6 +56,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: 'quotas', sql: textOf('006-quotas.sql') },
   { name: 'forecasts', sql: textOf('007-forecasts.sql') },
   { name: 'releases', sql: textOf('008-releases.sql') },
+  { name: CALLBACKS, sql: textOf('009-callbacks.sql') },
   {
     name: 'an index of the words in the list',
     index: 'track_listing_words',

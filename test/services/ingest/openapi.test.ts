@@ -231,7 +231,7 @@ t.test('the schemas are those that messages are checked by', async (t) => {
   }
   t.strictSame(
     list.schemas.map(({ name }) => name),
-    ['encode-job', 'published', 'run-accepted', 'step-due', 'run-ended', 'events'],
+    ['encode-job', 'published', 'callback', 'run-accepted', 'step-due', 'run-ended', 'events'],
   )
   for (const { href } of list.schemas) {
     const response = await fetch(`${api.url}${href}`)

@@ -1,4 +1,4 @@
-import { DEFAULT_ROUTE, topology } from '#shared/contracts/topology.ts'
+import { CALLBACKS_TOPIC, DEFAULT_ROUTE, topology } from '#shared/contracts/topology.ts'
 import type { Reserved } from './access.ts'
 
 /**
@@ -14,6 +14,6 @@ export function reservedFor(project: string, token: string | undefined): Reserve
     topics: topics.map(topic),
     subscriptions: subscriptions.map(({ name }) => `projects/${project}/subscriptions/${name}`),
     publish: [topic('ingest')],
-    receive: [topic('published')],
+    receive: [topic('published'), topic(CALLBACKS_TOPIC)],
   }
 }
