@@ -13,9 +13,11 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { retry } from '#shared/async/retry.ts'
 import { openDatabase } from '#shared/catalogue/database.ts'
 import type { Campaign } from '#shared/contracts/api/campaign.ts'
 import { uuidFrom } from '#shared/contracts/names.ts'
+import { isPassing } from '../client/client.ts'
 import { laneChain, NOTHING, shownTimes, writeManifest } from './lane-chain.ts'
 
 const { values } = parseArgs({
@@ -39,6 +41,8 @@ const ASSETS = hasMasters ? values.assets.split(',') : NOTHING
 const VICTIMS = ['publish', 'database', 'pubsub', 'ingest']
 /** How long millions of rows may be counted, ms. */
 const COUNTING_MS = 900_000
+/** How long a database that was killed may read its log again, ms: on a slow disk longer than a client waits. */
+const RECOVERY_MS = 300_000
 /** Urgent jobs that wait at any time while they saturate the chain. */
 const URGENT_WAITING = 400
 
@@ -258,7 +262,8 @@ function urgentJob(asset_guid: string) {
 }
 
 async function shown(id: string): Promise<Campaign> {
-  return await client.get<Campaign>(`/v1/campaigns/${id}`)
+  const get = () => client.get<Campaign>(`/v1/campaigns/${id}`)
+  return await retry(get, { isPassing, withinMs: RECOVERY_MS })
 }
 
 async function moved(id: string, move: string): Promise<void> {

@@ -52,6 +52,12 @@ export async function keepDatabase(options: OwnDatabaseOptions): Promise<OwnData
         log(sentence(error))
         return undefined
       })
+      // Who stops it has seen no server, and waits for this to end.
+      if (stopping.signal.aborted) {
+        await server?.stop()
+        server = undefined
+        return
+      }
       if (server) onStart()
     }
   }
@@ -66,8 +72,6 @@ export async function keepDatabase(options: OwnDatabaseOptions): Promise<OwnData
       stopping.abort()
       await server?.stop()
       await watching
-      // A start may have been under way.
-      await server?.stop()
     },
   }
 }

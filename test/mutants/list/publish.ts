@@ -1,5 +1,6 @@
 import { mutantsOf } from '../mutant.ts'
 
+const callbacks = ['test/services/publish/callbacks.test.ts']
 const publishing = ['test/services/publish/publishing.test.ts']
 
 export default [
@@ -162,10 +163,44 @@ export default [
         to: "requeuing('dead-letter', metrics, async () => 'ack'),",
       },
       {
+        breaks: 'no release is ever complete',
+        from: 'callBackOnce({ database, bus }, 1000 * config.callback_quiet_seconds, stopping),',
+        to: 'Promise.resolve(false),',
+      },
+      {
         breaks: 'nothing is ever forgotten',
         from: '  forgetOld(old, lifecycle.stopping)\n',
         to: '',
       },
     ],
   ),
+  ...mutantsOf('shared/catalogue/callbacks/complete-releases.ts', callbacks, [
+    {
+      breaks: 'a release is complete before a minute has passed',
+      from: 'and changed < now() - make_interval(secs => $1 / 1000.0)',
+      to: 'and $1::float is not null',
+    },
+    {
+      breaks: 'what was complete before there were callbacks is news',
+      from: 'and changed > (select applied_at from migration where name = $3)',
+      to: 'and $3::text is not null',
+    },
+    {
+      breaks: 'what is complete once more has the id of before',
+      from: 'digest([type, release, at], 32)',
+      to: 'digest([type, release], 32)',
+    },
+  ]),
+  ...mutantsOf('shared/catalogue/callbacks/relay-callbacks.ts', callbacks, [
+    {
+      breaks: 'a callback is sent again and again',
+      from: '    await query(MARK, [due.map(({ number }) => number)])\n',
+      to: '',
+    },
+    {
+      breaks: 'a callback is marked by who dies before sending it',
+      from: '    await sent(due.map(({ body }) => body))\n',
+      to: '    await sent(due.map(({ body }) => body)).catch(() => {})\n',
+    },
+  ]),
 ]

@@ -5,9 +5,11 @@ import { trackHistory } from '#shared/catalogue/events/track-history.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { listLetters } from '#shared/catalogue/letters/read-letters.ts'
 import { json } from '#shared/contracts/message.ts'
+import { Callback } from '#shared/contracts/messages/callback.ts'
 import type { EncodeJob } from '#shared/contracts/messages/encode-job.ts'
 import { Events } from '#shared/contracts/messages/event.ts'
 import { RunEnded } from '#shared/contracts/messages/run.ts'
+import { CALLBACKS_TOPIC } from '#shared/contracts/topology.ts'
 import { send } from '#shared/frame/step.ts'
 import { accepted, ended, event, jobOf } from '../../shared/catalogue/fixture.ts'
 import { surroundings, until } from '../../support/chain.ts'
@@ -15,7 +17,10 @@ import { startService } from '../../support/processes/service.ts'
 
 t.test('the process of publish does all that is its own: each is begun', async (t) => {
   const around = await surroundings(
-    { watchdog_after_seconds: 1, event_retention_days: 30, project: 'publish-main' },
+    {
+      ...{ watchdog_after_seconds: 1, event_retention_days: 30, callback_quiet_seconds: 1 },
+      project: 'publish-main',
+    },
     { keepsLetters: false },
   )
   const { bus, database, config, published } = around
@@ -31,6 +36,12 @@ t.test('the process of publish does all that is its own: each is begun', async (
     return 'ack'
   })
   t.teardown(() => ear.close())
+  const callbacks: Callback[] = []
+  const outside = bus.subscribe(CALLBACKS_TOPIC, options, async ({ data }) => {
+    callbacks.push(Callback.parse(data))
+    return 'ack'
+  })
+  t.teardown(() => outside.close())
 
   const service = startService('publish/main.ts', config)
   t.teardown(() => service.child.kill('SIGKILL'))
@@ -38,7 +49,8 @@ t.test('the process of publish does all that is its own: each is begun', async (
   const [open, done] = ['open', 'done'].map((track) => accepted(['bpm'], { track }))
   if (open === undefined || done === undefined) throw new Error('none')
   await acceptJobs(database, [open])
-  const { topic, data, attributes } = send('publish', RunEnded, ended(done))
+  const released = { ...done, request: { ...done.request, release_id: 4711001 } }
+  const { topic, data, attributes } = send('publish', RunEnded, ended(released))
   await bus.publish(topic, { data, attributes })
   const events = [event(done, { id: randomUUID(), at: new Date().toISOString() })]
   const history = send('events', Events, { events })
@@ -56,6 +68,8 @@ t.test('the process of publish does all that is its own: each is begun', async (
   await until(() => again.length > 0)
   t.same(again[0], { track: 'open', run: '1' })
   await until(async () => (await tracked('open')).some(({ verdict }) => verdict === 'swept'))
+  await until(() => callbacks.length > 0)
+  t.match(callbacks, [{ type: 'release.done', release_id: 4711001, state: 'done' }])
   service.child.kill('SIGTERM')
   t.equal(await service.exited, 0)
 })

@@ -10,6 +10,7 @@ import { openDatabase } from '#shared/catalogue/database.ts'
 import { identity, serverAccount } from '../../../tools/local/postgres/account.ts'
 import { findBinaries } from '../../../tools/local/postgres/binaries.ts'
 import { startPostgres } from '../../../tools/local/postgres/postgres.ts'
+import { keepDatabase } from '../../../tools/local/supervised-postgres.ts'
 
 type Test = { teardown(end: () => unknown): void }
 
@@ -24,6 +25,23 @@ const STARTER = `
 
 /** Faster, and as safe against a kill. The first test runs without them. */
 const settings = { fsync: 'off' }
+
+t.test('a server that is stopped while it is being restarted is stopped', async (t) => {
+  const dataDir = await folder(t)
+  for (const afterMs of [0, 300, 600]) {
+    const { promise: died, resolve: dies } = Promise.withResolvers<string>()
+    const database = await keepDatabase({
+      ...{ folder: dataDir, notice: dies, log: () => {}, onStart: () => {}, signal: undefined },
+    })
+    process.kill(database.pid ?? 0, 'SIGKILL')
+    await died
+    await sleep(afterMs)
+    await database.stop()
+    t.equal(database.pid, undefined, `${afterMs} ms after it died`)
+    // The folder is free.
+    await (await startPostgres({ dataDir })).stop()
+  }
+})
 
 t.test('committed rows survive every kind of end', async (t) => {
   const dataDir = await folder(t)
