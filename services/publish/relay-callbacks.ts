@@ -1,8 +1,8 @@
-import { orAbort } from '#shared/async/abort.ts'
 import type { Bus } from '#shared/bus/bus.ts'
 import { completeReleases } from '#shared/catalogue/callbacks/complete-releases.ts'
 import { relayCallbacks } from '#shared/catalogue/callbacks/relay-callbacks.ts'
 import type { Database } from '#shared/catalogue/database.ts'
+import { sentInTime } from '#shared/catalogue/sent-in-time.ts'
 import { Callback } from '#shared/contracts/messages/callback.ts'
 import { CALLBACKS_TOPIC } from '#shared/contracts/topology.ts'
 import { send } from '#shared/frame/step.ts'
@@ -10,8 +10,6 @@ import { cloudEvent } from './cloud-event.ts'
 
 /** How many releases are looked at, and how many callbacks are sent, in one transaction. */
 const MAX_AT_ONCE = 200
-/** How long sending waits for Pub/Sub, ms: the database ends a transaction that is idle for 10 s. */
-const SEND_MS = 5000
 
 /**
  * Completes releases, and publishes what is complete on the topic `callbacks`.
@@ -33,10 +31,7 @@ export async function callBackOnce(
   const sent = await relayCallbacks(
     database,
     MAX_AT_ONCE,
-    async (callbacks) => {
-      const all = Promise.all(callbacks.map(publish))
-      await orAbort(all, AbortSignal.any([signal, AbortSignal.timeout(SEND_MS)]))
-    },
+    (callbacks) => sentInTime(callbacks.map(publish), signal),
     signal,
   )
   return lookedAt === MAX_AT_ONCE || sent === MAX_AT_ONCE

@@ -1,7 +1,7 @@
-import { orAbort } from '#shared/async/abort.ts'
 import type { Bus } from '#shared/bus/bus.ts'
 import type { Database } from '#shared/catalogue/database.ts'
 import { releaseWaiting } from '#shared/catalogue/jobs/waiting-jobs.ts'
+import { sentInTime } from '#shared/catalogue/sent-in-time.ts'
 import { type RunAccepted, subjectOf } from '#shared/contracts/messages/run.ts'
 import type { Tenants } from '#shared/contracts/tenants.ts'
 import { type EventSink, newEvent } from '#shared/frame/events.ts'
@@ -9,9 +9,6 @@ import { toStage } from '#shared/jobs/accept.ts'
 
 /** How many jobs of a tenant are released in one transaction. */
 const MAX_AT_ONCE = 500
-
-/** How long a release waits for Pub/Sub, ms: the database ends a transaction that is idle for 10 s. */
-const SEND_MS = 5000
 
 interface ReleaseDeps {
   readonly database: Database
@@ -49,10 +46,7 @@ export async function releaseOnce(
       database,
       quotas,
       MAX_AT_ONCE,
-      async (messages) => {
-        const sent = Promise.all(messages.map(handOn))
-        await orAbort(sent, AbortSignal.any([signal, AbortSignal.timeout(SEND_MS)]))
-      },
+      (messages) => sentInTime(messages.map(handOn), signal),
       signal,
     )
     released += batch

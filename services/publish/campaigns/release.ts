@@ -1,4 +1,3 @@
-import { orAbort } from '#shared/async/abort.ts'
 import type { Bus } from '#shared/bus/bus.ts'
 import { addRefusals, type NewRefusal } from '#shared/catalogue/campaigns/enumerate-campaign.ts'
 import {
@@ -13,6 +12,7 @@ import {
 import type { Database, Query } from '#shared/catalogue/database.ts'
 import { acceptJobs } from '#shared/catalogue/jobs/accept-jobs.ts'
 import { earlierJobs } from '#shared/catalogue/jobs/read-cancellations.ts'
+import { sentInTime } from '#shared/catalogue/sent-in-time.ts'
 import { PermanentError } from '#shared/contracts/errors/chain.ts'
 import type { RunAccepted } from '#shared/contracts/messages/run.ts'
 import { type AcceptSettings, accept, toStage } from '#shared/jobs/accept.ts'
@@ -22,19 +22,13 @@ import { allowanceOf, type WeightOf, windowsOf } from './windows.ts'
 
 /** The most items of a campaign that are released at once: the campaign cannot be paused meanwhile. */
 const MAX_AT_ONCE = 500
-/**
- * How long Pub/Sub may take for them, ms: the database ends a transaction that stands still for 10 s. What it takes later
- * is a copy of what is sent then.
- */
-const SEND_MS = 5000
-
 export interface ReleaseDeps {
   readonly database: Database
   readonly bus: Bus
   readonly settings: AcceptSettings
   readonly weightOf: WeightOf
   readonly stopping: AbortSignal
-  /** Default: 5 s. */
+  /** How long Pub/Sub may take, ms. Default: 5,000. */
   readonly sendMs?: number
 }
 
@@ -74,7 +68,7 @@ async function releaseHeld(
   query: Query,
   held: Held,
   window: number,
-  { database, bus, settings, stopping, sendMs = SEND_MS }: ReleaseDeps,
+  { database, bus, settings, stopping, sendMs }: ReleaseDeps,
 ): Promise<number> {
   const { campaign, open, now, withdrawn } = held
   const pace = allowanceOf(campaign.rate, held.paced, now)
@@ -92,11 +86,12 @@ async function releaseHeld(
     return before === undefined ? job : afterCancelling(job, before, Number.POSITIVE_INFINITY)
   })
   await acceptJobs(database, runs, stopping)
-  const sent = runs.map((run) => {
+  const sending = runs.map((run) => {
     const { topic, data, attributes } = toStage(run)
     return bus.publish(topic, { data, attributes })
   })
-  await orAbort(Promise.all(sent), AbortSignal.any([stopping, AbortSignal.timeout(sendMs)]))
+  // What it takes later is a copy of what is sent then.
+  await sentInTime(sending, stopping, sendMs)
   await addRefusals(query, campaign.number, refusals)
   const paced = pace.usedUpTo(items.length)
   await markReleased(query, held, { items, refused: refusals.length, paced })
