@@ -12,7 +12,7 @@ import { badRequest, HttpError } from '#shared/contracts/errors/http.ts'
 import { withoutPaths } from '#shared/contracts/errors/without-paths.ts'
 import { compile } from '#shared/contracts/validator.ts'
 import { LINE_TYPES } from '../http/bodies.ts'
-import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
+import { documentIn, JSON_TYPE, optionalDocumentIn, takeJson } from '../http/json-body.ts'
 import { queryCatalogue, searchOf } from '../http/query.ts'
 import { type CampaignActions, unknown } from './actions.ts'
 import {
@@ -136,8 +136,7 @@ export async function campaignRoutes(
       `/v1/campaigns/:id/${name}`,
       { schema: move(name), config: operating },
       async ({ params, body, caller }, reply): Promise<Campaign> => {
-        const isEmpty = body === undefined || (body instanceof Uint8Array && body.length === 0)
-        const { reason = null } = isEmpty ? {} : checkReason(documentIn(body, 'JSON'))
+        const { reason = null } = checkReason(optionalDocumentIn(body))
         reply.code(202)
         return await campaigns.move(params.id, name, { by: caller, reason })
       },

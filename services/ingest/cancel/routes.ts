@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { Cancellations, Cancelled } from '#shared/contracts/api/cancellation.ts'
+import { Cancellations, Cancelled, CancelReason } from '#shared/contracts/api/cancellation.ts'
 import { AssetGuid, EXAMPLE_REQUEST_ID } from '#shared/contracts/api/parameters.ts'
 import { badRequest } from '#shared/contracts/errors/http.ts'
 import { RequestId } from '#shared/contracts/messages/ids.ts'
 import { GIVEN_GUID_PATTERN, withoutBraces } from '#shared/contracts/names.ts'
 import { compile } from '#shared/contracts/validator.ts'
-import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
+import { JSON_TYPE, optionalDocumentIn, takeJson } from '../http/json-body.ts'
 import { jsonResponse, refused } from '../http/responses.ts'
 import type { Cancelling } from './cancelling.ts'
 import { type CancellationFeed, MAX_CANCELLATIONS } from './feed.ts'
@@ -30,13 +30,7 @@ const CancelBody = Type.Object(
       description:
         'The track whose job is to be cancelled; all jobs of the request when absent.',
     }),
-    reason: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 1000,
-        description: 'Why; it goes into the history of the tracks.',
-      }),
-    ),
+    reason: Type.Optional(CancelReason),
   },
   { additionalProperties: false, title: 'Cancel' },
 )
@@ -112,8 +106,7 @@ export async function cancelRoutes(
     '/v1/jobs/:request_id/cancel',
     { schema: cancelSchema, config: { scope: 'operate', takes: [JSON_TYPE], inflates: true } },
     async ({ params, body, caller }, reply): Promise<Cancelled> => {
-      const isEmpty = body === undefined || (body instanceof Uint8Array && body.length === 0)
-      const { asset_guid, reason = null } = isEmpty ? {} : checkBody(documentIn(body, 'JSON'))
+      const { asset_guid, reason = null } = checkBody(optionalDocumentIn(body))
       const track = asset_guid === undefined ? null : withoutBraces(asset_guid)
       reply.code(202).header('cache-control', 'no-store')
       return await cancelling.request({

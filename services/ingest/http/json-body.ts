@@ -24,3 +24,12 @@ export function documentIn(body: unknown, expected: string): unknown {
   }
   return json(body, 'The body')
 }
+
+/**
+ * Parses a JSON body that may be left out, which is an empty object then.
+ * @throws PermanentError NOT_JSON
+ */
+export function optionalDocumentIn(body: unknown): unknown {
+  const isEmpty = body === undefined || (body instanceof Uint8Array && body.length === 0)
+  return isEmpty ? {} : documentIn(body, 'JSON')
+}

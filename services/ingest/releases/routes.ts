@@ -16,7 +16,7 @@ import type {
 import { badRequest, HttpError } from '#shared/contracts/errors/http.ts'
 import { compile } from '#shared/contracts/validator.ts'
 import { type Cancelling, unknownRelease } from '../cancel/cancelling.ts'
-import { documentIn, JSON_TYPE, takeJson } from '../http/json-body.ts'
+import { JSON_TYPE, optionalDocumentIn, takeJson } from '../http/json-body.ts'
 import { queryCatalogue, searchOf } from '../http/query.ts'
 import {
   CancelBody,
@@ -90,8 +90,7 @@ export async function releaseRoutes(
     '/v1/releases/:release_id/cancel',
     { schema: cancel, config: { scope: 'operate', takes: [JSON_TYPE], inflates: true } },
     async ({ params, body, caller }, reply): Promise<ReleaseCancelled> => {
-      const isEmpty = body === undefined || (body instanceof Uint8Array && body.length === 0)
-      const { reason = null } = isEmpty ? {} : checkBody(documentIn(body, 'JSON'))
+      const { reason = null } = checkBody(optionalDocumentIn(body))
       const release = numberIn(params)
       reply.code(202).header('cache-control', 'no-store')
       return await cancelling.release({ release, by: caller, reason })

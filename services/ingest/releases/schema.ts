@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { CancelReason } from '#shared/contracts/api/cancellation.ts'
 import { EXAMPLE_RELEASE_ID, PageSize } from '#shared/contracts/api/parameters.ts'
 import { ReleaseCancelled, ReleaseDetail, ReleasePage } from '#shared/contracts/api/release.ts'
 import { TRACK_STATES } from '#shared/contracts/api/track.ts'
@@ -53,13 +54,7 @@ export type TracksQuery = Static<typeof TracksQuery>
 
 export const CancelBody = Type.Object(
   {
-    reason: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 1000,
-        description: 'Why; it goes into the history of the tracks.',
-      }),
-    ),
+    reason: Type.Optional(CancelReason),
   },
   { additionalProperties: false, title: 'CancelRelease' },
 )

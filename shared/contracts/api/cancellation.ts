@@ -4,24 +4,36 @@ import { Instant, Nullable, type ResponseOf } from './response.ts'
 /** How long services are notified of cancellations, days: longer than Pub/Sub keeps a message (31 days). */
 export const KEPT_DAYS = 32
 
+/** Why something is to be cancelled. */
+export const CancelReason = Type.String({
+  minLength: 1,
+  maxLength: 1000,
+  description: 'Why; it goes into the history of the tracks.',
+})
+
+/** What is said of a cancellation when it is carried out. */
+export const CARRIED_OUT = {
+  number: Type.Integer({ description: 'The number of the cancellation.' }),
+  before: Instant('Everything that was accepted at that moment or before is cancelled.'),
+  at: Instant('When it was cancelled.'),
+  by: Type.String({ description: 'Who cancelled it.' }),
+  reason: Nullable(Type.String(), { description: 'Why; null where no reason was given.' }),
+  ended: Type.Integer({
+    description: 'How many jobs this request has ended; 0 when they were cancelled before.',
+  }),
+  left: Type.Boolean({
+    description:
+      'Whether rows of very many jobs are still being ended. No step of them begins any more.',
+  }),
+}
+
 /** POST /v1/jobs/{request_id}/cancel: what was cancelled. */
 export const Cancelled = Type.Object(
   {
-    number: Type.Integer({ description: 'The number of the cancellation.' }),
+    ...CARRIED_OUT,
     request_id: Type.String(),
     asset_guid: Nullable(Type.String(), {
       description: 'The track whose job was cancelled; null: all jobs of the request.',
-    }),
-    before: Instant('Everything that was accepted at that moment or before is cancelled.'),
-    at: Instant('When it was cancelled.'),
-    by: Type.String({ description: 'Who cancelled it.' }),
-    reason: Nullable(Type.String(), { description: 'Why; null where no reason was given.' }),
-    ended: Type.Integer({
-      description: 'How many jobs this request has ended; 0 when they were cancelled before.',
-    }),
-    left: Type.Boolean({
-      description:
-        'Whether rows of very many jobs are still being ended. No step of them begins any more.',
     }),
     href: Type.String({ description: 'The address of the state of the request.' }),
   },

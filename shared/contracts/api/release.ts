@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
-import { Instant, NextPage, Nullable, type ResponseOf } from './response.ts'
+import { CARRIED_OUT } from './cancellation.ts'
+import { Instant, NextPage, type ResponseOf } from './response.ts'
 import { TRACK_STATES } from './track.ts'
 
 const Count = (description: string) => Type.Integer({ minimum: 0, description })
@@ -103,19 +104,8 @@ export type ReleaseDetail = ResponseOf<typeof ReleaseDetail>
 /** POST /v1/releases/{release_id}/cancel: what was cancelled. */
 export const ReleaseCancelled = Type.Object(
   {
-    number: Type.Integer({ description: 'The number of the cancellation.' }),
+    ...CARRIED_OUT,
     release_id: ReleaseId,
-    before: Instant('Everything that was accepted at that moment or before is cancelled.'),
-    at: Instant('When it was cancelled.'),
-    by: Type.String({ description: 'Who cancelled it.' }),
-    reason: Nullable(Type.String(), { description: 'Why; null where no reason was given.' }),
-    ended: Type.Integer({
-      description: 'How many jobs this request has ended; 0 when they were cancelled before.',
-    }),
-    left: Type.Boolean({
-      description:
-        'Whether rows of very many jobs are still being ended. No step of them begins any more.',
-    }),
     href: Type.String({ description: 'The address of the release.' }),
   },
   {

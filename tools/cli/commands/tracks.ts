@@ -1,10 +1,10 @@
 import type { TrackLine, TrackPage } from '#shared/contracts/api/track.ts'
 import { LIKELY } from '#shared/contracts/likely.ts'
-import { Refused } from '../../client/client.ts'
+import { MAX_LISTED, showList } from '../../client/show-list.ts'
 import { apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from '../../client/target.ts'
 import { clock } from '../../terminal/clock.ts'
 import { MARK_LEGEND, marked, markedTempo } from '../../terminal/marked.ts'
-import { jsonLine, type Output, TERMINAL } from '../../terminal/output.ts'
+import { type Output, TERMINAL } from '../../terminal/output.ts'
 import { table } from '../../terminal/table.ts'
 import { printable } from '../../terminal/text.ts'
 import { count, parsed, UsageError } from '../../terminal/usage.ts'
@@ -57,18 +57,14 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-/** Tracks in one response. */
-const PAGE = 1000
-const MOST = 100_000_000
-
 /** @returns the exit code. @throws UsageError; Error when the API does not answer. */
 export async function tracks(
   args: readonly string[],
-  { say, note, gone }: Pick<Output, 'say' | 'note' | 'gone'> = TERMINAL,
+  output: Pick<Output, 'say' | 'note' | 'gone'> = TERMINAL,
 ): Promise<number> {
   const { values } = parsed(args, OPTIONS)
   if (values.help) {
-    say(HELP)
+    output.say(HELP)
     return 0
   }
   if (values.harmonic && values.key === undefined) {
@@ -82,31 +78,14 @@ export async function tracks(
   }
   if (values.harmonic) query.set('harmonic', '1')
   if (values.confidence !== undefined) query.set('confidence_from', share(values.confidence))
-  const most = count('limit', values.limit, MOST) as number
-  query.set('limit', `${Math.min(most, PAGE)}`)
-  const api = apiAt(targetOf(values))
-  const rows: TrackLine[] = []
-  let shown = 0
-  let next: string | null = `/v1/tracks?${query}`
-  try {
-    while (next !== null && shown < most && !gone.aborted) {
-      const page: TrackPage = await api(next)
-      const wanted = page.tracks.slice(0, most - shown)
-      shown += wanted.length
-      next = page.next
-      if (!values.json) rows.push(...wanted)
-      else if (wanted.length > 0) say(wanted.map(jsonLine).join('\n'))
-    }
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error
-    note(printable(error.message))
-    return 1
+  const most = count('limit', values.limit, MAX_LISTED) as number
+  const list = {
+    ...{ path: '/v1/tracks', query, most, json: values.json, none: 'No such tracks.' },
+    itemsOf: ({ tracks }: TrackPage) => tracks,
+    textOf: tableOf,
+    legendOf: (lines: readonly TrackLine[]) => (lines.some(isMarked) ? MARK_LEGEND : undefined),
   }
-  if (values.json) return 0
-  say(shown === 0 ? 'No such tracks.' : tableOf(rows))
-  if (rows.some(isMarked)) note(MARK_LEGEND)
-  if (next !== null) note(`There are more: --limit shows more than ${most}.`)
-  return 0
+  return await showList(apiAt(targetOf(values)), list, output)
 }
 
 /** Parses `120-128`, `120-` (at least), `-128` (at most) or `120` (exactly). */

@@ -1,13 +1,11 @@
-import { saidOf, whyNot } from '../lib/api.js'
-import { html, useEffect, useRef, useState } from '../lib/vendor.js'
+import { whyNot } from '../lib/api.js'
+import { usePolled } from '../lib/polled.js'
+import { html, useRef, useState } from '../lib/vendor.js'
 import { counted, moment } from '../lib/words.js'
 import { Dialog } from './dialog.js'
 
 /** @import { Api } from '../lib/api.js' */
 /** @import { Campaign as Shown, CampaignPage } from '../lib/types.d.ts' */
-
-/** How often the list is read again while it is looked at, ms. */
-const EVERY_MS = 3000
 
 /** @typedef {'start' | 'pause' | 'resume' | 'cancel'} Move */
 
@@ -42,21 +40,8 @@ const WORDS = {
  * @param {{ api: Api }} props
  */
 export function Campaigns({ api }) {
-  const [page, setPage] = useState(/** @type {CampaignPage | undefined} */ (undefined))
-  const [fault, setFault] = useState('')
-  const load = () =>
-    api.get('/v1/campaigns?limit=50').then(
-      (given) => {
-        setPage(/** @type {CampaignPage} */ (given))
-        setFault('')
-      },
-      (error) => setFault(saidOf(error)),
-    )
-  useEffect(() => {
-    load()
-    const timer = setInterval(() => document.visibilityState === 'visible' && load(), EVERY_MS)
-    return () => clearInterval(timer)
-  }, [])
+  const { seen, fault, load } = usePolled(api, '/v1/campaigns?limit=50')
+  const page = /** @type {CampaignPage | undefined} */ (seen)
   return html`<section class="letters" aria-labelledby="campaigns-title">
     <div class="head"><h1 id="campaigns-title" tabindex="-1">Campaigns</h1></div>
     <p class="quiet">Long lists of tracks that are made beside everything else. <code>trackchain campaign create</code> makes one.</p>

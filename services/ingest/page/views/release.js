@@ -1,9 +1,9 @@
-import { saidOf } from '../lib/api.js'
+import { usePolled } from '../lib/polled.js'
 import { trackHref } from '../lib/route.js'
-import { html, useEffect, useRef, useState } from '../lib/vendor.js'
+import { html, useState } from '../lib/vendor.js'
 import { counted, moment, nameOf } from '../lib/words.js'
 import { Cancel } from './cancel.js'
-import { Counts, EVERY_MS } from './releases.js'
+import { Counts } from './releases.js'
 import { StateChip } from './tracks.js'
 
 /** @import { Api } from '../lib/api.js' */
@@ -16,25 +16,8 @@ import { StateChip } from './tracks.js'
 export function Release({ api, release }) {
   const first = `/v1/releases/${release}?limit=100`
   const [path, setPath] = useState(first)
-  const [seen, setSeen] = useState(/** @type {ReleaseDetail | undefined} */ (undefined))
-  const [fault, setFault] = useState('')
-  const shown = useRef(path)
-  shown.current = path
-  const load = () =>
-    api.get(path).then(
-      (given) => {
-        // An answer about the page before comes too late.
-        if (shown.current !== path) return
-        setSeen(/** @type {ReleaseDetail} */ (given))
-        setFault('')
-      },
-      (error) => setFault(saidOf(error)),
-    )
-  useEffect(() => {
-    load()
-    const timer = setInterval(() => document.visibilityState === 'visible' && load(), EVERY_MS)
-    return () => clearInterval(timer)
-  }, [path])
+  const { fault, load, ...polled } = usePolled(api, path)
+  const seen = /** @type {ReleaseDetail | undefined} */ (polled.seen)
   return html`<article class="track">
     <a class="back" href="#/releases">← All releases</a>
     <header>

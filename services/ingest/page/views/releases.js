@@ -1,4 +1,4 @@
-import { saidOf } from '../lib/api.js'
+import { usePolled } from '../lib/polled.js'
 import { releaseHref } from '../lib/route.js'
 import { html, useEffect, useState } from '../lib/vendor.js'
 import { ago, counted } from '../lib/words.js'
@@ -6,9 +6,6 @@ import { StateChip } from './tracks.js'
 
 /** @import { Api } from '../lib/api.js' */
 /** @import { Release, ReleasePage } from '../lib/types.d.ts' */
-
-/** How often what is looked at is read again, ms. */
-export const EVERY_MS = 3000
 
 const STATES = /** @type {const} */ (['done', 'partial', 'failed', 'cancelled', 'running'])
 
@@ -21,28 +18,9 @@ export function Releases({ api, query }) {
   const first = `/v1/releases?limit=50${state === 'all' ? '' : `&state=${state}`}`
   const [from, setFrom] = useState('')
   const path = from === '' ? first : from
-  const [page, setPage] = useState(/** @type {ReleasePage | undefined} */ (undefined))
-  const [fault, setFault] = useState('')
+  const { seen, of, fault } = usePolled(api, path)
+  const page = of === path ? /** @type {ReleasePage | undefined} */ (seen) : undefined
   useEffect(() => setFrom(''), [first])
-  useEffect(() => {
-    let isOver = false
-    const load = () =>
-      api.get(path).then(
-        (given) => {
-          if (isOver) return
-          setPage(/** @type {ReleasePage} */ (given))
-          setFault('')
-        },
-        (error) => setFault(saidOf(error)),
-      )
-    setPage(undefined)
-    load()
-    const timer = setInterval(() => document.visibilityState === 'visible' && load(), EVERY_MS)
-    return () => {
-      isOver = true
-      clearInterval(timer)
-    }
-  }, [path])
   return html`<section class="letters" aria-labelledby="releases-title">
     <div class="head">
       <h1 id="releases-title" tabindex="-1">Releases</h1>

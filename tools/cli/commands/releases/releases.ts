@@ -1,8 +1,7 @@
 import type { ReleasePage } from '#shared/contracts/api/release.ts'
-import { Refused } from '../../../client/client.ts'
+import { MAX_LISTED, showList } from '../../../client/show-list.ts'
 import { apiAt, TARGET_FLAGS, TARGET_HELP, targetOf } from '../../../client/target.ts'
-import { jsonLine, type Output, TERMINAL } from '../../../terminal/output.ts'
-import { printable } from '../../../terminal/text.ts'
+import { type Output, TERMINAL } from '../../../terminal/output.ts'
 import { count, parsed } from '../../../terminal/usage.ts'
 import { releasesText } from './print.ts'
 
@@ -30,46 +29,23 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-/** Releases in one response. */
-const PAGE = 1000
-const MOST = 100_000_000
-
 /** @returns the exit code. @throws UsageError; Error when the API does not answer. */
 export async function releases(
   args: readonly string[],
-  { say, note, gone }: Pick<Output, 'say' | 'note' | 'gone'> = TERMINAL,
+  output: Pick<Output, 'say' | 'note' | 'gone'> = TERMINAL,
 ): Promise<number> {
   const { values } = parsed(args, OPTIONS)
   if (values.help) {
-    say(HELP)
+    output.say(HELP)
     return 0
   }
-  const most = count('limit', values.limit, MOST) as number
-  const { state } = values
-  const query = new URLSearchParams({
-    limit: `${Math.min(most, PAGE)}`,
-    ...(state === undefined ? {} : { state }),
-  })
-  const api = apiAt(targetOf(values))
-  const found: ReleasePage['releases'][number][] = []
-  let shown = 0
-  let next: string | null = `/v1/releases?${query}`
-  try {
-    while (next !== null && shown < most && !gone.aborted) {
-      const page: ReleasePage = await api(next)
-      const wanted = page.releases.slice(0, most - shown)
-      shown += wanted.length
-      next = page.next
-      if (!values.json) found.push(...wanted)
-      else if (wanted.length > 0) say(wanted.map(jsonLine).join('\n'))
-    }
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error
-    note(printable(error.message))
-    return 1
+  const most = count('limit', values.limit, MAX_LISTED) as number
+  const { state, json } = values
+  const list = {
+    ...{ path: '/v1/releases', query: new URLSearchParams(state && { state }), most, json },
+    itemsOf: ({ releases }: ReleasePage) => releases,
+    textOf: releasesText,
+    none: 'No such releases.',
   }
-  if (values.json) return 0
-  say(shown === 0 ? 'No such releases.' : releasesText(found))
-  if (next !== null) note(`There are more: --limit shows more than ${most}.`)
-  return 0
+  return await showList(apiAt(targetOf(values)), list, output)
 }
